@@ -1,0 +1,176 @@
+//! The configuration: one file, or a few flags for the single target.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// The whole configuration, checked; what may be secret is still a reference.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the documents come from.
+    pub source: Source,
+    /// The targets, at least one, with names that differ.
+    pub targets: Vec<Target>,
+    /// The daemon's HTTP listener.
+    pub server: Server,
+    /// Whom to tell.
+    pub notify: Vec<Notify>,
+    /// Where the state is kept.
+    pub state_dir: PathBuf,
+    /// The key of fingerprints as `${env:...}`; `None`: derived from the target's credential.
+    pub fingerprint_key: Option<SecretText>,
+}
+
+/// A text that holds `${env:NAME}` references and, in a secret key, nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretText(pub String);
+
+/// Where the documents come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// A repository on this machine, or one that the tool fetches.
+    pub location: Location,
+    /// The branch; `None`: what HEAD names.
+    pub branch: Option<String>,
+    /// How often a url is fetched.
+    pub poll: Duration,
+    /// Only commits signed so are applied.
+    pub verify: Option<Verify>,
+}
+
+/// Where the repository is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A checkout or a bare repository on this machine.
+    Path(PathBuf),
+    /// Whatever `git fetch` takes.
+    Url(String),
+}
+
+/// How commits are verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// A file as ssh's `gpg.ssh.allowedSignersFile` takes it.
+    SshAllowedSigners(PathBuf),
+    /// A GPG keyring.
+    GpgKeyring(PathBuf),
+}
+
+/// One Manager URL, one project in it, and the credentials for it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// The Manager's URL, without a trailing slash.
+    pub url: String,
+    /// The project, case-sensitive.
+    pub project: String,
+    /// How the tool proves who it is.
+    pub credentials: Credentials,
+    /// The folders to read, later ones patch earlier ones.
+    pub paths: Vec<String>,
+    /// Plain values by name: texts, numbers and booleans.
+    pub vars: BTreeMap<String, Value>,
+    /// Whether what git no longer declares is deleted.
+    pub prune: bool,
+    /// How many deletes a run may make.
+    pub max_deletes: MaxDeletes,
+    /// What may be taken over.
+    pub adopt: Adopt,
+    /// What is done about drift.
+    pub drift: Drift,
+    /// How often live is compared when git is quiet.
+    pub resync: Duration,
+    /// How many calls may be under way at once.
+    pub concurrency: usize,
+    /// What is done with a commit that does not load whole.
+    pub on_invalid: OnInvalid,
+    /// How often each secret that the API shows is read back.
+    pub verify_secrets: Duration,
+    /// The deadline of one call.
+    pub timeout: Duration,
+    /// The largest answer, in bytes.
+    pub max_response: u64,
+    /// Certificates to trust beside those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How the tool proves who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// A bearer token.
+    Token(SecretText),
+    /// For a client-credentials token.
+    ClientCredentials {
+        /// The user; may hold references, may be plain.
+        username: SecretText,
+        /// The password.
+        password: SecretText,
+    },
+}
+
+/// How many deletes a run may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxDeletes {
+    /// A share of the inventory in percent, rounded down, never less than 3.
+    Percent(u8),
+    /// An exact count.
+    Count(usize),
+}
+
+/// What may be taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopt {
+    /// Whatever git declares.
+    Always,
+    /// What is equal in all that can be read.
+    Equal,
+    /// Nothing.
+    Never,
+}
+
+/// What is done about drift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// It is written back.
+    Correct,
+    /// It is shown and kept.
+    Report,
+}
+
+/// What is done with a commit that does not load whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInvalid {
+    /// It is refused whole.
+    Refuse,
+    /// Its valid documents are applied, and nothing is deleted.
+    Isolate,
+}
+
+/// The daemon's HTTP listener.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    /// Its address; `None`: switched off.
+    pub listen: Option<std::net::SocketAddr>,
+    /// For the calls that change something.
+    pub token: Option<SecretText>,
+    /// For `/hooks/*`.
+    pub webhook_secret: Option<SecretText>,
+}
+
+/// One receiver of notifications.
+#[derive(Clone, Debug)]
+pub struct Notify {
+    /// `slack`, `webhook`, `github`, `gitlab` or `gitea`.
+    pub kind: String,
+    /// Where it is sent.
+    pub url: SecretText,
+    /// What signs or authorises it.
+    pub secret: Option<SecretText>,
+    /// Which events; empty: all.
+    pub events: Vec<String>,
+    /// The text, where the built-in one does not suit.
+    pub template: Option<String>,
+}

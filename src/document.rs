@@ -1,0 +1,57 @@
+//! YAML to documents: what git declares, before variables of the environment are known.
+//!
+//! Parsing goes file by file and is cached by blob; [`load`] then puts the documents of one
+//! target together: overlays merged, fields checked against the catalog, plain variables checked.
+//! Every problem is a [`Diagnostic`] that already knows its place.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::catalog::ConnectionType;
+use crate::name::ConnectionName;
+
+mod diagnostic;
+
+pub use diagnostic::{Diagnostic, Mark, Severity};
+
+/// Where a document begins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The path of the file, relative to the root of the repository.
+    pub file: Arc<str>,
+    /// The line of the document's first key, counted from 1.
+    pub line: u32,
+}
+
+/// One connection as git declares it for one target: overlays merged, checked, references
+/// still written as text.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its type in the catalog.
+    pub connection_type: &'static ConnectionType,
+    /// Its name, as the first path spells it.
+    pub name: ConnectionName,
+    /// What `x-gitops` says.
+    pub options: Options,
+    /// The declared fields without `type`, `name` and `x-gitops`, references as written.
+    pub fields: Map<String, Value>,
+    /// Where it begins: in the last path that has a say in it.
+    pub place: Place,
+}
+
+/// The key `x-gitops` of a document, which is never sent to the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Never delete or replace this connection.
+    pub protect: bool,
+    /// The name that this connection had before.
+    pub renamed_from: Option<ConnectionName>,
+    /// Fields that others may edit, as JSON pointers (a plain name `a` is kept as `/a`).
+    pub ignore: BTreeSet<String>,
+    /// Leave this connection alone for now.
+    pub suspend: bool,
+    /// Only on these targets; `None`: on all.
+    pub targets: Option<BTreeSet<String>>,
+}

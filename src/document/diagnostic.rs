@@ -1,0 +1,44 @@
+//! A problem in a file that a person has to mend: what, where, and what to write instead.
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The commit is refused.
+    Error,
+    /// The commit is taken.
+    Warning,
+}
+
+/// A place in a file, with the line to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The path of the file.
+    pub file: String,
+    /// The line, counted from 1; 0 where the problem is of the file as a whole.
+    pub line: u32,
+    /// The column in characters, counted from 1.
+    pub column: u32,
+    /// How many characters are marked, at least 1.
+    pub length: u32,
+    /// The source line, with every secret value already replaced; empty where there is none.
+    pub text: String,
+}
+
+/// A problem in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The stable code, as `docs/diagnostics.md` lists it.
+    pub code: &'static str,
+    /// Whether it refuses the commit.
+    pub severity: Severity,
+    /// What is wrong, one sentence that names the field and never a secret value.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// Where it is.
+    pub mark: Mark,
+    /// Other places that belong to it, with what they are (the first use of a name, say).
+    pub related: Vec<(Mark, String)>,
+    /// The target that it holds for, where it does not hold for all.
+    pub target: Option<String>,
+}

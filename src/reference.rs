@@ -1,0 +1,254 @@
+//! References inside strings: `${env:NAME}`, `${var:NAME}`, Apinizer's own `${NAME}`, `$${`.
+
+use std::borrow::Cow;
+
+/// A piece of a declared text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment<'a> {
+    /// Text that stands for itself; `$${` has become `${`.
+    Text(Cow<'a, str>),
+    /// `${env:NAME}`: a value from the environment, sensitive wherever it stands.
+    Env(&'a str),
+    /// `${var:NAME}`: a plain value of the target.
+    Var(&'a str),
+    /// `${NAME}`: Apinizer's own variable, sent as it is written.
+    Apinizer(&'a str),
+}
+
+/// Why a text is not a well-formed template; the offset counts bytes from its start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// `${vault:...}` and the like.
+    #[error("`{scheme}` is not a scheme of references: use `${{env:NAME}}` or `${{var:NAME}}`")]
+    UnknownScheme {
+        /// Where the reference begins.
+        offset: usize,
+        /// What stands before the colon.
+        scheme: String,
+    },
+    /// `${env:}` or a name with a character that no variable has.
+    #[error("`${{{scheme}:...}}` needs a name of letters, digits, `_`{also}", also = if scheme == "var" { ", `-` and `.`" } else { "" })]
+    BadName {
+        /// Where the reference begins.
+        offset: usize,
+        /// `env` or `var`.
+        scheme: String,
+    },
+    /// `${env:NAME` without its brace.
+    #[error("this `${{{scheme}:` has no closing `}}`")]
+    Unclosed {
+        /// Where the reference begins.
+        offset: usize,
+        /// `env` or `var`.
+        scheme: String,
+    },
+}
+
+impl ReferenceError {
+    /// Where in the text the reference begins, in bytes.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        match self {
+            Self::UnknownScheme { offset, .. }
+            | Self::BadName { offset, .. }
+            | Self::Unclosed { offset, .. } => *offset,
+        }
+    }
+}
+
+/// Splits a declared text into its segments; adjacent plain text is one segment.
+///
+/// # Errors
+/// An unknown scheme, a bad name, or a reference of ours without its closing brace. Text that
+/// only resembles Apinizer's `${NAME}` (`${a b}`, an unclosed `${`) stands for itself.
+pub fn parse(text: &str) -> Result<Vec<Segment<'_>>, ReferenceError> {
+    let mut segments = Vec::new();
+    let mut plain = Plain::default();
+    let mut at = 0;
+    while let Some(found) = text[at..].find("${").map(|offset| at + offset) {
+        if found > at && text.as_bytes()[found - 1] == b'$' {
+            plain.push(text, at, found - 1);
+            plain.push(text, found, found + 2);
+            at = found + 2;
+            continue;
+        }
+        plain.push(text, at, found);
+        let inside = &text[found + 2..];
+        let name_length = inside
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
+            .unwrap_or(inside.len());
+        let word = &inside[..name_length];
+        match inside[name_length..].chars().next() {
+            Some(':') if !word.is_empty() => {
+                let (segment, end) = ours(inside, word, found)?;
+                plain.flush(text, &mut segments);
+                segments.push(segment);
+                at = found + 2 + end;
+            }
+            Some('}') if is_variable_name(word) => {
+                plain.flush(text, &mut segments);
+                segments.push(Segment::Apinizer(word));
+                at = found + 2 + name_length + 1;
+            }
+            _ => {
+                plain.push(text, found, found + 2);
+                at = found + 2;
+            }
+        }
+    }
+    plain.push(text, at, text.len());
+    plain.flush(text, &mut segments);
+    Ok(segments)
+}
+
+fn ours<'a>(
+    inside: &'a str,
+    scheme: &'a str,
+    offset: usize,
+) -> Result<(Segment<'a>, usize), ReferenceError> {
+    if scheme != "env" && scheme != "var" {
+        return Err(ReferenceError::UnknownScheme { offset, scheme: scheme.to_owned() });
+    }
+    let start = scheme.len() + 1;
+    let Some(length) = inside[start..].find('}') else {
+        return Err(ReferenceError::Unclosed { offset, scheme: scheme.to_owned() });
+    };
+    let name = &inside[start..start + length];
+    let end = start + length + 1;
+    let good = if scheme == "env" { is_variable_name(name) } else { is_var_name(name) };
+    if !good {
+        return Err(ReferenceError::BadName { offset, scheme: scheme.to_owned() });
+    }
+    Ok((if scheme == "env" { Segment::Env(name) } else { Segment::Var(name) }, end))
+}
+
+/// Plain text seen so far: borrowed while it is one run, owned once an escape has split it.
+#[derive(Default)]
+struct Plain {
+    run: Option<(usize, usize)>,
+    joined: Option<String>,
+}
+
+impl Plain {
+    fn push(&mut self, text: &str, from: usize, to: usize) {
+        if from == to {
+            return;
+        }
+        match (&mut self.joined, self.run) {
+            (Some(joined), _) => joined.push_str(&text[from..to]),
+            (None, None) => self.run = Some((from, to)),
+            (None, Some((start, end))) if end == from => self.run = Some((start, to)),
+            (None, Some((start, end))) => {
+                self.joined = Some(format!("{}{}", &text[start..end], &text[from..to]));
+            }
+        }
+    }
+
+    fn flush<'a>(&mut self, text: &'a str, segments: &mut Vec<Segment<'a>>) {
+        match (self.joined.take(), self.run.take()) {
+            (Some(joined), _) => segments.push(Segment::Text(Cow::Owned(joined))),
+            (None, Some((from, to))) => {
+                segments.push(Segment::Text(Cow::Borrowed(&text[from..to])));
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn is_variable_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn is_var_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// Whether a declared text holds an `${env:NAME}`, which makes its field sensitive.
+#[must_use]
+pub fn holds_env(text: &str) -> bool {
+    text.contains("${env:")
+        && parse(text).is_ok_and(|all| all.iter().any(|s| matches!(s, Segment::Env(_))))
+}
+
+/// Writes a text so that parsing it gives that very text back: what looks like one of our
+/// references, or would be refused, gets a second `$`.
+#[must_use]
+pub fn escape(text: &str) -> Cow<'_, str> {
+    let stands_for_itself = |text: &str| {
+        parse(text).is_ok_and(|segments| {
+            segments.iter().all(|s| match s {
+                Segment::Text(_) | Segment::Apinizer(_) => true,
+                Segment::Env(_) | Segment::Var(_) => false,
+            })
+        })
+    };
+    if !text.contains("${") || (stands_for_itself(text) && !text.contains("$${")) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.replace("${", "$${"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(t: &str) -> Segment<'_> {
+        Segment::Text(Cow::Borrowed(t))
+    }
+
+    #[test]
+    fn splits_what_is_ours_from_what_is_apinizers() {
+        assert_eq!(
+            parse("a${env:A}b${var:x-y.z}${HOST}c").unwrap(),
+            vec![
+                text("a"),
+                Segment::Env("A"),
+                text("b"),
+                Segment::Var("x-y.z"),
+                Segment::Apinizer("HOST"),
+                text("c")
+            ]
+        );
+    }
+
+    #[test]
+    fn escapes_write_a_literal() {
+        assert_eq!(parse("$${env:A}").unwrap(), vec![text("${env:A}")]);
+        assert_eq!(parse("x$${y").unwrap(), vec![text("x${y")]);
+        assert_eq!(parse("$$${env:A}").unwrap(), vec![text("$${env:A}")]);
+    }
+
+    #[test]
+    fn looks_alike_stands_for_itself() {
+        for plain in ["${", "${}", "${a b}", "$", "$$", "{}", "${-x}", "100$"] {
+            assert_eq!(parse(plain).unwrap(), vec![text(plain)], "{plain}");
+        }
+        assert!(parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_errors() {
+        assert!(matches!(
+            parse("a${vault:x}"),
+            Err(ReferenceError::UnknownScheme { offset: 1, .. })
+        ));
+        assert!(matches!(parse("${env:}"), Err(ReferenceError::BadName { .. })));
+        assert!(matches!(parse("${env:A B}"), Err(ReferenceError::BadName { .. })));
+        assert!(matches!(parse("${env:A"), Err(ReferenceError::Unclosed { .. })));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn escaping_gives_the_text_back(t in "[${}:a-z ]{0,24}|(\\$|\\{|env:|var:|\\}|A|x:){0,12}") {
+            let escaped = escape(&t);
+            let back: String = parse(&escaped).unwrap().iter().map(|s| match s {
+                Segment::Text(t) => t.to_string(),
+                Segment::Apinizer(n) => format!("${{{n}}}"),
+                other => panic!("{other:?} in {escaped}"),
+            }).collect();
+            proptest::prop_assert_eq!(back, t);
+        }
+    }
+}
