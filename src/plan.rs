@@ -7,6 +7,21 @@ use crate::document::Place;
 use crate::name::ConnectionName;
 use crate::source::Commit;
 
+pub mod body;
+pub mod compare;
+pub mod deletes;
+pub mod equality;
+mod filter;
+mod ignored;
+pub mod intents;
+mod planner;
+mod renames;
+mod state;
+
+pub use filter::{BadPattern, Filter};
+pub use planner::{Planned, Situation, plan};
+pub use state::{ConnectionState, State};
+
 /// What one run would do on its targets.
 #[derive(Clone, Debug)]
 pub struct Plan {
