@@ -23,6 +23,7 @@ pub mod environment;
 pub mod inventory;
 pub mod live;
 pub mod name;
+pub mod observe;
 pub mod plan;
 pub mod reconcile;
 pub mod reference;

@@ -14,6 +14,7 @@ pub mod equality;
 mod filter;
 mod ignored;
 pub mod intents;
+pub mod reading;
 mod planner;
 mod renames;
 mod state;

@@ -232,7 +232,7 @@ fn compare_dropped(
     let live_moved = !matches_base(field, older, live_value, path, context);
     let origin = if live_moved { Origin::Both } else { Origin::Git };
     let sensitive = holds_env(&older.declared);
-    let default = field.and_then(|f| f.default.as_ref()).map(crate::catalog::Default::to_json);
+    let default = field.and_then(|f| f.default.as_ref()).map(|default| default.to_json());
     let treatment = treatment(desired, path, default.as_ref(), origin, context);
     comparison.differences.push(Difference {
         change: FieldChange {

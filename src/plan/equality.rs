@@ -145,7 +145,7 @@ pub(super) fn other_spellings(field: Option<&Field>, seen: &Value) -> Vec<Value>
             text.trim().parse::<i64>().map(Value::from).into_iter().collect()
         }
         (_, seen) if is_empty(seen) => {
-            let default = field.and_then(|f| f.default.as_ref()).map(Default::to_json);
+            let default = field.and_then(|f| f.default.as_ref()).map(|default| default.to_json());
             default.into_iter().chain([Value::from(""), Value::Null]).collect()
         }
         _ => Vec::new(),
