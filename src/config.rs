@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+mod quantity;
+
+pub use quantity::{QuantityError, parse_duration, parse_max_deletes, parse_size};
+
 /// The whole configuration, checked; what may be secret is still a reference.
 #[derive(Clone, Debug)]
 pub struct Config {
