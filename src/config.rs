@@ -1,10 +1,48 @@
 //! The configuration: one file, or a few flags for the single target.
+//!
+//! A file is read in three steps: YAML to a tree with places (`yaml`), the tree to typed values
+//! by the tables of keys (`keys`, `read`), and those to the [`Config`] with the checks that need
+//! more than one key (`source`, `target`, `server`). Every problem of a file is found in one go.
+//!
+//! Values of the environment take part in two ways. Where a credential may stand, the reference
+//! is kept as [`SecretText`] and resolved when it is used, so that a mounted secret can rotate.
+//! Elsewhere it is resolved at load; what may be shown of it is the reference, which is why some
+//! values have a twin `.._as_written`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::secret::Sensitive;
+
+pub mod code;
+mod digest;
+mod fields;
+mod flags;
+mod keys;
+mod listen;
+mod load;
+mod nearest;
+mod problems;
+mod quantity;
+mod read;
+mod scalar;
+mod schema;
+mod secret_text;
+mod server;
+mod source;
+mod target;
+mod url;
+mod yaml;
+
+pub use digest::config_digest;
+pub use flags::FlagSource;
+pub use listen::parse_listen;
+pub use load::{FILE_NAME, Loaded};
+pub use quantity::{QuantityError, parse_duration, parse_max_deletes, parse_size};
+pub use schema::schema;
 
 /// The whole configuration, checked; what may be secret is still a reference.
 #[derive(Clone, Debug)]
@@ -21,6 +59,9 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The key of fingerprints as `${env:...}`; `None`: derived from the target's credential.
     pub fingerprint_key: Option<SecretText>,
+    /// The values of the environment that stand in plain keys, so that the redactor can learn
+    /// them: they may not be shown either.
+    pub resolved: Vec<Sensitive>,
 }
 
 /// A text that holds `${env:NAME}` references and, in a secret key, nothing else.
@@ -32,6 +73,8 @@ pub struct SecretText(pub String);
 pub struct Source {
     /// A repository on this machine, or one that the tool fetches.
     pub location: Location,
+    /// The path or url as the config has it, which is what may be shown.
+    pub as_written: String,
     /// The branch; `None`: what HEAD names.
     pub branch: Option<String>,
     /// How often a url is fetched.
@@ -65,8 +108,12 @@ pub struct Target {
     pub name: String,
     /// The Manager's URL, without a trailing slash.
     pub url: String,
+    /// The URL as the config has it, which is what may be shown.
+    pub url_as_written: String,
     /// The project, case-sensitive.
     pub project: String,
+    /// The project as the config has it, which is what may be shown.
+    pub project_as_written: String,
     /// How the tool proves who it is.
     pub credentials: Credentials,
     /// The folders to read, later ones patch earlier ones.
@@ -174,3 +221,6 @@ pub struct Notify {
     /// The text, where the built-in one does not suit.
     pub template: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

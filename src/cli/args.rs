@@ -1,0 +1,180 @@
+//! Every command and flag. The doc comments are the help text.
+//!
+//! No flag takes a credential: what the tool proves itself with comes from the environment, since
+//! a command line is seen by every process of the machine and kept in shell histories.
+
+mod documents;
+mod program;
+mod reconcile;
+mod sandbox;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use documents::{ExplainArgs, ExportArgs, SchemaArgs, ValidateArgs, ValidateOutput};
+pub use program::{CompletionsArgs, ManArgs, StatusArgs};
+pub use reconcile::{
+    ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ReadArgs, RunArgs, WriteRules,
+};
+pub use sandbox::{DemoArgs, DialectArg, SandboxArgs, SecretsArg};
+
+/// What stands below the help of the program.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; of plan: live is what git declares
+  1  something failed, was blocked or is invalid; also a usage error
+  2  plan: changes are pending or drift is reported
+  3  something was held back by a safety rule; the message names the way past it
+
+Credentials are taken from the environment only: APINIZER_TOKEN, or APINIZER_USERNAME and
+APINIZER_PASSWORD, or whatever the config refers to with ${env:NAME}; NAME_FILE names a file that
+holds the value of NAME.";
+
+/// Keeps the connections of Apinizer projects equal to what a git repository declares.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "apinizer-gitops",
+    version,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = EXIT_CODES,
+)]
+pub struct Cli {
+    /// The flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One command.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Check documents and config without the API and without secrets.
+    ///
+    /// Syntax, fields, references, duplicates, overlays and the config are checked. Ends with 0
+    /// when clean or with warnings only, with 1 on any error.
+    Validate(ValidateArgs),
+    /// Show what would change; nothing is written anywhere.
+    ///
+    /// Ends with 0 in sync, 2 with changes pending or drift reported, 3 when some of the changes
+    /// would be held back, 1 on an error or when something is blocked.
+    Plan(Box<PlanArgs>),
+    /// Plan, ask, and carry the plan out.
+    ///
+    /// Ends with 0 when all is done, 1 when anything failed or was blocked, 3 when something was
+    /// held back for safety.
+    Apply(Box<ApplyArgs>),
+    /// Run the daemon, which keeps every target equal to git.
+    Run(RunArgs),
+    /// Write live connections as documents, with references where secrets stand.
+    Export(ExportArgs),
+    /// Explain a connection type or one of its fields.
+    Explain(ExplainArgs),
+    /// Print the JSON Schema of documents, of one type, or of the config.
+    Schema(SchemaArgs),
+    /// Show what a running daemon says of its targets.
+    ///
+    /// Ends with 0 when all is healthy, else with 1.
+    Status(StatusArgs),
+    /// Serve the connection API from memory or a file, for trying, drills and tests.
+    Sandbox(SandboxArgs),
+    /// Show the whole loop on this machine: example repository, sandbox and daemon.
+    Demo(DemoArgs),
+    /// Take names out of the inventory without a call: they are unmanaged from then on.
+    Forget(ForgetArgs),
+    /// Print the completion script of a shell.
+    Completions(CompletionsArgs),
+    /// Print the man page.
+    Man(ManArgs),
+}
+
+/// The flags that every command takes, before or after its name.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GlobalArgs {
+    /// The config file [default: apinizer-gitops.yaml in the current folder, where there is one].
+    #[arg(long, value_name = "FILE", env = "APINIZER_GITOPS_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// The git repository to read [without a config: the current folder].
+    #[arg(long, value_name = "FOLDER", global = true, help_heading = SINGLE_TARGET)]
+    pub repo: Option<PathBuf>,
+    /// A folder of the repository to read; later ones patch earlier ones [default: connections].
+    #[arg(
+        long = "path",
+        value_name = "PATH",
+        global = true,
+        action = ArgAction::Append,
+        help_heading = SINGLE_TARGET
+    )]
+    pub paths: Vec<String>,
+    /// The Manager's URL; with --project it takes the place of a config file.
+    #[arg(long, value_name = "URL", global = true, help_heading = SINGLE_TARGET)]
+    pub url: Option<String>,
+    /// The Apinizer project.
+    #[arg(long, value_name = "NAME", global = true, help_heading = SINGLE_TARGET)]
+    pub project: Option<String>,
+    /// A dotenv file with variables for ${env:NAME}; those that are set already win (repeatable).
+    #[arg(long = "env-file", value_name = "FILE", global = true, action = ArgAction::Append)]
+    pub env_files: Vec<PathBuf>,
+    /// The folder that keeps the state [default: as the config says].
+    #[arg(long, value_name = "FOLDER", global = true)]
+    pub state_dir: Option<PathBuf>,
+    /// Whether output is coloured; NO_COLOR is honoured.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        global = true,
+        help_heading = DISPLAY
+    )]
+    pub color: Color,
+    /// The form of the logs on stderr.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        global = true,
+        help_heading = DISPLAY
+    )]
+    pub log_format: LogFormat,
+    /// Log more: -v what is done, -vv each call, -vvv everything.
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = DISPLAY)]
+    pub verbose: u8,
+    /// Log nothing but errors, and show no progress.
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = DISPLAY)]
+    pub quiet: bool,
+}
+
+const SINGLE_TARGET: &str = "One target without a config file";
+const DISPLAY: &str = "Display";
+
+/// Whether output is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal that can show it.
+    #[default]
+    Auto,
+    /// Into pipes and files too.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// The form of the logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One readable line for each event.
+    #[default]
+    Text,
+    /// One JSON object for each event.
+    Json,
+}
+
+#[cfg(test)]
+mod tests;

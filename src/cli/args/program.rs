@@ -1,0 +1,37 @@
+//! The arguments of the commands about the program itself: `status`, `completions`, `man`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Output;
+
+/// The arguments of `status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// The daemon's URL [default: server.listen of the config].
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Show it again whenever it changes, until Ctrl-C.
+    #[arg(long)]
+    pub watch: bool,
+    /// The form of the status.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The arguments of `completions`.
+#[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// The arguments of `man`.
+#[derive(Args, Clone, Debug)]
+pub struct ManArgs {
+    /// Write a page for the program and one for each command into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+}

@@ -1,0 +1,152 @@
+//! The arguments of the commands that bring live and git together: `plan`, `apply`, `run`,
+//! `forget`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use crate::config::parse_duration;
+
+/// The form in which a result is written to stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people at a terminal.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For a comment on a pull request.
+    Markdown,
+}
+
+/// What narrows a run. A narrowed run deletes nothing outside its filter.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct NarrowArgs {
+    /// Only this target of the config (repeatable).
+    #[arg(long = "target", value_name = "NAME", action = ArgAction::Append)]
+    pub targets: Vec<String>,
+    /// Only connections whose name matches, without regard to case (repeatable).
+    #[arg(long = "name", value_name = "GLOB", action = ArgAction::Append)]
+    pub names: Vec<String>,
+    /// Only connections of this type (repeatable).
+    #[arg(long = "type", value_name = "TYPE", action = ArgAction::Append)]
+    pub types: Vec<String>,
+}
+
+/// Which files are read, and what live is compared with besides.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadArgs {
+    /// Read this commit, branch or tag instead of the config's branch.
+    #[arg(long, value_name = "REV")]
+    pub rev: Option<String>,
+    /// Work without a state: base and inventory are what this commit declared.
+    #[arg(long, value_name = "REV")]
+    pub base: Option<String>,
+    /// Read the working tree, uncommitted files and all, instead of a commit.
+    #[arg(long, conflicts_with = "rev")]
+    pub worktree: bool,
+}
+
+/// What may be written beyond what the rules let through by themselves.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct WriteRules {
+    /// Consent to deletes that a limit or an emptied path holds back; with --name NAME, exact,
+    /// also to one that no commit asked for.
+    #[arg(long)]
+    pub allow_deletes: bool,
+    /// Send every declared secret again, whatever was sent before.
+    #[arg(long)]
+    pub resend_secrets: bool,
+    /// How long to wait for another process that works on the same state.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub lock_timeout: Duration,
+}
+
+/// The arguments of `plan`.
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// What narrows the run.
+    #[command(flatten)]
+    pub narrow: NarrowArgs,
+    /// Which files are read.
+    #[command(flatten)]
+    pub read: ReadArgs,
+    /// What may be written.
+    #[command(flatten)]
+    pub rules: WriteRules,
+    /// Save the plan for `apply FILE`; there is no secret in it.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Neither resolve nor compare values from the environment; says so and lists their names.
+    #[arg(long, conflicts_with_all = ["verify_secrets", "resend_secrets"])]
+    pub without_secrets: bool,
+    /// Read each secret back that the API shows, and compare it.
+    #[arg(long)]
+    pub verify_secrets: bool,
+    /// List the live connections that git neither declares nor owns.
+    #[arg(long)]
+    pub list_unmanaged: bool,
+    /// The form of the plan.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The arguments of `apply`.
+#[derive(Args, Clone, Debug)]
+pub struct ApplyArgs {
+    /// A plan saved by `plan --out`: it is carried out as it stands or, if anything moved, not at
+    /// all.
+    #[arg(value_name = "PLANFILE")]
+    pub plan_file: Option<PathBuf>,
+    /// What narrows the run.
+    #[command(flatten)]
+    pub narrow: NarrowArgs,
+    /// Which files are read.
+    #[command(flatten)]
+    pub read: ReadArgs,
+    /// What may be written.
+    #[command(flatten)]
+    pub rules: WriteRules,
+    /// Do not ask; required where there is no terminal.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// The form of the plan and of its outcome.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The arguments of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Never write, neither to the API nor to the state; keep reporting.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Make one reconcile and exit as `apply` does.
+    #[arg(long)]
+    pub once: bool,
+    /// Follow the files of the working tree instead of commits; deletes and replaces are held.
+    #[arg(long)]
+    pub worktree: bool,
+    /// Where to serve status page, API, probes and metrics, instead of the config's
+    /// server.listen; `none` for nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Only this target of the config (repeatable).
+    #[arg(long = "target", value_name = "NAME", action = ArgAction::Append)]
+    pub targets: Vec<String>,
+}
+
+/// The arguments of `forget`.
+#[derive(Args, Clone, Debug)]
+pub struct ForgetArgs {
+    /// The connections to forget.
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// The target whose inventory holds them; needed where the config has several.
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// How long to wait for another process that works on the same state.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub lock_timeout: Duration,
+}

@@ -1,0 +1,93 @@
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    crate::cli::parse(std::iter::once("apinizer-gitops").chain(line.split_whitespace()))
+}
+
+fn plan(line: &str) -> (GlobalArgs, PlanArgs) {
+    let cli = parse(line).unwrap();
+    let Command::Plan(plan) = cli.command else { panic!("{line} is no plan") };
+    (cli.global, *plan)
+}
+
+#[test]
+fn the_definition_is_sound() {
+    crate::cli::command().debug_assert();
+}
+
+#[test]
+fn global_flags_are_taken_before_and_after_the_command() {
+    let flags = "--repo r --path a --path b --url https://x --project P --env-file e \
+                 --state-dir s --color never --log-format json -vv";
+    for line in [format!("{flags} plan"), format!("plan {flags}")] {
+        let (global, _) = plan(&line);
+        assert_eq!(global.repo.as_deref(), Some("r".as_ref()));
+        assert_eq!(global.paths, ["a", "b"]);
+        assert_eq!(global.url.as_deref(), Some("https://x"));
+        assert_eq!(global.project.as_deref(), Some("P"));
+        assert_eq!(global.env_files, [PathBuf::from("e")]);
+        assert_eq!(global.state_dir.as_deref(), Some("s".as_ref()));
+        assert_eq!((global.color, global.log_format), (Color::Never, LogFormat::Json));
+        assert_eq!((global.verbose, global.quiet), (2, false));
+    }
+}
+
+#[test]
+fn plan_and_apply_share_their_flags() {
+    let shared = "--target a --target b --name orders-* --type email --rev v1 --base v0 \
+                  --allow-deletes --resend-secrets --lock-timeout 1m30s --output markdown";
+    let (_, plan) = plan(&format!("plan {shared} --out p --list-unmanaged"));
+    let cli = parse(&format!("apply {shared} --yes saved")).unwrap();
+    let Command::Apply(apply) = cli.command else { panic!() };
+    assert_eq!(plan.narrow, apply.narrow);
+    assert_eq!(plan.read, apply.read);
+    assert_eq!(plan.rules, apply.rules);
+    assert_eq!(plan.narrow.targets, ["a", "b"]);
+    assert_eq!(plan.rules.lock_timeout, std::time::Duration::from_secs(90));
+    assert_eq!(apply.plan_file.as_deref(), Some("saved".as_ref()));
+}
+
+#[test]
+fn the_sandbox_has_projects_of_its_own() {
+    let cli = parse("sandbox --project A --project B --fault error=0.2,reset=0.1 --fault slow=1");
+    let Command::Sandbox(sandbox) = cli.unwrap().command else { panic!() };
+    assert_eq!(sandbox.projects, ["A", "B"]);
+    assert_eq!(sandbox.faults, ["error=0.2", "reset=0.1", "slow=1"]);
+    assert_eq!(sandbox.listen.port(), 8089);
+}
+
+#[test]
+fn what_contradicts_itself_is_a_usage_error() {
+    for line in [
+        "",
+        "plan --rev a --worktree",
+        "plan --without-secrets --verify-secrets",
+        "plan --token secret",
+        "apply --password secret",
+        "plan --lock-timeout soon",
+        "validate --rev HEAD file.yaml",
+        "export --single-file",
+        "forget",
+        "plan -q -v",
+    ] {
+        let error = parse(line).unwrap_err();
+        assert!(error.use_stderr(), "{line}");
+    }
+    assert!(!parse("--help").unwrap_err().use_stderr());
+    assert!(!parse("plan --help").unwrap_err().use_stderr());
+    assert!(!parse("--version").unwrap_err().use_stderr());
+}
+
+#[test]
+fn every_flag_and_command_has_its_sentence() {
+    fn check(command: &clap::Command, path: &str) {
+        assert!(command.get_about().is_some(), "{path}");
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{path} {}", argument.get_id());
+        }
+        for sub in command.get_subcommands() {
+            check(sub, &format!("{path} {}", sub.get_name()));
+        }
+    }
+    check(&crate::cli::command(), "apinizer-gitops");
+}

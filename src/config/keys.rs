@@ -1,0 +1,243 @@
+//! Every key of the config, once: its kind, default and meaning. Reading, the check for unknown
+//! keys and the JSON Schema all work from these tables.
+
+use std::time::Duration;
+
+/// The keys of one mapping of the config.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// What it is called in a message.
+    pub(super) name: &'static str,
+    /// Its keys.
+    pub(super) keys: &'static [Key],
+    /// Groups of keys of which only one may be used.
+    pub(super) choices: &'static [OneOf],
+}
+
+/// Groups of keys of which only one may be used; all keys of the used group have to be there.
+#[derive(Debug)]
+pub(super) struct OneOf {
+    /// The groups.
+    pub(super) groups: &'static [&'static [&'static str]],
+    /// Whether one of them has to be used.
+    pub(super) required: bool,
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// How it is written.
+    pub(super) name: &'static str,
+    /// What its value is.
+    pub(super) kind: Kind,
+    /// The value of an absent key, as JSON.
+    pub(super) default: Option<&'static str>,
+    /// Whether it has to be there.
+    pub(super) required: bool,
+    /// What it means, one sentence.
+    pub(super) about: &'static str,
+}
+
+/// What a key's value is.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// A text.
+    Text,
+    /// A text that may be a reference, for a user's name.
+    User,
+    /// References only; the name to suggest.
+    Secret(&'static str),
+    /// A duration of at least this.
+    Duration(Duration),
+    /// A number of bytes of at least this.
+    Size(u64),
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number between two bounds, both included.
+    Integer(u64, u64),
+    /// A share or a count.
+    MaxDeletes,
+    /// One of a few words.
+    Word(&'static [&'static str]),
+    /// A list of a few words.
+    Words(&'static [&'static str]),
+    /// A list of texts.
+    Texts,
+    /// A mapping of names to texts, numbers and booleans.
+    Vars,
+    /// An address to listen on, or `none`.
+    Listen,
+    /// A mapping with keys of its own.
+    Section(&'static Section),
+    /// A list of such mappings.
+    Sections(&'static Section),
+}
+
+impl Section {
+    /// Finds a key by its name.
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}
+
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, default: None, required: false, about }
+}
+
+impl Key {
+    const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The whole file.
+pub(super) static ROOT: Section = Section {
+    name: "the config",
+    choices: &[],
+    keys: &[
+        key(
+            "source",
+            Kind::Section(&SOURCE),
+            "Where the documents come from; default: the folder of this file.",
+        ),
+        key(
+            "targets",
+            Kind::Sections(&TARGET),
+            "The projects that are kept equal to git, at least one.",
+        )
+        .required(),
+        key("server", Kind::Section(&SERVER), "What the daemon serves over HTTP."),
+        key("notify", Kind::Sections(&NOTIFY), "Whom the daemon tells about what happened."),
+        key(
+            "state_dir",
+            Kind::Text,
+            "The folder that keeps the state; default: $STATE_DIRECTORY, else the user's XDG state folder.",
+        ),
+        key(
+            "fingerprint_key",
+            Kind::Secret("FINGERPRINT_KEY"),
+            "The key of the fingerprints of secrets; default: derived from the target's credential.",
+        ),
+    ],
+};
+
+/// The section `source`.
+pub(super) static SOURCE: Section = Section {
+    name: "`source`",
+    choices: &[OneOf { groups: &[&["path"], &["url"]], required: false }],
+    keys: &[
+        key(
+            "path",
+            Kind::Text,
+            "A checkout or a bare repository on this machine, relative to this file.",
+        ),
+        key(
+            "url",
+            Kind::Text,
+            "Whatever `git fetch` takes (https, ssh, a file URL), without a password: cloned and fetched by the tool.",
+        ),
+        key("branch", Kind::Text, "The branch to follow; default: what HEAD names."),
+        key("poll", Kind::Duration(SECOND), "How often a url is fetched.").or("\"30s\""),
+        key("verify", Kind::Section(&VERIFY), "Apply only commits that are signed so."),
+    ],
+};
+
+static VERIFY: Section = Section {
+    name: "`verify`",
+    choices: &[OneOf { groups: &[&["ssh_allowed_signers"], &["gpg_keyring"]], required: true }],
+    keys: &[
+        key(
+            "ssh_allowed_signers",
+            Kind::Text,
+            "A file of allowed signers, as git's gpg.ssh.allowedSignersFile takes it.",
+        ),
+        key("gpg_keyring", Kind::Text, "A GPG keyring with the keys of those who may sign."),
+    ],
+};
+
+static TARGET: Section = Section {
+    name: "a target",
+    choices: &[OneOf { groups: &[&["token"], &["username", "password"]], required: true }],
+    keys: &[
+        key("name", Kind::Text, "What the target is called, in `targets` of documents too.").required(),
+        key("url", Kind::Text, "The URL of the Apinizer Manager.").required(),
+        key("project", Kind::Text, "The Apinizer project, case-sensitive.").required(),
+        key("token", Kind::Secret("APINIZER_TOKEN"), "A bearer token of the Management API."),
+        key("username", Kind::User, "The user of a client-credentials token."),
+        key("password", Kind::Secret("APINIZER_PASSWORD"), "The password of a client-credentials token."),
+        key("paths", Kind::Texts, "The folders of the repository to read; later ones patch earlier ones.").or("[\"connections\"]"),
+        key("vars", Kind::Vars, "Plain values for ${var:NAME}; they are shown like any other."),
+        key("prune", Kind::Boolean, "Whether owned connections that git no longer declares are deleted.").or("true"),
+        key("max_deletes", Kind::MaxDeletes, "How many deletes a run may make: a share of the inventory (never less than 3) or an exact count.").or("\"30%\""),
+        key("adopt", Kind::Word(&["always", "equal", "never"]), "Which live connections are taken over when git declares them; default: always, with `drift: report` equal."),
+        key("drift", Kind::Word(&["correct", "report"]), "Whether drift is written back, or shown and kept.").or("\"correct\""),
+        key("resync", Kind::Duration(SECOND), "How often live is compared when git is quiet.").or("\"5m\""),
+        key("concurrency", Kind::Integer(1, 256), "How many calls may be under way at once.").or("8"),
+        key("on_invalid", Kind::Word(&["refuse", "isolate"]), "Whether a commit with an invalid document is refused whole, or applied without it and without deletes.").or("\"refuse\""),
+        key("verify_secrets", Kind::Duration(Duration::ZERO), "How often each secret that the API shows is read back; 0s: every time.").or("\"1h\""),
+        key("timeout", Kind::Duration(Duration::from_millis(100)), "The deadline of one call.").or("\"30s\""),
+        key("max_response", Kind::Size(1024), "The largest answer that is taken.").or("\"256 MiB\""),
+        key("ca_file", Kind::Text, "Certificates in PEM to trust beside those of the system, relative to this file."),
+    ],
+};
+
+/// The section `server`.
+pub(super) static SERVER: Section = Section {
+    name: "`server`",
+    choices: &[],
+    keys: &[
+        key(
+            "listen",
+            Kind::Listen,
+            "The address of status page, API, probes, metrics and webhooks; none: switched off.",
+        )
+        .or("\"127.0.0.1:8080\""),
+        key(
+            "token",
+            Kind::Secret("ADMIN_TOKEN"),
+            "For the calls that change something; they are off without it.",
+        ),
+        key(
+            "webhook_secret",
+            Kind::Secret("HOOK_SECRET"),
+            "For /hooks/*; they are off without it.",
+        ),
+    ],
+};
+
+static NOTIFY: Section = Section {
+    name: "an entry of `notify`",
+    choices: &[],
+    keys: &[
+        key(
+            "kind",
+            Kind::Word(&["slack", "webhook", "github", "gitlab", "gitea"]),
+            "Who is told: a channel, a program, or the commit's status on a git host.",
+        )
+        .required(),
+        key("url", Kind::User, "Where it is sent; of slack and webhook a secret.").required(),
+        key(
+            "secret",
+            Kind::Secret("NOTIFY_SECRET"),
+            "What signs the message of a webhook, or the token of a git host.",
+        ),
+        key(
+            "events",
+            Kind::Words(&["applied", "failed", "drift", "held", "recovered"]),
+            "Which events are told; default: all.",
+        ),
+        key(
+            "template",
+            Kind::Text,
+            "The text of the message, where the built-in one does not suit.",
+        ),
+    ],
+};

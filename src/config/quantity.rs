@@ -1,0 +1,164 @@
+//! How durations, sizes and shares are written: `1h30m`, `256 MiB`, `30%`.
+
+use std::time::Duration;
+
+use super::MaxDeletes;
+
+/// Why a quantity cannot be read: how to write it instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuantityError {
+    /// It is no duration.
+    #[error("a duration is written as `30s`, `5m`, `1h30m` or `500ms`")]
+    Duration,
+    /// It is no size.
+    #[error("a size is written as `256 MiB`, `10 MB` or as a number of bytes")]
+    Size,
+    /// It is neither a share nor a count.
+    #[error("it is a share such as `30%` (0% to 100%) or an exact count such as `5`")]
+    Share,
+}
+
+/// The units of a duration, from the largest to the smallest, in milliseconds.
+const DURATION_UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// The units of a size.
+const SIZE_UNITS: [(&str, u64); 8] = [
+    ("", 1),
+    ("b", 1),
+    ("kb", 1000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+];
+
+/// Reads `30s`, `5m`, `1h30m`, `0s`: whole numbers with units, larger units first, none twice.
+///
+/// # Errors
+/// The text is no such duration.
+pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
+    let mut rest = text;
+    let mut total: u64 = 0;
+    let mut largest_allowed = 0;
+    while !rest.is_empty() {
+        let (number, after) = leading_number(rest).ok_or(QuantityError::Duration)?;
+        let unit_length = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (unit, tail) = after.split_at(unit_length);
+        let rank = DURATION_UNITS
+            .iter()
+            .position(|(name, _)| *name == unit)
+            .filter(|rank| *rank >= largest_allowed)
+            .ok_or(QuantityError::Duration)?;
+        let milliseconds = DURATION_UNITS.get(rank).map_or(1, |(_, milliseconds)| *milliseconds);
+        total = number
+            .checked_mul(milliseconds)
+            .and_then(|part| total.checked_add(part))
+            .ok_or(QuantityError::Duration)?;
+        largest_allowed = rank + 1;
+        rest = tail;
+    }
+    if text.is_empty() { Err(QuantityError::Duration) } else { Ok(Duration::from_millis(total)) }
+}
+
+/// Reads `256 MiB`, `10MB` or a plain number of bytes.
+///
+/// # Errors
+/// The text is no such size.
+pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
+    let (number, unit) = leading_number(text).ok_or(QuantityError::Size)?;
+    let unit = unit.trim_start().to_ascii_lowercase();
+    SIZE_UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .and_then(|(_, bytes)| number.checked_mul(*bytes))
+        .ok_or(QuantityError::Size)
+}
+
+/// Reads `30%` or a count.
+///
+/// # Errors
+/// The text is neither, or the share is over 100%.
+pub fn parse_max_deletes(text: &str) -> Result<MaxDeletes, QuantityError> {
+    let (number, rest) = leading_number(text).ok_or(QuantityError::Share)?;
+    match rest {
+        "%" => u8::try_from(number)
+            .ok()
+            .filter(|share| *share <= 100)
+            .map(MaxDeletes::Percent)
+            .ok_or(QuantityError::Share),
+        "" => usize::try_from(number).map(MaxDeletes::Count).map_err(|_| QuantityError::Share),
+        _ => Err(QuantityError::Share),
+    }
+}
+
+/// The number that a text begins with, and what follows it.
+fn leading_number(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, rest) = text.split_at(digits);
+    Some((number.parse().ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let seconds = Duration::from_secs;
+        for (text, duration) in [
+            ("0s", seconds(0)),
+            ("30s", seconds(30)),
+            ("5m", seconds(300)),
+            ("1h", seconds(3600)),
+            ("1h30m", seconds(5400)),
+            ("2d", seconds(172_800)),
+            ("1s500ms", Duration::from_millis(1500)),
+        ] {
+            assert_eq!(parse_duration(text), Ok(duration), "{text}");
+        }
+        for text in [
+            "",
+            "30",
+            "s",
+            "-5s",
+            "5 m",
+            "5M",
+            "1m1h",
+            "1s1s",
+            "1.5h",
+            "5min",
+            "99999999999999999d",
+        ] {
+            assert_eq!(parse_duration(text), Err(QuantityError::Duration), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, size) in [
+            ("0", 0),
+            ("1024", 1024),
+            ("10MB", 10_000_000),
+            ("256 MiB", 256 << 20),
+            ("1gib", 1 << 30),
+            ("12 B", 12),
+        ] {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for text in ["", "MiB", "-1", "1.5 MiB", "1 TB", "1 MiB x", "99999999999999999999"] {
+            assert_eq!(parse_size(text), Err(QuantityError::Size), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_and_counts() {
+        assert_eq!(parse_max_deletes("30%"), Ok(MaxDeletes::Percent(30)));
+        assert_eq!(parse_max_deletes("0%"), Ok(MaxDeletes::Percent(0)));
+        assert_eq!(parse_max_deletes("12"), Ok(MaxDeletes::Count(12)));
+        for text in ["", "%", "101%", "-1", "30 %", "1.5%", "all"] {
+            assert_eq!(parse_max_deletes(text), Err(QuantityError::Share), "{text}");
+        }
+    }
+}

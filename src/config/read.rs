@@ -1,0 +1,284 @@
+//! A config's tree to typed values, by the tables of keys: kinds, bounds, defaults, references.
+//!
+//! A mistake in one key never hides that of another: what cannot be read is noted and left out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::environment::Environment;
+use crate::secret::Sensitive;
+
+use super::code;
+use super::fields::{Fields, Typed};
+use super::keys::{Key, Kind, OneOf, Section};
+use super::nearest::nearest;
+use super::problems::{Problem, Problems};
+use super::scalar::{self, Text};
+use super::yaml::{Entry, Node, Place, Value};
+use super::{parse_duration, parse_listen, parse_max_deletes, parse_size};
+
+/// What reading a config needs, and what it gathers on the way.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    /// What was found wrong.
+    pub(super) problems: Problems,
+    /// What references are resolved in.
+    pub(super) environment: &'a Environment,
+    /// Whether a reference to an unset variable is an error.
+    pub(super) strict: bool,
+    /// The values that came from the environment.
+    pub(super) resolved: Vec<Sensitive>,
+}
+
+impl Reader<'_> {
+    /// Reads a mapping; what is wrong in it is noted.
+    pub(super) fn section(&mut self, section: &'static Section, node: &Node) -> Fields {
+        let mut fields = Fields::new(section, node.place);
+        let entries: &[Entry] = match &node.value {
+            Value::Map(entries) => entries,
+            _ if node.is_null() => &[],
+            _ => {
+                self.wrong_kind(section.name, "a mapping of keys", node);
+                return fields;
+            }
+        };
+        for entry in entries {
+            let Some(key) = section.key(&entry.key) else {
+                self.unknown_key(section, entry);
+                continue;
+            };
+            if entry.value.is_null() && !matches!(key.kind, Kind::Vars | Kind::Section(_)) {
+                let name = key.name;
+                let problem = Problem::error(&code::WRONG_KIND, format!("`{name}` has no value"))
+                    .help("write a value, or leave the key out");
+                self.problems.add(entry.place, problem);
+            } else if let Some(value) = self.value(key, &entry.value) {
+                fields.put(key.name, value, entry.value.place);
+            }
+        }
+        self.complete(section, entries, node.place);
+        fields
+    }
+
+    fn unknown_key(&mut self, section: &Section, entry: &Entry) {
+        // What stands there may be a secret under a mistyped key.
+        scalar::hide_unless_reference(self, &entry.value);
+        let shown: String = entry.key.chars().take(60).collect();
+        let message = format!("{} has no key `{}`", section.name, shown.escape_debug());
+        let known = section.keys.iter().map(|key| key.name);
+        let help = match nearest(&entry.key, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("its keys are {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        self.problems.add(entry.place, Problem::error(&code::UNKNOWN_KEY, message).help(help));
+    }
+
+    /// Notes the keys that are missing, and those that exclude each other.
+    fn complete(&mut self, section: &Section, entries: &[Entry], place: Place) {
+        let here = |name: &str| entries.iter().find(|entry| entry.key == name);
+        let begin = Place { start: place.start, end: place.start };
+        for key in section.keys.iter().filter(|key| key.required) {
+            if here(key.name).is_none() {
+                let message = format!("{} has no `{}`", section.name, key.name);
+                let problem = Problem::error(&code::MISSING_KEY, message).help(key.about);
+                self.problems.add(begin, problem);
+            }
+        }
+        for OneOf { groups, required } in section.choices {
+            let used: Vec<&&[&str]> = groups
+                .iter()
+                .filter(|group| group.iter().any(|name| here(name).is_some()))
+                .collect();
+            match used.as_slice() {
+                [] if *required => {
+                    let message = format!("{} has no {}", section.name, either(groups));
+                    self.problems.add(begin, Problem::error(&code::MISSING_KEY, message));
+                }
+                [] => {}
+                [group] => {
+                    for name in group.iter().filter(|name| here(name).is_none()) {
+                        let message = format!("{} has no `{name}`", section.name);
+                        let help = format!("write {}", together(group));
+                        let problem = Problem::error(&code::MISSING_KEY, message).help(help);
+                        self.problems.add(begin, problem);
+                    }
+                }
+                several => {
+                    let names: Vec<&str> =
+                        several.iter().flat_map(|group| group.iter()).copied().collect();
+                    let present: Vec<&Entry> = entries
+                        .iter()
+                        .filter(|entry| names.contains(&entry.key.as_str()))
+                        .collect();
+                    let Some((last, earlier)) = present.split_last() else { continue };
+                    let message = format!("{} may have only {}", section.name, either(groups));
+                    let others =
+                        earlier.iter().map(|entry| (entry.place, "the other is here".to_owned()));
+                    let problem =
+                        Problem::error(&code::CONTRADICTION, message).help("keep one of them");
+                    self.problems.add_related(last.place, problem, others.collect());
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, key: &'static Key, node: &Node) -> Option<Typed> {
+        let name = key.name;
+        match &key.kind {
+            Kind::Text => scalar::text(self, name, node).map(Typed::Text),
+            Kind::User => scalar::user(self, name, node).map(Typed::Secret),
+            Kind::Secret(example) => scalar::secret(self, name, example, node).map(Typed::Secret),
+            Kind::Duration(least) => self.parsed(name, node, |text| {
+                let duration = parse_duration(text).map_err(|error| error.to_string())?;
+                if duration < *least {
+                    return Err(format!("the least is {}", shown_duration(*least)));
+                }
+                Ok(Typed::Duration(duration))
+            }),
+            Kind::Size(least) => self.parsed(name, node, |text| {
+                let size = parse_size(text).map_err(|error| error.to_string())?;
+                if size < *least {
+                    return Err(format!("the least is {least} bytes"));
+                }
+                Ok(Typed::Number(size))
+            }),
+            Kind::Boolean => self.parsed(name, node, |text| match text {
+                "true" => Ok(Typed::Boolean(true)),
+                "false" => Ok(Typed::Boolean(false)),
+                _ => Err("write `true` or `false`".to_owned()),
+            }),
+            Kind::Integer(min, max) => self.parsed(name, node, |text| {
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                let number = text.parse().ok().filter(|n| digits && (min..=max).contains(&n));
+                number.map(Typed::Number).ok_or(format!("write a whole number from {min} to {max}"))
+            }),
+            Kind::MaxDeletes => self.parsed(name, node, |text| {
+                parse_max_deletes(text).map(Typed::MaxDeletes).map_err(|error| error.to_string())
+            }),
+            Kind::Word(words) => {
+                let text = scalar::text(self, name, node)?;
+                self.word(name, words, &text, node.place).map(Typed::Word)
+            }
+            Kind::Words(words) => {
+                let texts = self.texts(name, node)?;
+                let words =
+                    texts.iter().filter_map(|(text, place)| self.word(name, words, text, *place));
+                Some(Typed::Words(words.collect()))
+            }
+            Kind::Texts => self.texts(name, node).map(Typed::Texts),
+            Kind::Vars => self.vars(name, node).map(Typed::Vars),
+            Kind::Listen => self.parsed(name, node, |text| parse_listen(text).map(Typed::Listen)),
+            Kind::Section(section) => Some(Typed::Fields(self.section(section, node))),
+            Kind::Sections(section) => {
+                let items = self.list(name, node)?;
+                Some(Typed::List(items.iter().map(|item| self.section(section, item)).collect()))
+            }
+        }
+    }
+
+    /// Reads a scalar by a function that says how to write it instead.
+    fn parsed(
+        &mut self,
+        name: &str,
+        node: &Node,
+        parse: impl FnOnce(&str) -> Result<Typed, String>,
+    ) -> Option<Typed> {
+        let text = scalar::text(self, name, node)?;
+        if !text.resolved {
+            return None;
+        }
+        match parse(text.value.trim()) {
+            Ok(value) => Some(value),
+            Err(help) => {
+                let message = format!("the value of `{name}` cannot be used");
+                self.problems.add(node.place, Problem::error(&code::BAD_VALUE, message).help(help));
+                None
+            }
+        }
+    }
+
+    fn word(
+        &mut self,
+        name: &str,
+        words: &'static [&'static str],
+        text: &Text,
+        place: Place,
+    ) -> Option<&'static str> {
+        let found = words.iter().copied().find(|word| *word == text.value);
+        if found.is_none() && text.resolved {
+            let message = format!("the value of `{name}` is not one of its words");
+            let help = match nearest(&text.value, words.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? The words are {}", words.join(", ")),
+                None => format!("the words are {}", words.join(", ")),
+            };
+            self.problems.add(place, Problem::error(&code::BAD_VALUE, message).help(help));
+        }
+        found
+    }
+
+    fn texts(&mut self, name: &str, node: &Node) -> Option<Vec<(Text, Place)>> {
+        let items = self.list(name, node)?;
+        let texts = items.iter().filter_map(|item| {
+            let text = scalar::text(self, name, item)?;
+            Some((text, item.place))
+        });
+        Some(texts.collect())
+    }
+
+    fn list<'n>(&mut self, name: &str, node: &'n Node) -> Option<&'n [Node]> {
+        if let Value::List(items) = &node.value {
+            return Some(items);
+        }
+        self.wrong_kind(&format!("`{name}`"), "a list", node);
+        None
+    }
+
+    fn vars(&mut self, name: &str, node: &Node) -> Option<BTreeMap<String, Json>> {
+        let Value::Map(entries) = &node.value else {
+            if !node.is_null() {
+                self.wrong_kind(&format!("`{name}`"), "a mapping of names to values", node);
+            }
+            return None;
+        };
+        let mut vars = BTreeMap::new();
+        for entry in entries {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+            if entry.key.is_empty() || !entry.key.chars().all(allowed) {
+                let message = "a var's name has only letters, digits, `_`, `-` and `.`";
+                self.problems.add(entry.place, Problem::error(&code::BAD_NAME, message));
+            } else if let Some(value) = scalar::var(self, &entry.key, &entry.value) {
+                vars.insert(entry.key.clone(), value);
+            }
+        }
+        Some(vars)
+    }
+
+    /// Notes that a value is of another kind than its key wants.
+    pub(super) fn wrong_kind(&mut self, what: &str, wanted: &str, node: &Node) {
+        scalar::hide_unless_reference(self, node);
+        let found = match &node.value {
+            Value::Scalar { .. } => "a single value",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        };
+        let message = format!("{what} is {wanted}, and here is {found}");
+        self.problems.add(node.place, Problem::error(&code::WRONG_KIND, message));
+    }
+}
+
+fn either(groups: &[&[&str]]) -> String {
+    groups.iter().map(|group| together(group)).collect::<Vec<_>>().join(", or ")
+}
+
+fn together(group: &[&str]) -> String {
+    group.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
+}
+
+fn shown_duration(duration: Duration) -> String {
+    match duration.as_millis() {
+        whole if whole % 1000 == 0 => format!("{}s", whole / 1000),
+        milliseconds => format!("{milliseconds}ms"),
+    }
+}

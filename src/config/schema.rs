@@ -1,0 +1,115 @@
+//! The JSON Schema of the config, for editors: another view of the tables of keys.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{Key, Kind, OneOf, ROOT, Section};
+
+/// A text with at least one `${env:NAME}` in it.
+const REFERENCE: &str = r"\$\{env:[A-Za-z0-9_]+\}";
+/// A text of `${env:NAME}` and nothing else.
+const ONLY_REFERENCES: &str = r"^(\$\{env:[A-Za-z0-9_]+\})+$";
+const DURATION: &str = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+const SIZE: &str = r"^[0-9]+ *([kKmMgG]([iI])?)?[bB]?$";
+
+/// The JSON Schema (2020-12) of `apinizer-gitops.yaml`.
+#[must_use]
+pub fn schema() -> Value {
+    let mut root = section(&ROOT);
+    if let Value::Object(root) = &mut root {
+        let mut head = Map::new();
+        head.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        head.insert("title".to_owned(), json!("The config of apinizer-gitops"));
+        head.append(root);
+        return Value::Object(head);
+    }
+    root
+}
+
+fn section(section: &Section) -> Value {
+    let properties: Map<String, Value> =
+        section.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let required: Vec<&str> =
+        section.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let mut schema = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+    });
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    if !section.choices.is_empty() {
+        schema["allOf"] = section.choices.iter().map(one_of).collect();
+    }
+    schema
+}
+
+/// One group with all of its keys and none of the others, or nothing of any.
+fn one_of(choice: &OneOf) -> Value {
+    let none = |groups: &mut dyn Iterator<Item = &&[&str]>| -> Vec<Value> {
+        groups.flat_map(|group| group.iter()).map(|name| json!({"required": [name]})).collect()
+    };
+    let mut ways: Vec<Value> = choice
+        .groups
+        .iter()
+        .map(|used| {
+            let others = none(&mut choice.groups.iter().filter(|group| *group != used));
+            json!({"required": used, "not": {"anyOf": others}})
+        })
+        .collect();
+    if !choice.required {
+        ways.push(json!({"not": {"anyOf": none(&mut choice.groups.iter())}}));
+    }
+    json!({"oneOf": ways})
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = kind(&key.kind);
+    schema["description"] = json!(key.about);
+    if let Some(default) = key.default.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+        schema["default"] = default;
+    }
+    schema
+}
+
+fn kind(kind: &Kind) -> Value {
+    // Any single value may be a reference, which is resolved before it is read.
+    let or_reference =
+        |schema: Value| json!({"anyOf": [schema, {"type": "string", "pattern": REFERENCE}]});
+    match kind {
+        Kind::Text | Kind::User => json!({"type": "string", "minLength": 1}),
+        Kind::Secret(example) => json!({
+            "type": "string",
+            "pattern": ONLY_REFERENCES,
+            "examples": [format!("${{env:{example}}}")],
+        }),
+        Kind::Duration(_) => {
+            or_reference(json!({"type": "string", "minLength": 2, "pattern": DURATION}))
+        }
+        Kind::Size(least) => or_reference(json!({
+            "type": ["integer", "string"], "minimum": least, "pattern": SIZE,
+        })),
+        Kind::Boolean => or_reference(json!({"type": "boolean"})),
+        Kind::Integer(min, max) => {
+            or_reference(json!({"type": "integer", "minimum": min, "maximum": max}))
+        }
+        Kind::MaxDeletes => or_reference(json!({
+            "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%?$",
+        })),
+        Kind::Word(words) => or_reference(json!({"enum": words})),
+        Kind::Words(words) => {
+            json!({"type": "array", "items": or_reference(json!({"enum": words}))})
+        }
+        Kind::Texts => {
+            json!({"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1})
+        }
+        Kind::Vars => json!({
+            "type": ["object", "null"],
+            "propertyNames": {"pattern": "^[A-Za-z0-9_.-]+$"},
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+        }),
+        Kind::Listen => json!({"type": "string", "examples": ["127.0.0.1:8080", "none"]}),
+        Kind::Section(keys) => section(keys),
+        Kind::Sections(keys) => json!({"type": "array", "items": section(keys)}),
+    }
+}

@@ -1,0 +1,207 @@
+//! An entry of `targets`, and what two of them may not share.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::code;
+use super::fields::Fields;
+use super::problems::Problem;
+use super::read::Reader;
+use super::scalar::Text;
+use super::yaml::Place;
+use super::{Adopt, Credentials, Drift, OnInvalid, Target, url};
+
+/// Builds the targets that have a name, a URL and a project; paths are relative to the folder of
+/// the config.
+pub(super) fn build_all(reader: &mut Reader<'_>, list: &[Fields], folder: &Path) -> Vec<Target> {
+    let built: Vec<(Target, &Fields)> =
+        list.iter().filter_map(|fields| Some((build(reader, fields, folder)?, fields))).collect();
+    check_names(reader, &built);
+    check_projects(reader, &built);
+    built.into_iter().map(|(target, _)| target).collect()
+}
+
+fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Target> {
+    let paths = paths(reader, fields);
+    let url = fields.text("url").map(|text| (manager_url(reader, fields, text), text));
+    let name = fields.text("name");
+    if let Some(problem) =
+        name.filter(|text| text.resolved).and_then(|text| problem_with(&text.value))
+    {
+        let message = format!("the target's name {problem}");
+        reader.problems.add(fields.place_of("name"), Problem::error(&code::BAD_NAME, message));
+    }
+    let (url, written_url) = url?;
+    let project = fields.text("project")?;
+    let drift = match fields.word("drift") {
+        Some("report") => Drift::Report,
+        _ => Drift::Correct,
+    };
+    Some(Target {
+        name: name?.value.clone(),
+        url,
+        url_as_written: written_url.written.trim_end_matches('/').to_owned(),
+        project: project.value.clone(),
+        project_as_written: project.written.clone(),
+        credentials: credentials(fields)?,
+        paths,
+        vars: fields.vars("vars"),
+        prune: fields.boolean("prune"),
+        max_deletes: fields.max_deletes("max_deletes"),
+        adopt: match fields.word("adopt") {
+            Some("always") => Adopt::Always,
+            Some("equal") => Adopt::Equal,
+            Some("never") => Adopt::Never,
+            _ if drift == Drift::Report => Adopt::Equal,
+            _ => Adopt::Always,
+        },
+        drift,
+        resync: fields.duration("resync"),
+        concurrency: usize::try_from(fields.number("concurrency")).unwrap_or(1),
+        on_invalid: match fields.word("on_invalid") {
+            Some("isolate") => OnInvalid::Isolate,
+            _ => OnInvalid::Refuse,
+        },
+        verify_secrets: fields.duration("verify_secrets"),
+        timeout: fields.duration("timeout"),
+        max_response: fields.number("max_response"),
+        ca_file: fields.text("ca_file").map(|text| folder.join(&text.value)),
+    })
+}
+
+fn credentials(fields: &Fields) -> Option<Credentials> {
+    if let Some(token) = fields.secret("token") {
+        return Some(Credentials::Token(token));
+    }
+    let username = fields.secret("username")?;
+    Some(Credentials::ClientCredentials { username, password: fields.secret("password")? })
+}
+
+fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String {
+    if !text.resolved {
+        return text.written.clone();
+    }
+    let place = fields.place_of("url");
+    match url::manager(&text.value) {
+        Ok(manager) => {
+            if manager.exposed {
+                let message = "the credentials and secrets of this target cross the network \
+                               unencrypted";
+                let problem = Problem::warning(&code::PLAIN_HTTP, message).help(
+                    "use https, with `ca_file` where the certificate is of a private authority",
+                );
+                reader.problems.add(place, problem);
+            }
+            manager.url
+        }
+        Err(problem) => {
+            let message = format!("the target's `url` cannot be used: {problem}");
+            reader.problems.add(place, Problem::error(&code::BAD_URL, message));
+            text.value.clone()
+        }
+    }
+}
+
+fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
+    let mut paths: Vec<String> = Vec::new();
+    let texts = fields.texts("paths");
+    if texts.is_empty() {
+        let problem =
+            Problem::error(&code::BAD_VALUE, "`paths` is empty: no document would be read");
+        reader.problems.add(fields.place_of("paths"), problem);
+    }
+    for (text, place) in texts {
+        let path = match repository_path(&text.value) {
+            Ok(path) => path,
+            Err(problem) => {
+                let message = format!("an entry of `paths` {problem}");
+                let problem = Problem::error(&code::OUTSIDE, message)
+                    .help("write it relative to the root of the repository, as `connections`");
+                reader.problems.add(place, problem);
+                continue;
+            }
+        };
+        if paths.contains(&path) {
+            let problem = Problem::error(&code::CONTRADICTION, "`paths` names a folder twice");
+            reader.problems.add(place, problem);
+        } else {
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+/// Writes a path of the repository in one way: no `./`, no doubled or trailing slash. The root
+/// itself is `.`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn repository_path(path: &str) -> Result<String, &'static str> {
+    let drive = path.as_bytes().get(1) == Some(&b':');
+    if path.starts_with(['/', '\\', '~']) || drive {
+        return Err("is absolute");
+    }
+    if path.chars().any(char::is_control) {
+        return Err("holds a control character");
+    }
+    let mut steps = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => return Err("leads out of the repository with `..`"),
+            step => steps.push(step),
+        }
+    }
+    Ok(if steps.is_empty() { ".".to_owned() } else { steps.join("/") })
+}
+
+fn problem_with(name: &str) -> Option<&'static str> {
+    if name.trim() != name {
+        Some("begins or ends with a space")
+    } else if name.chars().any(char::is_control) {
+        Some("holds a control character")
+    } else if name.chars().count() > 100 {
+        Some("is longer than 100 characters")
+    } else {
+        None
+    }
+}
+
+fn check_names(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
+    let mut first: HashMap<&str, Place> = HashMap::new();
+    for (target, fields) in built {
+        let place = fields.place_of("name");
+        if let Some(earlier) = first.get(target.name.as_str()) {
+            let problem = Problem::error(&code::DUPLICATE_TARGET, "two targets have this name")
+                .help("give each target a name of its own");
+            reader.problems.add_related(
+                place,
+                problem,
+                vec![(*earlier, "the first is here".to_owned())],
+            );
+        } else {
+            first.insert(&target.name, place);
+        }
+    }
+}
+
+fn check_projects(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
+    let mut first: HashMap<(&str, &str), Place> = HashMap::new();
+    for (target, fields) in built {
+        let place = fields.place_of("project");
+        let key = (target.url.as_str(), target.project.as_str());
+        if let Some(earlier) = first.get(&key) {
+            let message =
+                "two targets have this URL and project, and would undo each other's changes";
+            let problem = Problem::error(&code::SAME_PROJECT, message)
+                .help("merge them into one target with the `paths` of both");
+            reader.problems.add_related(
+                place,
+                problem,
+                vec![(*earlier, "the first is here".to_owned())],
+            );
+        } else {
+            first.insert(key, place);
+        }
+    }
+}
