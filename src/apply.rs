@@ -32,7 +32,7 @@ mod writing;
 pub use outcome::{ChangeResult, TargetOutcome};
 
 /// All that carrying out the plan of one target needs.
-#[derive(Debug)]
+
 pub struct Job<'a> {
     /// The plan.
     pub plan: &'a TargetPlan,

@@ -150,6 +150,24 @@ pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired
         .collect()
 }
 
+/// Resolves a single declared value.
+///
+/// # Errors
+/// A reference has no value; the text names it.
+pub fn resolve_one(
+    declared: &Value,
+    vars: &BTreeMap<String, Value>,
+    environment: &Environment,
+    redactor: &Redactor,
+) -> Result<Value, String> {
+    let resolution = Resolution { vars, environment: Some(environment), redactor };
+    match Resolver::new(&resolution).resolve(declared, None) {
+        Ok(value) => Ok(value.unwrap_or_else(|| declared.clone())),
+        Err(resolve::NoValue::Problem(problem)) => Err(problem),
+        Err(resolve::NoValue::NotLookedAt) => Err("its value is not looked at".to_owned()),
+    }
+}
+
 fn resolve_document(document: Document, resolver: &mut Resolver<'_>) -> DesiredConnection {
     let Document { connection_type, name, options, fields, place } = document;
     let mut connection = DesiredConnection {

@@ -20,7 +20,8 @@ mod renames;
 mod state;
 
 pub use filter::{BadPattern, Filter};
-pub use planner::{Planned, Situation, plan};
+pub(crate) use planner::REPLACE;
+pub use planner::{Planned, Situation, plan, replace_digest};
 pub use state::{ConnectionState, State};
 
 /// What one run would do on its targets.
@@ -97,6 +98,22 @@ pub enum Action {
     Blocked,
     /// Nothing, since the target only reports drift.
     Drift,
+}
+
+impl Action {
+    /// The word for it in JSON and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Rename => "rename",
+            Self::Delete => "delete",
+            Self::Blocked => "blocked",
+            Self::Drift => "drift",
+        }
+    }
 }
 
 /// One field that differs. Its values are already fit to be shown.

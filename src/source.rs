@@ -19,6 +19,7 @@ mod repository;
 #[cfg(test)]
 mod repository_tests;
 mod selection;
+mod snapshot;
 mod tree;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use error::SourceError;
 pub use git::Stop;
 pub use history::{History, HistoryCommit};
 pub use repository::Repository;
+pub use snapshot::Snapshot;
 
 /// What is known of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -10,7 +10,7 @@ use crate::catalog::{Secrecy, hidden, is_bookkeeping};
 use crate::desired::DesiredConnection;
 use crate::inventory::{Owned, Unstable};
 use crate::live::LiveConnection;
-use crate::plan::body;
+use crate::plan::{REPLACE, body};
 use crate::secret::SensitiveValue;
 
 /// Replaces a connection by one of another type. The new one is made ready before the old one
@@ -161,6 +161,3 @@ async fn bring_back(
         Err(error) => ChangeResult::Failed(format!("{why}; the old one could not be made again: {error}")),
     }
 }
-
-/// The pointer under which a refused replace is remembered.
-pub(crate) const REPLACE: &str = "/type";

@@ -149,11 +149,26 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
     for (key, value) in body.as_object().into_iter().flatten() {
         let path = format!("/{}", crate::desired::pointer_step(key));
         let declared = desired.fields.iter().any(|f| crate::desired::lies_in(&f.path, &path));
-        if !declared && hidden::holds_masked_secret(desired.connection_type, key, value) {
+        if !declared && holds_masked_secret(desired, key, value) {
             return Err(NoBody::WouldWipe(key.clone()));
         }
     }
     Ok(())
+}
+
+fn holds_masked_secret(desired: &DesiredConnection, key: &str, value: &Value) -> bool {
+    let alone = Map::from_iter([(key.to_owned(), value.clone())]);
+    hidden::secret_parts(desired.connection_type, &alone).iter().any(|part| {
+        let text = alone.get(key).and_then(|_| {
+            let below = part.pointer.get(1 + crate::desired::pointer_step(key).len()..)?;
+            value.pointer(below)?.as_str()
+        });
+        let secret = match (text, &part.range) {
+            (Some(text), Some(range)) => text.get(range.clone()),
+            (text, _) => text,
+        };
+        secret.is_some_and(hidden::is_masked_text)
+    })
 }
 
 fn is_kept(comparison: &Comparison, path: &str) -> bool {

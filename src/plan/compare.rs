@@ -253,6 +253,37 @@ pub(super) fn catalog_field(desired: &DesiredConnection, path: &str) -> Option<&
     field_at(desired.connection_type, path)
 }
 
+/// Whether live still shows a connection of the inventory as its base has it, in all that can
+/// be read.
+#[must_use]
+pub fn is_as_declared(
+    owned: &crate::inventory::Owned,
+    live: &LiveView<'_>,
+    key: &FingerprintKey,
+    key_is_known: bool,
+) -> bool {
+    shows(&owned.type_name, &owned.base, live, key, key_is_known)
+}
+
+fn shows(
+    type_name: &str,
+    base: &BTreeMap<String, BaseField>,
+    live: &LiveView<'_>,
+    key: &FingerprintKey,
+    key_is_known: bool,
+) -> bool {
+    let Some(connection_type) = crate::catalog::find(type_name) else { return false };
+    live.entry.type_name == type_name
+        && base.iter().all(|(path, older)| {
+            let field = field_at(connection_type, path);
+            let is_secret = field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. }));
+            let not_looked_at = older.print.is_none() && holds_env(&older.declared);
+            is_secret
+                || not_looked_at
+                || is_base(field, older, live.get(path), path, key, key_is_known)
+        })
+}
+
 fn field_at(connection_type: &'static ConnectionType, path: &str) -> Option<&'static Field> {
     let mut steps = path.strip_prefix('/')?.split('/');
     let mut field = connection_type.field(steps.next()?)?;
@@ -423,8 +454,7 @@ fn secret_base(
 
 /// The base of a field whose write was acknowledged.
 pub(crate) fn written(field: &DesiredField, value: &Value, context: &Context<'_>) -> BaseField {
-    let print = (field.holds_reference() && !context.stateless)
-        .then(|| context.key.of(&field.path, value));
+    let print = field.holds_reference().then(|| context.key.of(&field.path, value));
     BaseField { declared: field.declared.clone(), print, unverified: false }
 }
 
@@ -523,13 +553,7 @@ pub fn is_as_sent(
     key: &FingerprintKey,
     key_is_known: bool,
 ) -> bool {
-    let Some(connection_type) = crate::catalog::find(&intent.type_name) else { return false };
-    live.entry.type_name == intent.type_name
-        && intent.base.iter().all(|(path, sent)| {
-            let field = field_at(connection_type, path);
-            let is_secret = field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. }));
-            is_secret || is_base(field, sent, live.get(path), path, key, key_is_known)
-        })
+    shows(&intent.type_name, &intent.base, live, key, key_is_known)
 }
 
 fn treatment(

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::compare::{Comparison, Context, LiveView, Treatment, compare, show_desired};
+use super::compare::{
+    Comparison, Context, LiveView, Treatment, compare, is_as_declared, show_desired,
+};
 use super::deletes::{self, Group};
 use super::filter::Filter;
 use super::renames::{self, Renames};
@@ -49,9 +51,13 @@ pub struct Situation<'a> {
     pub emptied: &'a [String],
     /// `--name` and `--type`.
     pub filter: &'a Filter,
-    /// Which connections that were saved but not deployed are due to be written again; `None`:
-    /// all.
-    pub degraded_due_at: Option<i64>,
+    /// Whether connections that were saved but not deployed are written again before their pause
+    /// is over.
+    pub degraded_at_once: bool,
+    /// Why the own answer of a connection, which is needed, could not be had.
+    pub unread: &'a BTreeMap<ConnectionName, String>,
+    /// Now, in seconds since 1970.
+    pub now: i64,
 }
 
 /// A plan, and what else follows from the situation without any call.
@@ -63,6 +69,8 @@ pub struct Planned {
     pub record: Record,
     /// How each connection stands, before anything is applied.
     pub states: Vec<ConnectionState>,
+    /// By type, the connections that differ in a secret that was read back.
+    pub canaries: BTreeMap<&'static str, Vec<ConnectionName>>,
 }
 
 /// Makes the plan of one target.
@@ -101,8 +109,7 @@ pub(super) struct Planner<'a> {
     /// Old names of renames that cannot be made now, by the new name that waits for them.
     pub(super) locked: BTreeMap<ConnectionName, ConnectionName>,
     pub(super) replaces: BTreeSet<ConnectionName>,
-    /// How many connections of a type differ in a secret that was read back.
-    canaries: BTreeMap<&'static str, usize>,
+    canaries: BTreeMap<&'static str, Vec<ConnectionName>>,
 }
 
 impl<'a> Planner<'a> {
@@ -216,6 +223,9 @@ impl<'a> Planner<'a> {
             let and = if more == 0 { String::new() } else { format!(" (and {more} more)") };
             return Some(format!("unresolved: {problem}{and}"));
         }
+        if let Some(problem) = self.situation.unread.get(&desired.name) {
+            return Some(format!("could not be read: {problem}"));
+        }
         let type_name = desired.connection_type.name;
         self.situation
             .live
@@ -265,7 +275,7 @@ impl<'a> Planner<'a> {
         if comparison.writes() {
             let differing = desired.connection_type.name;
             if comparison.differences.iter().any(|d| d.read_back) {
-                *self.canaries.entry(differing).or_default() += 1;
+                self.canaries.entry(differing).or_default().push(desired.name.clone());
             }
             let reason = taken_over.then(|| TAKEN_OVER.to_owned());
             self.push(Change {
@@ -339,6 +349,14 @@ impl<'a> Planner<'a> {
             self.block(desired, reason, Some(advice));
             return;
         }
+        if self.was_refused(desired) {
+            let reason = format!(
+                "the server refused to replace the {live_type} connection by a {wanted} one, and the \
+                 document has not changed since"
+            );
+            self.block(desired, reason, None);
+            return;
+        }
         self.replaces.insert(desired.name.clone());
         self.push(Change {
             action: Action::Replace,
@@ -347,6 +365,14 @@ impl<'a> Planner<'a> {
             ..change(desired)
         });
         self.state(desired, State::Pending, None);
+    }
+
+    fn was_refused(&self, desired: &DesiredConnection) -> bool {
+        let context = &self.situation.context;
+        let refused = context.record.unstable.get(&desired.name).and_then(|f| f.get(REPLACE));
+        refused.is_some_and(|refused| {
+            context.key.matches(&refused.print, REPLACE, &replace_digest(desired))
+        })
     }
 
     /// The entry of the inventory, if it is of the very connection that is live: another id
@@ -428,13 +454,13 @@ impl<'a> Planner<'a> {
             && desired.declares_secret()
             && let Some(owned) = self.record.inventory.get_mut(&desired.name)
         {
-            owned.secrets_checked = owned.secrets_checked.or(Some(0));
+            owned.secrets_checked = Some(self.situation.now);
         }
     }
 
     fn degraded(&self, name: &ConnectionName) -> Option<String> {
         let degraded = self.record.degraded.get(name).filter(|d| !d.deleted)?;
-        let due = self.situation.degraded_due_at.is_none_or(|now| degraded.next <= now);
+        let due = self.situation.degraded_at_once || degraded.next <= self.situation.now;
         due.then(|| format!("saved but not deployed: {}", degraded.reason))
     }
 
@@ -495,6 +521,12 @@ impl<'a> Planner<'a> {
         if owned.type_name != live.type_name || !same_id(owned, live) {
             let reason = "held: what is live under that name is not what the tool made".to_owned();
             return Some((reason, Some(forget)));
+        }
+        let view = LiveView { entry: live, single: situation.singles.get(name) };
+        let context = &situation.context;
+        if context.stateless && !is_as_declared(owned, &view, context.key, context.key_is_known) {
+            let reason = "held: live is not what the base revision declared".to_owned();
+            return Some((reason, Some("compare it in the console, then delete it there".to_owned())));
         }
         let exact = situation.allow_deletes && situation.filter.names(name);
         if !self.record.deletes.contains_key(name) && !exact {
@@ -592,7 +624,7 @@ impl<'a> Planner<'a> {
 
     fn replace_held_alone(&self, owned: &Owned) -> Option<(String, Option<String>)> {
         let situation = self.situation;
-        if owned.protect || false {
+        if owned.protect {
             let advice = "lift `protect` in a commit of its own first".to_owned();
             return Some(("held: it is protected".to_owned(), Some(advice)));
         }
@@ -762,11 +794,31 @@ impl<'a> Planner<'a> {
         for (type_name, problem) in &self.situation.live.incomplete {
             self.plan.errors.push(format!("the list of {type_name} is not complete: {problem}"));
         }
-        Planned { plan: self.plan, record: self.record, states: self.states }
+        Planned {
+            plan: self.plan,
+            record: self.record,
+            states: self.states,
+            canaries: self.canaries,
+        }
     }
 }
 
 const TAKEN_OVER: &str = "taken over";
+
+/// The pointer under which a refused replace is remembered.
+pub(crate) const REPLACE: &str = "/type";
+
+/// What decides whether a replace that was refused is tried again: all that is declared, with
+/// the values of its references.
+#[must_use]
+pub fn replace_digest(desired: &DesiredConnection) -> Value {
+    let fields = desired.fields.iter().map(|field| {
+        let value = field.value().unwrap_or(&field.declared);
+        (field.path.to_string(), value.clone())
+    });
+    let type_name = ("type".to_owned(), Value::from(desired.connection_type.name));
+    Value::Object(fields.chain([type_name]).collect())
+}
 
 fn same_id(owned: &Owned, live: &LiveConnection) -> bool {
     match (&owned.id, &live.id) {
