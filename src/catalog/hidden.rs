@@ -10,6 +10,7 @@ mod jaas;
 mod literal;
 mod mask;
 mod name;
+mod path;
 mod scan;
 mod skeleton;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{SecretPart, Standing, secret_parts};
+use super::{SecretPart, Standing, mask_at, secret_parts};
 use crate::catalog::ConnectionType;
 use crate::reference::{self, Segment};
 
@@ -41,7 +41,11 @@ pub fn literal_secrets(
         let text = value.and_then(Value::as_str);
         let written: Vec<&SecretPart> =
             parts.iter().filter(|part| is_written_out(text, part)).collect();
-        let rewritten = text.and_then(|text| with_references(text, &written));
+        // Where a secret holds separators, the rewritten text may still show a part of it.
+        let rewritten = text.and_then(|text| with_references(text, &written)).filter(|text| {
+            let value = Value::from(text.as_str());
+            mask_at(connection_type, &pointer, &value, fields) == value
+        });
         for part in &written {
             literals.push(LiteralSecret {
                 pointer: pointer.clone(),

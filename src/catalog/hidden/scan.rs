@@ -1,17 +1,16 @@
 //! The one scanner: walks a connection and tells every part that is a secret.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value};
 
 use super::name::{says_secret, speaks_of_secret, variable};
+use super::path::{Path, Step};
 use super::text::{Shape, is_key};
 use super::{SecretPart, Standing};
 use crate::catalog::{ConnectionType, Field, HiddenPlace, Kind, Secrecy, same_choice};
 
 /// Every part of a connection, declared or live, that is a secret: secret fields, the places
 /// where secrets hide, and unknown fields whose names say so. References are parts like any
-/// text; parts of one text may overlap.
+/// text. They are sorted by pointer and place, and no two overlap.
 #[must_use]
 pub fn secret_parts(
     connection_type: &'static ConnectionType,
@@ -47,49 +46,6 @@ fn disjoint(mut parts: Vec<SecretPart>) -> Vec<SecretPart> {
         }
     }
     joined
-}
-
-/// Where the scanner is; a pointer is only written out where something is found.
-struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
-    step: Step<'a>,
-}
-
-enum Step<'a> {
-    Key(&'a str),
-    Index(usize),
-}
-
-impl<'a> Path<'a> {
-    fn key(&'a self, key: &'a str) -> Self {
-        Self { parent: Some(self), step: Step::Key(key) }
-    }
-
-    fn index(&'a self, index: usize) -> Self {
-        Self { parent: Some(self), step: Step::Index(index) }
-    }
-
-    fn pointer(&self) -> String {
-        let mut pointer = self.parent.map(Self::pointer).unwrap_or_default();
-        match self.step {
-            Step::Key(key) => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
-            // Writing to a string cannot fail.
-            Step::Index(index) => write!(pointer, "/{index}").unwrap_or_default(),
-        }
-        pointer
-    }
-
-    /// The top-level field.
-    fn top(&self) -> &str {
-        match (self.parent, &self.step) {
-            (Some(parent), _) => parent.top(),
-            (None, Step::Key(key)) => key,
-            (None, Step::Index(_)) => "",
-        }
-    }
 }
 
 /// The header or property that a text is the value of.
