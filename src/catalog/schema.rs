@@ -17,8 +17,9 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// The schema of a document of one type.
 #[must_use]
 pub fn schema_for(connection_type: &ConnectionType) -> Value {
-    let mut schema = document(connection_type);
+    let mut schema = Map::new();
     schema.insert("$schema".to_owned(), DIALECT.into());
+    schema.extend(document(connection_type));
     schema.insert("$defs".to_owned(), json!({"x-gitops": options()}));
     Value::Object(schema)
 }

@@ -32,7 +32,7 @@ pub enum ExplainError {
         nearest: Option<&'static str>,
     },
     /// The field holds no object.
-    #[error("`{parent}` is {kind}, which has no fields inside")]
+    #[error("`{parent}` has no fields inside: its kind is {kind}")]
     NoFieldsInside {
         /// The field that was looked into.
         parent: String,
@@ -235,6 +235,6 @@ mod tests {
             said("rabbitMq.hostPortList.hots"),
             "`rabbitMq.hostPortList` has no field `hots`: did you mean `host`?"
         );
-        assert_eq!(said("email.port.x"), "`email.port` is integer, which has no fields inside");
+        assert_eq!(said("email.port.x"), "`email.port` has no fields inside: its kind is integer");
     }
 }

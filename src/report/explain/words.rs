@@ -11,11 +11,18 @@ pub(super) fn kind(kind: &Kind) -> String {
         Kind::Integer { .. } => "integer".to_owned(),
         Kind::Boolean => "boolean".to_owned(),
         Kind::Bytes => "file".to_owned(),
-        Kind::List(item) => format!("list of {}", self::kind(item)),
-        Kind::Set(item) => format!("set of {}", self::kind(item)),
+        Kind::List(item) => format!("list of {}", several(item)),
+        Kind::Set(item) => format!("set of {}", several(item)),
         Kind::Object(_) => "object".to_owned(),
-        Kind::Map(value) => format!("map of {}", self::kind(value)),
+        Kind::Map(value) => format!("map of {}", several(value)),
         Kind::Any => "anything".to_owned(),
+    }
+}
+
+fn several(value: &Kind) -> String {
+    match value {
+        Kind::Text | Kind::Any => kind(value),
+        _ => format!("{}s", kind(value)),
     }
 }
 
