@@ -31,6 +31,7 @@ mod webhook;
 mod tests;
 
 pub use choices::{Verdict, same_choice};
+pub use common::IDENTITY;
 pub use lookup::{all, find, is_bookkeeping, nearest, nearest_of};
 
 /// One type of connection, one value of the discriminator `type`.

@@ -1,7 +1,15 @@
-//! The fields that connections of every type have, save `type` and `name`, which are no fields
-//! to compare but the identity of a connection.
+//! The fields that connections of every type have. `type` and `name` stand apart: they are no
+//! fields to compare but the identity of a connection.
 
 use super::Field;
+
+/// `type` and `name`, which every document declares; neither takes references.
+pub static IDENTITY: [Field; 2] = [
+    Field::text("type").required().about("The type of the connection; it cannot change."),
+    Field::text("name")
+        .required()
+        .about("The name of the connection, unique in its project whatever its case."),
+];
 
 pub(super) static FIELDS: &[Field] = &[
     Field::text("description").about("What the connection is for, in words for people."),
