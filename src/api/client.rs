@@ -291,7 +291,7 @@ impl Client {
             // Whatever became of the token request, this call was not sent.
             let kind = if error.may_have_been_done() { ErrorKind::Unreachable } else { error.kind };
             let message = format!("{}: {}", error.call, error.message);
-            let call = words::clean(redactor, &call.what);
+            let call = words::one_line(&call.what);
             let error = CallError { call, kind, message, ..error };
             if error.is_transient() { error } else { self.concluded(error) }
         })

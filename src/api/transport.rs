@@ -24,7 +24,7 @@ pub(super) fn describe(error: &reqwest::Error, host: &str, timeout: Duration) ->
     if error.is_timeout() {
         return Failure::new(ErrorKind::AnswerLost, format!("timed out after {timeout:?}"));
     }
-    if error.is_decode() {
+    if error.is_decode() && cause.io != Some(io::ErrorKind::ConnectionReset) {
         return Failure::new(
             ErrorKind::BrokenAnswer,
             format!("the answer is damaged or cut short: {}", cause.text),
