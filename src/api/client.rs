@@ -97,7 +97,8 @@ enum Resend {
 impl Client {
     /// Prepares the calls of one target; nothing is sent yet.
     ///
-    /// Until [`Client::with_retries`] says otherwise, calls are retried as a command does it.
+    /// Calls are retried as one run of a command does it; whoever runs for longer gives each
+    /// reconcile its own retries with [`Client::with_retries`].
     ///
     /// # Errors
     /// The settings cannot be used.

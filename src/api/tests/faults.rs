@@ -231,3 +231,32 @@ fn a_ca_file_must_hold_certificates() {
         assert!(error.contains(problem), "{error}");
     }
 }
+
+#[tokio::test]
+async fn every_request_is_counted_by_target_method_and_status() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let guard = metrics::set_default_local_recorder(&recorder);
+    let (_server, client) = failing_once(|| Reply::json(500, &json!({}))).await;
+    client.list("email").await.unwrap();
+    drop(guard);
+    let text = recorder.handle().render();
+    for status in ["500", "200"] {
+        let line = format!(
+            "apinizer_gitops_api_requests_total{{target=\"test\",method=\"GET\",status=\"{status}\"}} 1"
+        );
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(text.contains("apinizer_gitops_api_request_duration_seconds_count{"), "{text}");
+}
+
+#[test]
+fn calls_can_be_spawned() {
+    fn sendable<F: Future + Send>(_: F) {}
+    let client = client_with(settings("http://h", asked()), &Redactor::default());
+    let (name, body) = (orders(), body());
+    sendable(client.list("email"));
+    sendable(client.get(&name));
+    sendable(client.create(&name, &body));
+    sendable(client.update(&name, &body));
+    sendable(client.delete(&name));
+}
