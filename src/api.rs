@@ -1,11 +1,11 @@
 //! The Management API's connection endpoints: five calls, two dialects, one way of failing.
 //!
-//! [`Client`] is one target. A call becomes an address ([`address`]), one HTTP exchange with a
-//! deadline and a bound ([`exchange`], over [`connector`]'s TLS), and an answer that is read without being told the
-//! server's dialect ([`answer`], [`failure`]); [`listing`] and [`deployment`] say what a success
-//! holds. [`token`] keeps the bearer token, [`retry`] says whether and when a call is made again
-//! and [`pace`] makes all calls of a client wait while a server asks for it. What a server says
-//! reaches an error only through [`words`].
+//! [`Client`] is one target. A call becomes an address (`address`), one HTTP exchange with a
+//! deadline and a bound (`exchange`, over the TLS of `connector`), and an answer that is read
+//! without being told the server's dialect (`answer`, `failure`); `listing` and `deployment` say
+//! what a success holds. `token` keeps the bearer token, `retry` says whether and when a call is
+//! made again and `pace` makes all calls of a client wait while a server asks for it. What a
+//! server says reaches an error only through `words`.
 
 mod address;
 mod answer;

@@ -97,7 +97,8 @@ enum Resend {
 impl Client {
     /// Prepares the calls of one target; nothing is sent yet.
     ///
-    /// Until [`Client::with_retries`] says otherwise, calls are retried as a command does it.
+    /// Calls are retried as one run of a command does it; whoever runs for longer gives each
+    /// reconcile its own retries with [`Client::with_retries`].
     ///
     /// # Errors
     /// The settings cannot be used.
@@ -291,7 +292,7 @@ impl Client {
             // Whatever became of the token request, this call was not sent.
             let kind = if error.may_have_been_done() { ErrorKind::Unreachable } else { error.kind };
             let message = format!("{}: {}", error.call, error.message);
-            let call = words::clean(redactor, &call.what);
+            let call = words::one_line(&call.what);
             let error = CallError { call, kind, message, ..error };
             if error.is_transient() { error } else { self.concluded(error) }
         })

@@ -43,8 +43,8 @@ impl Failure {
 
     pub(super) fn into_error(self, call: &str, redactor: &Redactor) -> CallError {
         CallError {
-            // A name may be anything, an environment value included.
-            call: words::clean(redactor, call),
+            // Names are git's, never secret, and what makes the error of use.
+            call: words::one_line(call),
             kind: self.kind,
             message: words::clean(redactor, &self.message),
             retry_after: self.retry_after,

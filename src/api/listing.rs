@@ -104,3 +104,47 @@ fn connections(entries: Entries) -> Result<Vec<LiveConnection>, Failure> {
     }
     Ok(connections)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    const LIST: &str = r#"{"success": true, "resultCount": 2, "resultList": [
+        {"type": "email", "name": "a"}, {"type": "email", "name": "b"}]}"#;
+
+    fn answered(body: &[u8]) -> Answer {
+        Answer {
+            status: reqwest::StatusCode::OK,
+            says_html: false,
+            redirects_to: None,
+            retry_after: None,
+            body: Ok(Bytes::copy_from_slice(body)),
+        }
+    }
+
+    #[test]
+    fn no_beginning_of_a_list_is_a_list() {
+        for end in 0..LIST.len() {
+            let read = list(answered(&LIST.as_bytes()[..end]), "email");
+            assert_eq!(
+                read.err().map(|failure| failure.kind),
+                Some(ErrorKind::BrokenAnswer),
+                "{end}"
+            );
+        }
+        assert!(list(answered(LIST.as_bytes()), "email").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_list_is_whole_or_broken(at in 0..LIST.len(), byte: u8) {
+            let mut body = LIST.as_bytes().to_vec();
+            body[at] = byte;
+            if let Ok(Listed::Complete(connections)) = list(answered(&body), "email") {
+                prop_assert_eq!(connections.len(), 2);
+            }
+        }
+    }
+}

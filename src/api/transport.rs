@@ -24,7 +24,7 @@ pub(super) fn describe(error: &reqwest::Error, host: &str, timeout: Duration) ->
     if error.is_timeout() {
         return Failure::new(ErrorKind::AnswerLost, format!("timed out after {timeout:?}"));
     }
-    if error.is_decode() {
+    if error.is_decode() && cause.io != Some(io::ErrorKind::ConnectionReset) {
         return Failure::new(
             ErrorKind::BrokenAnswer,
             format!("the answer is damaged or cut short: {}", cause.text),
@@ -94,6 +94,11 @@ fn untrusted(why: &str, host: &str) -> String {
     if why.starts_with("Expired") || why.contains("certificate expired") {
         return format!("the certificate of {host} has expired");
     }
+    if why.contains("CaUsedAsEndEntity") {
+        return format!(
+            "the certificate of {host} is that of an authority: sign one for it instead"
+        );
+    }
     format!("the certificate of {host} is not trusted: {why}")
 }
 
@@ -109,6 +114,7 @@ mod tests {
         );
         assert!(untrusted("certificate not valid for name \"h\"; x", "h").contains("not for h"));
         assert!(untrusted("Expired", "h").contains("expired"));
+        assert!(untrusted("Other(OtherError(CaUsedAsEndEntity))", "h").contains("of an authority"));
         assert!(untrusted("BadSignature", "h").contains("BadSignature"));
     }
 }

@@ -1,6 +1,6 @@
 //! What a server says, made fit to be shown.
 
-use crate::secret::Redactor;
+use crate::secret::{Redactor, SENSITIVE};
 
 /// Longer texts are cut: a stack trace helps nobody in a status line.
 const LONGEST: usize = 500;
@@ -10,23 +10,21 @@ const LONGEST: usize = 500;
 /// Secrets go first, since a cut or a replaced line break could leave half of one; and once more
 /// at the end, since taking characters out can put one together.
 pub(super) fn clean(redactor: &Redactor, text: &str) -> String {
-    let visible: String = redactor
-        .redact(text)
-        .chars()
-        .map(|c| if c.is_control() || steers_text(c) { ' ' } else { c })
-        .collect();
-    let mut line = String::with_capacity(visible.len());
-    for word in visible.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    let line = redactor.redact(&line);
+    let line = one_line(&redactor.redact(text));
+    // Not inside the marks: a secret may be as short as a letter of them.
+    let parts: Vec<String> = line.split(SENSITIVE).map(|part| redactor.redact(part)).collect();
+    let line = parts.join(SENSITIVE);
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
     }
+}
+
+/// Makes one line of a text, without characters that are no text.
+pub(super) fn one_line(text: &str) -> String {
+    let visible: String =
+        text.chars().map(|c| if c.is_control() || steers_text(c) { ' ' } else { c }).collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Invisible characters with which a text can pretend to read otherwise on a terminal.
@@ -56,5 +54,7 @@ mod tests {
         assert!(!clean(&redactor, &text).contains("corr"));
         assert!(!clean(&redactor, "got line\nbreak").contains("line"));
         assert_eq!(clean(&redactor, "got correct\n\nhorse"), "got (sensitive)");
+        redactor.learn("t");
+        assert_eq!(clean(&redactor, "got it"), "go(sensitive) i(sensitive)");
     }
 }

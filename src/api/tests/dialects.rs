@@ -46,7 +46,8 @@ async fn calls_go_out_as_documented() {
 
 #[tokio::test]
 async fn a_complete_list_is_taken_in_either_dialect() {
-    let entries = json!([{"type": "email", "name": "a", "id": "1"}, {"type": "email", "name": "b"}]);
+    let entries =
+        json!([{"type": "email", "name": "a", "id": "1"}, {"type": "email", "name": "b"}]);
     for answer in [
         json!({"success": true, "resultList": entries, "resultCount": 2, "new": {}}),
         json!({"status": "SUCCESS", "resultList": entries, "resultCount": 2}),
@@ -99,8 +100,11 @@ async fn an_unknown_type_is_unsupported_and_an_unknown_project_is_not() {
     }
     for (status, answer) in [
         (400, json!({"status": "FAILURE", "resultMessage": "Project (My Project) is not found!"})),
-        (404, json!({"error": "not_found", "error_description":
-            "Project (name: connection) was not found or user does not have privilege on it"})),
+        (
+            404,
+            json!({"error": "not_found", "error_description":
+            "Project (name: connection) was not found or user does not have privilege on it"}),
+        ),
     ] {
         assert_eq!(listed(status, &answer).await.unwrap_err().kind, ErrorKind::NoProject);
         let (_server, client) = saying(status, &answer).await;
@@ -145,7 +149,10 @@ async fn only_words_about_the_connection_prove_that_it_is_absent() {
     for (status, answer) in [
         (404, json!({"timestamp": "x", "status": 404, "error": "Not Found", "path": "/apiops"})),
         (404, json!({"message": "no Route matched with those values"})),
-        (400, json!({"status": "FAILURE", "resultMessage": "Key store of connection x was not found"})),
+        (
+            400,
+            json!({"status": "FAILURE", "resultMessage": "Key store of connection x was not found"}),
+        ),
         (404, json!("not found")),
     ] {
         let (server, client) = saying(status, &answer).await;
@@ -158,17 +165,30 @@ async fn only_words_about_the_connection_prove_that_it_is_absent() {
 async fn refusals_keep_their_class_and_words() {
     use ErrorKind::{AlreadyExists, Forbidden, Refused};
     for (status, answer, kind, words) in [
-        (400, json!({"error": "bad_request", "error_description": "connection already exists"}),
-            AlreadyExists, "connection already exists (bad_request)"),
+        (
+            400,
+            json!({"error": "bad_request", "error_description": "connection already exists"}),
+            AlreadyExists,
+            "connection already exists (bad_request)",
+        ),
         (409, json!({"status": "FAILURE", "resultMessage": "taken"}), AlreadyExists, "taken"),
-        (400, json!({"error": "validation_error", "error_description": "invalid",
+        (
+            400,
+            json!({"error": "validation_error", "error_description": "invalid",
             "validation_errors": [{"field": "host", "message": "must not be empty"}]}),
-            Refused, "invalid; host: must not be empty (validation_error)"),
+            Refused,
+            "invalid; host: must not be empty (validation_error)",
+        ),
         (400, json!({"status": "FAILURE", "resultMessage": "no"}), Refused, "answered 400: no"),
         (403, json!({"status": "FAILURE", "resultMessage": "no"}), Forbidden, "answered 403: no"),
         (200, json!({"success": false, "error": "x"}), Refused, "a failure: x"),
         (200, json!({"success": true, "status": "FAILURE"}), Refused, "does not say why"),
-        (200, json!({"status": "FAILURE", "resultMessage": "n", "resultList": ["a"]}), Refused, "n"),
+        (
+            200,
+            json!({"status": "FAILURE", "resultMessage": "n", "resultList": ["a"]}),
+            Refused,
+            "n",
+        ),
     ] {
         let (server, client) = saying(status, &answer).await;
         let error = client.create(&orders(), &body()).await.unwrap_err();
@@ -190,12 +210,9 @@ async fn a_write_tells_of_its_deployment() {
         let server = Server::start(move |_, _| Reply::json(200, &answer)).await;
         let redactor = Redactor::default();
         redactor.learn("s3cret");
-        let client = client_with(settings(&server.url, given("t")), &redactor);
+        let client = client_with(settings(&server.url, given("static-token")), &redactor);
         let expected = vec!["environment prod: no worker for (sensitive)".to_owned()];
-        assert_eq!(
-            client.update(&orders(), &body()).await.unwrap(),
-            Deployment::Failed(expected)
-        );
+        assert_eq!(client.update(&orders(), &body()).await.unwrap(), Deployment::Failed(expected));
     }
     let server = Server::start(|_, _| Reply::with(204, "", b"")).await;
     assert_eq!(client(&server).delete(&orders()).await.unwrap(), Deployment::Done);

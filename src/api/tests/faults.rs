@@ -63,7 +63,7 @@ async fn a_write_is_sent_again_only_if_it_was_not_done() {
         ("503", || Reply::with(503, "Retry-After: 0\r\n", b""), ErrorKind::ServerError),
         ("html", || html(200), ErrorKind::BrokenAnswer),
         ("empty", || Reply::with(200, "", b""), ErrorKind::BrokenAnswer),
-        ("cut short", || ok().cut(5), ErrorKind::AnswerLost),
+        ("cut short", || ok().cut(5), ErrorKind::BrokenAnswer),
         ("no answer", Reply::nothing, ErrorKind::AnswerLost),
     ] {
         let (server, client) = failing_once(reply).await;
@@ -107,7 +107,8 @@ async fn html_keeps_the_meaning_of_its_status() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_not_read() {
     let bomb = base64::engine::general_purpose::STANDARD.decode(BOMB).unwrap();
-    let packed = Server::start(move |_, _| Reply::with(200, "Content-Encoding: gzip\r\n", &bomb)).await;
+    let packed =
+        Server::start(move |_, _| Reply::with(200, "Content-Encoding: gzip\r\n", &bomb)).await;
     let plain = Server::start(|_, _| Reply::with(200, "", &[b' '; LIMIT as usize + 1])).await;
     for server in [packed, plain] {
         let error = client(&server).list("email").await.unwrap_err();
@@ -139,10 +140,9 @@ async fn secrets_in_what_a_server_says_are_replaced() {
         Reply::json(200, &json!({"success": true, "resultList": said})),
     ] {
         let reply = std::sync::Mutex::new(Some(reply));
-        let server = Server::start(move |_, _| {
-            reply.lock().unwrap().take().unwrap_or_else(Reply::nothing)
-        })
-        .await;
+        let server =
+            Server::start(move |_, _| reply.lock().unwrap().take().unwrap_or_else(Reply::nothing))
+                .await;
         let redactor = Redactor::default();
         redactor.learn("s3cret");
         let client = client_with(settings(&server.url, given("static-token")), &redactor);
@@ -161,7 +161,7 @@ async fn an_address_where_nobody_listens_is_unreachable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let client = client_with(settings(&url, given("t")), &Redactor::default());
+    let client = client_with(settings(&url, given("static-token")), &Redactor::default());
     let error = client.create(&orders(), &body()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.message.contains("connection refused"), "{error}");
@@ -170,7 +170,8 @@ async fn an_address_where_nobody_listens_is_unreachable() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_unreachable() {
-    let client = client_with(settings("http://h.invalid", given("t")), &Redactor::default());
+    let client =
+        client_with(settings("http://h.invalid", given("static-token")), &Redactor::default());
     let error = client.list("email").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.message.contains("DNS lookup of h.invalid failed"), "{error}");
@@ -180,7 +181,7 @@ async fn a_name_that_does_not_resolve_is_unreachable() {
 async fn a_server_that_is_silent_loses_the_answer() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let mut settings = settings(&url, given("t"));
+    let mut settings = settings(&url, given("static-token"));
     settings.timeout = Duration::from_millis(50);
     let client = client_with(settings, &Redactor::default());
     let error = client.update(&orders(), &body()).await.unwrap_err();
@@ -220,12 +221,42 @@ async fn the_end_of_the_run_ends_the_retries() {
 #[test]
 fn a_ca_file_must_hold_certificates() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    for (path, problem) in
-        [(file.path(), "holds no certificate"), (std::path::Path::new("/nowhere"), "cannot be read")]
-    {
-        let mut settings = settings("https://h", given("t"));
+    for (path, problem) in [
+        (file.path(), "holds no certificate"),
+        (std::path::Path::new("/nowhere"), "cannot be read"),
+    ] {
+        let mut settings = settings("https://h", given("static-token"));
         settings.ca_file = Some(path.to_owned());
         let error = Client::new(settings, Redactor::default()).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }
+}
+
+#[tokio::test]
+async fn every_request_is_counted_by_target_method_and_status() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let guard = metrics::set_default_local_recorder(&recorder);
+    let (_server, client) = failing_once(|| Reply::json(500, &json!({}))).await;
+    client.list("email").await.unwrap();
+    drop(guard);
+    let text = recorder.handle().render();
+    for status in ["500", "200"] {
+        let line = format!(
+            "apinizer_gitops_api_requests_total{{target=\"test\",method=\"GET\",status=\"{status}\"}} 1"
+        );
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(text.contains("apinizer_gitops_api_request_duration_seconds_count{"), "{text}");
+}
+
+#[test]
+fn calls_can_be_spawned() {
+    fn sendable<F: Future + Send>(_: F) {}
+    let client = client_with(settings("http://h", asked()), &Redactor::default());
+    let (name, body) = (orders(), body());
+    sendable(client.list("email"));
+    sendable(client.get(&name));
+    sendable(client.create(&name, &body));
+    sendable(client.update(&name, &body));
+    sendable(client.delete(&name));
 }

@@ -19,7 +19,8 @@ async fn issuing(lifetime: u64, valid: impl Fn(&str) -> bool + Send + Sync + 'st
         if seen.is_token_request() {
             let number = issued.fetch_add(1, Ordering::Relaxed) + 1;
             let token = format!("token-{number}");
-            let answer = json!({"access_token": token, "token_type": "bearer", "expires_in": lifetime});
+            let answer =
+                json!({"access_token": token, "token_type": "bearer", "expires_in": lifetime});
             return Reply::json(200, &answer);
         }
         let token = seen.header("authorization").and_then(|text| text.strip_prefix("Bearer "));
@@ -96,7 +97,10 @@ async fn a_token_is_renewed_ahead_of_its_end() {
 #[tokio::test]
 async fn a_refused_static_token_is_final_at_once() {
     let server = Server::start(|_, _| {
-        Reply::json(401, &json!({"error": "invalid_token", "error_description": "bad static-token"}))
+        Reply::json(
+            401,
+            &json!({"error": "invalid_token", "error_description": "bad static-token"}),
+        )
     })
     .await;
     let client = client(&server);
@@ -111,8 +115,11 @@ async fn a_refused_static_token_is_final_at_once() {
 async fn refused_client_credentials_are_final() {
     for status in [400, 401] {
         let server = Server::start(move |_, _| {
-            Reply::json(status, &json!({"error": "unauthorized_client",
-                "error_description": "no client with p&ss w%rd"}))
+            Reply::json(
+                status,
+                &json!({"error": "unauthorized_client",
+                "error_description": "no client with p&ss w%rd"}),
+            )
         })
         .await;
         let client = asking(&server);
