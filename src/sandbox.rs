@@ -31,7 +31,7 @@ mod view;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +47,8 @@ pub use faults::{Fault, FaultError, Faults};
 pub use gate::{Gate, Moment};
 pub use log::LoggedCall;
 pub use options::{
-    Client, Deployments, Dialect, ListFields, OnExisting, Options, Rename, SecretsOnGet, Unset,
+    Client, Deployments, Dialect, ListFields, OnExisting, OnMissing, Options, Rename, SecretsOnGet,
+    Unset,
 };
 pub use rewrite::{Rewrite, RewriteError, RewriteTo};
 
@@ -72,6 +73,14 @@ pub enum SandboxError {
     /// The data file cannot be read.
     #[error("the sandbox cannot read its data file {}: {source}", path.display())]
     Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data file cannot be written.
+    #[error("the sandbox cannot write its data file {}: {source}", path.display())]
+    Unwritable {
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -110,6 +119,12 @@ impl Sandbox {
         let failed = |source| SandboxError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        if let Some(path) = &options.data {
+            // Written once before the first call, so that a file that cannot be written is
+            // found out now.
+            data::save(path, &store)
+                .map_err(|source| SandboxError::Unwritable { path: path.clone(), source })?;
+        }
         let (saver, writer) = options.data.clone().map(Saver::new).unzip();
         let server = Arc::new(Server::new(options, store, saver));
         if let Some(writer) = writer {
@@ -156,7 +171,18 @@ impl Running {
     /// The URL of the Manager that it stands for, without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let mut address = self.address;
+        // Every address of this machine is no address that one can call.
+        match address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+                address.set_ip(Ipv4Addr::LOCALHOST.into());
+            }
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+                address.set_ip(Ipv6Addr::LOCALHOST.into());
+            }
+            _ => {}
+        }
+        format!("http://{address}")
     }
 
     /// A hold on it, for tests and drills.
@@ -165,13 +191,17 @@ impl Running {
         &self.control
     }
 
-    /// Stops it: gates open, calls in flight are answered, and the address is free.
+    /// Stops it: gates open, calls in flight are answered, the data file is written, and the
+    /// address is free.
     pub async fn stop(mut self) {
         self.server.gates.open_all();
         self.stop.cancel();
         if tokio::time::timeout(STOP_DEADLINE, &mut self.task).await.is_err() {
             tracing::warn!("the sandbox stops with calls unanswered");
             self.task.abort();
+        }
+        if let Some(saver) = &self.server.saver {
+            saver.flush().await;
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
     content_type: &'static str,
-    retry_after: Option<u64>,
+    retry_after: Option<String>,
 }
 
 impl Answer {
@@ -38,9 +38,9 @@ impl Answer {
         Self { status, body: Bytes::from(page), content_type: "text/html", retry_after: None }
     }
 
-    /// Adds a `Retry-After` header, in seconds.
-    pub(super) fn with_retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+    /// Adds a `Retry-After` header, or takes it away.
+    pub(super) fn with_retry_after(mut self, value: Option<String>) -> Self {
+        self.retry_after = value;
         self
     }
 }
@@ -107,8 +107,10 @@ fn response(answer: &Answer, body: Body) -> Response<Body> {
     *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    if let Some(seconds) = answer.retry_after {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    if let Some(value) = answer.retry_after.as_deref()
+        && let Ok(value) = HeaderValue::from_str(value)
+    {
+        headers.insert(RETRY_AFTER, value);
     }
     response
 }

@@ -63,7 +63,7 @@ impl Target<'_> {
         let incoming = Incoming::read(self.options, body)?.named_as(path)?;
         let name = ConnectionName::new(&path.name);
         if let Some(stored) = self.store.get(&path.project, &name) {
-            if self.options.on_existing() == OnExisting::Refuse {
+            if self.options.on_existing() != OnExisting::Update {
                 return Err(Refusal::AlreadyExists(path.name.clone()));
             }
             check_type(&stored.type_name, &incoming)?;

@@ -122,35 +122,36 @@ impl Control {
     }
 
     /// Lets the next `times` calls fail whose method is this one (`None`: any) and whose path
-    /// contains the text, before any chance has its say.
+    /// and query, as they are sent, contain the text; it comes before any chance.
     pub fn fail_next(&self, method: Option<Method>, path: &str, fault: Fault, times: usize) {
         self.server.drawing.script(method, path, fault, times);
     }
 
     /// Puts other chances in the place of those of the options.
     pub fn set_faults(&self, faults: Faults) {
-        self.server.alter(|options| options.faults = faults);
+        self.server.alter_unseen(|options| options.faults = faults.clone());
+        self.server.drawing.set_chances(faults);
     }
 
     /// Ends all faults, scripted or by chance.
     pub fn clear_faults(&self) {
-        self.server.alter(|options| options.faults = Faults::default());
+        self.server.alter_unseen(|options| options.faults = Faults::default());
         self.server.drawing.clear();
     }
 
     /// Says whose deployment fails from now on.
     pub fn set_deployments(&self, deployments: Deployments) {
-        self.server.alter(|options| options.deployments = deployments);
+        self.server.alter_unseen(|options| options.deployments = deployments);
     }
 
-    /// Changes the options of the running server. Address, data file and seed stay as they
-    /// were.
+    /// Changes the options of the running server. A change of address, data file or seed has
+    /// no effect.
     pub fn alter(&self, change: impl FnOnce(&mut Options)) {
         self.server.alter(change);
     }
 
-    /// Holds the calls whose method is this one (`None`: any) and whose path contains the
-    /// text, until the gate is opened or dropped.
+    /// Holds the calls whose method is this one (`None`: any) and whose path and query, as they
+    /// are sent, contain the text, until the gate is opened or dropped.
     #[must_use]
     pub fn gate(&self, method: Option<Method>, path: &str, moment: Moment) -> Gate {
         self.server.gates.put_up(method, path, moment)

@@ -82,7 +82,11 @@ pub(super) fn load(path: &Path, options: &Options) -> Result<Store, SandboxError
 }
 
 /// Writes the file.
-fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn save(path: &Path, store: &Store) -> io::Result<()> {
+    write(path, &text_of(store)?)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -163,6 +167,12 @@ impl Saver {
             Err(_) => false,
         }
     }
+
+    /// Waits until all that was noted is in the file, or could not be written.
+    pub(super) async fn flush(&self) {
+        let noted = *self.changed.borrow();
+        self.wait(noted).await;
+    }
 }
 
 impl Writer {
@@ -179,8 +189,9 @@ impl Writer {
     async fn save(&self, server: Arc<Server>) -> bool {
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || {
+            // The text is made under the lock of the store, the file is written without it.
             let text = text_of(&server.store())?;
-            save(&path, &text)
+            write(&path, &text)
         });
         match written.await {
             Ok(Ok(())) => true,

@@ -84,6 +84,16 @@ impl Dialect {
         Answer::json(StatusCode::OK, &body)
     }
 
+    /// Answers with success outside and a failure inside.
+    pub(super) fn failed(self) -> Answer {
+        let text = Refusal::Internal.text(self);
+        let body = match self {
+            Self::Current => json!({"status": "FAILURE", "resultMessage": text}),
+            Self::Older => json!({"success": false, "error_description": text}),
+        };
+        Answer::json(StatusCode::OK, &body)
+    }
+
     /// Answers a call that is not carried out.
     pub(super) fn refused(self, refusal: &Refusal) -> Answer {
         let text = refusal.text(self);
@@ -104,7 +114,7 @@ impl Dialect {
                 Answer::json(status, &body)
             }
             (Self::Current, Refusal::RateLimited { after }) => {
-                Answer::json(status, &body).with_retry_after(*after)
+                Answer::json(status, &body).with_retry_after(Some(after.to_string()))
             }
             _ => Answer::json(status, &body),
         }

@@ -14,14 +14,17 @@ pub use chance::{FaultError, Faults};
 pub(super) use drawing::Drawing;
 
 /// One thing that goes wrong with one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// 500, and nothing was done.
     Error,
     /// 500, and all was done.
     LateError,
     /// 503, and nothing was done.
-    Unavailable,
+    Unavailable {
+        /// How many seconds the client is asked to wait, if it is asked.
+        after: Option<u64>,
+    },
     /// 429 with the seconds to wait, and nothing was done.
     RateLimited {
         /// How many seconds the client is asked to wait.
@@ -29,6 +32,19 @@ pub enum Fault {
     },
     /// 401, and nothing was done.
     Unauthorized,
+    /// 403, and nothing was done.
+    Forbidden,
+    /// 200 with a failure inside, and nothing was done.
+    Failure,
+    /// Any answer that a test can think of, and nothing was done.
+    Answer {
+        /// The HTTP status.
+        status: StatusCode,
+        /// The body, which is said to be JSON.
+        body: String,
+        /// The `Retry-After` header.
+        retry_after: Option<String>,
+    },
     /// The connection breaks before anything was done.
     Reset,
     /// All was done, and the connection breaks without an answer.
@@ -51,23 +67,26 @@ pub enum Fault {
 
 impl Fault {
     /// Whether the fault can strike this call.
-    pub(super) fn strikes(self, call: &Call) -> bool {
+    pub(super) fn strikes(&self, call: &Call) -> bool {
         match self {
             Self::ShortList | Self::NoName => call.is_list(),
             Self::Undeployed => call.is_write(),
-            Self::Unauthorized => *call != Call::Token,
+            Self::Unauthorized | Self::Forbidden => *call != Call::Token,
             _ => true,
         }
     }
 
     /// Whether the call is not carried out at all.
-    pub(super) fn strikes_before(self) -> bool {
+    pub(super) fn strikes_before(&self) -> bool {
         matches!(
             self,
             Self::Error
-                | Self::Unavailable
+                | Self::Unavailable { .. }
                 | Self::RateLimited { .. }
                 | Self::Unauthorized
+                | Self::Forbidden
+                | Self::Failure
+                | Self::Answer { .. }
                 | Self::Reset
                 | Self::Html(_)
         )
@@ -79,9 +98,12 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Error => "error",
             Self::LateError => "late-error",
-            Self::Unavailable => "unavailable",
+            Self::Unavailable { .. } => "unavailable",
             Self::RateLimited { .. } => "rate",
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Failure => "failure",
+            Self::Answer { .. } => "answer",
             Self::Reset => "reset",
             Self::Lost => "lost",
             Self::Truncated => "truncate",

@@ -57,7 +57,7 @@ impl fmt::Display for LoggedCall {
             Some(status) => write!(f, "{status}"),
             None => f.write_str("no answer"),
         }?;
-        match self.fault {
+        match &self.fault {
             Some(fault) => write!(f, " ({fault})"),
             None => Ok(()),
         }

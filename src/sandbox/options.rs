@@ -35,6 +35,8 @@ pub struct Options {
     pub secrets: SecretsOnGet,
     /// What `POST` does where the name exists; `None`: as the dialect has it.
     pub existing: Option<OnExisting>,
+    /// The status where a project or a connection is not found; `None`: as the dialect has it.
+    pub missing: Option<OnMissing>,
     /// What a `PUT` with another name in its body does.
     pub rename: Rename,
     /// What is answered for a field that no write has set.
@@ -76,6 +78,7 @@ impl Default for Options {
             token_ttl: Duration::from_secs(3600),
             secrets: SecretsOnGet::ByGuide,
             existing: None,
+            missing: None,
             rename: Rename::Allowed,
             unset: Unset::Null,
             omit_nulls: false,
@@ -142,8 +145,19 @@ pub enum SecretsOnGet {
 pub enum OnExisting {
     /// It replaces the connection.
     Update,
-    /// It answers that the name already exists.
+    /// It answers 400, that the name already exists.
     Refuse,
+    /// It answers 409, that the name already exists.
+    Conflict,
+}
+
+/// The status where a project or a connection is not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnMissing {
+    /// 404.
+    NotFound,
+    /// 400.
+    BadRequest,
 }
 
 /// What a `PUT` with another name in its body does.

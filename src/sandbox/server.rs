@@ -1,6 +1,7 @@
 //! What a sandbox is made of, and the way of a request through it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -66,6 +67,11 @@ impl Server {
         store.redraw(&options);
     }
 
+    /// Changes options that no list shows.
+    pub(super) fn alter_unseen(&self, change: impl FnOnce(&mut Options)) {
+        change(Arc::make_mut(&mut self.options.write().unwrap_or_else(PoisonError::into_inner)));
+    }
+
     /// The connections. Where both are held, this lock is taken before that of the options.
     pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
@@ -77,7 +83,6 @@ struct Received {
     method: Method,
     /// Path and query, as they were sent.
     target: String,
-    path: String,
     call: Call,
     authorization: Option<String>,
     body: Bytes,
@@ -93,8 +98,7 @@ pub(super) async fn answer(
         return Reply::Broken.into_response();
     };
     let received = Received {
-        target: parts.uri.to_string(),
-        path: parts.uri.path().to_owned(),
+        target: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         call: Call::of(&parts.method, parts.uri.path(), parts.uri.query()),
         authorization: parts
             .headers
@@ -112,34 +116,32 @@ pub(super) async fn answer(
 
 impl Server {
     async fn take(&self, received: Received) -> Reply {
-        let Received { method, target, path, .. } = &received;
+        let Received { method, target, .. } = &received;
         // The form of a token request is a secret that no test has to see.
         let seen = if received.call == Call::Token { Bytes::new() } else { received.body.clone() };
         let number = self.log.arrived(method, target, seen);
-        let struck = self.drawing.draw(method, path, &received.call);
-        self.gates.pass(method, path, Moment::Before).await;
+        let struck = self.drawing.draw(method, target, &received.call);
+        self.gates.pass(method, target, Moment::Before).await;
         let pause = self.options().latency + struck.slow;
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
+        wait(pause).await;
         let options = self.options();
         let fault = struck.fault;
-        let reply = match fault {
+        let reply = match &fault {
             Some(fault) if fault.strikes_before() => spoil::instead(options.dialect, fault),
             _ => {
                 let undeployed = fault == Some(Fault::Undeployed);
                 let answer = match self.carry_out(&options, &received, undeployed).await {
                     Ok(answer) => answer,
-                    Err(refusal) => options.dialect.refused(&refusal),
+                    Err(refusal) => options.refused(&refusal),
                 };
-                match fault {
+                match &fault {
                     Some(fault) => spoil::after(options.dialect, fault, answer),
                     None => Reply::Whole(answer),
                 }
             }
         };
         self.log.ended(number, reply.status(), fault.or_else(|| slowness(struck.slow)));
-        self.gates.pass(method, path, Moment::After).await;
+        self.gates.pass(method, target, Moment::After).await;
         reply
     }
 
@@ -180,6 +182,20 @@ impl Server {
     }
 }
 
-fn slowness(slow: std::time::Duration) -> Option<Fault> {
+/// Waits, and not much longer than asked: the runtime's timer counts whole milliseconds, which
+/// is too coarse for the few that a benchmark asks for.
+async fn wait(pause: Duration) {
+    const SHORT: Duration = Duration::from_millis(50);
+    if pause.is_zero() {
+        return;
+    }
+    let precise = pause < SHORT
+        && tokio::task::spawn_blocking(move || std::thread::sleep(pause)).await.is_ok();
+    if !precise {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn slowness(slow: Duration) -> Option<Fault> {
     (!slow.is_zero()).then_some(Fault::Slow(slow))
 }

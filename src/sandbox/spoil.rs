@@ -10,12 +10,21 @@ use super::faults::Fault;
 use super::options::Dialect;
 
 /// The reply to a call that a fault keeps from being carried out.
-pub(super) fn instead(dialect: Dialect, fault: Fault) -> Reply {
+pub(super) fn instead(dialect: Dialect, fault: &Fault) -> Reply {
     let refusal = match fault {
         Fault::Reset => return Reply::Broken,
-        Fault::Html(status) => return Reply::Whole(Answer::html(status)),
-        Fault::Unavailable => Refusal::Unavailable,
-        Fault::RateLimited { after } => Refusal::RateLimited { after },
+        Fault::Html(status) => return Reply::Whole(Answer::html(*status)),
+        Fault::Answer { status, body, retry_after } => {
+            let answer = Answer::json_bytes(*status, Bytes::from(body.clone()));
+            return Reply::Whole(answer.with_retry_after(retry_after.clone()));
+        }
+        Fault::Failure => return Reply::Whole(dialect.failed()),
+        Fault::Unavailable { after } => {
+            let answer = dialect.refused(&Refusal::Unavailable);
+            return Reply::Whole(answer.with_retry_after(after.map(|after| after.to_string())));
+        }
+        Fault::RateLimited { after } => Refusal::RateLimited { after: *after },
+        Fault::Forbidden => Refusal::Forbidden,
         Fault::Unauthorized => Refusal::BadToken,
         _ => Refusal::Internal,
     };
@@ -23,7 +32,7 @@ pub(super) fn instead(dialect: Dialect, fault: Fault) -> Reply {
 }
 
 /// What is left of the answer to a call that was carried out.
-pub(super) fn after(dialect: Dialect, fault: Fault, answer: Answer) -> Reply {
+pub(super) fn after(dialect: Dialect, fault: &Fault, answer: Answer) -> Reply {
     match fault {
         Fault::Lost => Reply::Broken,
         Fault::Truncated => Reply::Cut(answer),

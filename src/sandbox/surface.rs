@@ -2,7 +2,7 @@
 //!
 //! | call | |
 //! |---|---|
-//! | `GET /sandbox/connections` | every stored connection; what is or may hide a secret is shown as `(sensitive)` |
+//! | `GET /sandbox/connections` | every stored connection; secrets are shown as `(sensitive)` |
 //! | `PATCH /sandbox/connections/{project}/{name}` | merges a JSON object into a connection, or makes one, as somebody would in the console |
 //! | `DELETE /sandbox/connections/{project}/{name}` | removes a connection |
 //! | `GET /sandbox/calls` | the calls that were made |
@@ -25,8 +25,7 @@ use serde_json::{Map, Value, json};
 
 use super::control::Control;
 use super::faults::Faults;
-use crate::catalog::{self, Secrecy};
-use crate::secret::SENSITIVE;
+use crate::catalog;
 
 /// The routes below `/sandbox`.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(control: Control) -> Router<S> {
@@ -59,24 +58,12 @@ async fn connections(State(control): State<Control>) -> Json<Value> {
     Json(all.collect())
 }
 
-fn without_secrets(mut body: Map<String, Value>) -> Map<String, Value> {
+fn without_secrets(body: Map<String, Value>) -> Map<String, Value> {
     let type_name = body.get("type").and_then(Value::as_str).unwrap_or_default();
-    let Some(known) = catalog::find(type_name) else { return body };
-    for field in known.fields().filter(|field| !matches!(field.secrecy, Secrecy::Plain)) {
-        if let Some(value) = body.get_mut(field.name).filter(|value| !is_empty(value)) {
-            *value = Value::from(SENSITIVE);
-        }
-    }
-    body
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
+    match catalog::find(type_name) {
+        Some(known) => catalog::hidden::mask(known, &body),
+        // Where a secret may stand in it is not known.
+        None => body.into_iter().filter(|(name, _)| name == "type" || name == "name").collect(),
     }
 }
 

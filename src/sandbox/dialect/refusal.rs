@@ -2,7 +2,8 @@
 
 use axum::http::StatusCode;
 
-use crate::sandbox::options::Dialect;
+use crate::sandbox::answer::Answer;
+use crate::sandbox::options::{Dialect, OnExisting, OnMissing, Options};
 
 /// Why a call is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(in crate::sandbox) enum Refusal {
     BadToken,
     /// The token was ours once.
     ExpiredToken,
+    /// The token is good, and its user may not do this.
+    Forbidden,
     /// The client that asks for a token is not known, or its secret is wrong.
     BadClient,
     /// A token request of another kind than client credentials.
@@ -47,6 +50,30 @@ pub(in crate::sandbox) enum Refusal {
     RateLimited { after: u64 },
     /// The data file cannot be written.
     NotSaved,
+}
+
+impl Options {
+    /// Answers a call that is not carried out: in the words of the dialect, with the status
+    /// that an option may have changed.
+    pub(in crate::sandbox) fn refused(&self, refusal: &Refusal) -> Answer {
+        let mut answer = self.dialect.refused(refusal);
+        let status = match refusal {
+            Refusal::NoProject { .. } | Refusal::NoConnection { .. } => {
+                self.missing.map(|missing| match missing {
+                    OnMissing::NotFound => StatusCode::NOT_FOUND,
+                    OnMissing::BadRequest => StatusCode::BAD_REQUEST,
+                })
+            }
+            Refusal::AlreadyExists(_) if self.on_existing() == OnExisting::Conflict => {
+                Some(StatusCode::CONFLICT)
+            }
+            _ => None,
+        };
+        if let Some(status) = status {
+            answer.status = status;
+        }
+        answer
+    }
 }
 
 impl Refusal {
@@ -69,6 +96,7 @@ impl Refusal {
             Self::NoToken | Self::BadToken | Self::ExpiredToken | Self::BadClient => {
                 StatusCode::UNAUTHORIZED
             }
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Internal | Self::NotSaved => StatusCode::INTERNAL_SERVER_ERROR,
@@ -89,6 +117,7 @@ impl Refusal {
             Self::AlreadyExists(_) => "already_exists",
             Self::NoToken | Self::BadToken => "invalid_token",
             Self::ExpiredToken => "token_expired",
+            Self::Forbidden => "access_denied",
             Self::BadClient => "unauthorized_client",
             Self::BadGrant => "unsupported_grant_type",
             Self::NoSuchMethod => "method_not_allowed",
@@ -128,6 +157,7 @@ impl Refusal {
             Self::NoToken => "A bearer token is required!".to_owned(),
             Self::BadToken => "The token is not valid!".to_owned(),
             Self::ExpiredToken => "The token has expired!".to_owned(),
+            Self::Forbidden => "The user may not do this!".to_owned(),
             Self::BadClient => "The client id or the client secret is not valid!".to_owned(),
             Self::BadGrant => "The grant type has to be client_credentials!".to_owned(),
             Self::NoSuchPath => "There is nothing at this path!".to_owned(),

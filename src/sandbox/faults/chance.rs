@@ -8,13 +8,14 @@ use axum::http::{Method, StatusCode};
 use super::Fault;
 
 /// The names of all faults, as `--fault` takes them.
-const NAMES: &str = "error, late-error, unavailable, rate, unauthorized, reset, lost, truncate, \
-                     html, late-html, slow, shortlist, noname, undeployed";
+const NAMES: &str = "error, late-error, failure, unavailable, rate, unauthorized, forbidden, \
+                     reset, lost, truncate, html, late-html, slow, shortlist, noname, undeployed";
 
 /// Faults that strike by chance, such as `error=0.2,reset@PUT=0.1,slow=0.5:200`.
 ///
 /// Each is `NAME[@METHOD]=CHANCE[:NUMBER]`, with a chance from 0 to 1. The number is the
-/// milliseconds of `slow` (200), the seconds of `rate` (1) and the status of `html` (502).
+/// milliseconds of `slow` (200), the seconds to wait of `rate` (1) and `unavailable` (none), and
+/// the status of `html` (502).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     pub(super) chances: Vec<Chance>,
@@ -60,8 +61,8 @@ pub enum FaultError {
     Chance(String),
     /// The number behind the colon does not fit the fault.
     #[error(
-        "the number of fault `{0}` does not fit: `slow` takes milliseconds, `rate` seconds, \
-         `html` an HTTP status, and the others none"
+        "the number of fault `{0}` does not fit: `slow` takes milliseconds, `rate` and \
+         `unavailable` seconds, `html` an HTTP status, and the others none"
     )]
     Number(String),
 }
@@ -116,11 +117,13 @@ fn method_of(name: &str, text: &str) -> Result<Method, FaultError> {
 
 fn fault_of(name: &str, number: Option<&str>, text: &str) -> Result<Fault, FaultError> {
     let wrong = || FaultError::Number(text.to_owned());
+    let seconds = |number: &str| number.trim_end_matches('s').parse().map_err(|_| wrong());
     let plain = |fault: Fault| if number.is_some() { Err(wrong()) } else { Ok(fault) };
     match name {
         "error" => plain(Fault::Error),
         "late-error" => plain(Fault::LateError),
-        "unavailable" => plain(Fault::Unavailable),
+        "failure" => plain(Fault::Failure),
+        "forbidden" => plain(Fault::Forbidden),
         "unauthorized" => plain(Fault::Unauthorized),
         "reset" => plain(Fault::Reset),
         "lost" => plain(Fault::Lost),
@@ -129,10 +132,8 @@ fn fault_of(name: &str, number: Option<&str>, text: &str) -> Result<Fault, Fault
         "shortlist" => plain(Fault::ShortList),
         "noname" => plain(Fault::NoName),
         "undeployed" => plain(Fault::Undeployed),
-        "rate" => {
-            let after = number.unwrap_or("1").trim_end_matches('s');
-            Ok(Fault::RateLimited { after: after.parse().map_err(|_| wrong())? })
-        }
+        "rate" => Ok(Fault::RateLimited { after: number.map_or(Ok(1), seconds)? }),
+        "unavailable" => Ok(Fault::Unavailable { after: number.map(seconds).transpose()? }),
         "slow" => {
             let pause = number.unwrap_or("200").trim_end_matches("ms");
             let pause = pause.parse().map_err(|_| wrong())?;

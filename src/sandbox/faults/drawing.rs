@@ -10,7 +10,7 @@ use super::{Fault, Faults};
 use crate::sandbox::call::Call;
 
 /// What strikes one call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::sandbox) struct Struck {
     /// How much longer it takes.
     pub(in crate::sandbox) slow: Duration,
@@ -83,7 +83,7 @@ impl Drawing {
                 && scripted.method.as_ref().is_none_or(|of| of == method)
                 && path.contains(&scripted.path)
                 && scripted.fault.strikes(call);
-            if fits && struck.add(scripted.fault) {
+            if fits && struck.add(&scripted.fault) {
                 scripted.left -= 1;
             }
         }
@@ -104,7 +104,7 @@ impl Drawing {
                 && chance.method.as_ref().is_none_or(|of| of == method)
                 && chance.fault.strikes(call)
             {
-                struck.add(chance.fault);
+                struck.add(&chance.fault);
             }
         }
         struck
@@ -117,11 +117,11 @@ impl Drawing {
 
 impl Struck {
     /// Adds a fault where it goes together with what strikes already.
-    fn add(&mut self, fault: Fault) -> bool {
+    fn add(&mut self, fault: &Fault) -> bool {
         match fault {
-            Fault::Slow(pause) => self.slow += pause,
+            Fault::Slow(pause) => self.slow += *pause,
             _ if self.fault.is_some() => return false,
-            fault => self.fault = Some(fault),
+            fault => self.fault = Some(fault.clone()),
         }
         true
     }

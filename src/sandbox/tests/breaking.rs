@@ -52,11 +52,12 @@ async fn errors_have_the_words_of_the_dialect() {
     for (fault, status, code) in [
         (Fault::Error, 500, "internal_error"),
         (Fault::LateError, 500, "internal_error"),
-        (Fault::Unavailable, 503, "service_unavailable"),
+        (Fault::Unavailable { after: None }, 503, "service_unavailable"),
+        (Fault::Forbidden, 403, "access_denied"),
         (Fault::Unauthorized, 401, "invalid_token"),
         (Fault::RateLimited { after: 7 }, 429, "rate_limit_exceeded"),
     ] {
-        older.running.control().fail_next(None, "", fault, 1);
+        older.running.control().fail_next(None, "", fault.clone(), 1);
         let (got, answer) = older.call("GET", LIST, None).await;
         assert_eq!((got.as_u16(), &answer["error"]), (status, &json!(code)));
         let limited = matches!(fault, Fault::RateLimited { .. });
@@ -152,4 +153,44 @@ async fn a_write_is_done_when_the_client_has_gone() {
     let gate = control.gate(None, "", super::super::Moment::After);
     gate.wait_for(1).await;
     assert_eq!(trial.stored("a"), Some(email("a")));
+}
+
+#[tokio::test]
+async fn a_failure_hides_in_a_success() {
+    for trial in [Trial::current().await, Trial::older().await] {
+        trial.running.control().fail_next(None, "", Fault::Failure, 1);
+        let (status, answer) = trial.call("POST", &one("a"), Some(&email("a"))).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(answer["status"] == "FAILURE" || answer["success"] == false);
+        assert_eq!(trial.stored("a"), None);
+    }
+}
+
+#[tokio::test]
+async fn one_list_can_fail_while_others_succeed() {
+    let trial = Trial::current().await;
+    trial.running.control().fail_next(Some(Method::GET), "type=ftp", Fault::Error, usize::MAX);
+    trial.list("email").await;
+    let (status, _) = trial.call("GET", "/apiops/projects/demo/connections/?type=ftp", None).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn any_answer_can_be_given() {
+    let trial = Trial::current().await;
+    let fault = Fault::Answer {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        body: r#"{"status":"FAILURE"}"#.to_owned(),
+        retry_after: Some("Wed, 21 Oct 2026 07:28:00 GMT".to_owned()),
+    };
+    trial.running.control().fail_next(None, "", fault, 1);
+    let response = trial.send("GET", LIST, None).await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers()["retry-after"], "Wed, 21 Oct 2026 07:28:00 GMT");
+    assert_eq!(response.text().await.expect("a text"), r#"{"status":"FAILURE"}"#);
+    let fault = Fault::Unavailable { after: Some(3) };
+    trial.running.control().fail_next(None, "", fault, 1);
+    let response = trial.send("GET", LIST, None).await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "3");
 }

@@ -67,12 +67,31 @@ async fn a_damaged_file_is_refused_and_kept() {
 }
 
 #[tokio::test]
+async fn a_stop_keeps_what_the_console_edited() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("data.json");
+    let trial = Trial::of(options(&path)).await;
+    trial.running.control().put("demo", email("orders")).expect("a connection");
+    trial.running.stop().await;
+    let again = Trial::of(options(&path)).await;
+    assert_eq!(again.stored("orders"), Some(email("orders")));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_told_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("none").join("data.json");
+    let error = Sandbox::start(options(&path)).await.expect_err("no folder");
+    assert!(matches!(error, SandboxError::Unwritable { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_write_that_cannot_be_kept_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let inner = folder.path().join("inner");
     std::fs::create_dir(&inner).expect("a folder");
     let trial = Trial::of(options(&inner.join("data.json"))).await;
-    std::fs::remove_dir(&inner).expect("an empty folder");
+    std::fs::remove_dir_all(&inner).expect("a folder");
     let (status, _) = trial.call("POST", &one("a"), Some(&email("a"))).await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
 }
