@@ -6,6 +6,7 @@
 
 mod disk;
 mod error;
+mod fetch;
 #[cfg(test)]
 mod fixture;
 mod git;
@@ -21,6 +22,7 @@ mod repository_tests;
 mod selection;
 mod snapshot;
 mod tree;
+mod verify;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,10 +33,12 @@ use crate::name::CommitId;
 
 pub use disk::Files;
 pub use error::SourceError;
+pub use fetch::{Access, FetchStatus, Mirror};
 pub use git::Stop;
 pub use history::{History, HistoryCommit};
 pub use repository::Repository;
 pub use snapshot::Snapshot;
+pub use verify::verify;
 
 /// What is known of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

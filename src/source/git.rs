@@ -47,7 +47,7 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -111,6 +111,13 @@ impl Git {
     pub(super) fn redactor(mut self, redactor: &Redactor) -> Self {
         self.redactor = redactor.clone();
         self
+    }
+
+    /// The command line, as other users of the machine see it.
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> String {
+        let args = self.command.get_args().map(|arg| arg.to_string_lossy().into_owned());
+        args.collect::<Vec<_>>().join(" ")
     }
 
     /// Runs it and takes another exit status than 0 for a failure.

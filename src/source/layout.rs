@@ -81,7 +81,7 @@ fn pointed(base: &Path, file: &Path, label: &str) -> Option<PathBuf> {
 }
 
 /// What git itself asks of a git folder.
-fn is_git_folder(path: &Path) -> bool {
+pub(super) fn is_git_folder(path: &Path) -> bool {
     let shared = |name: &str| path.join(name).is_dir() || path.join("commondir").is_file();
     path.join("HEAD").symlink_metadata().is_ok() && shared("objects") && shared("refs")
 }

@@ -36,7 +36,7 @@ impl Objects {
     ) -> Result<T, SourceError> {
         let taken = self.idle().pop();
         let handle = taken.map_or_else(|| self.handle(), Ok)?;
-        let outcome = match read(&handle) {
+        match read(&handle) {
             Err(
                 SourceError::Missing { .. }
                 | SourceError::NoSuchCommit { .. }
@@ -51,8 +51,7 @@ impl Objects {
                 self.idle().push(handle);
                 outcome
             }
-        };
-        outcome
+        }
     }
 
     /// The content of a file of a commit.

@@ -191,12 +191,11 @@ impl Walk<'_> {
                 Some(ObjectType::Tree) => {
                     level.folders.push((joined(prefix, name).into(), entry.id()));
                 }
+                Some(ObjectType::Blob) if !is_document(name) => {}
                 Some(ObjectType::Blob) if entry.filemode() == LINK => {
-                    if is_document(name) {
-                        level.notices.push(Notice::Link { path: joined(prefix, name) });
-                    }
+                    level.notices.push(Notice::Link { path: joined(prefix, name) });
                 }
-                Some(ObjectType::Blob) if is_document(name) => {
+                Some(ObjectType::Blob) => {
                     let path = joined(prefix, name);
                     let path =
                         before.and_then(|b| b.path_like(&path)).unwrap_or_else(|| path.into());
