@@ -1,1 +1,3 @@
-//! To be written.
+//! Views of plans, outcomes and problems.
+
+pub mod diagnostics;
