@@ -1,3 +1,4 @@
-//! To be written.
+//! Views of plans, outcomes and problems.
 
+pub mod diagnostics;
 pub mod explain;
