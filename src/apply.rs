@@ -106,7 +106,7 @@ fn note_before_the_calls(job: &Job<'_>) {
                     let intent = Intent {
                         type_name: desired.connection_type.name.to_owned(),
                         from: change.previous_name.clone(),
-                        base: writing::base_of_all(desired, &context),
+                        base: crate::plan::compare::base_of(desired, &context),
                         protect: desired.options.protect,
                     };
                     record.intents.insert(desired.name.clone(), intent);

@@ -205,7 +205,9 @@ fn take_apart(
                     Ok(Some(value)) => FieldValue::Resolved(SensitiveValue::new(value)),
                     Err(resolve::NoValue::NotLookedAt) => FieldValue::Unknown,
                     Err(resolve::NoValue::Problem(problem)) => {
-                        connection.unresolved.push(format!("{}: {problem}", path.trim_start_matches('/')));
+                        connection
+                            .unresolved
+                            .push(format!("{}: {problem}", path.trim_start_matches('/')));
                         FieldValue::Unknown
                     }
                 };

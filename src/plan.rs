@@ -14,8 +14,8 @@ pub mod equality;
 mod filter;
 mod ignored;
 pub mod intents;
-pub mod reading;
 mod planner;
+pub mod reading;
 mod renames;
 mod state;
 

@@ -191,10 +191,8 @@ impl StateFile {
             });
         }
         let record = envelope.rest.remove("record").unwrap_or(serde_json::Value::Null);
-        migrate(record, envelope.version).map_err(|e| StateError::Damaged {
-            path: path(),
-            problem: e.to_string(),
-        })
+        migrate(record, envelope.version)
+            .map_err(|e| StateError::Damaged { path: path(), problem: e.to_string() })
     }
 
     /// Replaces the file as a whole: a temporary file beside it, fsync, rename, fsync of the
@@ -206,16 +204,12 @@ impl StateFile {
         let failed = |source| StateError::Write { path: self.path.clone(), source };
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(failed)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".state-")
-            .tempfile_in(folder)
-            .map_err(failed)?;
-        let written =
-            Written { version: VERSION, url: &self.url, project: &self.project, record };
+        let mut file =
+            tempfile::Builder::new().prefix(".state-").tempfile_in(folder).map_err(failed)?;
+        let written = Written { version: VERSION, url: &self.url, project: &self.project, record };
         {
             let mut buffer = io::BufWriter::new(file.as_file_mut());
-            serde_json::to_writer(&mut buffer, &written)
-                .map_err(|e| failed(io::Error::from(e)))?;
+            serde_json::to_writer(&mut buffer, &written).map_err(|e| failed(io::Error::from(e)))?;
             buffer.write_all(b"\n").and_then(|()| buffer.flush()).map_err(failed)?;
         }
         file.as_file().sync_all().map_err(failed)?;
@@ -262,7 +256,10 @@ mod tests {
         for (text, expected) in [
             ("{", "damaged"),
             ("[]", "damaged"),
-            (r#"{"version":1,"url":"https://a.example.com","project":"Pay ments/ä","record":3}"#, "damaged"),
+            (
+                r#"{"version":1,"url":"https://a.example.com","project":"Pay ments/ä","record":3}"#,
+                "damaged",
+            ),
             (r#"{"version":99,"url":"x","project":"y"}"#, "version 99"),
             (r#"{"version":1,"url":"https://b","project":"y","record":{}}"#, "belongs to"),
         ] {

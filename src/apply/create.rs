@@ -1,13 +1,13 @@
 //! POST, and finding out what became of it.
 
-use super::writing::{Next, base_of_all, failed, nothing_was_done, pause_or_fail, read, remember};
+use super::writing::{Next, failed, nothing_was_done, pause_or_fail, read, remember};
 use super::{ChangeResult, Job, update};
 use crate::api::{CallError, Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::inventory::{Intent, Record};
 use crate::live::LiveConnection;
 use crate::plan::body;
-use crate::plan::compare::{LiveView, is_as_sent};
+use crate::plan::compare::{LiveView, base_of, is_as_sent};
 
 /// Creates a connection. A POST may be an upsert, so a name that is there by now is left alone.
 pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
@@ -79,7 +79,7 @@ async fn found(
     let sent = Intent {
         type_name: desired.connection_type.name.to_owned(),
         from: None,
-        base: base_of_all(desired, &context),
+        base: base_of(desired, &context),
         protect: desired.options.protect,
     };
     let view = LiveView { entry: live, single: Some(live) };
@@ -102,7 +102,7 @@ fn created(
     deployment: &Deployment,
 ) -> ChangeResult {
     let record = Record::default();
-    let base = base_of_all(desired, &job.context(&record));
+    let base = base_of(desired, &job.context(&record));
     remember(job, desired, base, id, deployment)
 }
 

@@ -6,9 +6,9 @@ use super::{ChangeResult, Job};
 use crate::api::ErrorKind;
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
+use crate::plan::Change;
 use crate::plan::body;
 use crate::plan::compare::{Comparison, LiveView, compare};
-use crate::plan::Change;
 
 /// Renames a connection in place, and writes what else git changed in the same call.
 pub(super) async fn rename(
@@ -72,7 +72,10 @@ async fn send(
             Ok(deployment) => (None, deployment),
             Err(error) if error.kind == ErrorKind::Refused => {
                 forget_intent(job, desired);
-                return ChangeResult::Blocked(format!("the server refuses the rename: {}", error.message));
+                return ChangeResult::Blocked(format!(
+                    "the server refuses the rename: {}",
+                    error.message
+                ));
             }
             Err(error) if error.may_have_been_done() => (Some(error), crate::api::Deployment::Done),
             Err(error) => {
@@ -88,7 +91,9 @@ async fn send(
         }
         let Some(error) = error else {
             forget_intent(job, desired);
-            return ChangeResult::Blocked("the server took the rename and kept the old name".to_owned());
+            return ChangeResult::Blocked(
+                "the server took the rename and kept the old name".to_owned(),
+            );
         };
         match pause_or_fail(job, attempt, &error).await {
             Next::Again => {}

@@ -61,11 +61,7 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
 
 /// The body that makes the old connection again: what GET showed, with the secrets of the old
 /// document's references, or as they were read.
-fn way_back(
-    job: &Job<'_>,
-    owned: &Owned,
-    old: &LiveConnection,
-) -> Result<SensitiveValue, String> {
+fn way_back(job: &Job<'_>, owned: &Owned, old: &LiveConnection) -> Result<SensitiveValue, String> {
     let Some(old_type) = crate::catalog::find(&old.type_name) else {
         return Err(format!("the type {} of the old connection is not known", old.type_name));
     };
@@ -78,14 +74,17 @@ fn way_back(
         let shown = shown.filter(|text| !text.is_empty() && !hidden::is_masked_text(text));
         let readable = job.ledger.read(|record| record.is_readable(&old.type_name, &path));
         let declared = owned.base.get(&path).map(|base| &base.declared);
-        let resolved = declared
-            .filter(|declared| !declared.is_null())
-            .map(|declared| crate::desired::resolve_one(declared, job.vars, job.environment, job.redactor));
+        let resolved = declared.filter(|declared| !declared.is_null()).map(|declared| {
+            crate::desired::resolve_one(declared, job.vars, job.environment, job.redactor)
+        });
         let value = match (resolved, shown) {
             (Some(Ok(value)), _) => Some(value),
             (_, Some(text)) if readable => Some(Value::from(text)),
             (Some(Err(problem)), _) => {
-                return Err(format!("the old connection's `{}` could not be restored: {problem}", secret.name));
+                return Err(format!(
+                    "the old connection's `{}` could not be restored: {problem}",
+                    secret.name
+                ));
             }
             (None, _) => None,
         };
@@ -95,7 +94,8 @@ fn way_back(
             }
             None => {
                 let is_null_in_git = declared.is_some_and(Value::is_null);
-                let of_use = used.as_ref().is_none_or(|c| c.holds(&|name| old_type.field(name), &body));
+                let of_use =
+                    used.as_ref().is_none_or(|c| c.holds(&|name| old_type.field(name), &body));
                 if of_use && !is_null_in_git {
                     return Err(format!(
                         "the old connection's `{}` can be neither resolved nor read, so it could not \
@@ -142,7 +142,10 @@ async fn bring_back(
     match read(job, name).await {
         Ok(None) => {}
         Ok(Some(live)) => {
-            return ChangeResult::Failed(format!("{why}; a connection of type {} is live", live.type_name));
+            return ChangeResult::Failed(format!(
+                "{why}; a connection of type {} is live",
+                live.type_name
+            ));
         }
         Err(_) => return ChangeResult::Failed(why),
     }
@@ -157,7 +160,11 @@ async fn bring_back(
         record.unstable.entry(name.clone()).or_default().insert(REPLACE.to_owned(), refused);
     });
     match restored {
-        Ok(_) => ChangeResult::Blocked(format!("the new one was refused, and the old one made again: {why}")),
-        Err(error) => ChangeResult::Failed(format!("{why}; the old one could not be made again: {error}")),
+        Ok(_) => ChangeResult::Blocked(format!(
+            "the new one was refused, and the old one made again: {why}"
+        )),
+        Err(error) => {
+            ChangeResult::Failed(format!("{why}; the old one could not be made again: {error}"))
+        }
     }
 }

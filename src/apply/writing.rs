@@ -9,7 +9,7 @@ use crate::desired::DesiredConnection;
 use crate::inventory::{BaseField, Degraded, Owned};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{Comparison, Context, written};
+use crate::plan::compare::{Comparison, Context, base_of};
 
 /// How a call that failed goes on.
 pub(super) enum Next {
@@ -54,29 +54,13 @@ fn learn_secrets(job: &Job<'_>, live: &LiveConnection) {
     }
 }
 
-/// The base of a connection all of whose declared fields were just sent. Fields that others may
-/// edit are not git's.
-pub(super) fn base_of_all(
-    desired: &DesiredConnection,
-    context: &Context<'_>,
-) -> BTreeMap<String, BaseField> {
-    desired
-        .fields
-        .iter()
-        .filter(|field| !desired.ignores(&field.path))
-        .filter_map(|field| {
-            Some((field.path.to_string(), written(field, field.value()?, context)))
-        })
-        .collect()
-}
-
 /// The base after a PUT: what was written is agreed on now, what live kept has its older base.
 pub(super) fn base_after_put(
     desired: &DesiredConnection,
     comparison: &Comparison,
     context: &Context<'_>,
 ) -> BTreeMap<String, BaseField> {
-    let mut base = base_of_all(desired, context);
+    let mut base = base_of(desired, context);
     for path in comparison.kept() {
         match comparison.base.get(path) {
             Some(older) => base.insert(path.to_owned(), older.clone()),

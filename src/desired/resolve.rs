@@ -130,7 +130,9 @@ fn scalar(text: String, kind: Option<&Kind>, reference: &str) -> Result<Value, N
     match kind {
         Some(Kind::Boolean) => match text.trim().parse::<bool>() {
             Ok(value) => Ok(Value::Bool(value)),
-            Err(_) => Err(NoValue::Problem(format!("the value of {reference} is not true or false"))),
+            Err(_) => {
+                Err(NoValue::Problem(format!("the value of {reference} is not true or false")))
+            }
         },
         Some(Kind::Integer { min, max }) => match text.trim().parse::<i64>() {
             Ok(value) if (*min..=*max).contains(&value) => Ok(Value::from(value)),

@@ -121,7 +121,8 @@ fn keep_secret(
     record: &Record,
 ) -> Result<(), NoBody> {
     let shown = live.get_secret(path);
-    let text = shown.and_then(Value::as_str).filter(|t| !t.is_empty() && !hidden::is_masked_text(t));
+    let text =
+        shown.and_then(Value::as_str).filter(|t| !t.is_empty() && !hidden::is_masked_text(t));
     let readable = record.is_readable(desired.connection_type.name, path);
     match (readable, text) {
         (true, Some(text)) => {
@@ -182,7 +183,10 @@ fn value_of<'a>(
     field.value().ok_or_else(|| {
         let problem = desired.unresolved.first().cloned();
         NoBody::Unresolved(problem.unwrap_or_else(|| {
-            format!("the value of `{}` is not known in this run", field.path.trim_start_matches('/'))
+            format!(
+                "the value of `{}` is not known in this run",
+                field.path.trim_start_matches('/')
+            )
         }))
     })
 }

@@ -131,9 +131,7 @@ impl<'a> LiveView<'a> {
     /// The value at a pointer.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&'a Value> {
-        self.single
-            .and_then(|single| at(single, path))
-            .or_else(|| at(self.entry, path))
+        self.single.and_then(|single| at(single, path)).or_else(|| at(self.entry, path))
     }
 
     /// The value at a pointer in the connection's own answer: lists never show secrets.
@@ -145,7 +143,8 @@ impl<'a> LiveView<'a> {
 
 /// The value at a pointer of a connection's body.
 pub(super) fn at<'a>(live: &'a LiveConnection, path: &str) -> Option<&'a Value> {
-    let mut steps = path.strip_prefix('/')?.split('/').map(|s| s.replace("~1", "/").replace("~0", "~"));
+    let mut steps =
+        path.strip_prefix('/')?.split('/').map(|s| s.replace("~1", "/").replace("~0", "~"));
     let mut value = live.body().get(&steps.next()?)?;
     for step in steps {
         value = match value {
@@ -181,8 +180,7 @@ fn compare_field(
     }
     let origin = origin(field, value, live_value, older, context);
     keep_base(path, older, comparison);
-    let sensitive =
-        field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
+    let sensitive = field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
     let shown = FieldChange {
         path: path.to_owned(),
         before: show_live(desired, path, live_value, live, sensitive),
@@ -305,12 +303,11 @@ fn compare_secret(
 ) {
     let path = &*field.path;
     let Some(value) = field.value() else {
-        if context.stateless || older.is_none_or(|older| older.declared == field.declared) {
-            keep_base(path, older, comparison);
-        } else if let Some(older) = older {
+        keep_base(path, older, comparison);
+        let is_new = is_owned && older.is_none();
+        if is_new || older.is_some_and(|older| older.declared != field.declared) {
             // Another reference in git is a change even where values are not looked at.
-            comparison.base.insert(path.to_owned(), older.clone());
-            push_secret(field, Some(older), Origin::Git, false, comparison);
+            push_secret(field, older, Origin::Git, false, comparison);
         }
         return;
     };
@@ -322,7 +319,11 @@ fn compare_secret(
     let sent = match older {
         None => Sent::Never,
         Some(older) if context.stateless => {
-            if older.declared == field.declared { Sent::Same } else { Sent::Other }
+            if older.declared == field.declared {
+                Sent::Same
+            } else {
+                Sent::Other
+            }
         }
         Some(older) => match &older.print {
             Some(_) if !context.key_is_known => Sent::NotKnown,
@@ -360,7 +361,8 @@ fn compare_secret(
         }
         (_, Sent::Same) => {
             comparison.unverified |= was_unverified;
-            let mut same = older.cloned().unwrap_or_else(|| secret_base(field, value, true, context));
+            let mut same =
+                older.cloned().unwrap_or_else(|| secret_base(field, value, true, context));
             same.declared.clone_from(&field.declared);
             comparison.base.insert(path.to_owned(), same);
         }
@@ -453,9 +455,33 @@ fn secret_base(
 }
 
 /// The base of a field whose write was acknowledged.
-pub(crate) fn written(field: &DesiredField, value: &Value, context: &Context<'_>) -> BaseField {
+fn written(field: &DesiredField, value: &Value, context: &Context<'_>) -> BaseField {
     let print = field.holds_reference().then(|| context.key.of(&field.path, value));
     BaseField { declared: field.declared.clone(), print, unverified: false }
+}
+
+/// The base of a connection all of whose declared fields are as git has them. Fields that others
+/// may edit are not git's.
+pub(crate) fn base_of(
+    desired: &DesiredConnection,
+    context: &Context<'_>,
+) -> BTreeMap<String, BaseField> {
+    desired
+        .fields
+        .iter()
+        .filter(|field| !desired.ignores(&field.path))
+        .filter_map(|field| {
+            let base = match field.value() {
+                Some(value) => written(field, value, context),
+                // A revision's text is its base even in a run that looks no value up.
+                None if context.stateless => {
+                    BaseField { declared: field.declared.clone(), print: None, unverified: false }
+                }
+                None => return None,
+            };
+            Some((field.path.to_string(), base))
+        })
+        .collect()
 }
 
 /// The base of a field that was found equal: the older fingerprint stays where it still holds,
@@ -494,13 +520,12 @@ fn origin(
     let Some(older) = older else { return Origin::Git };
     let git_moved = if older.declared != field.declared {
         // The same value under another reference, or another spelling of it, moved nothing.
-        !(older.print.is_none() && !field.holds_reference()
+        !(older.print.is_none()
+            && !field.holds_reference()
             && equal(field.field, Some(value), Some(&older.declared)))
     } else {
         match &older.print {
-            Some(print) if context.key_is_known => {
-                !context.key.matches(print, &field.path, value)
-            }
+            Some(print) if context.key_is_known => !context.key.matches(print, &field.path, value),
             // Without a fingerprint that can be checked, what overwrites less: drift.
             _ => false,
         }

@@ -130,14 +130,10 @@ impl Group<'_> {
                     (!raised).then_some(DeleteHold::Limit { due: then, allowed: was, inventory })
                 }
                 Some(path) => Some(path),
-                None if over_now => Some(DeleteHold::Limit {
-                    due,
-                    allowed: allowed_now,
-                    inventory: self.inventory,
-                }),
-                None => {
-                    self.emptied.first().map(|path| DeleteHold::Path { path: path.clone() })
+                None if over_now => {
+                    Some(DeleteHold::Limit { due, allowed: allowed_now, inventory: self.inventory })
                 }
+                None => self.emptied.first().map(|path| DeleteHold::Path { path: path.clone() }),
             };
             if let Some(hold) = hold {
                 note.held = Some(hold.clone());
@@ -163,7 +159,9 @@ pub(super) fn in_words(hold: &DeleteHold) -> (String, String) {
             format!("{}, or a higher max_deletes", way_past()),
         ),
         DeleteHold::Path { path } => (
-            format!("held: the path `{path}` declared connections before and is missing or empty now"),
+            format!(
+                "held: the path `{path}` declared connections before and is missing or empty now"
+            ),
             way_past(),
         ),
     }

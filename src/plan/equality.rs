@@ -75,9 +75,9 @@ fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
             })
         }
         // Objects inside lists and maps are compared by what git declares: servers add to them.
-        (_, Value::Object(desired), Value::Object(live)) => desired
-            .iter()
-            .all(|(key, value)| equal_as(None, None, Some(value), live.get(key))),
+        (_, Value::Object(desired), Value::Object(live)) => {
+            desired.iter().all(|(key, value)| equal_as(None, None, Some(value), live.get(key)))
+        }
         (_, Value::Array(desired), Value::Array(live)) => same_list(None, desired, live),
         (_, Value::Number(_), Value::Number(_)) => number(desired) == number(live),
         (_, desired, live) => desired == live,
@@ -140,7 +140,9 @@ fn bytes(value: &Value) -> Vec<&Value> {
 /// absent value's default.
 pub(super) fn other_spellings(field: Option<&Field>, seen: &Value) -> Vec<Value> {
     match (field.map(|f| &f.kind), seen) {
-        (Some(Kind::Integer { .. }), Value::Number(number)) => vec![Value::from(number.to_string())],
+        (Some(Kind::Integer { .. }), Value::Number(number)) => {
+            vec![Value::from(number.to_string())]
+        }
         (Some(Kind::Integer { .. }), Value::String(text)) => {
             text.trim().parse::<i64>().map(Value::from).into_iter().collect()
         }
@@ -167,7 +169,9 @@ mod tests {
     fn nothing_and_the_default_are_equal() {
         let port = Kind::Integer { min: 1, max: 65535 };
         let default = Default::Integer(587);
-        for unset in [None, Some(json!(null)), Some(json!("")), Some(json!(587)), Some(json!("587"))] {
+        for unset in
+            [None, Some(json!(null)), Some(json!("")), Some(json!(587)), Some(json!("587"))]
+        {
             for other in [None, Some(json!(null)), Some(json!(587))] {
                 assert!(equal_as(Some(&port), Some(&default), unset.as_ref(), other.as_ref()));
             }

@@ -25,9 +25,10 @@ pub fn settle(
             Some(entry) => {
                 let view = LiveView { entry, single };
                 let sent = is_as_sent(&intent, &view, context.key, context.key_is_known);
-                let renamed = intent.from.as_ref().is_none_or(|from| {
-                    !live.connections.contains_key(from) && live.is_complete()
-                });
+                let renamed = intent
+                    .from
+                    .as_ref()
+                    .is_none_or(|from| !live.connections.contains_key(from) && live.is_complete());
                 if sent && renamed {
                     own(record, &name, intent, entry);
                 }

@@ -169,7 +169,8 @@ impl<'a> Planner<'a> {
             return false;
         }
         let owned = self.owned(old, view.entry);
-        let comparison = compare(desired, &view, owned.as_ref().map(|o| &o.base), &self.situation.context);
+        let comparison =
+            compare(desired, &view, owned.as_ref().map(|o| &o.base), &self.situation.context);
         if owned.is_none() && !self.may_take_over(desired, &comparison) {
             return false;
         }
@@ -323,7 +324,10 @@ impl<'a> Planner<'a> {
             }
             let reason = (treatment == Treatment::GiveUp).then(|| {
                 let names: Vec<&str> = fields.iter().map(|f| f.path.as_str()).collect();
-                format!("not converging: the server rewrites {} after every write", names.join(", "))
+                format!(
+                    "not converging: the server rewrites {} after every write",
+                    names.join(", ")
+                )
             });
             self.push(Change {
                 action: Action::Drift,
@@ -526,7 +530,10 @@ impl<'a> Planner<'a> {
         let context = &situation.context;
         if context.stateless && !is_as_declared(owned, &view, context.key, context.key_is_known) {
             let reason = "held: live is not what the base revision declared".to_owned();
-            return Some((reason, Some("compare it in the console, then delete it there".to_owned())));
+            return Some((
+                reason,
+                Some("compare it in the console, then delete it there".to_owned()),
+            ));
         }
         let exact = situation.allow_deletes && situation.filter.names(name);
         if !self.record.deletes.contains_key(name) && !exact {
@@ -644,11 +651,8 @@ impl<'a> Planner<'a> {
     }
 
     fn hold_replace(&mut self, name: &ConnectionName, reason: String, advice: Option<String>) {
-        let change = self
-            .plan
-            .changes
-            .iter_mut()
-            .find(|c| c.action == Action::Replace && c.name == *name);
+        let change =
+            self.plan.changes.iter_mut().find(|c| c.action == Action::Replace && c.name == *name);
         if let Some(change) = change {
             change.held = true;
             change.advice = advice;

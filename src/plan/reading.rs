@@ -161,7 +161,11 @@ pub fn share_per_resync(connections: usize, every: Duration, resync: Duration) -
     }
     let rounds = (every.as_secs_f64() / resync.as_secs_f64().max(1.0)).max(1.0);
     // Rounded up, and at least one, so that none is left out for ever.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small and positive"
+    )]
     #[expect(clippy::cast_precision_loss, reason = "a count of connections fits")]
     let share = (connections as f64 / rounds).ceil() as usize;
     Some(share.max(1))

@@ -6,7 +6,7 @@ use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, ChangeResult, Job, TargetOutcome};
 use crate::inventory::{GoodCommit, Record};
 use crate::name::CommitId;
-use crate::plan::{Change, State, ConnectionState};
+use crate::plan::{Change, ConnectionState, State};
 use crate::state::Ledger;
 
 /// What came of one pass over one target.

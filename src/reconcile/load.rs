@@ -77,7 +77,7 @@ impl LoadedTarget {
                 .loaded
                 .folders
                 .iter()
-                .map(|folder| (folder.path.to_string(), folder.documents))
+                .map(|(path, _, documents)| (path.to_string(), *documents))
                 .collect(),
         }
     }

@@ -65,10 +65,8 @@ async fn fill(
         return Err(refusal(snapshot, &prepared.diagnostics));
     }
     let Connection { client, key } = connect(engine, target).map_err(|e| e.to_string())?;
-    let client = client.with_retries(crate::api::Retries::new(
-        options.retries,
-        options.stop.child_token(),
-    ));
+    let client =
+        client.with_retries(crate::api::Retries::new(options.retries, options.stop.child_token()));
     let (before, lock) = record(engine, target, options, &key, &mut prepared.plan).await?;
     let mut record = before.clone();
     let key_check = key.check_value();
@@ -88,8 +86,8 @@ async fn fill(
     let past = blocking(|| remember::past(engine, target, snapshot, &record))
         .map_err(|e| e.to_string())?;
     let emptied = remember::emptied(&record, &loaded.loaded.folders);
-    for folder in loaded.loaded.folders.iter().filter(|folder| !folder.exists) {
-        let text = format!("the path `{}` does not exist in this revision", folder.path);
+    for (path, _, _) in loaded.loaded.folders.iter().filter(|(_, exists, _)| !exists) {
+        let text = format!("the path `{path}` does not exist in this revision");
         if record.inventory.is_empty() {
             return Err(text);
         }
@@ -157,7 +155,12 @@ fn take(
         url: shell.url,
         notices,
         errors: [shell.errors, plan.errors].concat(),
-        ..TargetPlan { changes: plan.changes, summary: plan.summary, unmanaged: plan.unmanaged, ..TargetPlan::default() }
+        ..TargetPlan {
+            changes: plan.changes,
+            summary: plan.summary,
+            unmanaged: plan.unmanaged,
+            ..TargetPlan::default()
+        }
     };
     prepared.states = states;
     prepared.ready = Some(ready(record, canaries));
@@ -229,7 +232,9 @@ fn blocked_names(
     let mut blocked: BTreeMap<ConnectionName, String> = loaded.loaded.invalid.clone();
     for file in &loaded.loaded.unreadable {
         let Some(good) = &record.last_good else {
-            return Err(format!("{file} cannot be read, so which connections it declares is not known"));
+            return Err(format!(
+                "{file} cannot be read, so which connections it declares is not known"
+            ));
         };
         let mut known = false;
         for (name, files) in &good.declared {
@@ -240,7 +245,9 @@ fn blocked_names(
             }
         }
         if !known {
-            return Err(format!("{file} cannot be read, so which connections it declares is not known"));
+            return Err(format!(
+                "{file} cannot be read, so which connections it declares is not known"
+            ));
         }
     }
     Ok(blocked)

@@ -2,6 +2,7 @@
 //! and who consented.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::load::declared_names;
 use super::{Engine, Options};
@@ -64,7 +65,7 @@ fn read_with_todays_config(
 fn consents(
     engine: &Engine,
     target: &Target,
-    repository: &std::sync::Arc<crate::source::Repository>,
+    repository: &Arc<crate::source::Repository>,
     tip: &CommitId,
     last_good: &CommitId,
 ) -> Result<Consents, SourceError> {
@@ -158,22 +159,19 @@ pub(super) fn note_deletes(
 }
 
 /// Paths that declared something in the last good commit and are missing or empty now.
-pub(super) fn emptied(record: &Record, folders: &[crate::document::FolderCount]) -> Vec<String> {
+pub(super) fn emptied(record: &Record, folders: &[(Arc<str>, bool, usize)]) -> Vec<String> {
     let Some(good) = &record.last_good else { return Vec::new() };
     folders
         .iter()
-        .filter(|folder| folder.documents == 0)
-        .filter(|folder| good.paths.get(&*folder.path).is_some_and(|count| *count > 0))
-        .map(|folder| folder.path.to_string())
+        .filter(|(path, _, documents)| {
+            *documents == 0 && good.paths.get(&**path).is_some_and(|count| *count > 0)
+        })
+        .map(|(path, _, _)| path.to_string())
         .collect()
 }
 
 /// The record that `--base REV` stands for: the inventory is what REV declared.
-pub(super) fn record_of_base(
-    good: GoodCommit,
-    desired: &Desired,
-    key: &FingerprintKey,
-) -> Record {
+pub(super) fn record_of_base(good: GoodCommit, desired: &Desired, key: &FingerprintKey) -> Record {
     let empty = Record::default();
     let context = Context {
         record: &empty,
