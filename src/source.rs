@@ -11,17 +11,14 @@ mod fetch;
 mod fixture;
 mod git;
 mod history;
-#[cfg(test)]
-mod history_tests;
 mod layout;
 mod objects;
 mod references;
 mod repository;
-#[cfg(test)]
-mod repository_tests;
 mod selection;
 mod tree;
 mod verify;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +34,7 @@ pub use git::Stop;
 pub use history::{History, HistoryCommit};
 pub use repository::Repository;
 pub use verify::verify;
+pub use watch::{Wake, Watcher};
 
 /// What is known of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
