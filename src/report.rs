@@ -1,4 +1,28 @@
-//! Views of plans, outcomes and problems.
+//! Views of the plan and of its outcome: text for a terminal, JSON for programs, markdown for a
+//! comment on a pull request.
+//!
+//! All of them are drawn from one model, [`crate::plan::Plan`] or
+//! [`crate::apply::TargetOutcome`], and show its differences in one order and one wording
+//! ([`difference`]), so that none can show what another hides. Values come redacted; what is
+//! left to do here is to make them harmless: an escape sequence in a name may not reach a
+//! terminal, and a fence in a value may not end a block of markdown ([`escape`]).
 
+mod comment;
 pub mod diagnostics;
+mod difference;
+mod escape;
+pub mod exit;
 pub mod explain;
+pub mod outcome;
+pub mod plan;
+pub mod status;
+mod style;
+mod words;
+
+pub use style::Style;
+
+/// The version of the JSON forms; fields are only added, never changed.
+pub const FORMAT_VERSION: &str = "1.0";
+
+#[cfg(test)]
+mod samples;

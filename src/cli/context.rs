@@ -8,7 +8,7 @@ use crate::config::{Config, FlagSource, Loaded};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
 use crate::report::diagnostics;
-use crate::report::style::Style;
+use crate::report::Style;
 
 /// The config file that is found in the current folder.
 const CONFIG_FILE: &str = "apinizer-gitops.yaml";

@@ -122,7 +122,7 @@ impl Session {
                     url,
                     self.engine.config.source.branch.as_deref(),
                     &self.engine.config.state_dir,
-                    Access::from_environment(&self.engine.environment),
+                    git_access(&self.engine.environment),
                     &self.engine.redactor,
                 )
                 .map_err(CommandError::failed)?;
@@ -149,6 +149,18 @@ impl Session {
             source: self.source(),
             targets: prepared.iter().map(|p| p.plan.clone()).collect(),
         }
+    }
+}
+
+/// How a url is fetched: as git is configured, or with the token of the environment.
+#[must_use]
+pub fn git_access(environment: &crate::environment::Environment) -> Access {
+    match environment.lookup("APINIZER_GITOPS_GIT_TOKEN") {
+        Ok(password) => Access::Password {
+            username: environment.plain("APINIZER_GITOPS_GIT_USERNAME").map(ToOwned::to_owned),
+            password,
+        },
+        Err(_) => Access::AsConfigured,
     }
 }
 

@@ -191,7 +191,7 @@ targets:
 server: {listen: here}
 notify:
   - {kind: slack, url: https://hooks.slack.example/hunter2-canary, events: [aplied]}
-"), @r###"
+"), @r#"
 1:1+5 AG602 the config has no key `sourc` [did you mean `source`?]
     sourc:
 5:10+15 AG610 the target's `url` cannot be used: its scheme is neither https nor http
@@ -228,7 +228,7 @@ notify:
       - {kind: slack, url: (sensitive), events: [aplied]}
 20:77+6 AG606 the value of `events` is not one of its words [did you mean `applied`? The words are applied, failed, drift, held, recovered]
       - {kind: slack, url: (sensitive), events: [aplied]}
-"###);
+"#);
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! A comment on a pull request: as much as fits, the most important first.
+//!
+//! Git hosts refuse a comment that is too long, so everything is written under a budget: the
+//! summary always, then what is to be deleted, then the differences, which are the first to go.
+//!
+//! What is foreign stands in code spans or in fenced blocks whose lines all begin with a sign, or
+//! with a sign's space and four more: no such line can be the fence that ends the block.
+
+use super::escape;
+
+/// The longest comment in bytes; GitHub takes 65,536 characters, and none is longer in its count
+/// than in bytes.
+pub(super) const LONGEST: usize = 64_000;
+/// What is kept free for the words at the end.
+const RESERVE: usize = 500;
+/// The longest line of a block, in bytes; longer ones are cut.
+const LONGEST_LINE: usize = 2000;
+
+const OPEN: &str = "```diff\n";
+const CLOSE: &str = "```\n";
+
+/// A comment in the making.
+#[derive(Debug)]
+pub(super) struct Comment {
+    text: String,
+}
+
+impl Comment {
+    /// Begins with the hidden marker by which the comment is found again.
+    pub(super) fn new(marker: &str) -> Self {
+        Self { text: format!("{marker}\n") }
+    }
+
+    /// Writes what always has room: lines of fixed length.
+    pub(super) fn always(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// Writes a line if there is room for it.
+    pub(super) fn line(&mut self, text: &str) -> bool {
+        let fits = self.room() > text.len();
+        if fits {
+            self.text.push_str(text);
+            self.text.push('\n');
+        }
+        fits
+    }
+
+    /// Writes as many of the sentences as have room, at most twenty, as a list of code spans.
+    pub(super) fn list<'a>(&mut self, title: &str, sentences: impl Iterator<Item = &'a str>) {
+        let mut sentences = sentences.peekable();
+        if sentences.peek().is_none() || !self.line(&format!("\n**{title}**\n")) {
+            return;
+        }
+        let mut written = 0;
+        for sentence in sentences.by_ref().take(20) {
+            if !self.line(&format!("- {}", escape::code_span(sentence))) {
+                return;
+            }
+            written += 1;
+        }
+        let more = sentences.count();
+        if written == 20 && more > 0 {
+            self.line(&format!("- and {more} more"));
+        }
+    }
+
+    /// Writes as many of the pieces as have room as one block of differences; says how many.
+    pub(super) fn block(&mut self, before: &str, pieces: &[Vec<String>], after: &str) -> usize {
+        let frame = before.len() + OPEN.len() + CLOSE.len() + after.len();
+        let mut room = self.room().saturating_sub(frame);
+        let mut body = String::new();
+        let mut written = 0;
+        for piece in pieces {
+            let text: String = piece.iter().map(|line| cut(line) + "\n").collect();
+            if text.len() > room {
+                break;
+            }
+            room -= text.len();
+            body.push_str(&text);
+            written += 1;
+        }
+        if written > 0 {
+            for part in [before, OPEN, &body, CLOSE, after] {
+                self.text.push_str(part);
+            }
+        }
+        written
+    }
+
+    /// How many bytes are left.
+    pub(super) fn room(&self) -> usize {
+        LONGEST.saturating_sub(RESERVE + self.text.len())
+    }
+
+    /// The comment.
+    pub(super) fn finish(mut self, last: &str) -> String {
+        self.text.push_str(last);
+        self.text
+    }
+}
+
+fn cut(line: &str) -> String {
+    if line.len() <= LONGEST_LINE {
+        return line.to_owned();
+    }
+    let end = (0..=LONGEST_LINE).rev().find(|at| line.is_char_boundary(*at)).unwrap_or_default();
+    format!("{} ... (cut)", line.get(..end).unwrap_or_default())
+}

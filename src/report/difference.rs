@@ -1,0 +1,136 @@
+//! A changed field as the leaves that differ: the element of a list, the key of a map, the lines
+//! of a text. Text and markdown draw the same leaves.
+
+mod elements;
+mod lines;
+
+use serde_json::Value;
+
+use crate::plan::FieldChange;
+
+use super::escape;
+
+pub(super) use lines::{Line, LineSign};
+
+/// The longest value that is shown beside its label rather than in lines of its own.
+const LONGEST_BESIDE: usize = 60;
+
+/// One thing that differs.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Leaf {
+    /// Which: `port`, `additionalProperties[mail.smtp.timeout]/value`.
+    pub(super) label: String,
+    /// How.
+    pub(super) kind: Kind,
+}
+
+/// How a thing differs. All texts are harmless already.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// It is there now.
+    Added(String),
+    /// It is gone.
+    Removed(String),
+    /// It is another.
+    Replaced(String, String),
+    /// It is another, and only the reference may be shown.
+    Hidden(String),
+    /// A long text differs in some lines.
+    Lines(Vec<Line>),
+}
+
+/// The leaves in which a field differs.
+pub(super) fn leaves(change: &FieldChange) -> Vec<Leaf> {
+    let label = label_of(&change.path);
+    if change.sensitive {
+        let shown = |value: &Value| match value {
+            Value::String(text) => escape::plain(text),
+            other => compact(other),
+        };
+        let kind = match (&change.before, &change.after) {
+            (Some(before), Some(after)) if before == after => Kind::Hidden(shown(after)),
+            (Some(before), Some(after)) => Kind::Replaced(shown(before), shown(after)),
+            (None, Some(after)) => Kind::Added(shown(after)),
+            (Some(before), None) => Kind::Removed(shown(before)),
+            (None, None) => Kind::Hidden(crate::secret::SENSITIVE.to_owned()),
+        };
+        return vec![Leaf { label, kind }];
+    }
+    let mut leaves = Vec::new();
+    compare(label, change.before.as_ref(), change.after.as_ref(), &mut leaves);
+    leaves
+}
+
+/// Finds where two values differ.
+fn compare(label: String, before: Option<&Value>, after: Option<&Value>, leaves: &mut Vec<Leaf>) {
+    match (before, after) {
+        (None, None) => {}
+        (Some(Value::String(before)), Some(Value::String(after)))
+            if lines::is_long(before) || lines::is_long(after) =>
+        {
+            leaves.push(Leaf { label, kind: Kind::Lines(lines::between(before, after)) });
+        }
+        (Some(Value::Array(before)), Some(Value::Array(after))) => {
+            elements::compare(&label, before, after, leaves);
+        }
+        (Some(Value::Object(before)), Some(Value::Object(after))) => {
+            let removed = before.keys().filter(|key| !after.contains_key(*key));
+            for key in after.keys().chain(removed) {
+                let (before, after) = (before.get(key), after.get(key));
+                if before != after {
+                    compare(format!("{label}/{}", escape::plain(key)), before, after, leaves);
+                }
+            }
+        }
+        (Some(before), Some(after)) => {
+            let kind = Kind::Replaced(compact(before), compact(after));
+            leaves.push(Leaf { label, kind });
+        }
+        (None, Some(value)) => whole(label, value, true, leaves),
+        (Some(value), None) => whole(label, value, false, leaves),
+    }
+}
+
+/// Tells a value that only one side has: in one piece where it is short, else part by part.
+fn whole(label: String, value: &Value, added: bool, leaves: &mut Vec<Leaf>) {
+    match value {
+        Value::String(text) if text.contains('\n') => {
+            let (before, after) = if added { ("", text.as_str()) } else { (text.as_str(), "") };
+            leaves.push(Leaf { label, kind: Kind::Lines(lines::between(before, after)) });
+            return;
+        }
+        Value::Array(items) if is_large(value) => {
+            for (index, item) in items.iter().enumerate() {
+                whole(format!("{label}[{index}]"), item, added, leaves);
+            }
+            return;
+        }
+        Value::Object(entries) if is_large(value) => {
+            for (key, value) in entries {
+                whole(format!("{label}/{}", escape::plain(key)), value, added, leaves);
+            }
+            return;
+        }
+        _ => {}
+    }
+    let text = compact(value);
+    leaves.push(Leaf { label, kind: if added { Kind::Added(text) } else { Kind::Removed(text) } });
+}
+
+fn is_large(value: &Value) -> bool {
+    compact(value).chars().count() > LONGEST_BESIDE
+}
+
+/// A value as JSON in one line.
+fn compact(value: &Value) -> String {
+    escape::plain(&value.to_string())
+}
+
+/// A JSON pointer as people read it: `/a/b` is `a/b`.
+fn label_of(pointer: &str) -> String {
+    let path = pointer.strip_prefix('/').unwrap_or(pointer);
+    escape::plain(&path.replace("~1", "/").replace("~0", "~"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Making foreign text harmless where it is shown.
+
+use std::fmt::Write as _;
+
+/// A text in which nothing can move a cursor, change a colour, or turn the direction of writing:
+/// such characters are written as `\u{1b}`, line ends and tabs as `\n` and `\t`.
+pub(super) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            harmful if is_harmful(harmful) => {
+                // Writing to a string cannot fail.
+                let _ = write!(shown, "\\u{{{:x}}}", u32::from(harmful));
+            }
+            harmless => shown.push(harmless),
+        }
+    }
+    shown
+}
+
+/// Controls, the marks that turn the direction of writing, what has no width, and what some
+/// renderers take for the end of a line.
+fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// A text as a code span of markdown, in which nothing has a meaning.
+pub(super) fn code_span(text: &str) -> String {
+    let text = clipped(&plain(text));
+    let mut longest = 0;
+    let mut run = 0;
+    for character in text.chars() {
+        run = if character == '`' { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    let fence = "`".repeat(longest + 1);
+    let pad = if text.is_empty() || text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) {
+        " "
+    } else {
+        ""
+    };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// A text inside HTML that markdown leaves alone, in the line of a `<summary>`.
+pub(super) fn html(text: &str) -> String {
+    let text = clipped(&plain(text));
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            letter if letter.is_alphanumeric() || " ./".contains(letter) => shown.push(letter),
+            // Markdown has no say about an entity, whatever the character means to it.
+            other => {
+                let _ = write!(shown, "&#{};", u32::from(other));
+            }
+        }
+    }
+    shown
+}
+
+/// The longest name or reason that a heading holds, in characters.
+const LONGEST: usize = 300;
+
+fn clipped(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_steered() {
+        assert_eq!(
+            plain("a\x1b[31mb\u{9b}c\u{202e}d\te\r\n"),
+            "a\\u{1b}[31mb\\u{9b}c\\u{202e}d\\te\\r\\n"
+        );
+        assert_eq!(plain("Überweisung €"), "Überweisung €");
+    }
+
+    #[test]
+    fn code_spans_hold_whatever_they_hold() {
+        for (text, span) in [
+            ("orders", "`orders`"),
+            ("a`b", "``a`b``"),
+            ("`a``", "``` `a`` ```"),
+            ("", "`  `"),
+            ("a\nb", "`a\\nb`"),
+        ] {
+            assert_eq!(code_span(text), span);
+        }
+        assert!(code_span(&"x".repeat(1000)).len() < 320);
+    }
+
+    #[test]
+    fn html_has_no_markup_left() {
+        assert_eq!(html("</details>@me"), "&#60;/details&#62;&#64;me");
+        assert_eq!(html("prod 1.0"), "prod 1.0");
+    }
+}

@@ -1,0 +1,52 @@
+//! What a plan or an outcome ends a command with.
+
+use crate::apply::{ChangeResult, TargetOutcome};
+use crate::plan::{Action, Plan};
+
+/// All is as git declares it, or was made so.
+pub const DONE: u8 = 0;
+/// Something failed, is blocked or is invalid.
+pub const FAILED: u8 = 1;
+/// Changes are pending, or drift is reported.
+pub const PENDING: u8 = 2;
+/// A safety rule holds something back.
+pub const HELD: u8 = 3;
+
+/// The exit code of a plan: 1 wins over 3, and 3 over 2.
+#[must_use]
+pub fn of_plan(plan: &Plan) -> u8 {
+    let changes = || plan.targets.iter().flat_map(|target| &target.changes);
+    if plan.targets.iter().any(|target| !target.errors.is_empty())
+        || changes().any(|change| change.action == Action::Blocked)
+    {
+        FAILED
+    } else if changes().any(|change| change.held) {
+        HELD
+    } else if changes().next().is_some() {
+        PENDING
+    } else {
+        DONE
+    }
+}
+
+/// The exit code of what was applied: 1 wins over 3.
+#[must_use]
+pub fn of_outcomes(outcomes: &[TargetOutcome]) -> u8 {
+    let results = || outcomes.iter().flat_map(|outcome| &outcome.results);
+    let is_bad = |result: &ChangeResult| match result {
+        ChangeResult::Degraded(_)
+        | ChangeResult::Failed(_)
+        | ChangeResult::Blocked(_)
+        | ChangeResult::NotStarted => true,
+        ChangeResult::Done | ChangeResult::Held(_) | ChangeResult::Reported => false,
+    };
+    if outcomes.iter().any(|outcome| !outcome.errors.is_empty())
+        || results().any(|(_, result)| is_bad(result))
+    {
+        FAILED
+    } else if results().any(|(_, result)| matches!(result, ChangeResult::Held(_))) {
+        HELD
+    } else {
+        DONE
+    }
+}

@@ -1,0 +1,107 @@
+//! Views of what came of applying a plan.
+
+mod json;
+mod markdown;
+mod text;
+
+use crate::apply::{ChangeResult, TargetOutcome};
+use crate::plan::Change;
+
+pub use json::json;
+pub use markdown::{MARKER, markdown};
+pub use text::{progress, text};
+
+use super::{escape, words};
+
+/// How many changes ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    done: usize,
+    degraded: usize,
+    failed: usize,
+    blocked: usize,
+    held: usize,
+    drifted: usize,
+    not_started: usize,
+    adopted: usize,
+    unchanged: usize,
+}
+
+impl Counts {
+    fn of<'a>(outcomes: impl Iterator<Item = &'a TargetOutcome>) -> Self {
+        let mut counts = Self::default();
+        for outcome in outcomes {
+            counts.adopted += outcome.adopted;
+            counts.unchanged += outcome.unchanged;
+            for (_, result) in &outcome.results {
+                *match result {
+                    ChangeResult::Done => &mut counts.done,
+                    ChangeResult::Degraded(_) => &mut counts.degraded,
+                    ChangeResult::Failed(_) => &mut counts.failed,
+                    ChangeResult::Blocked(_) => &mut counts.blocked,
+                    ChangeResult::Held(_) => &mut counts.held,
+                    ChangeResult::Reported => &mut counts.drifted,
+                    ChangeResult::NotStarted => &mut counts.not_started,
+                } += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// The one line that says what came of it.
+fn line(outcomes: &[TargetOutcome]) -> String {
+    let counts = Counts::of(outcomes.iter());
+    let failed = outcomes.iter().filter(|outcome| !outcome.errors.is_empty()).count();
+    let made = words::listed(&[
+        (counts.done, "done"),
+        (counts.degraded, "saved but not deployed"),
+        (counts.failed, "failed"),
+        (counts.blocked, "blocked"),
+        (counts.held, "held"),
+        (counts.drifted, "drifted"),
+        (counts.not_started, "not started"),
+        (counts.adopted, "taken over as they are"),
+        (failed, if failed == 1 { "target with errors" } else { "targets with errors" }),
+    ]);
+    // A run that made nothing says so, beside what kept it from it.
+    let tried = counts.failed + counts.blocked + counts.held + counts.not_started;
+    let made = if counts.done == 0 && tried > 0 { format!("0 done, {made}") } else { made };
+    let in_sync = words::listed(&[(counts.unchanged, "in sync")]);
+    match (made.is_empty(), in_sync.is_empty()) {
+        (true, true) => "Nothing to do.".to_owned(),
+        (true, false) => format!("Nothing to do; {in_sync}."),
+        (false, true) => format!("Applied: {made}."),
+        (false, false) => format!("Applied: {made}; {in_sync} before."),
+    }
+}
+
+/// How a change ended, in one word or two, and why.
+fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<String>) {
+    let why = |reason: &str| (!reason.is_empty()).then(|| escape::plain(reason));
+    match result {
+        ChangeResult::Done => ("done", None),
+        ChangeResult::Degraded(reason) => ("saved but not deployed", why(reason)),
+        ChangeResult::Failed(reason) => ("failed", why(reason)),
+        ChangeResult::Blocked(reason) => ("blocked", why(reason)),
+        ChangeResult::Held(reason) => ("held", why(reason).or_else(|| words::reason(change))),
+        ChangeResult::Reported => ("drift, only reported", None),
+        ChangeResult::NotStarted => ("not started", None),
+    }
+}
+
+/// Those changes that were not made and should be told again at the end, with their target.
+fn told_again(
+    outcomes: &[TargetOutcome],
+) -> impl Iterator<Item = (&TargetOutcome, &Change, &ChangeResult)> {
+    outcomes.iter().flat_map(|outcome| {
+        outcome
+            .results
+            .iter()
+            .filter(|(_, result)| !matches!(result, ChangeResult::Done | ChangeResult::Reported))
+            .map(move |(change, result)| (outcome, change, result))
+    })
+}
+
+#[cfg(test)]
+mod tests;

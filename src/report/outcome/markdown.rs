@@ -1,0 +1,71 @@
+//! An outcome as a comment on a pull request or in a job's summary.
+
+use crate::apply::TargetOutcome;
+use crate::plan::Change;
+use crate::report::comment::Comment;
+use crate::report::{escape, words};
+
+use super::{ending, told_again};
+
+/// The hidden first line by which a comment is found again, to be updated in place.
+pub const MARKER: &str = "<!-- apinizer-gitops:apply -->";
+
+/// What came of it as a comment: the counts, what was not made and why, and folded what was. It
+/// is always under 65,000 characters.
+#[must_use]
+pub fn markdown(outcomes: &[TargetOutcome]) -> String {
+    let mut comment = Comment::new(MARKER);
+    comment.always(&format!("### {}\n", super::line(outcomes)));
+    let several = outcomes.len() > 1;
+    let of_all = |pick: fn(&TargetOutcome) -> &Vec<String>| {
+        let of_one = move |outcome: &TargetOutcome| -> Vec<String> {
+            let name = if several { format!("{}: ", outcome.name) } else { String::new() };
+            pick(outcome).iter().map(|sentence| format!("{name}{sentence}")).collect()
+        };
+        outcomes.iter().flat_map(of_one).collect::<Vec<String>>()
+    };
+    let (notices, errors) = (of_all(|outcome| &outcome.notices), of_all(|outcome| &outcome.errors));
+    comment.list("Notes", notices.iter().map(String::as_str));
+    comment.list("Errors", errors.iter().map(String::as_str));
+    let not_made: Vec<Vec<String>> = told_again(outcomes)
+        .map(|(outcome, change, result)| {
+            let (word, why) = ending(change, result);
+            let of = if several {
+                format!(" ({})", escape::plain(&outcome.name))
+            } else {
+                String::new()
+            };
+            let mut piece = vec![format!("! {}{of}: {word}", named(change))];
+            piece.extend(why.map(|why| format!("#     {why}")));
+            let advice = change.advice.as_deref().map(escape::plain);
+            piece.extend(advice.map(|advice| format!("#     to go on: {advice}")));
+            piece
+        })
+        .collect();
+    let mut left_out = not_made.len() - comment.block("\n**Not made**\n\n", &not_made, "");
+    for outcome in outcomes {
+        let pieces: Vec<Vec<String>> = outcome
+            .results
+            .iter()
+            .map(|(change, result)| {
+                vec![format!(
+                    "{} {}: {}",
+                    words::column(change.action),
+                    named(change),
+                    ending(change, result).0
+                )]
+            })
+            .collect();
+        let name = escape::html(&outcome.name);
+        let before = format!("\n<details><summary><b>{name}</b></summary>\n\n");
+        left_out += pieces.len() - comment.block(&before, &pieces, "\n</details>\n");
+    }
+    let last =
+        if left_out > 0 { format!("\n{left_out} more did not fit here.\n") } else { String::new() };
+    comment.finish(&last)
+}
+
+fn named(change: &Change) -> String {
+    let type_name = escape::plain(&change.type_name);
+    format!("{} {type_name} {}", words::action(change.action), words::name(change))
+}

@@ -1,0 +1,231 @@
+use super::*;
+use crate::plan::Action;
+use crate::report::samples::{change, quiet_target, rich_target};
+use crate::report::{Style, exit};
+
+fn outcome() -> TargetOutcome {
+    let plan = rich_target();
+    let results = [
+        ChangeResult::Done,
+        ChangeResult::Failed("PUT connection `events`: the server said: no such queue".to_owned()),
+        ChangeResult::Done,
+        ChangeResult::Degraded("production: worker 2 did not answer".to_owned()),
+        ChangeResult::NotStarted,
+        ChangeResult::Held(plan.changes[5].reason.clone().unwrap()),
+        ChangeResult::Blocked(plan.changes[6].reason.clone().unwrap()),
+        ChangeResult::Reported,
+    ];
+    TargetOutcome {
+        name: plan.name,
+        project: plan.project,
+        url: plan.url,
+        results: plan.changes.into_iter().zip(results).collect(),
+        adopted: 2,
+        unchanged: 40,
+        ..TargetOutcome::default()
+    }
+}
+
+fn quiet(name: &str) -> TargetOutcome {
+    let plan = quiet_target(name);
+    TargetOutcome {
+        name: plan.name,
+        project: plan.project,
+        url: plan.url,
+        unchanged: 5,
+        ..TargetOutcome::default()
+    }
+}
+
+#[test]
+fn as_text() {
+    insta::assert_snapshot!(text(&[outcome()], &Style::default()), @r#"
+  » email  order-mails -> order-notifications: done
+-/+ rabbitMq  events: failed
+  + email  newsletter: done
+  ~ linux-script  cleanup: saved but not deployed
+  - email  old-mails: not started
+  - ldap  staff: held
+  ! database  ledger: blocked
+  ? graylog  logs: drift, only reported
+
+Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 taken over as they are; 40 in sync before.
+  rabbitMq events failed: PUT connection `events`: the server said: no such queue
+  linux-script cleanup saved but not deployed: production: worker 2 did not answer
+  email old-mails not started
+  ldap staff held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
+      to go on: `apinizer-gitops apply --allow-deletes`
+  database ledger blocked: unresolved: the environment has no X (nor X_FILE)
+"#);
+    insta::assert_snapshot!(text(&[quiet("a"), outcome()], &Style::default()).lines().take(4).collect::<Vec<_>>().join("\n"), @r#"
+a (Payments at https://staging.example.com)
+prod (Payments at https://apinizer.example.com)
+  » email  order-mails -> order-notifications: done
+-/+ rabbitMq  events: failed
+"#);
+    insta::assert_snapshot!(text(&[quiet("a")], &Style::default()), @r#"
+Nothing to do; 5 in sync.
+"#);
+}
+
+#[test]
+fn as_markdown() {
+    insta::assert_snapshot!(markdown(&[outcome()]), @r#"
+<!-- apinizer-gitops:apply -->
+### Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 taken over as they are; 40 in sync before.
+
+**Not made**
+
+```diff
+! replace rabbitMq events: failed
+#     PUT connection `events`: the server said: no such queue
+! update linux-script cleanup: saved but not deployed
+#     production: worker 2 did not answer
+! delete email old-mails: not started
+! delete ldap staff: held
+#     5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
+#     to go on: `apinizer-gitops apply --allow-deletes`
+! blocked database ledger: blocked
+#     unresolved: the environment has no X (nor X_FILE)
+```
+
+<details><summary><b>prod</b></summary>
+
+```diff
+! rename email order-mails -> order-notifications: done
+! replace rabbitMq events: failed
++ create email newsletter: done
+! update linux-script cleanup: saved but not deployed
+- delete email old-mails: not started
+- delete ldap staff: held
+# blocked database ledger: blocked
+# drift graylog logs: drift, only reported
+```
+
+</details>
+"#);
+}
+
+#[test]
+fn as_json() {
+    let mut outcome = outcome();
+    outcome.results.drain(2..7);
+    let written = json(&[outcome]);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&written).unwrap(), @r#"
+{
+  "format_version": "1.0",
+  "exit_code": 1,
+  "targets": [
+    {
+      "name": "prod",
+      "project": "Payments",
+      "url": "https://apinizer.example.com",
+      "changes": [
+        {
+          "action": "rename",
+          "type": "email",
+          "name": "order-notifications",
+          "previous_name": "order-mails",
+          "fields": [
+            {
+              "path": "/port",
+              "before": 25,
+              "after": 587,
+              "sensitive": false,
+              "origin": "git"
+            }
+          ],
+          "held": false,
+          "file": null,
+          "line": null,
+          "result": "done"
+        },
+        {
+          "action": "replace",
+          "type": "rabbitMq",
+          "name": "events",
+          "reason": "the type changes from kafka to rabbitMq",
+          "fields": [
+            {
+              "path": "/host",
+              "before": null,
+              "after": "mq.example.com",
+              "sensitive": false,
+              "origin": "git"
+            }
+          ],
+          "held": false,
+          "file": "connections/mq.yaml",
+          "line": 4,
+          "result": "failed",
+          "message": "PUT connection `events`: the server said: no such queue"
+        },
+        {
+          "action": "drift",
+          "type": "graylog",
+          "name": "logs",
+          "fields": [
+            {
+              "path": "/level",
+              "before": "INFO",
+              "after": "DEBUG",
+              "sensitive": false,
+              "origin": "drift"
+            }
+          ],
+          "held": false,
+          "file": null,
+          "line": null,
+          "result": "drift"
+        }
+      ],
+      "summary": {
+        "done": 1,
+        "degraded": 0,
+        "failed": 1,
+        "blocked": 0,
+        "held": 0,
+        "drift": 1,
+        "not_started": 0,
+        "adopted": 2,
+        "unchanged": 40
+      },
+      "errors": [],
+      "notices": []
+    }
+  ]
+}
+"#);
+}
+
+#[test]
+fn exit_codes_by_rank() {
+    let of = |results: Vec<ChangeResult>| {
+        let results =
+            results.into_iter().map(|r| (change(Action::Update, "email", "x"), r)).collect();
+        exit::of_outcomes(&[TargetOutcome { results, ..quiet("a") }])
+    };
+    let text = String::new;
+    assert_eq!(of(vec![ChangeResult::Done, ChangeResult::Reported]), 0);
+    assert_eq!(of(vec![ChangeResult::Done, ChangeResult::Held(text())]), 3);
+    for bad in [
+        ChangeResult::Failed(text()),
+        ChangeResult::Degraded(text()),
+        ChangeResult::Blocked(text()),
+        ChangeResult::NotStarted,
+    ] {
+        assert_eq!(of(vec![ChangeResult::Held(text()), bad]), 1);
+    }
+    let failed = TargetOutcome { errors: vec![text()], ..quiet("a") };
+    assert_eq!(exit::of_outcomes(&[failed]), 1);
+}
+
+#[test]
+fn a_long_outcome_fits_a_comment() {
+    let mut long = outcome();
+    let one = long.results[1].clone();
+    long.results = vec![one; 3000];
+    let written = markdown(&[long]);
+    assert!(written.len() < 65_000);
+    assert!(written.contains("3000 failed"));
+}

@@ -1,0 +1,71 @@
+//! A plan for programs. Fields are only added, never changed.
+
+use serde_json::{Map, Value, json};
+
+use crate::name::ConnectionName;
+use crate::plan::{Change, FieldChange, Plan, TargetPlan};
+use crate::report::{FORMAT_VERSION, Style};
+
+/// The plan as JSON, `format_version` 1.0.
+#[must_use]
+pub fn json(plan: &Plan, style: &Style) -> Value {
+    json!({
+        "format_version": FORMAT_VERSION,
+        "commit": plan.commit.as_ref().map(|commit| commit.id.0.as_str()),
+        "worktree": plan.commit.is_none(),
+        "source": plan.source,
+        "exit_code": crate::report::exit::of_plan(plan),
+        "targets": plan.targets.iter().map(|one| target(one, style)).collect::<Vec<_>>(),
+    })
+}
+
+fn target(target: &TargetPlan, style: &Style) -> Value {
+    let mut shown = json!({
+        "name": target.name,
+        "project": target.project,
+        "url": target.url,
+        "changes": target.changes.iter().map(change).collect::<Vec<_>>(),
+        "summary": target.summary,
+        "errors": target.errors,
+        "notices": target.notices,
+    });
+    if style.list_unmanaged {
+        let connection = |(type_name, name): &(String, ConnectionName)| json!({"type": type_name, "name": name.as_str()});
+        shown["unmanaged"] = target.unmanaged.iter().map(connection).collect();
+    }
+    shown
+}
+
+/// One change.
+pub(in crate::report) fn change(change: &Change) -> Value {
+    let mut shown = Map::new();
+    shown.insert("action".to_owned(), json!(change.action));
+    shown.insert("type".to_owned(), json!(change.type_name));
+    shown.insert("name".to_owned(), json!(change.name.as_str()));
+    let optional = [
+        ("previous_name", change.previous_name.as_ref().map(ConnectionName::as_str)),
+        ("reason", change.reason.as_deref()),
+        ("advice", change.advice.as_deref()),
+    ];
+    for (key, value) in optional {
+        if let Some(value) = value {
+            shown.insert(key.to_owned(), json!(value));
+        }
+    }
+    shown.insert("fields".to_owned(), change.fields.iter().map(field).collect());
+    shown.insert("held".to_owned(), json!(change.held));
+    let place = change.place.as_ref();
+    shown.insert("file".to_owned(), json!(place.map(|place| place.file.as_ref())));
+    shown.insert("line".to_owned(), json!(place.map(|place| place.line)));
+    Value::Object(shown)
+}
+
+fn field(field: &FieldChange) -> Value {
+    json!({
+        "path": field.path,
+        "before": field.before,
+        "after": field.after,
+        "sensitive": field.sensitive,
+        "origin": field.origin,
+    })
+}

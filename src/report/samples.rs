@@ -1,0 +1,151 @@
+//! A rich plan for the tests of all views.
+
+use serde_json::{Value, json};
+
+use crate::document::Place;
+use crate::name::{CommitId, ConnectionName};
+use crate::plan::{Action, Change, FieldChange, Origin, Plan, Summary, TargetPlan};
+use crate::source::Commit;
+
+pub(super) fn commit() -> Commit {
+    Commit {
+        id: CommitId("3f2a91c0d1e2b3a4958677685940312233445566".to_owned()),
+        subject: "Add order mails".to_owned(),
+        author: "Ada <ada@example.com>".to_owned(),
+        time: 1_790_000_000,
+    }
+}
+
+pub(super) fn change(action: Action, type_name: &str, name: &str) -> Change {
+    Change {
+        action,
+        type_name: type_name.to_owned(),
+        name: ConnectionName::new(name),
+        previous_name: None,
+        reason: None,
+        advice: None,
+        fields: Vec::new(),
+        held: false,
+        place: None,
+    }
+}
+
+pub(super) fn field(path: &str, before: Value, after: Value, origin: Origin) -> FieldChange {
+    let some = |value: Value| if value.is_null() { None } else { Some(value) };
+    FieldChange {
+        path: path.to_owned(),
+        before: some(before),
+        after: some(after),
+        sensitive: false,
+        origin,
+    }
+}
+
+fn secret(path: &str, before: Value, after: Value) -> FieldChange {
+    FieldChange { sensitive: true, ..field(path, before, after, Origin::Git) }
+}
+
+fn place(file: &str, line: u32) -> Option<Place> {
+    Some(Place { file: file.into(), line })
+}
+
+/// One of everything.
+pub(super) fn rich_target() -> TargetPlan {
+    let list = |timeout: &str| {
+        json!([
+            {"key": "mail.debug", "value": "false"},
+            {"key": "mail.smtp.timeout", "value": timeout},
+        ])
+    };
+    let script = |line: &str| {
+        json!(
+            ["#!/bin/sh", "set -eu", "cd /srv", line, "ls", "du -sh .", "df", "exit 0"].join("\n")
+        )
+    };
+    TargetPlan {
+        name: "prod".to_owned(),
+        project: "Payments".to_owned(),
+        url: "https://apinizer.example.com".to_owned(),
+        changes: vec![
+            Change {
+                previous_name: Some(ConnectionName::new("order-mails")),
+                fields: vec![field("/port", json!(25), json!(587), Origin::Git)],
+                ..change(Action::Rename, "email", "order-notifications")
+            },
+            Change {
+                reason: Some("the type changes from kafka to rabbitMq".to_owned()),
+                fields: vec![field("/host", Value::Null, json!("mq.example.com"), Origin::Git)],
+                place: place("connections/mq.yaml", 4),
+                ..change(Action::Replace, "rabbitMq", "events")
+            },
+            Change {
+                fields: vec![
+                    field("/host", Value::Null, json!("smtp.example.com"), Origin::Git),
+                    field("/port", Value::Null, json!(587), Origin::Git),
+                    secret("/password", Value::Null, json!("${env:ORDERS_SMTP_PASSWORD}")),
+                ],
+                place: place("connections/mail.yaml", 12),
+                ..change(Action::Create, "email", "newsletter")
+            },
+            Change {
+                fields: vec![
+                    field("/description", json!("Nightly"), json!("Every night"), Origin::Drift),
+                    field("/additionalProperties", list("1000"), list("2000"), Origin::Both),
+                    secret("/password", json!("${env:SSH}"), json!("${env:SSH}")),
+                    field("/script", script("rm -rf tmp"), script("rm -rf ./tmp"), Origin::Git),
+                ],
+                ..change(Action::Update, "linux-script", "cleanup")
+            },
+            change(Action::Delete, "email", "old-mails"),
+            Change {
+                held: true,
+                reason: Some(
+                    "5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)"
+                        .to_owned(),
+                ),
+                advice: Some("`apinizer-gitops apply --allow-deletes`".to_owned()),
+                ..change(Action::Delete, "ldap", "staff")
+            },
+            Change {
+                reason: Some("unresolved: the environment has no X (nor X_FILE)".to_owned()),
+                place: place("connections/db.yaml", 1),
+                ..change(Action::Blocked, "database", "ledger")
+            },
+            Change {
+                fields: vec![field("/level", json!("INFO"), json!("DEBUG"), Origin::Drift)],
+                ..change(Action::Drift, "graylog", "logs")
+            },
+        ],
+        summary: Summary {
+            create: 1,
+            update: 1,
+            replace: 1,
+            rename: 1,
+            delete: 2,
+            adopt: 2,
+            held: 1,
+            unchanged: 40,
+            blocked: 1,
+            unmanaged: 1,
+            unverified: 3,
+        },
+        errors: Vec::new(),
+        notices: vec!["there is no state and no --base: deletes cannot be known".to_owned()],
+        unmanaged: vec![("syslog".to_owned(), ConnectionName::new("by-hand"))],
+    }
+}
+
+pub(super) fn plan_of(targets: Vec<TargetPlan>) -> Plan {
+    Plan { commit: Some(commit()), source: "/srv/gateway-config".to_owned(), targets }
+}
+
+/// A target where nothing is to be done.
+pub(super) fn quiet_target(name: &str) -> TargetPlan {
+    TargetPlan {
+        name: name.to_owned(),
+        project: "Payments".to_owned(),
+        url: "https://staging.example.com".to_owned(),
+        summary: Summary { unchanged: 5, ..Summary::default() },
+        ..TargetPlan::default()
+    }
+}

@@ -1,0 +1,103 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::report::Style;
+
+fn status() -> Value {
+    json!({
+        "version": "0.1.0",
+        "source": {
+            "path": "/srv/gateway-config", "branch": "main",
+            "commit": "3f2a91c0d1e2b3a4958677685940312233445566",
+            "subject": "Add order mails", "author": "Ada", "time": "2026-11-24T07:00:00Z",
+            "error": null,
+        },
+        "targets": [{
+            "name": "prod", "project": "Payments", "url": "https://apinizer.example.com",
+            "state": "in_sync", "commit_seen": "3f2a91c0d1e2b3a4", "commit_applied": "3f2a91c0d1e2b3a4",
+            "last_reconcile": "2026-11-24T07:00:01Z", "next_reconcile": "2026-11-24T07:05:01Z",
+            "error": null,
+            "connections": [
+                {"type": "email", "name": "orders", "state": "in_sync", "unverified": true},
+                {"type": "ldap", "name": "staff", "state": "drifted", "reason": null},
+                {"type": "syslog", "name": "by-hand", "state": "unmanaged"},
+            ],
+        }],
+    })
+}
+
+fn sick() -> Value {
+    let mut status = status();
+    status["source"]["error"] = json!("cannot fetch: timed out");
+    status["targets"][0]["error"] = json!("401 on the list of email");
+    status["targets"][0]["connections"][0]["state"] = json!("held");
+    status["targets"][0]["connections"][0]["reason"] = json!("held: 5 of 6\u{1b}[2J would go");
+    status
+}
+
+#[test]
+fn as_text() {
+    insta::assert_snapshot!(text(&status(), &Style::default()), @r#"
+/srv/gateway-config, branch main at 3f2a91c0d1e2 (Add order mails) by Ada
+
+prod (Payments at https://apinizer.example.com): in sync
+  applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile 2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
+  ? ldap  staff  drifted
+  1 in sync, 1 drifted, 1 unmanaged, 1 unverified
+"#);
+    insta::assert_snapshot!(text(&sick(), &Style { list_unmanaged: true, ..Style::default() }), @r#"
+/srv/gateway-config, branch main at 3f2a91c0d1e2 (Add order mails) by Ada
+error: cannot fetch: timed out
+
+prod (Payments at https://apinizer.example.com): in sync
+  error: 401 on the list of email
+  applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile 2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
+  - email   orders   held: 5 of 6\u{1b}[2J would go
+  ? ldap    staff    drifted
+  = syslog  by-hand  unmanaged
+  1 held, 1 drifted, 1 unmanaged, 1 unverified
+"#);
+}
+
+#[test]
+fn as_markdown() {
+    insta::assert_snapshot!(markdown(&sick()), @r#"
+<!-- apinizer-gitops:status -->
+### Not healthy
+
+`/srv/gateway-config, branch main at 3f2a91c0d1e2 (Add order mails) by Ada`
+
+**Errors**
+
+- `cannot fetch: timed out`
+- `prod: 401 on the list of email`
+
+`prod (Payments at https://apinizer.example.com)`: 1 held, 1 drifted, 1 unmanaged, 1 unverified
+
+`applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile 2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z`
+
+```diff
+! email orders: held: 5 of 6\u{1b}[2J would go
+# ldap staff: drifted
+```
+"#);
+}
+
+#[test]
+fn health() {
+    assert!(is_healthy(&status()));
+    assert!(!is_healthy(&sick()));
+    assert!(!is_healthy(&json!({})));
+    let mut held = status();
+    held["targets"][0]["connections"][0]["state"] = json!("held");
+    assert!(!is_healthy(&held));
+}
+
+#[test]
+fn any_shape_is_taken() {
+    for odd in
+        [json!(null), json!([]), json!({"targets": [1, {"connections": [1, {}]}], "source": 3})]
+    {
+        let _ = (text(&odd, &Style::default()), markdown(&odd), is_healthy(&odd));
+    }
+}

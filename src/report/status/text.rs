@@ -1,0 +1,44 @@
+//! The status for people at a terminal.
+
+use serde_json::Value;
+
+use crate::report::style::{Role, Style};
+
+use super::model::{counts, facts, heading, noted, source, source_error, targets, told};
+
+/// The status as text: the source, and of each target its counts and what is not in sync.
+#[must_use]
+pub fn text(status: &Value, style: &Style) -> String {
+    let mut lines = vec![source(status)];
+    lines.extend(
+        source_error(status).map(|error| style.paint(Role::Wrong, format!("error: {error}"))),
+    );
+    for target in targets(status) {
+        lines.push(String::new());
+        let state = told(target, "state").map(|state| state.replace('_', " ")).unwrap_or_default();
+        lines.push(format!("{}: {state}", style.paint(Role::Heading, heading(target))));
+        lines.extend(
+            told(target, "error")
+                .map(|error| style.paint(Role::Wrong, format!("  error: {error}"))),
+        );
+        let facts = facts(target);
+        if !facts.is_empty() {
+            lines.push(style.paint(Role::Aside, format!("  {}", facts.join(", "))));
+        }
+        let noted = noted(target, style.list_unmanaged);
+        let width = |pick: fn(&super::model::Noted) -> &String| {
+            noted.iter().map(|one| pick(one).chars().count()).max().unwrap_or_default().min(30)
+        };
+        let (types, names) = (width(|one| &one.type_name), width(|one| &one.name));
+        for one in &noted {
+            let role = if one.is_wrong { Role::Wrong } else { Role::Attention };
+            let head = format!("  {} {:<types$}  {:<names$}", one.sign, one.type_name, one.name);
+            lines.push(format!("{head}  {}", style.paint(role, &one.state)));
+        }
+        let counts = counts(target);
+        if !counts.is_empty() {
+            lines.push(format!("  {counts}"));
+        }
+    }
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}

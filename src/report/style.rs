@@ -1,0 +1,73 @@
+//! How text is shown: with colour or without, how wide, how much.
+
+use std::fmt::Display;
+
+use anstyle::{AnsiColor, Style as Paint};
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Whether colours are used; the symbols carry the meaning without them.
+    pub color: bool,
+    /// How many columns there are.
+    pub width: usize,
+    /// Whether the live connections that git neither declares nor owns are listed.
+    pub list_unmanaged: bool,
+    /// Whether the place of each document is shown.
+    pub verbose: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { color: false, width: 80, list_unmanaged: false, verbose: false }
+    }
+}
+
+/// What a colour stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// What comes.
+    Added,
+    /// What goes.
+    Removed,
+    /// What changes.
+    Changed,
+    /// What is renamed.
+    Renamed,
+    /// What goes and comes back as something else.
+    Replaced,
+    /// What is wrong.
+    Wrong,
+    /// What wants attention.
+    Attention,
+    /// What can be passed over.
+    Aside,
+    /// What stands above the rest.
+    Heading,
+    /// The part of a line that changed, on its way out.
+    RemovedPart,
+    /// The part of a line that changed, on its way in.
+    AddedPart,
+}
+
+impl Style {
+    /// A text in the colour of its role.
+    pub(super) fn paint(&self, role: Role, text: impl Display) -> String {
+        if !self.color {
+            return text.to_string();
+        }
+        let paint = match role {
+            Role::Added => AnsiColor::Green.on_default(),
+            Role::Removed => AnsiColor::Red.on_default(),
+            Role::Changed | Role::Attention => AnsiColor::Yellow.on_default(),
+            Role::Renamed => AnsiColor::Cyan.on_default(),
+            Role::Replaced => AnsiColor::Magenta.on_default(),
+            Role::Wrong => AnsiColor::Red.on_default().bold(),
+            Role::Aside => Paint::new().dimmed(),
+            Role::Heading => Paint::new().bold(),
+            Role::RemovedPart => AnsiColor::Red.on_default().invert(),
+            Role::AddedPart => AnsiColor::Green.on_default().invert(),
+        };
+        format!("{paint}{text}{paint:#}")
+    }
+}

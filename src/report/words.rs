@@ -1,0 +1,217 @@
+//! The words and signs that all forms share.
+
+use crate::document::Place;
+use crate::plan::{Action, Change, Origin, Plan, Summary};
+
+use super::escape;
+use super::style::Role;
+
+/// The sign of an action, which carries its meaning without colour.
+pub(super) fn sign(action: Action) -> &'static str {
+    match action {
+        Action::Create => "+",
+        Action::Update => "~",
+        Action::Replace => "-/+",
+        Action::Rename => "»",
+        Action::Delete => "-",
+        Action::Blocked => "!",
+        Action::Drift => "?",
+    }
+}
+
+/// The colour of an action.
+pub(super) fn role(action: Action) -> Role {
+    match action {
+        Action::Create => Role::Added,
+        Action::Update => Role::Changed,
+        Action::Replace => Role::Replaced,
+        Action::Rename => Role::Renamed,
+        Action::Delete => Role::Removed,
+        Action::Blocked => Role::Wrong,
+        Action::Drift => Role::Attention,
+    }
+}
+
+/// Who moved a field, in one word.
+pub(super) fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Git => "git",
+        Origin::Drift => "drift",
+        Origin::Both => "both",
+    }
+}
+
+/// The name of a changed connection, with the one that a rename frees.
+pub(super) fn name(change: &Change) -> String {
+    let name = escape::plain(change.name.as_str());
+    match &change.previous_name {
+        Some(previous) => format!("{} -> {name}", escape::plain(previous.as_str())),
+        None => name,
+    }
+}
+
+/// Where a document is.
+pub(super) fn place(place: &Place) -> String {
+    format!("{}:{}", escape::plain(&place.file), place.line)
+}
+
+/// The order in which people read the changes: as they would be made, with what is not made
+/// before the deletes, which come last.
+pub(super) fn reading_order(changes: &[Change]) -> Vec<&Change> {
+    let mut ordered: Vec<&Change> = changes.iter().collect();
+    ordered.sort_by_key(|change| match change.action {
+        Action::Delete => 3,
+        Action::Blocked => 2,
+        Action::Drift => 1,
+        Action::Create | Action::Update | Action::Replace | Action::Rename => 0,
+    });
+    ordered
+}
+
+/// Why a change is made or held, where the fields do not say it.
+pub(super) fn reason(change: &Change) -> Option<String> {
+    let reason = change.reason.as_deref().map(escape::plain);
+    match (change.held, change.action) {
+        (true, _) => match reason {
+            Some(reason) if reason.contains("held") => Some(reason),
+            Some(reason) => Some(format!("held: {reason}")),
+            None => Some("held by a rule of deletes".to_owned()),
+        },
+        (false, Action::Delete) => {
+            Some(reason.unwrap_or_else(|| "git no longer declares it".to_owned()))
+        }
+        (false, Action::Replace) => {
+            Some(reason.unwrap_or_else(|| "git gave it another type".to_owned()))
+        }
+        (false, _) => reason,
+    }
+}
+
+/// What a plan was made from: `/srv/config at 3f2a91c0d1e2 (Add order mails)`.
+pub(super) fn source(plan: &Plan) -> String {
+    let source = escape::plain(&plan.source);
+    match &plan.commit {
+        Some(commit) => {
+            let subject = escape::plain(&commit.subject);
+            format!("{source} at {} ({subject})", escape::plain(commit.id.short()))
+        }
+        None => format!("{source}, worktree: files as they are, committed or not"),
+    }
+}
+
+/// The sum of some summaries.
+pub(super) fn total<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Summary {
+    summaries.fold(Summary::default(), |sum, one| Summary {
+        create: sum.create + one.create,
+        update: sum.update + one.update,
+        replace: sum.replace + one.replace,
+        rename: sum.rename + one.rename,
+        delete: sum.delete + one.delete,
+        adopt: sum.adopt + one.adopt,
+        held: sum.held + one.held,
+        unchanged: sum.unchanged + one.unchanged,
+        blocked: sum.blocked + one.blocked,
+        unmanaged: sum.unmanaged + one.unmanaged,
+        unverified: sum.unverified + one.unverified,
+    })
+}
+
+/// The counts of a plan as the end of a sentence; `drifted` counts what is only reported.
+pub(super) fn counts(summary: &Summary, drifted: usize) -> String {
+    let pending = listed(&[
+        (summary.create, "to create"),
+        (summary.update, "to update"),
+        (summary.replace, "to replace"),
+        (summary.rename, "to rename"),
+        (summary.delete, "to delete"),
+        (summary.adopt, "to take over as they are"),
+        (summary.held, "held"),
+        (summary.blocked, "blocked"),
+        (drifted, "drifted"),
+    ]);
+    let aside = listed(&[
+        (summary.unchanged, "in sync"),
+        (summary.unmanaged, "unmanaged"),
+        (summary.unverified, "unverified"),
+    ]);
+    match (pending.is_empty(), aside.is_empty()) {
+        (false, false) => format!("{pending}; {aside}"),
+        (false, true) => pending,
+        (true, _) => aside,
+    }
+}
+
+/// Those counts that are not zero: `2 to create, 1 held`.
+pub(super) fn listed(counts: &[(usize, &str)]) -> String {
+    counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The one line that says what a plan comes to.
+pub(super) fn plan_line(plan: &Plan) -> String {
+    let summary = total(plan.targets.iter().map(|target| &target.summary));
+    let drifted = plan.targets.iter().map(|target| drifted(&target.changes)).sum();
+    let quiet =
+        plan.targets.iter().all(|target| target.changes.is_empty() && target.errors.is_empty());
+    if quiet && summary.adopt == 0 {
+        return no_changes(&summary);
+    }
+    let failed = plan.targets.iter().filter(|target| !target.errors.is_empty()).count();
+    let counts = counts(&summary, drifted);
+    match (failed, counts.is_empty()) {
+        (0, _) => format!("Plan: {counts}."),
+        (_, true) => format!("Plan: {}.", targets_in_error(failed)),
+        (_, false) => format!("Plan: {counts}; {}.", targets_in_error(failed)),
+    }
+}
+
+fn targets_in_error(count: usize) -> String {
+    if count == 1 {
+        "1 target with errors".to_owned()
+    } else {
+        format!("{count} targets with errors")
+    }
+}
+
+/// How many connections have drift that is only reported.
+pub(super) fn drifted(changes: &[Change]) -> usize {
+    changes.iter().filter(|change| change.action == Action::Drift).count()
+}
+
+/// What is said where nothing is to be done.
+pub(super) fn no_changes(summary: &Summary) -> String {
+    let aside = listed(&[(summary.unmanaged, "unmanaged"), (summary.unverified, "unverified")]);
+    let aside = if aside.is_empty() { aside } else { format!(" ({aside})") };
+    match summary.unchanged {
+        0 => format!("No changes.{aside}"),
+        1 => format!("No changes. 1 connection is in sync{aside}."),
+        count => format!("No changes. {count} connections are in sync{aside}."),
+    }
+}
+
+/// The word for an action.
+pub(super) fn action(action: Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Update => "update",
+        Action::Replace => "replace",
+        Action::Rename => "rename",
+        Action::Delete => "delete",
+        Action::Blocked => "blocked",
+        Action::Drift => "drift",
+    }
+}
+
+/// The sign in column 0 that colours a line in a block of differences.
+pub(super) fn column(action: Action) -> &'static str {
+    match action {
+        Action::Create => "+",
+        Action::Delete => "-",
+        Action::Update | Action::Replace | Action::Rename => "!",
+        Action::Blocked | Action::Drift => "#",
+    }
+}
