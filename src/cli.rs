@@ -3,11 +3,23 @@
 //! Arguments are data ([`args`]): their doc comments are the help, the man page and the
 //! completions. What a verb does is in the file of its name.
 
+pub mod apply;
 pub mod args;
+pub mod context;
+pub mod describe;
+pub mod error;
+pub mod forget;
+pub mod plan;
+pub mod session;
+pub mod signals;
+pub mod status;
+pub mod validate;
 
 use std::ffi::OsString;
 
 pub use args::{Cli, Command, GlobalArgs};
+pub use context::Context;
+pub use error::CommandError;
 
 /// Reads a command line, the program's name first.
 ///
@@ -27,4 +39,25 @@ where
 #[must_use]
 pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
+}
+
+/// Runs a command; the exit code of its success.
+///
+/// # Errors
+/// What stopped it; the process ends with 1.
+pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandError> {
+    match command {
+        Command::Validate(args) => validate::run(args, context).await,
+        Command::Plan(args) => plan::run(args, context).await,
+        Command::Apply(args) => apply::run(args, context).await,
+        Command::Run(_) | Command::Export(_) | Command::Sandbox(_) | Command::Demo(_) => {
+            Err(CommandError::failed("not here yet"))
+        }
+        Command::Explain(args) => describe::explain(args, context),
+        Command::Schema(args) => describe::schema(args, context),
+        Command::Status(args) => status::run(args, context).await,
+        Command::Forget(args) => forget::run(args, context).await,
+        Command::Completions(args) => describe::completions(args, context),
+        Command::Man(args) => describe::man(args, context),
+    }
 }

@@ -1,1 +1,41 @@
-fn main() {}
+//! Arguments, logging, exit code; everything else is in the library.
+
+use std::process::ExitCode;
+
+use apinizer_gitops::cli::{self, Context};
+
+mod logging;
+
+fn main() -> ExitCode {
+    let arguments = match cli::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; a usage error is 1, since 2 means pending changes.
+            let code = u8::from(error.use_stderr());
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    // A variable that is no text can be no reference's value.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let result = Context::new(arguments.global.clone(), variables)
+        .map_err(|error| (error, false))
+        .and_then(|context| {
+            let color = context.colors_stderr();
+            logging::start(&context);
+            let runtime = tokio::runtime::Runtime::new();
+            let runtime = runtime.map_err(|e| (cli::CommandError::failed(e), color))?;
+            let result = runtime.block_on(cli::run(&arguments.command, &context));
+            runtime.shutdown_background();
+            result.map_err(|error| (error, color))
+        });
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err((error, color)) => {
+            use std::io::Write as _;
+            let _ = writeln!(std::io::stderr(), "{}", error.text(color).trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -15,6 +15,7 @@ use crate::environment::Environment;
 use crate::inventory::{GoodCommit, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
+use crate::plan::saved::Digests;
 use crate::plan::{ConnectionState, Filter, TargetPlan};
 use crate::secret::{FingerprintKey, Redactor};
 use crate::source::Snapshot;
@@ -77,8 +78,7 @@ impl Engine {
         };
         let branch = self.config.source.branch.as_deref().unwrap_or_default();
         let text = format!("{location}\n{branch}\n{}", config_digest(target));
-        let digest =
-            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
         crate::secret::hex(digest.as_ref())
     }
 
@@ -170,6 +170,13 @@ pub(crate) struct Ready {
 }
 
 impl Prepared<'_> {
+    /// Digests of what the plan was made from; `None` where the target could not be looked at.
+    #[must_use]
+    pub fn digests(&self) -> Option<Digests> {
+        let ready = self.ready.as_ref()?;
+        Some(Digests::of(&ready.desired, &ready.live, &ready.record_before))
+    }
+
     /// Whether the target corrects drift.
     fn corrects_drift(&self) -> bool {
         self.target.drift == Drift::Correct

@@ -7,8 +7,8 @@ use super::error::CommandError;
 use crate::config::{Config, FlagSource, Loaded};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
-use crate::report::diagnostics;
 use crate::report::Style;
+use crate::report::diagnostics;
 
 /// The config file that is found in the current folder.
 const CONFIG_FILE: &str = "apinizer-gitops.yaml";

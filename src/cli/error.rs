@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+use crate::document::Diagnostic;
+use crate::report::diagnostics;
+
 /// Why a command could not do its work.
 #[derive(Clone, Debug)]
 pub enum CommandError {
@@ -11,6 +14,8 @@ pub enum CommandError {
     WithHint(String, String),
     /// Something that is shown as it is, diagnostics for example.
     Shown(String),
+    /// Problems of a file that `validate` shows in the form that was asked for.
+    Invalid(Vec<Diagnostic>),
 }
 
 impl CommandError {
@@ -27,6 +32,7 @@ impl CommandError {
             Self::Failed(message) => format!("{error}: {message}"),
             Self::WithHint(message, hint) => format!("{error}: {message}\nhint: {hint}"),
             Self::Shown(text) => text.clone(),
+            Self::Invalid(problems) => diagnostics::text(problems, color),
         }
     }
 }

@@ -30,7 +30,18 @@ impl Session {
     /// # Errors
     /// The config cannot be used, or has no such target.
     pub fn new(context: &Context, targets: &[String]) -> Result<Self, CommandError> {
-        let mut config = context.config()?;
+        Self::with_config(context, context.config()?, targets)
+    }
+
+    /// Starts from a config that was read already.
+    ///
+    /// # Errors
+    /// It has no such target.
+    pub fn with_config(
+        context: &Context,
+        mut config: Config,
+        targets: &[String],
+    ) -> Result<Self, CommandError> {
         narrow(&mut config, targets)?;
         let mut engine = Engine::new(config, context.environment.clone());
         engine.config_file = config_in_repository(context, &engine.config);

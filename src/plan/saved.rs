@@ -84,6 +84,14 @@ pub struct Digests {
     pub inventory: BTreeMap<ConnectionName, String>,
 }
 
+impl SavedPlan {
+    /// The part that is of a target.
+    #[must_use]
+    pub fn of(&self, target: &str) -> Option<&SavedTarget> {
+        self.targets.iter().find(|saved| saved.name == target)
+    }
+}
+
 impl Digests {
     /// Digests what a plan is made from.
     #[must_use]
@@ -192,11 +200,7 @@ fn of_field(field: &DesiredField) -> Value {
     }
 }
 
-fn of_live(
-    live: &LiveConnection,
-    desired: Option<&DesiredConnection>,
-    record: &Record,
-) -> Value {
+fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &Record) -> Value {
     let Some(own_type) = catalog::find(&live.type_name) else {
         return Value::from(live.type_name.as_str());
     };

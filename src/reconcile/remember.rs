@@ -13,7 +13,7 @@ use crate::name::{CommitId, ConnectionName};
 use crate::plan::compare::Context;
 use crate::plan::deletes::{self, Consents, Declared, LastGood};
 use crate::secret::FingerprintKey;
-use crate::source::{Snapshot, SourceError};
+use crate::source::{self, Snapshot, SourceError};
 
 /// What is known of the last good commit.
 pub(super) struct Past {
@@ -84,6 +84,12 @@ fn consents(
         }
     };
     for commit in history.commits.iter().filter(|commit| commit.allow_deletes) {
+        // Where only signed commits are applied, only signed ones consent.
+        if let Some(wanted) = &engine.config.source.verify
+            && source::verify(repository, &commit.id, wanted, &source::Stop::default()).is_err()
+        {
+            continue;
+        }
         if commit.id == *tip {
             consents.tip = true;
             continue;

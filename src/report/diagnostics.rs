@@ -7,6 +7,7 @@
 mod github;
 mod group;
 mod json;
+mod markdown;
 mod sarif;
 #[cfg(test)]
 mod tests;
@@ -14,5 +15,6 @@ mod text;
 
 pub use github::github;
 pub use json::json;
+pub use markdown::markdown;
 pub use sarif::sarif;
 pub use text::text;

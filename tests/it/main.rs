@@ -1,1 +1,5 @@
-fn main() {}
+//! End to end: the binary, a sandbox over real HTTP, real git repositories.
+
+mod world;
+
+mod basics;

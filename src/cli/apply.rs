@@ -1,0 +1,219 @@
+//! `apply`: plans, asks, and carries the plan out; or carries a saved plan out as it stands.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{ApplyArgs, Output};
+use super::context::Context;
+use super::error::CommandError;
+use super::plan::{show, show_diagnostics};
+use super::session::{Session, options};
+use crate::apply::{ChangeResult, TargetOutcome};
+use crate::plan::saved::{Digests, SAVED_VERSION, SavedPlan, keep_listed};
+use crate::plan::{Action, Change, Plan};
+use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
+use crate::report;
+use crate::source::Snapshot;
+
+/// The exit code of a plan that no longer fits.
+const STALE: u8 = 3;
+
+/// Runs `apply`; the exit code.
+///
+/// # Errors
+/// The config, the source or the plan file cannot be used, or nobody can be asked.
+pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError> {
+    let asks = !args.yes;
+    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(CommandError::WithHint(
+            "there is no terminal to ask on".to_owned(),
+            "add --yes to apply without asking".to_owned(),
+        ));
+    }
+    let mut args = args.clone();
+    let saved = args.plan_file.as_deref().map(read_saved).transpose()?;
+    if let Some(saved) = &saved {
+        repeat_options(saved, &mut args);
+    }
+    let mut session = Session::new(context, &args.narrow.targets)?;
+    let mut options = options(&args.narrow, args.rules.lock_timeout, "apply")?;
+    options.allow_deletes = args.rules.allow_deletes;
+    options.resend_secrets = args.rules.resend_secrets;
+    options.read_back = ReadBackMode::Due;
+    let snapshot = session.snapshot(&args.read).await?;
+    if let Some(base) = &args.read.base {
+        options.base = Some(session.revision(base).await?);
+    }
+    stop_on_signals(&options.stop, context);
+    let mut before = None;
+    if asks {
+        let prepared = session.prepare(&snapshot, &options).await;
+        let plan = session.plan_of(&snapshot, &prepared);
+        show_diagnostics(context, &prepared);
+        show(context, &plan, Output::Text, &context.style());
+        if !has_work(&plan) {
+            return Ok(match report::exit::of_plan(&plan) {
+                2 => 0,
+                code => code,
+            });
+        }
+        if !confirmed(context)? {
+            context.say("Nothing was applied.");
+            return Ok(1);
+        }
+        before = Some(prepared.iter().map(Prepared::digests).collect::<Vec<_>>());
+    }
+    options.writes = true;
+    let prepared = session.prepare(&snapshot, &options).await;
+    if !asks {
+        show_diagnostics(context, &prepared);
+    }
+    let stale = match (&saved, &before) {
+        (Some(saved), _) => moved_since_saved(saved, &prepared)?,
+        (None, Some(before)) => moved_since_asked(before, &prepared),
+        (None, None) => Vec::new(),
+    };
+    if !stale.is_empty() {
+        let lines: Vec<String> = stale.iter().map(|line| format!("  {line}")).collect();
+        context.say(&format!(
+            "held: the plan no longer fits, and nothing was applied:\n{}\nMake a new plan and apply that.",
+            lines.join("\n")
+        ));
+        return Ok(STALE);
+    }
+    let strict = saved.is_some() || before.is_some();
+    let outcomes =
+        carry_all_out(&session, &snapshot, prepared, saved.as_ref(), &options, context, strict)
+            .await;
+    let style = context.style();
+    match args.output {
+        Output::Text => context.print(&report::outcome::text(&outcomes, &style)),
+        Output::Json => context.print_json(&report::outcome::json(&outcomes)),
+        Output::Markdown => context.print(&report::outcome::markdown(&outcomes)),
+    }
+    Ok(report::exit::of_outcomes(&outcomes))
+}
+
+async fn carry_all_out(
+    session: &Session,
+    _snapshot: &Snapshot,
+    prepared: Vec<Prepared<'_>>,
+    saved: Option<&SavedPlan>,
+    options: &Options,
+    context: &Context,
+    strict: bool,
+) -> Vec<TargetOutcome> {
+    let style = context.style();
+    let shows_progress = !context.global.quiet && io::stderr().is_terminal();
+    let progress = |change: &Change, result: &ChangeResult| {
+        if shows_progress {
+            context.say(&report::outcome::progress(change, result, &style));
+        }
+    };
+    let runs = prepared.into_iter().map(|mut prepared| {
+        if let Some(target) = saved.and_then(|saved| saved.of(&prepared.target.name)) {
+            keep_listed(&mut prepared.plan, &target.changes);
+        }
+        carry_out(&session.engine, prepared, options, strict, &progress)
+    });
+    let outcomes = futures_util::future::join_all(runs).await;
+    outcomes.into_iter().map(|outcome| outcome.target).collect()
+}
+
+/// Whether there is anything to ask about.
+fn has_work(plan: &Plan) -> bool {
+    plan.targets.iter().any(|target| {
+        target.summary.adopt > 0
+            || target.changes.iter().any(|change| {
+                !change.held && !matches!(change.action, Action::Blocked | Action::Drift)
+            })
+    })
+}
+
+fn confirmed(context: &Context) -> Result<bool, CommandError> {
+    context.say("Apply this plan? Only `yes` is taken for an answer.");
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(CommandError::failed)?;
+    Ok(answer.trim() == "yes")
+}
+
+/// The first Ctrl-C or SIGTERM finishes what has begun, the second ends at once.
+fn stop_on_signals(stop: &CancellationToken, context: &Context) {
+    let stop = stop.clone();
+    let quiet = context.global.quiet;
+    tokio::spawn(async move {
+        super::signals::terminated().await;
+        if !quiet {
+            tracing::warn!("finishing the calls in flight; once more ends at once");
+        }
+        stop.cancel();
+        super::signals::terminated().await;
+        super::signals::end_at_once();
+    });
+}
+
+fn read_saved(file: &Path) -> Result<SavedPlan, CommandError> {
+    let unreadable = |problem: String| {
+        CommandError::WithHint(
+            format!("{} is no saved plan: {problem}", file.display()),
+            "`apinizer-gitops plan --out FILE` writes one".to_owned(),
+        )
+    };
+    let bytes = std::fs::read(file).map_err(|e| unreadable(e.to_string()))?;
+    let saved: SavedPlan = serde_json::from_slice(&bytes)
+        .map_err(|e| unreadable(format!("line {}, column {}", e.line(), e.column())))?;
+    if saved.apinizer_gitops_plan != SAVED_VERSION {
+        return Err(unreadable(format!("it has version {}", saved.apinizer_gitops_plan)));
+    }
+    Ok(saved)
+}
+
+/// The run that made the plan decides what is looked at; the revision is today's.
+fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) {
+    let options = &saved.options;
+    args.narrow.names.clone_from(&options.names);
+    args.narrow.types.clone_from(&options.types);
+    args.narrow.targets = saved.targets.iter().map(|target| target.name.clone()).collect();
+    args.rules.allow_deletes = options.allow_deletes;
+    args.rules.resend_secrets = options.resend_secrets;
+    args.read.worktree = options.worktree;
+    if args.read.base.is_none() {
+        args.read.base.clone_from(&options.base);
+    }
+}
+
+fn moved_since_saved(
+    saved: &SavedPlan,
+    prepared: &[Prepared<'_>],
+) -> Result<Vec<String>, CommandError> {
+    let mut moved = Vec::new();
+    for prepared in prepared {
+        let target = prepared.target;
+        let Some(then) = saved.of(&target.name) else { continue };
+        if then.url != target.url || then.project != target.project {
+            moved.push(format!(
+                "the plan is of project {} at {}, and the target `{}` is project {} at {}",
+                then.project, then.url, target.name, target.project, target.url
+            ));
+            continue;
+        }
+        match prepared.digests() {
+            Some(now) => moved.extend(then.digests.moved(&now)),
+            None => return Err(CommandError::Failed(prepared.plan.errors.join("; "))),
+        }
+    }
+    Ok(moved)
+}
+
+fn moved_since_asked(before: &[Option<Digests>], now: &[Prepared<'_>]) -> Vec<String> {
+    before
+        .iter()
+        .zip(now)
+        .flat_map(|(before, now)| match (before, now.digests()) {
+            (Some(before), Some(now)) => before.moved(&now),
+            _ => Vec::new(),
+        })
+        .collect()
+}

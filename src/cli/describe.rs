@@ -1,0 +1,73 @@
+//! `explain`, `schema`, `completions`, `man`: what the program knows, without a config.
+
+use super::args::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs};
+use super::context::Context;
+use super::error::CommandError;
+use crate::{catalog, config, report};
+
+/// Runs `explain`.
+///
+/// # Errors
+/// There is no such type or field.
+pub fn explain(args: &ExplainArgs, context: &Context) -> Result<u8, CommandError> {
+    let text = report::explain::explain(args.subject.as_deref(), context.style().color)
+        .map_err(CommandError::failed)?;
+    context.print(&text);
+    Ok(0)
+}
+
+/// Runs `schema`.
+///
+/// # Errors
+/// There is no such type.
+pub fn schema(args: &SchemaArgs, context: &Context) -> Result<u8, CommandError> {
+    let schema = match args.subject.as_deref() {
+        None => catalog::schema::schema_for_any(),
+        Some("config") => config::schema(),
+        Some(name) => match catalog::find(name) {
+            Some(connection_type) => catalog::schema::schema_for(connection_type),
+            None => {
+                let nearest = catalog::nearest(name).map_or_else(
+                    || {
+                        "`apinizer-gitops explain` lists the types; `config` is the config"
+                            .to_owned()
+                    },
+                    |near| format!("did you mean `{}`?", near.name),
+                );
+                let message = format!("there is no connection type `{name}`");
+                return Err(CommandError::WithHint(message, nearest));
+            }
+        },
+    };
+    context.print_json(&schema);
+    Ok(0)
+}
+
+/// Runs `completions`.
+///
+/// # Errors
+/// None.
+pub fn completions(args: &CompletionsArgs, context: &Context) -> Result<u8, CommandError> {
+    let mut script = Vec::new();
+    let mut command = super::command();
+    let name = command.get_name().to_owned();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    context.print(&String::from_utf8_lossy(&script));
+    Ok(0)
+}
+
+/// Runs `man`: one page to stdout, or a page for each command into a folder.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn man(args: &ManArgs, context: &Context) -> Result<u8, CommandError> {
+    if let Some(folder) = &args.dir {
+        std::fs::create_dir_all(folder).map_err(CommandError::failed)?;
+        clap_mangen::generate_to(super::command(), folder).map_err(CommandError::failed)?;
+        return Ok(0);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(super::command()).render(&mut page).map_err(CommandError::failed)?;
+    context.print(&String::from_utf8_lossy(&page));
+    Ok(0)
+}

@@ -1,0 +1,36 @@
+//! `forget NAME...`: takes names out of the inventory without a call.
+
+use super::args::ForgetArgs;
+use super::context::Context;
+use super::error::CommandError;
+use super::session::Session;
+use crate::name::ConnectionName;
+
+/// Runs `forget`; the exit code.
+///
+/// # Errors
+/// The state cannot be used, or has none of a name.
+pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandError> {
+    let targets: Vec<String> = args.target.iter().cloned().collect();
+    let session = Session::new(context, &targets)?;
+    let target = session.single_target()?;
+    let file = session.engine.state_file(target);
+    let _lock = file.lock(args.lock_timeout, "forget").await.map_err(CommandError::failed)?;
+    let mut record = file.read().map_err(CommandError::failed)?;
+    let mut unknown = Vec::new();
+    for name in &args.names {
+        let name = ConnectionName::new(name);
+        let was_degraded = record.degraded.remove(&name).is_some();
+        if record.forget(&name) || was_degraded {
+            context.print(&format!("forgot {name}: it is unmanaged from now on"));
+        } else {
+            unknown.push(name.to_string());
+        }
+    }
+    file.write(&record).map_err(CommandError::failed)?;
+    if unknown.is_empty() {
+        return Ok(0);
+    }
+    let which = unknown.join(", ");
+    Err(CommandError::Failed(format!("not in the inventory of `{}`: {which}", target.name)))
+}

@@ -1,0 +1,105 @@
+//! `plan`: shows what would change; calls only GET.
+
+use super::args::{Output, PlanArgs};
+use super::context::Context;
+use super::error::CommandError;
+use super::session::{Session, options};
+use crate::plan::Plan;
+use crate::plan::saved::{
+    Digests, SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, changes_of,
+};
+use crate::reconcile::{Prepared, ReadBackMode};
+use crate::report::{self, Style, diagnostics};
+
+/// Runs `plan`; the exit code.
+///
+/// # Errors
+/// The config or the source cannot be used.
+pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError> {
+    let mut session = Session::new(context, &args.narrow.targets)?;
+    let mut options = options(&args.narrow, args.rules.lock_timeout, "plan")?;
+    options.allow_deletes = args.rules.allow_deletes;
+    options.resend_secrets = args.rules.resend_secrets;
+    options.with_secrets = !args.without_secrets;
+    if args.verify_secrets {
+        options.read_back = ReadBackMode::All;
+    }
+    let snapshot = session.snapshot(&args.read).await?;
+    if let Some(base) = &args.read.base {
+        options.base = Some(session.revision(base).await?);
+    }
+    let prepared = session.prepare(&snapshot, &options).await;
+    let plan = session.plan_of(&snapshot, &prepared);
+    show_diagnostics(context, &prepared);
+    let style = Style { list_unmanaged: args.list_unmanaged, ..context.style() };
+    show(context, &plan, args.output, &style);
+    let code = report::exit::of_plan(&plan);
+    if let Some(file) = &args.out {
+        let options = SavedOptions {
+            names: args.narrow.names.clone(),
+            types: args.narrow.types.clone(),
+            base: options.base.as_ref().and_then(|b| Some(b.commit()?.id.0.clone())),
+            allow_deletes: args.rules.allow_deletes,
+            resend_secrets: args.rules.resend_secrets,
+            worktree: args.read.worktree,
+        };
+        save(file, &plan, &prepared, options)?;
+    }
+    Ok(code)
+}
+
+/// Shows a plan in the form that was asked for.
+pub(super) fn show(context: &Context, plan: &Plan, output: Output, style: &Style) {
+    match output {
+        Output::Text => context.print(&report::plan::text(plan, style)),
+        Output::Json => context.print_json(&report::plan::json(plan, style)),
+        Output::Markdown => context.print(&report::plan::markdown(plan, style)),
+    }
+}
+
+/// The problems of documents, each once, on stderr.
+pub(super) fn show_diagnostics(context: &Context, prepared: &[Prepared<'_>]) {
+    let all: Vec<_> = prepared.iter().flat_map(|p| p.diagnostics.iter().cloned()).collect();
+    let quiet = context.global.quiet && prepared.iter().all(|p| !p.refused);
+    if !all.is_empty() && !quiet {
+        context.say(&diagnostics::text(&all, context.colors_stderr()));
+    }
+}
+
+fn save(
+    file: &std::path::Path,
+    plan: &Plan,
+    prepared: &[Prepared<'_>],
+    options: SavedOptions,
+) -> Result<(), CommandError> {
+    let targets = prepared
+        .iter()
+        .map(|prepared| match prepared.digests() {
+            Some(digests) => Ok(saved_target(prepared, digests)),
+            None => Err(CommandError::Failed(format!(
+                "the plan is not saved, since the target `{}` could not be looked at",
+                prepared.target.name
+            ))),
+        })
+        .collect::<Result<_, _>>()?;
+    let saved = SavedPlan {
+        apinizer_gitops_plan: SAVED_VERSION,
+        options,
+        targets,
+        plan: report::plan::json(plan, &Style::default()),
+    };
+    let text = serde_json::to_string_pretty(&saved).map_err(CommandError::failed)?;
+    std::fs::write(file, text + "\n").map_err(|error| {
+        CommandError::Failed(format!("cannot write the plan to {}: {error}", file.display()))
+    })
+}
+
+fn saved_target(prepared: &Prepared<'_>, digests: Digests) -> SavedTarget {
+    SavedTarget {
+        name: prepared.target.name.clone(),
+        url: prepared.target.url.clone(),
+        project: prepared.target.project.clone(),
+        digests,
+        changes: changes_of(&prepared.plan),
+    }
+}

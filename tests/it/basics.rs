@@ -1,0 +1,89 @@
+//! The loop: create, update, delete, drift, what is left alone, what is read.
+
+use serde_json::json;
+
+use crate::world::{CANARY, World, email, email_body};
+
+#[test]
+fn what_git_declares_is_created_and_then_in_sync() {
+    let world = World::new();
+    world.commit_email("orders", "port: 2525\n");
+    world.plan().code(2).says("create");
+    assert!(world.writes().is_empty(), "a plan only reads");
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["POST orders"]);
+    let live = world.live("orders");
+    assert_eq!(live["port"], json!(2525));
+    assert_eq!(live["password"], json!(CANARY));
+    world.plan().code(0);
+    world.control().take_calls();
+    world.apply().code(0);
+    assert!(world.writes().is_empty(), "a second apply writes nothing");
+}
+
+#[test]
+fn a_plan_in_sync_makes_one_call_for_each_type() {
+    let world = World::new();
+    world.commit_email("orders", "");
+    world.apply().code(0);
+    world.control().take_calls();
+    world.plan().code(0);
+    assert_eq!(world.control().take_calls().len(), 14);
+}
+
+#[test]
+fn an_update_keeps_what_git_does_not_declare() {
+    let world = World::new();
+    world.commit_email("orders", "");
+    world.apply().code(0);
+    world.edit("orders", "description", json!("by hand"));
+    world.edit("orders", "futureField", json!({"a": [1]}));
+    world.commit_email("orders", "port: 26\n");
+    world.plan().code(2).says("port");
+    world.control().take_calls();
+    world.apply().code(0);
+    assert_eq!(world.calls(), ["GET orders", "PUT orders"]);
+    let live = world.live("orders");
+    assert_eq!(live["port"], json!(26));
+    assert_eq!(live["description"], json!("by hand"));
+    assert_eq!(live["futureField"], json!({"a": [1]}));
+    assert_eq!(live["password"], json!(CANARY), "no PUT wipes a secret");
+}
+
+#[test]
+fn drift_is_corrected() {
+    let world = World::new();
+    world.commit_email("orders", "");
+    world.apply().code(0);
+    world.edit("orders", "host", json!("evil.example.com"));
+    let plan = world.plan_json(&[]);
+    assert_eq!(plan["changes"][0]["fields"][0]["origin"], json!("drift"));
+    world.apply().code(0);
+    assert_eq!(world.live("orders")["host"], json!("smtp.example.com"));
+}
+
+#[test]
+fn what_a_commit_removes_is_deleted_and_what_git_never_declared_is_not() {
+    let world = World::new();
+    world.make(email_body("by-hand"));
+    world.commit_email("orders", "");
+    world.commit_email("invoices", "");
+    world.apply().code(0);
+    world.remove("connections/invoices.yaml");
+    world.commit("remove invoices");
+    assert_eq!(world.changes(&[]), ["delete invoices"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["by-hand", "orders"]);
+    assert_eq!(world.plan_json(&[])["summary"]["unmanaged"], json!(1));
+}
+
+#[test]
+fn uncommitted_files_are_not_read() {
+    let world = World::new();
+    world.commit_email("orders", "");
+    world.write("connections/later.yaml", &email("later", ""));
+    world.write("connections/orders.yaml", &email("orders", "port: 1\n"));
+    world.apply().code(0);
+    assert_eq!(world.names(), ["orders"]);
+    assert_eq!(world.changes(&["--worktree"]), ["create later", "update orders"]);
+}

@@ -1,0 +1,331 @@
+//! A hermetic world for one test: a git repository, a sandbox, a state folder, the binary.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use apinizer_gitops::sandbox::{Control, Options, Running, Sandbox};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+/// The project that every world's sandbox has.
+pub const PROJECT: &str = "demo";
+
+/// A secret that is searched for in everything the program writes.
+pub const CANARY: &str = "c4nary-Zq\"7/ü";
+
+/// A hermetic world for one test.
+pub struct World {
+    folder: tempfile::TempDir,
+    running: Option<Running>,
+    runtime: Runtime,
+    /// The environment of the program, nothing else.
+    pub env: BTreeMap<String, String>,
+    /// Whether plain flags are used in place of a config file.
+    config: Option<PathBuf>,
+}
+
+/// What a run of the program gave.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl World {
+    /// A world with a sandbox as it is by default.
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// A world with a sandbox of a kind.
+    pub fn with(options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let options = Options { projects: vec![PROJECT.to_owned()], ..options };
+        let running = runtime.block_on(Sandbox::start(options)).unwrap();
+        let env = BTreeMap::from([
+            ("APINIZER_TOKEN".to_owned(), "a-token-for-tests".to_owned()),
+            ("SMTP_PASSWORD".to_owned(), CANARY.to_owned()),
+        ]);
+        let world = Self { folder, running: Some(running), runtime, env, config: None };
+        fs::create_dir_all(world.repo()).unwrap();
+        world.git(&["init", "-q", "-b", "main"]);
+        world
+    }
+
+    pub fn url(&self) -> String {
+        self.running.as_ref().unwrap().url()
+    }
+
+    pub fn control(&self) -> &Control {
+        self.running.as_ref().unwrap().control()
+    }
+
+    /// Runs a future on the world's runtime.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn repo(&self) -> PathBuf {
+        self.path("repo")
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Writes a config file beside the repository and uses it from now on; `{url}` and `{repo}`
+    /// are filled in.
+    pub fn config(&mut self, text: &str) {
+        let text = text
+            .replace("{url}", &self.url())
+            .replace("{repo}", &self.repo().display().to_string());
+        let path = self.path("apinizer-gitops.yaml");
+        fs::write(&path, text).unwrap();
+        self.config = Some(path);
+    }
+
+    /// A config of one target with further keys, each line indented as it should be below the
+    /// target.
+    pub fn target(&mut self, keys: &str) {
+        let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
+        self.config(&format!(
+            "source: {{path: '{{repo}}'}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
+             project: {PROJECT}\n    token: ${{env:APINIZER_TOKEN}}\n{keys}"
+        ));
+    }
+
+    /// Writes a file of the repository.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.repo().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.repo().join(name)).unwrap();
+    }
+
+    /// Runs git in the repository, hermetically.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        git_in(&self.repo(), arguments)
+    }
+
+    /// Commits everything; the commit's id.
+    pub fn commit(&self, message: &str) -> String {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "--allow-empty", "-m", message]);
+        self.git(&["rev-parse", "HEAD"]).trim().to_owned()
+    }
+
+    /// Writes a document of an email connection and commits it.
+    pub fn commit_email(&self, name: &str, more: &str) -> String {
+        self.write(&format!("connections/{name}.yaml"), &email(name, more));
+        self.commit(&format!("declare {name}"))
+    }
+
+    /// The program with the arguments and the hermetic environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_apinizer-gitops"));
+        command
+            .env_clear()
+            .envs(&self.env)
+            .env("HOME", self.folder.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .args(arguments)
+            .arg("--state-dir")
+            .arg(self.state_dir());
+        match &self.config {
+            Some(config) => command.arg("--config").arg(config),
+            None => command
+                .args(["--url", &self.url(), "--project", PROJECT, "--repo"])
+                .arg(self.repo()),
+        };
+        command
+    }
+
+    /// Runs the program to its end. Nothing that it writes may hold the canary.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let ran = Ran::from(self.command(arguments).output().unwrap());
+        self.assert_no_canary(&ran);
+        ran
+    }
+
+    pub fn plan(&self) -> Ran {
+        self.run(&["plan"])
+    }
+
+    pub fn apply(&self) -> Ran {
+        self.run(&["apply", "--yes"])
+    }
+
+    /// The plan as JSON: that of the first target.
+    pub fn plan_json(&self, arguments: &[&str]) -> Value {
+        let arguments = [&["plan", "--output", "json"], arguments].concat();
+        let ran = self.run(&arguments);
+        let plan: Value = serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}\n{}", ran.stdout, ran.stderr));
+        plan["targets"][0].clone()
+    }
+
+    /// The changes of a plan as `action name`, a held one with `(held)` behind it.
+    pub fn changes(&self, arguments: &[&str]) -> Vec<String> {
+        self.plan_json(arguments)["changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|change| {
+                let held = if change["held"] == json!(true) { " (held)" } else { "" };
+                format!(
+                    "{} {}{held}",
+                    change["action"].as_str().unwrap(),
+                    change["name"].as_str().unwrap()
+                )
+            })
+            .collect()
+    }
+
+    /// The calls since the last look, as `METHOD name-or-type`, without lists.
+    pub fn calls(&self) -> Vec<String> {
+        self.control()
+            .take_calls()
+            .iter()
+            .filter(|call| !call.path.contains("?type="))
+            .map(|call| {
+                let name = call.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+                format!("{} {name}", call.method)
+            })
+            .collect()
+    }
+
+    /// The calls that write, since the last look.
+    pub fn writes(&self) -> Vec<String> {
+        self.calls().into_iter().filter(|call| !call.starts_with("GET")).collect()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.control().names(PROJECT)
+    }
+
+    pub fn live(&self, name: &str) -> Value {
+        self.control().get(PROJECT, name).unwrap_or_else(|| panic!("{name} is not live"))
+    }
+
+    /// Somebody changes a field in the console.
+    pub fn edit(&self, name: &str, field: &str, value: Value) {
+        assert!(self.control().edit(PROJECT, name, |body| {
+            body.insert(field.to_owned(), value);
+        }));
+    }
+
+    /// Somebody makes a connection in the console.
+    pub fn make(&self, body: Value) {
+        self.control().put(PROJECT, body).unwrap();
+    }
+
+    /// The text of the state.
+    pub fn state(&self) -> String {
+        let Ok(files) = fs::read_dir(self.state_dir()) else { return String::new() };
+        files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "json"))
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect()
+    }
+
+    pub fn record(&self) -> Value {
+        serde_json::from_str::<Value>(&self.state()).unwrap()["record"].clone()
+    }
+
+    fn assert_no_canary(&self, ran: &Ran) {
+        let quoted = serde_json::to_string(CANARY).unwrap();
+        let escaped = &quoted[1..quoted.len() - 1];
+        for text in [&ran.stdout, &ran.stderr, &self.state()] {
+            assert!(!text.contains(CANARY) && !text.contains(escaped), "the canary is in: {text}");
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.stop());
+        }
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    /// Asserts the exit code, and shows everything if it is another.
+    #[track_caller]
+    pub fn code(self, expected: i32) -> Self {
+        assert_eq!(self.code, expected, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts that a text was written, to stdout or stderr.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        let found = self.stdout.contains(text) || self.stderr.contains(text);
+        assert!(found, "no `{text}` in\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Runs git, hermetically.
+pub fn git_in(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(folder)
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_AUTHOR_NAME", "Ada")
+        .env("GIT_AUTHOR_EMAIL", "ada@example.com")
+        .env("GIT_COMMITTER_NAME", "Ada")
+        .env("GIT_COMMITTER_EMAIL", "ada@example.com")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A document of an email connection with a host and a password; `more` are further lines.
+pub fn email(name: &str, more: &str) -> String {
+    format!(
+        "type: email\nname: {name}\nhost: smtp.example.com\nauth: true\nusername: u\n\
+         password: ${{env:SMTP_PASSWORD}}\n{more}"
+    )
+}
+
+/// The body of an email connection as somebody would make it in the console.
+pub fn email_body(name: &str) -> Value {
+    json!({
+        "type": "email", "name": name, "host": "smtp.example.com", "port": 587, "auth": true,
+        "username": "u", "password": CANARY, "enabled": true, "deployToWorker": true,
+    })
+}
