@@ -1,8 +1,36 @@
 //! The Management API's connection endpoints: five calls, two dialects, one way of failing.
+//!
+//! [`Client`] is one target. A call becomes an address (`address`), one HTTP exchange with a
+//! deadline and a bound (`exchange`, over the TLS of `connector`), and an answer that is read
+//! without being told the server's dialect (`answer`, `failure`); `listing` and `deployment` say
+//! what a success holds. `token` keeps the bearer token, `retry` says whether and when a call is
+//! made again and `pace` makes all calls of a client wait while a server asks for it. What a
+//! server says reaches an error only through `words`.
 
+mod address;
+mod answer;
+mod client;
+mod connector;
+mod deployment;
 mod error;
+mod exchange;
+mod failure;
+mod listing;
+mod pace;
+mod retry;
+mod token;
+mod transport;
+mod words;
 
+#[cfg(test)]
+mod tests;
+
+pub use address::AddressError;
+pub use client::{Client, ClientError, ClientSettings};
+pub use deployment::Deployment;
 pub use error::{CallError, ErrorKind};
+pub use retry::{GiveUp, Retries, RetryPolicy};
+pub use token::Credentials;
 
 /// What a list of one type gave.
 #[derive(Debug)]
@@ -11,13 +39,4 @@ pub enum Listed {
     Complete(Vec<crate::live::LiveConnection>),
     /// This version of the server does not know the type.
     Unsupported,
-}
-
-/// What a write said beyond its success.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deployment {
-    /// Deployed, or the server did not speak of it.
-    Done,
-    /// Saved, but not deployed to the workers: which environments or pods failed, and why.
-    Failed(Vec<String>),
 }

@@ -1,43 +1,308 @@
 //! Carrying a plan out: the calls, in order, and what came of each.
+//!
+//! Everything is noted before it is sent where a crash could otherwise leave an orphan, and
+//! remembered after it was acknowledged. One failure stops nothing but what waits for it.
 
-use crate::plan::Change;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What came of applying a plan to one target.
-#[derive(Clone, Debug, Default)]
-pub struct TargetOutcome {
-    /// The target's name in the config.
-    pub name: String,
-    /// The Apinizer project.
-    pub project: String,
-    /// The Manager's URL.
-    pub url: String,
-    /// Each change with its result, in the order of the plan.
-    pub results: Vec<(Change, ChangeResult)>,
-    /// What stopped the target as a whole.
-    pub errors: Vec<String>,
-    /// What has to be said all the same: a type the server does not know, a field that it rewrites.
-    pub notices: Vec<String>,
-    /// Connections taken over without a write.
-    pub adopted: usize,
-    /// Connections that were as git wants them.
-    pub unchanged: usize,
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::api::Client;
+use crate::desired::Desired;
+use crate::environment::Environment;
+use crate::inventory::{Intent, Record, Unstable};
+use crate::live::{Live, LiveConnection};
+use crate::name::ConnectionName;
+use crate::plan::compare::Context;
+use crate::plan::{Action, Change, TargetPlan};
+use crate::secret::{FingerprintKey, Redactor};
+use crate::state::{Ledger, StateError};
+
+mod create;
+mod delete;
+mod outcome;
+mod rename;
+mod replace;
+mod update;
+mod writing;
+
+pub use outcome::{ChangeResult, TargetOutcome};
+
+/// All that carrying out the plan of one target needs.
+
+pub struct Job<'a> {
+    /// The plan.
+    pub plan: &'a TargetPlan,
+    /// What git wants.
+    pub desired: &'a Desired,
+    /// What live had when the plan was made.
+    pub live: &'a Live,
+    /// The own answers from then.
+    pub singles: &'a BTreeMap<ConnectionName, LiveConnection>,
+    /// Connections of one type that all differ in a secret that was read back.
+    pub canaries: &'a BTreeMap<&'static str, Vec<ConnectionName>>,
+    /// Who calls.
+    pub client: &'a Client,
+    /// What is remembered.
+    pub ledger: &'a Ledger,
+    /// The key of today's fingerprints.
+    pub key: &'a FingerprintKey,
+    /// Whether the record's fingerprints were made under that key.
+    pub key_is_known: bool,
+    /// Whether the base came from a revision.
+    pub stateless: bool,
+    /// Whether drift is written back.
+    pub corrects_drift: bool,
+    /// Whether every declared secret is sent again.
+    pub resend_secrets: bool,
+    /// Whether what moved since the plan stops its change: a saved plan is carried out as it
+    /// stands or not at all.
+    pub strict: bool,
+    /// The target's plain values and the environment, for the secrets of what a replace deletes.
+    pub vars: &'a BTreeMap<String, serde_json::Value>,
+    /// See `vars`.
+    pub environment: &'a Environment,
+    /// Learns every secret that is read.
+    pub redactor: &'a Redactor,
+    /// How many calls may be under way at once.
+    pub concurrency: usize,
+    /// Now, in seconds since 1970.
+    pub now: i64,
+    /// Ends the run: what has begun is finished, nothing more is begun.
+    pub stop: &'a CancellationToken,
+    /// Told after each change.
+    pub progress: &'a (dyn Fn(&Change, &ChangeResult) + Sync),
 }
 
-/// What came of one change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangeResult {
-    /// It was made.
-    Done,
-    /// It was saved, but the workers did not get it: which, and why.
-    Degraded(String),
-    /// The call failed: what the server said.
-    Failed(String),
-    /// Something is wrong with this connection; nothing was sent.
-    Blocked(String),
-    /// A rule of deletes holds it back.
-    Held(String),
-    /// Drift that is only reported.
-    Reported,
-    /// The run ended before its turn.
-    NotStarted,
+/// Carries the plan out.
+///
+/// # Errors
+/// The state could not be written before the first call; nothing was sent then.
+pub async fn apply(job: &Job<'_>) -> Result<TargetOutcome, StateError> {
+    note_before_the_calls(job);
+    job.ledger.save().await?;
+    let mut outcome = outcome::start(job.plan);
+    let run = Run { job, failed_to_save: CancellationToken::new(), not_done: BTreeSet::new() };
+    outcome.results = run.all().await;
+    if let Err(error) = job.ledger.save().await {
+        outcome.errors.push(error.to_string());
+    }
+    Ok(outcome)
+}
+
+/// Notes every create and rename, and every field that is about to be written, in one go: a
+/// crash between a call and its answer must leave neither an orphan nor an endless loop.
+fn note_before_the_calls(job: &Job<'_>) {
+    let context_record = job.ledger.read(Clone::clone);
+    let context = job.context(&context_record);
+    job.ledger.edit(|record| {
+        for change in job.plan.changes.iter().filter(|c| !c.held) {
+            let Some(desired) = job.desired.get(&change.name) else { continue };
+            match change.action {
+                Action::Create | Action::Rename | Action::Replace => {
+                    let intent = Intent {
+                        type_name: desired.connection_type.name.to_owned(),
+                        from: change.previous_name.clone(),
+                        base: crate::plan::compare::base_of(desired, &context),
+                        protect: desired.options.protect,
+                    };
+                    record.intents.insert(desired.name.clone(), intent);
+                }
+                Action::Update => count_puts(record, change, desired, job.key),
+                Action::Delete | Action::Blocked | Action::Drift => {}
+            }
+        }
+    });
+}
+
+/// Counts one more PUT of each field that it is about: a field that does not stay is given up
+/// after two, whatever happens to this process in between.
+fn count_puts(
+    record: &mut Record,
+    change: &Change,
+    desired: &crate::desired::DesiredConnection,
+    key: &FingerprintKey,
+) {
+    for shown in &change.fields {
+        let field = desired.field(&shown.path);
+        if field.is_some_and(crate::desired::DesiredField::is_secret) {
+            continue;
+        }
+        let wanted = field.and_then(|f| f.value()).cloned().or_else(|| shown.after.clone());
+        let wanted = wanted.unwrap_or(serde_json::Value::Null);
+        let fields = record.unstable.entry(desired.name.clone()).or_default();
+        match fields.get_mut(&shown.path) {
+            Some(known) if key.matches(&known.print, &shown.path, &wanted) => known.puts += 1,
+            _ => {
+                let print = key.of(&shown.path, &wanted);
+                fields.insert(shown.path.clone(), Unstable { print, puts: 1, reported: false });
+            }
+        }
+    }
+}
+
+impl<'a> Job<'a> {
+    /// What a comparison looks at, with the record as it is given.
+    fn context<'r>(&self, record: &'r Record) -> Context<'r>
+    where
+        'a: 'r,
+    {
+        Context {
+            record,
+            key: self.key,
+            key_is_known: self.key_is_known,
+            stateless: self.stateless,
+            corrects_drift: self.corrects_drift,
+            resend_secrets: self.resend_secrets,
+        }
+    }
+
+    /// The part of the record that the comparison of one connection looks at.
+    fn record_for(&self, name: &ConnectionName) -> Record {
+        self.ledger.read(|record| Record {
+            readable: record.readable.clone(),
+            unstable: record
+                .unstable
+                .get(name)
+                .map(|fields| BTreeMap::from([(name.clone(), fields.clone())]))
+                .unwrap_or_default(),
+            ..Record::default()
+        })
+    }
+
+    /// Whether nothing more may be begun.
+    fn is_ending(&self) -> bool {
+        self.stop.is_cancelled() || self.client.retries().stopped().is_some()
+    }
+}
+
+struct Run<'j, 'a> {
+    job: &'j Job<'a>,
+    /// Cancelled once an acknowledged write could not be made durable: nothing more is begun.
+    failed_to_save: CancellationToken,
+    /// Names that a rename or replace of this plan should have freed, and did not.
+    not_done: BTreeSet<ConnectionName>,
+}
+
+impl Run<'_, '_> {
+    async fn all(mut self) -> Vec<(Change, ChangeResult)> {
+        let mut results: BTreeMap<usize, ChangeResult> = BTreeMap::new();
+        let changes = &self.job.plan.changes;
+        let of = |action: Action| -> Vec<(usize, &Change)> {
+            changes.iter().enumerate().filter(|(_, c)| c.action == action).collect()
+        };
+        // A chain of renames is walked from its free end, one after the other.
+        for (index, change) in of(Action::Rename) {
+            let result = self.one(change).await;
+            if result != ChangeResult::Done
+                && !matches!(result, ChangeResult::Degraded(_))
+                && let Some(old) = &change.previous_name
+            {
+                self.not_done.insert(old.clone());
+            }
+            results.insert(index, result);
+        }
+        for action in [Action::Replace, Action::Create] {
+            self.phase(of(action), &mut results).await;
+        }
+        let (first, others) = self.canaries_first(of(Action::Update));
+        self.phase(first, &mut results).await;
+        self.phase(others, &mut results).await;
+        for action in [Action::Delete, Action::Blocked, Action::Drift] {
+            self.phase(of(action), &mut results).await;
+        }
+        let in_order = changes.iter().cloned().enumerate();
+        in_order
+            .map(|(index, change)| {
+                let result = results.remove(&index).unwrap_or(ChangeResult::NotStarted);
+                (change, result)
+            })
+            .collect()
+    }
+
+    /// Where the readable secrets of a type differ on several connections at once, one is
+    /// written and read back before the others: perhaps the server has begun to hide them.
+    fn canaries_first<'c>(
+        &self,
+        updates: Vec<(usize, &'c Change)>,
+    ) -> (Vec<(usize, &'c Change)>, Vec<(usize, &'c Change)>) {
+        let first: BTreeSet<&ConnectionName> = self
+            .job
+            .canaries
+            .values()
+            .filter(|names| names.len() > 1)
+            .filter_map(|names| names.first())
+            .collect();
+        updates.into_iter().partition(|(_, change)| first.contains(&change.name))
+    }
+
+    async fn phase(
+        &self,
+        changes: Vec<(usize, &Change)>,
+        results: &mut BTreeMap<usize, ChangeResult>,
+    ) {
+        let mut running = stream::iter(changes)
+            .map(|(index, change)| async move { (index, self.one(change).await) })
+            .buffer_unordered(self.job.concurrency.max(1));
+        while let Some((index, result)) = running.next().await {
+            results.insert(index, result);
+        }
+    }
+
+    async fn one(&self, change: &Change) -> ChangeResult {
+        let result = self.carry_out(change).await;
+        tell(change, &result);
+        (self.job.progress)(change, &result);
+        if self.job.ledger.save_if_due().await.is_err() {
+            self.failed_to_save.cancel();
+        }
+        result
+    }
+
+    async fn carry_out(&self, change: &Change) -> ChangeResult {
+        let job = self.job;
+        let reason = || change.reason.clone().unwrap_or_default();
+        match change.action {
+            Action::Blocked => return ChangeResult::Blocked(reason()),
+            Action::Drift => return ChangeResult::Reported,
+            _ if change.held => return ChangeResult::Held(reason()),
+            _ => {}
+        }
+        if job.is_ending() || self.failed_to_save.is_cancelled() {
+            return ChangeResult::NotStarted;
+        }
+        if self.not_done.contains(&change.name) {
+            return ChangeResult::Blocked(format!(
+                "waits for the name `{}`, which an earlier step did not free",
+                change.name
+            ));
+        }
+        match change.action {
+            Action::Delete => delete::delete(job, change).await,
+            action => {
+                let Some(desired) = job.desired.get(&change.name) else {
+                    return ChangeResult::NotStarted;
+                };
+                match action {
+                    Action::Rename => rename::rename(job, change, desired).await,
+                    Action::Replace => replace::replace(job, desired).await,
+                    Action::Create => create::create(job, desired).await,
+                    _ => update::update(job, desired).await,
+                }
+            }
+        }
+    }
+}
+
+fn tell(change: &Change, result: &ChangeResult) {
+    let (action, connection) = (change.action.as_str(), change.name.as_str());
+    match result {
+        ChangeResult::Done => info!(action, connection, "done"),
+        ChangeResult::Failed(why) => warn!(action, connection, "failed: {why}"),
+        ChangeResult::Degraded(why) => warn!(action, connection, "saved but not deployed: {why}"),
+        other => debug!(action, connection, result = ?other, "not made"),
+    }
 }

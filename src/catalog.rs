@@ -4,6 +4,36 @@
 //! these tables; adding a type is adding a file of data. Where the guide and the OpenAPI file
 //! disagree, a field says so, and what only one of them allows is never more than a warning.
 
+mod choices;
+mod common;
+mod condition;
+mod field;
+pub mod hidden;
+mod lookup;
+pub mod schema;
+
+mod active_mq;
+mod database;
+mod elasticsearch;
+mod email;
+mod ftp;
+mod graylog;
+mod kafka;
+mod ldap;
+mod linux_script;
+mod logback;
+mod rabbit_mq;
+mod snmp;
+mod syslog;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+pub use choices::{Verdict, same_choice};
+pub use common::IDENTITY;
+pub use lookup::{all, find, is_bookkeeping, nearest, nearest_of};
+
 /// One type of connection, one value of the discriminator `type`.
 #[derive(Debug)]
 pub struct ConnectionType {

@@ -1,1 +1,268 @@
-//! To be written.
+//! What a target should hold: documents with their references resolved.
+//!
+//! A connection is taken apart into the fields that git owns. An object with named fields is
+//! owned field by field, so each of them is a field of its own here; a list and a free map are
+//! owned whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::catalog::{ConnectionType, Field, Kind, Secrecy};
+use crate::document::{Document, Options, Place};
+use crate::environment::Environment;
+use crate::name::ConnectionName;
+use crate::reference::{self, Segment};
+use crate::secret::{Redactor, SensitiveValue};
+
+mod resolve;
+
+use resolve::Resolver;
+
+/// The connections that a target should hold, by name.
+pub type Desired = BTreeMap<ConnectionName, DesiredConnection>;
+
+/// One connection that a target should hold.
+#[derive(Clone, Debug)]
+pub struct DesiredConnection {
+    /// Its type.
+    pub connection_type: &'static ConnectionType,
+    /// Its name, as git spells it.
+    pub name: ConnectionName,
+    /// What `x-gitops` says.
+    pub options: Options,
+    /// Where it is declared.
+    pub place: Place,
+    /// The fields that git owns, in the order of the document.
+    pub fields: Vec<DesiredField>,
+    /// Why it cannot be written: a reference without a value. The texts hold no value.
+    pub unresolved: Vec<String>,
+}
+
+/// One field that git owns.
+#[derive(Clone, Debug)]
+pub struct DesiredField {
+    /// JSON pointer into the connection.
+    pub path: Arc<str>,
+    /// What the catalog knows of it.
+    pub field: Option<&'static Field>,
+    /// The value as declared, references as text.
+    pub declared: Value,
+    /// Whether the declared value holds an `${env:...}`.
+    pub holds_env: bool,
+    value: FieldValue,
+}
+
+#[derive(Clone, Debug)]
+enum FieldValue {
+    /// Nothing was replaced: the declared value is the value.
+    Literal,
+    /// References were replaced.
+    Resolved(SensitiveValue),
+    /// A reference has no value, or values of the environment are not looked at in this run.
+    Unknown,
+}
+
+impl DesiredField {
+    /// The value that the API should hold; `None` where it is not known in this run.
+    #[must_use]
+    pub fn value(&self) -> Option<&Value> {
+        match &self.value {
+            FieldValue::Literal => Some(&self.declared),
+            FieldValue::Resolved(value) => Some(value.expose()),
+            FieldValue::Unknown => None,
+        }
+    }
+
+    /// Whether any reference was replaced in it, so that the base keeps a fingerprint.
+    #[must_use]
+    pub fn holds_reference(&self) -> bool {
+        !matches!(self.value, FieldValue::Literal)
+    }
+
+    /// Whether it is one of the type's secret fields.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. }))
+    }
+
+    /// Whether its values may not be shown.
+    #[must_use]
+    pub fn is_sensitive(&self) -> bool {
+        self.holds_env || self.is_secret()
+    }
+
+    /// What the catalog says its value is.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'static Kind> {
+        self.field.map(|f| &f.kind)
+    }
+}
+
+impl DesiredConnection {
+    /// Whether a pointer lies in a field that others may edit.
+    #[must_use]
+    pub fn ignores(&self, path: &str) -> bool {
+        self.options.ignore.iter().any(|ignored| lies_in(path, ignored))
+    }
+
+    /// The field of a pointer.
+    #[must_use]
+    pub fn field(&self, path: &str) -> Option<&DesiredField> {
+        self.fields.iter().find(|f| &*f.path == path)
+    }
+
+    /// Whether it declares a field with something in it that is a secret of its type.
+    #[must_use]
+    pub fn declares_secret(&self) -> bool {
+        self.fields.iter().any(DesiredField::is_secret)
+    }
+}
+
+/// Whether a pointer is another one, or lies below it.
+#[must_use]
+pub fn lies_in(path: &str, ancestor: &str) -> bool {
+    path.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// How references are resolved in a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolution<'a> {
+    /// The target's plain values.
+    pub vars: &'a BTreeMap<String, Value>,
+    /// The environment; `None`: its values are neither resolved nor compared.
+    pub environment: Option<&'a Environment>,
+    /// Learns every value that comes from the environment.
+    pub redactor: &'a Redactor,
+}
+
+/// Resolves the documents of a target.
+#[must_use]
+pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired {
+    let mut resolver = Resolver::new(resolution);
+    documents
+        .into_iter()
+        .map(|document| {
+            let connection = resolve_document(document, &mut resolver);
+            (connection.name.clone(), connection)
+        })
+        .collect()
+}
+
+/// Resolves a single declared value.
+///
+/// # Errors
+/// A reference has no value; the text names it.
+pub fn resolve_one(
+    declared: &Value,
+    vars: &BTreeMap<String, Value>,
+    environment: &Environment,
+    redactor: &Redactor,
+) -> Result<Value, String> {
+    let resolution = Resolution { vars, environment: Some(environment), redactor };
+    match Resolver::new(&resolution).resolve(declared, None) {
+        Ok(value) => Ok(value.unwrap_or_else(|| declared.clone())),
+        Err(resolve::NoValue::Problem(problem)) => Err(problem),
+        Err(resolve::NoValue::NotLookedAt) => Err("its value is not looked at".to_owned()),
+    }
+}
+
+fn resolve_document(document: Document, resolver: &mut Resolver<'_>) -> DesiredConnection {
+    let Document { connection_type, name, options, fields, place } = document;
+    let mut connection = DesiredConnection {
+        connection_type,
+        name,
+        options,
+        place,
+        fields: Vec::with_capacity(fields.len()),
+        unresolved: Vec::new(),
+    };
+    let lookup = |key: &str| connection_type.field(key);
+    take_apart("", fields, &lookup, resolver, &mut connection);
+    connection
+}
+
+fn take_apart(
+    prefix: &str,
+    fields: Map<String, Value>,
+    lookup: &dyn Fn(&str) -> Option<&'static Field>,
+    resolver: &mut Resolver<'_>,
+    connection: &mut DesiredConnection,
+) {
+    for (key, declared) in fields {
+        let path = format!("{prefix}/{}", pointer_step(&key));
+        let field = lookup(&key);
+        match (field.map(|f| &f.kind), declared) {
+            (Some(Kind::Object(named)), Value::Object(inner)) if !inner.is_empty() => {
+                let inner_lookup = |key: &str| named.iter().find(|f| f.name == key);
+                take_apart(&path, inner, &inner_lookup, resolver, connection);
+            }
+            (kind, declared) => {
+                let holds_env = holds_env(&declared);
+                let value = match resolver.resolve(&declared, kind) {
+                    Ok(None) => FieldValue::Literal,
+                    Ok(Some(value)) => FieldValue::Resolved(SensitiveValue::new(value)),
+                    Err(resolve::NoValue::NotLookedAt) => FieldValue::Unknown,
+                    Err(resolve::NoValue::Problem(problem)) => {
+                        connection
+                            .unresolved
+                            .push(format!("{}: {problem}", path.trim_start_matches('/')));
+                        FieldValue::Unknown
+                    }
+                };
+                connection.fields.push(DesiredField {
+                    path: Arc::from(path),
+                    field,
+                    declared,
+                    holds_env,
+                    value,
+                });
+            }
+        }
+    }
+}
+
+/// Whether any text inside a declared value holds an `${env:...}`.
+#[must_use]
+pub fn holds_env(declared: &Value) -> bool {
+    any_text(declared, &reference::holds_env)
+}
+
+/// The names of the environment that a declared value refers to.
+#[must_use]
+pub fn env_names(declared: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    collect_env_names(declared, &mut names);
+    names
+}
+
+fn collect_env_names(declared: &Value, names: &mut Vec<String>) {
+    match declared {
+        Value::String(text) => {
+            let segments = reference::parse(text).unwrap_or_default();
+            names.extend(segments.iter().filter_map(|segment| match segment {
+                Segment::Env(name) => Some((*name).to_owned()),
+                _ => None,
+            }));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_env_names(item, names)),
+        Value::Object(map) => map.values().for_each(|item| collect_env_names(item, names)),
+        _ => {}
+    }
+}
+
+fn any_text(value: &Value, test: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => test(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, test)),
+        Value::Object(map) => map.values().any(|item| any_text(item, test)),
+        _ => false,
+    }
+}
+
+/// A key as a step of a JSON pointer (RFC 6901).
+#[must_use]
+pub fn pointer_step(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

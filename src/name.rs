@@ -108,7 +108,8 @@ impl From<ConnectionName> for String {
 }
 
 /// Names a commit by its full hexadecimal object id.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct CommitId(pub String);
 
 impl CommitId {

@@ -7,6 +7,23 @@ use crate::document::Place;
 use crate::name::ConnectionName;
 use crate::source::Commit;
 
+pub mod body;
+pub mod compare;
+pub mod deletes;
+pub mod equality;
+mod filter;
+mod ignored;
+pub mod intents;
+mod planner;
+pub mod reading;
+mod renames;
+mod state;
+
+pub use filter::{BadPattern, Filter};
+pub(crate) use planner::REPLACE;
+pub use planner::{Planned, Situation, plan, replace_digest};
+pub use state::{ConnectionState, State};
+
 /// What one run would do on its targets.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -81,6 +98,22 @@ pub enum Action {
     Blocked,
     /// Nothing, since the target only reports drift.
     Drift,
+}
+
+impl Action {
+    /// The word for it in JSON and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Rename => "rename",
+            Self::Delete => "delete",
+            Self::Blocked => "blocked",
+            Self::Drift => "drift",
+        }
+    }
 }
 
 /// One field that differs. Its values are already fit to be shown.

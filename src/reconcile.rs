@@ -1,1 +1,173 @@
-//! To be written.
+//! One pass over one target: read the source, load, resolve, observe, plan; and, for whoever
+//! asks for it, apply. Commands and the daemon both call it, so none can do what another would
+//! not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Client, RetryPolicy};
+use crate::config::{Config, Drift, OnInvalid, Target};
+use crate::desired::Desired;
+use crate::document::{Diagnostic, ParseCache};
+use crate::environment::Environment;
+use crate::inventory::{GoodCommit, Record};
+use crate::live::{Live, LiveConnection};
+use crate::name::{CommitId, ConnectionName};
+use crate::plan::{ConnectionState, Filter, TargetPlan};
+use crate::secret::{FingerprintKey, Redactor};
+use crate::source::Snapshot;
+use crate::state::{Lock, StateDir, StateFile};
+
+mod carry_out;
+mod connect;
+mod load;
+mod prepare;
+mod remember;
+
+pub use carry_out::{Outcome, carry_out};
+pub use load::{LoadedTarget, load_target};
+pub use prepare::prepare;
+
+/// What lives as long as the process: the configuration, the environment, what was parsed.
+#[derive(Debug)]
+pub struct Engine {
+    /// The configuration.
+    pub config: Config,
+    /// Where references are looked up.
+    pub environment: Environment,
+    /// Learns every secret that is resolved or read.
+    pub redactor: Redactor,
+    /// The documents of blobs that were parsed.
+    pub cache: ParseCache,
+    /// The config file relative to the root of the repository, if it lies in it.
+    pub config_file: Option<String>,
+    /// The API clients of targets, kept for their connections and tokens.
+    pub clients: connect::Clients,
+}
+
+impl Engine {
+    /// Starts with nothing read.
+    #[must_use]
+    pub fn new(config: Config, environment: Environment) -> Self {
+        Self {
+            config,
+            environment,
+            redactor: Redactor::default(),
+            cache: ParseCache::default(),
+            config_file: None,
+            clients: connect::Clients::default(),
+        }
+    }
+
+    /// The file that holds the state of a target.
+    #[must_use]
+    pub fn state_file(&self, target: &Target) -> StateFile {
+        StateDir::new(&self.config.state_dir).file(&target.url, &target.project)
+    }
+
+    /// The names of all targets.
+    #[must_use]
+    pub fn target_names(&self) -> BTreeSet<String> {
+        self.config.targets.iter().map(|target| target.name.clone()).collect()
+    }
+}
+
+/// What a run may do, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether anything is written, the state included.
+    pub writes: bool,
+    /// `--name` and `--type`.
+    pub filter: Filter,
+    /// `--base`: the revision that stands for the state.
+    pub base: Option<Snapshot>,
+    /// `--allow-deletes`.
+    pub allow_deletes: bool,
+    /// `--resend-secrets`.
+    pub resend_secrets: bool,
+    /// Whether values of the environment are resolved and compared.
+    pub with_secrets: bool,
+    /// Which secrets are read back.
+    pub read_back: ReadBackMode,
+    /// Whether what was saved but not deployed is written again before its pause is over.
+    pub degraded_at_once: bool,
+    /// How long another process on the same state is waited for.
+    pub lock_timeout: Duration,
+    /// How calls are made again.
+    pub retries: RetryPolicy,
+    /// Who this is, for those who wait for the lock.
+    pub holder: String,
+    /// Ends waits and begins nothing more: a shutdown, or a newer commit.
+    pub stop: CancellationToken,
+}
+
+/// Which secrets are read back in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadBackMode {
+    /// None.
+    Nothing,
+    /// All that are due.
+    Due,
+    /// Those that are due, spread over the resyncs.
+    Spread,
+    /// All (`--verify-secrets`).
+    All,
+}
+
+/// A target whose plan is made; [`carry_out`] does the rest.
+#[derive(Debug)]
+pub struct Prepared<'e> {
+    /// The target.
+    pub target: &'e Target,
+    /// The plan; with errors and without changes where the target could not be looked at.
+    pub plan: TargetPlan,
+    /// How each connection stands.
+    pub states: Vec<ConnectionState>,
+    /// The problems of its documents.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether the commit was refused for its documents.
+    pub refused: bool,
+    /// What carrying it out needs; `None` where the target could not be looked at.
+    pub(crate) ready: Option<Ready>,
+}
+
+/// What carrying a plan out needs.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) desired: Desired,
+    pub(crate) live: Live,
+    pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
+    pub(crate) canaries: BTreeMap<&'static str, Vec<ConnectionName>>,
+    pub(crate) client: Client,
+    pub(crate) key: FingerprintKey,
+    pub(crate) key_is_known: bool,
+    /// The record as the plan leaves it before any call.
+    pub(crate) record: Record,
+    /// The record as it was read.
+    pub(crate) record_before: Record,
+    /// What this commit declares, if it loaded whole and the run is not narrowed.
+    pub(crate) good: Option<GoodCommit>,
+    pub(crate) commit: Option<CommitId>,
+    pub(crate) lock: Option<Lock>,
+    pub(crate) stateless: bool,
+}
+
+impl Prepared<'_> {
+    /// Whether the target corrects drift.
+    fn corrects_drift(&self) -> bool {
+        self.target.drift == Drift::Correct
+    }
+}
+
+/// Whether a target takes what is valid of a commit that does not load whole.
+fn isolates(target: &Target) -> bool {
+    target.on_invalid == OnInvalid::Isolate
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}

@@ -8,9 +8,11 @@
 //! terminal, and a fence in a value may not end a block of markdown ([`escape`]).
 
 mod comment;
+pub mod diagnostics;
 mod difference;
 mod escape;
 pub mod exit;
+pub mod explain;
 pub mod outcome;
 pub mod plan;
 pub mod status;

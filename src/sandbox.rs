@@ -1,1 +1,214 @@
-//! To be written.
+//! A server that speaks the connection part of the Management API, in both dialects.
+//!
+//! It is for trying things without a Manager, for drills and for CI, and it is what the tests
+//! run against. It behaves as the vendor's guides say that servers behave, with an
+//! [`Options`] field for every point on which servers in the field differ, and with
+//! [`Fault`]s for what goes wrong on the way.
+//!
+//! Besides the API it answers under `/sandbox/`, to loopback only and without a token, what is
+//! stored, which calls were made, and takes edits as somebody would make them in the console.
+
+mod answer;
+mod call;
+mod connections;
+mod control;
+mod data;
+mod dialect;
+mod faults;
+mod gate;
+mod incoming;
+mod log;
+mod options;
+mod rewrite;
+mod server;
+mod spoil;
+mod store;
+mod surface;
+mod tokens;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use control::{Control, NotAConnection};
+pub use faults::{Fault, FaultError, Faults};
+pub use gate::{Gate, Moment};
+pub use log::LoggedCall;
+pub use options::{
+    Client, Deployments, Dialect, ListFields, OnExisting, OnMissing, Options, Rename, SecretsOnGet,
+    Unset,
+};
+pub use rewrite::{Rewrite, RewriteError, RewriteTo};
+
+use data::Saver;
+use server::Server;
+use store::Store;
+
+/// How long a stop waits for the calls in flight.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a sandbox does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The address cannot be had.
+    #[error("the sandbox cannot listen on {address}: {source}; give another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data file cannot be read.
+    #[error("the sandbox cannot read its data file {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data file cannot be written.
+    #[error("the sandbox cannot write its data file {}: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data file is no data file of a sandbox.
+    #[error(
+        "the sandbox cannot use its data file {}: it is damaged ({what}); it is left as it is, \
+         so move it away to start with an empty sandbox",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        what: String,
+    },
+}
+
+/// The embedded server.
+#[derive(Debug)]
+pub struct Sandbox;
+
+impl Sandbox {
+    /// Starts a sandbox. It listens when this returns, and stops when what is returned is
+    /// stopped or dropped.
+    ///
+    /// # Errors
+    /// Where the address cannot be had, or the data file cannot be used.
+    pub async fn start(options: Options) -> Result<Running, SandboxError> {
+        let store = match &options.data {
+            Some(path) => data::load(path, &options)?,
+            None => Store::default(),
+        };
+        let listen = options.listen;
+        let failed = |source| SandboxError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        if let Some(path) = &options.data {
+            // Written once before the first call, so that a file that cannot be written is
+            // found out now.
+            data::save(path, &store)
+                .map_err(|source| SandboxError::Unwritable { path: path.clone(), source })?;
+        }
+        let (saver, writer) = options.data.clone().map(Saver::new).unzip();
+        let server = Arc::new(Server::new(options, store, saver));
+        if let Some(writer) = writer {
+            tokio::spawn(writer.run(Arc::downgrade(&server)));
+        }
+
+        let stop = CancellationToken::new();
+        let control = Control::new(Arc::clone(&server));
+        let routes = Router::new()
+            .nest("/sandbox", surface::routes(control.clone()))
+            .fallback(server::answer)
+            .with_state(Arc::clone(&server))
+            .into_make_service_with_connect_info::<SocketAddr>();
+        // Without this every small answer waits for the acknowledgement of the one before.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "the sandbox could not switch off Nagle's algorithm");
+            }
+        });
+        let serving =
+            axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let task = tokio::spawn(async move { serving.await });
+        Ok(Running { address, control, server, stop, task })
+    }
+}
+
+/// A sandbox that runs.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    control: Control,
+    server: Arc<Server>,
+    stop: CancellationToken,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Running {
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of the Manager that it stands for, without a slash at its end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut address = self.address;
+        // Every address of this machine is no address that one can call.
+        match address {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+                address.set_ip(Ipv4Addr::LOCALHOST.into());
+            }
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+                address.set_ip(Ipv6Addr::LOCALHOST.into());
+            }
+            _ => {}
+        }
+        format!("http://{address}")
+    }
+
+    /// A hold on it, for tests and drills.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Stops it: gates open, calls in flight are answered, the data file is written, and the
+    /// address is free.
+    pub async fn stop(mut self) {
+        self.server.gates.open_all();
+        self.stop.cancel();
+        if tokio::time::timeout(STOP_DEADLINE, &mut self.task).await.is_err() {
+            tracing::warn!("the sandbox stops with calls unanswered");
+            self.task.abort();
+        }
+        if let Some(saver) = &self.server.saver {
+            saver.flush().await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.gates.open_all();
+        self.stop.cancel();
+    }
+}

@@ -1,10 +1,44 @@
 //! Where the documents come from: a commit's tree, or the working tree.
+//!
+//! [`Repository`] reads what is on this machine and never writes. [`Mirror`] brings a URL here by
+//! the program `git`, [`verify`] has it check signatures, and [`Watcher`] tells when there is
+//! something to look at. All but [`Mirror::fetch`] block; async callers use `spawn_blocking`.
 
+mod disk;
+mod error;
+mod fetch;
+#[cfg(test)]
+mod fixture;
+mod git;
+mod history;
+#[cfg(test)]
+mod history_tests;
+mod layout;
+mod objects;
+mod references;
+mod repository;
+#[cfg(test)]
+mod repository_tests;
+mod selection;
+mod snapshot;
+mod tree;
+mod verify;
+
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::name::CommitId;
+
+pub use disk::Files;
+pub use error::SourceError;
+pub use fetch::{Access, FetchStatus, Mirror};
+pub use git::Stop;
+pub use history::{History, HistoryCommit};
+pub use repository::Repository;
+pub use snapshot::Snapshot;
+pub use verify::verify;
 
 /// What is known of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,4 +72,45 @@ pub struct Folder {
     pub exists: bool,
     /// The YAML files below it, sorted by path.
     pub files: Vec<FileEntry>,
+}
+
+/// What a listing of configured paths gave.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// The folders, one for each path, in their order.
+    pub folders: Vec<Folder>,
+    /// What was passed over though it looks as if it were meant.
+    pub notices: Vec<Notice>,
+}
+
+/// Something that was passed over though it looks as if it were meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Notice {
+    /// A name that is not UTF-8; the path shows it as well as it can.
+    NotUtf8 {
+        /// The path.
+        path: String,
+    },
+    /// A symbolic link that is named like a document.
+    Link {
+        /// The path.
+        path: String,
+    },
+    /// A submodule, or another repository inside this one.
+    Submodule {
+        /// The path.
+        path: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUtf8 { path } => write!(f, "{path} is skipped: its name is not UTF-8"),
+            Self::Link { path } => write!(f, "{path} is skipped: symbolic links are not followed"),
+            Self::Submodule { path } => {
+                write!(f, "{path} is skipped: it is a repository of its own, a submodule")
+            }
+        }
+    }
 }

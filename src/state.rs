@@ -1,1 +1,299 @@
-//! To be written.
+//! The record of a target on disk: one JSON file per URL and project, locked for one reconcile,
+//! read again at the start of each, and replaced as a whole (DESIGN section 7).
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::inventory::Record;
+
+mod ledger;
+mod lock;
+
+pub use ledger::Ledger;
+pub use lock::Lock;
+
+/// The version of the format that this program writes.
+pub const VERSION: u32 = 1;
+
+/// The folder that holds the state of all targets.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+/// Why the state cannot be used. None of these ends with the file overwritten.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The folder cannot be made or written.
+    #[error("the state folder {path} cannot be used: {source}; name another one with --state-dir")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file cannot be read.
+    #[error("the state {path} cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not a state.
+    #[error(
+        "the state {path} is damaged ({problem}) and was left as it is: restore it from a backup, or \
+         move it away; without it nothing is deleted and live connections are taken over again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where its JSON ends to make sense.
+        problem: String,
+    },
+    /// A newer program wrote the file.
+    #[error(
+        "the state {path} has version {found}, and this program knows {VERSION}: use the newer \
+         program that wrote it"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// The file belongs to another target.
+    #[error("the state {path} belongs to project {project} at {url}, and was left as it is")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The URL that it is of.
+        url: String,
+        /// The project that it is of.
+        project: String,
+    },
+    /// The file cannot be written.
+    #[error("the state {path} cannot be written: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process works on the target.
+    #[error(
+        "the state {path} is locked by {holder}: wait for it, or give it more time with \
+         --lock-timeout"
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// Who wrote itself into it.
+        holder: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    version: u32,
+    url: String,
+    project: String,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    url: &'a str,
+    project: &'a str,
+    record: &'a Record,
+}
+
+/// The file of one target, whether it exists or not.
+#[derive(Clone, Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    url: String,
+    project: String,
+}
+
+impl StateDir {
+    /// Names the folder; nothing is made yet.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file of one URL and project. Its name can be read by people and depends on nothing
+    /// else, so a target that is pointed elsewhere starts anew and the old file is kept.
+    #[must_use]
+    pub fn file(&self, url: &str, project: &str) -> StateFile {
+        let digest = aws_lc_rs::digest::digest(
+            &aws_lc_rs::digest::SHA256,
+            format!("{url}\n{project}").as_bytes(),
+        );
+        let tail = &crate::secret::hex(digest.as_ref())[..12];
+        let readable: String = format!("{}-{project}", url.split("://").last().unwrap_or(url))
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+            .take(60)
+            .collect();
+        StateFile {
+            path: self.root.join(format!("{readable}-{tail}.json")),
+            url: url.to_owned(),
+            project: project.to_owned(),
+        }
+    }
+}
+
+impl StateFile {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the record; an absent file is an empty one.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no state, is of a newer program or of another target.
+    pub fn read(&self) -> Result<Record, StateError> {
+        let path = || self.path.clone();
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
+            Err(source) => return Err(StateError::Read { path: path(), source }),
+        };
+        let damaged = |e: serde_json::Error| StateError::Damaged {
+            path: path(),
+            // Serde's words name keys and places, never values.
+            problem: format!("line {}, column {}", e.line(), e.column()),
+        };
+        let mut envelope: Envelope = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if envelope.version > VERSION {
+            return Err(StateError::Newer { path: path(), found: envelope.version });
+        }
+        if envelope.url != self.url || envelope.project != self.project {
+            return Err(StateError::Foreign {
+                path: path(),
+                url: envelope.url,
+                project: envelope.project,
+            });
+        }
+        let record = envelope.rest.remove("record").unwrap_or(serde_json::Value::Null);
+        migrate(record, envelope.version)
+            .map_err(|e| StateError::Damaged { path: path(), problem: e.to_string() })
+    }
+
+    /// Replaces the file as a whole: a temporary file beside it, fsync, rename, fsync of the
+    /// folder. Whenever the process ends, there is the old file or the new one.
+    ///
+    /// # Errors
+    /// The disk is full, the folder is gone or read-only.
+    pub fn write(&self, record: &Record) -> Result<(), StateError> {
+        let failed = |source| StateError::Write { path: self.path.clone(), source };
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(failed)?;
+        let mut file =
+            tempfile::Builder::new().prefix(".state-").tempfile_in(folder).map_err(failed)?;
+        let written = Written { version: VERSION, url: &self.url, project: &self.project, record };
+        {
+            let mut buffer = io::BufWriter::new(file.as_file_mut());
+            serde_json::to_writer(&mut buffer, &written).map_err(|e| failed(io::Error::from(e)))?;
+            buffer.write_all(b"\n").and_then(|()| buffer.flush()).map_err(failed)?;
+        }
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&self.path).map_err(|e| failed(e.error))?;
+        // The rename is durable once the folder is.
+        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+/// Brings a record of an older version up to today's, one step at a time.
+fn migrate(record: serde_json::Value, version: u32) -> Result<Record, serde_json::Error> {
+    match version {
+        // The first version; the next one adds its step here.
+        1 => serde_json::from_value(record),
+        other => Err(serde::de::Error::custom(format!("there was never a version {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn dir() -> (tempfile::TempDir, StateFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateDir::new(folder.path()).file("https://a.example.com", "Pay ments/ä");
+        (folder, file)
+    }
+
+    #[test]
+    fn an_absent_state_is_empty_and_a_written_one_comes_back() {
+        let (_folder, file) = dir();
+        assert_eq!(file.read().unwrap(), Record::default());
+        let record = Record { suspended: true, ..Record::default() };
+        file.write(&record).unwrap();
+        assert_eq!(file.read().unwrap(), record);
+        let only: Vec<_> = fs::read_dir(file.path().parent().unwrap()).unwrap().collect();
+        assert_eq!(only.len(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_never_overwritten() {
+        let (_folder, file) = dir();
+        for (text, expected) in [
+            ("{", "damaged"),
+            ("[]", "damaged"),
+            (
+                r#"{"version":1,"url":"https://a.example.com","project":"Pay ments/ä","record":3}"#,
+                "damaged",
+            ),
+            (r#"{"version":99,"url":"x","project":"y"}"#, "version 99"),
+            (r#"{"version":1,"url":"https://b","project":"y","record":{}}"#, "belongs to"),
+        ] {
+            fs::write(file.path(), text).unwrap();
+            let error = file.read().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+        }
+    }
+
+    /// What version 1 wrote, kept as it was: later versions must go on reading it.
+    #[test]
+    fn version_1_is_read() {
+        let (_folder, file) = dir();
+        let first = json!({
+            "version": 1, "url": "https://a.example.com", "project": "Pay ments/ä",
+            "record": {
+                "last_good": {"commit": "c0ffee", "config": "d", "declared": {"A": ["a.yaml"]}, "paths": {"connections": 1}},
+                "last_applied": "c0ffee", "key_check": "00",
+                "inventory": {"A": {"type": "email", "id": "1", "base": {"/host": {"is": "h"},
+                    "/password": {"is": "${env:P}", "print": "00:11", "unverified": true}}, "protect": true,
+                    "secrets_checked": 5, "last_change": 6}},
+                "intents": {"B": {"type": "email", "from": "A", "base": {}}},
+                "deletes": {"C": {"commit": "c0ffee", "consent": true, "held": {"limit": {"due": 4, "allowed": 3, "inventory": 9}}}},
+                "degraded": {"D": {"reason": "pod x", "attempts": 2, "next": 7}},
+                "unstable": {"E": {"/host": {"print": "00:22", "puts": 2, "reported": true}}},
+                "readable": {"email": ["/password"]}, "suspended": false
+            }
+        });
+        fs::write(file.path(), first.to_string()).unwrap();
+        let record = file.read().unwrap();
+        assert!(record.inventory[&"a".into()].protect);
+        assert!(record.is_readable("email", "/password"));
+        file.write(&record).unwrap();
+        assert_eq!(file.read().unwrap(), record);
+    }
+}

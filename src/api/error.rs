@@ -20,25 +20,30 @@ pub struct CallError {
 /// The classes of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The request never reached the server: DNS, refused, TLS handshake.
+    /// The request never left: DNS, refused, TLS handshake, or the run gave the target up.
     Unreachable,
+    /// The server's certificate is not trusted; nothing was sent.
+    Untrusted,
     /// The deadline passed, or the connection broke, after the request may have been read.
     AnswerLost,
     /// The answer is no JSON of the API: HTML of a proxy, cut short, too large, an incomplete list.
     BrokenAnswer,
-    /// 5xx.
+    /// 5xx. A 503 with `Retry-After` is one too: it does not prove that a write was not done.
     ServerError,
-    /// 429, or 503 with `Retry-After`.
+    /// 429: the request was not carried out.
     RateLimited,
     /// 401, after the one renewal.
     Unauthorized,
     /// 403.
     Forbidden,
-    /// The connection or the project does not exist.
+    /// The connection does not exist.
     NotFound,
+    /// The project does not exist, or these credentials may not see it. Never a proof that a
+    /// connection is gone.
+    NoProject,
     /// A create on a name that exists.
     AlreadyExists,
-    /// Any other 4xx, or a failure inside HTTP 200: final.
+    /// Any other 4xx, a redirect, or a failure inside HTTP 200: final.
     Refused,
 }
 
@@ -46,14 +51,7 @@ impl CallError {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.kind,
-            ErrorKind::Unreachable
-                | ErrorKind::AnswerLost
-                | ErrorKind::BrokenAnswer
-                | ErrorKind::ServerError
-                | ErrorKind::RateLimited
-        )
+        self.was_not_sent_or_done() || self.may_have_been_done()
     }
 
     /// Whether a write that ended so may have been carried out all the same.
@@ -63,5 +61,10 @@ impl CallError {
             self.kind,
             ErrorKind::AnswerLost | ErrorKind::BrokenAnswer | ErrorKind::ServerError
         )
+    }
+
+    /// Whether a write that ended so may be sent again without reading first.
+    pub(super) fn was_not_sent_or_done(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::RateLimited)
     }
 }

@@ -1,0 +1,133 @@
+//! One HTTP answer, and the envelope that both dialects put around theirs.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+
+use super::error::ErrorKind;
+use super::failure::Failure;
+
+/// What came back over HTTP, whole or not.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) says_html: bool,
+    pub(super) redirects_to: Option<String>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Result<Bytes, Failure>,
+}
+
+/// The outermost object of an answer. New fields may appear in it, and those that only say
+/// something to people may hold anything.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Envelope<L> {
+    success: Option<Value>,
+    status: Option<Value>,
+    pub(super) result_list: Option<L>,
+    pub(super) result_count: Option<Value>,
+    pub(super) deployment_result: Option<Value>,
+    pub(super) result_message: Option<Value>,
+    pub(super) message: Option<Value>,
+    pub(super) error: Option<Value>,
+    #[serde(rename = "error_description")]
+    pub(super) error_description: Option<Value>,
+    #[serde(rename = "validation_errors")]
+    pub(super) validation_errors: Option<Value>,
+    #[serde(rename = "retry_after")]
+    pub(super) retry_after: Option<Value>,
+}
+
+enum Verdict {
+    Success,
+    Failure,
+    Unsaid,
+}
+
+impl<L> Envelope<L> {
+    fn verdict(&self) -> Verdict {
+        let success = match &self.success {
+            Some(Value::Bool(success)) => Some(*success),
+            _ => None,
+        };
+        let status = match &self.status {
+            Some(Value::String(s)) if s.eq_ignore_ascii_case("success") => Some(true),
+            Some(Value::String(s)) if s.eq_ignore_ascii_case("failure") => Some(false),
+            _ => None,
+        };
+        match (success, status) {
+            (Some(false), _) | (_, Some(false)) => Verdict::Failure,
+            (Some(true), _) | (_, Some(true)) => Verdict::Success,
+            (None, None) if self.error.as_ref().is_some_and(|e| !e.is_null()) => Verdict::Failure,
+            (None, None) => Verdict::Unsaid,
+        }
+    }
+}
+
+impl Answer {
+    /// Takes the answer as a success of either dialect, with the list read as `L`.
+    pub(super) fn into_success<L: DeserializeOwned>(self) -> Result<Envelope<L>, Failure> {
+        if !self.status.is_success() {
+            return Err(Failure::of_status(self));
+        }
+        let status = self.status;
+        let says_html = self.says_html;
+        let body = self.body?;
+        if says_html || looks_like_html(&body) {
+            return Err(broken("the server answered with an HTML page (a proxy in between?)"));
+        }
+        if body.trim_ascii().is_empty() {
+            return Err(broken(&format!("the server answered {status} with nothing in it")));
+        }
+        // A failure may carry a list of another shape; its words count, not its list.
+        let envelope = match parse::<Envelope<L>>(&body) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                return Err(match parse::<Envelope<IgnoredAny>>(&body) {
+                    Ok(said) if matches!(said.verdict(), Verdict::Failure) => {
+                        Failure::inside_success(&said)
+                    }
+                    _ => unreadable(&error),
+                });
+            }
+        };
+        match envelope.verdict() {
+            Verdict::Success => Ok(envelope),
+            Verdict::Failure => Err(Failure::inside_success(&envelope)),
+            Verdict::Unsaid => {
+                Err(broken("the answer says neither `success` nor `status` as the API does"))
+            }
+        }
+    }
+}
+
+/// Parses JSON; a byte order mark before it is no error.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
+}
+
+pub(super) fn looks_like_html(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
+}
+
+pub(super) fn broken(message: &str) -> Failure {
+    Failure::new(ErrorKind::BrokenAnswer, message)
+}
+
+/// Says where an answer stops being one. What serde says quotes the answer, so it is not used.
+pub(super) fn unreadable(error: &serde_json::Error) -> Failure {
+    let (line, column) = (error.line(), error.column());
+    broken(&match error.classify() {
+        serde_json::error::Category::Eof => {
+            format!("the answer is cut short: its JSON ends at line {line}, column {column}")
+        }
+        serde_json::error::Category::Data => {
+            format!("the answer is not of the API's form at line {line}, column {column}")
+        }
+        _ => format!("the answer is no JSON at line {line}, column {column}"),
+    })
+}

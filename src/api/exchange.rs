@@ -1,0 +1,232 @@
+//! One HTTP exchange: sent when the server may be called, bounded in time and size, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Method, Response, Url};
+use tokio::sync::Semaphore;
+
+use super::answer::{Answer, broken};
+use super::error::{CallError, ErrorKind};
+use super::failure::Failure;
+use super::pace::{Held, Pace};
+use super::retry::Retries;
+use super::transport;
+
+/// What a server only announces is not reserved beyond this.
+const LARGEST_RESERVE: u64 = 1024 * 1024;
+
+/// One call as it is sent.
+pub(super) struct Call {
+    /// The call in words.
+    pub(super) what: String,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) payload: Payload,
+}
+
+/// What a call carries. It may hold secrets.
+pub(super) enum Payload {
+    Nothing,
+    Json(Bytes),
+    /// The form of a token request.
+    Form(Bytes),
+}
+
+/// The way to one server, shared by all calls of a client.
+pub(super) struct Exchange {
+    pub(super) http: reqwest::Client,
+    pub(super) target: String,
+    pub(super) host: String,
+    pub(super) timeout: Duration,
+    pub(super) max_response: u64,
+    pub(super) places: Semaphore,
+    pub(super) pace: Pace,
+    pub(super) calls: AtomicU64,
+    pub(super) token_requests: AtomicU64,
+}
+
+impl Exchange {
+    /// Sends a call once and reads what comes back.
+    pub(super) async fn send(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+        retries: &Retries,
+    ) -> Result<Answer, Failure> {
+        // The place is held while the server asks for a pause, so that those who queue for one
+        // wait too.
+        let _place = tokio::select! {
+            biased;
+            () = retries.ending().cancelled() => return Err(held(&Held::Ending)),
+            place = self.places.acquire() => place.map_err(|_| held(&Held::Ending))?,
+        };
+        let pause = self.pace.ready(retries.longest_pause(), retries.ending()).await;
+        pause.map_err(|why| held(&why))?;
+
+        let counter = match call.payload {
+            Payload::Form(_) => &self.token_requests,
+            _ => &self.calls,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let started = std::time::Instant::now();
+        let answer = self.exchange(call, authorization).await;
+        let lost = matches!(&answer, Err(_) | Ok(Answer { body: Err(_), .. }));
+        let status = match &answer {
+            Ok(answer) if !lost => answer.status.as_str().to_owned(),
+            _ => "error".to_owned(),
+        };
+        self.note(call, &status, started.elapsed());
+        answer
+    }
+
+    /// Makes all calls wait where a server is asked too much, not only the one that was told so.
+    pub(super) fn slow_down(&self, attempt: u32, error: &CallError, retries: &Retries) {
+        match (error.retry_after, error.kind) {
+            (Some(named), _) => self.pace.slow_down(named),
+            (None, ErrorKind::RateLimited) => {
+                self.pace.slow_down(retries.longest_backoff(attempt));
+            }
+            _ => {}
+        }
+    }
+
+    async fn exchange(
+        &self,
+        call: &Call,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, Failure> {
+        let mut request = self.http.request(call.method.clone(), call.url.clone());
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        request = match &call.payload {
+            Payload::Nothing => request,
+            Payload::Json(body) => {
+                request.header(header::CONTENT_TYPE, "application/json").body(body.clone())
+            }
+            Payload::Form(body) => request
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(body.clone()),
+        };
+        let response = request.send().await.map_err(|error| self.describe(&error))?;
+        let status = response.status();
+        let says_html = says_html(response.headers());
+        let retry_after = retry_after(response.headers(), SystemTime::now());
+        let redirects_to = status.is_redirection().then(|| redirects_to(&response)).flatten();
+        let body = self.read(response).await;
+        Ok(Answer { status, says_html, redirects_to, retry_after, body })
+    }
+
+    /// Reads a body up to the bound, which counts what was unpacked.
+    async fn read(&self, mut response: Response) -> Result<Bytes, Failure> {
+        let too_large = || {
+            broken(&format!(
+                "the answer is larger than the target's `max_response` of {} bytes",
+                self.max_response
+            ))
+        };
+        let announced = response.content_length().unwrap_or(0);
+        if announced > self.max_response {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::with_capacity(announced.min(LARGEST_RESERVE) as usize);
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.describe(&error))? {
+            if (body.len() + chunk.len()) as u64 > self.max_response {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    fn describe(&self, error: &reqwest::Error) -> Failure {
+        transport::describe(error, &self.host, self.timeout)
+    }
+
+    fn note(&self, call: &Call, status: &str, took: Duration) {
+        let method = call.method.as_str().to_owned();
+        metrics::counter!(
+            "apinizer_gitops_api_requests_total",
+            "target" => self.target.clone(), "method" => method.clone(), "status" => status.to_owned()
+        )
+        .increment(1);
+        metrics::histogram!(
+            "apinizer_gitops_api_request_duration_seconds",
+            "target" => self.target.clone(), "method" => method
+        )
+        .record(took.as_secs_f64());
+        tracing::debug!(
+            target_name = self.target,
+            method = call.method.as_str(),
+            call = call.what,
+            status,
+            milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "API call"
+        );
+    }
+}
+
+fn held(why: &Held) -> Failure {
+    match why {
+        Held::For(wait) => {
+            let mut failure = Failure::new(
+                ErrorKind::RateLimited,
+                format!(
+                    "not sent: the server asks to be left alone for another {}s",
+                    wait.as_secs()
+                ),
+            );
+            failure.retry_after = Some(*wait);
+            failure
+        }
+        Held::Ending => Failure::new(ErrorKind::Unreachable, "not sent"),
+    }
+}
+
+fn says_html(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    content_type.is_some_and(|text| {
+        let text = text.trim_start().to_ascii_lowercase();
+        text.starts_with("text/html") || text.starts_with("application/xhtml")
+    })
+}
+
+/// Where a redirect points, without what may be secret in it.
+fn redirects_to(response: &Response) -> Option<String> {
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    let to = response.url().join(location).ok()?;
+    Some(format!("{}://{}", to.scheme(), to.host_str()?))
+}
+
+/// `Retry-After`: seconds or a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Tue, 24 Nov 2026 10:00:00 GMT").unwrap();
+        let read = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(text));
+            retry_after(&headers, now).map(|wait| wait.as_secs())
+        };
+        assert_eq!(read("7"), Some(7));
+        assert_eq!(read("Tue, 24 Nov 2026 10:00:30 GMT"), Some(30));
+        assert_eq!(read("Tue, 24 Nov 2026 09:00:00 GMT"), Some(0));
+        assert_eq!(read("soon"), None);
+        assert_eq!(read("-3"), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! The shared slow-down: while the server asks for it, every call of a client waits.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// No server may silence a client for longer, whatever date it names.
+const LONGEST_HOLD: Duration = Duration::from_secs(300);
+
+/// The moment before which no call is sent.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    not_before: Mutex<Option<Instant>>,
+}
+
+/// Why a call was not sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// The server asked for a longer pause than this run takes.
+    For(Duration),
+    /// The run is ending.
+    Ending,
+}
+
+impl Pace {
+    /// Holds all calls back for a time; a moment that was named before and is later stays.
+    pub(super) fn slow_down(&self, wait: Duration) {
+        let until = Instant::now() + wait.min(LONGEST_HOLD);
+        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        if not_before.is_none_or(|known| known < until) {
+            *not_before = Some(until);
+        }
+    }
+
+    /// Waits until calls may be sent, unless that takes longer than `longest`.
+    pub(super) async fn ready(
+        &self,
+        longest: Duration,
+        ending: &CancellationToken,
+    ) -> Result<(), Held> {
+        // The moment may move while we wait for it.
+        while let Some(wait) = self.remaining() {
+            if wait > longest {
+                return Err(Held::For(wait));
+            }
+            tokio::select! {
+                biased;
+                () = ending.cancelled() => return Err(Held::Ending),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn remaining(&self) -> Option<Duration> {
+        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = (*not_before)?.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            *not_before = None;
+            return None;
+        }
+        Some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_waits_for_the_latest_moment() {
+        let pace = Pace::default();
+        let ending = CancellationToken::new();
+        let start = Instant::now();
+        pace.slow_down(Duration::from_secs(7));
+        pace.slow_down(Duration::from_secs(3));
+        pace.ready(Duration::from_secs(60), &ending).await.unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(7));
+        pace.ready(Duration::ZERO, &ending).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_pause_or_the_end_is_not_waited_for() {
+        let pace = Pace::default();
+        let ending = CancellationToken::new();
+        pace.slow_down(Duration::from_secs(86_400));
+        assert_eq!(
+            pace.ready(Duration::from_secs(60), &ending).await,
+            Err(Held::For(LONGEST_HOLD))
+        );
+        ending.cancel();
+        assert_eq!(pace.ready(LONGEST_HOLD, &ending).await, Err(Held::Ending));
+    }
+}

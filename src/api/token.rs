@@ -1,0 +1,200 @@
+//! The bearer token: given, or asked for with client credentials and kept until shortly before
+//! it expires.
+//!
+//! One task renews while the others wait for what comes of it, a refusal included: a hundred
+//! calls that meet an expired token make one request.
+
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::HeaderValue;
+use reqwest::{Method, Url};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::answer::{Answer, broken, looks_like_html, parse, unreadable};
+use super::error::{CallError, ErrorKind};
+use super::exchange::{Call, Exchange, Payload};
+use super::failure::{Failure, seconds};
+use super::retry::Retries;
+use crate::secret::{Redactor, Sensitive};
+
+/// How long a token is used when the server does not say when it expires.
+const UNSAID_LIFETIME: Duration = Duration::from_secs(300);
+/// A token is renewed this long before it expires, or a tenth of its life before, if that is less.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// How a target's calls prove who makes them.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// A bearer token.
+    Token(Sensitive),
+    /// What a bearer token is asked for with.
+    ClientCredentials {
+        /// The user.
+        username: Sensitive,
+        /// The password.
+        password: Sensitive,
+    },
+}
+
+/// The header of every call, and the means to get a new one.
+pub(super) enum Tokens {
+    Given(HeaderValue),
+    Asked { request: Box<Call>, current: Box<Mutex<Current>> },
+}
+
+#[derive(Default)]
+pub(super) struct Current {
+    token: Option<Token>,
+    failed: Option<(Instant, CallError)>,
+    generation: u64,
+}
+
+/// A token as it goes into a call; the generation tells a later 401 which one was refused.
+#[derive(Clone)]
+pub(super) struct Token {
+    pub(super) header: HeaderValue,
+    generation: u64,
+    renew_at: Option<Instant>,
+}
+
+impl Tokens {
+    /// Learns the secrets and prepares the header or the request; `None` for a token that no
+    /// header can carry.
+    pub(super) fn new(credentials: &Credentials, url: &Url, redactor: &Redactor) -> Option<Self> {
+        match credentials {
+            Credentials::Token(token) => bearer(token.expose(), redactor).map(Self::Given),
+            Credentials::ClientCredentials { username, password } => {
+                redactor.learn(password.expose());
+                let request = Call {
+                    what: "token request".to_owned(),
+                    method: Method::POST,
+                    url: url.clone(),
+                    payload: Payload::Form(form(username, password).into()),
+                };
+                Some(Self::Asked { request: Box::new(request), current: Box::default() })
+            }
+        }
+    }
+
+    /// Whether there can be another token than the one at hand.
+    pub(super) fn can_renew(&self) -> bool {
+        matches!(self, Self::Asked { .. })
+    }
+
+    /// The token to call with: another one than was refused, asked for where none is at hand or
+    /// it is soon to expire.
+    pub(super) async fn token(
+        &self,
+        refused: Option<&Token>,
+        exchange: &Exchange,
+        redactor: &Redactor,
+        retries: &Retries,
+    ) -> Result<Token, CallError> {
+        let (request, current) = match self {
+            Self::Given(header) => {
+                return Ok(Token { header: header.clone(), generation: 0, renew_at: None });
+            }
+            Self::Asked { request, current } => (request, current),
+        };
+        let asked_at = Instant::now();
+        let mut current = current.lock().await;
+        if let Some(token) = &current.token {
+            let is_other = refused.is_none_or(|refused| refused.generation != token.generation);
+            if is_other && token.renew_at.is_none_or(|at| Instant::now() < at) {
+                return Ok(token.clone());
+            }
+        }
+        // Somebody asked while we waited, and failed: that is our answer too.
+        if let Some((failed_at, error)) = &current.failed
+            && *failed_at >= asked_at
+        {
+            return Err(error.clone());
+        }
+        current.token = None;
+        match ask(request, exchange, redactor, retries).await {
+            Ok((header, lifetime)) => {
+                current.generation += 1;
+                let ahead = AHEAD.min(lifetime / 10);
+                let renew_at = Instant::now().checked_add(lifetime - ahead);
+                let token = Token { header, generation: current.generation, renew_at };
+                current.token = Some(token.clone());
+                current.failed = None;
+                Ok(token)
+            }
+            Err(error) => {
+                current.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn ask(
+    request: &Call,
+    exchange: &Exchange,
+    redactor: &Redactor,
+    retries: &Retries,
+) -> Result<(HeaderValue, Duration), CallError> {
+    let mut attempt = 1;
+    loop {
+        let answer = exchange.send(request, None, retries).await;
+        let error = match answer.and_then(|answer| read(answer, redactor)) {
+            Ok(token) => {
+                retries.answered();
+                return Ok(token);
+            }
+            Err(failure) => failure.into_error(&request.what, redactor),
+        };
+        exchange.slow_down(attempt, &error, retries);
+        if retries.pause(attempt, &error).await.is_err() {
+            return Err(error);
+        }
+        attempt += 1;
+    }
+}
+
+/// Reads a token; nothing of a success is ever repeated in an error.
+fn read(answer: Answer, redactor: &Redactor) -> Result<(HeaderValue, Duration), Failure> {
+    if !answer.status.is_success() {
+        let refused = answer.status == reqwest::StatusCode::BAD_REQUEST;
+        let mut failure = Failure::of_status(answer);
+        // OAuth servers answer 400 to wrong credentials.
+        if refused && !matches!(failure.kind, ErrorKind::AnswerLost | ErrorKind::BrokenAnswer) {
+            failure.kind = ErrorKind::Unauthorized;
+        }
+        return Err(failure);
+    }
+    let says_html = answer.says_html;
+    let body = answer.body?;
+    if says_html || looks_like_html(&body) {
+        return Err(broken("the server answered with an HTML page (a proxy in between?)"));
+    }
+    let said: Value = parse(&body).map_err(|error| unreadable(&error))?;
+    let text = said.get("access_token").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = text.ok_or_else(|| broken("the answer holds no `access_token`"))?;
+    let header =
+        bearer(text, redactor).ok_or_else(|| broken("the token is not fit for a header"))?;
+    let lifetime = said.get("expires_in").and_then(seconds).filter(|lifetime| !lifetime.is_zero());
+    Ok((header, lifetime.unwrap_or(UNSAID_LIFETIME)))
+}
+
+fn bearer(token: &str, redactor: &Redactor) -> Option<HeaderValue> {
+    redactor.learn(token);
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+fn form(username: &Sensitive, password: &Sensitive) -> Vec<u8> {
+    let encoded =
+        |text: &Sensitive| utf8_percent_encode(text.expose(), NON_ALPHANUMERIC).to_string();
+    format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        encoded(username),
+        encoded(password)
+    )
+    .into_bytes()
+}

@@ -1,0 +1,88 @@
+//! GET, make sure that it is ours, DELETE.
+
+use super::writing::{Next, failed, note_deployment, pause_or_fail, read};
+use super::{ChangeResult, Job};
+use crate::api::{Deployment, ErrorKind};
+use crate::inventory::Owned;
+use crate::live::LiveConnection;
+use crate::name::ConnectionName;
+use crate::plan::Change;
+
+/// Deletes what the plan lists, if it still is what the inventory knows.
+pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
+    let name = &change.name;
+    let Some(owned) = job.ledger.read(|record| record.inventory.get(name).cloned()) else {
+        return ChangeResult::Held("it is no longer in the inventory".to_owned());
+    };
+    match read(job, name).await {
+        Ok(None) => {
+            job.ledger.edit(|record| record.forget(name));
+            ChangeResult::Done
+        }
+        Ok(Some(live)) => match not_ours(job, name, &owned, &live) {
+            Some(reason) => ChangeResult::Held(reason),
+            None => send(job, &live.name, &owned).await,
+        },
+        Err(result) => result,
+    }
+}
+
+/// Why the connection that is live must not be deleted.
+pub(super) fn not_ours(
+    job: &Job<'_>,
+    name: &ConnectionName,
+    owned: &Owned,
+    live: &LiveConnection,
+) -> Option<String> {
+    let other_id = owned.id.is_some() && live.id.is_some() && owned.id != live.id;
+    if owned.type_name != live.type_name || other_id {
+        return Some("what is live under that name is not what the tool made".to_owned());
+    }
+    let planned = job.live.connections.get(name)?;
+    let replaced = planned.id.is_some() && live.id.is_some() && planned.id != live.id;
+    if replaced {
+        return Some("it was made anew since the plan was made".to_owned());
+    }
+    let must_be_as_it_was = job.strict || job.stateless;
+    let view = crate::plan::compare::LiveView { entry: live, single: Some(live) };
+    if must_be_as_it_was
+        && !crate::plan::compare::is_as_declared(owned, &view, job.key, job.key_is_known)
+    {
+        return Some("it moved away from what git declared".to_owned());
+    }
+    None
+}
+
+/// Sends the DELETE until it is known that the connection is gone.
+async fn send(job: &Job<'_>, name: &ConnectionName, owned: &Owned) -> ChangeResult {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let error = match job.client.delete(name).await {
+            Ok(deployment) => return gone(job, name, &deployment),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                return gone(job, name, &Deployment::Done);
+            }
+            Err(error) if error.may_have_been_done() => error,
+            Err(error) => return failed(&error),
+        };
+        match read(job, name).await {
+            Ok(None) => return gone(job, name, &Deployment::Done),
+            Ok(Some(live)) => {
+                if let Some(reason) = not_ours(job, name, owned, &live) {
+                    return ChangeResult::Held(reason);
+                }
+            }
+            Err(result) => return result,
+        }
+        match pause_or_fail(job, attempt, &error).await {
+            Next::Again => {}
+            Next::Over(result) => return result,
+        }
+    }
+}
+
+fn gone(job: &Job<'_>, name: &ConnectionName, deployment: &Deployment) -> ChangeResult {
+    job.ledger.edit(|record| record.forget(name));
+    note_deployment(job, name, deployment, true)
+}

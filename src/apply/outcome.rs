@@ -1,0 +1,57 @@
+//! What came of a run on one target.
+
+use crate::plan::{Change, TargetPlan};
+
+/// What came of applying a plan to one target.
+#[derive(Clone, Debug, Default)]
+pub struct TargetOutcome {
+    /// The target's name in the config.
+    pub name: String,
+    /// The Apinizer project.
+    pub project: String,
+    /// The Manager's URL.
+    pub url: String,
+    /// Each change with its result, in the order of the plan.
+    pub results: Vec<(Change, ChangeResult)>,
+    /// What stopped the target as a whole.
+    pub errors: Vec<String>,
+    /// What has to be said all the same: a type the server does not know, a field that it rewrites.
+    pub notices: Vec<String>,
+    /// Connections taken over without a write.
+    pub adopted: usize,
+    /// Connections that were as git wants them.
+    pub unchanged: usize,
+}
+
+/// What came of one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeResult {
+    /// It was made.
+    Done,
+    /// It was saved, but the workers did not get it: which, and why.
+    Degraded(String),
+    /// The call failed: what the server said.
+    Failed(String),
+    /// Something is wrong with this connection; nothing was sent.
+    Blocked(String),
+    /// A rule of deletes holds it back.
+    Held(String),
+    /// Drift that is only reported.
+    Reported,
+    /// The run ended before its turn.
+    NotStarted,
+}
+
+/// An outcome without results yet.
+pub(super) fn start(plan: &TargetPlan) -> TargetOutcome {
+    TargetOutcome {
+        name: plan.name.clone(),
+        project: plan.project.clone(),
+        url: plan.url.clone(),
+        results: Vec::new(),
+        errors: plan.errors.clone(),
+        notices: plan.notices.clone(),
+        adopted: plan.summary.adopt,
+        unchanged: plan.summary.unchanged,
+    }
+}

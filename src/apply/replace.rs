@@ -1,0 +1,170 @@
+//! DELETE, then POST: another type under the same name, with a way back.
+
+use serde_json::Value;
+
+use super::create::forget_intent;
+use super::delete::not_ours;
+use super::writing::{failed, read};
+use super::{ChangeResult, Job};
+use crate::catalog::{Secrecy, hidden, is_bookkeeping};
+use crate::desired::DesiredConnection;
+use crate::inventory::{Owned, Unstable};
+use crate::live::LiveConnection;
+use crate::plan::{REPLACE, body};
+use crate::secret::SensitiveValue;
+
+/// Replaces a connection by one of another type. The new one is made ready before the old one
+/// is deleted, and so is the body that brings the old one back if the server refuses the new one.
+pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
+    let name = &desired.name;
+    let Some(owned) = job.ledger.read(|record| record.inventory.get(name).cloned()) else {
+        return ChangeResult::Held("it is no longer in the inventory".to_owned());
+    };
+    if let Err(problem) = body::for_create(desired) {
+        forget_intent(job, desired);
+        return ChangeResult::Blocked(problem.to_string());
+    }
+    let old = match read(job, name).await {
+        Ok(Some(old)) => old,
+        Ok(None) => return super::create::send(job, desired).await,
+        Err(result) => return result,
+    };
+    if let Some(reason) = not_ours(job, name, &owned, &old) {
+        forget_intent(job, desired);
+        return ChangeResult::Held(reason);
+    }
+    let way_back = match way_back(job, &owned, &old) {
+        Ok(body) => body,
+        Err(reason) => {
+            forget_intent(job, desired);
+            return ChangeResult::Blocked(reason);
+        }
+    };
+    match delete_old(job, &old).await {
+        Ok(()) => {}
+        Err(result) => {
+            forget_intent(job, desired);
+            return result;
+        }
+    }
+    let result = super::create::send(job, desired).await;
+    match result {
+        ChangeResult::Failed(why) | ChangeResult::Blocked(why) => {
+            bring_back(job, desired, &old, &way_back, why).await
+        }
+        done => {
+            job.ledger.edit(|record| record.deletes.remove(name));
+            done
+        }
+    }
+}
+
+/// The body that makes the old connection again: what GET showed, with the secrets of the old
+/// document's references, or as they were read.
+fn way_back(job: &Job<'_>, owned: &Owned, old: &LiveConnection) -> Result<SensitiveValue, String> {
+    let Some(old_type) = crate::catalog::find(&old.type_name) else {
+        return Err(format!("the type {} of the old connection is not known", old.type_name));
+    };
+    let mut body = old.body().clone();
+    body.retain(|key, _| !is_bookkeeping(old_type, key));
+    for secret in old_type.secrets() {
+        let Secrecy::Secret { used } = &secret.secrecy else { continue };
+        let path = format!("/{}", secret.name);
+        let shown = old.body().get(secret.name).and_then(Value::as_str);
+        let shown = shown.filter(|text| !text.is_empty() && !hidden::is_masked_text(text));
+        let readable = job.ledger.read(|record| record.is_readable(&old.type_name, &path));
+        let declared = owned.base.get(&path).map(|base| &base.declared);
+        let resolved = declared.filter(|declared| !declared.is_null()).map(|declared| {
+            crate::desired::resolve_one(declared, job.vars, job.environment, job.redactor)
+        });
+        let value = match (resolved, shown) {
+            (Some(Ok(value)), _) => Some(value),
+            (_, Some(text)) if readable => Some(Value::from(text)),
+            (Some(Err(problem)), _) => {
+                return Err(format!(
+                    "the old connection's `{}` could not be restored: {problem}",
+                    secret.name
+                ));
+            }
+            (None, _) => None,
+        };
+        match value {
+            Some(value) => {
+                body.insert(secret.name.to_owned(), value);
+            }
+            None => {
+                let is_null_in_git = declared.is_some_and(Value::is_null);
+                let of_use =
+                    used.as_ref().is_none_or(|c| c.holds(&|name| old_type.field(name), &body));
+                if of_use && !is_null_in_git {
+                    return Err(format!(
+                        "the old connection's `{}` can be neither resolved nor read, so it could not \
+                         be restored if the new one were refused",
+                        secret.name
+                    ));
+                }
+                body.shift_remove(secret.name);
+            }
+        }
+    }
+    Ok(SensitiveValue::new(Value::Object(body)))
+}
+
+async fn delete_old(job: &Job<'_>, old: &LiveConnection) -> Result<(), ChangeResult> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let error = match job.client.delete(&old.name).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind == crate::api::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.may_have_been_done() => error,
+            Err(error) => return Err(failed(&error)),
+        };
+        if read(job, &old.name).await?.is_none() {
+            return Ok(());
+        }
+        if job.client.retries().pause(attempt, &error).await.is_err() {
+            return Err(failed(&error));
+        }
+    }
+}
+
+/// Makes the old connection again after the new one was refused, and remembers the refusal, so
+/// that the same document is not tried at every reconcile.
+async fn bring_back(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    old: &LiveConnection,
+    way_back: &SensitiveValue,
+    why: String,
+) -> ChangeResult {
+    let name = &desired.name;
+    match read(job, name).await {
+        Ok(None) => {}
+        Ok(Some(live)) => {
+            return ChangeResult::Failed(format!(
+                "{why}; a connection of type {} is live",
+                live.type_name
+            ));
+        }
+        Err(_) => return ChangeResult::Failed(why),
+    }
+    let restored = job.client.create(&old.name, way_back).await;
+    let print = job.key.of(REPLACE, &crate::plan::replace_digest(desired));
+    job.ledger.edit(|record| {
+        record.intents.remove(name);
+        if let Some(owned) = record.inventory.get_mut(name) {
+            owned.id = None;
+        }
+        let refused = Unstable { print, puts: u32::MAX, reported: false };
+        record.unstable.entry(name.clone()).or_default().insert(REPLACE.to_owned(), refused);
+    });
+    match restored {
+        Ok(_) => ChangeResult::Blocked(format!(
+            "the new one was refused, and the old one made again: {why}"
+        )),
+        Err(error) => {
+            ChangeResult::Failed(format!("{why}; the old one could not be made again: {error}"))
+        }
+    }
+}

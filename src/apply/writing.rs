@@ -1,0 +1,149 @@
+//! What creates, updates and renames have in common: sending until an answer is known, and
+//! remembering what was acknowledged.
+
+use std::collections::BTreeMap;
+
+use super::{ChangeResult, Job};
+use crate::api::{CallError, Deployment, ErrorKind};
+use crate::desired::DesiredConnection;
+use crate::inventory::{BaseField, Degraded, Owned};
+use crate::live::LiveConnection;
+use crate::name::ConnectionName;
+use crate::plan::compare::{Comparison, Context, base_of};
+
+/// How a call that failed goes on.
+pub(super) enum Next {
+    /// It was paused; send it again.
+    Again,
+    /// It is over.
+    Over(ChangeResult),
+}
+
+/// Pauses after a failure that may pass; ends the change otherwise.
+pub(super) async fn pause_or_fail(job: &Job<'_>, attempt: u32, error: &CallError) -> Next {
+    match job.client.retries().pause(attempt, error).await {
+        Ok(()) => Next::Again,
+        Err(_) => Next::Over(failed(error)),
+    }
+}
+
+/// A failed call as the result of its change.
+pub(super) fn failed(error: &CallError) -> ChangeResult {
+    ChangeResult::Failed(error.to_string())
+}
+
+/// Reads a connection; a failure ends the change.
+pub(super) async fn read(
+    job: &Job<'_>,
+    name: &ConnectionName,
+) -> Result<Option<LiveConnection>, ChangeResult> {
+    let found = job.client.get(name).await.map_err(|error| failed(&error))?;
+    if let Some(live) = &found {
+        learn_secrets(job, live);
+    }
+    Ok(found)
+}
+
+/// Whatever secret a reading showed must not come back in a later message of the server.
+fn learn_secrets(job: &Job<'_>, live: &LiveConnection) {
+    let Some(connection_type) = crate::catalog::find(&live.type_name) else { return };
+    for secret in connection_type.secrets() {
+        if let Some(text) = live.body().get(secret.name).and_then(serde_json::Value::as_str) {
+            job.redactor.learn(text);
+        }
+    }
+}
+
+/// The base after a PUT: what was written is agreed on now, what live kept has its older base.
+pub(super) fn base_after_put(
+    desired: &DesiredConnection,
+    comparison: &Comparison,
+    context: &Context<'_>,
+) -> BTreeMap<String, BaseField> {
+    let mut base = base_of(desired, context);
+    for path in comparison.kept() {
+        match comparison.base.get(path) {
+            Some(older) => base.insert(path.to_owned(), older.clone()),
+            None => base.remove(path),
+        };
+    }
+    for (path, older) in &comparison.base {
+        if desired.ignores(path) {
+            base.insert(path.clone(), older.clone());
+        }
+    }
+    base
+}
+
+/// Remembers an acknowledged write.
+pub(super) fn remember(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    base: BTreeMap<String, BaseField>,
+    id: Option<String>,
+    deployment: &Deployment,
+) -> ChangeResult {
+    let name = &desired.name;
+    job.ledger.edit(|record| {
+        record.intents.remove(name);
+        let owned = record.inventory.entry(name.clone()).or_insert_with(Owned::default);
+        owned.type_name = desired.connection_type.name.to_owned();
+        owned.id = id;
+        owned.base = base;
+        owned.protect = desired.options.protect;
+        owned.secrets_checked = desired.declares_secret().then_some(job.now);
+        owned.last_change = Some(job.now);
+    });
+    note_deployment(job, name, deployment, false)
+}
+
+/// The first pause before a connection that was not deployed is written again, in seconds.
+const FIRST_PAUSE: i64 = 60;
+/// The longest.
+const LONGEST_PAUSE: i64 = 60 * 60;
+
+/// Remembers whether the workers got a write.
+pub(super) fn note_deployment(
+    job: &Job<'_>,
+    name: &ConnectionName,
+    deployment: &Deployment,
+    deleted: bool,
+) -> ChangeResult {
+    match deployment {
+        Deployment::Done => {
+            job.ledger.edit(|record| record.degraded.remove(name));
+            ChangeResult::Done
+        }
+        Deployment::Failed(where_and_why) => {
+            let reason = where_and_why.join("; ");
+            job.ledger.edit(|record| {
+                let attempts = record.degraded.get(name).map_or(0, |known| known.attempts);
+                let pause = FIRST_PAUSE.saturating_mul(1 << attempts.min(6)).min(LONGEST_PAUSE);
+                let noted = Degraded {
+                    reason: reason.clone(),
+                    attempts: attempts.saturating_add(1),
+                    next: job.now.saturating_add(pause),
+                    deleted,
+                };
+                record.degraded.insert(name.clone(), noted);
+            });
+            ChangeResult::Degraded(reason)
+        }
+    }
+}
+
+/// Whether a failure proves that nothing was made, so that its note can go.
+pub(super) fn nothing_was_done(error: &CallError) -> bool {
+    matches!(
+        error.kind,
+        ErrorKind::Refused
+            | ErrorKind::Unauthorized
+            | ErrorKind::Forbidden
+            | ErrorKind::NotFound
+            | ErrorKind::NoProject
+            | ErrorKind::AlreadyExists
+            | ErrorKind::Unreachable
+            | ErrorKind::Untrusted
+            | ErrorKind::RateLimited
+    )
+}

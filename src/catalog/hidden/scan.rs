@@ -1,0 +1,283 @@
+//! The one scanner: walks a connection and tells every part that is a secret.
+
+use serde_json::{Map, Value};
+
+use super::name::{says_secret, speaks_of_secret, variable};
+use super::path::{Path, Step};
+use super::text::{Shape, is_key};
+use super::{SecretPart, Standing};
+use crate::catalog::{ConnectionType, Field, HiddenPlace, Kind, Secrecy, same_choice};
+
+/// Every part of a connection, declared or live, that is a secret: secret fields, the places
+/// where secrets hide, and unknown fields whose names say so. References are parts like any
+/// text. They are sorted by pointer and place, and no two overlap.
+#[must_use]
+pub fn secret_parts(
+    connection_type: &'static ConnectionType,
+    fields: &Map<String, Value>,
+) -> Vec<SecretPart> {
+    let mut scan = Scan { connection: fields, parts: Vec::new() };
+    for (key, value) in fields {
+        let path = Path { parent: None, step: Step::Key(key) };
+        match connection_type.field(key) {
+            Some(field) => scan.field(&path, field, value),
+            None => scan.unknown(&path, key, value, false),
+        }
+    }
+    disjoint(scan.parts)
+}
+
+/// Sorts the parts and joins those that overlap, so that each byte is in one part at most.
+fn disjoint(mut parts: Vec<SecretPart>) -> Vec<SecretPart> {
+    let start = |part: &SecretPart| part.range.as_ref().map(|range| range.start);
+    parts.sort_by(|a, b| (&a.pointer, start(a)).cmp(&(&b.pointer, start(b))));
+    let mut joined: Vec<SecretPart> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match joined.last_mut() {
+            Some(last) if last.pointer == part.pointer => match (&mut last.range, &part.range) {
+                (Some(known), Some(more)) if more.start < known.end => {
+                    known.end = known.end.max(more.end);
+                    last.standing = last.standing.min(part.standing);
+                }
+                (None, _) => {}
+                _ => joined.push(part),
+            },
+            _ => joined.push(part),
+        }
+    }
+    joined
+}
+
+/// The header or property that a text is the value of.
+#[derive(Clone, Copy)]
+struct Property<'a> {
+    noun: &'a str,
+    name: &'a str,
+}
+
+impl Property<'_> {
+    fn what(self) -> String {
+        format!("the {} `{}`", self.noun, self.name)
+    }
+}
+
+struct Scan<'a> {
+    connection: &'a Map<String, Value>,
+    parts: Vec<SecretPart>,
+}
+
+impl Scan<'_> {
+    fn field(&mut self, path: &Path<'_>, field: &'static Field, value: &Value) {
+        match field.secrecy {
+            Secrecy::Secret { .. } => {
+                let what = format!("the secret `{}`", field.name);
+                self.whole(path, value, &what, &variable(&[field.name]), Standing::Field);
+                return;
+            }
+            Secrecy::Hidden(place) => self.place(path, field, place, value),
+            Secrecy::Plain => {}
+        }
+        self.known(path, &field.kind, value);
+    }
+
+    /// What holds for every known value: URLs in texts, and unknown keys inside objects.
+    fn known(&mut self, path: &Path<'_>, kind: &'static Kind, value: &Value) {
+        match value {
+            Value::String(text) => self.text(path, text, Shape::Prose, None, Standing::Plain),
+            Value::Array(items) => {
+                let item_kind = match kind {
+                    Kind::List(item) | Kind::Set(item) => item,
+                    _ => &Kind::Any,
+                };
+                for (index, item) in items.iter().enumerate() {
+                    self.known(&path.index(index), item_kind, item);
+                }
+            }
+            Value::Object(map) => {
+                for (key, inner) in map {
+                    let path = path.key(key);
+                    match kind {
+                        Kind::Object(fields) => match fields.iter().find(|f| f.name == key) {
+                            Some(field) => self.field(&path, field, inner),
+                            None => self.unknown(&path, key, inner, false),
+                        },
+                        Kind::Map(kind) => self.known(&path, kind, inner),
+                        _ => self.known(&path, &Kind::Any, inner),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn place(&mut self, path: &Path<'_>, field: &Field, place: HiddenPlace, value: &Value) {
+        match place {
+            HiddenPlace::Url => {
+                if let Value::String(text) = value {
+                    self.text(path, text, Shape::Url, None, Standing::Plain);
+                }
+            }
+            HiddenPlace::Headers => self.named(path, value, "header", Shape::of_header),
+            HiddenPlace::KafkaProperties | HiddenPlace::KeyValueList | HiddenPlace::NamedValues => {
+                self.named(path, value, "property", Shape::of_property);
+            }
+            HiddenPlace::Community => self.community(path, field, value),
+            HiddenPlace::HostnameOrKey => {
+                if value.as_str().is_some_and(is_key) {
+                    let what = format!("what looks like a key in `{}`", field.name);
+                    let label = variable(&[field.name]);
+                    self.whole(path, value, &what, &label, Standing::Plain);
+                }
+            }
+        }
+    }
+
+    /// A map of values by name, or a list of `{name, value}` or `{key, value}`.
+    fn named(
+        &mut self,
+        path: &Path<'_>,
+        values: &Value,
+        noun: &str,
+        shape_of: fn(&str) -> Option<Shape>,
+    ) {
+        match values {
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let name = ["name", "key"].iter().find_map(|key| item.get(key)?.as_str());
+                    let (Some(name), Some(value)) = (name, item.get("value")) else { continue };
+                    if let Some(shape) = shape_of(name) {
+                        let item = path.index(index);
+                        self.leaves(&item.key("value"), value, shape, Property { noun, name });
+                    }
+                }
+            }
+            Value::Object(map) => {
+                for (name, value) in map {
+                    match shape_of(name) {
+                        Some(shape) => {
+                            self.leaves(&path.key(name), value, shape, Property { noun, name });
+                        }
+                        None if value.is_object() => {
+                            self.named(&path.key(name), value, noun, shape_of);
+                        }
+                        None => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Every text and number in the value of a property; Kafka's say their type beside it.
+    fn leaves(&mut self, path: &Path<'_>, value: &Value, shape: Shape, property: Property<'_>) {
+        match value {
+            Value::String(text) => {
+                self.text(path, text, shape, Some(property), Standing::Plain);
+            }
+            Value::Number(_) => {
+                let label = variable(&[property.name]);
+                self.whole(path, value, &property.what(), &label, Standing::Plain);
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.leaves(&path.index(index), item, shape, property);
+                }
+            }
+            Value::Object(map) => {
+                for (key, inner) in map.iter().filter(|(key, _)| *key != "valueType") {
+                    self.leaves(&path.key(key), inner, shape, property);
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    /// The community is the credential of SNMP 1 and 2c; with 3 the field holds a user's name.
+    fn community(&mut self, path: &Path<'_>, field: &Field, value: &Value) {
+        let version = self.connection.get("version").and_then(Value::as_str).unwrap_or_default();
+        if same_choice(version, "V3") || value.as_str() == Some("public") {
+            return;
+        }
+        // A version that is not known yet may turn out to be 3.
+        let standing = if version.contains("${") { Standing::Suspected } else { Standing::Plain };
+        self.whole(path, value, "the community name", &variable(&[field.name]), standing);
+    }
+
+    /// A field that the catalog does not have.
+    fn unknown(&mut self, path: &Path<'_>, name: &str, value: &Value, suspected: bool) {
+        let suspected = suspected || speaks_of_secret(name);
+        match value {
+            Value::String(_) if suspected => {
+                let what = format!("the field `{name}`");
+                self.whole(path, value, &what, &variable(&[name]), Standing::Suspected);
+            }
+            Value::Number(_) if suspected && says_secret(name) => {
+                let what = format!("the field `{name}`");
+                self.whole(path, value, &what, &variable(&[name]), Standing::Suspected);
+            }
+            Value::String(text) => self.text(path, text, Shape::Prose, None, Standing::Suspected),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.unknown(&path.index(index), name, item, suspected);
+                }
+            }
+            Value::Object(map) => {
+                let called = ["name", "key"].iter().find_map(|key| map.get(*key)?.as_str());
+                let secret_value = called.is_some_and(speaks_of_secret);
+                for (key, inner) in map {
+                    let suspected = suspected || secret_value && key == "value";
+                    self.unknown(&path.key(key), key, inner, suspected);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// The secret parts of a text of some shape.
+    fn text(
+        &mut self,
+        path: &Path<'_>,
+        text: &str,
+        shape: Shape,
+        property: Option<Property<'_>>,
+        standing: Standing,
+    ) {
+        if shape == Shape::Prose && !text.contains("://") && !text.contains("jdbc:") {
+            return;
+        }
+        for (range, name) in shape.secrets_in(text) {
+            let what = match (property, name.as_str()) {
+                (Some(property), "") => property.what(),
+                (Some(property), name) => format!("the `{name}` inside {}", property.what()),
+                (None, "") => format!("the text of `{}`", path.top()),
+                (None, name) => format!("the `{name}` inside the URL in `{}`", path.top()),
+            };
+            let owner = property.map_or(path.top(), |property| property.name);
+            self.parts.push(SecretPart {
+                pointer: path.pointer(),
+                range: Some(range),
+                what,
+                label: variable(&[owner, &name]),
+                standing,
+            });
+        }
+    }
+
+    fn whole(
+        &mut self,
+        path: &Path<'_>,
+        value: &Value,
+        what: &str,
+        label: &str,
+        standing: Standing,
+    ) {
+        let range = match value {
+            Value::Null => return,
+            Value::String(text) if text.is_empty() => return,
+            Value::String(text) => Some(0..text.len()),
+            _ => None,
+        };
+        let (what, label) = (what.to_owned(), label.to_owned());
+        self.parts.push(SecretPart { pointer: path.pointer(), range, what, label, standing });
+    }
+}

@@ -1,0 +1,171 @@
+//! Which part of a text is the secret, by what kind of text it is.
+
+use std::ops::Range;
+
+use super::jaas;
+use super::name::says_secret;
+use super::skeleton::skeleton;
+use super::url::{self, Found, is_boolean};
+
+/// A longer text is not looked into but taken as a secret from end to end: nobody writes one
+/// by hand, and looking into it takes time that grows with its square.
+const LONGEST: usize = 16 * 1024;
+
+/// What kind of text a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Text that may mention a URL with user info.
+    Prose,
+    /// A URL.
+    Url,
+    /// All of it is a secret.
+    Whole,
+    /// The value of a header: perhaps a scheme, then the secret.
+    Credentials,
+    /// `name=secret; name=secret`.
+    Cookie,
+    /// `user:secret`.
+    UserAndPassword,
+    /// A JAAS configuration.
+    Jaas,
+}
+
+impl Shape {
+    /// What the value of a header is; `None` where its name says nothing.
+    pub(super) fn of_header(name: &str) -> Option<Self> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "cookie" | "set-cookie" => Some(Self::Cookie),
+            _ => says_secret(name).then_some(Self::Credentials),
+        }
+    }
+
+    /// What the value of a client property is; `None` where its name says nothing.
+    pub(super) fn of_property(name: &str) -> Option<Self> {
+        let folded = name.trim().to_ascii_lowercase();
+        if folded.ends_with("sasl.jaas.config") {
+            Some(Self::Jaas)
+        } else if folded.ends_with("auth.user.info") {
+            Some(Self::UserAndPassword)
+        } else {
+            says_secret(name).then_some(Self::Whole)
+        }
+    }
+
+    /// The secret parts of a text of this kind, each with the name that it has inside the text
+    /// (empty where it has none).
+    pub(super) fn secrets_in(self, text: &str) -> Vec<Found> {
+        if text.len() > LONGEST && self != Self::Prose {
+            return vec![whole(0..text.len())];
+        }
+        let skeleton = skeleton(text);
+        let mut found = Vec::new();
+        match self {
+            Self::Prose => in_prose(&skeleton, &mut found),
+            Self::Url => {
+                url::user_info(&skeleton, &mut found);
+                url::parameters(&skeleton, &mut found);
+            }
+            Self::Whole if is_boolean(text) => {}
+            Self::Whole => found.push(whole(0..text.len())),
+            Self::Credentials => found.extend(after_scheme(&skeleton).map(whole)),
+            Self::Cookie => cookies(&skeleton, &mut found),
+            Self::UserAndPassword => {
+                found.push(whole(skeleton.find(':').map_or(0, |at| at + 1)..text.len()));
+            }
+            Self::Jaas => jaas::options(&skeleton, &mut found),
+        }
+        found.retain(|(range, _)| !range.is_empty());
+        found
+    }
+}
+
+fn whole(range: Range<usize>) -> Found {
+    (range, String::new())
+}
+
+/// URLs in a text end where a word does.
+fn in_prose(skeleton: &str, found: &mut Vec<Found>) {
+    let mut at = 0;
+    for word in skeleton.split(char::is_whitespace) {
+        let start = skeleton[at..].find(word).map_or(at, |offset| at + offset);
+        at = start + word.len();
+        if !word.contains("://") && !word.contains("jdbc:") {
+            continue;
+        }
+        if word.len() > LONGEST {
+            found.push(whole(start..at));
+            continue;
+        }
+        let mut inside = Vec::new();
+        url::user_info(word, &mut inside);
+        found.extend(
+            inside.into_iter().map(|(range, name)| (start + range.start..start + range.end, name)),
+        );
+    }
+}
+
+/// What follows `Bearer` and its like, or everything.
+fn after_scheme(skeleton: &str) -> Option<Range<usize>> {
+    const SCHEMES: &[&str] = &[
+        "apikey",
+        "basic",
+        "bearer",
+        "digest",
+        "geniekey",
+        "hawk",
+        "key",
+        "negotiate",
+        "oauth",
+        "splunk",
+        "ssws",
+        "token",
+    ];
+    let blanks = skeleton.len() - skeleton.trim_start().len();
+    let trimmed = skeleton.trim();
+    let end = blanks + trimmed.len();
+    let word = trimmed.split(char::is_whitespace).next().unwrap_or("");
+    if !SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme)) {
+        return (!trimmed.is_empty()).then_some(blanks..end);
+    }
+    let rest = trimmed[word.len()..].trim_start();
+    (!rest.is_empty()).then_some(end - rest.len()..end)
+}
+
+fn cookies(skeleton: &str, found: &mut Vec<Found>) {
+    const ATTRIBUTES: &[&str] =
+        &["domain", "expires", "httponly", "max-age", "partitioned", "path", "samesite", "secure"];
+    let mut at = 0;
+    for piece in skeleton.split(';') {
+        let start = at;
+        at += piece.len() + 1;
+        let (name, value) = piece.split_once('=').unwrap_or(("", piece));
+        let attribute = if name.is_empty() { value.trim() } else { name.trim() };
+        if ATTRIBUTES.iter().any(|known| attribute.eq_ignore_ascii_case(known)) {
+            continue;
+        }
+        let from = start + piece.len() - value.trim_start().len();
+        let to = from + value.trim().len();
+        found.push((from..to, name.trim().to_owned()));
+    }
+}
+
+/// Whether a host name plainly is a key: a UUID, or a long run of letters and digits without
+/// the dots of a host or the hyphens of a pod.
+pub(super) fn is_key(text: &str) -> bool {
+    if is_uuid(text) {
+        return true;
+    }
+    const SHORTEST: usize = 20;
+    let has = |test: fn(&char) -> bool| text.chars().any(|c| test(&c));
+    let letters_and_digits = has(char::is_ascii_alphabetic) && has(char::is_ascii_digit);
+    let mixed_case = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
+    text.len() >= SHORTEST
+        && letters_and_digits
+        && (mixed_case || !text.contains('-'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-:".contains(&b))
+}
+
+fn is_uuid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}

@@ -1,0 +1,201 @@
+//! Finding types and fields by name, and kinds by JSON pointer.
+
+use serde_json::Value;
+
+use super::{
+    ConnectionType, Default, Field, Kind, Required, Secrecy, active_mq, common, database,
+    elasticsearch, email, ftp, graylog, kafka, ldap, linux_script, logback, rabbit_mq, snmp,
+    syslog, webhook,
+};
+
+/// All types, in the order of the vendor's list.
+static TYPES: [&ConnectionType; 14] = [
+    &email::EMAIL,
+    &kafka::KAFKA,
+    &elasticsearch::ELASTICSEARCH,
+    &rabbit_mq::RABBIT_MQ,
+    &ftp::FTP,
+    &graylog::GRAYLOG,
+    &syslog::SYSLOG,
+    &webhook::WEBHOOK,
+    &logback::LOGBACK,
+    &active_mq::ACTIVE_MQ,
+    &snmp::SNMP,
+    &linux_script::LINUX_SCRIPT,
+    &database::DATABASE,
+    &ldap::LDAP,
+];
+
+/// All connection types, in the order of the vendor's list.
+pub fn all() -> impl ExactSizeIterator<Item = &'static ConnectionType> + Clone {
+    TYPES.iter().copied()
+}
+
+/// The type that the API calls by this name, spelled exactly so.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static ConnectionType> {
+    all().find(|candidate| candidate.name == name)
+}
+
+/// The type that somebody may have meant by a name that is none.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static ConnectionType> {
+    nearest_of(all(), name, |candidate| candidate.name)
+}
+
+/// The candidate whose name resembles a misspelled one most, if any is near enough to suggest.
+pub fn nearest_of<T>(
+    candidates: impl IntoIterator<Item = T>,
+    misspelled: &str,
+    name_of: impl Fn(&T) -> &str,
+) -> Option<T> {
+    // Longer input is no misspelling of any name here, and the comparison is quadratic.
+    const LONGEST: usize = 100;
+    if misspelled.is_empty() || misspelled.len() > LONGEST {
+        return None;
+    }
+    let folded = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
+    let wanted = folded(misspelled);
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            let likeness = strsim::jaro_winkler(&folded(name_of(&candidate)), &wanted);
+            (likeness, candidate)
+        })
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+impl ConnectionType {
+    /// The fields of this type, the common ones first; `type` and `name` are not among them.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> + Clone + use<> {
+        common::FIELDS.iter().chain(self.own_fields)
+    }
+
+    /// The field of this name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields().find(|field| field.name == name)
+    }
+
+    /// The field that somebody may have meant by a name that is none.
+    #[must_use]
+    pub fn nearest_field(&self, name: &str) -> Option<&'static Field> {
+        nearest_of(self.fields(), name, |field| field.name)
+    }
+
+    /// The fields whose whole value is a secret.
+    pub fn secrets(&self) -> impl Iterator<Item = &'static Field> + Clone + use<> {
+        self.fields().filter(|field| field.is_secret())
+    }
+
+    /// The kind of the value at a JSON pointer into a connection, through objects, items of
+    /// lists and values of maps; `None` where the catalog knows nothing.
+    #[must_use]
+    pub fn kind_at(&self, pointer: &str) -> Option<&'static Kind> {
+        self.at(pointer).map(|(_, kind)| kind)
+    }
+
+    /// The field that a JSON pointer leads to or into: of `/hostPortList/0/port` the `port`, of
+    /// `/propertiesMap/acks` the `propertiesMap`.
+    #[must_use]
+    pub fn field_at(&self, pointer: &str) -> Option<&'static Field> {
+        self.at(pointer).map(|(field, _)| field)
+    }
+
+    fn at(&self, pointer: &str) -> Option<(&'static Field, &'static Kind)> {
+        let mut steps =
+            pointer.strip_prefix('/')?.split('/').map(|s| s.replace("~1", "/").replace("~0", "~"));
+        let mut field = self.field(&steps.next()?)?;
+        let mut kind = &field.kind;
+        for step in steps {
+            let is_index = !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
+            kind = match kind {
+                Kind::Object(fields) => {
+                    field = fields.iter().find(|field| field.name == step)?;
+                    &field.kind
+                }
+                Kind::List(item) | Kind::Set(item) if is_index || step == "-" => item,
+                Kind::Map(value) => value,
+                Kind::Any => &Kind::Any,
+                Kind::Bytes if is_index => &Kind::Text,
+                _ => return None,
+            };
+        }
+        Some((field, kind))
+    }
+}
+
+impl Field {
+    /// Whether the whole value is a secret.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self.secrecy, Secrecy::Secret { .. })
+    }
+
+    /// Whether documents have to declare it wherever they stand: always required, and not
+    /// something that the server fills by itself.
+    #[must_use]
+    pub fn must_be_declared(&self) -> bool {
+        matches!(self.required, Required::Always) && !self.filled_by_server
+    }
+}
+
+impl Default {
+    /// The value as JSON.
+    #[must_use]
+    pub fn to_json(self) -> Value {
+        match self {
+            Self::Boolean(value) => Value::Bool(value),
+            Self::Integer(value) => Value::from(value),
+            Self::Text(value) => Value::from(value),
+            Self::EmptyList => Value::Array(Vec::new()),
+            Self::EmptyMap => Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// Whether a top-level key is the server's own bookkeeping (id, dates, authors, revision), which
+/// is never compared, stored or sent. A key that the catalog has for the type never is.
+#[must_use]
+pub fn is_bookkeeping(connection_type: &ConnectionType, key: &str) -> bool {
+    const KEYS: &[&str] = &[
+        "author",
+        "created",
+        "createdat",
+        "createdate",
+        "createdby",
+        "createddate",
+        "createuser",
+        "creationdate",
+        "creator",
+        "etag",
+        "id",
+        "lastmodified",
+        "lastmodifiedat",
+        "lastmodifiedby",
+        "lastmodifieddate",
+        "lastupdated",
+        "lastupdatedat",
+        "lastupdatedby",
+        "lastupdateddate",
+        "modified",
+        "modifiedat",
+        "modifiedby",
+        "modifieddate",
+        "rev",
+        "revision",
+        "revisionid",
+        "revisionnumber",
+        "updated",
+        "updatedat",
+        "updatedate",
+        "updatedby",
+        "updateddate",
+        "updateuser",
+    ];
+    let folded: String =
+        key.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
+    KEYS.contains(&folded.as_str()) && connection_type.field(key).is_none()
+}

@@ -1,0 +1,210 @@
+//! The catalog as JSON Schema 2020-12, for editors.
+//!
+//! A schema refuses what `validate` calls an error and lets pass what it calls a warning:
+//! unknown fields, and values of which the vendor's documents say different things.
+
+mod condition;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value, json};
+
+use super::{Choices, ConnectionType, Field, IDENTITY, Kind, Required, all};
+
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The schema of a document of one type.
+#[must_use]
+pub fn schema_for(connection_type: &ConnectionType) -> Value {
+    let mut schema = Map::new();
+    schema.insert("$schema".to_owned(), DIALECT.into());
+    schema.extend(document(connection_type));
+    schema.insert("$defs".to_owned(), json!({"x-gitops": options()}));
+    Value::Object(schema)
+}
+
+/// The schema of a document of any type: exactly the one that `type` names.
+#[must_use]
+pub fn schema_for_any() -> Value {
+    let mut definitions = Map::new();
+    definitions.insert("x-gitops".to_owned(), options());
+    let mut alternatives = Vec::new();
+    for connection_type in all() {
+        let name = connection_type.name;
+        definitions.insert(name.to_owned(), Value::Object(document(connection_type)));
+        alternatives.push(json!({"$ref": format!("#/$defs/{name}")}));
+    }
+    json!({
+        "$schema": DIALECT,
+        "title": "A connection of Apinizer",
+        "description": "One document of apinizer-gitops, which declares one connection.",
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": all().map(|t| t.name).collect::<Vec<_>>()}},
+        "oneOf": alternatives,
+        "$defs": definitions,
+    })
+}
+
+fn document(connection_type: &ConnectionType) -> Map<String, Value> {
+    let [type_field, name_field] = &IDENTITY;
+    let mut properties = Map::new();
+    properties.insert(
+        "type".to_owned(),
+        json!({"const": connection_type.name, "description": type_field.about}),
+    );
+    properties.insert(
+        "name".to_owned(),
+        json!({
+            "type": "string",
+            "pattern": pattern::NAME,
+            "not": {"enum": [".", ".."]},
+            "description": name_field.about,
+        }),
+    );
+    let mut required = vec!["type", "name"];
+    let mut conditions = Vec::new();
+    for field in connection_type.fields() {
+        properties.insert(field.name.to_owned(), described(field));
+        if field.must_be_declared() {
+            required.push(field.name);
+        }
+        if let Required::When(when) = &field.required {
+            let holds = condition::schema(connection_type, when);
+            conditions.push(json!({"if": holds, "then": {"required": [field.name]}}));
+        }
+    }
+    properties.insert("x-gitops".to_owned(), json!({"$ref": "#/$defs/x-gitops"}));
+    let mut schema = Map::new();
+    schema
+        .insert("title".to_owned(), format!("Connection of type {}", connection_type.name).into());
+    schema.insert("description".to_owned(), connection_type.about.into());
+    schema.insert("type".to_owned(), "object".into());
+    schema.insert("required".to_owned(), required.into());
+    schema.insert("properties".to_owned(), Value::Object(properties));
+    if !conditions.is_empty() {
+        schema.insert("allOf".to_owned(), conditions.into());
+    }
+    schema
+}
+
+/// A field's schema with what it means and what stands for it where it is not declared.
+fn described(field: &Field) -> Value {
+    let mut schema = if field.is_secret() { secret() } else { of_kind(&field.kind) };
+    let mut about = field.about.to_owned();
+    if let Required::When(condition) = &field.required {
+        about.push_str(&format!(" Required when {condition}."));
+    }
+    if field.is_secret() {
+        about.push_str(" A secret: ${env:NAME} or Apinizer's own ${NAME}, never text.");
+    }
+    if field.filled_by_server {
+        about.push_str(" The server fills it by itself.");
+        schema.insert("readOnly".to_owned(), true.into());
+    }
+    schema.insert("description".to_owned(), about.into());
+    if let Some(default) = field.default {
+        schema.insert("default".to_owned(), default.to_json());
+    }
+    Value::Object(schema)
+}
+
+/// `null` is allowed everywhere, since it declares a field empty.
+fn of_kind(kind: &Kind) -> Map<String, Value> {
+    let schema = match kind {
+        Kind::Text => json!({"type": ["string", "null"]}),
+        Kind::Choice(choices) => choice(choices),
+        Kind::Integer { min, max } => integer(*min, *max),
+        Kind::Boolean => {
+            json!({"type": ["boolean", "string", "null"], "pattern": pattern::HOLDS_REFERENCE})
+        }
+        Kind::Bytes => json!({"type": ["string", "array", "null"], "items": {"type": "string"}}),
+        Kind::List(item) | Kind::Set(item) => {
+            json!({"type": ["array", "null"], "items": of_kind(item)})
+        }
+        Kind::Object(fields) => object(fields),
+        Kind::Map(value) => {
+            json!({"type": ["object", "null"], "additionalProperties": of_kind(value)})
+        }
+        Kind::Any => json!({}),
+    };
+    match schema {
+        Value::Object(schema) => schema,
+        _ => Map::new(),
+    }
+}
+
+fn integer(min: i64, max: i64) -> Value {
+    let mut schema = json!({
+        "type": ["integer", "string", "null"],
+        "pattern": format!("^-?[0-9]+$|{}", pattern::HOLDS_REFERENCE),
+    });
+    // Editors count in doubles, which such bounds do not fit.
+    if let Some(schema) = schema.as_object_mut()
+        && (min, max) != (i64::MIN, i64::MAX)
+    {
+        schema.insert("minimum".to_owned(), min.into());
+        schema.insert("maximum".to_owned(), max.into());
+    }
+    schema
+}
+
+/// The words are there for completion; other spellings of them pass, and every word does where
+/// the documents disagree, as it is a warning there.
+fn choice(choices: &Choices) -> Value {
+    let words: Vec<Value> = choices.words().map(Value::from).chain([Value::Null]).collect();
+    let otherwise = if choices.documents_agree() {
+        let spellings: Vec<String> = choices.words().map(pattern::any_spelling).collect();
+        let pattern = format!("^({})$|{}", spellings.join("|"), pattern::HOLDS_REFERENCE);
+        json!({"type": "string", "pattern": pattern})
+    } else {
+        json!({"type": "string"})
+    };
+    json!({"anyOf": [{"enum": words}, otherwise]})
+}
+
+fn object(fields: &[Field]) -> Value {
+    let properties: Map<String, Value> =
+        fields.iter().map(|field| (field.name.to_owned(), described(field))).collect();
+    let required: Vec<&str> =
+        fields.iter().filter(|field| field.must_be_declared()).map(|field| field.name).collect();
+    json!({"type": ["object", "null"], "properties": properties, "required": required})
+}
+
+fn secret() -> Map<String, Value> {
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), json!(["string", "null"]));
+    schema.insert("pattern".to_owned(), pattern::SECRET.into());
+    schema
+}
+
+fn options() -> Value {
+    let texts = |about: &str| json!({"type": "array", "items": {"type": "string", "minLength": 1}, "description": about});
+    json!({
+        "description": "What apinizer-gitops does with this connection; never sent to the API.",
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": {
+            "protect": {
+                "type": "boolean",
+                "default": false,
+                "description": "Never delete or replace this connection.",
+            },
+            "renamedFrom": {
+                "type": "string",
+                "pattern": pattern::NAME,
+                "description": "The name that this connection had before.",
+            },
+            "ignore": texts(
+                "Fields that others may edit, by name or JSON pointer: sent on create, then left as live has them.",
+            ),
+            "suspend": {
+                "type": "boolean",
+                "default": false,
+                "description": "Leave this connection alone for now.",
+            },
+            "targets": texts("Only on these targets."),
+        },
+    })
+}

@@ -1,0 +1,145 @@
+//! Replacing references by their values.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::Resolution;
+use crate::catalog::Kind;
+use crate::environment::Unset;
+use crate::reference::{self, Segment};
+use crate::secret::Sensitive;
+
+/// Why a field has no value.
+pub(super) enum NoValue {
+    /// Values of the environment are not looked at in this run.
+    NotLookedAt,
+    /// Something is missing; the text names it and holds no value.
+    Problem(String),
+}
+
+/// Looks every name of the environment up once a run, so that all connections see one value.
+pub(super) struct Resolver<'a> {
+    resolution: &'a Resolution<'a>,
+    seen: BTreeMap<String, Result<Sensitive, Unset>>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(resolution: &'a Resolution<'a>) -> Self {
+        Self { resolution, seen: BTreeMap::new() }
+    }
+
+    /// The value with its references replaced; `None` where there was nothing to replace.
+    pub(super) fn resolve(
+        &mut self,
+        declared: &Value,
+        kind: Option<&Kind>,
+    ) -> Result<Option<Value>, NoValue> {
+        match declared {
+            Value::String(text) if text.contains("${") => {
+                let resolved = self.text(text, kind)?;
+                Ok((resolved != *declared).then_some(resolved))
+            }
+            Value::Array(items) => {
+                let item_kind = match kind {
+                    Some(Kind::List(item) | Kind::Set(item)) => Some(*item),
+                    _ => None,
+                };
+                let mut changed: Option<Vec<Value>> = None;
+                for (index, item) in items.iter().enumerate() {
+                    if let Some(value) = self.resolve(item, item_kind)? {
+                        changed.get_or_insert_with(|| items.clone())[index] = value;
+                    }
+                }
+                Ok(changed.map(Value::Array))
+            }
+            Value::Object(map) => {
+                let mut changed: Option<Map<String, Value>> = None;
+                for (key, item) in map {
+                    let item_kind = match kind {
+                        Some(Kind::Map(item)) => Some(*item),
+                        Some(Kind::Object(fields)) => {
+                            fields.iter().find(|f| f.name == key).map(|f| &f.kind)
+                        }
+                        _ => None,
+                    };
+                    if let Some(value) = self.resolve(item, item_kind)? {
+                        changed.get_or_insert_with(|| map.clone()).insert(key.clone(), value);
+                    }
+                }
+                Ok(changed.map(Value::Object))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn text(&mut self, text: &str, kind: Option<&Kind>) -> Result<Value, NoValue> {
+        let segments = reference::parse(text).map_err(|e| NoValue::Problem(e.to_string()))?;
+        if let [Segment::Var(name)] = segments[..] {
+            let value = self.var(name)?;
+            if !value.is_string() {
+                return Ok(value.clone());
+            }
+        }
+        let mut joined = String::new();
+        for segment in &segments {
+            joined.push_str(&self.segment(segment)?);
+        }
+        match (kind, &segments[..]) {
+            (Some(Kind::Integer { .. } | Kind::Boolean), [Segment::Env(_) | Segment::Var(_)]) => {
+                scalar(joined, kind, text)
+            }
+            _ => Ok(Value::String(joined)),
+        }
+    }
+
+    fn segment<'t>(&mut self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {
+        Ok(match segment {
+            Segment::Text(text) => Cow::Borrowed(text),
+            Segment::Apinizer(name) => Cow::Owned(format!("${{{name}}}")),
+            Segment::Var(name) => Cow::Owned(match self.var(name)? {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            }),
+            Segment::Env(name) => Cow::Owned(self.env(name)?.expose().to_owned()),
+        })
+    }
+
+    fn var(&self, name: &str) -> Result<&'a Value, NoValue> {
+        self.resolution
+            .vars
+            .get(name)
+            .ok_or_else(|| NoValue::Problem(format!("the target has no var `{name}`")))
+    }
+
+    fn env(&mut self, name: &str) -> Result<&Sensitive, NoValue> {
+        let Some(environment) = self.resolution.environment else {
+            return Err(NoValue::NotLookedAt);
+        };
+        let redactor = self.resolution.redactor;
+        let found = self.seen.entry(name.to_owned()).or_insert_with(|| {
+            environment.lookup(name).inspect(|value| redactor.learn(value.expose()))
+        });
+        found.as_ref().map_err(|unset| NoValue::Problem(unset.to_string()))
+    }
+}
+
+/// Gives a text that came from a single reference the kind that its field has.
+fn scalar(text: String, kind: Option<&Kind>, reference: &str) -> Result<Value, NoValue> {
+    match kind {
+        Some(Kind::Boolean) => match text.trim().parse::<bool>() {
+            Ok(value) => Ok(Value::Bool(value)),
+            Err(_) => {
+                Err(NoValue::Problem(format!("the value of {reference} is not true or false")))
+            }
+        },
+        Some(Kind::Integer { min, max }) => match text.trim().parse::<i64>() {
+            Ok(value) if (*min..=*max).contains(&value) => Ok(Value::from(value)),
+            _ => Err(NoValue::Problem(format!(
+                "the value of {reference} is not a whole number from {min} to {max}"
+            ))),
+        },
+        _ => Ok(Value::String(text)),
+    }
+}

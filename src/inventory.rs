@@ -1,0 +1,185 @@
+//! What the tool remembers of a target between two reconciles: the inventory with its base, and
+//! what was noted, held, degraded or given up. Plain values; [`crate::state`] keeps them on disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::name::{CommitId, ConnectionName};
+use crate::secret::Fingerprint;
+
+/// All that is remembered of one URL and project. No secret is in it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Record {
+    /// The newest commit that loaded whole and that the tool began to apply.
+    pub last_good: Option<GoodCommit>,
+    /// The newest commit of which nothing failed and nothing was held.
+    pub last_applied: Option<CommitId>,
+    /// Tells whether fingerprints were made under today's key.
+    pub key_check: Option<String>,
+    /// The connections that the tool itself created or took over.
+    pub inventory: BTreeMap<ConnectionName, Owned>,
+    /// Creates and renames whose call may have been sent, by the new name.
+    pub intents: BTreeMap<ConnectionName, Intent>,
+    /// Deletes that a commit asked for and that are not done.
+    pub deletes: BTreeMap<ConnectionName, DeleteNote>,
+    /// Connections that were saved but not deployed.
+    pub degraded: BTreeMap<ConnectionName, Degraded>,
+    /// Fields that were written and did not stay, by pointer.
+    pub unstable: BTreeMap<ConnectionName, BTreeMap<String, Unstable>>,
+    /// Secret fields that `GET` was seen to show in full, by type.
+    pub readable: BTreeMap<String, BTreeSet<String>>,
+    /// Whether somebody suspended the target.
+    pub suspended: bool,
+}
+
+/// What a commit declared for a target when it was last good.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoodCommit {
+    /// The commit.
+    pub commit: CommitId,
+    /// The digest of the config that decided which files were read, and how.
+    pub config: String,
+    /// Each declared name with the files that had a say in it.
+    pub declared: BTreeMap<ConnectionName, Vec<String>>,
+    /// How many documents each configured path held.
+    pub paths: BTreeMap<String, usize>,
+}
+
+/// One connection of the inventory.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owned {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The server's id, where it shows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Git's value of each field when live last agreed with it, by JSON pointer.
+    #[serde(default)]
+    pub base: BTreeMap<String, BaseField>,
+    /// `protect` as it was last declared; it outlives its document.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protect: bool,
+    /// When its secrets were last written or read back, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets_checked: Option<i64>,
+    /// When the tool last wrote it, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<i64>,
+}
+
+/// The base of one field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseField {
+    /// What git declared; a field with a reference is kept as the text of the reference.
+    #[serde(rename = "is")]
+    pub declared: Value,
+    /// Of a field with a reference: the fingerprint of the value that was written or found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub print: Option<Fingerprint>,
+    /// The value was neither sent nor read back: its fingerprint is of the value first seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
+}
+
+/// A create or rename that is noted before its call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// The connection's type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The name that a rename frees; `None`: a create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<ConnectionName>,
+    /// What was sent, as the base that its success leaves.
+    pub base: BTreeMap<String, BaseField>,
+    /// `protect` as it was declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protect: bool,
+}
+
+/// A delete that a commit asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteNote {
+    /// The commit in which the name was first seen missing; `None`: the working tree.
+    pub commit: Option<CommitId>,
+    /// A commit's trailer or the flag let it past the limit and the path rule.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consent: bool,
+    /// What held it, kept so that a later, larger inventory does not free it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<DeleteHold>,
+}
+
+/// Why a due delete is held until somebody says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DeleteHold {
+    /// More deletes were due than `max_deletes` allows.
+    Limit {
+        /// How many were due.
+        due: usize,
+        /// How many were allowed.
+        allowed: usize,
+        /// How many connections the inventory held.
+        inventory: usize,
+    },
+    /// A path that declared something is missing or empty.
+    Path {
+        /// The path.
+        path: String,
+    },
+}
+
+/// A connection that was saved but not deployed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Degraded {
+    /// What the server said, redacted.
+    pub reason: String,
+    /// How often it was written since.
+    pub attempts: u32,
+    /// When the daemon writes it again, in seconds since 1970.
+    pub next: i64,
+    /// It was a delete: it is reported and not sent again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+/// A field that was written and may not stay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unstable {
+    /// The fingerprint of the value that was written.
+    pub print: Fingerprint,
+    /// How many PUTs carried it without live agreeing since.
+    pub puts: u32,
+    /// It was reported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
+}
+
+impl Record {
+    /// Whether the field of that type was seen to be shown in full by `GET`.
+    #[must_use]
+    pub fn is_readable(&self, type_name: &str, path: &str) -> bool {
+        self.readable.get(type_name).is_some_and(|fields| fields.contains(path))
+    }
+
+    /// Forgets all that belongs to a name.
+    pub fn forget(&mut self, name: &ConnectionName) -> bool {
+        self.intents.remove(name);
+        self.deletes.remove(name);
+        self.degraded.remove(name);
+        self.unstable.remove(name);
+        self.inventory.remove(name).is_some()
+    }
+}

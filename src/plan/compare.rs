@@ -1,0 +1,642 @@
+//! One connection, three ways: what git wants, what live has, and the base both once agreed on.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::equality::{equal, is_empty, is_unset};
+use super::{FieldChange, Origin};
+use crate::catalog::{ConnectionType, Field, Secrecy, hidden};
+use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
+use crate::inventory::{BaseField, Record, Unstable};
+use crate::live::LiveConnection;
+use crate::secret::{FingerprintKey, SENSITIVE};
+
+/// After how many PUTs of one value that live does not show the tool gives a field up.
+pub const PUTS_BEFORE_GIVING_UP: u32 = 2;
+
+/// What a comparison looks at beside desired and live.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What is remembered of the target.
+    pub record: &'a Record,
+    /// The key of today's fingerprints.
+    pub key: &'a FingerprintKey,
+    /// Whether the record's fingerprints were made under that key.
+    pub key_is_known: bool,
+    /// Whether the base came from a revision (`--base`), which has no fingerprints.
+    pub stateless: bool,
+    /// Whether drift is written back.
+    pub corrects_drift: bool,
+    /// Whether every declared secret is sent again.
+    pub resend_secrets: bool,
+}
+
+/// What comparing one connection gave.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// The differences, in the order of the document, dropped fields last.
+    pub differences: Vec<Difference>,
+    /// The base of all fields that agree now; what differs keeps its older base.
+    pub base: BTreeMap<String, BaseField>,
+    /// Whether a declared secret was neither sent nor read back.
+    pub unverified: bool,
+    /// Secret fields that `GET` showed as git has them, which proves that they can be read.
+    pub proven_readable: Vec<String>,
+    /// Fields that were written before and agree now.
+    pub settled: Vec<String>,
+}
+
+/// One field that differs.
+#[derive(Debug)]
+pub struct Difference {
+    /// How it is shown.
+    pub change: FieldChange,
+    /// What is done about it.
+    pub treatment: Treatment,
+    /// Git no longer declares the field: it goes back to its default.
+    pub dropped: bool,
+    /// The difference is known from reading a secret back, and from nothing else.
+    pub read_back: bool,
+}
+
+/// What is done about a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Git's value is written.
+    Write,
+    /// It is reported, and live's value is kept: the target only reports drift.
+    Keep,
+    /// It is reported, and live's value is kept: the server rewrites the field.
+    GiveUp,
+}
+
+impl Comparison {
+    /// Whether anything has to be written.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.differences.iter().any(|d| d.treatment == Treatment::Write)
+    }
+
+    /// The pointers of the fields in which a PUT keeps live's value.
+    pub fn kept(&self) -> impl Iterator<Item = &str> {
+        self.differences
+            .iter()
+            .filter(|d| d.treatment != Treatment::Write)
+            .map(|d| d.change.path.as_str())
+    }
+}
+
+/// Compares one connection that is live. `single` is the answer of its own `GET`, where there
+/// was one; `owned` is the base of the inventory, and `None` for a connection that is taken over.
+#[must_use]
+pub fn compare(
+    desired: &DesiredConnection,
+    live: &LiveView<'_>,
+    base: Option<&BTreeMap<String, BaseField>>,
+    context: &Context<'_>,
+) -> Comparison {
+    let mut comparison = Comparison::default();
+    for field in &desired.fields {
+        if desired.ignores(&field.path) {
+            if let Some(older) = base.and_then(|b| b.get(&*field.path)) {
+                comparison.base.insert(field.path.to_string(), older.clone());
+            }
+            continue;
+        }
+        let older = base.and_then(|b| b.get(&*field.path));
+        if field.is_secret() {
+            compare_secret(desired, field, live, base.is_some(), older, context, &mut comparison);
+        } else {
+            compare_field(desired, field, live, older, context, &mut comparison);
+        }
+    }
+    for (path, older) in base.into_iter().flatten() {
+        compare_dropped(desired, path, older, live, context, &mut comparison);
+    }
+    comparison
+}
+
+/// What is known of a live connection: its entry in the list, and its own `GET` where there was
+/// one. `GET` is believed first; a field that it leaves out is taken from the list.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveView<'a> {
+    /// The entry of the list, or the connection's own answer.
+    pub entry: &'a LiveConnection,
+    /// The connection's own answer.
+    pub single: Option<&'a LiveConnection>,
+}
+
+impl<'a> LiveView<'a> {
+    /// The value at a pointer.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&'a Value> {
+        self.single.and_then(|single| at(single, path)).or_else(|| at(self.entry, path))
+    }
+
+    /// The value at a pointer in the connection's own answer: lists never show secrets.
+    #[must_use]
+    pub fn get_secret(&self, path: &str) -> Option<&'a Value> {
+        self.single.and_then(|single| at(single, path))
+    }
+}
+
+/// The value at a pointer of a connection's body.
+pub(super) fn at<'a>(live: &'a LiveConnection, path: &str) -> Option<&'a Value> {
+    let mut steps =
+        path.strip_prefix('/')?.split('/').map(|s| s.replace("~1", "/").replace("~0", "~"));
+    let mut value = live.body().get(&steps.next()?)?;
+    for step in steps {
+        value = match value {
+            Value::Object(map) => map.get(&step)?,
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+fn compare_field(
+    desired: &DesiredConnection,
+    field: &DesiredField,
+    live: &LiveView<'_>,
+    older: Option<&BaseField>,
+    context: &Context<'_>,
+    comparison: &mut Comparison,
+) {
+    let path = &*field.path;
+    let Some(value) = field.value() else {
+        // Not looked at in this run, or blocked: its base stays what it was.
+        keep_base(path, older, comparison);
+        return;
+    };
+    let live_value = live.get(path);
+    let with_ignored = super::ignored::with_lives_ignored_parts(desired, path, value, live_value);
+    let value = with_ignored.as_ref().unwrap_or(value);
+    if equal(field.field, Some(value), live_value) {
+        comparison.settled.push(path.to_owned());
+        comparison.base.insert(path.to_owned(), agreed(field, older, context));
+        return;
+    }
+    let origin = origin(field, value, live_value, older, context);
+    keep_base(path, older, comparison);
+    let sensitive = field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
+    let shown = FieldChange {
+        path: path.to_owned(),
+        before: show_live(desired, path, live_value, live, sensitive),
+        after: Some(show_desired(desired, field, value)),
+        sensitive,
+        origin,
+    };
+    let treatment = treatment(desired, path, Some(value), origin, context);
+    comparison.differences.push(Difference {
+        change: shown,
+        treatment,
+        dropped: false,
+        read_back: false,
+    });
+}
+
+/// A field that git used to declare and no longer does goes back to its documented default. A
+/// secret is never emptied that way: it is just no longer git's.
+fn compare_dropped(
+    desired: &DesiredConnection,
+    path: &str,
+    older: &BaseField,
+    live: &LiveView<'_>,
+    context: &Context<'_>,
+    comparison: &mut Comparison,
+) {
+    let declared_otherwise =
+        desired.fields.iter().any(|f| lies_in(path, &f.path) || lies_in(&f.path, path));
+    if declared_otherwise {
+        return;
+    }
+    if desired.ignores(path) {
+        comparison.base.insert(path.to_owned(), older.clone());
+        return;
+    }
+    let field = catalog_field(desired, path);
+    if field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. })) {
+        return;
+    }
+    let live_value = live.get(path);
+    let kind = field.map(|f| &f.kind);
+    if is_unset(kind, field.and_then(|f| f.default.as_ref()), live_value) {
+        comparison.settled.push(path.to_owned());
+        return;
+    }
+    keep_base(path, Some(older), comparison);
+    let live_moved = !matches_base(field, older, live_value, path, context);
+    let origin = if live_moved { Origin::Both } else { Origin::Git };
+    let sensitive = holds_env(&older.declared);
+    let default = field.and_then(|f| f.default.as_ref()).map(|default| default.to_json());
+    let treatment = treatment(desired, path, default.as_ref(), origin, context);
+    comparison.differences.push(Difference {
+        change: FieldChange {
+            path: path.to_owned(),
+            before: show_live(desired, path, live_value, live, sensitive),
+            after: default,
+            sensitive,
+            origin,
+        },
+        treatment,
+        dropped: true,
+        read_back: false,
+    });
+}
+
+/// The catalog's field at the pointer of an owned field.
+pub(super) fn catalog_field(desired: &DesiredConnection, path: &str) -> Option<&'static Field> {
+    field_at(desired.connection_type, path)
+}
+
+/// Whether live still shows a connection of the inventory as its base has it, in all that can
+/// be read.
+#[must_use]
+pub fn is_as_declared(
+    owned: &crate::inventory::Owned,
+    live: &LiveView<'_>,
+    key: &FingerprintKey,
+    key_is_known: bool,
+) -> bool {
+    shows(&owned.type_name, &owned.base, live, key, key_is_known)
+}
+
+fn shows(
+    type_name: &str,
+    base: &BTreeMap<String, BaseField>,
+    live: &LiveView<'_>,
+    key: &FingerprintKey,
+    key_is_known: bool,
+) -> bool {
+    let Some(connection_type) = crate::catalog::find(type_name) else { return false };
+    live.entry.type_name == type_name
+        && base.iter().all(|(path, older)| {
+            let field = field_at(connection_type, path);
+            let is_secret = field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. }));
+            let not_looked_at = older.print.is_none() && holds_env(&older.declared);
+            is_secret
+                || not_looked_at
+                || is_base(field, older, live.get(path), path, key, key_is_known)
+        })
+}
+
+fn field_at(connection_type: &'static ConnectionType, path: &str) -> Option<&'static Field> {
+    let mut steps = path.strip_prefix('/')?.split('/');
+    let mut field = connection_type.field(steps.next()?)?;
+    for step in steps {
+        let crate::catalog::Kind::Object(named) = &field.kind else { return None };
+        field = named.iter().find(|f| f.name == step)?;
+    }
+    Some(field)
+}
+
+fn compare_secret(
+    desired: &DesiredConnection,
+    field: &DesiredField,
+    live: &LiveView<'_>,
+    is_owned: bool,
+    older: Option<&BaseField>,
+    context: &Context<'_>,
+    comparison: &mut Comparison,
+) {
+    let path = &*field.path;
+    let Some(value) = field.value() else {
+        keep_base(path, older, comparison);
+        let is_new = is_owned && older.is_none();
+        if is_new || older.is_some_and(|older| older.declared != field.declared) {
+            // Another reference in git is a change even where values are not looked at.
+            push_secret(field, older, Origin::Git, false, comparison);
+        }
+        return;
+    };
+    let readable = context.record.is_readable(desired.connection_type.name, path);
+    let reading = Reading::of(live.get_secret(path), value);
+    if reading == Reading::Equal {
+        comparison.proven_readable.push(path.to_owned());
+    }
+    let sent = match older {
+        None => Sent::Never,
+        Some(older) if context.stateless => {
+            if older.declared == field.declared {
+                Sent::Same
+            } else {
+                Sent::Other
+            }
+        }
+        Some(older) => match &older.print {
+            Some(_) if !context.key_is_known => Sent::NotKnown,
+            Some(print) if context.key.matches(print, path, value) => Sent::Same,
+            Some(_) => Sent::Other,
+            // Apinizer's own `${NAME}` and a declared `null` are no secrets: their text tells.
+            None if older.declared == field.declared => Sent::Same,
+            None => Sent::Other,
+        },
+    };
+    let was_unverified = older.is_some_and(|older| older.unverified);
+    let first_met = !is_owned && sent == Sent::Never;
+    match (reading, sent) {
+        (Reading::Equal, _) => {
+            comparison.settled.push(path.to_owned());
+            comparison.base.insert(path.to_owned(), secret_base(field, value, false, context));
+        }
+        (Reading::Other, Sent::Other | Sent::Never) if readable => {
+            keep_base(path, older, comparison);
+            let origin = if sent == Sent::Other { Origin::Both } else { Origin::Git };
+            push_secret(field, older, origin, sent == Sent::Never, comparison);
+        }
+        (Reading::Other, _) if readable => {
+            keep_base(path, older, comparison);
+            push_secret(field, older, Origin::Drift, true, comparison);
+        }
+        (_, Sent::Other) => {
+            keep_base(path, older, comparison);
+            push_secret(field, older, Origin::Git, false, comparison);
+        }
+        (_, Sent::Never) if !first_met => push_secret(field, None, Origin::Git, false, comparison),
+        (_, Sent::Never | Sent::NotKnown) => {
+            comparison.unverified = true;
+            comparison.base.insert(path.to_owned(), secret_base(field, value, true, context));
+        }
+        (_, Sent::Same) => {
+            comparison.unverified |= was_unverified;
+            let mut same =
+                older.cloned().unwrap_or_else(|| secret_base(field, value, true, context));
+            same.declared.clone_from(&field.declared);
+            comparison.base.insert(path.to_owned(), same);
+        }
+    }
+    if context.resend_secrets
+        && !comparison.differences.iter().any(|d| d.change.path == path)
+        && !is_empty(value)
+    {
+        push_secret(field, older, Origin::Git, false, comparison);
+    }
+    let limited = comparison.differences.last_mut().filter(|d| d.change.path == path);
+    if let Some(difference) = limited {
+        difference.treatment =
+            treatment(desired, path, Some(value), difference.change.origin, context);
+    }
+}
+
+/// What is known of the value that was sent last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Never,
+    Same,
+    Other,
+    /// It was sent under another key of fingerprints.
+    NotKnown,
+}
+
+/// What `GET` says of a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// `null`, absent, asterisks, or no reading at all.
+    Nothing,
+    /// Git's value.
+    Equal,
+    /// Some other text.
+    Other,
+}
+
+impl Reading {
+    fn of(shown: Option<&Value>, wanted: &Value) -> Self {
+        match shown {
+            Some(Value::String(text)) if !text.is_empty() && !hidden::is_masked_text(text) => {
+                match wanted.as_str() {
+                    Some(wanted) if same_in_constant_time(text, wanted) => Self::Equal,
+                    _ => Self::Other,
+                }
+            }
+            _ => Self::Nothing,
+        }
+    }
+}
+
+fn same_in_constant_time(a: &str, b: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
+}
+
+fn push_secret(
+    field: &DesiredField,
+    older: Option<&BaseField>,
+    origin: Origin,
+    read_back: bool,
+    comparison: &mut Comparison,
+) {
+    let before = match (origin, older) {
+        (Origin::Git, Some(older)) => older.declared.clone(),
+        (Origin::Git, None) => Value::Null,
+        _ => Value::from(SENSITIVE),
+    };
+    comparison.differences.push(Difference {
+        change: FieldChange {
+            path: field.path.to_string(),
+            before: Some(before).filter(|b| !b.is_null()),
+            after: Some(field.declared.clone()),
+            sensitive: true,
+            origin,
+        },
+        treatment: Treatment::Write,
+        dropped: false,
+        read_back,
+    });
+}
+
+fn secret_base(
+    field: &DesiredField,
+    value: &Value,
+    unverified: bool,
+    context: &Context<'_>,
+) -> BaseField {
+    BaseField { unverified, ..written(field, value, context) }
+}
+
+/// The base of a field whose write was acknowledged.
+fn written(field: &DesiredField, value: &Value, context: &Context<'_>) -> BaseField {
+    let print = field.holds_reference().then(|| context.key.of(&field.path, value));
+    BaseField { declared: field.declared.clone(), print, unverified: false }
+}
+
+/// The base of a connection all of whose declared fields are as git has them. Fields that others
+/// may edit are not git's.
+pub(crate) fn base_of(
+    desired: &DesiredConnection,
+    context: &Context<'_>,
+) -> BTreeMap<String, BaseField> {
+    desired
+        .fields
+        .iter()
+        .filter(|field| !desired.ignores(&field.path))
+        .filter_map(|field| {
+            let base = match field.value() {
+                Some(value) => written(field, value, context),
+                // A revision's text is its base even in a run that looks no value up.
+                None if context.stateless => {
+                    BaseField { declared: field.declared.clone(), print: None, unverified: false }
+                }
+                None => return None,
+            };
+            Some((field.path.to_string(), base))
+        })
+        .collect()
+}
+
+/// The base of a field that was found equal: the older fingerprint stays where it still holds,
+/// so that a state in sync is not rewritten.
+fn agreed(field: &DesiredField, older: Option<&BaseField>, context: &Context<'_>) -> BaseField {
+    let Some(value) = field.value() else {
+        return BaseField { declared: field.declared.clone(), print: None, unverified: false };
+    };
+    if let Some(BaseField { print: Some(print), .. }) = older
+        && field.holds_reference()
+        && context.key_is_known
+        && context.key.matches(print, &field.path, value)
+    {
+        return BaseField {
+            declared: field.declared.clone(),
+            print: Some(print.clone()),
+            unverified: false,
+        };
+    }
+    written(field, value, context)
+}
+
+fn keep_base(path: &str, older: Option<&BaseField>, comparison: &mut Comparison) {
+    if let Some(older) = older {
+        comparison.base.insert(path.to_owned(), older.clone());
+    }
+}
+
+fn origin(
+    field: &DesiredField,
+    value: &Value,
+    live_value: Option<&Value>,
+    older: Option<&BaseField>,
+    context: &Context<'_>,
+) -> Origin {
+    let Some(older) = older else { return Origin::Git };
+    let git_moved = if older.declared != field.declared {
+        // The same value under another reference, or another spelling of it, moved nothing.
+        !(older.print.is_none()
+            && !field.holds_reference()
+            && equal(field.field, Some(value), Some(&older.declared)))
+    } else {
+        match &older.print {
+            Some(print) if context.key_is_known => !context.key.matches(print, &field.path, value),
+            // Without a fingerprint that can be checked, what overwrites less: drift.
+            _ => false,
+        }
+    };
+    let live_moved = !matches_base(field.field, older, live_value, &field.path, context);
+    match (git_moved, live_moved) {
+        (true, true) => Origin::Both,
+        (false, true) => Origin::Drift,
+        _ => Origin::Git,
+    }
+}
+
+/// Whether live still holds what the base says.
+fn matches_base(
+    field: Option<&Field>,
+    older: &BaseField,
+    live_value: Option<&Value>,
+    path: &str,
+    context: &Context<'_>,
+) -> bool {
+    is_base(field, older, live_value, path, context.key, context.key_is_known)
+}
+
+fn is_base(
+    field: Option<&Field>,
+    older: &BaseField,
+    live_value: Option<&Value>,
+    path: &str,
+    key: &FingerprintKey,
+    key_is_known: bool,
+) -> bool {
+    match &older.print {
+        None => equal(field, Some(&older.declared), live_value),
+        Some(print) if key_is_known => {
+            let seen = live_value.cloned().unwrap_or(Value::Null);
+            key.matches(print, path, &seen)
+                || super::equality::other_spellings(field, &seen)
+                    .iter()
+                    .any(|spelling| key.matches(print, path, spelling))
+        }
+        Some(_) => false,
+    }
+}
+
+/// Whether live shows a connection as a call sent it, in all that can be read.
+#[must_use]
+pub fn is_as_sent(
+    intent: &crate::inventory::Intent,
+    live: &LiveView<'_>,
+    key: &FingerprintKey,
+    key_is_known: bool,
+) -> bool {
+    shows(&intent.type_name, &intent.base, live, key, key_is_known)
+}
+
+fn treatment(
+    desired: &DesiredConnection,
+    path: &str,
+    value: Option<&Value>,
+    origin: Origin,
+    context: &Context<'_>,
+) -> Treatment {
+    let unstable = context.record.unstable.get(&desired.name).and_then(|fields| fields.get(path));
+    if unstable.is_some_and(|unstable| is_given_up(unstable, path, value, context)) {
+        Treatment::GiveUp
+    } else if origin == Origin::Drift && !context.corrects_drift {
+        Treatment::Keep
+    } else {
+        Treatment::Write
+    }
+}
+
+fn is_given_up(
+    unstable: &Unstable,
+    path: &str,
+    value: Option<&Value>,
+    context: &Context<'_>,
+) -> bool {
+    let value = value.unwrap_or(&Value::Null);
+    unstable.puts >= PUTS_BEFORE_GIVING_UP && context.key.matches(&unstable.print, path, value)
+}
+
+/// What may be shown of live's side of a field.
+fn show_live(
+    desired: &DesiredConnection,
+    path: &str,
+    value: Option<&Value>,
+    live: &LiveView<'_>,
+    sensitive: bool,
+) -> Option<Value> {
+    let value = value.filter(|v| !v.is_null())?;
+    if sensitive {
+        return Some(Value::from(SENSITIVE));
+    }
+    let whole = live.single.unwrap_or(live.entry).body();
+    Some(hidden::mask_at(desired.connection_type, path, value, whole))
+}
+
+/// What may be shown of git's side: the declared text where it holds a secret, else the value.
+pub(super) fn show_desired(
+    desired: &DesiredConnection,
+    field: &DesiredField,
+    value: &Value,
+) -> Value {
+    if field.is_sensitive() {
+        return field.declared.clone();
+    }
+    let whole = desired
+        .fields
+        .iter()
+        .filter_map(|f| Some((f.path.trim_start_matches('/').to_owned(), f.declared.clone())))
+        .collect();
+    hidden::mask_at(desired.connection_type, &field.path, value, &whole)
+}

@@ -1,0 +1,224 @@
+//! What may be deleted (DESIGN section 6 rule 3): from a name that git no longer declares to a
+//! delete that is sent, held, or never due.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::filter::Filter;
+use crate::config::MaxDeletes;
+use crate::inventory::{DeleteHold, DeleteNote, GoodCommit, Record};
+use crate::name::{CommitId, ConnectionName};
+
+/// What git declares now for a target, as far as deletes care.
+#[derive(Debug)]
+pub struct Declared<'a> {
+    /// Every name that may not count as removed: valid documents, invalid ones, the old names
+    /// of renames that are not done.
+    pub names: &'a BTreeSet<ConnectionName>,
+    /// The commit; `None`: the working tree.
+    pub commit: Option<&'a CommitId>,
+    /// Whether the commit loaded whole.
+    pub loaded_whole: bool,
+}
+
+/// What the last good commit declared, read with today's config.
+#[derive(Debug)]
+pub enum LastGood<'a> {
+    /// The names.
+    Names(BTreeSet<&'a ConnectionName>),
+    /// There is none: nothing was ever applied.
+    None,
+    /// The config has changed since, and the repository no longer has the commit.
+    Unavailable,
+}
+
+/// What commits consent to by their trailer.
+#[derive(Clone, Debug, Default)]
+pub struct Consents {
+    /// Names that a commit with the trailer itself removed.
+    pub names: BTreeSet<ConnectionName>,
+    /// The tip has the trailer and is loaded for the first time.
+    pub tip: bool,
+}
+
+/// Notes the deletes that a commit asked for, at first sight, and drops the notes of names that
+/// a commit declares again. Both stay as they are where the commit did not load whole.
+pub fn note(
+    record: &mut Record,
+    declared: &Declared<'_>,
+    last_good: &LastGood<'_>,
+    consents: &Consents,
+    filter: &Filter,
+) {
+    if !declared.loaded_whole {
+        return;
+    }
+    record.deletes.retain(|name, _| !declared.names.contains(name));
+    for (name, owned) in &record.inventory {
+        if declared.names.contains(name) || !filter.admits(&owned.type_name, name) {
+            continue;
+        }
+        let removed_by_a_commit = match last_good {
+            LastGood::Names(names) => names.contains(name),
+            LastGood::None | LastGood::Unavailable => false,
+        };
+        if removed_by_a_commit {
+            let commit = declared.commit.cloned();
+            let note = || DeleteNote { commit, ..DeleteNote::default() };
+            record.deletes.entry(name.clone()).or_insert_with(note);
+        }
+    }
+    for (name, note) in &mut record.deletes {
+        let type_name = record.inventory.get(name).map_or("", |owned| &owned.type_name);
+        if consents.names.contains(name) || (consents.tip && filter.admits(type_name, name)) {
+            note.consent = true;
+        }
+    }
+}
+
+/// The names that the last good commit declared, where today's config reads it as it was read.
+#[must_use]
+pub fn names_of(good: &GoodCommit) -> BTreeSet<&ConnectionName> {
+    good.declared.keys().collect()
+}
+
+/// How many deletes a run may make on an inventory of that size: a share is rounded down and
+/// never below 3, a count is exact.
+#[must_use]
+pub fn allowed(max: MaxDeletes, inventory: usize) -> usize {
+    match max {
+        MaxDeletes::Percent(percent) => (inventory * usize::from(percent) / 100).max(3),
+        MaxDeletes::Count(count) => count,
+    }
+}
+
+/// The group rules over all deletes and replaces that nothing else holds.
+#[derive(Debug)]
+pub(super) struct Group<'a> {
+    pub(super) max: MaxDeletes,
+    /// How many connections the inventory holds, those to delete included.
+    pub(super) inventory: usize,
+    /// Paths that declared something in the last good commit and are missing or empty now.
+    pub(super) emptied: &'a [String],
+    /// `--allow-deletes`.
+    pub(super) allow: bool,
+}
+
+impl Group<'_> {
+    /// Decides which of the candidates are held, and keeps the reason in their notes.
+    pub(super) fn hold(
+        &self,
+        candidates: &BTreeSet<ConnectionName>,
+        notes: &mut BTreeMap<ConnectionName, DeleteNote>,
+    ) -> BTreeMap<ConnectionName, DeleteHold> {
+        let due = candidates.len();
+        let allowed_now = allowed(self.max, self.inventory);
+        let is_over = |allowed: usize| due > allowed || (due >= 2 && due >= self.inventory);
+        let over_now = is_over(allowed_now);
+        let mut held = BTreeMap::new();
+        for name in candidates {
+            let note = notes.entry(name.clone()).or_default();
+            if note.consent || self.allow {
+                note.held = None;
+                continue;
+            }
+            let hold = match note.held.take() {
+                // What is held stays held: only a higher `max_deletes` frees it here, measured
+                // at the inventory of that day, so that a larger one later does not.
+                Some(DeleteHold::Limit { due: then, allowed: was, inventory }) => {
+                    let on_that_day = allowed(self.max, inventory.min(self.inventory));
+                    let raised = on_that_day > was && !is_over(on_that_day);
+                    (!raised).then_some(DeleteHold::Limit { due: then, allowed: was, inventory })
+                }
+                Some(path) => Some(path),
+                None if over_now => {
+                    Some(DeleteHold::Limit { due, allowed: allowed_now, inventory: self.inventory })
+                }
+                None => self.emptied.first().map(|path| DeleteHold::Path { path: path.clone() }),
+            };
+            if let Some(hold) = hold {
+                note.held = Some(hold.clone());
+                held.insert(name.clone(), hold);
+            }
+        }
+        held
+    }
+}
+
+/// A held delete in words: the rule with its numbers, and the exact way past it.
+pub(super) fn in_words(hold: &DeleteHold) -> (String, String) {
+    match hold {
+        DeleteHold::Limit { due, allowed, inventory } if *due >= *inventory && *inventory >= 2 => (
+            format!("held: all {inventory} connections of the inventory would be deleted at once"),
+            way_past(),
+        ),
+        DeleteHold::Limit { due, allowed, inventory } => (
+            format!(
+                "held by max_deletes: {due} deletes are due, {allowed} are allowed \
+                 (the inventory holds {inventory})"
+            ),
+            format!("{}, or a higher max_deletes", way_past()),
+        ),
+        DeleteHold::Path { path } => (
+            format!(
+                "held: the path `{path}` declared connections before and is missing or empty now"
+            ),
+            way_past(),
+        ),
+    }
+}
+
+fn way_past() -> String {
+    "run `apinizer-gitops apply --allow-deletes`, or commit with the trailer `Allow-Deletes: true`"
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_down_and_never_below_three() {
+        assert_eq!(allowed(MaxDeletes::Percent(30), 100), 30);
+        assert_eq!(allowed(MaxDeletes::Percent(30), 19), 5);
+        assert_eq!(allowed(MaxDeletes::Percent(30), 2), 3);
+        assert_eq!(allowed(MaxDeletes::Count(1), 100), 1);
+        assert_eq!(allowed(MaxDeletes::Count(0), 100), 0);
+    }
+
+    fn names(count: usize) -> BTreeSet<ConnectionName> {
+        (0..count).map(|i| ConnectionName::new(&format!("c{i}"))).collect()
+    }
+
+    fn group(max: MaxDeletes, inventory: usize) -> Group<'static> {
+        Group { max, inventory, emptied: &[], allow: false }
+    }
+
+    #[test]
+    fn over_the_limit_all_are_held_and_stay_held_in_a_larger_inventory() {
+        let mut notes = BTreeMap::new();
+        let held = group(MaxDeletes::Percent(30), 10).hold(&names(4), &mut notes);
+        assert_eq!(held.len(), 4);
+        let held = group(MaxDeletes::Percent(30), 1000).hold(&names(4), &mut notes);
+        assert_eq!(held.len(), 4, "a larger inventory does not free them");
+        let held = group(MaxDeletes::Percent(30), 1000).hold(&names(1), &mut notes);
+        assert_eq!(held.len(), 1, "nor does a smaller group");
+        let held = group(MaxDeletes::Percent(50), 1000).hold(&names(4), &mut notes);
+        assert!(held.is_empty(), "a higher max_deletes does");
+    }
+
+    #[test]
+    fn the_whole_inventory_is_always_over() {
+        let max = MaxDeletes::Count(100);
+        assert_eq!(group(max, 2).hold(&names(2), &mut BTreeMap::new()).len(), 2);
+        assert_eq!(group(max, 1).hold(&names(1), &mut BTreeMap::new()).len(), 0);
+        assert_eq!(group(max, 3).hold(&names(2), &mut BTreeMap::new()).len(), 0);
+    }
+
+    #[test]
+    fn consent_frees_only_what_it_names() {
+        let mut notes = BTreeMap::new();
+        notes.insert("c0".into(), DeleteNote { consent: true, ..DeleteNote::default() });
+        let held = group(MaxDeletes::Count(1), 10).hold(&names(3), &mut notes);
+        assert_eq!(held.keys().map(ToString::to_string).collect::<Vec<_>>(), ["c1", "c2"]);
+    }
+}

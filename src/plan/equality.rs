@@ -1,0 +1,212 @@
+//! When two values of a field are equal (DESIGN section 5, "Equality").
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::catalog::{Default, Field, Kind, same_choice};
+
+/// Whether git's value and live's value of one field are equal. Not for secret fields.
+#[must_use]
+pub fn equal(field: Option<&Field>, desired: Option<&Value>, live: Option<&Value>) -> bool {
+    let kind = field.map(|f| &f.kind);
+    let default = field.and_then(|f| f.default.as_ref());
+    equal_as(kind, default, desired, live)
+}
+
+fn equal_as(
+    kind: Option<&Kind>,
+    default: Option<&Default>,
+    desired: Option<&Value>,
+    live: Option<&Value>,
+) -> bool {
+    match (desired, live) {
+        (Some(desired), Some(live)) if same(kind, desired, live) => true,
+        _ => is_unset(kind, default, desired) && is_unset(kind, default, live),
+    }
+}
+
+/// Whether a value says no more than an undeclared field does: `null`, absent, the empty text,
+/// list or map, and the documented default are one and the same.
+#[must_use]
+pub fn is_unset(kind: Option<&Kind>, default: Option<&Default>, value: Option<&Value>) -> bool {
+    match value {
+        None => true,
+        Some(value) if is_empty(value) => true,
+        Some(value) => default.is_some_and(|default| same(kind, &default.to_json(), value)),
+    }
+}
+
+/// Whether a value holds nothing.
+#[must_use]
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
+    match (kind, desired, live) {
+        (Some(Kind::Integer { .. }), desired, live) => match (number(desired), number(live)) {
+            (Some(desired), Some(live)) => desired == live,
+            _ => desired == live,
+        },
+        (Some(Kind::Choice(_)), Value::String(desired), Value::String(live)) => {
+            same_choice(desired, live)
+        }
+        (Some(Kind::Bytes), desired, live) => bytes(desired) == bytes(live),
+        (Some(Kind::Set(item)), Value::Array(desired), Value::Array(live)) => {
+            same_set(item, desired, live)
+        }
+        (Some(Kind::List(item)), Value::Array(desired), Value::Array(live)) => {
+            same_list(Some(item), desired, live)
+        }
+        (Some(Kind::Map(item)), Value::Object(desired), Value::Object(live)) => {
+            same_map(item, desired, live)
+        }
+        (Some(Kind::Object(fields)), Value::Object(desired), Value::Object(live)) => {
+            desired.iter().all(|(key, value)| {
+                let field = fields.iter().find(|f| f.name == key);
+                equal(field, Some(value), live.get(key))
+            })
+        }
+        // Objects inside lists and maps are compared by what git declares: servers add to them.
+        (_, Value::Object(desired), Value::Object(live)) => {
+            desired.iter().all(|(key, value)| equal_as(None, None, Some(value), live.get(key)))
+        }
+        (_, Value::Array(desired), Value::Array(live)) => same_list(None, desired, live),
+        (_, Value::Number(_), Value::Number(_)) => number(desired) == number(live),
+        (_, desired, live) => desired == live,
+    }
+}
+
+fn same_list(item: Option<&Kind>, desired: &[Value], live: &[Value]) -> bool {
+    desired.len() == live.len()
+        && desired.iter().zip(live).all(|(d, l)| equal_as(item, None, Some(d), Some(l)))
+}
+
+/// Each desired item meets one live item of its own. Matching greedily is exact where items
+/// are equal or not at all, and errs towards "differs" where declared fields overlap.
+fn same_set(item: &Kind, desired: &[Value], live: &[Value]) -> bool {
+    if desired.len() != live.len() {
+        return false;
+    }
+    let mut unmatched: Vec<&Value> = live.iter().collect();
+    desired.iter().all(|d| {
+        match unmatched.iter().position(|l| equal_as(Some(item), None, Some(d), Some(l))) {
+            Some(index) => {
+                unmatched.swap_remove(index);
+                true
+            }
+            None => false,
+        }
+    })
+}
+
+/// A free map is owned whole: a key that only live has is a difference, unless it holds `null`.
+fn same_map(item: &Kind, desired: &Map<String, Value>, live: &Map<String, Value>) -> bool {
+    desired.iter().all(|(key, value)| equal_as(Some(item), None, Some(value), live.get(key)))
+        && live.iter().all(|(key, value)| value.is_null() || desired.contains_key(key))
+}
+
+/// A number, or the text of one, in a form in which equal numbers are equal.
+fn number(value: &Value) -> Option<Cow<'_, str>> {
+    let text = match value {
+        Value::Number(number) => Cow::Owned(number.to_string()),
+        Value::String(text) => Cow::Borrowed(text.trim()),
+        _ => return None,
+    };
+    if let Ok(whole) = text.parse::<i128>() {
+        return Some(Cow::Owned(whole.to_string()));
+    }
+    let float = text.parse::<f64>().ok().filter(|f| f.is_finite())?;
+    // A float without a fraction is the whole number that it shows as.
+    Some(Cow::Owned(format!("{float}")))
+}
+
+/// A file's content: the guide sends it as one base64 text, OpenAPI as an array of them.
+fn bytes(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(parts) => parts.iter().collect(),
+        other => vec![other],
+    }
+}
+
+/// Other ways to write the value that a fingerprint may have been made of: a number's text, an
+/// absent value's default.
+pub(super) fn other_spellings(field: Option<&Field>, seen: &Value) -> Vec<Value> {
+    match (field.map(|f| &f.kind), seen) {
+        (Some(Kind::Integer { .. }), Value::Number(number)) => {
+            vec![Value::from(number.to_string())]
+        }
+        (Some(Kind::Integer { .. }), Value::String(text)) => {
+            text.trim().parse::<i64>().map(Value::from).into_iter().collect()
+        }
+        (_, seen) if is_empty(seen) => {
+            let default = field.and_then(|f| f.default.as_ref()).map(|default| default.to_json());
+            default.into_iter().chain([Value::from(""), Value::Null]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const KEY_VALUE: Kind = Kind::Map(&Kind::Any);
+
+    fn same_as(kind: &Kind, desired: Value, live: Value) -> bool {
+        equal_as(Some(kind), None, Some(&desired), Some(&live))
+    }
+
+    #[test]
+    fn nothing_and_the_default_are_equal() {
+        let port = Kind::Integer { min: 1, max: 65535 };
+        let default = Default::Integer(587);
+        for unset in
+            [None, Some(json!(null)), Some(json!("")), Some(json!(587)), Some(json!("587"))]
+        {
+            for other in [None, Some(json!(null)), Some(json!(587))] {
+                assert!(equal_as(Some(&port), Some(&default), unset.as_ref(), other.as_ref()));
+            }
+            assert!(!equal_as(Some(&port), Some(&default), unset.as_ref(), Some(&json!(25))));
+        }
+    }
+
+    #[test]
+    fn a_number_and_its_text_are_equal_in_a_number_field_only() {
+        let port = Kind::Integer { min: 1, max: 65535 };
+        assert!(same_as(&port, json!("587"), json!(587)));
+        assert!(same_as(&port, json!(587), json!(587.0)));
+        assert!(!same_as(&port, json!("587x"), json!(587)));
+        assert!(!same_as(&Kind::Text, json!("587"), json!(587)));
+    }
+
+    #[test]
+    fn lists_have_an_order_and_sets_have_none() {
+        let list = Kind::List(&Kind::Text);
+        let set = Kind::Set(&Kind::Text);
+        assert!(!same_as(&list, json!(["a", "b"]), json!(["b", "a"])));
+        assert!(same_as(&set, json!(["a", "b"]), json!(["b", "a"])));
+        assert!(!same_as(&set, json!(["a", "a"]), json!(["b", "a"])));
+    }
+
+    #[test]
+    fn what_servers_add_to_an_object_in_a_list_is_no_difference() {
+        let list = Kind::List(&Kind::Any);
+        assert!(same_as(&list, json!([{"host": "a"}]), json!([{"host": "a", "status": "green"}])));
+        assert!(!same_as(&list, json!([{"host": "a"}]), json!([{"host": "b"}])));
+    }
+
+    #[test]
+    fn a_key_that_only_live_has_is_a_difference_in_a_free_map() {
+        assert!(!same_as(&KEY_VALUE, json!({"a": "1"}), json!({"a": "1", "b": "2"})));
+        assert!(same_as(&KEY_VALUE, json!({"a": "1"}), json!({"a": "1", "b": null})));
+    }
+}

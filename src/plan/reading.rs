@@ -1,0 +1,172 @@
+//! Which connections have to be read one by one, beside the lists (DESIGN section 5 "Lists and
+//! single reads" and "Secrets").
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Filter;
+use super::compare::{at, catalog_field};
+use super::equality::{equal, is_empty};
+use crate::desired::{Desired, DesiredConnection};
+use crate::inventory::Record;
+use crate::live::{Live, LiveConnection};
+use crate::name::ConnectionName;
+
+/// The connections that have to be read since the lists do not say enough: a declared field that
+/// the list leaves out, a name of the inventory that no list shows, a call of an earlier run
+/// whose answer was lost.
+#[must_use]
+pub fn to_confirm(
+    desired: &Desired,
+    live: &Live,
+    record: &Record,
+    filter: &Filter,
+) -> BTreeSet<ConnectionName> {
+    let mut shown = ShownKeys::default();
+    let mut names: BTreeSet<ConnectionName> = record.intents.keys().cloned().collect();
+    for connection in desired.values() {
+        let type_name = connection.connection_type.name;
+        if connection.options.suspend || !filter.admits(type_name, &connection.name) {
+            continue;
+        }
+        let previous = connection.options.renamed_from.as_ref();
+        let entry = live
+            .connections
+            .get(&connection.name)
+            .or_else(|| previous.and_then(|old| live.connections.get(old)));
+        match entry {
+            Some(entry) if entry.type_name == type_name => {
+                if lacks_a_declared_field(connection, entry, record, live, &mut shown) {
+                    names.insert(entry.name.clone());
+                }
+            }
+            Some(_) => {}
+            None if record.inventory.contains_key(&connection.name) => {
+                names.insert(connection.name.clone());
+            }
+            None => {}
+        }
+    }
+    names
+}
+
+fn lacks_a_declared_field<'a>(
+    desired: &DesiredConnection,
+    entry: &LiveConnection,
+    record: &Record,
+    live: &'a Live,
+    shown: &mut ShownKeys<'a>,
+) -> bool {
+    let declared = desired.fields.iter().any(|field| {
+        let path = &*field.path;
+        let Some(value) = field.value() else { return false };
+        if field.is_secret() || desired.ignores(path) || at(entry, path).is_some() {
+            return false;
+        }
+        // What is absent and agrees with the default may still be hidden: but not where the
+        // list shows the field of any other connection of the type.
+        !equal(field.field, Some(value), None)
+            || (!is_empty(value) && !shown.shows(desired.connection_type.name, path, live))
+    });
+    let base = record.inventory.get(&desired.name).map(|owned| &owned.base);
+    let dropped = base.into_iter().flatten().any(|(path, older)| {
+        let secret = catalog_field(desired, path).is_some_and(crate::catalog::Field::is_secret);
+        !secret
+            && desired.field(path).is_none()
+            && !is_empty(&older.declared)
+            && at(entry, path).is_none()
+            && !shown.shows(desired.connection_type.name, path, live)
+    });
+    declared || dropped
+}
+
+/// The top-level keys that the lists show, by type; gathered when first asked for.
+#[derive(Default)]
+struct ShownKeys<'a> {
+    by_type: Option<BTreeMap<&'a str, BTreeSet<&'a str>>>,
+}
+
+impl<'a> ShownKeys<'a> {
+    fn shows(&mut self, type_name: &str, path: &str, live: &'a Live) -> bool {
+        let by_type = self.by_type.get_or_insert_with(|| {
+            let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            for connection in live.connections.values() {
+                keys.entry(&connection.type_name)
+                    .or_default()
+                    .extend(connection.body().keys().map(String::as_str));
+            }
+            keys
+        });
+        let key = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        by_type.get(type_name).is_some_and(|keys| keys.contains(key))
+    }
+}
+
+/// When secrets are read back.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadBack {
+    /// Now, in seconds since 1970.
+    pub now: i64,
+    /// How long a reading, or a write, is good for.
+    pub every: Duration,
+    /// The share of the due ones to read in this run: the daemon spreads them over its resyncs.
+    pub at_most: Option<usize>,
+}
+
+/// The connections with a declared secret that are due to be read back: those that are met for
+/// the first time, and then those whose last reading is the oldest.
+#[must_use]
+pub fn secrets_due(
+    desired: &Desired,
+    live: &Live,
+    record: &Record,
+    filter: &Filter,
+    read_back: &ReadBack,
+) -> BTreeSet<ConnectionName> {
+    let mut due = BTreeSet::new();
+    let mut again: Vec<(i64, &ConnectionName)> = Vec::new();
+    for connection in desired.values() {
+        let type_name = connection.connection_type.name;
+        let reads = connection.declares_secret()
+            && !connection.options.suspend
+            && filter.admits(type_name, &connection.name)
+            && live.connections.get(&connection.name).is_some_and(|l| l.type_name == type_name);
+        if !reads {
+            continue;
+        }
+        match record.inventory.get(&connection.name).map(|owned| owned.secrets_checked) {
+            None | Some(None) => {
+                due.insert(connection.name.clone());
+            }
+            Some(Some(checked)) => {
+                let every = i64::try_from(read_back.every.as_secs()).unwrap_or(i64::MAX);
+                // A clock that was set back must not put the reading off for ever.
+                if checked.saturating_add(every) <= read_back.now || checked > read_back.now {
+                    again.push((checked, &connection.name));
+                }
+            }
+        }
+    }
+    again.sort();
+    let at_most = read_back.at_most.unwrap_or(again.len());
+    due.extend(again.into_iter().take(at_most).map(|(_, name)| name.clone()));
+    due
+}
+
+/// How many secrets a resync reads so that all are read once in `every`.
+#[must_use]
+pub fn share_per_resync(connections: usize, every: Duration, resync: Duration) -> Option<usize> {
+    if every <= resync || every.is_zero() {
+        return None;
+    }
+    let rounds = (every.as_secs_f64() / resync.as_secs_f64().max(1.0)).max(1.0);
+    // Rounded up, and at least one, so that none is left out for ever.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small and positive"
+    )]
+    #[expect(clippy::cast_precision_loss, reason = "a count of connections fits")]
+    let share = (connections as f64 / rounds).ceil() as usize;
+    Some(share.max(1))
+}

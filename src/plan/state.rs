@@ -1,0 +1,83 @@
+//! How each connection stands, as status and metrics tell it.
+
+use serde::Serialize;
+
+use crate::name::ConnectionName;
+
+/// One connection of a target.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectionState {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Its name.
+    pub name: ConnectionName,
+    /// How it stands.
+    pub state: State,
+    /// Why, where the state does not say it.
+    pub reason: Option<String>,
+    /// A declared secret was neither sent nor read back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
+    /// When the tool last wrote it, in seconds since 1970.
+    pub last_change: Option<i64>,
+}
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Live is as git wants it.
+    InSync,
+    /// It is about to be written.
+    Pending,
+    /// Something is wrong with it, and nothing is sent.
+    Blocked,
+    /// A rule holds its delete or replace back.
+    Held,
+    /// It drifted, and the target only reports drift.
+    Drifted,
+    /// It was saved, and the workers did not get it.
+    Degraded,
+    /// The server rewrites what is written.
+    NotConverging,
+    /// Its document says to leave it alone.
+    Suspended,
+    /// Git neither declares nor owns it.
+    Unmanaged,
+    /// The last write of it failed.
+    Failed,
+}
+
+impl State {
+    /// All states, in the order of DESIGN section 8.
+    pub const ALL: [Self; 10] = [
+        Self::InSync,
+        Self::Pending,
+        Self::Blocked,
+        Self::Held,
+        Self::Drifted,
+        Self::Degraded,
+        Self::NotConverging,
+        Self::Suspended,
+        Self::Unmanaged,
+        Self::Failed,
+    ];
+
+    /// The word for it in JSON and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in_sync",
+            Self::Pending => "pending",
+            Self::Blocked => "blocked",
+            Self::Held => "held",
+            Self::Drifted => "drifted",
+            Self::Degraded => "degraded",
+            Self::NotConverging => "not_converging",
+            Self::Suspended => "suspended",
+            Self::Unmanaged => "unmanaged",
+            Self::Failed => "failed",
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a snapshot declares for a target.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Engine;
+use crate::config::{Target, config_digest};
+use crate::document::{self, LoadRequest, Loaded};
+use crate::inventory::GoodCommit;
+use crate::name::{CommitId, ConnectionName};
+use crate::source::{Folder, Snapshot, SourceError};
+
+/// What a snapshot declares for a target.
+#[derive(Debug)]
+pub struct LoadedTarget {
+    /// The documents and their problems.
+    pub loaded: Loaded,
+    /// What the listing passed over.
+    pub notices: Vec<String>,
+}
+
+/// Reads and loads what a snapshot declares for a target. Blocks on the repository.
+///
+/// # Errors
+/// The repository cannot be read. Problems of documents are no errors here.
+pub fn load_target(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+) -> Result<LoadedTarget, SourceError> {
+    let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
+    let known_targets = engine.target_names();
+    let request = LoadRequest {
+        folders: &listing.folders,
+        target: Some(&target.name),
+        known_targets: Some(&known_targets),
+        vars: Some(&target.vars),
+    };
+    let loaded = document::load(&request, &engine.cache, &|entry| {
+        snapshot.read(entry).map_err(|error| error.to_string())
+    });
+    let notices = listing.notices.iter().map(ToString::to_string).collect();
+    Ok(LoadedTarget { loaded, notices })
+}
+
+/// The names that a snapshot declares for a target, whatever else is wrong with it.
+pub(super) fn declared_names(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+) -> Result<BTreeSet<ConnectionName>, SourceError> {
+    let folders: Vec<Folder> =
+        snapshot.folders(&target.paths, engine.config_file.as_deref())?.folders;
+    Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &|entry| {
+        snapshot.read(entry).map_err(|error| error.to_string())
+    }))
+}
+
+impl LoadedTarget {
+    /// What the state keeps of a commit that loaded whole.
+    pub(super) fn as_good_commit(&self, target: &Target, commit: &CommitId) -> GoodCommit {
+        let mut declared: BTreeMap<ConnectionName, Vec<String>> = BTreeMap::new();
+        for document in &self.loaded.documents {
+            declared.insert(document.name.clone(), Vec::new());
+        }
+        for (file, names) in &self.loaded.names_by_file {
+            for name in names {
+                if let Some(files) = declared.get_mut(name) {
+                    files.push(file.to_string());
+                }
+            }
+        }
+        GoodCommit {
+            commit: commit.clone(),
+            config: config_digest(target),
+            declared,
+            paths: self
+                .loaded
+                .folders
+                .iter()
+                .map(|(path, _, documents)| (path.to_string(), *documents))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! From a snapshot to a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::connect::{Connection, connect};
+use super::load::{LoadedTarget, load_target};
+use super::remember::{self, Past};
+use super::{Engine, Options, Prepared, ReadBackMode, Ready, isolates, now};
+use crate::config::{Drift, Target};
+use crate::desired::{self, Desired, Resolution};
+use crate::document::Severity;
+use crate::environment::Environment;
+use crate::inventory::Record;
+use crate::live::{Live, LiveConnection};
+use crate::name::ConnectionName;
+use crate::observe;
+use crate::plan::compare::Context;
+use crate::plan::intents::{self, Settling};
+use crate::plan::reading::{self, ReadBack};
+use crate::plan::{Planned, Situation, TargetPlan, plan};
+use crate::source::Snapshot;
+use crate::state::Lock;
+
+/// Reads, loads, resolves, observes and plans one target. Whatever goes wrong is told in the
+/// plan; nothing is written.
+pub async fn prepare<'e>(
+    engine: &'e Engine,
+    target: &'e Target,
+    snapshot: &Snapshot,
+    options: &Options,
+) -> Prepared<'e> {
+    let mut prepared = Prepared {
+        target,
+        plan: TargetPlan {
+            name: target.name.clone(),
+            project: target.project.clone(),
+            url: target.url.clone(),
+            ..TargetPlan::default()
+        },
+        states: Vec::new(),
+        diagnostics: Vec::new(),
+        refused: false,
+        ready: None,
+    };
+    if let Err(problem) = fill(engine, target, snapshot, options, &mut prepared).await {
+        prepared.plan.errors.push(problem);
+    }
+    prepared
+}
+
+/// Does the work of [`prepare`]; what stops the target as a whole is the error.
+async fn fill(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+    options: &Options,
+    prepared: &mut Prepared<'_>,
+) -> Result<(), String> {
+    let loaded = blocking(|| load_target(engine, target, snapshot)).map_err(|e| e.to_string())?;
+    prepared.diagnostics.clone_from(&loaded.loaded.diagnostics);
+    prepared.plan.notices.extend(loaded.notices.iter().cloned());
+    let whole = !loaded.loaded.has_errors();
+    if !whole && !isolates(target) {
+        prepared.refused = true;
+        return Err(refusal(snapshot, &prepared.diagnostics));
+    }
+    let Connection { client, key } = connect(engine, target).map_err(|e| e.to_string())?;
+    let client =
+        client.with_retries(crate::api::Retries::new(options.retries, options.stop.child_token()));
+    let (before, lock) = record(engine, target, options, &key, &mut prepared.plan).await?;
+    let mut record = before.clone();
+    let key_check = key.check_value();
+    let key_is_known = record.key_check.as_ref().is_none_or(|known| *known == key_check);
+    if !key_is_known {
+        prepared.plan.notices.push(
+            "the fingerprint key changed: secrets that the server hides cannot be compared, and are \
+             unverified; `apply --resend-secrets` sends them again"
+                .to_owned(),
+        );
+    }
+    record.key_check = Some(key_check);
+    let good = snapshot
+        .commit()
+        .filter(|_| whole && !options.filter.is_narrow())
+        .map(|commit| loaded.as_good_commit(target, &commit.id));
+    let past = blocking(|| remember::past(engine, target, snapshot, &record))
+        .map_err(|e| e.to_string())?;
+    let emptied = remember::emptied(&record, &loaded.loaded.folders);
+    for (path, _, _) in loaded.loaded.folders.iter().filter(|(_, exists, _)| !exists) {
+        let text = format!("the path `{path}` does not exist in this revision");
+        if record.inventory.is_empty() {
+            return Err(text);
+        }
+        prepared.plan.notices.push(text);
+    }
+    let invalid = blocked_names(&loaded, &record)?;
+    let environment = options.with_secrets.then_some(&engine.environment);
+    let desired = resolve(engine, target, loaded, environment);
+    if environment.is_none() {
+        prepared.plan.notices.push(without_secrets(&desired));
+    }
+    let not_removed = invalid.keys().cloned().collect();
+    remember::note_deletes(&mut record, &desired, &not_removed, snapshot, whole, &past, options);
+
+    let live = observe::lists(&client, &record, target.concurrency).await;
+    if let Some(error) = nothing_answered(&live) {
+        return Err(error);
+    }
+    let looked_at = Looked { target, options, desired: &desired, live: &live };
+    let (singles, unread) = looked_at.singles(&client, &mut record).await;
+    learn_shown_secrets(engine, &singles);
+    intents::settle(&mut record, &live, &singles, &Settling { key: &key, key_is_known });
+    let planned = looked_at.plan(&Known {
+        record: &record,
+        key: &key,
+        key_is_known,
+        singles: &singles,
+        unread: &unread,
+        invalid: &invalid,
+        emptied: &emptied,
+        whole,
+        past: &past,
+        worktree: snapshot.commit().is_none(),
+    });
+    take(prepared, planned, |record, canaries| Ready {
+        desired,
+        live,
+        singles,
+        canaries,
+        client,
+        key,
+        key_is_known,
+        record,
+        record_before: before,
+        good,
+        commit: snapshot.commit().map(|commit| commit.id.clone()),
+        lock,
+        stateless: options.base.is_some(),
+    });
+    Ok(())
+}
+
+fn take(
+    prepared: &mut Prepared<'_>,
+    planned: Planned,
+    ready: impl FnOnce(Record, BTreeMap<&'static str, Vec<ConnectionName>>) -> Ready,
+) {
+    let Planned { plan, record, states, canaries } = planned;
+    let shell = std::mem::take(&mut prepared.plan);
+    let mut notices = shell.notices;
+    notices.extend(plan.notices);
+    prepared.plan = TargetPlan {
+        name: shell.name,
+        project: shell.project,
+        url: shell.url,
+        notices,
+        errors: [shell.errors, plan.errors].concat(),
+        ..TargetPlan {
+            changes: plan.changes,
+            summary: plan.summary,
+            unmanaged: plan.unmanaged,
+            ..TargetPlan::default()
+        }
+    };
+    prepared.states = states;
+    prepared.ready = Some(ready(record, canaries));
+}
+
+/// Runs work that blocks on git or the disk without holding up the tasks beside it.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}
+
+fn refusal(snapshot: &Snapshot, diagnostics: &[crate::document::Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    let what = match snapshot.commit() {
+        Some(commit) => format!("commit {}", commit.id.short()),
+        None => "the working tree".to_owned(),
+    };
+    let s = if errors == 1 { "" } else { "s" };
+    format!("{what} is refused: {errors} error{s} in its documents")
+}
+
+/// The record to start from: that of the state, locked if it will be written, or the one that
+/// the base revision stands for.
+async fn record(
+    engine: &Engine,
+    target: &Target,
+    options: &Options,
+    key: &crate::secret::FingerprintKey,
+    plan: &mut TargetPlan,
+) -> Result<(Record, Option<Lock>), String> {
+    if let Some(base) = &options.base {
+        let then = blocking(|| load_target(engine, target, base)).map_err(|e| e.to_string())?;
+        if then.loaded.has_errors() {
+            return Err("the base revision does not load whole, so what it declared is not known"
+                .to_owned());
+        }
+        let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
+        let good = then.as_good_commit(target, &commit);
+        let environment = options.with_secrets.then_some(&engine.environment);
+        let desired = resolve(engine, target, then, environment);
+        plan.notices.push(
+            "compared with the base revision, without a state: rotated values of the environment \
+             are not seen"
+                .to_owned(),
+        );
+        return Ok((remember::record_of_base(good, &desired, key), None));
+    }
+    let file = engine.state_file(target);
+    let lock = if options.writes {
+        let lock = file.lock(options.lock_timeout, &options.holder).await;
+        Some(lock.map_err(|e| e.to_string())?)
+    } else {
+        if !file.path().exists() {
+            plan.notices.push(format!(
+                "there is no state of this target in {} and no --base: deletes cannot be known",
+                engine.config.state_dir.display()
+            ));
+        }
+        None
+    };
+    let record = blocking(|| file.read()).map_err(|e| e.to_string())?;
+    Ok((record, lock))
+}
+
+/// The names that a commit which did not load whole blocks, with why.
+fn blocked_names(
+    loaded: &LoadedTarget,
+    record: &Record,
+) -> Result<BTreeMap<ConnectionName, String>, String> {
+    let mut blocked: BTreeMap<ConnectionName, String> = loaded.loaded.invalid.clone();
+    for file in &loaded.loaded.unreadable {
+        let Some(good) = &record.last_good else {
+            return Err(format!(
+                "{file} cannot be read, so which connections it declares is not known"
+            ));
+        };
+        let mut known = false;
+        for (name, files) in &good.declared {
+            if files.iter().any(|f| **f == **file) {
+                known = true;
+                let reason = format!("{file}, which declared it, cannot be read");
+                blocked.entry(name.clone()).or_insert(reason);
+            }
+        }
+        if !known {
+            return Err(format!(
+                "{file} cannot be read, so which connections it declares is not known"
+            ));
+        }
+    }
+    Ok(blocked)
+}
+
+fn resolve(
+    engine: &Engine,
+    target: &Target,
+    loaded: LoadedTarget,
+    environment: Option<&Environment>,
+) -> Desired {
+    let resolution = Resolution { vars: &target.vars, environment, redactor: &engine.redactor };
+    desired::resolve(loaded.loaded.documents, &resolution)
+}
+
+fn without_secrets(desired: &Desired) -> String {
+    let names: BTreeSet<String> = desired
+        .values()
+        .flat_map(|connection| &connection.fields)
+        .flat_map(|field| desired::env_names(&field.declared))
+        .collect();
+    if names.is_empty() {
+        return "values of the environment were not compared; no document refers to any".to_owned();
+    }
+    let names: Vec<String> = names.into_iter().collect();
+    format!("values of the environment were not compared: {}", names.join(", "))
+}
+
+/// One sentence for a target of which no list could be read.
+fn nothing_answered(live: &Live) -> Option<String> {
+    let all = crate::catalog::all().len();
+    if live.incomplete.len() < all {
+        return None;
+    }
+    let problems: BTreeSet<&String> = live.incomplete.values().collect();
+    let problems: Vec<&str> = problems.into_iter().take(3).map(String::as_str).collect();
+    Some(format!("no list of connections could be read: {}", problems.join("; ")))
+}
+
+/// What `GET` showed of secrets may not come back in a message of the server.
+fn learn_shown_secrets(engine: &Engine, singles: &BTreeMap<ConnectionName, LiveConnection>) {
+    for live in singles.values() {
+        let Some(connection_type) = crate::catalog::find(&live.type_name) else { continue };
+        for secret in connection_type.secrets() {
+            if let Some(text) = live.body().get(secret.name).and_then(serde_json::Value::as_str) {
+                engine.redactor.learn(text);
+            }
+        }
+    }
+}
+
+struct Looked<'a> {
+    target: &'a Target,
+    options: &'a Options,
+    desired: &'a Desired,
+    live: &'a Live,
+}
+
+struct Known<'a> {
+    record: &'a Record,
+    key: &'a crate::secret::FingerprintKey,
+    key_is_known: bool,
+    singles: &'a BTreeMap<ConnectionName, LiveConnection>,
+    unread: &'a BTreeMap<ConnectionName, String>,
+    invalid: &'a BTreeMap<ConnectionName, String>,
+    emptied: &'a [String],
+    whole: bool,
+    past: &'a Past,
+    worktree: bool,
+}
+
+impl Looked<'_> {
+    /// Reads the connections of which the lists do not say enough.
+    async fn singles(
+        &self,
+        client: &crate::api::Client,
+        record: &mut Record,
+    ) -> (BTreeMap<ConnectionName, LiveConnection>, BTreeMap<ConnectionName, String>) {
+        let filter = &self.options.filter;
+        let mut needed = reading::to_confirm(self.desired, self.live, record, filter);
+        if self.options.base.is_some() {
+            let removed = record.inventory.keys().filter(|name| !self.desired.contains_key(name));
+            needed.extend(removed.filter(|n| self.live.connections.contains_key(n)).cloned());
+        }
+        let due = self.secrets_due(record);
+        let wanted: BTreeSet<ConnectionName> = needed.union(&due).cloned().collect();
+        let read = observe::singles(client, wanted, self.target.concurrency).await;
+        let mut unread = BTreeMap::new();
+        for (name, error) in read.failed {
+            if needed.contains(&name) {
+                unread.insert(name, error.to_string());
+            } else {
+                tracing::warn!(connection = %name, "secrets could not be read back: {error}");
+            }
+        }
+        (read.found, unread)
+    }
+
+    fn secrets_due(&self, record: &Record) -> BTreeSet<ConnectionName> {
+        let mode = self.options.read_back;
+        if mode == ReadBackMode::Nothing || !self.options.with_secrets {
+            return BTreeSet::new();
+        }
+        let every = if mode == ReadBackMode::All {
+            std::time::Duration::ZERO
+        } else {
+            self.target.verify_secrets
+        };
+        let count = self.desired.len();
+        let at_most = (mode == ReadBackMode::Spread)
+            .then(|| reading::share_per_resync(count, every, self.target.resync))
+            .flatten();
+        let read_back = ReadBack { now: now(), every, at_most };
+        reading::secrets_due(self.desired, self.live, record, &self.options.filter, &read_back)
+    }
+
+    fn plan(&self, known: &Known<'_>) -> Planned {
+        let context = Context {
+            record: known.record,
+            key: known.key,
+            key_is_known: known.key_is_known,
+            stateless: self.options.base.is_some(),
+            corrects_drift: self.target.drift == Drift::Correct,
+            resend_secrets: self.options.resend_secrets,
+        };
+        plan(&Situation {
+            desired: self.desired,
+            invalid: known.invalid,
+            live: self.live,
+            singles: known.singles,
+            context,
+            adopt: self.target.adopt,
+            prune: self.target.prune,
+            max_deletes: self.target.max_deletes,
+            allow_deletes: self.options.allow_deletes,
+            worktree: known.worktree,
+            loaded_whole: known.whole,
+            last_good_unavailable: known.past.unavailable,
+            emptied: known.emptied,
+            filter: &self.options.filter,
+            degraded_at_once: self.options.degraded_at_once,
+            unread: known.unread,
+            now: now(),
+        })
+    }
+}

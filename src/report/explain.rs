@@ -1,0 +1,240 @@
+//! What `explain` shows: the catalog for people.
+
+mod table;
+mod words;
+
+use std::fmt::Write as _;
+
+use crate::catalog::{
+    self, ConnectionType, Field, IDENTITY, Kind, Required, Secrecy, all, nearest_of,
+};
+use table::{Paint, Table};
+
+/// Why there is nothing to explain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    /// No type has this name.
+    #[error("there is no connection type `{name}`: {}", suggestion(nearest, "explain"))]
+    UnknownType {
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        nearest: Option<&'static str>,
+    },
+    /// A type, or an object inside it, has no field of this name.
+    #[error("`{parent}` has no field `{name}`: {}", suggestion(nearest, &format!("explain {parent}")))]
+    UnknownField {
+        /// The type or field that was looked into.
+        parent: String,
+        /// What was asked for.
+        name: String,
+        /// What may have been meant.
+        nearest: Option<&'static str>,
+    },
+    /// The field holds no object.
+    #[error("`{parent}` has no fields inside: its kind is {kind}")]
+    NoFieldsInside {
+        /// The field that was looked into.
+        parent: String,
+        /// What it holds.
+        kind: String,
+    },
+}
+
+fn suggestion(nearest: &Option<&'static str>, listing: &str) -> String {
+    match nearest {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("`{listing}` lists what there is"),
+    }
+}
+
+/// Explains all types, one type (`email`) or one field (`email.port`,
+/// `rabbitMq.hostPortList.host`), with escape codes for colour if a terminal is to show it.
+///
+/// # Errors
+/// There is no such type or field; the error names the nearest one.
+pub fn explain(path: Option<&str>, color: bool) -> Result<String, ExplainError> {
+    let paint = Paint { color };
+    let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
+        return Ok(types(paint));
+    };
+    let mut steps = path.split('.');
+    let name = steps.next().unwrap_or_default();
+    let connection_type = catalog::find(name).ok_or_else(|| ExplainError::UnknownType {
+        name: name.to_owned(),
+        nearest: catalog::nearest(name).map(|found| found.name),
+    })?;
+    let mut steps = steps.filter(|step| !step.is_empty());
+    let Some(first) = steps.next() else { return Ok(one_type(connection_type, paint)) };
+    let mut parent = connection_type.name.to_owned();
+    let mut field = find_in(IDENTITY.iter().chain(connection_type.fields()), &parent, first)?;
+    for step in steps {
+        parent = format!("{parent}.{}", field.name);
+        let inside = fields_inside(&field.kind).ok_or_else(|| ExplainError::NoFieldsInside {
+            parent: parent.clone(),
+            kind: words::kind(&field.kind),
+        })?;
+        field = find_in(inside.iter(), &parent, step)?;
+    }
+    Ok(one_field(&format!("{parent}.{}", field.name), field, paint))
+}
+
+fn find_in(
+    fields: impl Iterator<Item = &'static Field> + Clone,
+    parent: &str,
+    name: &str,
+) -> Result<&'static Field, ExplainError> {
+    fields.clone().find(|field| field.name == name).ok_or_else(|| ExplainError::UnknownField {
+        parent: parent.to_owned(),
+        name: name.to_owned(),
+        nearest: nearest_of(fields, name, |field| field.name).map(|field| field.name),
+    })
+}
+
+/// The fields of an object, or of the objects in a list or map.
+fn fields_inside(kind: &Kind) -> Option<&'static [Field]> {
+    match kind {
+        Kind::Object(fields) => Some(fields),
+        Kind::List(item) | Kind::Set(item) | Kind::Map(item) => fields_inside(item),
+        _ => None,
+    }
+}
+
+fn types(paint: Paint) -> String {
+    let mut table = Table::new(&["TYPE", "FIELDS", "SECRETS", "ABOUT"]);
+    for connection_type in all() {
+        let secrets: Vec<&str> = connection_type.secrets().map(|field| field.name).collect();
+        table.row([
+            connection_type.name.to_owned(),
+            connection_type.fields().count().to_string(),
+            if secrets.is_empty() { "-".to_owned() } else { secrets.join(", ") },
+            connection_type.about.to_owned(),
+        ]);
+    }
+    format!(
+        "{}\n`explain TYPE` shows the fields of a type, `explain TYPE.FIELD` one field.\n",
+        table.draw(paint)
+    )
+}
+
+fn one_type(connection_type: &'static ConnectionType, paint: Paint) -> String {
+    let name = connection_type.name;
+    let table = fields_table(IDENTITY.iter().chain(connection_type.fields()));
+    format!(
+        "{} {}\n{}\n{}\n\n{}\n`explain {name}.FIELD` says more about a field.\n",
+        paint.heading("TYPE:"),
+        paint.name(name),
+        connection_type.about,
+        words::secrets_on_get(connection_type.secrets_on_get),
+        table.draw(paint),
+    )
+}
+
+fn fields_table(fields: impl Iterator<Item = &'static Field>) -> Table {
+    let mut table = Table::new(&["FIELD", "KIND", "REQUIRED", "DEFAULT", "SECRET", "ABOUT"]);
+    for field in fields {
+        table.row([
+            field.name.to_owned(),
+            words::kind(&field.kind),
+            words::required_in_short(field).to_owned(),
+            words::default(field),
+            words::secret_in_short(field).to_owned(),
+            field.about.to_owned(),
+        ]);
+    }
+    table
+}
+
+fn one_field(path: &str, field: &'static Field, paint: Paint) -> String {
+    let mut text = format!("{} {}\n{}\n\n", paint.heading("FIELD:"), paint.name(path), field.about);
+    let mut line = |label: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ =
+            writeln!(text, "{} {value}", paint.heading(&format!("{:<10}", format!("{label}:"))));
+    };
+    line("Kind", &words::kind_in_full(&field.kind));
+    let required = match &field.required {
+        _ if field.filled_by_server => "no: the server fills it by itself".to_owned(),
+        Required::No => "no".to_owned(),
+        Required::Always => "yes".to_owned(),
+        Required::When(condition) => format!("when {condition}"),
+    };
+    line("Required", &required);
+    line("Default", &words::default(field));
+    for (label, value) in words::allowed(&field.kind) {
+        line(label, &value);
+    }
+    match &field.secrecy {
+        Secrecy::Plain => {}
+        Secrecy::Secret { used } => {
+            line("Secret", "yes: write `${env:NAME}`, or Apinizer's own `${NAME}`");
+            if let Some(used) = used {
+                line("Used", &format!("when {used}"));
+            }
+        }
+        Secrecy::Hidden(place) => line("Secret", words::hidden(*place)),
+    }
+    line("Known to", words::fact(field.fact));
+    if let Some(fields) = fields_inside(&field.kind) {
+        let _ = write!(text, "\n{}", fields_table(fields.iter()).draw(paint));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_and_field_is_explained() {
+        let overview = explain(None, false).unwrap();
+        for connection_type in all() {
+            let name = connection_type.name;
+            assert!(overview.contains(&format!("\n{name} ")), "{name}");
+            let page = explain(Some(name), false).unwrap();
+            assert!(!page.contains('\u{1b}') && !page.lines().any(|line| line.ends_with(' ')));
+            for field in connection_type.fields() {
+                assert!(page.contains(&format!("\n{} ", field.name)), "{name}.{}", field.name);
+                let path = format!("{name}.{}", field.name);
+                assert!(explain(Some(&path), false).unwrap().contains(field.about), "{path}");
+                for inner in fields_inside(&field.kind).unwrap_or_default() {
+                    let path = format!("{path}.{}", inner.name);
+                    assert!(explain(Some(&path), true).unwrap().contains(inner.about), "{path}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_reads_like_a_page() {
+        assert_eq!(
+            explain(Some("email.password"), false).unwrap(),
+            "FIELD: email.password\n\
+             Password at the SMTP server.\n\
+             \n\
+             Kind:      text\n\
+             Required:  when `auth` is `true`\n\
+             Default:   -\n\
+             Secret:    yes: write `${env:NAME}`, or Apinizer's own `${NAME}`\n\
+             Used:      when `auth` is `true`\n\
+             Known to:  the guide and the OpenAPI file\n"
+        );
+        let level = explain(Some("graylog.gelfMessageLevel"), false).unwrap();
+        assert!(level.contains("\nValues:    EMERGENCY, ALERT,"), "{level}");
+        assert!(level.contains("\nOpenAPI:   EMERGENCY(0), ALERT(1),"), "{level}");
+        assert!(explain(Some("email.name"), false).unwrap().contains("Required:  yes"));
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_nearest() {
+        let said = |path: &str| explain(Some(path), false).unwrap_err().to_string();
+        assert_eq!(said("Email"), "there is no connection type `Email`: did you mean `email`?");
+        assert_eq!(said("zzz"), "there is no connection type `zzz`: `explain` lists what there is");
+        assert_eq!(said("email.prot"), "`email` has no field `prot`: did you mean `port`?");
+        assert_eq!(
+            said("rabbitMq.hostPortList.hots"),
+            "`rabbitMq.hostPortList` has no field `hots`: did you mean `host`?"
+        );
+        assert_eq!(said("email.port.x"), "`email.port` has no fields inside: its kind is integer");
+    }
+}

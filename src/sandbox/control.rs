@@ -1,0 +1,168 @@
+//! What tests and drills do to a sandbox besides calling it.
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use serde_json::{Map, Value};
+
+use super::data::Saver;
+use super::faults::{Fault, Faults};
+use super::gate::{Gate, Moment};
+use super::log::LoggedCall;
+use super::options::{Deployments, Options};
+use super::server::Server;
+use super::store::Storable;
+use crate::name::ConnectionName;
+
+/// A hold on a running sandbox: it edits connections as somebody would in the Manager's
+/// console, watches the calls, and makes them fail or wait. Nothing of it is logged as a call.
+#[derive(Clone, Debug)]
+pub struct Control {
+    server: Arc<Server>,
+}
+
+/// A body that cannot be stored.
+#[derive(Debug, thiserror::Error)]
+#[error("a connection is an object with the texts `type` and `name`")]
+pub struct NotAConnection;
+
+impl Control {
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        Self { server }
+    }
+
+    /// Stores a connection as it stands, without any check but a `type` and a `name`.
+    ///
+    /// # Errors
+    /// Where the body has no `type` or no `name`.
+    pub fn put(&self, project: &str, body: Value) -> Result<(), NotAConnection> {
+        let Value::Object(body) = body else { return Err(NotAConnection) };
+        let new = Storable::new(body).ok_or(NotAConnection)?;
+        self.server.store().put(&self.server.options(), project, None, new);
+        self.changed();
+        Ok(())
+    }
+
+    /// Changes a stored connection; `false`: there is none of that name, or what became of it
+    /// has no `type` or no `name`. Another name renames it.
+    pub fn edit(
+        &self,
+        project: &str,
+        name: &str,
+        change: impl FnOnce(&mut Map<String, Value>),
+    ) -> bool {
+        let name = ConnectionName::new(name);
+        {
+            let mut store = self.server.store();
+            let Some(stored) = store.get(project, &name) else { return false };
+            let mut body = stored.body();
+            change(&mut body);
+            let Some(new) = Storable::new(body) else { return false };
+            store.put(&self.server.options(), project, Some(&name), new);
+        }
+        self.changed();
+        true
+    }
+
+    /// Removes a connection; `false`: there is none of that name.
+    #[must_use]
+    pub fn remove(&self, project: &str, name: &str) -> bool {
+        let removed = self.server.store().take(project, &ConnectionName::new(name)).is_some();
+        self.changed();
+        removed
+    }
+
+    /// The stored body with its secrets, less what the server fills by itself.
+    #[must_use]
+    pub fn get(&self, project: &str, name: &str) -> Option<Value> {
+        let store = self.server.store();
+        store.get(project, &ConnectionName::new(name)).map(|stored| Value::Object(stored.body()))
+    }
+
+    /// The server's own id of a connection.
+    #[must_use]
+    pub fn id(&self, project: &str, name: &str) -> Option<String> {
+        let store = self.server.store();
+        store.get(project, &ConnectionName::new(name)).map(|stored| stored.id.clone())
+    }
+
+    /// The names of a project's connections, sorted without regard to case.
+    #[must_use]
+    pub fn names(&self, project: &str) -> Vec<String> {
+        let store = self.server.store();
+        let of_project = store.all().filter(|(name, _)| *name == project);
+        of_project.map(|(_, stored)| stored.name.as_str().to_owned()).collect()
+    }
+
+    /// All projects and bodies with their secrets, for a dump.
+    pub(super) fn all(&self) -> Vec<(String, String, Map<String, Value>)> {
+        let store = self.server.store();
+        store
+            .all()
+            .map(|(project, stored)| (project.to_owned(), stored.id.clone(), stored.body()))
+            .collect()
+    }
+
+    /// The calls since the start, or since they were last taken; the newest 50,000.
+    #[must_use]
+    pub fn calls(&self) -> Vec<LoggedCall> {
+        self.server.log.calls()
+    }
+
+    /// Takes the calls out, so that the next look shows only newer ones.
+    #[must_use]
+    pub fn take_calls(&self) -> Vec<LoggedCall> {
+        self.server.log.take()
+    }
+
+    /// How many calls have arrived since the start, taken or not.
+    #[must_use]
+    pub fn call_count(&self) -> u64 {
+        self.server.log.count()
+    }
+
+    /// Lets the next `times` calls fail whose method is this one (`None`: any) and whose path
+    /// and query, as they are sent, contain the text; it comes before any chance.
+    pub fn fail_next(&self, method: Option<Method>, path: &str, fault: Fault, times: usize) {
+        self.server.drawing.script(method, path, fault, times);
+    }
+
+    /// Puts other chances in the place of those of the options.
+    pub fn set_faults(&self, faults: Faults) {
+        self.server.alter_unseen(|options| options.faults = faults.clone());
+        self.server.drawing.set_chances(faults);
+    }
+
+    /// Ends all faults, scripted or by chance.
+    pub fn clear_faults(&self) {
+        self.server.alter_unseen(|options| options.faults = Faults::default());
+        self.server.drawing.clear();
+    }
+
+    /// Says whose deployment fails from now on.
+    pub fn set_deployments(&self, deployments: Deployments) {
+        self.server.alter_unseen(|options| options.deployments = deployments);
+    }
+
+    /// Changes the options of the running server. A change of address, data file or seed has
+    /// no effect.
+    pub fn alter(&self, change: impl FnOnce(&mut Options)) {
+        self.server.alter(change);
+    }
+
+    /// Holds the calls whose method is this one (`None`: any) and whose path and query, as they
+    /// are sent, contain the text, until the gate is opened or dropped.
+    #[must_use]
+    pub fn gate(&self, method: Option<Method>, path: &str, moment: Moment) -> Gate {
+        self.server.gates.put_up(method, path, moment)
+    }
+
+    /// Lets every token expire that the server issued.
+    pub fn expire_tokens(&self) {
+        self.server.tokens.expire();
+    }
+
+    fn changed(&self) {
+        self.server.saver.as_ref().map(Saver::note);
+    }
+}

@@ -1,0 +1,103 @@
+use super::super::{ListFields, SecretsOnGet, Unset};
+use super::*;
+
+#[tokio::test]
+async fn lists_never_show_a_secret() {
+    for secrets in [SecretsOnGet::Shown, SecretsOnGet::Cipher, SecretsOnGet::Masked] {
+        let trial = Trial::of(Options { secrets, ..Options::default() }).await;
+        trial.create(&email("orders")).await;
+        let list = trial.list("email").await;
+        assert_eq!(list[0]["password"], Value::Null);
+        assert!(list[0].as_object().expect("an object").contains_key("password"));
+        assert_eq!(list[0]["username"], "orders");
+    }
+}
+
+#[tokio::test]
+async fn a_get_shows_secrets_as_it_is_told() {
+    let trial = Trial::current().await;
+    let control = trial.running.control();
+    let ftp = json!({"type": "ftp", "name": "files", "host": "ftp.example.com", "password": "p"});
+    trial.create(&email("orders")).await;
+    trial.create(&ftp).await;
+    assert_eq!(trial.get("orders").await["password"], "hunter2", "as the guide of email says");
+    assert_eq!(trial.get("files").await["password"], Value::Null, "as the guide of ftp says");
+
+    control.alter(|options| options.secrets = SecretsOnGet::Masked);
+    assert_eq!(trial.get("orders").await["password"], Value::Null);
+    control.alter(|options| options.secrets = SecretsOnGet::Shown);
+    assert_eq!(trial.get("files").await["password"], "p");
+    control.alter(|options| options.secrets = SecretsOnGet::Asterisks);
+    assert_eq!(trial.get("orders").await["password"], "********");
+    control.alter(|options| options.secrets = SecretsOnGet::Cipher);
+    let cipher = trial.get("orders").await["password"].clone();
+    assert!(cipher.as_str().expect("a text").starts_with("{cipher}"));
+    assert_eq!(trial.get("orders").await["password"], cipher, "the same every time");
+}
+
+#[tokio::test]
+async fn unset_fields_are_null_or_their_default_or_absent() {
+    let trial = Trial::current().await;
+    let control = trial.running.control();
+    trial.create(&json!({"type": "email", "name": "a", "host": "h", "from": null})).await;
+    assert_eq!(trial.get("a").await["port"], Value::Null);
+    assert_eq!(trial.list("email").await[0]["port"], Value::Null);
+    control.alter(|options| options.unset = Unset::Default);
+    assert_eq!(trial.get("a").await["port"], 587);
+    assert_eq!(trial.list("email").await[0]["enabled"], true);
+    assert_eq!(trial.get("a").await["additionalProperties"], json!([]));
+    control.alter(|options| {
+        options.unset = Unset::Absent;
+        options.omit_nulls = true;
+        options.show_ids = false;
+    });
+    let expected = json!({"type": "email", "name": "a", "host": "h", "projectName": "demo"});
+    assert_eq!(trial.get("a").await, expected);
+    assert_eq!(trial.list("email").await[0], expected);
+}
+
+#[tokio::test]
+async fn a_summary_lacks_most_fields() {
+    let trial = Trial::of(Options { list_fields: ListFields::Summary, ..Options::default() }).await;
+    trial.create(&email("orders")).await;
+    let list = trial.list("email").await;
+    assert_eq!(list[0]["name"], "orders");
+    assert_eq!(list[0].get("host"), None);
+    assert_eq!(trial.get("orders").await["host"], "smtp.example.com");
+}
+
+#[tokio::test]
+async fn the_server_fills_what_is_its_own() {
+    let trial = Trial::of(Options { bookkeeping: true, ..Options::default() }).await;
+    let elastic = json!({
+        "type": "elasticsearch",
+        "name": "logs",
+        "elasticHostList": [{"scheme": "https", "host": "es", "port": 9200}],
+    });
+    trial.create(&elastic).await;
+    let shown = trial.get("logs").await;
+    assert_eq!(shown["projectName"], "demo");
+    assert_eq!(shown["elasticHostList"][0]["status"], "green");
+    assert!(shown["id"].is_string() && shown["created"].is_string());
+    let (status, _) = trial.call("PUT", &one("logs"), Some(&shown)).await;
+    assert_eq!(status, StatusCode::OK, "what was shown can be sent back");
+    let stored = trial.stored("logs").expect("a connection");
+    assert_eq!(stored.get("id"), None);
+    assert_eq!(stored.get("projectName"), None);
+}
+
+#[tokio::test]
+async fn kafka_names_its_stores_in_lists_and_shows_their_ids_elsewhere() {
+    let trial = Trial::current().await;
+    let kafka =
+        json!({"type": "kafka", "name": "events", "topicName": "t", "keyStoreName": "keys"});
+    trial.create(&kafka).await;
+    let list = trial.list("kafka").await;
+    assert_eq!((&list[0]["keyStoreName"], list[0].get("keyStoreId")), (&json!("keys"), None));
+    let shown = trial.get("events").await;
+    assert!(shown["keyStoreId"].is_string());
+    assert_eq!(shown.get("keyStoreName"), None);
+    let (status, _) = trial.call("PUT", &one("events"), Some(&shown)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(trial.list("kafka").await[0]["keyStoreName"], "keys");
+}

@@ -1,0 +1,161 @@
+use super::super::{Deployments, Rename};
+use super::*;
+
+#[tokio::test]
+async fn a_put_replaces_the_whole_object_and_wipes_what_it_lacks() {
+    let trial = Trial::current().await;
+    trial.create(&email("orders")).await;
+    let mut body = email("orders");
+    body.as_object_mut().expect("an object").remove("password");
+    let (status, _) = trial.call("PUT", &one("orders"), Some(&body)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(trial.stored("orders"), Some(body.clone()));
+    assert_eq!(trial.get("orders").await["password"], Value::Null);
+
+    trial.running.control().put("demo", email("orders")).expect("a connection");
+    body["password"] = Value::Null;
+    trial.call("PUT", &one("orders"), Some(&body)).await;
+    assert_eq!(trial.get("orders").await["password"], Value::Null);
+}
+
+#[tokio::test]
+async fn names_are_one_without_regard_to_case_and_across_types() {
+    let trial = Trial::older().await;
+    trial.create(&email("Orders")).await;
+    assert_eq!(trial.get("oRDERS").await["name"], "Orders");
+    let (status, answer) = trial.call("POST", &one("ORDERS"), Some(&webhook("ORDERS"))).await;
+    assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!("already_exists")));
+    let (status, _) = trial.call("DELETE", &one("orders"), None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(trial.running.control().names("demo").is_empty());
+}
+
+#[tokio::test]
+async fn names_are_percent_decoded() {
+    let trial = Trial::current().await;
+    let (status, _) = trial
+        .call("POST", &one("m%C3%BC%C5%9Fteri%20%26%20co"), Some(&email("müşteri & co")))
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(trial.running.control().names("demo"), ["müşteri & co"]);
+    assert_eq!(trial.get("m%C3%BC%C5%9Fteri%20%26%20co").await["name"], "müşteri & co");
+}
+
+#[tokio::test]
+async fn a_create_needs_the_same_name_in_path_and_body() {
+    let trial = Trial::current().await;
+    let (status, _) = trial.call("POST", &one("a"), Some(&email("b"))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(trial.running.control().names("demo").is_empty());
+}
+
+#[tokio::test]
+async fn a_put_renames_and_keeps_the_id() {
+    let trial = Trial::current().await;
+    let control = trial.running.control();
+    trial.create(&email("old")).await;
+    trial.create(&email("taken")).await;
+    let id = control.id("demo", "old");
+    let (status, _) = trial.call("PUT", &one("old"), Some(&email("taken"))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, _) = trial.call("PUT", &one("old"), Some(&email("new"))).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(control.names("demo"), ["new", "taken"]);
+    assert_eq!(control.id("demo", "new"), id);
+    let names: Vec<Value> = trial
+        .list("email")
+        .await
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|c| c["name"].clone())
+        .collect();
+    assert_eq!(names, ["new", "taken"]);
+
+    control.alter(|options| options.rename = Rename::Refused);
+    let (status, _) = trial.call("PUT", &one("new"), Some(&email("newer"))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, _) = trial.call("PUT", &one("new"), Some(&email("New"))).await;
+    assert_eq!(status, StatusCode::OK, "another case is no other name");
+    assert_eq!(control.names("demo"), ["New", "taken"]);
+}
+
+#[tokio::test]
+async fn a_type_cannot_change() {
+    for trial in [Trial::current().await, Trial::older().await] {
+        trial.create(&email("orders")).await;
+        let (status, _) = trial.call("PUT", &one("orders"), Some(&webhook("orders"))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let (status, _) = trial.call("POST", &one("orders"), Some(&webhook("orders"))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(trial.stored("orders"), Some(email("orders")));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_refused() {
+    let trial = Trial::older().await;
+    for wrong in [
+        json!([]),
+        json!({"name": "orders"}),
+        json!({"type": "ops-genie", "name": "orders"}),
+        json!({"type": "email"}),
+    ] {
+        let (status, _) = trial.call("POST", &one("orders"), Some(&wrong)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let mut body = email("orders");
+    body["port"] = json!("many");
+    body["auth"] = json!("yes");
+    let (status, answer) = trial.call("POST", &one("orders"), Some(&body)).await;
+    assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!("validation_error")));
+    let fields: Vec<&Value> = answer["validation_errors"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|problem| &problem["field"])
+        .collect();
+    assert_eq!(fields, ["port", "auth"]);
+    let response = trial
+        .request("POST", &one("orders"))
+        .bearer_auth("any")
+        .body("{")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_failing_deployment_is_saved() {
+    let failing = Deployments::FailingFor(vec!["Orders".to_owned()]);
+    let trial = Trial::of(Options { deployments: failing, ..Options::default() }).await;
+    let written = trial.create(&email("orders")).await;
+    assert_eq!(written["status"], "SUCCESS");
+    assert_eq!(written["deploymentResult"]["success"], false);
+    assert!(trial.stored("orders").is_some());
+    let written = trial.create(&email("other")).await;
+    assert_eq!(written["deploymentResult"]["success"], true);
+    let mut body = email("orders");
+    body["deployToWorker"] = json!(false);
+    let written = trial.create(&body).await;
+    assert_eq!(written.get("deploymentResult"), None, "nothing was deployed");
+    trial.running.control().set_deployments(Deployments::Done);
+    let written = trial.create(&email("orders")).await;
+    assert_eq!(written["deploymentResult"]["success"], true);
+}
+
+#[tokio::test]
+async fn rewritten_and_unknown_fields_do_not_stick() {
+    let trial = Trial::of(Options {
+        rewrites: vec!["email.host=lowercase".parse().expect("a rewrite")],
+        drop_unknown_fields: true,
+        ..Options::default()
+    })
+    .await;
+    let mut body = email("orders");
+    body["host"] = json!("SMTP.example.com");
+    body["hots"] = json!("typo");
+    trial.create(&body).await;
+    assert_eq!(trial.stored("orders"), Some(email("orders")));
+}

@@ -1,0 +1,261 @@
+//! Why a source cannot be read, as sentences for the user.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::name::CommitId;
+
+/// Why a source cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Nothing is there.
+    #[error("there is no {path}; give the place of the repository with --repo or `source.path`")]
+    NotFound {
+        /// The place.
+        path: PathBuf,
+    },
+    /// Something is there, but no repository.
+    #[error(
+        "{path} is no git repository, and lies in none; `git init` makes one, --worktree does \
+         not need a commit but does need a repository"
+    )]
+    NotARepository {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The repository is of a kind that cannot be read.
+    #[error("the repository {path} cannot be read: {detail}")]
+    Unsupported {
+        /// The repository.
+        path: PathBuf,
+        /// What is in the way.
+        detail: String,
+    },
+    /// The repository has no working tree.
+    #[error("{path} is a bare repository, so it has no files for --worktree to read")]
+    Bare {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// The branch is not there.
+    #[error(
+        "{place} has no branch `{branch}`; correct `source.branch`, or leave it out to follow HEAD"
+    )]
+    NoSuchBranch {
+        /// The branch.
+        branch: String,
+        /// The repository, or the URL without user info.
+        place: String,
+    },
+    /// The branch has no commit yet.
+    #[error("the branch `{branch}` of {place} has no commit yet")]
+    Unborn {
+        /// The branch.
+        branch: String,
+        /// The repository, or the URL without user info.
+        place: String,
+    },
+    /// A revision names nothing.
+    #[error("{place} has no revision `{rev}`; in a shallow clone it may have to be fetched first")]
+    NoSuchRevision {
+        /// The revision as it was given.
+        rev: String,
+        /// The repository.
+        place: PathBuf,
+    },
+    /// A commit is not in the repository: a shallow clone, or a history that was rewritten.
+    #[error(
+        "{place} does not have the commit {commit}: the clone is shallow, or history was rewritten"
+    )]
+    NoSuchCommit {
+        /// The commit.
+        commit: CommitId,
+        /// The repository.
+        place: PathBuf,
+    },
+    /// An object that another one names is not there: `git gc` may be at work, or it is lost.
+    #[error(
+        "{place} lacks {object}; if `git gc` is not at work there, `git fsck` shows what is lost"
+    )]
+    Missing {
+        /// What was looked for.
+        object: String,
+        /// The repository.
+        place: PathBuf,
+    },
+    /// An object is there and damaged.
+    #[error(
+        "{object} in {place} is damaged ({detail}); `git fsck` shows the extent, a new clone repairs it"
+    )]
+    Corrupt {
+        /// What was read.
+        object: String,
+        /// The repository.
+        place: PathBuf,
+        /// What libgit2 said.
+        detail: String,
+    },
+    /// Far more files than connections are ever declared in.
+    #[error(
+        "{path} holds more than {limit} files; point `paths` at the folders that declare connections"
+    )]
+    TooManyFiles {
+        /// The configured path.
+        path: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// A file is too large to be a document.
+    #[error("{path} is {size} bytes long; a file may hold {limit} at most, so split it")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// Its length.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A file of the working tree changed between being listed and being read.
+    #[error("{path} changed while it was read; it is read again at the next reconcile")]
+    Changed {
+        /// The file.
+        path: String,
+    },
+    /// The file system refused.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Something else that libgit2 said.
+    #[error("cannot {doing} in {place}: {detail}")]
+    Git {
+        /// What was tried, as a verb.
+        doing: String,
+        /// The repository.
+        place: PathBuf,
+        /// What libgit2 said.
+        detail: String,
+    },
+    /// The program `git` cannot be started.
+    #[error("cannot start the program `git` to {doing}: {source}; install it, or put it into PATH")]
+    NoGit {
+        /// What was tried, as a verb.
+        doing: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The program `git` failed; what it said has no secret in it.
+    #[error("git failed to {doing}: {said}")]
+    Failed {
+        /// What was tried, as a verb.
+        doing: String,
+        /// What it said, redacted.
+        said: String,
+    },
+    /// The program `git` did not end in time and was killed.
+    #[error("git did not {doing} within {} s and was stopped", .deadline.as_secs())]
+    TimedOut {
+        /// What was tried, as a verb.
+        doing: String,
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// The call was given up, because the program is ending.
+    #[error("git was stopped while it tried to {doing}")]
+    Stopped {
+        /// What was tried, as a verb.
+        doing: String,
+    },
+    /// The URL carries a user or a password.
+    #[error(
+        "`source.url` ({url}) carries user info; take it out and give the token by the environment"
+    )]
+    UserInfo {
+        /// The URL without it.
+        url: String,
+    },
+    /// The URL is nothing that `git fetch` takes.
+    #[error("`source.url` ({url}) {problem}")]
+    Url {
+        /// The URL without user info.
+        url: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The commit has no signature of the wanted kind.
+    #[error("the commit {commit} has no {kind} signature, and `source.verify` asks for one")]
+    Unsigned {
+        /// The commit.
+        commit: CommitId,
+        /// `SSH` or `GPG`.
+        kind: &'static str,
+    },
+    /// The commit's signature is not by one of those that may sign.
+    #[error("the signature of the commit {commit} is not accepted: {said}")]
+    BadSignature {
+        /// The commit.
+        commit: CommitId,
+        /// What git said.
+        said: String,
+    },
+}
+
+impl SourceError {
+    /// Whether the same call may well succeed soon without anybody changing anything.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::Changed { .. }
+            | Self::Failed { .. }
+            | Self::TimedOut { .. }
+            | Self::Stopped { .. } => true,
+            Self::Io { source, .. } => source.kind() != std::io::ErrorKind::PermissionDenied,
+            Self::NotFound { .. }
+            | Self::NotARepository { .. }
+            | Self::Unsupported { .. }
+            | Self::Bare { .. }
+            | Self::NoSuchBranch { .. }
+            | Self::Unborn { .. }
+            | Self::NoSuchRevision { .. }
+            | Self::NoSuchCommit { .. }
+            | Self::Corrupt { .. }
+            | Self::TooManyFiles { .. }
+            | Self::TooLarge { .. }
+            | Self::Git { .. }
+            | Self::NoGit { .. }
+            | Self::UserInfo { .. }
+            | Self::Url { .. }
+            | Self::Unsigned { .. }
+            | Self::BadSignature { .. } => false,
+        }
+    }
+
+    /// Words what libgit2 said about one object.
+    pub(crate) fn of_object(error: &git2::Error, object: impl Into<String>, place: &Path) -> Self {
+        let (object, place) = (object.into(), place.to_path_buf());
+        match error.code() {
+            git2::ErrorCode::NotFound => Self::Missing { object, place },
+            _ => Self::Corrupt { object, place, detail: error.message().to_owned() },
+        }
+    }
+
+    /// Words what libgit2 said about a commit that was asked for by its id.
+    pub(crate) fn of_commit(error: &git2::Error, id: git2::Oid, place: &Path) -> Self {
+        match error.code() {
+            git2::ErrorCode::NotFound => {
+                Self::NoSuchCommit { commit: CommitId(id.to_string()), place: place.to_path_buf() }
+            }
+            _ => Self::of_object(error, format!("the commit {id}"), place),
+        }
+    }
+
+    pub(crate) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io { doing, path: path.to_path_buf(), source }
+    }
+}

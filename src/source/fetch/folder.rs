@@ -1,0 +1,133 @@
+//! The folder of a mirror: one writer at a time, whole or not at all, no lock left behind.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::source::SourceError;
+use crate::source::git::Stop;
+use crate::source::layout::is_git_folder;
+
+/// What git says of a repository that lost something, as it does when the machine lost power.
+const DAMAGE: [&str; 9] = [
+    "corrupt",
+    "bad object",
+    "reference broken",
+    "unable to resolve reference",
+    "unable to read",
+    "is empty",
+    "missing blob",
+    "missing tree",
+    "not a git repository",
+];
+
+/// The right to write to a mirror, against other processes of the tool.
+pub(super) struct MirrorLock(#[expect(dead_code, reason = "held, never read")] fs::File);
+
+impl MirrorLock {
+    pub(super) fn take(
+        folder: &Path,
+        patience: Duration,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
+        let parent = folder.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).map_err(|e| SourceError::io("make the folder", parent, e))?;
+        let path = beside(folder, "lock");
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| SourceError::io("open the lock", &path, e))?;
+        let started = Instant::now();
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let doing = format!("wait for another process to release {}", path.display());
+            if stop.is_stopped() {
+                return Err(SourceError::Stopped { doing });
+            }
+            if started.elapsed() > patience {
+                return Err(SourceError::TimedOut { doing, deadline: patience });
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Self(file))
+    }
+}
+
+/// Whether a mirror is there; what is in it is another question.
+pub(super) fn is_mirror(folder: &Path) -> bool {
+    is_git_folder(folder)
+}
+
+/// Whether git's complaint is about the mirror rather than about the server.
+pub(super) fn is_damage(error: &SourceError) -> bool {
+    match error {
+        SourceError::Failed { said, .. } => {
+            !said.contains("remote: ") && DAMAGE.iter().any(|words| said.contains(words))
+        }
+        SourceError::Corrupt { .. } | SourceError::Missing { .. } => true,
+        _ => false,
+    }
+}
+
+/// A path beside the folder, named after it.
+pub(super) fn beside(folder: &Path, extension: &str) -> PathBuf {
+    folder.with_extension(extension)
+}
+
+/// Removes a folder with all that is in it; none is fine.
+pub(super) fn remove(folder: &Path) -> Result<(), SourceError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(SourceError::io("remove", folder, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a fresh folder into the place of another.
+pub(super) fn replace(folder: &Path, fresh: &Path) -> Result<(), SourceError> {
+    let old = beside(folder, "old");
+    remove(&old)?;
+    let moved = |e| SourceError::io("move", folder, e);
+    match fs::rename(folder, &old) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(moved(error)),
+        _ => {}
+    }
+    fs::rename(fresh, folder).map_err(moved)?;
+    remove(&old)
+}
+
+/// Removes the lock files that a child left which was killed; says whether there were any. A
+/// lock that is younger than a child may live may still be somebody's.
+pub(super) fn remove_stale_locks(folder: &Path, error: &SourceError, age: Duration) -> bool {
+    let about_lock = matches!(error, SourceError::Failed { said, .. } if said.contains(".lock"));
+    about_lock && remove_locks_older_than(folder, age)
+}
+
+fn remove_locks_older_than(folder: &Path, age: Duration) -> bool {
+    let mut removed = false;
+    let mut pending = vec![folder.to_path_buf()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => pending.push(path),
+                Ok(_) if path.extension().is_some_and(|e| e == "lock") => {
+                    let modified = entry.metadata().and_then(|found| found.modified()).ok();
+                    let found = modified.and_then(|at| SystemTime::now().duration_since(at).ok());
+                    if found.is_some_and(|found| found > age) && fs::remove_file(&path).is_ok() {
+                        tracing::warn!(lock = %path.display(), "removed a stale lock file");
+                        removed = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    removed
+}

@@ -1,0 +1,202 @@
+//! Mirrors of real repositories, fetched by file URLs.
+
+use std::fs;
+use std::time::SystemTime;
+
+use super::*;
+use crate::secret::Sensitive;
+use crate::source::fixture::{Fixture, git_in};
+
+fn url(git: &Fixture) -> String {
+    format!("file://{}", git.at.display())
+}
+
+fn mirror(git: &Fixture, branch: Option<&str>) -> Mirror {
+    let redactor = Redactor::default();
+    let state = git.beside("state");
+    Mirror::new(&url(git), branch, &state, Access::AsConfigured, &redactor).unwrap()
+}
+
+fn fetch(mirror: &Mirror) -> Result<CommitId, SourceError> {
+    mirror.fetch_until(&Stop::default())
+}
+
+#[test]
+fn the_default_branch_is_mirrored_with_its_history() {
+    let git = Fixture::new();
+    let mirror = mirror(&git, None);
+    assert!(matches!(fetch(&mirror), Err(SourceError::Unborn { .. })));
+    let first = git.commit("first");
+    let second = git.commit("second");
+    assert_eq!(fetch(&mirror).unwrap(), second);
+    let repository = Repository::open(mirror.path()).unwrap();
+    assert_eq!(repository.head(None).unwrap().id, second);
+    assert!(repository.has_commit(&first).unwrap());
+    let status = mirror.status();
+    assert_eq!((status.branch.as_deref(), status.error), (Some("main"), None));
+    assert!(status.fetched_at.is_some());
+
+    let third = git.commit("third");
+    assert_eq!(fetch(&mirror).unwrap(), third);
+    assert_eq!(repository.head(None).unwrap().id, third);
+}
+
+#[test]
+fn a_force_push_is_followed_and_what_is_kept_stays() {
+    let git = Fixture::new();
+    git.commit("base");
+    let gone = git.commit("gone");
+    let mirror = mirror(&git, Some("main"));
+    fetch(&mirror).unwrap();
+    mirror.keep("prod / with: odd ~name", &gone).unwrap();
+    git.git(&["commit", "--quiet", "--allow-empty", "--amend", "--message", "rewritten"]);
+    assert_eq!(fetch(&mirror).unwrap(), git.id("HEAD"));
+    git_in(mirror.path(), &["gc", "--quiet", "--prune=now"]);
+    let repository = Repository::open(mirror.path()).unwrap();
+    assert!(repository.has_commit(&gone).unwrap());
+    let missing = CommitId("1".repeat(40));
+    assert!(mirror.keep("prod", &missing).is_err());
+}
+
+#[test]
+fn a_default_branch_that_is_renamed_is_followed() {
+    let git = Fixture::new();
+    git.commit("first");
+    let mirror = mirror(&git, None);
+    fetch(&mirror).unwrap();
+    // `main` and `main/x` cannot be there together.
+    git.git(&["branch", "--quiet", "--move", "main", "trunk"]);
+    let second = git.commit("second");
+    assert_eq!(fetch(&mirror).unwrap(), second);
+    git.git(&["branch", "--quiet", "--move", "trunk", "trunk/new"]);
+    assert_eq!(fetch(&mirror).unwrap(), second);
+    assert_eq!(mirror.status().branch.as_deref(), Some("trunk/new"));
+    let repository = Repository::open(mirror.path()).unwrap();
+    assert_eq!(repository.head(None).unwrap().id, second);
+}
+
+#[test]
+fn a_server_that_is_gone_leaves_what_was_fetched() {
+    let git = Fixture::new();
+    let first = git.commit("first");
+    let mirror = mirror(&git, None);
+    fetch(&mirror).unwrap();
+    let fetched_at = mirror.status().fetched_at;
+    fs::rename(&git.at, git.beside("away")).unwrap();
+    let error = fetch(&mirror).unwrap_err();
+    assert!(matches!(error, SourceError::Failed { .. }) && error.is_transient(), "{error}");
+    let status = mirror.status();
+    assert_eq!(status.fetched_at, fetched_at);
+    assert_eq!(status.error.as_deref(), Some(error.to_string().as_str()));
+    let repository = Repository::open(mirror.path()).unwrap();
+    assert_eq!(repository.head(None).unwrap().id, first);
+    fs::rename(git.beside("away"), &git.at).unwrap();
+    assert_eq!(fetch(&mirror).unwrap(), first);
+    assert_eq!(mirror.status().error, None);
+}
+
+#[test]
+fn a_branch_that_is_not_there_is_named() {
+    let git = Fixture::new();
+    git.commit("first");
+    let error = fetch(&mirror(&git, Some("release"))).unwrap_err();
+    assert!(matches!(error, SourceError::NoSuchBranch { .. }), "{error}");
+    assert!(error.to_string().contains("`release`"), "{error}");
+}
+
+#[test]
+fn a_stale_lock_is_removed_and_a_fresh_one_is_not() {
+    let git = Fixture::new();
+    git.commit("first");
+    let mirror = mirror(&git, None);
+    fetch(&mirror).unwrap();
+    let second = git.commit("second");
+    let lock = mirror.path().join("refs/heads/main.lock");
+    fs::write(&lock, "").unwrap();
+    assert!(fetch(&mirror).is_err());
+    assert!(lock.exists());
+    let old = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
+    fs::File::options().write(true).open(&lock).unwrap().set_modified(old).unwrap();
+    assert_eq!(fetch(&mirror).unwrap(), second);
+    assert!(!lock.exists());
+}
+
+#[test]
+fn a_half_made_or_damaged_mirror_is_made_anew() {
+    let git = Fixture::new();
+    let first = git.commit("first");
+    let mirror = mirror(&git, None);
+    fs::create_dir_all(mirror.path().join("objects")).unwrap();
+    fs::create_dir_all(mirror.path().with_extension("new").join("refs")).unwrap();
+    assert_eq!(fetch(&mirror).unwrap(), first);
+    // As after a loss of power: the reference is there and empty.
+    fs::write(mirror.path().join("refs/heads/main"), "").unwrap();
+    let second = git.commit("second");
+    assert_eq!(fetch(&mirror).unwrap(), second);
+    let repository = Repository::open(mirror.path()).unwrap();
+    assert_eq!(repository.head(None).unwrap().id, second);
+}
+
+#[test]
+fn other_revisions_are_brought_when_asked_for() {
+    let git = Fixture::new();
+    let first = git.commit("first");
+    git.git(&["switch", "--quiet", "--create", "feature/x"]);
+    let side = git.commit("side");
+    git.git(&["tag", "--annotate", "--message", "x", "v1"]);
+    let second = git.commit("second");
+    git.git(&["switch", "--quiet", "main"]);
+    let mirror = mirror(&git, None);
+    fetch(&mirror).unwrap();
+    let revision = |rev: &str| mirror.inner.revision(rev, &Stop::default());
+    for (rev, wanted) in
+        [("feature/x", &second), ("v1", &side), (side.0.as_str(), &side), ("main", &first)]
+    {
+        assert_eq!(&revision(rev).unwrap(), wanted, "{rev}");
+    }
+    assert!(matches!(revision("gone"), Err(SourceError::NoSuchRevision { .. })));
+    assert!(matches!(revision("--all"), Err(SourceError::NoSuchRevision { .. })));
+}
+
+#[test]
+fn a_password_reaches_neither_the_command_line_nor_a_message() {
+    let git = Fixture::new();
+    let redactor = Redactor::default();
+    let access = Access::Password { username: None, password: Sensitive::new("s3cr3t".into()) };
+    // Nothing listens there.
+    let url = "http://127.0.0.1:9/repo.git";
+    let mirror = Mirror::new(url, None, &git.beside("state"), access, &redactor).unwrap();
+    let error = fetch(&mirror).unwrap_err();
+    assert!(matches!(error, SourceError::Failed { .. }), "{error}");
+    let call = mirror.inner.over_network(mirror.path(), DEADLINE).shown();
+    assert!(call.contains("--config-env=http.http://127.0.0.1:9/.extraHeader="), "{call}");
+    for form in ["s3cr3t", "Z2l0OnMzY3IzdA=="] {
+        assert!(!call.contains(form), "{call}");
+        assert!(!redactor.redact(form).contains(form));
+    }
+}
+
+#[test]
+fn two_mirrors_of_one_url_wait_for_each_other() {
+    let git = Fixture::new();
+    git.commit("first");
+    let (one, two) = (mirror(&git, None), mirror(&git, None));
+    let tip = git.commit("second");
+    std::thread::scope(|scope| {
+        for mirror in [&one, &two] {
+            let tip = &tip;
+            scope.spawn(move || assert_eq!(&fetch(mirror).unwrap(), tip));
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_dropped_lets_go_of_the_mirror() {
+    let git = Fixture::new();
+    let tip = git.commit("first");
+    let mirror = mirror(&git, None);
+    let dropped = tokio::time::timeout(Duration::from_millis(1), mirror.fetch()).await;
+    drop(dropped);
+    assert_eq!(mirror.fetch().await.unwrap(), tip);
+    assert_eq!(mirror.fetch_revision("main").await.unwrap(), tip);
+}

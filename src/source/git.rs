@@ -1,0 +1,335 @@
+//! The program `git` as a child process: for the network, for signatures, and for references
+//! that libgit2 cannot read.
+//!
+//! A child never asks anybody anything, has a deadline, and is stopped with all that it started.
+//! What it says is bounded, and shown only after secrets are replaced in it.
+
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::SourceError;
+use crate::secret::{Redactor, Sensitive};
+
+/// Variables that a hook or a wrapper sets, and that would turn git to another repository.
+const MISLEADING: [&str; 9] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+];
+
+/// How much is kept of each stream, in bytes.
+const MOST_OUTPUT: u64 = 4 * 1024 * 1024;
+
+/// How much of it a message shows, in characters.
+const MOST_SHOWN: usize = 600;
+
+/// How long a child may take to clean up after it was asked to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Ends what is under way when the program shuts down; clones are one switch.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Ends children within a moment; those that start later end at once.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One call of the program.
+pub(super) struct Git {
+    doing: String,
+    command: Command,
+    deadline: Duration,
+    redactor: Redactor,
+}
+
+/// What a call left behind.
+pub(super) struct Output {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: String,
+    /// Secrets replaced, short enough for a message.
+    pub(super) said: String,
+}
+
+impl Git {
+    /// Begins a call; `doing` is a verb with its object, for messages.
+    pub(super) fn to(doing: impl Into<String>, deadline: Duration) -> Self {
+        let mut command = Command::new("git");
+        for name in MISLEADING {
+            command.env_remove(name);
+        }
+        command
+            .env("GIT_TERMINAL_PROMPT", "0")
+            // ssh would ask on the terminal, and stop there for want of one.
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("GCM_INTERACTIVE", "never")
+            // An object is what its id says, whatever refs/replace would put in its place.
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("LC_ALL", "C");
+        Self { doing: doing.into(), command, deadline, redactor: Redactor::default() }
+    }
+
+    pub(super) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub(super) fn args(mut self, args: &[&str]) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Gives a secret: in the environment, which other users of the machine cannot read.
+    pub(super) fn secret_env(mut self, name: &str, value: &Sensitive) -> Self {
+        self.command.env(name, value.expose());
+        self
+    }
+
+    pub(super) fn redactor(mut self, redactor: &Redactor) -> Self {
+        self.redactor = redactor.clone();
+        self
+    }
+
+    /// The command line, as other users of the machine see it.
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> String {
+        let args = self.command.get_args().map(|arg| arg.to_string_lossy().into_owned());
+        args.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs it and takes another exit status than 0 for a failure.
+    pub(super) fn succeed(self, stop: &Stop) -> Result<Output, SourceError> {
+        let doing = self.doing.clone();
+        let output = self.run(stop)?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        let said = match output.said {
+            said if said.is_empty() => output.status.to_string(),
+            said => said,
+        };
+        Err(SourceError::Failed { doing, said })
+    }
+
+    /// Runs it to its end, whatever that is.
+    pub(super) fn run(mut self, stop: &Stop) -> Result<Output, SourceError> {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        own_group(&mut self.command);
+        let failed = |doing: &str, source| SourceError::NoGit { doing: doing.to_owned(), source };
+        let mut child = self.command.spawn().map_err(|e| failed(&self.doing, e))?;
+        let stdout = child.stdout.take().map(Capture::start);
+        let stderr = child.stderr.take().map(Capture::start);
+        let status = match self.wait(&mut child, stop) {
+            Ok(status) => status,
+            Err(error) => {
+                end(&mut child);
+                return Err(error);
+            }
+        };
+        let text = |capture: Option<Capture>| capture.map_or_else(String::new, Capture::finish);
+        let said = presentable(&text(stderr), &self.redactor);
+        Ok(Output { status, stdout: text(stdout), said })
+    }
+
+    fn wait(&self, child: &mut Child, stop: &Stop) -> Result<ExitStatus, SourceError> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(status) = child
+                .try_wait()
+                .map_err(|source| SourceError::NoGit { doing: self.doing.clone(), source })?
+            {
+                return Ok(status);
+            }
+            let doing = self.doing.clone();
+            if stop.is_stopped() {
+                return Err(SourceError::Stopped { doing });
+            }
+            if started.elapsed() >= self.deadline {
+                return Err(SourceError::TimedOut { doing, deadline: self.deadline });
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+}
+
+/// One stream of a child, read by a thread of its own: ssh may leave a process behind that
+/// holds the stream open for as long as it lives, so its end is not waited for.
+struct Capture {
+    taken: Arc<Mutex<Vec<u8>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Capture {
+    fn start(mut stream: impl Read + Send + 'static) -> Self {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&taken);
+        let read = move || {
+            let mut buffer = [0; 8192];
+            loop {
+                match stream.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(length) => {
+                        let mut taken = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                        if (taken.len() as u64) < MOST_OUTPUT {
+                            taken.extend_from_slice(buffer.get(..length).unwrap_or_default());
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+        };
+        Self { taken, reader: thread::Builder::new().name("git-output".into()).spawn(read).ok() }
+    }
+
+    fn finish(self) -> String {
+        if let Some(reader) = self.reader {
+            let started = Instant::now();
+            while !reader.is_finished() && started.elapsed() < GRACE {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&taken).into_owned()
+    }
+}
+
+#[cfg(unix)]
+fn own_group(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    command.process_group(0);
+}
+
+#[cfg(not(unix))]
+fn own_group(_: &mut Command) {}
+
+/// Ends a child and all that it started: first asked, so that git removes its lock files.
+#[cfg(unix)]
+fn end(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    let group = Pid::from_child(child);
+    // It may have ended by itself in this moment.
+    let _ = kill_process_group(group, Signal::TERM);
+    let asked = Instant::now();
+    while asked.elapsed() < GRACE {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.wait();
+}
+
+#[cfg(not(unix))]
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// What a child said, fit for a message: no secret, no user info, no control characters, short.
+fn presentable(text: &str, redactor: &Redactor) -> String {
+    let text = redactor.redact(&without_user_info(text));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let joined = lines.collect::<Vec<_>>().join("; ");
+    let mut shown: String =
+        joined.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_SHOWN).collect();
+    if joined.chars().nth(MOST_SHOWN).is_some() {
+        shown.push_str(" ...");
+    }
+    shown
+}
+
+/// A text whose URLs have lost what stands before their `@`.
+pub(super) fn without_user_info(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let ends = |c: char| matches!(c, '/' | '?' | '#' | '\'' | '"') || c.is_whitespace();
+        let authority = after.find(ends).unwrap_or(after.len());
+        let (authority, tail) = after.split_at(authority);
+        shown.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
+        rest = tail;
+    }
+    shown.push_str(rest);
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_call_that_hangs_is_stopped_with_what_it_started() {
+        // `git` runs the alias in a shell, which starts another process: both hold the pipe.
+        let call = Git::to("sleep", Duration::from_millis(50)).args(&[
+            "-c",
+            "alias.hang=!sleep 600; true",
+            "hang",
+        ]);
+        assert!(matches!(call.run(&Stop::default()), Err(SourceError::TimedOut { .. })));
+    }
+
+    #[test]
+    fn a_stopped_program_starts_nothing_that_lasts() {
+        let stop = Stop::default();
+        stop.stop();
+        let call = Git::to("sleep", LONG).args(&["-c", "alias.hang=!sleep 600", "hang"]);
+        let Err(error) = call.run(&stop) else { panic!("it ended by itself") };
+        assert!(matches!(error, SourceError::Stopped { .. }), "{error}");
+    }
+
+    #[test]
+    fn failures_are_worded_without_secrets() {
+        let redactor = Redactor::default();
+        redactor.learn("hunter2");
+        let script =
+            "alias.fail=!printf 'fatal: hunter2 at https://me:pw@host/x\\n\\033[1m' >&2; false";
+        let call = Git::to("try", LONG).args(&["-c", script, "fail"]).redactor(&redactor);
+        let Err(error) = call.succeed(&Stop::default()) else { panic!("it succeeded") };
+        let said = error.to_string();
+        assert!(said.contains("fatal: (sensitive) at https://host/x"), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
+    }
+
+    #[test]
+    fn user_info_is_cut_out_of_every_url() {
+        for (text, wanted) in [
+            ("https://a:b@h/p@x", "https://h/p@x"),
+            ("fetch 'ssh://git@h:22/p' and http://u@k", "fetch 'ssh://h:22/p' and http://k"),
+            ("git@host:path", "git@host:path"),
+            ("https://a:b@c@h", "https://h"),
+        ] {
+            assert_eq!(without_user_info(text), wanted);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The commits that came since the last good one, and what they consent to.
+
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::path::Path;
+
+use git2::Oid;
+
+use super::SourceError;
+use super::objects::Objects;
+use crate::name::CommitId;
+
+/// How many commits one reading of the history may cover.
+const MOST_COMMITS: usize = 10_000;
+
+/// How wrong the clocks of committers may be against each other, in seconds.
+const CLOCK_SKEW: i64 = 24 * 60 * 60;
+
+/// The trailer by which a commit consents to the deletes that it causes.
+const CONSENT: &str = "Allow-Deletes";
+
+/// One commit of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryCommit {
+    /// Its id.
+    pub id: CommitId,
+    /// The commits it was made from: none for the first, several for a merge.
+    pub parents: Vec<CommitId>,
+    /// Whether it carries the trailer `Allow-Deletes: true`.
+    pub allow_deletes: bool,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+/// The commits that are reached from one commit and not from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Newest first.
+    pub commits: Vec<HistoryCommit>,
+    /// Whether these are all: not so where the clone is shallow or the history too long.
+    pub complete: bool,
+}
+
+/// Reads what is reached from `tip` and not from `last_good`, which both have to be there.
+pub(super) fn since(
+    objects: &Objects,
+    tip: Oid,
+    last_good: Option<Oid>,
+) -> Result<History, SourceError> {
+    objects.read(|repository| {
+        let mut walk = Walk {
+            repository,
+            place: objects.place(),
+            queue: BinaryHeap::new(),
+            good: HashMap::new(),
+            open: HashSet::new(),
+            complete: true,
+        };
+        for (id, good) in [(Some(tip), false), (last_good, true)] {
+            let Some(id) = id else { continue };
+            if walk.find(id)?.is_none() {
+                let commit = CommitId(id.to_string());
+                return Err(SourceError::NoSuchCommit { commit, place: walk.place.to_path_buf() });
+            }
+            walk.reach(id, good)?;
+        }
+        walk.run()
+    })
+}
+
+/// Paints commits from both ends: good is what the last good commit reaches.
+struct Walk<'a> {
+    repository: &'a git2::Repository,
+    place: &'a Path,
+    // By time, so that both sides are met at the same pace.
+    queue: BinaryHeap<(i64, Oid)>,
+    good: HashMap<Oid, bool>,
+    // What is queued and not good; when it is empty nothing more can be found.
+    open: HashSet<Oid>,
+    complete: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn run(mut self) -> Result<History, SourceError> {
+        let mut found = Vec::new();
+        let mut oldest = i64::MAX;
+        while let Some((time, id)) = self.queue.pop() {
+            // What is good is followed for a while longer: where clocks were wrong it may turn
+            // out to reach more of what was found.
+            if self.open.is_empty() && time < oldest.saturating_sub(CLOCK_SKEW) {
+                break;
+            }
+            if found.len() >= MOST_COMMITS || self.good.len() > 50 * MOST_COMMITS {
+                self.complete = false;
+                break;
+            }
+            self.open.remove(&id);
+            let good = self.good.get(&id).copied().unwrap_or_default();
+            let Some(commit) = self.find(id)? else { continue };
+            for parent in commit.parent_ids() {
+                self.reach(parent, good)?;
+            }
+            if !good {
+                oldest = oldest.min(time);
+                found.push(commit);
+            }
+        }
+        found.retain(|commit| self.good.get(&commit.id()) == Some(&false));
+        let commits = found.iter().map(describe).collect();
+        Ok(History { commits, complete: self.complete })
+    }
+
+    fn reach(&mut self, id: Oid, good: bool) -> Result<(), SourceError> {
+        match self.good.insert(id, good) {
+            Some(true) => {
+                self.good.insert(id, true);
+                return Ok(());
+            }
+            Some(false) if !good => return Ok(()),
+            _ => {}
+        }
+        match self.find(id)?.map(|commit| commit.time().seconds()) {
+            Some(time) => {
+                self.queue.push((time, id));
+                if good {
+                    self.open.remove(&id)
+                } else {
+                    self.open.insert(id)
+                };
+            }
+            // A shallow clone ends here.
+            None => self.complete &= good,
+        }
+        Ok(())
+    }
+
+    fn find(&self, id: Oid) -> Result<Option<git2::Commit<'a>>, SourceError> {
+        match self.repository.find_commit(id) {
+            Ok(commit) => Ok(Some(commit)),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(error) => {
+                Err(SourceError::of_object(&error, format!("the commit {id}"), self.place))
+            }
+        }
+    }
+}
+
+fn describe(commit: &git2::Commit<'_>) -> HistoryCommit {
+    HistoryCommit {
+        id: CommitId(commit.id().to_string()),
+        parents: commit.parent_ids().map(|id| CommitId(id.to_string())).collect(),
+        allow_deletes: consents(commit.message_raw_bytes()),
+        subject: String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned(),
+    }
+}
+
+/// Whether a message carries the trailer, by git's rules: in its last paragraph, the key in
+/// any case.
+pub(super) fn consents(message: &[u8]) -> bool {
+    let Ok(trailers) = git2::message_trailers_bytes(message.to_vec()) else { return false };
+    trailers.iter().any(|(key, value)| {
+        key.eq_ignore_ascii_case(CONSENT.as_bytes())
+            && value.trim_ascii().eq_ignore_ascii_case(b"true")
+    })
+}

@@ -1,0 +1,160 @@
+//! From a branch or another revision to the id of a commit.
+//!
+//! libgit2 answers where it can. It refuses a repository that another user owns and one with
+//! reference tables; there the program `git` is asked, told which folder it is, so that it
+//! neither searches nor minds the owner.
+
+use std::time::Duration;
+
+use git2::{ErrorCode, ObjectType, Oid, RepositoryOpenFlags};
+
+use super::SourceError;
+use super::git::{Git, Stop};
+use super::layout::Layout;
+
+/// How long the program may take to look up one reference.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The references of one repository, as they are now.
+pub(super) enum References<'a> {
+    Library(git2::Repository, &'a Layout),
+    Program(&'a Layout, &'a Stop),
+}
+
+impl<'a> References<'a> {
+    pub(super) fn open(layout: &'a Layout, stop: &'a Stop) -> Self {
+        let none: [&str; 0] = [];
+        match git2::Repository::open_ext(&layout.git, RepositoryOpenFlags::NO_SEARCH, none) {
+            Ok(repository) => Self::Library(repository, layout),
+            Err(_) => Self::Program(layout, stop),
+        }
+    }
+
+    /// The commit that a branch is at, or HEAD.
+    pub(super) fn tip(&self, branch: Option<&str>) -> Result<Oid, SourceError> {
+        let Some(branch) = branch else { return self.head() };
+        let full = full_name(branch);
+        match self.commit_of(&full)? {
+            Some(id) => Ok(id),
+            // A branch that was just made by `git init -b` or `git switch --orphan`.
+            None if self.head_target()?.as_deref() == Some(&full) => Err(self.unborn(branch)),
+            None => Err(SourceError::NoSuchBranch {
+                branch: branch.to_owned(),
+                place: self.layout().place().display().to_string(),
+            }),
+        }
+    }
+
+    /// The commit that a revision names, tags peeled.
+    pub(super) fn resolve(&self, rev: &str) -> Result<Oid, SourceError> {
+        let found = match self {
+            Self::Library(repository, _) => {
+                match repository.revparse_single(rev).and_then(|o| o.peel(ObjectType::Commit)) {
+                    Ok(commit) => Some(commit.id()),
+                    Err(_) => None,
+                }
+            }
+            Self::Program(..) => self.asked(rev)?,
+        };
+        let place = || self.layout().place().to_path_buf();
+        found.ok_or_else(|| SourceError::NoSuchRevision { rev: rev.to_owned(), place: place() })
+    }
+
+    fn head(&self) -> Result<Oid, SourceError> {
+        if let Some(id) = self.commit_of("HEAD")? {
+            return Ok(id);
+        }
+        match self.head_target()? {
+            Some(target) => Err(self.unborn(target.strip_prefix("refs/heads/").unwrap_or(&target))),
+            None => Err(SourceError::Unsupported {
+                path: self.layout().place().to_path_buf(),
+                detail: "its HEAD names neither a branch nor a commit".to_owned(),
+            }),
+        }
+    }
+
+    fn commit_of(&self, name: &str) -> Result<Option<Oid>, SourceError> {
+        match self {
+            Self::Library(repository, layout) => match repository.refname_to_id(name) {
+                Ok(id) => Ok(Some(id)),
+                Err(error) if is_absence(&error) => Ok(None),
+                Err(error) => Err(fault(layout, name, &error)),
+            },
+            Self::Program(..) => self.asked(name),
+        }
+    }
+
+    /// The branch that HEAD names; `None` where it names a commit.
+    fn head_target(&self) -> Result<Option<String>, SourceError> {
+        match self {
+            Self::Library(repository, layout) => {
+                let head =
+                    repository.find_reference("HEAD").map_err(|e| fault(layout, "HEAD", &e))?;
+                let target = head.symbolic_target().map_err(|e| fault(layout, "HEAD", &e))?;
+                Ok(target.map(str::to_owned))
+            }
+            Self::Program(layout, stop) => {
+                let call = program(layout).args(&["symbolic-ref", "--quiet", "HEAD"]);
+                let output = call.run(stop)?;
+                Ok(output.status.success().then(|| output.stdout.trim().to_owned()))
+            }
+        }
+    }
+
+    fn asked(&self, rev: &str) -> Result<Option<Oid>, SourceError> {
+        let Self::Program(layout, stop) = self else { return Ok(None) };
+        let call = program(layout)
+            .args(&["rev-parse", "--verify", "--quiet", "--end-of-options"])
+            .arg(format!("{rev}^{{commit}}"));
+        let output = call.run(stop)?;
+        let said = output.stdout.trim();
+        if !output.status.success() || said.is_empty() {
+            // Silence is git's way to say that there is no such thing; words are another matter.
+            return match output.said {
+                silence if silence.is_empty() => Ok(None),
+                detail => {
+                    Err(SourceError::Unsupported { path: layout.place().to_path_buf(), detail })
+                }
+            };
+        }
+        Oid::from_str(said).map(Some).map_err(|_| SourceError::Unsupported {
+            path: layout.place().to_path_buf(),
+            detail: "its objects are named by SHA-256; only SHA-1 repositories are read".to_owned(),
+        })
+    }
+
+    fn unborn(&self, branch: &str) -> SourceError {
+        SourceError::Unborn {
+            branch: branch.to_owned(),
+            place: self.layout().place().display().to_string(),
+        }
+    }
+
+    fn layout(&self) -> &Layout {
+        match self {
+            Self::Library(_, layout) | Self::Program(layout, _) => layout,
+        }
+    }
+}
+
+/// The whole name of a branch, however the config spells it.
+pub(super) fn full_name(branch: &str) -> String {
+    if branch.starts_with("refs/") { branch.to_owned() } else { format!("refs/heads/{branch}") }
+}
+
+fn program(layout: &Layout) -> Git {
+    let doing = format!("read the references of {}", layout.place().display());
+    Git::to(doing, DEADLINE).arg("--git-dir").arg(&layout.git)
+}
+
+fn is_absence(error: &git2::Error) -> bool {
+    matches!(error.code(), ErrorCode::NotFound | ErrorCode::UnbornBranch | ErrorCode::InvalidSpec)
+}
+
+fn fault(layout: &Layout, name: &str, error: &git2::Error) -> SourceError {
+    SourceError::Git {
+        doing: format!("read the reference {name}"),
+        place: layout.place().to_path_buf(),
+        detail: error.message().to_owned(),
+    }
+}

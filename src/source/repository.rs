@@ -1,0 +1,221 @@
+//! A repository on this machine, read only.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use git2::Oid;
+
+use super::disk::Files;
+use super::git::Stop;
+use super::history::{self, History};
+use super::layout::Layout;
+use super::objects::Objects;
+use super::references::References;
+use super::tree::TreeCache;
+use super::{Commit, FileEntry, Listing, SourceError};
+use crate::name::CommitId;
+
+/// A repository on this machine: a checkout, a linked worktree, a bare one, or a symbolic link to
+/// one. It is never written to, may belong to another user, and may be shared between threads.
+///
+/// [`head`](Self::head) and [`resolve`](Self::resolve) look again at what the path leads to, so
+/// that a link that was moved, or a clone that was replaced, is followed; what is read by the id
+/// of a commit comes from what they saw last.
+pub struct Repository {
+    path: PathBuf,
+    stop: Stop,
+    view: RwLock<Arc<View>>,
+    trees: TreeCache,
+}
+
+struct View {
+    layout: Layout,
+    objects: Objects,
+}
+
+impl View {
+    fn open(path: &Path) -> Result<Self, SourceError> {
+        let layout = Layout::discover(path)?;
+        let objects = Objects::open(layout.objects(), layout.place())?;
+        Ok(Self { layout, objects })
+    }
+}
+
+impl Repository {
+    /// Finds the repository that a path is in and opens it.
+    ///
+    /// # Errors
+    /// Nothing is there, or no repository.
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        Self::open_until(path, &Stop::default())
+    }
+
+    /// The same, with a switch that ends a child process that a look-up may need.
+    ///
+    /// # Errors
+    /// Nothing is there, or no repository.
+    pub fn open_until(path: &Path, stop: &Stop) -> Result<Self, SourceError> {
+        let view = RwLock::new(Arc::new(View::open(path)?));
+        let (path, stop) = (path.to_path_buf(), stop.clone());
+        Ok(Self { path, stop, view, trees: TreeCache::default() })
+    }
+
+    /// The newest commit of a branch; without one, that of HEAD, which may be detached.
+    ///
+    /// # Errors
+    /// The repository, the branch or its commit is not there.
+    pub fn head(&self, branch: Option<&str>) -> Result<Commit, SourceError> {
+        let view = self.look_again()?;
+        let id = References::open(&view.layout, &self.stop).tip(branch)?;
+        commit(&view, id)
+    }
+
+    /// The commit that a revision names: a branch, a tag, an id or whatever `git rev-parse` takes.
+    ///
+    /// # Errors
+    /// It names nothing, or no commit.
+    pub fn resolve(&self, rev: &str) -> Result<Commit, SourceError> {
+        let view = self.look_again()?;
+        let id = References::open(&view.layout, &self.stop).resolve(rev)?;
+        commit(&view, id)
+    }
+
+    /// What is known of a commit, if it is here.
+    ///
+    /// # Errors
+    /// It is here and damaged.
+    pub fn commit(&self, id: &CommitId) -> Result<Option<Commit>, SourceError> {
+        let view = self.view();
+        match oid(id) {
+            Some(id) if view.objects.has_commit(id)? => commit(&view, id).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a commit is here; not so beyond the end of a shallow clone.
+    ///
+    /// # Errors
+    /// It is here and damaged.
+    pub fn has_commit(&self, id: &CommitId) -> Result<bool, SourceError> {
+        oid(id).map_or(Ok(false), |id| self.view().objects.has_commit(id))
+    }
+
+    /// Lists the documents of a commit below each of the paths, which are relative to its root;
+    /// `config_file`, so too, is left out.
+    ///
+    /// # Errors
+    /// The commit or a part of it is missing or damaged, or holds too many files.
+    pub fn folders(
+        &self,
+        id: &CommitId,
+        paths: &[String],
+        config_file: Option<&str>,
+    ) -> Result<Listing, SourceError> {
+        let view = self.view();
+        self.trees.list(&view.objects, self.known(id)?, paths, config_file)
+    }
+
+    /// Reads a file of a commit; several threads may read at once.
+    ///
+    /// # Errors
+    /// The file's content is missing, damaged or too large.
+    pub fn read(&self, entry: &FileEntry) -> Result<Vec<u8>, SourceError> {
+        self.view().objects.blob(entry)
+    }
+
+    /// The commits that are reached from `tip` and not from `last_good`.
+    ///
+    /// # Errors
+    /// One of the two is not here, or the history between them is damaged.
+    pub fn commits_since(
+        &self,
+        tip: &CommitId,
+        last_good: Option<&CommitId>,
+    ) -> Result<History, SourceError> {
+        let last_good = last_good.map(|id| self.known(id)).transpose()?;
+        history::since(&self.view().objects, self.known(tip)?, last_good)
+    }
+
+    /// The checked-out files as they are.
+    ///
+    /// # Errors
+    /// The repository is bare.
+    pub fn worktree(&self) -> Result<Files, SourceError> {
+        let view = self.look_again()?;
+        let bare = || SourceError::Bare { path: self.path.clone() };
+        Ok(Files::of_worktree(view.layout.work.clone().ok_or_else(bare)?))
+    }
+
+    /// The folder that paths are relative to, where files are checked out.
+    #[must_use]
+    pub fn root(&self) -> Option<PathBuf> {
+        self.view().layout.work.clone()
+    }
+
+    /// The folder that git works on, for its program.
+    pub(super) fn git_folder(&self) -> PathBuf {
+        self.view().layout.git.clone()
+    }
+
+    /// Reads one header field of a commit, the signature for example.
+    pub(super) fn header(
+        &self,
+        id: &CommitId,
+        field: &str,
+    ) -> Result<Option<Vec<u8>>, SourceError> {
+        let (view, id) = (self.view(), self.known(id)?);
+        view.objects.read(|repository| {
+            let fault = |e: &git2::Error| SourceError::of_commit(e, id, view.layout.place());
+            let commit = repository.find_commit(id).map_err(|e| fault(&e))?;
+            match commit.header_field_bytes(field) {
+                Ok(value) => Ok(Some(value.to_vec())),
+                Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+                Err(error) => Err(fault(&error)),
+            }
+        })
+    }
+
+    fn known(&self, id: &CommitId) -> Result<Oid, SourceError> {
+        oid(id).ok_or_else(|| SourceError::NoSuchCommit {
+            commit: id.clone(),
+            place: self.path.clone(),
+        })
+    }
+
+    fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Discovers the repository anew and lets go of packs that `git gc` may have removed.
+    fn look_again(&self) -> Result<Arc<View>, SourceError> {
+        let view = Arc::new(View::open(&self.path)?);
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&view);
+        Ok(view)
+    }
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Repository").field(&self.path).finish()
+    }
+}
+
+fn oid(id: &CommitId) -> Option<Oid> {
+    Oid::from_str(&id.0).ok().filter(|_| id.0.len() == 40)
+}
+
+fn commit(view: &View, id: Oid) -> Result<Commit, SourceError> {
+    view.objects.read(|repository| {
+        let found = repository.find_commit(id).map_err(|e| {
+            SourceError::of_object(&e, format!("the commit {id}"), view.layout.place())
+        })?;
+        let author = found.author();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Commit {
+            id: CommitId(id.to_string()),
+            subject: text(found.summary_bytes().unwrap_or_default()),
+            author: format!("{} <{}>", text(author.name_bytes()), text(author.email_bytes())),
+            time: found.time().seconds(),
+        })
+    })
+}

@@ -1,0 +1,107 @@
+//! The record during a run: edited by many tasks, written by one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{StateError, StateFile};
+use crate::inventory::Record;
+
+/// How long writing the state may be put off, measured in durations of the last write, so that a
+/// large state does not spend the run on being written.
+const PAUSE_PER_WRITE: u32 = 4;
+
+/// The record of a target during a run. Edits are cheap; [`Ledger::save`] makes them durable.
+/// A ledger without a file (`--base`, `--dry-run`) keeps its edits to itself.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    record: Mutex<(Record, u64)>,
+    file: Option<StateFile>,
+    // Serialises writers, and remembers when the last one ended and how long it took.
+    writing: tokio::sync::Mutex<LastWrite>,
+}
+
+#[derive(Debug)]
+struct LastWrite {
+    ended: Instant,
+    took: Duration,
+    // How many edits the file has.
+    edits: u64,
+}
+
+impl Ledger {
+    /// Takes over a record that was read from a file, or one without a file.
+    #[must_use]
+    pub fn new(record: Record, file: Option<StateFile>) -> Self {
+        let last = LastWrite { ended: Instant::now(), took: Duration::ZERO, edits: 0 };
+        let writing = tokio::sync::Mutex::new(last);
+        Self { inner: Arc::new(Inner { record: Mutex::new((record, 0)), file, writing }) }
+    }
+
+    /// Looks at the record.
+    pub fn read<T>(&self, look: impl FnOnce(&Record) -> T) -> T {
+        look(&self.record().0)
+    }
+
+    /// Changes the record in memory.
+    pub fn edit<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
+        let mut record = self.record();
+        record.1 += 1;
+        change(&mut record.0)
+    }
+
+    /// Makes every edit so far durable.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub async fn save(&self) -> Result<(), StateError> {
+        let mut last = self.inner.writing.lock().await;
+        self.write(&mut last).await
+    }
+
+    /// Makes edits durable if the last write is long enough ago; else leaves it to a later call.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub async fn save_if_due(&self) -> Result<(), StateError> {
+        match self.inner.writing.try_lock() {
+            Ok(mut last) if last.ended.elapsed() >= last.took * PAUSE_PER_WRITE => {
+                self.write(&mut last).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn write(&self, last: &mut LastWrite) -> Result<(), StateError> {
+        let Some(file) = self.inner.file.clone() else { return Ok(()) };
+        let (record, edits) = {
+            let record = self.record();
+            if record.1 == last.edits {
+                return Ok(());
+            }
+            record.clone()
+        };
+        let started = Instant::now();
+        let written = tokio::task::spawn_blocking(move || file.write(&record)).await;
+        last.took = started.elapsed();
+        last.ended = Instant::now();
+        match written {
+            Ok(result) => {
+                if result.is_ok() {
+                    last.edits = edits;
+                }
+                result
+            }
+            // The task neither panics nor is cancelled; were it so, the next call writes again.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn record(&self) -> MutexGuard<'_, (Record, u64)> {
+        self.inner.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
