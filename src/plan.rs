@@ -17,6 +17,7 @@ pub mod intents;
 mod planner;
 pub mod reading;
 mod renames;
+pub mod saved;
 mod state;
 
 pub use filter::{BadPattern, Filter};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Client, RetryPolicy};
-use crate::config::{Config, Drift, OnInvalid, Target};
+use crate::config::{Config, Drift, Location, OnInvalid, Target, config_digest};
 use crate::desired::Desired;
 use crate::document::{Diagnostic, ParseCache};
 use crate::environment::Environment;
@@ -65,6 +65,21 @@ impl Engine {
     #[must_use]
     pub fn state_file(&self, target: &Target) -> StateFile {
         StateDir::new(&self.config.state_dir).file(&target.url, &target.project)
+    }
+
+    /// What decides which documents a target reads, and from where: while it stays the same, the
+    /// state answers for the last good commit, and the repository need not be asked.
+    #[must_use]
+    pub fn config_digest(&self, target: &Target) -> String {
+        let location = match &self.config.source.location {
+            Location::Path(path) => format!("path {}", path.display()),
+            Location::Url(url) => format!("url {url}"),
+        };
+        let branch = self.config.source.branch.as_deref().unwrap_or_default();
+        let text = format!("{location}\n{branch}\n{}", config_digest(target));
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        crate::secret::hex(digest.as_ref())
     }
 
     /// The names of all targets.

@@ -8,7 +8,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-pub(crate) use fingerprint::hex;
+pub(crate) use fingerprint::{canonical, hex};
 pub use fingerprint::{Fingerprint, FingerprintKey};
 pub use redact::Redactor;
 

@@ -11,18 +11,15 @@ mod fetch;
 mod fixture;
 mod git;
 mod history;
-#[cfg(test)]
-mod history_tests;
 mod layout;
 mod objects;
 mod references;
 mod repository;
-#[cfg(test)]
-mod repository_tests;
 mod selection;
 mod snapshot;
 mod tree;
 mod verify;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +36,7 @@ pub use history::{History, HistoryCommit};
 pub use repository::Repository;
 pub use snapshot::Snapshot;
 pub use verify::verify;
+pub use watch::{Wake, Watcher};
 
 /// What is known of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
-use crate::config::{Target, config_digest};
+use crate::config::Target;
 use crate::document::{self, LoadRequest, Loaded};
 use crate::inventory::GoodCommit;
 use crate::name::{CommitId, ConnectionName};
@@ -57,7 +57,7 @@ pub(super) fn declared_names(
 
 impl LoadedTarget {
     /// What the state keeps of a commit that loaded whole.
-    pub(super) fn as_good_commit(&self, target: &Target, commit: &CommitId) -> GoodCommit {
+    pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
         let mut declared: BTreeMap<ConnectionName, Vec<String>> = BTreeMap::new();
         for document in &self.loaded.documents {
             declared.insert(document.name.clone(), Vec::new());
@@ -71,7 +71,7 @@ impl LoadedTarget {
         }
         GoodCommit {
             commit: commit.clone(),
-            config: config_digest(target),
+            config,
             declared,
             paths: self
                 .loaded

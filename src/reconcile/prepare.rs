@@ -82,7 +82,7 @@ async fn fill(
     let good = snapshot
         .commit()
         .filter(|_| whole && !options.filter.is_narrow())
-        .map(|commit| loaded.as_good_commit(target, &commit.id));
+        .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id));
     let past = blocking(|| remember::past(engine, target, snapshot, &record))
         .map_err(|e| e.to_string())?;
     let emptied = remember::emptied(&record, &loaded.loaded.folders);
@@ -197,7 +197,7 @@ async fn record(
                 .to_owned());
         }
         let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
-        let good = then.as_good_commit(target, &commit);
+        let good = then.as_good_commit(engine.config_digest(target), &commit);
         let environment = options.with_secrets.then_some(&engine.environment);
         let desired = resolve(engine, target, then, environment);
         plan.notices.push(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::load::declared_names;
 use super::{Engine, Options};
-use crate::config::{Target, config_digest};
+use crate::config::Target;
 use crate::desired::Desired;
 use crate::inventory::{GoodCommit, Owned, Record};
 use crate::name::{CommitId, ConnectionName};
@@ -34,7 +34,7 @@ pub(super) fn past(
     let Some(good) = &record.last_good else {
         return Ok(Past { names: None, unavailable: false, consents: Consents::default() });
     };
-    let names = if good.config == config_digest(target) {
+    let names = if good.config == engine.config_digest(target) {
         Some(good.declared.keys().cloned().collect())
     } else {
         read_with_todays_config(engine, target, snapshot, good)?

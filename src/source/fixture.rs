@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -61,7 +61,15 @@ impl Fixture {
 
 /// Runs git in a folder and wants it to succeed.
 pub(super) fn git_in(folder: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
+    let output = call(folder, args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {args:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs git in a folder, whatever comes of it.
+pub(super) fn call(folder: &Path, args: &[&str]) -> Output {
+    Command::new("git")
         .args(args)
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -70,10 +78,7 @@ pub(super) fn git_in(folder: &Path, args: &[&str]) -> String {
         .envs([("GIT_COMMITTER_NAME", "Ada"), ("GIT_COMMITTER_EMAIL", "ada@example.com")])
         .env_remove("GIT_DIR")
         .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "git {args:?}: {said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+        .unwrap()
 }
 
 /// Waits until something holds, for as long as a slow machine may need.

@@ -162,3 +162,6 @@ pub(super) fn consents(message: &[u8]) -> bool {
             && value.trim_ascii().eq_ignore_ascii_case(b"true")
     })
 }
+
+#[cfg(test)]
+mod tests;

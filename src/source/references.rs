@@ -61,6 +61,12 @@ impl<'a> References<'a> {
     }
 
     fn head(&self) -> Result<Oid, SourceError> {
+        // What git checks out on the way of a rebase or a bisection is nobody's decision.
+        if let Some(branch) = self.branch_left_for_a_while()
+            && let Some(id) = self.commit_of(&branch)?
+        {
+            return Ok(id);
+        }
         if let Some(id) = self.commit_of("HEAD")? {
             return Ok(id);
         }
@@ -71,6 +77,17 @@ impl<'a> References<'a> {
                 detail: "its HEAD names neither a branch nor a commit".to_owned(),
             }),
         }
+    }
+
+    /// The branch that HEAD comes back to when what is under way ends.
+    fn branch_left_for_a_while(&self) -> Option<String> {
+        let notes = ["rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"];
+        let note = |name: &&str| std::fs::read_to_string(self.layout().git.join(name)).ok();
+        let named = notes.iter().find_map(note)?;
+        let branch = named.trim_end();
+        // HEAD may have been detached before.
+        let detached = branch == "detached HEAD" || Oid::from_str(branch).is_ok();
+        (!detached && !branch.is_empty()).then(|| full_name(branch))
     }
 
     fn commit_of(&self, name: &str) -> Result<Option<Oid>, SourceError> {

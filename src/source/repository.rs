@@ -219,3 +219,6 @@ fn commit(view: &View, id: Oid) -> Result<Commit, SourceError> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

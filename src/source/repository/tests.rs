@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
 
-use super::fixture::{Fixture, git_in};
-use super::{FileEntry, Listing, Notice, Repository, SourceError};
-use crate::name::CommitId;
+use super::*;
+use crate::source::Notice;
+use crate::source::fixture::{Fixture, git_in};
+
+mod faults;
 
 fn paths(listing: &Listing) -> Vec<&str> {
     listing.folders.iter().flat_map(|f| &f.files).map(|file| &*file.path).collect()
@@ -103,7 +104,7 @@ fn files_that_are_named_need_no_repository() {
     fs::create_dir_all(folder.path().join("c/d")).unwrap();
     fs::write(folder.path().join("c/d/a.yaml"), "a").unwrap();
     symlink("c", folder.path().join("link")).unwrap();
-    let files = super::Files::named_in(folder.path().join("c"));
+    let files = Files::named_in(folder.path().join("c"));
     let absolute = folder.path().join("c").to_str().unwrap().to_owned();
     for (named, shown) in [
         (".", "d/a.yaml".to_owned()),
@@ -116,17 +117,6 @@ fn files_that_are_named_need_no_repository() {
         assert_eq!(paths(&listing), [shown.as_str()], "{named}");
         assert_eq!(files.read(&listing.folders[0].files[0]).unwrap(), b"a");
     }
-}
-
-#[test]
-fn a_file_that_changed_after_it_was_listed_is_not_read() {
-    let git = Fixture::new();
-    git.write("a.yaml", "a");
-    let files = open(&git.at).worktree().unwrap();
-    let entry = files.folders(&[".".into()], None).unwrap().folders[0].files[0].clone();
-    git.write("a.yaml", "b");
-    let error = files.read(&entry).unwrap_err();
-    assert!(matches!(error, SourceError::Changed { .. }) && error.is_transient());
 }
 
 #[test]
@@ -218,71 +208,6 @@ fn reference_tables_are_read_by_the_program() {
 }
 
 #[test]
-fn a_sha256_repository_is_refused_in_words() {
-    let git = Fixture::with(&["--object-format=sha256"]);
-    git.commit("first");
-    let error = open(&git.at).head(None).unwrap_err();
-    assert!(error.to_string().contains("SHA-256"), "{error}");
-}
-
-#[test]
-fn packed_and_collected_objects_stay_readable() {
-    let git = Fixture::new();
-    git.write("c/a.yaml", "one");
-    let first = git.commit("first");
-    let repository = open(&git.at);
-    let listing = listed(&repository, &first, &["c"]);
-    git.write("c/a.yaml", "two");
-    let second = git.commit("second");
-    git.git(&["pack-refs", "--all"]);
-    git.git(&["gc", "--quiet", "--prune=now"]);
-    assert_eq!(repository.read(&listing.folders[0].files[0]).unwrap(), b"one");
-    assert_eq!(repository.head(Some("main")).unwrap().id, second);
-    git.git(&["repack", "-a", "-d", "--quiet", "-f"]);
-    assert_eq!(repository.read(&listing.folders[0].files[0]).unwrap(), b"one");
-}
-
-#[test]
-fn what_is_not_a_repository_is_said() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = Repository::open(folder.path()).unwrap_err();
-    assert!(matches!(error, SourceError::NotARepository { .. }), "{error}");
-    let error = Repository::open(&folder.path().join("gone")).unwrap_err();
-    assert!(matches!(error, SourceError::NotFound { .. }), "{error}");
-}
-
-#[test]
-fn lost_and_damaged_objects_are_told_apart() {
-    let git = Fixture::new();
-    git.write("c/a.yaml", "one");
-    let id = git.commit("first");
-    let repository = open(&git.at);
-    let file = listed(&repository, &id, &["c"]).folders[0].files[0].clone();
-    let blob = super::objects::hex(&file.blob);
-    let object = git.at.join(".git/objects").join(&blob[..2]).join(&blob[2..]);
-    fs::remove_file(&object).unwrap();
-    let error = repository.read(&file).unwrap_err();
-    assert!(matches!(error, SourceError::Missing { .. }) && error.is_transient(), "{error}");
-    assert!(error.to_string().contains("c/a.yaml"), "{error}");
-    fs::write(&object, b"x").unwrap();
-    let error = repository.read(&file).unwrap_err();
-    assert!(matches!(error, SourceError::Corrupt { .. }), "{error}");
-    let unknown = FileEntry { path: "x.yaml".into(), blob: [7; 20] };
-    assert!(repository.read(&unknown).is_err());
-}
-
-#[test]
-fn a_large_file_is_refused() {
-    let git = Fixture::new();
-    git.write("c/a.yaml", &"x".repeat(4 * 1024 * 1024 + 1));
-    let id = git.commit("first");
-    let repository = open(&git.at);
-    let file = listed(&repository, &id, &["c"]).folders[0].files[0].clone();
-    let error = repository.read(&file).unwrap_err();
-    assert!(matches!(error, SourceError::TooLarge { size: 4_194_305, .. }), "{error}");
-}
-
-#[test]
 fn submodules_are_passed_over() {
     let inner = Fixture::new();
     inner.write("a.yaml", "a");
@@ -358,28 +283,4 @@ fn several_threads_read_at_once() {
             });
         }
     });
-}
-
-#[test]
-fn a_repository_that_another_user_owns_is_read() {
-    fn give_away(path: &Path) -> std::io::Result<()> {
-        std::os::unix::fs::lchown(path, Some(12_345), Some(12_345))?;
-        if path.symlink_metadata()?.is_dir() {
-            for entry in fs::read_dir(path)? {
-                give_away(&entry?.path())?;
-            }
-        }
-        Ok(())
-    }
-    let git = Fixture::new();
-    git.write("c/a.yaml", "a");
-    let id = git.commit("first");
-    if give_away(&git.at).is_err() {
-        eprintln!("skipped: only root can give a repository to another user");
-        return;
-    }
-    let repository = open(&git.at);
-    assert_eq!(repository.head(None).unwrap().id, id);
-    assert_eq!(repository.head(Some("main")).unwrap().id, id);
-    assert_eq!(paths(&listed(&repository, &id, &["c"])), ["c/a.yaml"]);
 }

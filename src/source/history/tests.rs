@@ -1,9 +1,8 @@
 //! Histories as people make them: merges, resets, wrong clocks, shallow clones.
 
-use super::fixture::{Fixture, git_in};
-use super::history::consents;
-use super::{History, Repository, SourceError};
-use crate::name::CommitId;
+use super::*;
+use crate::source::Repository;
+use crate::source::fixture::{Fixture, git_in};
 
 fn since(git: &Fixture, tip: &CommitId, last_good: Option<&CommitId>) -> History {
     Repository::open(&git.at).unwrap().commits_since(tip, last_good).unwrap()

@@ -1,0 +1,142 @@
+//! What every verb has at hand: the global flags, the environment, and where output goes.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use super::args::{Color, GlobalArgs};
+use super::error::CommandError;
+use crate::config::{Config, FlagSource, Loaded};
+use crate::document::Diagnostic;
+use crate::environment::Environment;
+use crate::report::diagnostics;
+use crate::report::style::Style;
+
+/// The config file that is found in the current folder.
+const CONFIG_FILE: &str = "apinizer-gitops.yaml";
+
+/// What every verb has at hand.
+#[derive(Debug)]
+pub struct Context {
+    /// The flags that every command takes.
+    pub global: GlobalArgs,
+    /// The environment, with the variables of `--env-file`.
+    pub environment: Environment,
+}
+
+impl Context {
+    /// Takes the environment of the process and the files of `--env-file`.
+    ///
+    /// # Errors
+    /// Such a file cannot be used.
+    pub fn new(
+        global: GlobalArgs,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, CommandError> {
+        let mut environment = Environment::new(variables);
+        for file in &global.env_files {
+            environment.add_file(file).map_err(CommandError::failed)?;
+        }
+        Ok(Self { global, environment })
+    }
+
+    /// Reads the config: the file that is named, else the flags of the single target, else the
+    /// file of the current folder. Its warnings go to stderr.
+    ///
+    /// # Errors
+    /// The problems of the file.
+    pub fn config(&self) -> Result<Config, CommandError> {
+        let loaded = self.load_config().map_err(|problems| self.config_problems(&problems))?;
+        if !loaded.warnings.is_empty() && !self.global.quiet {
+            self.say(&diagnostics::text(&loaded.warnings, self.colors_stderr()));
+        }
+        let mut config = loaded.config;
+        if let Some(folder) = &self.global.state_dir {
+            config.state_dir.clone_from(folder);
+        }
+        Ok(config)
+    }
+
+    fn load_config(&self) -> Result<Loaded, Vec<Diagnostic>> {
+        match self.config_path() {
+            Some(path) => Config::load(&path, &self.environment),
+            None => Config::from_flags(&self.flags(), &self.environment),
+        }
+    }
+
+    /// The config file that counts, if one does.
+    #[must_use]
+    pub fn config_path(&self) -> Option<std::path::PathBuf> {
+        let by_flags = self.global.url.is_some() || self.global.project.is_some();
+        let here = std::path::PathBuf::from(CONFIG_FILE);
+        match &self.global.config {
+            Some(path) => Some(path.clone()),
+            None if !by_flags && here.is_file() => Some(here),
+            None => None,
+        }
+    }
+
+    /// The flags of the single target.
+    #[must_use]
+    pub fn flags(&self) -> FlagSource {
+        FlagSource {
+            repo: self.global.repo.clone(),
+            paths: self.global.paths.clone(),
+            url: self.global.url.clone(),
+            project: self.global.project.clone(),
+        }
+    }
+
+    /// The problems of a config as an error.
+    #[must_use]
+    pub fn config_problems(&self, problems: &[Diagnostic]) -> CommandError {
+        CommandError::Shown(diagnostics::text(problems, self.colors_stderr()))
+    }
+
+    /// How reports are shown.
+    #[must_use]
+    pub fn style(&self) -> Style {
+        let columns = self.environment.plain("COLUMNS").and_then(|c| c.parse().ok());
+        Style {
+            color: self.colors(io::stdout().is_terminal()),
+            width: columns.unwrap_or(100),
+            list_unmanaged: false,
+            verbose: self.global.verbose > 0,
+        }
+    }
+
+    /// Whether what goes to stderr is coloured.
+    #[must_use]
+    pub fn colors_stderr(&self) -> bool {
+        self.colors(io::stderr().is_terminal())
+    }
+
+    fn colors(&self, is_terminal: bool) -> bool {
+        match self.global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                is_terminal
+                    && self.environment.plain("NO_COLOR").is_none()
+                    && self.environment.plain("TERM") != Some("dumb")
+            }
+        }
+    }
+
+    /// Writes a result to stdout. A reader that left is no error.
+    pub fn print(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let _ = write!(out, "{text}{end}").and_then(|()| out.flush());
+    }
+
+    /// Writes JSON to stdout.
+    pub fn print_json(&self, value: &serde_json::Value) {
+        self.print(&format!("{value:#}"));
+    }
+
+    /// Says something to the person at stderr.
+    pub fn say(&self, text: &str) {
+        let mut err = io::stderr().lock();
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let _ = write!(err, "{text}{end}").and_then(|()| err.flush());
+    }
+}

@@ -1,0 +1,32 @@
+//! How a command ends when it cannot do its work: one message, its hints, and exit code 1.
+
+use std::fmt::Display;
+
+/// Why a command could not do its work.
+#[derive(Clone, Debug)]
+pub enum CommandError {
+    /// A sentence, shown behind `error: `.
+    Failed(String),
+    /// A sentence, and what to do about it.
+    WithHint(String, String),
+    /// Something that is shown as it is, diagnostics for example.
+    Shown(String),
+}
+
+impl CommandError {
+    /// Takes any error that is a sentence for the user.
+    pub fn failed(error: impl Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    /// The text for stderr.
+    #[must_use]
+    pub fn text(&self, color: bool) -> String {
+        let error = if color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+        match self {
+            Self::Failed(message) => format!("{error}: {message}"),
+            Self::WithHint(message, hint) => format!("{error}: {message}\nhint: {hint}"),
+            Self::Shown(text) => text.clone(),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What `plan`, `apply`, `forget` and `export` share: the targets they are about, and the
+//! snapshot they read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{NarrowArgs, ReadArgs};
+use super::context::Context;
+use super::error::CommandError;
+use crate::api::RetryPolicy;
+use crate::config::{Config, Location, Target};
+use crate::plan::{Filter, Plan};
+use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
+use crate::source::{self, Access, Mirror, Repository, Snapshot, Stop};
+
+/// A command's engine, and where its documents come from.
+#[derive(Debug)]
+pub struct Session {
+    /// The engine.
+    pub engine: Engine,
+    repository: Option<(Arc<Repository>, Option<Mirror>)>,
+}
+
+impl Session {
+    /// Starts from the config of the context; `targets` are the only ones that are looked at.
+    ///
+    /// # Errors
+    /// The config cannot be used, or has no such target.
+    pub fn new(context: &Context, targets: &[String]) -> Result<Self, CommandError> {
+        let mut config = context.config()?;
+        narrow(&mut config, targets)?;
+        let mut engine = Engine::new(config, context.environment.clone());
+        engine.config_file = config_in_repository(context, &engine.config);
+        Ok(Self { engine, repository: None })
+    }
+
+    /// The one target that a command is about.
+    ///
+    /// # Errors
+    /// There are several.
+    pub fn single_target(&self) -> Result<&Target, CommandError> {
+        match &self.engine.config.targets[..] {
+            [target] => Ok(target),
+            _ => Err(CommandError::WithHint(
+                "the config has several targets".to_owned(),
+                "name one with --target".to_owned(),
+            )),
+        }
+    }
+
+    /// The source in words.
+    #[must_use]
+    pub fn source(&self) -> String {
+        match &self.engine.config.source.location {
+            Location::Path(path) => path.display().to_string(),
+            Location::Url(url) => url.clone(),
+        }
+    }
+
+    /// What the flags say to read, verified where the config asks for it.
+    ///
+    /// # Errors
+    /// The repository, the revision or its signature is not as it should be.
+    pub async fn snapshot(&mut self, read: &ReadArgs) -> Result<Snapshot, CommandError> {
+        let (repository, mirror) = self.open().await?;
+        if read.worktree {
+            let files = repository.worktree().map_err(CommandError::failed)?;
+            return Ok(Snapshot::Disk(files));
+        }
+        let commit = match &read.rev {
+            Some(rev) => return self.revision(rev).await,
+            None => {
+                let branch = match &mirror {
+                    Some(mirror) => mirror.status().branch,
+                    None => self.engine.config.source.branch.clone(),
+                };
+                repository.head(branch.as_deref()).map_err(CommandError::failed)?
+            }
+        };
+        self.verify(&repository, &commit.id)?;
+        Ok(Snapshot::Commit { repository, commit })
+    }
+
+    /// A revision that is named.
+    ///
+    /// # Errors
+    /// There is no such revision, or it is not signed as the config asks.
+    pub async fn revision(&mut self, rev: &str) -> Result<Snapshot, CommandError> {
+        let (repository, mirror) = self.open().await?;
+        let commit = match mirror {
+            Some(mirror) => {
+                let id = mirror.fetch_revision(rev).await.map_err(CommandError::failed)?;
+                repository.resolve(&id.0).map_err(CommandError::failed)?
+            }
+            None => repository.resolve(rev).map_err(CommandError::failed)?,
+        };
+        self.verify(&repository, &commit.id)?;
+        Ok(Snapshot::Commit { repository, commit })
+    }
+
+    fn verify(
+        &self,
+        repository: &Repository,
+        commit: &crate::name::CommitId,
+    ) -> Result<(), CommandError> {
+        let Some(wanted) = &self.engine.config.source.verify else { return Ok(()) };
+        let check = || source::verify(repository, commit, wanted, &Stop::default());
+        tokio::task::block_in_place(check).map_err(CommandError::failed)
+    }
+
+    async fn open(&mut self) -> Result<(Arc<Repository>, Option<Mirror>), CommandError> {
+        if let Some(opened) = &self.repository {
+            return Ok(opened.clone());
+        }
+        let opened = match &self.engine.config.source.location {
+            Location::Path(path) => (open(path)?, None),
+            Location::Url(url) => {
+                let mirror = Mirror::new(
+                    url,
+                    self.engine.config.source.branch.as_deref(),
+                    &self.engine.config.state_dir,
+                    Access::from_environment(&self.engine.environment),
+                    &self.engine.redactor,
+                )
+                .map_err(CommandError::failed)?;
+                mirror.fetch().await.map_err(CommandError::failed)?;
+                (open(mirror.path())?, Some(mirror))
+            }
+        };
+        self.repository = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// Prepares every target.
+    pub async fn prepare(&self, snapshot: &Snapshot, options: &Options) -> Vec<Prepared<'_>> {
+        let targets = self.engine.config.targets.iter();
+        let prepare = |target| reconcile::prepare(&self.engine, target, snapshot, options);
+        futures_util::future::join_all(targets.map(prepare)).await
+    }
+
+    /// The plan of all targets.
+    #[must_use]
+    pub fn plan_of(&self, snapshot: &Snapshot, prepared: &[Prepared<'_>]) -> Plan {
+        Plan {
+            commit: snapshot.commit().cloned(),
+            source: self.source(),
+            targets: prepared.iter().map(|p| p.plan.clone()).collect(),
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Arc<Repository>, CommandError> {
+    let open = || Repository::open(path);
+    tokio::task::block_in_place(open).map(Arc::new).map_err(CommandError::failed)
+}
+
+/// Leaves only the named targets in a config.
+fn narrow(config: &mut Config, names: &[String]) -> Result<(), CommandError> {
+    for name in names {
+        if !config.targets.iter().any(|target| target.name == *name) {
+            let known: Vec<&str> = config.targets.iter().map(|t| t.name.as_str()).collect();
+            return Err(CommandError::WithHint(
+                format!("the config has no target `{name}`"),
+                format!("it has {}", known.join(", ")),
+            ));
+        }
+    }
+    if !names.is_empty() {
+        config.targets.retain(|target| names.contains(&target.name));
+    }
+    Ok(())
+}
+
+/// The config file relative to the root of the repository, if it lies in it: it is no document.
+pub(super) fn config_in_repository(context: &Context, config: &Config) -> Option<String> {
+    let Location::Path(repository) = &config.source.location else { return None };
+    let file = context.config_path()?.canonicalize().ok()?;
+    let root: PathBuf = Repository::open(repository).ok()?.root()?.canonicalize().ok()?;
+    Some(file.strip_prefix(root).ok()?.to_str()?.to_owned())
+}
+
+/// The options that a command starts from.
+///
+/// # Errors
+/// A pattern of `--name` cannot be read.
+pub fn options(
+    narrow: &NarrowArgs,
+    lock_timeout: Duration,
+    holder: &str,
+) -> Result<Options, CommandError> {
+    for type_name in &narrow.types {
+        if crate::catalog::find(type_name).is_none() {
+            let nearest = crate::catalog::nearest(type_name);
+            let hint = nearest.map_or_else(
+                || "`apinizer-gitops explain` lists the types".to_owned(),
+                |near| format!("did you mean `{}`?", near.name),
+            );
+            let message = format!("there is no connection type `{type_name}`");
+            return Err(CommandError::WithHint(message, hint));
+        }
+    }
+    Ok(Options {
+        writes: false,
+        filter: Filter::new(&narrow.names, &narrow.types).map_err(CommandError::failed)?,
+        base: None,
+        allow_deletes: false,
+        resend_secrets: false,
+        with_secrets: true,
+        read_back: ReadBackMode::Nothing,
+        degraded_at_once: true,
+        lock_timeout,
+        retries: RetryPolicy::command(),
+        holder: holder.to_owned(),
+        stop: CancellationToken::new(),
+    })
+}

@@ -1,0 +1,223 @@
+//! Saved plans: digests of what a plan was made from, so that it is carried out as it stands or
+//! not at all (DESIGN section 7).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Action, TargetPlan};
+use crate::catalog::{self, hidden, is_bookkeeping};
+use crate::desired::{Desired, DesiredConnection, DesiredField, env_names, holds_env, lies_in};
+use crate::inventory::Record;
+use crate::live::{Live, LiveConnection};
+use crate::name::ConnectionName;
+use crate::secret::{canonical, hex};
+
+/// The version of the file's format.
+pub const SAVED_VERSION: u32 = 1;
+
+/// A plan on disk. No secret is in it, and no digest covers the value of one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedPlan {
+    /// The version of the format.
+    pub apinizer_gitops_plan: u32,
+    /// What narrowed or widened the run that made it.
+    pub options: SavedOptions,
+    /// One for each target.
+    pub targets: Vec<SavedTarget>,
+    /// The plan itself, as `plan --output json` shows it.
+    pub plan: Value,
+}
+
+/// The options of the run that made a plan, which its application repeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedOptions {
+    /// `--name`.
+    pub names: Vec<String>,
+    /// `--type`.
+    pub types: Vec<String>,
+    /// `--base`, as the id of its commit.
+    pub base: Option<String>,
+    /// `--allow-deletes`.
+    pub allow_deletes: bool,
+    /// `--resend-secrets`.
+    pub resend_secrets: bool,
+    /// `--worktree`.
+    pub worktree: bool,
+}
+
+/// The part of a saved plan that is of one target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SavedTarget {
+    /// The target's name in the config.
+    pub name: String,
+    /// Its URL.
+    pub url: String,
+    /// Its project.
+    pub project: String,
+    /// What the plan was made from.
+    pub digests: Digests,
+    /// The changes that it lists.
+    pub changes: Vec<SavedChange>,
+}
+
+/// One change that a saved plan lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedChange {
+    /// What would be done.
+    pub action: String,
+    /// The connection's name.
+    pub name: ConnectionName,
+    /// Whether a rule held it back.
+    pub held: bool,
+}
+
+/// What a plan was made from, connection by connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// What git wants: overlays and vars applied, values of the environment as references.
+    pub desired: BTreeMap<ConnectionName, String>,
+    /// What live has of that and of the inventory, without secrets and bookkeeping.
+    pub live: BTreeMap<ConnectionName, String>,
+    /// What the tool owns.
+    pub inventory: BTreeMap<ConnectionName, String>,
+}
+
+impl Digests {
+    /// Digests what a plan is made from.
+    #[must_use]
+    pub fn of(desired: &Desired, live: &Live, record: &Record) -> Self {
+        let old_names = desired.values().filter_map(|d| d.options.renamed_from.as_ref());
+        let names = desired.keys().chain(record.inventory.keys()).chain(old_names);
+        Self {
+            desired: desired.iter().map(|(n, d)| (n.clone(), digest(&of_desired(d)))).collect(),
+            live: names
+                .filter_map(|name| {
+                    let entry = live.connections.get(name)?;
+                    Some((name.clone(), digest(&of_live(entry, desired.get(name), record))))
+                })
+                .collect(),
+            inventory: record
+                .inventory
+                .iter()
+                .map(|(name, owned)| {
+                    let base: Map<String, Value> =
+                        owned.base.iter().map(|(k, v)| (k.clone(), v.declared.clone())).collect();
+                    let value = serde_json::json!({
+                        "type": owned.type_name, "id": owned.id, "protect": owned.protect, "base": base,
+                    });
+                    (name.clone(), digest(&value))
+                })
+                .collect(),
+        }
+    }
+
+    /// What moved between these digests and later ones, one sentence each.
+    #[must_use]
+    pub fn moved(&self, now: &Self) -> Vec<String> {
+        let parts = [
+            ("in git", &self.desired, &now.desired),
+            ("on the server", &self.live, &now.live),
+            ("in the inventory", &self.inventory, &now.inventory),
+        ];
+        parts.into_iter().flat_map(|(place, then, now)| moved(place, then, now)).collect()
+    }
+}
+
+fn moved(
+    place: &str,
+    then: &BTreeMap<ConnectionName, String>,
+    now: &BTreeMap<ConnectionName, String>,
+) -> Vec<String> {
+    let mut words = Vec::new();
+    for (name, digest) in then {
+        match now.get(name) {
+            None => words.push(format!("`{name}` is no longer {place}")),
+            Some(now) if now != digest => words.push(format!("`{name}` changed {place}")),
+            Some(_) => {}
+        }
+    }
+    let new = now.keys().filter(|name| !then.contains_key(*name));
+    words.extend(new.map(|name| format!("`{name}` is new {place}")));
+    words
+}
+
+/// The changes of a plan as a saved one lists them.
+#[must_use]
+pub fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
+    plan.changes
+        .iter()
+        .filter(|change| !matches!(change.action, Action::Blocked | Action::Drift))
+        .map(|change| SavedChange {
+            action: change.action.as_str().to_owned(),
+            name: change.name.clone(),
+            held: change.held,
+        })
+        .collect()
+}
+
+/// Takes out of a plan what a saved one does not list: it is carried out and nothing more.
+pub fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
+    let of = |change: &super::Change| SavedChange {
+        action: change.action.as_str().to_owned(),
+        name: change.name.clone(),
+        held: change.held,
+    };
+    plan.changes.retain(|change| {
+        matches!(change.action, Action::Blocked | Action::Drift) || listed.contains(&of(change))
+    });
+}
+
+fn of_desired(desired: &DesiredConnection) -> Value {
+    let fields: Map<String, Value> =
+        desired.fields.iter().map(|f| (f.path.to_string(), of_field(f))).collect();
+    let options = &desired.options;
+    serde_json::json!({
+        "type": desired.connection_type.name,
+        "name": desired.name,
+        "protect": options.protect,
+        "renamedFrom": options.renamed_from,
+        "ignore": options.ignore,
+        "suspend": options.suspend,
+        "fields": fields,
+    })
+}
+
+/// The value with its vars; a field of the environment as its text.
+fn of_field(field: &DesiredField) -> Value {
+    match field.value() {
+        Some(value) if env_names(&field.declared).is_empty() => value.clone(),
+        _ => field.declared.clone(),
+    }
+}
+
+fn of_live(
+    live: &LiveConnection,
+    desired: Option<&DesiredConnection>,
+    record: &Record,
+) -> Value {
+    let Some(own_type) = catalog::find(&live.type_name) else {
+        return Value::from(live.type_name.as_str());
+    };
+    let mut body = live.body().clone();
+    body.retain(|key, _| {
+        let path = format!("/{}", crate::desired::pointer_step(key));
+        let of_env = desired.is_some_and(|desired| {
+            desired.fields.iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))
+        }) || record.inventory.get(&live.name).is_some_and(|owned| {
+            owned.base.iter().any(|(p, base)| lies_in(p, &path) && holds_env(&base.declared))
+        });
+        let is_secret = own_type.field(key).is_some_and(catalog::Field::is_secret);
+        !of_env && !is_secret && !is_bookkeeping(own_type, key)
+    });
+    let mut masked = hidden::mask(own_type, &body);
+    masked.insert("id".to_owned(), Value::from(live.id.clone()));
+    Value::Object(masked)
+}
+
+fn digest(value: &Value) -> String {
+    let text = canonical(value);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    hex(digest.as_ref())[..32].to_owned()
+}

@@ -1,0 +1,243 @@
+//! Tells when there may be something new to read.
+//!
+//! What matters is small: HEAD, the references, and the links on the way to them. What is watched
+//! is worked out again after every change, since a change may be that the repository is now
+//! somewhere else; the new watches are in place before the old ones go. Where the system gives no
+//! events the same things are looked at from time to time.
+
+mod plan;
+mod poll;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use notify::event::{CreateKind, ModifyKind};
+use notify::{Event, EventKind, RecursiveMode, Watcher as _};
+
+use super::SourceError;
+use plan::Plan;
+use poll::Poll;
+
+/// How soon after a folder appeared it is looked at again: what was put into it before it was
+/// watched made no event.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
+
+/// Why a wake was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A branch, HEAD, or the place of the repository changed.
+    Repository,
+    /// A file of the working tree changed.
+    Files,
+    /// Events were lost, so anything may have changed.
+    Unknown,
+}
+
+/// Watches a repository for as long as it lives.
+pub struct Watcher {
+    signals: Sender<Signal>,
+    worker: Option<JoinHandle<()>>,
+}
+
+enum Signal {
+    Event(notify::Result<Event>),
+    Stop,
+}
+
+impl Watcher {
+    /// Starts to watch the repository at `location`, which may be absent for now; with `files`
+    /// also the documents below these paths of its working tree. `wake` is called from a thread
+    /// of the watcher and should only pass the news on; bursts are passed on as they come.
+    ///
+    /// # Errors
+    /// No thread can be started, or the current folder is needed and is gone.
+    pub fn start(
+        location: &Path,
+        files: &[String],
+        wake: impl Fn(Wake) + Send + 'static,
+    ) -> Result<Self, SourceError> {
+        let fault = |e| SourceError::io("watch", location, e);
+        let location = std::path::absolute(location).map_err(fault)?;
+        let (signals, received) = mpsc::channel();
+        let worker = Worker {
+            location: location.clone(),
+            files: files.to_vec(),
+            wake,
+            signals: signals.clone(),
+            received,
+            plan: Plan::default(),
+            backend: Backend::None,
+            told: false,
+        };
+        // In place before this returns: what changes from here on is not missed.
+        let (ready, is_ready) = mpsc::channel();
+        let run = move || worker.run(&ready);
+        let worker = thread::Builder::new().name("source-watch".to_owned()).spawn(run);
+        let worker = worker.map_err(|e| SourceError::io("watch", &location, e))?;
+        // It fails only if the worker has ended, and then there is nothing to wait for.
+        let _ = is_ready.recv();
+        Ok(Self { signals, worker: Some(worker) })
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // It fails only if the worker has ended already.
+        let _ = self.signals.send(Signal::Stop);
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
+    }
+}
+
+enum Backend {
+    None,
+    Events(#[expect(dead_code, reason = "watches until it is dropped")] notify::RecommendedWatcher),
+    Polling(Poll),
+}
+
+struct Worker<F> {
+    location: PathBuf,
+    files: Vec<String>,
+    wake: F,
+    signals: Sender<Signal>,
+    received: Receiver<Signal>,
+    plan: Plan,
+    backend: Backend,
+    told: bool,
+}
+
+impl<F: Fn(Wake)> Worker<F> {
+    fn run(mut self, ready: &Sender<()>) {
+        self.settle();
+        let _ = ready.send(());
+        let mut second_look: Option<Instant> = None;
+        loop {
+            let next = [second_look, self.next_poll()].into_iter().flatten().min();
+            let signal = match next {
+                None => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => {
+                    self.received.recv_timeout(at.saturating_duration_since(Instant::now()))
+                }
+            };
+            match signal {
+                Ok(Signal::Event(Ok(event))) => {
+                    let Some(wake) = self.meaning(&event) else { continue };
+                    if matches!(event.kind, EventKind::Create(kind) if kind != CreateKind::File) {
+                        second_look = Some(Instant::now() + SECOND_LOOK);
+                    }
+                    self.settle();
+                    (self.wake)(wake);
+                }
+                Ok(Signal::Event(Err(error))) => {
+                    self.fall_back(&error);
+                    (self.wake)(Wake::Unknown);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let due = second_look.take_if(|at| *at <= Instant::now()).is_some();
+                    let changed = self.poll();
+                    if due || changed.is_some() {
+                        self.settle();
+                        (self.wake)(changed.unwrap_or(Wake::Unknown));
+                    }
+                }
+                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// What an event means for the source; most mean nothing. Reads are events too, and a
+    /// daemon that reads what it watches would wake itself for ever.
+    fn meaning(&self, event: &Event) -> Option<Wake> {
+        if event.need_rescan() {
+            return Some(Wake::Unknown);
+        }
+        let counts = match event.kind {
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => false,
+            EventKind::Any
+            | EventKind::Create(_)
+            | EventKind::Modify(_)
+            | EventKind::Remove(_)
+            | EventKind::Other => true,
+        };
+        if !counts {
+            return None;
+        }
+        event.paths.iter().find_map(|path| self.plan.meaning(path, event.kind))
+    }
+
+    /// Watches what has to be watched now. Between looking and watching things may move on, so
+    /// it looks again until nothing did.
+    fn settle(&mut self) {
+        for _ in 0..8 {
+            let plan = Plan::make(&self.location, &self.files);
+            if plan == self.plan && !matches!(self.backend, Backend::None) {
+                return;
+            }
+            self.backend = match self.events(&plan) {
+                Ok(backend) => backend,
+                Err(error) => {
+                    self.tell(&error);
+                    Backend::Polling(Poll::start(&plan))
+                }
+            };
+            self.plan = plan;
+        }
+    }
+
+    fn events(&self, plan: &Plan) -> notify::Result<Backend> {
+        let signals = self.signals.clone();
+        let mut watcher = notify::recommended_watcher(move |event| {
+            // It fails only if the worker has ended.
+            let _ = signals.send(Signal::Event(event));
+        })?;
+        for (folder, recursive) in plan.folders() {
+            let mode =
+                if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+            match watcher.watch(folder, mode) {
+                // Gone since the plan was made; the next look sees it.
+                Err(notify::Error { kind: notify::ErrorKind::PathNotFound, .. }) => {}
+                other => other?,
+            }
+        }
+        Ok(Backend::Events(watcher))
+    }
+
+    fn fall_back(&mut self, error: &notify::Error) {
+        self.tell(error);
+        self.backend = Backend::Polling(Poll::start(&self.plan));
+    }
+
+    fn tell(&mut self, error: &notify::Error) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        tracing::warn!(
+            location = %self.location.display(),
+            %error,
+            "the system gives no events for the repository, so it is looked at every {} s or \
+             less often; raise the limits fs.inotify.max_user_watches and \
+             fs.inotify.max_user_instances",
+            poll::INTERVAL.as_secs(),
+        );
+    }
+
+    fn next_poll(&self) -> Option<Instant> {
+        match &self.backend {
+            Backend::Polling(poll) => Some(poll.due()),
+            Backend::None | Backend::Events(_) => None,
+        }
+    }
+
+    fn poll(&mut self) -> Option<Wake> {
+        match &mut self.backend {
+            Backend::Polling(poll) => poll.look(&self.plan),
+            Backend::None | Backend::Events(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
