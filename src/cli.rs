@@ -32,7 +32,10 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    <Cli as clap::Parser>::try_parse_from(arguments)
+    let mut cli = <Cli as clap::Parser>::try_parse_from(arguments)?;
+    // A variable that is empty counts as unset, as everywhere.
+    cli.global.config.take_if(|path| path.as_os_str().is_empty());
+    Ok(cli)
 }
 
 /// The whole command as data, for completions and man pages.

@@ -24,7 +24,6 @@ mod flags;
 mod keys;
 mod listen;
 mod load;
-mod nearest;
 mod problems;
 mod quantity;
 mod read;

@@ -3,9 +3,9 @@
 //!
 //! All of them are drawn from one model, [`crate::plan::Plan`] or
 //! [`crate::apply::TargetOutcome`], and show its differences in one order and one wording
-//! ([`difference`]), so that none can show what another hides. Values come redacted; what is
+//! (`difference`), so that none can show what another hides. Values come redacted; what is
 //! left to do here is to make them harmless: an escape sequence in a name may not reach a
-//! terminal, and a fence in a value may not end a block of markdown ([`escape`]).
+//! terminal, and a fence in a value may not end a block of markdown (`escape`).
 
 mod comment;
 pub mod diagnostics;

@@ -10,6 +10,7 @@ mod sandbox;
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use documents::{ExplainArgs, ExportArgs, SchemaArgs, ValidateArgs, ValidateOutput};
@@ -97,7 +98,14 @@ pub enum Command {
 #[derive(Args, Clone, Debug, Default)]
 pub struct GlobalArgs {
     /// The config file [default: apinizer-gitops.yaml in the current folder, where there is one].
-    #[arg(long, value_name = "FILE", env = "APINIZER_GITOPS_CONFIG", global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "APINIZER_GITOPS_CONFIG",
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
+        global = true,
+        help_heading = CONFIG
+    )]
     pub config: Option<PathBuf>,
     /// The git repository to read [without a config: the current folder].
     #[arg(long, value_name = "FOLDER", global = true, help_heading = SINGLE_TARGET)]
@@ -118,10 +126,16 @@ pub struct GlobalArgs {
     #[arg(long, value_name = "NAME", global = true, help_heading = SINGLE_TARGET)]
     pub project: Option<String>,
     /// A dotenv file with variables for ${env:NAME}; those that are set already win (repeatable).
-    #[arg(long = "env-file", value_name = "FILE", global = true, action = ArgAction::Append)]
+    #[arg(
+        long = "env-file",
+        value_name = "FILE",
+        global = true,
+        action = ArgAction::Append,
+        help_heading = CONFIG
+    )]
     pub env_files: Vec<PathBuf>,
     /// The folder that keeps the state [default: as the config says].
-    #[arg(long, value_name = "FOLDER", global = true)]
+    #[arg(long, value_name = "FOLDER", global = true, help_heading = CONFIG)]
     pub state_dir: Option<PathBuf>,
     /// Whether output is coloured; NO_COLOR is honoured.
     #[arg(
@@ -151,6 +165,7 @@ pub struct GlobalArgs {
     pub quiet: bool,
 }
 
+const CONFIG: &str = "Config and environment";
 const SINGLE_TARGET: &str = "One target without a config file";
 const DISPLAY: &str = "Display";
 

@@ -6,8 +6,8 @@
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::secret::SENSITIVE;
 
-use super::code::Code;
 use super::yaml::Place;
+use crate::document::code::Code;
 
 /// The longest line that is shown, in characters.
 const LONGEST_LINE: usize = 300;

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use crate::catalog::nearest_of;
 use crate::environment::Environment;
 use crate::secret::Sensitive;
 
 use super::code;
 use super::fields::{Fields, Typed};
 use super::keys::{Key, Kind, OneOf, Section};
-use super::nearest::nearest;
 use super::problems::{Problem, Problems};
 use super::scalar::{self, Text};
 use super::yaml::{Entry, Node, Place, Value};
@@ -68,7 +68,7 @@ impl Reader<'_> {
         let shown: String = entry.key.chars().take(60).collect();
         let message = format!("{} has no key `{}`", section.name, shown.escape_debug());
         let known = section.keys.iter().map(|key| key.name);
-        let help = match nearest(&entry.key, known.clone()) {
+        let help = match nearest_of(known.clone(), &entry.key, |name| *name) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("its keys are {}", known.collect::<Vec<_>>().join(", ")),
         };
@@ -209,7 +209,7 @@ impl Reader<'_> {
         let found = words.iter().copied().find(|word| *word == text.value);
         if found.is_none() && text.resolved {
             let message = format!("the value of `{name}` is not one of its words");
-            let help = match nearest(&text.value, words.iter().copied()) {
+            let help = match nearest_of(words.iter().copied(), &text.value, |word| *word) {
                 Some(near) => format!("did you mean `{near}`? The words are {}", words.join(", ")),
                 None => format!("the words are {}", words.join(", ")),
             };

@@ -193,19 +193,6 @@ pub(super) fn no_changes(summary: &Summary) -> String {
     }
 }
 
-/// The word for an action.
-pub(super) fn action(action: Action) -> &'static str {
-    match action {
-        Action::Create => "create",
-        Action::Update => "update",
-        Action::Replace => "replace",
-        Action::Rename => "rename",
-        Action::Delete => "delete",
-        Action::Blocked => "blocked",
-        Action::Drift => "drift",
-    }
-}
-
 /// The sign in column 0 that colours a line in a block of differences.
 pub(super) fn column(action: Action) -> &'static str {
     match action {

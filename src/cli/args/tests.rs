@@ -33,6 +33,12 @@ fn global_flags_are_taken_before_and_after_the_command() {
 }
 
 #[test]
+fn an_empty_config_path_is_none() {
+    assert_eq!(parse("plan --config=").unwrap().global.config, None);
+    assert_eq!(plan("plan --config x").0.config.as_deref(), Some("x".as_ref()));
+}
+
+#[test]
 fn plan_and_apply_share_their_flags() {
     let shared = "--target a --target b --name orders-* --type email --rev v1 --base v0 \
                   --allow-deletes --resend-secrets --lock-timeout 1m30s --output markdown";

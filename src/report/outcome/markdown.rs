@@ -67,5 +67,5 @@ pub fn markdown(outcomes: &[TargetOutcome]) -> String {
 
 fn named(change: &Change) -> String {
     let type_name = escape::plain(&change.type_name);
-    format!("{} {type_name} {}", words::action(change.action), words::name(change))
+    format!("{} {type_name} {}", change.action.as_str(), words::name(change))
 }

@@ -142,7 +142,7 @@ fn short_head(change: &Change) -> Vec<String> {
 fn head(change: &Change) -> Vec<String> {
     let sign = words::column(change.action);
     let held = if change.held { " (held)" } else { "" };
-    let action = words::action(change.action);
+    let action = change.action.as_str();
     let type_name = escape::plain(&change.type_name);
     let mut lines = vec![format!("{sign} {action} {type_name} {}{held}", words::name(change))];
     lines.extend(words::reason(change).map(|reason| format!("#     {reason}")));
