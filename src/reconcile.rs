@@ -14,7 +14,7 @@ use crate::document::{Diagnostic, ParseCache};
 use crate::environment::Environment;
 use crate::inventory::{GoodCommit, Record};
 use crate::live::{Live, LiveConnection};
-use crate::name::{CommitId, ConnectionName};
+use crate::name::ConnectionName;
 use crate::plan::saved::Digests;
 use crate::plan::{ConnectionState, Filter, TargetPlan};
 use crate::secret::{FingerprintKey, Redactor};
@@ -52,10 +52,14 @@ impl Engine {
     /// Starts with nothing read.
     #[must_use]
     pub fn new(config: Config, environment: Environment) -> Self {
+        let redactor = Redactor::default();
+        for value in &config.resolved {
+            redactor.learn(value.expose());
+        }
         Self {
             config,
             environment,
-            redactor: Redactor::default(),
+            redactor,
             cache: ParseCache::default(),
             config_file: None,
             clients: connect::Clients::default(),
@@ -164,8 +168,8 @@ pub(crate) struct Ready {
     pub(crate) record_before: Record,
     /// What this commit declares, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
-    pub(crate) commit: Option<CommitId>,
-    pub(crate) lock: Option<Lock>,
+    /// Held until what came of the plan is remembered.
+    pub(crate) _lock: Option<Lock>,
     pub(crate) stateless: bool,
 }
 

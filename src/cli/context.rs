@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use super::args::{Color, GlobalArgs};
 use super::error::CommandError;
-use crate::config::{Config, FlagSource, Loaded};
+use crate::config::{Config, FlagSource, Loaded, Location};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
 use crate::report::Style;
@@ -52,6 +52,10 @@ impl Context {
         if let Some(folder) = &self.global.state_dir {
             config.state_dir.clone_from(folder);
         }
+        if let Some(repository) = &self.global.repo {
+            config.source.location = Location::Path(repository.clone());
+            config.source.as_written = repository.display().to_string();
+        }
         Ok(config)
     }
 
@@ -68,8 +72,9 @@ impl Context {
         let by_flags = self.global.url.is_some() || self.global.project.is_some();
         let here = std::path::PathBuf::from(CONFIG_FILE);
         match &self.global.config {
+            _ if by_flags => None,
             Some(path) => Some(path.clone()),
-            None if !by_flags && here.is_file() => Some(here),
+            None if here.is_file() => Some(here),
             None => None,
         }
     }

@@ -65,10 +65,7 @@ impl Session {
     /// The source in words.
     #[must_use]
     pub fn source(&self) -> String {
-        match &self.engine.config.source.location {
-            Location::Path(path) => path.display().to_string(),
-            Location::Url(url) => url.clone(),
-        }
+        self.engine.config.source.as_written.clone()
     }
 
     /// What the flags say to read, verified where the config asks for it.

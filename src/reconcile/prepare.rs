@@ -33,8 +33,8 @@ pub async fn prepare<'e>(
         target,
         plan: TargetPlan {
             name: target.name.clone(),
-            project: target.project.clone(),
-            url: target.url.clone(),
+            project: target.project_as_written.clone(),
+            url: target.url_as_written.clone(),
             ..TargetPlan::default()
         },
         states: Vec::new(),
@@ -133,8 +133,7 @@ async fn fill(
         record,
         record_before: before,
         good,
-        commit: snapshot.commit().map(|commit| commit.id.clone()),
-        lock,
+        _lock: lock,
         stateless: options.base.is_some(),
     });
     Ok(())

@@ -16,7 +16,7 @@ fn what_git_declares_is_created_and_then_in_sync() {
     assert_eq!(live["port"], json!(2525));
     assert_eq!(live["password"], json!(CANARY));
     world.plan().code(0);
-    world.control().take_calls();
+    world.forget_calls();
     world.apply().code(0);
     assert!(world.writes().is_empty(), "a second apply writes nothing");
 }
@@ -26,7 +26,7 @@ fn a_plan_in_sync_makes_one_call_for_each_type() {
     let world = World::new();
     world.commit_email("orders", "");
     world.apply().code(0);
-    world.control().take_calls();
+    world.forget_calls();
     world.plan().code(0);
     assert_eq!(world.control().take_calls().len(), 14);
 }
@@ -40,7 +40,7 @@ fn an_update_keeps_what_git_does_not_declare() {
     world.edit("orders", "futureField", json!({"a": [1]}));
     world.commit_email("orders", "port: 26\n");
     world.plan().code(2).says("port");
-    world.control().take_calls();
+    world.forget_calls();
     world.apply().code(0);
     assert_eq!(world.calls(), ["GET orders", "PUT orders"]);
     let live = world.live("orders");

@@ -3,3 +3,13 @@
 mod world;
 
 mod basics;
+mod crashes;
+mod deletes;
+mod faults;
+mod inventory;
+mod model;
+mod ownership;
+mod renames;
+mod saved_plans;
+mod secrets;
+mod sources;

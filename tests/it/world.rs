@@ -10,38 +10,38 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// The project that every world's sandbox has.
-pub const PROJECT: &str = "demo";
+pub(crate) const PROJECT: &str = "demo";
 
 /// A secret that is searched for in everything the program writes.
-pub const CANARY: &str = "c4nary-Zq\"7/ü";
+pub(crate) const CANARY: &str = "c4nary-Zq\"7/ü";
 
 /// A hermetic world for one test.
-pub struct World {
+pub(crate) struct World {
     folder: tempfile::TempDir,
     running: Option<Running>,
     runtime: Runtime,
     /// The environment of the program, nothing else.
-    pub env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     /// Whether plain flags are used in place of a config file.
     config: Option<PathBuf>,
 }
 
 /// What a run of the program gave.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl World {
     /// A world with a sandbox as it is by default.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Options::default())
     }
 
     /// A world with a sandbox of a kind.
-    pub fn with(options: Options) -> Self {
+    pub(crate) fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -60,34 +60,34 @@ impl World {
         world
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.running.as_ref().unwrap().url()
     }
 
-    pub fn control(&self) -> &Control {
+    pub(crate) fn control(&self) -> &Control {
         self.running.as_ref().unwrap().control()
     }
 
     /// Runs a future on the world's runtime.
-    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn repo(&self) -> PathBuf {
+    pub(crate) fn repo(&self) -> PathBuf {
         self.path("repo")
     }
 
-    pub fn state_dir(&self) -> PathBuf {
+    pub(crate) fn state_dir(&self) -> PathBuf {
         self.path("state")
     }
 
     /// Writes a config file beside the repository and uses it from now on; `{url}` and `{repo}`
     /// are filled in.
-    pub fn config(&mut self, text: &str) {
+    pub(crate) fn config(&mut self, text: &str) {
         let text = text
             .replace("{url}", &self.url())
             .replace("{repo}", &self.repo().display().to_string());
@@ -98,7 +98,7 @@ impl World {
 
     /// A config of one target with further keys, each line indented as it should be below the
     /// target.
-    pub fn target(&mut self, keys: &str) {
+    pub(crate) fn target(&mut self, keys: &str) {
         let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
         self.config(&format!(
             "source: {{path: '{{repo}}'}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
@@ -107,36 +107,36 @@ impl World {
     }
 
     /// Writes a file of the repository.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.repo().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    pub fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         fs::remove_file(self.repo().join(name)).unwrap();
     }
 
     /// Runs git in the repository, hermetically.
-    pub fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         git_in(&self.repo(), arguments)
     }
 
     /// Commits everything; the commit's id.
-    pub fn commit(&self, message: &str) -> String {
+    pub(crate) fn commit(&self, message: &str) -> String {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
         self.git(&["rev-parse", "HEAD"]).trim().to_owned()
     }
 
     /// Writes a document of an email connection and commits it.
-    pub fn commit_email(&self, name: &str, more: &str) -> String {
+    pub(crate) fn commit_email(&self, name: &str, more: &str) -> String {
         self.write(&format!("connections/{name}.yaml"), &email(name, more));
         self.commit(&format!("declare {name}"))
     }
 
     /// The program with the arguments and the hermetic environment.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_apinizer-gitops"));
         command
             .env_clear()
@@ -160,22 +160,22 @@ impl World {
     }
 
     /// Runs the program to its end. Nothing that it writes may hold the canary.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let ran = Ran::from(self.command(arguments).output().unwrap());
         self.assert_no_canary(&ran);
         ran
     }
 
-    pub fn plan(&self) -> Ran {
+    pub(crate) fn plan(&self) -> Ran {
         self.run(&["plan"])
     }
 
-    pub fn apply(&self) -> Ran {
+    pub(crate) fn apply(&self) -> Ran {
         self.run(&["apply", "--yes"])
     }
 
     /// The plan as JSON: that of the first target.
-    pub fn plan_json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn plan_json(&self, arguments: &[&str]) -> Value {
         let arguments = [&["plan", "--output", "json"], arguments].concat();
         let ran = self.run(&arguments);
         let plan: Value = serde_json::from_str(&ran.stdout)
@@ -184,7 +184,7 @@ impl World {
     }
 
     /// The changes of a plan as `action name`, a held one with `(held)` behind it.
-    pub fn changes(&self, arguments: &[&str]) -> Vec<String> {
+    pub(crate) fn changes(&self, arguments: &[&str]) -> Vec<String> {
         self.plan_json(arguments)["changes"]
             .as_array()
             .unwrap()
@@ -201,7 +201,7 @@ impl World {
     }
 
     /// The calls since the last look, as `METHOD name-or-type`, without lists.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.control()
             .take_calls()
             .iter()
@@ -213,33 +213,38 @@ impl World {
             .collect()
     }
 
+    /// Forgets the calls so far.
+    pub(crate) fn forget_calls(&self) {
+        drop(self.control().take_calls());
+    }
+
     /// The calls that write, since the last look.
-    pub fn writes(&self) -> Vec<String> {
+    pub(crate) fn writes(&self) -> Vec<String> {
         self.calls().into_iter().filter(|call| !call.starts_with("GET")).collect()
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.control().names(PROJECT)
     }
 
-    pub fn live(&self, name: &str) -> Value {
+    pub(crate) fn live(&self, name: &str) -> Value {
         self.control().get(PROJECT, name).unwrap_or_else(|| panic!("{name} is not live"))
     }
 
     /// Somebody changes a field in the console.
-    pub fn edit(&self, name: &str, field: &str, value: Value) {
+    pub(crate) fn edit(&self, name: &str, field: &str, value: Value) {
         assert!(self.control().edit(PROJECT, name, |body| {
             body.insert(field.to_owned(), value);
         }));
     }
 
     /// Somebody makes a connection in the console.
-    pub fn make(&self, body: Value) {
+    pub(crate) fn make(&self, body: Value) {
         self.control().put(PROJECT, body).unwrap();
     }
 
     /// The text of the state.
-    pub fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         let Ok(files) = fs::read_dir(self.state_dir()) else { return String::new() };
         files
             .map(|file| file.unwrap().path())
@@ -248,7 +253,7 @@ impl World {
             .collect()
     }
 
-    pub fn record(&self) -> Value {
+    pub(crate) fn record(&self) -> Value {
         serde_json::from_str::<Value>(&self.state()).unwrap()["record"].clone()
     }
 
@@ -282,14 +287,14 @@ impl From<Output> for Ran {
 impl Ran {
     /// Asserts the exit code, and shows everything if it is another.
     #[track_caller]
-    pub fn code(self, expected: i32) -> Self {
+    pub(crate) fn code(self, expected: i32) -> Self {
         assert_eq!(self.code, expected, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
     /// Asserts that a text was written, to stdout or stderr.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         let found = self.stdout.contains(text) || self.stderr.contains(text);
         assert!(found, "no `{text}` in\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
@@ -297,7 +302,7 @@ impl Ran {
 }
 
 /// Runs git, hermetically.
-pub fn git_in(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git_in(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .current_dir(folder)
         .args(arguments)
@@ -315,7 +320,7 @@ pub fn git_in(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// A document of an email connection with a host and a password; `more` are further lines.
-pub fn email(name: &str, more: &str) -> String {
+pub(crate) fn email(name: &str, more: &str) -> String {
     format!(
         "type: email\nname: {name}\nhost: smtp.example.com\nauth: true\nusername: u\n\
          password: ${{env:SMTP_PASSWORD}}\n{more}"
@@ -323,7 +328,7 @@ pub fn email(name: &str, more: &str) -> String {
 }
 
 /// The body of an email connection as somebody would make it in the console.
-pub fn email_body(name: &str) -> Value {
+pub(crate) fn email_body(name: &str) -> Value {
     json!({
         "type": "email", "name": name, "host": "smtp.example.com", "port": 587, "auth": true,
         "username": "u", "password": CANARY, "enabled": true, "deployToWorker": true,

@@ -1,0 +1,293 @@
+//! What git declares: created, updated, replaced, taken over, blocked, or left as it is.
+
+use super::change::{
+    REPLACE, TAKEN_OVER, change, created_fields, git_moved, replace_digest, same_id, written_fields,
+};
+use super::{Planner, State};
+use crate::config::Adopt;
+use crate::desired::DesiredConnection;
+use crate::inventory::Owned;
+use crate::name::ConnectionName;
+use crate::plan::compare::{Comparison, LiveView, Treatment, compare};
+use crate::plan::{Action, Change, FieldChange, Origin};
+
+impl<'a> Planner<'a> {
+    pub(super) fn desired(&mut self, desired: &'a DesiredConnection) {
+        let name = &desired.name;
+        let type_name = desired.connection_type.name;
+        let settled = self.states.iter().any(|s| s.name == *name);
+        if settled || !self.admits(type_name, name) {
+            return;
+        }
+        if let Some(owned) = self.record.inventory.get_mut(name) {
+            owned.protect = desired.options.protect;
+        }
+        if desired.options.suspend {
+            self.state(desired, State::Suspended, None);
+            return;
+        }
+        if let Some(new) = self.locked.get(name) {
+            let reason = format!("waits until `{new}` has been renamed from it");
+            self.block(desired, reason, None);
+            return;
+        }
+        if let Some(reason) = self.cannot_be_written(desired) {
+            self.block(desired, reason, None);
+            return;
+        }
+        match self.view(name).filter(|_| !self.freed.contains(name)) {
+            None => self.absent(desired),
+            Some(view) if view.entry.type_name == type_name => self.present(desired, &view),
+            Some(view) => self.other_type(desired, &view),
+        }
+    }
+
+    /// Why nothing can be written, whatever live has.
+    pub(super) fn cannot_be_written(&self, desired: &DesiredConnection) -> Option<String> {
+        if let Some(problem) = desired.unresolved.first() {
+            let more = desired.unresolved.len() - 1;
+            let and = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+            return Some(format!("unresolved: {problem}{and}"));
+        }
+        if let Some(problem) = self.situation.unread.get(&desired.name) {
+            return Some(format!("could not be read: {problem}"));
+        }
+        let type_name = desired.connection_type.name;
+        self.situation
+            .live
+            .unsupported
+            .iter()
+            .any(|t| t == type_name)
+            .then(|| format!("this version of the server does not know the type {type_name}"))
+    }
+
+    pub(super) fn absent(&mut self, desired: &'a DesiredConnection) {
+        let live = self.situation.live;
+        if let Some((type_name, problem)) = live.incomplete.iter().next() {
+            let reason = format!(
+                "not created: whether it exists is not known, since the list of {type_name} failed \
+                 ({problem})"
+            );
+            self.block(desired, reason, None);
+            return;
+        }
+        let freed = self.freed.contains(&desired.name);
+        let owned = self.situation.context.record.inventory.get(&desired.name).filter(|_| !freed);
+        let reason = owned.map(|_| "deleted outside git".to_owned());
+        let origin = match owned {
+            None => Origin::Git,
+            Some(owned) if git_moved(desired, owned, &self.situation.context) => Origin::Both,
+            Some(_) => Origin::Drift,
+        };
+        let fields = created_fields(desired, origin);
+        let keeps = origin == Origin::Drift && !self.situation.context.corrects_drift;
+        let action = if keeps { Action::Drift } else { Action::Create };
+        self.push(Change { action, reason: reason.clone(), fields, ..change(desired) });
+        let state = if keeps { State::Drifted } else { State::Pending };
+        self.state(desired, state, reason);
+    }
+
+    pub(super) fn present(&mut self, desired: &'a DesiredConnection, view: &LiveView<'_>) {
+        let owned = self.owned(&desired.name, view.entry);
+        let context = &self.situation.context;
+        let comparison = compare(desired, view, owned.as_ref().map(|o| &o.base), context);
+        self.learn(desired, &comparison);
+        let taken_over = owned.is_none();
+        if taken_over && !self.may_take_over(desired, &comparison) {
+            return;
+        }
+        let unverified = comparison.unverified;
+        self.remember_agreement(desired, view, &comparison);
+        if comparison.writes() {
+            let differing = desired.connection_type.name;
+            if comparison.differences.iter().any(|d| d.read_back) {
+                self.canaries.entry(differing).or_default().push(desired.name.clone());
+            }
+            let reason = taken_over.then(|| TAKEN_OVER.to_owned());
+            self.push(Change {
+                action: Action::Update,
+                reason: reason.clone(),
+                fields: written_fields(&comparison),
+                ..change(desired)
+            });
+            self.state_with(desired, State::Pending, reason, unverified);
+        } else if let Some(reason) = self.degraded(&desired.name) {
+            self.push(Change {
+                action: Action::Update,
+                reason: Some(reason.clone()),
+                ..change(desired)
+            });
+            self.state_with(desired, State::Degraded, Some(reason), unverified);
+        } else {
+            if taken_over {
+                self.plan.summary.adopt += 1;
+            } else if comparison.differences.is_empty() {
+                self.plan.summary.unchanged += 1;
+            }
+            let waiting = self.record.degraded.get(&desired.name).map(|d| d.reason.clone());
+            let state = if waiting.is_some() { State::Degraded } else { State::InSync };
+            if comparison.differences.is_empty() {
+                self.state_with(desired, state, waiting, unverified);
+            }
+        }
+        self.report_kept(desired, &comparison);
+    }
+
+    /// Shows what live keeps: drift that is only reported, and fields that the server rewrites.
+    pub(super) fn report_kept(&mut self, desired: &'a DesiredConnection, comparison: &Comparison) {
+        for (treatment, state) in
+            [(Treatment::Keep, State::Drifted), (Treatment::GiveUp, State::NotConverging)]
+        {
+            let fields: Vec<FieldChange> = comparison
+                .differences
+                .iter()
+                .filter(|d| d.treatment == treatment)
+                .map(|d| d.change.clone())
+                .collect();
+            if fields.is_empty() {
+                continue;
+            }
+            let reason = (treatment == Treatment::GiveUp).then(|| {
+                let names: Vec<&str> = fields.iter().map(|f| f.path.as_str()).collect();
+                format!(
+                    "not converging: the server rewrites {} after every write",
+                    names.join(", ")
+                )
+            });
+            self.push(Change {
+                action: Action::Drift,
+                reason: reason.clone(),
+                fields,
+                ..change(desired)
+            });
+            if !comparison.writes() {
+                self.state_with(desired, state, reason, comparison.unverified);
+            }
+        }
+    }
+
+    pub(super) fn other_type(&mut self, desired: &'a DesiredConnection, view: &LiveView<'_>) {
+        let live_type = &view.entry.type_name;
+        let wanted = desired.connection_type.name;
+        let owned = self.owned(&desired.name, view.entry);
+        let git_changed_it =
+            owned.as_ref().is_some_and(|o| o.type_name == *live_type && o.type_name != wanted);
+        if !git_changed_it {
+            let reason = format!("is of type {live_type} on the server, and git declares {wanted}");
+            let advice = "give it another name in git, or delete it in the console".to_owned();
+            self.block(desired, reason, Some(advice));
+            return;
+        }
+        if self.was_refused(desired) {
+            let reason = format!(
+                "the server refused to replace the {live_type} connection by a {wanted} one, and the \
+                 document has not changed since"
+            );
+            self.block(desired, reason, None);
+            return;
+        }
+        self.replaces.insert(desired.name.clone());
+        self.push(Change {
+            action: Action::Replace,
+            reason: Some(format!("the type changes from {live_type} to {wanted}")),
+            fields: created_fields(desired, Origin::Git),
+            ..change(desired)
+        });
+        self.state(desired, State::Pending, None);
+    }
+
+    pub(super) fn was_refused(&self, desired: &DesiredConnection) -> bool {
+        let context = &self.situation.context;
+        let refused = context.record.unstable.get(&desired.name).and_then(|f| f.get(REPLACE));
+        refused.is_some_and(|refused| {
+            context.key.matches(&refused.print, REPLACE, &replace_digest(desired))
+        })
+    }
+
+    pub(super) fn may_take_over(
+        &mut self,
+        desired: &'a DesiredConnection,
+        found: &Comparison,
+    ) -> bool {
+        let differs = !found.differences.is_empty();
+        let (blocked, advice) = match self.situation.adopt {
+            Adopt::Always => return true,
+            Adopt::Equal if !differs => return true,
+            Adopt::Equal => ("it differs from git", "make git equal to it, or set `adopt: always`"),
+            Adopt::Never => ("`adopt` is `never`", "set `adopt: equal` or `adopt: always`"),
+        };
+        let reason = format!("not taken over: it was made outside git, and {blocked}");
+        let fields = found.differences.iter().map(|d| d.change.clone()).collect();
+        self.plan.summary.blocked += 1;
+        self.plan.changes.push(Change {
+            action: Action::Blocked,
+            reason: Some(reason.clone()),
+            advice: Some(advice.to_owned()),
+            fields,
+            ..change(desired)
+        });
+        self.state(desired, State::Blocked, Some(reason));
+        false
+    }
+
+    pub(super) fn learn(&mut self, desired: &DesiredConnection, comparison: &Comparison) {
+        let type_name = desired.connection_type.name;
+        for path in &comparison.proven_readable {
+            self.record.readable.entry(type_name.to_owned()).or_default().insert(path.clone());
+        }
+        if let Some(unstable) = self.record.unstable.get_mut(&desired.name) {
+            for path in &comparison.settled {
+                unstable.remove(path);
+            }
+            if unstable.is_empty() {
+                self.record.unstable.remove(&desired.name);
+            }
+        }
+    }
+
+    /// Keeps what agrees now. A connection that is taken over enters the inventory here if
+    /// nothing has to be written for it; otherwise its write does that.
+    pub(super) fn remember_agreement(
+        &mut self,
+        desired: &DesiredConnection,
+        view: &LiveView<'_>,
+        comparison: &Comparison,
+    ) {
+        let was_read = view.single.is_some();
+        match self.record.inventory.get_mut(&desired.name).filter(|o| same_id(o, view.entry)) {
+            Some(owned) => {
+                owned.base.clone_from(&comparison.base);
+                if owned.id.is_none() {
+                    owned.id.clone_from(&view.entry.id);
+                }
+            }
+            None if !comparison.writes() => {
+                self.record.forget(&desired.name);
+                self.record.inventory.insert(
+                    desired.name.clone(),
+                    Owned {
+                        type_name: view.entry.type_name.clone(),
+                        id: view.entry.id.clone(),
+                        base: comparison.base.clone(),
+                        protect: desired.options.protect,
+                        secrets_checked: None,
+                        last_change: None,
+                    },
+                );
+            }
+            None => return,
+        }
+        if was_read
+            && desired.declares_secret()
+            && let Some(owned) = self.record.inventory.get_mut(&desired.name)
+        {
+            owned.secrets_checked = Some(self.situation.now);
+        }
+    }
+
+    pub(super) fn degraded(&self, name: &ConnectionName) -> Option<String> {
+        let degraded = self.record.degraded.get(name).filter(|d| !d.deleted)?;
+        let due = self.situation.degraded_at_once || degraded.next <= self.situation.now;
+        due.then(|| format!("saved but not deployed: {}", degraded.reason))
+    }
+}

@@ -1,0 +1,217 @@
+//! What git stopped declaring, and the group rules over all that would be deleted.
+
+use std::collections::BTreeSet;
+
+use super::change::{delete, held_delete, same_id};
+use super::{Planner, State};
+use crate::inventory::Owned;
+use crate::live::LiveConnection;
+use crate::name::ConnectionName;
+use crate::plan::compare::{LiveView, is_as_declared};
+use crate::plan::deletes::{self, Group};
+use crate::plan::{Action, Change, ConnectionState};
+
+impl Planner<'_> {
+    /// Names that git stopped declaring.
+    pub(super) fn removed(&mut self) {
+        let live = self.situation.live;
+        let names: Vec<ConnectionName> = self.record.inventory.keys().cloned().collect();
+        let mut held: Vec<(Change, State)> = Vec::new();
+        let mut candidates = BTreeSet::new();
+        for name in names {
+            let declared = self.situation.desired.contains_key(&name)
+                || self.situation.invalid.contains_key(&name)
+                || self.freed.contains(&name);
+            let Some(owned) = self.record.inventory.get(&name).cloned() else { continue };
+            if declared || !self.admits(&owned.type_name, &name) {
+                continue;
+            }
+            match live.connections.get(&name) {
+                None if live.is_complete() => {
+                    self.record.forget(&name);
+                }
+                None => {}
+                Some(_) if !self.situation.prune => {
+                    self.record.forget(&name);
+                }
+                Some(entry) => match self.held_alone(&name, &owned, entry) {
+                    Some((reason, advice)) => {
+                        held.push((held_delete(&owned, entry, reason, advice), State::Held));
+                    }
+                    None => {
+                        candidates.insert(name);
+                    }
+                },
+            }
+        }
+        self.decide_deletes(&candidates, held);
+    }
+
+    /// Why one delete is held, whatever the others are.
+    pub(super) fn held_alone(
+        &self,
+        name: &ConnectionName,
+        owned: &Owned,
+        live: &LiveConnection,
+    ) -> Option<(String, Option<String>)> {
+        let situation = self.situation;
+        let forget = format!("`apinizer-gitops forget {name}` takes it out of the inventory");
+        if let Some(new) = self.locked.get(name) {
+            return Some((format!("held: `{new}` has not been renamed from it yet"), None));
+        }
+        if let Some((type_name, problem)) = situation.live.incomplete.iter().next() {
+            let reason = format!("held: the list of {type_name} is not complete ({problem})");
+            return Some((reason, None));
+        }
+        if !situation.loaded_whole {
+            return Some(("held: the commit did not load whole".to_owned(), None));
+        }
+        if owned.type_name != live.type_name || !same_id(owned, live) {
+            let reason = "held: what is live under that name is not what the tool made".to_owned();
+            return Some((reason, Some(forget)));
+        }
+        let view = LiveView { entry: live, single: situation.singles.get(name) };
+        let context = &situation.context;
+        if context.stateless && !is_as_declared(owned, &view, context.key, context.key_is_known) {
+            let reason = "held: live is not what the base revision declared".to_owned();
+            return Some((
+                reason,
+                Some("compare it in the console, then delete it there".to_owned()),
+            ));
+        }
+        let exact = situation.allow_deletes && situation.filter.names(name);
+        if !self.record.deletes.contains_key(name) && !exact {
+            let reason = if situation.last_good_unavailable {
+                "held: the repository no longer has the last good commit, so whether a commit \
+                 removed it is not known"
+            } else {
+                "held: no commit removed it; it is only no longer read (paths, target or config \
+                 changed)"
+            };
+            let advice = format!(
+                "`apinizer-gitops apply --allow-deletes --name '{name}'` deletes it, \
+                 `apinizer-gitops forget '{name}'` leaves it alone"
+            );
+            return Some((reason.to_owned(), Some(advice)));
+        }
+        if owned.protect {
+            let reason = "held: it is protected; taking the document out is no consent".to_owned();
+            let advice = "declare it again without `protect`, then remove it".to_owned();
+            return Some((reason, Some(advice)));
+        }
+        if situation.worktree && !situation.allow_deletes {
+            let reason = "held: a working tree is no decision to delete".to_owned();
+            let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`";
+            return Some((reason, Some(advice.to_owned())));
+        }
+        None
+    }
+
+    pub(super) fn decide_deletes(
+        &mut self,
+        candidates: &BTreeSet<ConnectionName>,
+        mut held: Vec<(Change, State)>,
+    ) {
+        let mut all = candidates.clone();
+        for name in self.replaces.clone() {
+            let entry = self.situation.live.connections.get(&name);
+            let owned = self.record.inventory.get(&name).cloned();
+            let (Some(entry), Some(owned)) = (entry, owned) else { continue };
+            match self.replace_held_alone(&owned) {
+                Some((reason, advice)) => self.hold_replace(&name, reason, advice),
+                None => {
+                    let _ = entry;
+                    all.insert(name);
+                }
+            }
+        }
+        let group = Group {
+            max: self.situation.max_deletes,
+            inventory: self.record.inventory.len(),
+            emptied: self.situation.emptied,
+            allow: self.situation.allow_deletes,
+        };
+        let holds = group.hold(&all, &mut self.record.deletes);
+        for name in &all {
+            let words = holds.get(name).map(deletes::in_words);
+            if self.replaces.contains(name) {
+                if let Some((reason, advice)) = words {
+                    self.hold_replace(name, reason, Some(advice));
+                }
+                continue;
+            }
+            let Some(owned) = self.record.inventory.get(name) else { continue };
+            let Some(entry) = self.situation.live.connections.get(name) else { continue };
+            match words {
+                Some((reason, advice)) => {
+                    held.push((held_delete(owned, entry, reason, Some(advice)), State::Held));
+                }
+                None => {
+                    let reason = self.why_deleted(name);
+                    held.push((delete(entry, reason), State::Pending));
+                }
+            }
+        }
+        held.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+        for (change, state) in held {
+            self.states.push(ConnectionState {
+                type_name: change.type_name.clone(),
+                name: change.name.clone(),
+                state,
+                reason: change.reason.clone(),
+                unverified: false,
+                last_change: self.record.inventory.get(&change.name).and_then(|o| o.last_change),
+            });
+            self.push(change);
+        }
+    }
+
+    pub(super) fn why_deleted(&self, name: &ConnectionName) -> String {
+        match self.record.deletes.get(name).and_then(|note| note.commit.as_ref()) {
+            Some(commit) => format!("no longer in git since commit {}", commit.short()),
+            None => "no longer in git".to_owned(),
+        }
+    }
+
+    pub(super) fn replace_held_alone(&self, owned: &Owned) -> Option<(String, Option<String>)> {
+        let situation = self.situation;
+        if owned.protect {
+            let advice = "lift `protect` in a commit of its own first".to_owned();
+            return Some(("held: it is protected".to_owned(), Some(advice)));
+        }
+        if let Some((type_name, problem)) = situation.live.incomplete.iter().next() {
+            let reason = format!("held: the list of {type_name} is not complete ({problem})");
+            return Some((reason, None));
+        }
+        if !situation.loaded_whole {
+            return Some(("held: the commit did not load whole".to_owned(), None));
+        }
+        if situation.worktree && !situation.allow_deletes {
+            let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`";
+            let reason = "held: a working tree is no decision to replace".to_owned();
+            return Some((reason, Some(advice.to_owned())));
+        }
+        None
+    }
+
+    pub(super) fn hold_replace(
+        &mut self,
+        name: &ConnectionName,
+        reason: String,
+        advice: Option<String>,
+    ) {
+        let change =
+            self.plan.changes.iter_mut().find(|c| c.action == Action::Replace && c.name == *name);
+        if let Some(change) = change {
+            change.held = true;
+            change.advice = advice;
+            let type_change = change.reason.take().unwrap_or_default();
+            change.reason = Some(format!("{type_change}; {reason}"));
+        }
+        self.plan.summary.held += 1;
+        if let Some(state) = self.states.iter_mut().find(|s| s.name == *name) {
+            state.state = State::Held;
+            state.reason = Some(reason);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Renames come first: they free the names that later steps need.
+
+use super::change::{TAKEN_OVER, change, written_fields};
+use super::{Planner, State};
+use crate::desired::DesiredConnection;
+use crate::name::ConnectionName;
+use crate::plan::compare::compare;
+use crate::plan::{Action, Change};
+
+impl<'a> Planner<'a> {
+    pub(super) fn renames(&mut self) {
+        let refused = std::mem::take(&mut self.renames.refused);
+        for (new, (old, reason)) in refused {
+            self.locked.insert(old, new.clone());
+            if let Some(desired) = self.situation.desired.get(&new)
+                && self.admits(desired.connection_type.name, &new)
+            {
+                self.block(desired, reason, None);
+            }
+        }
+        for (new, old) in std::mem::take(&mut self.renames.due) {
+            let Some(desired) = self.situation.desired.get(&new) else { continue };
+            let live = self.situation.live;
+            let waits_for = (live.connections.contains_key(&new) && !self.freed.contains(&new))
+                || self.locked.contains_key(&new);
+            let admitted = self.admits(desired.connection_type.name, &new);
+            let planned = if desired.options.suspend || !admitted {
+                if admitted {
+                    self.state(desired, State::Suspended, None);
+                }
+                false
+            } else if waits_for {
+                let reason = format!("waits for the name `{new}`, which is not free");
+                self.block(desired, reason, None);
+                false
+            } else {
+                self.rename(desired, &old)
+            };
+            if planned {
+                self.freed.insert(old);
+            } else {
+                self.locked.insert(old, new);
+            }
+        }
+    }
+
+    /// Plans one rename; whether it will be made.
+    pub(super) fn rename(&mut self, desired: &'a DesiredConnection, old: &ConnectionName) -> bool {
+        let Some(view) = self.view(old) else { return false };
+        if let Some(reason) = self.cannot_be_written(desired) {
+            self.block(desired, reason, None);
+            return false;
+        }
+        if view.entry.type_name != desired.connection_type.name {
+            let reason = format!(
+                "cannot be renamed from `{}`: that is of type {}",
+                view.entry.name, view.entry.type_name
+            );
+            self.block(desired, reason, None);
+            return false;
+        }
+        let owned = self.owned(old, view.entry);
+        let comparison =
+            compare(desired, &view, owned.as_ref().map(|o| &o.base), &self.situation.context);
+        if owned.is_none() && !self.may_take_over(desired, &comparison) {
+            return false;
+        }
+        self.learn(desired, &comparison);
+        let fields = written_fields(&comparison);
+        self.push(Change {
+            action: Action::Rename,
+            previous_name: Some(view.entry.name.clone()),
+            reason: owned.is_none().then(|| TAKEN_OVER.to_owned()),
+            fields,
+            ..change(desired)
+        });
+        self.state(desired, State::Pending, None);
+        true
+    }
+}
