@@ -12,9 +12,17 @@ use serde_json::{Map, Value};
 use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
 
+pub mod code;
 mod diagnostic;
+mod pointer;
+mod snippet;
+mod spans;
+mod split;
+mod text;
+mod yaml;
 
 pub use diagnostic::{Diagnostic, Mark, Severity};
+pub use text::LARGEST_FILE;
 
 /// Where a document begins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

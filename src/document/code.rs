@@ -1,0 +1,205 @@
+//! The stable codes of diagnostics: what each means, why it comes up, and what to do.
+//!
+//! A code is a promise: scripts filter on it and people search for it, so an id is never given a
+//! second meaning. `docs/diagnostics.md` is generated from these tables.
+
+/// One kind of problem.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The stable id, `AG` and three digits.
+    pub id: &'static str,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// When it comes up.
+    pub cause: &'static str,
+    /// What to do about it.
+    pub cure: &'static str,
+}
+
+macro_rules! codes {
+    ($($group:literal { $($constant:ident $id:literal $title:literal, $cause:literal, $cure:literal;)* })*) => {
+        $($(
+            #[doc = $title]
+            pub const $constant: Code =
+                Code { id: $id, title: $title, cause: $cause, cure: $cure };
+        )*)*
+
+        /// Every code, in the order of the ids, with the heading of its group.
+        static ALL: &[(&str, &[&Code])] = &[$(($group, &[$(&$constant),*])),*];
+    };
+}
+
+codes! {
+"Files and YAML" {
+    UNREADABLE_FILE "AG001" "file cannot be read",
+        "The file is listed but its content could not be had.",
+        "Check permissions and that the file is a regular file, not a broken link.";
+    FILE_TOO_LARGE "AG002" "file or document is too large",
+        "A file over 4 MiB or one document over 1 MiB is refused before it is parsed.",
+        "Split the file; large texts such as certificates belong in their own connection.";
+    NOT_UTF8 "AG003" "file is not UTF-8",
+        "The bytes of the file are not UTF-8 text; it may be UTF-16, Latin-1 or no text at all.",
+        "Save the file as UTF-8.";
+    CONTROL_CHARACTER "AG004" "character that YAML does not allow",
+        "A NUL or another control character stands in the file.",
+        "Remove it, or write it as an escape in a double-quoted text.";
+    SYNTAX "AG005" "not valid YAML",
+        "The text does not follow YAML's grammar at this place.",
+        "Look at the marked place and the line above it: a missing colon, quote or indentation.";
+    TAB "AG006" "tab used for indentation",
+        "YAML indents with spaces only.",
+        "Replace the tab with spaces, and set the editor to do so.";
+    UNCLOSED "AG007" "bracket or quote is not closed",
+        "A `[`, `{` or quote is opened and the document ends, or goes on, without its other half.",
+        "Close it, or quote the text if the character belongs to it.";
+    DUPLICATE_KEY "AG008" "key is given twice",
+        "One mapping holds the same key twice, so one of the values would be lost.",
+        "Remove one of the two.";
+    TOO_MANY_VALUES "AG009" "document grows too large when aliases are expanded",
+        "Aliases repeat anchored parts until the document holds an unreasonable number of values.",
+        "Write the values out, or use fewer aliases.";
+    TOO_DEEP "AG010" "nested too deeply",
+        "A document may nest 64 levels; no connection needs more than a few.",
+        "Flatten the value.";
+    TAG "AG011" "tag is not supported",
+        "A YAML tag such as `!Ref` or `!vault` asks for a program that this is not.",
+        "Remove the tag; use `${env:NAME}` or `${var:NAME}` for values that come from elsewhere.";
+    LOSSY_NUMBER "AG012" "number would lose precision",
+        "The number does not fit a 64-bit integer or floating-point value, or is not finite.",
+        "Quote it if it is a text; otherwise write a number that can be kept exactly.";
+    KEY_KIND "AG013" "key is not a text",
+        "A key is a number, a boolean, `null`, a list or a mapping.",
+        "Quote the key.";
+    UNKNOWN_ANCHOR "AG014" "alias without an anchor",
+        "An alias `*name` refers to an anchor `&name` that the document does not have before it.",
+        "Define the anchor in the same document, or quote a text that begins with `*`.";
+    BAD_MERGE "AG015" "merge key without a mapping",
+        "`<<` merges mappings, and its value is neither a mapping nor a list of mappings.",
+        "Give it an alias to a mapping.";
+}
+"The shape of a document" {
+    NOT_A_MAPPING "AG101" "document is not a mapping",
+        "A document declares one connection as `key: value` pairs; this one is a text or a list.",
+        "Write the keys at the top level; several connections are separated by a line `---`.";
+    TYPE_MISSING "AG102" "`type` is missing",
+        "A document needs `type`, the kind of the connection, as a text.",
+        "Add `type: email` or another of the types that `explain` lists.";
+    UNKNOWN_TYPE "AG103" "unknown type of connection",
+        "The value of `type` is none of the types of the API.",
+        "Use one of the types that `explain` lists.";
+    NAME_MISSING "AG104" "`name` is missing",
+        "A document needs `name`, the name of the connection, as a text.",
+        "Add `name`; quote one that looks like a number.";
+    BAD_NAME "AG105" "name cannot be used",
+        "The name is empty, has outer spaces, a `/` or a control character, or is `.` or `..`.",
+        "Choose another name.";
+    OPTION_KIND "AG106" "wrong value inside `x-gitops`",
+        "A key of `x-gitops` has a value of the wrong kind.",
+        "See the help line for what it takes.";
+    UNKNOWN_OPTION "AG107" "unknown key inside `x-gitops`",
+        "`x-gitops` takes `protect`, `renamedFrom`, `ignore`, `suspend` and `targets`.",
+        "Correct the spelling, or move the key out of `x-gitops`.";
+    BAD_IGNORE "AG108" "`ignore` names what cannot be ignored",
+        "An entry of `ignore` is no field name or JSON pointer, or is `type`, `name` or `x-gitops`.",
+        "Name a field such as `description`, or a pointer such as `/indexLifecyclePolicy/policyName`.";
+    REFERENCE_NOT_ALLOWED "AG109" "reference where none is allowed",
+        "`type`, `name` and `x-gitops` decide what a document is and take no references.",
+        "Write the value out.";
+    UNKNOWN_TARGET "AG110" "`targets` names an unknown target",
+        "An entry of `x-gitops.targets` is the name of no configured target.",
+        "Correct the spelling, or add the target to the config.";
+}
+"Fields" {
+    UNKNOWN_FIELD "AG201" "unknown field",
+        "Neither of the vendor's documents has the field. It is sent as written.",
+        "Correct the spelling if it is a mistake.";
+    WRONG_KIND "AG202" "value of the wrong kind",
+        "The field holds a text where a number belongs, a list where a text belongs, and the like.",
+        "Write the value as the help line shows.";
+    OUT_OF_RANGE "AG203" "number out of range",
+        "The number is smaller or larger than the field takes.",
+        "Use a number within the bounds.";
+    NOT_ALLOWED "AG204" "value is not allowed",
+        "The vendor's documents agree on the words that the field takes, and this is none of them.",
+        "Use one of the listed words.";
+    DISPUTED_VALUE "AG205" "value that the vendor's documents disagree about",
+        "Only one of the vendor's documents knows this value, so a server may refuse it.",
+        "Keep it if the server takes it.";
+    REQUIRED "AG206" "required field is missing",
+        "The type needs the field, always or because of the values of other fields.",
+        "Add it; a secret may be declared `null`.";
+    NOT_A_TEXT "AG207" "number or boolean in a field of text",
+        "The field holds text. The value is sent as it is written, as a number or a boolean.",
+        "Quote it.";
+    SERVER_FIELD "AG208" "field that the server fills by itself",
+        "What is declared here never shows as a difference.",
+        "Remove it.";
+    TOO_MANY "AG209" "more problems in this document",
+        "Only the first hundred problems of a document are listed.",
+        "Mend those that are listed and run again.";
+}
+"References and secrets" {
+    BAD_REFERENCE "AG301" "reference is not well formed",
+        "A text holds `${...}` with an unknown scheme, a bad name or no closing brace.",
+        "Use `${env:NAME}` or `${var:NAME}`; write `$${` for a literal `${`.";
+    UNKNOWN_VAR "AG302" "unknown variable",
+        "The target's `vars` have no value of that name.",
+        "Add it to the target's `vars`, or correct the spelling.";
+    LITERAL_SECRET "AG303" "literal secret",
+        "A secret field holds text. Secrets in git stay there for ever.",
+        "Move the value into the environment, refer to it as `${env:NAME}`, and change the secret.";
+    HIDDEN_SECRET "AG304" "literal secret inside another value",
+        "A URL, a header or a property holds a password, a token or a key.",
+        "Move the secret part into the environment and refer to it as `${env:NAME}`.";
+    SECRET_FROM_VAR "AG305" "secret taken from a plain variable",
+        "`vars` are shown like any other value, so a secret may not come from them.",
+        "Use `${env:NAME}`.";
+    BAD_VAR_VALUE "AG306" "variable does not fit the field",
+        "The value that the target gives the variable is not what the field takes.",
+        "Change the variable of that target.";
+}
+"Names over files and paths" {
+    DUPLICATE_NAME "AG401" "connection is declared twice",
+        "Two documents of one path have the same name; upper and lower case do not differ.",
+        "Remove one, rename one, or move one to a later path if it is meant as an overlay.";
+    INCOMPLETE_PATCH "AG402" "patch for a connection that no earlier path declares",
+        "The document has no `type`, so it can only be an overlay, and there is nothing below it.",
+        "Correct the name, or add `type` and the required fields.";
+}
+"Renames" {
+    RENAME_TO_SELF "AG501" "connection is renamed to itself",
+        "`renamedFrom` is the connection's own name; upper and lower case do not differ.",
+        "Remove `renamedFrom`.";
+    RENAMED_TWICE "AG502" "two connections are renamed from one",
+        "Two documents have the same `renamedFrom`, and only one can take over the connection.",
+        "Remove it from one of them.";
+    RENAME_CYCLE "AG503" "renames run in a circle",
+        "Following `renamedFrom` from this connection leads back to it, so there is no free name to begin with.",
+        "Rename over a third name, in two commits.";
+}
+}
+
+/// Every code, in the order of the ids.
+pub fn all_codes() -> impl Iterator<Item = &'static Code> {
+    groups().flat_map(|(_, codes)| codes.iter().copied())
+}
+
+/// The codes by group, with the heading of each.
+pub fn groups() -> impl Iterator<Item = (&'static str, &'static [&'static Code])> {
+    ALL.iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_in_order() {
+        let ids: Vec<_> = all_codes().map(|code| code.id).collect();
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(ids, sorted);
+        assert!(ids.iter().all(|id| id.len() == 5 && id.starts_with("AG")));
+    }
+}

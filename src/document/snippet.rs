@@ -1,0 +1,116 @@
+//! Marks in source lines that never show a secret.
+//!
+//! A document that parses is masked by its tree: the value of every key that says secret, and
+//! whatever an alias brings there. One that does not parse is masked line by line, by rules that
+//! rather hide too much. References are shown, since they are what belongs there.
+
+mod lines;
+mod tree;
+mod words;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::diagnostic::Mark;
+use super::spans::{Span, Spans};
+use super::split::Chunk;
+use super::text::{FileText, to_u32};
+use crate::secret::SENSITIVE;
+
+pub(crate) use words::{is_secret_key, only_references};
+
+/// The longest line that is shown whole, in characters.
+const LONGEST_LINE: usize = 400;
+
+/// The columns to hide, by line; columns count from 1, and `u32::MAX` is the end of the line.
+#[derive(Debug, Default)]
+pub(crate) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
+
+impl Masks {
+    /// What to hide in one document.
+    pub(crate) fn of(file: &FileText, chunk: &Chunk, spans: Option<&Spans>) -> Self {
+        let mut masks = Self::default();
+        match spans {
+            Some(spans) => tree::hide(spans, &mut masks),
+            None => lines::hide(file, chunk, &mut masks),
+        }
+        masks
+    }
+
+    /// Hides a value wherever it stands.
+    pub(crate) fn hide_span(&mut self, span: Span) {
+        // A block scalar ends at the beginning of the line after it.
+        for line in span.line..=span.end_line {
+            let from = if line == span.line { span.column } else { 1 };
+            let to = if line == span.end_line { span.end_column } else { u32::MAX };
+            if from < to {
+                self.hide(line, from..to);
+            }
+        }
+    }
+
+    fn hide(&mut self, line: u32, columns: Range<u32>) {
+        self.0.entry(line).or_default().push(columns);
+    }
+
+    /// A line with what is secret replaced. What stands before `keep` keeps its column, so that
+    /// carets fit below it.
+    fn apply(&self, number: u32, line: &str, keep: u32) -> String {
+        let Some(hidden) = self.0.get(&number) else { return line.to_owned() };
+        let mut hidden = hidden.clone();
+        hidden.sort_by_key(|range| (range.start, range.end));
+        let characters: Vec<char> = line.chars().collect();
+        let mut shown = String::new();
+        let mut at = 0;
+        for range in hidden {
+            let start = (range.start as usize).saturating_sub(1).clamp(at, characters.len());
+            let end = (range.end as usize).saturating_sub(1).clamp(start, characters.len());
+            if end == start {
+                continue;
+            }
+            shown.extend(characters.get(at..start).unwrap_or_default());
+            if range.end <= keep {
+                let width = end - start;
+                let mask = if width < SENSITIVE.len() { "***********" } else { SENSITIVE };
+                shown.push_str(&format!("{:<width$}", mask.get(..width).unwrap_or(mask)));
+            } else {
+                shown.push_str(SENSITIVE);
+            }
+            at = end;
+        }
+        shown.extend(characters.get(at..).unwrap_or_default());
+        shown
+    }
+
+    /// The mark of a span, in a file that is named later.
+    pub(crate) fn mark(&self, file: &FileText, span: Span) -> Mark {
+        let line = file.line(span.line);
+        let length = to_u32(line.chars().count());
+        let end = if span.end_line > span.line { length.saturating_add(1) } else { span.end_column };
+        let mut text = self.apply(span.line, line, span.column);
+        if let Some((cut, _)) = text.char_indices().nth(LONGEST_LINE) {
+            text.truncate(cut);
+            text.push('…');
+        }
+        Mark {
+            file: String::new(),
+            line: span.line,
+            column: span.column,
+            length: end.saturating_sub(span.column).max(1),
+            text,
+        }
+    }
+}
+
+/// The span of a single character.
+pub(crate) fn point((line, column): (u32, u32)) -> Span {
+    Span { line, column, end_line: line, end_column: column.saturating_add(1) }
+}
+
+/// The mark of a file as a whole.
+pub(crate) fn whole_file() -> Mark {
+    Mark { file: String::new(), line: 0, column: 0, length: 1, text: String::new() }
+}
+
+#[cfg(test)]
+mod tests;

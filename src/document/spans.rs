@@ -1,0 +1,334 @@
+//! Where the values of a document stand in its text.
+//!
+//! `serde_yaml` tells no places once it has succeeded, so they are taken from the events of a
+//! second parser, when a diagnostic needs one and only then. Values are never taken from it: the
+//! two parsers differ in what they hold for a number. Aliases are followed, never expanded.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+
+use super::pointer;
+use super::text::to_u32;
+use super::yaml::loses_precision;
+
+/// A part of a document's text; lines and columns count from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The first line; within the document until [`Spans::of`] has added where that begins.
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) end_line: u32,
+    /// The column after the last character.
+    pub(crate) end_column: u32,
+}
+
+/// The places of everything in one document.
+#[derive(Debug)]
+pub(crate) struct Spans {
+    nodes: Vec<Node>,
+    anchors: HashMap<usize, usize>,
+}
+
+/// One node of the document; the first is the root.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) shape: Shape,
+}
+
+#[derive(Debug)]
+pub(crate) enum Shape {
+    Scalar {
+        /// The text between the quotes; the document's own, so it may be a secret.
+        text: String,
+        plain: bool,
+    },
+    List(Vec<usize>),
+    Mapping(Vec<Entry>),
+    /// An alias, with the number of its anchor.
+    Alias(usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The key; `None`: it is no scalar.
+    pub(crate) key: Option<String>,
+    pub(crate) key_is_plain: bool,
+    pub(crate) key_span: Span,
+    pub(crate) value: usize,
+}
+
+/// How many merge keys and aliases are followed from one place.
+const MOST_JUMPS: usize = 256;
+
+impl Spans {
+    /// Reads the places of a document that begins on `first_line` of its file; `None` where this
+    /// parser does not take the text.
+    pub(crate) fn of(chunk: &str, first_line: u32) -> Option<Self> {
+        let mut reader = Reader::default();
+        for event in Parser::new_from_str(chunk) {
+            let (event, span) = event.ok()?;
+            reader.take(event, placed(span, first_line));
+        }
+        Some(Self { nodes: reader.nodes, anchors: reader.anchors })
+    }
+
+    pub(crate) fn node(&self, index: usize) -> Option<&Node> {
+        self.nodes.get(index)
+    }
+
+    /// The node that an alias stands for.
+    pub(crate) fn anchored(&self, anchor: usize) -> Option<usize> {
+        self.anchors.get(&anchor).copied()
+    }
+
+    /// The place of a value. Where an alias brings it in, this is the alias itself, unless the
+    /// pointer leads further inside.
+    pub(crate) fn value(&self, pointer: &str) -> Option<Span> {
+        self.find(pointer).map(|(_, node)| node.span)
+    }
+
+    /// The place of the key that a pointer ends with; of a list's entry: that entry.
+    pub(crate) fn key(&self, pointer: &str) -> Option<Span> {
+        self.find(pointer).map(|(key, node)| key.unwrap_or(node.span))
+    }
+
+    /// The places of a key within one mapping, in order.
+    pub(crate) fn keys(&self, mapping: &str, key: &str) -> Vec<Span> {
+        match self.find(mapping).map(|(_, node)| &node.shape) {
+            Some(Shape::Mapping(entries)) => entries
+                .iter()
+                .filter(|entry| entry.key.as_deref() == Some(key))
+                .map(|entry| entry.key_span)
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The first key of a mapping that is no text.
+    pub(crate) fn odd_key(&self, mapping: &str) -> Option<Span> {
+        let Shape::Mapping(entries) = &self.find(mapping)?.1.shape else { return None };
+        let is_text = |entry: &&Entry| match &entry.key {
+            None => false,
+            Some(key) if entry.key_is_plain => {
+                serde_yaml::from_str::<serde_yaml::Value>(key).is_ok_and(|key| key.is_string())
+            }
+            Some(_) => true,
+        };
+        entries.iter().find(|entry| !is_text(entry)).map(|entry| entry.key_span)
+    }
+
+    /// The first plain number that a 64-bit float does not give back.
+    pub(crate) fn lossy_number(&self) -> Option<Span> {
+        let is_lossy = |node: &&Node| match &node.shape {
+            Shape::Scalar { text, plain: true } => loses_precision(text),
+            _ => false,
+        };
+        self.nodes.iter().find(is_lossy).map(|node| node.span)
+    }
+
+    fn find(&self, pointer: &str) -> Option<(Option<Span>, &Node)> {
+        let mut found = (None, self.nodes.first()?);
+        let mut jumps = 0;
+        for step in pointer::steps(pointer) {
+            let node = self.follow(found.1)?;
+            found = match &node.shape {
+                Shape::Mapping(entries) => {
+                    let entry = self.entry(entries, &step, &mut jumps)?;
+                    (Some(entry.key_span), self.nodes.get(entry.value)?)
+                }
+                Shape::List(items) => {
+                    (None, self.nodes.get(*items.get(step.parse::<usize>().ok()?)?)?)
+                }
+                Shape::Scalar { .. } | Shape::Alias(_) => return None,
+            };
+        }
+        Some(found)
+    }
+
+    fn follow<'s>(&'s self, node: &'s Node) -> Option<&'s Node> {
+        match node.shape {
+            Shape::Alias(anchor) => self.nodes.get(self.anchored(anchor)?),
+            _ => Some(node),
+        }
+    }
+
+    /// The entry of a key: the mapping's own, else the first that `<<` brings in.
+    fn entry<'s>(&'s self, entries: &'s [Entry], key: &str, jumps: &mut usize) -> Option<&'s Entry> {
+        let mut open = vec![entries];
+        while let Some(entries) = open.pop() {
+            *jumps += 1;
+            if *jumps > MOST_JUMPS {
+                return None;
+            }
+            if let Some(entry) = entries.iter().find(|entry| entry.key.as_deref() == Some(key)) {
+                return Some(entry);
+            }
+            let merge = entries.iter().find(|entry| entry.key.as_deref() == Some("<<"));
+            let Some(source) = merge.and_then(|entry| self.follow(self.nodes.get(entry.value)?))
+            else {
+                continue;
+            };
+            match &source.shape {
+                Shape::Mapping(entries) => open.push(entries),
+                Shape::List(items) => {
+                    for item in items.iter().rev() {
+                        if let Some(Node { shape: Shape::Mapping(entries), .. }) =
+                            self.nodes.get(*item).and_then(|node| self.follow(node))
+                        {
+                            open.push(entries);
+                        }
+                    }
+                }
+                Shape::Scalar { .. } | Shape::Alias(_) => {}
+            }
+        }
+        None
+    }
+}
+
+fn placed(span: saphyr_parser::Span, first_line: u32) -> Span {
+    let line = |line: usize| to_u32(line).saturating_add(first_line).saturating_sub(1);
+    Span {
+        line: line(span.start.line()),
+        column: to_u32(span.start.col()).saturating_add(1),
+        end_line: line(span.end.line()),
+        end_column: to_u32(span.end.col()).saturating_add(1),
+    }
+}
+
+/// Builds the nodes from events with a stack of its own, so depth costs no recursion.
+#[derive(Default)]
+struct Reader {
+    nodes: Vec<Node>,
+    anchors: HashMap<usize, usize>,
+    open: Vec<Open>,
+}
+
+struct Open {
+    node: usize,
+    /// The key that waits for its value.
+    key: Option<(Option<String>, bool, Span)>,
+    is_mapping: bool,
+}
+
+impl Reader {
+    fn take(&mut self, event: Event<'_>, span: Span) {
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                let plain = style == ScalarStyle::Plain;
+                self.add(Shape::Scalar { text: text.into_owned(), plain }, span, anchor);
+            }
+            Event::Alias(anchor) => self.add(Shape::Alias(anchor), span, 0),
+            Event::SequenceStart(anchor, _) => {
+                let node = self.nodes.len();
+                self.add(Shape::List(Vec::new()), span, anchor);
+                self.open.push(Open { node, key: None, is_mapping: false });
+            }
+            Event::MappingStart(anchor, _) => {
+                let node = self.nodes.len();
+                self.add(Shape::Mapping(Vec::new()), span, anchor);
+                self.open.push(Open { node, key: None, is_mapping: true });
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(closed) = self.open.pop()
+                    && let Some(node) = self.nodes.get_mut(closed.node)
+                {
+                    node.span.end_line = span.end_line;
+                    node.span.end_column = span.end_column;
+                }
+            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => {}
+        }
+    }
+
+    fn add(&mut self, shape: Shape, span: Span, anchor: usize) {
+        let index = self.nodes.len();
+        if anchor > 0 {
+            self.anchors.insert(anchor, index);
+        }
+        if let Some(parent) = self.open.last_mut() {
+            if parent.is_mapping {
+                match parent.key.take() {
+                    None => {
+                        let (key, plain) = match &shape {
+                            Shape::Scalar { text, plain } => (Some(text.clone()), *plain),
+                            _ => (None, false),
+                        };
+                        parent.key = Some((key, plain, span));
+                    }
+                    Some((key, key_is_plain, key_span)) => {
+                        let parent = parent.node;
+                        if let Some(Node { shape: Shape::Mapping(entries), .. }) =
+                            self.nodes.get_mut(parent)
+                        {
+                            entries.push(Entry { key, key_is_plain, key_span, value: index });
+                        }
+                    }
+                }
+            } else if let Some(Node { shape: Shape::List(items), .. }) =
+                self.nodes.get_mut(parent.node)
+            {
+                items.push(index);
+            }
+        }
+        self.nodes.push(Node { span, shape });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(text: &str) -> Spans {
+        Spans::of(text, 1).unwrap()
+    }
+
+    #[track_caller]
+    fn at(spans: &Spans, pointer: &str) -> (u32, u32, u32, u32) {
+        let span = spans.value(pointer).unwrap();
+        (span.line, span.column, span.end_line, span.end_column)
+    }
+
+    #[test]
+    fn finds_values_and_keys() {
+        let s = spans("ä: 'ü'\nlist:\n  - x: 1\n  - {y: 2, \"z\": [3, é]}\nblock: |\n  one\n  two\nend: x\n");
+        assert_eq!(at(&s, "/ä"), (1, 4, 1, 7));
+        assert_eq!(at(&s, "/list/0/x"), (3, 8, 3, 9));
+        assert_eq!(at(&s, "/list/1/z/1"), (4, 21, 4, 22));
+        assert_eq!(s.key("/list/1/z").map(|k| (k.line, k.column)), Some((4, 12)));
+        assert_eq!(at(&s, "/block"), (6, 3, 8, 1));
+        assert_eq!(at(&s, "/end"), (8, 6, 8, 7));
+        assert_eq!(s.value("/none"), None);
+        assert_eq!(s.value("/list/9"), None);
+    }
+
+    #[test]
+    fn follows_aliases_and_merges() {
+        let s = spans("a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: [*b], z: 3}\nd: *b\n");
+        assert_eq!(at(&s, "/c/x"), (1, 11, 1, 12));
+        assert_eq!(at(&s, "/c/y"), (2, 19, 2, 20));
+        assert_eq!(at(&s, "/d/y"), (2, 19, 2, 20));
+        assert_eq!(at(&s, "/d"), (4, 4, 4, 6));
+        let cycle = spans("a: &a {<<: *a}\n");
+        assert_eq!(cycle.value("/a/x"), None);
+    }
+
+    #[test]
+    fn names_every_place_of_a_key_and_odd_keys() {
+        let s = spans("a:\n  b: 1\n  b: 2\n1: x\n");
+        assert_eq!(s.keys("/a", "b").iter().map(|k| k.line).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(s.odd_key("").map(|k| k.line), Some(4));
+        assert_eq!(spans("a: 1\nb: 1e999\nc: '1e999'\n").lossy_number().map(|n| n.line), Some(2));
+    }
+
+    #[test]
+    fn adds_where_the_document_begins() {
+        assert_eq!(Spans::of("---\na: 1\n", 7).unwrap().value("/a").map(|v| v.line), Some(8));
+    }
+}

@@ -1,0 +1,181 @@
+//! The text of one file: decoded once, addressed by line and column.
+//!
+//! Lines end where YAML 1.2 ends them (`\n`, `\r\n`, `\r`), so that the lines here are those of
+//! the parser that tells places.
+
+use std::ops::Range;
+
+use super::code::{self, Code};
+
+/// The largest file that is read, in bytes.
+pub const LARGEST_FILE: usize = 4 * 1024 * 1024;
+
+/// A file's content as text, without its byte-order mark.
+#[derive(Debug)]
+pub(crate) struct FileText {
+    text: String,
+    /// Where each line begins, in bytes.
+    starts: Vec<usize>,
+}
+
+/// Why bytes are not the text of a file.
+#[derive(Debug)]
+pub(crate) struct NotText {
+    pub(crate) code: &'static Code,
+    pub(crate) message: String,
+    pub(crate) help: &'static str,
+    /// Line and column, counted from 1; `None`: the file as a whole.
+    pub(crate) place: Option<(u32, u32)>,
+}
+
+impl FileText {
+    /// Decodes bytes; a byte-order mark is dropped.
+    pub(crate) fn decode(bytes: Vec<u8>) -> Result<Self, NotText> {
+        if bytes.len() > LARGEST_FILE {
+            return Err(NotText {
+                code: &code::FILE_TOO_LARGE,
+                message: format!(
+                    "the file has {} bytes, and {LARGEST_FILE} (4 MiB) is the most that is read",
+                    bytes.len()
+                ),
+                help: "split it into several files",
+                place: None,
+            });
+        }
+        let mut text = String::from_utf8(bytes).map_err(|error| not_utf8(&error))?;
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        let file = Self { starts: line_starts(&text), text };
+        match file.text.char_indices().find(|(_, c)| !is_allowed(*c)) {
+            None => Ok(file),
+            Some((at, c)) => Err(NotText {
+                code: &code::CONTROL_CHARACTER,
+                message: if c == '\0' {
+                    "the file holds a NUL character, so it is hardly a text file".to_owned()
+                } else {
+                    format!("the character U+{:04X} is not allowed in YAML", u32::from(c))
+                },
+                help: "remove it, or write it as an escape (`\\u00..`) in a double-quoted text",
+                place: Some(file.place_of(at)),
+            }),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The part between two byte offsets; empty where they do not fit the text.
+    pub(crate) fn slice(&self, range: Range<usize>) -> &str {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    /// How many lines there are; a text without any has one, empty.
+    pub(crate) fn line_count(&self) -> u32 {
+        to_u32(self.starts.len())
+    }
+
+    /// The bytes of a line (counted from 1) without its end.
+    pub(crate) fn line_range(&self, line: u32) -> Range<usize> {
+        let index = (line as usize).saturating_sub(1);
+        let start = self.starts.get(index).copied().unwrap_or(self.text.len());
+        let next = self.starts.get(index + 1).copied().unwrap_or(self.text.len());
+        let line = self.text.get(start..next).unwrap_or_default();
+        start..start + line.trim_end_matches(['\n', '\r']).len()
+    }
+
+    /// A line, counted from 1, without its end.
+    pub(crate) fn line(&self, line: u32) -> &str {
+        self.slice(self.line_range(line))
+    }
+
+    /// The line and column (in characters), counted from 1, of a byte offset.
+    pub(crate) fn place_of(&self, offset: usize) -> (u32, u32) {
+        let index = self.starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        let start = self.starts.get(index).copied().unwrap_or(0);
+        let mut end = offset.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        (to_u32(index + 1), to_u32(self.slice(start..end).chars().count() + 1))
+    }
+}
+
+/// Bounds a count; a file of 4 MiB has no count that large.
+pub(crate) fn to_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn not_utf8(error: &std::string::FromUtf8Error) -> NotText {
+    let bytes = error.as_bytes();
+    let valid = error.utf8_error().valid_up_to();
+    let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
+    let lines = line_starts(&before);
+    let column = before.get(lines.last().copied().unwrap_or(0)..).map_or(0, |l| l.chars().count());
+    let looks_wide = matches!(bytes.get(..2), Some([0xff, 0xfe] | [0xfe, 0xff]));
+    NotText {
+        code: &code::NOT_UTF8,
+        message: if looks_wide {
+            "the file is UTF-16, and only UTF-8 is read".to_owned()
+        } else {
+            "the file is not UTF-8 from this place on".to_owned()
+        },
+        help: "save the file as UTF-8",
+        place: Some((to_u32(lines.len()), to_u32(column + 1))),
+    }
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    let bytes = text.as_bytes();
+    let mut starts = vec![0];
+    for (index, byte) in bytes.iter().enumerate() {
+        let ends_line = match byte {
+            b'\n' => true,
+            b'\r' => bytes.get(index + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        if ends_line {
+            starts.push(index + 1);
+        }
+    }
+    starts
+}
+
+/// The printable characters of YAML 1.2; a byte-order mark is allowed at the start only.
+fn is_allowed(c: char) -> bool {
+    matches!(c,
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}'
+        | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(source: &str) -> FileText {
+        FileText::decode(source.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn lines_and_places_count_characters() {
+        let file = text("\u{feff}äb\r\nc\rd\n");
+        assert_eq!(file.line_count(), 4);
+        assert_eq!((file.line(1), file.line(2), file.line(3), file.line(4)), ("äb", "c", "d", ""));
+        assert_eq!(file.place_of(2), (1, 2));
+        assert_eq!(file.place_of(1), (1, 1));
+        assert_eq!(file.place_of(5), (2, 1));
+        assert_eq!(file.line(99), "");
+    }
+
+    #[test]
+    fn refuses_what_is_no_text() {
+        let refused = |bytes: &[u8]| FileText::decode(bytes.to_vec()).unwrap_err();
+        assert_eq!(refused(b"a: \xff").code, &code::NOT_UTF8);
+        assert_eq!(refused(b"a: b\nc: \xff").place, Some((2, 4)));
+        let nul = refused(b"a: b\nc: \0");
+        assert_eq!((nul.code, nul.place), (&code::CONTROL_CHARACTER, Some((2, 4))));
+        assert_eq!(refused(&vec![b'a'; LARGEST_FILE + 1]).code, &code::FILE_TOO_LARGE);
+        assert!(refused(b"\xff\xfea\0").message.contains("UTF-16"));
+    }
+}

@@ -1,0 +1,140 @@
+use serde_json::json;
+
+use super::*;
+
+fn value(text: &str) -> Value {
+    parse(text).map(|parsed| parsed.value).unwrap_or_else(|f| panic!("{f:?} in {text}"))
+}
+
+fn failure(text: &str) -> Failure {
+    match parse(text) {
+        Ok(parsed) => panic!("{:?} from {text}", parsed.value),
+        Err(failure) => failure,
+    }
+}
+
+#[test]
+fn yaml_1_1_words_stay_texts() {
+    assert_eq!(
+        value("a: yes\nb: no\nc: on\nd: 017\ne: True\nf: ~\ng: 1_000\nh: 12:30\ni: !!str 5"),
+        json!({"a": "yes", "b": "no", "c": "on", "d": "017", "e": true, "f": null, "g": "1_000",
+               "h": "12:30", "i": "5"})
+    );
+}
+
+#[test]
+fn merges_also_what_was_merged() {
+    assert_eq!(
+        value("a: &a {x: 1, y: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, z: 3}\nd: {<<: [*b, {w: 4, y: 9}]}"),
+        json!({"a": {"x": 1, "y": 1}, "b": {"y": 2, "x": 1}, "c": {"z": 3, "y": 2, "x": 1},
+               "d": {"y": 2, "x": 1, "w": 4}})
+    );
+    assert_eq!(failure("a: {<<: 3}").cause, Cause::BadMerge);
+    assert_eq!(failure("a: {<<: {x: 1}, <<: {y: 1}}").cause, Cause::DuplicateKey("<<".to_owned()));
+}
+
+#[test]
+fn finds_duplicate_keys_with_their_place() {
+    let failure = failure("a:\n  - b: 1\n    c: 2\n    b: 3\n");
+    assert_eq!(failure.cause, Cause::DuplicateKey("b".to_owned()));
+    assert_eq!(failure.pointer(), "/a/0");
+}
+
+#[test]
+fn refuses_keys_that_are_no_texts_and_tags() {
+    for (text, kind) in [
+        ("1: a", "a number"),
+        ("1.5: a", "a number"),
+        ("true: a", "a boolean"),
+        ("~: a", "`null`"),
+        ("? [a]\n: b", "a list"),
+        ("? {a: b}\n: b", "a mapping"),
+    ] {
+        assert_eq!(failure(text).cause, Cause::KeyKind(kind), "{text}");
+    }
+    assert_eq!(failure("a: !vault x").cause, Cause::Tag);
+    assert_eq!(failure("a: !Sub {x: y}").cause, Cause::Tag);
+    let failure = failure("a: !!int hunter2");
+    assert_eq!(failure.cause.code(), &crate::document::code::TAG);
+    assert!(!failure.cause.message().contains("hunter2"));
+}
+
+#[test]
+fn refuses_numbers_that_would_change() {
+    for text in ["123456789012345678901234567890", ".inf", "-.INF", ".nan"] {
+        assert_eq!(failure(&format!("a: {text}")).cause, Cause::LossyNumber, "{text}");
+    }
+    for text in ["1e400", "0.1234567890123456789", "-1.00000000000000000001", "1e-400"] {
+        assert!(loses_precision(text), "{text}");
+    }
+    for text in
+        ["1.50", "0.1", "1e3", "1E+3", "100", "-0.0", "007", "1.2.3", "e", "+", "1e22", ".5", "5."]
+    {
+        assert!(!loses_precision(text), "{text}");
+    }
+    assert!(value_has_floats("a: 1e400") && value_has_floats("a: 0.1"));
+    assert!(!value_has_floats("a: 17\nb: x"));
+}
+
+fn value_has_floats(text: &str) -> bool {
+    parse(text).unwrap().has_floats
+}
+
+#[test]
+fn bombs_end_in_an_error() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let refs = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{refs}]\n"));
+    }
+    assert_eq!(failure(&bomb).cause, Cause::TooManyValues);
+    let wide = format!("a: &a [{}]\nb: [{}]\n", "x,".repeat(10_000), "*a,".repeat(10_000));
+    assert_eq!(failure(&wide).cause, Cause::TooManyValues);
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), "*a,".repeat(1000));
+    assert_eq!(failure(&long).cause, Cause::TooManyValues);
+    assert_eq!(failure("a: &a [*a]").cause, Cause::TooDeep);
+}
+
+#[test]
+fn deep_nesting_ends_in_an_error() {
+    for text in [
+        "[".repeat(20_000),
+        format!("{}{}", "[".repeat(20_000), "]".repeat(20_000)),
+        "{a: ".repeat(20_000),
+        "- ".repeat(20_000),
+        "? ".repeat(20_000),
+        "[".repeat(LARGEST_DOCUMENT),
+        "{a: ".repeat(LARGEST_DOCUMENT / 4),
+        "- ".repeat(LARGEST_DOCUMENT / 2),
+    ] {
+        let code = failure(&text).cause.code();
+        let head = &text[..8];
+        assert!([&crate::document::code::TOO_DEEP, &crate::document::code::UNCLOSED,
+            &crate::document::code::KEY_KIND].contains(&code), "{} for {head}", code.id);
+    }
+    assert_eq!(failure(&"a".repeat(LARGEST_DOCUMENT + 1)).cause.code().id, "AG002");
+}
+
+#[test]
+fn says_what_is_wrong_in_plain_words() {
+    for (text, code, part) in [
+        ("a: b\n\tc: d\n", "AG006", "tab"),
+        ("a: [b, c\nd: e\n", "AG007", "list"),
+        ("a: {b: c\n", "AG007", "mapping"),
+        ("a: \"b\n", "AG007", "quote"),
+        ("a: b: c\n", "AG005", "`:`"),
+        ("a: b\nc\n", "AG005", "`:`"),
+        ("a: *b\n", "AG014", "anchor"),
+        ("a: @b\n", "AG005", "begin"),
+        ("a: \"\\q\"\n", "AG005", "escape"),
+        ("a: 1\n b: 2\n", "AG005", "`:`"),
+        ("a:\n  b: 1\n c: 2\n", "AG005", "key"),
+    ] {
+        let failure = failure(text);
+        assert_eq!(failure.cause.code().id, code, "{text}: {:?}", failure.cause);
+        assert!(failure.cause.message().contains(part), "{text}: {}", failure.cause.message());
+        assert!(failure.offset.is_some(), "{text}");
+    }
+    assert_eq!(failure("a: b\nx: [1, 2\ny: 3\n").begins, Some((2, 4)));
+    assert_eq!(failure("%TAG ! x\n---\na: b\n").cause, Cause::Tag);
+}
