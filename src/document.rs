@@ -12,16 +12,28 @@ use serde_json::{Map, Value};
 use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
 
+mod cache;
+mod check;
 pub mod code;
 mod diagnostic;
+mod file;
+mod finding;
+mod gather;
+mod layers;
+mod load;
+mod locate;
+mod options;
 mod pointer;
+mod renames;
 mod snippet;
 mod spans;
 mod split;
 mod text;
 mod yaml;
 
+pub use cache::{ParseCache, Read};
 pub use diagnostic::{Diagnostic, Mark, Severity};
+pub use load::{LoadRequest, Loaded, declared_names, load};
 pub use text::LARGEST_FILE;
 
 /// Where a document begins.

@@ -86,7 +86,8 @@ impl Masks {
     pub(crate) fn mark(&self, file: &FileText, span: Span) -> Mark {
         let line = file.line(span.line);
         let length = to_u32(line.chars().count());
-        let end = if span.end_line > span.line { length.saturating_add(1) } else { span.end_column };
+        let end =
+            if span.end_line > span.line { length.saturating_add(1) } else { span.end_column };
         let mut text = self.apply(span.line, line, span.column);
         if let Some((cut, _)) = text.char_indices().nth(LONGEST_LINE) {
             text.truncate(cut);

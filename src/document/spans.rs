@@ -155,7 +155,12 @@ impl Spans {
     }
 
     /// The entry of a key: the mapping's own, else the first that `<<` brings in.
-    fn entry<'s>(&'s self, entries: &'s [Entry], key: &str, jumps: &mut usize) -> Option<&'s Entry> {
+    fn entry<'s>(
+        &'s self,
+        entries: &'s [Entry],
+        key: &str,
+        jumps: &mut usize,
+    ) -> Option<&'s Entry> {
         let mut open = vec![entries];
         while let Some(entries) = open.pop() {
             *jumps += 1;
@@ -297,7 +302,9 @@ mod tests {
 
     #[test]
     fn finds_values_and_keys() {
-        let s = spans("ä: 'ü'\nlist:\n  - x: 1\n  - {y: 2, \"z\": [3, é]}\nblock: |\n  one\n  two\nend: x\n");
+        let s = spans(
+            "ä: 'ü'\nlist:\n  - x: 1\n  - {y: 2, \"z\": [3, é]}\nblock: |\n  one\n  two\nend: x\n",
+        );
         assert_eq!(at(&s, "/ä"), (1, 4, 1, 7));
         assert_eq!(at(&s, "/list/0/x"), (3, 8, 3, 9));
         assert_eq!(at(&s, "/list/1/z/1"), (4, 21, 4, 22));

@@ -111,6 +111,9 @@ mod tests {
 
     #[test]
     fn directives_belong_to_the_document_that_follows() {
-        assert_eq!(cut("%YAML 1.2\n---\na: 1\n"), vec![("%YAML 1.2\n---\na: 1\n".to_owned(), 1, 3)]);
+        assert_eq!(
+            cut("%YAML 1.2\n---\na: 1\n"),
+            vec![("%YAML 1.2\n---\na: 1\n".to_owned(), 1, 3)]
+        );
     }
 }

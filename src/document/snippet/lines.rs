@@ -50,7 +50,9 @@ pub(super) fn hide(file: &FileText, chunk: &Chunk, masks: &mut Masks) {
             masks.hide(number, column..u32::MAX);
         }
         running = Some(match value.trim_start().chars().next() {
-            Some(quote @ ('"' | '\'')) if value.matches(quote).count() == 1 => Running::Quote(quote),
+            Some(quote @ ('"' | '\'')) if value.matches(quote).count() == 1 => {
+                Running::Quote(quote)
+            }
             // The keys of a list's entry are indented like its dash plus two.
             _ => Running::Block(key_indent(line)),
         });
@@ -78,9 +80,11 @@ fn secret_value(line: &str, mut value_is_secret: bool) -> Option<(u32, &str)> {
 /// The key that ends a text, without its quotes.
 fn key_before(text: &str) -> &str {
     let text = text.trim_end_matches(['"', '\'']);
-    text.rsplit(|c: char| c.is_whitespace() || matches!(c, '{' | ',' | '"' | '\'' | '?' | '&' | ';'))
-        .next()
-        .unwrap_or_default()
+    text.rsplit(|c: char| {
+        c.is_whitespace() || matches!(c, '{' | ',' | '"' | '\'' | '?' | '&' | ';')
+    })
+    .next()
+    .unwrap_or_default()
 }
 
 /// Whether `name: Authorization` makes the `value` that belongs to it a secret; nothing where

@@ -72,7 +72,8 @@ fn shows_what_is_no_secret() {
 
 #[test]
 fn carets_keep_their_column() {
-    let file = FileText::decode(b"{password: abc, secret: abcdefghijklmnop, port: x}".to_vec()).unwrap();
+    let file =
+        FileText::decode(b"{password: abc, secret: abcdefghijklmnop, port: x}".to_vec()).unwrap();
     let chunk = &split(&file)[0];
     let spans = Spans::of(file.as_str(), 1).unwrap();
     let masks = Masks::of(&file, chunk, Some(&spans));

@@ -17,8 +17,10 @@ pub(super) fn hide(spans: &Spans, masks: &mut Masks) {
         let Some(node) = spans.node(index) else { continue };
         match &node.shape {
             Shape::Scalar { text, plain } => {
-                let nothing = *plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
-                let shown = if secret { nothing || only_references(text) } else { !hides_secret(text) };
+                let nothing =
+                    *plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
+                let shown =
+                    if secret { nothing || only_references(text) } else { !hides_secret(text) };
                 if !shown {
                     masks.hide_span(node.span);
                 }

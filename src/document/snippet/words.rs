@@ -44,8 +44,18 @@ impl Names {
 /// Whether a key says that its value is a secret, a misspelled one too.
 pub(crate) fn is_secret_key(key: &str) -> bool {
     const WORDS: &[&str] = &[
-        "pass", "pwd", "secret", "token", "credential", "apikey", "accesskey", "privatekey",
-        "community", "authorization", "jaas", "cookie",
+        "pass",
+        "pwd",
+        "secret",
+        "token",
+        "credential",
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "community",
+        "authorization",
+        "jaas",
+        "cookie",
     ];
     if NAMES.secret.contains(key) {
         return true;
@@ -82,9 +92,10 @@ fn has_user_info(text: &str) -> bool {
     text.match_indices("://").any(|(at, found)| {
         let rest = text.get(at + found.len()..).unwrap_or_default();
         let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
-        authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).is_some_and(
-            |(_, password)| !password.is_empty() && !only_references(password),
-        )
+        authority
+            .rsplit_once('@')
+            .and_then(|(user, _)| user.split_once(':'))
+            .is_some_and(|(_, password)| !password.is_empty() && !only_references(password))
     })
 }
 

@@ -24,7 +24,8 @@ pub(super) fn check(chunk: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let mut depth = 0_usize;
-    let byte = |character: usize| chunk.char_indices().nth(character).map_or(chunk.len(), |(i, _)| i);
+    let byte =
+        |character: usize| chunk.char_indices().nth(character).map_or(chunk.len(), |(i, _)| i);
     for event in Parser::new_from_str(chunk) {
         match event {
             Ok((Event::SequenceStart(..) | Event::MappingStart(..), span)) => {

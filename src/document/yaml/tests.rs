@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn value(text: &str) -> Value {
-    parse(text).map(|parsed| parsed.value).unwrap_or_else(|f| panic!("{f:?} in {text}"))
+    parse(text).map_or_else(|f| panic!("{f:?} in {text}"), |parsed| parsed.value)
 }
 
 fn failure(text: &str) -> Failure {
@@ -25,7 +25,9 @@ fn yaml_1_1_words_stay_texts() {
 #[test]
 fn merges_also_what_was_merged() {
     assert_eq!(
-        value("a: &a {x: 1, y: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, z: 3}\nd: {<<: [*b, {w: 4, y: 9}]}"),
+        value(
+            "a: &a {x: 1, y: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, z: 3}\nd: {<<: [*b, {w: 4, y: 9}]}"
+        ),
         json!({"a": {"x": 1, "y": 1}, "b": {"y": 2, "x": 1}, "c": {"z": 3, "y": 2, "x": 1},
                "d": {"y": 2, "x": 1, "w": 4}})
     );
@@ -109,8 +111,16 @@ fn deep_nesting_ends_in_an_error() {
     ] {
         let code = failure(&text).cause.code();
         let head = &text[..8];
-        assert!([&crate::document::code::TOO_DEEP, &crate::document::code::UNCLOSED,
-            &crate::document::code::KEY_KIND].contains(&code), "{} for {head}", code.id);
+        assert!(
+            [
+                &crate::document::code::TOO_DEEP,
+                &crate::document::code::UNCLOSED,
+                &crate::document::code::KEY_KIND
+            ]
+            .contains(&code),
+            "{} for {head}",
+            code.id
+        );
     }
     assert_eq!(failure(&"a".repeat(LARGEST_DOCUMENT + 1)).cause.code().id, "AG002");
 }

@@ -1,0 +1,162 @@
+//! Known and unknown fields, and values that fit their kinds, all the way down.
+
+use serde_json::{Map, Value};
+
+use super::Check;
+use super::kind::{self, Fit};
+use crate::catalog::{Field, Kind, is_bookkeeping, nearest_of};
+use crate::document::code;
+use crate::document::finding::{Finding, Part, quoted};
+use crate::document::options::KEY;
+use crate::document::pointer::{child, for_people, item};
+
+impl Check<'_> {
+    pub(super) fn check_fields(&self, findings: &mut Vec<Finding>) {
+        for (key, value) in self.fields {
+            let pointer = child("", key);
+            match self.connection_type.field(key) {
+                Some(field) => self.check_field(&pointer, field, value, findings),
+                None => self.check_unknown_top(&pointer, key, value, findings),
+            }
+        }
+    }
+
+    fn check_unknown_top(
+        &self,
+        pointer: &str,
+        key: &str,
+        value: &Value,
+        findings: &mut Vec<Finding>,
+    ) {
+        if is_bookkeeping(self.connection_type, key) {
+            findings.push(
+                Finding::warning(
+                    &code::SERVER_FIELD,
+                    pointer,
+                    format!("{} is the server's own bookkeeping and is never sent", quoted(key)),
+                )
+                .part(Part::Key)
+                .help("remove it"),
+            );
+            return;
+        }
+        let known = self.connection_type.fields().map(|field| field.name);
+        let what = format!("a connection of type `{}`", self.connection_type.name);
+        findings.push(unknown(pointer, key, known.chain([KEY]), &what));
+        self.check_references(pointer, value, findings);
+    }
+
+    fn check_field(
+        &self,
+        pointer: &str,
+        field: &'static Field,
+        value: &Value,
+        findings: &mut Vec<Finding>,
+    ) {
+        if field.filled_by_server && !matches!(field.required, crate::catalog::Required::Always) {
+            findings.push(
+                Finding::warning(
+                    &code::SERVER_FIELD,
+                    pointer,
+                    format!("the server fills {} by itself", quoted(field.name)),
+                )
+                .part(Part::Key)
+                .help("remove it; a difference in it never shows"),
+            );
+        }
+        if field.is_secret() {
+            self.check_secret(pointer, field, value, findings);
+        } else {
+            self.check_value(pointer, &field.kind, field.default, value, findings);
+        }
+    }
+
+    pub(super) fn check_value(
+        &self,
+        pointer: &str,
+        kind: &'static Kind,
+        default: Option<crate::catalog::Default>,
+        value: &Value,
+        findings: &mut Vec<Finding>,
+    ) {
+        match (kind, value) {
+            (_, Value::Null) => {}
+            (Kind::List(inner) | Kind::Set(inner), Value::Array(items)) => {
+                for (index, value) in items.iter().enumerate() {
+                    self.check_value(&item(pointer, index), inner, None, value, findings);
+                }
+            }
+            (Kind::Object(fields), Value::Object(entries)) => {
+                self.check_object(pointer, fields, entries, findings);
+            }
+            (Kind::Map(inner), Value::Object(entries)) => {
+                for (key, value) in entries {
+                    self.check_value(&child(pointer, key), inner, None, value, findings);
+                }
+            }
+            (Kind::Any, value) => self.check_references(pointer, value, findings),
+            (Kind::Bytes, Value::Array(items)) => {
+                for (index, value) in items.iter().enumerate() {
+                    let pointer = item(pointer, index);
+                    match value {
+                        Value::String(_) | Value::Number(_) | Value::Null => {
+                            self.check_references(&pointer, value, findings);
+                        }
+                        _ => findings.push(kind::misfit(
+                            &pointer,
+                            &for_people(&pointer),
+                            &Fit::wrong("holds base64 texts", "aGVsbG8="),
+                        )),
+                    }
+                }
+            }
+            (_, Value::String(text)) if text.contains("${") => {
+                self.check_template(pointer, kind, text, findings);
+            }
+            (kind, value) => {
+                let fit = kind::fit(kind, default, value);
+                if fit != Fit::Good {
+                    findings.push(kind::misfit(pointer, &for_people(pointer), &fit));
+                }
+            }
+        }
+    }
+
+    fn check_object(
+        &self,
+        pointer: &str,
+        fields: &'static [Field],
+        entries: &Map<String, Value>,
+        findings: &mut Vec<Finding>,
+    ) {
+        for (key, value) in entries {
+            let inner = child(pointer, key);
+            match fields.iter().find(|field| field.name == key) {
+                Some(field) => self.check_field(&inner, field, value, findings),
+                None => {
+                    let what = format!("`{}`", for_people(pointer));
+                    let names = fields.iter().map(|field| field.name);
+                    findings.push(unknown(&inner, key, names, &what));
+                    self.check_references(&inner, value, findings);
+                }
+            }
+        }
+        self.check_required_inside(pointer, fields, entries, findings);
+    }
+}
+
+fn unknown(
+    pointer: &str,
+    key: &str,
+    known: impl Iterator<Item = &'static str>,
+    what: &str,
+) -> Finding {
+    let message = format!("{what} has no field {}", quoted(key));
+    let finding = Finding::warning(&code::UNKNOWN_FIELD, pointer, message).part(Part::Key);
+    match nearest_of(known, key, |name| name) {
+        Some(nearest) => {
+            finding.help(format!("did you mean `{nearest}`? It is sent as it is written"))
+        }
+        None => finding.help("it is sent as it is written"),
+    }
+}

@@ -1,0 +1,192 @@
+//! Whether a value without references fits the kind of its field.
+
+use serde_json::Value;
+
+use crate::catalog::{Choices, Default, Kind, Verdict, nearest_of};
+use crate::document::code::{self, Code};
+use crate::document::finding::{Finding, quoted};
+
+/// How a value fits.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    Good,
+    /// It is sent as it is, but somebody should look at it.
+    Doubtful {
+        code: &'static Code,
+        problem: String,
+        help: String,
+    },
+    Bad {
+        code: &'static Code,
+        problem: String,
+        help: String,
+    },
+}
+
+impl Fit {
+    pub(super) fn wrong(problem: &str, example: &str) -> Self {
+        Self::bad(&code::WRONG_KIND, problem, format!("write for example `{example}`"))
+    }
+
+    fn bad(code: &'static Code, problem: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Bad { code, problem: problem.into(), help: help.into() }
+    }
+
+    fn doubtful(code: &'static Code, problem: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Doubtful { code, problem: problem.into(), help: help.into() }
+    }
+}
+
+/// The finding of a value that does not fit.
+pub(super) fn misfit(pointer: &str, field: &str, fit: &Fit) -> Finding {
+    match fit {
+        Fit::Good => Finding::warning(&code::WRONG_KIND, pointer, String::new()),
+        Fit::Doubtful { code, problem, help } => {
+            Finding::warning(code, pointer, format!("{} {problem}", quoted(field))).help(help)
+        }
+        Fit::Bad { code, problem, help } => {
+            Finding::error(code, pointer, format!("{} {problem}", quoted(field))).help(help)
+        }
+    }
+}
+
+/// Judges a value. Lists and maps are judged as a whole: what they hold is the caller's to ask.
+pub(super) fn fit(kind: &Kind, default: Option<Default>, value: &Value) -> Fit {
+    match kind {
+        Kind::Any => Fit::Good,
+        _ if value.is_null() => Fit::Good,
+        Kind::Text => text(value),
+        Kind::Choice(choices) => choice(choices, value),
+        Kind::Integer { min, max } => integer(*min, *max, default, value),
+        Kind::Boolean => boolean(value),
+        Kind::Bytes => match value {
+            Value::String(_) | Value::Array(_) => Fit::Good,
+            other => {
+                Fit::wrong(&format!("takes a file as base64 text, not {}", a(other)), "aGVsbG8=")
+            }
+        },
+        Kind::List(_) | Kind::Set(_) => match value {
+            Value::Array(_) => Fit::Good,
+            other => Fit::bad(
+                &code::WRONG_KIND,
+                format!("takes a list, not {}", a(other)),
+                "write every entry on a line of its own that begins with `- `",
+            ),
+        },
+        Kind::Object(_) | Kind::Map(_) => match value {
+            Value::Object(_) => Fit::Good,
+            other => Fit::bad(
+                &code::WRONG_KIND,
+                format!("takes a mapping, not {}", a(other)),
+                "write `key: value` pairs below it, indented",
+            ),
+        },
+    }
+}
+
+fn text(value: &Value) -> Fit {
+    match value {
+        Value::String(_) => Fit::Good,
+        Value::Number(_) | Value::Bool(_) => Fit::doubtful(
+            &code::NOT_A_TEXT,
+            format!("holds text, and this is {}", a(value)),
+            "put it into quotes; it is sent as it is written",
+        ),
+        other => Fit::bad(
+            &code::WRONG_KIND,
+            format!("takes a text, not {}", a(other)),
+            "write one text, in quotes if need be",
+        ),
+    }
+}
+
+fn boolean(value: &Value) -> Fit {
+    let help = match value {
+        Value::Bool(_) => return Fit::Good,
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "y" => "write `true`, without quotes",
+            "false" | "no" | "off" | "n" => "write `false`, without quotes",
+            _ => "write `true` or `false`",
+        },
+        _ => "write `true` or `false`",
+    };
+    Fit::bad(&code::WRONG_KIND, format!("takes `true` or `false`, not {}", a(value)), help)
+}
+
+fn integer(min: i64, max: i64, default: Option<Default>, value: &Value) -> Fit {
+    let number = match value {
+        Value::Number(number) => {
+            number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))
+        }
+        Value::String(text) => text.trim().parse::<i128>().ok(),
+        _ => None,
+    };
+    let example = match default {
+        Some(Default::Integer(default)) => default.max(min).to_string(),
+        _ => min.max(1).to_string(),
+    };
+    match number {
+        None => Fit::bad(
+            &code::WRONG_KIND,
+            format!("takes a whole number, not {}", a(value)),
+            format!("write a number without a fraction, such as `{example}`"),
+        ),
+        Some(number) if number < i128::from(min) || number > i128::from(max) => Fit::bad(
+            &code::OUT_OF_RANGE,
+            format!("is {number}, and it takes {min} to {max}"),
+            format!("write a number between {min} and {max}, such as `{example}`"),
+        ),
+        Some(_) => Fit::Good,
+    }
+}
+
+fn choice(choices: &Choices, value: &Value) -> Fit {
+    let words = || {
+        let words: Vec<_> = choices.words().map(|word| format!("`{word}`")).collect();
+        words.join(", ")
+    };
+    let Value::String(text) = value else {
+        return Fit::bad(
+            &code::WRONG_KIND,
+            format!("takes one of a few words, not {}", a(value)),
+            format!("use one of {}", words()),
+        );
+    };
+    if text.is_empty() {
+        return Fit::Good;
+    }
+    match choices.verdict(text) {
+        Verdict::Allowed => Fit::Good,
+        Verdict::OnlyOneDocument => Fit::doubtful(
+            &code::DISPUTED_VALUE,
+            format!("is {}, which only one of the vendor's documents allows", quoted(text)),
+            format!("all documented words are {}", words()),
+        ),
+        Verdict::Unknown { documents_agree } => {
+            let problem = format!("cannot be {}", quoted(text));
+            let help = match nearest_of(choices.words(), text, |word| word) {
+                Some(nearest) => format!("did you mean `{nearest}`? It takes {}", words()),
+                None => format!("use one of {}", words()),
+            };
+            if documents_agree {
+                Fit::bad(&code::NOT_ALLOWED, problem, help)
+            } else {
+                let problem = format!("is {}, which neither document knows", quoted(text));
+                Fit::doubtful(&code::DISPUTED_VALUE, problem, help)
+            }
+        }
+    }
+}
+
+/// The kind of a value, with its article.
+fn a(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "`null`",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a number with a fraction",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}

@@ -1,0 +1,237 @@
+//! References: well formed, known, and fit for the field that they stand in.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::Check;
+use super::kind::{self, Fit};
+use crate::catalog::{Kind, Secrecy, nearest_of};
+use crate::document::code;
+use crate::document::finding::{Finding, Part, quoted};
+use crate::document::pointer::{child, for_people, item, steps};
+use crate::document::snippet::is_secret_key;
+use crate::reference::{self, ReferenceError, Segment};
+
+impl Check<'_> {
+    /// Checks the references anywhere inside a value whose kind does not matter.
+    pub(super) fn check_references(
+        &self,
+        pointer: &str,
+        value: &Value,
+        findings: &mut Vec<Finding>,
+    ) {
+        match value {
+            Value::String(text) => {
+                self.segments(pointer, text, findings);
+            }
+            Value::Array(items) => {
+                for (index, value) in items.iter().enumerate() {
+                    self.check_references(&item(pointer, index), value, findings);
+                }
+            }
+            Value::Object(entries) => {
+                for (key, value) in entries {
+                    self.check_references(&child(pointer, key), value, findings);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Checks a text that looks as if it held references, in a field of some kind.
+    pub(super) fn check_template(
+        &self,
+        pointer: &str,
+        kind: &'static Kind,
+        text: &str,
+        findings: &mut Vec<Finding>,
+    ) {
+        let Some(segments) = self.segments(pointer, text, findings) else { return };
+        let field = for_people(pointer);
+        match self.resolve(&segments) {
+            Resolved::Value(value) => {
+                let fit = kind::fit(kind, None, &value);
+                if fit == Fit::Good {
+                    return;
+                }
+                let mut finding = kind::misfit(pointer, &field, &fit);
+                if segments.iter().any(|s| matches!(s, Segment::Var(_))) {
+                    finding.code = &code::BAD_VAR_VALUE;
+                    finding.message.push_str(", with the variables of this target");
+                    finding.of_target = true;
+                }
+                findings.push(finding);
+            }
+            Resolved::Later => {
+                // A reference is a text or a scalar at most, never a list or a mapping.
+                if matches!(kind, Kind::List(_) | Kind::Set(_) | Kind::Object(_) | Kind::Map(_)) {
+                    let fit = kind::fit(kind, None, &Value::String(String::new()));
+                    findings.push(kind::misfit(pointer, &field, &fit));
+                }
+            }
+        }
+    }
+
+    /// Splits a text into segments, and says what is wrong with them.
+    pub(super) fn segments<'t>(
+        &self,
+        pointer: &str,
+        text: &'t str,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Vec<Segment<'t>>> {
+        match reference::parse(text) {
+            Err(error) => {
+                let hides = self
+                    .connection_type
+                    .field_at(pointer)
+                    .is_some_and(|field| !matches!(field.secrecy, Secrecy::Plain))
+                    || steps(pointer).any(|step| is_secret_key(&step));
+                findings.push(if hides {
+                    malformed_secret(pointer)
+                } else {
+                    malformed(pointer, text, &error)
+                });
+                None
+            }
+            Ok(segments) => {
+                for segment in &segments {
+                    if let Segment::Var(name) = segment {
+                        self.check_var(pointer, name, findings);
+                    }
+                }
+                Some(segments)
+            }
+        }
+    }
+
+    fn check_var(&self, pointer: &str, name: &str, findings: &mut Vec<Finding>) {
+        let Some(vars) = self.vars else { return };
+        let part = Part::Text(format!("${{var:{name}}}"));
+        let finding = match vars.get(name) {
+            None => {
+                let help = match nearest_of(vars.keys(), name, |known| known.as_str()) {
+                    Some(nearest) => format!("did you mean `${{var:{nearest}}}`?"),
+                    None => format!("add `{name}` to the `vars` of the target"),
+                };
+                let message = format!("the target has no variable {}", quoted(name));
+                Finding::error(&code::UNKNOWN_VAR, pointer, message).help(help)
+            }
+            Some(Value::Array(_) | Value::Object(_) | Value::Null) => {
+                let message = format!("the variable {} is no plain value", quoted(name));
+                Finding::error(&code::BAD_VAR_VALUE, pointer, message)
+                    .help("variables are texts, numbers and booleans")
+            }
+            Some(_) => return,
+        };
+        findings.push(finding.part(part).of_target());
+    }
+
+    /// The value of segments, where it is known without the environment.
+    fn resolve(&self, segments: &[Segment<'_>]) -> Resolved {
+        if let [Segment::Var(name)] = segments {
+            return match self.vars.and_then(|vars| vars.get(*name)) {
+                Some(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => {
+                    Resolved::Value(value.clone())
+                }
+                _ => Resolved::Later,
+            };
+        }
+        let mut text = String::new();
+        for segment in segments {
+            match segment {
+                Segment::Text(plain) => text.push_str(plain),
+                Segment::Var(name) => match self.vars.and_then(|vars| vars.get(*name)) {
+                    Some(Value::String(value)) => text.push_str(value),
+                    Some(value @ (Value::Number(_) | Value::Bool(_))) => {
+                        text.push_str(&value.to_string());
+                    }
+                    _ => return Resolved::Later,
+                },
+                Segment::Env(_) | Segment::Apinizer(_) => return Resolved::Later,
+            }
+        }
+        Resolved::Value(Value::String(text))
+    }
+
+    /// The fields with the target's variables in their places; other references stay as written.
+    pub(super) fn resolved_fields(&self) -> Cow<'_, Map<String, Value>> {
+        if self.vars.is_none() || !self.fields.values().any(holds_var) {
+            return Cow::Borrowed(self.fields);
+        }
+        let mut fields = self.fields.clone();
+        for value in fields.values_mut() {
+            self.put_vars(value);
+        }
+        Cow::Owned(fields)
+    }
+
+    fn put_vars(&self, value: &mut Value) {
+        match value {
+            Value::String(text) if text.contains("${var:") => {
+                let Ok(segments) = reference::parse(text) else { return };
+                *value = match self.resolve(&segments) {
+                    Resolved::Value(value @ (Value::Number(_) | Value::Bool(_))) => value,
+                    _ => Value::String(self.with_vars(&segments)),
+                };
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.put_vars(item)),
+            Value::Object(entries) => entries.values_mut().for_each(|value| self.put_vars(value)),
+            _ => {}
+        }
+    }
+
+    fn with_vars(&self, segments: &[Segment<'_>]) -> String {
+        let mut text = String::new();
+        for segment in segments {
+            match segment {
+                Segment::Text(plain) => text.push_str(&reference::escape(plain)),
+                Segment::Env(name) => text.push_str(&format!("${{env:{name}}}")),
+                Segment::Apinizer(name) => text.push_str(&format!("${{{name}}}")),
+                Segment::Var(name) => match self.vars.and_then(|vars| vars.get(*name)) {
+                    Some(Value::String(value)) => text.push_str(&reference::escape(value)),
+                    Some(value @ (Value::Number(_) | Value::Bool(_))) => {
+                        text.push_str(&value.to_string());
+                    }
+                    _ => text.push_str(&format!("${{var:{name}}}")),
+                },
+            }
+        }
+        text
+    }
+}
+
+enum Resolved {
+    Value(Value),
+    /// Only the environment, Apinizer or the target's variables can say it.
+    Later,
+}
+
+fn holds_var(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("${var:"),
+        Value::Array(items) => items.iter().any(holds_var),
+        Value::Object(entries) => entries.values().any(holds_var),
+        _ => false,
+    }
+}
+
+/// A malformed reference in a field that hides no secret, so that its text may be repeated.
+fn malformed(pointer: &str, text: &str, error: &ReferenceError) -> Finding {
+    let from = text.get(error.offset()..).unwrap_or_default();
+    let end = from.find('}').map_or(from.len(), |end| end + 1);
+    let written: String = from.get(..end).unwrap_or_default().chars().take(60).collect();
+    Finding::error(&code::BAD_REFERENCE, pointer, format!("in `{}`: {error}", for_people(pointer)))
+        .part(Part::Text(written))
+        .help("write `$${` for text that only looks like a reference")
+}
+
+/// A malformed reference in a field that is or hides a secret.
+pub(super) fn malformed_secret(pointer: &str) -> Finding {
+    Finding::error(
+        &code::BAD_REFERENCE,
+        pointer,
+        format!("the reference in `{}` is not well formed", for_people(pointer)),
+    )
+    .help("write `${env:NAME}`, where the name has letters, digits and `_`")
+}

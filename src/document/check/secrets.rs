@@ -1,0 +1,132 @@
+//! Secrets are references, in their own fields and where they hide.
+
+use serde_json::{Map, Value};
+
+use super::Check;
+use super::references::malformed_secret;
+use crate::catalog::{Field, hidden};
+use crate::document::code;
+use crate::document::finding::Finding;
+use crate::document::pointer::{for_people, steps};
+use crate::reference::{self, Segment};
+
+impl Check<'_> {
+    /// Checks a field that is a secret as a whole.
+    pub(super) fn check_secret(
+        &self,
+        pointer: &str,
+        field: &'static Field,
+        value: &Value,
+        findings: &mut Vec<Finding>,
+    ) {
+        let name = field.name;
+        let variable = variable(self.name, pointer);
+        let write =
+            format!("write `{name}: ${{env:{variable}}}`, and set `{variable}` where this runs");
+        let literal = |what: &str| {
+            Finding::error(
+                &code::LITERAL_SECRET,
+                pointer,
+                format!("`{}` is a secret and {what}", for_people(pointer)),
+            )
+        };
+        let text = match value {
+            Value::Null => return,
+            Value::String(text) if text.is_empty() => {
+                let help = format!("{write}; to empty it on purpose write `{name}: null`");
+                findings.push(literal("is declared as an empty text").help(help));
+                return;
+            }
+            Value::String(text) => text,
+            _ => {
+                findings.push(literal("takes references only").help(write));
+                return;
+            }
+        };
+        let Ok(segments) = reference::parse(text) else {
+            findings.push(malformed_secret(pointer).help(write));
+            return;
+        };
+        if segments.iter().any(|segment| matches!(segment, Segment::Text(_))) {
+            let help = format!("{write}; if the value was ever pushed, change it");
+            findings.push(literal("is written out in the file").help(help));
+        } else if segments.iter().any(|segment| matches!(segment, Segment::Var(_))) {
+            findings.push(
+                Finding::error(
+                    &code::SECRET_FROM_VAR,
+                    pointer,
+                    format!("`{}` is a secret, and variables are plain", for_people(pointer)),
+                )
+                .help(write),
+            );
+        }
+    }
+
+    /// Checks the places where secrets hide, as they are written and as they are once the
+    /// target's variables are in them.
+    pub(super) fn check_hidden(&self, resolved: &Map<String, Value>, findings: &mut Vec<Finding>) {
+        let written = hidden::literal_secrets(self.connection_type, self.fields);
+        let of_vars = if std::ptr::eq(resolved, self.fields) {
+            Vec::new()
+        } else {
+            hidden::literal_secrets(self.connection_type, resolved)
+        };
+        for literal in &written {
+            findings.push(
+                Finding::error(
+                    &code::HIDDEN_SECRET,
+                    &literal.pointer,
+                    format!("{} is written out in the file", literal.what),
+                )
+                .help(&literal.advice),
+            );
+        }
+        for literal in of_vars {
+            if !written.iter().any(|known| known.pointer == literal.pointer) {
+                // The advice would show the text with the values of variables in it.
+                findings.push(
+                    Finding::error(
+                        &code::SECRET_FROM_VAR,
+                        &literal.pointer,
+                        format!("{} comes from a variable, and variables are plain", literal.what),
+                    )
+                    .help("take it from the environment: `${env:NAME}`")
+                    .of_target(),
+                );
+            }
+        }
+    }
+}
+
+/// A name for the environment variable of a field: `ORDER_MAILS_PASSWORD`.
+pub(crate) fn variable(connection: &str, pointer: &str) -> String {
+    let mut variable = String::new();
+    let mut words = vec![connection.to_owned()];
+    words.extend(steps(pointer).map(std::borrow::Cow::into_owned));
+    for word in words {
+        if !variable.is_empty() && !variable.ends_with('_') {
+            variable.push('_');
+        }
+        let mut was_lower = false;
+        for c in word.chars() {
+            if c.is_ascii_alphanumeric() {
+                if c.is_ascii_uppercase() && was_lower {
+                    variable.push('_');
+                }
+                was_lower = !c.is_ascii_uppercase();
+                variable.push(c.to_ascii_uppercase());
+            } else {
+                was_lower = false;
+                if !variable.is_empty() && !variable.ends_with('_') {
+                    variable.push('_');
+                }
+            }
+        }
+    }
+    let variable = variable.trim_matches('_');
+    if variable.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{variable}")
+    } else {
+        variable.to_owned()
+    }
+}

@@ -1,0 +1,236 @@
+//! One file: its bytes to the raw documents in it, and what is wrong with them.
+//!
+//! What is kept of a document is its compact JSON text: it takes a fraction of the memory of the
+//! tree, and reading it again costs about as much as copying the tree would.
+
+use serde_json::{Map, Value};
+
+use super::code::{self, Code};
+use super::diagnostic::{Diagnostic, Mark, Severity};
+use super::snippet::{Masks, point, whole_file};
+use super::spans::Spans;
+use super::split::{Chunk, split};
+use super::text::FileText;
+use super::yaml::{self, Cause, Failure};
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(crate) struct ParsedFile {
+    /// The documents that could be read, in order.
+    pub(crate) documents: Vec<RawDocument>,
+    /// What is wrong; the marks have no file name yet, since one content may have many.
+    pub(crate) problems: Vec<Diagnostic>,
+}
+
+/// A document as it stands in its file.
+#[derive(Debug)]
+pub(crate) struct RawDocument {
+    json: Box<str>,
+    /// Its part of the file.
+    pub(crate) chunk: Chunk,
+    /// The line of its first key.
+    pub(crate) line: u32,
+}
+
+impl RawDocument {
+    /// Its keys and values.
+    pub(crate) fn fields(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.json).unwrap_or_default()
+    }
+}
+
+impl ParsedFile {
+    /// Reads the documents of a file.
+    pub(crate) fn parse(bytes: Vec<u8>) -> Self {
+        let mut parsed = Self::default();
+        match FileText::decode(bytes) {
+            Ok(text) => {
+                for chunk in split(&text) {
+                    parsed.take(&text, chunk);
+                }
+            }
+            Err(problem) => {
+                let mut mark = whole_file();
+                if let Some((line, column)) = problem.place {
+                    mark = Mark { line, column, ..mark };
+                }
+                parsed.problems.push(error(problem.code, problem.message, problem.help, mark));
+            }
+        }
+        parsed
+    }
+
+    /// A file that cannot be had.
+    pub(crate) fn unreadable(reason: &str) -> Self {
+        let message = format!("the file cannot be read: {reason}");
+        let help = "check that it is a regular file that this user may read";
+        let problem = error(&code::UNREADABLE_FILE, message, help, whole_file());
+        Self { documents: Vec::new(), problems: vec![problem] }
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn weight(&self) -> usize {
+        let documents: usize = self.documents.iter().map(|d| d.json.len() + 64).sum();
+        128 + documents + self.problems.len() * 512
+    }
+
+    fn take(&mut self, file: &FileText, chunk: Chunk) {
+        let text = file.slice(chunk.range.clone());
+        match yaml::parse(text) {
+            Err(failure) => self.problems.push(explain(&failure, file, &chunk)),
+            Ok(parsed) => {
+                let lossy = parsed
+                    .has_floats
+                    .then(|| Spans::of(text, chunk.first_line)?.lossy_number())
+                    .flatten();
+                if let Some(span) = lossy {
+                    let spans = Spans::of(text, chunk.first_line);
+                    let mark = Masks::of(file, &chunk, spans.as_ref()).mark(file, span);
+                    let cause = Cause::LossyNumber;
+                    self.problems.push(error(cause.code(), cause.message(), cause.help(), mark));
+                    return;
+                }
+                match parsed.value {
+                    Value::Null => {}
+                    value @ Value::Object(_) => {
+                        let line = chunk.content_line.unwrap_or(chunk.first_line);
+                        let json = value.to_string().into_boxed_str();
+                        self.documents.push(RawDocument { json, chunk, line });
+                    }
+                    other => self.problems.push(not_a_mapping(&other, file, &chunk)),
+                }
+            }
+        }
+    }
+}
+
+fn error(code: &'static Code, message: String, help: &str, mark: Mark) -> Diagnostic {
+    Diagnostic {
+        code: code.id,
+        severity: Severity::Error,
+        message,
+        help: Some(help.to_owned()),
+        mark,
+        related: Vec::new(),
+        target: None,
+    }
+}
+
+fn not_a_mapping(value: &Value, file: &FileText, chunk: &Chunk) -> Diagnostic {
+    let what = if value.is_array() { "a list" } else { "a single value" };
+    let mut mark = first_line(file, chunk);
+    // What stands alone has no key that would say whether it is a secret.
+    mark.text = String::new();
+    error(
+        &code::NOT_A_MAPPING,
+        format!("the document is {what}, and a connection is declared as `key: value` pairs"),
+        "begin with `type:` and `name:`; separate several connections by a line `---`",
+        mark,
+    )
+}
+
+fn first_line(file: &FileText, chunk: &Chunk) -> Mark {
+    let line = chunk.content_line.unwrap_or(chunk.first_line);
+    let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
+    let indent = file.line(line).chars().take_while(|c| c.is_whitespace()).count();
+    let column = super::text::to_u32(indent + 1);
+    Masks::of(file, chunk, spans.as_ref()).mark(file, point((line, column)))
+}
+
+/// Finds the place of a failure and says it.
+fn explain(failure: &Failure, file: &FileText, chunk: &Chunk) -> Diagnostic {
+    let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
+    let masks = Masks::of(file, chunk, spans.as_ref());
+    let pointer = failure.pointer();
+    let mut related = Vec::new();
+    let mut found = match (&failure.cause, &spans) {
+        (Cause::DuplicateKey(key), Some(spans)) => {
+            let places = spans.keys(&pointer, key);
+            if let [first, _, ..] = places.as_slice() {
+                related.push((masks.mark(file, *first), "it is given first here".to_owned()));
+            }
+            places.get(1).copied()
+        }
+        (Cause::KeyKind(_), Some(spans)) => spans.odd_key(&pointer),
+        (Cause::Syntax(_) | Cause::UnknownAnchor, _) | (_, None) => None,
+        (_, Some(spans)) if failure.offset.is_none() => spans.value(&pointer),
+        _ => None,
+    };
+    if found.is_none()
+        && let Some(offset) = failure.offset
+    {
+        // An error at the end of the text is shown where the text ends.
+        let offset = chunk.range.start.saturating_add(offset).min(chunk.range.end);
+        let end = file.slice(chunk.range.start..offset).trim_end().len() + chunk.range.start;
+        let at = if offset >= chunk.range.end { end } else { offset };
+        found = Some(point(file.place_of(at)));
+    }
+    if let Some((line, column)) = failure.begins {
+        let place = (line.saturating_add(chunk.first_line).saturating_sub(1), column);
+        related.push((masks.mark(file, point(place)), "it begins here".to_owned()));
+    }
+    let mark = found.map_or_else(|| first_line(file, chunk), |span| masks.mark(file, span));
+    let cause = &failure.cause;
+    Diagnostic { related, ..error(cause.code(), cause.message(), cause.help(), mark) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<(String, u32, u32)> {
+        let parsed = ParsedFile::parse(text.as_bytes().to_vec());
+        parsed.problems.iter().map(|p| (p.code.to_owned(), p.mark.line, p.mark.column)).collect()
+    }
+
+    fn at(code: &str, line: u32, column: u32) -> Vec<(String, u32, u32)> {
+        vec![(code.to_owned(), line, column)]
+    }
+
+    #[test]
+    fn an_error_does_not_hide_the_next_document() {
+        let parsed = ParsedFile::parse(
+            b"a: [1\n---\n# c\nname: x\n---\n- list\n---\n\tb: c\n---\nname: y\n".to_vec(),
+        );
+        let lines: Vec<_> = parsed.documents.iter().map(|d| d.line).collect();
+        assert_eq!(lines, [4, 10]);
+        let codes: Vec<_> = parsed.problems.iter().map(|p| (p.code, p.mark.line)).collect();
+        assert_eq!(codes, [("AG007", 1), ("AG101", 6), ("AG006", 8)]);
+    }
+
+    #[test]
+    fn places_are_those_of_the_file() {
+        assert_eq!(problems("a: 1\n---\nb: 1\nc: 2\nb: 3\n"), at("AG008", 5, 1));
+        assert_eq!(problems("ä: {x: 1, ü: 2, x: 3}"), at("AG008", 1, 17));
+        assert_eq!(problems("a: 1\n---\nx: y\nä: é: b"), at("AG005", 4, 5));
+        assert_eq!(problems("a: 1\n---\nx: y\n1: b"), at("AG013", 4, 1));
+        assert_eq!(problems("a: 1\n---\nx: [0, .inf]"), at("AG012", 3, 8));
+        assert_eq!(problems("a: 1e400"), at("AG012", 1, 4));
+        assert_eq!(problems("a: '1e400'\nb: 0.1"), []);
+        assert_eq!(problems("a: !vault x"), at("AG011", 1, 4));
+        assert_eq!(problems("a: *x"), at("AG014", 1, 4));
+        assert_eq!(problems("a: \"x"), at("AG007", 1, 6));
+        assert_eq!(problems("--- text"), at("AG101", 1, 1));
+    }
+
+    #[test]
+    fn duplicates_name_both_places() {
+        let parsed = ParsedFile::parse(b"a:\n  b: 1\n  c: 2\n  b: 3\n".to_vec());
+        let problem = &parsed.problems[0];
+        assert_eq!((problem.mark.line, problem.mark.column), (4, 3));
+        assert_eq!(problem.related[0].0.line, 2);
+    }
+
+    #[test]
+    fn empty_documents_bom_and_crlf_are_fine() {
+        for text in ["", "---\n", "# only\n", "---\n---\n...\n", "~\n", "\u{feff}a: b\r\nc: d\r\n"]
+        {
+            assert_eq!(problems(text), [], "{text:?}");
+        }
+        let parsed = ParsedFile::parse("\u{feff}a: b\r\nc: 'd'\r\n".as_bytes().to_vec());
+        assert_eq!(
+            serde_json::json!(parsed.documents[0].fields()),
+            serde_json::json!({"a": "b", "c": "d"})
+        );
+    }
+}

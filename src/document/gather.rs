@@ -1,0 +1,133 @@
+//! The documents of all files by name, one stack of layers each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::code;
+use super::file::ParsedFile;
+use super::finding::{Finding, Part, quoted};
+use super::layers::{At, Layer};
+use super::options::{holds_reference, no_reference};
+use crate::name::{self, ConnectionName};
+use crate::source::{FileEntry, Folder};
+
+/// What the files declare.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    /// The layers of each name in the order of the paths, and what is wrong with having them.
+    pub(crate) names: BTreeMap<ConnectionName, (Vec<Layer>, Vec<Finding>)>,
+    /// Documents without a usable name.
+    pub(crate) findings: Vec<Finding>,
+    /// How many documents each path declares.
+    pub(crate) documents_by_folder: Vec<usize>,
+    pub(crate) names_by_file: BTreeMap<Arc<str>, Vec<ConnectionName>>,
+}
+
+/// Gives every file to one path: where paths lie in one another, to the deepest, and of two equal
+/// ones to the later. In the order of the paths, then of the files.
+pub(crate) fn assign(folders: &[Folder]) -> Vec<(usize, &FileEntry)> {
+    let depth = |folder: &Folder| {
+        folder.path.split('/').filter(|step| !step.is_empty() && *step != ".").count()
+    };
+    let mut owners: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (index, folder) in folders.iter().enumerate() {
+        let depth = depth(folder);
+        for file in &folder.files {
+            let owner = owners.entry(&file.path).or_insert((index, depth));
+            if depth >= owner.1 {
+                *owner = (index, depth);
+            }
+        }
+    }
+    let mut assigned = Vec::new();
+    for (index, folder) in folders.iter().enumerate() {
+        for file in &folder.files {
+            if owners.get(&*file.path).is_some_and(|(owner, _)| *owner == index) {
+                assigned.push((index, file));
+            }
+        }
+    }
+    assigned
+}
+
+/// Sorts the documents of parsed files by their names.
+pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]) -> Gathered {
+    let mut gathered = Gathered::default();
+    for (file, ((path, entry), parsed)) in assigned.iter().zip(files).enumerate() {
+        if gathered.documents_by_folder.len() <= *path {
+            gathered.documents_by_folder.resize(*path + 1, 0);
+        }
+        if let Some(count) = gathered.documents_by_folder.get_mut(*path) {
+            *count += parsed.documents.len();
+        }
+        for (document, raw) in parsed.documents.iter().enumerate() {
+            let fields = raw.fields();
+            let at = At { file, document };
+            match name_of(&fields) {
+                Some(name) => {
+                    let name = ConnectionName::new(name);
+                    gathered
+                        .names_by_file
+                        .entry(Arc::clone(&entry.path))
+                        .or_default()
+                        .push(name.clone());
+                    gathered.add(&name, Layer { at, path: *path, fields });
+                }
+                None => gathered.findings.push(unnamed(&fields).at(at)),
+            }
+        }
+    }
+    gathered
+}
+
+impl Gathered {
+    /// Puts a layer onto its name; the spelling of the first one stays.
+    fn add(&mut self, name: &ConnectionName, layer: Layer) {
+        let (layers, findings) = self.names.entry(name.clone()).or_default();
+        match layers.last().filter(|last| last.path == layer.path) {
+            None => layers.push(layer),
+            Some(first) => {
+                let message = format!("`{name}` is declared twice in one path");
+                let mut finding = Finding::error(&code::DUPLICATE_NAME, "/name", message)
+                    .help("remove or rename one; an overlay belongs into a later path")
+                    .at(layer.at);
+                let what = "it is declared first here".to_owned();
+                finding.related.push((first.at, "/name".to_owned(), what));
+                findings.push(finding);
+            }
+        }
+    }
+}
+
+/// The name of a document, where it has one that can be used.
+fn name_of(fields: &Map<String, Value>) -> Option<&str> {
+    let value = fields.get("name")?;
+    let name = value.as_str()?;
+    (!holds_reference(value) && name::problem_with(name).is_none()).then_some(name)
+}
+
+/// Says why a document has no usable name.
+fn unnamed(fields: &Map<String, Value>) -> Finding {
+    let pointer = "/name";
+    let no_text = |help| {
+        Finding::error(&code::NAME_MISSING, pointer, "`name` takes a text".to_owned()).help(help)
+    };
+    match fields.get("name") {
+        None | Some(Value::Null) => {
+            Finding::error(&code::NAME_MISSING, "", "the document has no `name`".to_owned())
+                .part(Part::Start)
+                .help("add `name:` with the name of the connection")
+        }
+        Some(value) if holds_reference(value) => no_reference(pointer, "name"),
+        Some(Value::String(name)) => {
+            let problem = name::problem_with(name).unwrap_or("cannot be used");
+            let message = format!("the name {} {problem}", quoted(name));
+            Finding::error(&code::BAD_NAME, pointer, message)
+                .help("choose a name without outer spaces, `/` and control characters")
+        }
+        Some(Value::Number(_) | Value::Bool(_)) => no_text("put the name into quotes"),
+        Some(_) => no_text("write `name:` and the name of one connection"),
+    }
+}
