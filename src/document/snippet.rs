@@ -89,6 +89,12 @@ impl Masks {
         let end =
             if span.end_line > span.line { length.saturating_add(1) } else { span.end_column };
         let mut text = self.apply(span.line, line, span.column);
+        let hidden = self
+            .0
+            .get(&span.line)
+            .is_some_and(|ranges| ranges.iter().any(|range| range.contains(&span.column)));
+        // What is hidden is marked as it is shown, so its length stays untold too.
+        let end = if hidden { span.column.saturating_add(to_u32(SENSITIVE.len())) } else { end };
         if let Some((cut, _)) = text.char_indices().nth(LONGEST_LINE) {
             text.truncate(cut);
             text.push('…');

@@ -1,0 +1,18 @@
+//! Views of diagnostics: text for people, JSON for programs, annotations for GitHub, SARIF for
+//! code scanning.
+//!
+//! All are drawn from one list of groups, in which a problem that several targets share is told
+//! once. Texts of the user's (file names, values, lines) are made harmless on the way out.
+
+mod github;
+mod group;
+mod json;
+mod sarif;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use github::github;
+pub use json::json;
+pub use sarif::sarif;
+pub use text::text;

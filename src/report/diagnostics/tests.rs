@@ -1,0 +1,102 @@
+use serde_json::json as value;
+
+use super::*;
+use crate::document::{Diagnostic, Mark, Severity};
+
+fn mark(file: &str, line: u32, column: u32, length: u32, text: &str) -> Mark {
+    Mark { file: file.to_owned(), line, column, length, text: text.to_owned() }
+}
+
+fn sample() -> Vec<Diagnostic> {
+    let port = Diagnostic {
+        code: "AG203",
+        severity: Severity::Error,
+        message: "`port` is 70000, and it takes 1 to 65535".to_owned(),
+        help: Some("write a number between 1 and 65535".to_owned()),
+        mark: mark("c/a.yaml", 4, 7, 5, "port: 70000"),
+        related: Vec::new(),
+        target: None,
+    };
+    let var = |target: &str| Diagnostic {
+        code: "AG302",
+        severity: Severity::Error,
+        message: "the target has no variable `x`".to_owned(),
+        help: None,
+        mark: mark("c/a.yaml", 12, 7, 8, "host: ${var:x}"),
+        related: Vec::new(),
+        target: Some(target.to_owned()),
+    };
+    let twice = Diagnostic {
+        code: "AG401",
+        severity: Severity::Warning,
+        message: "100% twice,\n\u{1b}[31mhere".to_owned(),
+        help: None,
+        mark: mark("c/ü,b:\u{1b}.yaml", 0, 0, 1, ""),
+        related: vec![(mark("c/a.yaml", 2, 7, 1, "name: a"), "it is first here".to_owned())],
+        target: None,
+    };
+    vec![port.clone(), port, var("prod"), var("dev"), var("prod"), twice]
+}
+
+#[test]
+fn text_is_like_a_compilers() {
+    let expected = "\
+error[AG203]: `port` is 70000, and it takes 1 to 65535
+ --> c/a.yaml:4:7
+  |
+4 | port: 70000
+  |       ^^^^^
+  = help: write a number between 1 and 65535
+
+error[AG302]: the target has no variable `x`
+  --> c/a.yaml:12:7
+   |
+12 | host: ${var:x}
+   |       ^^^^^^^^
+   = note: for the targets prod and dev
+
+warning[AG401]: 100% twice,\u{fffd}\u{fffd}[31mhere
+ --> c/ü,b:\u{fffd}.yaml
+ ::: c/a.yaml:2:7
+  |
+2 | name: a
+  |       - it is first here
+
+2 errors and 1 warning in 2 files
+";
+    assert_eq!(text(&sample(), false), expected);
+    assert_eq!(text(&[], true), "");
+    let colored = text(&sample(), true);
+    assert!(colored.contains("\u{1b}[1m\u{1b}[31merror[AG203]\u{1b}[0m"), "{colored:?}");
+    assert!(!colored.contains("\u{1b}[31mhere"));
+}
+
+#[test]
+fn github_escapes_what_separates() {
+    assert_eq!(
+        github(&sample()),
+        "::error file=c/a.yaml,line=4,col=7,endColumn=12,title=AG203::`port` is 70000, and it takes 1 to 65535%0Ahelp: write a number between 1 and 65535\n\
+         ::error file=c/a.yaml,line=12,col=7,endColumn=15,title=AG302::the target has no variable `x`%0Atargets: prod, dev\n\
+         ::warning file=c/ü%2Cb%3A\u{fffd}.yaml,title=AG401::100%25 twice,%0A\u{fffd}[31mhere%0Ac/a.yaml:2:7: it is first here\n"
+    );
+}
+
+#[test]
+fn json_and_sarif_hold_the_same() {
+    let json = json(&sample());
+    assert_eq!(json["summary"], value!({"errors": 2, "warnings": 1}));
+    assert_eq!(json["diagnostics"][0]["line"], 4);
+    assert_eq!(json["diagnostics"][1]["targets"], value!(["prod", "dev"]));
+    assert_eq!(json["diagnostics"][2]["line"], value!(null));
+    assert_eq!(json["diagnostics"][2]["related"][0]["message"], "it is first here");
+
+    let sarif = sarif(&sample());
+    let run = &sarif["runs"][0];
+    assert_eq!(sarif["version"], "2.1.0");
+    assert_eq!(run["tool"]["driver"]["rules"].as_array().map(Vec::len), Some(3));
+    assert_eq!(run["results"].as_array().map(Vec::len), Some(3));
+    let place = &run["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["region"]["endColumn"], 12);
+    let file = &run["results"][2]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert_eq!(file, "c/%C3%BC%2Cb%3A%1B.yaml");
+}

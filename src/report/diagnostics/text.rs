@@ -1,0 +1,140 @@
+//! Diagnostics as compilers show them: code, place, line, carets, help.
+
+use std::collections::BTreeSet;
+use std::fmt::{Display, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::group::{Group, counts, groups, harmless, word};
+use crate::document::{Diagnostic, Mark, Severity};
+
+/// Draws diagnostics for a terminal or a log; nothing where there are none.
+#[must_use]
+pub fn text(diagnostics: &[Diagnostic], color: bool) -> String {
+    let groups = groups(diagnostics);
+    let mut page = Page { text: String::new(), color };
+    for group in &groups {
+        page.group(group);
+    }
+    page.summary(&groups);
+    page.text
+}
+
+struct Page {
+    text: String,
+    color: bool,
+}
+
+impl Page {
+    fn line(&mut self, line: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    fn paint(&self, style: Style, text: impl Display) -> String {
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_string() }
+    }
+
+    fn gutter(&self, text: impl Display) -> String {
+        self.paint(AnsiColor::Blue.on_default().bold(), text)
+    }
+
+    fn group(&mut self, group: &Group<'_>) {
+        let diagnostic = group.diagnostic;
+        let severity = severity_style(diagnostic.severity);
+        let head = format!("{}[{}]", word(diagnostic.severity), diagnostic.code);
+        let message = format!(": {}", harmless(&diagnostic.message));
+        let head = self.paint(severity, head) + &self.paint(Style::new().bold(), message);
+        self.line(head);
+        let related = diagnostic.related.iter().map(|(mark, _)| mark.line);
+        let widest = related.chain([diagnostic.mark.line]).max().unwrap_or(0);
+        let width = widest.to_string().len();
+        self.place(&diagnostic.mark, "-->", width);
+        self.snippet(&diagnostic.mark, width, '^', "", severity);
+        for (mark, what) in &diagnostic.related {
+            self.place(mark, ":::", width);
+            let style = AnsiColor::Blue.on_default().bold();
+            self.snippet(mark, width, '-', what, style);
+        }
+        if let Some(help) = &diagnostic.help {
+            self.note(width, "help", help);
+        }
+        if let Some((last, others)) = group.targets.split_last() {
+            let targets = if others.is_empty() {
+                format!("for the target {last}")
+            } else {
+                format!("for the targets {} and {last}", others.join(", "))
+            };
+            self.note(width, "note", &targets);
+        }
+        self.line("");
+    }
+
+    fn place(&mut self, mark: &Mark, arrow: &str, width: usize) {
+        let file = harmless(&mark.file);
+        let place = match mark.line {
+            0 => file,
+            line => format!("{file}:{line}:{}", mark.column),
+        };
+        let arrow = self.gutter(format!("{:width$}{arrow}", ""));
+        self.line(format!("{arrow} {place}"));
+    }
+
+    fn snippet(&mut self, mark: &Mark, width: usize, sign: char, label: &str, style: Style) {
+        if mark.text.is_empty() {
+            if !label.is_empty() {
+                self.note(width, "note", label);
+            }
+            return;
+        }
+        let bar = self.gutter(format!("{:width$} |", ""));
+        self.line(&bar);
+        let number = self.gutter(format!("{:width$} |", mark.line));
+        let shown = harmless(&mark.text);
+        self.line(format!("{number} {}", shown.trim_end()));
+        let columns = shown.chars().count();
+        let before = (mark.column as usize).saturating_sub(1);
+        if before <= columns {
+            let length = (mark.length as usize).clamp(1, (columns - before).max(1));
+            let carets: String = std::iter::repeat_n(sign, length).collect();
+            let label = if label.is_empty() { String::new() } else { format!(" {label}") };
+            let carets = self.paint(style, format!("{carets}{label}"));
+            self.line(format!("{bar} {:before$}{carets}", ""));
+        }
+    }
+
+    fn note(&mut self, width: usize, word: &str, text: &str) {
+        let bar = self.gutter(format!("{:width$} =", ""));
+        let word = self.paint(Style::new().bold(), format!("{word}:"));
+        self.line(format!("{bar} {word} {}", harmless(text)));
+    }
+
+    fn summary(&mut self, groups: &[Group<'_>]) {
+        if groups.is_empty() {
+            return;
+        }
+        let (errors, warnings) = counts(groups);
+        let files: BTreeSet<_> = groups.iter().map(|group| &group.diagnostic.mark.file).collect();
+        let counted = |count: usize, word: &str| match count {
+            1 => format!("1 {word}"),
+            count => format!("{count} {word}s"),
+        };
+        let worst = if errors > 0 { Severity::Error } else { Severity::Warning };
+        let counts = match (errors, warnings) {
+            (errors, 0) => counted(errors, "error"),
+            (0, warnings) => counted(warnings, "warning"),
+            (errors, warnings) => {
+                format!("{} and {}", counted(errors, "error"), counted(warnings, "warning"))
+            }
+        };
+        let counts = self.paint(severity_style(worst), counts);
+        self.line(format!("{counts} in {}", counted(files.len(), "file")));
+    }
+}
+
+fn severity_style(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => AnsiColor::Red.on_default().bold(),
+        Severity::Warning => AnsiColor::Yellow.on_default().bold(),
+    }
+}
