@@ -134,13 +134,16 @@ fn first_line(file: &FileText, chunk: &Chunk) -> Mark {
     let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
     let indent = file.line(line).chars().take_while(|c| c.is_whitespace()).count();
     let column = super::text::to_u32(indent + 1);
-    Masks::of(file, chunk, spans.as_ref()).mark(file, point((line, column)))
+    Masks::of_broken(file, chunk, spans.as_ref()).mark(file, point((line, column)))
 }
 
 /// Finds the place of a failure and says it.
 fn explain(failure: &Failure, file: &FileText, chunk: &Chunk) -> Diagnostic {
     let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
-    let masks = Masks::of(file, chunk, spans.as_ref());
+    let masks = match failure.cause {
+        Cause::Syntax(_) => Masks::of_broken(file, chunk, spans.as_ref()),
+        _ => Masks::of(file, chunk, spans.as_ref()),
+    };
     let pointer = failure.pointer();
     let mut related = Vec::new();
     let mut found = match (&failure.cause, &spans) {

@@ -303,4 +303,6 @@ fn ignore_unknown(
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

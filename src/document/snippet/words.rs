@@ -83,7 +83,7 @@ pub(crate) fn only_references(text: &str) -> bool {
 }
 
 /// Whether a text of any field looks as if it held a password, token or key.
-pub(super) fn hides_secret(text: &str) -> bool {
+pub(crate) fn hides_secret(text: &str) -> bool {
     text.contains("PRIVATE KEY") || has_user_info(text) || has_assignment(text) || has_scheme(text)
 }
 
