@@ -13,6 +13,9 @@ use super::split::{Chunk, split};
 use super::text::FileText;
 use super::yaml::{self, Cause, Failure};
 
+/// How many documents of a file may fail before the rest of it is left alone.
+const MOST_PROBLEMS: usize = 100;
+
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedFile {
@@ -46,6 +49,10 @@ impl ParsedFile {
         match FileText::decode(bytes) {
             Ok(text) => {
                 for chunk in split(&text) {
+                    if parsed.problems.len() == MOST_PROBLEMS {
+                        parsed.problems.push(too_many(&chunk));
+                        break;
+                    }
                     parsed.take(&text, chunk);
                 }
             }
@@ -114,6 +121,12 @@ fn error(code: &'static Code, message: String, help: &str, mark: Mark) -> Diagno
         related: Vec::new(),
         target: None,
     }
+}
+
+fn too_many(rest: &Chunk) -> Diagnostic {
+    let message = format!("{MOST_PROBLEMS} documents of the file failed; the rest was not read");
+    let mark = Mark { line: rest.first_line, column: 1, ..whole_file() };
+    error(&code::TOO_MANY, message, "mend those that are listed and run again", mark)
 }
 
 fn not_a_mapping(value: &Value, file: &FileText, chunk: &Chunk) -> Diagnostic {

@@ -32,8 +32,8 @@ fn found(type_name: &str, fields: &Value, vars: Option<&BTreeMap<String, Value>>
     findings
 }
 
-fn said(type_name: &str, fields: Value) -> Vec<String> {
-    said_with(type_name, &fields, None)
+fn said(type_name: &str, fields: impl std::borrow::Borrow<Value>) -> Vec<String> {
+    said_with(type_name, fields.borrow(), None)
 }
 
 /// An email connection with more fields.

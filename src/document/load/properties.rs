@@ -159,8 +159,6 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         views(&bytes);
@@ -221,5 +219,31 @@ fn hidden_secrets_are_not_shown_either() {
         let document = format!("type: {type_name}\nname: a\n{fields}nonsense: 1\n");
         let views = views(document.as_bytes());
         assert!(!views.contains(CANARY), "{document}\n{views}");
+    }
+}
+
+#[test]
+fn hostile_files_end_in_bounded_time_and_memory() {
+    let repeat = |piece: &str, most: usize| piece.repeat(most / piece.len());
+    let file = 4 * 1024 * 1024 - 100;
+    let document = 1024 * 1024 - 100;
+    let known = "type: database\nname: a\ndbType: MYSQL\nuseCredentials: false\njdbcUrl: ";
+    for text in [
+        repeat("---\na\n", file),
+        repeat("---\n{}\n", file / 4),
+        repeat("---\nname: a\n", file / 4),
+        repeat("---\n: :\n", file),
+        repeat("a:", document),
+        format!("password: [{}", repeat("a:", document)),
+        format!("{known}{}\n", repeat("a=", document)),
+        format!("{known}{}\n", repeat("://", document)),
+        format!("{known}'{}'\n", repeat("bearer ", document)),
+        format!(
+            "type: email\nname: a\n{}",
+            (0..40_000).map(|i| format!("f{i}: 1\n")).collect::<String>()
+        ),
+    ] {
+        let drawn = views(text.as_bytes());
+        assert!(drawn.len() < 64 * 1024 * 1024, "{}", drawn.len());
     }
 }
