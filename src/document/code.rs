@@ -134,8 +134,8 @@ codes! {
     SERVER_FIELD "AG208" "field that the server fills by itself",
         "What is declared here never shows as a difference.",
         "Remove it.";
-    TOO_MANY "AG209" "more problems in this document",
-        "Only the first hundred problems of a document are listed.",
+    TOO_MANY "AG209" "more problems than are listed",
+        "Only the first hundred problems of a document, and the first thousand of a file, are listed.",
         "Mend those that are listed and run again.";
 }
 "References and secrets" {

@@ -13,6 +13,9 @@ use super::split::{Chunk, split};
 use super::text::FileText;
 use super::yaml::{self, Cause, Failure};
 
+/// How many documents of a file may fail before the rest of it is left alone.
+const MOST_PROBLEMS: usize = 100;
+
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedFile {
@@ -46,6 +49,10 @@ impl ParsedFile {
         match FileText::decode(bytes) {
             Ok(text) => {
                 for chunk in split(&text) {
+                    if parsed.problems.len() == MOST_PROBLEMS {
+                        parsed.problems.push(too_many(&chunk));
+                        break;
+                    }
                     parsed.take(&text, chunk);
                 }
             }
@@ -116,6 +123,12 @@ fn error(code: &'static Code, message: String, help: &str, mark: Mark) -> Diagno
     }
 }
 
+fn too_many(rest: &Chunk) -> Diagnostic {
+    let message = format!("{MOST_PROBLEMS} documents of the file failed; the rest was not read");
+    let mark = Mark { line: rest.first_line, column: 1, ..whole_file() };
+    error(&code::TOO_MANY, message, "mend those that are listed and run again", mark)
+}
+
 fn not_a_mapping(value: &Value, file: &FileText, chunk: &Chunk) -> Diagnostic {
     let what = if value.is_array() { "a list" } else { "a single value" };
     let mut mark = first_line(file, chunk);
@@ -134,13 +147,16 @@ fn first_line(file: &FileText, chunk: &Chunk) -> Mark {
     let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
     let indent = file.line(line).chars().take_while(|c| c.is_whitespace()).count();
     let column = super::text::to_u32(indent + 1);
-    Masks::of(file, chunk, spans.as_ref()).mark(file, point((line, column)))
+    Masks::of_broken(file, chunk, spans.as_ref()).mark(file, point((line, column)))
 }
 
 /// Finds the place of a failure and says it.
 fn explain(failure: &Failure, file: &FileText, chunk: &Chunk) -> Diagnostic {
     let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
-    let masks = Masks::of(file, chunk, spans.as_ref());
+    let masks = match failure.cause {
+        Cause::Syntax(_) => Masks::of_broken(file, chunk, spans.as_ref()),
+        _ => Masks::of(file, chunk, spans.as_ref()),
+    };
     let pointer = failure.pointer();
     let mut related = Vec::new();
     let mut found = match (&failure.cause, &spans) {

@@ -13,6 +13,11 @@ use super::options::{holds_reference, no_reference};
 use crate::name::{self, ConnectionName};
 use crate::source::{FileEntry, Folder};
 
+/// How many documents of one file are told to have no name.
+const MOST_UNNAMED: usize = 100;
+/// How many other documents of one name are told.
+const MOST_DUPLICATES: usize = 20;
+
 /// What the files declare.
 #[derive(Default)]
 pub(crate) struct Gathered {
@@ -62,6 +67,7 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
         if let Some(count) = gathered.documents_by_folder.get_mut(*path) {
             *count += parsed.documents.len();
         }
+        let mut unnamed_here = 0;
         for (document, raw) in parsed.documents.iter().enumerate() {
             let fields = raw.fields();
             let at = At { file, document };
@@ -75,7 +81,11 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
                         .push(name.clone());
                     gathered.add(&name, Layer { at, path: *path, fields });
                 }
-                None => gathered.findings.push(unnamed(&fields).at(at)),
+                None if unnamed_here < MOST_UNNAMED => {
+                    unnamed_here += 1;
+                    gathered.findings.push(unnamed(&fields).at(at));
+                }
+                None => {}
             }
         }
     }
@@ -95,7 +105,9 @@ impl Gathered {
                     .at(layer.at);
                 let what = "it is declared first here".to_owned();
                 finding.related.push((first.at, "/name".to_owned(), what));
-                findings.push(finding);
+                if findings.len() < MOST_DUPLICATES {
+                    findings.push(finding);
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::file::ParsedFile;
 use super::finding::{Finding, Part, quoted};
 use super::gather::{Gathered, gather};
-use super::layers::Merged;
+use super::layers::{At, Merged};
 use super::locate::Locator;
 use super::options;
 use super::pointer::{child, item};
@@ -20,6 +20,9 @@ use super::renames::{self, Rename};
 use super::{Document, Place};
 use crate::name::ConnectionName;
 use crate::source::{FileEntry, Folder};
+
+/// How many problems of one file are told.
+const MOST_OF_FILE: usize = 1000;
 
 /// What to load.
 pub struct LoadRequest<'r> {
@@ -67,8 +70,14 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
     let files = cache.files(&entries, read);
     let mut locator = Locator::new(&entries, &files, read);
-    let mut loader =
-        Loader { request, locator: &mut locator, loaded: Loaded::default(), renames: Vec::new() };
+    let mut loader = Loader {
+        request,
+        locator: &mut locator,
+        loaded: Loaded::default(),
+        renames: Vec::new(),
+        said: BTreeMap::new(),
+        rest: BTreeMap::new(),
+    };
     loader.file_problems(&entries, &files);
     let gathered = gather(&assigned, &files);
     loader.unnamed(gathered.findings);
@@ -116,6 +125,10 @@ struct Loader<'r, 'l> {
     loaded: Loaded,
     /// The merged documents with a `renamedFrom`, by the number of their document.
     renames: Vec<(usize, Merged)>,
+    /// How many problems of each file were told.
+    said: BTreeMap<usize, usize>,
+    /// The files with more problems than are told, and how bad the worst of those is.
+    rest: BTreeMap<usize, Severity>,
 }
 
 impl Loader<'_, '_> {
@@ -158,6 +171,18 @@ impl Loader<'_, '_> {
     }
 
     fn say(&mut self, finding: Finding, merged: Option<&Merged>) {
+        let file = finding.at.or_else(|| merged?.origin(&finding.pointer)).map_or(0, |at| at.file);
+        let said = self.said.entry(file).or_default();
+        *said += 1;
+        if *said > MOST_OF_FILE {
+            let severity = finding.severity;
+            if *said == MOST_OF_FILE + 1 {
+                self.rest.insert(file, severity);
+            } else if finding.is_error() {
+                self.rest.insert(file, Severity::Error);
+            }
+            return;
+        }
         let diagnostic = self.locator.diagnose(finding, merged, self.request.target);
         self.loaded.diagnostics.push(diagnostic);
     }
@@ -264,6 +289,16 @@ impl Loader<'_, '_> {
     }
 
     fn finish(mut self) -> Loaded {
+        for (file, severity) in std::mem::take(&mut self.rest) {
+            let message = format!("the file has more than {MOST_OF_FILE} problems");
+            let mut finding = Finding::error(&code::TOO_MANY, "", message)
+                .part(Part::Start)
+                .help("mend those that are listed and run again")
+                .at(At { file, document: 0 });
+            finding.severity = severity;
+            let diagnostic = self.locator.diagnose(finding, None, None);
+            self.loaded.diagnostics.push(diagnostic);
+        }
         self.loaded.unreadable.sort();
         self.loaded.unreadable.dedup();
         let key = |d: &Diagnostic| (d.mark.file.clone(), d.mark.line, d.mark.column, d.code);
@@ -302,5 +337,7 @@ fn ignore_unknown(
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

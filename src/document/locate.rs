@@ -20,6 +20,9 @@ use super::text::{FileText, to_u32};
 use crate::catalog::{self, hidden};
 use crate::source::FileEntry;
 
+/// How many documents are kept in memory with their places.
+const MOST_KEPT: usize = 64;
+
 /// Finds places in the files of one load.
 pub(crate) struct Locator<'l> {
     entries: &'l [&'l FileEntry],
@@ -100,6 +103,11 @@ impl<'l> Locator<'l> {
         let (Some(entry), Some(raw)) = (self.entries.get(at.file), self.document(at)) else {
             return;
         };
+        // The findings of one connection come together, so what is far back is not asked again.
+        if self.documents.len() > MOST_KEPT {
+            self.documents.clear();
+            self.texts.clear();
+        }
         let read = self.read;
         let text = self
             .texts

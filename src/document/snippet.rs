@@ -17,22 +17,39 @@ use super::split::Chunk;
 use super::text::{FileText, to_u32};
 use crate::secret::SENSITIVE;
 
-pub(crate) use words::{is_secret_key, only_references};
+pub(crate) use words::{hides_secret, is_secret_key, only_references};
 
 /// The longest line that is shown whole, in characters.
 const LONGEST_LINE: usize = 400;
+
+/// The longest text that is searched for secrets, in bytes; nobody reads a longer one in a
+/// snippet, so it is hidden unseen.
+const LONGEST_LOOK: usize = 4096;
 
 /// The columns to hide, by line; columns count from 1, and `u32::MAX` is the end of the line.
 #[derive(Debug, Default)]
 pub(crate) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
 
 impl Masks {
-    /// What to hide in one document.
+    /// What to hide in a document that parses.
     pub(crate) fn of(file: &FileText, chunk: &Chunk, spans: Option<&Spans>) -> Self {
-        let mut masks = Self::default();
         match spans {
-            Some(spans) => tree::hide(spans, &mut masks),
-            None => lines::hide(file, chunk, &mut masks),
+            None => Self::of_broken(file, chunk, None),
+            Some(spans) => {
+                let mut masks = Self::default();
+                tree::hide(spans, &mut masks);
+                masks
+            }
+        }
+    }
+
+    /// What to hide in a document that does not parse: where one of the two parsers makes sense
+    /// of it, it may be another sense than the author's.
+    pub(crate) fn of_broken(file: &FileText, chunk: &Chunk, spans: Option<&Spans>) -> Self {
+        let mut masks = Self::default();
+        lines::hide(file, chunk, &mut masks);
+        if let Some(spans) = spans {
+            tree::hide(spans, &mut masks);
         }
         masks
     }
@@ -82,30 +99,27 @@ impl Masks {
         shown
     }
 
-    /// The mark of a span, in a file that is named later.
+    /// The mark of a span, in a file that is named later. What is hidden is marked as it is
+    /// shown, so that its length stays untold, too.
     pub(crate) fn mark(&self, file: &FileText, span: Span) -> Mark {
         let line = file.line(span.line);
-        let length = to_u32(line.chars().count());
-        let end =
-            if span.end_line > span.line { length.saturating_add(1) } else { span.end_column };
-        let mut text = self.apply(span.line, line, span.column);
+        let width = to_u32(line.chars().count());
         let hidden = self
             .0
             .get(&span.line)
-            .is_some_and(|ranges| ranges.iter().any(|range| range.contains(&span.column)));
-        // What is hidden is marked as it is shown, so its length stays untold too.
-        let end = if hidden { span.column.saturating_add(to_u32(SENSITIVE.len())) } else { end };
+            .and_then(|ranges| ranges.iter().find(|range| range.contains(&span.column)));
+        let (column, end) = match hidden {
+            Some(range) => (range.start, range.start.saturating_add(to_u32(SENSITIVE.len()))),
+            None if span.end_line > span.line => (span.column, width.saturating_add(1)),
+            None => (span.column, span.end_column),
+        };
+        let mut text = self.apply(span.line, line, column);
         if let Some((cut, _)) = text.char_indices().nth(LONGEST_LINE) {
             text.truncate(cut);
             text.push('…');
         }
-        Mark {
-            file: String::new(),
-            line: span.line,
-            column: span.column,
-            length: end.saturating_sub(span.column).max(1),
-            text,
-        }
+        let length = end.saturating_sub(column).max(1);
+        Mark { file: String::new(), line: span.line, column, length, text }
     }
 }
 

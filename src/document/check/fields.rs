@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::Check;
 use super::kind::{self, Fit};
+use super::{Check, MOST_FINDINGS};
 use crate::catalog::{Field, Kind, is_bookkeeping, nearest_of};
 use crate::document::code;
 use crate::document::finding::{Finding, Part, quoted};
@@ -42,7 +42,7 @@ impl Check<'_> {
         }
         let known = self.connection_type.fields().map(|field| field.name);
         let what = format!("a connection of type `{}`", self.connection_type.name);
-        findings.push(unknown(pointer, key, known.chain([KEY]), &what));
+        findings.push(unknown(pointer, key, known.chain([KEY]), &what, findings.len()));
         self.check_references(pointer, value, findings);
     }
 
@@ -136,7 +136,7 @@ impl Check<'_> {
                 None => {
                     let what = format!("`{}`", for_people(pointer));
                     let names = fields.iter().map(|field| field.name);
-                    findings.push(unknown(&inner, key, names, &what));
+                    findings.push(unknown(&inner, key, names, &what, findings.len()));
                     self.check_references(&inner, value, findings);
                 }
             }
@@ -150,10 +150,13 @@ fn unknown(
     key: &str,
     known: impl Iterator<Item = &'static str>,
     what: &str,
+    listed: usize,
 ) -> Finding {
     let message = format!("{what} has no field {}", quoted(key));
     let finding = Finding::warning(&code::UNKNOWN_FIELD, pointer, message).part(Part::Key);
-    match nearest_of(known, key, |name| name) {
+    // Nobody reads the hints of what is not listed.
+    let nearest = if listed < MOST_FINDINGS { nearest_of(known, key, |name| name) } else { None };
+    match nearest {
         Some(nearest) => {
             finding.help(format!("did you mean `{nearest}`? It is sent as it is written"))
         }

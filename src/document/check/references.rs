@@ -10,7 +10,7 @@ use crate::catalog::{Kind, Secrecy, nearest_of};
 use crate::document::code;
 use crate::document::finding::{Finding, Part, quoted};
 use crate::document::pointer::{child, for_people, item, steps};
-use crate::document::snippet::is_secret_key;
+use crate::document::snippet::{hides_secret, is_secret_key};
 use crate::reference::{self, ReferenceError, Segment};
 
 impl Check<'_> {
@@ -86,7 +86,8 @@ impl Check<'_> {
                     .connection_type
                     .field_at(pointer)
                     .is_some_and(|field| !matches!(field.secrecy, Secrecy::Plain))
-                    || steps(pointer).any(|step| is_secret_key(&step));
+                    || steps(pointer).any(|step| is_secret_key(&step))
+                    || hides_secret(text);
                 findings.push(if hides {
                     malformed_secret(pointer)
                 } else {

@@ -1,7 +1,7 @@
 //! What to hide in a document that does not parse: a scan of its lines.
 
-use super::Masks;
 use super::words::{hides_secret, is_secret_key, only_references};
+use super::{LONGEST_LOOK, Masks};
 use crate::document::split::Chunk;
 use crate::document::text::{FileText, to_u32};
 
@@ -13,12 +13,25 @@ enum Running {
     Quote(char),
 }
 
+/// The start of a line that is too long to be looked at.
+fn clipped(line: &str) -> &str {
+    let mut end = LONGEST_LOOK;
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    line.get(..end).unwrap_or_default()
+}
+
 pub(super) fn hide(file: &FileText, chunk: &Chunk, masks: &mut Masks) {
     let last = file.place_of(chunk.range.end.saturating_sub(1)).0;
     let mut running: Option<Running> = None;
     let mut name_is_secret = false;
     for number in chunk.first_line..=last {
-        let line = file.line(number);
+        let mut line = file.line(number);
+        if line.len() > LONGEST_LOOK {
+            masks.hide(number, 1..u32::MAX);
+            line = clipped(line);
+        }
         let indent = line.chars().take_while(|c| *c == ' ' || *c == '\t').count();
         match running {
             Some(Running::Quote(quote)) => {
@@ -79,7 +92,13 @@ fn secret_value(line: &str, mut value_is_secret: bool) -> Option<(u32, &str)> {
 
 /// The key that ends a text, without its quotes.
 fn key_before(text: &str) -> &str {
-    let text = text.trim_end_matches(['"', '\'']);
+    // A line may be a mebibyte without a space, and every colon in it asks.
+    const LONGEST_KEY: usize = 128;
+    let mut from = text.len().saturating_sub(LONGEST_KEY);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    let text = text.get(from..).unwrap_or_default().trim_end_matches(['"', '\'']);
     text.rsplit(|c: char| {
         c.is_whitespace() || matches!(c, '{' | ',' | '"' | '\'' | '?' | '&' | ';')
     })
@@ -90,9 +109,12 @@ fn key_before(text: &str) -> &str {
 /// Whether `name: Authorization` makes the `value` that belongs to it a secret; nothing where
 /// the key is another.
 fn names_a_secret(key: &str, rest: &str) -> Option<bool> {
+    if !matches!(key, "name" | "key") {
+        return None;
+    }
     let value = rest.trim_start_matches([':', ' ', '"', '\'']);
     let word = value.split([',', '}', '"', '\'', ' ']).next().unwrap_or_default();
-    matches!(key, "name" | "key").then(|| is_secret_key(word))
+    Some(is_secret_key(word))
 }
 
 fn key_indent(line: &str) -> usize {

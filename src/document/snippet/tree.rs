@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::Masks;
 use super::words::{hides_secret, is_secret_key, only_references};
+use super::{LONGEST_LOOK, Masks};
 use crate::document::spans::{Entry, Shape, Spans};
 
 /// Walks the nodes with a stack of its own; an alias below a secret key hides what it stands for.
@@ -19,8 +19,11 @@ pub(super) fn hide(spans: &Spans, masks: &mut Masks) {
             Shape::Scalar { text, plain } => {
                 let nothing =
                     *plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
-                let shown =
-                    if secret { nothing || only_references(text) } else { !hides_secret(text) };
+                let shown = if secret {
+                    nothing || only_references(text)
+                } else {
+                    text.len() <= LONGEST_LOOK && !hides_secret(text)
+                };
                 if !shown {
                     masks.hide_span(node.span);
                 }

@@ -83,7 +83,7 @@ pub(crate) fn only_references(text: &str) -> bool {
 }
 
 /// Whether a text of any field looks as if it held a password, token or key.
-pub(super) fn hides_secret(text: &str) -> bool {
+pub(crate) fn hides_secret(text: &str) -> bool {
     text.contains("PRIVATE KEY") || has_user_info(text) || has_assignment(text) || has_scheme(text)
 }
 
@@ -107,9 +107,12 @@ fn has_assignment(text: &str) -> bool {
             .rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
             .next()
             .unwrap_or_default();
+        if !is_secret_key(word) {
+            return false;
+        }
         let value = text.get(at + 1..).unwrap_or_default().trim_start();
         let value = value.split([';', '&', ',', ' ', '"', '\'']).find(|v| !v.is_empty());
-        is_secret_key(word) && value.is_some_and(|value| !only_references(value))
+        value.is_some_and(|value| !only_references(value))
     })
 }
 
@@ -118,7 +121,7 @@ fn has_scheme(text: &str) -> bool {
     let folded = text.to_ascii_lowercase();
     ["bearer ", "basic "].iter().any(|scheme| {
         folded.match_indices(scheme).any(|(at, _)| {
-            let value = text.get(at + scheme.len()..).unwrap_or_default().trim();
+            let value = text.get(at + scheme.len()..).unwrap_or_default();
             let word = value.split_whitespace().next().unwrap_or_default();
             word.len() >= 8 && !only_references(word)
         })
