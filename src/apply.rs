@@ -32,7 +32,6 @@ mod writing;
 pub use outcome::{ChangeResult, TargetOutcome};
 
 /// All that carrying out the plan of one target needs.
-
 pub struct Job<'a> {
     /// The plan.
     pub plan: &'a TargetPlan,
@@ -179,6 +178,9 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Changes with their place in the plan.
+type Numbered<'c> = Vec<(usize, &'c Change)>;
+
 struct Run<'j, 'a> {
     job: &'j Job<'a>,
     /// Cancelled once an acknowledged write could not be made durable: nothing more is begun.
@@ -191,7 +193,7 @@ impl Run<'_, '_> {
     async fn all(mut self) -> Vec<(Change, ChangeResult)> {
         let mut results: BTreeMap<usize, ChangeResult> = BTreeMap::new();
         let changes = &self.job.plan.changes;
-        let of = |action: Action| -> Vec<(usize, &Change)> {
+        let of = |action: Action| -> Numbered<'_> {
             changes.iter().enumerate().filter(|(_, c)| c.action == action).collect()
         };
         // A chain of renames is walked from its free end, one after the other.
@@ -225,10 +227,7 @@ impl Run<'_, '_> {
 
     /// Where the readable secrets of a type differ on several connections at once, one is
     /// written and read back before the others: perhaps the server has begun to hide them.
-    fn canaries_first<'c>(
-        &self,
-        updates: Vec<(usize, &'c Change)>,
-    ) -> (Vec<(usize, &'c Change)>, Vec<(usize, &'c Change)>) {
+    fn canaries_first<'c>(&self, updates: Numbered<'c>) -> (Numbered<'c>, Numbered<'c>) {
         let first: BTreeSet<&ConnectionName> = self
             .job
             .canaries
@@ -239,11 +238,7 @@ impl Run<'_, '_> {
         updates.into_iter().partition(|(_, change)| first.contains(&change.name))
     }
 
-    async fn phase(
-        &self,
-        changes: Vec<(usize, &Change)>,
-        results: &mut BTreeMap<usize, ChangeResult>,
-    ) {
+    async fn phase(&self, changes: Numbered<'_>, results: &mut BTreeMap<usize, ChangeResult>) {
         let mut running = stream::iter(changes)
             .map(|(index, change)| async move { (index, self.one(change).await) })
             .buffer_unordered(self.job.concurrency.max(1));

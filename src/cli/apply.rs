@@ -46,7 +46,6 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     if let Some(base) = &args.read.base {
         options.base = Some(session.revision(base).await?);
     }
-    stop_on_signals(&options.stop, context);
     let mut before = None;
     if asks {
         let prepared = session.prepare(&snapshot, &options).await;
@@ -65,6 +64,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         }
         before = Some(prepared.iter().map(Prepared::digests).collect::<Vec<_>>());
     }
+    // Not before: at the prompt Ctrl-C ends the program as it does everywhere.
+    stop_on_signals(&options.stop, context);
     options.writes = true;
     let prepared = session.prepare(&snapshot, &options).await;
     if !asks {

@@ -338,7 +338,7 @@ pub(super) fn show_desired(
     let whole = desired
         .fields
         .iter()
-        .filter_map(|f| Some((f.path.trim_start_matches('/').to_owned(), f.declared.clone())))
+        .map(|f| (f.path.trim_start_matches('/').to_owned(), f.declared.clone()))
         .collect();
     hidden::mask_at(desired.connection_type, &field.path, value, &whole)
 }

@@ -161,8 +161,8 @@ mod tests {
 
     const KEY_VALUE: Kind = Kind::Map(&Kind::Any);
 
-    fn same_as(kind: &Kind, desired: Value, live: Value) -> bool {
-        equal_as(Some(kind), None, Some(&desired), Some(&live))
+    fn same_as(kind: &Kind, desired: &Value, live: &Value) -> bool {
+        equal_as(Some(kind), None, Some(desired), Some(live))
     }
 
     #[test]
@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn a_number_and_its_text_are_equal_in_a_number_field_only() {
         let port = Kind::Integer { min: 1, max: 65535 };
-        assert!(same_as(&port, json!("587"), json!(587)));
-        assert!(same_as(&port, json!(587), json!(587.0)));
-        assert!(!same_as(&port, json!("587x"), json!(587)));
+        assert!(same_as(&port, &json!("587"), &json!(587)));
+        assert!(same_as(&port, &json!(587), &json!(587.0)));
+        assert!(!same_as(&port, &json!("587x"), &json!(587)));
         assert!(!same_as(&Kind::Text, json!("587"), json!(587)));
     }
 
@@ -192,21 +192,25 @@ mod tests {
     fn lists_have_an_order_and_sets_have_none() {
         let list = Kind::List(&Kind::Text);
         let set = Kind::Set(&Kind::Text);
-        assert!(!same_as(&list, json!(["a", "b"]), json!(["b", "a"])));
-        assert!(same_as(&set, json!(["a", "b"]), json!(["b", "a"])));
-        assert!(!same_as(&set, json!(["a", "a"]), json!(["b", "a"])));
+        assert!(!same_as(&list, &json!(["a", "b"]), &json!(["b", "a"])));
+        assert!(same_as(&set, &json!(["a", "b"]), &json!(["b", "a"])));
+        assert!(!same_as(&set, &json!(["a", "a"]), &json!(["b", "a"])));
     }
 
     #[test]
     fn what_servers_add_to_an_object_in_a_list_is_no_difference() {
         let list = Kind::List(&Kind::Any);
-        assert!(same_as(&list, json!([{"host": "a"}]), json!([{"host": "a", "status": "green"}])));
-        assert!(!same_as(&list, json!([{"host": "a"}]), json!([{"host": "b"}])));
+        assert!(same_as(
+            &list,
+            &json!([{"host": "a"}]),
+            &json!([{"host": "a", "status": "green"}])
+        ));
+        assert!(!same_as(&list, &json!([{"host": "a"}]), &json!([{"host": "b"}])));
     }
 
     #[test]
     fn a_key_that_only_live_has_is_a_difference_in_a_free_map() {
-        assert!(!same_as(&KEY_VALUE, json!({"a": "1"}), json!({"a": "1", "b": "2"})));
-        assert!(same_as(&KEY_VALUE, json!({"a": "1"}), json!({"a": "1", "b": null})));
+        assert!(!same_as(&KEY_VALUE, &json!({"a": "1"}), &json!({"a": "1", "b": "2"})));
+        assert!(same_as(&KEY_VALUE, &json!({"a": "1"}), &json!({"a": "1", "b": null})));
     }
 }

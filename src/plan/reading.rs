@@ -35,12 +35,13 @@ pub fn to_confirm(
             .get(&connection.name)
             .or_else(|| previous.and_then(|old| live.connections.get(old)));
         match entry {
-            Some(entry) if entry.type_name == type_name => {
-                if lacks_a_declared_field(connection, entry, record, live, &mut shown) {
+            Some(entry) => {
+                let same_type = entry.type_name == type_name;
+                if same_type && lacks_a_declared_field(connection, entry, record, live, &mut shown)
+                {
                     names.insert(entry.name.clone());
                 }
             }
-            Some(_) => {}
             None if record.inventory.contains_key(&connection.name) => {
                 names.insert(connection.name.clone());
             }

@@ -1,4 +1,5 @@
 //! End to end: the binary, a sandbox over real HTTP, real git repositories.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod world;
 
