@@ -185,7 +185,7 @@ mod tests {
         assert!(same_as(&port, &json!("587"), &json!(587)));
         assert!(same_as(&port, &json!(587), &json!(587.0)));
         assert!(!same_as(&port, &json!("587x"), &json!(587)));
-        assert!(!same_as(&Kind::Text, json!("587"), json!(587)));
+        assert!(!same_as(&Kind::Text, &json!("587"), &json!(587)));
     }
 
     #[test]
