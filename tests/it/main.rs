@@ -11,6 +11,7 @@ mod inventory;
 mod model;
 mod ownership;
 mod renames;
+mod rules;
 mod saved_plans;
 mod secrets;
 mod sources;

@@ -1,0 +1,457 @@
+//! What may be written, and what never: one test for each sentence that is easily broken.
+
+use apinizer_gitops::sandbox::{Dialect, Fault, ListFields, Options, SecretsOnGet};
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::world::{CANARY, PROJECT, World, email, email_body};
+
+fn masked() -> Options {
+    Options { secrets: SecretsOnGet::Masked, ..Options::default() }
+}
+
+#[test]
+fn a_rotated_secret_is_written_without_a_commit() {
+    for secrets in [SecretsOnGet::Masked, SecretsOnGet::Shown, SecretsOnGet::Cipher] {
+        let mut world = World::with(Options { secrets, ..Options::default() });
+        world.commit_email("orders", "");
+        world.apply().code(0);
+        world.forget_calls();
+        world.apply().code(0);
+        assert_eq!(world.writes(), Vec::<String>::new());
+        world.env.insert("SMTP_PASSWORD".into(), "another".into());
+        assert_eq!(world.changes(&[]), ["update orders"]);
+        world.apply().code(0);
+        assert_eq!(world.live("orders")["password"], json!("another"));
+        assert_eq!(world.writes(), ["PUT orders"]);
+        world.apply().code(0);
+        assert!(world.writes().is_empty());
+    }
+}
+
+#[test]
+fn a_taken_over_masked_secret_is_unverified_and_no_change() {
+    let mut world = World::with(masked());
+    world.make(email_body("orders"));
+    world.commit_email("orders", "");
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+    let plan = world.plan_json(&[]);
+    assert_eq!(plan["summary"]["unverified"], json!(1));
+    assert_eq!(plan["changes"], json!([]));
+    world.env.insert("SMTP_PASSWORD".into(), "rotated".into());
+    world.apply().code(0);
+    assert_eq!(world.live("orders")["password"], json!("rotated"));
+    assert_eq!(world.plan_json(&[])["summary"]["unverified"], json!(0));
+}
+
+#[test]
+fn resend_secrets_sends_them() {
+    let world = World::with(masked());
+    world.make(email_body("orders"));
+    world.commit_email("orders", "");
+    world.apply().code(0);
+    world.run(&["apply", "--yes", "--resend-secrets"]).code(0);
+    assert_eq!(world.writes(), ["PUT orders"]);
+    assert_eq!(world.plan_json(&[])["summary"]["unverified"], json!(0));
+}
+
+#[test]
+fn a_put_never_wipes_a_secret_that_git_does_not_declare() {
+    let world = World::with(masked());
+    world.make(email_body("orders"));
+    world.write("connections/o.yaml", "type: email\nname: orders\nhost: other\nusername: u\n");
+    world.commit("without auth");
+    world.apply().code(1).says("password");
+    assert!(world.writes().is_empty());
+    assert_eq!(world.live("orders")["password"], json!(CANARY));
+    world.write("connections/o.yaml", "type: email\nname: orders\nhost: other\nauth: false\n");
+    world.commit("auth: false gives it no use");
+    world.apply().code(0);
+    assert_eq!(world.live("orders")["host"], json!("other"));
+}
+
+#[test]
+fn a_readable_secret_that_drifted_is_corrected() {
+    let mut world =
+        World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.target("verify_secrets: 0s");
+    world.commit_email("orders", "");
+    world.apply().code(0);
+    world.apply().code(0);
+    world.edit("orders", "password", json!("typed-in-the-console"));
+    let ran = world.run(&["plan", "--verify-secrets"]).code(2);
+    assert!(!ran.stdout.contains("typed-in-the-console"));
+    world.apply().code(0);
+    assert_eq!(world.live("orders")["password"], json!(CANARY));
+}
+
+#[test]
+fn a_server_that_begins_to_hide_secrets_costs_one_put() {
+    let mut world =
+        World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.target("verify_secrets: 0s");
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.apply().code(0);
+    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
+    world.forget_calls();
+    world.apply().code(0);
+    assert_eq!(world.writes().len(), 1);
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn deletes_over_the_limit_are_held_as_a_group_until_consent() {
+    let mut world = World::new();
+    world.target("max_deletes: 1");
+    for name in ["a", "b", "c", "d"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.remove("connections/b.yaml");
+    world.commit("remove two");
+    world.plan().code(3).says("max_deletes");
+    world.apply().code(3).says("--allow-deletes");
+    assert_eq!(world.names().len(), 4);
+    for name in ["e", "f", "g", "h", "i", "j", "k", "l"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(3);
+    assert!(world.names().contains(&"a".to_owned()), "a larger inventory does not free them");
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    assert!(!world.names().contains(&"a".to_owned()));
+}
+
+#[test]
+fn the_trailer_consents_once() {
+    let mut world = World::new();
+    world.target("max_deletes: 0");
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("remove a\n\nAllow-Deletes: true");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c"]);
+    world.remove("connections/b.yaml");
+    world.commit("remove b");
+    world.apply().code(3);
+    assert_eq!(world.names(), ["b", "c"]);
+}
+
+#[test]
+fn a_mistyped_path_or_a_lost_state_deletes_nothing() {
+    let mut world = World::new();
+    world.target("paths: [connections]");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.write("other/z.yaml", &email("z", ""));
+    world.commit("another folder");
+    world.apply().code(0);
+    world.target("paths: [other]");
+    world.apply().code(3).says("no commit removed it");
+    assert_eq!(world.names(), ["a", "b", "z"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
+    assert_eq!(world.names(), ["a", "b", "z"]);
+    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
+    assert_eq!(world.names(), ["b", "z"]);
+    std::fs::remove_dir_all(world.state_dir()).unwrap();
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "z"]);
+}
+
+#[test]
+fn protect_outlives_its_document() {
+    let world = World::new();
+    world.commit_email("a", "x-gitops: {protect: true}\n");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("remove a");
+    world.apply().code(3).says("protected");
+    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(3);
+    assert_eq!(world.names(), ["a", "b"]);
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("remove a again");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
+}
+
+#[test]
+fn an_incomplete_list_stops_creates_and_deletes_and_nothing_else() {
+    for fault in [Fault::ShortList, Fault::NoName, Fault::Html(StatusCode::OK), Fault::Error] {
+        let world = World::new();
+        world.commit_email("a", "");
+        world.commit_email("b", "");
+        world.commit_email("u", "");
+        world.apply().code(0);
+        world.remove("connections/a.yaml");
+        world.commit_email("c", "");
+        world.write("connections/u.yaml", &email("u", "port: 1\n"));
+        world.commit("change u");
+        world.control().fail_next(Some(Method::GET), "type=kafka", fault.clone(), 100);
+        world.forget_calls();
+        world.apply().code(1);
+        assert_eq!(world.writes(), ["PUT u"], "{fault:?}");
+        world.control().clear_faults();
+        world.apply().code(0);
+        assert_eq!(world.names(), ["b", "c", "u"], "{fault:?}");
+    }
+}
+
+#[test]
+fn both_dialects_and_summary_lists_converge() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        for list_fields in [ListFields::All, ListFields::Summary] {
+            for omit_nulls in [false, true] {
+                let options = Options { dialect, list_fields, omit_nulls, ..Options::default() };
+                let world = World::with(options);
+                world.commit_email("a", "port: 2525\nenableStartTls: false\n");
+                world.apply().code(0);
+                world.plan().code(0);
+                world.edit("a", "port", json!(1));
+                world.apply().code(0);
+                assert_eq!(world.live("a")["port"], json!(2525));
+                world.remove("connections/a.yaml");
+                world.commit("remove");
+                world.apply().code(0);
+                assert!(world.names().is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rename_is_one_put_and_a_chain_goes_from_its_free_end() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.forget_calls();
+    world.remove("connections/a.yaml");
+    world.write("connections/b.yaml", &email("b", "x-gitops: {renamedFrom: a}\n"));
+    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
+    world.commit("a becomes b, b becomes c");
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["PUT b", "PUT a"]);
+    assert_eq!(world.names(), ["b", "c"]);
+    world.plan().code(0);
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_changed_type_is_a_replace_and_a_refused_one_is_undone_once() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    let ftp = "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n";
+    world.write("connections/a.yaml", ftp);
+    world.commit("a is ftp now");
+    assert_eq!(world.changes(&[]), ["replace a"]);
+    let refusal = Fault::Answer {
+        status: StatusCode::BAD_REQUEST,
+        body: r#"{"status":"FAILURE","resultMessage":"no ftp here"}"#.into(),
+        retry_after: None,
+    };
+    world.control().fail_next(Some(Method::POST), "/a/", refusal, 1);
+    world.apply().code(1).says("no ftp here");
+    assert_eq!(world.live("a")["type"], json!("email"));
+    assert_eq!(world.live("a")["password"], json!(CANARY));
+    world.forget_calls();
+    world.apply().code(1);
+    assert!(world.writes().is_empty(), "a refused replace is not tried for ever");
+    world.write("connections/a.yaml", &ftp.replace("FTP", "SFTP"));
+    world.commit("another try");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+}
+
+#[test]
+fn a_field_that_the_server_rewrites_is_given_up_after_two_puts() {
+    let rewrites = vec!["email.host=lowercase".parse().unwrap()];
+    let world = World::with(Options { rewrites, ..Options::default() });
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: SMTP.example.com\n");
+    world.commit("a");
+    world.apply().code(0);
+    for _ in 0..5 {
+        world.apply();
+    }
+    let puts = world.writes().iter().filter(|w| *w == "PUT a").count();
+    assert_eq!(puts, 2);
+    world.plan().says("not converging");
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: smtp.example.com\n");
+    world.commit("as the server wants it");
+    world.plan().code(0);
+}
+
+#[test]
+fn drift_is_only_reported_where_the_target_says_so() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.commit_email("a", "port: 25\n");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.edit("a", "host", json!("by.hand"));
+    assert!(world.control().remove(PROJECT, "b"));
+    assert_eq!(world.changes(&[]), ["drift a", "drift b"]);
+    world.plan().code(2);
+    world.forget_calls();
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+    world.commit_email("a", "port: 26\n");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(26));
+    assert_eq!(world.live("a")["host"], json!("by.hand"), "a PUT keeps what drifted");
+}
+
+#[test]
+fn what_differs_is_taken_over_as_the_config_says() {
+    for (adopt, code, host) in
+        [("always", 0, "smtp.example.com"), ("equal", 1, "other"), ("never", 1, "other")]
+    {
+        let mut world = World::new();
+        world.target(&format!("adopt: {adopt}"));
+        let mut body = email_body("a");
+        body["host"] = json!("other");
+        world.make(body);
+        world.commit_email("a", "");
+        world.apply().code(code);
+        assert_eq!(world.live("a")["host"], json!(host), "{adopt}");
+    }
+}
+
+#[test]
+fn an_unresolved_reference_blocks_its_connection_alone() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.write("connections/b.yaml", "type: email\nname: b\nhost: ${env:NOT_SET}\n");
+    world.commit("b");
+    world.apply().code(1).says("NOT_SET");
+    assert_eq!(world.names(), ["a"]);
+}
+
+#[test]
+fn values_of_the_environment_are_never_shown_whatever_the_field() {
+    let mut world = World::new();
+    world.env.insert("HOST".into(), "s3cret.example.com".into());
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: ${env:HOST}\n");
+    world.commit("a");
+    for output in ["text", "json", "markdown"] {
+        let ran = world.run(&["plan", "-vvv", "--output", output]);
+        assert!(!format!("{ran:?}").contains("s3cret"), "{ran:?}");
+    }
+    world.apply().code(0);
+    assert_eq!(world.live("a")["host"], json!("s3cret.example.com"));
+    assert!(!world.state().contains("s3cret"));
+    world.edit("a", "host", json!("drifted.example.com"));
+    let ran = world.run(&["plan", "-vvv"]).code(2).says("${env:HOST}");
+    assert!(!format!("{ran:?}").contains("drifted"), "{ran:?}");
+    world.env.insert("HOST".into(), "r0tated.example.com".into());
+    world.apply().code(0);
+    assert_eq!(world.live("a")["host"], json!("r0tated.example.com"));
+}
+
+#[test]
+fn what_a_server_repeats_of_a_secret_is_not_shown() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let body = json!({"status": "FAILURE", "resultMessage": format!("bad {CANARY} here")});
+    let refusal = Fault::Answer { status: StatusCode::BAD_REQUEST, body: body.to_string(), retry_after: None };
+    world.control().fail_next(Some(Method::POST), "/a/", refusal, 1);
+    world.run(&["apply", "--yes", "-vvv"]).code(1).says("(sensitive)");
+}
+
+#[test]
+fn a_lost_answer_is_looked_after() {
+    for fault in [Fault::Lost, Fault::Truncated, Fault::LateError] {
+        let world = World::with(masked());
+        world.commit_email("a", "");
+        world.control().fail_next(Some(Method::POST), "/a/", fault.clone(), 1);
+        world.apply().code(0);
+        assert_eq!(world.live("a")["password"], json!(CANARY));
+        world.commit_email("a", "port: 1\n");
+        world.control().fail_next(Some(Method::PUT), "/a/", fault.clone(), 1);
+        world.apply().code(0);
+        assert_eq!(world.live("a")["port"], json!(1));
+        world.commit_email("b", "");
+        world.apply().code(0);
+        world.remove("connections/a.yaml");
+        world.commit("remove a");
+        world.control().fail_next(Some(Method::DELETE), "/a/", fault.clone(), 1);
+        world.apply().code(0);
+        assert_eq!(world.names(), ["b"], "{fault:?}");
+    }
+}
+
+#[test]
+fn saved_but_not_deployed_is_degraded_and_written_again() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.control().fail_next(Some(Method::POST), "/a/", Fault::Undeployed, 1);
+    world.apply().code(1).says("not deployed");
+    world.plan().code(2).says("not deployed");
+    world.forget_calls();
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["PUT a"]);
+    world.plan().code(0);
+}
+
+#[test]
+fn prune_false_leaves_the_inventory_without_a_delete() {
+    let mut world = World::new();
+    world.target("prune: false");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("remove a");
+    let plan = world.plan_json(&[]);
+    assert_eq!(plan["summary"]["held"], json!(0));
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+    assert!(world.record()["inventory"].get("a").is_none());
+}
+
+#[test]
+fn an_empty_folder_holds_the_deletes() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.write("connections/.keep", "");
+    world.commit("keep");
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("empty");
+    world.apply().code(3).says("missing or empty");
+    assert_eq!(world.names(), ["a"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    assert!(world.names().is_empty());
+}
+
+#[test]
+fn a_refused_commit_changes_nothing() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.write("connections/b.yaml", "type: email\nname: b\nhost: h\nauth: true\nusername: u\npassword: plain\n");
+    world.commit_email("c", "");
+    world.forget_calls();
+    let ran = world.apply().code(1);
+    assert!(!format!("{ran:?}").contains("plain\""));
+    assert!(world.writes().is_empty());
+    let mut world = world;
+    world.target("on_invalid: isolate");
+    world.remove("connections/a.yaml");
+    world.commit("and a is gone");
+    world.apply();
+    assert_eq!(world.names(), ["a", "c"], "valid ones are applied and nothing is deleted");
+}
