@@ -1,0 +1,264 @@
+//! What the daemon knows and shows: one model that the page, the API, the probes and the events
+//! are drawn from.
+//!
+//! A [`Board`] is shared by all tasks. What is on it is replaced, never changed in place, so a
+//! reader holds a consistent picture for as long as it likes and nobody waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::trigger::Cause;
+use super::watchdog::Watchdog;
+use crate::document::Diagnostic;
+use crate::name::{CommitId, ConnectionName};
+use crate::plan::{ConnectionState, TargetPlan};
+use crate::source::Commit;
+
+mod json;
+mod outcome;
+
+pub use outcome::{Counts, ReconcileOutcome, TargetState};
+
+/// How many reconciles of a target are remembered.
+const HISTORY: usize = 50;
+
+/// All that is shown, as it was at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The source.
+    pub source: SourceStatus,
+    /// The targets, in the order of the config.
+    pub targets: Vec<Arc<TargetStatus>>,
+}
+
+/// Where the documents come from, and what was read there last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SourceStatus {
+    /// Whether it is a url, which is fetched, and not a path.
+    pub is_url: bool,
+    /// The url or path as the config has it.
+    pub location: String,
+    /// The branch that is followed; `None`: what HEAD names, or not known yet.
+    pub branch: Option<String>,
+    /// Whether the files of the working tree are followed instead of commits.
+    pub worktree: bool,
+    /// The newest commit.
+    pub commit: Option<Commit>,
+    /// When the server of a url last answered.
+    pub fetched_at: Option<Timestamp>,
+    /// Why the source cannot be fetched or read.
+    pub error: Option<String>,
+}
+
+/// One target.
+#[derive(Clone, Debug, Default)]
+pub struct TargetStatus {
+    /// Its name in the config.
+    pub name: String,
+    /// The project, as the config has it.
+    pub project: String,
+    /// The Manager's URL, as the config has it.
+    pub url: String,
+    /// How it stands as a whole.
+    pub state: TargetState,
+    /// Whether a reconcile is under way.
+    pub reconciling: bool,
+    /// Whether somebody suspended it.
+    pub suspended: bool,
+    /// The newest commit that a reconcile looked at.
+    pub commit_seen: Option<CommitId>,
+    /// The newest commit of which nothing failed and nothing was held.
+    pub commit_applied: Option<CommitId>,
+    /// When the last reconcile ended.
+    pub last_reconcile: Option<Timestamp>,
+    /// When the next one is due if nothing happens before.
+    pub next_reconcile: Option<Timestamp>,
+    /// What is wrong with the target as a whole.
+    pub error: Option<String>,
+    /// What else has to be said.
+    pub notices: Vec<String>,
+    /// How each connection stands.
+    pub connections: Arc<Vec<ConnectionState>>,
+    /// What a reconcile would still change: held, blocked, failed, reported or not written.
+    pub pending: Option<ShownPlan>,
+    /// The last plan that changed something.
+    pub applied: Option<ShownPlan>,
+    /// The problems of the documents of the commit that was seen.
+    pub diagnostics: Arc<Vec<Diagnostic>>,
+    /// Whether the commit that was seen is refused, so that the last good one is kept up.
+    pub refused: bool,
+    /// The deletes and replaces that a rule holds back, with why.
+    pub held: Vec<(ConnectionName, String)>,
+    /// The last reconciles, newest first.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// A plan with the moment and the commit that it was made for.
+#[derive(Clone, Debug)]
+pub struct ShownPlan {
+    /// When.
+    pub time: Timestamp,
+    /// The commit; `None`: the working tree.
+    pub commit: Option<CommitId>,
+    /// The plan.
+    pub plan: Arc<TargetPlan>,
+}
+
+/// One reconcile that is over.
+#[derive(Clone, Debug)]
+pub struct HistoryEntry {
+    /// When it began.
+    pub time: Timestamp,
+    /// What started it.
+    pub cause: Cause,
+    /// The commit; `None`: the working tree, or none could be read.
+    pub commit: Option<CommitId>,
+    /// How it ended.
+    pub outcome: ReconcileOutcome,
+    /// How many changes ended how.
+    pub counts: Counts,
+    /// What was wrong with the target as a whole.
+    pub error: Option<String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl TargetStatus {
+    /// Adds a reconcile to the history and forgets the oldest.
+    pub fn remember(&mut self, entry: HistoryEntry) {
+        self.history.insert(0, entry);
+        self.history.truncate(HISTORY);
+    }
+}
+
+impl Status {
+    /// The target of that name.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Option<&TargetStatus> {
+        self.targets.iter().find(|target| target.name == name).map(AsRef::as_ref)
+    }
+
+    /// The targets that no reconcile has ended for yet.
+    #[must_use]
+    pub fn not_ready(&self) -> Vec<&str> {
+        self.targets
+            .iter()
+            .filter(|target| target.last_reconcile.is_none())
+            .map(|target| target.name.as_str())
+            .collect()
+    }
+
+    /// Whether every target has been reconciled, or has been found failing.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.targets.is_empty() && self.not_ready().is_empty()
+    }
+}
+
+/// The shared status; clones are the same board.
+#[derive(Clone, Debug)]
+pub struct Board {
+    status: Arc<watch::Sender<Arc<Status>>>,
+    watchdog: Watchdog,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        let (status, _) = watch::channel(Arc::new(Status::default()));
+        Self { status: Arc::new(status), watchdog: Watchdog::default() }
+    }
+}
+
+impl Board {
+    /// The status of this moment.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status.borrow())
+    }
+
+    /// Follows the status; a reader that is slow misses what is overtaken, and never the last.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Status>> {
+        self.status.subscribe()
+    }
+
+    /// The status as `/api/v1/status` has it.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        json::of(&self.status())
+    }
+
+    /// Who watches over the tasks.
+    #[must_use]
+    pub fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    /// Whether the supervising loop and every target's task made progress recently: what
+    /// `/healthz` answers.
+    ///
+    /// # Errors
+    /// The names of those that did not.
+    pub fn heartbeat(&self) -> Result<(), Vec<String>> {
+        let late = self.watchdog.late();
+        if late.is_empty() { Ok(()) } else { Err(late) }
+    }
+
+    /// Changes what is said of the source; an equal text wakes nobody.
+    pub fn edit_source(&self, change: impl FnOnce(&mut SourceStatus)) {
+        self.status.send_if_modified(|status| {
+            let mut source = status.source.clone();
+            change(&mut source);
+            let differs = source != status.source;
+            if differs {
+                Arc::make_mut(status).source = source;
+            }
+            differs
+        });
+    }
+
+    /// Changes what is said of one target, if it is there.
+    pub fn edit_target(&self, name: &str, change: impl FnOnce(&mut TargetStatus)) {
+        self.status.send_if_modified(|status| {
+            let mut targets = Arc::make_mut(status).targets.iter_mut();
+            let found = targets.find(|target| target.name == name);
+            found.map(|target| change(Arc::make_mut(target))).is_some()
+        });
+    }
+
+    /// Sets the targets that there are; what is known of those that stay is kept.
+    pub fn set_targets(&self, targets: &[crate::config::Target]) {
+        self.status.send_modify(|status| {
+            let known = status.targets.clone();
+            Arc::make_mut(status).targets = targets
+                .iter()
+                .map(|target| {
+                    let same = known.iter().find(|known| {
+                        known.name == target.name
+                            && known.project == target.project_as_written
+                            && known.url == target.url_as_written
+                    });
+                    same.map_or_else(|| Arc::new(TargetStatus::of(target)), Arc::clone)
+                })
+                .collect();
+        });
+    }
+}
+
+impl TargetStatus {
+    /// A target of which nothing is known yet.
+    fn of(target: &crate::config::Target) -> Self {
+        Self {
+            name: target.name.clone(),
+            project: target.project_as_written.clone(),
+            url: target.url_as_written.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! The words for how a reconcile ended and how a target stands.
+
+use serde::Serialize;
+
+use crate::apply::{ChangeResult, TargetOutcome};
+
+/// How many changes ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Made.
+    pub done: usize,
+    /// Saved but not deployed.
+    pub degraded: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Something is wrong with the connection.
+    pub blocked: usize,
+    /// A rule holds the delete or replace back.
+    pub held: usize,
+    /// Drift that is only reported.
+    pub drifted: usize,
+    /// Not begun.
+    pub not_started: usize,
+    /// Taken over without a write.
+    pub adopted: usize,
+    /// As git wants them.
+    pub unchanged: usize,
+}
+
+impl Counts {
+    /// Counts an outcome.
+    #[must_use]
+    pub fn of(outcome: &TargetOutcome) -> Self {
+        let mut counts =
+            Self { adopted: outcome.adopted, unchanged: outcome.unchanged, ..Self::default() };
+        for (_, result) in &outcome.results {
+            *match result {
+                ChangeResult::Done => &mut counts.done,
+                ChangeResult::Degraded(_) => &mut counts.degraded,
+                ChangeResult::Failed(_) => &mut counts.failed,
+                ChangeResult::Blocked(_) => &mut counts.blocked,
+                ChangeResult::Held(_) => &mut counts.held,
+                ChangeResult::Reported => &mut counts.drifted,
+                ChangeResult::NotStarted => &mut counts.not_started,
+            } += 1;
+        }
+        counts
+    }
+}
+
+/// How a reconcile ended: the label `outcome` of the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReconcileOutcome {
+    /// Live was as git wants it.
+    InSync,
+    /// Live was made so.
+    Applied,
+    /// Something differs, and the daemon does not write.
+    Pending,
+    /// Drift is there and only reported.
+    Drifted,
+    /// A rule holds something back; nothing failed.
+    Held,
+    /// Something is wrong with a connection, and nothing was sent for it.
+    Blocked,
+    /// Something was saved and not deployed.
+    Degraded,
+    /// A call, the state, the source or the target as a whole failed.
+    Failed,
+    /// The commit is refused; the last good one is kept up.
+    Refused,
+    /// The target is suspended; it was only looked at.
+    Suspended,
+    /// A shutdown or a newer commit ended it.
+    Interrupted,
+}
+
+impl ReconcileOutcome {
+    /// How an outcome ended, the worst first. `interrupted`: somebody asked it to end.
+    #[must_use]
+    pub fn of(outcome: &TargetOutcome, counts: &Counts, interrupted: bool) -> Self {
+        if interrupted && (counts.not_started > 0 || !outcome.errors.is_empty()) {
+            Self::Interrupted
+        } else if !outcome.errors.is_empty() || counts.failed + counts.not_started > 0 {
+            Self::Failed
+        } else if counts.blocked > 0 {
+            Self::Blocked
+        } else if counts.degraded > 0 {
+            Self::Degraded
+        } else if counts.held > 0 {
+            Self::Held
+        } else if counts.drifted > 0 {
+            Self::Drifted
+        } else if counts.done + counts.adopted > 0 {
+            Self::Applied
+        } else {
+            Self::InSync
+        }
+    }
+
+    /// The word for it in JSON, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in_sync",
+            Self::Applied => "applied",
+            Self::Pending => "pending",
+            Self::Drifted => "drifted",
+            Self::Held => "held",
+            Self::Blocked => "blocked",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Suspended => "suspended",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether nothing went wrong and nothing is left to be made.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::InSync | Self::Applied | Self::Drifted)
+    }
+}
+
+/// How a target stands as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetState {
+    /// No reconcile has ended yet.
+    #[default]
+    Waiting,
+    /// As git wants it.
+    InSync,
+    /// Something differs, and the daemon does not write.
+    Pending,
+    /// Drift is there and only reported.
+    Drifted,
+    /// A rule holds something back.
+    Held,
+    /// Something is wrong with a connection.
+    Blocked,
+    /// Something was saved and not deployed.
+    Degraded,
+    /// The server rewrites what is written.
+    NotConverging,
+    /// The commit is refused; the last good one is kept up.
+    Refused,
+    /// Somebody suspended it.
+    Suspended,
+    /// A call, the state, the source or the target as a whole failed.
+    Failing,
+}
+
+impl TargetState {
+    /// The word for it in JSON and on the page.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::InSync => "in_sync",
+            Self::Pending => "pending",
+            Self::Drifted => "drifted",
+            Self::Held => "held",
+            Self::Blocked => "blocked",
+            Self::Degraded => "degraded",
+            Self::NotConverging => "not_converging",
+            Self::Refused => "refused",
+            Self::Suspended => "suspended",
+            Self::Failing => "failing",
+        }
+    }
+
+    /// How a target stands after a reconcile ended so; one that was interrupted says nothing.
+    #[must_use]
+    pub fn after(outcome: ReconcileOutcome) -> Option<Self> {
+        Some(match outcome {
+            ReconcileOutcome::InSync | ReconcileOutcome::Applied => Self::InSync,
+            ReconcileOutcome::Pending => Self::Pending,
+            ReconcileOutcome::Drifted => Self::Drifted,
+            ReconcileOutcome::Held => Self::Held,
+            ReconcileOutcome::Blocked => Self::Blocked,
+            ReconcileOutcome::Degraded => Self::Degraded,
+            ReconcileOutcome::Failed => Self::Failing,
+            ReconcileOutcome::Refused => Self::Refused,
+            ReconcileOutcome::Suspended => Self::Suspended,
+            ReconcileOutcome::Interrupted => return None,
+        })
+    }
+}
