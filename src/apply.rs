@@ -13,11 +13,11 @@ use tracing::{debug, info, warn};
 use crate::api::Client;
 use crate::desired::Desired;
 use crate::environment::Environment;
-use crate::inventory::{Intent, Record, Unstable};
+use crate::inventory::{Intent, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::plan::compare::Context;
-use crate::plan::{Action, Change, TargetPlan};
+use crate::plan::{Action, CREATE, Change, Origin, TargetPlan, whole_digest};
 use crate::secret::{FingerprintKey, Redactor};
 use crate::state::{Ledger, StateError};
 
@@ -109,6 +109,11 @@ fn note_before_the_calls(job: &Job<'_>) {
                         protect: desired.options.protect,
                     };
                     record.intents.insert(desired.name.clone(), intent);
+                    if change.action == Action::Create
+                        && record.inventory.contains_key(&desired.name)
+                    {
+                        record.count(&desired.name, CREATE, &whole_digest(desired), job.key);
+                    }
                 }
                 Action::Update => count_puts(record, change, desired, job.key),
                 Action::Delete | Action::Blocked | Action::Drift => {}
@@ -127,19 +132,14 @@ fn count_puts(
 ) {
     for shown in &change.fields {
         let field = desired.field(&shown.path);
-        if field.is_some_and(crate::desired::DesiredField::is_secret) {
+        let is_secret = field.is_some_and(crate::desired::DesiredField::is_secret);
+        if is_secret && shown.origin == Origin::Git {
+            // Nothing was read of it, so nothing can be seen not to stay.
             continue;
         }
         let wanted = field.and_then(|f| f.value()).cloned().or_else(|| shown.after.clone());
         let wanted = wanted.unwrap_or(serde_json::Value::Null);
-        let fields = record.unstable.entry(desired.name.clone()).or_default();
-        match fields.get_mut(&shown.path) {
-            Some(known) if key.matches(&known.print, &shown.path, &wanted) => known.puts += 1,
-            _ => {
-                let print = key.of(&shown.path, &wanted);
-                fields.insert(shown.path.clone(), Unstable { print, puts: 1, reported: false });
-            }
-        }
+        record.count(&desired.name, &shown.path, &wanted, key);
     }
 }
 

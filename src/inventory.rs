@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::name::{CommitId, ConnectionName};
-use crate::secret::Fingerprint;
+use crate::secret::{Fingerprint, FingerprintKey};
 
 /// All that is remembered of one URL and project. No secret is in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -172,6 +172,26 @@ impl Record {
     #[must_use]
     pub fn is_readable(&self, type_name: &str, path: &str) -> bool {
         self.readable.get(type_name).is_some_and(|fields| fields.contains(path))
+    }
+
+    /// Counts one more write of a value that may not stay.
+    pub fn count(
+        &mut self,
+        name: &ConnectionName,
+        path: &str,
+        wanted: &Value,
+        key: &FingerprintKey,
+    ) {
+        let fields = self.unstable.entry(name.clone()).or_default();
+        match fields.get_mut(path) {
+            Some(known) if key.matches(&known.print, path, wanted) => {
+                known.puts = known.puts.saturating_add(1);
+            }
+            _ => {
+                let print = key.of(path, wanted);
+                fields.insert(path.to_owned(), Unstable { print, puts: 1, reported: false });
+            }
+        }
     }
 
     /// Forgets all that belongs to a name.

@@ -21,8 +21,8 @@ pub mod saved;
 mod state;
 
 pub use filter::{BadPattern, Filter};
-pub(crate) use planner::REPLACE;
-pub use planner::{Planned, Situation, plan, replace_digest};
+pub(crate) use planner::{CREATE, RENAME, REPLACE};
+pub use planner::{Planned, Situation, plan, whole_digest};
 pub use state::{ConnectionState, State};
 
 /// What one run would do on its targets.

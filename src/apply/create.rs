@@ -9,8 +9,12 @@ use crate::live::LiveConnection;
 use crate::plan::body;
 use crate::plan::compare::{LiveView, base_of, is_as_sent};
 
-/// Creates a connection. A POST may be an upsert, so a name that is there by now is left alone.
+/// Creates a connection that complete lists do not show. A name of the inventory is confirmed
+/// absent by a GET first: a POST may be an upsert.
 pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
+    if !job.ledger.read(|record| record.inventory.contains_key(&desired.name)) {
+        return send(job, desired).await;
+    }
     match read(job, &desired.name).await {
         Ok(None) => send(job, desired).await,
         Ok(Some(_)) => {

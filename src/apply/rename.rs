@@ -6,9 +6,9 @@ use super::{ChangeResult, Job};
 use crate::api::ErrorKind;
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
-use crate::plan::Change;
 use crate::plan::body;
 use crate::plan::compare::{Comparison, LiveView, compare};
+use crate::plan::{Change, RENAME, whole_digest};
 
 /// Renames a connection in place, and writes what else git changed in the same call.
 pub(super) async fn rename(
@@ -91,6 +91,8 @@ async fn send(
         }
         let Some(error) = error else {
             forget_intent(job, desired);
+            let wanted = whole_digest(desired);
+            job.ledger.edit(|record| record.count(&desired.name, RENAME, &wanted, job.key));
             return ChangeResult::Blocked(
                 "the server took the rename and kept the old name".to_owned(),
             );
@@ -112,6 +114,9 @@ fn renamed(
 ) -> ChangeResult {
     let record = job.record_for(&desired.name);
     let base = base_after_put(desired, comparison, &job.context(&record));
-    job.ledger.edit(|record| record.forget(&old.name));
+    job.ledger.edit(|record| {
+        record.forget(&old.name);
+        record.unstable.remove(&desired.name);
+    });
     remember(job, desired, base, live.id.clone(), deployment)
 }

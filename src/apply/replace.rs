@@ -150,7 +150,7 @@ async fn bring_back(
         Err(_) => return ChangeResult::Failed(why),
     }
     let restored = job.client.create(&old.name, way_back).await;
-    let print = job.key.of(REPLACE, &crate::plan::replace_digest(desired));
+    let print = job.key.of(REPLACE, &crate::plan::whole_digest(desired));
     job.ledger.edit(|record| {
         record.intents.remove(name);
         if let Some(owned) = record.inventory.get_mut(name) {

@@ -153,8 +153,8 @@ pub(super) fn in_words(hold: &DeleteHold) -> (String, String) {
         ),
         DeleteHold::Limit { due, allowed, inventory } => (
             format!(
-                "held by max_deletes: {due} deletes are due, {allowed} are allowed \
-                 (the inventory holds {inventory})"
+                "held by max_deletes: {due} deletes are due and {allowed} allowed (the inventory \
+                 holds {inventory})"
             ),
             format!("{}, or a higher max_deletes", way_past()),
         ),

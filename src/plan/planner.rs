@@ -7,9 +7,9 @@ mod declared;
 mod removed;
 mod renames;
 
-pub(crate) use change::REPLACE;
-pub use change::replace_digest;
 use change::same_id;
+pub use change::whole_digest;
+pub(crate) use change::{CREATE, RENAME, REPLACE};
 
 use super::compare::{Context, LiveView};
 use super::filter::Filter;

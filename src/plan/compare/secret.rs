@@ -94,8 +94,12 @@ pub(super) fn compare_secret(
     }
     let limited = comparison.differences.last_mut().filter(|d| d.change.path == path);
     if let Some(difference) = limited {
-        difference.treatment =
-            treatment(desired, path, Some(value), difference.change.origin, context);
+        // Only what was read can be seen not to stay: a masked secret is never given up.
+        let origin = difference.change.origin;
+        let treated = treatment(desired, path, Some(value), origin, context);
+        if treated != Treatment::GiveUp || difference.read_back {
+            difference.treatment = treated;
+        }
     }
 }
 

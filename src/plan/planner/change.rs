@@ -13,10 +13,16 @@ pub(super) const TAKEN_OVER: &str = "taken over";
 /// The pointer under which a refused replace is remembered.
 pub(crate) const REPLACE: &str = "/type";
 
-/// What decides whether a replace that was refused is tried again: all that is declared, with
+/// The pointer under which a rename is counted that the server takes and does not make.
+pub(crate) const RENAME: &str = "/name";
+
+/// The pointer under which creates are counted of a connection that never shows up.
+pub(crate) const CREATE: &str = "";
+
+/// What decides whether a step that came to nothing is tried again: all that is declared, with
 /// the values of its references.
 #[must_use]
-pub fn replace_digest(desired: &DesiredConnection) -> Value {
+pub fn whole_digest(desired: &DesiredConnection) -> Value {
     let fields = desired.fields.iter().map(|field| {
         let value = field.value().unwrap_or(&field.declared);
         (field.path.to_string(), value.clone())

@@ -1,14 +1,15 @@
 //! What git declares: created, updated, replaced, taken over, blocked, or left as it is.
 
 use super::change::{
-    REPLACE, TAKEN_OVER, change, created_fields, git_moved, replace_digest, same_id, written_fields,
+    CREATE, REPLACE, TAKEN_OVER, change, created_fields, git_moved, same_id, whole_digest,
+    written_fields,
 };
 use super::{Planner, State};
 use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::inventory::Owned;
 use crate::name::ConnectionName;
-use crate::plan::compare::{Comparison, LiveView, Treatment, compare};
+use crate::plan::compare::{Comparison, LiveView, PUTS_BEFORE_GIVING_UP, Treatment, compare};
 use crate::plan::{Action, Change, FieldChange, Origin};
 
 impl<'a> Planner<'a> {
@@ -69,6 +70,16 @@ impl<'a> Planner<'a> {
                  ({problem})"
             );
             self.block(desired, reason, None);
+            return;
+        }
+        if self.came_to_nothing(desired, CREATE) {
+            let reason = "not converging: the server took it twice and does not list it".to_owned();
+            self.push(Change {
+                action: Action::Blocked,
+                reason: Some(reason.clone()),
+                ..change(desired)
+            });
+            self.state(desired, State::NotConverging, Some(reason));
             return;
         }
         let freed = self.freed.contains(&desired.name);
@@ -154,6 +165,9 @@ impl<'a> Planner<'a> {
                     names.join(", ")
                 )
             });
+            if let Some(reason) = &reason {
+                self.tell_once(desired, &fields, reason);
+            }
             self.push(Change {
                 action: Action::Drift,
                 reason: reason.clone(),
@@ -163,6 +177,21 @@ impl<'a> Planner<'a> {
             if !comparison.writes() {
                 self.state_with(desired, state, reason, comparison.unverified);
             }
+        }
+    }
+
+    /// Says that fields were given up, once.
+    fn tell_once(&mut self, desired: &DesiredConnection, fields: &[FieldChange], reason: &str) {
+        let Some(unstable) = self.record.unstable.get_mut(&desired.name) else { return };
+        let mut is_new = false;
+        for field in fields {
+            if let Some(known) = unstable.get_mut(&field.path) {
+                is_new |= !known.reported;
+                known.reported = true;
+            }
+        }
+        if is_new {
+            self.plan.notices.push(format!("`{}` is {reason}", desired.name));
         }
     }
 
@@ -178,7 +207,7 @@ impl<'a> Planner<'a> {
             self.block(desired, reason, Some(advice));
             return;
         }
-        if self.was_refused(desired) {
+        if self.came_to_nothing(desired, REPLACE) {
             let reason = format!(
                 "the server refused to replace the {live_type} connection by a {wanted} one, and the \
                  document has not changed since"
@@ -196,11 +225,13 @@ impl<'a> Planner<'a> {
         self.state(desired, State::Pending, None);
     }
 
-    pub(super) fn was_refused(&self, desired: &DesiredConnection) -> bool {
+    /// Whether a step was tried often enough for what is declared today.
+    pub(super) fn came_to_nothing(&self, desired: &DesiredConnection, step: &str) -> bool {
         let context = &self.situation.context;
-        let refused = context.record.unstable.get(&desired.name).and_then(|f| f.get(REPLACE));
-        refused.is_some_and(|refused| {
-            context.key.matches(&refused.print, REPLACE, &replace_digest(desired))
+        let tried = context.record.unstable.get(&desired.name).and_then(|f| f.get(step));
+        tried.is_some_and(|tried| {
+            tried.puts >= PUTS_BEFORE_GIVING_UP
+                && context.key.matches(&tried.print, step, &whole_digest(desired))
         })
     }
 
@@ -236,6 +267,7 @@ impl<'a> Planner<'a> {
             self.record.readable.entry(type_name.to_owned()).or_default().insert(path.clone());
         }
         if let Some(unstable) = self.record.unstable.get_mut(&desired.name) {
+            unstable.remove(CREATE);
             for path in &comparison.settled {
                 unstable.remove(path);
             }

@@ -1,6 +1,6 @@
 //! Renames come first: they free the names that later steps need.
 
-use super::change::{TAKEN_OVER, change, written_fields};
+use super::change::{RENAME, TAKEN_OVER, change, written_fields};
 use super::{Planner, State};
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
@@ -56,6 +56,11 @@ impl<'a> Planner<'a> {
                 "cannot be renamed from `{}`: that is of type {}",
                 view.entry.name, view.entry.type_name
             );
+            self.block(desired, reason, None);
+            return false;
+        }
+        if self.came_to_nothing(desired, RENAME) {
+            let reason = format!("not converging: the server keeps the name `{}`", view.entry.name);
             self.block(desired, reason, None);
             return false;
         }
