@@ -26,6 +26,7 @@ mod tests;
 use crate::catalog;
 use crate::live::LiveConnection;
 use crate::name::{self, ConnectionName};
+use crate::reference::{self, Segment};
 use crate::secret::Sensitive;
 
 pub use known::KnownReferences;
@@ -75,6 +76,13 @@ pub struct Variable {
     pub value: Option<Sensitive>,
 }
 
+/// Why no document can declare a name; names take no references, and no escapes of them.
+fn problem_with(name: &str) -> Option<&'static str> {
+    let is_text = |segment: &Segment<'_>| matches!(segment, Segment::Text(_));
+    let is_plain = reference::parse(name).is_ok_and(|all| all.iter().all(is_text));
+    name::problem_with(name).or((!is_plain).then_some("looks like a reference"))
+}
+
 impl Export {
     /// Makes the documents of connections; `known` are the references that git declares already.
     #[must_use]
@@ -91,7 +99,7 @@ impl Export {
         let mut names = variables::Names::new(&options.prefix, known);
         let mut export = Self::default();
         for (_, connection_type, live) in sorted {
-            if let Some(problem) = name::problem_with(live.name.as_str()) {
+            if let Some(problem) = problem_with(live.name.as_str()) {
                 export.passed_over.push(format!(
                     "the {} connection {:?} cannot be declared: its name {problem}",
                     connection_type.name,

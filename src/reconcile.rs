@@ -22,12 +22,13 @@ use crate::source::Snapshot;
 use crate::state::{Lock, StateDir, StateFile};
 
 mod carry_out;
-mod connect;
+pub mod connect;
 mod load;
 mod prepare;
 mod remember;
 
 pub use carry_out::{Outcome, carry_out};
+pub use connect::client;
 pub use load::{LoadedTarget, load_target};
 pub use prepare::prepare;
 

@@ -33,6 +33,14 @@ pub(super) struct Connection {
     pub(super) key: FingerprintKey,
 }
 
+/// The client of a target, for whoever only reads.
+///
+/// # Errors
+/// A credential has no value, or the client cannot be made.
+pub fn client(engine: &Engine, target: &Target) -> Result<Client, ConnectError> {
+    connect(engine, target).map(|connection| connection.client)
+}
+
 /// Resolves the credentials of a target and gives its client.
 pub(super) fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError> {
     let environment = &engine.environment;

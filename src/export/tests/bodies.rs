@@ -32,7 +32,7 @@ pub(super) fn minimal(connection_type: &'static ConnectionType) -> Value {
 }
 
 fn identity(connection_type: &ConnectionType, what: &str) -> Map<String, Value> {
-    let name = format!("{what} {} ${{env:NOT_OURS}}", connection_type.name);
+    let name = format!("{what} {} # yes: ü", connection_type.name);
     Map::from_iter([
         ("type".to_owned(), Value::from(connection_type.name)),
         ("name".to_owned(), Value::from(name)),
@@ -85,7 +85,7 @@ fn hidden(place: HiddenPlace) -> Value {
 fn of_kind(name: &str, kind: &'static Kind) -> Value {
     match kind {
         Kind::Text => json!(format!("{name}: ${{env:LIVE}} ${{OURS}} # no\n\ttwo ")),
-        Kind::Choice(choices) => Value::from(choices.words().last().unwrap_or_default()),
+        Kind::Choice(choices) => Value::from(choices.words().nth(1).unwrap_or_default()),
         Kind::Integer { min, .. } => Value::from((*min).max(0) + 7),
         Kind::Boolean => json!(true),
         Kind::Bytes => json!(["aGVsbG8=", "d29ybGQ="]),
