@@ -22,13 +22,13 @@ use crate::source::Snapshot;
 use crate::state::{Lock, StateDir, StateFile};
 
 mod carry_out;
-pub mod connect;
+mod connect;
 mod load;
 mod prepare;
 mod remember;
 
 pub use carry_out::{Outcome, carry_out};
-pub use connect::client;
+pub use connect::{ConnectError, client};
 pub use load::{LoadedTarget, load_target};
 pub use prepare::prepare;
 

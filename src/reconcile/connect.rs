@@ -17,7 +17,7 @@ pub struct Clients {
 
 /// Why a target cannot be called.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
+pub enum ConnectError {
     /// A credential has no value.
     #[error("the credentials of the target are not there: {0}")]
     Unset(#[from] Unset),
