@@ -37,13 +37,14 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let problems = check::problems(&written);
     match &args.dir {
         Some(folder) => {
-            let paths = files::write(folder, &written, args.force).map_err(|error| match error {
-                files::WriteError::Exist(_) => CommandError::WithHint(
-                    error.to_string(),
-                    "name another --dir, or overwrite them with --force".to_owned(),
-                ),
-                error => CommandError::failed(error),
-            })?;
+            let paths =
+                files::write(folder, &written, args.force).map_err(|error| match error {
+                    files::WriteError::Exist(_) => CommandError::WithHint(
+                        error.to_string(),
+                        "name another --dir, or overwrite them with --force".to_owned(),
+                    ),
+                    error => CommandError::failed(error),
+                })?;
             if !context.global.quiet {
                 let (count, folder) = (export.documents.len(), folder.display());
                 context.say(&format!(

@@ -20,9 +20,11 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> Result<u8, CommandErr
 }
 
 fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
-    let client = args.client_id.as_ref().zip(args.client_secret.as_ref()).map(|(id, secret)| {
-        Client { id: id.clone(), secret: Sensitive::new(secret.clone()) }
-    });
+    let client = args
+        .client_id
+        .as_ref()
+        .zip(args.client_secret.as_ref())
+        .map(|(id, secret)| Client { id: id.clone(), secret: Sensitive::new(secret.clone()) });
     let faults: Faults = args.faults.join(",").parse().map_err(CommandError::failed)?;
     Ok(sandbox::Options {
         listen: args.listen,
@@ -52,7 +54,7 @@ fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
 /// Where it listens, and lines to paste.
 fn greeting(args: &SandboxArgs, url: &str) -> String {
     let project = args.projects.first().map_or("Demo", String::as_str);
-    let path = super::demo::path_segment(project);
+    let path = percent_encoding::utf8_percent_encode(project, percent_encoding::NON_ALPHANUMERIC);
     // A token of the command line is in the shell's history already, but need not be on screen.
     let asks = args.token.is_some() || args.client_id.is_some();
     let token = if asks { "$APINIZER_TOKEN" } else { "any" };

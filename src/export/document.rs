@@ -41,14 +41,14 @@ pub(super) fn text(
     for field in connection_type.secrets() {
         fields.shift_remove(field.name);
     }
-    let mut fields = extract(connection_type, fields, name, &owner, names);
+    let mut fields = extract(connection_type, &fields, name, &owner, names);
     for (path, value) in &declared {
         put(&mut fields, path, value.clone());
     }
     let is_known = |path: &str| declared.iter().any(|(known, _)| known.get(1..) == Some(path));
     if !full {
         let field_of = |key: &str| connection_type.field(key);
-        fields = fields::without_defaults(fields, &field_of, &is_known);
+        fields = fields::without_defaults(&fields, &field_of, &is_known);
     }
     let secret = |field: &'static Field, names: &mut Names| {
         secret(connection_type, field, &whole, (name, &owner), names)
@@ -108,13 +108,13 @@ fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
 /// Puts references in the place of hidden secrets.
 fn extract(
     connection_type: &'static ConnectionType,
-    fields: Map<String, Value>,
+    fields: &Map<String, Value>,
     name: &str,
     owner: &str,
     names: &mut Names,
 ) -> Map<String, Value> {
     let mut abouts = Vec::new();
-    let extracted = hidden::extract(connection_type, &fields, &mut |part| {
+    let extracted = hidden::extract(connection_type, fields, &mut |part| {
         abouts.push(format!("{owner}: {}", part.what));
         names.invent(name, &part.label)
     });

@@ -24,14 +24,14 @@ pub(super) fn normal(
 
 /// Takes away what says no more than an undeclared field does, unless it is required.
 pub(super) fn without_defaults(
-    fields: Map<String, Value>,
+    fields: &Map<String, Value>,
     field_of: &dyn Fn(&str) -> Option<&'static Field>,
     stays: &dyn Fn(&str) -> bool,
 ) -> Map<String, Value> {
     let is_required = |field: &Field| match &field.required {
         Required::No => false,
         Required::Always => true,
-        Required::When(condition) => condition.holds(field_of, &fields),
+        Required::When(condition) => condition.holds(field_of, fields),
     };
     let kept = |key: &str, value: &Value| match field_of(key) {
         Some(field) => {
@@ -42,7 +42,7 @@ pub(super) fn without_defaults(
         None => true,
     };
     let mut shown = Map::new();
-    for (key, value) in &fields {
+    for (key, value) in fields {
         if !kept(key, value) {
             continue;
         }
@@ -52,7 +52,7 @@ pub(super) fn without_defaults(
                 let lookup = |key: &str| named.iter().find(|field| field.name == key);
                 let prefix = format!("{key}/");
                 let stays = |key: &str| stays(&format!("{prefix}{key}"));
-                let inner = without_defaults(inner.clone(), &lookup, &stays);
+                let inner = without_defaults(inner, &lookup, &stays);
                 let required = field_of(key).is_some_and(is_required);
                 if inner.is_empty() && !required {
                     continue;
@@ -126,11 +126,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn shown(type_name: &str, body: Value) -> Value {
+    fn shown(type_name: &str, body: &Value) -> Value {
         let connection_type = catalog::find(type_name).unwrap();
         let fields = normal(connection_type, body.as_object().unwrap());
         let field_of = |key: &str| connection_type.field(key);
-        Value::Object(without_defaults(fields, &field_of, &|_| false))
+        Value::Object(without_defaults(&fields, &field_of, &|_| false))
     }
 
     #[test]
@@ -140,19 +140,19 @@ mod tests {
             "x-gitops": {"protect": true}, "description": "", "from": null, "enabled": true,
             "host": "h", "port": "587", "auth": true, "additionalProperties": [],
         });
-        assert_eq!(shown("email", body), json!({"auth": true, "host": "h"}));
+        assert_eq!(shown("email", &body), json!({"auth": true, "host": "h"}));
     }
 
     #[test]
     fn required_fields_keep_their_defaults() {
         let body = json!({"logPath": "/path/to/logs/", "maxHistory": 0, "logPodName": "w-0"});
-        assert_eq!(shown("logback", body.clone()), json!({"logPath": "/path/to/logs/", "maxHistory": 0}));
+        assert_eq!(shown("logback", &body), json!({"logPath": "/path/to/logs/", "maxHistory": 0}));
     }
 
     #[test]
     fn the_order_is_the_catalogs_and_then_the_alphabet() {
         let body = json!({"zeta": {"b": 1, "a": 2}, "alpha": 1, "from": "f", "host": "h"});
-        let text = shown("email", body).to_string();
+        let text = shown("email", &body).to_string();
         assert_eq!(text, r#"{"host":"h","from":"f","alpha":1,"zeta":{"a":2,"b":1}}"#);
     }
 
@@ -170,15 +170,16 @@ mod tests {
             "topicName": "t",
             "propertiesMap": {"a": {"value": "y"}, "b": {"value": "x", "valueType": "STRING"}},
         });
-        assert_eq!(shown("kafka", body), wanted);
+        assert_eq!(shown("kafka", &body), wanted);
     }
 
     #[test]
     fn an_object_is_shown_field_by_field() {
-        let policy = json!({"policyName": "apinizer-log-ilm-policy-default", "enableHotPhase": true});
+        let policy =
+            json!({"policyName": "apinizer-log-ilm-policy-default", "enableHotPhase": true});
         let body = json!({"indexLifecyclePolicy": policy});
         assert_eq!(
-            shown("elasticsearch", body),
+            shown("elasticsearch", &body),
             json!({"indexLifecyclePolicy": {"enableHotPhase": true}})
         );
     }

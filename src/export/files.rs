@@ -158,7 +158,9 @@ mod tests {
         let first = [file("a.yaml", "1")];
         write(&target, &first, false).unwrap();
         let second = [file("b.yaml", "2"), file("a.yaml", "2")];
-        assert!(matches!(write(&target, &second, false), Err(WriteError::Exist(p)) if p.len() == 1));
+        assert!(
+            matches!(write(&target, &second, false), Err(WriteError::Exist(p)) if p.len() == 1)
+        );
         assert!(!target.join("b.yaml").exists());
         assert_eq!(std::fs::read_to_string(target.join("a.yaml")).unwrap(), "1");
         write(&target, &second, true).unwrap();

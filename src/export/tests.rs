@@ -129,7 +129,8 @@ async fn an_export_plans_to_nothing() {
             (SecretsOnGet::ByGuide, Unset::Absent, true),
         ] {
             let case = format!("{dialect:?} {secrets:?} {unset:?} {full}");
-            let options = sandbox::Options { dialect, secrets, unset, ..sandbox::Options::default() };
+            let options =
+                sandbox::Options { dialect, secrets, unset, ..sandbox::Options::default() };
             let sandbox = start(sandbox::Options { bookkeeping: true, ..options }).await;
             let export = export(&sandbox, full).await;
             assert_eq!(export.documents.len(), 28, "{case}");

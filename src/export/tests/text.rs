@@ -59,17 +59,17 @@ fn apinizers_own_variables_stay() {
         "password": "${SSH_PASSWORD}",
     });
     let (text, variables) = one(body);
-    assert!(text.contains("\nhostName: ${HOST}\nusername: u\npassword: ${SSH_PASSWORD}\n"), "{text}");
+    assert!(
+        text.contains("\nhostName: ${HOST}\nusername: u\npassword: ${SSH_PASSWORD}\n"),
+        "{text}"
+    );
     assert!(!variables.contains("SSH_PASSWORD"));
 }
 
 #[test]
 fn what_git_declares_with_a_reference_is_not_shown() {
-    let field = |text: &str| BaseField {
-        declared: Value::from(text),
-        print: None,
-        unverified: false,
-    };
+    let field =
+        |text: &str| BaseField { declared: Value::from(text), print: None, unverified: false };
     let mut record = Record::default();
     let base = [("/host", field("${env:SMTP}.internal")), ("/password", field("${env:MAILS}"))];
     let owned = Owned {

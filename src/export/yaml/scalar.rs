@@ -47,12 +47,11 @@ fn is_word_of_yaml(text: &str) -> bool {
 
 /// Numbers, times and dates of either version, and more: quotes do no harm.
 fn may_be_number(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_numeric())
-        && text.chars().all(|c| {
-            c.is_numeric()
-                || matches!(c, 'a'..='f' | 'A'..='F' | 'x' | 'X' | 'o' | 'O' | 'T' | 'Z' | 't' | 'z')
-                || matches!(c, '_' | '.' | ':' | '+' | '-' | ',' | ' ')
-        })
+    text.starts_with(|c: char| c.is_numeric()) && text.chars().all(|c| {
+        c.is_numeric()
+            || matches!(c, 'a'..='f' | 'A'..='F' | 'x' | 'X' | 'o' | 'O' | 'T' | 'Z' | 't' | 'z')
+            || matches!(c, '_' | '.' | ':' | '+' | '-' | ',' | ' ')
+    })
 }
 
 /// Whether a character is seen as itself: no control, no line separator, nothing that changes
@@ -92,15 +91,53 @@ mod tests {
 
     #[test]
     fn what_could_be_misread_is_quoted() {
-        for plain in
-            ["smtp.example.com", "${env:A}", "/var/log", "a b", "jdbc:x://h", "Ödeme", "v1.2", "it's"]
-        {
+        for plain in [
+            "smtp.example.com",
+            "${env:A}",
+            "/var/log",
+            "a b",
+            "jdbc:x://h",
+            "Ödeme",
+            "v1.2",
+            "it's",
+        ] {
             assert_eq!(inline(plain), plain);
         }
         for text in [
-            "", " a", "a ", "no", "Yes", "null", "~", "587", "017", "0x1F", "1e5", "12:30", ".5",
-            "2026-01-01", "-1", "a: b", "a #b", "a:", "#a", "*a", "&a", "!a", "[a", "{a", "%a",
-            "@a", "`a", "=", "<<", "? a", "- a", "a\tb", "a\u{202e}b", "10.0.0.1",
+            "",
+            " a",
+            "a ",
+            "no",
+            "Yes",
+            "null",
+            "~",
+            "587",
+            "017",
+            "0x1F",
+            "1e5",
+            "12:30",
+            ".5",
+            "2026-01-01",
+            "-1",
+            "a: b",
+            "a #b",
+            "a:",
+            "#a",
+            "*a",
+            "&a",
+            "!a",
+            "[a",
+            "{a",
+            "%a",
+            "@a",
+            "`a",
+            "=",
+            "<<",
+            "? a",
+            "- a",
+            "a\tb",
+            "a\u{202e}b",
+            "10.0.0.1",
         ] {
             assert!(inline(text).starts_with('"'), "{text}");
         }
