@@ -6,10 +6,13 @@
 pub mod apply;
 pub mod args;
 pub mod context;
+pub mod demo;
 pub mod describe;
 pub mod error;
+pub mod export;
 pub mod forget;
 pub mod plan;
+pub mod sandbox;
 pub mod session;
 pub mod signals;
 pub mod status;
@@ -53,9 +56,10 @@ pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Validate(args) => validate::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
-        Command::Run(_) | Command::Export(_) | Command::Sandbox(_) | Command::Demo(_) => {
-            Err(CommandError::failed("not here yet"))
-        }
+        Command::Run(_) => Err(CommandError::failed("not here yet")),
+        Command::Export(args) => export::run(args, context).await,
+        Command::Sandbox(args) => sandbox::run(args, context).await,
+        Command::Demo(args) => demo::run(args, context).await,
         Command::Explain(args) => describe::explain(args, context),
         Command::Schema(args) => describe::schema(args, context),
         Command::Status(args) => status::run(args, context).await,

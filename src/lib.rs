@@ -20,6 +20,7 @@ pub mod demo;
 pub mod desired;
 pub mod document;
 pub mod environment;
+pub mod export;
 pub mod inventory;
 pub mod live;
 pub mod name;

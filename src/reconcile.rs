@@ -28,6 +28,7 @@ mod prepare;
 mod remember;
 
 pub use carry_out::{Outcome, carry_out};
+pub use connect::{ConnectError, client};
 pub use load::{LoadedTarget, load_target};
 pub use prepare::prepare;
 

@@ -19,6 +19,7 @@ mod gate;
 mod incoming;
 mod log;
 mod options;
+mod rate;
 mod rewrite;
 mod server;
 mod spoil;

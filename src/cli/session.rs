@@ -211,17 +211,7 @@ pub fn options(
     lock_timeout: Duration,
     holder: &str,
 ) -> Result<Options, CommandError> {
-    for type_name in &narrow.types {
-        if crate::catalog::find(type_name).is_none() {
-            let nearest = crate::catalog::nearest(type_name);
-            let hint = nearest.map_or_else(
-                || "`apinizer-gitops explain` lists the types".to_owned(),
-                |near| format!("did you mean `{}`?", near.name),
-            );
-            let message = format!("there is no connection type `{type_name}`");
-            return Err(CommandError::WithHint(message, hint));
-        }
-    }
+    known_types(&narrow.types)?;
     Ok(Options {
         writes: false,
         filter: Filter::new(&narrow.names, &narrow.types).map_err(CommandError::failed)?,
@@ -236,4 +226,23 @@ pub fn options(
         holder: holder.to_owned(),
         stop: CancellationToken::new(),
     })
+}
+
+/// Refuses a `--type` that is none.
+///
+/// # Errors
+/// There is no such type.
+pub(super) fn known_types(types: &[String]) -> Result<(), CommandError> {
+    for type_name in types {
+        if crate::catalog::find(type_name).is_none() {
+            let nearest = crate::catalog::nearest(type_name);
+            let hint = nearest.map_or_else(
+                || "`apinizer-gitops explain` lists the types".to_owned(),
+                |near| format!("did you mean `{}`?", near.name),
+            );
+            let message = format!("there is no connection type `{type_name}`");
+            return Err(CommandError::WithHint(message, hint));
+        }
+    }
+    Ok(())
 }

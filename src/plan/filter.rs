@@ -41,12 +41,18 @@ impl Filter {
         !self.names.is_empty() || !self.types.is_empty()
     }
 
+    /// Whether connections of a type are looked at.
+    #[must_use]
+    pub fn admits_type(&self, type_name: &str) -> bool {
+        self.types.is_empty() || self.types.iter().any(|t| t == type_name)
+    }
+
     /// Whether a connection is looked at. A name that is written out matches itself even where
     /// it holds characters that mean something in a pattern.
     #[must_use]
     pub fn admits(&self, type_name: &str, name: &ConnectionName) -> bool {
-        let by_type = self.types.is_empty() || self.types.iter().any(|t| t == type_name);
-        by_type && (self.names.is_empty() || self.names(name) || self.matches(name))
+        self.admits_type(type_name)
+            && (self.names.is_empty() || self.names(name) || self.matches(name))
     }
 
     /// Whether `--name` is the exact name of this connection, and not a pattern that matches it.

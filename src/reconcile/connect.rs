@@ -17,7 +17,7 @@ pub struct Clients {
 
 /// Why a target cannot be called.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
+pub enum ConnectError {
     /// A credential has no value.
     #[error("the credentials of the target are not there: {0}")]
     Unset(#[from] Unset),
@@ -31,6 +31,14 @@ pub(super) enum ConnectError {
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) key: FingerprintKey,
+}
+
+/// The client of a target, for whoever only reads.
+///
+/// # Errors
+/// A credential has no value, or the client cannot be made.
+pub fn client(engine: &Engine, target: &Target) -> Result<Client, ConnectError> {
+    connect(engine, target).map(|connection| connection.client)
 }
 
 /// Resolves the credentials of a target and gives its client.

@@ -59,6 +59,8 @@ pub struct Options {
     pub deployments: Deployments,
     /// How long every call takes at least.
     pub latency: Duration,
+    /// How many calls are taken in a second; `None`: as many as come.
+    pub rate_limit: Option<u32>,
     /// Faults that strike by chance.
     pub faults: Faults,
     /// What the chances, the ids and the cipher texts are drawn from.
@@ -90,6 +92,7 @@ impl Default for Options {
             rewrites: Vec::new(),
             deployments: Deployments::Done,
             latency: Duration::ZERO,
+            rate_limit: None,
             faults: Faults::default(),
             seed: 0,
         }

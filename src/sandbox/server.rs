@@ -1,7 +1,7 @@
 //! What a sandbox is made of, and the way of a request through it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -17,6 +17,7 @@ use super::faults::{Drawing, Fault};
 use super::gate::{Gates, Moment};
 use super::log::Log;
 use super::options::Options;
+use super::rate::Rate;
 use super::store::Store;
 use super::tokens::Tokens;
 use super::{connections, spoil};
@@ -32,6 +33,7 @@ pub(super) struct Server {
     pub(super) tokens: Tokens,
     pub(super) drawing: Drawing,
     pub(super) gates: Gates,
+    rate: Rate,
     pub(super) log: Log,
     pub(super) saver: Option<Saver>,
 }
@@ -45,6 +47,7 @@ impl Server {
             store: Mutex::new(store),
             tokens: Tokens::default(),
             gates: Gates::default(),
+            rate: Rate::default(),
             log: Log::new(),
             saver,
         }
@@ -125,7 +128,8 @@ impl Server {
         let pause = self.options().latency + struck.slow;
         wait(pause).await;
         let options = self.options();
-        let fault = struck.fault;
+        let over = self.rate.count(options.rate_limit, Instant::now());
+        let fault = struck.fault.or(over);
         let reply = match &fault {
             Some(fault) if fault.strikes_before() => spoil::instead(options.dialect, fault),
             _ => {

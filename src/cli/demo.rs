@@ -1,0 +1,147 @@
+//! `demo`: the whole loop on this machine, played with the commands themselves.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Command, DemoArgs, GlobalArgs};
+use super::context::Context;
+use super::error::CommandError;
+use crate::demo::{CONFIG_FILE, PROJECT, Stage};
+
+/// Runs `demo` until it is told to end.
+///
+/// # Errors
+/// The stage cannot be built, or the daemon fails.
+pub async fn run(args: &DemoArgs, context: &Context) -> Result<u8, CommandError> {
+    let (folder, temporary) = folder(args)?;
+    let told_to_end = CancellationToken::new();
+    let listening = told_to_end.clone();
+    tokio::spawn(async move {
+        super::signals::terminated().await;
+        listening.cancel();
+    });
+    let stage = Stage::build(&folder, args.listen).await.map_err(CommandError::failed)?;
+    let ended = play(&stage, context, &told_to_end).await;
+    stage.sandbox.stop().await;
+    let removed = temporary.map(TempDir::close).transpose().map_err(CommandError::failed);
+    let code = ended?;
+    removed?;
+    Ok(code)
+}
+
+/// The folder to work in; a temporary one goes when what is returned with it does.
+fn folder(args: &DemoArgs) -> Result<(PathBuf, Option<TempDir>), CommandError> {
+    match &args.dir {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(CommandError::failed)?;
+            Ok((folder.canonicalize().map_err(CommandError::failed)?, None))
+        }
+        None => {
+            let made = tempfile::Builder::new().prefix("apinizer-gitops-demo-").tempdir();
+            let made = made.map_err(CommandError::failed)?;
+            Ok((made.path().to_path_buf(), Some(made)))
+        }
+    }
+}
+
+async fn play(
+    stage: &Stage,
+    context: &Context,
+    told_to_end: &CancellationToken,
+) -> Result<u8, CommandError> {
+    let config = stage.repository.join(CONFIG_FILE);
+    let global = GlobalArgs {
+        config: Some(config),
+        state_dir: Some(stage.state.clone()),
+        color: context.global.color,
+        log_format: context.global.log_format,
+        verbose: context.global.verbose,
+        quiet: context.global.quiet,
+        ..GlobalArgs::default()
+    };
+    let inside = Context { global, environment: stage.environment.clone() };
+    context.print(&opening(stage));
+    context.print("$ apinizer-gitops plan --target prod\n");
+    tokio::select! {
+        planned = perform(&["plan", "--target", "prod"], &inside) => planned?,
+        () = told_to_end.cancelled() => return Ok(0),
+    };
+    context.print("\n$ apinizer-gitops apply --yes\n");
+    // It ends in good order by itself when it is told to.
+    perform(&["apply", "--yes"], &inside).await?;
+    if told_to_end.is_cancelled() {
+        return Ok(0);
+    }
+    context.print(&what_to_try(stage));
+    context.print("\n$ apinizer-gitops run\n");
+    perform(&["run"], &inside).await
+}
+
+/// Runs another command as if it had been typed.
+async fn perform(arguments: &[&str], context: &Context) -> Result<u8, CommandError> {
+    let typed = ["apinizer-gitops"].iter().chain(arguments);
+    let command: Command = super::parse(typed).map_err(CommandError::failed)?.command;
+    Box::pin(super::run(&command, context)).await
+}
+
+fn opening(stage: &Stage) -> String {
+    format!(
+        "A repository with the connections of a shop:  {}\n\
+         A sandbox that stands for Apinizer's Manager: {}\n\
+         Two projects in it, staging and production; in production somebody worked by hand before.\n",
+        stage.repository.display(),
+        stage.sandbox.url(),
+    )
+}
+
+/// Lines that can be pasted into another terminal.
+fn what_to_try(stage: &Stage) -> String {
+    let Stage { sandbox, listen, repository, .. } = stage;
+    let sandbox = sandbox.url();
+    let repository = quoted(repository);
+    format!(
+        "\nFrom here the daemon keeps both projects equal to git. Try in another terminal:\n\
+         \n\
+         1. Change a file and commit it; the daemon applies the commit at once.\n   \
+         cd {repository}\n   \
+         sed -i.bak 's/retryCount: 5/retryCount: 9/' connections/orders/files.yaml\n   \
+         git commit -qam 'Try the carrier more often'\n\
+         \n\
+         2. Change a connection behind git's back; within 10 s the daemon puts it right.\n   \
+         curl -sX PATCH {sandbox}/sandbox/connections/{PROJECT}/fraud-check -d '{{\"timeout\": 99}}'\n\
+         \n\
+         3. Take a connection out of git; the daemon deletes it.\n   \
+         git rm -q connections/platform/hosts.yaml && git commit -qm 'Retire the batch host'\n\
+         \n\
+         4. Commit a mistake; the daemon says where it is and stays on the last good commit.\n   \
+         sed -i.bak 's/password: .*/password: hunter2/' connections/platform/directory.yaml\n   \
+         git commit -qam 'Oops'; sleep 2; git revert --no-edit HEAD\n\
+         \n\
+         5. See what is going on, as JSON or as a page; and what the sandbox holds.\n   \
+         curl -s http://{listen}/api/v1/status\n   \
+         http://{listen}/\n   \
+         curl -s {sandbox}/sandbox/connections\n\
+         \n\
+         Ctrl-C ends all of it and leaves nothing behind.\n"
+    )
+}
+
+/// A path as a word of the shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_survives_being_pasted() {
+        assert_eq!(quoted(Path::new("/tmp/a-b.c")), "/tmp/a-b.c");
+        assert_eq!(quoted(Path::new("/tmp/it's mine")), r"'/tmp/it'\''s mine'");
+    }
+}

@@ -1,0 +1,119 @@
+//! `export`: live connections as documents.
+
+use super::args::ExportArgs;
+use super::context::Context;
+use super::error::CommandError;
+use super::session::{Session, known_types};
+use crate::config::{Location, Target};
+use crate::document::Severity;
+use crate::export::{Export, KnownReferences, Options, check, files, read, template};
+use crate::plan::Filter;
+use crate::reconcile::{Engine, client, load_target};
+use crate::report::diagnostics;
+use crate::source::{Repository, Snapshot};
+
+/// Runs `export`; the exit code.
+///
+/// # Errors
+/// The target cannot be read, or the folder cannot be written.
+pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandError> {
+    known_types(&args.types)?;
+    let filter = Filter::new(&args.names, &args.types).map_err(CommandError::failed)?;
+    let targets: Vec<String> = args.target.iter().cloned().collect();
+    let session = Session::new(context, &targets)?;
+    let target = session.single_target()?;
+    let engine = &session.engine;
+    let client = client(engine, target).map_err(CommandError::failed)?;
+    let live = read::connections(&client, &filter, target.concurrency)
+        .await
+        .map_err(CommandError::failed)?;
+    let known = known_references(engine, target, context)?;
+    let options = Options { prefix: prefix(target).to_owned(), full: args.full };
+    let export = Export::of(&live, &known, &options);
+    for value in export.variables.iter().filter_map(|variable| variable.value.as_ref()) {
+        engine.redactor.learn(value.expose());
+    }
+    let written = files::files(&export, args.single_file || args.dir.is_none());
+    let problems = check::problems(&written);
+    match &args.dir {
+        Some(folder) => {
+            let paths =
+                files::write(folder, &written, args.force).map_err(|error| match error {
+                    files::WriteError::Exist(_) => CommandError::WithHint(
+                        error.to_string(),
+                        "name another --dir, or overwrite them with --force".to_owned(),
+                    ),
+                    error => CommandError::failed(error),
+                })?;
+            if !context.global.quiet {
+                let (count, folder) = (export.documents.len(), folder.display());
+                context.say(&format!(
+                    "wrote {count} connections to {folder}, in {} files",
+                    paths.len()
+                ));
+            }
+        }
+        None => context.print(&as_one_text(&export)),
+    }
+    if export.documents.is_empty() && !context.global.quiet {
+        context.say("no connection of the target matches");
+    }
+    for line in &export.passed_over {
+        context.say(&format!("warning: {line}"));
+    }
+    if !problems.is_empty() {
+        context.say(&diagnostics::text(&problems, context.colors_stderr()));
+    }
+    let is_error = problems.iter().any(|problem| problem.severity == Severity::Error);
+    Ok(u8::from(is_error || !export.passed_over.is_empty()))
+}
+
+/// What the names of variables begin with: the project, unless that itself is a secret.
+fn prefix(target: &Target) -> &str {
+    if target.project == target.project_as_written { &target.project } else { &target.name }
+}
+
+/// The documents, and behind them the names of their variables as comments.
+fn as_one_text(export: &Export) -> String {
+    let mut text = files::stream(&export.documents);
+    if export.variables.is_empty() {
+        return text;
+    }
+    text.push('\n');
+    for line in template(&export.variables).lines() {
+        let comment = match line {
+            "" => "#".to_owned(),
+            line if line.starts_with('#') => line.to_owned(),
+            line => format!("# {line}"),
+        };
+        text.push_str(&comment);
+        text.push('\n');
+    }
+    text
+}
+
+/// The references of the state and, where the source is on this machine, of its documents. An
+/// export comes before both as often as not, so neither has to be there.
+fn known_references(
+    engine: &Engine,
+    target: &Target,
+    context: &Context,
+) -> Result<KnownReferences, CommandError> {
+    let mut known = KnownReferences::default();
+    let record = engine.state_file(target).read().map_err(CommandError::failed)?;
+    known.add_record(&record);
+    let Location::Path(path) = &engine.config.source.location else { return Ok(known) };
+    let load = || {
+        let repository = std::sync::Arc::new(Repository::open(path)?);
+        let commit = repository.head(engine.config.source.branch.as_deref())?;
+        load_target(engine, target, &Snapshot::Commit { repository, commit })
+    };
+    match tokio::task::block_in_place(load) {
+        Ok(loaded) => loaded.loaded.documents.iter().for_each(|d| known.add_document(d)),
+        Err(error) if context.global.verbose > 0 => {
+            context.say(&format!("what git declares is not looked at: {error}"));
+        }
+        Err(_) => {}
+    }
+    Ok(known)
+}

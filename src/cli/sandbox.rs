@@ -1,0 +1,78 @@
+//! `sandbox`: the embedded server in the foreground.
+
+use super::args::{DialectArg, SandboxArgs, SecretsArg};
+use super::context::Context;
+use super::error::CommandError;
+use crate::sandbox::{self, Client, Dialect, Faults, Sandbox, SecretsOnGet};
+use crate::secret::Sensitive;
+
+/// Runs `sandbox` until it is told to end.
+///
+/// # Errors
+/// The address or the data file cannot be used, or a fault is none.
+pub async fn run(args: &SandboxArgs, context: &Context) -> Result<u8, CommandError> {
+    let ended = super::signals::terminated();
+    let running = Sandbox::start(options(args)?).await.map_err(CommandError::failed)?;
+    context.print(&greeting(args, &running.url()));
+    ended.await;
+    running.stop().await;
+    Ok(0)
+}
+
+fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
+    let client = args
+        .client_id
+        .as_ref()
+        .zip(args.client_secret.as_ref())
+        .map(|(id, secret)| Client { id: id.clone(), secret: Sensitive::new(secret.clone()) });
+    let faults: Faults = args.faults.join(",").parse().map_err(CommandError::failed)?;
+    Ok(sandbox::Options {
+        listen: args.listen,
+        data: args.data.clone(),
+        dialect: match args.dialect {
+            DialectArg::Current => Dialect::Current,
+            DialectArg::Older => Dialect::Older,
+        },
+        any_project: args.projects.is_empty(),
+        projects: args.projects.clone(),
+        tokens: args.token.iter().map(|token| Sensitive::new(token.clone())).collect(),
+        client,
+        token_ttl: args.token_ttl,
+        secrets: match args.secrets {
+            SecretsArg::Masked => SecretsOnGet::Masked,
+            SecretsArg::Shown => SecretsOnGet::Shown,
+            SecretsArg::Cipher => SecretsOnGet::Cipher,
+        },
+        latency: args.latency,
+        rate_limit: args.rate_limit,
+        faults,
+        seed: args.seed,
+        ..sandbox::Options::default()
+    })
+}
+
+/// Where it listens, and lines to paste.
+fn greeting(args: &SandboxArgs, url: &str) -> String {
+    let project = args.projects.first().map_or("Demo", String::as_str);
+    let path = percent_encoding::utf8_percent_encode(project, percent_encoding::NON_ALPHANUMERIC);
+    // A token of the command line is in the shell's history already, but need not be on screen.
+    let asks = args.token.is_some() || args.client_id.is_some();
+    let token = if asks { "$APINIZER_TOKEN" } else { "any" };
+    let connections = format!("{url}/apiops/projects/{path}/connections");
+    format!(
+        "The sandbox listens on {url}; Ctrl-C ends it.\n\
+         \n\
+         Create a connection, as a client of the API would:\n  \
+         curl -sX POST -H 'Content-Type: application/json' -H \"Authorization: Bearer {token}\" \\\n    \
+         {connections}/mails/ -d '{{\"type\": \"email\", \"name\": \"mails\", \"host\": \"smtp.example.com\"}}'\n\
+         List a type:\n  \
+         curl -s -H \"Authorization: Bearer {token}\" '{connections}/?type=email'\n\
+         Change one as somebody would in the console:\n  \
+         curl -sX PATCH {url}/sandbox/connections/{path}/mails -d '{{\"port\": 25}}'\n\
+         See what is stored and which calls were made:\n  \
+         curl -s {url}/sandbox/connections\n  \
+         curl -s {url}/sandbox/calls\n\
+         Plan against it:\n  \
+         APINIZER_TOKEN={token} apinizer-gitops plan --url {url} --project {project}\n",
+    )
+}

@@ -1,0 +1,120 @@
+//! Live connections as the documents that would declare them: the way into git for a project
+//! that was made by hand.
+//!
+//! [`read`] asks the API for whole connections, [`Export::of`] turns them into documents, and
+//! [`files`] puts those into a folder. What is written passes `validate`, and with the values of
+//! its variables set it plans to nothing, because it is made of the same tables and the same
+//! rules of equality that the plan has. It never holds a secret: where one stands, or may stand,
+//! a reference is written, and [`Variable`] says what has to be set.
+
+pub mod check;
+mod document;
+mod fields;
+pub mod files;
+mod known;
+pub mod read;
+mod spelling;
+mod template;
+mod variables;
+mod yaml;
+
+#[cfg(test)]
+mod example_tests;
+#[cfg(test)]
+mod tests;
+
+use crate::catalog;
+use crate::live::LiveConnection;
+use crate::name::{self, ConnectionName};
+use crate::reference::{self, Segment};
+use crate::secret::Sensitive;
+
+pub use known::KnownReferences;
+pub use template::template;
+
+/// How documents are written.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What the names of new variables begin with: the project.
+    pub prefix: String,
+    /// Fields that hold their documented default are written too.
+    pub full: bool,
+}
+
+/// Live connections as documents.
+#[derive(Debug, Default)]
+pub struct Export {
+    /// One for each connection, by type and then by name.
+    pub documents: Vec<Exported>,
+    /// The variables that the documents refer to, in their order, each once.
+    pub variables: Vec<Variable>,
+    /// The connections that no document can declare, with the reason.
+    pub passed_over: Vec<String>,
+}
+
+/// One connection as a document.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// Its type.
+    pub type_name: &'static str,
+    /// Its name, as the server spells it.
+    pub name: ConnectionName,
+    /// The document, without a `---` before it.
+    pub text: String,
+}
+
+/// A variable of the environment that the documents refer to.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// What it stands for, in words.
+    pub about: String,
+    /// The documents only offer it, in a comment.
+    pub offered: bool,
+    /// What it stood for, where the API showed it: for a redactor to learn, never to be written.
+    pub value: Option<Sensitive>,
+}
+
+/// Why no document can declare a name; names take no references, and no escapes of them.
+fn problem_with(name: &str) -> Option<&'static str> {
+    let is_text = |segment: &Segment<'_>| matches!(segment, Segment::Text(_));
+    let is_plain = reference::parse(name).is_ok_and(|all| all.iter().all(is_text));
+    name::problem_with(name).or((!is_plain).then_some("looks like a reference"))
+}
+
+impl Export {
+    /// Makes the documents of connections; `known` are the references that git declares already.
+    #[must_use]
+    pub fn of(connections: &[LiveConnection], known: &KnownReferences, options: &Options) -> Self {
+        let mut sorted: Vec<_> = connections
+            .iter()
+            .filter_map(|live| {
+                let place = catalog::all().position(|t| t.name == live.type_name)?;
+                Some((place, catalog::find(&live.type_name)?, live))
+            })
+            .collect();
+        sorted.sort_by(|a, b| (a.0, &a.2.name).cmp(&(b.0, &b.2.name)));
+
+        let mut names = variables::Names::new(&options.prefix, known);
+        let mut export = Self::default();
+        for (_, connection_type, live) in sorted {
+            if let Some(problem) = problem_with(live.name.as_str()) {
+                export.passed_over.push(format!(
+                    "the {} connection {:?} cannot be declared: its name {problem}",
+                    connection_type.name,
+                    live.name.as_str()
+                ));
+                continue;
+            }
+            let text = document::text(connection_type, live, known, &mut names, options.full);
+            export.documents.push(Exported {
+                type_name: connection_type.name,
+                name: live.name.clone(),
+                text,
+            });
+        }
+        export.variables = names.into_variables();
+        export
+    }
+}

@@ -1,0 +1,195 @@
+//! One connection as the text of a document.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use super::variables::Names;
+use super::{KnownReferences, fields, yaml};
+use crate::catalog::{ConnectionType, Field, Required, hidden};
+use crate::desired::env_names;
+use crate::live::LiveConnection;
+use crate::reference::{self, Segment};
+use crate::secret::Sensitive;
+
+/// A line of a document, or several.
+enum Entry {
+    Field(Value),
+    /// A secret that may be set, and that nothing requires: its reference, in a comment.
+    Offer(String),
+}
+
+/// Writes the document of a connection.
+pub(super) fn text(
+    connection_type: &'static ConnectionType,
+    live: &LiveConnection,
+    known: &KnownReferences,
+    names: &mut Names,
+    full: bool,
+) -> String {
+    let name = live.name.as_str();
+    let owner = format!("{} {name}", connection_type.name);
+    let mut fields = fields::normal(connection_type, live.body());
+    let whole = fields.clone();
+    let declared = take_known(&mut fields, connection_type, live, known);
+    for (path, value) in &declared {
+        for variable in env_names(value) {
+            let field = path.trim_start_matches('/');
+            names.note(variable, &format!("{owner}: `{field}`, as git declares it"), false, None);
+        }
+    }
+    for field in connection_type.secrets() {
+        fields.shift_remove(field.name);
+    }
+    let mut fields = extract(connection_type, &fields, name, &owner, names);
+    for (path, value) in &declared {
+        put(&mut fields, path, value.clone());
+    }
+    let is_known = |path: &str| declared.iter().any(|(known, _)| known.get(1..) == Some(path));
+    if !full {
+        let field_of = |key: &str| connection_type.field(key);
+        fields = fields::without_defaults(&fields, &field_of, &is_known);
+    }
+    let secret = |field: &'static Field, names: &mut Names| {
+        secret(connection_type, field, &whole, (name, &owner), names)
+    };
+    render(connection_type, name, fields, secret, names)
+}
+
+/// Takes the fields that git declares with references out, as git declares them.
+fn take_known(
+    fields: &mut Map<String, Value>,
+    connection_type: &ConnectionType,
+    live: &LiveConnection,
+    known: &KnownReferences,
+) -> Vec<(String, Value)> {
+    let mut taken = Vec::new();
+    for (path, declared) in known.of(&live.name) {
+        let is_secret = connection_type.field_at(path).is_some_and(Field::is_secret);
+        let there = remove(fields, path).is_some();
+        // A field that live does not have stays away, but secrets are seldom shown.
+        if there || is_secret {
+            taken.push((path.to_owned(), declared.clone()));
+        }
+    }
+    taken
+}
+
+fn remove(fields: &mut Map<String, Value>, path: &str) -> Option<Value> {
+    let (object, key) = path.rsplit_once('/')?;
+    let key = key.replace("~1", "/").replace("~0", "~");
+    match object {
+        "" => fields.shift_remove(&key),
+        _ => {
+            let (top, rest) = object.get(1..)?.split_once('/').unwrap_or((object.get(1..)?, ""));
+            let mut place = fields.get_mut(top)?;
+            if !rest.is_empty() {
+                place = place.pointer_mut(&format!("/{rest}"))?;
+            }
+            place.as_object_mut()?.shift_remove(&key)
+        }
+    }
+}
+
+/// Puts a value where a pointer leads; an object on the way is made where there is none.
+fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
+    let mut steps: Vec<String> =
+        path.split('/').skip(1).map(|s| s.replace("~1", "/").replace("~0", "~")).collect();
+    let Some(last) = steps.pop() else { return };
+    let mut object = fields;
+    for step in steps {
+        let place = object.entry(step).or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(inner) = place else { return };
+        object = inner;
+    }
+    object.insert(last, value);
+}
+
+/// Puts references in the place of hidden secrets.
+fn extract(
+    connection_type: &'static ConnectionType,
+    fields: &Map<String, Value>,
+    name: &str,
+    owner: &str,
+    names: &mut Names,
+) -> Map<String, Value> {
+    let mut abouts = Vec::new();
+    let extracted = hidden::extract(connection_type, fields, &mut |part| {
+        abouts.push(format!("{owner}: {}", part.what));
+        names.invent(name, &part.label)
+    });
+    for ((variable, value), about) in extracted.variables.into_iter().zip(abouts) {
+        names.note(variable, &about, false, Some(value));
+    }
+    extracted.fields
+}
+
+/// What stands for a secret field: a reference where it is set or has to be, else an offer.
+fn secret(
+    connection_type: &ConnectionType,
+    field: &'static Field,
+    whole: &Map<String, Value>,
+    (name, owner): (&str, &str),
+    names: &mut Names,
+) -> Entry {
+    let shown = match whole.get(field.name) {
+        Some(Value::String(text)) if hidden::is_masked_text(text) => None,
+        Some(Value::String(text)) if is_apinizers(text) => {
+            return Entry::Field(Value::String(text.clone()));
+        }
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Null) | None => None,
+        Some(other) => Some(other.to_string()),
+    };
+    let is_required = match &field.required {
+        Required::No => false,
+        Required::Always => true,
+        Required::When(condition) => connection_type.holds(condition, whole),
+    };
+    let variable = names.invent(name, field.name);
+    let reference = format!("${{env:{variable}}}");
+    let offered = shown.is_none() && !is_required;
+    let about = format!("{owner}: `{}`", field.name);
+    names.note(variable, &about, offered, shown.map(Sensitive::new));
+    if offered { Entry::Offer(reference) } else { Entry::Field(Value::String(reference)) }
+}
+
+/// Whether a text is made of Apinizer's own `${NAME}` and nothing else.
+fn is_apinizers(text: &str) -> bool {
+    reference::parse(text).is_ok_and(|segments| {
+        !segments.is_empty() && segments.iter().all(|s| matches!(s, Segment::Apinizer(_)))
+    })
+}
+
+fn render(
+    connection_type: &'static ConnectionType,
+    name: &str,
+    mut fields: Map<String, Value>,
+    mut secret: impl FnMut(&'static Field, &mut Names) -> Entry,
+    names: &mut Names,
+) -> String {
+    let mut text = String::new();
+    yaml::entry(&mut text, "type", &Value::from(connection_type.name));
+    yaml::entry(&mut text, "name", &Value::from(name));
+    for field in connection_type.fields() {
+        let entry = match fields.shift_remove(field.name) {
+            Some(value) => Entry::Field(value),
+            None if field.is_secret() => secret(field, names),
+            None => continue,
+        };
+        match entry {
+            Entry::Field(value) => yaml::entry(&mut text, field.name, &value),
+            // Writing to a string cannot fail.
+            Entry::Offer(reference) => writeln!(
+                text,
+                "# {}: {reference} # or null; the API does not show whether one is set",
+                field.name
+            )
+            .unwrap_or_default(),
+        }
+    }
+    for (key, value) in &fields {
+        yaml::entry(&mut text, key, value);
+    }
+    text
+}

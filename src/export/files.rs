@@ -1,0 +1,185 @@
+//! The files of an export, and putting them into a folder without harm to what is there.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::spelling::slug;
+use super::{Export, Exported, template};
+use crate::config::FILE_NAME as CONFIG_FILE;
+
+/// The file of `--single-file`.
+const SINGLE_FILE: &str = "connections.yaml";
+
+/// The file with the names of variables; it begins with a dot, so it is no document.
+const TEMPLATE_FILE: &str = ".env.example";
+
+/// One file to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportFile {
+    /// Its name, without any folder.
+    pub name: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// Why an export cannot be put into a folder.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Files of these names exist.
+    #[error("{} would be overwritten, so nothing was written", list(.0))]
+    Exist(Vec<PathBuf>),
+    /// The folder or a file in it cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    const MOST: usize = 5;
+    let shown: Vec<String> = paths.iter().take(MOST).map(|p| p.display().to_string()).collect();
+    match paths.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// The files of an export: one for each connection, or one with all.
+#[must_use]
+pub fn files(export: &Export, single_file: bool) -> Vec<ExportFile> {
+    let mut files = if single_file {
+        vec![ExportFile { name: SINGLE_FILE.to_owned(), text: stream(&export.documents) }]
+    } else {
+        one_each(&export.documents)
+    };
+    if !export.variables.is_empty() {
+        let text = template(&export.variables);
+        files.push(ExportFile { name: TEMPLATE_FILE.to_owned(), text });
+    }
+    files
+}
+
+/// All documents as one text.
+#[must_use]
+pub fn stream(documents: &[Exported]) -> String {
+    let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+    texts.join("---\n")
+}
+
+fn one_each(documents: &[Exported]) -> Vec<ExportFile> {
+    let mut taken = BTreeSet::from([CONFIG_FILE.to_owned()]);
+    let mut files = Vec::with_capacity(documents.len());
+    for document in documents {
+        let slug = match slug(document.name.as_str()) {
+            empty if empty.is_empty() => document.type_name.to_ascii_lowercase(),
+            slug => slug,
+        };
+        let mut name = format!("{slug}.yaml");
+        let mut number = 2;
+        while !taken.insert(name.clone()) {
+            name = format!("{slug}-{number}.yaml");
+            number += 1;
+        }
+        files.push(ExportFile { name, text: document.text.clone() });
+    }
+    files
+}
+
+/// Writes files into a folder, which is made where there is none. Each appears whole or not at
+/// all; a symbolic link of its name is not followed but replaced.
+///
+/// # Errors
+/// Without `force`, when any of them exists; then nothing is written. The folder or a file in it
+/// cannot be written.
+pub fn write(folder: &Path, files: &[ExportFile], force: bool) -> Result<Vec<PathBuf>, WriteError> {
+    let at = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| WriteError::Io { path, source }
+    };
+    std::fs::create_dir_all(folder).map_err(at(folder))?;
+    let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(&file.name)).collect();
+    let existing: Vec<PathBuf> =
+        paths.iter().filter(|path| path.symlink_metadata().is_ok()).cloned().collect();
+    if !force && !existing.is_empty() {
+        return Err(WriteError::Exist(existing));
+    }
+    for (file, path) in files.iter().zip(&paths) {
+        // What is asked for here is cut by the umask, as for any new file.
+        let permissions = std::fs::Permissions::from_mode(0o666);
+        let mut written = tempfile::Builder::new()
+            .prefix(".apinizer-gitops-")
+            .permissions(permissions)
+            .tempfile_in(folder)
+            .map_err(at(path))?;
+        written.write_all(file.text.as_bytes()).map_err(at(path))?;
+        let kept = if force { written.persist(path) } else { written.persist_noclobber(path) };
+        kept.map_err(|error| error.error).map_err(at(path))?;
+    }
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::ConnectionName;
+
+    fn exported(name: &str) -> Exported {
+        Exported { type_name: "email", name: ConnectionName::new(name), text: "a: b\n".to_owned() }
+    }
+
+    #[test]
+    fn file_names_lead_nowhere_else_and_differ() {
+        let documents: Vec<Exported> =
+            ["order mails", "Order-Mails", "..", "../../etc/passwd", "apinizer-gitops", "支付"]
+                .map(exported)
+                .to_vec();
+        let names: Vec<String> = one_each(&documents).into_iter().map(|file| file.name).collect();
+        let wanted = [
+            "order-mails.yaml",
+            "order-mails-2.yaml",
+            "email.yaml",
+            "etc-passwd.yaml",
+            "apinizer-gitops-2.yaml",
+            "email-2.yaml",
+        ];
+        assert_eq!(names, wanted);
+    }
+
+    #[test]
+    fn nothing_is_overwritten_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("new/place");
+        let file = |name: &str, text: &str| ExportFile { name: name.into(), text: text.into() };
+        let first = [file("a.yaml", "1")];
+        write(&target, &first, false).unwrap();
+        let second = [file("b.yaml", "2"), file("a.yaml", "2")];
+        assert!(
+            matches!(write(&target, &second, false), Err(WriteError::Exist(p)) if p.len() == 1)
+        );
+        assert!(!target.join("b.yaml").exists());
+        assert_eq!(std::fs::read_to_string(target.join("a.yaml")).unwrap(), "1");
+        write(&target, &second, true).unwrap();
+        assert_eq!(std::fs::read_to_string(target.join("a.yaml")).unwrap(), "2");
+        let names: Vec<_> = std::fs::read_dir(&target).unwrap().collect();
+        assert_eq!(names.len(), 2);
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let outside = folder.path().join("outside");
+        std::fs::write(&outside, "kept").unwrap();
+        let target = folder.path().join("in");
+        std::fs::create_dir(&target).unwrap();
+        std::os::unix::fs::symlink(&outside, target.join("a.yaml")).unwrap();
+        let files = [ExportFile { name: "a.yaml".into(), text: "new".into() }];
+        assert!(write(&target, &files, false).is_err());
+        write(&target, &files, true).unwrap();
+        assert_eq!(std::fs::read_to_string(outside).unwrap(), "kept");
+    }
+}

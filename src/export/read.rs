@@ -1,0 +1,55 @@
+//! Reading whole connections: each by its own GET, with what only its list shows.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde_json::Value;
+
+use crate::api::{CallError, Client, Listed};
+use crate::catalog;
+use crate::live::LiveConnection;
+use crate::plan::Filter;
+
+/// Reads the connections of a target that a filter admits. A type that the server does not know
+/// has none; a connection that vanishes between list and GET is passed over.
+///
+/// # Errors
+/// A list or a connection cannot be read: an export with holes would pass for a whole one.
+pub async fn connections(
+    client: &Client,
+    filter: &Filter,
+    concurrency: usize,
+) -> Result<Vec<LiveConnection>, CallError> {
+    let concurrency = concurrency.max(1);
+    let types = catalog::all().filter(|candidate| filter.admits_type(candidate.name));
+    let mut lists = stream::iter(types)
+        .map(|connection_type| client.list(connection_type.name))
+        .buffered(concurrency);
+    let mut listed = Vec::new();
+    while let Some(list) = lists.next().await {
+        if let Listed::Complete(connections) = list? {
+            listed.extend(connections.into_iter().filter(|c| filter.admits(&c.type_name, &c.name)));
+        }
+    }
+    let mut singles = stream::iter(listed)
+        .map(|entry| async move {
+            let single = client.get(&entry.name).await?;
+            Ok(single.and_then(|single| whole(&single, &entry)))
+        })
+        .buffered(concurrency);
+    let mut connections = Vec::new();
+    while let Some(single) = singles.next().await {
+        connections.extend(single?);
+    }
+    Ok(connections)
+}
+
+/// What GET shows, and what only the list does: Kafka's stores are named there and nowhere else.
+fn whole(single: &LiveConnection, entry: &LiveConnection) -> Option<LiveConnection> {
+    let mut body = single.body().clone();
+    for (key, value) in entry.body() {
+        if body.get(key).is_none_or(Value::is_null) {
+            body.insert(key.clone(), value.clone());
+        }
+    }
+    LiveConnection::from_entry(body)
+}

@@ -1,0 +1,119 @@
+//! The text of documents, read as people will read it.
+
+use serde_json::{Value, json};
+
+use crate::desired;
+use crate::export::{Export, KnownReferences, Options, template};
+use crate::inventory::{BaseField, Owned, Record};
+use crate::live::LiveConnection;
+use crate::name::ConnectionName;
+
+fn export(bodies: &[Value], known: &KnownReferences) -> Export {
+    let live: Vec<LiveConnection> = bodies
+        .iter()
+        .map(|body| LiveConnection::from_entry(body.as_object().unwrap().clone()).unwrap())
+        .collect();
+    Export::of(&live, known, &Options { prefix: "Payments".to_owned(), full: false })
+}
+
+fn one(body: Value) -> (String, String) {
+    let export = export(&[body], &KnownReferences::default());
+    (export.documents[0].text.clone(), template(&export.variables))
+}
+
+#[test]
+fn a_document_as_somebody_would_have_written_it() {
+    let (text, variables) = one(json!({
+        "id": "7", "type": "email", "name": "order-mails", "host": "${SMTP_HOST}", "port": 465,
+        "auth": true, "username": "orders@example.com", "password": null, "enabled": true,
+        "additionalProperties": [{"key": "mail.smtp.password", "value": "hunter2"}],
+    }));
+    assert_eq!(
+        text,
+        "type: email\nname: order-mails\nhost: ${SMTP_HOST}\nport: 465\nauth: true\n\
+         username: orders@example.com\npassword: ${env:PAYMENTS_ORDER_MAILS_PASSWORD}\n\
+         additionalProperties:\n  - key: mail.smtp.password\n    \
+         value: ${env:PAYMENTS_ORDER_MAILS_MAIL_SMTP_PASSWORD}\n"
+    );
+    assert!(variables.contains("\nPAYMENTS_ORDER_MAILS_PASSWORD=\n"), "{variables}");
+    assert!(!variables.contains("hunter2"));
+}
+
+#[test]
+fn a_secret_that_nothing_requires_is_offered() {
+    let (text, variables) = one(json!({
+        "type": "activeMq", "name": "broker", "activeMqConnectionProtocolType": "TCP",
+        "brokerURL": "tcp://mq:61616", "destinationType": "QUEUE", "destinationName": "q",
+        "username": "app", "password": "****",
+    }));
+    let offer = "username: app\n# password: ${env:PAYMENTS_BROKER_PASSWORD} # or null; the API \
+                 does not show whether one is set\ndestinationType: QUEUE\n";
+    assert!(text.contains(offer), "{text}");
+    assert!(variables.contains("\n# PAYMENTS_BROKER_PASSWORD=\n"), "{variables}");
+}
+
+#[test]
+fn apinizers_own_variables_stay() {
+    let body = json!({
+        "type": "linux-script", "name": "n", "hostName": "${HOST}", "username": "u",
+        "password": "${SSH_PASSWORD}",
+    });
+    let (text, variables) = one(body);
+    assert!(
+        text.contains("\nhostName: ${HOST}\nusername: u\npassword: ${SSH_PASSWORD}\n"),
+        "{text}"
+    );
+    assert!(!variables.contains("SSH_PASSWORD"));
+}
+
+#[test]
+fn what_git_declares_with_a_reference_is_not_shown() {
+    let field =
+        |text: &str| BaseField { declared: Value::from(text), print: None, unverified: false };
+    let mut record = Record::default();
+    let base = [("/host", field("${env:SMTP}.internal")), ("/password", field("${env:MAILS}"))];
+    let owned = Owned {
+        type_name: "email".to_owned(),
+        base: base.map(|(path, field)| (path.to_owned(), field)).into(),
+        ..Owned::default()
+    };
+    record.inventory.insert(ConnectionName::new("mails"), owned);
+    let mut known = KnownReferences::default();
+    known.add_record(&record);
+    let body = json!({
+        "type": "email", "name": "Mails", "host": "hidden-host.internal", "auth": true,
+        "username": "u", "password": "hunter2",
+    });
+    let export = export(&[body], &known);
+    assert_eq!(
+        export.documents[0].text,
+        "type: email\nname: Mails\nhost: ${env:SMTP}.internal\nauth: true\nusername: u\n\
+         password: ${env:MAILS}\n"
+    );
+    let names: Vec<&str> = export.variables.iter().map(|v| v.name.as_str()).collect();
+    assert_eq!(names, ["SMTP", "MAILS"]);
+}
+
+#[test]
+fn names_that_no_document_can_have_are_passed_over() {
+    let export = export(
+        &[json!({"type": "email", "name": "a/b", "host": "h"})],
+        &KnownReferences::default(),
+    );
+    assert!(export.documents.is_empty());
+    assert_eq!(
+        export.passed_over,
+        ["the email connection \"a/b\" cannot be declared: its name holds a `/`"]
+    );
+}
+
+#[test]
+fn texts_that_look_like_references_are_escaped() {
+    let (text, _) = one(json!({
+        "type": "email", "name": "n", "host": "h", "from": "${env:HOME} ${var:x} ${OK}",
+    }));
+    let document: Value = serde_yaml::from_str(&text).unwrap();
+    let declared = &document["from"];
+    assert!(!desired::holds_env(declared), "{declared}");
+    assert_eq!(declared, "$${env:HOME} $${var:x} $${OK}");
+}

@@ -1,0 +1,184 @@
+//! A writer of YAML that people would have written: block style, no flow mappings, quotes only
+//! where a reader could take a text for something else.
+//!
+//! `serde_yaml` writes the same values, but not the same text in every version, quotes `${env:A}`
+//! and cannot write a comment between two fields.
+
+mod scalar;
+
+use serde_json::Value;
+
+use scalar::{block, inline};
+
+const STEP: usize = 2;
+
+/// Writes one field of a document.
+pub(super) fn entry(text: &mut String, key: &str, value: &Value) {
+    pair(text, 0, key, value);
+}
+
+fn pair(text: &mut String, indent: usize, key: &str, value: &Value) {
+    text.push_str(&inline(key));
+    text.push(':');
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                line(text, indent + STEP);
+                pair_without_end(text, indent + STEP, key, value);
+            }
+            text.push('\n');
+        }
+        _ => {
+            rest(text, indent, value);
+            text.push('\n');
+        }
+    }
+}
+
+/// A pair whose last line is left open, so that what contains it can go on.
+fn pair_without_end(text: &mut String, indent: usize, key: &str, value: &Value) {
+    pair(text, indent, key, value);
+    text.pop();
+}
+
+/// What follows a key's colon.
+fn rest(text: &mut String, indent: usize, value: &Value) {
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            for value in items {
+                line(text, indent + STEP);
+                item(text, indent + STEP, value);
+            }
+        }
+        other => {
+            text.push(' ');
+            single(text, indent, other);
+        }
+    }
+}
+
+fn item(text: &mut String, indent: usize, value: &Value) {
+    text.push('-');
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (index, (key, value)) in map.iter().enumerate() {
+                if index == 0 {
+                    text.push(' ');
+                } else {
+                    line(text, indent + STEP);
+                }
+                pair_without_end(text, indent + STEP, key, value);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for value in items {
+                line(text, indent + STEP);
+                item(text, indent + STEP, value);
+            }
+        }
+        other => {
+            text.push(' ');
+            single(text, indent, other);
+        }
+    }
+}
+
+/// A value that begins on the line it is on.
+fn single(text: &mut String, indent: usize, value: &Value) {
+    match value {
+        Value::Null => text.push_str("null"),
+        Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+        Value::Number(number) => text.push_str(&number.to_string()),
+        Value::Array(_) => text.push_str("[]"),
+        Value::Object(_) => text.push_str("{}"),
+        Value::String(value) => match block(value) {
+            Some((header, lines)) => {
+                text.push_str(header);
+                for part in lines {
+                    if part.is_empty() {
+                        text.push('\n');
+                    } else {
+                        line(text, indent + STEP);
+                        text.push_str(part);
+                    }
+                }
+            }
+            None => text.push_str(&inline(value)),
+        },
+    }
+}
+
+fn line(text: &mut String, indent: usize) {
+    text.push('\n');
+    text.extend(std::iter::repeat_n(' ', indent));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Map, json};
+
+    fn write(value: &Value) -> String {
+        let mut text = String::new();
+        for (key, value) in value.as_object().unwrap() {
+            entry(&mut text, key, value);
+        }
+        text
+    }
+
+    #[test]
+    fn it_reads_as_if_written_by_hand() {
+        let value = json!({
+            "host": "${var:smtp}", "port": 587, "auth": true, "password": "${env:A}",
+            "description": "two\nlines\n", "none": {}, "headerList": [
+                {"name": "Authorization", "value": "Bearer ${env:T}"}, {"name": "A", "value": ""},
+            ],
+            "map": {"a": {"value": "1", "valueType": "STRING"}, "b": ["x", ["y"], []]},
+            "pattern": "%d{yyyy}", "last": "no",
+        });
+        let wanted = "host: ${var:smtp}\nport: 587\nauth: true\npassword: ${env:A}\n\
+            description: |\n  two\n  lines\nnone: {}\nheaderList:\n  - name: Authorization\n    \
+            value: Bearer ${env:T}\n  - name: A\n    value: \"\"\nmap:\n  a:\n    value: \"1\"\n    \
+            valueType: STRING\n  b:\n    - x\n    -\n      - \"y\"\n    - []\npattern: \
+            \"%d{yyyy}\"\nlast: \"no\"\n";
+        assert_eq!(write(&value), wanted);
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[ \\t\\n\\r:#'\"a-c0-9.,$&*!|>%@`~=<?{}\\[\\]-]{0,12}",
+            "(true|no|on|Null|~|-|---|0x1f|1_0|12:30|1e5|\\.inf|2020-01-01|<<|=)",
+            "([ a-b]{0,3}\n){0,4}[ a]{0,2}",
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((text(), inner), 0..4)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        #[test]
+        fn what_is_written_is_read_back(pairs in prop::collection::vec((text(), value()), 1..5)) {
+            let value = Value::Object(pairs.into_iter().collect());
+            let text = write(&value);
+            let read: Value = serde_yaml::from_str(&text)
+                .map_err(|error| TestCaseError::fail(format!("{error} in {text:?}")))?;
+            prop_assert_eq!(read, value, "{}", text);
+        }
+    }
+}
