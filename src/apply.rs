@@ -29,7 +29,7 @@ mod replace;
 mod update;
 mod writing;
 
-pub use outcome::{ChangeResult, TargetOutcome};
+pub use outcome::{ChangeResult, TargetOutcome, only_planned};
 
 /// All that carrying out the plan of one target needs.
 pub struct Job<'a> {
@@ -239,12 +239,15 @@ impl Run<'_, '_> {
     }
 
     async fn phase(&self, changes: Numbered<'_>, results: &mut BTreeMap<usize, ChangeResult>) {
-        let mut running = stream::iter(changes)
-            .map(|(index, change)| async move { (index, self.one(change).await) })
-            .buffer_unordered(self.job.concurrency.max(1));
+        let steps: Vec<_> = changes.into_iter().map(|numbered| self.numbered(numbered)).collect();
+        let mut running = stream::iter(steps).buffer_unordered(self.job.concurrency.max(1));
         while let Some((index, result)) = running.next().await {
             results.insert(index, result);
         }
+    }
+
+    async fn numbered(&self, (index, change): (usize, &Change)) -> (usize, ChangeResult) {
+        (index, self.one(change).await)
     }
 
     async fn one(&self, change: &Change) -> ChangeResult {

@@ -12,6 +12,7 @@ pub mod error;
 pub mod export;
 pub mod forget;
 pub mod plan;
+pub mod run;
 pub mod sandbox;
 pub mod session;
 pub mod signals;
@@ -56,7 +57,7 @@ pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Validate(args) => validate::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
-        Command::Run(_) => Err(CommandError::failed("not here yet")),
+        Command::Run(args) => run::run(args, context).await,
         Command::Export(args) => export::run(args, context).await,
         Command::Sandbox(args) => sandbox::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,

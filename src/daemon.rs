@@ -1,9 +1,21 @@
 //! The daemon: keeps every target equal to git for as long as it runs.
+//!
+//! One task, the [`supervisor`], reads the source and tells; one task for each target, its
+//! [`keeper`], reconciles. A target that is down holds no other back, and whatever wakes the
+//! daemon only says that there is something to look at.
 
+mod follow;
+mod keeper;
+mod orders;
+mod pass;
+mod quiet;
+mod schedule;
 pub mod status;
+pub mod supervisor;
 pub mod trigger;
 mod watchdog;
 
 pub use status::Board;
+pub use supervisor::{Daemon, run};
 pub use trigger::{Cause, Trigger};
 pub use watchdog::Watchdog;

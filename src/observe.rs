@@ -14,11 +14,9 @@ use crate::name::ConnectionName;
 /// Lists all types. A list that failed is noted as incomplete and stops the creates and deletes
 /// of the run; it is never taken for an empty one.
 pub async fn lists(client: &Client, record: &Record, concurrency: usize) -> Live {
-    let answers: Vec<(&str, Result<Listed, CallError>)> = stream::iter(catalog::all())
-        .map(|t| async move { (t.name, client.list(t.name).await) })
-        .buffered(concurrency.max(1))
-        .collect()
-        .await;
+    let calls: Vec<_> = catalog::all().map(|t| list(client, t.name)).collect();
+    let answers: Vec<(&str, Result<Listed, CallError>)> =
+        stream::iter(calls).buffered(concurrency.max(1)).collect().await;
     let mut live = Live::default();
     let lists_some = answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
     for (type_name, answer) in answers {
@@ -41,6 +39,13 @@ pub async fn lists(client: &Client, record: &Record, concurrency: usize) -> Live
     live
 }
 
+async fn list(
+    client: &Client,
+    type_name: &'static str,
+) -> (&'static str, Result<Listed, CallError>) {
+    (type_name, client.list(type_name).await)
+}
+
 fn add(live: &mut Live, type_name: &str, connections: Vec<LiveConnection>) {
     for connection in connections {
         let name = connection.name.clone();
@@ -52,6 +57,14 @@ fn add(live: &mut Live, type_name: &str, connections: Vec<LiveConnection>) {
             live.incomplete.insert(type_name.to_owned(), problem);
         }
     }
+}
+
+async fn single(
+    client: &Client,
+    name: ConnectionName,
+) -> (ConnectionName, Result<Option<LiveConnection>, CallError>) {
+    let answer = client.get(&name).await;
+    (name, answer)
 }
 
 /// The answers of single reads.
@@ -70,12 +83,8 @@ pub async fn singles(
     concurrency: usize,
 ) -> Singles {
     let mut singles = Singles::default();
-    let mut answers = stream::iter(names)
-        .map(|name| async move {
-            let answer = client.get(&name).await;
-            (name, answer)
-        })
-        .buffer_unordered(concurrency.max(1));
+    let calls: Vec<_> = names.into_iter().map(|name| single(client, name)).collect();
+    let mut answers = stream::iter(calls).buffer_unordered(concurrency.max(1));
     while let Some((name, answer)) = answers.next().await {
         match answer {
             Ok(Some(connection)) => {

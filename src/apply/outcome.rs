@@ -1,6 +1,6 @@
 //! What came of a run on one target.
 
-use crate::plan::{Change, TargetPlan};
+use crate::plan::{Action, Change, TargetPlan};
 
 /// What came of applying a plan to one target.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,27 @@ pub enum ChangeResult {
     Reported,
     /// The run ended before its turn.
     NotStarted,
+}
+
+/// The outcome of a run that only plans: every change waits, or is what the plan says of it.
+#[must_use]
+pub fn only_planned(plan: &TargetPlan) -> TargetOutcome {
+    let mut outcome = start(plan);
+    outcome.results = plan
+        .changes
+        .iter()
+        .map(|change| {
+            let reason = || change.reason.clone().unwrap_or_default();
+            let result = match change.action {
+                _ if change.held => ChangeResult::Held(reason()),
+                Action::Blocked => ChangeResult::Blocked(reason()),
+                Action::Drift => ChangeResult::Reported,
+                _ => ChangeResult::NotStarted,
+            };
+            (change.clone(), result)
+        })
+        .collect();
+    outcome
 }
 
 /// An outcome without results yet.

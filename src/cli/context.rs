@@ -14,7 +14,7 @@ use crate::report::diagnostics;
 const CONFIG_FILE: &str = "apinizer-gitops.yaml";
 
 /// What every verb has at hand.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// The flags that every command takes.
     pub global: GlobalArgs,

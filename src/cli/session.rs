@@ -178,7 +178,7 @@ fn open(path: &Path) -> Result<Arc<Repository>, CommandError> {
 }
 
 /// Leaves only the named targets in a config.
-fn narrow(config: &mut Config, names: &[String]) -> Result<(), CommandError> {
+pub(super) fn narrow(config: &mut Config, names: &[String]) -> Result<(), CommandError> {
     for name in names {
         if !config.targets.iter().any(|target| target.name == *name) {
             let known: Vec<&str> = config.targets.iter().map(|t| t.name.as_str()).collect();

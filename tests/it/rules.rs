@@ -73,8 +73,7 @@ fn a_put_never_wipes_a_secret_that_git_does_not_declare() {
 
 #[test]
 fn a_readable_secret_that_drifted_is_corrected() {
-    let mut world =
-        World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
     world.target("verify_secrets: 0s");
     world.commit_email("orders", "");
     world.apply().code(0);
@@ -88,8 +87,7 @@ fn a_readable_secret_that_drifted_is_corrected() {
 
 #[test]
 fn a_server_that_begins_to_hide_secrets_costs_one_put() {
-    let mut world =
-        World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
     world.target("verify_secrets: 0s");
     for name in ["a", "b", "c"] {
         world.commit_email(name, "");
@@ -254,7 +252,8 @@ fn a_changed_type_is_a_replace_and_a_refused_one_is_undone_once() {
     world.commit_email("a", "");
     world.commit_email("b", "");
     world.apply().code(0);
-    let ftp = "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n";
+    let ftp =
+        "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n";
     world.write("connections/a.yaml", ftp);
     world.commit("a is ftp now");
     assert_eq!(world.changes(&[]), ["replace a"]);
@@ -366,7 +365,11 @@ fn what_a_server_repeats_of_a_secret_is_not_shown() {
     let world = World::new();
     world.commit_email("a", "");
     let body = json!({"status": "FAILURE", "resultMessage": format!("bad {CANARY} here")});
-    let refusal = Fault::Answer { status: StatusCode::BAD_REQUEST, body: body.to_string(), retry_after: None };
+    let refusal = Fault::Answer {
+        status: StatusCode::BAD_REQUEST,
+        body: body.to_string(),
+        retry_after: None,
+    };
     world.control().fail_next(Some(Method::POST), "/a/", refusal, 1);
     world.run(&["apply", "--yes", "-vvv"]).code(1).says("(sensitive)");
 }
@@ -442,7 +445,10 @@ fn a_refused_commit_changes_nothing() {
     let world = World::new();
     world.commit_email("a", "");
     world.apply().code(0);
-    world.write("connections/b.yaml", "type: email\nname: b\nhost: h\nauth: true\nusername: u\npassword: plain\n");
+    world.write(
+        "connections/b.yaml",
+        "type: email\nname: b\nhost: h\nauth: true\nusername: u\npassword: plain\n",
+    );
     world.commit_email("c", "");
     world.forget_calls();
     let ran = world.apply().code(1);

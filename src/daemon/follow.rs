@@ -1,0 +1,120 @@
+//! The source as the daemon follows it: opened again when it comes back, fetched when it is a
+//! url, and what is to be read of it now.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Config, Location};
+use crate::name::CommitId;
+use crate::source::{self, Access, Mirror, Repository, Snapshot, SourceError, Stop};
+
+/// The source of a daemon.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    branch: Option<String>,
+    verify: Option<crate::config::Verify>,
+    place: Place,
+    worktree: bool,
+    opened: Arc<std::sync::Mutex<Option<Arc<Repository>>>>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Path(std::path::PathBuf),
+    Mirror(Mirror),
+}
+
+/// What is to be read now, and why the newest commit may not be.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// The newest commit, or the files.
+    pub(super) snapshot: Snapshot,
+    /// Its signature is not what the config asks for.
+    pub(super) refused: Option<String>,
+}
+
+impl Source {
+    /// Names the source of a config; nothing is read yet.
+    ///
+    /// # Errors
+    /// The url may not be fetched.
+    pub(super) fn new(
+        config: &Config,
+        worktree: bool,
+        access: Access,
+        redactor: &crate::secret::Redactor,
+    ) -> Result<Self, SourceError> {
+        let branch = config.source.branch.clone();
+        let place = match &config.source.location {
+            Location::Path(path) => Place::Path(path.clone()),
+            Location::Url(url) => Place::Mirror(Mirror::new(
+                url,
+                branch.as_deref(),
+                &config.state_dir,
+                access,
+                redactor,
+            )?),
+        };
+        Ok(Self {
+            branch,
+            verify: config.source.verify.clone(),
+            place,
+            worktree,
+            opened: Arc::default(),
+        })
+    }
+
+    /// The mirror of a url.
+    pub(super) fn mirror(&self) -> Option<&Mirror> {
+        match &self.place {
+            Place::Mirror(mirror) => Some(mirror),
+            Place::Path(_) => None,
+        }
+    }
+
+    /// Where the repository is on this machine.
+    pub(super) fn path(&self) -> &Path {
+        match &self.place {
+            Place::Path(path) => path,
+            Place::Mirror(mirror) => mirror.path(),
+        }
+    }
+
+    /// Reads what there is now. Blocks.
+    pub(super) fn look(&self) -> Result<Seen, SourceError> {
+        let repository = self.repository()?;
+        if self.worktree {
+            let snapshot = Snapshot::Disk(repository.worktree()?);
+            return Ok(Seen { snapshot, refused: None });
+        }
+        let branch = match &self.place {
+            Place::Mirror(mirror) => mirror.status().branch,
+            Place::Path(_) => self.branch.clone(),
+        };
+        let commit = repository.head(branch.as_deref())?;
+        let refused = self.verify.as_ref().and_then(|wanted| {
+            let checked = source::verify(&repository, &commit.id, wanted, &Stop::default());
+            checked.err().map(|error| error.to_string())
+        });
+        Ok(Seen { snapshot: Snapshot::Commit { repository, commit }, refused })
+    }
+
+    /// An older commit, if the repository has it. Blocks.
+    pub(super) fn older(&self, id: &CommitId) -> Result<Option<Snapshot>, SourceError> {
+        let repository = self.repository()?;
+        let commit = repository.commit(id)?;
+        Ok(commit.map(|commit| Snapshot::Commit { repository, commit }))
+    }
+
+    /// The repository, kept open for what it remembers; it finds by itself what was replaced
+    /// under its path.
+    fn repository(&self) -> Result<Arc<Repository>, SourceError> {
+        let mut opened = self.opened.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(repository) = &*opened {
+            return Ok(Arc::clone(repository));
+        }
+        let repository = Arc::new(Repository::open(self.path())?);
+        *opened = Some(Arc::clone(&repository));
+        Ok(repository)
+    }
+}

@@ -1,0 +1,179 @@
+//! One reconcile of one target as the daemon makes it: the newest commit, or the last good one
+//! where the newest is refused.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::follow::{Seen, Source};
+use crate::api::RetryPolicy;
+use crate::apply::{ChangeResult, TargetOutcome};
+use crate::config::Target;
+use crate::document::Diagnostic;
+use crate::plan::{ConnectionState, Filter, TargetPlan};
+use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, carry_out};
+
+/// How long another process on the same state is waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How a daemon reconciles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// Whether anything is written.
+    pub(super) writes: bool,
+    /// Whether this is the only reconcile, so that nothing is put off.
+    pub(super) once: bool,
+}
+
+/// What came of one reconcile.
+#[derive(Debug)]
+pub(super) struct Passed {
+    pub(super) plan: TargetPlan,
+    pub(super) states: Vec<ConnectionState>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Why the newest commit is refused.
+    pub(super) refused: Option<String>,
+    pub(super) suspended: bool,
+    /// What carrying the plan out gave; `None`: it was only looked at.
+    pub(super) outcome: Option<TargetOutcome>,
+    /// Whether the commit counts as applied.
+    pub(super) applied: bool,
+}
+
+/// Makes one reconcile. It begins nothing more once `stop` is cancelled.
+pub(super) async fn pass(
+    engine: &Engine,
+    target: &Target,
+    source: &Source,
+    seen: &Seen,
+    manner: Manner,
+    stop: CancellationToken,
+) -> Passed {
+    let file = engine.state_file(target);
+    let suspended = file.read().is_ok_and(|record| record.suspended);
+    let options = options(Manner { writes: manner.writes && !suspended, ..manner }, stop);
+    let mut refused = seen.refused.clone();
+    let mut prepared = None;
+    if refused.is_none() {
+        let newest = reconcile::prepare(engine, target, &seen.snapshot, &options).await;
+        if newest.refused {
+            refused = Some(newest.plan.errors.join("; "));
+        }
+        prepared = Some(newest);
+    }
+    let Some(reason) = refused else {
+        // Present, since nothing was refused.
+        let Some(prepared) = prepared else { return nothing(target, None, suspended) };
+        return finish(engine, prepared, &options, suspended).await;
+    };
+    let diagnostics = prepared.map(|p| p.diagnostics).unwrap_or_default();
+    // The drift of the last good commit is still corrected.
+    let good = file.read().ok().and_then(|record| record.last_good);
+    let older = good.map(|good| tokio::task::block_in_place(|| source.older(&good.commit)));
+    let mut passed = match older {
+        Some(Ok(Some(snapshot))) => {
+            let prepared = reconcile::prepare(engine, target, &snapshot, &options).await;
+            finish(engine, prepared, &options, suspended).await
+        }
+        Some(Err(error)) => nothing(target, Some(error.to_string()), suspended),
+        _ => nothing(target, None, suspended),
+    };
+    passed.diagnostics = diagnostics;
+    passed.applied = false;
+    passed.plan.errors.insert(0, reason.clone());
+    if let Some(outcome) = &mut passed.outcome {
+        outcome.errors.insert(0, reason.clone());
+    }
+    passed.refused = Some(reason);
+    passed
+}
+
+async fn finish(
+    engine: &Engine,
+    prepared: Prepared<'_>,
+    options: &Options,
+    suspended: bool,
+) -> Passed {
+    let plan = prepared.plan.clone();
+    let diagnostics = prepared.diagnostics.clone();
+    if !options.writes {
+        let states = prepared.states;
+        return Passed {
+            plan,
+            states,
+            diagnostics,
+            refused: None,
+            suspended,
+            outcome: None,
+            applied: false,
+        };
+    }
+    let silent = |_: &crate::plan::Change, _: &ChangeResult| {};
+    let done = carry_out(engine, prepared, options, false, &silent).await;
+    Passed {
+        plan,
+        states: done.states,
+        diagnostics,
+        refused: None,
+        suspended,
+        outcome: Some(done.target),
+        applied: done.applied,
+    }
+}
+
+/// A target that could not be looked at.
+fn nothing(target: &Target, error: Option<String>, suspended: bool) -> Passed {
+    let plan = TargetPlan {
+        name: target.name.clone(),
+        project: target.project_as_written.clone(),
+        url: target.url_as_written.clone(),
+        errors: error.into_iter().collect(),
+        ..TargetPlan::default()
+    };
+    let outcome = TargetOutcome {
+        name: plan.name.clone(),
+        project: plan.project.clone(),
+        url: plan.url.clone(),
+        errors: plan.errors.clone(),
+        ..TargetOutcome::default()
+    };
+    Passed {
+        plan,
+        states: Vec::new(),
+        diagnostics: Vec::new(),
+        refused: None,
+        suspended,
+        outcome: Some(outcome),
+        applied: false,
+    }
+}
+
+fn options(manner: Manner, stop: CancellationToken) -> Options {
+    Options {
+        writes: manner.writes,
+        filter: Filter::default(),
+        base: None,
+        allow_deletes: false,
+        resend_secrets: false,
+        with_secrets: true,
+        read_back: if manner.once { ReadBackMode::Due } else { ReadBackMode::Spread },
+        degraded_at_once: manner.once,
+        lock_timeout: LOCK_TIMEOUT,
+        retries: if manner.once { RetryPolicy::command() } else { RetryPolicy::daemon() },
+        holder: "run".to_owned(),
+        stop,
+    }
+}
+
+/// Sets or lifts the suspension of a target, in its state.
+pub(super) async fn set_suspended(
+    engine: &Engine,
+    target: &Target,
+    suspended: bool,
+) -> Result<(), crate::state::StateError> {
+    let file = engine.state_file(target);
+    let _lock = file.lock(LOCK_TIMEOUT, "run").await?;
+    let mut record = file.read()?;
+    record.suspended = suspended;
+    file.write(&record)
+}

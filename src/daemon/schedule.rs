@@ -1,0 +1,132 @@
+//! When a target is looked at again, and how bursts become one. Pure: chance and time are given.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::trigger::Cause;
+
+/// After this long without another trigger a burst is over.
+const QUIET: Duration = Duration::from_millis(30);
+
+/// A burst is not waited out for longer.
+const LONGEST_BURST: Duration = Duration::from_millis(100);
+
+/// The pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Triggers that come close together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burst {
+    first: Instant,
+    last: Instant,
+}
+
+impl Burst {
+    /// The first trigger came.
+    pub(super) fn began(now: Instant) -> Self {
+        Self { first: now, last: now }
+    }
+
+    /// Another one came.
+    pub(super) fn again(&mut self, now: Instant) {
+        self.last = now;
+    }
+
+    /// When what they are about is looked at.
+    pub(super) fn is_over_at(&self) -> Instant {
+        (self.last + QUIET).min(self.first + LONGEST_BURST)
+    }
+}
+
+/// When a target's next turn is, if nothing happens before, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) after: Duration,
+    pub(super) cause: Cause,
+}
+
+/// What the next turn is worked out from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// How often live is compared.
+    pub(super) resync: Duration,
+    /// How many reconciles in a row failed.
+    pub(super) failures: u32,
+    /// When something that was saved but not deployed is due.
+    pub(super) degraded_in: Option<Duration>,
+}
+
+impl Standing {
+    /// The next turn; `chance` is between 0 and 1. Turns of many targets that began together
+    /// drift apart, so that a server that serves them all is not asked by all at once.
+    pub(super) fn next(&self, chance: f64) -> Turn {
+        let resync = Turn { after: spread(self.resync, 0.1, chance), cause: Cause::Resync };
+        let retry = (self.failures > 0).then(|| Turn {
+            after: spread(pause(self.failures, self.resync), 0.5, chance),
+            cause: Cause::Retry,
+        });
+        let degraded = self
+            .degraded_in
+            .map(|after| Turn { after: after.max(FIRST_PAUSE), cause: Cause::Degraded });
+        // Of two that are due together the resync is named: it looks at everything anyway.
+        [Some(resync), retry, degraded]
+            .into_iter()
+            .flatten()
+            .fold(resync, |soonest, turn| if turn.after < soonest.after { turn } else { soonest })
+    }
+}
+
+/// The pause after so many failures in a row.
+pub(super) fn pause(failures: u32, most: Duration) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+    FIRST_PAUSE.saturating_mul(doubled).min(most.max(FIRST_PAUSE))
+}
+
+/// Shortens a time by up to `share` of it.
+pub(super) fn spread(time: Duration, share: f64, chance: f64) -> Duration {
+    time.mul_f64(1.0 - share * chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_ends_when_it_is_quiet_or_too_long() {
+        let start = Instant::now();
+        let mut burst = Burst::began(start);
+        assert_eq!(burst.is_over_at(), start + Duration::from_millis(30));
+        burst.again(start + Duration::from_millis(20));
+        assert_eq!(burst.is_over_at(), start + Duration::from_millis(50));
+        for millis in (0..200).step_by(10) {
+            burst.again(start + Duration::from_millis(millis));
+        }
+        assert_eq!(burst.is_over_at(), start + Duration::from_millis(100));
+    }
+
+    #[test]
+    fn pauses_grow_up_to_the_resync() {
+        let pauses: Vec<u64> = (1..=8).map(|n| pause(n, MINUTE).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(pause(u32::MAX, MINUTE), MINUTE);
+        // A resync that is shorter than any pause makes no hammering.
+        assert_eq!(pause(3, Duration::from_millis(1)), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn the_soonest_turn_wins() {
+        let calm = Standing { resync: 5 * MINUTE, failures: 0, degraded_in: None };
+        assert_eq!(calm.next(0.0), Turn { after: 5 * MINUTE, cause: Cause::Resync });
+        assert!(calm.next(1.0).after >= 4 * MINUTE);
+        let failing = Standing { failures: 2, ..calm };
+        assert_eq!(failing.next(0.0), Turn { after: Duration::from_secs(2), cause: Cause::Retry });
+        assert!(failing.next(1.0).after >= Duration::from_secs(1));
+        let degraded = Standing { degraded_in: Some(MINUTE), ..calm };
+        assert_eq!(degraded.next(0.5), Turn { after: MINUTE, cause: Cause::Degraded });
+        let overdue = Standing { degraded_in: Some(Duration::ZERO), ..calm };
+        assert_eq!(overdue.next(0.5).after, FIRST_PAUSE);
+    }
+}

@@ -1,0 +1,342 @@
+//! The task above the keepers: it waits for whatever wakes the daemon, reads the source, and
+//! tells the keepers that there is something to look at.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::follow::{Seen, Source};
+use super::keeper::Keeper;
+use super::orders::{News, Orders};
+use super::pass::{Manner, pass};
+use super::schedule::{Burst, spread};
+use super::status::Board;
+use super::trigger::{Cause, Trigger};
+use crate::apply::TargetOutcome;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::reconcile::Engine;
+use crate::source::{Access, SourceError, Wake, Watcher};
+
+/// How long the keepers may take to finish their calls at a shutdown.
+const SHUTDOWN: Duration = Duration::from_secs(20);
+
+/// How long one look at the source may take before the probe calls it stuck.
+const LONGEST_LOOK: Duration = Duration::from_secs(300);
+
+/// How often the source is looked at without being woken, in case an event was missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Reads the config again; `Err` holds what is wrong with it, in words.
+pub type Reload = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
+/// What a daemon needs.
+pub struct Daemon {
+    /// The configuration to start with.
+    pub config: Config,
+    /// The environment.
+    pub environment: Environment,
+    /// How a url is fetched.
+    pub access: Access,
+    /// The config file relative to the root of the repository, if it lies in it.
+    pub config_file: Option<String>,
+    /// Whether anything is written.
+    pub writes: bool,
+    /// Whether the files of the working tree are followed instead of commits.
+    pub worktree: bool,
+    /// What is shown.
+    pub board: Board,
+    /// What wakes it.
+    pub trigger: Trigger,
+    /// Reads the config again.
+    pub reload: Reload,
+    /// Ends it.
+    pub shutdown: CancellationToken,
+}
+
+/// Runs until the shutdown. Only what makes starting impossible is an error.
+///
+/// # Errors
+/// The source of the config cannot be followed.
+pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
+    daemon.trigger.wake(Cause::Start);
+    loop {
+        let next = Generation::start(&daemon)?.supervise(&daemon).await;
+        match next {
+            Some(config) => {
+                info!("the config was read again");
+                daemon.config = config;
+                daemon.trigger.wake(Cause::Reload);
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Makes one reconcile of every target.
+///
+/// # Errors
+/// The source cannot be read.
+pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
+    let engine = engine(daemon);
+    let source = source(daemon, &engine)?;
+    if let Some(mirror) = source.mirror() {
+        mirror.fetch().await?;
+    }
+    let seen = tokio::task::block_in_place(|| source.look())?;
+    let manner = Manner { writes: daemon.writes, once: true };
+    let passes =
+        engine.config.targets.iter().map(|target| {
+            pass(&engine, target, &source, &seen, manner, daemon.shutdown.child_token())
+        });
+    let passed = futures_util::future::join_all(passes).await;
+    Ok(passed
+        .into_iter()
+        .map(|passed| {
+            let plan = passed.plan;
+            passed.outcome.unwrap_or_else(|| crate::apply::only_planned(&plan))
+        })
+        .collect())
+}
+
+fn engine(daemon: &Daemon) -> Engine {
+    let mut engine = Engine::new(daemon.config.clone(), daemon.environment.clone());
+    engine.config_file.clone_from(&daemon.config_file);
+    engine
+}
+
+fn source(daemon: &Daemon, engine: &Engine) -> Result<Source, SourceError> {
+    Source::new(&daemon.config, daemon.worktree, daemon.access.clone(), &engine.redactor)
+}
+
+/// The daemon under one config; a new config starts the next one.
+struct Generation {
+    engine: Arc<Engine>,
+    source: Source,
+    seen: watch::Sender<Option<Seen>>,
+    keepers: Vec<(String, Arc<Orders>)>,
+    tasks: JoinSet<()>,
+    ending: CancellationToken,
+    watcher: Option<Watcher>,
+}
+
+impl Generation {
+    fn start(daemon: &Daemon) -> Result<Self, SourceError> {
+        let engine = Arc::new(engine(daemon));
+        let source = source(daemon, &engine)?;
+        let config = &engine.config;
+        daemon.board.set_targets(&config.targets);
+        daemon.board.edit_source(|shown| {
+            shown.is_url = source.mirror().is_some();
+            shown.location.clone_from(&config.source.as_written);
+            shown.branch.clone_from(&config.source.branch);
+            shown.worktree = daemon.worktree;
+        });
+        let (seen, receiver) = watch::channel(None);
+        let ending = daemon.shutdown.child_token();
+        let mut tasks = JoinSet::new();
+        let mut keepers = Vec::new();
+        for target in &config.targets {
+            let orders = Arc::new(Orders::default());
+            keepers.push((target.name.clone(), Arc::clone(&orders)));
+            let keeper = Keeper {
+                engine: Arc::clone(&engine),
+                target: target.clone(),
+                source: source.clone(),
+                seen: receiver.clone(),
+                orders,
+                board: daemon.board.clone(),
+                writes: daemon.writes,
+                shutdown: ending.clone(),
+            };
+            tasks.spawn(keeper.keep());
+        }
+        if source.mirror().is_some() {
+            let poll = config.source.poll;
+            tasks.spawn(fetch(
+                source.clone(),
+                poll,
+                daemon.trigger.clone(),
+                daemon.board.clone(),
+                ending.clone(),
+            ));
+        }
+        let watcher = watch_source(daemon, &source, config);
+        Ok(Self { engine, source, seen, keepers, tasks, ending, watcher })
+    }
+
+    /// Serves triggers until the shutdown (`None`) or until there is a new config.
+    async fn supervise(self, daemon: &Daemon) -> Option<Config> {
+        let mut new_config = None;
+        while new_config.is_none() {
+            daemon.board.watchdog().expect("supervisor", LOOK_AGAIN);
+            tokio::select! {
+                biased;
+                () = daemon.shutdown.cancelled() => break,
+                () = daemon.trigger.raised() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => daemon.trigger.wake(Cause::Repository),
+            }
+            daemon.board.watchdog().expect("supervisor", LONGEST_LOOK);
+            let wanted = gather(&daemon.trigger).await;
+            if wanted.reload {
+                match (daemon.reload)() {
+                    Ok(config) => new_config = Some(config),
+                    Err(problem) => {
+                        warn!("the config is refused, and the old one stays: {problem}")
+                    }
+                }
+            }
+            for (name, suspended) in &wanted.suspensions {
+                for (_, orders) in self.keepers.iter().filter(|(keeper, _)| keeper == name) {
+                    orders.suspend(*suspended);
+                }
+            }
+            if !wanted.causes.is_empty() && new_config.is_none() {
+                self.look(&daemon.board, wanted.causes);
+            }
+        }
+        self.end().await;
+        new_config
+    }
+
+    /// Reads the source and tells the keepers.
+    fn look(&self, board: &Board, causes: BTreeSet<Cause>) {
+        let looked = tokio::task::block_in_place(|| self.source.look());
+        let tip = match looked {
+            Ok(seen) => {
+                let commit = seen.snapshot.commit().cloned();
+                let id = commit.as_ref().map(|commit| commit.id.clone());
+                board.edit_source(|shown| {
+                    shown.commit = commit;
+                    shown.error = self.source.mirror().and_then(|m| m.status().error);
+                });
+                self.seen.send_replace(Some(seen));
+                id
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let is_new = board.status().source.error.as_deref() != Some(&text);
+                if is_new {
+                    warn!("the source cannot be read: {text}");
+                }
+                board.edit_source(|shown| shown.error = Some(text.clone()));
+                self.cannot_be_read(board, &text);
+                None
+            }
+        };
+        let news = News { causes, tip };
+        for (_, orders) in &self.keepers {
+            orders.raise(&news);
+        }
+    }
+
+    /// Before anything was read there is nothing to keep up: every target is found failing.
+    fn cannot_be_read(&self, board: &Board, problem: &str) {
+        if self.seen.borrow().is_some() {
+            return;
+        }
+        for (name, _) in &self.keepers {
+            board.edit_target(name, |status| {
+                status.state = super::status::TargetState::Failing;
+                status.error = Some(problem.to_owned());
+                status.last_reconcile = Some(jiff::Timestamp::now());
+            });
+        }
+    }
+
+    /// Ends the tasks: what has begun is finished, up to a deadline.
+    async fn end(mut self) {
+        self.ending.cancel();
+        drop(self.watcher.take());
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(SHUTDOWN, all).await.is_err() {
+            warn!("some calls did not end within {} s and are left", SHUTDOWN.as_secs());
+            self.tasks.abort_all();
+        }
+        drop(self.engine);
+    }
+}
+
+/// Waits until a burst of triggers is over.
+async fn gather(trigger: &Trigger) -> super::trigger::Wanted {
+    let mut burst = Burst::began(Instant::now());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(burst.is_over_at()) => return trigger.take(),
+            () = trigger.raised() => burst.again(Instant::now()),
+        }
+    }
+}
+
+/// Watches the repository; a url's mirror is only changed by our own fetches.
+fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Option<Watcher> {
+    if source.mirror().is_some() {
+        return None;
+    }
+    let mut files: Vec<String> = Vec::new();
+    if daemon.worktree {
+        files = config.targets.iter().flat_map(|target| target.paths.clone()).collect();
+        files.sort();
+        files.dedup();
+    }
+    let trigger = daemon.trigger.clone();
+    let wake = move |wake: Wake| {
+        trigger.wake(match wake {
+            Wake::Files => Cause::Files,
+            Wake::Repository | Wake::Unknown => Cause::Repository,
+        });
+    };
+    let path: PathBuf = source.path().to_path_buf();
+    match Watcher::start(&path, &files, wake) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            warn!("the source is not watched, and looked at every 30 s: {error}");
+            None
+        }
+    }
+}
+
+/// Fetches a url: at the start, every `poll` with some jitter, and when somebody asks.
+async fn fetch(
+    source: Source,
+    poll: Duration,
+    trigger: Trigger,
+    board: Board,
+    ending: CancellationToken,
+) {
+    let Some(mirror) = source.mirror().cloned() else { return };
+    loop {
+        let mut causes = trigger.take_fetch_causes();
+        let before = mirror.status().error;
+        let fetched = tokio::select! {
+            fetched = mirror.fetch() => fetched,
+            () = ending.cancelled() => break,
+        };
+        if let Err(error) = &fetched
+            && before != mirror.status().error
+        {
+            warn!("the source cannot be fetched: {error}");
+        }
+        let status = mirror.status();
+        board.edit_source(|shown| {
+            shown.fetched_at = status.fetched_at;
+            shown.error.clone_from(&status.error);
+            shown.branch = status.branch.or_else(|| shown.branch.clone());
+        });
+        causes.insert(Cause::Fetch);
+        trigger.fetched(causes);
+        tokio::select! {
+            () = ending.cancelled() => break,
+            () = trigger.fetch_wanted() => {}
+            () = tokio::time::sleep(spread(poll, 0.2, fastrand::f64())) => {}
+        }
+    }
+    tracing::debug!("fetching ends with the daemon");
+}

@@ -1,0 +1,100 @@
+//! Who may ask for what.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::{Site, credential};
+
+/// Nothing may be loaded from anywhere, and nobody may frame an answer.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+                      img-src 'self' data:; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
+
+/// The page and the API: open on this machine, behind the token elsewhere.
+pub(super) async fn readers(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if site.is_loopback || is_right(&site, request.headers()) {
+        return next.run(request).await;
+    }
+    refused(&site)
+}
+
+/// The calls that change something: always behind the token. A browser never sends a bearer
+/// token by itself, so another site cannot make it call.
+pub(super) async fn changers(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let bearer = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.split_once(' '))
+        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if bearer && is_right(&site, request.headers()) {
+        return next.run(request).await;
+    }
+    refused(&site)
+}
+
+fn is_right(site: &Site, headers: &HeaderMap) -> bool {
+    match (&site.token, credential(headers)) {
+        (Some(token), Some(given)) => token.is(given.expose()),
+        _ => false,
+    }
+}
+
+fn refused(site: &Site) -> Response {
+    if site.token.is_none() {
+        let text = "this needs `server.token` in the config\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"apinizer-gitops\"")];
+    (StatusCode::UNAUTHORIZED, ask, "the token is missing or wrong\n").into_response()
+}
+
+/// On loopback only names of this machine are served, so that a foreign name that resolves to
+/// this machine cannot make a browser read the status.
+pub(super) async fn hosts(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| request.uri().host());
+    if site.is_loopback && !host.is_some_and(is_this_machine) {
+        let text = "this listener serves this machine only\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let address = name.parse::<std::net::IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// What every answer carries.
+pub(super) async fn headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

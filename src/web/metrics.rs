@@ -1,0 +1,60 @@
+//! The recorder behind `/metrics`.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+
+/// Seconds: of calls of a few milliseconds up to reconciles of minutes.
+const BUCKETS: [f64; 13] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
+
+/// How often samples are folded into their buckets, so that they do not pile up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Installs the recorder of this process.
+///
+/// # Errors
+/// There is one already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
+    describe();
+    metrics::gauge!("apinizer_gitops_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
+
+/// Keeps the histograms small until the shutdown.
+pub async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(UPKEEP) => handle.run_upkeep(),
+        }
+    }
+}
+
+fn describe() {
+    for (name, text) in [
+        ("apinizer_gitops_reconciles_total", "Reconciles by how they ended"),
+        ("apinizer_gitops_api_requests_total", "Calls of the Management API by answer"),
+        ("apinizer_gitops_drift_detected_total", "Connections found to have drifted"),
+    ] {
+        metrics::describe_counter!(name, text);
+    }
+    for (name, text) in [
+        ("apinizer_gitops_reconcile_duration_seconds", "How long reconciles took"),
+        ("apinizer_gitops_commit_to_applied_seconds", "From a commit to its being applied"),
+        ("apinizer_gitops_api_request_duration_seconds", "How long calls took"),
+    ] {
+        metrics::describe_histogram!(name, metrics::Unit::Seconds, text);
+    }
+    for (name, text) in [
+        ("apinizer_gitops_last_success_timestamp_seconds", "When a reconcile last succeeded"),
+        ("apinizer_gitops_connections", "Connections by how they stand"),
+        ("apinizer_gitops_deletes_held", "Deletes and replaces that a rule holds back"),
+        ("apinizer_gitops_not_converging", "Connections that the server rewrites"),
+        ("apinizer_gitops_build_info", "The version of this program"),
+    ] {
+        metrics::describe_gauge!(name, text);
+    }
+}
