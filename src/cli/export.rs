@@ -46,11 +46,9 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
                     error => CommandError::failed(error),
                 })?;
             if !context.global.quiet {
+                let noun = if export.documents.len() == 1 { "connection" } else { "connections" };
                 let (count, folder) = (export.documents.len(), folder.display());
-                context.say(&format!(
-                    "wrote {count} connections to {folder}, in {} files",
-                    paths.len()
-                ));
+                context.say(&format!("wrote {count} {noun} to {folder}, in {} files", paths.len()));
             }
         }
         None => context.print(&as_one_text(&export)),

@@ -58,6 +58,8 @@ fn greeting(args: &SandboxArgs, url: &str) -> String {
     // A token of the command line is in the shell's history already, but need not be on screen.
     let asks = args.token.is_some() || args.client_id.is_some();
     let token = if asks { "$APINIZER_TOKEN" } else { "any" };
+    // With a token of its own the variable has to be set before.
+    let variable = if asks { "" } else { "APINIZER_TOKEN=any " };
     let connections = format!("{url}/apiops/projects/{path}/connections");
     format!(
         "The sandbox listens on {url}; Ctrl-C ends it.\n\
@@ -73,6 +75,6 @@ fn greeting(args: &SandboxArgs, url: &str) -> String {
          curl -s {url}/sandbox/connections\n  \
          curl -s {url}/sandbox/calls\n\
          Plan against it:\n  \
-         APINIZER_TOKEN={token} apinizer-gitops plan --url {url} --project {project}\n",
+         {variable}apinizer-gitops plan --url {url} --project {project}\n",
     )
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use git2::{ConfigLevel, Repository, RepositoryInitOptions, Signature};
+use serde_json::json;
 
 use super::{DemoError, EXAMPLES};
 
@@ -29,18 +30,23 @@ pub(super) fn make(folder: &Path, url: &str, listen: SocketAddr) -> Result<(), D
         if let Some(parent) = file.parent() {
             fs::create_dir_all(parent).map_err(failed(parent))?;
         }
-        let text =
-            if *path == CONFIG_FILE { config(text, url, listen) } else { (*text).to_owned() };
+        let text = if *path == CONFIG_FILE {
+            config(text, folder, url, listen)
+        } else {
+            (*text).to_owned()
+        };
         fs::write(&file, text).map_err(failed(&file))?;
     }
     commit(folder)
 }
 
 /// The config of the examples, for the two projects of the sandbox.
-fn config(example: &str, url: &str, listen: SocketAddr) -> String {
+fn config(example: &str, folder: &Path, url: &str, listen: SocketAddr) -> String {
     let config = example
         .replace("https://apinizer.staging.example.com", url)
         .replace("https://apinizer.example.com", url)
+        // The plan names the source as it is written.
+        .replacen("path: . ", &format!("path: {} ", json!(folder)), 1)
         // Soon enough to watch a change in the console being undone.
         .replace("    token:", "    resync: 10s\n    token:");
     format!("{config}server:\n  listen: {listen}\n")
