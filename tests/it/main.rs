@@ -5,13 +5,7 @@ mod world;
 
 mod basics;
 mod crashes;
-mod deletes;
+mod daemon;
 mod faults;
-mod inventory;
 mod model;
-mod ownership;
-mod renames;
 mod rules;
-mod saved_plans;
-mod secrets;
-mod sources;
