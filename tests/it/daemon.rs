@@ -22,7 +22,7 @@ impl Running {
         let mut child = world.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = loop {
-            let line = lines.next().expect("the daemon ended").unwrap();
+            let line = lines.next().unwrap().unwrap();
             if let Some(address) = line.strip_prefix("listening on ") {
                 break address.to_owned();
             }
