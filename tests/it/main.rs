@@ -3,6 +3,7 @@
 
 mod world;
 
+mod architecture;
 mod basics;
 mod crashes;
 mod daemon;
