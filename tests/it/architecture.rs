@@ -3,14 +3,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 9] = [
-    "catalog", "document", "reference", "secret", "name", "desired", "live", "inventory", "plan",
-];
+const CORE: [&str; 9] =
+    ["catalog", "document", "reference", "secret", "name", "desired", "live", "inventory", "plan"];
 
 const OUTSIDE: [&str; 15] = [
-    "crate::api", "crate::web", "crate::cli", "crate::daemon", "crate::sandbox", "crate::state",
-    "crate::apply", "crate::reconcile", "crate::observe", "reqwest::", "axum::", "clap::",
-    "git2::", "tokio::", "notify::",
+    "crate::api",
+    "crate::web",
+    "crate::cli",
+    "crate::daemon",
+    "crate::sandbox",
+    "crate::state",
+    "crate::apply",
+    "crate::reconcile",
+    "crate::observe",
+    "reqwest::",
+    "axum::",
+    "clap::",
+    "git2::",
+    "tokio::",
+    "notify::",
 ];
 
 fn files(path: &Path, found: &mut Vec<PathBuf>) {

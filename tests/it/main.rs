@@ -8,5 +8,7 @@ mod basics;
 mod crashes;
 mod daemon;
 mod faults;
+mod inventory;
 mod model;
 mod rules;
+mod saved_plans;
