@@ -6,13 +6,14 @@ use apinizer_gitops::cli::Context;
 use apinizer_gitops::cli::args::LogFormat;
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging as the flags say; `RUST_LOG` overrules them.
-pub(crate) fn start(context: &Context) {
+/// Starts logging as the flags say; `RUST_LOG` overrules them. A daemon has nothing but its logs
+/// to tell what it does, so it says more than a command.
+pub(crate) fn start(context: &Context, is_daemon: bool) {
     let global = &context.global;
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (false, 0) => "apinizer_gitops=warn",
-        (false, 1) => "apinizer_gitops=info",
+        (false, 0) if !is_daemon => "apinizer_gitops=warn",
+        (false, 0 | 1) => "apinizer_gitops=info",
         (false, 2) => "apinizer_gitops=debug",
         (false, _) => "apinizer_gitops=trace,debug",
     };

@@ -23,7 +23,8 @@ fn main() -> ExitCode {
         .map_err(|error| (error, false))
         .and_then(|context| {
             let color = context.colors_stderr();
-            logging::start(&context);
+            let is_daemon = matches!(&arguments.command, cli::Command::Run(run) if !run.once);
+            logging::start(&context, is_daemon);
             let runtime = tokio::runtime::Runtime::new();
             let runtime = runtime.map_err(|e| (cli::CommandError::failed(e), color))?;
             let result = runtime.block_on(cli::run(&arguments.command, &context));

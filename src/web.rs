@@ -21,6 +21,7 @@ use crate::secret::Sensitive;
 
 mod guard;
 pub mod metrics;
+mod page;
 
 /// How long answers in flight may take at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -65,7 +66,8 @@ pub async fn serve(
 fn routes(site: Site) -> Router {
     let site = Arc::new(site);
     let guarded = Router::new()
-        .route("/", get(front))
+        .route("/", get(page::page))
+        .route("/style.css", get(page::style))
         .route("/api/v1/status", get(status))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&site), guard::readers));
     let changing = Router::new()
@@ -85,10 +87,6 @@ fn routes(site: Site) -> Router {
 }
 
 type Shared = State<Arc<Site>>;
-
-async fn front() -> &'static str {
-    "apinizer-gitops\n\n/api/v1/status  how every target stands, as JSON\n/healthz  /readyz  /metrics\n"
-}
 
 async fn healthz(State(site): Shared) -> Response {
     match site.board.heartbeat() {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::follow::{Seen, Source};
 use super::orders::Orders;
@@ -22,11 +22,15 @@ use super::status::{
 use super::trigger::Cause;
 use crate::apply::{ChangeResult, TargetOutcome};
 use crate::config::Target;
+use crate::document::{Diagnostic, Severity};
 use crate::plan::State;
 use crate::reconcile::Engine;
 
 /// How long one reconcile may take before the probe calls it stuck.
 const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
+
+/// How many problems of a refused commit are logged.
+const MOST_TOLD: usize = 5;
 
 /// What the keeper of a target works with.
 pub(super) struct Keeper {
@@ -141,7 +145,10 @@ impl Keeper {
         self.board.edit_target(&self.target.name, |status| {
             status.reconciling = false;
             status.suspended = passed.suspended;
-            status.state = state_of(&passed, outcome);
+            // One that was interrupted says nothing of how the target stands.
+            if outcome != ReconcileOutcome::Interrupted {
+                status.state = state_of(&passed, outcome);
+            }
             status.commit_seen.clone_from(&id);
             if passed.applied {
                 status.commit_applied.clone_from(&id);
@@ -174,12 +181,21 @@ impl Keeper {
     ) {
         let (target, commit) = (self.target.name.as_str(), commit.unwrap_or("worktree"));
         let errors = passed.outcome.as_ref().map_or(&passed.plan.errors, |o| &o.errors);
+        // These say nothing of what is wrong: a newer commit or the end is next, or somebody asked.
+        if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
+            debug!(target, commit, outcome = outcome.as_str(), "reconciled");
+            return;
+        }
         if !outcome.is_success() {
             let text = match errors.first() {
                 Some(_) => errors.join("; "),
                 None => what_is_left(passed.outcome.as_ref()),
             };
-            match quiet.hear(&text, Instant::now()) {
+            let hearing = quiet.hear(&text, Instant::now());
+            if passed.refused.is_some() && matches!(hearing, Hearing::Loud(_)) {
+                refusal_told(target, commit, &passed.diagnostics);
+            }
+            match hearing {
                 Hearing::Loud(0) => warn!(target, commit, outcome = outcome.as_str(), "{text}"),
                 Hearing::Loud(more) => {
                     warn!(target, commit, outcome = outcome.as_str(), repeated = more, "{text}");
@@ -227,6 +243,10 @@ impl Keeper {
             metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label())
                 .record(Duration::from_secs(seconds).as_secs_f64());
         }
+        // A target that could not be looked at keeps its last counts.
+        if passed.states.is_empty() && !passed.plan.errors.is_empty() {
+            return;
+        }
         for state in State::ALL {
             let count = passed.states.iter().filter(|s| s.state == state).count();
             let labels = [("target", target.clone()), ("state", state.as_str().to_owned())];
@@ -244,6 +264,25 @@ impl Keeper {
         });
         metrics::counter!("apinizer_gitops_drift_detected_total", &label())
             .increment(u64::try_from(drifted.count()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Tells what is wrong with the documents of a commit that is refused; the first few are enough
+/// to find it, and `validate` shows all of them.
+fn refusal_told(target: &str, commit: &str, diagnostics: &[Diagnostic]) {
+    let errors = diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
+    for problem in errors.take(MOST_TOLD) {
+        let place = &problem.mark;
+        error!(
+            target,
+            commit,
+            code = problem.code,
+            "{}:{}:{}: {}",
+            place.file,
+            place.line,
+            place.column,
+            problem.message
+        );
     }
 }
 
@@ -330,7 +369,10 @@ fn show(
         .filter(|state| state.state == State::Held)
         .map(|state| (state.name.clone(), state.reason.clone().unwrap_or_default()))
         .collect();
-    status.connections = Arc::new(passed.states);
+    // What could not be looked at stands as it was last seen to.
+    if !passed.states.is_empty() || status.error.is_none() {
+        status.connections = Arc::new(passed.states);
+    }
     let changed = passed.outcome.as_ref().is_some_and(|outcome| {
         outcome.results.iter().any(|(_, result)| *result == ChangeResult::Done)
     });

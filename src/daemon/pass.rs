@@ -16,6 +16,10 @@ use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, carry_out}
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// After this long without one success a reconcile ends and the target is shown as failing; the
+/// keeper tries again by itself.
+const GIVE_UP: Duration = Duration::from_secs(15);
+
 /// How a daemon reconciles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Manner {
@@ -159,7 +163,11 @@ fn options(manner: Manner, stop: CancellationToken) -> Options {
         read_back: if manner.once { ReadBackMode::Due } else { ReadBackMode::Spread },
         degraded_at_once: manner.once,
         lock_timeout: LOCK_TIMEOUT,
-        retries: if manner.once { RetryPolicy::command() } else { RetryPolicy::daemon() },
+        retries: if manner.once {
+            RetryPolicy::command()
+        } else {
+            RetryPolicy { give_up_after: GIVE_UP, ..RetryPolicy::daemon() }
+        },
         holder: "run".to_owned(),
         stop,
     }

@@ -23,7 +23,7 @@ use crate::apply::TargetOutcome;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::reconcile::Engine;
-use crate::source::{Access, SourceError, Wake, Watcher};
+use crate::source::{Access, FetchStatus, SourceError, Wake, Watcher};
 
 /// How long the keepers may take to finish their calls at a shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -208,6 +208,10 @@ impl Generation {
 
     /// Reads the source and tells the keepers.
     fn look(&self, board: &Board, causes: BTreeSet<Cause>) {
+        // The first fetch is under way, and wakes this loop whatever comes of it.
+        if self.source.mirror().is_some_and(|mirror| mirror.status() == FetchStatus::default()) {
+            return;
+        }
         let looked = tokio::task::block_in_place(|| self.source.look());
         let tip = match looked {
             Ok(seen) => {
