@@ -9,6 +9,7 @@ async fn serving(token: Option<&str>, is_loopback: bool) -> (SocketAddr, Cancell
         trigger: Trigger::new(board.clone()),
         board,
         token: token.map(|token| Sensitive::new(token.to_owned())),
+        hooks: None,
         is_loopback,
         metrics: None,
     };
