@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use crate::api::Client;
 use crate::desired::Desired;
 use crate::environment::Environment;
-use crate::inventory::{Intent, Record};
+use crate::inventory::{Intent, Record, Unstable};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::plan::compare::Context;
@@ -47,6 +47,9 @@ pub struct Job<'a> {
     pub client: &'a Client,
     /// What is remembered.
     pub ledger: &'a Ledger,
+    /// How often fields had been written when the plan was made: this run's own writes do not
+    /// count against it.
+    pub unstable: &'a BTreeMap<ConnectionName, BTreeMap<String, Unstable>>,
     /// The key of today's fingerprints.
     pub key: &'a FingerprintKey,
     /// Whether the record's fingerprints were made under that key.
@@ -163,7 +166,7 @@ impl<'a> Job<'a> {
     fn record_for(&self, name: &ConnectionName) -> Record {
         self.ledger.read(|record| Record {
             readable: record.readable.clone(),
-            unstable: record
+            unstable: self
                 .unstable
                 .get(name)
                 .map(|fields| BTreeMap::from([(name.clone(), fields.clone())]))
@@ -252,12 +255,29 @@ impl Run<'_, '_> {
 
     async fn one(&self, change: &Change) -> ChangeResult {
         let result = self.carry_out(change).await;
+        if change.action == Action::Update
+            && !matches!(result, ChangeResult::Done | ChangeResult::Degraded(_))
+        {
+            self.uncount(change);
+        }
         tell(change, &result);
         (self.job.progress)(change, &result);
         if self.job.ledger.save_if_due().await.is_err() {
             self.failed_to_save.cancel();
         }
         result
+    }
+
+    /// Takes the count of a PUT back that was not sent, or not taken.
+    fn uncount(&self, change: &Change) {
+        self.job.ledger.edit(|record| {
+            let Some(fields) = record.unstable.get_mut(&change.name) else { return };
+            for field in &change.fields {
+                if let Some(known) = fields.get_mut(&field.path) {
+                    known.puts = known.puts.saturating_sub(1);
+                }
+            }
+        });
     }
 
     async fn carry_out(&self, change: &Change) -> ChangeResult {

@@ -1,7 +1,7 @@
 //! The daemon: keeps every target equal to git for as long as it runs.
 //!
 //! One task, the [`supervisor`], reads the source and tells; one task for each target, its
-//! [`keeper`], reconciles. A target that is down holds no other back, and whatever wakes the
+//! `keeper`, reconciles. A target that is down holds no other back, and whatever wakes the
 //! daemon only says that there is something to look at.
 
 mod follow;

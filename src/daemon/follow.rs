@@ -27,6 +27,8 @@ enum Place {
 /// What is to be read now, and why the newest commit may not be.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
+    /// The branch that was read.
+    pub(super) branch: Option<String>,
     /// The newest commit, or the files.
     pub(super) snapshot: Snapshot,
     /// Its signature is not what the config asks for.
@@ -85,7 +87,7 @@ impl Source {
         let repository = self.repository()?;
         if self.worktree {
             let snapshot = Snapshot::Disk(repository.worktree()?);
-            return Ok(Seen { snapshot, refused: None });
+            return Ok(Seen { branch: repository.branch()?, snapshot, refused: None });
         }
         let branch = match &self.place {
             Place::Mirror(mirror) => mirror.status().branch,
@@ -96,7 +98,11 @@ impl Source {
             let checked = source::verify(&repository, &commit.id, wanted, &Stop::default());
             checked.err().map(|error| error.to_string())
         });
-        Ok(Seen { snapshot: Snapshot::Commit { repository, commit }, refused })
+        let branch = match branch {
+            Some(branch) => Some(branch),
+            None => repository.branch()?,
+        };
+        Ok(Seen { branch, snapshot: Snapshot::Commit { repository, commit }, refused })
     }
 
     /// An older commit, if the repository has it. Blocks.

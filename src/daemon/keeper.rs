@@ -161,7 +161,7 @@ impl Keeper {
                 error: status.error.clone(),
                 duration,
             });
-            show(status, passed, id, ended);
+            show(status, passed, id.as_ref(), ended);
         });
     }
 
@@ -318,7 +318,7 @@ fn what_is_left(outcome: Option<&TargetOutcome>) -> String {
 fn show(
     status: &mut TargetStatus,
     passed: Passed,
-    commit: Option<crate::name::CommitId>,
+    commit: Option<&crate::name::CommitId>,
     time: Timestamp,
 ) {
     status.notices = passed.plan.notices.clone();
@@ -345,7 +345,7 @@ fn show(
         };
         pending.changes.retain(|change| !done(change));
     }
-    let shown = |plan| ShownPlan { time, commit: commit.clone(), plan: Arc::new(plan) };
+    let shown = |plan| ShownPlan { time, commit: commit.cloned(), plan: Arc::new(plan) };
     status.pending = (!pending.changes.is_empty()).then(|| shown(pending));
     if changed {
         status.applied = Some(shown(passed.plan));

@@ -189,7 +189,7 @@ impl Generation {
                 match (daemon.reload)() {
                     Ok(config) => new_config = Some(config),
                     Err(problem) => {
-                        warn!("the config is refused, and the old one stays: {problem}")
+                        warn!("the config is refused, and the old one stays: {problem}");
                     }
                 }
             }
@@ -213,8 +213,10 @@ impl Generation {
             Ok(seen) => {
                 let commit = seen.snapshot.commit().cloned();
                 let id = commit.as_ref().map(|commit| commit.id.clone());
+                let branch = seen.branch.clone();
                 board.edit_source(|shown| {
                     shown.commit = commit;
+                    shown.branch = branch;
                     shown.error = self.source.mirror().and_then(|m| m.status().error);
                 });
                 self.seen.send_replace(Some(seen));

@@ -56,6 +56,7 @@ pub async fn carry_out(
         canaries: &ready.canaries,
         client: &ready.client,
         ledger: &ledger,
+        unstable: &ready.record.unstable,
         key: &ready.key,
         key_is_known: ready.key_is_known,
         stateless: ready.stateless,

@@ -60,6 +60,15 @@ impl<'a> References<'a> {
         found.ok_or_else(|| SourceError::NoSuchRevision { rev: rev.to_owned(), place: place() })
     }
 
+    /// The branch that HEAD names; `None`: it is detached.
+    pub(super) fn branch(&self) -> Result<Option<String>, SourceError> {
+        let target = match self.branch_left_for_a_while() {
+            Some(branch) => Some(branch),
+            None => self.head_target()?,
+        };
+        Ok(target.map(|target| target.trim_start_matches("refs/heads/").to_owned()))
+    }
+
     fn head(&self) -> Result<Oid, SourceError> {
         // What git checks out on the way of a rebase or a bisection is nobody's decision.
         if let Some(branch) = self.branch_left_for_a_while()

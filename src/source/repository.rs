@@ -70,6 +70,15 @@ impl Repository {
         commit(&view, id)
     }
 
+    /// The branch that HEAD names; `None`: it is detached.
+    ///
+    /// # Errors
+    /// The repository is not there.
+    pub fn branch(&self) -> Result<Option<String>, SourceError> {
+        let view = self.look_again()?;
+        References::open(&view.layout, &self.stop).branch()
+    }
+
     /// The commit that a revision names: a branch, a tag, an id or whatever `git rev-parse` takes.
     ///
     /// # Errors

@@ -3,15 +3,10 @@
 
 mod world;
 
+mod architecture;
 mod basics;
 mod crashes;
-mod deletes;
+mod daemon;
 mod faults;
-mod inventory;
 mod model;
-mod ownership;
-mod renames;
 mod rules;
-mod saved_plans;
-mod secrets;
-mod sources;

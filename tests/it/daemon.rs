@@ -1,0 +1,211 @@
+//! The daemon: what wakes it, what it shows, how it ends.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::world::{CANARY, World, email};
+
+/// How long anything may take; far more than it does.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Running {
+    child: Child,
+    address: String,
+}
+
+impl Running {
+    fn start(world: &World, arguments: &[&str]) -> Self {
+        let arguments = [&["run", "--listen", "127.0.0.1:0"], arguments].concat();
+        let mut child = world.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().unwrap().unwrap();
+            if let Some(address) = line.strip_prefix("listening on ") {
+                break address.to_owned();
+            }
+        };
+        // Read on, so that the daemon is not stopped by a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+
+    fn get(&self, world: &World, path: &str) -> (u16, String) {
+        world.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.get(format!("{}{path}", self.address)).send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    }
+
+    fn status(&self, world: &World) -> Value {
+        serde_json::from_str(&self.get(world, "/api/v1/status").1).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    fn ends(&mut self) -> i32 {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(started.elapsed() < PATIENCE, "the daemon does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn live_port(world: &World, name: &str) -> Value {
+    let is_live = world.names().contains(&name.to_owned());
+    if is_live { world.live(name)["port"].clone() } else { Value::Null }
+}
+
+#[test]
+fn a_commit_an_amended_one_a_branch_switch_and_packed_refs_are_followed() {
+    let world = World::new();
+    world.commit_email("a", "port: 1\n");
+    let daemon = Running::start(&world, &[]);
+    eventually("created", || live_port(&world, "a") == json!(1));
+    world.commit_email("a", "port: 2\n");
+    eventually("a commit", || live_port(&world, "a") == json!(2));
+    world.write("connections/a.yaml", &email("a", "port: 3\n"));
+    world.git(&["commit", "-qa", "--amend", "-m", "amended"]);
+    eventually("an amended commit", || live_port(&world, "a") == json!(3));
+    world.git(&["gc", "-q"]);
+    world.commit_email("a", "port: 4\n");
+    eventually("a commit after gc", || live_port(&world, "a") == json!(4));
+    world.git(&["switch", "-qc", "other"]);
+    world.commit_email("a", "port: 5\n");
+    eventually("another branch", || live_port(&world, "a") == json!(5));
+    let status = daemon.status(&world);
+    assert_eq!(status["source"]["branch"], json!("other"));
+    assert!(!status.to_string().contains(CANARY));
+}
+
+#[test]
+fn drift_is_corrected_at_a_resync_and_the_status_says_how_things_stand() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.make(crate::world::email_body("by-hand"));
+    let commit = world.commit_email("a", "port: 1\n");
+    let daemon = Running::start(&world, &[]);
+    eventually("ready", || daemon.get(&world, "/readyz").0 == 200);
+    world.edit("a", "port", json!(9));
+    eventually("corrected", || live_port(&world, "a") == json!(1));
+    assert_eq!(daemon.get(&world, "/healthz").0, 200);
+    eventually("in sync", || daemon.status(&world)["targets"][0]["state"] == json!("in_sync"));
+    let status = daemon.status(&world);
+    assert_eq!(status["targets"][0]["commit_applied"], json!(commit));
+    let connections = status["targets"][0]["connections"].as_array().unwrap();
+    let states: Vec<&str> = connections.iter().map(|c| c["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["in_sync", "unmanaged"]);
+    assert!(daemon.get(&world, "/metrics").1.contains("apinizer_gitops_reconciles_total"));
+}
+
+#[test]
+fn a_refused_commit_leaves_the_last_good_one_in_force() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.commit_email("a", "port: 1\n");
+    let daemon = Running::start(&world, &[]);
+    eventually("created", || live_port(&world, "a") == json!(1));
+    world.write("connections/b.yaml", "type: email\nname: b\nhost: h\npassword: in-the-clear\n");
+    world.remove("connections/a.yaml");
+    world.commit("a mistake");
+    eventually("refused", || daemon.status(&world)["targets"][0]["state"] == json!("refused"));
+    world.edit("a", "port", json!(9));
+    eventually("drift of the last good commit", || live_port(&world, "a") == json!(1));
+    assert_eq!(world.names(), ["a"]);
+    assert!(!daemon.status(&world).to_string().contains("in-the-clear"));
+}
+
+#[test]
+fn a_dry_run_never_writes() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &["--dry-run"]);
+    eventually("pending", || daemon.status(&world)["targets"][0]["state"] == json!("pending"));
+    assert!(world.writes().is_empty());
+    assert!(world.state().is_empty());
+}
+
+#[test]
+fn sigterm_finishes_the_call_in_flight_and_records_it() {
+    use apinizer_gitops::sandbox::Moment;
+    let world = World::new();
+    world.commit_email("a", "");
+    let gate = world.control().gate(Some(axum::http::Method::POST), "/a/", Moment::After);
+    let mut daemon = Running::start(&world, &[]);
+    world.block_on(gate.wait_for(1));
+    daemon.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(200));
+    gate.open();
+    assert_eq!(daemon.ends(), 0);
+    assert_eq!(world.names(), ["a"]);
+    assert!(world.record()["inventory"].get("a").is_some());
+    assert!(world.record()["intents"].as_object().unwrap().is_empty());
+}
+
+#[test]
+fn sighup_reads_the_config_again_and_refuses_a_bad_one() {
+    let mut world = World::new();
+    world.target("vars: {port: 1}");
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: h\nport: ${var:port}\n");
+    world.commit("a");
+    let daemon = Running::start(&world, &[]);
+    eventually("created", || live_port(&world, "a") == json!(1));
+    world.target("vars: {port: 2}\nmistyped: true");
+    daemon.signal("-HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(live_port(&world, "a"), json!(1));
+    world.target("vars: {port: 3}");
+    daemon.signal("-HUP");
+    eventually("the new config", || live_port(&world, "a") == json!(3));
+}
+
+#[test]
+fn once_ends_as_apply_does() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.run(&["run", "--once"]).code(0);
+    assert_eq!(world.names(), ["a"]);
+    world.write("connections/b.yaml", "type: email\nname: b\nhost: ${env:NOPE}\n");
+    world.commit("b");
+    world.run(&["run", "--once"]).code(1);
+}
+
+#[test]
+fn a_repository_that_comes_back_is_followed_again() {
+    let world = World::new();
+    world.commit_email("a", "port: 1\n");
+    let _daemon = Running::start(&world, &[]);
+    eventually("created", || live_port(&world, "a") == json!(1));
+    let aside = world.path("aside");
+    std::fs::rename(world.repo(), &aside).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    std::fs::rename(&aside, world.repo()).unwrap();
+    world.commit_email("a", "port: 2\n");
+    eventually("a commit after the return", || live_port(&world, "a") == json!(2));
+}
