@@ -1,16 +1,16 @@
-//! The daemon's HTTP listener: probes, metrics, the status as JSON, and the calls that change
-//! something. Everything shown is drawn from the [`Board`], which holds no secret.
+//! The daemon's HTTP listener: probes, metrics, the status as JSON and as a page, webhooks, and
+//! the calls that change something. Everything shown is drawn from the [`Board`], which holds no secret.
 
 use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -19,9 +19,13 @@ use tokio_util::sync::CancellationToken;
 use crate::daemon::{Board, Cause, Trigger};
 use crate::secret::Sensitive;
 
+mod events;
 mod guard;
+mod hooks;
 pub mod metrics;
 mod page;
+
+pub use hooks::Hooks;
 
 /// How long answers in flight may take at a shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -35,6 +39,8 @@ pub struct Site {
     pub trigger: Trigger,
     /// For the calls that change something; they are off without it.
     pub token: Option<Sensitive>,
+    /// For webhooks; they are off without it.
+    pub hooks: Option<Hooks>,
     /// Whether only this machine can reach the listener.
     pub is_loopback: bool,
     /// Draws the metrics.
@@ -51,7 +57,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let ended = shutdown.clone();
-    let server = axum::serve(listener, routes(site))
+    let server = axum::serve(listener, routes(site).layer(Extension(shutdown.clone())))
         .with_graceful_shutdown(async move { ended.cancelled().await })
         .into_future();
     tokio::select! {
@@ -67,7 +73,8 @@ fn routes(site: Site) -> Router {
     let site = Arc::new(site);
     let guarded = Router::new()
         .route("/", get(page::page))
-        .route("/style.css", get(page::style))
+        .route("/fragment", get(page::fragment))
+        .route("/events", get(events::events))
         .route("/api/v1/status", get(status))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&site), guard::readers));
     let changing = Router::new()
@@ -79,8 +86,13 @@ fn routes(site: Site) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(draw_metrics))
+        .route(concat!("/static/", env!("CARGO_PKG_VERSION"), "/page.css"), get(page::style))
+        .route(concat!("/static/", env!("CARGO_PKG_VERSION"), "/page.js"), get(page::script))
+        .route("/hooks/{host}", post(hooks::receive))
         .merge(guarded)
         .merge(changing)
+        .layer(DefaultBodyLimit::max(hooks::LARGEST))
+        .layer(middleware::from_fn(guard::deadline))
         .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::hosts))
         .layer(middleware::map_response(guard::headers))
         .with_state(site)

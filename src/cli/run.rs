@@ -9,11 +9,11 @@ use super::args::RunArgs;
 use super::context::Context;
 use super::error::CommandError;
 use super::session::{config_in_repository, git_access, narrow};
-use crate::config::{Config, Server, parse_listen};
+use crate::config::{Config, Location, parse_listen};
 use crate::daemon::supervisor;
 use crate::daemon::{Board, Daemon, Trigger};
 use crate::report;
-use crate::web::{self, Site};
+use crate::web::{self, Hooks, Site};
 
 /// Runs the daemon until SIGTERM or SIGINT; with `--once` makes one reconcile and ends as `apply`
 /// does.
@@ -52,7 +52,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         context.print(&report::outcome::text(&outcomes, &context.style()));
         return Ok(report::exit::of_outcomes(&outcomes));
     }
-    let server = serve(&daemon.config.server, context, board, trigger.clone(), &shutdown).await?;
+    let server = serve(&daemon.config, context, board, trigger.clone(), &shutdown).await?;
     reload_on_hangup(trigger, shutdown.clone());
     info!(version = env!("CARGO_PKG_VERSION"), dry_run = args.dry_run, "started");
     let ended = supervisor::run(daemon).await.map_err(CommandError::failed);
@@ -76,12 +76,13 @@ fn config(args: &RunArgs, context: &Context) -> Result<Config, CommandError> {
 
 /// Binds the listener and serves; `None` where it is switched off.
 async fn serve(
-    server: &Server,
+    config: &Config,
     context: &Context,
     board: Board,
     trigger: Trigger,
     shutdown: &CancellationToken,
 ) -> Result<Option<tokio::task::JoinHandle<()>>, CommandError> {
+    let server = &config.server;
     let Some(address) = server.listen else { return Ok(None) };
     let token = match &server.token {
         Some(text) => Some(text.resolve(&context.environment).map_err(|error| {
@@ -89,6 +90,7 @@ async fn serve(
         })?),
         None => None,
     };
+    let hooks = hooks(config, context)?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
         CommandError::WithHint(
             format!("cannot listen on {address}: {error}"),
@@ -109,13 +111,26 @@ async fn serve(
     if let Some(metrics) = metrics.clone() {
         tokio::spawn(web::metrics::upkeep(metrics, shutdown.clone()));
     }
-    let site = Site { board, trigger, token, is_loopback, metrics };
+    let site = Site { board, trigger, token, hooks, is_loopback, metrics };
     let shutdown = shutdown.clone();
     Ok(Some(tokio::spawn(async move {
         if let Err(error) = web::serve(listener, site, shutdown).await {
             warn!("the listener ended: {error}");
         }
     })))
+}
+
+/// What webhooks are checked against; `None` without `server.webhook_secret`.
+fn hooks(config: &Config, context: &Context) -> Result<Option<Hooks>, CommandError> {
+    let Some(text) = &config.server.webhook_secret else { return Ok(None) };
+    let secret = text.resolve(&context.environment).map_err(|error| {
+        CommandError::Failed(format!("`server.webhook_secret` has no value: {error}"))
+    })?;
+    let repository = match &config.source.location {
+        Location::Url(url) => Some(url.clone()),
+        Location::Path(_) => None,
+    };
+    Ok(Some(Hooks { secret, repository }))
 }
 
 /// The first signal ends the daemon in good order, the second at once.

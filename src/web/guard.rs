@@ -1,6 +1,7 @@
 //! Who may ask for what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,6 +14,9 @@ use super::{Site, credential};
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
+
+/// How long a request may take, its body included; events that follow an answer are not counted.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The page and the API: open on this machine, behind the token elsewhere.
 pub(super) async fn readers(
@@ -82,7 +86,20 @@ fn is_this_machine(host: &str) -> bool {
         None => host.split(':').next().unwrap_or_default(),
     };
     let address = name.parse::<std::net::IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    let is_hostname = || {
+        rustix::system::uname().nodename().to_str().is_ok_and(|own| name.eq_ignore_ascii_case(own))
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || is_hostname()
+        || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Ends a request whose body does not come.
+pub(super) async fn deadline(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(DEADLINE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
 }
 
 /// What every answer carries.

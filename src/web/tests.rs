@@ -9,6 +9,7 @@ async fn serving(token: Option<&str>, is_loopback: bool) -> (SocketAddr, Cancell
         trigger: Trigger::new(board.clone()),
         board,
         token: token.map(|token| Sensitive::new(token.to_owned())),
+        hooks: None,
         is_loopback,
         metrics: None,
     };
@@ -65,4 +66,36 @@ async fn a_foreign_host_is_refused_on_this_machine() {
     assert_eq!(code("GET", address, "/api/v1/status", &[("host", "evil.example.com")]).await, 403);
     assert_eq!(code("GET", address, "/api/v1/status", &[("host", "localhost:1")]).await, 200);
     assert_eq!(code("GET", address, "/api/v1/status", &[("host", "[::1]")]).await, 200);
+}
+
+#[tokio::test]
+async fn the_page_needs_nothing_but_its_own_files_and_shows_no_token() {
+    let (address, _shutdown) = serving(Some("token-canary"), true).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = |path: String| client.get(format!("http://{address}{path}")).send();
+    let page = get("/?q=x".to_owned()).await.unwrap();
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"));
+    assert_eq!(page.headers()["cache-control"], "no-store");
+    let text = page.text().await.unwrap();
+    assert!(!text.contains("token-canary") && !text.contains("http://"));
+    let linked = text.split('"').filter(|part| part.starts_with("/static/"));
+    let linked: Vec<_> = linked.map(str::to_owned).collect();
+    assert_eq!(linked.len(), 2);
+    for path in linked {
+        assert_eq!(get(path).await.unwrap().status(), 200);
+    }
+    assert_eq!(get("/fragment".to_owned()).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn events_end_with_the_daemon() {
+    let (address, shutdown) = serving(None, true).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut answer = client.get(format!("http://{address}/events")).send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let event = answer.chunk().await.unwrap().unwrap();
+    assert!(event.starts_with(b"event: changed"));
+    shutdown.cancel();
+    while answer.chunk().await.unwrap().is_some() {}
 }

@@ -1,0 +1,86 @@
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::daemon::{Board, Trigger};
+
+const SECRET: &str = "hook-canary";
+const PUSH: &str = r#"{"ref":"refs/heads/main","repository":{"url":"https://h.example/t/c"},
+    "push":{"changes":[{"new":{"type":"branch","name":"main"}}]}}"#;
+
+async fn serving(secret: Option<&str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let board = Board::default();
+    board.edit_source(|source| source.branch = Some("main".to_owned()));
+    let site = Site {
+        trigger: Trigger::new(board.clone()),
+        board,
+        token: None,
+        hooks: secret.map(|secret| Hooks {
+            secret: Sensitive::new(secret.to_owned()),
+            repository: Some("git@h.example:t/c.git".to_owned()),
+        }),
+        is_loopback: true,
+        metrics: None,
+    };
+    tokio::spawn(super::super::serve(listener, site, CancellationToken::new()));
+    format!("http://{address}/hooks/")
+}
+
+async fn code(url: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> u16 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.post(url).body(body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap().status().as_u16()
+}
+
+fn signature(body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    crate::secret::hex(hmac::sign(&key, body.as_bytes()).as_ref())
+}
+
+#[tokio::test]
+async fn a_push_wakes_only_with_the_secret() {
+    let url = serving(Some(SECRET)).await;
+    let prefixed = |body| format!("sha256={}", signature(body));
+    type Proof = fn(&str) -> String;
+    let hosts: [(&str, &str, &str, &str, Proof); 4] = [
+        ("github", "x-github-event", "push", "x-hub-signature-256", |b| {
+            format!("sha256={}", signature(b))
+        }),
+        ("gitlab", "x-gitlab-event", "Push Hook", "x-gitlab-token", |_| SECRET.to_owned()),
+        ("gitea", "x-gitea-event", "push", "x-gitea-signature", signature),
+        ("bitbucket", "x-event-key", "repo:push", "x-hub-signature", |b| {
+            format!("sha256={}", signature(b))
+        }),
+    ];
+    for (host, event, push, proof, prove) in hosts {
+        let url = format!("{url}{host}");
+        let right = prove(PUSH);
+        assert_eq!(code(&url, &[(event, push), (proof, &right)], PUSH).await, 202, "{host}");
+        assert_eq!(code(&url, &[(event, "ping"), (proof, &right)], PUSH).await, 200, "{host}");
+        assert_eq!(code(&url, &[(event, push)], PUSH).await, 401, "{host}");
+        for wrong in ["", "sha256=", "sha256=zz", "abc"] {
+            assert_eq!(code(&url, &[(event, push), (proof, wrong)], PUSH).await, 401, "{host}");
+        }
+    }
+    let other = PUSH.replace("heads/main", "heads/x").replace("\"main\"", "\"x\"");
+    let proof = prefixed(&other);
+    let headers = [("x-github-event", "push"), ("x-hub-signature-256", proof.as_str())];
+    assert_eq!(code(&format!("{url}github"), &headers, other).await, 200);
+    assert_eq!(code(&format!("{url}github"), &headers, PUSH).await, 401);
+}
+
+#[tokio::test]
+async fn hooks_are_off_without_a_secret_and_bounded_with_one() {
+    assert_eq!(code(&format!("{}github", serving(None).await), &[], PUSH).await, 403);
+    let url = serving(Some(SECRET)).await;
+    assert_eq!(code(&format!("{url}svn"), &[], PUSH).await, 404);
+    assert_eq!(code(&format!("{url}github"), &[], vec![b' '; LARGEST + 1]).await, 413);
+    let proof = format!("sha256={}", signature("{"));
+    let headers = [("x-github-event", "push"), ("x-hub-signature-256", proof.as_str())];
+    assert_eq!(code(&format!("{url}github"), &headers, "{").await, 400);
+}

@@ -1,0 +1,47 @@
+use super::*;
+use crate::daemon::status::TargetStatus;
+use crate::plan::ConnectionState;
+
+fn with_connections(count: usize) -> Status {
+    let connection = |number| ConnectionState {
+        type_name: "email".to_owned(),
+        name: format!("mail-{number:04}").as_str().into(),
+        state: if number == 1999 { ConnectionStanding::Held } else { ConnectionStanding::InSync },
+        reason: (number == 1999).then(|| "<script>held</script>".to_owned()),
+        unverified: false,
+        last_change: Some(0),
+    };
+    let target = TargetStatus {
+        name: "prod".to_owned(),
+        connections: Arc::new((0..count).map(connection).collect()),
+        ..TargetStatus::default()
+    };
+    Status { targets: vec![Arc::new(target)], ..Status::default() }
+}
+
+#[test]
+fn thousands_are_bounded_and_what_needs_attention_is_first() {
+    let text = content(&with_connections(2000), &Shown::default()).into_string();
+    assert_eq!(text.matches("scope=\"row\"").count(), target::ROWS);
+    let at = |name: &str| text.find(name);
+    assert!(at("mail-1999").is_some() && at("mail-1999") < at("mail-0000"));
+    assert!(!text.contains("<script>"));
+}
+
+#[test]
+fn the_search_finds_what_is_not_drawn() {
+    let shown = Shown { q: "MAIL-1500".to_owned(), state: String::new() };
+    let text = content(&with_connections(2000), &shown).into_string();
+    assert_eq!(text.matches("scope=\"row\"").count(), 1);
+    let shown = Shown { q: String::new(), state: "failed".to_owned() };
+    let text = content(&with_connections(3), &shown).into_string();
+    assert!(text.contains("that the filter lets through"));
+}
+
+#[test]
+fn nothing_inline_that_the_policy_forbids() {
+    for text in [content(&with_connections(3), &Shown::default()), filter(&Shown::default())] {
+        let text = text.into_string();
+        assert!(!text.contains("style=") && !text.contains("onclick"));
+    }
+}
