@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::api::Client;
 use crate::desired::Desired;
@@ -319,8 +319,9 @@ fn tell(change: &Change, result: &ChangeResult) {
     let (action, connection) = (change.action.as_str(), change.name.as_str());
     match result {
         ChangeResult::Done => info!(action, connection, "done"),
-        ChangeResult::Failed(why) => warn!(action, connection, "failed: {why}"),
-        ChangeResult::Degraded(why) => warn!(action, connection, "saved but not deployed: {why}"),
+        // Who asked for the run tells what failed, all at once and not again at every pass.
+        ChangeResult::Failed(why) => debug!(action, connection, "failed: {why}"),
+        ChangeResult::Degraded(why) => debug!(action, connection, "saved but not deployed: {why}"),
         other => debug!(action, connection, result = ?other, "not made"),
     }
 }

@@ -14,7 +14,7 @@ use crate::document::{Diagnostic, ParseCache};
 use crate::environment::Environment;
 use crate::inventory::{GoodCommit, Record};
 use crate::live::{Live, LiveConnection};
-use crate::name::ConnectionName;
+use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
 use crate::plan::{ConnectionState, Filter, TargetPlan};
 use crate::secret::{FingerprintKey, Redactor};
@@ -169,6 +169,7 @@ pub(crate) struct Ready {
     pub(crate) record_before: Record,
     /// What this commit declares, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
+    pub(crate) commit: Option<CommitId>,
     /// Held until what came of the plan is remembered.
     pub(crate) _lock: Option<Lock>,
     pub(crate) stateless: bool,

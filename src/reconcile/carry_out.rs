@@ -1,6 +1,7 @@
 //! From a plan to what came of it.
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, ChangeResult, Job, TargetOutcome};
@@ -48,6 +49,8 @@ pub async fn carry_out(
         ledger.edit(|known| *known = record);
     }
     let stop: &CancellationToken = &options.stop;
+    let commit = ready.commit.as_ref().map_or("worktree", CommitId::short);
+    let span = tracing::info_span!("apply", target = %target.name, commit);
     let applied = apply::apply(&Job {
         plan: &plan,
         desired: &ready.desired,
@@ -71,6 +74,7 @@ pub async fn carry_out(
         stop,
         progress,
     })
+    .instrument(span)
     .await;
     match applied {
         Ok(done) => outcome = done,

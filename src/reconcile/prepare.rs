@@ -133,6 +133,7 @@ async fn fill(
         record,
         record_before: before,
         good,
+        commit: snapshot.commit().map(|commit| commit.id.clone()),
         _lock: lock,
         stateless: options.base.is_some(),
     });

@@ -156,11 +156,16 @@ impl Walk<'_> {
         if self.files.len() >= MOST_FILES {
             return Err(self.too_many());
         }
-        // A file that is gone again was never there.
-        if let Some(bytes) = read_bounded(file, &path)? {
-            let blob = blob_id(file, &bytes)?;
-            self.files.push(FileEntry { path: path.into(), blob });
-        }
+        let blob = match read_bounded(file, &path) {
+            Ok(Some(bytes)) => blob_id(file, &bytes)?,
+            // A file that is gone again was never there.
+            Ok(None) => return Ok(()),
+            // It is listed all the same: reading it gives this error again, beside the problems
+            // of the other files. Its name stands for its content.
+            Err(SourceError::TooLarge { .. }) => blob_id(file, path.as_bytes())?,
+            Err(error) => return Err(error),
+        };
+        self.files.push(FileEntry { path: path.into(), blob });
         Ok(())
     }
 

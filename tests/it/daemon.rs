@@ -209,3 +209,15 @@ fn a_repository_that_comes_back_is_followed_again() {
     world.commit_email("a", "port: 2\n");
     eventually("a commit after the return", || live_port(&world, "a") == json!(2));
 }
+
+#[test]
+fn json_logs_name_commit_target_and_connection() {
+    let world = World::new();
+    let commit = world.commit_email("a", "");
+    let ran = world.run(&["run", "--once", "--log-format", "json", "-v"]).code(0);
+    let lines: Vec<Value> =
+        ran.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let made = lines.iter().find(|line| line["connection"] == json!("a")).unwrap();
+    assert_eq!(made["span"]["target"], json!("default"));
+    assert_eq!(made["span"]["commit"], json!(commit[..12]));
+}

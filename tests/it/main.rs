@@ -12,3 +12,4 @@ mod inventory;
 mod model;
 mod rules;
 mod saved_plans;
+mod validate;

@@ -1,0 +1,53 @@
+//! `validate`: all problems in one run, whatever the files hold.
+
+use crate::world::{World, email};
+
+#[test]
+fn a_file_that_is_too_large_hides_no_other_problem() {
+    let world = World::new();
+    world.write("connections/a.yaml", &email("a", "port: 70000\n"));
+    let large = format!("# {}\n", "x".repeat(5 * 1024 * 1024));
+    world.write("connections/large.yaml", &large);
+    let folder = world.repo().join("connections").display().to_string();
+    world.run(&["validate", &folder]).code(1).says("70000").says("large.yaml");
+    world.commit("both");
+    world.run(&["validate", "--rev", "HEAD"]).code(1).says("70000").says("large.yaml");
+    world.plan().code(1).says("70000").says("large.yaml");
+}
+
+#[test]
+fn the_forms_agree() {
+    let world = World::new();
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: h\npassword: in-the-clear\n");
+    for (form, mark) in [
+        ("text", "error[AG303]"),
+        ("json", "\"AG303\""),
+        ("markdown", "AG303"),
+        ("github", "::error file="),
+        ("sarif", "\"2.1.0\""),
+    ] {
+        let ran = world.run(&["validate", "--output", form]).code(1).says(mark);
+        assert!(!format!("{ran:?}").contains("in-the-clear"), "{form}");
+    }
+}
+
+#[test]
+fn warnings_alone_are_no_failure() {
+    let world = World::new();
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: h\nhots: x\n");
+    world.run(&["validate"]).code(0).says("host");
+}
+
+#[test]
+fn what_is_exported_validates_and_plans_to_nothing() {
+    let world = World::new();
+    world.commit_email("a", "port: 2525\n");
+    world.apply().code(0);
+    let folder = world.repo().join("exported").display().to_string();
+    world.run(&["export", "--dir", &folder]).code(0);
+    world.run(&["validate", &folder]).code(0);
+    world.run(&["export", "--dir", &folder]).code(1).says("--force");
+    world.commit("what is live");
+    let plan = world.plan_json(&["--path", "exported"]);
+    assert_eq!(plan["changes"].as_array().map(Vec::len), Some(0), "{plan}");
+}
