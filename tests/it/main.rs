@@ -12,4 +12,5 @@ mod inventory;
 mod model;
 mod rules;
 mod saved_plans;
+mod secrets;
 mod validate;

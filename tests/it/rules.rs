@@ -1,106 +1,11 @@
 //! What may be written, and what never: one test for each sentence that is easily broken.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, ListFields, Options, SecretsOnGet};
+use apinizer_gitops::sandbox::{Dialect, Fault, ListFields, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
+use crate::secrets::masked;
 use crate::world::{CANARY, PROJECT, World, email, email_body};
-
-fn masked() -> Options {
-    Options { secrets: SecretsOnGet::Masked, ..Options::default() }
-}
-
-#[test]
-fn a_rotated_secret_is_written_without_a_commit() {
-    for secrets in [SecretsOnGet::Masked, SecretsOnGet::Shown, SecretsOnGet::Cipher] {
-        let mut world = World::with(Options { secrets, ..Options::default() });
-        world.commit_email("orders", "");
-        world.apply().code(0);
-        world.forget_calls();
-        world.apply().code(0);
-        assert_eq!(world.writes(), Vec::<String>::new());
-        world.env.insert("SMTP_PASSWORD".into(), "another".into());
-        assert_eq!(world.changes(&[]), ["update orders"]);
-        world.apply().code(0);
-        assert_eq!(world.live("orders")["password"], json!("another"));
-        assert_eq!(world.writes(), ["PUT orders"]);
-        world.apply().code(0);
-        assert!(world.writes().is_empty());
-    }
-}
-
-#[test]
-fn a_taken_over_masked_secret_is_unverified_and_no_change() {
-    let mut world = World::with(masked());
-    world.make(email_body("orders"));
-    world.commit_email("orders", "");
-    world.apply().code(0);
-    assert!(world.writes().is_empty());
-    let plan = world.plan_json(&[]);
-    assert_eq!(plan["summary"]["unverified"], json!(1));
-    assert_eq!(plan["changes"], json!([]));
-    world.env.insert("SMTP_PASSWORD".into(), "rotated".into());
-    world.apply().code(0);
-    assert_eq!(world.live("orders")["password"], json!("rotated"));
-    assert_eq!(world.plan_json(&[])["summary"]["unverified"], json!(0));
-}
-
-#[test]
-fn resend_secrets_sends_them() {
-    let world = World::with(masked());
-    world.make(email_body("orders"));
-    world.commit_email("orders", "");
-    world.apply().code(0);
-    world.run(&["apply", "--yes", "--resend-secrets"]).code(0);
-    assert_eq!(world.writes(), ["PUT orders"]);
-    assert_eq!(world.plan_json(&[])["summary"]["unverified"], json!(0));
-}
-
-#[test]
-fn a_put_never_wipes_a_secret_that_git_does_not_declare() {
-    let world = World::with(masked());
-    world.make(email_body("orders"));
-    world.write("connections/o.yaml", "type: email\nname: orders\nhost: other\nusername: u\n");
-    world.commit("without auth");
-    world.apply().code(1).says("password");
-    assert!(world.writes().is_empty());
-    assert_eq!(world.live("orders")["password"], json!(CANARY));
-    world.write("connections/o.yaml", "type: email\nname: orders\nhost: other\nauth: false\n");
-    world.commit("auth: false gives it no use");
-    world.apply().code(0);
-    assert_eq!(world.live("orders")["host"], json!("other"));
-}
-
-#[test]
-fn a_readable_secret_that_drifted_is_corrected() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
-    world.target("verify_secrets: 0s");
-    world.commit_email("orders", "");
-    world.apply().code(0);
-    world.apply().code(0);
-    world.edit("orders", "password", json!("typed-in-the-console"));
-    let ran = world.run(&["plan", "--verify-secrets"]).code(2);
-    assert!(!ran.stdout.contains("typed-in-the-console"));
-    world.apply().code(0);
-    assert_eq!(world.live("orders")["password"], json!(CANARY));
-}
-
-#[test]
-fn a_server_that_begins_to_hide_secrets_costs_one_put() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
-    world.target("verify_secrets: 0s");
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    world.apply().code(0);
-    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
-    world.forget_calls();
-    world.apply().code(0);
-    assert_eq!(world.writes().len(), 1);
-    world.apply().code(0);
-    assert!(world.writes().is_empty());
-}
 
 #[test]
 fn deletes_over_the_limit_are_held_as_a_group_until_consent() {
@@ -338,41 +243,6 @@ fn an_unresolved_reference_blocks_its_connection_alone() {
     world.commit("b");
     world.apply().code(1).says("NOT_SET");
     assert_eq!(world.names(), ["a"]);
-}
-
-#[test]
-fn values_of_the_environment_are_never_shown_whatever_the_field() {
-    let mut world = World::new();
-    world.env.insert("HOST".into(), "s3cret.example.com".into());
-    world.write("connections/a.yaml", "type: email\nname: a\nhost: ${env:HOST}\n");
-    world.commit("a");
-    for output in ["text", "json", "markdown"] {
-        let ran = world.run(&["plan", "-vvv", "--output", output]);
-        assert!(!format!("{ran:?}").contains("s3cret"), "{ran:?}");
-    }
-    world.apply().code(0);
-    assert_eq!(world.live("a")["host"], json!("s3cret.example.com"));
-    assert!(!world.state().contains("s3cret"));
-    world.edit("a", "host", json!("drifted.example.com"));
-    let ran = world.run(&["plan", "-vvv"]).code(2).says("${env:HOST}");
-    assert!(!format!("{ran:?}").contains("drifted"), "{ran:?}");
-    world.env.insert("HOST".into(), "r0tated.example.com".into());
-    world.apply().code(0);
-    assert_eq!(world.live("a")["host"], json!("r0tated.example.com"));
-}
-
-#[test]
-fn what_a_server_repeats_of_a_secret_is_not_shown() {
-    let world = World::new();
-    world.commit_email("a", "");
-    let body = json!({"status": "FAILURE", "resultMessage": format!("bad {CANARY} here")});
-    let refusal = Fault::Answer {
-        status: StatusCode::BAD_REQUEST,
-        body: body.to_string(),
-        retry_after: None,
-    };
-    world.control().fail_next(Some(Method::POST), "/a/", refusal, 1);
-    world.run(&["apply", "--yes", "-vvv"]).code(1).says("(sensitive)");
 }
 
 #[test]
