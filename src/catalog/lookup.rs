@@ -40,7 +40,14 @@ pub fn find(name: &str) -> Option<&'static ConnectionType> {
 /// The type that somebody may have meant by a name that is none.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static ConnectionType> {
-    nearest_of(all(), name, |candidate| candidate.name)
+    // What the things are called elsewhere resembles other types more than the right one.
+    let meant = match name.to_ascii_lowercase().as_str() {
+        "smtp" | "mail" => "email",
+        "sftp" | "ftps" => "ftp",
+        "jdbc" | "mysql" | "postgres" | "postgresql" | "oracle" => "database",
+        _ => name,
+    };
+    nearest_of(all(), meant, |candidate| candidate.name)
 }
 
 /// The candidate whose name resembles a misspelled one most, if any is near enough to suggest.
