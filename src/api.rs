@@ -18,6 +18,7 @@ mod failure;
 mod listing;
 mod pace;
 mod retry;
+mod settings;
 mod token;
 mod transport;
 mod words;
@@ -26,10 +27,11 @@ mod words;
 mod tests;
 
 pub use address::AddressError;
-pub use client::{Client, ClientError, ClientSettings};
+pub use client::Client;
 pub use deployment::Deployment;
 pub use error::{CallError, ErrorKind};
 pub use retry::{GiveUp, Retries, RetryPolicy};
+pub use settings::{ClientError, ClientSettings};
 pub use token::Credentials;
 
 /// What a list of one type gave.

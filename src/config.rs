@@ -27,6 +27,7 @@ mod load;
 mod problems;
 mod quantity;
 mod read;
+mod reader;
 mod scalar;
 mod schema;
 mod secret_text;

@@ -1,9 +1,7 @@
 //! The client of one target: what can be called, and the loop around every call.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url};
@@ -17,7 +15,8 @@ use super::exchange::{Call, Exchange, Payload};
 use super::failure::Failure;
 use super::pace::Pace;
 use super::retry::{Retries, RetryPolicy};
-use super::token::{Credentials, Token, Tokens};
+use super::settings::{ClientError, ClientSettings};
+use super::token::{Token, Tokens};
 use super::{Deployment, Listed, connector, listing, words};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
@@ -25,51 +24,6 @@ use crate::secret::{Redactor, SensitiveValue};
 
 /// Answers beyond this are parsed off the threads that drive the other calls.
 const LARGE: usize = 256 * 1024;
-
-/// What a client has to know of its target.
-#[derive(Clone, Debug)]
-pub struct ClientSettings {
-    /// The target's name, for metrics and logs.
-    pub target: String,
-    /// The Manager's URL; it may have a path.
-    pub url: String,
-    /// The project, case-sensitive.
-    pub project: String,
-    /// Who calls.
-    pub credentials: Credentials,
-    /// The deadline of one call.
-    pub timeout: Duration,
-    /// The largest answer in bytes, unpacked.
-    pub max_response: u64,
-    /// Certificates to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// How many calls may be under way at once.
-    pub concurrency: usize,
-    /// What the client calls itself.
-    pub user_agent: String,
-}
-
-/// Why there is no client; no text repeats a credential.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The URL or the project cannot be called.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// `ca_file` cannot be used.
-    #[error("the target's `ca_file` {path} {problem}")]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The token has characters that no header takes.
-    #[error("the target's token holds characters that no HTTP header can carry (a line break?)")]
-    Token,
-    /// The TLS side cannot be set up.
-    #[error("no HTTP client can be made: {0} (are the system's CA certificates installed?)")]
-    Setup(String),
-}
 
 /// The client of one target; clones share its connections, its token and its pace.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Certificate;
 
-use super::client::{ClientError, ClientSettings};
+use super::settings::{ClientError, ClientSettings};
 
 /// Idle connections are closed before servers and load balancers commonly do it, so that a write
 /// is seldom sent on one that is being closed.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::keys::Section;
-use super::scalar::Text;
 use super::yaml::Place;
 use super::{MaxDeletes, SecretText, parse_duration, parse_max_deletes, parse_size};
 
@@ -18,6 +17,24 @@ pub(super) struct Fields {
     values: BTreeMap<&'static str, (Typed, Place)>,
     /// Where the mapping is.
     pub(super) place: Place,
+}
+
+/// A text as it is written, and what it stands for.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    /// What it stands for. It may come from the environment: never show it.
+    pub(super) value: String,
+    /// How it is written, which is what may be shown.
+    pub(super) written: String,
+    /// Whether every reference in it has a value.
+    pub(super) resolved: bool,
+}
+
+impl Text {
+    /// A text without references.
+    pub(super) fn plain(text: &str) -> Self {
+        Self { value: text.to_owned(), written: text.to_owned(), resolved: true }
+    }
 }
 
 /// A value that is as its key wants it.

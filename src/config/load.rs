@@ -10,7 +10,7 @@ use super::code;
 use super::fields::Fields;
 use super::keys::{ROOT, SERVER, SOURCE};
 use super::problems::{Problem, Problems};
-use super::read::Reader;
+use super::reader::Reader;
 use super::yaml::{self, Node, Place};
 use super::{Config, server, source, target};
 

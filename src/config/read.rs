@@ -8,29 +8,15 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::catalog::nearest_of;
-use crate::environment::Environment;
-use crate::secret::Sensitive;
 
 use super::code;
-use super::fields::{Fields, Typed};
+use super::fields::{Fields, Text, Typed};
 use super::keys::{Key, Kind, OneOf, Section};
-use super::problems::{Problem, Problems};
-use super::scalar::{self, Text};
+use super::problems::Problem;
+use super::reader::Reader;
+use super::scalar;
 use super::yaml::{Entry, Node, Place, Value};
 use super::{parse_duration, parse_listen, parse_max_deletes, parse_size};
-
-/// What reading a config needs, and what it gathers on the way.
-#[derive(Debug)]
-pub(super) struct Reader<'a> {
-    /// What was found wrong.
-    pub(super) problems: Problems,
-    /// What references are resolved in.
-    pub(super) environment: &'a Environment,
-    /// Whether a reference to an unset variable is an error.
-    pub(super) strict: bool,
-    /// The values that came from the environment.
-    pub(super) resolved: Vec<Sensitive>,
-}
 
 impl Reader<'_> {
     /// Reads a mapping; what is wrong in it is noted.
@@ -64,7 +50,7 @@ impl Reader<'_> {
 
     fn unknown_key(&mut self, section: &Section, entry: &Entry) {
         // What stands there may be a secret under a mistyped key.
-        scalar::hide_unless_reference(self, &entry.value);
+        self.hide_unless_reference(&entry.value);
         let shown: String = entry.key.chars().take(60).collect();
         let message = format!("{} has no key `{}`", section.name, shown.escape_debug());
         let known = section.keys.iter().map(|key| key.name);
@@ -253,18 +239,6 @@ impl Reader<'_> {
             }
         }
         Some(vars)
-    }
-
-    /// Notes that a value is of another kind than its key wants.
-    pub(super) fn wrong_kind(&mut self, what: &str, wanted: &str, node: &Node) {
-        scalar::hide_unless_reference(self, node);
-        let found = match &node.value {
-            Value::Scalar { .. } => "a single value",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
-        };
-        let message = format!("{what} is {wanted}, and here is {found}");
-        self.problems.add(node.place, Problem::error(&code::WRONG_KIND, message));
     }
 }
 

@@ -6,27 +6,10 @@ use crate::reference::{self, ReferenceError, Segment};
 
 use super::SecretText;
 use super::code;
+use super::fields::Text;
 use super::problems::Problem;
-use super::read::Reader;
+use super::reader::Reader;
 use super::yaml::{Node, Place, Value};
-
-/// A text as it is written, and what it stands for.
-#[derive(Clone, Debug)]
-pub(super) struct Text {
-    /// What it stands for. It may come from the environment: never show it.
-    pub(super) value: String,
-    /// How it is written, which is what may be shown.
-    pub(super) written: String,
-    /// Whether every reference in it has a value.
-    pub(super) resolved: bool,
-}
-
-impl Text {
-    /// A text without references.
-    pub(super) fn plain(text: &str) -> Self {
-        Self { value: text.to_owned(), written: text.to_owned(), resolved: true }
-    }
-}
 
 /// Reads a text and resolves its references.
 pub(super) fn text(reader: &mut Reader<'_>, name: &str, node: &Node) -> Option<Text> {
@@ -82,7 +65,7 @@ pub(super) fn secret(
     example: &str,
     node: &Node,
 ) -> Option<SecretText> {
-    hide_unless_reference(reader, node);
+    reader.hide_unless_reference(node);
     let written = scalar(reader, name, node)?;
     let text = SecretText(written.to_owned());
     if text.is_reference() {
@@ -123,14 +106,6 @@ pub(super) fn var(reader: &mut Reader<'_>, name: &str, node: &Node) -> Option<Js
         }
     }
     Some(Json::String(value))
-}
-
-/// Hides a value from snippets, unless it is made of references, which may be seen.
-pub(super) fn hide_unless_reference(reader: &mut Reader<'_>, node: &Node) {
-    match &node.value {
-        Value::Scalar { text, .. } if SecretText(text.clone()).is_reference() => {}
-        _ => reader.problems.hide(node.place),
-    }
 }
 
 fn scalar<'n>(reader: &mut Reader<'_>, name: &str, node: &'n Node) -> Option<&'n str> {

@@ -5,7 +5,7 @@ use crate::reference::holds_env;
 use super::code;
 use super::fields::Fields;
 use super::problems::Problem;
-use super::read::Reader;
+use super::reader::Reader;
 use super::{Notify, SecretText, Server, url};
 
 /// Builds the listener.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::code;
 use super::fields::Fields;
 use super::problems::Problem;
-use super::read::Reader;
+use super::reader::Reader;
 use super::{Location, Source, Verify, url};
 
 /// Builds the source; paths are relative to the folder of the config.

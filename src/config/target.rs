@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::code;
 use super::fields::Fields;
+use super::fields::Text;
 use super::problems::Problem;
-use super::read::Reader;
-use super::scalar::Text;
+use super::reader::Reader;
 use super::yaml::Place;
 use super::{Adopt, Credentials, Drift, OnInvalid, Target, url};
 

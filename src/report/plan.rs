@@ -2,6 +2,7 @@
 
 mod fields;
 mod json;
+mod layout;
 mod markdown;
 mod text;
 

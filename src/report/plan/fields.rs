@@ -5,10 +5,8 @@ use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::style::{Role, Style};
 use crate::report::words;
 
-use super::text::line;
+use super::layout::{INDENT, line};
 
-/// Where the lines of a change begin.
-pub(super) const INDENT: usize = 6;
 /// The widest column of labels.
 const WIDEST_LABEL: usize = 30;
 

@@ -7,6 +7,7 @@ use crate::report::style::{Role, Style};
 use crate::report::{escape, words};
 
 use super::fields;
+use super::layout::{INDENT, line};
 
 /// The plan as text: what has to be said first, the changes with the deletes last, one line that
 /// sums up. Nothing is said of a connection that is in sync.
@@ -32,11 +33,6 @@ pub fn text(plan: &Plan, style: &Style) -> String {
     line(&mut out, "");
     line(&mut out, style.paint(Role::Heading, words::plan_line(plan)));
     out
-}
-
-pub(super) fn line(out: &mut String, text: impl AsRef<str>) {
-    out.push_str(text.as_ref().trim_end());
-    out.push('\n');
 }
 
 fn heading_name(target: &TargetPlan) -> String {
@@ -101,11 +97,11 @@ fn one(out: &mut String, change: &Change, type_width: usize, style: &Style) {
 
 /// A sentence below a change, broken between words.
 fn wrapped(out: &mut String, sentence: &str, role: Role, style: &Style) {
-    let width = style.width.saturating_sub(fields::INDENT).max(20);
+    let width = style.width.saturating_sub(INDENT).max(20);
     let mut current = String::new();
     for word in sentence.split(' ') {
         if !current.is_empty() && current.chars().count() + 1 + word.chars().count() > width {
-            line(out, format!("{:w$}{}", "", style.paint(role, &current), w = fields::INDENT));
+            line(out, format!("{:w$}{}", "", style.paint(role, &current), w = INDENT));
             current.clear();
         }
         if !current.is_empty() {
@@ -113,5 +109,5 @@ fn wrapped(out: &mut String, sentence: &str, role: Role, style: &Style) {
         }
         current.push_str(word);
     }
-    line(out, format!("{:w$}{}", "", style.paint(role, &current), w = fields::INDENT));
+    line(out, format!("{:w$}{}", "", style.paint(role, &current), w = INDENT));
 }
