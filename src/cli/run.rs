@@ -1,6 +1,7 @@
 //! `run`: the daemon.
 
-use tokio::net::TcpListener;
+use std::sync::Arc;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -9,11 +10,11 @@ use super::args::RunArgs;
 use super::context::Context;
 use super::error::CommandError;
 use super::session::{config_in_repository, git_access, narrow};
-use crate::config::{Config, Location, parse_listen};
+use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::supervisor;
 use crate::daemon::{Board, Daemon, Trigger};
 use crate::report;
-use crate::web::{self, Hooks, Site};
+use crate::web::{self, Key, Keys, Listener, Site};
 
 /// Runs the daemon until SIGTERM or SIGINT; with `--once` makes one reconcile and ends as `apply`
 /// does.
@@ -32,17 +33,25 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
     end_on_signals(&shutdown);
     let board = Board::default();
     let trigger = Trigger::new(board.clone());
-    let (again, arguments) = (context.clone(), args.clone());
+    let metrics = if args.once { None } else { web::metrics::install().ok() };
+    if let Some(metrics) = metrics.clone() {
+        tokio::spawn(web::metrics::upkeep(metrics, shutdown.clone()));
+    }
+    let site = Site { board: board.clone(), trigger: trigger.clone(), metrics };
+    let listener = Arc::new(Listener::new(site, shutdown.clone()));
+    let (again, arguments, served) = (context.clone(), args.clone(), Arc::clone(&listener));
     let daemon = Daemon {
         access: git_access(&context.environment),
         config_file: config_in_repository(context, &config),
         environment: context.environment.clone(),
         writes: !args.dry_run,
         worktree: args.worktree,
-        board: board.clone(),
+        board,
         trigger: trigger.clone(),
         reload: Box::new(move || {
-            self::config(&arguments, &again).map_err(|error| error.text(false))
+            let config = self::config(&arguments, &again).map_err(|error| error.text(false))?;
+            serve(&served, &config, &again).map_err(|error| error.text(false))?;
+            Ok(config)
         }),
         shutdown: shutdown.clone(),
         config,
@@ -52,15 +61,12 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         context.print(&report::outcome::text(&outcomes, &context.style()));
         return Ok(report::exit::of_outcomes(&outcomes));
     }
-    let server = serve(&daemon.config, context, board, trigger.clone(), &shutdown).await?;
+    serve(&listener, &daemon.config, context)?;
     reload_on_hangup(trigger, shutdown.clone());
     info!(version = env!("CARGO_PKG_VERSION"), dry_run = args.dry_run, "started");
     let ended = supervisor::run(daemon).await.map_err(CommandError::failed);
     shutdown.cancel();
-    if let Some(server) = server {
-        // It ends by itself within its own deadline.
-        let _ = server.await;
-    }
+    listener.ended().await;
     info!("stopped");
     ended.map(|()| 0)
 }
@@ -74,63 +80,46 @@ fn config(args: &RunArgs, context: &Context) -> Result<Config, CommandError> {
     Ok(config)
 }
 
-/// Binds the listener and serves; `None` where it is switched off.
-async fn serve(
-    config: &Config,
-    context: &Context,
-    board: Board,
-    trigger: Trigger,
-    shutdown: &CancellationToken,
-) -> Result<Option<tokio::task::JoinHandle<()>>, CommandError> {
-    let server = &config.server;
-    let Some(address) = server.listen else { return Ok(None) };
-    let token = match &server.token {
-        Some(text) => Some(text.resolve(&context.environment).map_err(|error| {
-            CommandError::Failed(format!("`server.token` has no value: {error}"))
-        })?),
-        None => None,
-    };
-    let hooks = hooks(config, context)?;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+/// Serves as the config says, from now on.
+fn serve(listener: &Listener, config: &Config, context: &Context) -> Result<(), CommandError> {
+    let keys = keys(config, context)?;
+    let has_token = keys.token.is_some();
+    let address = config.server.listen;
+    let bound = listener.serve(address, keys).map_err(|error| {
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
         CommandError::WithHint(
             format!("cannot listen on {address}: {error}"),
             "name another address with --listen, or `none`".to_owned(),
         )
     })?;
-    let bound = listener.local_addr().map_err(CommandError::failed)?;
-    let is_loopback = bound.ip().is_loopback();
-    if !is_loopback && token.is_none() {
+    if let Some(address) = bound.or(address).filter(|address| !address.ip().is_loopback())
+        && !has_token
+    {
         warn!(
-            "{bound} can be reached from elsewhere and no `server.token` is set: page and API are off"
+            "{address} can be reached from elsewhere and no `server.token` is set: page and API are off"
         );
     }
-    if !context.global.quiet {
+    if let Some(bound) = bound.filter(|_| !context.global.quiet) {
         context.say(&format!("listening on http://{bound}"));
     }
-    let metrics = web::metrics::install().ok();
-    if let Some(metrics) = metrics.clone() {
-        tokio::spawn(web::metrics::upkeep(metrics, shutdown.clone()));
-    }
-    let site = Site { board, trigger, token, hooks, is_loopback, metrics };
-    let shutdown = shutdown.clone();
-    Ok(Some(tokio::spawn(async move {
-        if let Err(error) = web::serve(listener, site, shutdown).await {
-            warn!("the listener ended: {error}");
-        }
-    })))
+    Ok(())
 }
 
-/// What webhooks are checked against; `None` without `server.webhook_secret`.
-fn hooks(config: &Config, context: &Context) -> Result<Option<Hooks>, CommandError> {
-    let Some(text) = &config.server.webhook_secret else { return Ok(None) };
-    let secret = text.resolve(&context.environment).map_err(|error| {
-        CommandError::Failed(format!("`server.webhook_secret` has no value: {error}"))
-    })?;
+/// What requests are checked against.
+fn keys(config: &Config, context: &Context) -> Result<Keys, CommandError> {
+    let key = |name: &str, text: &Option<SecretText>| {
+        let key = text.clone().map(|text| Key::new(text, &context.environment)).transpose();
+        key.map_err(|error| CommandError::Failed(format!("`server.{name}` has no value: {error}")))
+    };
     let repository = match &config.source.location {
         Location::Url(url) => Some(url.clone()),
         Location::Path(_) => None,
     };
-    Ok(Some(Hooks { secret, repository }))
+    Ok(Keys {
+        token: key("token", &config.server.token)?,
+        webhook: key("webhook_secret", &config.server.webhook_secret)?,
+        repository,
+    })
 }
 
 /// The first signal ends the daemon in good order, the second at once.

@@ -6,33 +6,56 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::stream::{self, Stream};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::Site;
+use super::Served;
+use super::listen::MOST_CONNECTIONS;
 
 /// The least time between two events: a reconcile changes the board many times a second.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Answers `GET /events` until the shutdown.
+/// How many may follow at once: a follower holds its connection, and the probes need some too.
+const MOST_READERS: usize = MOST_CONNECTIONS / 2;
+
+/// The places of those who follow.
+#[derive(Clone, Debug)]
+pub(super) struct Readers(Arc<Semaphore>);
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_READERS)))
+    }
+}
+
+/// Answers `GET /events` until the listener ends.
 pub(super) async fn events(
-    State(site): State<Arc<Site>>,
-    Extension(shutdown): Extension<CancellationToken>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let mut reader = site.board.subscribe();
+    State(site): State<Arc<Served>>,
+    Extension(ending): Extension<CancellationToken>,
+) -> Response {
+    let Ok(place) = Arc::clone(&site.events.0).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many follow already\n").into_response();
+    };
+    let mut reader = site.site.board.subscribe();
     // The page may have been drawn before this reader was there.
     reader.mark_changed();
-    let stream = stream::unfold((reader, shutdown), |(mut reader, shutdown)| async move {
+    let following = (reader, ending, place);
+    let stream = stream::unfold(following, |(mut reader, ending, place)| async move {
         tokio::select! {
-            () = shutdown.cancelled() => return None,
+            () = ending.cancelled() => return None,
             changed = reader.changed() => changed.ok()?,
         }
         tokio::select! {
-            () = shutdown.cancelled() => return None,
+            () = ending.cancelled() => return None,
             () = tokio::time::sleep(PAUSE) => {}
         }
-        Some((Ok(Event::default().event("changed").data("status")), (reader, shutdown)))
+        reader.mark_unchanged();
+        let event: Result<Event, Infallible> = Ok(Event::default().event("changed").data("status"));
+        Some((event, (reader, ending, place)))
     });
-    Sse::new(stream).keep_alive(KeepAlive::default())
+    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }

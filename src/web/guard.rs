@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::{Site, credential};
+use super::Served;
+use super::keys::{credential, is_bearer};
 
 /// Nothing may be loaded from anywhere, and nobody may frame an answer.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-                      img-src 'self' data:; base-uri 'none'; form-action 'self'; \
+                      img-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
 
 /// How long a request may take, its body included; events that follow an answer are not counted.
@@ -20,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The page and the API: open on this machine, behind the token elsewhere.
 pub(super) async fn readers(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<Served>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -33,31 +34,25 @@ pub(super) async fn readers(
 /// The calls that change something: always behind the token. A browser never sends a bearer
 /// token by itself, so another site cannot make it call.
 pub(super) async fn changers(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<Served>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let bearer = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.split_once(' '))
-        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if bearer && is_right(&site, request.headers()) {
+    if is_bearer(request.headers()) && is_right(&site, request.headers()) {
         return next.run(request).await;
     }
     refused(&site)
 }
 
-fn is_right(site: &Site, headers: &HeaderMap) -> bool {
-    match (&site.token, credential(headers)) {
+fn is_right(site: &Served, headers: &HeaderMap) -> bool {
+    match (&site.keys.token, credential(headers)) {
         (Some(token), Some(given)) => token.is(given.expose()),
         _ => false,
     }
 }
 
-fn refused(site: &Site) -> Response {
-    if site.token.is_none() {
+fn refused(site: &Served) -> Response {
+    if site.keys.token.is_none() {
         let text = "this needs `server.token` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
@@ -67,7 +62,11 @@ fn refused(site: &Site) -> Response {
 
 /// On loopback only names of this machine are served, so that a foreign name that resolves to
 /// this machine cannot make a browser read the status.
-pub(super) async fn hosts(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+pub(super) async fn hosts(
+    State(site): State<Arc<Served>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let host = request
         .headers()
         .get(header::HOST)
@@ -109,6 +108,8 @@ pub(super) async fn headers(mut response: Response) -> Response {
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

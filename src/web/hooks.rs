@@ -6,28 +6,17 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::Site;
+use super::Served;
 use crate::daemon::Cause;
 use crate::secret::Sensitive;
 
+mod body;
 mod push;
-
-/// The largest body that is read.
-pub(super) const LARGEST: usize = 1024 * 1024;
-
-/// What webhooks are checked against.
-#[derive(Clone, Debug)]
-pub struct Hooks {
-    /// What the git host signs with, or sends.
-    pub secret: Sensitive,
-    /// The url whose pushes count; `None`: those of every repository.
-    pub repository: Option<String>,
-}
 
 /// The git hosts whose webhooks are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,35 +69,39 @@ impl Host {
 
 /// Answers `POST /hooks/HOST`.
 pub(super) async fn receive(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<Served>>,
     Path(host): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
     let Some(host) = Host::named(&host) else { return StatusCode::NOT_FOUND.into_response() };
-    let Some(hooks) = &site.hooks else {
+    let Some(key) = &site.keys.webhook else {
         let text = "this needs `server.webhook_secret` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     };
-    if !host.is_proven(&hooks.secret, &headers, &body) {
+    let body = match body::read(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if !key.value().is_some_and(|secret| host.is_proven(&secret, &headers, &body)) {
         let text = "the signature or token is missing or wrong\n";
         return (StatusCode::UNAUTHORIZED, text).into_response();
     }
     if !host.is_push(&headers) {
         return (StatusCode::OK, "not a push\n").into_response();
     }
-    let Ok(payload) = serde_json::from_slice(&body) else {
+    let Some(payload) = body::payload(&headers, &body) else {
         return (StatusCode::BAD_REQUEST, "the body is not JSON\n").into_response();
     };
-    let status = site.board.status();
-    let is_ours =
-        hooks.repository.as_deref().is_none_or(|url| push::is_of_repository(&payload, url));
-    let is_followed =
-        status.source.branch.as_deref().is_none_or(|name| push::is_to_branch(&payload, name));
+    let status = site.site.board.status();
+    let repository = site.keys.repository.as_deref();
+    let is_ours = repository.is_none_or(|url| push::is_of_repository(&payload, url));
+    let branch = status.source.branch.as_deref();
+    let is_followed = branch.is_none_or(|name| push::is_to_branch(&payload, name));
     if !is_ours || !is_followed {
         return (StatusCode::OK, "not the repository or branch that is followed\n").into_response();
     }
-    site.trigger.fetch_and_reconcile(Cause::Webhook);
+    site.site.trigger.fetch_and_reconcile(Cause::Webhook);
     StatusCode::ACCEPTED.into_response()
 }
 

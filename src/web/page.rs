@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 
-use super::Site;
+use super::Served;
 use crate::daemon::status::{SourceStatus, Status, TargetState};
 use crate::plan::State as ConnectionStanding;
 
@@ -20,6 +20,7 @@ mod changes;
 mod target;
 
 const STYLE: &str = include_str!("page/page.css");
+const ICON: &str = include_str!("page/icon.svg");
 const SCRIPT: &str = include_str!("page/page.js");
 
 /// What of the connections is shown.
@@ -34,9 +35,9 @@ pub(super) struct Shown {
 }
 
 /// Answers `GET /`.
-pub(super) async fn page(State(site): State<Arc<Site>>, Query(shown): Query<Shown>) -> Response {
-    let status = site.board.status();
-    let may_change = site.token.is_some();
+pub(super) async fn page(State(site): State<Arc<Served>>, Query(shown): Query<Shown>) -> Response {
+    let status = site.site.board.status();
+    let may_change = site.keys.token.is_some();
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -45,7 +46,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, Query(shown): Query<Show
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { "apinizer-gitops" }
-                link rel="icon" href="data:,";
+                link rel="icon" href=(concat!("/static/", env!("CARGO_PKG_VERSION"), "/icon.svg"));
                 link rel="stylesheet" href=(concat!("/static/", env!("CARGO_PKG_VERSION"), "/page.css"));
                 script defer src=(concat!("/static/", env!("CARGO_PKG_VERSION"), "/page.js")) {}
             }
@@ -67,15 +68,20 @@ pub(super) async fn page(State(site): State<Arc<Site>>, Query(shown): Query<Show
 
 /// Answers `GET /fragment`: the part of the page that changes.
 pub(super) async fn fragment(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<Served>>,
     Query(shown): Query<Shown>,
 ) -> Html<String> {
-    Html(content(&site.board.status(), &shown).into_string())
+    Html(content(&site.site.board.status(), &shown).into_string())
 }
 
 /// Answers for the style sheet.
 pub(super) async fn style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+}
+
+/// Answers for the icon.
+pub(super) async fn icon() -> Response {
+    ([(header::CONTENT_TYPE, "image/svg+xml")], ICON).into_response()
 }
 
 /// Answers for the script.

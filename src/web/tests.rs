@@ -1,21 +1,36 @@
-use super::*;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::listen::MOST_CONNECTIONS;
+use super::*;
+use crate::config::SecretText;
+use crate::environment::Environment;
+
+pub(super) fn key(secret: &str) -> Key {
+    let environment = Environment::new([("KEY".to_owned(), secret.to_owned())]);
+    Key::new(SecretText("${env:KEY}".to_owned()), &environment).unwrap()
+}
+
+fn site() -> Site {
+    let board = Board::default();
+    Site { trigger: Trigger::new(board.clone()), board, metrics: None }
+}
+
+fn keys(token: Option<&str>) -> Keys {
+    Keys { token: token.map(key), ..Keys::default() }
+}
 
 async fn serving(token: Option<&str>, is_loopback: bool) -> (SocketAddr, CancellationToken) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let board = Board::default();
-    let site = Site {
-        trigger: Trigger::new(board.clone()),
-        board,
-        token: token.map(|token| Sensitive::new(token.to_owned())),
-        hooks: None,
-        is_loopback,
-        metrics: None,
-    };
-    let shutdown = CancellationToken::new();
-    tokio::spawn(serve(listener, site, shutdown.clone()));
-    (address, shutdown)
+    // A listener on all addresses is not loopback, and reached over it all the same.
+    let address = if is_loopback { "127.0.0.1:0" } else { "0.0.0.0:0" };
+    let listener = TcpListener::bind(address).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let ending = CancellationToken::new();
+    tokio::spawn(listen::serve(listener, site(), keys(token), ending.clone()));
+    (SocketAddr::from(([127, 0, 0, 1], port)), ending)
 }
 
 async fn code(method: &str, address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> u16 {
@@ -81,7 +96,7 @@ async fn the_page_needs_nothing_but_its_own_files_and_shows_no_token() {
     assert!(!text.contains("token-canary") && !text.contains("http://"));
     let linked = text.split('"').filter(|part| part.starts_with("/static/"));
     let linked: Vec<_> = linked.map(str::to_owned).collect();
-    assert_eq!(linked.len(), 2);
+    assert_eq!(linked.len(), 3);
     for path in linked {
         assert_eq!(get(path).await.unwrap().status(), 200);
     }
@@ -98,4 +113,108 @@ async fn events_end_with_the_daemon() {
     assert!(event.starts_with(b"event: changed"));
     shutdown.cancel();
     while answer.chunk().await.unwrap().is_some() {}
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_ends_the_connection() {
+    let (address, _shutdown) = serving(None, true).await;
+    for begun in ["", "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        // The clock stands still but for the waits, so this takes no time.
+        tokio::time::pause();
+        let asked = tokio::time::Instant::now();
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).await.unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(60), "held until the end of its life");
+        tokio::time::resume();
+        assert!(!said.starts_with(b"HTTP/1.1 2"), "{begun}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let keys = Keys { webhook: Some(key("s")), ..Keys::default() };
+    tokio::spawn(listen::serve(listener, site(), keys, CancellationToken::new()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "POST /hooks/github HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::pause();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.unwrap();
+    assert!(said.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&said));
+}
+
+#[tokio::test]
+async fn a_head_is_bounded() {
+    let (address, _shutdown) = serving(None, true).await;
+    let long = "x".repeat(20_000);
+    assert_eq!(code("GET", address, "/healthz", &[("x-long", &long)]).await, 431);
+    let names: Vec<String> = (0..70).map(|number| format!("x-{number}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    assert_eq!(code("GET", address, "/healthz", &many).await, 431);
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_more_wait() {
+    let (address, _shutdown) = serving(None, true).await;
+    let mut held = Vec::new();
+    for _ in 0..MOST_CONNECTIONS {
+        held.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut waiting = Box::pin(code("GET", address, "/healthz", &[]));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+    assert!(early.is_err(), "it was served beside {MOST_CONNECTIONS} others");
+    drop(held.pop());
+    assert_eq!(waiting.await, 200);
+}
+
+#[tokio::test]
+async fn a_new_config_moves_the_listener_and_changes_the_token() {
+    let shutdown = CancellationToken::new();
+    let listener = Listener::new(site(), shutdown.clone());
+    let any = Some("127.0.0.1:0".parse().unwrap());
+    let first = listener.serve(any, keys(Some("old"))).unwrap().unwrap();
+    let order = |address, token: &'static str| async move {
+        code("POST", address, "/api/v1/reconcile", &[("authorization", token)]).await
+    };
+    assert_eq!(order(first, "Bearer old").await, 202);
+    // The same address is kept, with other keys.
+    assert_eq!(listener.serve(any, keys(Some("new"))).unwrap(), None);
+    for _ in 0..20 {
+        if order(first, "Bearer old").await == 401 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(order(first, "Bearer old").await, 401);
+    assert_eq!(order(first, "Bearer new").await, 202);
+    // Another one that cannot be bound leaves all as it was.
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    assert!(listener.serve(Some(taken.local_addr().unwrap()), keys(None)).is_err());
+    assert_eq!(order(first, "Bearer new").await, 202);
+    let free = taken.local_addr().unwrap();
+    drop(taken);
+    assert_eq!(listener.serve(Some(free), keys(Some("new"))).unwrap(), Some(free));
+    assert_eq!(order(free, "Bearer new").await, 202);
+    listener.serve(None, Keys::default()).unwrap();
+    shutdown.cancel();
+    listener.ended().await;
+    assert!(TcpStream::connect(free).await.is_err() && TcpStream::connect(first).await.is_err());
+}
+
+#[tokio::test]
+async fn a_mounted_token_rotates() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "one\n").unwrap();
+    let name = ("T_FILE".to_owned(), file.display().to_string());
+    let key = Key::new(SecretText("${env:T}".to_owned()), &Environment::new([name])).unwrap();
+    assert!(key.is("one") && !key.is("two"));
+    std::fs::write(&file, "two\n").unwrap();
+    assert!(key.is("two") && !key.is("one"));
+    std::fs::write(&file, "").unwrap();
+    assert!(!key.is("") && !key.is("two"));
 }

@@ -1,81 +1,11 @@
 //! The daemon: what wakes it, what it shows, how it ends.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::running::{Running, eventually};
 use crate::world::{CANARY, World, email};
-
-/// How long anything may take; far more than it does.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Running {
-    child: Child,
-    address: String,
-}
-
-impl Running {
-    fn start(world: &World, arguments: &[&str]) -> Self {
-        let arguments = [&["run", "--listen", "127.0.0.1:0"], arguments].concat();
-        let mut child = world.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next().unwrap().unwrap();
-            if let Some(address) = line.strip_prefix("listening on ") {
-                break address.to_owned();
-            }
-        };
-        // Read on, so that the daemon is not stopped by a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
-    }
-
-    fn get(&self, world: &World, path: &str) -> (u16, String) {
-        world.block_on(async {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let answer = client.get(format!("{}{path}", self.address)).send().await.unwrap();
-            (answer.status().as_u16(), answer.text().await.unwrap())
-        })
-    }
-
-    fn status(&self, world: &World) -> Value {
-        serde_json::from_str(&self.get(world, "/api/v1/status").1).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
-    }
-
-    fn ends(&mut self) -> i32 {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(started.elapsed() < PATIENCE, "the daemon does not end");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[track_caller]
-fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 fn live_port(world: &World, name: &str) -> Value {
     let is_live = world.names().contains(&name.to_owned());

@@ -1,6 +1,7 @@
 //! End to end: the binary, a sandbox over real HTTP, real git repositories.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod running;
 mod world;
 
 mod architecture;
@@ -14,3 +15,4 @@ mod rules;
 mod saved_plans;
 mod secrets;
 mod validate;
+mod web;

@@ -17,50 +17,49 @@ pub(super) fn is_to_branch(payload: &Value, branch: &str) -> bool {
     cloud || server.into_iter().any(|change| change["ref"]["id"].as_str() == Some(&full))
 }
 
-/// Whether any URL that the payload names its repository by is this one.
+/// Whether any URL of the payload is this one; hosts put theirs in many places.
 pub(super) fn is_of_repository(payload: &Value, url: &str) -> bool {
-    let Some(wanted) = address(url) else { return false };
-    [&payload["repository"], &payload["project"]].into_iter().any(|repository| {
-        let own = repository.as_object().into_iter().flat_map(serde_json::Map::values);
-        let own = own.filter_map(Value::as_str);
-        let mut linked = Vec::new();
-        collect(&repository["links"], &mut linked);
-        own.chain(linked).any(|url| address(url).as_ref() == Some(&wanted))
-    })
+    address(url).is_some_and(|wanted| names(payload, wanted))
 }
 
-fn collect<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
+fn names(value: &Value, wanted: Address<'_>) -> bool {
     match value {
-        Value::String(text) => into.push(text),
-        Value::Array(values) => values.iter().for_each(|value| collect(value, into)),
-        Value::Object(map) => map.values().for_each(|value| collect(value, into)),
-        _ => {}
+        Value::String(text) => address(text).is_some_and(|found| found.is(wanted)),
+        Value::Array(values) => values.iter().any(|value| names(value, wanted)),
+        Value::Object(map) => map.values().any(|value| names(value, wanted)),
+        _ => false,
     }
 }
 
-/// Host and path of a URL, or of the form `user@host:path` that ssh takes: without scheme,
-/// user, port and `.git`, which differ between the ways to the same repository.
-fn address(url: &str) -> Option<(String, String)> {
-    let (host, path) = match url.split_once("://") {
-        Some((_, rest)) => {
-            let (authority, path) = rest.split_once('/')?;
-            let host = authority.rsplit('@').next()?;
-            let is_port = |port: &str| port.chars().all(|digit| digit.is_ascii_digit());
-            let host =
-                host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |p| p.0);
-            (host, path)
-        }
-        None => {
-            let (authority, path) = url.split_once(':')?;
-            (authority.rsplit('@').next()?, path)
-        }
+/// Host and path of a URL: what is left without scheme, user, port and `.git`, which differ
+/// between the ways to one repository.
+#[derive(Clone, Copy, Debug)]
+struct Address<'a> {
+    /// Empty for a file.
+    host: &'a str,
+    path: &'a str,
+}
+
+impl Address<'_> {
+    fn is(self, other: Address<'_>) -> bool {
+        self.host.eq_ignore_ascii_case(other.host) && self.path == other.path
+    }
+}
+
+/// The address in a URL, in the form `user@host:path` that ssh takes, or in a path of this machine.
+fn address(url: &str) -> Option<Address<'_>> {
+    let (authority, path) = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?,
+        None if url.starts_with('/') => ("", url),
+        None => url.split_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/'))?,
     };
+    let host = authority.rsplit('@').next()?;
+    let is_port = |port: &str| port.chars().all(|digit| digit.is_ascii_digit());
+    let host =
+        host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
     let path = path.split(['?', '#']).next()?.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
-    if host.is_empty() || host.contains('/') || path.is_empty() {
-        return None;
-    }
-    Some((host.to_ascii_lowercase(), path.to_owned()))
+    (!path.is_empty()).then_some(Address { host, path })
 }
 
 #[cfg(test)]
@@ -71,24 +70,38 @@ mod tests {
 
     #[test]
     fn the_ways_to_a_repository_are_one_address() {
-        let expected = address("https://git.example.com/team/config");
-        assert!(expected.is_some());
+        let url = "https://git.example.com/team/config";
+        let says = |way: &str| is_of_repository(&json!({"project": [{"any": way}]}), url);
         for way in [
             "https://bot@GIT.example.com:8443/team/config.git",
             "ssh://git@git.example.com:2222/team/config.git",
             "git@git.example.com:team/config.git",
             "git://git.example.com/team/config/",
         ] {
-            assert_eq!(address(way), expected, "{way}");
+            assert!(says(way), "{way}");
+            assert!(is_of_repository(&json!([url]), way), "{way}");
         }
         for other in [
             "https://git.example.com/team/config2",
+            "https://git.example.com/team/Config",
             "https://git.example.org/team/config",
+            "https://git.example.com/",
+            "/team/config",
             "team/config",
             "",
         ] {
-            assert_ne!(address(other), expected, "{other}");
+            assert!(!says(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_repository_of_this_machine_has_an_address_too() {
+        let payload = json!({"repository": {"clone_url": "file:///srv/git/config.git"}});
+        for url in ["file:///srv/git/config.git", "file:///srv/git/config", "/srv/git/config.git"] {
+            assert!(is_of_repository(&payload, url), "{url}");
+        }
+        assert!(!is_of_repository(&payload, "file:///srv/git/other.git"));
+        assert!(!is_of_repository(&payload, "https://h.example/srv/git/config.git"));
     }
 
     #[test]

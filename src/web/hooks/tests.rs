@@ -1,8 +1,10 @@
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::body::LARGEST;
 use super::*;
 use crate::daemon::{Board, Trigger};
+use crate::web::{Keys, Site};
 
 const SECRET: &str = "hook-canary";
 const PUSH: &str = r#"{"ref":"refs/heads/main","repository":{"url":"https://h.example/t/c"},
@@ -13,18 +15,13 @@ async fn serving(secret: Option<&str>) -> String {
     let address = listener.local_addr().unwrap();
     let board = Board::default();
     board.edit_source(|source| source.branch = Some("main".to_owned()));
-    let site = Site {
-        trigger: Trigger::new(board.clone()),
-        board,
+    let site = Site { trigger: Trigger::new(board.clone()), board, metrics: None };
+    let keys = Keys {
         token: None,
-        hooks: secret.map(|secret| Hooks {
-            secret: Sensitive::new(secret.to_owned()),
-            repository: Some("git@h.example:t/c.git".to_owned()),
-        }),
-        is_loopback: true,
-        metrics: None,
+        webhook: secret.map(crate::web::tests::key),
+        repository: Some("git@h.example:t/c.git".to_owned()),
     };
-    tokio::spawn(super::super::serve(listener, site, CancellationToken::new()));
+    tokio::spawn(crate::web::listen::serve(listener, site, keys, CancellationToken::new()));
     format!("http://{address}/hooks/")
 }
 
@@ -79,8 +76,31 @@ async fn hooks_are_off_without_a_secret_and_bounded_with_one() {
     assert_eq!(code(&format!("{}github", serving(None).await), &[], PUSH).await, 403);
     let url = serving(Some(SECRET)).await;
     assert_eq!(code(&format!("{url}svn"), &[], PUSH).await, 404);
-    assert_eq!(code(&format!("{url}github"), &[], vec![b' '; LARGEST + 1]).await, 413);
+    for size in [LARGEST + 1, 20 * LARGEST] {
+        assert_eq!(code(&format!("{url}github"), &[], vec![b' '; size]).await, 413);
+    }
+    assert_eq!(code(&format!("{url}github"), &[], vec![b' '; LARGEST]).await, 401);
     let proof = format!("sha256={}", signature("{"));
     let headers = [("x-github-event", "push"), ("x-hub-signature-256", proof.as_str())];
     assert_eq!(code(&format!("{url}github"), &headers, "{").await, 400);
+}
+
+#[tokio::test]
+async fn a_form_is_taken_too() {
+    let url = format!("{}github", serving(Some(SECRET)).await);
+    let form = |payload: &str| {
+        url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("payload", payload)
+            .finish()
+    };
+    for (payload, expected) in [(PUSH, 202), ("{", 400)] {
+        let body = form(payload);
+        let proof = format!("sha256={}", signature(&body));
+        let headers = [
+            ("x-github-event", "push"),
+            ("x-hub-signature-256", proof.as_str()),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ];
+        assert_eq!(code(&url, &headers, body).await, expected);
+    }
 }

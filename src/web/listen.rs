@@ -1,0 +1,184 @@
+//! Accepting connections, and how much of this process one client may hold.
+//!
+//! Nobody has to prove anything to open a connection, so what a connection may cost is bounded
+//! before anything else is looked at: the time to send a head, the size of it, how long it lives,
+//! and how many there are. `axum::serve` bounds none of these.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use super::{Keys, Site, routes};
+
+/// How long the head of a request may take, the wait for it on an idle connection included.
+const HEAD: Duration = Duration::from_secs(15);
+
+/// The largest head, in bytes; a browser's is a tenth of it.
+const LARGEST_HEAD: usize = 16 * 1024;
+
+/// The most headers of one request.
+const MOST_HEADERS: usize = 64;
+
+/// The most connections at once; more wait until one ends.
+pub(super) const MOST_CONNECTIONS: usize = 256;
+
+/// How long a connection may live, so that one that is read slowly does not hold its place for
+/// ever. A page that follows events connects again by itself.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long answers in flight may take when the listener ends.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The pause after the system could not accept, for want of file descriptors for example.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The listener of a daemon; a new config may move it, or change what requests are checked
+/// against.
+#[derive(Debug)]
+pub struct Listener {
+    site: Site,
+    shutdown: CancellationToken,
+    open: Mutex<Option<Open>>,
+    tasks: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// The address as it was asked for, which may leave the port to the system.
+    address: SocketAddr,
+    socket: std::net::TcpListener,
+    ending: CancellationToken,
+}
+
+impl Listener {
+    /// Names what is served; nothing is bound yet.
+    #[must_use]
+    pub fn new(site: Site, shutdown: CancellationToken) -> Self {
+        Self { site, shutdown, open: Mutex::default(), tasks: TaskTracker::new() }
+    }
+
+    /// Serves at an address from now on, and nowhere else; `None`: nowhere. Returns the address
+    /// that was bound, if another than before was asked for.
+    ///
+    /// # Errors
+    /// The address cannot be bound; then all stays as it was.
+    pub fn serve(
+        &self,
+        address: Option<SocketAddr>,
+        keys: Keys,
+    ) -> std::io::Result<Option<SocketAddr>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(address) = address else {
+            if let Some(old) = open.take() {
+                old.ending.cancel();
+            }
+            return Ok(None);
+        };
+        let same = open.as_ref().filter(|old| old.address == address);
+        let is_new = same.is_none();
+        let socket = match same {
+            Some(old) => old.socket.try_clone()?,
+            None => {
+                let socket = std::net::TcpListener::bind(address)?;
+                socket.set_nonblocking(true)?;
+                socket
+            }
+        };
+        let bound = socket.local_addr()?;
+        let listener = TcpListener::from_std(socket.try_clone()?)?;
+        let ending = self.shutdown.child_token();
+        let site = self.site.clone();
+        self.tasks.spawn(serve(listener, site, keys, ending.clone()));
+        if let Some(old) = open.replace(Open { address, socket, ending }) {
+            old.ending.cancel();
+        }
+        Ok(is_new.then_some(bound))
+    }
+
+    /// Waits until every answer has ended; the shutdown has to have begun.
+    pub async fn ended(&self) {
+        drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Accepts until it is told to end, and waits for the answers in flight.
+pub(super) async fn serve(
+    listener: TcpListener,
+    site: Site,
+    keys: Keys,
+    ending: CancellationToken,
+) {
+    let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let routes = routes(site, keys, is_loopback, ending.clone());
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let connections = TaskTracker::new();
+    loop {
+        let place = tokio::select! {
+            () = ending.cancelled() => break,
+            place = Arc::clone(&places).acquire_owned() => place,
+        };
+        // The semaphore is never closed.
+        let Ok(place) = place else { break };
+        let stream = tokio::select! {
+            () = ending.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    warn!("no connection can be accepted: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        let (routes, ending) = (routes.clone(), ending.clone());
+        connections.spawn(async move {
+            answer(stream, routes, ending).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// Serves one connection until it ends, lived too long or the listener ends.
+async fn answer(stream: TcpStream, routes: Router, ending: CancellationToken) {
+    let mut server = http1::Builder::new();
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(LARGEST_HEAD)
+        .max_headers(MOST_HEADERS);
+    let connection =
+        server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        result = connection.as_mut() => Some(result),
+        () = ending.cancelled() => None,
+        () = tokio::time::sleep(LIFETIME) => None,
+    };
+    let ended = match ended {
+        Some(result) => Ok(result),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(DRAIN, connection).await
+        }
+    };
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!("a connection ended: {error}"),
+        Err(_) => debug!("a connection was cut"),
+    }
+}

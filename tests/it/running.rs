@@ -1,0 +1,117 @@
+//! A daemon that runs while a test does.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::world::World;
+
+/// How long anything may take; far more than it does.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Running {
+    child: Child,
+    /// `http://` and where it listens.
+    pub(crate) address: String,
+    logs: Arc<Mutex<Vec<String>>>,
+}
+
+impl Running {
+    pub(crate) fn start(world: &World, arguments: &[&str]) -> Self {
+        let is_given = arguments.contains(&"--listen");
+        let listen: &[&str] = if is_given { &[] } else { &["--listen", "127.0.0.1:0"] };
+        Self::with(world, &[&["run"], listen, arguments].concat())
+    }
+
+    /// One that listens where its config says.
+    pub(crate) fn with_own_listener(world: &World) -> Self {
+        Self::with(world, &["run"])
+    }
+
+    fn with(world: &World, arguments: &[&str]) -> Self {
+        let mut child = world.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let logs = Arc::new(Mutex::new(Vec::new()));
+        let address = loop {
+            let line = lines.next().unwrap().unwrap();
+            if let Some(address) = line.strip_prefix("listening on ") {
+                break address.to_owned();
+            }
+            logs.lock().unwrap().push(line);
+        };
+        // Read on, so that the daemon is not stopped by a full pipe.
+        let kept = Arc::clone(&logs);
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line));
+        });
+        Self { child, address, logs }
+    }
+
+    /// What it wrote to stderr so far.
+    pub(crate) fn logs(&self) -> String {
+        self.logs.lock().unwrap().join("\n")
+    }
+
+    /// Where it listens since the last change of the listener.
+    pub(crate) fn moved_to(&self) -> Option<String> {
+        let logs = self.logs.lock().unwrap();
+        logs.iter().rev().find_map(|line| line.strip_prefix("listening on ")).map(str::to_owned)
+    }
+
+    /// Sends a request; the code of the answer.
+    pub(crate) fn send(&self, world: &World, method: &str, path: &str, token: &str) -> u16 {
+        let url = format!("{}{path}", self.address);
+        world.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = client.request(method.parse().unwrap(), url).bearer_auth(token);
+            request.send().await.unwrap().status().as_u16()
+        })
+    }
+
+    pub(crate) fn get(&self, world: &World, path: &str) -> (u16, String) {
+        world.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.get(format!("{}{path}", self.address)).send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    }
+
+    pub(crate) fn status(&self, world: &World) -> Value {
+        serde_json::from_str(&self.get(world, "/api/v1/status").1).unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    pub(crate) fn ends(&mut self) -> i32 {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(started.elapsed() < PATIENCE, "the daemon does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

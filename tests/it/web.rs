@@ -1,0 +1,117 @@
+//! What the daemon serves over HTTP, asked as others ask it.
+
+use serde_json::json;
+
+use crate::running::{Running, eventually};
+use crate::world::World;
+
+fn with_server(world: &mut World, server: &str) {
+    world.config(&format!(
+        "source: {{path: '{{repo}}'}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
+         project: demo\n    token: ${{env:APINIZER_TOKEN}}\nserver: {server}\n"
+    ));
+}
+
+#[test]
+fn sighup_changes_the_token_and_refuses_one_without_a_value() {
+    let mut world = World::new();
+    for (name, value) in [("OLD", "old-admin"), ("NEW", "new-admin")] {
+        world.env.insert(name.to_owned(), value.to_owned());
+    }
+    world.commit_email("a", "");
+    with_server(&mut world, "{token: '${env:OLD}'}");
+    let daemon = Running::start(&world, &[]);
+    let order = |token: &str| daemon.send(&world, "POST", "/api/v1/reconcile", token);
+    assert_eq!([order("old-admin"), order("new-admin")], [202, 401]);
+    with_server(&mut world, "{token: '${env:NOPE}'}");
+    daemon.signal("-HUP");
+    eventually("refused", || daemon.logs().contains("the old one stays"));
+    let order = |token: &str| daemon.send(&world, "POST", "/api/v1/reconcile", token);
+    assert_eq!(order("old-admin"), 202);
+    with_server(&mut world, "{token: '${env:NEW}'}");
+    daemon.signal("-HUP");
+    let order = |token: &str| daemon.send(&world, "POST", "/api/v1/reconcile", token);
+    eventually("the new token", || order("new-admin") == 202);
+    eventually("no longer the old one", || order("old-admin") == 401);
+    assert!(!daemon.logs().contains("-admin"));
+}
+
+#[test]
+fn sighup_moves_the_listener() {
+    let mut world = World::new();
+    world.commit_email("a", "");
+    let free = || {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        taken.local_addr().unwrap().to_string()
+    };
+    with_server(&mut world, &format!("{{listen: '{}'}}", free()));
+    let mut daemon = Running::with_own_listener(&world);
+    assert_eq!(daemon.get(&world, "/healthz").0, 200);
+    let before = daemon.address.clone();
+    with_server(&mut world, &format!("{{listen: '{}'}}", free()));
+    daemon.signal("-HUP");
+    eventually("another address", || daemon.moved_to().is_some());
+    daemon.address = daemon.moved_to().unwrap();
+    assert_ne!(daemon.address, before);
+    assert_eq!(daemon.get(&world, "/healthz").0, 200);
+    let before = before.trim_start_matches("http://");
+    eventually("closed", || std::net::TcpStream::connect(before).is_err());
+}
+
+#[test]
+fn somebody_elsewhere_needs_the_token_and_is_told_of_when_there_is_none() {
+    let mut world = World::new();
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &["--listen", "0.0.0.0:0"]);
+    assert!(daemon.logs().contains("no `server.token` is set"));
+    assert_eq!(daemon.send(&world, "GET", "/", "x"), 403);
+    assert_eq!(daemon.send(&world, "GET", "/metrics", "x"), 200);
+    drop(daemon);
+    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    with_server(&mut world, "{token: '${env:ADMIN}'}");
+    let daemon = Running::start(&world, &["--listen", "0.0.0.0:0"]);
+    assert!(!daemon.logs().contains("no `server.token` is set"));
+    for (path, wrong, right) in [
+        ("/", 401, 200),
+        ("/api/v1/status", 401, 200),
+        ("/healthz", 200, 200),
+        ("/metrics", 200, 200),
+    ] {
+        assert_eq!(daemon.send(&world, "GET", path, "x"), wrong, "{path}");
+        assert_eq!(daemon.send(&world, "GET", path, "admin"), right, "{path}");
+    }
+}
+
+#[test]
+fn a_push_is_fetched_and_applied() {
+    let mut world = World::new();
+    world.env.insert("HOOK".to_owned(), "hook".to_owned());
+    world.commit_email("a", "port: 1\n");
+    world.config(
+        "source: {url: 'file://{repo}', branch: main, poll: 1h}\ntargets:\n  - name: default\n    \
+         url: {url}\n    project: demo\n    token: ${env:APINIZER_TOKEN}\n\
+         server: {webhook_secret: '${env:HOOK}'}\n",
+    );
+    let daemon = Running::start(&world, &[]);
+    eventually("created", || world.names() == ["a"]);
+    world.commit_email("b", "");
+    let push = |branch: &str| {
+        let body = json!({
+            "ref": format!("refs/heads/{branch}"),
+            "project": {"git_http_url": format!("file://{}", world.repo().display())},
+        });
+        world.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = client
+                .post(format!("{}/hooks/gitlab", daemon.address))
+                .header("x-gitlab-event", "Push Hook")
+                .header("x-gitlab-token", "hook");
+            request.body(body.to_string()).send().await.unwrap().status().as_u16()
+        })
+    };
+    assert_eq!(push("other"), 200);
+    for _ in 0..3 {
+        assert_eq!(push("main"), 202);
+    }
+    eventually("the pushed commit", || world.names() == ["a", "b"]);
+}
