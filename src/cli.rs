@@ -36,6 +36,8 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
+    let arguments = arguments.into_iter().map(Into::into).collect();
+    let arguments = args::flags_behind_the_command(&command(), arguments);
     let mut cli = <Cli as clap::Parser>::try_parse_from(arguments)?;
     // A variable that is empty counts as unset, as everywhere.
     cli.global.config.take_if(|path| path.as_os_str().is_empty());

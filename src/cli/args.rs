@@ -4,6 +4,7 @@
 //! a command line is seen by every process of the machine and kept in shell histories.
 
 mod documents;
+mod order;
 mod program;
 mod reconcile;
 mod sandbox;
@@ -12,6 +13,8 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use order::flags_behind_the_command;
 
 pub use documents::{ExplainArgs, ExportArgs, SchemaArgs, ValidateArgs, ValidateOutput};
 pub use program::{CompletionsArgs, ManArgs, StatusArgs};

@@ -84,7 +84,11 @@ fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<Strin
         ChangeResult::Degraded(reason) => ("saved but not deployed", why(reason)),
         ChangeResult::Failed(reason) => ("failed", why(reason)),
         ChangeResult::Blocked(reason) => ("blocked", why(reason)),
-        ChangeResult::Held(reason) => ("held", why(reason).or_else(|| words::reason(change))),
+        ChangeResult::Held(reason) => {
+            let reason = why(reason).or_else(|| words::reason(change));
+            // The plan's reasons begin with the word that stands before them here.
+            ("held", reason.map(|r| r.strip_prefix("held: ").map_or(r.clone(), str::to_owned)))
+        }
         ChangeResult::Reported => ("drift, only reported", None),
         ChangeResult::NotStarted => ("not started", None),
     }

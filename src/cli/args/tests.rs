@@ -33,6 +33,24 @@ fn global_flags_are_taken_before_and_after_the_command() {
 }
 
 #[test]
+fn the_flags_of_a_command_are_taken_before_its_name_too() {
+    for line in [
+        "--output json --target a --worktree -v plan --name x",
+        "--output=json --target=a --worktree --verbose plan --name x",
+        "-v plan --output json --target a --worktree --name x",
+    ] {
+        let (global, plan) = plan(line);
+        assert_eq!((plan.output, plan.read.worktree), (Output::Json, true), "{line}");
+        assert_eq!((plan.narrow.targets, plan.narrow.names), (vec!["a".into()], vec!["x".into()]));
+        assert_eq!(global.verbose, 1, "{line}");
+    }
+    assert!(matches!(parse("--yes apply saved").unwrap().command, Command::Apply(a) if a.yes));
+    for wrong in ["--bogus plan", "--output json", "--output json plna", "--dir x plan", "--"] {
+        assert!(parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn an_empty_config_path_is_none() {
     assert_eq!(parse("plan --config=").unwrap().global.config, None);
     assert_eq!(plan("plan --config x").0.config.as_deref(), Some("x".as_ref()));
