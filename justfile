@@ -1,13 +1,29 @@
+# Each recipe is a step of `.ci/run`, so what passes here passes there.
+
 # What a change has to pass.
 ci:
     .ci/run
 
-test:
-    cargo test --locked
-
+# Formatting and clippy.
 lint:
-    cargo fmt --check
-    cargo clippy --locked --all-targets -- -D warnings
+    .ci/run lint
 
+# All tests, or those whose name holds a word: `just test rename`.
+test *WORDS:
+    cargo test --locked {{WORDS}}
+
+# The crate's own documentation, without warnings.
+docs:
+    .ci/run docs
+
+# Crates, licences and sources against deny.toml.
+deny:
+    .ci/run deny
+
+# Writes docs/reference again from the code; the tests fail while it is stale.
+bless:
+    UPDATE_DOCS=1 cargo test --locked --test it docs
+
+# The whole loop on this machine: repository, sandbox, daemon, status page.
 demo:
-    cargo run --release -- demo
+    cargo run --release --locked -- demo

@@ -1,6 +1,6 @@
 //! YAML to documents: what git declares, before variables of the environment are known.
 //!
-//! Parsing goes file by file and is cached by blob; [`load`] then puts the documents of one
+//! Parsing goes file by file and is cached by blob; [`load()`] then puts the documents of one
 //! target together: overlays merged, fields checked against the catalog, plain variables checked.
 //! Every problem is a [`Diagnostic`] that already knows its place.
 

@@ -136,7 +136,7 @@ pub enum ReadBackMode {
     All,
 }
 
-/// A target whose plan is made; [`carry_out`] does the rest.
+/// A target whose plan is made; [`carry_out()`] does the rest.
 #[derive(Debug)]
 pub struct Prepared<'e> {
     /// The target.

@@ -1,7 +1,7 @@
 //! Where the documents come from: a commit's tree, or the working tree.
 //!
 //! [`Repository`] reads what is on this machine and never writes. [`Mirror`] brings a URL here by
-//! the program `git`, [`verify`] has it check signatures, and [`Watcher`] tells when there is
+//! the program `git`, [`verify()`] has it check signatures, and [`Watcher`] tells when there is
 //! something to look at. All but [`Mirror::fetch`] block; async callers use `spawn_blocking`.
 
 mod disk;

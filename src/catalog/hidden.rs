@@ -2,8 +2,8 @@
 //! they are.
 //!
 //! One scanner ([`secret_parts`]) finds the byte ranges. Everything else is a use of it: refusing
-//! a literal in a document ([`literal_secrets`]), showing a connection without them ([`mask`]),
-//! and exporting them as references ([`extract`]). So what one of them knows, all know.
+//! a literal in a document ([`literal_secrets`]), showing a connection without them ([`mask()`]),
+//! and exporting them as references ([`extract()`]). So what one of them knows, all know.
 
 mod extract;
 mod jaas;
