@@ -24,6 +24,7 @@ mod flags;
 mod keys;
 mod listen;
 mod load;
+mod notify;
 mod problems;
 mod quantity;
 mod read;
@@ -34,6 +35,7 @@ mod secret_text;
 mod server;
 mod source;
 mod target;
+mod template;
 mod url;
 mod yaml;
 
@@ -41,8 +43,10 @@ pub use digest::config_digest;
 pub use flags::FlagSource;
 pub use listen::parse_listen;
 pub use load::{FILE_NAME, Loaded};
+pub use notify::{NotifyEvent, NotifyKind};
 pub use quantity::{QuantityError, parse_duration, parse_max_deletes, parse_size};
 pub use schema::schema;
+pub use template::{Placeholder, Template};
 
 /// The whole configuration, checked; what may be secret is still a reference.
 #[derive(Clone, Debug)]
@@ -210,16 +214,16 @@ pub struct Server {
 /// One receiver of notifications.
 #[derive(Clone, Debug)]
 pub struct Notify {
-    /// `slack`, `webhook`, `github`, `gitlab` or `gitea`.
-    pub kind: String,
-    /// Where it is sent.
+    /// Who is told, and in which form.
+    pub kind: NotifyKind,
+    /// Where it is sent; of a git host the address of the repository there.
     pub url: SecretText,
     /// What signs or authorises it.
     pub secret: Option<SecretText>,
-    /// Which events; empty: all.
-    pub events: Vec<String>,
+    /// Which events are told.
+    pub events: Vec<NotifyEvent>,
     /// The text, where the built-in one does not suit.
-    pub template: Option<String>,
+    pub template: Option<Template>,
 }
 
 #[cfg(test)]

@@ -6,12 +6,15 @@
 
 mod follow;
 mod keeper;
+mod measure;
+mod news;
 mod orders;
 mod pass;
 mod quiet;
 mod schedule;
 pub mod status;
 pub mod supervisor;
+mod telling;
 pub mod trigger;
 mod watchdog;
 

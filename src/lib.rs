@@ -24,6 +24,7 @@ pub mod export;
 pub mod inventory;
 pub mod live;
 pub mod name;
+pub mod notify;
 pub mod observe;
 pub mod plan;
 pub mod reconcile;

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::{NotifyEvent, NotifyKind};
+
 /// The keys of one mapping of the config.
 #[derive(Debug)]
 pub(super) struct Section {
@@ -219,25 +221,30 @@ static NOTIFY: Section = Section {
     keys: &[
         key(
             "kind",
-            Kind::Word(&["slack", "webhook", "github", "gitlab", "gitea"]),
+            Kind::Word(NotifyKind::WORDS),
             "Who is told: a channel, a program, or the commit's status on a git host.",
         )
         .required(),
-        key("url", Kind::User, "Where it is sent; of slack and webhook a secret.").required(),
+        key(
+            "url",
+            Kind::User,
+            "Where it is sent: the URL of a slack or webhook receiver, which is a secret, or the repository's address on a git host.",
+        )
+        .required(),
         key(
             "secret",
             Kind::Secret("NOTIFY_SECRET"),
-            "What signs the message of a webhook, or the token of a git host.",
+            "What signs the body of a webhook (HMAC-SHA-256), or a token of the git host that may set statuses.",
         ),
         key(
             "events",
-            Kind::Words(&["applied", "failed", "drift", "held", "recovered"]),
-            "Which events are told; default: all.",
+            Kind::Words(NotifyEvent::WORDS),
+            "What is told; default: all.",
         ),
         key(
             "template",
             Kind::Text,
-            "The text of the message, where the built-in one does not suit.",
+            "The text, where the built-in one does not suit: words with {event}, {target}, {project}, {url}, {state}, {commit}, {subject}, {author} and {message}, the built-in text.",
         ),
     ],
 };

@@ -12,7 +12,7 @@ use super::keys::{ROOT, SERVER, SOURCE};
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
 use super::yaml::{self, Node, Place};
-use super::{Config, server, source, target};
+use super::{Config, notify, server, source, target};
 
 /// The name under which a config is found in the current folder.
 pub const FILE_NAME: &str = "apinizer-gitops.yaml";
@@ -149,7 +149,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
         source,
         targets,
         server: server::build(fields.fields("server").unwrap_or(&no_server)),
-        notify: server::build_notify(reader, fields.list("notify")),
+        notify: notify::build(reader, fields.list("notify")),
         state_dir: match fields.text("state_dir") {
             Some(text) => folder.join(&text.value),
             None => default_state_dir(reader.environment),

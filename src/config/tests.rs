@@ -129,7 +129,9 @@ fn every_key_is_read() {
     assert_eq!(config.server.listen, None);
     assert_eq!(config.server.token, Some(SecretText("${env:ADMIN_TOKEN}".to_owned())));
     assert_eq!(config.notify.len(), 2);
-    assert_eq!(config.notify[0].events, ["applied", "failed"]);
+    assert_eq!(config.notify[0].kind, NotifyKind::Slack);
+    assert_eq!(config.notify[0].events, [NotifyEvent::Applied, NotifyEvent::Failed]);
+    assert_eq!(config.notify[1].events.len(), 5);
     assert_eq!(config.state_dir, Path::new("/etc/gitops/state"));
     assert_eq!(config.fingerprint_key, Some(SecretText("${env:FINGERPRINT_KEY}".to_owned())));
 }
@@ -287,6 +289,9 @@ fn each_mistake_has_its_code() {
         (&target("source: {verify: {}}\n"), "AG604"),
         (&target("source: {verify: }\n"), "AG604"),
         (&target("notify: [{kind: github, url: 'https://x'}]\n"), "AG604"),
+        (&target("notify: [{kind: slack, url: '${env:U}', template: '{nope}'}]\n"), "AG606"),
+        (&target("notify: [{kind: slack, url: '${env:U}', events: [aplied]}]\n"), "AG606"),
+        (&target("notify: [{kind: slack, url: 'https://x'}]\n"), "AG607"),
         ("- a\n", "AG605"),
         ("targets: {}\n", "AG605"),
         (&target("    paths: connections\n"), "AG605"),

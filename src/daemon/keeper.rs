@@ -9,28 +9,28 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, warn};
 
 use super::follow::{Seen, Source};
+use super::measure::measure;
+use super::news::{self, Memories};
 use super::orders::Orders;
 use super::pass::{Manner, Passed, pass, set_suspended};
-use super::quiet::{Hearing, Quiet};
+use super::quiet::Quiet;
 use super::schedule::{Standing, Turn};
 use super::status::{
     Board, Counts, HistoryEntry, ReconcileOutcome, ShownPlan, TargetState, TargetStatus,
 };
+use super::telling;
 use super::trigger::Cause;
-use crate::apply::{ChangeResult, TargetOutcome};
 use crate::config::Target;
-use crate::document::{Diagnostic, Severity};
+use crate::name::CommitId;
+use crate::notify::Notifier;
 use crate::plan::State;
 use crate::reconcile::Engine;
 
 /// How long one reconcile may take before the probe calls it stuck.
 const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
-
-/// How many problems of a refused commit are logged.
-const MOST_TOLD: usize = 5;
 
 /// What the keeper of a target works with.
 pub(super) struct Keeper {
@@ -41,6 +41,10 @@ pub(super) struct Keeper {
     pub(super) seen: watch::Receiver<Option<Seen>>,
     pub(super) orders: Arc<Orders>,
     pub(super) board: Board,
+    /// What was told already.
+    pub(super) memories: Memories,
+    /// Whom to tell.
+    pub(super) notifier: Notifier,
     pub(super) writes: bool,
     /// Ends the task.
     pub(super) shutdown: CancellationToken,
@@ -52,6 +56,9 @@ impl Keeper {
         let mut quiet = Quiet::default();
         let mut failures = 0;
         let mut next = None;
+        let record = self.engine.state_file(&self.target).read();
+        let applied = record.ok().and_then(|record| record.last_applied);
+        self.memories.begin(&self.target.name, applied);
         loop {
             let Some(causes) = self.next_turn(next).await else { break };
             let Some(seen) = self.seen.borrow().clone() else { continue };
@@ -138,10 +145,19 @@ impl Keeper {
     ) {
         let commit = seen.snapshot.commit().cloned();
         let duration = started.elapsed();
-        self.log(&passed, outcome, commit.as_ref().map(|c| c.id.short()), quiet);
-        self.count(&passed, outcome, duration, commit.as_ref().map(|c| c.time));
+        let id = commit.as_ref().map(|commit| commit.id.clone());
+        let name = &self.target.name;
+        telling::tell(name, id.as_ref().map(CommitId::short), &passed, outcome, quiet);
+        let news = self.memories.learn(name, &passed, outcome, id.as_ref());
+        measure(name, &passed, outcome, &news, duration, commit.as_ref().map(|c| c.time));
+        for event in &news.events {
+            let source = &self.engine.config.source.as_written;
+            let commit = commit.as_ref();
+            let notice =
+                news::notice(*event, &self.target, source, commit, &passed, outcome, &news);
+            self.notifier.tell(notice);
+        }
         let ended = Timestamp::now();
-        let id = commit.map(|commit| commit.id);
         self.board.edit_target(&self.target.name, |status| {
             status.reconciling = false;
             status.suspended = passed.suspended;
@@ -170,119 +186,6 @@ impl Keeper {
             });
             show(status, passed, id.as_ref(), ended);
         });
-    }
-
-    fn log(
-        &self,
-        passed: &Passed,
-        outcome: ReconcileOutcome,
-        commit: Option<&str>,
-        quiet: &mut Quiet,
-    ) {
-        let (target, commit) = (self.target.name.as_str(), commit.unwrap_or("worktree"));
-        let errors = passed.outcome.as_ref().map_or(&passed.plan.errors, |o| &o.errors);
-        // These say nothing of what is wrong: a newer commit or the end is next, or somebody asked.
-        if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
-            debug!(target, commit, outcome = outcome.as_str(), "reconciled");
-            return;
-        }
-        if !outcome.is_success() {
-            let text = match errors.first() {
-                Some(_) => errors.join("; "),
-                None => what_is_left(passed.outcome.as_ref()),
-            };
-            let hearing = quiet.hear(&text, Instant::now());
-            if passed.refused.is_some() && matches!(hearing, Hearing::Loud(_)) {
-                refusal_told(target, commit, &passed.diagnostics);
-            }
-            match hearing {
-                Hearing::Loud(0) => warn!(target, commit, outcome = outcome.as_str(), "{text}"),
-                Hearing::Loud(more) => {
-                    warn!(target, commit, outcome = outcome.as_str(), repeated = more, "{text}");
-                }
-                Hearing::Quiet(times) => {
-                    debug!(target, commit, outcome = outcome.as_str(), times, "{text}");
-                }
-            }
-            return;
-        }
-        if quiet.is_over() {
-            info!(target, commit, "recovered");
-        }
-        match outcome {
-            ReconcileOutcome::Applied => info!(target, commit, "applied"),
-            outcome => debug!(target, commit, outcome = outcome.as_str(), "reconciled"),
-        }
-    }
-
-    fn count(
-        &self,
-        passed: &Passed,
-        outcome: ReconcileOutcome,
-        duration: Duration,
-        committed: Option<i64>,
-    ) {
-        let target = self.target.name.clone();
-        let label = || [("target", target.clone())];
-        metrics::counter!("apinizer_gitops_reconciles_total",
-            "target" => target.clone(), "outcome" => outcome.as_str())
-        .increment(1);
-        metrics::histogram!("apinizer_gitops_reconcile_duration_seconds", &label())
-            .record(duration.as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "seconds and counts are small")]
-        let gauge = |name: &'static str, value: i64| {
-            metrics::gauge!(name, &label()).set(value as f64);
-        };
-        let now = Timestamp::now().as_second();
-        if outcome.is_success() {
-            gauge("apinizer_gitops_last_success_timestamp_seconds", now);
-        }
-        let is_new = passed.applied && outcome == ReconcileOutcome::Applied;
-        if let Some(committed) = committed.filter(|_| is_new) {
-            let seconds = now.saturating_sub(committed).max(0).unsigned_abs();
-            metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label())
-                .record(Duration::from_secs(seconds).as_secs_f64());
-        }
-        // A target that could not be looked at keeps its last counts.
-        if passed.states.is_empty() && !passed.plan.errors.is_empty() {
-            return;
-        }
-        for state in State::ALL {
-            let count = passed.states.iter().filter(|s| s.state == state).count();
-            let labels = [("target", target.clone()), ("state", state.as_str().to_owned())];
-            let count = u32::try_from(count).unwrap_or(u32::MAX);
-            metrics::gauge!("apinizer_gitops_connections", &labels).set(f64::from(count));
-        }
-        let of = |state: State| {
-            let count = passed.states.iter().filter(|s| s.state == state).count();
-            i64::try_from(count).unwrap_or(i64::MAX)
-        };
-        gauge("apinizer_gitops_deletes_held", of(State::Held));
-        gauge("apinizer_gitops_not_converging", of(State::NotConverging));
-        let drifted = passed.plan.changes.iter().filter(|change| {
-            change.fields.iter().any(|field| field.origin != crate::plan::Origin::Git)
-        });
-        metrics::counter!("apinizer_gitops_drift_detected_total", &label())
-            .increment(u64::try_from(drifted.count()).unwrap_or(u64::MAX));
-    }
-}
-
-/// Tells what is wrong with the documents of a commit that is refused; the first few are enough
-/// to find it, and `validate` shows all of them.
-fn refusal_told(target: &str, commit: &str, diagnostics: &[Diagnostic]) {
-    let errors = diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
-    for problem in errors.take(MOST_TOLD) {
-        let place = &problem.mark;
-        error!(
-            target,
-            commit,
-            code = problem.code,
-            "{}:{}:{}: {}",
-            place.file,
-            place.line,
-            place.column,
-            problem.message
-        );
     }
 }
 
@@ -329,37 +232,9 @@ fn state_of(passed: &Passed, outcome: ReconcileOutcome) -> TargetState {
     }
 }
 
-fn what_is_left(outcome: Option<&TargetOutcome>) -> String {
-    let results = outcome.into_iter().flat_map(|outcome| &outcome.results);
-    let mut words: Vec<String> = Vec::new();
-    let mut more = 0;
-    for (change, result) in results {
-        let (kind, why) = match result {
-            ChangeResult::Failed(why) => ("failed", why),
-            ChangeResult::Blocked(why) => ("blocked", why),
-            ChangeResult::Held(why) => ("held", why),
-            ChangeResult::Degraded(why) => ("not deployed", why),
-            _ => continue,
-        };
-        if words.len() < 5 {
-            words.push(format!("`{}` {kind}: {why}", change.name));
-        } else {
-            more += 1;
-        }
-    }
-    if more > 0 {
-        words.push(format!("and {more} more"));
-    }
-    if words.is_empty() { "something is left to be made".to_owned() } else { words.join("; ") }
-}
-
 /// Puts the plan, the states and the holds of a reconcile on the board.
-fn show(
-    status: &mut TargetStatus,
-    passed: Passed,
-    commit: Option<&crate::name::CommitId>,
-    time: Timestamp,
-) {
+fn show(status: &mut TargetStatus, passed: Passed, commit: Option<&CommitId>, time: Timestamp) {
+    let (made, was_looked_at) = (passed.made(), passed.was_looked_at());
     status.notices = passed.plan.notices.clone();
     status.refused = passed.refused.is_some();
     status.diagnostics = Arc::new(passed.diagnostics);
@@ -370,26 +245,14 @@ fn show(
         .map(|state| (state.name.clone(), state.reason.clone().unwrap_or_default()))
         .collect();
     // What could not be looked at stands as it was last seen to.
-    if !passed.states.is_empty() || status.error.is_none() {
+    if was_looked_at {
         status.connections = Arc::new(passed.states);
     }
-    let changed = passed.outcome.as_ref().is_some_and(|outcome| {
-        outcome.results.iter().any(|(_, result)| *result == ChangeResult::Done)
-    });
     let mut pending = passed.plan.clone();
-    if let Some(outcome) = &passed.outcome {
-        let done = |change: &crate::plan::Change| {
-            outcome.results.iter().any(|(made, result)| {
-                made.name == change.name
-                    && made.action == change.action
-                    && *result == ChangeResult::Done
-            })
-        };
-        pending.changes.retain(|change| !done(change));
-    }
+    pending.changes.retain(|change| !made.has(change));
     let shown = |plan| ShownPlan { time, commit: commit.cloned(), plan: Arc::new(plan) };
     status.pending = (!pending.changes.is_empty()).then(|| shown(pending));
-    if changed {
+    if !made.is_empty() {
         status.applied = Some(shown(passed.plan));
     }
 }

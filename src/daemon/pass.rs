@@ -1,6 +1,7 @@
 //! One reconcile of one target as the daemon makes it: the newest commit, or the last good one
 //! where the newest is refused.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,8 @@ use crate::api::RetryPolicy;
 use crate::apply::{ChangeResult, TargetOutcome};
 use crate::config::Target;
 use crate::document::Diagnostic;
-use crate::plan::{ConnectionState, Filter, TargetPlan};
+use crate::name::ConnectionName;
+use crate::plan::{Change, ConnectionState, Filter, TargetPlan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, carry_out};
 
 /// How long another process on the same state is waited for.
@@ -42,6 +44,35 @@ pub(super) struct Passed {
     pub(super) outcome: Option<TargetOutcome>,
     /// Whether the commit counts as applied.
     pub(super) applied: bool,
+}
+
+impl Passed {
+    /// Whether live could be looked at, so that the states say how things stand.
+    pub(super) fn was_looked_at(&self) -> bool {
+        !self.states.is_empty() || self.plan.errors.is_empty()
+    }
+
+    /// The changes of the plan that were made.
+    pub(super) fn made(&self) -> Made {
+        let results = self.outcome.iter().flat_map(|outcome| &outcome.results);
+        let made = results.filter(|(_, result)| *result == ChangeResult::Done);
+        Made(made.map(|(change, _)| (change.name.clone(), change.action.as_str())).collect())
+    }
+}
+
+/// The changes that were made.
+pub(super) struct Made(BTreeSet<(ConnectionName, &'static str)>);
+
+impl Made {
+    /// Whether a change is among them.
+    pub(super) fn has(&self, change: &Change) -> bool {
+        self.0.contains(&(change.name.clone(), change.action.as_str()))
+    }
+
+    /// Whether nothing was made.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// Makes one reconcile. It begins nothing more once `stop` is cancelled.

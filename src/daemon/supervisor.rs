@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::follow::{Seen, Source};
 use super::keeper::Keeper;
+use super::news::Memories;
 use super::orders::{News, Orders};
 use super::pass::{Manner, pass};
 use super::schedule::{Burst, spread};
@@ -22,6 +23,7 @@ use super::trigger::{Cause, Trigger};
 use crate::apply::TargetOutcome;
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
 use crate::source::{Access, FetchStatus, SourceError, Wake, Watcher};
 
@@ -67,8 +69,9 @@ pub struct Daemon {
 /// The source of the config cannot be followed.
 pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     daemon.trigger.wake(Cause::Start);
+    let memories = Memories::default();
     loop {
-        let next = Generation::start(&daemon)?.supervise(&daemon).await;
+        let next = Generation::start(&daemon, &memories)?.supervise(&daemon).await;
         match next {
             Some(config) => {
                 info!("the config was read again");
@@ -125,10 +128,11 @@ struct Generation {
     tasks: JoinSet<()>,
     ending: CancellationToken,
     watcher: Option<Watcher>,
+    senders: Senders,
 }
 
 impl Generation {
-    fn start(daemon: &Daemon) -> Result<Self, SourceError> {
+    fn start(daemon: &Daemon, memories: &Memories) -> Result<Self, SourceError> {
         let engine = Arc::new(engine(daemon));
         let source = source(daemon, &engine)?;
         let config = &engine.config;
@@ -143,6 +147,8 @@ impl Generation {
         let ending = daemon.shutdown.child_token();
         let mut tasks = JoinSet::new();
         let mut keepers = Vec::new();
+        let (notifier, senders) =
+            Notifier::start(&config.notify, &engine.environment, &engine.redactor);
         for target in &config.targets {
             let orders = Arc::new(Orders::default());
             keepers.push((target.name.clone(), Arc::clone(&orders)));
@@ -153,6 +159,8 @@ impl Generation {
                 seen: receiver.clone(),
                 orders,
                 board: daemon.board.clone(),
+                memories: memories.clone(),
+                notifier: notifier.clone(),
                 writes: daemon.writes,
                 shutdown: ending.clone(),
             };
@@ -169,7 +177,7 @@ impl Generation {
             ));
         }
         let watcher = watch_source(daemon, &source, config);
-        Ok(Self { engine, source, seen, keepers, tasks, ending, watcher })
+        Ok(Self { engine, source, seen, keepers, tasks, ending, watcher, senders })
     }
 
     /// Serves triggers until the shutdown (`None`) or until there is a new config.
@@ -266,6 +274,7 @@ impl Generation {
             warn!("some calls did not end within {} s and are left", SHUTDOWN.as_secs());
             self.tasks.abort_all();
         }
+        self.senders.end().await;
         drop(self.engine);
     }
 }

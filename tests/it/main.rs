@@ -11,6 +11,7 @@ mod daemon;
 mod faults;
 mod inventory;
 mod model;
+mod notify;
 mod rules;
 mod saved_plans;
 mod secrets;

@@ -1,0 +1,136 @@
+//! The section `notify`: whom the daemon tells, of what, in which words.
+
+use crate::reference::holds_env;
+
+use super::code;
+use super::fields::Fields;
+use super::problems::Problem;
+use super::reader::Reader;
+use super::{Notify, SecretText, Template, url};
+
+/// Who is told, and in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyKind {
+    /// A channel, by an incoming webhook as Slack and Mattermost have it.
+    Slack,
+    /// A program: JSON, signed where there is a secret.
+    Webhook,
+    /// The status of the commit on GitHub.
+    GitHub,
+    /// The status of the commit on GitLab.
+    GitLab,
+    /// The status of the commit on Gitea or Forgejo.
+    Gitea,
+}
+
+impl NotifyKind {
+    /// The words for them in a config, in order.
+    pub(super) const WORDS: &[&str] = &["slack", "webhook", "github", "gitlab", "gitea"];
+
+    const ALL: [Self; 5] = [Self::Slack, Self::Webhook, Self::GitHub, Self::GitLab, Self::Gitea];
+
+    /// The word for it in a config.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+
+    /// Whether the commit's status on a git host is what is told.
+    #[must_use]
+    pub fn is_git_host(self) -> bool {
+        !matches!(self, Self::Slack | Self::Webhook)
+    }
+}
+
+/// What happened to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyEvent {
+    /// A commit was applied whole.
+    Applied,
+    /// A reconcile failed, something is blocked, or a commit is refused.
+    Failed,
+    /// Live moved away from git.
+    Drift,
+    /// A rule holds deletes or replaces back.
+    Held,
+    /// All is well again after a failure or a hold.
+    Recovered,
+}
+
+impl NotifyEvent {
+    /// The words for them in a config, in order.
+    pub(super) const WORDS: &[&str] = &["applied", "failed", "drift", "held", "recovered"];
+
+    const ALL: [Self; 5] = [Self::Applied, Self::Failed, Self::Drift, Self::Held, Self::Recovered];
+
+    /// The word for it in configs and messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+}
+
+/// Builds the receivers of notifications.
+pub(super) fn build(reader: &mut Reader<'_>, list: &[Fields]) -> Vec<Notify> {
+    list.iter().filter_map(|fields| receiver(reader, fields)).collect()
+}
+
+fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
+    let template = template(reader, fields);
+    let url = fields.secret("url")?;
+    let word = fields.word("kind");
+    let kind = NotifyKind::ALL.into_iter().find(|kind| Some(kind.as_str()) == word);
+    if !kind.is_some_and(NotifyKind::is_git_host) && !url.is_reference() {
+        reader.problems.hide(fields.place_of("url"));
+    }
+    let kind = kind?;
+    let secret = fields.secret("secret");
+    check_url(reader, fields, kind, &url);
+    if kind.is_git_host() && secret.is_none() {
+        let message = format!("a commit status on {} has no `secret`", kind.as_str());
+        let problem = Problem::error(&code::MISSING_KEY, message)
+            .help("write `secret: ${env:NAME}` for a token of the git host");
+        reader.problems.add(fields.place, problem);
+    }
+    let words = fields.words("events");
+    let events = NotifyEvent::ALL
+        .into_iter()
+        .filter(|event| words.is_empty() || words.contains(&event.as_str()))
+        .collect();
+    Some(Notify { kind, url, secret, events, template })
+}
+
+fn template(reader: &mut Reader<'_>, fields: &Fields) -> Option<Template> {
+    let text = fields.text("template")?;
+    match Template::parse(&text.value) {
+        Ok(template) => Some(template),
+        Err(problem) => {
+            let place = fields.place_of("template");
+            let help = format!("it may hold {}", Template::placeholders());
+            let message = format!("`template` {problem}");
+            reader.problems.add(place, Problem::error(&code::BAD_VALUE, message).help(help));
+            None
+        }
+    }
+}
+
+/// The URL of a chat or of a webhook is a secret: who knows it may post.
+fn check_url(reader: &mut Reader<'_>, fields: &Fields, kind: NotifyKind, url: &SecretText) {
+    let place = fields.place_of("url");
+    if !kind.is_git_host() && !url.is_reference() {
+        let message = format!(
+            "the `url` of a {} notification is a secret and holds something \
+             else than `${{env:NAME}}`",
+            kind.as_str()
+        );
+        let problem = Problem::error(&code::LITERAL_SECRET, message)
+            .help("put the URL into the environment and write `url: ${env:NOTIFY_URL}`");
+        reader.problems.add(place, problem);
+    } else if !holds_env(&url.0) {
+        let web = url.0.starts_with("https://") || url.0.starts_with("http://");
+        if !web || url::has_user_info(&url.0) {
+            let message = "the `url` of a notification is an http or https URL without user info";
+            reader.problems.add(place, Problem::error(&code::BAD_URL, message));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the metrics say of a reconcile.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::news::News;
+use super::pass::Passed;
+use super::status::ReconcileOutcome;
+use crate::plan::State;
+
+/// Counts and measures one reconcile of a target; `committed` is when its commit was made, in
+/// seconds since 1970.
+pub(super) fn measure(
+    target: &str,
+    passed: &Passed,
+    outcome: ReconcileOutcome,
+    news: &News,
+    duration: Duration,
+    committed: Option<i64>,
+) {
+    let label = || [("target", target.to_owned())];
+    let labels = [("target", target.to_owned()), ("outcome", outcome.as_str().to_owned())];
+    metrics::counter!("apinizer_gitops_reconciles_total", &labels).increment(1);
+    metrics::histogram!("apinizer_gitops_reconcile_duration_seconds", &label())
+        .record(duration.as_secs_f64());
+    metrics::counter!("apinizer_gitops_drift_detected_total", &label())
+        .increment(u64::try_from(news.drifted.len()).unwrap_or(u64::MAX));
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+    let now = Timestamp::now().as_second() as f64;
+    if outcome.is_success() {
+        metrics::gauge!("apinizer_gitops_last_success_timestamp_seconds", &label()).set(now);
+    }
+    if let Some(committed) = committed.filter(|_| news.is_newly_applied) {
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+        let seconds = (now - committed as f64).max(0.0);
+        metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label()).record(seconds);
+    }
+    // A target that could not be looked at keeps its last counts.
+    if !passed.was_looked_at() {
+        return;
+    }
+    let count = |state: State| {
+        let count = passed.states.iter().filter(|known| known.state == state).count();
+        f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+    };
+    for state in State::ALL {
+        let labels = [("target", target.to_owned()), ("state", state.as_str().to_owned())];
+        metrics::gauge!("apinizer_gitops_connections", &labels).set(count(state));
+    }
+    metrics::gauge!("apinizer_gitops_deletes_held", &label()).set(count(State::Held));
+    metrics::gauge!("apinizer_gitops_not_converging", &label()).set(count(State::NotConverging));
+}

@@ -1,0 +1,122 @@
+use super::*;
+use crate::apply::TargetOutcome;
+use crate::plan::{Action, ConnectionState, FieldChange, TargetPlan};
+
+fn commit(text: &str) -> CommitId {
+    CommitId(text.repeat(40))
+}
+
+fn drifted(name: &str, path: &str) -> Change {
+    Change {
+        action: Action::Update,
+        type_name: "email".to_owned(),
+        name: name.into(),
+        previous_name: None,
+        reason: None,
+        advice: None,
+        fields: vec![FieldChange {
+            path: path.to_owned(),
+            before: None,
+            after: None,
+            sensitive: false,
+            origin: Origin::Drift,
+        }],
+        held: false,
+        place: None,
+    }
+}
+
+fn held(name: &str) -> ConnectionState {
+    ConnectionState {
+        type_name: "email".to_owned(),
+        name: name.into(),
+        state: State::Held,
+        reason: None,
+        unverified: false,
+        last_change: None,
+    }
+}
+
+fn passed(results: Vec<(Change, ChangeResult)>, states: Vec<ConnectionState>) -> Passed {
+    let changes = results.iter().map(|(change, _)| change.clone()).collect();
+    Passed {
+        plan: TargetPlan { changes, ..TargetPlan::default() },
+        states,
+        diagnostics: Vec::new(),
+        refused: None,
+        suspended: false,
+        outcome: Some(TargetOutcome { results, ..TargetOutcome::default() }),
+        applied: false,
+    }
+}
+
+fn failing() -> Passed {
+    let mut passed = passed(Vec::new(), Vec::new());
+    passed.plan.errors.push("the API is down".to_owned());
+    passed
+}
+
+#[derive(Default)]
+struct Told(Memory);
+
+impl Told {
+    fn of(&mut self, passed: &Passed, outcome: ReconcileOutcome, at: &str) -> Vec<NotifyEvent> {
+        self.0.learn(passed, outcome, Some(&commit(at))).events
+    }
+}
+
+#[test]
+fn a_commit_is_applied_once() {
+    let mut told = Told::default();
+    let applied = Passed { applied: true, ..passed(Vec::new(), Vec::new()) };
+    assert_eq!(told.of(&applied, ReconcileOutcome::Applied, "a"), [NotifyEvent::Applied]);
+    assert!(told.of(&applied, ReconcileOutcome::InSync, "a").is_empty());
+    assert_eq!(told.of(&applied, ReconcileOutcome::InSync, "b"), [NotifyEvent::Applied]);
+    let memories = Memories::default();
+    memories.begin("prod", Some(commit("c")));
+    memories.begin("prod", Some(commit("d")));
+    let after_a_restart =
+        memories.learn("prod", &applied, ReconcileOutcome::InSync, Some(&commit("c")));
+    assert!(after_a_restart.events.is_empty() && !after_a_restart.is_newly_applied);
+}
+
+#[test]
+fn a_failure_is_told_once_for_each_commit_and_so_is_its_end() {
+    let mut told = Told::default();
+    let fine = passed(Vec::new(), Vec::new());
+    assert!(told.of(&fine, ReconcileOutcome::InSync, "a").is_empty());
+    assert_eq!(told.of(&failing(), ReconcileOutcome::Failed, "a"), [NotifyEvent::Failed]);
+    assert!(told.of(&failing(), ReconcileOutcome::Failed, "a").is_empty());
+    assert!(told.of(&fine, ReconcileOutcome::Interrupted, "a").is_empty());
+    assert_eq!(told.of(&failing(), ReconcileOutcome::Failed, "b"), [NotifyEvent::Failed]);
+    assert_eq!(told.of(&fine, ReconcileOutcome::InSync, "b"), [NotifyEvent::Recovered]);
+    assert!(told.of(&fine, ReconcileOutcome::InSync, "b").is_empty());
+}
+
+#[test]
+fn drift_is_told_when_it_comes_up() {
+    let mut told = Told::default();
+    let kept = |path| passed(vec![(drifted("a", path), ChangeResult::Reported)], vec![]);
+    assert_eq!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
+    assert!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a").is_empty());
+    // What cannot be looked at has not gone.
+    let _ = told.of(&failing(), ReconcileOutcome::Failed, "a");
+    let recovered = told.of(&kept("/port"), ReconcileOutcome::Drifted, "a");
+    assert_eq!(recovered, [NotifyEvent::Recovered]);
+    assert_eq!(told.of(&kept("/host"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
+    // What was put right and drifts again is drift again; a write that fails is the same drift.
+    let corrected = passed(vec![(drifted("a", "/host"), ChangeResult::Done)], vec![]);
+    assert!(told.of(&corrected, ReconcileOutcome::Applied, "a").is_empty());
+    assert_eq!(told.of(&corrected, ReconcileOutcome::Applied, "a"), [NotifyEvent::Drift]);
+}
+
+#[test]
+fn what_is_held_is_told_when_it_grows() {
+    let mut told = Told::default();
+    let with = |names: &[&str]| passed(vec![], names.iter().map(|name| held(name)).collect());
+    assert_eq!(told.of(&with(&["a"]), ReconcileOutcome::Held, "a"), [NotifyEvent::Held]);
+    assert!(told.of(&with(&["a"]), ReconcileOutcome::Held, "a").is_empty());
+    assert_eq!(told.of(&with(&["a", "b"]), ReconcileOutcome::Held, "b"), [NotifyEvent::Held]);
+    assert!(told.of(&with(&["b"]), ReconcileOutcome::Held, "b").is_empty());
+    assert_eq!(told.of(&with(&[]), ReconcileOutcome::InSync, "b"), [NotifyEvent::Recovered]);
+}

@@ -1,0 +1,124 @@
+//! Telling people and programs what happened to a target.
+//!
+//! The daemon decides what is news and hands over a [`Notice`]; here it is put into the form of
+//! each receiver and sent. Nothing of it may hold a reconcile up: each receiver has a bounded
+//! queue and a task of its own, and what does not fit is dropped with a word in the log. Every text
+//! passes the redactor before it leaves, whatever it came from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::config::{Notify, NotifyEvent, NotifyKind};
+use crate::environment::Environment;
+use crate::secret::Redactor;
+
+mod deliver;
+mod notice;
+mod request;
+
+pub use notice::{Notice, Subject};
+
+/// How many notices may wait for one receiver.
+const QUEUE: usize = 64;
+
+/// How long what is under way may take at the end.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Hands notices to the receivers; clones hand to the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct Notifier {
+    receivers: Arc<Vec<(Notify, mpsc::Sender<Arc<Notice>>)>>,
+}
+
+/// The tasks that send.
+#[derive(Debug)]
+pub struct Senders {
+    tasks: JoinSet<()>,
+    ending: CancellationToken,
+}
+
+impl Notifier {
+    /// Starts a task for each receiver.
+    #[must_use]
+    pub fn start(
+        receivers: &[Notify],
+        environment: &Environment,
+        redactor: &Redactor,
+    ) -> (Self, Senders) {
+        let mut senders = Senders { tasks: JoinSet::new(), ending: CancellationToken::new() };
+        let mut queues = Vec::new();
+        for receiver in receivers {
+            let kind = receiver.kind.as_str();
+            let client = match deliver::client() {
+                Ok(client) => client,
+                Err(error) => {
+                    warn!(kind, "notifications are off: {error}");
+                    continue;
+                }
+            };
+            let (queue, waiting) = mpsc::channel(QUEUE);
+            let delivery = deliver::Delivery {
+                client,
+                receiver: receiver.clone(),
+                environment: environment.clone(),
+                redactor: redactor.clone(),
+                ending: senders.ending.clone(),
+            };
+            if let Err(problem) = delivery.address() {
+                warn!(kind, "a notification will not arrive: {problem}");
+            }
+            senders.tasks.spawn(delivery.run(waiting));
+            queues.push((receiver.clone(), queue));
+        }
+        (Self { receivers: Arc::new(queues) }, senders)
+    }
+
+    /// Tells whoever wants to know of it. Never waits.
+    pub fn tell(&self, notice: Notice) {
+        let notice = Arc::new(notice);
+        for (receiver, queue) in self.receivers.iter() {
+            if !is_wanted(receiver, &notice) {
+                continue;
+            }
+            if queue.try_send(Arc::clone(&notice)).is_err() {
+                let (kind, event) = (receiver.kind.as_str(), notice.event.as_str());
+                warn!(
+                    kind,
+                    event,
+                    target = notice.target,
+                    "a notification is dropped: {QUEUE} wait"
+                );
+            }
+        }
+    }
+}
+
+fn is_wanted(receiver: &Notify, notice: &Notice) -> bool {
+    let is_of_interest = match receiver.kind {
+        // Nobody wants to read of every commit that changed nothing for a target.
+        NotifyKind::Slack => notice.event != NotifyEvent::Applied || !notice.subjects.is_empty(),
+        NotifyKind::Webhook => true,
+        // Drift says nothing of a commit, and without one there is no status.
+        _ => notice.event != NotifyEvent::Drift && notice.commit.is_some(),
+    };
+    is_of_interest && receiver.events.contains(&notice.event)
+}
+
+impl Senders {
+    /// Sends what waits, without trying anything again, and ends. The [`Notifier`] has to be gone.
+    pub async fn end(mut self) {
+        self.ending.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, all).await.is_err() {
+            warn!("some notifications were not sent before the end");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

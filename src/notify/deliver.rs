@@ -1,0 +1,166 @@
+//! Sending to one receiver: one notice after the other, again after a failure, not for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Notice;
+use super::request::{self, Request};
+use crate::config::Notify;
+use crate::environment::Environment;
+use crate::secret::{Redactor, Sensitive};
+
+/// How long one call may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often one notice is tried; with the pauses between about ten minutes.
+const TRIES: u32 = 12;
+
+/// The longest pause, whatever a receiver asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+/// How much of a refusal is repeated in the log.
+const REPEATED: usize = 200;
+
+/// Makes the HTTP client of a receiver; proxies are those of the environment.
+pub(super) fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent(concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")))
+        .timeout(DEADLINE)
+        // A redirect could carry the token elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .build()
+}
+
+/// One receiver and all that sending to it needs.
+pub(super) struct Delivery {
+    pub(super) client: reqwest::Client,
+    pub(super) receiver: Notify,
+    pub(super) environment: Environment,
+    pub(super) redactor: Redactor,
+    /// Nothing is tried again after it.
+    pub(super) ending: CancellationToken,
+}
+
+/// Why a notice did not arrive.
+enum Failed {
+    /// Another try may help, at the earliest after this.
+    ForNow(String, Duration),
+    /// None will.
+    ForGood(String),
+}
+
+impl Delivery {
+    /// Sends what comes until nobody is left who could tell anything.
+    pub(super) async fn run(self, mut waiting: mpsc::Receiver<Arc<Notice>>) {
+        while let Some(notice) = waiting.recv().await {
+            if let Err(problem) = self.send(&notice).await {
+                let problem = self.redactor.redact(&problem);
+                let (kind, event) = (self.receiver.kind.as_str(), notice.event.as_str());
+                warn!(
+                    kind,
+                    event,
+                    target = notice.target,
+                    "a notification did not arrive: {problem}"
+                );
+            }
+        }
+    }
+
+    /// Where it is sent and with what, looked up anew since both may rotate.
+    pub(super) fn address(&self) -> Result<(Sensitive, Option<Sensitive>), String> {
+        let look_up = |text: &crate::config::SecretText| {
+            let found = text.resolve(&self.environment).map_err(|unset| unset.to_string())?;
+            self.redactor.learn(found.expose());
+            Ok::<_, String>(found)
+        };
+        let url = look_up(&self.receiver.url)?;
+        request::web_address(&url)?;
+        Ok((url, self.receiver.secret.as_ref().map(look_up).transpose()?))
+    }
+
+    async fn send(&self, notice: &Notice) -> Result<(), String> {
+        for tried in 1.. {
+            let (problem, least) = match self.once(notice).await {
+                Ok(()) => return Ok(()),
+                Err(Failed::ForGood(problem)) => return Err(problem),
+                Err(Failed::ForNow(problem, least)) => (problem, least),
+            };
+            if tried >= TRIES {
+                return Err(format!("{problem}, {tried} times"));
+            }
+            debug!(kind = self.receiver.kind.as_str(), "a notification is tried again");
+            tokio::select! {
+                () = self.ending.cancelled() => return Err(problem),
+                () = tokio::time::sleep(pause(tried).max(least).min(LONGEST_PAUSE)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn once(&self, notice: &Notice) -> Result<(), Failed> {
+        let made = self.address().and_then(|(url, secret)| {
+            request::request(notice, &self.receiver, &url, secret.as_ref(), &self.redactor)
+                .map_err(str::to_owned)
+        });
+        let Request { url, headers, body } = made.map_err(Failed::ForGood)?;
+        let mut call = self.client.post(url).header("content-type", "application/json").body(body);
+        for (name, value) in headers {
+            call = call.header(name, value.expose());
+        }
+        // What reqwest says holds the URL, which is secret.
+        let lost = |error: reqwest::Error| {
+            let cause = innermost(&error.without_url());
+            Failed::ForNow(cause, Duration::ZERO)
+        };
+        let answer = call.send().await.map_err(lost)?;
+        let code = answer.status();
+        if code.is_success() {
+            return Ok(());
+        }
+        let least = retry_after(&answer);
+        let said = self.redactor.redact(&beginning(answer).await);
+        let said: String = said.chars().filter(|c| !c.is_control()).take(REPEATED).collect();
+        let problem = format!("{code} {said}");
+        let may_pass = code.is_server_error()
+            || matches!(code, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        Err(if may_pass { Failed::ForNow(problem, least) } else { Failed::ForGood(problem) })
+    }
+}
+
+/// The beginning of an answer, more than is repeated of it.
+async fn beginning(mut answer: reqwest::Response) -> String {
+    let mut said = Vec::new();
+    while said.len() < 64 * REPEATED
+        && let Ok(Some(part)) = answer.chunk().await
+    {
+        said.extend_from_slice(&part);
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// The pause after so many tries: doubling from a second, and up to half of it by chance.
+fn pause(tried: u32) -> Duration {
+    let whole = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(tried - 1));
+    whole.min(LONGEST_PAUSE).mul_f64(1.0 - fastrand::f64() / 2.0)
+}
+
+fn retry_after(answer: &reqwest::Response) -> Duration {
+    let value = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.trim().parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,171 @@
+//! One piece of news about a target, and its words.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::config::{NotifyEvent, Placeholder, Template};
+use crate::name::ConnectionName;
+use crate::secret::Redactor;
+use crate::source::Commit;
+
+/// How many connections a text names; JSON holds more.
+const NAMED: usize = 8;
+
+/// How many connections JSON holds.
+const LISTED: usize = 100;
+
+/// Something happened to a target.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// What.
+    pub event: NotifyEvent,
+    /// The target's name.
+    pub target: String,
+    /// The project, as the config has it.
+    pub project: String,
+    /// The Manager's URL, as the config has it.
+    pub url: String,
+    /// Where the documents come from, as the config has it.
+    pub source: String,
+    /// The commit that it happened with; `None`: the working tree.
+    pub commit: Option<Commit>,
+    /// How the reconcile ended.
+    pub state: &'static str,
+    /// When.
+    pub time: Timestamp,
+    /// What was wrong with the target as a whole.
+    pub error: Option<String>,
+    /// The connections that it is about.
+    pub subjects: Vec<Subject>,
+}
+
+/// A connection that a notice is about.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Its type.
+    pub type_name: String,
+    /// Its name.
+    pub name: ConnectionName,
+    /// What was done with it or would be, in one word.
+    pub what: &'static str,
+    /// Why, or what of it.
+    pub why: Option<String>,
+}
+
+impl Notice {
+    /// The text for people: the template's or the built-in one, without any secret.
+    pub(super) fn text(&self, template: Option<&Template>, redactor: &Redactor) -> String {
+        let text = match template {
+            Some(template) => template.fill(|placeholder| self.value(placeholder)),
+            None => self.message(),
+        };
+        redactor.redact(&text)
+    }
+
+    /// The body for programs, without any secret.
+    pub(super) fn json(&self, template: Option<&Template>, redactor: &Redactor) -> Value {
+        let clean = |text: &str| redactor.redact(text);
+        let commit = self.commit.as_ref().map(|commit| {
+            json!({
+                "id": commit.id.0,
+                "subject": clean(&commit.subject),
+                "author": clean(&commit.author),
+                "time": moment(commit.time),
+            })
+        });
+        let subjects = self.subjects.iter().take(LISTED).map(|subject| {
+            json!({
+                "type": subject.type_name,
+                "name": clean(subject.name.as_str()),
+                "what": subject.what,
+                "why": subject.why.as_deref().map(clean),
+            })
+        });
+        json!({
+            "format_version": "1.0",
+            "event": self.event.as_str(),
+            "time": moment(self.time.as_second()),
+            "target": {
+                "name": clean(&self.target),
+                "project": clean(&self.project),
+                "url": clean(&self.url),
+            },
+            "source": clean(&self.source),
+            "commit": commit,
+            "state": self.state,
+            "message": self.text(template, redactor),
+            "error": self.error.as_deref().map(clean),
+            "count": self.subjects.len(),
+            "connections": subjects.collect::<Vec<_>>(),
+        })
+    }
+
+    fn value(&self, placeholder: Placeholder) -> String {
+        let of_commit = |pick: fn(&Commit) -> &str| {
+            self.commit.as_ref().map(pick).unwrap_or_default().to_owned()
+        };
+        match placeholder {
+            Placeholder::Event => self.event.as_str().to_owned(),
+            Placeholder::Target => self.target.clone(),
+            Placeholder::Project => self.project.clone(),
+            Placeholder::Url => self.url.clone(),
+            Placeholder::State => self.state.replace('_', " "),
+            Placeholder::Commit => of_commit(|commit| commit.id.short()),
+            Placeholder::Subject => of_commit(|commit| &commit.subject),
+            Placeholder::Author => of_commit(|commit| &commit.author),
+            Placeholder::Message => self.message(),
+        }
+    }
+
+    fn message(&self) -> String {
+        let mut text = format!("{}: {}", self.target, self.headline());
+        if let Some(commit) = &self.commit {
+            text.push_str(&format!(" at {} ({})", commit.id.short(), commit.subject));
+        }
+        let listed = self.subjects.iter().take(NAMED).map(Subject::line);
+        for line in self.error.iter().cloned().chain(listed) {
+            text.push_str(&format!("\n- {line}"));
+        }
+        if self.subjects.len() > NAMED {
+            text.push_str(&format!("\n- and {} more", self.subjects.len() - NAMED));
+        }
+        text
+    }
+
+    /// What happened, in a few words.
+    pub(super) fn headline(&self) -> String {
+        let count = |one: &str, several: &str| match self.subjects.len() {
+            1 => format!("1 {one}"),
+            more => format!("{more} {several}"),
+        };
+        match self.event {
+            NotifyEvent::Applied if self.subjects.is_empty() => {
+                "applied, nothing to change".to_owned()
+            }
+            NotifyEvent::Applied => format!("applied, {}", count("change", "changes")),
+            NotifyEvent::Failed if self.state == "refused" => {
+                "a commit is refused, the last good one is kept up".to_owned()
+            }
+            NotifyEvent::Failed if self.subjects.is_empty() => "failed".to_owned(),
+            NotifyEvent::Failed => {
+                format!("{} {}", count("connection", "connections"), self.state.replace('_', " "))
+            }
+            NotifyEvent::Drift => format!("drift on {}", count("connection", "connections")),
+            NotifyEvent::Held => {
+                format!("{} held back", count("delete or replace is", "deletes or replaces are"))
+            }
+            NotifyEvent::Recovered => "recovered".to_owned(),
+        }
+    }
+}
+
+impl Subject {
+    fn line(&self) -> String {
+        let why = self.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{} {} `{}`{why}", self.what, self.type_name, self.name)
+    }
+}
+
+fn moment(seconds: i64) -> Option<String> {
+    Timestamp::from_second(seconds).ok().map(|time| time.to_string())
+}

@@ -1,0 +1,122 @@
+//! Notifications, received over HTTP.
+
+use std::sync::{Arc, Mutex};
+
+use apinizer_gitops::sandbox::Fault;
+use axum::extract::State;
+use axum::http::Uri;
+use serde_json::{Value, json};
+
+use crate::running::{Running, eventually};
+use crate::world::{CANARY, World};
+
+type Got = Arc<Mutex<Vec<(String, String)>>>;
+
+async fn take(State(got): State<Got>, uri: Uri, body: String) {
+    got.lock().unwrap().push((uri.path().to_owned(), body));
+}
+
+/// A receiver of everything, and its address.
+fn receiver(world: &World) -> (Got, String) {
+    let got = Got::default();
+    let routes = axum::Router::new().fallback(take).with_state(Arc::clone(&got));
+    let address = world.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        address
+    });
+    (got, format!("http://{address}"))
+}
+
+fn events(got: &Got) -> Vec<String> {
+    let got = got.lock().unwrap();
+    let hooks = got.iter().filter(|(path, _)| path == "/hook");
+    hooks
+        .map(|(_, body)| serde_json::from_str::<Value>(body).unwrap())
+        .map(|body| body["event"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn with_notify(world: &mut World, target: &str, address: &str) {
+    world.env.insert("HOOK_URL".to_owned(), format!("{address}/hook"));
+    world.env.insert("CHAT_URL".to_owned(), format!("{address}/chat-c4nary"));
+    world.env.insert("HOST_TOKEN".to_owned(), "host-token".to_owned());
+    world.config(&format!(
+        "source: {{path: '{{repo}}'}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
+         project: demo\n    token: ${{env:APINIZER_TOKEN}}\n    resync: 1s\n    {target}\nnotify:\n  \
+         - {{kind: webhook, url: '${{env:HOOK_URL}}'}}\n  \
+         - {{kind: slack, url: '${{env:CHAT_URL}}', events: [failed], template: '{{event}}: {{message}}'}}\n  \
+         - {{kind: gitea, url: '{address}/team/config', secret: '${{env:HOST_TOKEN}}'}}\n"
+    ));
+}
+
+#[test]
+fn what_happens_is_told_once_and_without_a_secret() {
+    let mut world = World::new();
+    let (got, address) = receiver(&world);
+    with_notify(&mut world, "max_deletes: 0", &address);
+    world.commit_email("a", "port: 1\n");
+    let commit = world.commit_email("b", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("applied", || events(&got) == ["applied"]);
+    world.edit("a", "port", json!(9));
+    eventually("drift", || events(&got) == ["applied", "drift"]);
+    world.remove("connections/b.yaml");
+    world.commit("take b out");
+    eventually("held", || events(&got) == ["applied", "drift", "held"]);
+    world.write("connections/c.yaml", "type: email\nname: c\nhost: ${env:NOPE}\n");
+    world.commit_email("b", "");
+    eventually("failed", || events(&got).len() == 4);
+    // Several resyncs later nothing more has been said.
+    let resyncs = || daemon.status(&world)["targets"][0]["history"].as_array().unwrap().len();
+    let before = resyncs();
+    eventually("resyncs", || resyncs() >= before + 2);
+    assert_eq!(events(&got), ["applied", "drift", "held", "failed"]);
+    world.remove("connections/c.yaml");
+    world.commit("take c out");
+    eventually("recovered", || {
+        events(&got) == ["applied", "drift", "held", "failed", "applied", "recovered"]
+    });
+    eventually("the chat", || got.lock().unwrap().iter().any(|(path, _)| path == "/chat-c4nary"));
+    let got = got.lock().unwrap();
+    let chat: Vec<_> = got.iter().filter(|(path, _)| path == "/chat-c4nary").collect();
+    assert_eq!(chat.len(), 1);
+    assert!(chat[0].1.contains("failed: default: 1 connection blocked"), "{}", chat[0].1);
+    let status = format!("/api/v1/repos/team/config/statuses/{commit}");
+    assert!(got.iter().any(|(path, body)| *path == status && body.contains("success")));
+    for (_, body) in got.iter() {
+        assert!(!body.contains(CANARY) && !body.contains("host-token"), "{body}");
+    }
+    assert!(!daemon.logs().contains("c4nary") && !daemon.logs().contains("host-token"));
+}
+
+#[test]
+fn an_api_that_is_down_is_told_of_and_so_is_its_return() {
+    let mut world = World::new();
+    let (got, address) = receiver(&world);
+    with_notify(&mut world, "drift: report", &address);
+    world.commit_email("a", "port: 1\n");
+    let _daemon = Running::start(&world, &[]);
+    eventually("applied", || events(&got) == ["applied"]);
+    world.control().fail_next(None, "type=", Fault::Failure, usize::MAX);
+    eventually("failed", || events(&got) == ["applied", "failed"]);
+    world.control().clear_faults();
+    eventually("recovered", || events(&got) == ["applied", "failed", "recovered"]);
+    world.edit("a", "port", json!(9));
+    eventually("drift", || events(&got) == ["applied", "failed", "recovered", "drift"]);
+}
+
+#[test]
+fn a_receiver_that_cannot_be_reached_holds_nothing_up() {
+    let mut world = World::new();
+    with_notify(&mut world, "drift: report", "http://127.0.0.1:1");
+    world.commit_email("a", "");
+    let mut daemon = Running::start(&world, &[]);
+    eventually("created", || world.names() == ["a"]);
+    world.commit_email("b", "");
+    eventually("created", || world.names() == ["a", "b"]);
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ends(), 0);
+    assert!(!daemon.logs().contains("chat-c4nary"), "{}", daemon.logs());
+}
