@@ -83,11 +83,12 @@ fn kind(kind: &Kind) -> Value {
             "pattern": ONLY_REFERENCES,
             "examples": [format!("${{env:{example}}}")],
         }),
-        Kind::Duration(_) => {
-            or_reference(json!({"type": "string", "minLength": 2, "pattern": DURATION}))
-        }
+        Kind::Duration(_) => or_reference(json!({
+            "type": "string", "minLength": 2, "pattern": DURATION, "examples": ["30s", "1h30m"],
+        })),
         Kind::Size(least) => or_reference(json!({
             "type": ["integer", "string"], "minimum": least, "pattern": SIZE,
+            "examples": ["256 MiB"],
         })),
         Kind::Boolean => or_reference(json!({"type": "boolean"})),
         Kind::Integer(min, max) => {
@@ -95,6 +96,7 @@ fn kind(kind: &Kind) -> Value {
         }
         Kind::MaxDeletes => or_reference(json!({
             "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%?$",
+            "examples": ["30%", 3],
         })),
         Kind::Word(words) => or_reference(json!({"enum": words})),
         Kind::Words(words) => {

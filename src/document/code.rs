@@ -1,7 +1,7 @@
 //! The stable codes of diagnostics: what each means, why it comes up, and what to do.
 //!
 //! A code is a promise: scripts filter on it and people search for it, so an id is never given a
-//! second meaning. `docs/diagnostics.md` is generated from these tables.
+//! second meaning. `docs/reference/diagnostics.md` is generated from these tables.
 
 /// One kind of problem.
 #[derive(Debug, PartialEq, Eq)]

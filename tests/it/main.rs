@@ -8,6 +8,7 @@ mod architecture;
 mod basics;
 mod crashes;
 mod daemon;
+mod docs;
 mod faults;
 mod inventory;
 mod model;

@@ -51,3 +51,14 @@ fn what_is_exported_validates_and_plans_to_nothing() {
     let plan = world.plan_json(&["--path", "exported"]);
     assert_eq!(plan["changes"].as_array().map(Vec::len), Some(0), "{plan}");
 }
+
+#[test]
+fn code_scanning_is_told_the_cure_of_a_config_s_problem_too() {
+    let mut world = World::new();
+    world.target("pruen: true\n");
+    let ran = world.run(&["validate", "--output", "sarif"]).code(1);
+    let sarif: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let rule = &sarif["runs"][0]["tool"]["driver"]["rules"][0];
+    assert_eq!(rule["id"], "AG602");
+    assert!(rule["help"]["text"].as_str().unwrap().contains("nearest known key"));
+}

@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::group::{Group, groups, word};
+use crate::config::code::ALL as CONFIG_CODES;
 use crate::document::code::all_codes;
 use crate::document::{Diagnostic, Mark};
 
@@ -34,7 +35,7 @@ pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
 }
 
 fn rule(id: &str) -> Value {
-    match all_codes().find(|code| code.id == id) {
+    match all_codes().chain(CONFIG_CODES).find(|code| code.id == id) {
         None => json!({"id": id}),
         Some(code) => json!({
             "id": id,

@@ -1,0 +1,66 @@
+//! docs/: what is generated is what the code says now, and what a reader types does what is shown.
+//!
+//! `UPDATE_DOCS=1 cargo test --test it docs` writes all of it again; read the diff before you
+//! commit it.
+
+mod commands;
+mod config;
+mod diagnostics;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file below docs/.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+/// Asserts that a file of docs/ holds this text, or makes it so where that is asked for.
+#[track_caller]
+fn assert_current(name: &str, text: &str) {
+    let path = file(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        return;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let differs = found.lines().zip(text.lines()).find(|(old, new)| old != new);
+    assert!(
+        found == text,
+        "docs/{name} is stale; write it again with `UPDATE_DOCS=1 cargo test --test it docs` and \
+         read the diff. The first line that differs: {differs:?}",
+    );
+}
+
+/// A text as a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+/// Asserts that a schema for editors is the one that the program prints.
+#[test]
+fn schemas() {
+    let schemas = [
+        ("connection", apinizer_gitops::catalog::schema::schema_for_any()),
+        ("config", apinizer_gitops::config::schema()),
+    ];
+    for (name, schema) in schemas {
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        assert_current(&format!("reference/{name}.schema.json"), &text);
+    }
+}
+
+#[test]
+fn connection_types() {
+    let explain = |subject| apinizer_gitops::report::explain::explain(subject, false).unwrap();
+    let mut text = "# Connection types\n\nGenerated from the catalog; `apinizer-gitops explain` \
+        shows the same, and a single field in full.\n\n"
+        .to_owned();
+    for kind in apinizer_gitops::catalog::all() {
+        let fields = explain(Some(kind.name));
+        let fields = fields.trim_end();
+        text += &format!("## {}\n\n```text\n{fields}\n```\n\n", kind.name);
+    }
+    assert_current("reference/connections.md", &(text.trim_end().to_owned() + "\n"));
+}

@@ -1,0 +1,27 @@
+//! docs/reference/diagnostics.md: every code, with cause and cure.
+
+use std::collections::BTreeSet;
+
+use apinizer_gitops::config::code as config;
+use apinizer_gitops::document::code::{self as document, Code};
+
+#[test]
+fn every_code_has_its_cause_and_cure() {
+    let mut text = "# Diagnostics\n\nGenerated from the tables in `src/document/code.rs` and \
+        `src/config/code.rs`. A code never changes its meaning, so scripts may filter on it; \
+        `validate --output json` and `sarif` carry it.\n"
+        .to_owned();
+    let mut groups: Vec<(&str, Vec<&Code>)> =
+        document::groups().map(|(heading, codes)| (heading, codes.to_vec())).collect();
+    groups.push(("The config", config::ALL.iter().collect()));
+    let mut ids = BTreeSet::new();
+    for (heading, codes) in groups {
+        text += &format!("\n## {heading}\n");
+        for code in codes {
+            assert!(ids.insert(code.id), "{} is given twice", code.id);
+            let Code { id, title, cause, cure } = code;
+            text += &format!("\n### {id}: {title}\n\n{cause}\n\n**What to do:** {cure}\n");
+        }
+    }
+    super::assert_current("reference/diagnostics.md", &text);
+}
