@@ -5,6 +5,7 @@
 
 mod commands;
 mod config;
+mod console;
 mod diagnostics;
 
 use std::fs;
@@ -63,4 +64,9 @@ fn connection_types() {
         text += &format!("## {}\n\n```text\n{fields}\n```\n\n", kind.name);
     }
     assert_current("reference/connections.md", &(text.trim_end().to_owned() + "\n"));
+}
+
+#[test]
+fn the_tutorial() {
+    console::play("tutorial.md", &["tutorial/console.json"], &["typed-by-hand"]);
 }
