@@ -16,22 +16,27 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
-/// Asserts that a file of docs/ holds this text, or makes it so where that is asked for.
+/// Asserts that a generated file of docs/ holds this text, or makes it so where that is asked for.
 #[track_caller]
-fn assert_current(name: &str, text: &str) {
-    let path = file(name);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-        return;
-    }
-    let found = fs::read_to_string(&path).unwrap_or_default();
+fn assert_generated(name: &str, text: &str) {
+    let found = fs::read_to_string(file(name)).unwrap_or_default();
     let differs = found.lines().zip(text.lines()).find(|(old, new)| old != new);
+    if found != text {
+        refresh(name, text, &format!("the first line that differs: {differs:?}"));
+    }
+}
+
+/// Writes a file again where that is asked for; else fails with what is stale in it.
+#[track_caller]
+fn refresh(name: &str, text: &str, stale: &str) {
+    let is_asked_for = std::env::var_os("UPDATE_DOCS").is_some();
     assert!(
-        found == text,
+        is_asked_for,
         "docs/{name} is stale; write it again with `UPDATE_DOCS=1 cargo test --test it docs` and \
-         read the diff. The first line that differs: {differs:?}",
+         read the diff: {stale}",
     );
+    fs::create_dir_all(file(name).parent().unwrap()).unwrap();
+    fs::write(file(name), text).unwrap();
 }
 
 /// A text as a cell of a Markdown table.
@@ -48,7 +53,7 @@ fn schemas() {
     ];
     for (name, schema) in schemas {
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
-        assert_current(&format!("reference/{name}.schema.json"), &text);
+        assert_generated(&format!("reference/{name}.schema.json"), &text);
     }
 }
 
@@ -63,10 +68,15 @@ fn connection_types() {
         let fields = fields.trim_end();
         text += &format!("## {}\n\n```text\n{fields}\n```\n\n", kind.name);
     }
-    assert_current("reference/connections.md", &(text.trim_end().to_owned() + "\n"));
+    assert_generated("reference/connections.md", &(text.trim_end().to_owned() + "\n"));
 }
 
 #[test]
 fn the_tutorial() {
     console::play("tutorial.md", &["tutorial/console.json"], &["typed-by-hand"]);
+}
+
+#[test]
+fn how_it_decides() {
+    console::play("how-it-decides.md", &[], &["made-up"]);
 }

@@ -20,7 +20,7 @@ fn every_command_and_flag() {
         text += &format!("\n## {name}\n\n{about}\n\n```text\n{usage}\n```\n\n");
         arguments(&mut text, command);
     }
-    super::assert_current("reference/commands.md", &text);
+    super::assert_generated("reference/commands.md", &text);
 }
 
 /// The command's own arguments as a list.

@@ -69,9 +69,8 @@ pub(super) fn play(page: &str, files: &[&str], secrets: &[&str]) {
         }
     }
     current.extend(lines[next..].iter().map(|&line| line.to_owned()));
-    if let Some(stale) = &stale {
-        println!("{page} is stale:\n{stale}");
-        super::assert_current(page, &(current.join("\n") + "\n"));
+    if let Some(stale) = stale {
+        super::refresh(page, &(current.join("\n") + "\n"), &stale);
     }
 }
 
