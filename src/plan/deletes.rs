@@ -53,8 +53,8 @@ pub fn note(
         return;
     }
     record.deletes.retain(|name, _| !declared.names.contains(name));
-    for (name, owned) in &record.inventory {
-        if declared.names.contains(name) || !filter.admits(&owned.type_name, name) {
+    for name in record.inventory.keys() {
+        if declared.names.contains(name) {
             continue;
         }
         let removed_by_a_commit = match last_good {
@@ -97,6 +97,8 @@ pub(super) struct Group<'a> {
     pub(super) max: MaxDeletes,
     /// How many connections the inventory holds, those to delete included.
     pub(super) inventory: usize,
+    /// How many more deletes are due that a narrowed run does not look at.
+    pub(super) outside: usize,
     /// Paths that declared something in the last good commit and are missing or empty now.
     pub(super) emptied: &'a [String],
     /// `--allow-deletes`.
@@ -110,7 +112,7 @@ impl Group<'_> {
         candidates: &BTreeSet<ConnectionName>,
         notes: &mut BTreeMap<ConnectionName, DeleteNote>,
     ) -> BTreeMap<ConnectionName, DeleteHold> {
-        let due = candidates.len();
+        let due = candidates.len() + self.outside;
         let allowed_now = allowed(self.max, self.inventory);
         let is_over = |allowed: usize| due > allowed || (due >= 2 && due >= self.inventory);
         let over_now = is_over(allowed_now);
@@ -190,7 +192,7 @@ mod tests {
     }
 
     fn group(max: MaxDeletes, inventory: usize) -> Group<'static> {
-        Group { max, inventory, emptied: &[], allow: false }
+        Group { max, inventory, outside: 0, emptied: &[], allow: false }
     }
 
     #[test]
@@ -212,6 +214,12 @@ mod tests {
         assert_eq!(group(max, 2).hold(&names(2), &mut BTreeMap::new()).len(), 2);
         assert_eq!(group(max, 1).hold(&names(1), &mut BTreeMap::new()).len(), 0);
         assert_eq!(group(max, 3).hold(&names(2), &mut BTreeMap::new()).len(), 0);
+    }
+
+    #[test]
+    fn what_a_narrowed_run_leaves_out_counts_too() {
+        let group = Group { outside: 3, ..group(MaxDeletes::Percent(30), 10) };
+        assert_eq!(group.hold(&names(1), &mut BTreeMap::new()).len(), 1);
     }
 
     #[test]

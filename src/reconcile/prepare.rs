@@ -95,7 +95,10 @@ async fn fill(
     }
     let invalid = blocked_names(&loaded, &record)?;
     let environment = options.with_secrets.then_some(&engine.environment);
-    let desired = resolve(engine, target, loaded, environment);
+    let mut desired = resolve(engine, target, loaded, environment);
+    if snapshot.commit().is_none() {
+        remember::keep_protected(&mut desired, &record);
+    }
     if environment.is_none() {
         prepared.plan.notices.push(without_secrets(&desired));
     }

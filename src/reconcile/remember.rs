@@ -153,13 +153,24 @@ pub(super) fn note_deletes(
         None => LastGood::None,
     };
     deletes::note(record, &declared, &last_good, &past.consents, &options.filter);
-    for (name, mut note) in kept {
-        note.consent |= past.consents.tip;
+    for (name, note) in kept {
         record.deletes.insert(name, note);
     }
     if past.consents.tip && loaded_whole {
         for name in replaced {
             record.deletes.entry(name).or_default().consent = true;
+        }
+    }
+}
+
+/// Only a commit lifts `protect`: a working tree leaves it as the inventory has it.
+pub(super) fn keep_protected(desired: &mut Desired, record: &Record) {
+    for connection in desired.values_mut() {
+        let names = [Some(&connection.name), connection.options.renamed_from.as_ref()];
+        let is_protected =
+            |name| record.inventory.get(name).is_some_and(|owned: &Owned| owned.protect);
+        if names.into_iter().flatten().any(is_protected) {
+            connection.options.protect = true;
         }
     }
 }

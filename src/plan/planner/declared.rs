@@ -16,11 +16,15 @@ impl<'a> Planner<'a> {
     pub(super) fn desired(&mut self, desired: &'a DesiredConnection) {
         let name = &desired.name;
         let type_name = desired.connection_type.name;
-        let settled = self.states.iter().any(|s| s.name == *name);
+        let settled = self.states.iter().any(|s| s.name == *name)
+            || self.situation.invalid.contains_key(name);
         if settled || !self.admits(type_name, name) {
             return;
         }
-        if let Some(owned) = self.record.inventory.get_mut(name) {
+        // A commit that declares another type is none that lifted the protection first.
+        if let Some(owned) = self.record.inventory.get_mut(name)
+            && (owned.type_name == type_name || desired.options.protect)
+        {
             owned.protect = desired.options.protect;
         }
         if desired.options.suspend {

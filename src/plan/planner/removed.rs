@@ -18,12 +18,20 @@ impl Planner<'_> {
         let names: Vec<ConnectionName> = self.record.inventory.keys().cloned().collect();
         let mut held: Vec<(Change, State)> = Vec::new();
         let mut candidates = BTreeSet::new();
+        let mut outside = 0;
         for name in names {
             let declared = self.situation.desired.contains_key(&name)
                 || self.situation.invalid.contains_key(&name)
-                || self.freed.contains(&name);
+                || self.freed.contains(&name)
+                // While a rename is not done, its commit counts as declaring the old name.
+                || self.locked.contains_key(&name);
             let Some(owned) = self.record.inventory.get(&name).cloned() else { continue };
-            if declared || !self.admits(&owned.type_name, &name) {
+            if declared {
+                continue;
+            }
+            if !self.admits(&owned.type_name, &name) {
+                let due = |entry| self.held_alone(&name, &owned, entry).is_none();
+                outside += usize::from(live.connections.get(&name).is_some_and(due));
                 continue;
             }
             match live.connections.get(&name) {
@@ -44,7 +52,7 @@ impl Planner<'_> {
                 },
             }
         }
-        self.decide_deletes(&candidates, held);
+        self.decide_deletes(&candidates, outside, held);
     }
 
     /// Why one delete is held, whatever the others are.
@@ -56,9 +64,6 @@ impl Planner<'_> {
     ) -> Option<(String, Option<String>)> {
         let situation = self.situation;
         let forget = format!("`apinizer-gitops forget {name}` takes it out of the inventory");
-        if let Some(new) = self.locked.get(name) {
-            return Some((format!("held: `{new}` has not been renamed from it yet"), None));
-        }
         if let Some((type_name, problem)) = situation.live.incomplete.iter().next() {
             let reason = format!("held: the list of {type_name} is not complete ({problem})");
             return Some((reason, None));
@@ -110,24 +115,26 @@ impl Planner<'_> {
     pub(super) fn decide_deletes(
         &mut self,
         candidates: &BTreeSet<ConnectionName>,
+        outside: usize,
         mut held: Vec<(Change, State)>,
     ) {
         let mut all = candidates.clone();
         for name in self.replaces.clone() {
-            let entry = self.situation.live.connections.get(&name);
-            let owned = self.record.inventory.get(&name).cloned();
-            let (Some(entry), Some(owned)) = (entry, owned) else { continue };
+            let Some(owned) = self.record.inventory.get(&name).cloned() else { continue };
             match self.replace_held_alone(&owned) {
                 Some((reason, advice)) => self.hold_replace(&name, reason, advice),
                 None => {
-                    let _ = entry;
                     all.insert(name);
                 }
             }
         }
+        // What this plan takes over was not held before, and what is gone counts no more.
+        let before = &self.situation.context.record.inventory;
+        let inventory = self.record.inventory.keys().filter(|n| before.contains_key(n)).count();
         let group = Group {
             max: self.situation.max_deletes,
-            inventory: self.record.inventory.len(),
+            inventory,
+            outside,
             emptied: self.situation.emptied,
             allow: self.situation.allow_deletes,
         };

@@ -21,6 +21,10 @@ impl<'a> Planner<'a> {
         for (new, old) in std::mem::take(&mut self.renames.due) {
             let Some(desired) = self.situation.desired.get(&new) else { continue };
             let live = self.situation.live;
+            if self.situation.invalid.contains_key(&new) {
+                self.locked.insert(old, new);
+                continue;
+            }
             let waits_for = (live.connections.contains_key(&new) && !self.freed.contains(&new))
                 || self.locked.contains_key(&new);
             let admitted = self.admits(desired.connection_type.name, &new);
@@ -31,6 +35,10 @@ impl<'a> Planner<'a> {
                 false
             } else if waits_for {
                 let reason = format!("waits for the name `{new}`, which is not free");
+                self.block(desired, reason, None);
+                false
+            } else if self.situation.invalid.contains_key(&old) {
+                let reason = format!("waits for the document of `{old}`, which is not valid");
                 self.block(desired, reason, None);
                 false
             } else {

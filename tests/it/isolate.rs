@@ -1,0 +1,109 @@
+//! `on_invalid: isolate`: what is valid is applied, and what cannot be read blocks its names.
+
+use serde_json::json;
+
+use crate::world::{World, email};
+
+fn isolating(paths: &str) -> World {
+    let mut world = World::new();
+    world.target(&format!("on_invalid: isolate\npaths: {paths}"));
+    world
+}
+
+#[test]
+fn an_overlay_that_cannot_be_read_blocks_its_names_in_all_paths() {
+    let world = isolating("[connections, prod]");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.write("prod/a.yaml", "name: a\nhost: prod.example.com\n");
+    world.commit("overlay");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["host"], json!("prod.example.com"));
+    world.write("prod/a.yaml", "name: a\nhost: [\n");
+    world.write("connections/b.yaml", &email("b", "port: 7\n"));
+    world.commit("break the overlay, change b");
+    assert_eq!(world.changes(&[]), ["update b", "blocked a"]);
+    world.apply().code(1).says("prod/a.yaml");
+    assert_eq!(world.live("a")["host"], json!("prod.example.com"));
+    assert_eq!(world.live("b")["port"], json!(7));
+}
+
+#[test]
+fn a_file_that_moved_and_one_that_cannot_be_read_block_the_same_names() {
+    let world = isolating("[connections]");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.write("connections/a.yaml", "type: email\nname: [\n");
+    world.write("connections/c.yaml", &email("a", "port: 9\n"));
+    world.commit("a declared elsewhere beside its broken file");
+    world.apply().code(1);
+    assert_eq!(world.live("a").get("port").cloned(), world.live("b").get("port").cloned());
+}
+
+#[test]
+fn a_file_whose_names_are_not_known_blocks_the_whole_target() {
+    let world = isolating("[connections]");
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.write("connections/new.yaml", "type: email\nname: [\n");
+    world.write("connections/a.yaml", &email("a", "port: 7\n"));
+    world.commit("a new file that cannot be read");
+    world.forget_calls();
+    world.plan().code(1).says("new.yaml");
+    world.apply().code(1).says("new.yaml");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn without_a_last_good_commit_an_unreadable_file_blocks_the_whole_target() {
+    let world = isolating("[connections]");
+    world.write("connections/x.yaml", "a: [\n");
+    world.commit_email("a", "");
+    world.apply().code(1).says("x.yaml");
+    assert!(world.names().is_empty());
+}
+
+#[test]
+fn no_rename_takes_the_name_of_an_invalid_document() {
+    let world = isolating("[connections]");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.write("connections/a.yaml", &email("a", "port: nonsense\n"));
+    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: a}\n"));
+    world.commit("a is invalid, c is renamed from it");
+    world.forget_calls();
+    world.apply().code(1);
+    assert!(world.writes().is_empty());
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn nothing_is_deleted_until_the_whole_commit_loads() {
+    let world = isolating("[connections]");
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.write("connections/b.yaml", &email("b", "port: nonsense\n"));
+    world.commit("remove a, break b\n\nAllow-Deletes: true");
+    world.apply().code(1).says("did not load whole");
+    assert_eq!(world.names(), ["a", "b", "c"]);
+    world.write("connections/b.yaml", &email("b", ""));
+    world.commit("mend b");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c"]);
+}
+
+#[test]
+fn a_name_declared_twice_is_blocked_alone() {
+    let world = isolating("[connections]");
+    world.commit_email("a", "");
+    world.write("connections/a2.yaml", &email("A", "port: 7\n"));
+    world.commit_email("b", "");
+    world.plan().code(1).says("connections/a2.yaml").says("connections/a.yaml");
+    world.apply().code(1);
+    assert_eq!(world.names(), ["b"]);
+}

@@ -1,0 +1,227 @@
+//! `renamedFrom`: when it acts, when it is inert, and what it holds back.
+
+use apinizer_gitops::sandbox::{Dialect, Fault, Options, Rename};
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::secrets::masked;
+use crate::world::{CANARY, World, email, email_body};
+
+/// Declares `new` in place of `old`.
+fn rename(world: &World, old: &str, new: &str) {
+    world.remove(&format!("connections/{old}.yaml"));
+    world.commit_email(new, &format!("x-gitops: {{renamedFrom: {old}}}\n"));
+}
+
+#[test]
+fn neither_name_live_is_a_plain_create() {
+    let world = World::new();
+    world.commit_email("new", "x-gitops: {renamedFrom: old}\n");
+    assert_eq!(world.changes(&[]), ["create new"]);
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["POST new"]);
+}
+
+#[test]
+fn both_names_live_are_an_error_unless_the_new_one_is_ours_or_the_old_one_declared() {
+    let world = World::new();
+    world.make(email_body("old"));
+    world.make(email_body("new"));
+    world.commit_email("new", "x-gitops: {renamedFrom: old}\n");
+    world.apply().code(1).says("both names are live");
+    assert!(world.writes().is_empty());
+    world.commit_email("old", "");
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+    world.remove("connections/old.yaml");
+    world.commit("old leaves");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["new"]);
+}
+
+#[test]
+fn a_rename_that_is_done_is_inert() {
+    let world = World::new();
+    world.commit_email("old", "");
+    world.commit_email("other", "");
+    world.apply().code(0);
+    rename(&world, "old", "new");
+    world.apply().code(0);
+    world.make(email_body("old"));
+    world.forget_calls();
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+    assert_eq!(world.names(), ["new", "old", "other"]);
+}
+
+#[test]
+fn an_old_name_outside_the_inventory_is_taken_over_as_the_config_says() {
+    for (adopt, code, name) in [("always", 0, "new"), ("never", 1, "old"), ("equal", 0, "new")] {
+        let mut world = World::new();
+        world.target(&format!("adopt: {adopt}"));
+        world.make(email_body("old"));
+        world.commit_email("new", "x-gitops: {renamedFrom: old}\n");
+        world.apply().code(code);
+        assert_eq!(world.names(), [name], "{adopt}");
+    }
+}
+
+#[test]
+fn a_rename_keeps_masked_secrets_and_what_git_does_not_declare() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        let world = World::with(Options { dialect, ..masked() });
+        world.commit_email("old", "");
+        world.commit_email("other", "");
+        world.apply().code(0);
+        world.edit("old", "description", json!("by hand"));
+        rename(&world, "old", "new");
+        let plan = world.plan_json(&[]);
+        assert_eq!(plan["changes"][0]["previous_name"], json!("old"));
+        world.apply().code(0);
+        assert_eq!(world.live("new")["password"], json!(CANARY));
+        assert_eq!(world.live("new")["description"], json!("by hand"));
+        world.plan().code(0);
+    }
+}
+
+#[test]
+fn a_refused_rename_is_blocked_and_its_old_name_is_left_alone() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        let world = World::with(Options { dialect, rename: Rename::Refused, ..Options::default() });
+        world.commit_email("old", "");
+        world.commit_email("other", "");
+        world.apply().code(0);
+        rename(&world, "old", "new");
+        world.apply().code(1).says("refuses the rename");
+        assert_eq!(world.names(), ["old", "other"]);
+        // Nor may another step take the old name: neither a new document nor a rename onto it.
+        world.commit_email("old", "port: 77\n");
+        world.apply().code(1);
+        assert_ne!(world.live("old")["port"], json!(77));
+        world.remove("connections/old.yaml");
+        world.remove("connections/other.yaml");
+        world.commit_email("old", "x-gitops: {renamedFrom: other}\n");
+        world.apply().code(1);
+        assert_eq!(world.names(), ["old", "other"]);
+        world.remove("connections/old.yaml");
+        world.commit("neither of them");
+        world.apply().code(1);
+        assert!(world.names().contains(&"old".to_owned()), "{:?}", world.names());
+    }
+}
+
+#[test]
+fn a_step_that_needs_a_freed_name_waits_for_the_rename() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.write("connections/a.yaml", &email("a", "port: 77\n"));
+    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: a}\n"));
+    world.commit("a becomes c, and another a comes");
+    let refusal = Fault::Answer {
+        status: StatusCode::BAD_REQUEST,
+        body: r#"{"status":"FAILURE","resultMessage":"path and body must agree"}"#.into(),
+        retry_after: None,
+    };
+    world.control().fail_next(Some(Method::PUT), "/a/", refusal, 1);
+    world.forget_calls();
+    world.apply().code(1);
+    assert_eq!(world.writes(), ["PUT a"]);
+    assert_eq!(world.names(), ["a", "b"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b", "c"]);
+    assert_eq!(world.live("a")["port"], json!(77));
+    world.plan().code(0);
+}
+
+#[test]
+fn a_chain_whose_end_is_refused_moves_nothing() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.write("connections/b.yaml", &email("b", "x-gitops: {renamedFrom: a}\n"));
+    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
+    world.commit("a chain");
+    world.control().fail_next(Some(Method::PUT), "/b/", Fault::Failure, 1);
+    world.forget_calls();
+    world.apply().code(1);
+    assert_eq!(world.writes(), ["PUT b"]);
+    assert_eq!(world.names(), ["a", "b"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c"]);
+}
+
+#[test]
+fn circles_and_shared_old_names_are_errors() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.write("connections/a.yaml", &email("a", "x-gitops: {renamedFrom: b}\n"));
+    world.write("connections/b.yaml", &email("b", "x-gitops: {renamedFrom: A}\n"));
+    world.commit("a circle");
+    world.forget_calls();
+    world.apply().code(1).says("circle");
+    world.write("connections/a.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
+    world.write("connections/b.yaml", &email("d", "x-gitops: {renamedFrom: B}\n"));
+    world.commit("two from one");
+    world.apply().code(1).says("AG502");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_name_that_differs_in_case_is_the_same_connection_and_lives_spelling_stays() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        let world = World::with(Options { dialect, ..Options::default() });
+        world.make(email_body("Order-Mails"));
+        world.commit_email("order-mails", "port: 26\n");
+        assert_eq!(world.changes(&[]), ["update Order-Mails"]);
+        world.apply().code(0);
+        assert_eq!(world.names(), ["Order-Mails"]);
+        assert_eq!(world.live("Order-Mails")["name"], json!("Order-Mails"));
+        world.plan().code(0);
+        world.git(&["mv", "connections/order-mails.yaml", "connections/other.yaml"]);
+        world.write("connections/other.yaml", &email("ORDER-MAILS", "port: 26\n"));
+        world.commit("another spelling");
+        world.plan().code(0);
+        world.remove("connections/other.yaml");
+        world.commit_email("stays", "");
+        world.commit("gone");
+        world.apply().code(0);
+        assert_eq!(world.names(), ["stays"]);
+    }
+}
+
+#[test]
+fn a_rename_in_a_narrowed_run_keeps_the_old_name() {
+    let world = World::new();
+    world.commit_email("old", "");
+    world.commit_email("other", "");
+    world.apply().code(0);
+    rename(&world, "old", "new");
+    world.forget_calls();
+    world.run(&["apply", "--yes", "--name", "old"]).code(0);
+    world.run(&["apply", "--yes", "--allow-deletes", "--name", "other"]).code(0);
+    assert!(world.writes().is_empty());
+    assert_eq!(world.names(), ["old", "other"]);
+    world.run(&["apply", "--yes", "--name", "new"]).code(0);
+    assert_eq!(world.names(), ["new", "other"]);
+}
+
+#[test]
+fn a_suspended_rename_keeps_the_old_name() {
+    let world = World::new();
+    world.commit_email("old", "");
+    world.commit_email("other", "");
+    world.apply().code(0);
+    world.remove("connections/old.yaml");
+    world.commit_email("new", "x-gitops: {renamedFrom: old, suspend: true}\n");
+    world.forget_calls();
+    world.apply();
+    world.run(&["apply", "--yes", "--allow-deletes"]);
+    assert!(world.writes().is_empty());
+    assert_eq!(world.names(), ["old", "other"]);
+}
