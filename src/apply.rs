@@ -215,7 +215,15 @@ impl Run<'_, '_> {
         }
         let (first, others) = self.canaries_first(of(Action::Update));
         self.phase(first, &mut results).await;
+        let (others, waiting) = self.without_canary(others, &results);
         self.phase(others, &mut results).await;
+        for (index, change) in waiting {
+            let why = "waits until another secret of its type has been written and read back";
+            let result = ChangeResult::Failed(why.to_owned());
+            self.uncount(change);
+            (self.job.progress)(change, &result);
+            results.insert(index, result);
+        }
         for action in [Action::Delete, Action::Blocked, Action::Drift] {
             self.phase(of(action), &mut results).await;
         }
@@ -239,6 +247,29 @@ impl Run<'_, '_> {
             .filter_map(|names| names.first())
             .collect();
         updates.into_iter().partition(|(_, change)| first.contains(&change.name))
+    }
+
+    /// Splits off the updates whose canary was not written and read back: whether the server
+    /// still shows secrets of their type is not known.
+    fn without_canary<'c>(
+        &self,
+        updates: Numbered<'c>,
+        results: &BTreeMap<usize, ChangeResult>,
+    ) -> (Numbered<'c>, Numbered<'c>) {
+        let failed: BTreeSet<&ConnectionName> = results
+            .iter()
+            .filter(|(_, result)| **result != ChangeResult::Done)
+            .filter_map(|(index, _)| Some(&self.job.plan.changes.get(*index)?.name))
+            .collect();
+        let waiting: BTreeSet<&ConnectionName> = self
+            .job
+            .canaries
+            .values()
+            .filter(|names| names.len() > 1)
+            .filter(|names| names.first().is_some_and(|first| failed.contains(first)))
+            .flatten()
+            .collect();
+        updates.into_iter().partition(|(_, change)| !waiting.contains(&change.name))
     }
 
     async fn phase(&self, changes: Numbered<'_>, results: &mut BTreeMap<usize, ChangeResult>) {
@@ -280,6 +311,14 @@ impl Run<'_, '_> {
         });
     }
 
+    /// Takes the note of a call back that was never sent: it must claim nothing that somebody
+    /// else makes.
+    fn forget_note(&self, change: &Change) {
+        if matches!(change.action, Action::Create | Action::Rename | Action::Replace) {
+            self.job.ledger.edit(|record| record.intents.remove(&change.name));
+        }
+    }
+
     async fn carry_out(&self, change: &Change) -> ChangeResult {
         let job = self.job;
         let reason = || change.reason.clone().unwrap_or_default();
@@ -290,9 +329,11 @@ impl Run<'_, '_> {
             _ => {}
         }
         if job.is_ending() || self.failed_to_save.is_cancelled() {
+            self.forget_note(change);
             return ChangeResult::NotStarted;
         }
         if self.not_done.contains(&change.name) {
+            self.forget_note(change);
             return ChangeResult::Blocked(format!(
                 "waits for the name `{}`, which an earlier step did not free",
                 change.name

@@ -159,6 +159,8 @@ pub(crate) struct Ready {
     pub(crate) desired: Desired,
     pub(crate) live: Live,
     pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
+    /// The names that were read one by one since the lists do not say enough.
+    pub(crate) confirmed: BTreeSet<ConnectionName>,
     pub(crate) canaries: BTreeMap<&'static str, Vec<ConnectionName>>,
     pub(crate) client: Client,
     pub(crate) key: FingerprintKey,
@@ -180,7 +182,9 @@ impl Prepared<'_> {
     #[must_use]
     pub fn digests(&self) -> Option<Digests> {
         let ready = self.ready.as_ref()?;
-        Some(Digests::of(&ready.desired, &ready.live, &ready.record_before))
+        let confirmed = ready.confirmed.iter();
+        let confirmed = confirmed.filter_map(|name| Some((name, ready.singles.get(name)?)));
+        Some(Digests::of(&ready.desired, &ready.live, &confirmed.collect(), &ready.record_before))
     }
 
     /// Whether the target corrects drift.

@@ -6,7 +6,8 @@ use crate::api::{Deployment, ErrorKind};
 use crate::inventory::Owned;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::Change;
+use crate::plan::compare::{LiveView, is_as_declared};
+use crate::plan::{Change, body};
 
 /// Deletes what the plan lists, if it still is what the inventory knows.
 pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
@@ -43,11 +44,12 @@ pub(super) fn not_ours(
     if replaced {
         return Some("it was made anew since the plan was made".to_owned());
     }
-    let must_be_as_it_was = job.strict || job.stateless;
-    let view = crate::plan::compare::LiveView { entry: live, single: Some(live) };
-    if must_be_as_it_was
-        && !crate::plan::compare::is_as_declared(owned, &view, job.key, job.key_is_known)
-    {
+    let planned = LiveView { entry: planned, single: job.singles.get(name) };
+    if job.strict && body::has_moved_from_base(owned, &planned, live) {
+        return Some("it moved since the plan was made".to_owned());
+    }
+    let view = LiveView { entry: live, single: Some(live) };
+    if job.stateless && !is_as_declared(owned, &view, job.key, job.key_is_known) {
         return Some("it moved away from what git declared".to_owned());
     }
     None

@@ -16,7 +16,7 @@ pub(super) async fn update(job: &Job<'_>, desired: &DesiredConnection) -> Change
         .get(desired.connection_type.name)
         .is_some_and(|names| names.len() > 1 && names.first() == Some(&desired.name));
     if is_canary && result == ChangeResult::Done {
-        read_back(job, desired).await;
+        return read_back(job, desired).await;
     }
     result
 }
@@ -125,8 +125,12 @@ fn agree(
 
 /// Reads the canary back: a secret that does not come back equal is not readable after all, and
 /// what was taken for a difference on the other connections was none.
-async fn read_back(job: &Job<'_>, desired: &DesiredConnection) {
-    let Ok(Some(fresh)) = read(job, &desired.name).await else { return };
+async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
+    let fresh = match read(job, &desired.name).await {
+        Ok(Some(fresh)) => fresh,
+        Ok(None) => return ChangeResult::Failed("somebody deleted it meanwhile".to_owned()),
+        Err(result) => return result,
+    };
     let view = LiveView { entry: &fresh, single: Some(&fresh) };
     let record = job.record_for(&desired.name);
     let comparison = compare(desired, &view, None, &job.context(&record));
@@ -139,4 +143,5 @@ async fn read_back(job: &Job<'_>, desired: &DesiredConnection) {
             readable.remove(&*secret.path);
         }
     });
+    ChangeResult::Done
 }

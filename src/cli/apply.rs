@@ -11,11 +11,13 @@ use super::error::CommandError;
 use super::plan::{show, show_diagnostics};
 use super::session::{Session, options};
 use crate::apply::{ChangeResult, TargetOutcome};
-use crate::plan::saved::{Digests, SAVED_VERSION, SavedPlan, keep_listed};
+use crate::plan::saved::{
+    Digests, SAVED_VERSION, SavedChange, SavedPlan, SavedTarget, changes_of, ends_otherwise,
+    keep_listed,
+};
 use crate::plan::{Action, Change, Plan};
 use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
 use crate::report;
-use crate::source::Snapshot;
 
 /// The exit code of a plan that no longer fits.
 const STALE: u8 = 3;
@@ -62,7 +64,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
             context.say("Nothing was applied.");
             return Ok(1);
         }
-        before = Some(prepared.iter().map(Prepared::digests).collect::<Vec<_>>());
+        before = Some(prepared.iter().map(Agreed::of).collect::<Vec<_>>());
     }
     // Not before: at the prompt Ctrl-C ends the program as it does everywhere.
     stop_on_signals(&options.stop, context);
@@ -71,11 +73,12 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     if !asks {
         show_diagnostics(context, &prepared);
     }
-    let stale = match (&saved, &before) {
-        (Some(saved), _) => moved_since_saved(saved, &prepared)?,
-        (None, Some(before)) => moved_since_asked(before, &prepared),
-        (None, None) => Vec::new(),
+    let agreed: Option<Vec<Agreed>> = match saved {
+        Some(saved) => Some(saved.targets.into_iter().map(Agreed::from).collect()),
+        None => before,
     };
+    let stale = agreed.as_deref().map(|agreed| moved(agreed, &prepared)).transpose()?;
+    let stale = stale.unwrap_or_default();
     if !stale.is_empty() {
         let lines: Vec<String> = stale.iter().map(|line| format!("  {line}")).collect();
         context.say(&format!(
@@ -84,10 +87,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         ));
         return Ok(STALE);
     }
-    let strict = saved.is_some() || before.is_some();
-    let outcomes =
-        carry_all_out(&session, &snapshot, prepared, saved.as_ref(), &options, context, strict)
-            .await;
+    let outcomes = carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
     let style = context.style();
     match args.output {
         Output::Text => context.print(&report::outcome::text(&outcomes, &style)),
@@ -99,12 +99,10 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
 
 async fn carry_all_out(
     session: &Session,
-    _snapshot: &Snapshot,
     prepared: Vec<Prepared<'_>>,
-    saved: Option<&SavedPlan>,
+    agreed: Option<&[Agreed]>,
     options: &Options,
     context: &Context,
-    strict: bool,
 ) -> Vec<TargetOutcome> {
     let style = context.style();
     let shows_progress = !context.global.quiet && io::stderr().is_terminal();
@@ -114,10 +112,11 @@ async fn carry_all_out(
         }
     };
     let runs = prepared.into_iter().map(|mut prepared| {
-        if let Some(target) = saved.and_then(|saved| saved.of(&prepared.target.name)) {
-            keep_listed(&mut prepared.plan, &target.changes);
+        let of_target = |agreed: &&Agreed| agreed.name == prepared.target.name;
+        if let Some(agreed) = agreed.and_then(|all| all.iter().find(of_target)) {
+            keep_listed(&mut prepared.plan, &agreed.changes);
         }
-        carry_out(&session.engine, prepared, options, strict, &progress)
+        carry_out(&session.engine, prepared, options, agreed.is_some(), &progress)
     });
     let outcomes = futures_util::future::join_all(runs).await;
     outcomes.into_iter().map(|outcome| outcome.target).collect()
@@ -185,14 +184,40 @@ fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) {
     }
 }
 
-fn moved_since_saved(
-    saved: &SavedPlan,
-    prepared: &[Prepared<'_>],
-) -> Result<Vec<String>, CommandError> {
+/// What was agreed on for one target, by the saved plan or at the prompt.
+struct Agreed {
+    name: String,
+    url: String,
+    project: String,
+    digests: Option<Digests>,
+    changes: Vec<SavedChange>,
+}
+
+impl Agreed {
+    fn of(prepared: &Prepared<'_>) -> Self {
+        Self {
+            name: prepared.target.name.clone(),
+            url: prepared.target.url.clone(),
+            project: prepared.target.project.clone(),
+            digests: prepared.digests(),
+            changes: changes_of(&prepared.plan),
+        }
+    }
+}
+
+impl From<SavedTarget> for Agreed {
+    fn from(saved: SavedTarget) -> Self {
+        let SavedTarget { name, url, project, digests, changes } = saved;
+        Self { name, url, project, digests: Some(digests), changes }
+    }
+}
+
+/// What moved since then, one sentence each: nothing is done if anything did.
+fn moved(agreed: &[Agreed], prepared: &[Prepared<'_>]) -> Result<Vec<String>, CommandError> {
     let mut moved = Vec::new();
     for prepared in prepared {
         let target = prepared.target;
-        let Some(then) = saved.of(&target.name) else { continue };
+        let Some(then) = agreed.iter().find(|agreed| agreed.name == target.name) else { continue };
         if then.url != target.url || then.project != target.project {
             moved.push(format!(
                 "the plan is of project {} at {}, and the target `{}` is project {} at {}",
@@ -200,21 +225,13 @@ fn moved_since_saved(
             ));
             continue;
         }
-        match prepared.digests() {
-            Some(now) => moved.extend(then.digests.moved(&now)),
-            None => return Err(CommandError::Failed(prepared.plan.errors.join("; "))),
+        match (&then.digests, prepared.digests()) {
+            (Some(then), Some(now)) => moved.extend(then.moved(&now)),
+            (Some(_), None) => return Err(CommandError::Failed(prepared.plan.errors.join("; "))),
+            // What could not be looked at when it was asked about has no changes in the list.
+            (None, _) => {}
         }
+        moved.extend(ends_otherwise(&prepared.plan, &then.changes));
     }
     Ok(moved)
-}
-
-fn moved_since_asked(before: &[Option<Digests>], now: &[Prepared<'_>]) -> Vec<String> {
-    before
-        .iter()
-        .zip(now)
-        .flat_map(|(before, now)| match (before, now.digests()) {
-            (Some(before), Some(now)) => before.moved(&now),
-            _ => Vec::new(),
-        })
-        .collect()
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::compare::{Comparison, LiveView, Treatment, at, catalog_field};
+use super::compare::{Comparison, LiveView, Treatment, at, field_at};
 use super::equality::is_empty;
-use crate::catalog::{Condition, Field, Secrecy, hidden, is_bookkeeping};
+use crate::catalog::{Condition, ConnectionType, Field, Secrecy, hidden, is_bookkeeping};
 use crate::desired::DesiredConnection;
-use crate::inventory::{BaseField, Record};
+use crate::inventory::{BaseField, Owned, Record};
+use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::secret::SensitiveValue;
 
@@ -217,15 +218,32 @@ pub fn has_moved(
     desired: &DesiredConnection,
     base: Option<&BTreeMap<String, BaseField>>,
     planned: &LiveView<'_>,
-    now: &crate::live::LiveConnection,
+    now: &LiveConnection,
+) -> bool {
+    let declared = desired.fields.iter().map(|f| &*f.path);
+    let remembered = base.into_iter().flatten().map(|(path, _)| path.as_str());
+    moved(desired.connection_type, declared.chain(remembered), planned, now)
+}
+
+/// Whether live moved between two readings in a field that the base has, among those that both
+/// answers carry, secrets aside.
+#[must_use]
+pub fn has_moved_from_base(owned: &Owned, planned: &LiveView<'_>, now: &LiveConnection) -> bool {
+    let Some(own_type) = crate::catalog::find(&owned.type_name) else { return true };
+    moved(own_type, owned.base.keys().map(String::as_str), planned, now)
+}
+
+fn moved<'p>(
+    own_type: &'static ConnectionType,
+    mut paths: impl Iterator<Item = &'p str>,
+    planned: &LiveView<'_>,
+    now: &LiveConnection,
 ) -> bool {
     if planned.entry.type_name != now.type_name {
         return true;
     }
-    let declared = desired.fields.iter().map(|f| &*f.path);
-    let remembered = base.into_iter().flatten().map(|(path, _)| path.as_str());
-    declared.chain(remembered).any(|path| {
-        let field = catalog_field(desired, path);
+    paths.any(|path| {
+        let field = field_at(own_type, path);
         if field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. })) {
             return false;
         }

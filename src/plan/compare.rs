@@ -8,8 +8,8 @@ mod base;
 mod secret;
 
 pub(crate) use base::base_of;
-pub(super) use base::catalog_field;
 use base::{agreed, keep_base, matches_base};
+pub(super) use base::{catalog_field, field_at};
 pub use base::{is_as_declared, is_as_sent};
 use secret::compare_secret;
 

@@ -265,6 +265,13 @@ impl<'a> Planner<'a> {
                 "this version of the server does not know the type {type_name}: its documents are blocked"
             ));
         }
+        for (name, gone) in self.record.degraded.iter().filter(|(_, degraded)| degraded.deleted) {
+            self.plan.notices.push(format!(
+                "the delete of `{name}` was saved but not deployed, and is not sent again: {}; once the \
+                 workers have it, `apinizer-gitops forget '{name}'` ends this note",
+                gone.reason
+            ));
+        }
         for (type_name, problem) in &self.situation.live.incomplete {
             self.plan.errors.push(format!("the list of {type_name} is not complete: {problem}"));
         }

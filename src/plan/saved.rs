@@ -84,26 +84,33 @@ pub struct Digests {
     pub inventory: BTreeMap<ConnectionName, String>,
 }
 
-impl SavedPlan {
-    /// The part that is of a target.
-    #[must_use]
-    pub fn of(&self, target: &str) -> Option<&SavedTarget> {
-        self.targets.iter().find(|saved| saved.name == target)
+impl SavedChange {
+    fn is_of(&self, change: &super::Change) -> bool {
+        self.name == change.name
     }
 }
 
 impl Digests {
-    /// Digests what a plan is made from.
+    /// Digests what a plan is made from. `confirmed` are the own answers of connections of which
+    /// the lists do not show all that is compared.
     #[must_use]
-    pub fn of(desired: &Desired, live: &Live, record: &Record) -> Self {
+    pub fn of(
+        desired: &Desired,
+        live: &Live,
+        confirmed: &BTreeMap<&ConnectionName, &LiveConnection>,
+        record: &Record,
+    ) -> Self {
         let old_names = desired.values().filter_map(|d| d.options.renamed_from.as_ref());
         let names = desired.keys().chain(record.inventory.keys()).chain(old_names);
         Self {
             desired: desired.iter().map(|(n, d)| (n.clone(), digest(&of_desired(d)))).collect(),
             live: names
                 .filter_map(|name| {
-                    let entry = live.connections.get(name)?;
-                    Some((name.clone(), digest(&of_live(entry, desired.get(name), record))))
+                    let answers = [live.connections.get(name), confirmed.get(name).copied()];
+                    let shown = answers.into_iter().flatten();
+                    let shown = shown.map(|one| of_live(one, desired.get(name), record));
+                    let shown: Vec<Value> = shown.collect();
+                    (!shown.is_empty()).then(|| (name.clone(), digest(&Value::Array(shown))))
                 })
                 .collect(),
             inventory: record
@@ -167,14 +174,39 @@ pub fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
 
 /// Takes out of a plan what a saved one does not list: it is carried out and nothing more.
 pub fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
-    let of = |change: &super::Change| SavedChange {
-        action: change.action.as_str().to_owned(),
-        name: change.name.clone(),
-        held: change.held,
-    };
     plan.changes.retain(|change| {
-        matches!(change.action, Action::Blocked | Action::Drift) || listed.contains(&of(change))
+        matches!(change.action, Action::Blocked | Action::Drift)
+            || listed.iter().any(|one| one.action == change.action.as_str() && one.is_of(change))
     });
+}
+
+/// Listed changes that would end otherwise than they are listed though nothing moved, since the
+/// config or the environment did: one sentence each. What has become needless is none of them.
+#[must_use]
+pub fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
+    let otherwise = |one: &SavedChange| {
+        let mut today = plan.changes.iter().filter(|c| one.is_of(c) && c.action != Action::Drift);
+        let change = today.next()?;
+        if change.action.as_str() == one.action && change.held == one.held {
+            return None;
+        }
+        let then = if one.held { "held" } else { "to be made" };
+        let now = match (change.held, change.action) {
+            (true, _) => "is held",
+            (false, Action::Blocked) => "is blocked",
+            (false, other) => {
+                return Some(format!(
+                    "the {} of `{}` was {then}, and today it is a {} that nothing holds",
+                    one.action,
+                    one.name,
+                    other.as_str()
+                ));
+            }
+        };
+        let why = change.reason.as_deref().unwrap_or_default();
+        Some(format!("the {} of `{}` was {then} and {now}: {why}", one.action, one.name))
+    };
+    listed.iter().filter_map(otherwise).collect()
 }
 
 fn of_desired(desired: &DesiredConnection) -> Value {

@@ -110,7 +110,8 @@ async fn fill(
         return Err(error);
     }
     let looked_at = Looked { target, options, desired: &desired, live: &live };
-    let (singles, unread) = looked_at.singles(&client, &mut record).await;
+    let needed = looked_at.needed(&record);
+    let (singles, unread) = looked_at.singles(&client, &needed, &record).await;
     learn_shown_secrets(engine, &singles);
     intents::settle(&mut record, &live, &singles, &Settling { key: &key, key_is_known });
     let planned = looked_at.plan(&Known {
@@ -129,6 +130,7 @@ async fn fill(
         desired,
         live,
         singles,
+        confirmed: needed,
         canaries,
         client,
         key,
@@ -323,18 +325,24 @@ struct Known<'a> {
 }
 
 impl Looked<'_> {
-    /// Reads the connections of which the lists do not say enough.
-    async fn singles(
-        &self,
-        client: &crate::api::Client,
-        record: &mut Record,
-    ) -> (BTreeMap<ConnectionName, LiveConnection>, BTreeMap<ConnectionName, String>) {
+    /// The connections of which the lists do not say enough.
+    fn needed(&self, record: &Record) -> BTreeSet<ConnectionName> {
         let filter = &self.options.filter;
         let mut needed = reading::to_confirm(self.desired, self.live, record, filter);
         if self.options.base.is_some() {
             let removed = record.inventory.keys().filter(|name| !self.desired.contains_key(name));
             needed.extend(removed.filter(|n| self.live.connections.contains_key(n)).cloned());
         }
+        needed
+    }
+
+    /// Reads those connections, and those whose secrets are due.
+    async fn singles(
+        &self,
+        client: &crate::api::Client,
+        needed: &BTreeSet<ConnectionName>,
+        record: &Record,
+    ) -> (BTreeMap<ConnectionName, LiveConnection>, BTreeMap<ConnectionName, String>) {
         let due = self.secrets_due(record);
         let wanted: BTreeSet<ConnectionName> = needed.union(&due).cloned().collect();
         let read = observe::singles(client, wanted, self.target.concurrency).await;

@@ -1,7 +1,9 @@
 //! A saved plan is carried out as it stands or not at all; `--base` needs no state.
 
+use apinizer_gitops::sandbox::{ListFields, Options};
 use serde_json::json;
 
+use crate::secrets::masked;
 use crate::world::{CANARY, World, email, email_body};
 
 fn with_a_saved_plan() -> (World, String) {
@@ -87,4 +89,127 @@ fn a_base_revision_stands_for_the_state() {
     assert_eq!(world.names(), ["a", "by-hand", "kept", "moved"]);
     assert_eq!(world.live("a")["port"], json!(26));
     assert!(!world.state_dir().exists(), "no state is written");
+}
+
+#[test]
+fn a_listed_delete_of_what_had_drifted_is_made() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.edit("a", "port", json!(9));
+    world.edit("b", "port", json!(9));
+    world.remove("connections/a.yaml");
+    world.write(
+        "connections/b.yaml",
+        &email("b", "host: other\n").replacen("host: smtp.example.com\n", "", 1),
+    );
+    world.commit("remove a, change b");
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.run(&["apply", &file, "--yes"]).code(0);
+    assert_eq!(world.names(), ["b", "c"]);
+    assert_eq!(world.live("b")["host"], json!("other"));
+}
+
+#[test]
+fn a_listed_delete_that_is_held_today_changes_nothing() {
+    let mut world = World::new();
+    world.target("max_deletes: 3");
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit_email("d", "");
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.target("max_deletes: 0");
+    world.forget_calls();
+    world.run(&["apply", &file, "--yes"]).code(3).says("max_deletes");
+    assert!(world.writes().is_empty());
+    // Nor the other way round: what was held is not let go by another config.
+    world.run(&["plan", "--out", &file]).code(3);
+    world.target("max_deletes: 3");
+    world.run(&["apply", &file, "--yes"]).code(3).says("`a`");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn what_only_a_single_answer_shows_is_digested_too() {
+    let world = World::with(Options { list_fields: ListFields::Summary, ..Options::default() });
+    world.commit_email("a", "port: 1\n");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.commit_email("c", "");
+    world.commit_email("b", "port: 2\n");
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.run(&["plan", "--out", &file]).code(2);
+    world.edit("a", "port", json!(9));
+    world.forget_calls();
+    world.run(&["apply", &file, "--yes"]).code(3).says("`a` changed on the server");
+    assert!(world.writes().is_empty());
+    world.edit("a", "port", json!(1));
+    world.run(&["apply", &file, "--yes"]).code(0);
+    assert_eq!(world.live("b")["port"], json!(2));
+}
+
+#[test]
+fn the_base_decides_by_texts_which_secrets_are_sent() {
+    let mut world = World::with(masked());
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    let base = world.commit_email("c", "");
+    world.apply().code(0);
+    std::fs::remove_dir_all(world.state_dir()).unwrap();
+    world.env.insert("SMTP_PASSWORD".into(), "rotated".into());
+    world.env.insert("OTHER".into(), "another".into());
+    world.forget_calls();
+    let ran = world.run(&["apply", "--yes", "--base", &base]).code(0);
+    assert!(world.writes().is_empty(), "a rotated value is not seen: {ran:?}");
+    world.write("connections/a.yaml", &email("a", "").replace("SMTP_PASSWORD", "OTHER"));
+    world.commit_email("b", "port: 7\n");
+    assert_eq!(world.changes(&["--base", &base]), ["update a", "update b"]);
+    world.run(&["apply", "--yes", "--base", &base]).code(0);
+    assert_eq!(world.live("a")["password"], json!("another"));
+    assert_eq!(world.live("b")["password"], json!("rotated"), "sent with another write");
+    assert_eq!(world.live("c")["password"], json!(CANARY));
+    world.forget_calls();
+    world.run(&["apply", "--yes", "--base", "HEAD", "--resend-secrets"]).code(0);
+    assert_eq!(world.live("c")["password"], json!("rotated"));
+    assert!(!world.state_dir().exists());
+}
+
+#[test]
+fn the_base_knows_renames_replaces_and_limits() {
+    let world = World::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        world.commit_email(name, "");
+    }
+    let base = world.commit("base");
+    world.apply().code(0);
+    std::fs::remove_dir_all(world.state_dir()).unwrap();
+    world.remove("connections/a.yaml");
+    world.write("connections/z.yaml", &email("z", "x-gitops: {renamedFrom: a}\n"));
+    world.write(
+        "connections/b.yaml",
+        "type: ftp\nname: b\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n",
+    );
+    for name in ["c", "d", "e"] {
+        world.remove(&format!("connections/{name}.yaml"));
+    }
+    world.commit("rename, replace, remove three");
+    assert_eq!(
+        world.changes(&["--base", &base]),
+        ["rename z", "replace b (held)", "delete c (held)", "delete d (held)", "delete e (held)"]
+    );
+    world.commit("consent\n\nAllow-Deletes: true");
+    world.run(&["apply", "--yes", "--base", &base]).code(0);
+    assert_eq!(world.names(), ["b", "f", "z"]);
+    assert_eq!(world.live("b")["type"], json!("ftp"));
+    // A mistyped path deletes nothing: REV is read with today's config too.
+    world.run(&["apply", "--yes", "--base", &base, "--path", "conections"]);
+    assert_eq!(world.names(), ["b", "f", "z"]);
 }

@@ -145,7 +145,11 @@ fn shows(
         })
 }
 
-fn field_at(connection_type: &'static ConnectionType, path: &str) -> Option<&'static Field> {
+/// The catalog's field at a pointer.
+pub(in crate::plan) fn field_at(
+    connection_type: &'static ConnectionType,
+    path: &str,
+) -> Option<&'static Field> {
     let mut steps = path.strip_prefix('/')?.split('/');
     let mut field = connection_type.field(steps.next()?)?;
     for step in steps {

@@ -1,0 +1,192 @@
+//! What happens between a plan and its calls.
+
+use std::process::Stdio;
+
+use apinizer_gitops::sandbox::{Fault, Moment, Options};
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::world::{PROJECT, Ran, World, email, email_body};
+
+/// Applies, and does something while a call is held.
+fn apply_while(world: &World, method: &Method, path: &str, meanwhile: impl FnOnce()) -> Ran {
+    let gate = world.control().gate(Some(method.clone()), path, Moment::Before);
+    let child = world
+        .command(&["apply", "--yes"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    world.block_on(gate.wait_for(1));
+    meanwhile();
+    gate.open();
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn what_somebody_else_brought_in_sync_meanwhile_is_not_written() {
+    let world = World::new();
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2\n");
+    world.forget_calls();
+    apply_while(&world, &Method::GET, "/connections/a/", || world.edit("a", "port", json!(2)))
+        .code(0);
+    assert!(world.writes().is_empty());
+    world.plan().code(0);
+}
+
+#[test]
+fn what_moved_meanwhile_is_planned_again() {
+    let world = World::new();
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2\n");
+    apply_while(&world, &Method::GET, "/connections/a/", || {
+        world.edit("a", "description", json!("typed meanwhile"));
+        world.edit("a", "host", json!("typed.meanwhile"));
+    })
+    .code(0);
+    assert_eq!(world.live("a")["description"], json!("typed meanwhile"));
+    assert_eq!(world.live("a")["host"], json!("smtp.example.com"));
+    assert_eq!(world.live("a")["port"], json!(2));
+}
+
+#[test]
+fn drift_of_the_moment_is_kept_where_it_is_only_reported() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2\n");
+    apply_while(&world, &Method::GET, "/connections/a/", || {
+        world.edit("a", "host", json!("typed.meanwhile"));
+    })
+    .code(0);
+    assert_eq!(world.live("a")["host"], json!("typed.meanwhile"));
+    assert_eq!(world.live("a")["port"], json!(2));
+}
+
+#[test]
+fn what_was_made_anew_meanwhile_is_not_deleted() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("remove a");
+    apply_while(&world, &Method::GET, "/connections/a/", || {
+        assert!(world.control().remove(PROJECT, "a"));
+        world.make(email_body("a"));
+    })
+    .code(3);
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_list_that_lacks_a_name_of_the_inventory_is_not_believed_before_a_create() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.edit("a", "description", json!("by hand"));
+    let empty = Fault::Answer {
+        status: StatusCode::OK,
+        body: r#"{"status":"SUCCESS","resultList":[],"resultCount":0}"#.into(),
+        retry_after: None,
+    };
+    world.control().fail_next(Some(Method::GET), "type=email", empty.clone(), 1);
+    world.forget_calls();
+    world.apply().code(0);
+    assert_eq!(world.calls(), ["GET a"]);
+    world.control().fail_next(Some(Method::GET), "type=email", empty, 1);
+    world.plan().code(0);
+    assert_eq!(world.live("a")["description"], json!("by hand"));
+}
+
+#[test]
+fn a_type_that_the_server_does_not_know_blocks_its_documents_alone() {
+    for dialect in
+        [apinizer_gitops::sandbox::Dialect::Current, apinizer_gitops::sandbox::Dialect::Older]
+    {
+        let world = World::with(Options {
+            dialect,
+            unsupported_types: vec!["syslog".to_owned()],
+            ..Options::default()
+        });
+        world.commit_email("a", "");
+        world.commit_email("b", "");
+        world.plan().code(2).says("does not know the type syslog");
+        world.apply().code(0);
+        world.remove("connections/a.yaml");
+        world.write("connections/s.yaml", "type: syslog\nname: s\nsyslogServerHostname: h\n");
+        world.commit_email("c", "");
+        world.apply().code(1);
+        assert_eq!(world.names(), ["b", "c"], "nothing is held for it");
+    }
+}
+
+#[test]
+fn a_type_of_the_inventory_that_the_server_no_longer_knows_is_an_incomplete_list() {
+    let world = World::new();
+    world.write("connections/g.yaml", "type: syslog\nname: g\nsyslogServerHostname: h\n");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.control().alter(|options| options.unsupported_types = vec!["syslog".to_owned()]);
+    world.remove("connections/a.yaml");
+    world.write("connections/c.yaml", &email("c", ""));
+    world.commit("remove a, add c");
+    world.forget_calls();
+    world.apply().code(1).says("syslog");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_run_that_is_ended_claims_nothing_that_it_did_not_send() {
+    let mut world = World::new();
+    world.target("concurrency: 1");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    let gate = world.control().gate(Some(Method::POST), "/connections/a/", Moment::Before);
+    let child = world
+        .command(&["apply", "--yes"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    world.block_on(gate.wait_for(1));
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    gate.open();
+    Ran::from(child.wait_with_output().unwrap()).code(1).says("not started");
+    assert_eq!(world.names(), ["a"]);
+    assert_eq!(world.record()["intents"], json!({}));
+    // Somebody makes the other one exactly so, and git drops it: it is theirs.
+    world.make(email_body("b"));
+    world.remove("connections/b.yaml");
+    world.commit("without b");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn a_degraded_delete_is_reported_and_not_sent_again() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("remove a");
+    world.control().fail_next(Some(Method::DELETE), "/a/", Fault::Undeployed, 1);
+    world.apply().code(1).says("not deployed");
+    world.forget_calls();
+    world.plan().says("not deployed");
+    world.apply().says("not deployed");
+    assert!(world.writes().is_empty());
+    world.run(&["forget", "a"]).code(0);
+    let ran = world.plan().code(0);
+    assert!(!ran.stdout.contains("not deployed"));
+}
