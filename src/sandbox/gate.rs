@@ -26,7 +26,18 @@ struct Inner {
     path: String,
     moment: Moment,
     arrived: watch::Sender<usize>,
-    open: watch::Sender<bool>,
+    bar: watch::Sender<Bar>,
+}
+
+/// What a gate does with the calls that come to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bar {
+    /// They wait.
+    Down,
+    /// They go on.
+    Up,
+    /// They go no further, as if they had never come.
+    Gone,
 }
 
 impl Gate {
@@ -47,11 +58,23 @@ impl Gate {
     pub fn open(self) {
         drop(self);
     }
+
+    /// Lets none of the calls on that it holds: those held before anything was done leave no
+    /// trace, as when the client dies before its request is out.
+    pub fn abandon(self) {
+        self.inner.bar.send_replace(Bar::Gone);
+    }
 }
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        self.inner.open.send_replace(true);
+        self.inner.bar.send_if_modified(|bar| {
+            let held = *bar == Bar::Down;
+            if held {
+                *bar = Bar::Up;
+            }
+            held
+        });
     }
 }
 
@@ -69,7 +92,7 @@ impl Gates {
             path: path.to_owned(),
             moment,
             arrived: watch::Sender::new(0),
-            open: watch::Sender::new(false),
+            bar: watch::Sender::new(Bar::Down),
         });
         let mut gates = self.lock();
         gates.retain(|gate| gate.strong_count() > 0);
@@ -77,9 +100,9 @@ impl Gates {
         Gate { inner }
     }
 
-    /// Waits before every gate that holds this call.
-    pub(super) async fn pass(&self, method: &Method, path: &str, moment: Moment) {
-        let waits: Vec<watch::Receiver<bool>> = self
+    /// Waits before every gate that holds this call; `false`: it goes no further.
+    pub(super) async fn pass(&self, method: &Method, path: &str, moment: Moment) -> bool {
+        let waits: Vec<watch::Receiver<Bar>> = self
             .lock()
             .iter()
             .filter_map(Weak::upgrade)
@@ -90,19 +113,22 @@ impl Gates {
             })
             .map(|gate| {
                 gate.arrived.send_modify(|count| *count += 1);
-                gate.open.subscribe()
+                gate.bar.subscribe()
             })
             .collect();
-        for mut open in waits {
+        let mut goes_on = true;
+        for mut bar in waits {
             // A gate that is gone is open.
-            let _ = open.wait_for(|open| *open).await;
+            let left = bar.wait_for(|bar| *bar != Bar::Down).await.map(|bar| *bar);
+            goes_on &= !matches!(left, Ok(Bar::Gone));
         }
+        goes_on
     }
 
     /// Opens all gates, so that a server that stops waits for none.
     pub(super) fn open_all(&self) {
         for gate in self.lock().drain(..).filter_map(|gate| gate.upgrade()) {
-            gate.open.send_replace(true);
+            gate.bar.send_replace(Bar::Up);
         }
     }
 

@@ -124,7 +124,10 @@ impl Server {
         let seen = if received.call == Call::Token { Bytes::new() } else { received.body.clone() };
         let number = self.log.arrived(method, target, seen);
         let struck = self.drawing.draw(method, target, &received.call);
-        self.gates.pass(method, target, Moment::Before).await;
+        if !self.gates.pass(method, target, Moment::Before).await {
+            self.log.ended(number, Reply::Broken.status(), None);
+            return Reply::Broken;
+        }
         let pause = self.options().latency + struck.slow;
         wait(pause).await;
         let options = self.options();
