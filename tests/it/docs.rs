@@ -7,6 +7,8 @@ mod commands;
 mod config;
 mod console;
 mod diagnostics;
+mod pages;
+mod picture;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,14 +71,4 @@ fn connection_types() {
         text += &format!("## {}\n\n```text\n{fields}\n```\n\n", kind.name);
     }
     assert_generated("reference/connections.md", &(text.trim_end().to_owned() + "\n"));
-}
-
-#[test]
-fn the_tutorial() {
-    console::play("tutorial.md", &["tutorial/console.json"], &["typed-by-hand"]);
-}
-
-#[test]
-fn how_it_decides() {
-    console::play("how-it-decides.md", &[], &["made-up"]);
 }

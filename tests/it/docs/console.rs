@@ -20,7 +20,7 @@ const HOME: &str = "/home/ada";
 /// What stands between the outputs of two commands.
 const MARK: char = '\u{1}';
 
-enum Step {
+pub(super) enum Step {
     /// A command, and the lines of the page that show what it prints.
     Run {
         command: String,
@@ -122,7 +122,7 @@ fn commands(lines: &[&str], block: std::ops::Range<usize>, steps: &mut Vec<Step>
 }
 
 /// Runs the steps in one shell; what each command printed.
-fn run(steps: &[Step], files: &[&str]) -> Vec<String> {
+pub(super) fn run(steps: &[Step], files: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().canonicalize().unwrap();
     for file in files {
