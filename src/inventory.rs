@@ -114,9 +114,13 @@ pub struct DeleteNote {
     /// A commit's trailer or the flag let it past the limit and the path rule.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub consent: bool,
-    /// What held it, kept so that a later, larger inventory does not free it.
+    /// The limit that held it, kept so that a later, larger inventory does not free it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<DeleteHold>,
+    /// A path that was missing or empty when the delete was due, kept since the last good commit
+    /// moves on and no longer tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emptied: Option<String>,
 }
 
 /// Why a due delete is held until somebody says otherwise.

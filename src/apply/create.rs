@@ -24,7 +24,10 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Change
                     .to_owned(),
             )
         }
-        Err(result) => result,
+        Err(result) => {
+            forget_intent(job, desired);
+            result
+        }
     }
 }
 

@@ -23,7 +23,10 @@ pub(super) async fn rename(
             forget_intent(job, desired);
             return ChangeResult::Failed(format!("`{old}` is not there any more"));
         }
-        Err(result) => return result,
+        Err(result) => {
+            forget_intent(job, desired);
+            return result;
+        }
     };
     if fresh.type_name != desired.connection_type.name {
         forget_intent(job, desired);
@@ -36,7 +39,10 @@ pub(super) async fn rename(
             forget_intent(job, desired);
             return ChangeResult::Blocked(format!("the name `{}` is taken", desired.name));
         }
-        Err(result) => return result,
+        Err(result) => {
+            forget_intent(job, desired);
+            return result;
+        }
     }
     let owned = job.ledger.read(|record| record.inventory.get(old).cloned());
     let planned = job.live.connections.get(old).unwrap_or(&fresh);

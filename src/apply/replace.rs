@@ -18,6 +18,7 @@ use crate::secret::SensitiveValue;
 pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let name = &desired.name;
     let Some(owned) = job.ledger.read(|record| record.inventory.get(name).cloned()) else {
+        forget_intent(job, desired);
         return ChangeResult::Held("it is no longer in the inventory".to_owned());
     };
     if let Err(problem) = body::for_create(desired) {
@@ -27,7 +28,10 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
     let old = match read(job, name).await {
         Ok(Some(old)) => old,
         Ok(None) => return super::create::send(job, desired).await,
-        Err(result) => return result,
+        Err(result) => {
+            forget_intent(job, desired);
+            return result;
+        }
     };
     if let Some(reason) = not_ours(job, name, &owned, &old) {
         forget_intent(job, desired);

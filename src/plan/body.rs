@@ -83,7 +83,9 @@ pub fn for_update(
     }
     for secret in own_type.secrets() {
         let path = format!("/{}", secret.name);
-        let written = desired.field(&path).is_some_and(|_| !desired.ignores(&path));
+        let written = desired.field(&path).is_some()
+            && !desired.ignores(&path)
+            && !is_kept(comparison, &path);
         if !written {
             keep_secret(&mut body, secret, &path, live, desired, record)?;
         }

@@ -18,6 +18,8 @@ pub struct Declared<'a> {
     pub commit: Option<&'a CommitId>,
     /// Whether the commit loaded whole.
     pub loaded_whole: bool,
+    /// Paths that declared something in the last good commit and are missing or empty now.
+    pub emptied: &'a [String],
 }
 
 /// What the last good commit declared, read with today's config.
@@ -53,10 +55,7 @@ pub fn note(
         return;
     }
     record.deletes.retain(|name, _| !declared.names.contains(name));
-    for name in record.inventory.keys() {
-        if declared.names.contains(name) {
-            continue;
-        }
+    for name in record.inventory.keys().filter(|name| !declared.names.contains(name)) {
         let removed_by_a_commit = match last_good {
             LastGood::Names(names) => names.contains(name),
             LastGood::None | LastGood::Unavailable => false,
@@ -71,6 +70,10 @@ pub fn note(
         let type_name = record.inventory.get(name).map_or("", |owned| &owned.type_name);
         if consents.names.contains(name) || (consents.tip && filter.admits(type_name, name)) {
             note.consent = true;
+        }
+        // Noted now, whatever else holds it: the next commit's paths are compared with this one's.
+        if !note.consent && note.emptied.is_none() {
+            note.emptied = declared.emptied.first().cloned();
         }
     }
 }
@@ -95,9 +98,11 @@ pub fn allowed(max: MaxDeletes, inventory: usize) -> usize {
 #[derive(Debug)]
 pub(super) struct Group<'a> {
     pub(super) max: MaxDeletes,
-    /// How many connections the inventory holds, those to delete included.
+    /// How many connections of the inventory are still there, those to delete included.
     pub(super) inventory: usize,
-    /// How many more deletes are due that a narrowed run does not look at.
+    /// How many more it held before the plan, which somebody else deleted.
+    pub(super) gone: usize,
+    /// How many deletes are due outside a narrowed run: it is no way around the limit.
     pub(super) outside: usize,
     /// Paths that declared something in the last good commit and are missing or empty now.
     pub(super) emptied: &'a [String],
@@ -113,43 +118,60 @@ impl Group<'_> {
         notes: &mut BTreeMap<ConnectionName, DeleteNote>,
     ) -> BTreeMap<ConnectionName, DeleteHold> {
         let due = candidates.len() + self.outside;
-        let allowed_now = allowed(self.max, self.inventory);
-        let is_over = |allowed: usize| due > allowed || (due >= 2 && due >= self.inventory);
-        let over_now = is_over(allowed_now);
         let mut held = BTreeMap::new();
         for name in candidates {
-            let note = notes.entry(name.clone()).or_default();
+            let mut note = notes.get(name).cloned().unwrap_or_default();
             if note.consent || self.allow {
-                note.held = None;
+                if let Some(note) = notes.get_mut(name) {
+                    note.held = None;
+                    note.emptied = None;
+                }
                 continue;
             }
-            let hold = match note.held.take() {
-                // What is held stays held: only a higher `max_deletes` frees it here, measured
-                // at the inventory of that day, so that a larger one later does not.
-                Some(DeleteHold::Limit { due: then, allowed: was, inventory }) => {
-                    let on_that_day = allowed(self.max, inventory.min(self.inventory));
-                    let raised = on_that_day > was && !is_over(on_that_day);
-                    (!raised).then_some(DeleteHold::Limit { due: then, allowed: was, inventory })
-                }
-                Some(path) => Some(path),
-                None if over_now => {
-                    Some(DeleteHold::Limit { due, allowed: allowed_now, inventory: self.inventory })
-                }
-                None => self.emptied.first().map(|path| DeleteHold::Path { path: path.clone() }),
-            };
-            if let Some(hold) = hold {
-                note.held = Some(hold.clone());
+            note.held = self.limit(due, note.held.as_ref());
+            note.emptied = note.emptied.take().or_else(|| self.emptied.first().cloned());
+            let path = || note.emptied.clone().map(|path| DeleteHold::Path { path });
+            if let Some(hold) = note.held.clone().or_else(path) {
                 held.insert(name.clone(), hold);
+                notes.insert(name.clone(), note);
+            } else if let Some(known) = notes.get_mut(name) {
+                *known = note;
             }
         }
         held
+    }
+
+    /// The limit that holds a delete now, where `before` held it so far.
+    fn limit(&self, due: usize, before: Option<&DeleteHold>) -> Option<DeleteHold> {
+        let is_whole = self.inventory + self.gone >= 2 && due >= 1 && due >= self.inventory;
+        let allowed_now = allowed(self.max, self.inventory);
+        match before {
+            // What is held stays held: only a higher `max_deletes` frees it here, measured at
+            // the inventory of that day, so that a larger one later does not. It was not
+            // `max_deletes` that held the whole inventory.
+            Some(hold @ DeleteHold::Limit { due: then, allowed: was, inventory }) => {
+                let raised = allowed(self.max, (*inventory).min(self.inventory));
+                let was_whole = *inventory >= 2 && then >= inventory;
+                let is_free = raised > *was && due <= raised && !was_whole && !is_whole;
+                (!is_free).then(|| hold.clone())
+            }
+            _ if is_whole => {
+                let all = self.inventory + self.gone;
+                Some(DeleteHold::Limit { due: all, allowed: allowed_now, inventory: all })
+            }
+            _ if due > allowed_now => {
+                let inventory = self.inventory;
+                Some(DeleteHold::Limit { due, allowed: allowed_now, inventory })
+            }
+            _ => None,
+        }
     }
 }
 
 /// A held delete in words: the rule with its numbers, and the exact way past it.
 pub(super) fn in_words(hold: &DeleteHold) -> (String, String) {
     match hold {
-        DeleteHold::Limit { due, allowed, inventory } if *due >= *inventory && *inventory >= 2 => (
+        DeleteHold::Limit { due, inventory, .. } if due >= inventory && *inventory >= 2 => (
             format!("held: all {inventory} connections of the inventory would be deleted at once"),
             way_past(),
         ),
@@ -192,7 +214,7 @@ mod tests {
     }
 
     fn group(max: MaxDeletes, inventory: usize) -> Group<'static> {
-        Group { max, inventory, outside: 0, emptied: &[], allow: false }
+        Group { max, inventory, gone: 0, outside: 0, emptied: &[], allow: false }
     }
 
     #[test]

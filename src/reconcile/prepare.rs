@@ -83,9 +83,9 @@ async fn fill(
         .commit()
         .filter(|_| whole && !options.filter.is_narrow())
         .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id));
-    let past = blocking(|| remember::past(engine, target, snapshot, &record))
+    let folders = &loaded.loaded.folders;
+    let past = blocking(|| remember::past(engine, target, snapshot, &record, folders))
         .map_err(|e| e.to_string())?;
-    let emptied = remember::emptied(&record, &loaded.loaded.folders);
     for (path, _, _) in loaded.loaded.folders.iter().filter(|(_, exists, _)| !exists) {
         let text = format!("the path `{path}` does not exist in this revision");
         if record.inventory.is_empty() {
@@ -121,7 +121,6 @@ async fn fill(
         singles: &singles,
         unread: &unread,
         invalid: &invalid,
-        emptied: &emptied,
         whole,
         past: &past,
         worktree: snapshot.commit().is_none(),
@@ -318,7 +317,6 @@ struct Known<'a> {
     singles: &'a BTreeMap<ConnectionName, LiveConnection>,
     unread: &'a BTreeMap<ConnectionName, String>,
     invalid: &'a BTreeMap<ConnectionName, String>,
-    emptied: &'a [String],
     whole: bool,
     past: &'a Past,
     worktree: bool,
@@ -397,7 +395,7 @@ impl Looked<'_> {
             worktree: known.worktree,
             loaded_whole: known.whole,
             last_good_unavailable: known.past.unavailable,
-            emptied: known.emptied,
+            emptied: &known.past.emptied,
             filter: &self.options.filter,
             degraded_at_once: self.options.degraded_at_once,
             unread: known.unread,

@@ -17,6 +17,8 @@ use crate::source::{self, Snapshot, SourceError};
 
 /// What is known of the last good commit.
 pub(super) struct Past {
+    /// Paths that declared something in it and are missing or empty now.
+    pub(super) emptied: Vec<String>,
     /// The names that it declared, read with today's config; `None` where that is not known.
     names: Option<BTreeSet<ConnectionName>>,
     /// Whether there is a last good commit whose names are not known.
@@ -30,9 +32,12 @@ pub(super) fn past(
     target: &Target,
     snapshot: &Snapshot,
     record: &Record,
+    folders: &[(Arc<str>, bool, usize)],
 ) -> Result<Past, SourceError> {
+    let emptied = emptied(record, folders);
     let Some(good) = &record.last_good else {
-        return Ok(Past { names: None, unavailable: false, consents: Consents::default() });
+        let consents = Consents::default();
+        return Ok(Past { emptied, names: None, unavailable: false, consents });
     };
     let names = if good.config == engine.config_digest(target) {
         Some(good.declared.keys().cloned().collect())
@@ -45,7 +50,7 @@ pub(super) fn past(
         }
         _ => Consents::default(),
     };
-    Ok(Past { unavailable: names.is_none(), names, consents })
+    Ok(Past { emptied, unavailable: names.is_none(), names, consents })
 }
 
 fn read_with_todays_config(
@@ -146,6 +151,7 @@ pub(super) fn note_deletes(
         names: &names,
         commit: snapshot.commit().map(|commit| &commit.id),
         loaded_whole,
+        emptied: &past.emptied,
     };
     let last_good = match &past.names {
         Some(names) => LastGood::Names(names.iter().collect()),
@@ -176,7 +182,7 @@ pub(super) fn keep_protected(desired: &mut Desired, record: &Record) {
 }
 
 /// Paths that declared something in the last good commit and are missing or empty now.
-pub(super) fn emptied(record: &Record, folders: &[(Arc<str>, bool, usize)]) -> Vec<String> {
+fn emptied(record: &Record, folders: &[(Arc<str>, bool, usize)]) -> Vec<String> {
     let Some(good) = &record.last_good else { return Vec::new() };
     folders
         .iter()

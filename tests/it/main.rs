@@ -19,6 +19,7 @@ mod moments;
 mod notify;
 mod renames;
 mod rules;
+mod rules_found;
 mod saved_plans;
 mod secrets;
 mod validate;

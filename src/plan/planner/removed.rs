@@ -18,29 +18,28 @@ impl Planner<'_> {
         let names: Vec<ConnectionName> = self.record.inventory.keys().cloned().collect();
         let mut held: Vec<(Change, State)> = Vec::new();
         let mut candidates = BTreeSet::new();
+        let mut gone = BTreeSet::new();
         let mut outside = 0;
         for name in names {
+            // While a rename is not done, its commit counts as declaring the old name.
             let declared = self.situation.desired.contains_key(&name)
                 || self.situation.invalid.contains_key(&name)
                 || self.freed.contains(&name)
-                // While a rename is not done, its commit counts as declaring the old name.
                 || self.locked.contains_key(&name);
             let Some(owned) = self.record.inventory.get(&name).cloned() else { continue };
             if declared {
                 continue;
             }
-            if !self.admits(&owned.type_name, &name) {
-                let due = |entry| self.held_alone(&name, &owned, entry).is_none();
-                outside += usize::from(live.connections.get(&name).is_some_and(due));
-                continue;
-            }
+            let admitted = self.admits(&owned.type_name, &name);
             match live.connections.get(&name) {
                 None if live.is_complete() => {
-                    self.record.forget(&name);
+                    self.forget_if(admitted, &name);
+                    gone.insert(name);
                 }
                 None => {}
-                Some(_) if !self.situation.prune => {
-                    self.record.forget(&name);
+                Some(_) if !self.situation.prune => self.forget_if(admitted, &name),
+                Some(entry) if !admitted => {
+                    outside += usize::from(self.held_alone(&name, &owned, entry).is_none());
                 }
                 Some(entry) => match self.held_alone(&name, &owned, entry) {
                     Some((reason, advice)) => {
@@ -52,7 +51,13 @@ impl Planner<'_> {
                 },
             }
         }
-        self.decide_deletes(&candidates, outside, held);
+        self.decide_deletes(&candidates, held, &gone, outside);
+    }
+
+    fn forget_if(&mut self, admitted: bool, name: &ConnectionName) {
+        if admitted {
+            self.record.forget(name);
+        }
     }
 
     /// Why one delete is held, whatever the others are.
@@ -115,8 +120,9 @@ impl Planner<'_> {
     pub(super) fn decide_deletes(
         &mut self,
         candidates: &BTreeSet<ConnectionName>,
-        outside: usize,
         mut held: Vec<(Change, State)>,
+        gone: &BTreeSet<ConnectionName>,
+        outside: usize,
     ) {
         let mut all = candidates.clone();
         for name in self.replaces.clone() {
@@ -130,10 +136,12 @@ impl Planner<'_> {
         }
         // What this plan takes over was not held before, and what is gone counts no more.
         let before = &self.situation.context.record.inventory;
-        let inventory = self.record.inventory.keys().filter(|n| before.contains_key(n)).count();
+        let is_left = |name: &&ConnectionName| before.contains_key(name) && !gone.contains(name);
+        let inventory = self.record.inventory.keys().filter(is_left).count();
         let group = Group {
             max: self.situation.max_deletes,
             inventory,
+            gone: gone.len(),
             outside,
             emptied: self.situation.emptied,
             allow: self.situation.allow_deletes,

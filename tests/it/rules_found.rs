@@ -1,0 +1,131 @@
+//! What the random histories of `model` found, each as short as it can be told.
+
+use apinizer_gitops::sandbox::{Fault, Options, Rename, SecretsOnGet};
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::world::{World, email, email_body};
+
+fn removed(world: &World, names: &[&str]) {
+    for name in names {
+        world.remove(&format!("connections/{name}.yaml"));
+    }
+    world.commit("remove");
+}
+
+#[test]
+fn an_emptied_path_is_remembered_when_a_list_fails_first() {
+    let mut world = World::new();
+    world.target("paths: [connections, more]");
+    world.write("more/b.yaml", &email("b", ""));
+    world.write("more/.keep", "");
+    for name in ["a", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.remove("more/b.yaml");
+    world.commit("empty a path");
+    let html = Fault::Html(StatusCode::OK);
+    world.control().fail_next(Some(Method::GET), "?type=ftp", html, 9);
+    world.apply().code(1);
+    world.control().clear_faults();
+    world.apply().code(3).says("missing or empty");
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn an_emptied_path_is_remembered_behind_a_limit() {
+    let mut world = World::new();
+    world.target("paths: [connections, more]\nmax_deletes: 0");
+    world.write("more/b.yaml", &email("b", ""));
+    world.write("more/.keep", "");
+    for name in ["a", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.remove("more/b.yaml");
+    world.commit("empty a path");
+    world.apply().code(3).says("max_deletes");
+    world.target("paths: [connections, more]\nmax_deletes: 5");
+    world.apply().code(3).says("missing or empty");
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn the_whole_inventory_is_what_it_held_before_the_plan() {
+    let mut world = World::new();
+    world.target("max_deletes: 10");
+    for name in ["a", "b"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.make(email_body("c"));
+    world.write("connections/c.yaml", &email("c", ""));
+    removed(&world, &["a", "b"]);
+    world.plan().code(3).says("all 2 connections");
+    world.apply().code(3);
+    world.target("max_deletes: 20");
+    world.apply().code(3);
+    assert_eq!(world.names(), ["a", "b", "c"], "it was not max_deletes that held them");
+}
+
+#[test]
+fn a_narrowed_run_is_no_way_around_the_limit() {
+    let mut world = World::new();
+    world.target("max_deletes: 2");
+    for name in ["a", "b", "c", "d"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    removed(&world, &["a", "b", "c"]);
+    world.run(&["apply", "--yes", "--name", "a"]).code(3).says("3 deletes are due");
+    assert_eq!(world.names(), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn the_old_name_of_a_rename_that_waits_is_declared() {
+    for prune in ["true", "false"] {
+        let mut world = World::new();
+        world.target(&format!("prune: {prune}"));
+        world.commit_email("a", "");
+        world.apply().code(0);
+        world.remove("connections/a.yaml");
+        world.commit_email("b", "x-gitops: {renamedFrom: a, suspend: true}\n");
+        world.apply().code(0);
+        assert!(world.record()["inventory"].get("a").is_some(), "{prune}");
+        world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
+        world.apply().code(0);
+        assert_eq!(world.names(), ["b"]);
+    }
+}
+
+#[test]
+fn a_put_keeps_a_secret_whose_drift_is_only_reported() {
+    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.target("drift: report\nverify_secrets: 0s");
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.apply().code(0);
+    world.edit("a", "password", json!("typed in the console"));
+    world.commit_email("a", "port: 2525\n");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(2525));
+    assert_eq!(world.live("a")["password"], json!("typed in the console"));
+}
+
+#[test]
+fn a_step_that_waits_in_vain_leaves_no_claim() {
+    let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+    for name in ["a", "b"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    for name in ["a", "b"] {
+        world.remove(&format!("connections/{name}.yaml"));
+    }
+    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
+    world.write("connections/b.yaml", &email("b", "x-gitops: {renamedFrom: a}\n"));
+    world.commit("rename a chain");
+    world.apply().code(1).says("waits for the name");
+    assert_eq!(world.record()["intents"], json!({}));
+}
