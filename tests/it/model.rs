@@ -1,191 +1,110 @@
-//! Random histories of commits, console edits, lost answers and kills, checked after every step
-//! against a small independent model of what may be deleted and what must be kept.
+//! Random histories of commits, console edits, faults and crashes, checked after every run
+//! against a small model of the rules that was written from DESIGN and not from the program.
 //!
-//! `MODEL_HISTORIES=N` runs more histories; `MODEL_SEED=S` replays one.
+//! `MODEL_HISTORIES=N` runs more histories, `MODEL_SEED=S` runs one (with both: N from S). A history that fails is made
+//! shorter before it is shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use apinizer_gitops::sandbox::Fault;
-use reqwest::Method;
-use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use crate::crashes::kill_at_first_write;
-use crate::world::{CANARY, World, email_body};
+mod document;
+mod fields;
+mod ground;
+mod history;
+mod memory;
+mod removal;
+mod rules;
+mod steps;
 
-const NAMES: [&str; 5] = ["alpha", "bravo", "carol", "delta", "eagle"];
+use history::Setting;
+use steps::{Random, Turn};
 
-/// `SplitMix64`: the same history for the same seed.
-struct Random(u64);
+/// How many histories a run of all tests has.
+const HISTORIES: u64 = 200;
+const TURNS: usize = 12;
 
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-
-    fn name(&mut self) -> &'static str {
-        NAMES[usize::try_from(self.below(NAMES.len() as u64)).unwrap()]
-    }
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-struct Document {
-    port: u64,
-    protect: bool,
+fn draw(seed: u64) -> (Setting, Vec<Turn>) {
+    let mut random = Random(seed);
+    let setting = Setting::draw(&mut random);
+    let turns = (0..TURNS).map(|_| steps::turn(&mut random)).collect();
+    (setting, turns)
 }
 
-/// What the rules say, written without a look at the program.
-#[derive(Default)]
-struct Model {
-    declared: BTreeMap<String, Document>,
-    /// Names that a commit removed while they were protected.
-    outliving: BTreeSet<String>,
-    /// What somebody made in the console and git never declared.
-    by_hand: BTreeMap<String, Value>,
-    /// What somebody wrote into a field that git does not declare.
-    described: BTreeMap<String, u64>,
+fn run(runtime: &Runtime, setting: &Setting, turns: &[Turn]) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| runtime.block_on(history::run(setting, turns))))
+        .unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            Err(format!("a panic: {}", text.unwrap_or_default()))
+        })
 }
 
-struct History {
-    world: World,
-    model: Model,
-    random: Random,
-    log: Vec<String>,
-}
-
-impl History {
-    fn new(seed: u64) -> Self {
-        let mut world = World::new();
-        world.target("max_deletes: 100");
-        let mut history =
-            Self { world, model: Model::default(), random: Random(seed), log: Vec::new() };
-        // One that stays: a delete of everything is held by another rule.
-        history.declare("anchor", 25, true);
-        history
-    }
-
-    fn declare(&mut self, name: &str, port: u64, protect: bool) {
-        let more = format!("port: {port}\nx-gitops: {{protect: {protect}}}\n");
-        self.world.commit_email(name, &more);
-        self.model.outliving.remove(name);
-        self.model.declared.insert(name.to_owned(), Document { port, protect });
-        self.log.push(format!("declare {name} port {port} protect {protect}"));
-    }
-
-    fn remove(&mut self, name: &str) {
-        let Some(document) = self.model.declared.remove(name) else { return };
-        self.world.remove(&format!("connections/{name}.yaml"));
-        self.world.commit("remove");
-        if document.protect {
-            self.model.outliving.insert(name.to_owned());
-        } else {
-            self.model.described.remove(name);
-        }
-        self.log.push(format!("remove {name}"));
-    }
-
-    fn step(&mut self) {
-        let name = self.random.name();
-        match self.random.below(7) {
-            0..=2 => {
-                let (port, protect) = (1 + self.random.below(9999), self.random.below(5) == 0);
-                self.declare(name, port, protect);
-            }
-            3 => self.remove(name),
-            4 => {
-                let hand = format!("hand-{}", self.random.below(3));
-                self.world.make(email_body(&hand));
-                self.model.by_hand.insert(hand.clone(), self.world.live(&hand));
-                self.log.push(format!("make {hand}"));
-            }
-            5 if self.model.declared.contains_key(name) => {
-                let text = self.random.below(1000);
-                self.world.edit(name, "host", json!("drifted.example.com"));
-                self.world.edit(name, "description", json!(text.to_string()));
-                self.model.described.insert(name.to_owned(), text);
-                self.log.push(format!("edit {name}"));
-            }
-            _ if self.model.declared.contains_key(name) => {
-                assert!(self.world.control().remove("demo", name));
-                self.model.described.remove(name);
-                self.log.push(format!("delete {name} by hand"));
-            }
-            _ => {}
-        }
-        self.disturb();
-        self.settle();
-    }
-
-    /// An apply that loses answers or is killed in the middle; it may end as it likes.
-    fn disturb(&mut self) {
-        let fault = match self.random.below(8) {
-            0 => Fault::Lost,
-            1 => Fault::Truncated,
-            2 => Fault::LateError,
-            3 => Fault::Undeployed,
-            4 | 5 => {
-                self.log.push("kill".to_owned());
-                kill_at_first_write(&self.world, self.random.below(2) == 0);
-                return;
-            }
-            _ => return,
-        };
-        self.log.push(format!("{fault:?}"));
-        for method in [Method::POST, Method::PUT, Method::DELETE] {
-            self.world.control().fail_next(Some(method), "/connections/", fault.clone(), 1);
-        }
-        self.world.apply();
-        self.world.control().clear_faults();
-    }
-
-    fn settle(&mut self) {
-        self.world.forget_calls();
-        self.world.plan();
-        assert_eq!(self.world.writes(), [""; 0], "a plan writes nothing");
-        let expected = if self.model.outliving.is_empty() { 0 } else { 3 };
-        self.world.apply().code(expected);
-        self.check();
-        self.world.forget_calls();
-        self.world.apply().code(expected);
-        assert_eq!(self.world.writes(), [""; 0], "a second apply writes nothing");
-    }
-
-    fn check(&self) {
-        let names: BTreeSet<String> = self.world.names().into_iter().collect();
-        let model = &self.model;
-        let expected = model.declared.keys().chain(&model.outliving).chain(model.by_hand.keys());
-        assert_eq!(names, expected.cloned().collect(), "what is there");
-        for (name, body) in &model.by_hand {
-            assert_eq!(&self.world.live(name), body, "unmanaged {name} is untouched");
-        }
-        for (name, document) in &model.declared {
-            let live = self.world.live(name);
-            assert_eq!(live["port"], json!(document.port), "{name}");
-            assert_eq!(live["host"], json!("smtp.example.com"), "{name}");
-            assert_eq!(live["password"], json!(CANARY), "the secret of {name} is whole");
-            if let Some(text) = model.described.get(name) {
-                assert_eq!(live["description"], json!(text.to_string()), "{name}");
-            }
+/// Leaves out what the failure does not need: turns first, then events.
+fn shorter(runtime: &Runtime, setting: &Setting, mut turns: Vec<Turn>) -> Vec<Turn> {
+    let fails = |turns: &[Turn]| run(runtime, setting, turns).is_err();
+    let mut at = turns.len();
+    while at > 0 {
+        at -= 1;
+        let without: Vec<Turn> =
+            turns.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, t)| t.clone()).collect();
+        if fails(&without) {
+            turns = without;
         }
     }
+    for at in 0..turns.len() {
+        for event in (0..turns[at].events.len()).rev() {
+            let mut without = turns.clone();
+            without[at].events.remove(event);
+            if fails(&without) {
+                turns = without;
+            }
+        }
+        let mut without = turns.clone();
+        without[at].disturbance = None;
+        if fails(&without) {
+            turns = without;
+        }
+    }
+    turns
 }
 
 #[test]
 fn random_histories_keep_the_rules() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("MODEL_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("MODEL_HISTORIES").unwrap_or(6),
-    };
-    for seed in seeds {
-        let mut history = History::new(seed);
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for _ in 0..8 {
-                history.step();
+    let first = number("MODEL_SEED").unwrap_or(0);
+    let usual = if number("MODEL_SEED").is_some() { 1 } else { HISTORIES };
+    let count = number("MODEL_HISTORIES").unwrap_or(usual);
+    let next = AtomicU64::new(first);
+    let failures = std::sync::Mutex::new(Vec::new());
+    let most = number("MODEL_FAILURES").unwrap_or(1);
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count || failures.lock().unwrap().len() as u64 >= most {
+                break;
             }
-        }));
-        assert!(outcome.is_ok(), "MODEL_SEED={seed} fails after {:#?}", history.log);
-    }
+            let (setting, turns) = draw(seed);
+            if run(&runtime, &setting, &turns).is_err() {
+                let turns = shorter(&runtime, &setting, turns);
+                let problem = run(&runtime, &setting, &turns).err().unwrap_or_default();
+                failures.lock().unwrap().push(format!("MODEL_SEED={seed}\n{problem}"));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..number("MODEL_THREADS").unwrap_or(2) {
+            scope.spawn(work);
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

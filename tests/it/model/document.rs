@@ -1,0 +1,338 @@
+//! Documents as the model knows them, and what a commit declares (DESIGN section 2).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+/// The one secret field of the types that the model uses.
+pub(crate) const SECRET: &str = "password";
+
+pub(crate) type Fields = BTreeMap<String, Value>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Its secret is used where `auth` is true.
+    Email,
+    /// Its secret is always used.
+    Ftp,
+    /// It has no secret.
+    Syslog,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Email, Self::Ftp, Self::Syslog];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Ftp => "ftp",
+            Self::Syslog => "syslog",
+        }
+    }
+
+    pub(crate) fn of(body: &Map<String, Value>) -> Self {
+        *Self::ALL.iter().find(|kind| body["type"] == kind.name()).unwrap()
+    }
+
+    pub(crate) fn host(self) -> &'static str {
+        if self == Self::Syslog { "syslogServerHostname" } else { "host" }
+    }
+
+    pub(crate) fn port(self) -> &'static str {
+        if self == Self::Syslog { "syslogPort" } else { "port" }
+    }
+
+    pub(crate) fn has_secret(self) -> bool {
+        self != Self::Syslog
+    }
+
+    pub(crate) fn uses_secret(self, body: &Map<String, Value>) -> bool {
+        match self {
+            Self::Email => body.get("auth") == Some(&json!(true)),
+            Self::Ftp => true,
+            Self::Syslog => false,
+        }
+    }
+
+    fn default_of(self, field: &str) -> Option<Value> {
+        Some(match (self, field) {
+            (Self::Email, "port") => json!(587),
+            (Self::Ftp, "port") => json!(21),
+            (Self::Syslog, "syslogPort") => json!(514),
+            (Self::Email, "auth") => json!(false),
+            (_, "enabled" | "deployToWorker") => json!(true),
+            _ => return None,
+        })
+    }
+
+    /// The value, or nothing where it says no more than an undeclared field does.
+    pub(crate) fn plain(self, field: &str, value: Option<&Value>) -> Option<Value> {
+        let value = value?;
+        let is_empty = value.is_null() || *value == json!("");
+        let is_default = self.default_of(field).as_ref() == Some(value);
+        (!is_empty && !is_default).then(|| value.clone())
+    }
+
+    /// What can be told apart of a body.
+    pub(crate) fn plain_body(body: &Map<String, Value>) -> Fields {
+        let kind = Self::of(body);
+        body.iter()
+            .filter_map(|(field, value)| Some((field.clone(), kind.plain(field, Some(value))?)))
+            .collect()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Document {
+    pub(crate) kind: Kind,
+    pub(crate) fields: Fields,
+    pub(crate) protect: bool,
+    pub(crate) suspend: bool,
+    pub(crate) elsewhere: bool,
+    pub(crate) ignore: Option<&'static str>,
+    pub(crate) renamed_from: Option<String>,
+}
+
+impl Document {
+    pub(crate) fn new(kind: Kind, port: u64) -> Self {
+        let mut fields = Fields::from([
+            (kind.host().to_owned(), json!("${var:host}")),
+            (kind.port().to_owned(), json!(port)),
+        ]);
+        let mut more = |pairs: &[(&str, Value)]| {
+            fields.extend(pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+        };
+        match kind {
+            Kind::Email => more(&[
+                ("auth", json!(true)),
+                ("username", json!("u")),
+                (SECRET, json!("${env:FIRST}")),
+            ]),
+            Kind::Ftp => more(&[
+                ("username", json!("u")),
+                ("protocol", json!("FTP")),
+                (SECRET, json!("${env:SECOND}")),
+            ]),
+            Kind::Syslog => {}
+        }
+        Self {
+            kind,
+            fields,
+            protect: false,
+            suspend: false,
+            elsewhere: false,
+            ignore: None,
+            renamed_from: None,
+        }
+    }
+
+    pub(crate) fn ignores(&self, field: &str) -> bool {
+        self.ignore == Some(field)
+    }
+
+    /// A secret that the type requires has to be declared, be it as `null`.
+    fn lacks_its_secret(&self) -> bool {
+        let body = self.fields.clone().into_iter().collect();
+        self.kind.uses_secret(&body) && !self.fields.contains_key(SECRET)
+    }
+
+    pub(crate) fn yaml(&self, name: &str) -> String {
+        let mut options = Map::new();
+        for (key, is_set) in [("protect", self.protect), ("suspend", self.suspend)] {
+            if is_set {
+                options.insert(key.to_owned(), json!(true));
+            }
+        }
+        if self.elsewhere {
+            options.insert("targets".to_owned(), json!(["other"]));
+        }
+        if let Some(field) = self.ignore {
+            options.insert("ignore".to_owned(), json!([field]));
+        }
+        if let Some(old) = &self.renamed_from {
+            options.insert("renamedFrom".to_owned(), json!(old));
+        }
+        let mut text = format!("type: {}\nname: {}\n", self.kind.name(), json!(name));
+        text.push_str(&lines(&self.fields));
+        if !options.is_empty() {
+            text.push_str(&format!("x-gitops: {}\n", Value::Object(options)));
+        }
+        text
+    }
+}
+
+fn lines(fields: &Fields) -> String {
+    fields.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
+}
+
+/// How a file is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Its document has an error, and its name can be read.
+    Document,
+    /// Nothing in it can be read.
+    File,
+}
+
+/// The tree of a commit: a folder of documents and one of patches, each file named after the
+/// connection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Tree {
+    pub(crate) base: BTreeMap<String, Document>,
+    pub(crate) patches: BTreeMap<String, Fields>,
+    pub(crate) broken: BTreeMap<String, Broken>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    pub(crate) id: String,
+    pub(crate) tree: Tree,
+    pub(crate) consents: bool,
+}
+
+pub(crate) const BASE: &str = "connections";
+pub(crate) const OVERLAY: &str = "overlay";
+/// A path that no commit ever has.
+pub(crate) const MISTYPED: &str = "conections";
+
+/// What a commit declares to a target.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) documents: BTreeMap<String, Document>,
+    /// Names with a document that has an error.
+    pub(crate) invalid: BTreeSet<String>,
+    /// Names whose file cannot be read.
+    pub(crate) unreadable: BTreeSet<String>,
+    /// How many documents each path has; nothing for one that is missing.
+    pub(crate) counts: BTreeMap<&'static str, Option<usize>>,
+}
+
+impl Loaded {
+    pub(crate) fn is_whole(&self) -> bool {
+        self.invalid.is_empty() && self.unreadable.is_empty()
+    }
+
+    /// All names, valid or not.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.documents.keys().chain(&self.invalid).cloned().collect()
+    }
+}
+
+impl Tree {
+    pub(crate) fn files(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::from([
+            (format!("{BASE}/.keep"), String::new()),
+            (format!("{OVERLAY}/.keep"), String::new()),
+        ]);
+        for (name, document) in &self.base {
+            let text = match self.broken.get(name) {
+                None => document.yaml(name),
+                Some(Broken::Document) => format!(
+                    "{}unknown: {{a: b}}\nx-gitops: {{bogus: 1}}\n",
+                    strip_options(&document.yaml(name))
+                ),
+                Some(Broken::File) => "type: [\n".to_owned(),
+            };
+            files.insert(format!("{BASE}/{name}.yaml"), text);
+        }
+        for (name, patch) in &self.patches {
+            let text = format!("name: {}\n{}", json!(name), lines(patch));
+            files.insert(format!("{OVERLAY}/{name}.yaml"), text);
+        }
+        files
+    }
+
+    pub(crate) fn load(&self, paths: &[&'static str]) -> Loaded {
+        let mut loaded = Loaded::default();
+        for path in paths {
+            let count = match *path {
+                BASE => Some(
+                    self.base.keys().filter(|n| self.broken.get(*n) != Some(&Broken::File)).count(),
+                ),
+                OVERLAY => Some(self.patches.len()),
+                _ => None,
+            };
+            loaded.counts.insert(path, count);
+        }
+        if paths.contains(&BASE) {
+            for (name, document) in &self.base {
+                match self.broken.get(name) {
+                    None if document.elsewhere => {}
+                    None => {
+                        loaded.documents.insert(name.clone(), document.clone());
+                    }
+                    Some(Broken::Document) => {
+                        loaded.invalid.insert(name.clone());
+                    }
+                    Some(Broken::File) => {
+                        loaded.unreadable.insert(name.clone());
+                    }
+                }
+            }
+        }
+        if paths.contains(&OVERLAY) {
+            for (name, patch) in &self.patches {
+                let is_declared = paths.contains(&BASE) && self.base.contains_key(name);
+                match loaded.documents.get_mut(name) {
+                    Some(document) => merge(&mut document.fields, patch),
+                    // Of a document that is for other targets, or broken already.
+                    None if is_declared && self.broken.get(name) != Some(&Broken::File) => {}
+                    // It patches nothing, and is not complete by itself.
+                    None => {
+                        loaded.invalid.insert(name.clone());
+                    }
+                }
+            }
+        }
+        let incomplete: Vec<String> = loaded
+            .documents
+            .iter()
+            .filter(|(_, document)| document.lacks_its_secret())
+            .map(|(name, _)| name.clone())
+            .collect();
+        loaded.documents.retain(|name, _| !incomplete.contains(name));
+        loaded.invalid.extend(incomplete);
+        refuse_renames(&mut loaded);
+        loaded
+    }
+}
+
+fn strip_options(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.starts_with("x-gitops"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// RFC 7386, for the flat fields of the model.
+fn merge(fields: &mut Fields, patch: &Fields) {
+    for (key, value) in patch {
+        if value.is_null() {
+            fields.remove(key);
+        } else {
+            fields.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+/// Two documents with one `renamedFrom`, a rename to itself and a circle are errors.
+fn refuse_renames(loaded: &mut Loaded) {
+    let olds: BTreeMap<String, String> = loaded
+        .documents
+        .iter()
+        .filter_map(|(name, document)| Some((name.clone(), document.renamed_from.clone()?)))
+        .collect();
+    for (name, old) in &olds {
+        let twice = olds.values().filter(|other| *other == old).count() > 1;
+        let mut at = Some(old);
+        let mut circle = false;
+        for _ in 0..=olds.len() {
+            circle |= at == Some(name);
+            at = at.and_then(|at| olds.get(at));
+        }
+        if twice || circle {
+            loaded.documents.remove(name);
+            loaded.invalid.insert(name.clone());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One connection, field by field (DESIGN section 5, section 6 rule 5).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::document::{Document, Kind, SECRET};
+use super::memory::{Agreed, Live, Owned, Sight};
+use super::rules::Run;
+
+/// What becomes of a field that differs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Treatment {
+    Write,
+    /// Only live moved it, and the target only reports drift.
+    Keep,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fate {
+    pub(crate) differences: BTreeMap<String, Treatment>,
+    /// The base if nothing is written.
+    pub(crate) base: BTreeMap<String, Agreed>,
+    /// A secret was read back and is git's.
+    pub(crate) read_equal: bool,
+}
+
+impl Fate {
+    pub(crate) fn writes(&self) -> bool {
+        self.differences.values().any(|t| *t == Treatment::Write)
+    }
+
+    pub(crate) fn keeps(&self) -> bool {
+        self.differences.values().any(|t| *t == Treatment::Keep)
+    }
+
+    fn keep(&self, field: &str) -> bool {
+        self.differences.get(field) == Some(&Treatment::Keep)
+    }
+}
+
+fn agreed(sight: Sight<'_>, declared: &Value) -> Agreed {
+    Agreed { declared: declared.clone(), value: sight.resolve(declared).unwrap_or(Value::Null) }
+}
+
+pub(crate) fn base_of(sight: Sight<'_>, document: &Document) -> BTreeMap<String, Agreed> {
+    let fields = document.fields.iter().filter(|(field, _)| !document.ignores(field));
+    fields.map(|(field, declared)| (field.clone(), agreed(sight, declared))).collect()
+}
+
+/// What was written is agreed on; what was kept or ignored keeps its older base.
+pub(crate) fn base_after_put(
+    run: &Run<'_>,
+    document: &Document,
+    fate: &Fate,
+) -> BTreeMap<String, Agreed> {
+    let mut base = base_of(run.sight, document);
+    base.retain(|field, _| !fate.keep(field));
+    for (field, older) in &fate.base {
+        if fate.keep(field) || document.ignores(field) {
+            base.insert(field.clone(), older.clone());
+        }
+    }
+    base
+}
+
+/// Whether git declares anything else than the base has.
+pub(crate) fn git_moved(sight: Sight<'_>, document: &Document, owned: &Owned) -> bool {
+    let declared = base_of(sight, document);
+    let mut base = owned.base.clone();
+    base.retain(|field, _| !document.ignores(field));
+    declared != base
+}
+
+pub(crate) fn compare(
+    run: &Run<'_>,
+    document: &Document,
+    live: &Live,
+    ours: Option<&Owned>,
+) -> Fate {
+    let sight = run.sight;
+    let kind = document.kind;
+    let none = BTreeMap::new();
+    let base = ours.map_or(&none, |owned| &owned.base);
+    let mut fate = Fate::default();
+    for (field, declared) in &document.fields {
+        let older = base.get(field);
+        if document.ignores(field) {
+            keep_older(&mut fate, field, older);
+        } else if field == SECRET {
+            compare_secret(run, document, live, ours, &mut fate);
+        } else {
+            let value = sight.resolve(declared).unwrap_or(Value::Null);
+            let wanted = kind.plain(field, Some(&value));
+            let has = kind.plain(field, live.body.get(field));
+            if wanted == has {
+                fate.base.insert(field.clone(), agreed(sight, declared));
+                continue;
+            }
+            let was = older.map(|older| kind.plain(field, Some(&older.value)));
+            let git_moved = was.as_ref().is_none_or(|was| *was != wanted);
+            let live_moved = was.as_ref().is_some_and(|was| *was != has);
+            keep_older(&mut fate, field, older);
+            differ(run, &mut fate, field, git_moved, live_moved);
+        }
+    }
+    for (field, older) in base.iter().filter(|(field, _)| !document.fields.contains_key(*field)) {
+        if document.ignores(field) {
+            keep_older(&mut fate, field, Some(older));
+        } else if field != SECRET && kind.plain(field, live.body.get(field)).is_some() {
+            // Git dropped it: back to its default.
+            keep_older(&mut fate, field, Some(older));
+            fate.differences.insert(field.clone(), Treatment::Write);
+        }
+    }
+    fate
+}
+
+fn keep_older(fate: &mut Fate, field: &str, older: Option<&Agreed>) {
+    if let Some(older) = older {
+        fate.base.insert(field.to_owned(), older.clone());
+    }
+}
+
+fn differ(run: &Run<'_>, fate: &mut Fate, field: &str, git_moved: bool, live_moved: bool) {
+    let is_drift = live_moved && !git_moved;
+    let keeps = is_drift && run.sight.settings.report;
+    let treatment = if keeps { Treatment::Keep } else { Treatment::Write };
+    fate.differences.insert(field.to_owned(), treatment);
+}
+
+fn compare_secret(
+    run: &Run<'_>,
+    document: &Document,
+    live: &Live,
+    ours: Option<&Owned>,
+    fate: &mut Fate,
+) {
+    let sight = run.sight;
+    let declared = &document.fields[SECRET];
+    let value = sight.resolve(declared).unwrap_or(Value::Null);
+    let shown = sight.shows.of(document.kind, live.body.get(SECRET));
+    let older = ours.and_then(|owned| owned.base.get(SECRET));
+    let sent = older.map(|older| older.value == value);
+    let is_readable = run.before.readable.contains(&document.kind);
+    if shown.as_ref() == Some(&value) && !value.is_null() {
+        fate.read_equal = true;
+        fate.base.insert(SECRET.to_owned(), agreed(sight, declared));
+    } else if shown.is_some() && is_readable {
+        keep_older(fate, SECRET, older);
+        differ(run, fate, SECRET, sent != Some(true), sent == Some(true));
+    } else if sent == Some(true) || (sent.is_none() && ours.is_none()) {
+        fate.base.insert(SECRET.to_owned(), agreed(sight, declared));
+    } else {
+        keep_older(fate, SECRET, older);
+        differ(run, fate, SECRET, true, false);
+    }
+    if sight.flags.resend && !value.is_null() {
+        fate.differences.entry(SECRET.to_owned()).or_insert(Treatment::Write);
+    }
+}
+
+/// The body after the PUT; nothing where it would wipe a secret.
+pub(crate) fn put(
+    run: &Run<'_>,
+    document: &Document,
+    live: &Live,
+    fate: &Fate,
+) -> Option<Map<String, Value>> {
+    let mut body = live.body.clone();
+    for (field, declared) in &document.fields {
+        if !document.ignores(field) && !fate.keep(field) {
+            body.insert(field.clone(), run.sight.resolve(declared)?);
+        }
+    }
+    for (field, treatment) in &fate.differences {
+        if *treatment == Treatment::Write && !document.fields.contains_key(field) {
+            body.remove(field);
+        }
+    }
+    let kind = document.kind;
+    let is_sent =
+        document.fields.contains_key(SECRET) && !document.ignores(SECRET) && !fate.keep(SECRET);
+    if kind.has_secret() && !is_sent {
+        keep_secret(run, kind, &mut body)?;
+    }
+    Some(body)
+}
+
+/// A secret that git does not declare: as it can be read, or left out where it has no use.
+fn keep_secret(run: &Run<'_>, kind: Kind, body: &mut Map<String, Value>) -> Option<()> {
+    let stored = body.get(SECRET);
+    let is_readable = run.memory.readable.contains(&kind);
+    if is_readable && run.sight.shows.of(kind, stored).as_ref() == stored {
+        return Some(());
+    }
+    let is_empty = stored.is_none_or(|v| v.is_null() || *v == "");
+    if is_readable && is_empty {
+        return Some(());
+    }
+    let is_used = kind.uses_secret(body);
+    body.remove(SECRET);
+    (!is_used).then_some(())
+}

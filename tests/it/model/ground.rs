@@ -1,0 +1,270 @@
+//! What a history runs on, all in this process: a sandbox on loopback, a git repository, a state
+//! folder, and the calls that the commands make.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use apinizer_gitops::api::RetryPolicy;
+use apinizer_gitops::apply::ChangeResult;
+use apinizer_gitops::config::Config;
+use apinizer_gitops::environment::Environment;
+use apinizer_gitops::plan::{Change, Filter, Plan};
+use apinizer_gitops::reconcile::{Engine, Options, Outcome, ReadBackMode, carry_out, prepare};
+use apinizer_gitops::report;
+use apinizer_gitops::sandbox::{self, Control, Gate, Moment, Running, Sandbox};
+use apinizer_gitops::source::{Repository, Snapshot};
+use reqwest::Method;
+use tokio_util::sync::CancellationToken;
+
+use super::document::Tree;
+use super::memory::{Adopt, Flags, Live, Settings};
+use crate::world::PROJECT;
+
+pub(crate) struct Ground {
+    folder: tempfile::TempDir,
+    repository: git2::Repository,
+    running: Running,
+    source: Arc<Repository>,
+    engine: Option<Engine>,
+    pub(crate) settings: Settings,
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// What a plan showed.
+pub(crate) struct Shown {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) exit: u8,
+    pub(crate) errors: Vec<String>,
+}
+
+impl Ground {
+    pub(crate) async fn new(
+        server: sandbox::Options,
+        settings: Settings,
+        env: BTreeMap<String, String>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("repo");
+        let repository = git2::Repository::init(&path).unwrap();
+        let options = sandbox::Options { projects: vec![PROJECT.to_owned()], ..server };
+        let running = Sandbox::start(options).await.unwrap();
+        let ground = Self {
+            source: Arc::new(Repository::open(&path).unwrap()),
+            folder,
+            repository,
+            running,
+            engine: None,
+            settings,
+            env,
+        };
+        ground.commit(&Tree::default(), false);
+        ground
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        self.running.control()
+    }
+
+    pub(crate) fn live(&self) -> BTreeMap<String, Live> {
+        let control = self.control();
+        control
+            .names(PROJECT)
+            .into_iter()
+            .map(|name| {
+                let id = control.id(PROJECT, &name).unwrap();
+                let body = control.get(PROJECT, &name).unwrap().as_object().unwrap().clone();
+                (name, Live { id, body })
+            })
+            .collect()
+    }
+
+    /// Commits a tree; the commit's id.
+    pub(crate) fn commit(&self, tree: &Tree, consents: bool) -> String {
+        let repository = &self.repository;
+        let mut folders: BTreeMap<String, Vec<(String, git2::Oid)>> = BTreeMap::new();
+        for (path, text) in tree.files() {
+            let (folder, file) = path.split_once('/').unwrap();
+            let blob = repository.blob(text.as_bytes()).unwrap();
+            folders.entry(folder.to_owned()).or_default().push((file.to_owned(), blob));
+        }
+        let mut root = repository.treebuilder(None).unwrap();
+        for (folder, files) in folders {
+            let mut builder = repository.treebuilder(None).unwrap();
+            for (file, blob) in files {
+                builder.insert(file, blob, 0o100_644).unwrap();
+            }
+            root.insert(folder, builder.write().unwrap(), 0o040_000).unwrap();
+        }
+        let tree = repository.find_tree(root.write().unwrap()).unwrap();
+        let who = git2::Signature::now("Ada", "ada@example.com").unwrap();
+        let parent = repository.head().ok().map(|head| head.peel_to_commit().unwrap());
+        let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
+        let message = if consents { "change\n\nAllow-Deletes: true\n" } else { "change\n" };
+        let id = repository.commit(Some("HEAD"), &who, &who, message, &tree, &parents).unwrap();
+        id.to_string()
+    }
+
+    /// Another config, or another environment: what a new process would see.
+    pub(crate) fn reconfigured(&mut self) {
+        self.engine = None;
+    }
+
+    pub(crate) fn lose_state(&mut self) {
+        let _ = std::fs::remove_dir_all(self.folder.path().join("state"));
+    }
+
+    /// The text of the state.
+    pub(crate) fn state(&self) -> String {
+        let Ok(files) = std::fs::read_dir(self.folder.path().join("state")) else {
+            return String::new();
+        };
+        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|e| e == "json"));
+        paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    }
+
+    fn config(&self) -> String {
+        let settings = &self.settings;
+        let adopt = match settings.adopt {
+            Adopt::Always => "always",
+            Adopt::Equal => "equal",
+            Adopt::Never => "never",
+        };
+        format!(
+            "source: {{path: {}}}\nstate_dir: {}\ntargets:\n- name: prod\n  url: {}\n  \
+             project: {PROJECT}\n  token: ${{env:TOKEN}}\n  paths: {:?}\n  prune: {}\n  \
+             max_deletes: {}\n  adopt: {adopt}\n  drift: {}\n  on_invalid: {}\n  \
+             verify_secrets: 0s\n  vars: {{host: {}}}\n",
+            self.folder.path().join("repo").display(),
+            self.folder.path().join("state").display(),
+            self.running.url(),
+            settings.paths,
+            settings.prune,
+            settings.max.yaml(),
+            if settings.report { "report" } else { "correct" },
+            if settings.isolate { "isolate" } else { "refuse" },
+            settings.host,
+        )
+    }
+
+    fn engine(&mut self) -> &Engine {
+        if self.engine.is_none() {
+            let mut variables = self.env.clone();
+            variables.insert("TOKEN".to_owned(), "a-token-for-tests".to_owned());
+            let environment = Environment::new(variables);
+            let text = self.config();
+            let loaded =
+                Config::parse(Path::new("/config.yaml"), text.as_bytes(), &environment).unwrap();
+            self.engine = Some(Engine::new(loaded.config, environment));
+        }
+        self.engine.as_ref().unwrap()
+    }
+
+    fn options(&self, flags: &Flags, writes: bool) -> Options {
+        let types: Vec<String> = flags.types.iter().map(|kind| kind.name().to_owned()).collect();
+        Options {
+            writes,
+            filter: Filter::new(&flags.names, &types).unwrap(),
+            base: None,
+            allow_deletes: flags.allow_deletes,
+            resend_secrets: flags.resend,
+            with_secrets: true,
+            read_back: ReadBackMode::Due,
+            degraded_at_once: true,
+            lock_timeout: Duration::from_secs(5),
+            retries: RetryPolicy {
+                base: Duration::from_millis(1),
+                attempts: 3,
+                broken_answers: 3,
+                ..RetryPolicy::command()
+            },
+            holder: "the model".to_owned(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let commit = self.source.head(None).unwrap();
+        Snapshot::Commit { repository: Arc::clone(&self.source), commit }
+    }
+
+    /// What `plan` does.
+    pub(crate) async fn plan(&mut self, flags: &Flags) -> Shown {
+        let snapshot = self.snapshot();
+        let options = self.options(flags, false);
+        let engine = self.engine();
+        let target = &engine.config.targets[0];
+        let prepared = prepare(engine, target, &snapshot, &options).await;
+        let plan = Plan {
+            commit: snapshot.commit().cloned(),
+            source: String::new(),
+            targets: vec![prepared.plan.clone()],
+        };
+        Shown {
+            changes: prepared.plan.changes,
+            exit: report::exit::of_plan(&plan),
+            errors: prepared.plan.errors,
+        }
+    }
+
+    /// What `apply` does; its exit code.
+    pub(crate) async fn apply(&mut self, flags: &Flags) -> (u8, Outcome) {
+        let snapshot = self.snapshot();
+        let options = self.options(flags, true);
+        let engine = self.engine();
+        let target = &engine.config.targets[0];
+        let prepared = prepare(engine, target, &snapshot, &options).await;
+        let outcome = carry_out(engine, prepared, &options, false, &|_, _| {}).await;
+        (report::exit::of_outcomes(std::slice::from_ref(&outcome.target)), outcome)
+    }
+
+    /// An apply that ends as a killed process does, at the write that comes after so many
+    /// changes, before or after the server made it. One that writes less runs to its end.
+    pub(crate) async fn crash(&mut self, flags: &Flags, after: usize, moment: Moment) {
+        let snapshot = self.snapshot();
+        let options = self.options(flags, true);
+        let control = self.control().clone();
+        let gates: Arc<std::sync::Mutex<Vec<Gate>>> = Arc::default();
+        let put_up = || {
+            let methods = [Method::POST, Method::PUT, Method::DELETE];
+            *gates.lock().unwrap() =
+                methods.map(|m| control.gate(Some(m), "/connections/", moment)).into();
+        };
+        if after == 0 {
+            put_up();
+        }
+        let done = AtomicUsize::new(0);
+        let engine = self.engine();
+        let target = &engine.config.targets[0];
+        let prepared = prepare(engine, target, &snapshot, &options).await;
+        let progress = |_: &Change, _: &ChangeResult| {
+            if done.fetch_add(1, Ordering::SeqCst) + 1 == after {
+                put_up();
+            }
+        };
+        let killed = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                if gates.lock().unwrap().iter().any(|gate| gate.arrived() > 0) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            _ = carry_out(engine, prepared, &options, false, &progress) => {}
+            () = killed => {}
+        }
+        for gate in gates.lock().unwrap().drain(..) {
+            gate.abandon();
+        }
+        // The process is gone: so are its clients and what it knew.
+        self.engine = None;
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.stop().await;
+    }
+}

@@ -1,0 +1,170 @@
+//! What the rules say has to be remembered, and all that a run looks at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::document::{Commit, Document, Kind, Loaded};
+
+/// A connection of the server as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) id: String,
+    pub(crate) body: Map<String, Value>,
+}
+
+/// Git's side of a field when live last agreed with it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Agreed {
+    pub(crate) declared: Value,
+    pub(crate) value: Value,
+}
+
+/// A connection that the tool made or took over.
+#[derive(Clone, Debug)]
+pub(crate) struct Owned {
+    pub(crate) kind: Kind,
+    /// Nothing until it was seen after its create.
+    pub(crate) id: Option<String>,
+    pub(crate) base: BTreeMap<String, Agreed>,
+    pub(crate) protect: bool,
+}
+
+/// Why a due delete waits for somebody's word.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Hold {
+    /// More than a limit that allowed so many, of an inventory of that size.
+    Limit { allowed: usize, inventory: usize },
+    /// All of the inventory.
+    Whole,
+    /// A path that is missing or empty.
+    Path,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Note {
+    pub(crate) consent: bool,
+    pub(crate) hold: Option<Hold>,
+}
+
+/// The newest commit that was begun to be applied.
+#[derive(Clone, Debug)]
+pub(crate) struct Good {
+    pub(crate) commit: usize,
+    pub(crate) loaded: Loaded,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) owned: BTreeMap<String, Owned>,
+    pub(crate) notes: BTreeMap<String, Note>,
+    pub(crate) good: Option<Good>,
+    pub(crate) applied: Option<usize>,
+    /// Types whose secret `GET` was seen to show.
+    pub(crate) readable: BTreeSet<Kind>,
+    /// What was declared when the server refused to replace a connection.
+    pub(crate) refused: BTreeMap<String, (Document, Option<Value>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Adopt {
+    Always,
+    Equal,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum MaxDeletes {
+    Count(usize),
+    Percent(usize),
+}
+
+impl MaxDeletes {
+    pub(crate) fn allows(self, inventory: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Percent(share) => (inventory * share / 100).max(3),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) paths: Vec<&'static str>,
+    pub(crate) prune: bool,
+    pub(crate) max: MaxDeletes,
+    pub(crate) adopt: Adopt,
+    pub(crate) report: bool,
+    pub(crate) isolate: bool,
+    pub(crate) host: &'static str,
+}
+
+/// How the server shows secrets that are read one by one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Shows {
+    All,
+    Nothing,
+    /// Those of emails.
+    Some,
+    CipherText,
+}
+
+impl Shows {
+    /// What a reading says of a secret, if it says anything.
+    pub(crate) fn of(self, kind: Kind, stored: Option<&Value>) -> Option<Value> {
+        let stored = stored.filter(|v| v.as_str().is_some_and(|text| !text.is_empty()))?;
+        match self {
+            Self::All => Some(stored.clone()),
+            Self::Some if kind == Kind::Email => Some(stored.clone()),
+            Self::Some | Self::Nothing => None,
+            Self::CipherText => Some(Value::from("some cipher text")),
+        }
+    }
+}
+
+/// What narrows or widens a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Flags {
+    pub(crate) allow_deletes: bool,
+    pub(crate) resend: bool,
+    pub(crate) names: Vec<String>,
+    pub(crate) types: Vec<Kind>,
+}
+
+impl Flags {
+    pub(crate) fn narrow(&self) -> bool {
+        !self.names.is_empty() || !self.types.is_empty()
+    }
+
+    pub(crate) fn admits(&self, kind: Kind, name: &str) -> bool {
+        (self.names.is_empty() || self.names.iter().any(|n| n == name))
+            && (self.types.is_empty() || self.types.contains(&kind))
+    }
+}
+
+/// All that a run looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) shows: Shows,
+    pub(crate) renames: bool,
+    pub(crate) env: &'a BTreeMap<String, String>,
+    /// The history, the tip last.
+    pub(crate) commits: &'a [Commit],
+    pub(crate) live: &'a BTreeMap<String, Live>,
+    pub(crate) flags: &'a Flags,
+}
+
+impl Sight<'_> {
+    /// The value of what is declared; nothing where it does not resolve.
+    pub(crate) fn resolve(&self, declared: &Value) -> Option<Value> {
+        match declared.as_str() {
+            Some("${var:host}") => Some(Value::from(self.settings.host)),
+            Some(text) => match text.strip_prefix("${env:").and_then(|t| t.strip_suffix('}')) {
+                Some(name) => self.env.get(name).cloned().map(Value::from),
+                None => Some(declared.clone()),
+            },
+            None => Some(declared.clone()),
+        }
+    }
+}

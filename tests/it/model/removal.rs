@@ -1,0 +1,260 @@
+//! What may be deleted (DESIGN section 6 rule 3), and what is replaced (rule 6).
+
+use std::collections::BTreeSet;
+
+use super::document::{Kind, Loaded, SECRET};
+use super::memory::{Hold, MaxDeletes, Note};
+use super::rules::{Planned, Run};
+
+/// Notes which deletes are due, what consents to them, and what holds them at first sight.
+pub(crate) fn note(run: &mut Run<'_>) {
+    let sight = run.sight;
+    let declared = declared(run);
+    let replaced = replaced(run);
+    let mut notes = run.memory.notes.clone();
+    notes.retain(|name, _| !declared.contains(name) || replaced.contains(name));
+    let tip = sight.commits.len() - 1;
+    let names_at = |commit: usize| sight.commits[commit].tree.load(&sight.settings.paths).names();
+    if let Some(good) = &run.before.good {
+        let then = names_at(good.commit);
+        for name in run.before.owned.keys() {
+            if !declared.contains(name) && then.contains(name) {
+                notes.entry(name.clone()).or_default();
+            }
+        }
+        for at in good.commit + 1..=tip {
+            if !sight.commits[at].consents {
+                continue;
+            }
+            if at == tip {
+                for name in &replaced {
+                    notes.entry(name.clone()).or_default().consent = true;
+                }
+                for (name, note) in &mut notes {
+                    let kind = run.before.owned.get(name).map_or(Kind::Email, |o| o.kind);
+                    note.consent |= sight.flags.admits(kind, name);
+                }
+            } else {
+                let removed: BTreeSet<String> =
+                    names_at(at - 1).difference(&names_at(at)).cloned().collect();
+                for (name, note) in &mut notes {
+                    note.consent |= removed.contains(name);
+                }
+            }
+        }
+    }
+    if is_emptied(run) {
+        for note in notes.values_mut().filter(|note| !note.consent) {
+            note.hold.get_or_insert(Hold::Path);
+        }
+    }
+    run.memory.notes = notes;
+}
+
+/// The names that count as declared: the old name of a rename that is not done is one.
+fn declared(run: &Run<'_>) -> BTreeSet<String> {
+    let mut names = run.loaded.names();
+    names.extend(run.blocked_names());
+    for (new, document) in &run.loaded.documents {
+        if let Some(old) = &document.renamed_from
+            && !run.before.owned.contains_key(new)
+        {
+            names.insert(old.clone());
+        }
+    }
+    names
+}
+
+fn replaced(run: &Run<'_>) -> BTreeSet<String> {
+    let documents = run.loaded.documents.iter();
+    let is_replaced = |name: &String, kind: Kind| {
+        run.before.owned.get(name).is_some_and(|owned| owned.kind != kind)
+    };
+    documents.filter(|(n, d)| is_replaced(n, d.kind)).map(|(n, _)| n.clone()).collect()
+}
+
+/// Whether a path that declared something in the last good commit is missing or empty.
+fn is_emptied(run: &Run<'_>) -> bool {
+    let Some(good) = &run.before.good else { return false };
+    let had = |loaded: &Loaded, path: &str| loaded.counts.get(path).copied().flatten().unwrap_or(0);
+    run.loaded.counts.keys().any(|path| had(&good.loaded, path) > 0 && had(&run.loaded, path) == 0)
+}
+
+/// Decides what is deleted and replaced, and what is held.
+pub(crate) fn decide(run: &mut Run<'_>) {
+    let flags = run.sight.flags.clone();
+    let mut due: BTreeSet<String> = BTreeSet::new();
+    let mut gone: BTreeSet<String> = BTreeSet::new();
+    let mut held: Vec<(String, &'static str)> = Vec::new();
+    let keeps = declared(run);
+    for (name, owned) in run.before.owned.clone() {
+        if keeps.contains(&name) || !run.memory.owned.contains_key(&name) {
+            continue;
+        }
+        let admitted = flags.admits(owned.kind, &name);
+        let Some(live) = run.sight.live.get(&name) else {
+            gone.insert(name.clone());
+            if admitted {
+                forget(run, &name);
+            }
+            continue;
+        };
+        if !run.sight.settings.prune {
+            if admitted {
+                forget(run, &name);
+            }
+            continue;
+        }
+        let is_ours = run.ours(&name, live).is_some_and(|o| o.kind == Kind::of(&live.body));
+        let exact = flags.allow_deletes && flags.names.contains(&name);
+        let alone = if !run.loaded.is_whole() {
+            Some("load whole")
+        } else if !is_ours {
+            Some("not what the tool made")
+        } else if !run.memory.notes.contains_key(&name) && !exact {
+            Some("commit")
+        } else if owned.protect {
+            Some("protected")
+        } else {
+            None
+        };
+        match alone {
+            Some(why) if admitted => held.push((name, why)),
+            Some(_) => {}
+            None => {
+                due.insert(name);
+            }
+        }
+    }
+    for name in run.replaces.clone() {
+        let why = if !run.loaded.is_whole() {
+            Some("load whole")
+        } else if run.memory.owned[&name].protect {
+            Some("protected")
+        } else {
+            None
+        };
+        let Some(why) = why else {
+            due.insert(name);
+            continue;
+        };
+        run.changes.push(Planned { action: "replace", name, held: Some(why) });
+    }
+    let holds = group(run, &due, &gone);
+    for name in due {
+        let held_by = holds.iter().find(|(n, _)| *n == name).map(|(_, why)| *why);
+        let is_replace = run.replaces.contains(&name);
+        let kind = run.before.owned[&name].kind;
+        if !is_replace && !flags.admits(kind, &name) {
+            continue;
+        }
+        let action = if is_replace { "replace" } else { "delete" };
+        run.changes.push(Planned { action, name: name.clone(), held: held_by });
+        if held_by.is_some() {
+            continue;
+        }
+        if is_replace {
+            replace(run, &name);
+        } else {
+            run.live.remove(&name);
+            run.written.insert(name.clone());
+            forget(run, &name);
+        }
+    }
+    for (name, why) in held {
+        run.changes.push(Planned { action: "delete", name, held: Some(why) });
+    }
+}
+
+fn forget(run: &mut Run<'_>, name: &str) {
+    run.memory.owned.remove(name);
+    run.memory.notes.remove(name);
+}
+
+/// The limits over all that is due; what they hold is remembered.
+fn group(
+    run: &mut Run<'_>,
+    due: &BTreeSet<String>,
+    gone: &BTreeSet<String>,
+) -> Vec<(String, &'static str)> {
+    let max = run.sight.settings.max;
+    // What is gone already, or leaves without a delete, counts no more.
+    let is_left = |name: &String| {
+        !gone.contains(name) && (run.memory.owned.contains_key(name) || run.freed.contains(name))
+    };
+    let held_before = run.before.owned.keys().filter(|name| is_left(name)).count();
+    let allowed = max.allows(held_before);
+    let is_over = held_before + gone.len() >= 2;
+    let whole = is_over && !due.is_empty() && due.len() >= held_before;
+    let emptied = is_emptied(run);
+    let mut held = Vec::new();
+    for name in due {
+        if !run.replaces.contains(name)
+            && !run.sight.flags.admits(run.before.owned[name].kind, name)
+        {
+            continue;
+        }
+        let known = run.memory.notes.get(name).cloned().unwrap_or_default();
+        let is_new = !run.memory.notes.contains_key(name);
+        if known.consent || run.sight.flags.allow_deletes {
+            if let Some(note) = run.memory.notes.get_mut(name) {
+                note.hold = None;
+            }
+            continue;
+        }
+        let hold = match known.hold {
+            Some(Hold::Limit { allowed, inventory }) => {
+                let raised = max.allows(inventory.min(held_before));
+                let is_free = raised > allowed && due.len() <= raised && !whole;
+                (!is_free).then_some(Hold::Limit { allowed, inventory })
+            }
+            Some(other) => Some(other),
+            None if whole => Some(Hold::Whole),
+            None if due.len() > allowed => Some(Hold::Limit { allowed, inventory: held_before }),
+            None => emptied.then_some(Hold::Path),
+        };
+        if let Some(hold) = &hold {
+            let why = match hold {
+                Hold::Limit { .. } => "max_deletes",
+                Hold::Whole => "all ",
+                Hold::Path => "missing or empty",
+            };
+            held.push((name.clone(), why));
+        }
+        if hold.is_some() || !is_new {
+            run.memory.notes.insert(name.clone(), Note { consent: false, hold });
+        }
+    }
+    held
+}
+
+/// Delete, then create: blocked before the delete where the old one could not be made again.
+fn replace(run: &mut Run<'_>, name: &str) {
+    let owned = run.memory.owned[name].clone();
+    let live = run.sight.live[name].clone();
+    let stored = live.body.get(SECRET);
+    let is_shown = run.memory.readable.contains(&owned.kind)
+        && stored.is_some_and(serde_json::Value::is_string)
+        && run.sight.shows.of(owned.kind, stored).as_ref() == stored;
+    let can_come_back = match owned.base.get(SECRET) {
+        Some(base) if base.declared.is_null() => true,
+        Some(base) => run.sight.resolve(&base.declared).is_some() || is_shown,
+        None => is_shown || !owned.kind.uses_secret(&live.body),
+    };
+    if !can_come_back {
+        run.fails = true;
+        return;
+    }
+    let document = run.loaded.documents[name].clone();
+    run.create(name, &document);
+    run.memory.notes.remove(name);
+}
+
+impl MaxDeletes {
+    pub(crate) fn yaml(self) -> String {
+        match self {
+            Self::Count(count) => count.to_string(),
+            Self::Percent(share) => format!("{share}%"),
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! The rules of DESIGN sections 5 to 7, written from its text: what one undisturbed run plans,
+//! what is live afterwards, and what is remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::document::{Document, Kind, Loaded};
+use super::fields::{self, Fate};
+use super::memory::{Adopt, Agreed, Good, Live, Memory, Owned, Sight};
+use super::removal;
+
+/// What one change is expected to be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Planned {
+    pub(crate) action: &'static str,
+    pub(crate) name: String,
+    /// Why it is held, if it is.
+    pub(crate) held: Option<&'static str>,
+}
+
+/// What the rules say of a run.
+pub(crate) struct Expected {
+    pub(crate) changes: Vec<Planned>,
+    pub(crate) plan_exit: u8,
+    pub(crate) apply_exit: u8,
+    pub(crate) live: BTreeMap<String, Map<String, Value>>,
+    pub(crate) memory: Memory,
+    /// Names whose connection a call may change.
+    pub(crate) written: BTreeSet<String>,
+    /// Old names of renames, which the server is asked for.
+    pub(crate) asked: BTreeSet<String>,
+}
+
+/// The run in the making.
+pub(crate) struct Run<'a> {
+    pub(crate) sight: Sight<'a>,
+    pub(crate) before: &'a Memory,
+    pub(crate) loaded: Loaded,
+    pub(crate) memory: Memory,
+    pub(crate) live: BTreeMap<String, Live>,
+    pub(crate) changes: Vec<Planned>,
+    pub(crate) written: BTreeSet<String>,
+    /// Something is blocked only when it is carried out.
+    pub(crate) fails: bool,
+    pub(crate) freed: BTreeSet<String>,
+    /// Names that a planned rename should have freed and did not.
+    not_freed: BTreeSet<String>,
+    pub(crate) waiting: BTreeSet<String>,
+    pub(crate) replaces: BTreeSet<String>,
+}
+
+pub(crate) fn expect(sight: Sight<'_>, before: &Memory) -> Expected {
+    let tip = sight.commits.last().unwrap();
+    let loaded = tip.tree.load(&sight.settings.paths);
+    let whole = loaded.is_whole();
+    let missing = loaded.counts.values().any(Option::is_none);
+    let unknown_file = loaded.unreadable.iter().any(|name| {
+        !before.good.as_ref().is_some_and(|good| good.loaded.documents.contains_key(name))
+    });
+    if (!whole && (!sight.settings.isolate || unknown_file)) || (missing && before.owned.is_empty())
+    {
+        return nothing(sight, before);
+    }
+    let mut run = Run {
+        sight,
+        before,
+        memory: before.clone(),
+        live: sight.live.clone(),
+        changes: Vec::new(),
+        written: BTreeSet::new(),
+        fails: false,
+        freed: BTreeSet::new(),
+        not_freed: BTreeSet::new(),
+        waiting: BTreeSet::new(),
+        replaces: BTreeSet::new(),
+        loaded,
+    };
+    if whole {
+        removal::note(&mut run);
+    }
+    run.renames();
+    for (name, document) in run.loaded.documents.clone() {
+        run.declared(&name, &document);
+    }
+    for name in run.blocked_names() {
+        let kind = sight.live.get(&name).map(|live| Kind::of(&live.body));
+        let admitted = match kind {
+            Some(kind) => sight.flags.admits(kind, &name),
+            None => sight.flags.types.is_empty() && sight.flags.admits(Kind::Email, &name),
+        };
+        if admitted {
+            run.block(&name);
+        }
+    }
+    removal::decide(&mut run);
+    run.finish(whole)
+}
+
+fn nothing(sight: Sight<'_>, before: &Memory) -> Expected {
+    Expected {
+        changes: Vec::new(),
+        plan_exit: 1,
+        apply_exit: 1,
+        live: bodies(sight.live),
+        memory: before.clone(),
+        written: BTreeSet::new(),
+        asked: BTreeSet::new(),
+    }
+}
+
+fn bodies(live: &BTreeMap<String, Live>) -> BTreeMap<String, Map<String, Value>> {
+    live.iter().map(|(name, live)| (name.clone(), live.body.clone())).collect()
+}
+
+impl Run<'_> {
+    fn finish(mut self, whole: bool) -> Expected {
+        let is_held = self.changes.iter().any(|change| change.held.is_some());
+        let is_blocked = self.changes.iter().any(|change| change.action == "blocked");
+        let plan_exit = match (is_blocked, is_held) {
+            (true, _) => 1,
+            (_, true) => 3,
+            _ if self.changes.is_empty() => 0,
+            _ => 2,
+        };
+        let apply_exit = match (is_blocked || self.fails, is_held) {
+            (true, _) => 1,
+            (_, true) => 3,
+            _ => 0,
+        };
+        let tip = self.sight.commits.len() - 1;
+        if whole && !self.sight.flags.narrow() {
+            self.memory.good = Some(Good { commit: tip, loaded: self.loaded.clone() });
+            if apply_exit == 0 {
+                self.memory.applied = Some(tip);
+            }
+        }
+        Expected {
+            changes: self.changes,
+            plan_exit,
+            apply_exit,
+            live: bodies(&self.live),
+            memory: self.memory,
+            written: self.written,
+            asked: self.freed,
+        }
+    }
+
+    pub(crate) fn blocked_names(&self) -> BTreeSet<String> {
+        self.loaded.invalid.union(&self.loaded.unreadable).cloned().collect()
+    }
+
+    pub(crate) fn plan(&mut self, action: &'static str, name: &str) {
+        self.changes.push(Planned { action, name: name.to_owned(), held: None });
+    }
+
+    pub(crate) fn block(&mut self, name: &str) {
+        self.plan("blocked", name);
+    }
+
+    fn is_resolved(&self, document: &Document) -> bool {
+        document.fields.values().all(|value| self.sight.resolve(value).is_some())
+    }
+
+    /// The entry of the inventory, if it is of the connection that is live.
+    pub(crate) fn ours(&self, name: &str, live: &Live) -> Option<Owned> {
+        let owned = self.memory.owned.get(name)?;
+        owned.id.as_ref().is_none_or(|id| *id == live.id).then(|| owned.clone())
+    }
+
+    fn renames(&mut self) {
+        let live = self.sight.live;
+        let mut open: Vec<(String, String)> = self
+            .loaded
+            .documents
+            .iter()
+            .filter_map(|(new, d)| Some((new.clone(), d.renamed_from.clone()?)))
+            .filter(|(_, old)| live.contains_key(old))
+            .collect();
+        let mut chain = Vec::new();
+        let mut frees: BTreeSet<String> = BTreeSet::new();
+        while let Some(at) =
+            open.iter().position(|(new, _)| !live.contains_key(new) || frees.contains(new))
+        {
+            let (new, old) = open.remove(at);
+            frees.insert(old.clone());
+            chain.push((new, old));
+        }
+        for (new, old) in open {
+            let inert =
+                self.before.owned.contains_key(&new) || self.loaded.documents.contains_key(&old);
+            if !inert {
+                self.waiting.insert(old);
+                let document = self.loaded.documents[&new].clone();
+                if self.sight.flags.admits(document.kind, &new) {
+                    self.block(&new);
+                }
+            }
+        }
+        for (new, old) in chain {
+            if self.rename(&new, &old) {
+                self.freed.insert(old);
+            } else {
+                self.waiting.insert(old);
+            }
+        }
+    }
+
+    /// Whether the rename is planned.
+    fn rename(&mut self, new: &str, old: &str) -> bool {
+        let document = self.loaded.documents[new].clone();
+        if !self.sight.flags.admits(document.kind, new) || document.suspend {
+            return false;
+        }
+        let old_live = self.sight.live[old].clone();
+        let blocked_old = self.blocked_names().contains(old);
+        let takes = self.sight.live.contains_key(new) && !self.freed.contains(new);
+        let ours = self.ours(old, &old_live);
+        if takes
+            || blocked_old
+            || self.waiting.contains(new)
+            || !self.is_resolved(&document)
+            || Kind::of(&old_live.body) != document.kind
+        {
+            self.block(new);
+            return false;
+        }
+        let fate = fields::compare(self, &document, &old_live, ours.as_ref());
+        if ours.is_none() && !self.may_take_over(&fate) {
+            self.block(new);
+            return false;
+        }
+        self.learn(document.kind, &fate);
+        self.plan("rename", new);
+        let body = fields::put(self, &document, &old_live, &fate);
+        let is_free = !self.not_freed.contains(new);
+        match body {
+            Some(mut body) if self.sight.renames && is_free => {
+                body.insert("name".to_owned(), new.into());
+                self.written.extend([new.to_owned(), old.to_owned()]);
+                self.live.remove(old);
+                self.memory.owned.remove(old);
+                self.memory.notes.remove(old);
+                let id = Some(old_live.id.clone());
+                self.live.insert(new.to_owned(), Live { id: old_live.id, body });
+                let base = fields::base_after_put(self, &document, &fate);
+                self.own(new, &document, id, base);
+            }
+            _ => {
+                // A server that refuses is asked, and so is the inventory left as it was.
+                self.fails = true;
+                self.not_freed.insert(old.to_owned());
+            }
+        }
+        true
+    }
+
+    fn own(
+        &mut self,
+        name: &str,
+        document: &Document,
+        id: Option<String>,
+        base: BTreeMap<String, Agreed>,
+    ) {
+        let owned = Owned { kind: document.kind, id, base, protect: document.protect };
+        self.memory.owned.insert(name.to_owned(), owned);
+    }
+
+    fn may_take_over(&self, fate: &Fate) -> bool {
+        match self.sight.settings.adopt {
+            Adopt::Always => true,
+            Adopt::Equal => fate.differences.is_empty(),
+            Adopt::Never => false,
+        }
+    }
+
+    fn learn(&mut self, kind: Kind, fate: &Fate) {
+        if fate.read_equal {
+            self.memory.readable.insert(kind);
+        }
+    }
+
+    fn declared(&mut self, name: &str, document: &Document) {
+        let is_settled = self
+            .changes
+            .iter()
+            .any(|c| c.name == name && ["rename", "blocked"].contains(&c.action));
+        if is_settled || !self.sight.flags.admits(document.kind, name) {
+            return;
+        }
+        if let Some(owned) = self.memory.owned.get_mut(name)
+            && !self.freed.contains(name)
+            // A commit that declares another type is none that lifted it first.
+            && (owned.kind == document.kind || document.protect)
+        {
+            owned.protect = document.protect;
+        }
+        if document.suspend {
+            return;
+        }
+        if self.waiting.contains(name) || !self.is_resolved(document) {
+            self.block(name);
+            return;
+        }
+        match self.sight.live.get(name).filter(|_| !self.freed.contains(name)).cloned() {
+            None => self.absent(name, document),
+            Some(live) if Kind::of(&live.body) == document.kind => {
+                self.present(name, document, &live);
+            }
+            Some(live) => self.other_type(name, document, &live),
+        }
+    }
+
+    fn absent(&mut self, name: &str, document: &Document) {
+        let owned = self.before.owned.get(name).filter(|_| !self.freed.contains(name));
+        if let Some(owned) = owned
+            && self.sight.settings.report
+            && !fields::git_moved(self.sight, document, owned)
+        {
+            self.plan("drift", name);
+            return;
+        }
+        self.plan("create", name);
+        if self.not_freed.contains(name) {
+            self.fails = true;
+            return;
+        }
+        self.create(name, document);
+    }
+
+    pub(crate) fn create(&mut self, name: &str, document: &Document) {
+        let mut body = Map::new();
+        body.insert("type".to_owned(), document.kind.name().into());
+        body.insert("name".to_owned(), name.into());
+        for (field, declared) in &document.fields {
+            body.insert(field.clone(), self.sight.resolve(declared).unwrap());
+        }
+        self.live.insert(name.to_owned(), Live { id: String::new(), body });
+        let base = fields::base_of(self.sight, document);
+        self.own(name, document, None, base);
+        self.written.insert(name.to_owned());
+    }
+
+    fn present(&mut self, name: &str, document: &Document, live: &Live) {
+        let ours = self.ours(name, live);
+        let fate = fields::compare(self, document, live, ours.as_ref());
+        self.learn(document.kind, &fate);
+        if ours.is_none() && !self.may_take_over(&fate) {
+            self.block(name);
+            return;
+        }
+        let id = Some(live.id.clone());
+        if ours.is_some() || !fate.writes() {
+            self.own(name, document, id.clone(), fate.base.clone());
+            if ours.is_none() {
+                self.memory.notes.remove(name);
+            }
+        }
+        if fate.writes() {
+            self.plan("update", name);
+            match fields::put(self, document, live, &fate) {
+                Some(body) => {
+                    self.live.insert(name.to_owned(), Live { id: live.id.clone(), body });
+                    let base = fields::base_after_put(self, document, &fate);
+                    self.own(name, document, id, base);
+                    self.written.insert(name.to_owned());
+                }
+                None => self.fails = true,
+            }
+        }
+        if fate.keeps() {
+            self.plan("drift", name);
+        }
+    }
+
+    fn other_type(&mut self, name: &str, document: &Document, live: &Live) {
+        let live_kind = Kind::of(&live.body);
+        let ours = self.ours(name, live).filter(|owned| owned.kind == live_kind);
+        let asked = (document.clone(), self.secret_of(document));
+        if ours.is_none() || self.before.refused.get(name) == Some(&asked) {
+            self.block(name);
+            return;
+        }
+        self.replaces.insert(name.to_owned());
+    }
+
+    pub(crate) fn secret_of(&self, document: &Document) -> Option<Value> {
+        self.sight.resolve(document.fields.get(super::document::SECRET)?)
+    }
+}

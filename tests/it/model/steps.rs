@@ -1,0 +1,261 @@
+//! What happens in a history: commits, console edits, settings, and runs that go wrong. Steps
+//! are plain data made from a seed, so that a failing history can be made shorter; one whose
+//! precondition is not met does nothing.
+
+use apinizer_gitops::sandbox::Moment;
+use serde_json::{Value, json};
+
+use super::document::{BASE, Broken, Kind, MISTYPED, OVERLAY};
+use super::memory::{Adopt, Flags, MaxDeletes};
+
+pub(crate) const NAMES: [&str; 6] = ["a", "b", "c d", "e", "f%", "g"];
+
+/// `SplitMix64`: the same history for the same seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % limit as u64).unwrap()
+    }
+
+    pub(crate) fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub(crate) fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())].clone()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Declare(&'static str, Kind, u64),
+    Set(&'static str, &'static str, Value),
+    Drop(&'static str, &'static str),
+    Remove(&'static str),
+    Protect(&'static str),
+    Suspend(&'static str),
+    Elsewhere(&'static str),
+    Ignore(&'static str, &'static str),
+    /// The document of the first name moves to the second, with or without `renamedFrom`.
+    Rename(&'static str, &'static str, bool),
+    RenamedFrom(&'static str, Option<&'static str>),
+    Retype(&'static str, Kind),
+    Patch(&'static str, &'static str, Value),
+    Unpatch(&'static str),
+    EmptyPath(&'static str),
+    Break(&'static str, Broken),
+    Mend,
+    Consent,
+    ConsoleCreate(&'static str, Kind),
+    ConsoleEdit(&'static str, &'static str, Value),
+    ConsoleDelete(&'static str),
+    ConsoleRecreate(&'static str),
+    Rotate(&'static str, Option<u64>),
+    Paths(Vec<&'static str>),
+    Prune(bool),
+    Max(MaxDeletes),
+    Adopt(Adopt),
+    Report(bool),
+    Isolate(bool),
+    Host(&'static str),
+    LoseState,
+    NewProcess,
+}
+
+/// How a run goes wrong.
+#[derive(Clone, Debug)]
+pub(crate) enum Disturbance {
+    /// Writes fail so, so often each.
+    Writes(Failure, usize),
+    /// Reads of single connections fail so often.
+    Reads(usize),
+    /// A list fails so.
+    Lists(ListFailure),
+    /// The process dies after so many changes, at its next write.
+    Crash(usize, Moment),
+    /// The server refuses every POST.
+    RefusePosts,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Failure {
+    Lost,
+    Truncated,
+    LateError,
+    LateHtml,
+    Undeployed,
+    Error,
+    RateLimited,
+    Reset,
+    Html,
+    SaysFailed,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ListFailure {
+    Error,
+    Short,
+    NoName,
+    Html,
+}
+
+/// Some events, one commit if they touched git, and a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    pub(crate) events: Vec<Event>,
+    pub(crate) flags: Flags,
+    pub(crate) disturbance: Option<Disturbance>,
+}
+
+pub(crate) fn turn(random: &mut Random) -> Turn {
+    let count = 1 + random.below(4);
+    let events = (0..count).map(|_| event(random)).collect();
+    let mut flags = Flags::default();
+    match random.below(16) {
+        0 => flags.allow_deletes = true,
+        1 => flags.names = vec![random.of(&NAMES).to_owned(), random.of(&NAMES).to_owned()],
+        2 => flags.types = vec![random.of(&Kind::ALL)],
+        3 => flags.resend = true,
+        4 => {
+            flags.allow_deletes = true;
+            flags.names = vec![random.of(&NAMES).to_owned()];
+        }
+        _ => {}
+    }
+    let disturbance = random.one_in(3).then(|| disturbance(random));
+    Turn { events, flags, disturbance }
+}
+
+fn disturbance(random: &mut Random) -> Disturbance {
+    use Failure as F;
+    match random.below(10) {
+        0..=3 => {
+            let failures = [
+                F::Lost,
+                F::Truncated,
+                F::LateError,
+                F::LateHtml,
+                F::Undeployed,
+                F::Error,
+                F::RateLimited,
+                F::Reset,
+                F::Html,
+                F::SaysFailed,
+            ];
+            Disturbance::Writes(random.of(&failures), 1 + random.below(4))
+        }
+        4 => Disturbance::Reads(1 + random.below(6)),
+        5 => Disturbance::Lists(random.of(&[
+            ListFailure::Error,
+            ListFailure::Short,
+            ListFailure::NoName,
+            ListFailure::Html,
+        ])),
+        6 => Disturbance::RefusePosts,
+        _ => Disturbance::Crash(random.below(3), random.of(&[Moment::Before, Moment::After])),
+    }
+}
+
+fn event(random: &mut Random) -> Event {
+    let name = random.of(&NAMES);
+    let other = random.of(&NAMES);
+    let port = 1000 + random.below(9) as u64;
+    match random.below(66) {
+        0..=11 => Event::Declare(
+            name,
+            random.of(&[Kind::Email, Kind::Email, Kind::Ftp, Kind::Syslog]),
+            port,
+        ),
+        12..=15 => git_field(random, name),
+        16..=17 => {
+            Event::Drop(name, random.of(&["description", "port", "password", "from", "custom"]))
+        }
+        18..=24 => Event::Remove(name),
+        25 => Event::Protect(name),
+        26 => Event::Suspend(name),
+        27 => Event::Elsewhere(name),
+        28 => Event::Ignore(name, random.of(&["description", "port", "password"])),
+        29..=32 => Event::Rename(name, other, !random.one_in(5)),
+        33 => Event::RenamedFrom(name, (!random.one_in(3)).then_some(other)),
+        34..=36 => Event::Retype(name, random.of(&Kind::ALL)),
+        37..=38 => {
+            let value = random.of(&[json!("patched"), Value::Null]);
+            Event::Patch(name, random.of(&["description", "custom"]), value)
+        }
+        39 => Event::Unpatch(name),
+        40 => Event::EmptyPath(random.of(&[BASE, OVERLAY, OVERLAY])),
+        41 => Event::Break(name, random.of(&[Broken::Document, Broken::File])),
+        42..=43 => Event::Mend,
+        44..=45 => Event::Consent,
+        46..=47 => Event::ConsoleCreate(name, random.of(&Kind::ALL)),
+        48..=51 => console_field(random, name),
+        52..=53 => Event::ConsoleDelete(name),
+        54 => Event::ConsoleRecreate(name),
+        55..=56 => {
+            let value = (!random.one_in(4)).then(|| random.below(3) as u64);
+            Event::Rotate(random.of(&["FIRST", "SECOND"]), value)
+        }
+        57 => Event::Paths(random.of(&[
+            vec![BASE, OVERLAY],
+            vec![BASE, OVERLAY],
+            vec![BASE],
+            vec![MISTYPED],
+            vec![OVERLAY],
+        ])),
+        58 => Event::Prune(!random.one_in(3)),
+        59..=60 => Event::Max(random.of(&[
+            MaxDeletes::Count(0),
+            MaxDeletes::Count(1),
+            MaxDeletes::Count(2),
+            MaxDeletes::Count(10),
+            MaxDeletes::Percent(30),
+            MaxDeletes::Percent(80),
+        ])),
+        61 => Event::Adopt(random.of(&[Adopt::Always, Adopt::Always, Adopt::Equal, Adopt::Never])),
+        62 => Event::Report(random.one_in(2)),
+        63 => Event::Isolate(random.one_in(2)),
+        64 => random.of(&[
+            Event::Host("one.example.com"),
+            Event::Host("two.example.com"),
+            Event::NewProcess,
+        ]),
+        _ => random.of(&[Event::LoseState, Event::NewProcess, Event::NewProcess]),
+    }
+}
+
+fn git_field(random: &mut Random, name: &'static str) -> Event {
+    let port = 1000 + random.below(9);
+    let (field, value) = random.of(&[
+        ("port", json!(port)),
+        ("port", json!(587)),
+        ("port", Value::Null),
+        ("description", json!(format!("git {port}"))),
+        ("description", json!("")),
+        ("custom", json!(port)),
+        ("password", json!("${env:FIRST}")),
+        ("password", json!("${env:SECOND}")),
+        ("password", Value::Null),
+        ("auth", json!(port.is_multiple_of(2))),
+        ("from", json!("${env:SECOND}")),
+    ]);
+    Event::Set(name, field, value)
+}
+
+fn console_field(random: &mut Random, name: &'static str) -> Event {
+    let port = 1000 + random.below(9);
+    let (field, value) = random.of(&[
+        ("port", json!(port)),
+        ("description", json!(format!("console {port}"))),
+        ("custom", json!(port)),
+        ("password", json!("typed in the console")),
+        ("password", Value::Null),
+        ("other", json!("never declared")),
+        ("auth", json!(port.is_multiple_of(2))),
+    ]);
+    Event::ConsoleEdit(name, field, value)
+}
