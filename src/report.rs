@@ -9,7 +9,7 @@
 
 mod comment;
 pub mod diagnostics;
-mod difference;
+pub(crate) mod difference;
 mod escape;
 pub mod exit;
 pub mod explain;
@@ -17,7 +17,7 @@ pub mod outcome;
 pub mod plan;
 pub mod status;
 mod style;
-mod words;
+pub(crate) mod words;
 
 pub use style::Style;
 

@@ -28,6 +28,7 @@ use crate::name::CommitId;
 use crate::notify::Notifier;
 use crate::plan::State;
 use crate::reconcile::Engine;
+use crate::source::Commit;
 
 /// How long one reconcile may take before the probe calls it stuck.
 const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
@@ -56,9 +57,7 @@ impl Keeper {
         let mut quiet = Quiet::default();
         let mut failures = 0;
         let mut next = None;
-        let record = self.engine.state_file(&self.target).read();
-        let applied = record.ok().and_then(|record| record.last_applied);
-        self.memories.begin(&self.target.name, applied);
+        self.recall();
         loop {
             let Some(causes) = self.next_turn(next).await else { break };
             let Some(seen) = self.seen.borrow().clone() else { continue };
@@ -81,6 +80,20 @@ impl Keeper {
         }
         self.board.watchdog().forget(&self.target.name);
         debug!(target = %self.target.name, "the keeper ends with the daemon");
+    }
+
+    /// Takes from the state what an earlier run of the daemon applied last.
+    fn recall(&self) {
+        let record = self.engine.state_file(&self.target).read();
+        let Some(id) = record.ok().and_then(|record| record.last_applied) else { return };
+        self.memories.begin(&self.target.name, Some(id.clone()));
+        // Its words are in the repository, unless that cannot be read or has forgotten it.
+        let known = tokio::task::block_in_place(|| self.source.older(&id)).ok().flatten();
+        let unknown = Commit { id, subject: String::new(), author: String::new(), time: 0 };
+        let commit = known.and_then(|known| known.commit().cloned()).unwrap_or(unknown);
+        self.board.edit_target(&self.target.name, |status| {
+            status.commit_applied.get_or_insert(commit);
+        });
     }
 
     /// Waits for an order or for the own next turn; `None`: the daemon ends.
@@ -165,9 +178,9 @@ impl Keeper {
             if outcome != ReconcileOutcome::Interrupted {
                 status.state = state_of(&passed, outcome);
             }
-            status.commit_seen.clone_from(&id);
+            status.commit_seen.clone_from(&commit);
             if passed.applied {
-                status.commit_applied.clone_from(&id);
+                status.commit_applied.clone_from(&commit);
             }
             status.last_reconcile = Some(ended);
             status.next_reconcile = jiff::SignedDuration::try_from(turn.after)

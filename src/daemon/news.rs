@@ -42,7 +42,7 @@ pub(super) struct News {
 }
 
 impl Memories {
-    /// Remembers what a target's state says at the start, if nothing is remembered yet.
+    /// Remembers what a target's state says was applied, if nothing is remembered yet.
     pub(super) fn begin(&self, target: &str, applied: Option<CommitId>) {
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Memory { applied, ..Memory::default() };

@@ -69,9 +69,9 @@ pub struct TargetStatus {
     /// Whether somebody suspended it.
     pub suspended: bool,
     /// The newest commit that a reconcile looked at.
-    pub commit_seen: Option<CommitId>,
+    pub commit_seen: Option<Commit>,
     /// The newest commit of which nothing failed and nothing was held.
-    pub commit_applied: Option<CommitId>,
+    pub commit_applied: Option<Commit>,
     /// When the last reconcile ended.
     pub last_reconcile: Option<Timestamp>,
     /// When the next one is due if nothing happens before.

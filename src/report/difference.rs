@@ -10,23 +10,23 @@ use crate::plan::FieldChange;
 
 use super::escape;
 
-pub(super) use lines::{Line, LineSign};
+pub(crate) use lines::{Line, LineSign};
 
 /// The longest value that is shown beside its label rather than in lines of its own.
 const LONGEST_BESIDE: usize = 60;
 
 /// One thing that differs.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Leaf {
+pub(crate) struct Leaf {
     /// Which: `port`, `additionalProperties[mail.smtp.timeout]/value`.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// How.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 /// How a thing differs. All texts are harmless already.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// It is there now.
     Added(String),
     /// It is gone.
@@ -40,7 +40,7 @@ pub(super) enum Kind {
 }
 
 /// The leaves in which a field differs.
-pub(super) fn leaves(change: &FieldChange) -> Vec<Leaf> {
+pub(crate) fn leaves(change: &FieldChange) -> Vec<Leaf> {
     let label = label_of(&change.path);
     if change.sensitive {
         let shown = |value: &Value| match value {

@@ -7,7 +7,7 @@ use super::escape;
 use super::style::Role;
 
 /// The sign of an action, which carries its meaning without colour.
-pub(super) fn sign(action: Action) -> &'static str {
+pub(crate) fn sign(action: Action) -> &'static str {
     match action {
         Action::Create => "+",
         Action::Update => "~",
@@ -33,7 +33,7 @@ pub(super) fn role(action: Action) -> Role {
 }
 
 /// Who moved a field, in one word.
-pub(super) fn origin(origin: Origin) -> &'static str {
+pub(crate) fn origin(origin: Origin) -> &'static str {
     match origin {
         Origin::Git => "git",
         Origin::Drift => "drift",
@@ -69,7 +69,7 @@ pub(super) fn reading_order(changes: &[Change]) -> Vec<&Change> {
 }
 
 /// Why a change is made or held, where the fields do not say it.
-pub(super) fn reason(change: &Change) -> Option<String> {
+pub(crate) fn reason(change: &Change) -> Option<String> {
     let reason = change.reason.as_deref().map(escape::plain);
     match (change.held, change.action) {
         (true, _) => match reason {

@@ -28,7 +28,8 @@ pub(super) async fn readers(
     if site.is_loopback || is_right(&site, request.headers()) {
         return next.run(request).await;
     }
-    refused(&site)
+    // A browser asks its user for a password then.
+    refused(&site, "Basic realm=\"apinizer-gitops\"")
 }
 
 /// The calls that change something: always behind the token. A browser never sends a bearer
@@ -41,7 +42,8 @@ pub(super) async fn changers(
     if is_bearer(request.headers()) && is_right(&site, request.headers()) {
         return next.run(request).await;
     }
-    refused(&site)
+    // A browser must not ask for a password then: the page does.
+    refused(&site, "Bearer realm=\"apinizer-gitops\"")
 }
 
 fn is_right(site: &Served, headers: &HeaderMap) -> bool {
@@ -51,12 +53,12 @@ fn is_right(site: &Served, headers: &HeaderMap) -> bool {
     }
 }
 
-fn refused(site: &Served) -> Response {
+fn refused(site: &Served, ask: &'static str) -> Response {
     if site.keys.token.is_none() {
         let text = "this needs `server.token` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"apinizer-gitops\"")];
+    let ask = [(header::WWW_AUTHENTICATE, ask)];
     (StatusCode::UNAUTHORIZED, ask, "the token is missing or wrong\n").into_response()
 }
 

@@ -13,15 +13,26 @@ use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 
 use super::Served;
-use crate::daemon::status::{SourceStatus, Status, TargetState};
+use crate::daemon::status::Status;
 use crate::plan::State as ConnectionStanding;
 
 mod changes;
+mod connections;
+mod history;
 mod target;
+mod verdict;
 
 const STYLE: &str = include_str!("page/page.css");
 const ICON: &str = include_str!("page/icon.svg");
 const SCRIPT: &str = include_str!("page/page.js");
+
+/// Where the page's own files are: a new version never meets an old one in a browser's memory.
+macro_rules! own {
+    ($name:literal) => {
+        concat!("/static/", env!("CARGO_PKG_VERSION"), "/", $name)
+    };
+}
+pub(super) use own;
 
 /// What of the connections is shown.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -45,21 +56,24 @@ pub(super) async fn page(State(site): State<Arc<Served>>, Query(shown): Query<Sh
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { "apinizer-gitops" }
-                link rel="icon" href=(concat!("/static/", env!("CARGO_PKG_VERSION"), "/icon.svg"));
-                link rel="stylesheet" href=(concat!("/static/", env!("CARGO_PKG_VERSION"), "/page.css"));
-                script defer src=(concat!("/static/", env!("CARGO_PKG_VERSION"), "/page.js")) {}
+                title { (verdict::title(&status)) " · apinizer-gitops" }
+                link rel="icon" href=(own!("icon.svg"));
+                link rel="stylesheet" href=(own!("page.css"));
+                script defer src=(own!("page.js")) {}
             }
             body {
                 a.skip href="#live" { "Skip to the targets" }
                 header {
                     h1 { "apinizer-gitops" }
-                    p #link role="status" { }
+                    p #link.link { noscript { "Reload to see what is new" } }
                 }
-                (filter(&shown))
-                @if may_change { (orders(&status)) }
-                main #live tabindex="-1" { (content(&status, &shown)) }
-                footer { "Version " (env!("CARGO_PKG_VERSION")) " · " a href="/api/v1/status" { "JSON" } " · " a href="/metrics" { "Metrics" } }
+                main #live tabindex="-1" { (content(&status, &shown, may_change)) }
+                @if may_change { (ask_for_token()) }
+                p #answer.toast role="status" {}
+                footer {
+                    "Version " (env!("CARGO_PKG_VERSION")) " · " a href="/api/v1/status" { "JSON" }
+                    " · " a href="/metrics" { "Metrics" } " · press " kbd { "/" } " to search"
+                }
             }
         }
     };
@@ -71,7 +85,8 @@ pub(super) async fn fragment(
     State(site): State<Arc<Served>>,
     Query(shown): Query<Shown>,
 ) -> Html<String> {
-    Html(content(&site.site.board.status(), &shown).into_string())
+    let may_change = site.keys.token.is_some();
+    Html(content(&site.site.board.status(), &shown, may_change).into_string())
 }
 
 /// Answers for the style sheet.
@@ -91,85 +106,69 @@ pub(super) async fn script() -> Response {
 
 fn filter(shown: &Shown) -> Markup {
     html! {
-        search {
+        search data-key="filter" {
             form #filter action="/" method="get" {
-                label { "Search " input type="search" name="q" value=(shown.q) placeholder="name, type or reason"; }
-                label { "State "
-                    select name="state" {
-                        option value="" { "all" }
+                label { span { "Search" } input #q type="search" name="q" value=(shown.q) placeholder="name, type or reason"; }
+                label { span { "State" }
+                    select #state name="state" {
+                        option value="" { "all states" }
                         @for state in ConnectionStanding::ALL {
                             option value=(state.as_str()) selected[state.as_str() == shown.state] { (words(state.as_str())) }
                         }
                     }
                 }
-                button type="submit" { "Filter" }
+                button.apply type="submit" { "Show" }
             }
         }
     }
 }
 
-fn orders(status: &Status) -> Markup {
+/// Asks once for the token of the calls that change something; it stays in the tab.
+fn ask_for_token() -> Markup {
     html! {
-        details #orders {
-            summary { "Reconcile, suspend, resume" }
-            form #order {
-                label { "Token " input #token type="password" autocomplete="off"; }
-                label { "Target "
-                    select #which {
-                        option value="" { "all" }
-                        @for target in &status.targets { option { (target.name) } }
-                    }
+        dialog #ask aria-labelledby="ask-title" {
+            form method="dialog" {
+                h2 #ask-title { "Token" }
+                p { "Changing something needs " code { "server.token" } ". It is kept until this tab is closed." }
+                label { span { "Token" } input #token type="password" autocomplete="off" required; }
+                p.buttons {
+                    button value="ok" { "Go on" }
+                    button value="" formnovalidate { "Cancel" }
                 }
-                button type="submit" value="reconcile" { "Reconcile all now" }
-                button type="submit" value="suspend" { "Suspend" }
-                button type="submit" value="resume" { "Resume" }
-                p #answer role="status" { }
             }
         }
     }
 }
 
-fn content(status: &Status, shown: &Shown) -> Markup {
+fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
     html! {
-        (verdict(status))
-        (source(&status.source))
-        @for one in &status.targets { (target::section(one, &status.source, shown)) }
+        (verdict::banner(status, may_change))
+        (filter(shown))
+        @for one in &status.targets { (target::section(one, shown, may_change)) }
     }
 }
 
-fn verdict(status: &Status) -> Markup {
-    let all = status.targets.len();
-    let good = status.targets.iter().filter(|target| target.state == TargetState::InSync).count();
-    let waiting =
-        status.targets.iter().filter(|target| target.state == TargetState::Waiting).count();
-    let (class, text) = match (&status.source.error, all) {
-        (Some(_), _) => ("bad", "The source cannot be read".to_owned()),
-        (None, 0) => ("quiet", "No target yet".to_owned()),
-        _ if good == all => ("good", "Everything is in sync".to_owned()),
-        _ if good + waiting == all => ("quiet", "The first reconcile is under way".to_owned()),
-        _ => ("bad", format!("{} of {all} targets not in sync", all - good)),
-    };
-    html! { p #verdict .verdict .(class) role="status" { (text) } }
+/// A state as a badge: a sign that carries it without colour, and its word.
+fn badge(state: &str) -> Markup {
+    html! { span.badge.(state) { span aria-hidden="true" { (sign(state)) } " " (words(state)) } }
 }
 
-fn source(source: &SourceStatus) -> Markup {
-    html! {
-        section aria-label="Source" {
-            p {
-                "Source " code { (source.location) }
-                @if let Some(branch) = &source.branch { " · branch " code { (branch) } }
-                @if source.worktree { " · the files of the working tree" }
-                @if let Some(time) = source.fetched_at { " · fetched " (moment(time)) }
-            }
-            @if let Some(commit) = &source.commit {
-                p { code { (commit.id.short()) } " " strong { (commit.subject) } " · " (commit.author) " · " (seconds(commit.time)) }
-            }
-            @if let Some(error) = &source.error { p.wrong { (error) } }
-        }
+fn sign(state: &str) -> &'static str {
+    match state {
+        "in_sync" | "applied" => "✓",
+        "pending" => "→",
+        "failed" | "failing" | "refused" | "blocked" => "✕",
+        "held" => "‖",
+        "drifted" => "≠",
+        "degraded" => "▲",
+        "not_converging" => "↻",
+        "unmanaged" => "○",
+        "suspended" => "–",
+        _ => "…",
     }
 }
 
-/// A moment that the script writes in the reader's own time.
+/// A moment that the script writes as people say it.
 fn moment(time: Timestamp) -> Markup {
     seconds(time.as_second())
 }

@@ -6,6 +6,7 @@ mod world;
 
 mod architecture;
 mod basics;
+mod browser;
 mod crashes;
 mod daemon;
 mod deletes;

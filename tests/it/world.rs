@@ -85,6 +85,12 @@ impl World {
         self.path("state")
     }
 
+    /// Lets the sandbox have these projects.
+    pub(crate) fn alter_projects(&self, names: &[&str]) {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.control().alter(|options| options.projects = names);
+    }
+
     /// Writes a config file beside the repository and uses it from now on; `{url}` and `{repo}`
     /// are filled in.
     pub(crate) fn config(&mut self, text: &str) {

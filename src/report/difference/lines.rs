@@ -19,16 +19,16 @@ const LARGEST_WITH_PARTS: usize = 16 * 1024;
 
 /// One line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::report) struct Line {
+pub(crate) struct Line {
     /// What became of it.
-    pub(in crate::report) sign: LineSign,
+    pub(crate) sign: LineSign,
     /// Its pieces, each with whether it is the part that changed.
-    pub(in crate::report) pieces: Vec<(bool, String)>,
+    pub(crate) pieces: Vec<(bool, String)>,
 }
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::report) enum LineSign {
+pub(crate) enum LineSign {
     /// It stayed.
     Same,
     /// It came.
@@ -41,7 +41,7 @@ pub(in crate::report) enum LineSign {
 
 impl LineSign {
     /// The sign in column 0.
-    pub(in crate::report) fn as_char(self) -> char {
+    pub(crate) fn as_char(self) -> char {
         match self {
             Self::Same => ' ',
             Self::Added => '+',

@@ -1,59 +1,113 @@
-//! The differences of a plan on the page. Values come redacted.
+//! The differences of a plan on the page, in the order and the words of the other reports.
 
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::moment;
-use super::target::ROWS;
 use crate::daemon::status::ShownPlan;
-use crate::plan::{Change, FieldChange};
+use crate::plan::{Action, Change};
+use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
+use crate::report::words;
 
-pub(super) fn plan(target: &str, title: &str, shown: &ShownPlan, is_open: bool) -> Markup {
+/// How many changes of an applied plan are drawn.
+const DRAWN: usize = 100;
+
+/// What was changed last, behind a click.
+pub(super) fn plan(target: &str, shown: &ShownPlan) -> Markup {
     let changes = &shown.plan.changes;
     html! {
-        @if !changes.is_empty() {
-            details id={ (title) "-" (target) } open[is_open] {
-                summary {
-                    (title) ": " (changes.len()) @if changes.len() == 1 { " change" } @else { " changes" }
-                    ", " (moment(shown.time))
-                    @if let Some(commit) = &shown.commit { " at " code { (commit.short()) } }
+        details data-key={ "applied-" (target) } {
+            summary {
+                "Last applied" span.quiet { ", " (changes.len()) @if changes.len() == 1 { " change, " } @else { " changes, " } (moment(shown.time)) }
+            }
+            @for change in changes.iter().take(DRAWN) {
+                article.change {
+                    h4 { (sign(change)) " " (change.name.as_str()) (previous(change)) " " span.quiet { (change.type_name) } }
+                    @if let Some(reason) = words::reason(change) { p { (reason) } }
+                    (fields(change))
                 }
-                @for change in changes.iter().take(ROWS) { (one(change)) }
-                @if changes.len() > ROWS { p.quiet { "And " (changes.len() - ROWS) " more." } }
+            }
+            @if changes.len() > DRAWN { p.quiet { "And " (changes.len() - DRAWN) " more." } }
+        }
+    }
+}
+
+/// What is not made yet of one connection, and why.
+pub(super) fn waiting(change: &Change, said: Option<&str>, key: &str, is_open: bool) -> Markup {
+    let reason = said.map(str::to_owned).or_else(|| words::reason(change));
+    html! {
+        @if change.fields.is_empty() && change.action != Action::Blocked { p { (sign(change)) } }
+        @if let Some(reason) = reason { p { (reason) } }
+        @if let Some(advice) = &change.advice { p.advice { (advice) } }
+        @if !change.fields.is_empty() {
+            details data-key={ "diff-" (key) } open[is_open] {
+                summary { (sign(change)) " " (previous(change)) (change.fields.len()) @if change.fields.len() == 1 { " field" } @else { " fields" } }
+                (fields(change))
             }
         }
     }
 }
 
-fn one(change: &Change) -> Markup {
+fn sign(change: &Change) -> Markup {
     html! {
-        article.change {
-            h4 {
-                span.action { (change.action.as_str()) } " " (change.name.as_str())
-                @if let Some(previous) = &change.previous_name { " (was " (previous.as_str()) ")" }
-                " " span.quiet { (change.type_name) }
-                @if change.held { " " span.badge.held { "held" } }
+        span.action.(change.action.as_str()) {
+            span aria-hidden="true" { (words::sign(change.action)) } " " (change.action.as_str())
+        }
+    }
+}
+
+fn previous(change: &Change) -> Markup {
+    html! { @if let Some(previous) = &change.previous_name { "(was " (previous.as_str()) ") " } }
+}
+
+fn fields(change: &Change) -> Markup {
+    html! {
+        ul.fields {
+            @for field in &change.fields {
+                @for leaf in leaves(field) {
+                    li {
+                        (difference(&leaf))
+                        @if change.action != Action::Create { " " span.origin { (words::origin(field.origin)) } }
+                    }
+                }
             }
-            @if let Some(reason) = &change.reason { p { (reason) } }
-            @if let Some(advice) = &change.advice { p.advice { (advice) } }
-            @if !change.fields.is_empty() { ul.fields { @for field in &change.fields { (difference(field)) } } }
         }
     }
 }
 
-fn difference(field: &FieldChange) -> Markup {
+fn difference(leaf: &Leaf) -> Markup {
     html! {
-        li {
-            code { (field.path.trim_start_matches('/')) }
-            @if let Some(before) = &field.before { " " del { span.hidden { "from " } (text(before)) } }
-            @if let Some(after) = &field.after { " " ins { span.hidden { "to " } (text(after)) } }
+        code { (leaf.label) } " "
+        @match &leaf.kind {
+            Kind::Added(text) => { (added(text)) }
+            Kind::Removed(text) => { (removed(text)) }
+            Kind::Replaced(before, after) => { (removed(before)) " " (added(after)) }
+            Kind::Hidden(text) => { (text) " " span.quiet { "(another value)" } }
+            Kind::Lines(lines) => { pre tabindex="0" { @for line in lines { (line_of(line)) } } }
         }
     }
 }
 
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+fn added(text: &str) -> Markup {
+    html! { ins { span.hidden { "to " } (text) } }
+}
+
+fn removed(text: &str) -> Markup {
+    html! { del { span.hidden { "from " } (text) } }
+}
+
+fn line_of(line: &Line) -> Markup {
+    let class = match line.sign {
+        LineSign::Added => "added",
+        LineSign::Removed => "removed",
+        LineSign::Same | LineSign::Place => "same",
+    };
+    html! {
+        span.line.(class) {
+            @if line.sign != LineSign::Place { (line.sign.as_char()) " " }
+            @for (changed, text) in &line.pieces {
+                @if *changed { mark { (text) } } @else { (text) }
+            }
+        }
+        "\n"
     }
 }

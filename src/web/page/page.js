@@ -2,76 +2,160 @@
 const live = document.getElementById("live");
 const filter = document.getElementById("filter");
 const link = document.getElementById("link");
+document.documentElement.classList.add("scripted");
 
-function localTimes() {
+// Moments as people say them; the exact one is in the title.
+const steps = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+function sayTimes() {
   for (const time of live.querySelectorAll("time")) {
     const moment = new Date(time.dateTime);
-    time.title = time.dateTime;
-    time.textContent = moment.toLocaleString();
+    const away = (moment - Date.now()) / 1000;
+    const [unit, size] = steps.find(([, size]) => Math.abs(away) >= size) ?? steps[3];
+    const text = Math.abs(away) > 30 * 86400
+      ? moment.toLocaleDateString() : relative.format(Math.round(away / size), unit);
+    if (time.textContent !== text) time.textContent = text;
+    time.title = moment.toLocaleString();
   }
 }
 
+// Turns one tree into another and touches only what differs, so that focus, selection, scrolling
+// and what somebody opened stay as they are.
+function isSame(one, other) {
+  return one.nodeType === other.nodeType && one.nodeName === other.nodeName
+    && one.dataset?.key === other.dataset?.key;
+}
+// Attributes that belong to the reader.
+const own = ["open", "value", "selected"];
+function morph(old, fresh) {
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.nodeName === "TIME" && old.dateTime === fresh.dateTime) return;
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !own.includes(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (!own.includes(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  morphChildren(old, fresh);
+}
+function morphChildren(old, fresh) {
+  const keyed = new Map();
+  for (const child of old.children) if (child.dataset.key) keyed.set(child.dataset.key, child);
+  let next = old.firstChild;
+  for (const wanted of [...fresh.childNodes]) {
+    const known = wanted.dataset?.key ? keyed.get(wanted.dataset.key) : next;
+    if (known && isSame(known, wanted)) {
+      if (known === next) next = next.nextSibling;
+      else old.insertBefore(known, next);
+      morph(known, wanted);
+    } else {
+      old.insertBefore(wanted, next);
+    }
+  }
+  while (next) {
+    const gone = next;
+    next = next.nextSibling;
+    gone.remove();
+  }
+}
+
+function shown() {
+  const query = new URLSearchParams(new FormData(filter));
+  for (const [name, value] of [...query]) if (!value) query.delete(name);
+  return query.toString();
+}
 let asked = 0;
 async function draw() {
-  const query = new URLSearchParams(new FormData(filter));
   const mine = ++asked;
-  const answer = await fetch("/fragment?" + query);
-  if (!answer.ok) return;
+  const answer = await fetch("/fragment?" + shown());
+  if (!answer.ok) throw new Error(answer.statusText);
   const text = await answer.text();
   if (mine !== asked) return;
-  const open = new Map([...live.querySelectorAll("details")].map((one) => [one.id, one.open]));
-  const focused = live.contains(document.activeElement)
-    ? document.activeElement.closest("details")?.id : null;
-  const verdict = document.getElementById("verdict")?.textContent;
-  const fresh = new DOMParser().parseFromString(text, "text/html");
-  for (const one of fresh.querySelectorAll("details")) {
-    if (open.has(one.id)) one.open = open.get(one.id);
-  }
-  const old = document.getElementById("verdict");
-  const next = fresh.getElementById("verdict");
-  // The element stays, so that a screen reader says what changed, and only then.
-  if (old && next) {
-    old.className = next.className;
-    if (verdict !== next.textContent) old.textContent = next.textContent;
-    next.replaceWith(old);
-  }
-  live.replaceChildren(...fresh.body.childNodes);
-  if (focused) document.getElementById(focused)?.querySelector("summary")?.focus();
-  localTimes();
+  morphChildren(live, new DOMParser().parseFromString(text, "text/html").body);
+  const verdict = document.getElementById("verdict");
+  if (verdict) document.title = verdict.textContent + " · apinizer-gitops";
+  sayTimes();
 }
-
 let soon;
 function drawSoon() {
   clearTimeout(soon);
-  soon = setTimeout(() => draw().catch(() => {}), 150);
+  soon = setTimeout(() => draw().catch(() => say("off", "The daemon does not answer")), 100);
 }
-filter.addEventListener("input", drawSoon);
-filter.addEventListener("submit", (event) => { event.preventDefault(); drawSoon(); });
+function filterChanged() {
+  const query = shown();
+  history.replaceState(null, "", query ? "?" + query : location.pathname);
+  drawSoon();
+}
+filter.addEventListener("input", filterChanged);
+filter.addEventListener("submit", (event) => { event.preventDefault(); filterChanged(); });
+document.addEventListener("keydown", (event) => {
+  const types = event.target.closest("input, select, textarea, dialog");
+  if (event.key !== "/" || types || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  document.getElementById("q").focus();
+});
 
+function say(state, text) {
+  link.className = "link " + state;
+  if (link.textContent !== text) link.textContent = text;
+}
 const events = new EventSource("/events");
 events.addEventListener("changed", drawSoon);
-events.onopen = () => { link.textContent = "live"; };
-events.onerror = () => { link.textContent = "connection lost, trying again"; };
+events.onopen = () => say("on", "Live");
+events.onerror = () => say("off", "Connection lost, trying again");
 
-const order = document.getElementById("order");
-if (order) {
-  const token = document.getElementById("token");
-  token.value = sessionStorage.getItem("token") ?? "";
-  order.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const answer = document.getElementById("answer");
-    const verb = event.submitter?.value ?? "reconcile";
-    const target = document.getElementById("which").value;
-    const query = verb !== "reconcile" && target ? "?target=" + encodeURIComponent(target) : "";
-    sessionStorage.setItem("token", token.value);
-    try {
-      const response = await fetch("/api/v1/" + verb + query, {
-        method: "POST", headers: { Authorization: "Bearer " + token.value },
-      });
-      answer.textContent = response.ok ? verb + ": accepted" : await response.text();
-    } catch {
-      answer.textContent = "the daemon does not answer";
-    }
+const answer = document.getElementById("answer");
+let fading;
+function tell(text) {
+  clearTimeout(fading);
+  answer.textContent = text;
+  fading = setTimeout(() => { answer.textContent = ""; }, 8000);
+}
+function askForToken() {
+  const ask = document.getElementById("ask");
+  const input = document.getElementById("token");
+  input.value = "";
+  ask.returnValue = "";
+  ask.showModal();
+  return new Promise((resolve) => {
+    ask.addEventListener("close", () => {
+      const given = ask.returnValue === "ok" ? input.value : "";
+      input.value = "";
+      resolve(given);
+    }, { once: true });
   });
 }
-localTimes();
+async function order(verb, target) {
+  const token = sessionStorage.getItem("token") || await askForToken();
+  if (!token) return;
+  const query = target ? "?target=" + encodeURIComponent(target) : "";
+  const response = await fetch("/api/v1/" + verb + query, {
+    method: "POST", headers: { Authorization: "Bearer " + token },
+  });
+  if (response.ok) {
+    sessionStorage.setItem("token", token);
+    tell(verb + (target ? " " + target : "") + ": accepted");
+  } else {
+    if (response.status === 401) sessionStorage.removeItem("token");
+    tell(response.status === 401 ? "The token is wrong" : await response.text());
+  }
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-verb]");
+  if (button) {
+    order(button.dataset.verb, button.dataset.target).catch(() => tell("The daemon does not answer"));
+  }
+  const state = event.target.closest("a[data-state]");
+  if (state && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    const select = document.getElementById("state");
+    select.value = select.value === state.dataset.state ? "" : state.dataset.state;
+    filterChanged();
+  }
+});
+
+sayTimes();
+setInterval(sayTimes, 5000);

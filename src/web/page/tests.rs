@@ -21,8 +21,8 @@ fn with_connections(count: usize) -> Status {
 
 #[test]
 fn thousands_are_bounded_and_what_needs_attention_is_first() {
-    let text = content(&with_connections(2000), &Shown::default()).into_string();
-    assert_eq!(text.matches("scope=\"row\"").count(), target::ROWS);
+    let text = content(&with_connections(2000), &Shown::default(), true).into_string();
+    assert_eq!(text.matches("scope=\"row\"").count(), connections::ROWS + 1);
     let at = |name: &str| text.find(name);
     assert!(at("mail-1999").is_some() && at("mail-1999") < at("mail-0000"));
     assert!(!text.contains("<script>"));
@@ -31,16 +31,17 @@ fn thousands_are_bounded_and_what_needs_attention_is_first() {
 #[test]
 fn the_search_finds_what_is_not_drawn() {
     let shown = Shown { q: "MAIL-1500".to_owned(), state: String::new() };
-    let text = content(&with_connections(2000), &shown).into_string();
+    let text = content(&with_connections(2000), &shown, true).into_string();
     assert_eq!(text.matches("scope=\"row\"").count(), 1);
     let shown = Shown { q: String::new(), state: "failed".to_owned() };
-    let text = content(&with_connections(3), &shown).into_string();
+    let text = content(&with_connections(3), &shown, true).into_string();
     assert!(text.contains("that the filter lets through"));
 }
 
 #[test]
 fn nothing_inline_that_the_policy_forbids() {
-    for text in [content(&with_connections(3), &Shown::default()), filter(&Shown::default())] {
+    for text in [content(&with_connections(3), &Shown::default(), true), filter(&Shown::default())]
+    {
         let text = text.into_string();
         assert!(!text.contains("style=") && !text.contains("onclick"));
     }

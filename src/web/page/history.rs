@@ -1,0 +1,46 @@
+//! The last reconciles of a target.
+
+use maud::{Markup, html};
+
+use super::{badge, moment, words};
+use crate::daemon::status::{HistoryEntry, TargetStatus};
+
+pub(super) fn list(target: &TargetStatus) -> Markup {
+    html! {
+        @if !target.history.is_empty() {
+            details data-key={ "history-" (target.name) } {
+                summary { "History" span.quiet { ", the last " (target.history.len()) } }
+                table {
+                    caption.hidden { "The last reconciles of " (target.name) }
+                    thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
+                    tbody { @for entry in &target.history { (past(entry)) } }
+                }
+            }
+        }
+    }
+}
+
+fn past(entry: &HistoryEntry) -> Markup {
+    let counts = [
+        (entry.counts.done, "done"),
+        (entry.counts.failed, "failed"),
+        (entry.counts.held, "held"),
+        (entry.counts.blocked, "blocked"),
+        (entry.counts.degraded, "not deployed"),
+        (entry.counts.drifted, "drifted"),
+        (entry.counts.not_started, "not started"),
+    ];
+    html! {
+        tr data-key=(entry.time) {
+            th scope="row" { (moment(entry.time)) }
+            td data-label="Cause" { (words(entry.cause.as_str())) }
+            td data-label="Commit" { @if let Some(id) = &entry.commit { code { (id.short()) } } }
+            td data-label="Outcome" {
+                (badge(entry.outcome.as_str()))
+                @for (count, word) in counts { @if count > 0 { " " (count) " " (word) } }
+                @if let Some(error) = &entry.error { p.wrong { (error) } }
+            }
+            td data-label="Took" { (format!("{:.1} s", entry.duration.as_secs_f64())) }
+        }
+    }
+}

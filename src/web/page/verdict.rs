@@ -1,0 +1,162 @@
+//! The first thing on the page: is everything in sync, at which commit.
+
+use maud::{Markup, html};
+
+use super::{badge, moment, seconds, sign, words};
+use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
+use crate::plan::State;
+use crate::source::Commit;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mood {
+    Good,
+    Waiting,
+    Attention,
+    Bad,
+}
+
+impl Mood {
+    fn of(state: TargetState) -> Self {
+        match state {
+            TargetState::InSync => Self::Good,
+            TargetState::Waiting => Self::Waiting,
+            TargetState::Failing | TargetState::Blocked | TargetState::Refused => Self::Bad,
+            _ => Self::Attention,
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Waiting => "waiting",
+            Self::Attention => "attention",
+            Self::Bad => "bad",
+        }
+    }
+
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Good => "✓",
+            Self::Waiting => "…",
+            Self::Attention => "!",
+            Self::Bad => "✕",
+        }
+    }
+}
+
+/// The verdict as the title of the page has it.
+pub(super) fn title(status: &Status) -> String {
+    verdict(status).1
+}
+
+fn verdict(status: &Status) -> (Mood, String) {
+    if status.source.error.is_some() {
+        return (Mood::Bad, "The source cannot be read".to_owned());
+    }
+    let moods: Vec<Mood> = status.targets.iter().map(|target| Mood::of(target.state)).collect();
+    let worst = moods.iter().max().copied().unwrap_or(Mood::Waiting);
+    let wanting: Vec<&str> = status
+        .targets
+        .iter()
+        .zip(&moods)
+        .filter(|(_, mood)| **mood >= Mood::Attention)
+        .map(|(target, _)| target.name.as_str())
+        .collect();
+    let text = match (worst, &wanting[..]) {
+        (Mood::Good, _) => "Everything is in sync".to_owned(),
+        (_, []) => "The first reconcile is under way".to_owned(),
+        (_, [one]) => format!("{one} needs attention"),
+        (_, several) if several.len() == moods.len() => "All targets need attention".to_owned(),
+        (_, several) => format!("{} of {} targets need attention", several.len(), moods.len()),
+    };
+    (worst, text)
+}
+
+/// The verdict, the newest commit, and each target in one line.
+pub(super) fn banner(status: &Status, may_change: bool) -> Markup {
+    let (mood, text) = verdict(status);
+    html! {
+        section.banner.(mood.class()) aria-label="Verdict" {
+            p.sign aria-hidden="true" { (mood.sign()) }
+            div {
+                p #verdict.verdict role="status" { (text) }
+                p.totals { (totals(status)) }
+            }
+            @if may_change {
+                p.buttons { button type="button" data-verb="reconcile" { "Reconcile now" } }
+            }
+        }
+        (source(&status.source))
+        @if status.targets.len() > 1 {
+            nav aria-label="Targets" {
+                ul.cards { @for target in &status.targets { (card(target)) } }
+            }
+        }
+    }
+}
+
+/// How many connections stand how, each a link to those.
+fn totals(status: &Status) -> Markup {
+    let all = || status.targets.iter().flat_map(|target| target.connections.iter());
+    let counts = State::ALL.map(|state| (state, all().filter(|one| one.state == state).count()));
+    html! {
+        @if status.targets.len() == 1 { "1 target" } @else { (status.targets.len()) " targets" }
+        @for (state, count) in counts {
+            @if count > 0 {
+                " · " a href={ "?state=" (state.as_str()) } data-state=(state.as_str()) { (count) " " (words(state.as_str())) }
+            }
+        }
+    }
+}
+
+fn source(source: &SourceStatus) -> Markup {
+    html! {
+        section.source aria-label="Source" {
+            @if let Some(error) = &source.error { p.wrong { (error) } }
+            @if let Some(commit) = &source.commit {
+                p { "Newest commit " (commit_line(commit)) }
+            }
+            p.quiet {
+                code { (source.location) }
+                @if let Some(branch) = &source.branch { " · branch " code { (branch) } }
+                @if source.worktree { " · the files of the working tree" }
+                @if let Some(time) = source.fetched_at { " · fetched " (moment(time)) }
+            }
+        }
+    }
+}
+
+/// A commit as people know it: subject, author, time.
+pub(super) fn commit_line(commit: &Commit) -> Markup {
+    let author = commit.author.split(" <").next().unwrap_or_default();
+    html! {
+        code title=(commit.id) { (commit.id.short()) }
+        @if !commit.subject.is_empty() {
+            " " strong { (commit.subject) }
+            span.quiet title=(commit.author) { " by " (author) ", " (seconds(commit.time)) }
+        }
+    }
+}
+
+fn card(target: &TargetStatus) -> Markup {
+    html! {
+        li data-key=(target.name) {
+            a.card href={ "#target-" (target.name) } {
+                strong { (target.name) } " " (badge(target.state.as_str()))
+                span.quiet {
+                    @if let Some(commit) = &target.commit_applied { (commit.id.short()) } @else { "nothing applied yet" }
+                }
+                " "
+                span.quiet {
+                    @for state in State::ALL {
+                        @let count = target.connections.iter().filter(|one| one.state == state).count();
+                        @if count > 0 {
+                            span title=(words(state.as_str())) { (sign(state.as_str())) " " (count) span.hidden { " " (words(state.as_str())) } } " "
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
