@@ -22,8 +22,8 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
     let mut matching: Vec<_> =
         target.connections.iter().filter(|one| is_shown(one, shown)).collect();
     matching.sort_by_key(|one| urgency(one.state));
-    let is_calm = |one: &&ConnectionState| urgency(one.state) > urgency(State::Suspended);
-    let calm_from = matching.iter().position(|one| is_calm(&one)).unwrap_or(matching.len());
+    let is_calm = |one: &ConnectionState| urgency(one.state) > urgency(State::Suspended);
+    let calm_from = matching.iter().position(|one| is_calm(one)).unwrap_or(matching.len());
     let (wanting, calm) = matching.split_at(calm_from);
     let is_filtered = !shown.q.trim().is_empty() || !shown.state.is_empty();
     let pending = target.pending.iter().flat_map(|shown| &shown.plan.changes);
