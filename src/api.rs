@@ -4,8 +4,9 @@
 //! deadline and a bound (`exchange`, over the TLS of `connector`), and an answer that is read
 //! without being told the server's dialect (`answer`, `failure`); `listing` and `deployment` say
 //! what a success holds. `token` keeps the bearer token, `retry` says whether and when a call is
-//! made again and `pace` makes all calls of a client wait while a server asks for it. What a
-//! server says reaches an error only through `words`.
+//! made again, `pace` makes all calls of a client wait while a server asks for it, and `limit`
+//! keeps back a write that could still be under way when another process may write. What a server
+//! says reaches an error only through `words`.
 
 mod address;
 mod answer;
@@ -15,6 +16,7 @@ mod deployment;
 mod error;
 mod exchange;
 mod failure;
+mod limit;
 mod listing;
 mod pace;
 mod retry;
@@ -30,6 +32,7 @@ pub use address::AddressError;
 pub use client::Client;
 pub use deployment::Deployment;
 pub use error::{CallError, ErrorKind};
+pub use limit::WriteLimit;
 pub use retry::{GiveUp, Retries, RetryPolicy};
 pub use settings::{ClientError, ClientSettings};
 pub use token::Credentials;

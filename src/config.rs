@@ -22,6 +22,7 @@ mod digest;
 mod fields;
 mod flags;
 mod keys;
+mod kubernetes;
 mod listen;
 mod load;
 mod notify;
@@ -59,6 +60,8 @@ pub struct Config {
     pub server: Server,
     /// Whom to tell.
     pub notify: Vec<Notify>,
+    /// How replicas in a cluster share the targets; `None`: this process is alone.
+    pub kubernetes: Option<Kubernetes>,
     /// Where the state is kept.
     pub state_dir: PathBuf,
     /// The key of fingerprints as `${env:...}`; `None`: derived from the target's credential.
@@ -209,6 +212,21 @@ pub struct Server {
     pub token: Option<SecretText>,
     /// For `/hooks/*`.
     pub webhook_secret: Option<SecretText>,
+}
+
+/// How replicas in a Kubernetes cluster share the targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// How long a replica that is silent keeps a target.
+    pub lease: Duration,
+    /// Whether the state is in a Secret for each target, and not in the state folder.
+    pub state_in_secret: bool,
+    /// The namespace of Leases and Secrets; `None`: that of the service account.
+    pub namespace: Option<String>,
+    /// The folder with the token, the certificates and the namespace of the service account.
+    pub service_account: PathBuf,
+    /// The URL of the Kubernetes API; `None`: that of the cluster around the process.
+    pub api: Option<String>,
 }
 
 /// One receiver of notifications.

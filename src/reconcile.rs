@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Client, RetryPolicy};
+use crate::api::{Client, RetryPolicy, WriteLimit};
 use crate::config::{Config, Drift, Location, OnInvalid, Target, config_digest};
 use crate::desired::Desired;
 use crate::document::{Diagnostic, ParseCache};
@@ -47,6 +47,12 @@ pub struct Engine {
     pub config_file: Option<String>,
     /// The API clients of targets, kept for their connections and tokens.
     pub clients: connect::Clients,
+    /// The cluster whose replicas share the targets.
+    #[cfg(feature = "kubernetes")]
+    pub cluster: Option<std::sync::Arc<crate::cluster::Cluster>>,
+    /// What keeps the state there, in place of the folder.
+    #[cfg(feature = "kubernetes")]
+    secrets: Option<std::sync::Arc<crate::state::Secrets>>,
 }
 
 impl Engine {
@@ -57,7 +63,21 @@ impl Engine {
         for value in &config.resolved {
             redactor.learn(value.expose());
         }
+        #[cfg(feature = "kubernetes")]
+        let cluster = config
+            .kubernetes
+            .as_ref()
+            .map(|known| std::sync::Arc::new(crate::cluster::Cluster::new(known, &environment)));
+        #[cfg(feature = "kubernetes")]
+        let secrets = cluster
+            .clone()
+            .filter(|_| config.kubernetes.as_ref().is_some_and(|known| known.state_in_secret))
+            .map(|cluster| std::sync::Arc::new(crate::state::Secrets::new(cluster)));
         Self {
+            #[cfg(feature = "kubernetes")]
+            cluster,
+            #[cfg(feature = "kubernetes")]
+            secrets,
             config,
             environment,
             redactor,
@@ -70,7 +90,12 @@ impl Engine {
     /// The file that holds the state of a target.
     #[must_use]
     pub fn state_file(&self, target: &Target) -> StateFile {
-        StateDir::new(&self.config.state_dir).file(&target.url, &target.project)
+        let file = StateDir::new(&self.config.state_dir).file(&target.url, &target.project);
+        #[cfg(feature = "kubernetes")]
+        if let Some(secrets) = &self.secrets {
+            return file.kept_in(secrets.clone());
+        }
+        file
     }
 
     /// What decides which documents a target reads, and from where: while it stays the same, the
@@ -121,6 +146,8 @@ pub struct Options {
     pub holder: String,
     /// Ends waits and begins nothing more: a shutdown, or a newer commit.
     pub stop: CancellationToken,
+    /// By when every write has to be over.
+    pub limit: WriteLimit,
 }
 
 /// Which secrets are read back in a run.

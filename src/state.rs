@@ -11,9 +11,13 @@ use crate::inventory::Record;
 
 mod ledger;
 mod lock;
+#[cfg(feature = "kubernetes")]
+mod secret;
 
 pub use ledger::Ledger;
 pub use lock::Lock;
+#[cfg(feature = "kubernetes")]
+pub use secret::Secrets;
 
 /// The version of the format that this program writes.
 pub const VERSION: u32 = 1;
@@ -119,6 +123,9 @@ pub struct StateFile {
     path: PathBuf,
     url: String,
     project: String,
+    // Where the record is kept in place of the file, which then is only locked.
+    #[cfg(feature = "kubernetes")]
+    secret: Option<secret::SecretPlace>,
 }
 
 impl StateDir {
@@ -152,6 +159,8 @@ impl StateDir {
             path: self.root.join(format!("{readable}-{tail}.json")),
             url: url.to_owned(),
             project: project.to_owned(),
+            #[cfg(feature = "kubernetes")]
+            secret: None,
         }
     }
 }
@@ -163,15 +172,54 @@ impl StateFile {
         &self.path
     }
 
+    /// Keeps the record in a Secret of the cluster; the file is only locked then.
+    #[cfg(feature = "kubernetes")]
+    #[must_use]
+    pub fn kept_in(self, secrets: std::sync::Arc<Secrets>) -> Self {
+        let name = crate::cluster::object_name(&self.url, &self.project);
+        Self { secret: Some(secret::SecretPlace::new(secrets, name)), ..self }
+    }
+
+    /// Whether there is a record, as far as can be told without reading it.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        #[cfg(feature = "kubernetes")]
+        if let Some(secret) = &self.secret {
+            return !matches!(secret.read(), Ok(None));
+        }
+        self.path.exists()
+    }
+
+    /// Where the record is, for messages.
+    fn shown(&self) -> PathBuf {
+        #[cfg(feature = "kubernetes")]
+        if let Some(secret) = &self.secret {
+            return PathBuf::from(secret.shown());
+        }
+        self.path.clone()
+    }
+
+    fn bytes(&self) -> io::Result<Option<Vec<u8>>> {
+        #[cfg(feature = "kubernetes")]
+        if let Some(secret) = &self.secret {
+            return secret.read();
+        }
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the record; an absent file is an empty one.
     ///
     /// # Errors
     /// The file cannot be read, is no state, is of a newer program or of another target.
     pub fn read(&self) -> Result<Record, StateError> {
-        let path = || self.path.clone();
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
+        let path = || self.shown();
+        let bytes = match self.bytes() {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Record::default()),
             Err(source) => return Err(StateError::Read { path: path(), source }),
         };
         let damaged = |e: serde_json::Error| StateError::Damaged {
@@ -201,12 +249,17 @@ impl StateFile {
     /// # Errors
     /// The disk is full, the folder is gone or read-only.
     pub fn write(&self, record: &Record) -> Result<(), StateError> {
-        let failed = |source| StateError::Write { path: self.path.clone(), source };
+        let failed = |source| StateError::Write { path: self.shown(), source };
+        let written = Written { version: VERSION, url: &self.url, project: &self.project, record };
+        #[cfg(feature = "kubernetes")]
+        if let Some(secret) = &self.secret {
+            let state = serde_json::to_vec(&written).map_err(|e| failed(io::Error::from(e)))?;
+            return secret.write(&state).map_err(failed);
+        }
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(failed)?;
         let mut file =
             tempfile::Builder::new().prefix(".state-").tempfile_in(folder).map_err(failed)?;
-        let written = Written { version: VERSION, url: &self.url, project: &self.project, record };
         {
             let mut buffer = io::BufWriter::new(file.as_file_mut());
             serde_json::to_writer(&mut buffer, &written).map_err(|e| failed(io::Error::from(e)))?;

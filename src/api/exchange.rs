@@ -27,6 +27,13 @@ pub(super) struct Call {
     pub(super) payload: Payload,
 }
 
+impl Call {
+    /// Whether it may change something on the server.
+    fn is_write(&self) -> bool {
+        self.method != Method::GET && !matches!(self.payload, Payload::Form(_))
+    }
+}
+
 /// What a call carries. It may hold secrets.
 pub(super) enum Payload {
     Nothing,
@@ -65,6 +72,11 @@ impl Exchange {
         };
         let pause = self.pace.ready(retries.longest_pause(), retries.ending()).await;
         pause.map_err(|why| held(&why))?;
+        // As late as can be: whatever was waited for before has passed by now.
+        if call.is_write() && !retries.limit().has_room_for(self.timeout) {
+            let why = "not sent: this process may not act for the target for long enough";
+            return Err(Failure::new(ErrorKind::Unreachable, why));
+        }
 
         let counter = match call.payload {
             Payload::Form(_) => &self.token_requests,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{CallError, ErrorKind};
+use super::limit::WriteLimit;
 
 /// The numbers of the retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ impl RetryPolicy {
 #[derive(Clone, Debug)]
 pub struct Retries {
     shared: Arc<Shared>,
+    limit: WriteLimit,
 }
 
 #[derive(Debug)]
@@ -96,7 +98,18 @@ impl Retries {
     #[must_use]
     pub fn new(policy: RetryPolicy, ending: CancellationToken) -> Self {
         let progress = Mutex::default();
-        Self { shared: Arc::new(Shared { policy, ending, progress }) }
+        let shared = Arc::new(Shared { policy, ending, progress });
+        Self { shared, limit: WriteLimit::default() }
+    }
+
+    /// Keeps back every write that might not be over in time.
+    #[must_use]
+    pub fn within(self, limit: WriteLimit) -> Self {
+        Self { limit, ..self }
+    }
+
+    pub(super) fn limit(&self) -> &WriteLimit {
+        &self.limit
     }
 
     /// Waits before the next attempt after the `attempt`th one (counted from 1) failed so.

@@ -69,6 +69,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     // Not before: at the prompt Ctrl-C ends the program as it does everywhere.
     stop_on_signals(&options.stop, context);
     options.writes = true;
+    let terms = session.elected(options.lock_timeout, &options.stop).await?;
+    options.limit = terms.limit().clone();
     let prepared = session.prepare(&snapshot, &options).await;
     if !asks {
         show_diagnostics(context, &prepared);
@@ -77,10 +79,12 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         Some(saved) => Some(saved.targets.into_iter().map(Agreed::from).collect()),
         None => before,
     };
-    let stale = agreed.as_deref().map(|agreed| moved(agreed, &prepared)).transpose()?;
-    let stale = stale.unwrap_or_default();
-    if !stale.is_empty() {
-        let lines: Vec<String> = stale.iter().map(|line| format!("  {line}")).collect();
+    let stale = agreed.as_deref().map(|agreed| moved(agreed, &prepared)).transpose();
+    if !matches!(stale.as_ref().map(Option::as_deref), Ok(None | Some([]))) {
+        drop(prepared);
+        terms.give_back().await;
+        let lines: Vec<String> =
+            stale?.unwrap_or_default().iter().map(|line| format!("  {line}")).collect();
         context.say(&format!(
             "held: the plan no longer fits, and nothing was applied:\n{}\nMake a new plan and apply that.",
             lines.join("\n")
@@ -88,6 +92,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         return Ok(STALE);
     }
     let outcomes = carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
+    terms.give_back().await;
     let style = context.style();
     match args.output {
         Output::Text => context.print(&report::outcome::text(&outcomes, &style)),

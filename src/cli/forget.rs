@@ -1,5 +1,7 @@
 //! `forget NAME...`: takes names out of the inventory without a call.
 
+use tokio_util::sync::CancellationToken;
+
 use super::args::ForgetArgs;
 use super::context::Context;
 use super::error::CommandError;
@@ -15,6 +17,8 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let session = Session::new(context, &targets)?;
     let target = session.single_target()?;
     let file = session.engine.state_file(target);
+    let stop = CancellationToken::new();
+    let terms = session.elected(args.lock_timeout, &stop).await?;
     let _lock = file.lock(args.lock_timeout, "forget").await.map_err(CommandError::failed)?;
     let mut record = file.read().map_err(CommandError::failed)?;
     let mut unknown = Vec::new();
@@ -27,7 +31,9 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
             unknown.push(name.to_string());
         }
     }
-    file.write(&record).map_err(CommandError::failed)?;
+    let written = file.write(&record).map_err(CommandError::failed);
+    terms.give_back().await;
+    written?;
     if unknown.is_empty() {
         return Ok(0);
     }

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::args::{NarrowArgs, ReadArgs};
 use super::context::Context;
 use super::error::CommandError;
-use crate::api::RetryPolicy;
+use crate::api::{RetryPolicy, WriteLimit};
 use crate::config::{Config, Location, Target};
+use crate::leader::{Leadership, Terms};
 use crate::plan::{Filter, Plan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
 use crate::source::{self, Access, Mirror, Repository, Snapshot, Stop};
@@ -142,6 +143,20 @@ impl Session {
         Ok(opened)
     }
 
+    /// Waits for the right to act for the targets, where replicas share them.
+    ///
+    /// # Errors
+    /// Another replica acts for one of them.
+    pub async fn elected(
+        &self,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Terms, CommandError> {
+        let leadership = Leadership::new(&self.engine, true);
+        let targets = &self.engine.config.targets;
+        leadership.elected_for(targets, patience, stop).await.map_err(CommandError::Failed)
+    }
+
     /// Prepares every target.
     pub async fn prepare(&self, snapshot: &Snapshot, options: &Options) -> Vec<Prepared<'_>> {
         let targets = self.engine.config.targets.iter();
@@ -225,6 +240,7 @@ pub fn options(
         retries: RetryPolicy::command(),
         holder: holder.to_owned(),
         stop: CancellationToken::new(),
+        limit: WriteLimit::default(),
     })
 }
 

@@ -66,6 +66,9 @@ codes! {
     BAD_NAME "AG616" "name cannot be used",
         "A name cannot be used.",
         "Write a name without control characters and outer spaces.";
+    NOT_BUILT_IN "AG617" "not in this build",
+        "A key needs a feature that this program was built without.",
+        "Use a build with the feature, or take the key out.";
 }
 
 #[cfg(test)]

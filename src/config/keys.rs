@@ -119,6 +119,11 @@ pub(super) static ROOT: Section = Section {
         key("server", Kind::Section(&SERVER), "What the daemon serves over HTTP."),
         key("notify", Kind::Sections(&NOTIFY), "Whom the daemon tells about what happened."),
         key(
+            "kubernetes",
+            Kind::Section(&KUBERNETES),
+            "Share the targets with other replicas in a cluster, by a Lease for each; only in builds with the feature `kubernetes`.",
+        ),
+        key(
             "state_dir",
             Kind::Text,
             "The folder that keeps the state; default: $STATE_DIRECTORY, else the user's XDG state folder.",
@@ -211,6 +216,42 @@ pub(super) static SERVER: Section = Section {
             "webhook_secret",
             Kind::Secret("HOOK_SECRET"),
             "For /hooks/*; they are off without it.",
+        ),
+    ],
+};
+
+/// The section `kubernetes`.
+pub(super) static KUBERNETES: Section = Section {
+    name: "`kubernetes`",
+    choices: &[],
+    keys: &[
+        key(
+            "lease",
+            Kind::Duration(SECOND),
+            "How long a replica that is silent keeps its targets; at least twice the `timeout` of every target.",
+        )
+        .or("\"60s\""),
+        key(
+            "state",
+            Kind::Word(&["volume", "secret"]),
+            "Where the state is kept: in `state_dir`, which replicas then have to share, or in a Secret for each target.",
+        )
+        .or("\"volume\""),
+        key(
+            "namespace",
+            Kind::Text,
+            "The namespace of the Leases and Secrets; default: that of the service account.",
+        ),
+        key(
+            "service_account",
+            Kind::Text,
+            "The folder with `token`, `ca.crt` and `namespace` of the service account.",
+        )
+        .or("\"/var/run/secrets/kubernetes.io/serviceaccount\""),
+        key(
+            "api",
+            Kind::Text,
+            "The URL of the Kubernetes API; default: that of the cluster around the process.",
         ),
     ],
 };

@@ -12,7 +12,7 @@ use super::keys::{ROOT, SERVER, SOURCE};
 use super::problems::{Problem, Problems};
 use super::reader::Reader;
 use super::yaml::{self, Node, Place};
-use super::{Config, notify, server, source, target};
+use super::{Config, kubernetes, notify, server, source, target};
 
 /// The name under which a config is found in the current folder.
 pub const FILE_NAME: &str = "apinizer-gitops.yaml";
@@ -144,12 +144,14 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
             Problem::error(&code::BAD_VALUE, "`targets` is empty: there is nothing to do");
         reader.problems.add(fields.place_of("targets"), problem);
     }
+    let kubernetes = kubernetes::build(reader, fields, &targets, folder);
     let no_server = Fields::new(&SERVER, fields.place);
     Config {
         source,
         targets,
         server: server::build(fields.fields("server").unwrap_or(&no_server)),
         notify: notify::build(reader, fields.list("notify")),
+        kubernetes,
         state_dir: match fields.text("state_dir") {
             Some(text) => folder.join(&text.value),
             None => default_state_dir(reader.environment),

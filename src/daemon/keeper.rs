@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::follow::{Seen, Source};
-use super::measure::measure;
+use super::measure::{self, measure};
 use super::news::{self, Memories};
 use super::orders::Orders;
-use super::pass::{Manner, Passed, pass, set_suspended};
+use super::pass::{Ending, Manner, Passed, pass, set_suspended};
 use super::quiet::Quiet;
 use super::schedule::{Standing, Turn};
 use super::status::{
@@ -24,6 +24,7 @@ use super::status::{
 use super::telling;
 use super::trigger::Cause;
 use crate::config::Target;
+use crate::leader::{Candidate, Standby, Term};
 use crate::name::CommitId;
 use crate::notify::Notifier;
 use crate::plan::State;
@@ -32,6 +33,9 @@ use crate::source::Commit;
 
 /// How long one reconcile may take before the probe calls it stuck.
 const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
+
+/// The pause before a suspension that could not be remembered is tried again.
+const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the keeper of a target works with.
 pub(super) struct Keeper {
@@ -47,29 +51,75 @@ pub(super) struct Keeper {
     /// Whom to tell.
     pub(super) notifier: Notifier,
     pub(super) writes: bool,
+    /// Whether this process may act for the target.
+    pub(super) candidate: Candidate,
     /// Ends the task.
     pub(super) shutdown: CancellationToken,
 }
 
 impl Keeper {
-    /// Keeps the target until the shutdown.
+    /// Keeps the target until the shutdown, whenever this process may.
     pub(super) async fn keep(self) {
+        while let Some(term) = self.elected().await {
+            self.act(&term).await;
+            if !term.is_for_good() {
+                // What was counted is another replica's to count from now on.
+                measure::nothing(&self.target.name);
+            }
+            term.give_back().await;
+        }
+        self.board.watchdog().forget(&self.target.name);
+        debug!(target = %self.target.name, "the keeper ends with the daemon");
+    }
+
+    /// Waits until this process may act; a suspension is remembered by whoever is asked for it.
+    async fn elected(&self) -> Option<Term> {
+        let elected = self.candidate.elected(&self.shutdown, |standby| self.stand_by(standby));
+        let mut elected = std::pin::pin!(elected);
+        loop {
+            tokio::select! {
+                biased;
+                term = &mut elected => return term,
+                () = self.orders.suspension() => self.suspend_if_asked().await,
+            }
+        }
+    }
+
+    fn stand_by(&self, standby: Standby) {
+        let Standby { holder, problem, again_in } = standby;
+        self.board.watchdog().expect(&self.target.name, again_in);
+        self.board.edit_target(&self.target.name, |status| {
+            status.state = match problem {
+                Some(_) => TargetState::Failing,
+                None => TargetState::Standby,
+            };
+            status.next_reconcile = None;
+            status.notices =
+                holder.map(|by| format!("{by} acts for this target")).into_iter().collect();
+            status.error = problem;
+        });
+    }
+
+    /// Acts for the target until the term is over.
+    async fn act(&self, term: &Term) {
         let mut quiet = Quiet::default();
         let mut failures = 0;
-        let mut next = None;
         self.recall();
+        // Who takes over from another replica looks at once; else the start is an order.
+        let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
         loop {
-            let Some(causes) = self.next_turn(next).await else { break };
+            let Some(causes) = self.next_turn(next.take(), term.over()).await else { break };
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let began = (Timestamp::now(), Instant::now());
             self.board.watchdog().expect(&self.target.name, LONGEST_PASS);
             self.board.edit_target(&self.target.name, |status| status.reconciling = true);
-            let stop = self.shutdown.child_token();
+            let stop = term.over().child_token();
             let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
             self.orders.begin(commit, stop.clone());
             let manner = Manner { writes: self.writes, once: false };
+            let ending = Ending { stop: stop.clone(), limit: term.limit().clone() };
             let passed =
-                pass(&self.engine, &self.target, &self.source, &seen, manner, stop.clone()).await;
+                pass(&self.engine, &self.target, &self.source, &seen, manner, ending).await;
             self.orders.end();
             let outcome = self.outcome_of(&passed, stop.is_cancelled());
             failures = if outcome.is_success() { 0 } else { failures_after(outcome, failures) };
@@ -78,8 +128,6 @@ impl Keeper {
             next = Some((Instant::now() + turn.after, turn.cause));
             self.board.watchdog().expect(&self.target.name, turn.after);
         }
-        self.board.watchdog().forget(&self.target.name);
-        debug!(target = %self.target.name, "the keeper ends with the daemon");
     }
 
     /// Takes from the state what an earlier run of the daemon applied last.
@@ -96,8 +144,12 @@ impl Keeper {
         });
     }
 
-    /// Waits for an order or for the own next turn; `None`: the daemon ends.
-    async fn next_turn(&self, next: Option<(Instant, Cause)>) -> Option<BTreeSet<Cause>> {
+    /// Waits for an order or for the own next turn; `None`: the term is over.
+    async fn next_turn(
+        &self,
+        next: Option<(Instant, Cause)>,
+        over: &CancellationToken,
+    ) -> Option<BTreeSet<Cause>> {
         let own_turn = async {
             match next {
                 Some((at, cause)) => {
@@ -109,20 +161,34 @@ impl Keeper {
         };
         let cause = tokio::select! {
             biased;
-            () = self.shutdown.cancelled() => return None,
+            () = over.cancelled() => return None,
             () = self.orders.raised() => None,
             cause = own_turn => Some(cause),
         };
         let mut order = self.orders.take();
         order.causes.extend(cause);
-        if let Some(suspend) = order.suspend
+        self.remember_suspension(order.suspend).await;
+        Some(order.causes)
+    }
+
+    async fn suspend_if_asked(&self) {
+        let suspend = self.orders.take_suspension();
+        if !self.remember_suspension(suspend).await {
+            tokio::time::sleep(SUSPENSION_PAUSE).await;
+        }
+    }
+
+    /// Remembers a wish in the state; `false`: it could not be, and is kept for later.
+    async fn remember_suspension(&self, suspend: Option<bool>) -> bool {
+        if let Some(suspend) = suspend
             && self.writes
             && let Err(error) = set_suspended(&self.engine, &self.target, suspend).await
         {
             warn!(target = %self.target.name, "the suspension could not be remembered: {error}");
             self.orders.put_back(suspend);
+            return false;
         }
-        Some(order.causes)
+        true
     }
 
     fn standing(&self, failures: u32) -> Standing {

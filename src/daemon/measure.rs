@@ -40,10 +40,19 @@ pub(super) fn measure(
     if !passed.was_looked_at() {
         return;
     }
-    let count = |state: State| {
+    set_counts(target, |state: State| {
         let count = passed.states.iter().filter(|known| known.state == state).count();
         f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-    };
+    });
+}
+
+/// Takes the counts of a target back that this process no longer acts for.
+pub(super) fn nothing(target: &str) {
+    set_counts(target, |_| 0.0);
+}
+
+fn set_counts(target: &str, count: impl Fn(State) -> f64) {
+    let label = || [("target", target.to_owned())];
     for state in State::ALL {
         let labels = [("target", target.to_owned()), ("state", state.as_str().to_owned())];
         metrics::gauge!("apinizer_gitops_connections", &labels).set(count(state));

@@ -99,6 +99,18 @@ impl Orders {
         self.raised.notified().await;
     }
 
+    /// Waits until the target is to be suspended or resumed; other orders stay.
+    pub(super) async fn suspension(&self) {
+        while self.inner().order.suspend.is_none() {
+            self.raised().await;
+        }
+    }
+
+    /// Takes only that.
+    pub(super) fn take_suspension(&self) -> Option<bool> {
+        self.inner().order.suspend.take()
+    }
+
     /// Takes what is to be done.
     pub(super) fn take(&self) -> Order {
         std::mem::take(&mut self.inner().order)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{Seen, Source};
-use crate::api::RetryPolicy;
+use crate::api::{RetryPolicy, WriteLimit};
 use crate::apply::{ChangeResult, TargetOutcome};
 use crate::config::Target;
 use crate::document::Diagnostic;
@@ -29,6 +29,15 @@ pub(super) struct Manner {
     pub(super) writes: bool,
     /// Whether this is the only reconcile, so that nothing is put off.
     pub(super) once: bool,
+}
+
+/// What ends a reconcile.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    /// Nothing more is begun once it is cancelled.
+    pub(super) stop: CancellationToken,
+    /// By when every write has to be over.
+    pub(super) limit: WriteLimit,
 }
 
 /// What came of one reconcile.
@@ -75,18 +84,18 @@ impl Made {
     }
 }
 
-/// Makes one reconcile. It begins nothing more once `stop` is cancelled.
+/// Makes one reconcile, up to what ends it.
 pub(super) async fn pass(
     engine: &Engine,
     target: &Target,
     source: &Source,
     seen: &Seen,
     manner: Manner,
-    stop: CancellationToken,
+    ending: Ending,
 ) -> Passed {
     let file = engine.state_file(target);
     let suspended = file.read().is_ok_and(|record| record.suspended);
-    let options = options(Manner { writes: manner.writes && !suspended, ..manner }, stop);
+    let options = options(Manner { writes: manner.writes && !suspended, ..manner }, ending);
     let mut refused = seen.refused.clone();
     let mut prepared = None;
     if refused.is_none() {
@@ -157,7 +166,7 @@ async fn finish(
 }
 
 /// A target that could not be looked at.
-fn nothing(target: &Target, error: Option<String>, suspended: bool) -> Passed {
+pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -> Passed {
     let plan = TargetPlan {
         name: target.name.clone(),
         project: target.project_as_written.clone(),
@@ -183,7 +192,7 @@ fn nothing(target: &Target, error: Option<String>, suspended: bool) -> Passed {
     }
 }
 
-fn options(manner: Manner, stop: CancellationToken) -> Options {
+fn options(manner: Manner, Ending { stop, limit }: Ending) -> Options {
     Options {
         writes: manner.writes,
         filter: Filter::default(),
@@ -201,6 +210,7 @@ fn options(manner: Manner, stop: CancellationToken) -> Options {
         },
         holder: "run".to_owned(),
         stop,
+        limit,
     }
 }
 

@@ -141,12 +141,14 @@ impl Status {
         self.targets.iter().find(|target| target.name == name).map(AsRef::as_ref)
     }
 
-    /// The targets that no reconcile has ended for yet.
+    /// The targets that no reconcile has ended for yet, those aside that another replica keeps.
     #[must_use]
     pub fn not_ready(&self) -> Vec<&str> {
         self.targets
             .iter()
-            .filter(|target| target.last_reconcile.is_none())
+            .filter(|target| {
+                target.last_reconcile.is_none() && target.state != TargetState::Standby
+            })
             .map(|target| target.name.as_str())
             .collect()
     }

@@ -16,19 +16,23 @@ use super::follow::{Seen, Source};
 use super::keeper::Keeper;
 use super::news::Memories;
 use super::orders::{News, Orders};
-use super::pass::{Manner, pass};
+use super::pass::{Ending, Manner, nothing, pass};
 use super::schedule::{Burst, spread};
 use super::status::Board;
 use super::trigger::{Cause, Trigger};
 use crate::apply::TargetOutcome;
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::leader::Leadership;
 use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
 use crate::source::{Access, FetchStatus, SourceError, Wake, Watcher};
 
 /// How long the keepers may take to finish their calls at a shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(20);
+
+/// How long a single reconcile waits for the right to act where replicas share the targets.
+const ELECTION: Duration = Duration::from_secs(30);
 
 /// How long one look at the source may take before the probe calls it stuck.
 const LONGEST_LOOK: Duration = Duration::from_secs(300);
@@ -95,10 +99,18 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
     }
     let seen = tokio::task::block_in_place(|| source.look())?;
     let manner = Manner { writes: daemon.writes, once: true };
-    let passes =
-        engine.config.targets.iter().map(|target| {
-            pass(&engine, target, &source, &seen, manner, daemon.shutdown.child_token())
-        });
+    let leadership = Leadership::new(&engine, daemon.writes);
+    let passes = engine.config.targets.iter().map(async |target| {
+        let candidate = leadership.candidate(target);
+        let term = match candidate.elected_within(ELECTION, &daemon.shutdown).await {
+            Ok(term) => term,
+            Err(problem) => return nothing(target, Some(problem), false),
+        };
+        let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
+        let passed = pass(&engine, target, &source, &seen, manner, ending).await;
+        term.give_back().await;
+        passed
+    });
     let passed = futures_util::future::join_all(passes).await;
     Ok(passed
         .into_iter()
@@ -149,6 +161,7 @@ impl Generation {
         let mut keepers = Vec::new();
         let (notifier, senders) =
             Notifier::start(&config.notify, &engine.environment, &engine.redactor);
+        let leadership = Leadership::new(&engine, daemon.writes);
         for target in &config.targets {
             let orders = Arc::new(Orders::default());
             keepers.push((target.name.clone(), Arc::clone(&orders)));
@@ -162,6 +175,7 @@ impl Generation {
                 memories: memories.clone(),
                 notifier: notifier.clone(),
                 writes: daemon.writes,
+                candidate: leadership.candidate(target),
                 shutdown: ending.clone(),
             };
             tasks.spawn(keeper.keep());

@@ -101,6 +101,7 @@ async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan
         retries: RetryPolicy::command(),
         holder: "test".to_owned(),
         stop: CancellationToken::new(),
+        limit: crate::api::WriteLimit::default(),
     };
     let snapshot = Snapshot::Disk(Files::of_worktree(folder.to_path_buf()));
     let target = &engine.config.targets[0];

@@ -6,6 +6,7 @@ use super::connect::{Connection, connect};
 use super::load::{LoadedTarget, load_target};
 use super::remember::{self, Past};
 use super::{Engine, Options, Prepared, ReadBackMode, Ready, isolates, now};
+use crate::api::Retries;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired, Resolution};
 use crate::document::Severity;
@@ -65,8 +66,9 @@ async fn fill(
         return Err(refusal(snapshot, &prepared.diagnostics));
     }
     let Connection { client, key } = connect(engine, target).map_err(|e| e.to_string())?;
-    let client =
-        client.with_retries(crate::api::Retries::new(options.retries, options.stop.child_token()));
+    let client = client.with_retries(
+        Retries::new(options.retries, options.stop.child_token()).within(options.limit.clone()),
+    );
     let (before, lock) = record(engine, target, options, &key, &mut prepared.plan).await?;
     let mut record = before.clone();
     let key_check = key.check_value();
@@ -216,7 +218,7 @@ async fn record(
         let lock = file.lock(options.lock_timeout, &options.holder).await;
         Some(lock.map_err(|e| e.to_string())?)
     } else {
-        if !file.path().exists() {
+        if !blocking(|| file.exists()) {
             plan.notices.push(format!(
                 "there is no state of this target in {} and no --base: deletes cannot be known",
                 engine.config.state_dir.display()

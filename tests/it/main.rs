@@ -7,6 +7,8 @@ mod world;
 mod architecture;
 mod basics;
 mod browser;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod crashes;
 mod daemon;
 mod deletes;
@@ -19,6 +21,8 @@ mod model;
 mod moments;
 mod notify;
 mod renames;
+#[cfg(feature = "kubernetes")]
+mod replicas;
 mod rules;
 mod rules_found;
 mod saved_plans;

@@ -131,6 +131,8 @@ pub enum TargetState {
     /// No reconcile has ended yet.
     #[default]
     Waiting,
+    /// Another replica acts for it.
+    Standby,
     /// As git wants it.
     InSync,
     /// Something differs, and the daemon does not write.
@@ -159,6 +161,7 @@ impl TargetState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Standby => "standby",
             Self::InSync => "in_sync",
             Self::Pending => "pending",
             Self::Drifted => "drifted",

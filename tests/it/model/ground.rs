@@ -183,6 +183,7 @@ impl Ground {
             },
             holder: "the model".to_owned(),
             stop: CancellationToken::new(),
+            limit: apinizer_gitops::api::WriteLimit::default(),
         }
     }
 

@@ -1,0 +1,357 @@
+//! The Kubernetes cluster around the process: reading, making and replacing one object at a time.
+//!
+//! Leases and Secrets need no more than GET, POST and PUT with the `resourceVersion` that was
+//! read, so that of two writers one is told of the conflict. Token, certificates and namespace
+//! are files of the service account; the token is read again for each call, since it rotates.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Certificate, Method, StatusCode};
+use serde_json::Value;
+
+use crate::config::Kubernetes;
+use crate::environment::Environment;
+
+/// The largest answer that is read: a Secret of 1 MiB in base64, with room for what is beside it.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// How much of what the API says is repeated.
+const LONGEST_MESSAGE: usize = 200;
+
+/// The longest that one call may take.
+const LONGEST_CALL: Duration = Duration::from_secs(10);
+
+/// What the objects are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `coordination.k8s.io/v1`.
+    Lease,
+    /// `v1`.
+    Secret,
+}
+
+/// What became of a write.
+#[derive(Debug)]
+pub enum Written {
+    /// The object as it is now.
+    Done(Value),
+    /// Somebody else made, changed or deleted it meanwhile.
+    Conflict,
+}
+
+/// Why the cluster cannot be asked; no text holds a token.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// Nothing says where the API is.
+    #[error(
+        "this process is not in a Kubernetes cluster (KUBERNETES_SERVICE_HOST is not set); name the \
+         API with `kubernetes.api`"
+    )]
+    Nowhere,
+    /// A file of the service account cannot be used.
+    #[error(
+        "the service account's {path} {problem} (does the pod mount its token, or is \
+         `kubernetes.service_account` wrong?)"
+    )]
+    Account {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No answer came.
+    #[error("the Kubernetes API does not answer ({what}): {problem}")]
+    NoAnswer {
+        /// The call in words.
+        what: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// It refused.
+    #[error("the Kubernetes API refuses ({what}): {status}{message}{advice}")]
+    Refused {
+        /// The call in words.
+        what: String,
+        /// The status.
+        status: u16,
+        /// What it said.
+        message: String,
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
+/// The API of the cluster, with the service account of this process.
+#[derive(Debug)]
+pub struct Cluster {
+    settings: Kubernetes,
+    in_cluster: Option<String>,
+    timeout: Duration,
+    // Made anew after a failed connection: the certificates may have been replaced.
+    http: Mutex<Option<reqwest::Client>>,
+}
+
+impl Kind {
+    fn path(self, namespace: &str) -> String {
+        match self {
+            Self::Lease => format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"),
+            Self::Secret => format!("/api/v1/namespaces/{namespace}/secrets"),
+        }
+    }
+
+    /// The beginning of an object of this kind.
+    #[must_use]
+    pub fn named(self, name: &str) -> Value {
+        let (version, kind) = match self {
+            Self::Lease => ("coordination.k8s.io/v1", "Lease"),
+            Self::Secret => ("v1", "Secret"),
+        };
+        serde_json::json!({
+            "apiVersion": version,
+            "kind": kind,
+            "metadata": {
+                "name": name,
+                "labels": {"app.kubernetes.io/managed-by": "apinizer-gitops"},
+            },
+        })
+    }
+}
+
+/// What the Lease and the Secret of a target are called: a name that people recognise, and a
+/// digest that depends on URL and project and on nothing else.
+#[must_use]
+pub fn object_name(url: &str, project: &str) -> String {
+    let text = format!("{url}\n{project}");
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let readable: String = project
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .take(30)
+        .collect();
+    let digest = &crate::secret::hex(digest.as_ref())[..12];
+    if readable.is_empty() {
+        return format!("apinizer-gitops-{digest}");
+    }
+    format!("apinizer-gitops-{readable}-{digest}")
+}
+
+impl Cluster {
+    /// Names the cluster; nothing is read or sent yet.
+    #[must_use]
+    pub fn new(settings: &Kubernetes, environment: &Environment) -> Self {
+        let host = environment.plain("KUBERNETES_SERVICE_HOST").map(|host| {
+            // An address of IPv6 stands in brackets.
+            if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+        });
+        let port = environment.plain("KUBERNETES_SERVICE_PORT").unwrap_or("443");
+        Self {
+            settings: settings.clone(),
+            in_cluster: host.map(|host| format!("https://{host}:{port}")),
+            timeout: (settings.lease / 6).min(LONGEST_CALL),
+            http: Mutex::new(None),
+        }
+    }
+
+    /// Reads an object; `None`: there is none.
+    ///
+    /// # Errors
+    /// The cluster cannot be asked.
+    pub async fn get(&self, kind: Kind, name: &str) -> Result<Option<Value>, ClusterError> {
+        let what = format!("GET {kind:?} {name}");
+        let (status, body) = self.call(Method::GET, kind, Some(name), None, &what).await?;
+        match status {
+            StatusCode::OK => parsed(&body, &what).map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(refused(what, status, &body)),
+        }
+    }
+
+    /// Makes an object.
+    ///
+    /// # Errors
+    /// The cluster cannot be asked, or refuses.
+    pub async fn create(&self, kind: Kind, object: &Value) -> Result<Written, ClusterError> {
+        self.write(Method::POST, kind, object).await
+    }
+
+    /// Replaces an object that was read.
+    ///
+    /// # Errors
+    /// The cluster cannot be asked, or refuses.
+    pub async fn replace(&self, kind: Kind, object: &Value) -> Result<Written, ClusterError> {
+        self.write(Method::PUT, kind, object).await
+    }
+
+    async fn write(
+        &self,
+        method: Method,
+        kind: Kind,
+        object: &Value,
+    ) -> Result<Written, ClusterError> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let what = format!("{method} {kind:?} {name}");
+        let replaces = method == Method::PUT;
+        let place = replaces.then_some(name);
+        let (status, body) = self.call(method, kind, place, Some(object), &what).await?;
+        match status {
+            StatusCode::OK | StatusCode::CREATED => parsed(&body, &what).map(Written::Done),
+            StatusCode::CONFLICT => Ok(Written::Conflict),
+            StatusCode::NOT_FOUND if replaces => Ok(Written::Conflict),
+            status => Err(refused(what, status, &body)),
+        }
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        kind: Kind,
+        name: Option<&str>,
+        object: Option<&Value>,
+        what: &str,
+    ) -> Result<(StatusCode, Vec<u8>), ClusterError> {
+        let namespace = match &self.settings.namespace {
+            Some(namespace) => namespace.clone(),
+            None => self.account("namespace")?,
+        };
+        let base = self.settings.api.as_ref().or(self.in_cluster.as_ref());
+        let base = base.ok_or(ClusterError::Nowhere)?;
+        let mut url = format!("{base}{}", kind.path(&namespace));
+        if let Some(name) = name {
+            url = format!("{url}/{name}");
+        }
+        let http = self.http(base)?;
+        let mut request = http.request(method, url);
+        // `kubectl proxy` brings its own.
+        if base.starts_with("https://") || self.settings.service_account.join("token").exists() {
+            request = request.bearer_auth(self.account("token")?);
+        }
+        if let Some(object) = object {
+            request = request.json(object);
+        }
+        let answered = async {
+            let mut response = request.send().await?;
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                if body.len() + chunk.len() > LARGEST {
+                    return Ok(None);
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Some((response.status(), body)))
+        };
+        let no_answer = |problem: String| ClusterError::NoAnswer { what: what.to_owned(), problem };
+        match answered.await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(no_answer(format!("the answer is larger than {LARGEST} bytes"))),
+            Err(error) => {
+                *self.http.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Err(no_answer(innermost(error)))
+            }
+        }
+    }
+
+    fn http(&self, base: &str) -> Result<reqwest::Client, ClusterError> {
+        let mut kept = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(http) = &*kept {
+            return Ok(http.clone());
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")))
+            .timeout(self.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            // The API is in the cluster; a proxy of the environment leads out of it.
+            .no_proxy();
+        if base.starts_with("https://") {
+            let path = self.settings.service_account.join("ca.crt");
+            let unusable = |problem: String| ClusterError::Account { path: path.clone(), problem };
+            let pem = std::fs::read(&path).map_err(|e| unusable(format!("cannot be read: {e}")))?;
+            let authorities = Certificate::from_pem_bundle(&pem)
+                .map_err(|_| unusable("holds no certificates in PEM form".to_owned()))?;
+            builder = builder.tls_certs_only(authorities);
+        } else {
+            builder = builder.tls_certs_only(Vec::new());
+        }
+        let http = builder.build().map_err(|error| ClusterError::NoAnswer {
+            what: "no HTTP client can be made".to_owned(),
+            problem: innermost(error),
+        })?;
+        *kept = Some(http.clone());
+        Ok(http)
+    }
+
+    /// A file of the service account, less the white space around.
+    fn account(&self, name: &str) -> Result<String, ClusterError> {
+        let path = self.settings.service_account.join(name);
+        let unusable = |problem: String| ClusterError::Account { path: path.clone(), problem };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        let text = text.trim();
+        if text.is_empty() || text.chars().any(|c| c.is_control() || c == '/') && name != "token" {
+            return Err(unusable("holds nothing that can be used".to_owned()));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+fn parsed(body: &[u8], what: &str) -> Result<Value, ClusterError> {
+    serde_json::from_slice(body).map_err(|_| ClusterError::NoAnswer {
+        what: what.to_owned(),
+        problem: "the answer is no JSON".to_owned(),
+    })
+}
+
+fn refused(what: String, status: StatusCode, body: &[u8]) -> ClusterError {
+    let said = serde_json::from_slice::<Value>(body).ok();
+    let said = said.as_ref().and_then(|status| status["message"].as_str()).unwrap_or_default();
+    let said: String = said.chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect();
+    ClusterError::Refused {
+        what,
+        status: status.as_u16(),
+        message: if said.is_empty() { said } else { format!(": {said}") },
+        advice: match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                "; its Role needs get, create and update on leases, and with `state: secret` on secrets"
+            }
+            _ => "",
+        },
+    }
+}
+
+/// The innermost reason; reqwest's own text repeats the URL.
+fn innermost(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut source: &dyn std::error::Error = &error;
+    while let Some(inner) = source.source() {
+        source = inner;
+    }
+    source.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_kubernetes_takes_and_differ_by_url_and_project() {
+        let names = [
+            object_name("https://a.example.com", "Payments"),
+            object_name("https://a.example.com", "payments"),
+            object_name("https://b.example.com", "Payments"),
+            object_name("https://a.example.com", "Ödemeler / 支付"),
+            object_name("https://a.example.com", &"x".repeat(300)),
+            object_name("https://a.example.com", "支付"),
+        ];
+        for name in &names {
+            assert!(name.len() <= 63, "{name}");
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            );
+        }
+        let different: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!(different.len(), names.len());
+    }
+}

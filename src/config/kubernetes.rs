@@ -1,0 +1,80 @@
+//! The section `kubernetes`: how replicas in a cluster share the targets.
+
+use std::path::{Path, PathBuf};
+
+use super::code;
+use super::fields::Fields;
+use super::keys::KUBERNETES;
+use super::problems::Problem;
+use super::reader::Reader;
+use super::{Kubernetes, Target, url};
+
+/// How many of the longest call have to fit into a lease: one that has just begun, and one for
+/// the renewals that may fail meanwhile.
+const CALLS_PER_LEASE: u32 = 2;
+
+/// Builds the section, if it is there; a program without the feature refuses it.
+pub(super) fn build(
+    reader: &mut Reader<'_>,
+    root: &Fields,
+    targets: &[Target],
+    folder: &Path,
+) -> Option<Kubernetes> {
+    if !root.has("kubernetes") {
+        return None;
+    }
+    let none = Fields::new(&KUBERNETES, root.place_of("kubernetes"));
+    let fields = root.fields("kubernetes").unwrap_or(&none);
+    if !cfg!(feature = "kubernetes") {
+        let message = "this program was built without the feature `kubernetes`";
+        let problem = Problem::error(&code::NOT_BUILT_IN, message)
+            .help("build it with `--features kubernetes`, or take the section out of the config");
+        reader.problems.add(fields.place, problem);
+        return None;
+    }
+    let lease = fields.duration("lease");
+    if let Some(target) = targets.iter().find(|target| lease < target.timeout * CALLS_PER_LEASE) {
+        let message = format!(
+            "the `lease` is shorter than {CALLS_PER_LEASE} times the `timeout` of the target `{}`",
+            target.name
+        );
+        let problem = Problem::error(&code::BAD_VALUE, message).help(
+            "a write has to be over before another replica may begin one: lengthen `lease`, or \
+             shorten `timeout`",
+        );
+        reader.problems.add(fields.place_of("lease"), problem);
+    }
+    let api = fields.text("api").map(|text| text.value.trim_end_matches('/').to_owned());
+    if let Some(api) = &api
+        && !may_carry_a_token(api)
+    {
+        let message = "the `api` of Kubernetes is no https URL without user info";
+        let problem = Problem::error(&code::BAD_URL, message)
+            .help("http is taken on this machine only, where `kubectl proxy` listens");
+        reader.problems.add(fields.place_of("api"), problem);
+    }
+    let account = "/var/run/secrets/kubernetes.io/serviceaccount";
+    Some(Kubernetes {
+        lease,
+        state_in_secret: fields.word("state") == Some("secret"),
+        namespace: fields.text("namespace").map(|text| text.value.clone()),
+        service_account: match fields.text("service_account") {
+            Some(text) => folder.join(&text.value),
+            None => PathBuf::from(account),
+        },
+        api,
+    })
+}
+
+/// Whether the token of the service account may be sent there.
+fn may_carry_a_token(api: &str) -> bool {
+    let Ok(parsed) = ::url::Url::parse(api) else { return false };
+    let is_here = match parsed.host() {
+        Some(::url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(::url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(::url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let scheme = parsed.scheme();
+    !url::has_user_info(api) && (scheme == "https" || (scheme == "http" && is_here))
+}

@@ -1,0 +1,185 @@
+//! A Lease as values: who holds it, whether it is free, and what it is replaced by. Pure: both
+//! clocks are given.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::cluster::Kind;
+
+/// A Lease as it was last seen to change.
+///
+/// Clocks of machines differ, so the time that a holder writes says nothing but that it wrote:
+/// a Lease runs out when its spec has stayed the same for its duration on this machine's own
+/// monotonic clock, whatever the times in it are.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    last: Option<(Value, Instant)>,
+}
+
+/// What a look at a Lease says to one who wants it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// There is none, or nobody holds it, or its holder has been silent for too long.
+    Free,
+    /// It is held by whoever looks.
+    Own,
+    /// Another one holds it, at least until then.
+    Held { by: String, until: Instant },
+}
+
+impl Observed {
+    /// Takes note of what was read; `now` is after the answer came.
+    pub(super) fn look(&mut self, lease: Option<&Value>, own: &str, now: Instant) -> Look {
+        let Some(lease) = lease else {
+            self.last = None;
+            return Look::Free;
+        };
+        let spec = &lease["spec"];
+        let since = match &self.last {
+            Some((known, since)) if known == spec => *since,
+            _ => {
+                self.last = Some((spec.clone(), now));
+                now
+            }
+        };
+        match holder(lease) {
+            None => Look::Free,
+            Some(holder) if holder == own => Look::Own,
+            Some(holder) => {
+                let until = since + duration(spec);
+                if until <= now {
+                    return Look::Free;
+                }
+                Look::Held { by: holder.to_owned(), until }
+            }
+        }
+    }
+}
+
+/// Who holds a Lease; an empty name is nobody.
+pub(super) fn holder(lease: &Value) -> Option<&str> {
+    lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty())
+}
+
+/// How long a holder may be silent. A Lease without a sensible duration is given the longest
+/// that one is likely to have: rather wait than act beside another.
+fn duration(spec: &Value) -> Duration {
+    const UNKNOWN: Duration = Duration::from_secs(300);
+    match spec["leaseDurationSeconds"].as_u64() {
+        Some(seconds @ 1..=86_400) => Duration::from_secs(seconds),
+        _ => UNKNOWN,
+    }
+}
+
+/// The Lease to write to hold it from now on: the one that was read with another spec, so that
+/// what others put beside it stays, or a new one.
+pub(super) fn held(
+    lease: Option<&Value>,
+    name: &str,
+    own: &str,
+    lasts: Duration,
+    wall: Timestamp,
+) -> Value {
+    let mut new = lease.cloned().unwrap_or_else(|| Kind::Lease.named(name));
+    let before = new["spec"].clone();
+    let now = time(wall);
+    let is_own = holder(&new) == Some(own);
+    let taken = before["leaseTransitions"].as_u64().unwrap_or(0);
+    new["spec"] = json!({
+        "holderIdentity": own,
+        // Others wait for whole seconds, never for less than the holder counts on.
+        "leaseDurationSeconds": lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0),
+        "acquireTime": if is_own { before["acquireTime"].clone() } else { json!(now) },
+        "renewTime": now,
+        "leaseTransitions": if is_own || before.is_null() { taken } else { taken + 1 },
+    });
+    new
+}
+
+/// The Lease to write to give it back: anybody may have it at once.
+pub(super) fn given_back(lease: &Value, wall: Timestamp) -> Value {
+    let mut new = lease.clone();
+    new["spec"]["holderIdentity"] = json!("");
+    new["spec"]["leaseDurationSeconds"] = json!(1);
+    new["spec"]["renewTime"] = json!(time(wall));
+    new
+}
+
+fn time(wall: Timestamp) -> String {
+    wall.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LASTS: Duration = Duration::from_secs(60);
+
+    fn wall(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_own_clock_says_when_a_lease_runs_out() {
+        // The holder's clock is a year behind: what it writes is long over by ours.
+        let lease = held(None, "l", "a_1", LASTS, wall("2025-01-01T00:00:00Z"));
+        let mut observed = Observed::default();
+        let start = Instant::now();
+        let until = start + LASTS;
+        let by_a = || Look::Held { by: "a_1".to_owned(), until };
+        assert_eq!(observed.look(Some(&lease), "b_1", start), by_a());
+        tokio::time::advance(LASTS - Duration::from_millis(1)).await;
+        assert_eq!(observed.look(Some(&lease), "b_1", Instant::now()), by_a());
+        // Renewed with a time that goes backwards: it is a sign of life all the same.
+        let renewed = held(Some(&lease), "l", "a_1", LASTS, wall("2024-01-01T00:00:00Z"));
+        let seen = Instant::now();
+        let look = observed.look(Some(&renewed), "b_1", seen);
+        assert_eq!(look, Look::Held { by: "a_1".to_owned(), until: seen + LASTS });
+        // The holder's clock is a year ahead: silence frees it all the same.
+        let ahead = held(Some(&lease), "l", "a_1", LASTS, wall("2030-01-01T00:00:00Z"));
+        observed.look(Some(&ahead), "b_1", Instant::now());
+        tokio::time::advance(LASTS).await;
+        assert_eq!(observed.look(Some(&ahead), "b_1", Instant::now()), Look::Free);
+        assert_eq!(observed.look(Some(&ahead), "a_1", Instant::now()), Look::Own);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_keeps_what_is_beside_it() {
+        let made =
+            held(None, "l", "a", Duration::from_millis(1500), wall("2026-01-02T03:04:05.678Z"));
+        assert_eq!(
+            made["spec"],
+            json!({
+                "holderIdentity": "a", "leaseDurationSeconds": 2, "leaseTransitions": 0,
+                "acquireTime": "2026-01-02T03:04:05.678000Z", "renewTime": "2026-01-02T03:04:05.678000Z",
+            })
+        );
+        let mut read = made;
+        read["metadata"]["resourceVersion"] = json!("7");
+        read["metadata"]["annotations"] = json!({"who": "else"});
+        let renewed = held(Some(&read), "l", "a", LASTS, wall("2026-01-02T03:05:00Z"));
+        assert_eq!(renewed["metadata"], read["metadata"]);
+        assert_eq!(renewed["spec"]["acquireTime"], read["spec"]["acquireTime"]);
+        assert_eq!(renewed["spec"]["leaseTransitions"], json!(0));
+        let freed = given_back(&renewed, wall("2026-01-02T03:06:00Z"));
+        assert_eq!(Observed::default().look(Some(&freed), "b", Instant::now()), Look::Free);
+        let taken = held(Some(&freed), "l", "b", LASTS, wall("2026-01-02T03:06:01Z"));
+        assert_eq!(taken["spec"]["leaseTransitions"], json!(1));
+        assert_eq!(taken["spec"]["acquireTime"], taken["spec"]["renewTime"]);
+        assert_eq!(Observed::default().look(None, "b", Instant::now()), Look::Free);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_without_a_duration_is_waited_for_longer() {
+        let now = Instant::now();
+        let until = now + Duration::from_secs(300);
+        for duration in [json!(null), json!(0), json!(-1), json!("60"), json!(u64::MAX)] {
+            let lease = json!({"spec": {"holderIdentity": "a", "leaseDurationSeconds": duration}});
+            let look = Observed::default().look(Some(&lease), "b", now);
+            assert_eq!(look, Look::Held { by: "a".to_owned(), until });
+        }
+    }
+}

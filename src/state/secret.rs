@@ -1,0 +1,190 @@
+//! The state in a Secret of the namespace, for replicas that share no volume.
+//!
+//! A Secret is replaced under the `resourceVersion` that was read, so a replica that has lost its
+//! target without knowing cannot overwrite what the next one remembered. It is packed, since a
+//! Secret takes 1 MiB.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, ClusterError, Kind, Written};
+
+/// The key of the Secret that holds the state.
+const KEY: &str = "state.json.gz";
+
+/// The most that a Secret takes, in bytes, less room for what else somebody puts in.
+const LARGEST: usize = 1024 * 1024 - 16 * 1024;
+
+/// The largest state that is unpacked, so that a damaged or foreign Secret cannot fill the memory.
+const LARGEST_UNPACKED: u64 = 256 * 1024 * 1024;
+
+/// How often one call is made; another replica takes over if the cluster is away for longer.
+const ATTEMPTS: u32 = 3;
+
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The Secrets of all targets.
+#[derive(Debug)]
+pub struct Secrets {
+    cluster: Arc<Cluster>,
+    // The Secrets as they were last read or written.
+    known: Mutex<BTreeMap<String, Value>>,
+}
+
+/// The Secret of one target.
+#[derive(Clone, Debug)]
+pub(super) struct SecretPlace {
+    secrets: Arc<Secrets>,
+    name: String,
+}
+
+impl Secrets {
+    /// Names the cluster; nothing is read yet.
+    #[must_use]
+    pub fn new(cluster: Arc<Cluster>) -> Self {
+        Self { cluster, known: Mutex::default() }
+    }
+}
+
+impl SecretPlace {
+    pub(super) fn new(secrets: Arc<Secrets>, name: String) -> Self {
+        Self { secrets, name }
+    }
+
+    /// Where it is, in words.
+    pub(super) fn shown(&self) -> String {
+        format!("secret/{}", self.name)
+    }
+
+    /// Reads the state; `None`: there is none.
+    pub(super) fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        let found = waited_for(self.get()).map_err(io::Error::other)?;
+        let Some(secret) = found else {
+            self.known().remove(&self.name);
+            return Ok(None);
+        };
+        let packed = secret["data"][KEY].as_str().map(|text| STANDARD.decode(text));
+        self.known().insert(self.name.clone(), secret);
+        match packed {
+            Some(Ok(packed)) => unpacked(&packed).map(Some),
+            // Not ours, or somebody emptied it: never taken for an empty state.
+            Some(Err(_)) | None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("it holds no readable `{KEY}`; move it away, or restore it from a backup"),
+            )),
+        }
+    }
+
+    /// Replaces the state that was read before.
+    pub(super) fn write(&self, state: &[u8]) -> io::Result<()> {
+        let packed = packed(state)?;
+        let before = self.known().get(&self.name).cloned();
+        let is_new = before.is_none();
+        let mut secret = before.unwrap_or_else(|| Kind::Secret.named(&self.name));
+        secret["data"][KEY] = json!(STANDARD.encode(packed));
+        let now = waited_for(self.put(secret, is_new))?;
+        self.known().insert(self.name.clone(), now);
+        Ok(())
+    }
+
+    async fn get(&self) -> Result<Option<Value>, ClusterError> {
+        let mut attempt = 1;
+        loop {
+            match self.secrets.cluster.get(Kind::Secret, &self.name).await {
+                Err(ClusterError::NoAnswer { .. }) if attempt < ATTEMPTS => {}
+                answer => return answer,
+            }
+            attempt += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn put(&self, secret: Value, is_new: bool) -> io::Result<Value> {
+        let cluster = &self.secrets.cluster;
+        let mut attempt = 1;
+        loop {
+            let written = if is_new {
+                cluster.create(Kind::Secret, &secret).await
+            } else {
+                cluster.replace(Kind::Secret, &secret).await
+            };
+            match written {
+                Ok(Written::Done(now)) => return Ok(now),
+                // The write before this one may have been carried out without an answer.
+                Ok(Written::Conflict) if attempt > 1 => {
+                    let found = self.get().await.map_err(io::Error::other)?;
+                    return match found {
+                        Some(found) if found["data"][KEY] == secret["data"][KEY] => Ok(found),
+                        _ => Err(overtaken()),
+                    };
+                }
+                Ok(Written::Conflict) => return Err(overtaken()),
+                Err(ClusterError::NoAnswer { .. }) if attempt < ATTEMPTS => {}
+                Err(error) => return Err(io::Error::other(error)),
+            }
+            attempt += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Value>> {
+        self.secrets.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn overtaken() -> io::Error {
+    io::Error::other("another process wrote it meanwhile, and what it wrote stays")
+}
+
+/// Reading and writing the state blocks, wherever it is kept.
+fn waited_for<T>(future: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+}
+
+fn packed(state: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    packer.write_all(state)?;
+    let packed = packer.finish()?;
+    if packed.len() > LARGEST {
+        return Err(io::Error::other(format!(
+            "it is {} bytes when packed, and a Secret takes {LARGEST}; keep it on a volume \
+             (`kubernetes.state: volume`), or split the target",
+            packed.len()
+        )));
+    }
+    Ok(packed)
+}
+
+fn unpacked(packed: &[u8]) -> io::Result<Vec<u8>> {
+    let mut state = Vec::new();
+    GzDecoder::new(packed).take(LARGEST_UNPACKED + 1).read_to_end(&mut state)?;
+    if state.len() as u64 > LARGEST_UNPACKED {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too large when unpacked"));
+    }
+    Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_no_secret_takes_is_refused_before_it_is_sent() {
+        let small = vec![b'x'; 10 * LARGEST];
+        assert_eq!(unpacked(&packed(&small).unwrap()).unwrap(), small, "packing makes room");
+        let mut random = fastrand::Rng::with_seed(7);
+        let large: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(2 * LARGEST).collect();
+        let error = packed(&large).unwrap_err().to_string();
+        assert!(error.contains("state: volume"), "{error}");
+    }
+}

@@ -1,0 +1,353 @@
+//! Replicas in a cluster: exactly one acts for a target, another takes over, and the one that
+//! lost it writes nothing more.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use apinizer_gitops::sandbox::{Moment, Options};
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, NAMESPACE};
+use crate::world::{CANARY, PROJECT, World, email};
+
+/// How long anything may take; far more than it does.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What every replica's config has. The lease is as short as can be.
+const KUBERNETES: &str = "\
+kubernetes:
+  lease: 2s
+  state: secret
+";
+
+struct Replica {
+    child: Child,
+    address: String,
+}
+
+/// The config of a replica with its own state folder and service account.
+fn config(world: &World, cluster: &Cluster, name: &str, targets: &str) -> std::path::PathBuf {
+    let folder = world.path(name);
+    std::fs::create_dir_all(folder.join("account")).unwrap();
+    std::fs::write(folder.join("account/token"), format!("{name}-token\n")).unwrap();
+    std::fs::write(folder.join("account/namespace"), NAMESPACE).unwrap();
+    cluster.allow(&format!("{name}-token"));
+    let path = folder.join("apinizer-gitops.yaml");
+    let text = format!(
+        "source: {{path: '{}'}}\nstate_dir: state\nserver: {{token: '${{env:ADMIN_TOKEN}}'}}\n\
+         {KUBERNETES}  service_account: account\n  api: {}\ntargets:\n{targets}",
+        world.repo().display(),
+        cluster.url()
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn target(world: &World, name: &str, project: &str, keys: &str) -> String {
+    let url = world.url();
+    format!(
+        "  - {{name: {name}, url: '{url}', project: {project}, token: '${{env:APINIZER_TOKEN}}', timeout: 1s, \
+         resync: 1s{keys}}}\n"
+    )
+}
+
+fn command(world: &World, config: &std::path::Path, pod: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_apinizer-gitops"));
+    command
+        .env_clear()
+        .envs(&world.env)
+        .env("ADMIN_TOKEN", "admin-token")
+        .env("POD_NAME", pod)
+        .env("HOME", world.path(""))
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(Stdio::null())
+        .args(arguments)
+        .arg("--config")
+        .arg(config);
+    command
+}
+
+impl Replica {
+    /// Starts a replica of one target with what its config has besides.
+    fn start(world: &World, cluster: &Cluster, name: &str, keys: &str) -> Self {
+        Self::of(world, cluster, name, &target(world, "default", PROJECT, keys))
+    }
+
+    fn of(world: &World, cluster: &Cluster, name: &str, targets: &str) -> Self {
+        let config = config(world, cluster, name, targets);
+        let mut command = command(world, &config, name, &["run", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let address = loop {
+            let mut line = String::new();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "the daemon ended");
+            if let Some(address) = line.trim().strip_prefix("listening on ") {
+                break address.to_owned();
+            }
+        };
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            assert!(!text.contains(CANARY), "the canary is in the log");
+        });
+        Self { child, address }
+    }
+
+    fn get(&self, world: &World, path: &str) -> (u16, String) {
+        world.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let answer = client.get(format!("{}{path}", self.address)).send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        })
+    }
+
+    fn post(&self, world: &World, path: &str) -> u16 {
+        world.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let request = client.post(format!("{}{path}", self.address)).bearer_auth("admin-token");
+            request.send().await.unwrap().status().as_u16()
+        })
+    }
+
+    fn target(&self, world: &World) -> Value {
+        let status: Value = serde_json::from_str(&self.get(world, "/api/v1/status").1).unwrap();
+        status["targets"][0].clone()
+    }
+
+    #[track_caller]
+    fn comes_to(&self, world: &World, state: &str) {
+        eventually(state, || self.target(world)["state"] == json!(state));
+    }
+
+    fn terminate(&mut self) -> i32 {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn port(world: &World, name: &str) -> Value {
+    world.control().get(PROJECT, name).map_or(Value::Null, |body| body["port"].clone())
+}
+
+fn writes(world: &World) -> Vec<(String, Value)> {
+    let calls = world.control().take_calls();
+    let writes = calls.iter().filter(|call| call.method != "GET");
+    writes
+        .map(|call| {
+            let who = call.body().map(|body| body.expose()["description"].clone());
+            (call.line(), who.unwrap_or_default())
+        })
+        .collect()
+}
+
+#[test]
+fn one_replica_acts_and_the_other_takes_over_when_it_dies() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("keep", "");
+    world.commit_email("a", "port: 1\n");
+    let mut first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "in_sync");
+    let second = Replica::start(&world, &cluster, "second", "");
+    second.comes_to(&world, "standby");
+    // One that stands by is ready: a rolling update goes on.
+    assert_eq!(second.get(&world, "/readyz").0, 200);
+    assert_eq!(second.get(&world, "/healthz").0, 200);
+    // Tokens of service accounts rotate: only the new one is answered.
+    std::fs::write(world.path("first/account/token"), "rotated").unwrap();
+    cluster.allow("rotated");
+    cluster.cut_off("first-token");
+    world.commit_email("a", "port: 2\n");
+    eventually("the first acts", || port(&world, "a") == json!(2));
+    assert_eq!(cluster.holders(), ["first"]);
+    first.child.kill().unwrap();
+    world.commit_email("a", "port: 3\n");
+    eventually("the second acts", || port(&world, "a") == json!(3));
+    assert_eq!(cluster.holders(), ["second"]);
+    second.comes_to(&world, "in_sync");
+    // The second knows what the first made: it takes nothing over, and may delete it.
+    world.remove("connections/a.yaml");
+    world.commit("no more");
+    eventually("deleted", || world.names() == ["keep"]);
+    // Two creates, two updates, a delete: nothing was made twice.
+    let lines: Vec<String> = writes(&world).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+}
+
+#[test]
+fn a_replica_that_ends_gives_its_targets_back_at_once() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "port: 1\n");
+    let mut first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "in_sync");
+    assert_eq!(first.terminate(), 0);
+    assert_eq!(cluster.holders(), [""; 0]);
+    // A command acts where nobody else does, and gives the target back too.
+    let config = config(&world, &cluster, "command", &target(&world, "default", PROJECT, ""));
+    world.commit_email("a", "port: 2\n");
+    let done = command(&world, &config, "command", &["apply", "--yes"]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!((port(&world, "a"), cluster.holders()), (json!(2), Vec::new()));
+    // Beside a replica that acts it does not.
+    let second = Replica::start(&world, &cluster, "second", "");
+    second.comes_to(&world, "in_sync");
+    for arguments in
+        [&["apply", "--yes", "--lock-timeout", "1s"][..], &["forget", "a", "--lock-timeout", "1s"]]
+    {
+        let refused = command(&world, &config, "command", arguments).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert!(text.contains("second_") && text.contains("acts for the target"), "{text}");
+    }
+}
+
+#[test]
+fn replicas_share_the_targets() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "");
+    // Whether a project is there has no say in who looks after it.
+    let targets: String =
+        (1..=6).map(|n| target(&world, &format!("t{n}"), &format!("p{n}"), "")).collect();
+    let _first = Replica::of(&world, &cluster, "first", &targets);
+    let _second = Replica::of(&world, &cluster, "second", &targets);
+    eventually("all are held", || cluster.holders().len() == 6);
+    let of = |name: &str| cluster.holders().iter().filter(|holder| *holder == name).count();
+    assert!(of("first") > 0 && of("second") > 0, "{:?}", cluster.holders());
+    let leases = cluster.names("leases");
+    assert!(leases.iter().all(|name| name.starts_with("apinizer-gitops-p")), "{leases:?}");
+}
+
+/// The heart of it: whatever the loser had begun is over before the next one begins.
+#[test]
+fn one_that_loses_its_lease_in_mid_apply_stops_before_another_begins() {
+    let world = World::with(Options { latency: Duration::from_millis(30), ..Options::default() });
+    let cluster = Cluster::start(&world);
+    let names: Vec<String> = (0..150).map(|n| format!("c{n:03}")).collect();
+    for name in &names {
+        world.write(&format!("connections/{name}.yaml"), &email(name, "description: ${var:who}\n"));
+    }
+    world.commit("many");
+    let keys = |who: &str| format!(", concurrency: 1, vars: {{who: {who}}}");
+    let first = Replica::start(&world, &cluster, "first", &keys("first"));
+    eventually("the first has begun", || world.names().len() > 5);
+    let second = Replica::start(&world, &cluster, "second", &keys("second"));
+    second.comes_to(&world, "standby");
+    cluster.cut_off("first-token");
+    eventually("the second has done all", || {
+        let of_second = |name: &String| {
+            world.control().get(PROJECT, name).is_some_and(|body| body["description"] == "second")
+        };
+        names.iter().all(of_second)
+    });
+    assert_ne!(first.target(&world)["state"], json!("in_sync"));
+    let writes = writes(&world);
+    let begins = writes.iter().position(|(_, who)| who == "second").unwrap();
+    let after: Vec<_> = writes[begins..].iter().filter(|(_, who)| who == "first").collect();
+    assert!(after.is_empty(), "{after:?}");
+    assert!(begins > 5 && begins < names.len(), "it was in the middle: {begins}");
+    // Every name was made once, by one of the two: what the first made was remembered.
+    let made = writes.iter().filter(|(line, _)| line.starts_with("POST")).count();
+    assert_eq!(made, names.len());
+}
+
+#[test]
+fn one_whose_lease_is_taken_away_stands_by() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "port: 1\n");
+    let first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "in_sync");
+    // Another's label is no reason to stop.
+    cluster.edit("leases", |lease| lease["metadata"]["labels"]["team"] = json!("gateways"));
+    world.commit_email("a", "port: 2\n");
+    eventually("it acts on", || port(&world, "a") == json!(2));
+    cluster.edit("leases", |lease| lease["spec"]["holderIdentity"] = json!("thief_1"));
+    first.comes_to(&world, "standby");
+    eventually("it says who", || first.target(&world).to_string().contains("standby"));
+    // The thief is silent, so the target comes back after the lease.
+    world.commit_email("a", "port: 3\n");
+    eventually("it acts again", || port(&world, "a") == json!(3));
+    assert_eq!(cluster.holders(), ["first"]);
+}
+
+#[test]
+fn a_state_that_somebody_else_wrote_is_not_overwritten() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("keep", "");
+    world.commit_email("a", "port: 1\n");
+    let gate = world.control().gate(Some(axum::http::Method::POST), "/a/", Moment::After);
+    let first = Replica::start(&world, &cluster, "first", "");
+    world.block_on(gate.wait_for(1));
+    // The note before the create is there, and now somebody writes beside it.
+    cluster.edit("secrets", |secret| secret["metadata"]["labels"]["by"] = json!("hand"));
+    gate.open();
+    eventually("the state is told to be another's", || {
+        first.target(&world)["error"].to_string().contains("another process wrote it")
+            || first.target(&world)["state"] == json!("in_sync")
+    });
+    first.comes_to(&world, "in_sync");
+    // The next one reads the state again and finds its own create by the note.
+    cluster.edit("secrets", |secret| {
+        assert_eq!(secret["metadata"]["labels"]["by"], json!("hand"));
+        assert_eq!(secret["kind"], json!("Secret"));
+        // No value of the environment is in it, packed or not.
+        assert!(secret["data"]["state.json.gz"].is_string());
+    });
+    world.remove("connections/a.yaml");
+    world.commit("no more");
+    eventually("it was owned", || world.names() == ["keep"]);
+}
+
+#[test]
+fn a_suspension_reaches_the_replica_that_acts() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "port: 1\n");
+    let first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "in_sync");
+    let second = Replica::start(&world, &cluster, "second", "");
+    second.comes_to(&world, "standby");
+    assert_eq!(second.post(&world, "/api/v1/suspend"), 202);
+    first.comes_to(&world, "suspended");
+    assert_eq!(second.post(&world, "/api/v1/resume"), 202);
+    first.comes_to(&world, "in_sync");
+}
+
+#[test]
+fn what_the_role_lacks_is_said_and_nothing_is_written() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    cluster.forbid("leases");
+    world.commit_email("a", "");
+    let first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "failing");
+    let error = first.target(&world)["error"].to_string();
+    assert!(error.contains("403") && error.contains("its Role needs"), "{error}");
+    assert_eq!(first.get(&world, "/readyz").0, 503);
+    assert!(writes(&world).is_empty());
+    // Without the right to the Secrets there is no state, and so no write either.
+    cluster.forbid("secrets");
+    eventually("the state", || first.target(&world)["error"].to_string().contains("secret/"));
+    assert!(writes(&world).is_empty());
+}
