@@ -20,6 +20,14 @@ docs:
 deny:
     .ci/run deny
 
+# The feature `kubernetes`: clippy and its tests.
+kubernetes:
+    .ci/run kubernetes
+
+# What is in deploy/, as far as tools can tell.
+deploy:
+    .ci/run deploy
+
 # Writes docs/reference again from the code; the tests fail while it is stale.
 bless:
     UPDATE_DOCS=1 cargo test --locked --test it docs

@@ -25,6 +25,9 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<u8, CommandErro
         .no_proxy()
         .build()
         .map_err(CommandError::failed)?;
+    if args.probe {
+        return probe(&client, &server).await;
+    }
     loop {
         let status = ask(&client, &server, token.as_ref()).await?;
         if args.watch {
@@ -44,6 +47,20 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<u8, CommandErro
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
+}
+
+/// Whether the daemon makes progress; how its targets stand has no say in it.
+async fn probe(client: &reqwest::Client, server: &str) -> Result<u8, CommandError> {
+    let answer = client.get(format!("{server}/healthz")).send().await;
+    let answer = answer.map_err(|error| unreachable(server, error))?;
+    Ok(u8::from(!answer.status().is_success()))
+}
+
+fn unreachable(server: &str, error: reqwest::Error) -> CommandError {
+    CommandError::WithHint(
+        format!("no daemon answers at {server}: {}", error.without_url()),
+        "start one with `apinizer-gitops run`, or name it with --server URL".to_owned(),
+    )
 }
 
 type Token = crate::secret::Sensitive;
@@ -83,13 +100,7 @@ async fn ask(
     if let Some(token) = token {
         request = request.bearer_auth(token.expose());
     }
-    let unreachable = |error: reqwest::Error| {
-        CommandError::WithHint(
-            format!("no daemon answers at {server}: {}", error.without_url()),
-            "start one with `apinizer-gitops run`, or name it with --server URL".to_owned(),
-        )
-    };
-    let answer = request.send().await.map_err(unreachable)?;
+    let answer = request.send().await.map_err(|error| unreachable(server, error))?;
     if !answer.status().is_success() {
         let code = answer.status();
         return Err(CommandError::WithHint(
@@ -97,5 +108,5 @@ async fn ask(
             "where it asks for a token, set APINIZER_GITOPS_TOKEN".to_owned(),
         ));
     }
-    answer.json().await.map_err(unreachable)
+    answer.json().await.map_err(|error| unreachable(server, error))
 }

@@ -12,6 +12,7 @@ mod cluster;
 mod crashes;
 mod daemon;
 mod deletes;
+mod deployed;
 mod docs;
 mod faults;
 mod flags;
@@ -20,6 +21,7 @@ mod isolate;
 mod model;
 mod moments;
 mod notify;
+mod observed;
 mod renames;
 #[cfg(feature = "kubernetes")]
 mod replicas;

@@ -12,6 +12,10 @@ pub struct StatusArgs {
     /// The daemon's URL [default: server.listen of the config].
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
+    /// Only ask whether the daemon makes progress, as the health check of a container does; needs
+    /// no token and prints nothing.
+    #[arg(long, conflicts_with = "watch")]
+    pub probe: bool,
     /// Show it again whenever it changes, until Ctrl-C.
     #[arg(long)]
     pub watch: bool,
