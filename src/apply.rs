@@ -286,7 +286,7 @@ impl Run<'_, '_> {
 
     async fn one(&self, change: &Change) -> ChangeResult {
         let result = self.carry_out(change).await;
-        if change.action == Action::Update
+        if matches!(change.action, Action::Update | Action::Create)
             && !matches!(result, ChangeResult::Done | ChangeResult::Degraded(_))
         {
             self.uncount(change);
@@ -299,12 +299,16 @@ impl Run<'_, '_> {
         result
     }
 
-    /// Takes the count of a PUT back that was not sent, or not taken.
+    /// Takes the count of a write back that was not sent, or not taken.
     fn uncount(&self, change: &Change) {
         self.job.ledger.edit(|record| {
-            let Some(fields) = record.unstable.get_mut(&change.name) else { return };
-            for field in &change.fields {
-                if let Some(known) = fields.get_mut(&field.path) {
+            let Some(counted) = record.unstable.get_mut(&change.name) else { return };
+            let paths = match change.action {
+                Action::Create => vec![CREATE],
+                _ => change.fields.iter().map(|field| field.path.as_str()).collect(),
+            };
+            for path in paths {
+                if let Some(known) = counted.get_mut(path) {
                     known.puts = known.puts.saturating_sub(1);
                 }
             }

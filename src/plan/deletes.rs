@@ -55,7 +55,9 @@ pub fn note(
         return;
     }
     record.deletes.retain(|name, _| !declared.names.contains(name));
-    for name in record.inventory.keys().filter(|name| !declared.names.contains(name)) {
+    // What was begun to be made may turn out to be owned.
+    let owned = record.inventory.keys().chain(record.intents.keys());
+    for name in owned.filter(|name| !declared.names.contains(name)) {
         let removed_by_a_commit = match last_good {
             LastGood::Names(names) => names.contains(name),
             LastGood::None | LastGood::Unavailable => false,

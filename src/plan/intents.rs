@@ -1,6 +1,8 @@
 //! What became of creates and renames whose answer was never seen (DESIGN section 7).
 
-use super::compare::{Context, LiveView, is_as_sent};
+use std::collections::BTreeMap;
+
+use super::compare::{LiveView, is_as_sent};
 use crate::inventory::{Intent, Owned, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
@@ -10,15 +12,20 @@ use crate::name::ConnectionName;
 pub fn settle(
     record: &mut Record,
     live: &Live,
-    singles: &std::collections::BTreeMap<ConnectionName, LiveConnection>,
+    singles: &BTreeMap<ConnectionName, LiveConnection>,
     context: &Settling<'_>,
 ) {
     let intents = std::mem::take(&mut record.intents);
     for (name, intent) in intents {
         let single = singles.get(&name);
         let entry = live.connections.get(&name).or(single);
+        // A list that shows a part of it proves nothing.
+        if context.unread.contains_key(&name) {
+            record.intents.insert(name, intent);
+            continue;
+        }
         match entry {
-            None if live.is_complete() => {}
+            None if live.is_complete() => drop_note(record, &name),
             None => {
                 record.intents.insert(name, intent);
             }
@@ -31,6 +38,8 @@ pub fn settle(
                     .is_none_or(|from| !live.connections.contains_key(from) && live.is_complete());
                 if sent && renamed {
                     own(record, &name, intent, entry);
+                } else {
+                    drop_note(record, &name);
                 }
             }
         }
@@ -40,15 +49,18 @@ pub fn settle(
 /// What settling looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Settling<'a> {
+    /// Why the own answer of a connection could not be had.
+    pub unread: &'a BTreeMap<ConnectionName, String>,
     /// The key of today's fingerprints.
     pub key: &'a crate::secret::FingerprintKey,
     /// Whether the record's fingerprints were made under that key.
     pub key_is_known: bool,
 }
 
-impl<'a> From<&Context<'a>> for Settling<'a> {
-    fn from(context: &Context<'a>) -> Self {
-        Self { key: context.key, key_is_known: context.key_is_known }
+/// A claim that came to nothing leaves no delete that is due.
+fn drop_note(record: &mut Record, name: &ConnectionName) {
+    if !record.inventory.contains_key(name) {
+        record.deletes.remove(name);
     }
 }
 

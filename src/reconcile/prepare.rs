@@ -105,7 +105,6 @@ async fn fill(
         prepared.plan.notices.push(without_secrets(&desired));
     }
     let not_removed = invalid.keys().cloned().collect();
-    remember::note_deletes(&mut record, &desired, &not_removed, snapshot, whole, &past, options);
 
     let live = observe::lists(&client, &record, target.concurrency).await;
     if let Some(error) = nothing_answered(&live) {
@@ -115,7 +114,10 @@ async fn fill(
     let needed = looked_at.needed(&record);
     let (singles, unread) = looked_at.singles(&client, &needed, &record).await;
     learn_shown_secrets(engine, &singles);
-    intents::settle(&mut record, &live, &singles, &Settling { key: &key, key_is_known });
+    let settling = Settling { unread: &unread, key: &key, key_is_known };
+    intents::settle(&mut record, &live, &singles, &settling);
+    // After that: what a run that died made may be what this commit removes.
+    remember::note_deletes(&mut record, &desired, &not_removed, snapshot, whole, &past, options);
     let planned = looked_at.plan(&Known {
         record: &record,
         key: &key,

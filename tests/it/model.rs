@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::runtime::Runtime;
 
+mod chaos;
 mod document;
 mod fields;
 mod ground;
@@ -23,35 +24,36 @@ use steps::{Random, Turn};
 
 /// How many histories a run of all tests has.
 const HISTORIES: u64 = 200;
+/// And how many of those that are not predicted.
+const CHAOTIC: u64 = 80;
 const TURNS: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn draw(seed: u64) -> (Setting, Vec<Turn>) {
+fn draw(seed: u64, setting: fn(&mut Random) -> Setting) -> (Setting, Vec<Turn>) {
     let mut random = Random(seed);
-    let setting = Setting::draw(&mut random);
+    let setting = setting(&mut random);
     let turns = (0..TURNS).map(|_| steps::turn(&mut random)).collect();
     (setting, turns)
 }
 
-fn run(runtime: &Runtime, setting: &Setting, turns: &[Turn]) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(|| runtime.block_on(history::run(setting, turns))))
-        .unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().cloned();
-            Err(format!("a panic: {}", text.unwrap_or_default()))
-        })
+/// Carries a history out and says what is wrong with it.
+type Check<'c> = &'c (dyn Fn(&Runtime, &Setting, &[Turn]) -> Result<(), String> + Sync);
+
+fn caught(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(format!("a panic: {}", text.unwrap_or_default()))
+    })
 }
 
 /// Leaves out what the failure does not need: turns first, then events.
-fn shorter(runtime: &Runtime, setting: &Setting, mut turns: Vec<Turn>) -> Vec<Turn> {
-    let fails = |turns: &[Turn]| run(runtime, setting, turns).is_err();
-    let mut at = turns.len();
-    while at > 0 {
-        at -= 1;
-        let without: Vec<Turn> =
-            turns.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, t)| t.clone()).collect();
+fn shorter(fails: &dyn Fn(&[Turn]) -> bool, mut turns: Vec<Turn>) -> Vec<Turn> {
+    for at in (0..turns.len()).rev() {
+        let mut without = turns.clone();
+        without.remove(at);
         if fails(&without) {
             turns = without;
         }
@@ -73,10 +75,9 @@ fn shorter(runtime: &Runtime, setting: &Setting, mut turns: Vec<Turn>) -> Vec<Tu
     turns
 }
 
-#[test]
-fn random_histories_keep_the_rules() {
+fn check_histories(usual: u64, setting: fn(&mut Random) -> Setting, check: Check<'_>) {
     let first = number("MODEL_SEED").unwrap_or(0);
-    let usual = if number("MODEL_SEED").is_some() { 1 } else { HISTORIES };
+    let usual = if number("MODEL_SEED").is_some() { 1 } else { usual };
     let count = number("MODEL_HISTORIES").unwrap_or(usual);
     let next = AtomicU64::new(first);
     let failures = std::sync::Mutex::new(Vec::new());
@@ -92,10 +93,11 @@ fn random_histories_keep_the_rules() {
             if seed >= first + count || failures.lock().unwrap().len() as u64 >= most {
                 break;
             }
-            let (setting, turns) = draw(seed);
-            if run(&runtime, &setting, &turns).is_err() {
-                let turns = shorter(&runtime, &setting, turns);
-                let problem = run(&runtime, &setting, &turns).err().unwrap_or_default();
+            let (setting, turns) = draw(seed, setting);
+            let run = |turns: &[Turn]| caught(|| check(&runtime, &setting, turns));
+            if let Err(whole) = run(&turns) {
+                let turns = shorter(&|turns| run(turns).is_err(), turns);
+                let problem = run(&turns).err().unwrap_or(whole);
                 failures.lock().unwrap().push(format!("MODEL_SEED={seed}\n{problem}"));
             }
         }
@@ -107,4 +109,18 @@ fn random_histories_keep_the_rules() {
     });
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn random_histories_keep_the_rules() {
+    check_histories(HISTORIES, Setting::draw, &|runtime, setting, turns| {
+        runtime.block_on(history::run(setting, turns))
+    });
+}
+
+#[test]
+fn chaos_leaves_neither_orphans_nor_claims_and_ends() {
+    check_histories(CHAOTIC, Setting::draw_chaotic, &|runtime, setting, turns| {
+        runtime.block_on(chaos::run(setting, turns))
+    });
 }

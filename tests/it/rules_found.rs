@@ -1,9 +1,10 @@
 //! What the random histories of `model` found, each as short as it can be told.
 
-use apinizer_gitops::sandbox::{Fault, Options, Rename, SecretsOnGet};
+use apinizer_gitops::sandbox::{Fault, ListFields, Options, Rename, SecretsOnGet};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
+use crate::crashes::kill_at_first_write;
 use crate::world::{World, email, email_body};
 
 fn removed(world: &World, names: &[&str]) {
@@ -128,4 +129,36 @@ fn a_step_that_waits_in_vain_leaves_no_claim() {
     world.commit("rename a chain");
     world.apply().code(1).says("waits for the name");
     assert_eq!(world.record()["intents"], json!({}));
+}
+
+#[test]
+fn a_create_that_waits_in_vain_is_not_given_up() {
+    let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2525\n");
+    world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
+    for _ in 0..3 {
+        world.plan().says("+ email  a");
+        world.apply().code(1);
+    }
+}
+
+#[test]
+fn a_claim_waits_where_the_list_shows_a_part_and_the_reading_fails() {
+    let world = World::with(Options { list_fields: ListFields::Summary, ..Options::default() });
+    world.commit_email("a", "");
+    assert!(kill_at_first_write(&world, true));
+    let refusal = Fault::Answer {
+        status: StatusCode::FORBIDDEN,
+        body: r#"{"status":"FAILURE","resultMessage":"no"}"#.to_owned(),
+        retry_after: None,
+    };
+    world.control().fail_next(Some(Method::GET), "/a/", refusal, 9);
+    world.apply().code(1);
+    world.control().clear_faults();
+    world.remove("connections/a.yaml");
+    world.commit_email("b", "");
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    assert_eq!(world.names(), ["b"], "what the killed run made is no orphan");
 }

@@ -59,7 +59,19 @@ impl Kind {
             (Self::Email, "port") => json!(587),
             (Self::Ftp, "port") => json!(21),
             (Self::Syslog, "syslogPort") => json!(514),
-            (Self::Email, "auth") => json!(false),
+            (Self::Email, "auth" | "enableStartTls")
+            | (Self::Ftp, "useImplicit" | "useExplicit")
+            | (Self::Syslog, "syslogSslEnabled") => json!(false),
+            (Self::Email, "defaultEncoding") => json!("UTF-8"),
+            (Self::Ftp, "workingDir") => json!("/"),
+            (Self::Ftp, "timeout") => json!(30000),
+            (Self::Ftp, "retryCount") => json!(3),
+            (Self::Syslog, "syslogProtocolType") => json!("TCP"),
+            (Self::Syslog, "syslogTimeout") => json!(500),
+            (Self::Syslog, "syslogMessageFormat") => json!("RFC_3164"),
+            (Self::Syslog, "syslogAppName") => json!("Apinizer"),
+            (Self::Syslog, "syslogFacility") => json!("AUDIT"),
+            (Self::Syslog, "syslogSeverity") => json!("INFORMATIONAL"),
             (_, "enabled" | "deployToWorker") => json!(true),
             _ => return None,
         })
@@ -68,7 +80,7 @@ impl Kind {
     /// The value, or nothing where it says no more than an undeclared field does.
     pub(crate) fn plain(self, field: &str, value: Option<&Value>) -> Option<Value> {
         let value = value?;
-        let is_empty = value.is_null() || *value == json!("");
+        let is_empty = [json!(null), json!(""), json!([]), json!({})].contains(value);
         let is_default = self.default_of(field).as_ref() == Some(value);
         (!is_empty && !is_default).then(|| value.clone())
     }

@@ -29,6 +29,7 @@ pub(crate) struct Ground {
     running: Running,
     source: Arc<Repository>,
     engine: Option<Engine>,
+    shows_ids: bool,
     pub(crate) settings: Settings,
     pub(crate) env: BTreeMap<String, String>,
 }
@@ -49,6 +50,7 @@ impl Ground {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("repo");
         let repository = git2::Repository::init(&path).unwrap();
+        let shows_ids = server.show_ids;
         let options = sandbox::Options { projects: vec![PROJECT.to_owned()], ..server };
         let running = Sandbox::start(options).await.unwrap();
         let ground = Self {
@@ -57,6 +59,7 @@ impl Ground {
             repository,
             running,
             engine: None,
+            shows_ids,
             settings,
             env,
         };
@@ -74,7 +77,8 @@ impl Ground {
             .names(PROJECT)
             .into_iter()
             .map(|name| {
-                let id = control.id(PROJECT, &name).unwrap();
+                // Where the server shows none, one cannot be told from another.
+                let id = control.id(PROJECT, &name).filter(|_| self.shows_ids).unwrap_or_default();
                 let body = control.get(PROJECT, &name).unwrap().as_object().unwrap().clone();
                 (name, Live { id, body })
             })

@@ -21,10 +21,22 @@ pub(crate) struct Setting {
     older: bool,
     ids: bool,
     omits_nulls: bool,
+    summary: bool,
+    unset: sandbox::Unset,
+    rewrites: bool,
     settings: Settings,
 }
 
 impl Setting {
+    /// One for histories that are not predicted.
+    pub(crate) fn draw_chaotic(random: &mut Random) -> Self {
+        let mut setting = Self::draw(random);
+        setting.ids = true;
+        setting.rewrites = random.one_in(3);
+        setting.settings.isolate = false;
+        setting
+    }
+
     pub(crate) fn draw(random: &mut Random) -> Self {
         let settings = Settings {
             paths: vec![BASE, OVERLAY],
@@ -39,8 +51,15 @@ impl Setting {
             shows: random.of(&[Shows::Some, Shows::All, Shows::Nothing, Shows::CipherText]),
             renames: !random.one_in(5),
             older: random.one_in(2),
-            ids: true,
+            ids: !random.one_in(6),
             omits_nulls: random.one_in(3),
+            summary: random.one_in(5),
+            unset: random.of(&[
+                sandbox::Unset::Null,
+                sandbox::Unset::Default,
+                sandbox::Unset::Absent,
+            ]),
+            rewrites: false,
             settings,
         }
     }
@@ -57,15 +76,21 @@ impl Setting {
             rename: if self.renames { sandbox::Rename::Allowed } else { sandbox::Rename::Refused },
             show_ids: self.ids,
             omit_nulls: self.omits_nulls,
+            list_fields: match self.summary {
+                true => sandbox::ListFields::Summary,
+                false => sandbox::ListFields::All,
+            },
+            unset: self.unset,
+            rewrites: if self.rewrites { super::chaos::rewrites() } else { Vec::new() },
             ..sandbox::Options::default()
         }
     }
 }
 
 pub(crate) struct History {
-    ground: Ground,
+    pub(crate) ground: Ground,
     setting: Setting,
-    tree: Tree,
+    pub(crate) tree: Tree,
     commits: Vec<Commit>,
     memory: Memory,
     /// The log that a failure shows.
@@ -74,29 +99,16 @@ pub(crate) struct History {
 
 /// Carries a history out; what went against the rules is the error.
 pub(crate) async fn run(setting: &Setting, turns: &[Turn]) -> Result<(), String> {
-    let env = BTreeMap::from([secret("FIRST", 0), secret("SECOND", 0)]);
-    let ground = Ground::new(setting.server(), setting.settings.clone(), env).await;
-    let mut history = History {
-        ground,
-        setting: setting.clone(),
-        tree: Tree::default(),
-        commits: Vec::new(),
-        memory: Memory::default(),
-        log: vec![format!("{setting:?}")],
-    };
-    history.commit(false);
+    let mut history = History::new(setting).await;
     let mut result = Ok(());
     for (number, turn) in turns.iter().enumerate() {
         result = history.turn(turn).await;
         if let Err(problem) = result {
-            let log = history.log.join("\n");
-            let state = history.ground.state();
-            result = Err(format!("{log}\nturn {number}: {problem}\nstate: {state}"));
+            result = Err(format!("turn {number}: {problem}"));
             break;
         }
     }
-    history.ground.stop().await;
-    result
+    history.finish(result).await
 }
 
 fn secret(name: &str, version: u64) -> (String, String) {
@@ -104,22 +116,73 @@ fn secret(name: &str, version: u64) -> (String, String) {
 }
 
 impl History {
+    pub(crate) async fn new(setting: &Setting) -> Self {
+        let env = BTreeMap::from([secret("FIRST", 0), secret("SECOND", 0)]);
+        let ground = Ground::new(setting.server(), setting.settings.clone(), env).await;
+        let mut history = Self {
+            ground,
+            setting: setting.clone(),
+            tree: Tree::default(),
+            commits: Vec::new(),
+            memory: Memory::default(),
+            log: vec![format!("{setting:?}")],
+        };
+        history.commit(false);
+        history
+    }
+
+    /// Ends it; a problem is told with the log.
+    pub(crate) async fn finish(self, result: Result<(), String>) -> Result<(), String> {
+        let state = self.ground.state();
+        self.ground.stop().await;
+        result.map_err(|problem| format!("{}\n{problem}\nstate: {state}", self.log.join("\n")))
+    }
+
+    pub(crate) fn log(&mut self, line: String) {
+        self.log.push(line);
+    }
+
     fn commit(&mut self, consents: bool) {
         let id = self.ground.commit(&self.tree, consents);
         self.commits.push(Commit { id, tree: self.tree.clone(), consents });
     }
 
-    async fn turn(&mut self, turn: &Turn) -> Result<(), String> {
+    /// Lets events happen and commits what they did to git.
+    pub(crate) fn commit_events<'e>(&mut self, events: impl Iterator<Item = &'e Event>) {
         let before = self.tree.clone();
         let mut consents = false;
-        for event in &turn.events {
+        for event in events {
             consents |= matches!(event, Event::Consent);
             self.happen(event);
         }
         if self.tree != before || consents {
             self.commit(consents);
         }
-        self.log.push(format!("{turn:?}"));
+    }
+
+    pub(crate) fn record(&self) -> Value {
+        match self.ground.state().as_str() {
+            "" => json!({}),
+            text => serde_json::from_str::<Value>(text).unwrap()["record"].clone(),
+        }
+    }
+
+    /// Whether somebody may have changed a secret that no reading shows.
+    pub(crate) fn hides_drift(&self) -> bool {
+        self.setting.shows != Shows::All
+    }
+
+    /// The value of what is declared.
+    pub(crate) fn value(&self, declared: &Value) -> Option<Value> {
+        match declared.as_str() {
+            Some("${var:host}") => Some(json!(self.ground.settings.host)),
+            _ => self.secret(declared),
+        }
+    }
+
+    async fn turn(&mut self, turn: &Turn) -> Result<(), String> {
+        self.log(format!("{turn:?}"));
+        self.commit_events(turn.events.iter());
         let live = self.ground.live();
         let expected = self.expected(&live, &turn.flags);
         self.check_plan(&turn.flags, &expected).await?;
@@ -252,10 +315,7 @@ impl History {
         if state.contains("xyzzy") || state.contains("typed in the console") {
             return Err("a secret is in the state".to_owned());
         }
-        let record: Value = match state.as_str() {
-            "" => json!({}),
-            text => serde_json::from_str::<Value>(text).unwrap()["record"].clone(),
-        };
+        let record = self.record();
         let keys = |of: &str| -> BTreeSet<String> {
             record[of].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
         };
@@ -373,9 +433,9 @@ impl History {
     }
 
     fn secret(&self, declared: &Value) -> Option<Value> {
-        let Some(text) = declared.as_str() else { return Some(declared.clone()) };
-        let name = text.strip_prefix("${env:")?.strip_suffix('}')?;
-        Some(json!(self.ground.env.get(name)?))
+        let reference = declared.as_str().and_then(|text| text.strip_prefix("${env:"));
+        let Some(reference) = reference else { return Some(declared.clone()) };
+        Some(json!(self.ground.env.get(reference.strip_suffix('}')?)?))
     }
 
     /// The same run once more writes nothing.
@@ -394,11 +454,11 @@ impl History {
         self.check_after(expected, &live)
     }
 
-    fn forget_calls(&self) {
+    pub(crate) fn forget_calls(&self) {
         drop(self.ground.control().take_calls());
     }
 
-    fn strike(&self, fault: &Disturbance) {
+    pub(crate) fn strike(&self, fault: &Disturbance) {
         let control = self.ground.control();
         let single = "/connections/";
         match fault {
