@@ -4,6 +4,7 @@
 //! `keeper`, reconciles. A target that is down holds no other back, and whatever wakes the
 //! daemon only says that there is something to look at.
 
+mod fetching;
 mod follow;
 mod keeper;
 mod measure;

@@ -18,7 +18,7 @@ use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
 use crate::plan::{ConnectionState, Filter, TargetPlan};
 use crate::secret::{FingerprintKey, Redactor};
-use crate::source::Snapshot;
+use crate::source::{Mirror, Snapshot};
 use crate::state::{Lock, StateDir, StateFile};
 
 mod carry_out;
@@ -45,6 +45,8 @@ pub struct Engine {
     pub cache: ParseCache,
     /// The config file relative to the root of the repository, if it lies in it.
     pub config_file: Option<String>,
+    /// The mirror that is read, where the source is a url.
+    pub mirror: Option<Mirror>,
     /// The API clients of targets, kept for their connections and tokens.
     pub clients: connect::Clients,
     /// The cluster whose replicas share the targets.
@@ -83,6 +85,7 @@ impl Engine {
             redactor,
             cache: ParseCache::default(),
             config_file: None,
+            mirror: None,
             clients: connect::Clients::default(),
         }
     }

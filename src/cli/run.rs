@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::args::RunArgs;
 use super::context::Context;
 use super::error::CommandError;
-use super::session::{config_in_repository, git_access, narrow};
+use super::session::{config_in_repository, narrow};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::supervisor;
 use crate::daemon::{Board, Daemon, Trigger};
@@ -41,7 +41,6 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
     let listener = Arc::new(Listener::new(site, shutdown.clone()));
     let (again, arguments, served) = (context.clone(), args.clone(), Arc::clone(&listener));
     let daemon = Daemon {
-        access: git_access(&context.environment),
         config_file: config_in_repository(context, &config),
         environment: context.environment.clone(),
         writes: !args.dry_run,

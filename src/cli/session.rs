@@ -15,7 +15,7 @@ use crate::config::{Config, Location, Target};
 use crate::leader::{Leadership, Terms};
 use crate::plan::{Filter, Plan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
-use crate::source::{self, Access, Mirror, Repository, Snapshot, Stop};
+use crate::source::{self, Mirror, Repository, Snapshot, Stop};
 
 /// A command's engine, and where its documents come from.
 #[derive(Debug)]
@@ -101,7 +101,8 @@ impl Session {
         let (repository, mirror) = self.open().await?;
         let commit = match mirror {
             Some(mirror) => {
-                let id = mirror.fetch_revision(rev).await.map_err(CommandError::failed)?;
+                let never = CancellationToken::new();
+                let id = mirror.fetch_revision(rev, &never).await.map_err(CommandError::failed)?;
                 repository.resolve(&id.0).map_err(CommandError::failed)?
             }
             None => repository.resolve(rev).map_err(CommandError::failed)?,
@@ -131,11 +132,13 @@ impl Session {
                     url,
                     self.engine.config.source.branch.as_deref(),
                     &self.engine.config.state_dir,
-                    git_access(&self.engine.environment),
+                    &self.engine.environment,
                     &self.engine.redactor,
                 )
                 .map_err(CommandError::failed)?;
-                mirror.fetch().await.map_err(CommandError::failed)?;
+                let never = CancellationToken::new();
+                mirror.fetch(&never).await.map_err(CommandError::failed)?;
+                self.engine.mirror = Some(mirror.clone());
                 (open(mirror.path())?, Some(mirror))
             }
         };
@@ -172,18 +175,6 @@ impl Session {
             source: self.source(),
             targets: prepared.iter().map(|p| p.plan.clone()).collect(),
         }
-    }
-}
-
-/// How a url is fetched: as git is configured, or with the token of the environment.
-#[must_use]
-pub fn git_access(environment: &crate::environment::Environment) -> Access {
-    match environment.lookup("APINIZER_GITOPS_GIT_TOKEN") {
-        Ok(password) => Access::Password {
-            username: environment.plain("APINIZER_GITOPS_GIT_USERNAME").map(ToOwned::to_owned),
-            password,
-        },
-        Err(_) => Access::AsConfigured,
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, Location};
+use crate::environment::Environment;
 use crate::name::CommitId;
-use crate::source::{self, Access, Mirror, Repository, Snapshot, SourceError, Stop};
+use crate::source::{self, Mirror, Repository, Snapshot, SourceError, Stop};
 
 /// The source of a daemon.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ impl Source {
     pub(super) fn new(
         config: &Config,
         worktree: bool,
-        access: Access,
+        environment: &Environment,
         redactor: &crate::secret::Redactor,
     ) -> Result<Self, SourceError> {
         let branch = config.source.branch.clone();
@@ -53,7 +54,7 @@ impl Source {
                 url,
                 branch.as_deref(),
                 &config.state_dir,
-                access,
+                environment,
                 redactor,
             )?),
         };
@@ -89,10 +90,9 @@ impl Source {
             let snapshot = Snapshot::Disk(repository.worktree()?);
             return Ok(Seen { branch: repository.branch()?, snapshot, refused: None });
         }
-        let branch = match &self.place {
-            Place::Mirror(mirror) => mirror.status().branch,
-            Place::Path(_) => self.branch.clone(),
-        };
+        // Without a configured branch that of the mirror's HEAD, which is the server's.
+        let fetched = self.mirror().and_then(|mirror| mirror.status().branch);
+        let branch = self.branch.clone().or(fetched);
         let commit = repository.head(branch.as_deref())?;
         let refused = self.verify.as_ref().and_then(|wanted| {
             let checked = source::verify(&repository, &commit.id, wanted, &Stop::default());

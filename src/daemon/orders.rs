@@ -54,9 +54,8 @@ impl News {
     /// Whether a commit that was looked at already answers them: the system tells of a change in
     /// the repository's folder whatever it was about.
     fn is_old(&self, looked_at: Option<&CommitId>) -> bool {
-        let only_perhaps =
-            self.causes.iter().all(|cause| matches!(cause, Cause::Repository | Cause::Fetch));
-        only_perhaps && self.tip.is_some() && self.tip.as_ref() == looked_at
+        let only_hints = self.causes.iter().all(|cause| cause.is_a_hint());
+        only_hints && self.tip.is_some() && self.tip.as_ref() == looked_at
     }
 }
 

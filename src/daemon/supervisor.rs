@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,12 +13,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::fetching::fetch;
 use super::follow::{Seen, Source};
 use super::keeper::Keeper;
 use super::news::Memories;
 use super::orders::{News, Orders};
 use super::pass::{Ending, Manner, nothing, pass};
-use super::schedule::{Burst, spread};
+use super::schedule::Burst;
 use super::status::Board;
 use super::trigger::{Cause, Trigger};
 use crate::apply::TargetOutcome;
@@ -26,7 +28,7 @@ use crate::environment::Environment;
 use crate::leader::Leadership;
 use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
-use crate::source::{Access, FetchStatus, SourceError, Wake, Watcher};
+use crate::source::{FetchStatus, Mirror, SourceError, Wake, Watcher};
 
 /// How long the keepers may take to finish their calls at a shutdown.
 const SHUTDOWN: Duration = Duration::from_secs(20);
@@ -40,6 +42,9 @@ const LONGEST_LOOK: Duration = Duration::from_secs(300);
 /// How often the source is looked at without being woken, in case an event was missed.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// The same while it cannot be read: of what is put right no event may tell.
+const LOOK_AGAIN_SOON: Duration = Duration::from_secs(5);
+
 /// Reads the config again; `Err` holds what is wrong with it, in words.
 pub type Reload = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
 
@@ -49,8 +54,6 @@ pub struct Daemon {
     pub config: Config,
     /// The environment.
     pub environment: Environment,
-    /// How a url is fetched.
-    pub access: Access,
     /// The config file relative to the root of the repository, if it lies in it.
     pub config_file: Option<String>,
     /// Whether anything is written.
@@ -92,10 +95,9 @@ pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
 /// # Errors
 /// The source cannot be read.
 pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
-    let engine = engine(daemon);
-    let source = source(daemon, &engine)?;
+    let (engine, source) = engine(daemon)?;
     if let Some(mirror) = source.mirror() {
-        mirror.fetch().await?;
+        mirror.fetch(&daemon.shutdown).await?;
     }
     let seen = tokio::task::block_in_place(|| source.look())?;
     let manner = Manner { writes: daemon.writes, once: true };
@@ -121,14 +123,13 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
         .collect())
 }
 
-fn engine(daemon: &Daemon) -> Engine {
+fn engine(daemon: &Daemon) -> Result<(Engine, Source), SourceError> {
     let mut engine = Engine::new(daemon.config.clone(), daemon.environment.clone());
     engine.config_file.clone_from(&daemon.config_file);
-    engine
-}
-
-fn source(daemon: &Daemon, engine: &Engine) -> Result<Source, SourceError> {
-    Source::new(&daemon.config, daemon.worktree, daemon.access.clone(), &engine.redactor)
+    let source =
+        Source::new(&daemon.config, daemon.worktree, &daemon.environment, &engine.redactor)?;
+    engine.mirror = source.mirror().cloned();
+    Ok((engine, source))
 }
 
 /// The daemon under one config; a new config starts the next one.
@@ -141,12 +142,15 @@ struct Generation {
     ending: CancellationToken,
     watcher: Option<Watcher>,
     senders: Senders,
+    began: Instant,
+    // The last look failed.
+    unreadable: AtomicBool,
 }
 
 impl Generation {
     fn start(daemon: &Daemon, memories: &Memories) -> Result<Self, SourceError> {
-        let engine = Arc::new(engine(daemon));
-        let source = source(daemon, &engine)?;
+        let (engine, source) = engine(daemon)?;
+        let engine = Arc::new(engine);
         let config = &engine.config;
         daemon.board.set_targets(&config.targets);
         daemon.board.edit_source(|shown| {
@@ -191,7 +195,18 @@ impl Generation {
             ));
         }
         let watcher = watch_source(daemon, &source, config);
-        Ok(Self { engine, source, seen, keepers, tasks, ending, watcher, senders })
+        Ok(Self {
+            engine,
+            source,
+            seen,
+            keepers,
+            tasks,
+            ending,
+            watcher,
+            senders,
+            began: Instant::now(),
+            unreadable: AtomicBool::default(),
+        })
     }
 
     /// Serves triggers until the shutdown (`None`) or until there is a new config.
@@ -203,7 +218,7 @@ impl Generation {
                 biased;
                 () = daemon.shutdown.cancelled() => break,
                 () = daemon.trigger.raised() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => daemon.trigger.wake(Cause::Repository),
+                () = tokio::time::sleep(self.look_again_in()) => daemon.trigger.wake(Cause::Look),
             }
             daemon.board.watchdog().expect("supervisor", LONGEST_LOOK);
             let wanted = gather(&daemon.trigger).await;
@@ -228,10 +243,17 @@ impl Generation {
         new_config
     }
 
+    fn look_again_in(&self) -> Duration {
+        if self.unreadable.load(Ordering::Relaxed) { LOOK_AGAIN_SOON } else { LOOK_AGAIN }
+    }
+
     /// Reads the source and tells the keepers.
-    fn look(&self, board: &Board, causes: BTreeSet<Cause>) {
-        // The first fetch is under way, and wakes this loop whatever comes of it.
-        if self.source.mirror().is_some_and(|mirror| mirror.status() == FetchStatus::default()) {
+    fn look(&self, board: &Board, mut causes: BTreeSet<Cause>) {
+        // The first fetch wakes this loop whatever comes of it. A host that hangs is not waited
+        // for for long: what an earlier run fetched is there to be kept up.
+        let fetch = self.source.mirror().map(Mirror::status);
+        let is_first = fetch.as_ref().is_some_and(|fetch| *fetch == FetchStatus::default());
+        if is_first && self.began.elapsed() < LOOK_AGAIN {
             return;
         }
         let looked = tokio::task::block_in_place(|| self.source.look());
@@ -243,17 +265,28 @@ impl Generation {
                 board.edit_source(|shown| {
                     shown.commit = commit;
                     shown.branch = branch;
-                    shown.error = self.source.mirror().and_then(|m| m.status().error);
+                    shown.error = fetch.and_then(|fetch| fetch.error);
                 });
+                if self.unreadable.swap(false, Ordering::Relaxed) {
+                    info!("the source can be read again");
+                    causes.insert(Cause::Return);
+                }
                 self.seen.send_replace(Some(seen));
                 id
             }
             Err(error) => {
-                let text = error.to_string();
-                let is_new = board.status().source.error.as_deref() != Some(&text);
-                if is_new {
+                let text = match fetch {
+                    // Of what was never fetched nothing can be here.
+                    Some(FetchStatus { fetched_at: None, error: Some(failed), .. }) => failed,
+                    Some(_) if is_first => "the first fetch has not come to an end yet".to_owned(),
+                    _ => error.to_string(),
+                };
+                let was_unreadable = self.unreadable.swap(true, Ordering::Relaxed);
+                if !was_unreadable || board.status().source.error.as_deref() != Some(&text) {
                     warn!("the source cannot be read: {text}");
                 }
+                // The targets are kept at what was read before, at their own pace.
+                causes.retain(|cause| !cause.is_a_hint());
                 board.edit_source(|shown| shown.error = Some(text.clone()));
                 self.cannot_be_read(board, &text);
                 None
@@ -330,42 +363,4 @@ fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Option<Wat
             None
         }
     }
-}
-
-/// Fetches a url: at the start, every `poll` with some jitter, and when somebody asks.
-async fn fetch(
-    source: Source,
-    poll: Duration,
-    trigger: Trigger,
-    board: Board,
-    ending: CancellationToken,
-) {
-    let Some(mirror) = source.mirror().cloned() else { return };
-    loop {
-        let mut causes = trigger.take_fetch_causes();
-        let before = mirror.status().error;
-        let fetched = tokio::select! {
-            fetched = mirror.fetch() => fetched,
-            () = ending.cancelled() => break,
-        };
-        if let Err(error) = &fetched
-            && before != mirror.status().error
-        {
-            warn!("the source cannot be fetched: {error}");
-        }
-        let status = mirror.status();
-        board.edit_source(|shown| {
-            shown.fetched_at = status.fetched_at;
-            shown.error.clone_from(&status.error);
-            shown.branch = status.branch.or_else(|| shown.branch.clone());
-        });
-        causes.insert(Cause::Fetch);
-        trigger.fetched(causes);
-        tokio::select! {
-            () = ending.cancelled() => break,
-            () = trigger.fetch_wanted() => {}
-            () = tokio::time::sleep(spread(poll, 0.2, fastrand::f64())) => {}
-        }
-    }
-    tracing::debug!("fetching ends with the daemon");
 }

@@ -22,6 +22,10 @@ pub enum Cause {
     Repository,
     /// A file of the working tree changed.
     Files,
+    /// The source could not be read for a while, and can be again.
+    Return,
+    /// Nothing was told of the repository for a while, so it was looked at.
+    Look,
     /// A fetch brought something new.
     Fetch,
     /// A git host told of a push.
@@ -41,6 +45,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it only says that there may be another commit.
+    pub(super) fn is_a_hint(self) -> bool {
+        matches!(self, Self::Repository | Self::Fetch | Self::Look)
+    }
+
     /// The word for it in JSON and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -48,6 +57,8 @@ impl Cause {
             Self::Start => "start",
             Self::Repository => "repository",
             Self::Files => "files",
+            Self::Return => "return",
+            Self::Look => "look",
             Self::Fetch => "fetch",
             Self::Webhook => "webhook",
             Self::Request => "request",

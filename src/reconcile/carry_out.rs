@@ -5,6 +5,7 @@ use tracing::Instrument as _;
 
 use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, ChangeResult, Job, TargetOutcome};
+use crate::config::Target;
 use crate::inventory::{GoodCommit, Record};
 use crate::name::CommitId;
 use crate::plan::{Change, ConnectionState, State};
@@ -45,6 +46,7 @@ pub async fn carry_out(
     let file = (!ready.stateless).then(|| engine.state_file(target));
     let ledger = Ledger::new(ready.record_before.clone(), file);
     let record = with_commit(&ready);
+    keep_last_good(engine, target, &ready).await;
     if record != ready.record_before {
         ledger.edit(|known| *known = record);
     }
@@ -96,6 +98,18 @@ fn with_commit(ready: &Ready) -> Record {
         record.last_good = Some(good.clone());
     }
     record
+}
+
+/// Keeps the commit in the mirror from now on, so that neither a force-push nor `git gc` takes
+/// away what deletes are decided by. Without it deletes are held, so that it is no error.
+async fn keep_last_good(engine: &Engine, target: &Target, ready: &Ready) {
+    let (Some(mirror), Some(good), false) = (&engine.mirror, &ready.good, ready.stateless) else {
+        return;
+    };
+    let key = format!("{} {}", target.url, target.project);
+    if let Err(error) = mirror.keep(&key, &good.commit).await {
+        tracing::warn!(target = %target.name, %error, "the last good commit is not kept");
+    }
 }
 
 async fn remember_applied(ledger: &Ledger, commit: &CommitId, outcome: &mut TargetOutcome) {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::environment::Unset;
 use crate::name::CommitId;
 
 /// Why a source cannot be read.
@@ -171,6 +172,12 @@ pub enum SourceError {
         /// What was tried, as a verb.
         doing: String,
     },
+    /// The token for the git host is named and cannot be read.
+    #[error("there is no token to fetch `source.url` with: {problem}")]
+    Token {
+        /// Why; without the value.
+        problem: Unset,
+    },
     /// The URL carries a user or a password.
     #[error(
         "`source.url` ({url}) carries user info; take it out and give the token by the environment"
@@ -214,6 +221,7 @@ impl SourceError {
             | Self::Changed { .. }
             | Self::Failed { .. }
             | Self::TimedOut { .. }
+            | Self::Token { .. }
             | Self::Stopped { .. } => true,
             Self::Io { source, .. } => source.kind() != std::io::ErrorKind::PermissionDenied,
             Self::NotFound { .. }

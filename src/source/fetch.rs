@@ -5,6 +5,7 @@
 
 mod access;
 mod folder;
+mod kept;
 mod remote;
 
 use std::path::{Path, PathBuf};
@@ -12,15 +13,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::git::{Git, Stop};
 use super::objects::hex;
 use super::references::full_name;
 use super::{Repository, SourceError};
+use crate::environment::Environment;
 use crate::name::CommitId;
 use crate::secret::Redactor;
 
-pub use access::Access;
+use access::Access;
 use folder::MirrorLock;
 
 /// How long one exchange with the server may take.
@@ -42,7 +45,7 @@ struct Inner {
     url: String,
     branch: Option<String>,
     folder: PathBuf,
-    access: Access,
+    environment: Environment,
     redactor: Redactor,
     deadline: Duration,
     status: Mutex<FetchStatus>,
@@ -67,6 +70,7 @@ impl std::fmt::Debug for Mirror {
 
 impl Mirror {
     /// Describes the mirror of a URL in the state folder; nothing is made before the first fetch.
+    /// The environment may hold a token for https; without one git does as it is configured.
     ///
     /// # Errors
     /// The URL carries user info, or is nothing that may be fetched.
@@ -74,17 +78,16 @@ impl Mirror {
         url: &str,
         branch: Option<&str>,
         state_dir: &Path,
-        access: Access,
+        environment: &Environment,
         redactor: &Redactor,
     ) -> Result<Self, SourceError> {
         access::check_url(url)?;
-        access.teach(redactor);
         let folder = state_dir.join("mirrors").join(digest(url));
         let inner = Inner {
             url: url.to_owned(),
             branch: branch.map(str::to_owned),
             folder,
-            access,
+            environment: environment.clone(),
             redactor: redactor.clone(),
             deadline: DEADLINE,
             status: Mutex::default(),
@@ -93,14 +96,14 @@ impl Mirror {
     }
 
     /// Sets another deadline for one exchange with the server.
-    #[must_use]
-    pub fn with_deadline(self, deadline: Duration) -> Self {
+    #[cfg(test)]
+    fn with_deadline(self, deadline: Duration) -> Self {
         let old = &self.inner;
         let inner = Inner {
             url: old.url.clone(),
             branch: old.branch.clone(),
             folder: old.folder.clone(),
-            access: old.access.clone(),
+            environment: old.environment.clone(),
             redactor: old.redactor.clone(),
             deadline,
             status: Mutex::new(self.status()),
@@ -121,14 +124,14 @@ impl Mirror {
     }
 
     /// Brings the branch and its history here and returns its newest commit. A force-push is
-    /// followed. A fetch that is dropped ends its child processes.
+    /// followed. Once `ending` is cancelled its child processes are ended before it returns.
     ///
     /// # Errors
     /// The server cannot be reached, refuses, or has no such branch; what was fetched before is
     /// still there.
-    pub async fn fetch(&self) -> Result<CommitId, SourceError> {
+    pub async fn fetch(&self, ending: &CancellationToken) -> Result<CommitId, SourceError> {
         let mirror = self.clone();
-        self.in_background(move |stop| mirror.fetch_until(stop)).await
+        self.in_background(ending, move |stop| mirror.fetch_until(stop)).await
     }
 
     /// Brings one revision here, which need not be on the branch: another branch, a tag, a
@@ -136,9 +139,13 @@ impl Mirror {
     ///
     /// # Errors
     /// Neither the server nor the mirror has it.
-    pub async fn fetch_revision(&self, rev: &str) -> Result<CommitId, SourceError> {
+    pub async fn fetch_revision(
+        &self,
+        rev: &str,
+        ending: &CancellationToken,
+    ) -> Result<CommitId, SourceError> {
         let (mirror, rev) = (self.clone(), rev.to_owned());
-        self.in_background(move |stop| mirror.inner.revision(&rev, stop)).await
+        self.in_background(ending, move |stop| mirror.inner.revision(&rev, stop)).await
     }
 
     /// The same as [`fetch`](Self::fetch), blocking.
@@ -159,24 +166,34 @@ impl Mirror {
         outcome.map(|(_, id)| id)
     }
 
-    /// Keeps a commit and its history in the mirror for a target, wherever its branch goes.
+    /// Keeps a commit and its history in the mirror for a target, wherever its branch goes, and
+    /// lets go of the one that was kept for it before.
     ///
     /// # Errors
     /// The commit is not in the mirror, or the mirror cannot be written.
-    pub fn keep(&self, target: &str, commit: &CommitId) -> Result<(), SourceError> {
-        let reference = format!("{OWN_REFERENCES}/target/{}", digest(target));
-        let doing = format!("keep the commit {commit}");
-        let call = self.inner.local(doing).args(&["update-ref", &reference, &commit.0]);
-        call.succeed(&Stop::default()).map(drop)
+    pub async fn keep(&self, target: &str, commit: &CommitId) -> Result<(), SourceError> {
+        let (mirror, target, commit) = (self.clone(), target.to_owned(), commit.clone());
+        let never = CancellationToken::new();
+        self.in_background(&never, move |stop| mirror.inner.keep(&target, commit, stop))
+            .await
+            .map(drop)
     }
 
     async fn in_background(
         &self,
+        ending: &CancellationToken,
         work: impl FnOnce(&Stop) -> Result<CommitId, SourceError> + Send + 'static,
     ) -> Result<CommitId, SourceError> {
         let guard = StopOnDrop(Stop::default());
         let stop = guard.0.clone();
-        let done = tokio::task::spawn_blocking(move || work(&stop)).await;
+        let mut working = tokio::task::spawn_blocking(move || work(&stop));
+        let done = tokio::select! {
+            done = &mut working => done,
+            () = ending.cancelled() => {
+                guard.0.stop();
+                working.await
+            }
+        };
         drop(guard);
         done.unwrap_or_else(|_| Err(SourceError::Stopped { doing: self.inner.doing() }))
     }
@@ -220,21 +237,25 @@ impl Inner {
         init.succeed(stop)?;
         self.transfer(&fresh, &tip.refspec(), self.deadline * FIRST_COPY, stop)?;
         self.follow(&fresh, tip, stop)?;
+        self.bring_kept(&fresh, stop);
         folder::replace(&self.folder, &fresh)
     }
 
+    /// Brings the mirror up to date; what stands in the way and can be removed is, once.
     fn update(&self, tip: &remote::Tip, stop: &Stop) -> Result<(), SourceError> {
+        let Err(error) = self.try_to_update(tip, stop) else { return Ok(()) };
+        let unlocked = folder::remove_stale_locks(&self.folder, &error, self.deadline);
+        if !unlocked && !self.remove_conflicting(&tip.branch, stop)? {
+            return Err(error);
+        }
+        self.try_to_update(tip, stop)
+    }
+
+    fn try_to_update(&self, tip: &remote::Tip, stop: &Stop) -> Result<(), SourceError> {
         let repository = Repository::open_until(&self.folder, stop)?;
         let here = repository.head(Some(&tip.branch)).ok().map(|commit| commit.id);
         if here.as_ref() != Some(&tip.id) {
-            let fetched = self.transfer(&self.folder, &tip.refspec(), self.deadline, stop);
-            if let Err(error) = fetched {
-                let unlocked = folder::remove_stale_locks(&self.folder, &error, self.deadline);
-                if !unlocked && !self.remove_conflicting(&tip.branch, stop)? {
-                    return Err(error);
-                }
-                self.transfer(&self.folder, &tip.refspec(), self.deadline, stop)?;
-            }
+            self.transfer(&self.folder, &tip.refspec(), self.deadline, stop)?;
             self.tidy(stop);
         }
         self.follow(&self.folder, tip, stop)
@@ -283,15 +304,19 @@ impl Inner {
         stop: &Stop,
     ) -> Result<(), SourceError> {
         let call = self
-            .over_network(folder, deadline)
+            .over_network(folder, deadline)?
             .args(&["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
             .args(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"])
             .args(&["--no-recurse-submodules", "--end-of-options", &self.url, refspec]);
         call.succeed(stop).map(drop).map_err(access::with_advice)
     }
 
-    /// Makes HEAD name the followed branch.
+    /// Makes HEAD name the server's own branch, which is followed where the config names none.
+    /// Other configs that share the mirror may follow others.
     fn follow(&self, folder: &Path, tip: &remote::Tip, stop: &Stop) -> Result<(), SourceError> {
+        if self.branch.is_some() {
+            return Ok(());
+        }
         let named = std::fs::read_to_string(folder.join("HEAD")).unwrap_or_default();
         let wanted = full_name(&tip.branch);
         if named.strip_prefix("ref: ").map(str::trim_end) == Some(&wanted) {
@@ -306,6 +331,8 @@ impl Inner {
         let call = self
             .local("tidy the mirror".to_owned())
             .args(&["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"])
+            // Another process may be about to keep what no reference names any more.
+            .args(&["-c", "gc.pruneExpire=2.weeks.ago"])
             .args(&["gc", "--auto", "--quiet"]);
         if let Err(error) = call.succeed(stop) {
             tracing::debug!(%error, "the mirror was not tidied");
@@ -316,9 +343,13 @@ impl Inner {
         Git::to(doing, self.deadline).arg("--git-dir").arg(&self.folder)
     }
 
-    fn over_network(&self, folder: &Path, deadline: Duration) -> Git {
+    fn over_network(&self, folder: &Path, deadline: Duration) -> Result<Git, SourceError> {
+        let access = Access::now(&self.environment, &self.redactor)?;
         let call = Git::to(self.doing(), deadline).redactor(&self.redactor);
-        self.access.give(call, &self.url).arg("--git-dir").arg(folder)
+        // What outlives a program that was killed comes to an end by itself.
+        let call = call.args(&["-c", "http.lowSpeedLimit=1"]);
+        let call = call.args(&["-c", &format!("http.lowSpeedTime={}", DEADLINE.as_secs())]);
+        Ok(access.give(call, &self.url).arg("--git-dir").arg(folder))
     }
 
     fn doing(&self) -> String {

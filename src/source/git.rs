@@ -83,6 +83,8 @@ impl Git {
             // An object is what its id says, whatever refs/replace would put in its place.
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
+            // Reading never fetches: not from wherever a repository of somebody else points to.
+            .env("GIT_NO_LAZY_FETCH", "1")
             .env("LC_ALL", "C");
         Self { doing: doing.into(), command, deadline, redactor: Redactor::default() }
     }

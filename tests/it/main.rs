@@ -1,6 +1,7 @@
 //! End to end: the binary, a sandbox over real HTTP, real git repositories.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod git_servers;
 mod running;
 mod world;
 
@@ -16,12 +17,14 @@ mod deployed;
 mod docs;
 mod faults;
 mod flags;
+mod git_faults;
 mod inventory;
 mod isolate;
 mod model;
 mod moments;
 mod notify;
 mod observed;
+mod remote;
 mod renames;
 #[cfg(feature = "kubernetes")]
 mod replicas;
@@ -29,5 +32,7 @@ mod rules;
 mod rules_found;
 mod saved_plans;
 mod secrets;
+mod signatures;
 mod validate;
+mod watching;
 mod web;

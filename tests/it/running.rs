@@ -1,7 +1,7 @@
 //! A daemon that runs while a test does.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -31,8 +31,23 @@ impl Running {
         Self::with(world, &["run"])
     }
 
+    /// One that a program starts, which takes its command line as arguments.
+    pub(crate) fn within(world: &World, program: &[&str], arguments: &[&str]) -> Self {
+        let arguments = [&["run", "--listen", "127.0.0.1:0"], arguments].concat();
+        let inner = world.command(&arguments);
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(inner.get_program()).args(inner.get_args()).env_clear();
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(inner.get_current_dir().unwrap()).stdin(Stdio::null());
+        Self::of(command)
+    }
+
     fn with(world: &World, arguments: &[&str]) -> Self {
-        let mut child = world.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(world.command(arguments))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let logs = Arc::new(Mutex::new(Vec::new()));
         let address = loop {

@@ -105,9 +105,14 @@ impl World {
     /// A config of one target with further keys, each line indented as it should be below the
     /// target.
     pub(crate) fn target(&mut self, keys: &str) {
+        self.source("path: '{repo}'", keys);
+    }
+
+    /// The same with the keys of the source, in one line.
+    pub(crate) fn source(&mut self, source: &str, keys: &str) {
         let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
         self.config(&format!(
-            "source: {{path: '{{repo}}'}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
+            "source: {{{source}}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
              project: {PROJECT}\n    token: ${{env:APINIZER_TOKEN}}\n{keys}"
         ));
     }

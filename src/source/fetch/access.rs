@@ -1,57 +1,74 @@
 //! How git proves who it is, and which URLs it is sent to.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
+use crate::environment::{Environment, Unset};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::SourceError;
 use crate::source::git::{Git, without_user_info};
 
-/// The variable by which the header reaches git and nobody else.
-const HEADER: &str = "APINIZER_GITOPS_GIT_HEADER";
+/// The variable that holds the token or password, here and in the environment of git.
+const TOKEN: &str = "APINIZER_GITOPS_GIT_TOKEN";
+
+/// The variable that holds the user name, here and in the environment of git.
+const USERNAME: &str = "APINIZER_GITOPS_GIT_USERNAME";
 
 /// The user name that a token goes with where none is given; git hosts look at the token alone.
 const ANY_USER: &str = "git";
 
+/// Answers git from its environment.
+const HELPER: &str = "!f() { if test \"$1\" = get; then printf 'username=%s\\npassword=%s\\n' \
+                      \"$APINIZER_GITOPS_GIT_USERNAME\" \"$APINIZER_GITOPS_GIT_TOKEN\"; fi; }; f";
+
 /// How git proves who it is.
 #[derive(Clone, Debug)]
-pub enum Access {
+pub(super) enum Access {
     /// As the user's git does: credential helpers, ssh keys, nothing.
     AsConfigured,
     /// By a token or a password, over http and https.
     Password {
-        /// The user; `None` with a token whose host does not care.
-        username: Option<String>,
+        /// The user.
+        username: String,
         /// The token or password.
         password: Sensitive,
     },
 }
 
 impl Access {
-    /// Has all forms of the secret replaced in what git says.
-    pub(super) fn teach(&self, redactor: &Redactor) {
-        if let Self::Password { password, .. } = self {
-            redactor.learn(password.expose());
-            if let Some(encoded) = self.encoded() {
-                redactor.learn(encoded.expose());
-            }
-        }
+    /// What the environment says now: a token that is mounted as a file may have been rotated.
+    /// It and the forms it is sent in are replaced in what git says from now on.
+    pub(super) fn now(environment: &Environment, redactor: &Redactor) -> Result<Self, SourceError> {
+        let password = match environment.lookup(TOKEN) {
+            Ok(password) => password,
+            Err(Unset::Missing(_)) => return Ok(Self::AsConfigured),
+            Err(problem @ Unset::File { .. }) => return Err(SourceError::Token { problem }),
+        };
+        redactor.learn(password.expose());
+        let username = environment.plain(USERNAME).unwrap_or(ANY_USER).to_owned();
+        redactor.learn(&encoded(&username, &password));
+        Ok(Self::Password { username, password })
     }
 
-    /// Adds what proves it to a call: the value in the environment, on the command line only
-    /// the name of the variable, and for that server only.
+    /// Adds what proves it to a call: the values in the environment, on the command line only
+    /// the names of their variables, and for that server only. The user's own helpers are left
+    /// out: git would hand them the token to store.
     pub(super) fn give(&self, call: Git, url: &str) -> Git {
-        let (Some(encoded), Some(origin)) = (self.encoded(), http_origin(url)) else { return call };
-        let header = Sensitive::new(format!("Authorization: Basic {}", encoded.expose()));
-        call.secret_env(HEADER, &header)
-            .arg(format!("--config-env=http.{origin}/.extraHeader={HEADER}"))
+        let (Self::Password { username, password }, Some(origin)) = (self, http_origin(url)) else {
+            return call;
+        };
+        call.env(USERNAME, username)
+            .secret_env(TOKEN, password)
+            .args(&["-c", &format!("credential.{origin}.helper=")])
+            .args(&["-c", &format!("credential.{origin}.helper={HELPER}")])
+            // git would send a password, and a header too, on to wherever it is redirected.
+            .args(&["-c", "http.followRedirects=false"])
+            // Saves the answer 401 at every poll; git before 2.46 does not know it.
+            .args(&["-c", "http.proactiveAuth=basic"])
     }
+}
 
-    fn encoded(&self) -> Option<Sensitive> {
-        let Self::Password { username, password } = self else { return None };
-        let user = username.as_deref().unwrap_or(ANY_USER);
-        Some(Sensitive::new(STANDARD.encode(format!("{user}:{}", password.expose()))))
-    }
+/// The form in which it is sent.
+fn encoded(username: &str, password: &Sensitive) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()))
 }
 
 /// Refuses URLs that carry a secret or make git run a program of their choice.
@@ -97,6 +114,9 @@ pub(super) fn with_advice(error: SourceError) -> SourceError {
         .any(|words| said.contains(words))
     {
         "; give a token that may read the repository by the environment"
+    } else if ["301", "302", "307", "308"].iter().any(|s| said.contains(&format!("error: {s}"))) {
+        "; the server redirects, and a token is not sent on: give the url that it redirects to, \
+         which often is the same with `.git` at its end"
     } else if said.contains("Host key verification failed") {
         "; add the key of the server to the known_hosts file of ssh"
     } else {

@@ -27,7 +27,7 @@ impl Tip {
 pub(super) fn ask(mirror: &Inner, stop: &Stop) -> Result<Tip, SourceError> {
     let wanted = mirror.branch.as_deref().map(full_name);
     let call = mirror
-        .over_network(&mirror.folder, mirror.deadline)
+        .over_network(&mirror.folder, mirror.deadline)?
         .args(&["ls-remote", "--symref", "--end-of-options", &mirror.url, "HEAD"])
         .args(wanted.as_deref().as_slice());
     let said = call.succeed(stop).map_err(with_advice)?.stdout;

@@ -4,7 +4,6 @@ use std::fs;
 use std::time::SystemTime;
 
 use super::*;
-use crate::secret::Sensitive;
 use crate::source::fixture::{Fixture, git_in};
 
 fn url(git: &Fixture) -> String {
@@ -14,11 +13,15 @@ fn url(git: &Fixture) -> String {
 fn mirror(git: &Fixture, branch: Option<&str>) -> Mirror {
     let redactor = Redactor::default();
     let state = git.beside("state");
-    Mirror::new(&url(git), branch, &state, Access::AsConfigured, &redactor).unwrap()
+    Mirror::new(&url(git), branch, &state, &Environment::default(), &redactor).unwrap()
 }
 
 fn fetch(mirror: &Mirror) -> Result<CommitId, SourceError> {
     mirror.fetch_until(&Stop::default())
+}
+
+fn keep(mirror: &Mirror, target: &str, commit: &CommitId) -> Result<CommitId, SourceError> {
+    mirror.inner.keep(target, commit.clone(), &Stop::default())
 }
 
 #[test]
@@ -48,14 +51,14 @@ fn a_force_push_is_followed_and_what_is_kept_stays() {
     let gone = git.commit("gone");
     let mirror = mirror(&git, Some("main"));
     fetch(&mirror).unwrap();
-    mirror.keep("prod / with: odd ~name", &gone).unwrap();
+    keep(&mirror, "prod / with: odd ~name", &gone).unwrap();
     git.git(&["commit", "--quiet", "--allow-empty", "--amend", "--message", "rewritten"]);
     assert_eq!(fetch(&mirror).unwrap(), git.id("HEAD"));
     git_in(mirror.path(), &["gc", "--quiet", "--prune=now"]);
     let repository = Repository::open(mirror.path()).unwrap();
     assert!(repository.has_commit(&gone).unwrap());
     let missing = CommitId("1".repeat(40));
-    assert!(mirror.keep("prod", &missing).is_err());
+    assert!(keep(&mirror, "prod", &missing).is_err());
 }
 
 #[test]
@@ -129,12 +132,15 @@ fn a_half_made_or_damaged_mirror_is_made_anew() {
     fs::create_dir_all(mirror.path().join("objects")).unwrap();
     fs::create_dir_all(mirror.path().with_extension("new").join("refs")).unwrap();
     assert_eq!(fetch(&mirror).unwrap(), first);
+    keep(&mirror, "prod", &first).unwrap();
+    git.git(&["commit", "--quiet", "--allow-empty", "--amend", "--message", "rewritten"]);
     // As after a loss of power: the reference is there and empty.
     fs::write(mirror.path().join("refs/heads/main"), "").unwrap();
     let second = git.commit("second");
     assert_eq!(fetch(&mirror).unwrap(), second);
     let repository = Repository::open(mirror.path()).unwrap();
     assert_eq!(repository.head(None).unwrap().id, second);
+    assert!(repository.has_commit(&first).unwrap(), "what is kept was taken along");
 }
 
 #[test]
@@ -162,18 +168,41 @@ fn other_revisions_are_brought_when_asked_for() {
 fn a_password_reaches_neither_the_command_line_nor_a_message() {
     let git = Fixture::new();
     let redactor = Redactor::default();
-    let access = Access::Password { username: None, password: Sensitive::new("s3cr3t".into()) };
+    let environment =
+        Environment::new([("APINIZER_GITOPS_GIT_TOKEN".to_owned(), "s3cr3t".to_owned())]);
     // Nothing listens there.
     let url = "http://127.0.0.1:9/repo.git";
-    let mirror = Mirror::new(url, None, &git.beside("state"), access, &redactor).unwrap();
+    let mirror = Mirror::new(url, None, &git.beside("state"), &environment, &redactor).unwrap();
     let error = fetch(&mirror).unwrap_err();
     assert!(matches!(error, SourceError::Failed { .. }), "{error}");
-    let call = mirror.inner.over_network(mirror.path(), DEADLINE).shown();
-    assert!(call.contains("--config-env=http.http://127.0.0.1:9/.extraHeader="), "{call}");
+    let call = mirror.inner.over_network(mirror.path(), DEADLINE).unwrap().shown();
+    assert!(call.contains("credential.http://127.0.0.1:9.helper="), "{call}");
     for form in ["s3cr3t", "Z2l0OnMzY3IzdA=="] {
         assert!(!call.contains(form), "{call}");
         assert!(!redactor.redact(form).contains(form));
     }
+}
+
+#[test]
+fn a_server_that_hangs_is_given_up_with_all_that_was_started() {
+    let git = Fixture::new();
+    // Connections are made, and nobody answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (environment, redactor) = (Environment::default(), Redactor::default());
+    let url = format!("http://{address}/repo.git");
+    let mirror = Mirror::new(&url, None, &git.beside("state"), &environment, &redactor).unwrap();
+    let mirror = mirror.with_deadline(Duration::from_millis(300));
+    let error = fetch(&mirror).unwrap_err();
+    assert!(matches!(error, SourceError::TimedOut { .. }) && error.is_transient(), "{error}");
+    assert_eq!(mirror.status().error, Some(error.to_string()));
+    let is_about_it = |process: fs::DirEntry| {
+        let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&address)
+    };
+    crate::source::fixture::eventually("no child is left", || {
+        !fs::read_dir("/proc").unwrap().flatten().any(is_about_it)
+    });
 }
 
 #[test]
@@ -195,8 +224,9 @@ async fn a_fetch_that_is_dropped_lets_go_of_the_mirror() {
     let git = Fixture::new();
     let tip = git.commit("first");
     let mirror = mirror(&git, None);
-    let dropped = tokio::time::timeout(Duration::from_millis(1), mirror.fetch()).await;
+    let never = CancellationToken::new();
+    let dropped = tokio::time::timeout(Duration::from_millis(1), mirror.fetch(&never)).await;
     drop(dropped);
-    assert_eq!(mirror.fetch().await.unwrap(), tip);
-    assert_eq!(mirror.fetch_revision("main").await.unwrap(), tip);
+    assert_eq!(mirror.fetch(&never).await.unwrap(), tip);
+    assert_eq!(mirror.fetch_revision("main", &never).await.unwrap(), tip);
 }
