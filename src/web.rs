@@ -112,7 +112,10 @@ async fn draw_metrics(State(site): Shared) -> Response {
     match &site.site.metrics {
         Some(metrics) => {
             let kind = "text/plain; version=0.0.4; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], metrics.render()).into_response()
+            let status = site.site.board.status();
+            let targets: Vec<_> = status.targets.iter().map(|one| one.name.as_str()).collect();
+            let text = metrics::render(metrics, &targets);
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }

@@ -1,5 +1,6 @@
 //! `status`: what a running daemon says.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use super::args::{Output, StatusArgs};
@@ -28,22 +29,56 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<u8, CommandErro
     if args.probe {
         return probe(&client, &server).await;
     }
+    if args.watch {
+        return Ok(watch(args, context, &client, &server, token.as_ref()).await);
+    }
+    let status = ask(&client, &server, token.as_ref()).await?;
+    show(args, context, &status);
+    Ok(u8::from(!report::status::is_healthy(&status)))
+}
+
+/// Shows the status whenever it changes, until somebody ends it. A daemon that does not answer is
+/// told of and asked again.
+async fn watch(
+    args: &StatusArgs,
+    context: &Context,
+    client: &reqwest::Client,
+    server: &str,
+    token: Option<&Token>,
+) -> u8 {
+    let terminated = super::signals::terminated();
+    tokio::pin!(terminated);
+    let mut shown = None;
+    let mut problem = None;
     loop {
-        let status = ask(&client, &server, token.as_ref()).await?;
-        if args.watch {
-            // Home and clear, so that the newest answer stands alone.
-            context.print("\u{1b}[H\u{1b}[2J");
-        }
-        match args.output {
-            Output::Text => context.print(&report::status::text(&status, &context.style())),
-            Output::Json => context.print_json(&status),
-            Output::Markdown => context.print(&report::status::markdown(&status)),
-        }
-        if !args.watch {
-            return Ok(u8::from(!report::status::is_healthy(&status)));
+        let asked = tokio::select! {
+            () = &mut terminated => return 0,
+            asked = ask(client, server, token) => asked,
+        };
+        match asked {
+            Ok(status) => {
+                problem = None;
+                if shown.as_ref() != Some(&status) {
+                    if args.output == Output::Text && std::io::stdout().is_terminal() {
+                        // Home and clear, so that the newest answer stands alone.
+                        context.print("\u{1b}[H\u{1b}[2J");
+                    }
+                    show(args, context, &status);
+                    shown = Some(status);
+                }
+            }
+            Err(error) => {
+                let text = error.text(context.colors_stderr());
+                if problem.as_ref() != Some(&text) {
+                    context.say(&text);
+                    problem = Some(text);
+                }
+                // What comes next is news, whatever it is.
+                shown = None;
+            }
         }
         tokio::select! {
-            () = super::signals::terminated() => return Ok(0),
+            () = &mut terminated => return 0,
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
@@ -61,6 +96,14 @@ fn unreachable(server: &str, error: reqwest::Error) -> CommandError {
         format!("no daemon answers at {server}: {}", error.without_url()),
         "start one with `apinizer-gitops run`, or name it with --server URL".to_owned(),
     )
+}
+
+fn show(args: &StatusArgs, context: &Context, status: &serde_json::Value) {
+    match args.output {
+        Output::Text => context.print(&report::status::text(status, &context.style())),
+        Output::Json => context.print_json(status),
+        Output::Markdown => context.print(&report::status::markdown(status)),
+    }
 }
 
 type Token = crate::secret::Sensitive;

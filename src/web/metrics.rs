@@ -33,6 +33,27 @@ pub async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
     }
 }
 
+/// The metrics as they are scraped, without those of targets that the config no longer has: the
+/// recorder forgets nothing, and a target that is gone must not look as if it stood still.
+#[must_use]
+pub fn render(handle: &PrometheusHandle, targets: &[&str]) -> String {
+    current(&handle.render(), targets)
+}
+
+fn current(text: &str, targets: &[&str]) -> String {
+    let escape = |name: &&str| name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let known: Vec<String> = targets.iter().map(escape).collect();
+    let is_current = |line: &&str| {
+        let target = line.split_once("target=\"").filter(|_| !line.starts_with('#'));
+        target.is_none_or(|(_, rest)| {
+            known.iter().any(|name| {
+                rest.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('"'))
+            })
+        })
+    };
+    text.lines().filter(is_current).flat_map(|line| [line, "\n"]).collect()
+}
+
 fn describe() {
     for (name, text) in [
         ("apinizer_gitops_reconciles_total", "Reconciles by how they ended"),
@@ -56,5 +77,19 @@ fn describe() {
         ("apinizer_gitops_build_info", "The version of this program"),
     ] {
         metrics::describe_gauge!(name, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_that_are_gone_are_left_out() {
+        let text = "# TYPE a counter\na{target=\"prod\",state=\"x\"} 1\na{target=\"old\"} 2\n\
+                    a{target=\"prod2\"} 3\na{state=\"x\",target=\"o\\\"dd\"} 4\nb{version=\"1\"} 5\n";
+        let expected = "# TYPE a counter\na{target=\"prod\",state=\"x\"} 1\n\
+                        a{state=\"x\",target=\"o\\\"dd\"} 4\nb{version=\"1\"} 5\n";
+        assert_eq!(current(text, &["prod", "o\"dd"]), expected);
     }
 }

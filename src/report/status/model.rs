@@ -8,13 +8,15 @@ use crate::report::{escape, words};
 const UNHEALTHY: [&str; 5] = ["blocked", "held", "degraded", "not_converging", "failed"];
 
 /// Whether nothing is wrong: the source and all targets could be read, and no connection is
-/// blocked, held, degraded, failed or not converging.
+/// blocked, held, degraded, failed or not converging. What was not looked at yet is not known to be
+/// healthy.
 #[must_use]
 pub fn is_healthy(status: &Value) -> bool {
     let is_fine = |part: &Value| part.get("error").is_none_or(Value::is_null);
     let Some(targets) = status.get("targets").and_then(Value::as_array) else { return false };
     status.get("source").is_none_or(is_fine)
         && targets.iter().all(is_fine)
+        && targets.iter().all(|target| told(target, "state").as_deref() != Some("waiting"))
         && targets.iter().flat_map(connections).all(|one| {
             let state = one.get("state").and_then(Value::as_str).unwrap_or("failed");
             !UNHEALTHY.contains(&state)

@@ -60,6 +60,20 @@ prod (Payments at https://apinizer.example.com): in sync
 }
 
 #[test]
+fn colours_stand_for_how_bad_it_is() {
+    let style = Style { color: true, ..Style::default() };
+    for (state, colour) in
+        [("in_sync", "\u{1b}[32m"), ("failing", "\u{1b}[1m\u{1b}[31m"), ("held", "\u{1b}[33m")]
+    {
+        let mut status = status();
+        status["targets"][0]["state"] = json!(state);
+        let text = text(&status, &style);
+        let said = format!("{colour}{}\u{1b}[0m", state.replace('_', " "));
+        assert!(text.contains(&said), "{text:?}");
+    }
+}
+
+#[test]
 fn as_markdown() {
     insta::assert_snapshot!(markdown(&sick()), @r#"
 <!-- apinizer-gitops:status -->
@@ -91,6 +105,9 @@ fn health() {
     let mut held = status();
     held["targets"][0]["connections"][0]["state"] = json!("held");
     assert!(!is_healthy(&held));
+    let mut waiting = status();
+    waiting["targets"][0]["state"] = json!("waiting");
+    assert!(!is_healthy(&waiting));
 }
 
 #[test]

@@ -15,7 +15,14 @@ pub fn text(status: &Value, style: &Style) -> String {
     );
     for target in targets(status) {
         lines.push(String::new());
-        let state = told(target, "state").map(|state| state.replace('_', " ")).unwrap_or_default();
+        let state = told(target, "state").unwrap_or_default();
+        let role = match state.as_str() {
+            "in_sync" => Role::Added,
+            "failing" | "blocked" | "refused" => Role::Wrong,
+            "waiting" | "suspended" => Role::Aside,
+            _ => Role::Attention,
+        };
+        let state = style.paint(role, state.replace('_', " "));
         lines.push(format!("{}: {state}", style.paint(Role::Heading, heading(target))));
         lines.extend(
             told(target, "error")

@@ -1,0 +1,130 @@
+//! The metrics: names, labels and what they count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::running::{Running, eventually};
+use crate::world::{World, email};
+
+/// The labels of each metric that is exported, without those that histograms add.
+fn exported(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (name, rest) = line.split_once('{').unwrap();
+        let name = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(name);
+        let labels = rest
+            .rsplit_once('}')
+            .unwrap()
+            .0
+            .split("\",")
+            .map(|label| label.split_once('=').unwrap().0.to_owned());
+        found.entry(name.to_owned()).or_default().extend(labels.filter(|label| label != "le"));
+    }
+    found
+}
+
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(series));
+    line.map_or(0.0, |value| value.trim().parse().unwrap())
+}
+
+#[test]
+fn names_and_labels_are_those_that_are_promised() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("created", || daemon.get(&world, "/readyz").0 == 200);
+    let text = daemon.get(&world, "/metrics").1;
+    let promised: BTreeMap<String, BTreeSet<String>> = [
+        ("reconciles_total", &["target", "outcome"][..]),
+        ("reconcile_duration_seconds", &["target"]),
+        ("last_success_timestamp_seconds", &["target"]),
+        ("commit_to_applied_seconds", &["target"]),
+        ("connections", &["target", "state"]),
+        ("api_requests_total", &["target", "method", "status"]),
+        ("api_request_duration_seconds", &["target", "method"]),
+        ("drift_detected_total", &["target"]),
+        ("deletes_held", &["target"]),
+        ("not_converging", &["target"]),
+        ("build_info", &["version"]),
+    ]
+    .into_iter()
+    .map(|(name, labels)| {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        (format!("apinizer_gitops_{name}"), labels)
+    })
+    .collect();
+    assert_eq!(exported(&text), promised);
+    lint(&text);
+}
+
+/// What Prometheus itself thinks of them.
+fn lint(text: &str) {
+    let checking = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut checking) = checking else {
+        let notice = b"notice: promtool is not installed; the metrics were NOT checked by it\n";
+        std::io::stderr().write_all(notice).unwrap();
+        return;
+    };
+    checking.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = checking.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn drift_is_counted_when_it_comes_up_and_a_commit_when_it_is_applied() {
+    let mut world = World::new();
+    world.target("drift: report\nresync: 1s");
+    world.write("connections/a.yaml", &email("a", "port: 1\n"));
+    world.write("connections/b.yaml", &email("b", "port: 1\n"));
+    world.commit("two");
+    let daemon = Running::start(&world, &[]);
+    let metrics = || daemon.get(&world, "/metrics").1;
+    let drift = || value(&metrics(), "apinizer_gitops_drift_detected_total{target=\"default\"}");
+    let applied =
+        || value(&metrics(), "apinizer_gitops_commit_to_applied_seconds_count{target=\"default\"}");
+    let resyncs = || daemon.status(&world)["targets"][0]["history"].as_array().unwrap().len();
+    eventually("applied", || applied() == 1.0);
+    assert_eq!(drift(), 0.0);
+    world.edit("a", "port", json!(2));
+    eventually("drift", || drift() == 1.0);
+    let before = resyncs();
+    eventually("more resyncs", || resyncs() >= before + 3);
+    assert_eq!([drift(), applied()], [1.0, 1.0]);
+    world.edit("b", "port", json!(2));
+    eventually("drift of another", || drift() == 2.0);
+}
+
+#[test]
+fn a_target_that_the_config_no_longer_has_is_gone() {
+    let mut world = World::new();
+    world.alter_projects(&["demo", "second"]);
+    world.commit_email("a", "");
+    let target = |name: &str, project: &str| {
+        format!(
+            "  - {{name: {name}, url: '{{url}}', project: {project}, token: '${{env:APINIZER_TOKEN}}'}}\n"
+        )
+    };
+    let both = [target("one", "demo"), target("two", "second")].concat();
+    world.config(&format!("source: {{path: '{{repo}}'}}\ntargets:\n{both}"));
+    let daemon = Running::start(&world, &[]);
+    let has = |name: &str| daemon.get(&world, "/metrics").1.contains(&format!("target=\"{name}\""));
+    eventually("both", || has("one") && has("two"));
+    let one = target("one", "demo");
+    world.config(&format!("source: {{path: '{{repo}}'}}\ntargets:\n{one}"));
+    daemon.signal("-HUP");
+    let has = |name: &str| daemon.get(&world, "/metrics").1.contains(&format!("target=\"{name}\""));
+    eventually("one", || has("one") && !has("two"));
+}

@@ -1,0 +1,76 @@
+//! `status`: what a running daemon says, and how it is told.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::running::{Running, eventually};
+use crate::world::World;
+
+#[test]
+fn healthy_is_0_and_anything_wrong_is_1() {
+    let mut world = World::new();
+    world.target("max_deletes: 0");
+    world.commit_email("a", "");
+    world.run(&["status", "--server", "http://127.0.0.1:9"]).code(1).says("no daemon answers");
+    let daemon = Running::start(&world, &[]);
+    let server = daemon.address.clone();
+    eventually("in sync", || daemon.status(&world)["targets"][0]["state"] == json!("in_sync"));
+    world.run(&["status", "--server", &server]).code(0).says("in sync");
+    let ran = world.run(&["status", "--server", &server, "--color", "always"]).code(0);
+    assert!(ran.stdout.contains("\u{1b}[32min sync"), "{:?}", ran.stdout);
+    let ran = world.run(&["status", "--server", &server, "--output", "json"]).code(0);
+    let status: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(status["targets"][0]["connections"][0]["name"], "a");
+    world.remove("connections/a.yaml");
+    world.commit("retire a");
+    eventually("held", || daemon.status(&world)["targets"][0]["state"] == json!("held"));
+    for output in ["text", "markdown", "json"] {
+        let arguments = ["status", "--server", &server, "--output", output];
+        world.run(&arguments).code(1).says("max_deletes");
+    }
+}
+
+#[test]
+fn a_token_of_the_config_is_used() {
+    let mut world = World::new();
+    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    world.config(
+        "source: {path: '{repo}'}\ntargets:\n  - {name: default, url: '{url}', project: demo, \
+         token: '${env:APINIZER_TOKEN}'}\nserver: {token: '${env:ADMIN}'}\n",
+    );
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &["--listen", "0.0.0.0:0"]);
+    let server = daemon.address.replace("0.0.0.0", "127.0.0.1");
+    eventually("ready", || daemon.get(&world, "/readyz").0 == 200);
+    world.run(&["status", "--server", &server]).code(0);
+    world.env.insert("ADMIN".to_owned(), "other".to_owned());
+    world.run(&["status", "--server", &server]).code(1).says("401").says("APINIZER_GITOPS_TOKEN");
+}
+
+#[test]
+fn watching_shows_what_changes_until_it_is_ended() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    let mut watching = world
+        .command(&["status", "--watch", "--server", &daemon.address])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut until = |text: &str| {
+        let found = lines.by_ref().map(Result::unwrap).find(|line| {
+            assert!(!line.contains('\u{1b}'), "a pipe is no terminal: {line:?}");
+            line.contains(text)
+        });
+        assert!(found.is_some(), "never: {text}");
+    };
+    until("1 in sync");
+    world.commit_email("b", "");
+    until("2 in sync");
+    let id = watching.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(watching.wait().unwrap().code(), Some(0));
+}
