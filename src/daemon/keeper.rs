@@ -89,11 +89,19 @@ impl Keeper {
         let Standby { holder, problem, again_in } = standby;
         self.board.watchdog().expect(&self.target.name, again_in);
         self.board.edit_target(&self.target.name, |status| {
-            status.state = match problem {
-                Some(_) => TargetState::Failing,
-                None => TargetState::Standby,
+            // How things stand is for the one that acts to say; what was known is old by now.
+            let TargetStatus { name, project, url, history, last_reconcile, .. } =
+                std::mem::take(status);
+            let state = if problem.is_some() { TargetState::Failing } else { TargetState::Standby };
+            *status = TargetStatus {
+                name,
+                project,
+                url,
+                history,
+                last_reconcile,
+                state,
+                ..TargetStatus::default()
             };
-            status.next_reconcile = None;
             status.notices =
                 holder.map(|by| format!("{by} acts for this target")).into_iter().collect();
             status.error = problem;

@@ -33,6 +33,9 @@ const MARGIN: u32 = 10;
 /// another that is free: one that holds fewer gets it.
 const MODESTY: u32 = 30;
 
+/// How long giving a Lease back may take at a shutdown, which others wait for.
+const GIVING_BACK: Duration = Duration::from_secs(5);
+
 /// This process among the replicas.
 #[derive(Debug)]
 pub(super) struct Replica {
@@ -59,6 +62,7 @@ pub(super) struct Election {
 /// A Lease that is held, and renewed by a task of its own.
 #[derive(Debug)]
 pub(super) struct Tenure {
+    election: Election,
     over: CancellationToken,
     limit: WriteLimit,
     giving_back: CancellationToken,
@@ -104,18 +108,15 @@ impl Election {
     ) -> Option<Tenure> {
         let mut observed = Observed::default();
         let mut free_since = None;
-        loop {
-            let (wait, standby) = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return None,
-                tried = self.attempt(&mut observed, &mut free_since, shutdown) => match tried {
-                    Ok(Attempt::Won(tenure)) => return Some(tenure),
-                    Ok(Attempt::NotYet(wait)) => (wait, (None, None)),
-                    Ok(Attempt::Held(by)) => (self.pause(), (Some(by), None)),
-                    Err(error) => (self.pause(), (None, Some(error.to_string()))),
-                },
+        while !shutdown.is_cancelled() {
+            // Not left in the middle: a claim without its answer would have to run out.
+            let tried = self.attempt(&mut observed, &mut free_since, shutdown).await;
+            let (wait, holder, problem) = match tried {
+                Ok(Attempt::Won(tenure)) => return Some(tenure),
+                Ok(Attempt::NotYet(wait)) => (wait, None, None),
+                Ok(Attempt::Held(by)) => (self.pause(), Some(by), None),
+                Err(error) => (self.pause(), None, Some(error.to_string())),
             };
-            let (holder, problem) = standby;
             told(Standby { holder, problem, again_in: self.lasts });
             tokio::select! {
                 biased;
@@ -123,6 +124,7 @@ impl Election {
                 () = tokio::time::sleep(wait.mul_f64(fastrand::f64().mul_add(0.2, 0.9))) => {}
             }
         }
+        None
     }
 
     async fn attempt(
@@ -173,7 +175,7 @@ impl Election {
             giving_back: giving_back.clone(),
         });
         let task = AbortOnDropHandle::new(tokio::spawn(keeping));
-        Tenure { over, limit, giving_back, task }
+        Tenure { election: self.clone(), over, limit, giving_back, task }
     }
 
     /// Renews the Lease until it is given back or lost.
@@ -183,10 +185,7 @@ impl Election {
         let why = loop {
             tokio::select! {
                 biased;
-                () = kept.giving_back.cancelled() => {
-                    self.give_back(&kept.lease).await;
-                    break "it was given back";
-                }
+                () = kept.giving_back.cancelled() => break "it gives it back",
                 () = tokio::time::sleep_until(renew_at) => {}
             }
             // Past this, no write could begin that would be over in time.
@@ -244,13 +243,19 @@ impl Election {
         }
     }
 
-    async fn give_back(&self, lease: &Value) {
-        let freed = lease::given_back(lease, Timestamp::now());
-        match self.cluster.replace(Kind::Lease, &freed).await {
-            Ok(Written::Done(_)) => debug!(target = %self.target, "the lease is free"),
-            Ok(Written::Conflict) => debug!(target = %self.target, "the lease is not ours"),
-            Err(error) => {
-                warn!(target = %self.target, "the lease is left to run out: {error}");
+    /// Frees the Lease if it still names us, be it that we gave up renewing it: whatever was
+    /// under way is over.
+    async fn free(&self) -> Result<(), ClusterError> {
+        loop {
+            let Some(found) = self.cluster.get(Kind::Lease, &self.lease).await? else {
+                return Ok(());
+            };
+            if lease::holder(&found) != Some(self.identity.as_str()) {
+                return Ok(());
+            }
+            let freed = lease::given_back(&found, Timestamp::now());
+            if let Written::Done(_) = self.cluster.replace(Kind::Lease, &freed).await? {
+                return Ok(());
             }
         }
     }
@@ -287,6 +292,20 @@ impl Tenure {
         self.giving_back.cancel();
         // The task neither panics nor is aborted while it is waited for.
         let _ = self.task.await;
+        let target = &self.election.target;
+        let freeing = async {
+            let mut answer = self.election.free().await;
+            while let Err(ClusterError::NoAnswer { .. }) = answer {
+                tokio::time::sleep(self.election.lasts / MODESTY).await;
+                answer = self.election.free().await;
+            }
+            answer
+        };
+        match tokio::time::timeout(GIVING_BACK, freeing).await {
+            Ok(Ok(())) => debug!(%target, "the lease is free"),
+            Ok(Err(error)) => warn!(%target, "the lease is left to run out: {error}"),
+            Err(_) => warn!(%target, "the lease is left to run out: no answer in time"),
+        }
     }
 }
 

@@ -164,6 +164,7 @@ fn sign(state: &str) -> &'static str {
         "not_converging" => "↻",
         "unmanaged" => "○",
         "suspended" => "–",
+        "standby" => "⇄",
         _ => "…",
     }
 }

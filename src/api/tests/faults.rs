@@ -218,6 +218,29 @@ async fn the_end_of_the_run_ends_the_retries() {
     assert_eq!(server.seen().len(), 1);
 }
 
+#[tokio::test]
+async fn a_write_that_would_not_be_over_in_time_is_not_sent() {
+    let server = Server::start(|_, _| ok()).await;
+    let in_seconds = |seconds| tokio::time::Instant::now() + Duration::from_secs(seconds);
+    // A call may take 20 s.
+    let limit = WriteLimit::at(in_seconds(19));
+    let retries = Retries::new(quick(), CancellationToken::new()).within(limit.clone());
+    let client = client(&server).with_retries(retries);
+    for error in [
+        client.update(&orders(), &body()).await.unwrap_err(),
+        client.create(&orders(), &body()).await.unwrap_err(),
+        client.delete(&orders()).await.unwrap_err(),
+    ] {
+        assert!(error.message.contains("not sent"), "{error}");
+        assert!(!error.may_have_been_done(), "{error}");
+    }
+    client.list("email").await.unwrap();
+    assert_eq!(server.seen().len(), 1, "only what reads was sent");
+    limit.move_to(in_seconds(60));
+    client.update(&orders(), &body()).await.unwrap();
+    assert_eq!(server.seen().len(), 2);
+}
+
 #[test]
 fn a_ca_file_must_hold_certificates() {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -54,11 +54,14 @@ fn verdict(status: &Status) -> (Mood, String) {
     if status.source.error.is_some() {
         return (Mood::Bad, "The source cannot be read".to_owned());
     }
-    let moods: Vec<Mood> = status.targets.iter().map(|target| Mood::of(target.state)).collect();
+    // What another replica keeps is told on that replica's page.
+    let own = || status.targets.iter().filter(|target| target.state != TargetState::Standby);
+    if own().next().is_none() && !status.targets.is_empty() {
+        return (Mood::Good, "Other replicas act for all targets".to_owned());
+    }
+    let moods: Vec<Mood> = own().map(|target| Mood::of(target.state)).collect();
     let worst = moods.iter().max().copied().unwrap_or(Mood::Waiting);
-    let wanting: Vec<&str> = status
-        .targets
-        .iter()
+    let wanting: Vec<&str> = own()
         .zip(&moods)
         .filter(|(_, mood)| **mood >= Mood::Attention)
         .map(|(target, _)| target.name.as_str())
