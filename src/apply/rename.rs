@@ -1,7 +1,7 @@
 //! One PUT under the old name, with the new one in its body.
 
 use super::create::forget_intent;
-use super::writing::{Next, base_after_put, pause_or_fail, read, remember};
+use super::writing::{MADE_ANEW, Next, base_after_put, made_anew, pause_or_fail, read, remember};
 use super::{ChangeResult, Job};
 use crate::api::ErrorKind;
 use crate::desired::DesiredConnection;
@@ -33,6 +33,10 @@ pub(super) async fn rename(
         let now = &fresh.type_name;
         return ChangeResult::Blocked(format!("`{old}` became one of type {now} meanwhile"));
     }
+    if made_anew(job, old, &fresh) {
+        forget_intent(job, desired);
+        return ChangeResult::Failed(MADE_ANEW.to_owned());
+    }
     match read(job, &desired.name).await {
         Ok(None) => {}
         Ok(Some(_)) => {
@@ -45,6 +49,7 @@ pub(super) async fn rename(
         }
     }
     let owned = job.ledger.read(|record| record.inventory.get(old).cloned());
+    let owned = owned.filter(|o| o.id.is_none() || fresh.id.is_none() || o.id == fresh.id);
     let planned = job.live.connections.get(old).unwrap_or(&fresh);
     let planned_view = LiveView { entry: planned, single: job.singles.get(old) };
     let base = owned.as_ref().map(|o| &o.base);

@@ -1,6 +1,8 @@
 //! GET, compare again, PUT.
 
-use super::writing::{Next, base_after_put, failed, pause_or_fail, read, remember};
+use super::writing::{
+    MADE_ANEW, Next, base_after_put, failed, made_anew, pause_or_fail, read, remember,
+};
 use super::{ChangeResult, Job};
 use crate::desired::DesiredConnection;
 use crate::inventory::{Owned, Record};
@@ -37,10 +39,16 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, always: bool) -> Chan
         let now = &fresh.type_name;
         return ChangeResult::Blocked(format!("it became a connection of type {now} meanwhile"));
     }
+    if !always && made_anew(job, name, &fresh) {
+        return ChangeResult::Failed(MADE_ANEW.to_owned());
+    }
     let owned = job.ledger.read(|record| record.inventory.get(name).cloned());
     let owned = owned.filter(|o| o.id.is_none() || fresh.id.is_none() || o.id == fresh.id);
-    let planned = job.live.connections.get(name).unwrap_or(&fresh);
-    let planned_view = LiveView { entry: planned, single: job.singles.get(name) };
+    // What is sent again was made by this very run: what was there before is another connection.
+    let planned = job.live.connections.get(name).filter(|_| !always);
+    let single = job.singles.get(name).filter(|_| !always);
+    let planned = planned.unwrap_or(&fresh);
+    let planned_view = LiveView { entry: planned, single };
     let base = owned.as_ref().map(|o| &o.base);
     if job.strict && body::has_moved(desired, base, &planned_view, &fresh) {
         return ChangeResult::Held("it moved since the plan was made".to_owned());

@@ -44,6 +44,17 @@ pub(super) async fn read(
     Ok(found)
 }
 
+/// Why a change ends whose connection is no longer the one that was planned for.
+pub(super) const MADE_ANEW: &str =
+    "somebody deleted it and made another since the plan was made; the next run compares that one";
+
+/// Whether another connection than the planned one is live under a name: whether that one may be
+/// taken over is for a plan to say.
+pub(super) fn made_anew(job: &Job<'_>, name: &ConnectionName, fresh: &LiveConnection) -> bool {
+    let planned = job.live.connections.get(name).and_then(|planned| planned.id.as_ref());
+    planned.is_some() && fresh.id.is_some() && planned != fresh.id.as_ref()
+}
+
 /// Whatever secret a reading showed must not come back in a later message of the server.
 fn learn_secrets(job: &Job<'_>, live: &LiveConnection) {
     let Some(connection_type) = crate::catalog::find(&live.type_name) else { return };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::compare::{Comparison, LiveView, Treatment, at, field_at};
 use super::equality::is_empty;
 use crate::catalog::{Condition, ConnectionType, Field, Secrecy, hidden, is_bookkeeping};
-use crate::desired::DesiredConnection;
+use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::inventory::{BaseField, Owned, Record};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
@@ -60,7 +60,11 @@ pub fn for_update(
     body.insert("name".to_owned(), named.as_str().into());
     let mut body = Value::Object(body);
     for field in &desired.fields {
-        if desired.ignores(&field.path) || is_kept(comparison, &field.path) {
+        if desired.ignores(&field.path) {
+            continue;
+        }
+        // Where live shows a mask, keeping it would send the mask.
+        if is_kept(comparison, &field.path) && !shows_a_mask(desired, &field.path, &body) {
             continue;
         }
         let value = value_of(desired, field)?;
@@ -152,12 +156,18 @@ fn is_used(secret: &Field, desired: &DesiredConnection, body: &Value) -> bool {
 fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), NoBody> {
     for (key, value) in body.as_object().into_iter().flatten() {
         let path = format!("/{}", crate::desired::pointer_step(key));
-        let declared = desired.fields.iter().any(|f| crate::desired::lies_in(&f.path, &path));
-        if !declared && holds_masked_secret(desired, key, value) {
+        let written = |f: &DesiredField| lies_in(&f.path, &path) && !desired.ignores(&f.path);
+        if !desired.fields.iter().any(written) && holds_masked_secret(desired, key, value) {
             return Err(NoBody::WouldWipe(key.clone()));
         }
     }
     Ok(())
+}
+
+fn shows_a_mask(desired: &DesiredConnection, path: &str, body: &Value) -> bool {
+    let key = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let key = key.replace("~1", "/").replace("~0", "~");
+    body.get(&key).is_some_and(|value| holds_masked_secret(desired, &key, value))
 }
 
 fn holds_masked_secret(desired: &DesiredConnection, key: &str, value: &Value) -> bool {

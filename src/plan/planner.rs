@@ -92,6 +92,7 @@ pub fn plan(situation: &Situation<'_>) -> Planned {
         replaces: BTreeSet::new(),
         canaries: BTreeMap::new(),
     };
+    planner.learn_ids();
     planner.renames();
     for desired in situation.desired.values() {
         planner.desired(desired);
@@ -124,6 +125,18 @@ impl<'a> Planner<'a> {
     /// means that somebody deleted ours and made their own.
     pub(super) fn owned(&self, name: &ConnectionName, live: &LiveConnection) -> Option<Owned> {
         self.record.inventory.get(name).filter(|owned| same_id(owned, live)).cloned()
+    }
+
+    /// A create tells no id, so the first reading after it does.
+    fn learn_ids(&mut self) {
+        for (name, owned) in &mut self.record.inventory {
+            let live = self.situation.live.connections.get(name);
+            if let Some(live) =
+                live.filter(|l| owned.id.is_none() && l.type_name == owned.type_name)
+            {
+                owned.id.clone_from(&live.id);
+            }
+        }
     }
 
     fn invalid(&mut self) {

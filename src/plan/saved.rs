@@ -120,7 +120,7 @@ impl Digests {
                     let base: Map<String, Value> =
                         owned.base.iter().map(|(k, v)| (k.clone(), v.declared.clone())).collect();
                     let value = serde_json::json!({
-                        "type": owned.type_name, "id": owned.id, "protect": owned.protect, "base": base,
+                        "type": owned.type_name, "protect": owned.protect, "base": base,
                     });
                     (name.clone(), digest(&value))
                 })

@@ -15,6 +15,8 @@ mod daemon;
 mod deletes;
 mod deployed;
 mod docs;
+mod documents;
+mod exports;
 mod faults;
 mod flags;
 mod git_faults;
@@ -27,6 +29,7 @@ mod notify;
 mod observed;
 mod remote;
 mod renames;
+mod replaces;
 #[cfg(feature = "kubernetes")]
 mod replicas;
 mod rules;

@@ -2,11 +2,16 @@
 
 use std::process::Stdio;
 
-use apinizer_gitops::sandbox::{Fault, Moment, Options};
+use apinizer_gitops::sandbox::{Fault, Gate, Moment, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::world::{PROJECT, Ran, World, email, email_body};
+
+/// A call that never comes fails the test instead of stopping it.
+async fn arrival(gate: &Gate) {
+    tokio::time::timeout(std::time::Duration::from_secs(60), gate.wait_for(1)).await.unwrap();
+}
 
 /// Applies, and does something while a call is held.
 fn apply_while(world: &World, method: &Method, path: &str, meanwhile: impl FnOnce()) -> Ran {
@@ -17,7 +22,7 @@ fn apply_while(world: &World, method: &Method, path: &str, meanwhile: impl FnOnc
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    world.block_on(gate.wait_for(1));
+    world.block_on(arrival(&gate));
     meanwhile();
     gate.open();
     Ran::from(child.wait_with_output().unwrap())
@@ -155,7 +160,7 @@ fn a_run_that_is_ended_claims_nothing_that_it_did_not_send() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    world.block_on(gate.wait_for(1));
+    world.block_on(arrival(&gate));
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     std::thread::sleep(std::time::Duration::from_millis(300));
@@ -189,4 +194,32 @@ fn a_degraded_delete_is_reported_and_not_sent_again() {
     world.run(&["forget", "a"]).code(0);
     let ran = world.plan().code(0);
     assert!(!ran.stdout.contains("not deployed"));
+}
+
+#[test]
+fn what_was_made_anew_meanwhile_is_not_taken_over_unplanned() {
+    for renames in [false, true] {
+        let mut world = World::new();
+        world.target("adopt: never");
+        world.commit_email("a", "port: 1\n");
+        world.commit_email("b", "");
+        world.apply().code(0);
+        if renames {
+            world.remove("connections/a.yaml");
+            world.commit_email("new", "x-gitops: {renamedFrom: a}\n");
+        } else {
+            world.commit_email("a", "port: 2\n");
+        }
+        apply_while(&world, &Method::GET, "/connections/a/", || {
+            assert!(world.control().remove(PROJECT, "a"));
+            let mut body = email_body("a");
+            body["description"] = json!("made by hand");
+            world.make(body);
+        })
+        .code(1);
+        assert_eq!(world.names(), ["a", "b"], "renames: {renames}");
+        assert_eq!(world.live("a")["description"], json!("made by hand"));
+        world.apply().code(1).says("not taken over");
+        assert_eq!(world.names(), ["a", "b"], "renames: {renames}");
+    }
 }

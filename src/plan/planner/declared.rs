@@ -178,7 +178,8 @@ impl<'a> Planner<'a> {
                 fields,
                 ..change(desired)
             });
-            if !comparison.writes() {
+            let is_told = self.states.iter().any(|known| known.name == desired.name);
+            if !is_told {
                 self.state_with(desired, state, reason, comparison.unverified);
             }
         }
@@ -293,9 +294,6 @@ impl<'a> Planner<'a> {
         match self.record.inventory.get_mut(&desired.name).filter(|o| same_id(o, view.entry)) {
             Some(owned) => {
                 owned.base.clone_from(&comparison.base);
-                if owned.id.is_none() {
-                    owned.id.clone_from(&view.entry.id);
-                }
             }
             None if !comparison.writes() => {
                 self.record.forget(&desired.name);

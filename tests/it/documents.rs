@@ -1,0 +1,319 @@
+//! Documents end to end: overlays, vars, references, what others may edit, where secrets hide.
+
+use apinizer_gitops::sandbox::{Dialect, Options, SecretsOnGet};
+use serde_json::json;
+
+use crate::secrets::masked;
+use crate::world::{CANARY, World, email};
+
+const KAFKA: &str = "type: kafka\nname: k\ntopicName: t\npropertiesMap:\n  \
+                     bootstrap.servers: {value: 'a:1', valueType: STRING}\n  \
+                     client.id: {value: git, valueType: STRING}\n";
+
+const WEBHOOK: &str =
+    "type: webhook\nname: w\nhttpMethod: POST\nfullUrl: https://h.example.com/a\n";
+
+#[test]
+fn overlays_are_merge_patches_on_lists_and_null_too() {
+    let mut world = World::new();
+    world.target("paths: [connections, prod]");
+    world.write(
+        "connections/w.yaml",
+        &format!(
+            "{WEBHOOK}timeout: 9\ndescription: base\nheaderList:\n  - {{name: A, value: '1'}}\n  \
+             - {{name: B, value: '2'}}\n"
+        ),
+    );
+    world.write(
+        "prod/w.yaml",
+        "name: W\ndescription: null\nheaderList:\n  - {name: C, value: '3'}\n",
+    );
+    world.commit("a base and an overlay");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["w"]);
+    let live = world.live("w");
+    assert_eq!(live["headerList"].as_array().unwrap().len(), 1);
+    assert_eq!(live["headerList"][0]["name"], json!("C"));
+    assert_eq!(live["timeout"], json!(9));
+    assert_eq!(live["description"], json!(null));
+    world.plan().code(0);
+    // A `null` outside an overlay declares the field empty.
+    world.edit("w", "description", json!("by hand"));
+    world.plan().code(0);
+    world.remove("prod/w.yaml");
+    world.write("connections/w.yaml", &format!("{WEBHOOK}timeout: 9\ndescription: null\n"));
+    world.write("prod/x.yaml", &WEBHOOK.replace("name: w", "name: x"));
+    world.commit("null in the base, a document of its own in the overlays");
+    world.apply().code(0);
+    assert_eq!(world.live("w")["description"], json!(null));
+    assert_eq!(world.live("w")["headerList"].as_array().map_or(0, Vec::len), 0);
+    assert_eq!(world.names(), ["w", "x"]);
+}
+
+#[test]
+fn an_overlay_for_a_name_that_nothing_declares_says_so() {
+    let mut world = World::new();
+    world.target("paths: [connections, prod]");
+    world.commit_email("a", "");
+    world.write("prod/b.yaml", "name: b\nport: 7\n");
+    world.commit("a patch for nothing");
+    world.plan().code(1).says("prod/b.yaml").says("no earlier path");
+    world.write("prod/b.yaml", "type: email\nname: b\nport: 7\n");
+    world.commit("with a type, and still not complete");
+    world.plan().code(1).says("host").says("no earlier path");
+}
+
+#[test]
+fn the_same_name_twice_in_one_path_names_both_places() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.write("connections/deep/b.yml", &format!("{}---\n{}", email("b", ""), email("A", "")));
+    world.commit("twice");
+    world.plan().code(1).says("connections/a.yaml").says("connections/deep/b.yml");
+}
+
+#[test]
+fn vars_keep_their_type_and_belong_to_a_target() {
+    let mut world = World::new();
+    world.target("vars: {port: 2525, tls: true, host: smtp.example.com, text: '007'}");
+    world.write(
+        "connections/a.yaml",
+        "type: email\nname: a\nhost: ${var:host}\nport: ${var:port}\nenableStartTls: ${var:tls}\n\
+         description: 'port ${var:port}, ${var:text}, $${var:port}'\n",
+    );
+    world.commit("vars");
+    world.apply().code(0);
+    let live = world.live("a");
+    assert_eq!(live["port"], json!(2525));
+    assert_eq!(live["enableStartTls"], json!(true));
+    assert_eq!(live["description"], json!("port 2525, 007, ${var:port}"));
+    world.plan().code(0);
+    world.target("vars: {port: 2526, tls: true, host: smtp.example.com, text: '007'}");
+    let plan = world.plan_json(&[]);
+    assert_eq!(plan["changes"][0]["fields"][0]["origin"], json!("git"));
+    world.target("vars: {port: 2526}");
+    world.plan().code(1).says("host");
+    world.run(&["validate"]).code(1).says("host");
+}
+
+#[test]
+fn apinizers_own_variables_pass_through_and_other_schemes_are_errors() {
+    let world = World::new();
+    world.write(
+        "connections/a.yaml",
+        "type: email\nname: a\nhost: ${SMTP_HOST}\nauth: true\nusername: ${SMTP_USER}\npassword: ${SMTP_PASS}\n",
+    );
+    world.commit("of Apinizer");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["host"], json!("${SMTP_HOST}"));
+    assert_eq!(world.live("a")["password"], json!("${SMTP_PASS}"));
+    world.plan().code(0);
+    for wrong in [
+        "host: ${vault:x}",
+        "password: ${var:x}",
+        "password: a${env:X}b-c",
+        "x-gitops: {protected: true}",
+        "name: ${var:x}",
+    ] {
+        let text = format!("type: email\nname: b\n{wrong}\n").replace("name: b\nname", "name");
+        world.write("connections/b.yaml", &text);
+        world.commit("wrong");
+        if wrong.contains("a${env") {
+            continue;
+        }
+        world.run(&["validate", &world.repo().join("connections").display().to_string()]).code(1);
+    }
+}
+
+#[test]
+fn what_others_may_edit_is_sent_once_and_then_theirs() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        let world = World::with(Options { dialect, ..Options::default() });
+        let ignoring = format!(
+            "{KAFKA}description: first\nx-gitops:\n  ignore: [description, /propertiesMap/client.id/value]\n"
+        );
+        world.write("connections/k.yaml", &ignoring);
+        world.commit("k");
+        world.apply().code(0);
+        assert_eq!(world.live("k")["description"], json!("first"));
+        assert_eq!(world.live("k")["propertiesMap"]["client.id"]["value"], json!("git"));
+        let mut map = world.live("k")["propertiesMap"].clone();
+        map["client.id"]["value"] = json!("console");
+        world.edit("k", "propertiesMap", map);
+        world.edit("k", "description", json!("console"));
+        world.plan().code(0);
+        world.write(
+            "connections/k.yaml",
+            &ignoring.replace("topicName: t", "topicName: u").replace("a:1", "a:2"),
+        );
+        world.commit("another topic");
+        world.apply().code(0);
+        let live = world.live("k");
+        assert_eq!(live["topicName"], json!("u"));
+        assert_eq!(live["propertiesMap"]["bootstrap.servers"]["value"], json!("a:2"));
+        assert_eq!(live["propertiesMap"]["client.id"]["value"], json!("console"));
+        assert_eq!(live["description"], json!("console"));
+        world.plan().code(0);
+    }
+}
+
+#[test]
+fn a_dropped_field_goes_back_to_its_default_and_a_dropped_secret_is_not_emptied() {
+    const BROKER: &str = "type: activeMq\nname: q\nbrokerURL: tcp://h:61616\nusername: u\n\
+                          destinationType: QUEUE\ndestinationName: q\nactiveMqConnectionProtocolType: TCP\n";
+    for secrets in [SecretsOnGet::Shown, SecretsOnGet::Masked] {
+        let mut world = World::with(Options { secrets, ..Options::default() });
+        world.target("verify_secrets: 0s");
+        let secret = "password: ${env:SMTP_PASSWORD}\n";
+        world.write("connections/q.yaml", &format!("{BROKER}{secret}description: text\n"));
+        world.commit("q");
+        world.apply().code(0);
+        world.apply().code(0);
+        world.write("connections/q.yaml", BROKER);
+        world.commit("without description and password");
+        world.plan().code(2);
+        let ran = world.apply();
+        assert_eq!(world.live("q")["password"], json!(CANARY));
+        if secrets == SecretsOnGet::Shown {
+            ran.code(0);
+            assert_eq!(world.live("q")["description"], json!(null));
+            world.plan().code(0);
+            continue;
+        }
+        ran.code(1).says("password");
+        assert_eq!(world.live("q")["description"], json!("text"));
+        world.write("connections/q.yaml", &format!("{BROKER}password: null\n"));
+        world.commit("emptied on purpose");
+        world.apply().code(0);
+        assert_eq!(world.live("q")["password"], json!(null));
+        assert_eq!(world.live("q")["description"], json!(null));
+        world.plan().code(0);
+    }
+}
+
+#[test]
+fn a_literal_where_secrets_hide_is_an_error_that_does_not_repeat_it() {
+    let world = World::new();
+    for (name, text) in [
+        ("field", "type: email\nname: x\nhost: h\nauth: true\nusername: u\npassword: l1teral\n".to_owned()),
+        ("jdbc", "type: database\nname: x\ndbType: POSTGRES\nusername: u\npassword: ${env:P}\njdbcUrl: jdbc:postgresql://h/db?password=l1teral\n".to_owned()),
+        ("header", format!("{WEBHOOK}headerList:\n  - {{name: Authorization, value: Bearer l1teral}}\n")),
+        ("url", WEBHOOK.replace("https://", "https://user:l1teral@")),
+        ("jaas", format!("{KAFKA}  sasl.jaas.config: {{value: 'x required password=\"l1teral\";', valueType: STRING}}\n")),
+    ] {
+        world.write("connections/x.yaml", &text);
+        world.commit(name);
+        for arguments in [&["plan"][..], &["validate", "--rev", "HEAD"], &["apply", "--yes"]] {
+            let ran = world.run(arguments).code(1).says("${env:");
+            assert!(!format!("{ran:?}").contains("l1teral"), "{name}: {ran:?}");
+        }
+    }
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn what_somebody_typed_where_secrets_hide_is_shown_nowhere() {
+    let mut world = World::with(masked());
+    world.env.insert("TOKEN".into(), "t0ken-of-git".into());
+    world.write(
+        "connections/w.yaml",
+        &format!("{WEBHOOK}headerList:\n  - {{name: Authorization, value: 'Bearer ${{env:TOKEN}}'}}\n  - {{name: X, value: '1'}}\n"),
+    );
+    world.write(
+        "connections/d.yaml",
+        "type: database\nname: d\ndbType: POSTGRES\nusername: u\npassword: ${env:TOKEN}\njdbcUrl: jdbc:postgresql://h/db\n",
+    );
+    world.write("connections/a.yaml", &email("a", "apiToken: ${SOME_TOKEN}\n"));
+    world.commit("two");
+    world.apply().code(0);
+    world.edit("d", "jdbcUrl", json!("jdbc:postgresql://h/db?user=x&password=typ3d-in"));
+    world.edit("w", "headerList", json!([{"name": "Authorization", "value": "Bearer typ3d-in"}]));
+    world.edit("w", "fullUrl", json!("https://me:typ3d-in@h.example.com/a"));
+    world.edit("a", "apiToken", json!("typ3d-in"));
+    for arguments in [
+        &["plan"][..],
+        &["plan", "-vvv", "--output", "json"],
+        &["plan", "--output", "markdown"],
+        &["plan", "--verify-secrets"],
+        &["apply", "--yes", "-vvv", "--log-format", "json"],
+    ] {
+        let ran = world.run(arguments);
+        let text = format!("{ran:?}{}", world.state());
+        assert!(
+            !text.contains("typ3d-in") && !text.contains("t0ken-of-git"),
+            "{arguments:?}: {text}"
+        );
+    }
+    world.plan().code(0);
+    // Nor in what a delete or an export says.
+    world.edit("d", "jdbcUrl", json!("jdbc:postgresql://h/db?user=x&password=typ3d-in"));
+    world.remove("connections/d.yaml");
+    world.commit("remove d");
+    for arguments in [&["plan", "--output", "json"][..], &["export"]] {
+        let ran = world.run(arguments);
+        assert!(!format!("{ran:?}").contains("typ3d-in"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_mounted_secret_rotates_and_an_empty_one_is_unset() {
+    let mut world = World::with(masked());
+    world.env.remove("SMTP_PASSWORD");
+    let file = world.path("secret");
+    std::fs::write(&file, "f1rst\n").unwrap();
+    world.env.insert("SMTP_PASSWORD_FILE".into(), file.display().to_string());
+    world.commit_email("a", "");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["password"], json!("f1rst"));
+    std::fs::write(&file, "sec0nd\n\n").unwrap();
+    assert_eq!(world.changes(&[]), ["update a"]);
+    world.apply().code(0);
+    assert_eq!(world.live("a")["password"], json!("sec0nd\n"), "less one newline");
+    world.forget_calls();
+    for text in ["", "\n"] {
+        std::fs::write(&file, text).unwrap();
+        world.apply().code(1).says("SMTP_PASSWORD");
+    }
+    world.env.insert("SMTP_PASSWORD".into(), String::new());
+    world.apply().code(1);
+    assert!(world.writes().is_empty());
+    let dotenv = world.path("dotenv");
+    std::fs::write(&dotenv, "SMTP_PASSWORD=fr0m-dotenv\n").unwrap();
+    world.run(&["apply", "--yes", "--env-file", &dotenv.display().to_string()]).code(0);
+    assert_eq!(world.live("a")["password"], json!("fr0m-dotenv"));
+}
+
+#[test]
+fn another_key_makes_masked_secrets_unverified_with_a_warning() {
+    let mut world = World::with(masked());
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.env.insert("APINIZER_TOKEN".into(), "another-token".into());
+    world.forget_calls();
+    world.plan().code(0).says("--resend-secrets");
+    assert_eq!(world.plan_json(&[])["summary"]["unverified"], json!(2));
+    world.apply().code(0).says("--resend-secrets");
+    assert!(world.writes().is_empty());
+    assert_eq!(world.plan_json(&[])["summary"]["unverified"], json!(2), "it lasts");
+    world.run(&["apply", "--yes", "--resend-secrets", "--name", "a"]).code(0);
+    assert_eq!(world.writes(), ["PUT a"]);
+    assert_eq!(world.plan_json(&[])["summary"]["unverified"], json!(1));
+    world.env.insert("SMTP_PASSWORD".into(), "rotated".into());
+    assert_eq!(world.changes(&[]), ["update a", "update b"]);
+}
+
+#[test]
+fn reported_drift_takes_over_only_what_is_equal() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.make(crate::world::email_body("a"));
+    let mut other = crate::world::email_body("b");
+    other["host"] = json!("other");
+    world.make(other);
+    world.write("connections/a.yaml", &email("a", ""));
+    world.commit_email("b", "");
+    world.apply().code(1).says("it differs from git");
+    assert!(world.writes().is_empty());
+    assert_eq!(world.record()["inventory"].as_object().unwrap().len(), 1);
+}

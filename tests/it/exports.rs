@@ -1,0 +1,96 @@
+//! `export`: what it writes passes `validate` and plans to nothing, for every type.
+
+use std::fs;
+use std::path::Path;
+
+use apinizer_gitops::sandbox::{Dialect, Options, SecretsOnGet, Unset};
+
+use crate::world::World;
+
+const SECRET: &str = "Zk3v9Qw7Xb2Lm5Np8Rt4Yc6Hd1Jf0Gs";
+
+/// Copies the examples of the repository into the world's one.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn names_in(text: &str) -> Vec<String> {
+    let tail = text.split("${env:").skip(1);
+    tail.filter_map(|rest| Some(rest.split('}').next()?.to_owned())).collect()
+}
+
+fn texts(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        all += &if path.is_dir() { texts(&path) } else { fs::read_to_string(&path).unwrap() };
+    }
+    all
+}
+
+fn round_trip(options: Options) {
+    let what = format!("{options:?}");
+    let mut world = World::with(options);
+    let vars = "vars: {domain: example.com, smtp_host: smtp.example.com, kafka_brokers: 'k:9092', db_pool: 5}";
+    copy(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/connections"),
+        &world.repo().join("connections"),
+    );
+    for name in names_in(&texts(&world.repo().join("connections"))) {
+        world.env.insert(name, SECRET.to_owned());
+    }
+    world.target(vars);
+    world.commit("all types");
+    world.apply().code(0);
+    let before = world.names();
+    world.target("paths: [exported]");
+    fs::remove_dir_all(world.state_dir()).unwrap();
+    let folder = world.repo().join("exported");
+    let ran = world.run(&["export", "--dir", &folder.display().to_string()]).code(0);
+    let written = format!("{}{}", ran.stdout, texts(&folder));
+    let leaks: Vec<&str> = written.lines().filter(|line| line.contains(SECRET)).collect();
+    assert!(leaks.is_empty(), "{what}: {leaks:?}");
+    world.run(&["validate", &folder.display().to_string()]).code(0);
+    for name in names_in(&texts(&folder)) {
+        world.env.insert(name, SECRET.to_owned());
+    }
+    world.commit("what is live");
+    let plan = world.plan_json(&[]);
+    assert_eq!(plan["changes"].as_array().map(Vec::len), Some(0), "{what}\n{plan:#}");
+    assert_eq!(plan["errors"].as_array().map(Vec::len), Some(0), "{what}\n{plan:#}");
+    world.forget_calls();
+    world.apply().code(0);
+    assert!(world.writes().is_empty(), "{what}");
+    world.plan().code(0);
+    assert_eq!(world.names(), before);
+}
+
+#[test]
+fn what_is_exported_plans_to_nothing_in_both_dialects() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        for secrets in [SecretsOnGet::ByGuide, SecretsOnGet::Masked, SecretsOnGet::Shown] {
+            round_trip(Options { dialect, secrets, ..Options::default() });
+        }
+    }
+}
+
+#[test]
+fn and_from_servers_that_show_less_or_more() {
+    for unset in [Unset::Default, Unset::Absent] {
+        round_trip(Options { unset, bookkeeping: true, ..Options::default() });
+    }
+    round_trip(Options {
+        omit_nulls: true,
+        secrets: SecretsOnGet::Asterisks,
+        ..Options::default()
+    });
+}

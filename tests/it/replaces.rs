@@ -1,0 +1,128 @@
+//! Another type under the same name: a delete and a create, with a way back.
+
+use apinizer_gitops::sandbox::{Dialect, Fault, Options, SecretsOnGet};
+use axum::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::secrets::masked;
+use crate::world::{CANARY, World, email_body};
+
+const FTP: &str =
+    "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:FTP_PASSWORD}\nprotocol: FTP\n";
+
+fn replacing(options: Options) -> World {
+    let mut world = World::with(options);
+    world.env.insert("FTP_PASSWORD".into(), "of-ftp".into());
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.write("connections/a.yaml", FTP);
+    world.commit("a is ftp now");
+    world.forget_calls();
+    world
+}
+
+fn refusal() -> Fault {
+    Fault::Answer {
+        status: StatusCode::BAD_REQUEST,
+        body: r#"{"status":"FAILURE","resultMessage":"no ftp here"}"#.into(),
+        retry_after: None,
+    }
+}
+
+#[test]
+fn a_replace_is_a_get_a_delete_and_a_create() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        let world = replacing(Options { dialect, ..masked() });
+        world.apply().code(0);
+        assert_eq!(world.calls(), ["GET a", "DELETE a", "POST a"]);
+        assert_eq!(world.live("a")["type"], json!("ftp"));
+        assert_eq!(world.live("a")["password"], json!("of-ftp"));
+        world.plan().code(0);
+    }
+}
+
+#[test]
+fn a_refused_one_brings_the_old_one_back_with_its_masked_secrets() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        let world = replacing(Options { dialect, ..masked() });
+        world.control().fail_next(Some(Method::POST), "/a/", refusal(), 1);
+        world.apply().code(1).says("made again");
+        assert_eq!(world.live("a")["type"], json!("email"));
+        assert_eq!(world.live("a")["password"], json!(CANARY));
+        assert_eq!(world.live("a")["username"], json!("u"));
+        // It is still ours: the commit that takes it out deletes it.
+        world.remove("connections/a.yaml");
+        world.commit("remove a");
+        world.apply().code(0);
+        assert_eq!(world.names(), ["b"]);
+    }
+}
+
+#[test]
+fn what_could_not_be_brought_back_is_not_deleted() {
+    for secrets in [SecretsOnGet::Masked, SecretsOnGet::Cipher, SecretsOnGet::Asterisks] {
+        let mut world = replacing(Options { secrets, ..Options::default() });
+        world.env.remove("SMTP_PASSWORD");
+        world.write(
+            "connections/b.yaml",
+            "type: email\nname: b\nhost: h\nx-gitops: {suspend: true}\n",
+        );
+        world.commit("leave b alone");
+        world.apply().code(1).says("SMTP_PASSWORD");
+        assert!(world.writes().is_empty(), "{secrets:?}");
+    }
+}
+
+#[test]
+fn the_new_one_is_resolved_before_the_old_one_is_deleted() {
+    let mut world = replacing(masked());
+    world.env.remove("FTP_PASSWORD");
+    world.apply().code(1).says("FTP_PASSWORD");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn any_other_difference_of_type_is_blocked() {
+    // Somebody replaced ours by one of another type.
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    assert!(world.control().remove(crate::world::PROJECT, "a"));
+    world.make(json!({"type": "ftp", "name": "a", "host": "h", "protocol": "FTP"}));
+    world.forget_calls();
+    world.plan().code(1).says("is of type ftp on the server");
+    world.apply().code(1);
+    // Git follows: what is live is equal to what it declares now, and is taken over.
+    world.write(
+        "connections/a.yaml",
+        "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n",
+    );
+    world.commit("git follows");
+    world.apply().code(0);
+    assert!(!world.writes().iter().any(|w| w.starts_with("DELETE")));
+    // And one that nobody owns is never replaced.
+    let mut body = email_body("c");
+    body["host"] = json!("x");
+    world.make(body);
+    world.write(
+        "connections/c.yaml",
+        &FTP.replace("name: a", "name: c").replace("FTP_PASSWORD", "SMTP_PASSWORD"),
+    );
+    world.commit("another type");
+    world.apply().code(1).says("is of type email on the server");
+    assert_eq!(world.live("c")["type"], json!("email"));
+}
+
+#[test]
+fn a_create_whose_answer_was_lost_is_looked_after() {
+    for fault in [Fault::Lost, Fault::LateError] {
+        let world = replacing(masked());
+        world.control().fail_next(Some(Method::POST), "/a/", fault.clone(), 1);
+        world.apply().code(0);
+        assert_eq!(world.live("a")["type"], json!("ftp"), "{fault:?}");
+        assert_eq!(world.live("a")["password"], json!("of-ftp"));
+        world.plan().code(0);
+    }
+}
