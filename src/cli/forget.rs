@@ -31,7 +31,9 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
             unknown.push(name.to_string());
         }
     }
-    let written = file.write(&record).map_err(CommandError::failed);
+    let forgot_some = unknown.len() < args.names.len();
+    let written = if forgot_some { file.write(&record) } else { Ok(()) };
+    let written = written.map_err(CommandError::failed);
     terms.give_back().await;
     written?;
     if unknown.is_empty() {

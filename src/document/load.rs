@@ -45,6 +45,8 @@ pub struct Loaded {
     pub elsewhere: Vec<ConnectionName>,
     /// The names whose documents have an error, with the first: they are blocked in all paths.
     pub invalid: BTreeMap<ConnectionName, String>,
+    /// The old names that invalid documents are renamed from, by the new ones.
+    pub renames_of_invalid: BTreeMap<ConnectionName, ConnectionName>,
     /// Files with documents whose names cannot be known.
     pub unreadable: Vec<Arc<str>>,
     /// Every problem, sorted by file, line and column.
@@ -232,6 +234,9 @@ impl Loader<'_, '_> {
         let refused = findings.iter().any(Finding::is_error);
         self.block(&name, findings, &merged);
         if refused {
+            if let Some(old) = options.renamed_from {
+                self.loaded.renames_of_invalid.insert(name, old);
+            }
             return;
         }
         let Some(place) = self.place(&merged) else { return };

@@ -238,6 +238,14 @@ fn blocked_names(
     record: &Record,
 ) -> Result<BTreeMap<ConnectionName, String>, String> {
     let mut blocked: BTreeMap<ConnectionName, String> = loaded.loaded.invalid.clone();
+    for (new, old) in &loaded.loaded.renames_of_invalid {
+        // A rename that is not done keeps its old name from everybody else.
+        let is_done = record.inventory.contains_key(new);
+        if !is_done && record.inventory.contains_key(old) {
+            let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
+            blocked.entry(old.clone()).or_insert(reason);
+        }
+    }
     for file in &loaded.loaded.unreadable {
         let Some(good) = &record.last_good else {
             return Err(format!(

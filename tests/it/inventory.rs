@@ -152,3 +152,12 @@ fn a_file_that_moves_changes_nothing() {
     world.apply().code(0);
     assert!(world.writes().is_empty());
 }
+
+#[test]
+fn forgetting_what_nobody_knows_leaves_no_state() {
+    let world = World::new();
+    world.run(&["forget", "a"]).code(1).says("not in the inventory");
+    assert_eq!(world.state(), "");
+    world.commit_email("a", "");
+    world.plan().code(2).says("deletes cannot be known");
+}

@@ -107,3 +107,23 @@ fn a_name_declared_twice_is_blocked_alone() {
     world.apply().code(1);
     assert_eq!(world.names(), ["b"]);
 }
+
+#[test]
+fn the_old_name_of_an_invalid_rename_is_left_alone() {
+    let world = isolating("[connections]");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.write("connections/a.yaml", &email("a", "port: 77\n"));
+    let invalid = "port: nonsense\nx-gitops: {renamedFrom: a}\n";
+    world.write("connections/c.yaml", &email("c", invalid));
+    world.commit("a becomes c, which is not valid, and another a comes");
+    world.forget_calls();
+    world.apply().code(1).says("waits until `c`");
+    assert!(world.writes().is_empty());
+    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: a}\n"));
+    world.commit("mend c");
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["PUT a", "POST a"]);
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
