@@ -12,11 +12,20 @@ use super::{Location, Source, Verify, url};
 pub(super) fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {
     let (location, as_written) = match (fields.text("url"), fields.text("path")) {
         (Some(text), _) => {
-            if text.resolved
-                && let Err(problem) = url::repository(&text.value)
-            {
-                let message = format!("the repository's `url` cannot be used: {problem}");
-                let problem = Problem::error(&code::BAD_URL, message);
+            let problem = match url::repository(&text.value) {
+                _ if !text.resolved => None,
+                Err(problem) => {
+                    let message = format!("the repository's `url` cannot be used: {problem}");
+                    Some(Problem::error(&code::BAD_URL, message))
+                }
+                Ok(()) if url::is_exposed(&text.value) => {
+                    let message =
+                        "the repository, and the token for it, cross the network unencrypted";
+                    Some(Problem::warning(&code::PLAIN_HTTP, message).help("use https or ssh"))
+                }
+                Ok(()) => None,
+            };
+            if let Some(problem) = problem {
                 reader.problems.add(fields.place_of("url"), problem);
             }
             (Location::Url(text.value.clone()), text.written.clone())

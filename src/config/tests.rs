@@ -308,6 +308,7 @@ fn each_mistake_has_its_code() {
         (&target("source: {url: 'https://t@h/x'}\n"), "AG610"),
         (&target("source: {url: 'ext::sh -c x'}\n"), "AG610"),
         (&target("").replace("https", "http"), "AG611"),
+        (&target("source: {url: 'http://host/x'}\n"), "AG611"),
         (&target("    paths: [a/../..]\n"), "AG614"),
         (&target("source: {path: a, url: b}\n"), "AG615"),
         (&target("    username: u\n"), "AG615"),

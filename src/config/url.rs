@@ -77,6 +77,12 @@ pub(super) fn repository(text: &str) -> Result<(), &'static str> {
     }
 }
 
+/// Whether what is fetched from a repository's URL, and the token for it, would cross the network
+/// unencrypted.
+pub(super) fn is_exposed(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.scheme() == "http" && !is_this_machine(&url))
+}
+
 /// Whether a URL of a notification holds a credential in its user info.
 pub(super) fn has_user_info(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())

@@ -213,37 +213,6 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Whether the same call may well succeed soon without anybody changing anything.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Missing { .. }
-            | Self::Changed { .. }
-            | Self::Failed { .. }
-            | Self::TimedOut { .. }
-            | Self::Token { .. }
-            | Self::Stopped { .. } => true,
-            Self::Io { source, .. } => source.kind() != std::io::ErrorKind::PermissionDenied,
-            Self::NotFound { .. }
-            | Self::NotARepository { .. }
-            | Self::Unsupported { .. }
-            | Self::Bare { .. }
-            | Self::NoSuchBranch { .. }
-            | Self::Unborn { .. }
-            | Self::NoSuchRevision { .. }
-            | Self::NoSuchCommit { .. }
-            | Self::Corrupt { .. }
-            | Self::TooManyFiles { .. }
-            | Self::TooLarge { .. }
-            | Self::Git { .. }
-            | Self::NoGit { .. }
-            | Self::UserInfo { .. }
-            | Self::Url { .. }
-            | Self::Unsigned { .. }
-            | Self::BadSignature { .. } => false,
-        }
-    }
-
     /// Words what libgit2 said about one object.
     pub(crate) fn of_object(error: &git2::Error, object: impl Into<String>, place: &Path) -> Self {
         let (object, place) = (object.into(), place.to_path_buf());

@@ -357,7 +357,8 @@ impl Inner {
     }
 
     fn shown_url(&self) -> String {
-        super::git::without_user_info(&self.url)
+        // It may have come from the environment.
+        self.redactor.redact(&super::git::without_user_info(&self.url))
     }
 
     fn status(&self) -> MutexGuard<'_, FetchStatus> {

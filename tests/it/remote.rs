@@ -94,6 +94,30 @@ fn a_url_over_http_is_read_by_every_command_and_its_token_stays_secret() {
 }
 
 #[test]
+fn other_revisions_of_a_url_are_planned_against_and_applied_statelessly() {
+    let mut world = World::new();
+    let bare = serve(&world, "gateway.git");
+    let base = push_email(&world, &bare, "a", "port: 1\n");
+    follow(&mut world, &format!("file://{}", bare.display()), "", "");
+    world.run(&["apply", "--yes", "--rev", &base]).code(0);
+    world.git(&["switch", "-qc", "feature"]);
+    world.remove("connections/a.yaml");
+    let tip = world.commit_email("b", "");
+    world.git(&["push", "-q", bare.to_str().unwrap(), "feature"]);
+    world.plan().code(0);
+    for rev in ["feature", tip.as_str()] {
+        let ran = world.run(&["plan", "--rev", rev, "--base", &base]).code(2);
+        ran.says("+ email").says("- email");
+    }
+    world.run(&["plan", "--rev", "nothing"]).code(1).says("no revision `nothing`");
+    world.run(&["validate", "--rev", "feature"]).code(0);
+    fs::remove_dir_all(world.state_dir()).unwrap();
+    world.run(&["apply", "--yes", "--rev", "feature", "--base", &base]).code(0);
+    assert_eq!(world.names(), ["b"]);
+    assert!(world.state().is_empty());
+}
+
+#[test]
 fn a_url_over_https_is_followed_by_the_daemon() {
     let mut world = World::new();
     let bare = serve(&world, "team/gateway.git");
