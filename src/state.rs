@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::Record;
+use files::{Disk, Files};
 
+mod files;
 mod ledger;
 mod lock;
 #[cfg(feature = "kubernetes")]
@@ -243,32 +245,53 @@ impl StateFile {
             .map_err(|e| StateError::Damaged { path: path(), problem: e.to_string() })
     }
 
-    /// Replaces the file as a whole: a temporary file beside it, fsync, rename, fsync of the
-    /// folder. Whenever the process ends, there is the old file or the new one.
+    /// Replaces the file as a whole: a new file beside it, fsync, rename, fsync of the folder.
+    /// Whenever the process ends, there is the old file or the new one. Whoever writes holds the
+    /// lock.
     ///
     /// # Errors
     /// The disk is full, the folder is gone or read-only.
     pub fn write(&self, record: &Record) -> Result<(), StateError> {
-        let failed = |source| StateError::Write { path: self.shown(), source };
-        let written = Written { version: VERSION, url: &self.url, project: &self.project, record };
         #[cfg(feature = "kubernetes")]
         if let Some(secret) = &self.secret {
-            let state = serde_json::to_vec(&written).map_err(|e| failed(io::Error::from(e)))?;
+            let failed = |source| StateError::Write { path: self.shown(), source };
+            let state = serde_json::to_vec(&self.written(record));
+            let state = state.map_err(|error| failed(io::Error::from(error)))?;
             return secret.write(&state).map_err(failed);
         }
+        self.write_to(&Disk, record)
+    }
+
+    fn written<'a>(&'a self, record: &'a Record) -> Written<'a> {
+        Written { version: VERSION, url: &self.url, project: &self.project, record }
+    }
+
+    fn write_to(&self, files: &dyn Files, record: &Record) -> Result<(), StateError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(failed)?;
-        let mut file =
-            tempfile::Builder::new().prefix(".state-").tempfile_in(folder).map_err(failed)?;
-        {
-            let mut buffer = io::BufWriter::new(file.as_file_mut());
-            serde_json::to_writer(&mut buffer, &written).map_err(|e| failed(io::Error::from(e)))?;
-            buffer.write_all(b"\n").and_then(|()| buffer.flush()).map_err(failed)?;
-        }
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(&self.path).map_err(|e| failed(e.error))?;
-        // The rename is durable once the folder is.
-        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        // Under the lock nobody else writes it, so what a killed process left is overwritten.
+        let new = self.path.with_extension("new");
+        let replace = || {
+            files.make_folder(folder)?;
+            self.write_new(files, &new, record)?;
+            files.rename(&new, &self.path)?;
+            // The rename is durable once the folder is.
+            files.sync_folder(folder)
+        };
+        replace().map_err(|source| {
+            // A full disk is not filled further.
+            let _ = files.remove(&new);
+            StateError::Write { path: self.shown(), source }
+        })
+    }
+
+    fn write_new(&self, files: &dyn Files, new: &Path, record: &Record) -> io::Result<()> {
+        let file = files.create(new)?;
+        let mut buffer = io::BufWriter::new(&file);
+        serde_json::to_writer(&mut buffer, &self.written(record))?;
+        buffer.write_all(b"\n")?;
+        buffer.flush()?;
+        drop(buffer);
+        files.sync(&file)
     }
 }
 
@@ -282,71 +305,4 @@ fn migrate(record: serde_json::Value, version: u32) -> Result<Record, serde_json
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn dir() -> (tempfile::TempDir, StateFile) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = StateDir::new(folder.path()).file("https://a.example.com", "Pay ments/ä");
-        (folder, file)
-    }
-
-    #[test]
-    fn an_absent_state_is_empty_and_a_written_one_comes_back() {
-        let (_folder, file) = dir();
-        assert_eq!(file.read().unwrap(), Record::default());
-        let record = Record { suspended: true, ..Record::default() };
-        file.write(&record).unwrap();
-        assert_eq!(file.read().unwrap(), record);
-        let only: Vec<_> = fs::read_dir(file.path().parent().unwrap()).unwrap().collect();
-        assert_eq!(only.len(), 1, "no temporary file stays");
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_never_overwritten() {
-        let (_folder, file) = dir();
-        for (text, expected) in [
-            ("{", "damaged"),
-            ("[]", "damaged"),
-            (
-                r#"{"version":1,"url":"https://a.example.com","project":"Pay ments/ä","record":3}"#,
-                "damaged",
-            ),
-            (r#"{"version":99,"url":"x","project":"y"}"#, "version 99"),
-            (r#"{"version":1,"url":"https://b","project":"y","record":{}}"#, "belongs to"),
-        ] {
-            fs::write(file.path(), text).unwrap();
-            let error = file.read().unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-            assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
-        }
-    }
-
-    /// What version 1 wrote, kept as it was: later versions must go on reading it.
-    #[test]
-    fn version_1_is_read() {
-        let (_folder, file) = dir();
-        let first = json!({
-            "version": 1, "url": "https://a.example.com", "project": "Pay ments/ä",
-            "record": {
-                "last_good": {"commit": "c0ffee", "config": "d", "declared": {"A": ["a.yaml"]}, "paths": {"connections": 1}},
-                "last_applied": "c0ffee", "key_check": "00",
-                "inventory": {"A": {"type": "email", "id": "1", "base": {"/host": {"is": "h"},
-                    "/password": {"is": "${env:P}", "print": "00:11", "unverified": true}}, "protect": true,
-                    "secrets_checked": 5, "last_change": 6}},
-                "intents": {"B": {"type": "email", "from": "A", "base": {}}},
-                "deletes": {"C": {"commit": "c0ffee", "consent": true, "held": {"limit": {"due": 4, "allowed": 3, "inventory": 9}}}},
-                "degraded": {"D": {"reason": "pod x", "attempts": 2, "next": 7}},
-                "unstable": {"E": {"/host": {"print": "00:22", "puts": 2, "reported": true}}},
-                "readable": {"email": ["/password"]}, "suspended": false
-            }
-        });
-        fs::write(file.path(), first.to_string()).unwrap();
-        let record = file.read().unwrap();
-        assert!(record.inventory[&"a".into()].protect);
-        assert!(record.is_readable("email", "/password"));
-        file.write(&record).unwrap();
-        assert_eq!(file.read().unwrap(), record);
-    }
-}
+mod tests;

@@ -1,0 +1,192 @@
+//! Reading and replacing the state, on a disk that works and on one that does not.
+
+use super::*;
+use serde_json::json;
+
+fn dir() -> (tempfile::TempDir, StateFile) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = StateDir::new(folder.path()).file("https://a.example.com", "Pay ments/ä");
+    (folder, file)
+}
+
+#[test]
+fn an_absent_state_is_empty_and_a_written_one_comes_back() {
+    let (_folder, file) = dir();
+    assert_eq!(file.read().unwrap(), Record::default());
+    let record = Record { suspended: true, ..Record::default() };
+    file.write(&record).unwrap();
+    assert_eq!(file.read().unwrap(), record);
+    let only: Vec<_> = fs::read_dir(file.path().parent().unwrap()).unwrap().collect();
+    assert_eq!(only.len(), 1, "no temporary file stays");
+}
+
+#[test]
+fn what_cannot_be_read_is_never_overwritten() {
+    let (_folder, file) = dir();
+    for (text, expected) in [
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        (
+            r#"{"version":1,"url":"https://a.example.com","project":"Pay ments/ä","record":3}"#,
+            "damaged",
+        ),
+        (r#"{"version":99,"url":"x","project":"y"}"#, "version 99"),
+        (r#"{"version":1,"url":"https://b","project":"y","record":{}}"#, "belongs to"),
+    ] {
+        fs::write(file.path(), text).unwrap();
+        let error = file.read().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+    }
+}
+
+/// What version 1 wrote, kept as it was: later versions must go on reading it.
+#[test]
+fn version_1_is_read() {
+    let (_folder, file) = dir();
+    let first = json!({
+        "version": 1, "url": "https://a.example.com", "project": "Pay ments/ä",
+        "record": {
+            "last_good": {"commit": "c0ffee", "config": "d", "declared": {"A": ["a.yaml"]}, "paths": {"connections": 1}},
+            "last_applied": "c0ffee", "key_check": "00",
+            "inventory": {"A": {"type": "email", "id": "1", "base": {"/host": {"is": "h"},
+                "/password": {"is": "${env:P}", "print": "00:11", "unverified": true}}, "protect": true,
+                "secrets_checked": 5, "last_change": 6}},
+            "intents": {"B": {"type": "email", "from": "A", "base": {}}},
+            "deletes": {"C": {"commit": "c0ffee", "consent": true, "held": {"limit": {"due": 4, "allowed": 3, "inventory": 9}}}},
+            "degraded": {"D": {"reason": "pod x", "attempts": 2, "next": 7}},
+            "unstable": {"E": {"/host": {"print": "00:22", "puts": 2, "reported": true}}},
+            "readable": {"email": ["/password"]}, "suspended": false
+        }
+    });
+    fs::write(file.path(), first.to_string()).unwrap();
+    let record = file.read().unwrap();
+    assert!(record.inventory[&"a".into()].protect);
+    assert!(record.is_readable("email", "/password"));
+    file.write(&record).unwrap();
+    assert_eq!(file.read().unwrap(), record);
+}
+
+/// A disk on which one step goes wrong.
+struct Failing {
+    step: Step,
+    /// Nothing works after it, as if the process had been killed.
+    is_dead: std::cell::Cell<bool>,
+    kills: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Folder,
+    Create,
+    Content,
+    Sync,
+    Rename,
+    SyncFolder,
+}
+
+const STEPS: [Step; 6] =
+    [Step::Folder, Step::Create, Step::Content, Step::Sync, Step::Rename, Step::SyncFolder];
+
+impl Failing {
+    fn at(step: Step, kills: bool) -> Self {
+        Self { step, is_dead: std::cell::Cell::new(false), kills }
+    }
+
+    fn take(&self, step: Step) -> io::Result<()> {
+        if self.is_dead.get() {
+            return Err(io::Error::other("dead"));
+        }
+        if self.step == step {
+            self.is_dead.set(self.kills);
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(())
+    }
+}
+
+impl Files for Failing {
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        self.take(Step::Folder)?;
+        Disk.make_folder(folder)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<fs::File> {
+        self.take(Step::Create)?;
+        if self.step == Step::Content {
+            self.is_dead.set(self.kills);
+            fs::write(path, "{\"version\"")?;
+            return fs::File::options().write(true).open("/dev/full");
+        }
+        Disk.create(path)
+    }
+
+    fn sync(&self, file: &fs::File) -> io::Result<()> {
+        self.take(Step::Sync)?;
+        Disk.sync(file)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.take(Step::Rename)?;
+        Disk.rename(from, to)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.take(Step::SyncFolder)?;
+        Disk.sync_folder(folder)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if self.is_dead.get() {
+            return Err(io::Error::other("dead"));
+        }
+        Disk.remove(path)
+    }
+}
+
+fn names_in(file: &StateFile) -> usize {
+    fs::read_dir(file.path().parent().unwrap()).unwrap().count()
+}
+
+#[test]
+fn a_disk_that_fails_leaves_the_old_state_and_no_rest() {
+    for step in STEPS {
+        let (_folder, file) = dir();
+        let (old, new) = (Record::default(), Record { suspended: true, ..Record::default() });
+        file.write(&old).unwrap();
+        let error = file.write_to(&Failing::at(step, false), &new).unwrap_err().to_string();
+        assert!(error.contains("cannot be written"), "{step:?}: {error}");
+        // The folder's own sync comes after the rename: the new state is there, and is reported
+        // as not written, since it may not outlive a power cut.
+        let expected = if step == Step::SyncFolder { &new } else { &old };
+        assert_eq!(file.read().unwrap(), *expected, "{step:?}");
+        assert_eq!(names_in(&file), 1, "{step:?}");
+        file.write(&new).unwrap();
+        assert_eq!(file.read().unwrap(), new, "{step:?}");
+    }
+}
+
+#[test]
+fn a_kill_between_any_two_steps_leaves_a_whole_state() {
+    for step in STEPS {
+        let (_folder, file) = dir();
+        let (old, new) = (Record::default(), Record { suspended: true, ..Record::default() });
+        file.write(&old).unwrap();
+        file.write_to(&Failing::at(step, true), &new).unwrap_err();
+        let found = file.read().unwrap();
+        assert!(found == old || found == new, "{step:?}");
+        file.write(&new).unwrap();
+        assert_eq!(file.read().unwrap(), new, "{step:?}");
+        assert_eq!(names_in(&file), 1, "{step:?}: what the kill left is gone");
+    }
+}
+
+#[test]
+fn a_folder_that_vanishes_is_made_again() {
+    let (folder, file) = dir();
+    file.write(&Record::default()).unwrap();
+    fs::remove_dir_all(folder.path()).unwrap();
+    let record = Record { suspended: true, ..Record::default() };
+    file.write(&record).unwrap();
+    assert_eq!(file.read().unwrap(), record);
+}
