@@ -70,16 +70,43 @@ pub struct SandboxArgs {
     /// Answer 429 to more calls a second than this.
     #[arg(long, value_name = "CALLS")]
     pub rate_limit: Option<u32>,
-    /// Faults and their shares, as error=0.2,reset=0.1 (repeatable).
+    /// Faults and their shares, as error=0.2,reset=0.1 (repeatable); --help lists them.
+    ///
+    /// Each is NAME[@METHOD]=SHARE[:NUMBER]: a share of the calls, or of those of one method, from 0
+    /// to 1. Which calls are struck follows from --fault-seed and from the calls that are made, so a
+    /// drill can be repeated.
+    ///
+    /// Nothing is done:
+    ///   error         500
+    ///   unavailable   503; :SECONDS asks the client to wait
+    ///   rate          429; :SECONDS to wait, else 1
+    ///   unauthorized  401
+    ///   forbidden     403
+    ///   failure       200 with a failure inside
+    ///   html          a proxy's page; :STATUS, else 502
+    ///   reset         the connection breaks
+    ///
+    /// All is done, and the client cannot know:
+    ///   late-error    500
+    ///   late-html     a proxy's page with 502
+    ///   lost          the connection breaks without an answer
+    ///   truncate      the connection breaks in the middle of the answer
+    ///
+    /// Lists, writes and time:
+    ///   shortlist     a list lacks its last entry, and counts it all the same
+    ///   noname        the last entry of a list has no name
+    ///   undeployed    a write is saved, and its deployment fails
+    ///   slow          the answer takes longer; :MILLISECONDS, else 200
     #[arg(
         long = "fault",
         value_name = "FAULT=SHARE",
         value_delimiter = ',',
-        action = ArgAction::Append
+        action = ArgAction::Append,
+        verbatim_doc_comment
     )]
     pub faults: Vec<String>,
     /// The seed of the faults, so that a drill can be repeated.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long = "fault-seed", alias = "seed", value_name = "NUMBER", default_value_t = 0)]
     pub seed: u64,
     /// How long each answer is held back.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
