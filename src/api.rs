@@ -33,7 +33,7 @@ pub use client::Client;
 pub use deployment::Deployment;
 pub use error::{CallError, ErrorKind};
 pub use limit::WriteLimit;
-pub use retry::{GiveUp, Retries, RetryPolicy};
+pub use retry::{GiveUp, Retries, RetryPolicy, Tries};
 pub use settings::{ClientError, ClientSettings};
 pub use token::Credentials;
 

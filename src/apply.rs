@@ -32,6 +32,7 @@ mod writing;
 pub use outcome::{ChangeResult, TargetOutcome, only_planned};
 
 /// All that carrying out the plan of one target needs.
+#[derive(Clone, Copy)]
 pub struct Job<'a> {
     /// The plan.
     pub plan: &'a TargetPlan,
@@ -47,8 +48,7 @@ pub struct Job<'a> {
     pub client: &'a Client,
     /// What is remembered.
     pub ledger: &'a Ledger,
-    /// How often fields had been written when the plan was made: this run's own writes do not
-    /// count against it.
+    /// How often fields had been written when the plan was made.
     pub unstable: &'a BTreeMap<ConnectionName, BTreeMap<String, Unstable>>,
     /// The key of today's fingerprints.
     pub key: &'a FingerprintKey,
@@ -95,38 +95,30 @@ pub async fn apply(job: &Job<'_>) -> Result<TargetOutcome, StateError> {
     Ok(outcome)
 }
 
-/// Notes every create and rename, and every field that is about to be written, in one go: a
-/// crash between a call and its answer must leave neither an orphan nor an endless loop.
+/// Notes every create and rename in one go: a crash between a call and its answer must leave no
+/// orphan.
 fn note_before_the_calls(job: &Job<'_>) {
     let context_record = job.ledger.read(Clone::clone);
     let context = job.context(&context_record);
     job.ledger.edit(|record| {
         for change in job.plan.changes.iter().filter(|c| !c.held) {
             let Some(desired) = job.desired.get(&change.name) else { continue };
-            match change.action {
-                Action::Create | Action::Rename | Action::Replace => {
-                    let intent = Intent {
-                        type_name: desired.connection_type.name.to_owned(),
-                        from: change.previous_name.clone(),
-                        base: crate::plan::compare::base_of(desired, &context),
-                        protect: desired.options.protect,
-                    };
-                    record.intents.insert(desired.name.clone(), intent);
-                    if change.action == Action::Create
-                        && record.inventory.contains_key(&desired.name)
-                    {
-                        record.count(&desired.name, CREATE, &whole_digest(desired), job.key);
-                    }
-                }
-                Action::Update => count_puts(record, change, desired, job.key),
-                Action::Delete | Action::Blocked | Action::Drift => {}
+            if matches!(change.action, Action::Create | Action::Rename | Action::Replace) {
+                let intent = Intent {
+                    type_name: desired.connection_type.name.to_owned(),
+                    from: change.previous_name.clone(),
+                    base: crate::plan::compare::base_of(desired, &context),
+                    protect: desired.options.protect,
+                };
+                record.intents.insert(desired.name.clone(), intent);
             }
         }
     });
 }
 
-/// Counts one more PUT of each field that it is about: a field that does not stay is given up
-/// after two, whatever happens to this process in between.
+/// Counts one more PUT of each field that it was about: a field that does not stay is given up
+/// after two. Only what the server acknowledged counts, so that a process which is killed before
+/// its calls gives up nothing that was never sent.
 fn count_puts(
     record: &mut Record,
     change: &Change,
@@ -220,7 +212,6 @@ impl Run<'_, '_> {
         for (index, change) in waiting {
             let why = "waits until another secret of its type has been written and read back";
             let result = ChangeResult::Failed(why.to_owned());
-            self.uncount(change);
             (self.job.progress)(change, &result);
             results.insert(index, result);
         }
@@ -285,11 +276,12 @@ impl Run<'_, '_> {
     }
 
     async fn one(&self, change: &Change) -> ChangeResult {
+        let was_known = self.job.ledger.read(|record| record.inventory.contains_key(&change.name));
         let result = self.carry_out(change).await;
-        if matches!(change.action, Action::Update | Action::Create)
-            && !matches!(result, ChangeResult::Done | ChangeResult::Degraded(_))
-        {
-            self.uncount(change);
+        match result {
+            ChangeResult::Done | ChangeResult::Degraded(_) => self.count(change, was_known),
+            ChangeResult::NotStarted => self.forget_note(change),
+            _ => {}
         }
         tell(change, &result);
         (self.job.progress)(change, &result);
@@ -299,19 +291,16 @@ impl Run<'_, '_> {
         result
     }
 
-    /// Takes the count of a write back that was not sent, or not taken.
-    fn uncount(&self, change: &Change) {
-        self.job.ledger.edit(|record| {
-            let Some(counted) = record.unstable.get_mut(&change.name) else { return };
-            let paths = match change.action {
-                Action::Create => vec![CREATE],
-                _ => change.fields.iter().map(|field| field.path.as_str()).collect(),
-            };
-            for path in paths {
-                if let Some(known) = counted.get_mut(path) {
-                    known.puts = known.puts.saturating_sub(1);
-                }
+    /// Counts an acknowledged write, so that one which does not stay is not made for ever.
+    fn count(&self, change: &Change, was_known: bool) {
+        let Some(desired) = self.job.desired.get(&change.name) else { return };
+        let key = self.job.key;
+        self.job.ledger.edit(|record| match change.action {
+            Action::Update => count_puts(record, change, desired, key),
+            Action::Create if was_known => {
+                record.count(&desired.name, CREATE, &whole_digest(desired), key);
             }
+            _ => {}
         });
     }
 
@@ -333,7 +322,6 @@ impl Run<'_, '_> {
             _ => {}
         }
         if job.is_ending() || self.failed_to_save.is_cancelled() {
-            self.forget_note(change);
             return ChangeResult::NotStarted;
         }
         if self.not_done.contains(&change.name) {

@@ -156,6 +156,9 @@ pub struct Degraded {
     /// It was a delete: it is reported and not sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// The type of what was deleted: nothing else knows it any more.
+    #[serde(default, rename = "type", skip_serializing_if = "String::is_empty")]
+    pub type_name: String,
 }
 
 /// A field that was written and may not stay.

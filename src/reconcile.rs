@@ -179,6 +179,9 @@ pub struct Prepared<'e> {
     pub diagnostics: Vec<Diagnostic>,
     /// Whether the commit was refused for its documents.
     pub refused: bool,
+    /// Whether the server refused the credentials, or its certificate is not trusted: more calls
+    /// would only be more refusals.
+    pub credentials_refused: bool,
     /// What carrying it out needs; `None` where the target could not be looked at.
     pub(crate) ready: Option<Ready>,
 }

@@ -14,7 +14,7 @@ use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::Failure;
 use super::pace::Pace;
-use super::retry::{Retries, RetryPolicy};
+use super::retry::{Retries, RetryPolicy, Tries};
 use super::settings::{ClientError, ClientSettings};
 use super::token::{Token, Tokens};
 use super::{Deployment, Listed, connector, listing, words};
@@ -81,6 +81,14 @@ impl Client {
     #[must_use]
     pub fn with_retries(&self, retries: Retries) -> Self {
         Self { inner: Arc::clone(&self.inner), retries }
+    }
+
+    /// The same client for what must not stay half done: the end of the run does not end its
+    /// calls, but its retries are few.
+    #[must_use]
+    pub fn finishing(&self) -> Self {
+        let retries = Retries::new(RetryPolicy::finishing(), CancellationToken::new());
+        self.with_retries(retries.within(self.retries.limit().clone()))
     }
 
     /// The retries of this reconcile, for the loops around writes.
@@ -204,7 +212,7 @@ impl Client {
     {
         let Inner { exchange, tokens, redactor, .. } = &*self.inner;
         let mut may_renew = tokens.can_renew();
-        let mut attempt = 1;
+        let mut tries = Tries::default();
         loop {
             self.refuse_if_stopped(call)?;
             let token = self.token(call, None).await?;
@@ -227,15 +235,14 @@ impl Client {
             if !error.is_transient() {
                 return Err(self.concluded(error));
             }
-            exchange.slow_down(attempt, &error, &self.retries);
+            exchange.slow_down(tries.failed() + 1, &error, &self.retries);
             if resend == Resend::IfNotDone && !error.was_not_sent_or_done() {
                 return Err(error);
             }
-            if let Err(why) = self.retries.pause(attempt, &error).await {
+            if let Err(why) = self.retries.pause(&mut tries, &error).await {
                 error.message = format!("{}; {why}", error.message);
                 return Err(error);
             }
-            attempt += 1;
         }
     }
 
@@ -254,16 +261,18 @@ impl Client {
 
     /// Draws from a final failure what it means for the other calls of this run.
     fn concluded(&self, mut error: CallError) -> CallError {
-        match error.kind {
-            // More calls would only be more refusals, and may lock an account.
-            ErrorKind::Unauthorized | ErrorKind::Untrusted => self.retries.stop(&error),
-            _ => self.retries.answered(),
-        }
         error.message.push_str(match error.kind {
             ErrorKind::Unauthorized => "; check the target's credentials",
             ErrorKind::NoProject => "; check the target's `project` and what the token may see",
             _ => "",
         });
+        match error.kind {
+            // More calls would only be more refusals, and may lock an account.
+            ErrorKind::Unauthorized | ErrorKind::Untrusted => self.retries.stop(&error),
+            // Nothing was asked.
+            ErrorKind::NotSent => {}
+            _ => self.retries.answered(),
+        }
         error
     }
 

@@ -22,12 +22,16 @@ pub struct CallError {
 pub enum ErrorKind {
     /// The request never left: DNS, refused, TLS handshake, or the run gave the target up.
     Unreachable,
+    /// The run is ending, so nothing was sent.
+    NotSent,
     /// The server's certificate is not trusted; nothing was sent.
     Untrusted,
     /// The deadline passed, or the connection broke, after the request may have been read.
     AnswerLost,
-    /// The answer is no JSON of the API: HTML of a proxy, cut short, too large, an incomplete list.
+    /// The answer is no JSON of the API: HTML of a proxy, cut short, an incomplete list.
     BrokenAnswer,
+    /// The answer is over the limit; the next one would be too.
+    TooLarge,
     /// 5xx. A 503 with `Retry-After` is one too: it does not prove that a write was not done.
     ServerError,
     /// 429: the request was not carried out.
@@ -51,7 +55,8 @@ impl CallError {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.was_not_sent_or_done() || self.may_have_been_done()
+        self.was_not_sent_or_done()
+            || (self.may_have_been_done() && self.kind != ErrorKind::TooLarge)
     }
 
     /// Whether a write that ended so may have been carried out all the same.
@@ -59,7 +64,10 @@ impl CallError {
     pub fn may_have_been_done(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::AnswerLost | ErrorKind::BrokenAnswer | ErrorKind::ServerError
+            ErrorKind::AnswerLost
+                | ErrorKind::BrokenAnswer
+                | ErrorKind::TooLarge
+                | ErrorKind::ServerError
         )
     }
 

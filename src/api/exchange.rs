@@ -8,7 +8,7 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url};
 use tokio::sync::Semaphore;
 
-use super::answer::{Answer, broken};
+use super::answer::Answer;
 use super::error::{CallError, ErrorKind};
 use super::failure::Failure;
 use super::pace::{Held, Pace};
@@ -95,14 +95,13 @@ impl Exchange {
     }
 
     /// Makes all calls wait where a server is asked too much, not only the one that was told so.
-    pub(super) fn slow_down(&self, attempt: u32, error: &CallError, retries: &Retries) {
-        match (error.retry_after, error.kind) {
-            (Some(named), _) => self.pace.slow_down(named),
-            (None, ErrorKind::RateLimited) => {
-                self.pace.slow_down(retries.longest_backoff(attempt));
-            }
-            _ => {}
-        }
+    pub(super) fn slow_down(&self, failed: u32, error: &CallError, retries: &Retries) {
+        let own = || match error.kind {
+            ErrorKind::RateLimited => retries.longest_backoff(failed),
+            _ => Duration::ZERO,
+        };
+        let named = error.retry_after.filter(|named| !named.is_zero());
+        self.pace.slow_down(named.unwrap_or_else(own));
     }
 
     async fn exchange(
@@ -135,10 +134,10 @@ impl Exchange {
     /// Reads a body up to the bound, which counts what was unpacked.
     async fn read(&self, mut response: Response) -> Result<Bytes, Failure> {
         let too_large = || {
-            broken(&format!(
-                "the answer is larger than the target's `max_response` of {} bytes",
-                self.max_response
-            ))
+            let limit = self.max_response;
+            let message =
+                format!("the answer is larger than the target's `max_response` of {limit} bytes");
+            Failure::new(ErrorKind::TooLarge, message)
         };
         let announced = response.content_length().unwrap_or(0);
         if announced > self.max_response {
@@ -194,7 +193,7 @@ fn held(why: &Held) -> Failure {
             failure.retry_after = Some(*wait);
             failure
         }
-        Held::Ending => Failure::new(ErrorKind::Unreachable, "not sent"),
+        Held::Ending => Failure::new(ErrorKind::NotSent, "not sent: the run is ending"),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Whether and when a call is made again.
 //!
-//! One [`Retries`] belongs to one reconcile of one target and is shared by all its calls: each
-//! call has a number of attempts, all together have a time in which nothing succeeded. Waits
-//! that a server names are kept up to a limit; a run that ends, or a newer commit, ends them.
+//! One [`Retries`] belongs to one reconcile of one target and is shared by all its calls. Each call
+//! has its [`Tries`]: a number of attempts and a time. All calls together have a number of retries,
+//! which successes win back, and a time in which nothing succeeded. Waits that a server names are
+//! kept up to a limit; a run that ends, or a newer commit, ends them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +25,11 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// How often one call is attempted when the answers are no answers of the API.
     pub broken_answers: u32,
-    /// After this long without one success the target is given up.
+    /// How many retries all calls together may make; every two calls that are answered win one
+    /// back. A server that fails most calls is left alone, however many calls there are to make.
+    pub retries: u32,
+    /// After this long without one success the target is given up, and a call that failed for
+    /// this long is not made again.
     pub give_up_after: Duration,
     /// A server that asks for a longer pause is not waited for. Such a pause comes on top of
     /// `give_up_after`, at most once.
@@ -40,6 +45,7 @@ impl RetryPolicy {
             cap: Duration::from_secs(30),
             attempts: 10,
             broken_answers: 6,
+            retries: 200,
             give_up_after: Duration::from_secs(30),
             longest_pause: Duration::from_secs(60),
         }
@@ -50,7 +56,39 @@ impl RetryPolicy {
     pub fn daemon() -> Self {
         Self { give_up_after: Duration::from_secs(120), ..Self::command() }
     }
+
+    /// What suits the end of a change that must not stay half made, when the run is ending.
+    #[must_use]
+    pub fn finishing() -> Self {
+        Self {
+            give_up_after: Duration::from_secs(10),
+            longest_pause: Duration::from_secs(5),
+            ..Self::command()
+        }
+    }
+
+    fn credit(&self) -> u32 {
+        self.retries.saturating_mul(SUCCESSES_PER_RETRY)
+    }
 }
+
+/// The attempts of one call that failed so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tries {
+    failed: u32,
+    failing_since: Option<Instant>,
+}
+
+impl Tries {
+    /// How many attempts failed.
+    #[must_use]
+    pub fn failed(&self) -> u32 {
+        self.failed
+    }
+}
+
+/// What a retry takes from the budget of a run, in successes.
+const SUCCESSES_PER_RETRY: u32 = 2;
 
 /// The retries of one reconcile of one target; clones share them.
 #[derive(Clone, Debug)]
@@ -66,8 +104,10 @@ struct Shared {
     progress: Mutex<Progress>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Progress {
+    // What is left for retries, counted in successes.
+    credit: u32,
     // The first failure since the last success.
     failing_since: Option<Instant>,
     stopped_by: Option<CallError>,
@@ -85,6 +125,12 @@ pub enum GiveUp {
     /// This call was attempted often enough.
     #[error("gave up after {0} attempts")]
     Attempts(u32),
+    /// This call failed for too long.
+    #[error("gave up after {0:?}")]
+    Call(Duration),
+    /// Too many calls of the run failed.
+    #[error("not tried again: too many calls of this run failed")]
+    Budget,
     /// Nothing succeeded for too long.
     #[error("gave up on the target: no call succeeded for {0:?}")]
     Target(Duration),
@@ -97,7 +143,8 @@ impl Retries {
     /// Starts with nothing failed; cancelling `ending` ends every wait at once.
     #[must_use]
     pub fn new(policy: RetryPolicy, ending: CancellationToken) -> Self {
-        let progress = Mutex::default();
+        let credit = policy.credit();
+        let progress = Mutex::new(Progress { credit, failing_since: None, stopped_by: None });
         let shared = Arc::new(Shared { policy, ending, progress });
         Self { shared, limit: WriteLimit::default() }
     }
@@ -112,12 +159,12 @@ impl Retries {
         &self.limit
     }
 
-    /// Waits before the next attempt after the `attempt`th one (counted from 1) failed so.
+    /// Counts an attempt that failed so, and waits before the next one.
     ///
     /// # Errors
     /// There is to be no next attempt.
-    pub async fn pause(&self, attempt: u32, error: &CallError) -> Result<(), GiveUp> {
-        let wait = self.wait_after(attempt, error)?;
+    pub async fn pause(&self, tries: &mut Tries, error: &CallError) -> Result<(), GiveUp> {
+        let wait = self.wait_after(tries, error)?;
         tokio::select! {
             biased;
             () = self.shared.ending.cancelled() => Err(GiveUp::Ending),
@@ -136,6 +183,7 @@ impl Retries {
     pub(super) fn answered(&self) {
         let mut progress = self.progress();
         progress.failing_since = None;
+        progress.credit = progress.credit.saturating_add(1).min(self.shared.policy.credit());
         // Other calls that got through do not make a refused token right.
         if progress.stopped_by.as_ref().is_some_and(CallError::is_transient) {
             progress.stopped_by = None;
@@ -162,7 +210,7 @@ impl Retries {
         &self.shared.ending
     }
 
-    fn wait_after(&self, attempt: u32, error: &CallError) -> Result<Duration, GiveUp> {
+    fn wait_after(&self, tries: &mut Tries, error: &CallError) -> Result<Duration, GiveUp> {
         let policy = &self.shared.policy;
         if !error.is_transient() {
             return Err(GiveUp::Final);
@@ -171,6 +219,8 @@ impl Retries {
             return Err(GiveUp::Ending);
         }
         let now = Instant::now();
+        tries.failed = tries.failed.saturating_add(1);
+        let call_fails_since = *tries.failing_since.get_or_insert(now);
         let mut progress = self.progress();
         let failing_since = *progress.failing_since.get_or_insert(now);
         if progress.stopped_by.is_some() {
@@ -183,27 +233,35 @@ impl Retries {
             ErrorKind::BrokenAnswer => policy.broken_answers.min(policy.attempts),
             _ => policy.attempts,
         };
-        if attempt >= attempts {
-            return Err(GiveUp::Attempts(attempt));
+        if tries.failed >= attempts {
+            return Err(GiveUp::Attempts(tries.failed));
         }
-        let failing_for = now.saturating_duration_since(failing_since);
-        let left = |budget: Duration| budget.saturating_sub(failing_for);
-        let (wait, left) = match error.retry_after {
-            Some(named) => (named, left(policy.give_up_after.saturating_add(policy.longest_pause))),
-            // Full jitter: calls that failed together do not come back together.
-            None => {
-                let wait = self.longest_backoff(attempt).mul_f64(fastrand::f64());
-                (wait, left(policy.give_up_after))
-            }
+        // Full jitter: calls that failed together do not come back together.
+        let own = self.longest_backoff(tries.failed).mul_f64(fastrand::f64());
+        // A pause of no length that a server names is no leave to hammer it.
+        let wait = error.retry_after.map_or(own, |named| named.max(own));
+        let extra = error.retry_after.map_or(Duration::ZERO, |_| policy.longest_pause);
+        let left = |since: Instant| {
+            let failing_for = now.saturating_duration_since(since);
+            let left = policy.give_up_after.saturating_add(extra).saturating_sub(failing_for);
+            let is_over = left.is_zero() || (error.retry_after.is_some() && wait > left);
+            (!is_over).then_some(left)
         };
-        if left.is_zero() || (error.retry_after.is_some() && wait > left) {
+        let Some(left_of_target) = left(failing_since) else {
             // Quick refusals are no reason to leave calls of other kinds unmade; silence is.
             if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::AnswerLost) {
                 progress.stopped_by = Some(error.clone());
             }
             return Err(GiveUp::Target(policy.give_up_after));
-        }
-        Ok(wait.min(left))
+        };
+        let Some(left_of_call) = left(call_fails_since) else {
+            return Err(GiveUp::Call(policy.give_up_after));
+        };
+        let Some(credit) = progress.credit.checked_sub(SUCCESSES_PER_RETRY) else {
+            return Err(GiveUp::Budget);
+        };
+        progress.credit = credit;
+        Ok(wait.min(left_of_target).min(left_of_call))
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
@@ -212,127 +270,4 @@ impl Retries {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(kind: ErrorKind, retry_after: Option<u64>) -> CallError {
-        CallError {
-            call: "GET".into(),
-            kind,
-            message: "failed".into(),
-            retry_after: retry_after.map(Duration::from_secs),
-        }
-    }
-
-    fn retries() -> Retries {
-        Retries::new(RetryPolicy::command(), CancellationToken::new())
-    }
-
-    async fn attempts_until_given_up(retries: &Retries, error: &CallError) -> (u32, GiveUp) {
-        let mut attempt = 1;
-        loop {
-            match retries.pause(attempt, error).await {
-                Ok(()) => attempt += 1,
-                Err(why) => return (attempt, why),
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_passing_failures_are_tried_again() {
-        use ErrorKind::{
-            AlreadyExists, AnswerLost, BrokenAnswer, Forbidden, NoProject, NotFound, RateLimited,
-            Refused, ServerError, Unauthorized, Unreachable, Untrusted,
-        };
-        for kind in [Unreachable, AnswerLost, BrokenAnswer, ServerError, RateLimited] {
-            assert_eq!(retries().pause(1, &error(kind, None)).await, Ok(()), "{kind:?}");
-        }
-        let last =
-            [AlreadyExists, Forbidden, NoProject, NotFound, Refused, Unauthorized, Untrusted];
-        for kind in last {
-            assert_eq!(
-                retries().pause(1, &error(kind, None)).await,
-                Err(GiveUp::Final),
-                "{kind:?}"
-            );
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_gives_the_target_up_and_an_answer_takes_it_back() {
-        let retries = retries();
-        let start = Instant::now();
-        let mut policy_met = false;
-        // Several calls fail side by side; the time is counted once.
-        for _ in 0..4 {
-            let (_, why) =
-                attempts_until_given_up(&retries, &error(ErrorKind::Unreachable, None)).await;
-            policy_met |= why == GiveUp::Target(Duration::from_secs(30));
-        }
-        assert!(policy_met);
-        assert!(start.elapsed() <= Duration::from_secs(31));
-        assert!(retries.stopped().is_some());
-        retries.answered();
-        assert!(retries.stopped().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_call_has_its_attempts() {
-        let retries = retries();
-        let mut attempt = 1;
-        let why = loop {
-            retries.answered();
-            match retries.pause(attempt, &error(ErrorKind::ServerError, None)).await {
-                Ok(()) => attempt += 1,
-                Err(why) => break why,
-            }
-        };
-        assert_eq!((attempt, why), (10, GiveUp::Attempts(10)));
-        let broken = error(ErrorKind::BrokenAnswer, None);
-        assert_eq!(attempts_until_given_up(&retries, &broken).await, (6, GiveUp::Attempts(6)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_named_pause_is_kept_up_to_the_limit() {
-        let retries = retries();
-        let start = Instant::now();
-        assert_eq!(retries.pause(1, &error(ErrorKind::RateLimited, Some(45))).await, Ok(()));
-        assert!(start.elapsed() >= Duration::from_secs(45));
-        assert_eq!(
-            retries.pause(2, &error(ErrorKind::RateLimited, Some(46))).await,
-            Err(GiveUp::Target(Duration::from_secs(30)))
-        );
-        assert_eq!(
-            retries.pause(2, &error(ErrorKind::RateLimited, Some(3600))).await,
-            Err(GiveUp::LongPause(Duration::from_secs(3600)))
-        );
-        assert!(retries.stopped().is_none(), "it does answer");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_end_of_the_run_ends_a_wait() {
-        let ending = CancellationToken::new();
-        let retries = Retries::new(RetryPolicy::daemon(), ending.clone());
-        let start = Instant::now();
-        let pause = async { retries.pause(1, &error(ErrorKind::RateLimited, Some(60))).await };
-        let (why, ()) = tokio::join!(pause, async { ending.cancel() });
-        assert_eq!(why, Err(GiveUp::Ending));
-        assert!(start.elapsed() < Duration::from_secs(60));
-    }
-
-    #[test]
-    fn a_refused_token_stays_refused() {
-        let retries = retries();
-        retries.stop(&error(ErrorKind::Unauthorized, None));
-        retries.answered();
-        assert_eq!(retries.stopped().map(|e| e.kind), Some(ErrorKind::Unauthorized));
-    }
-
-    #[test]
-    fn the_backoff_doubles_up_to_its_cap() {
-        let retries = retries();
-        let millis: Vec<u128> =
-            [1, 2, 8, 9, 40].map(|n| retries.longest_backoff(n).as_millis()).to_vec();
-        assert_eq!(millis, [200, 400, 25_600, 30_000, 30_000]);
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use super::answer::{Answer, broken, looks_like_html, parse, unreadable};
 use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::{Failure, seconds};
-use super::retry::Retries;
+use super::retry::{Retries, Tries};
 use crate::secret::{Redactor, Sensitive};
 
 /// How long a token is used when the server does not say when it expires.
@@ -58,6 +58,7 @@ pub(super) struct Token {
     pub(super) header: HeaderValue,
     generation: u64,
     renew_at: Option<Instant>,
+    expires_at: Option<Instant>,
 }
 
 impl Tokens {
@@ -95,7 +96,12 @@ impl Tokens {
     ) -> Result<Token, CallError> {
         let (request, current) = match self {
             Self::Given(header) => {
-                return Ok(Token { header: header.clone(), generation: 0, renew_at: None });
+                return Ok(Token {
+                    header: header.clone(),
+                    generation: 0,
+                    renew_at: None,
+                    expires_at: None,
+                });
             }
             Self::Asked { request, current } => (request, current),
         };
@@ -113,19 +119,32 @@ impl Tokens {
         {
             return Err(error.clone());
         }
-        current.token = None;
+        let older = current.token.take();
         match ask(request, exchange, redactor, retries).await {
             Ok((header, lifetime)) => {
                 current.generation += 1;
                 let ahead = AHEAD.min(lifetime / 10);
-                let renew_at = Instant::now().checked_add(lifetime - ahead);
-                let token = Token { header, generation: current.generation, renew_at };
+                let now = Instant::now();
+                let (renew_at, expires_at) =
+                    (now.checked_add(lifetime - ahead), now.checked_add(lifetime));
+                let generation = current.generation;
+                let token = Token { header, generation, renew_at, expires_at };
                 current.token = Some(token.clone());
                 current.failed = None;
                 Ok(token)
             }
             Err(error) => {
-                current.failed = Some((Instant::now(), error.clone()));
+                let now = Instant::now();
+                // Renewed ahead of its end, the one at hand is good for a while yet.
+                if let Some(older) = older
+                    && refused.is_none_or(|refused| refused.generation != older.generation)
+                    && error.is_transient()
+                    && older.expires_at.is_none_or(|at| now < at)
+                {
+                    current.token = Some(older.clone());
+                    return Ok(older);
+                }
+                current.failed = Some((now, error.clone()));
                 Err(error)
             }
         }
@@ -138,7 +157,7 @@ async fn ask(
     redactor: &Redactor,
     retries: &Retries,
 ) -> Result<(HeaderValue, Duration), CallError> {
-    let mut attempt = 1;
+    let mut tries = Tries::default();
     loop {
         let answer = exchange.send(request, None, retries).await;
         let error = match answer.and_then(|answer| read(answer, redactor)) {
@@ -148,11 +167,10 @@ async fn ask(
             }
             Err(failure) => failure.into_error(&request.what, redactor),
         };
-        exchange.slow_down(attempt, &error, retries);
-        if retries.pause(attempt, &error).await.is_err() {
+        exchange.slow_down(tries.failed() + 1, &error, retries);
+        if retries.pause(&mut tries, &error).await.is_err() {
             return Err(error);
         }
-        attempt += 1;
     }
 }
 

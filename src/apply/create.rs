@@ -1,8 +1,10 @@
 //! POST, and finding out what became of it.
 
-use super::writing::{Next, failed, nothing_was_done, pause_or_fail, read, remember};
+use super::writing::{
+    Next, failed, failed_after, look_after, nothing_was_done, pause_or_fail, read, remember,
+};
 use super::{ChangeResult, Job, update};
-use crate::api::{CallError, Deployment, ErrorKind};
+use crate::api::{CallError, Deployment, ErrorKind, Tries};
 use crate::desired::DesiredConnection;
 use crate::inventory::{Intent, Record};
 use crate::live::LiveConnection;
@@ -40,37 +42,36 @@ pub(super) async fn send(job: &Job<'_>, desired: &DesiredConnection) -> ChangeRe
             return ChangeResult::Blocked(problem.to_string());
         }
     };
-    let mut attempt = 0;
+    let mut tries = Tries::default();
     loop {
-        attempt += 1;
         match job.client.create(&desired.name, &body).await {
             Ok(deployment) => return created(job, desired, None, &deployment),
-            Err(error) if error.kind == ErrorKind::AlreadyExists && attempt > 1 => {
-                return look_after(job, desired, &error).await;
+            // The attempt before this one arrived after all.
+            Err(error) if error.kind == ErrorKind::AlreadyExists && tries.failed() > 0 => {
+                return match look_after(job, &desired.name).await {
+                    Ok(Some(live)) => found(job, desired, &live, &error).await,
+                    Ok(None) => failed(&error),
+                    Err(result) => result,
+                };
             }
-            Err(error) if error.may_have_been_done() => match read(job, &desired.name).await {
-                Ok(None) => match pause_or_fail(job, attempt, &error).await {
-                    Next::Again => {}
-                    Next::Over(result) => return result,
-                },
-                Ok(Some(live)) => return found(job, desired, &live, &error).await,
-                Err(result) => return result,
-            },
+            Err(error) if error.may_have_been_done() => {
+                match look_after(job, &desired.name).await {
+                    Ok(None) => match pause_or_fail(job, &mut tries, &error).await {
+                        Next::Again => {}
+                        Next::Over(result) => return result,
+                    },
+                    Ok(Some(live)) => return found(job, desired, &live, &error).await,
+                    Err(result) => return result,
+                }
+            }
             Err(error) => {
-                if nothing_was_done(&error) {
+                // An attempt before this one may yet arrive.
+                if tries.failed() == 0 && nothing_was_done(&error) {
                     forget_intent(job, desired);
                 }
-                return failed(&error);
+                return failed_after(&tries, &error);
             }
         }
-    }
-}
-
-async fn look_after(job: &Job<'_>, desired: &DesiredConnection, error: &CallError) -> ChangeResult {
-    match read(job, &desired.name).await {
-        Ok(Some(live)) => found(job, desired, &live, error).await,
-        Ok(None) => failed(error),
-        Err(result) => result,
     }
 }
 

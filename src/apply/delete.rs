@@ -1,8 +1,8 @@
 //! GET, make sure that it is ours, DELETE.
 
-use super::writing::{Next, failed, note_deployment, pause_or_fail, read};
+use super::writing::{Next, failed_after, look_after, note_deployment, pause_or_fail, read};
 use super::{ChangeResult, Job};
-use crate::api::{Deployment, ErrorKind};
+use crate::api::{Deployment, ErrorKind, Tries};
 use crate::inventory::Owned;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
@@ -57,19 +57,18 @@ pub(super) fn not_ours(
 
 /// Sends the DELETE until it is known that the connection is gone.
 async fn send(job: &Job<'_>, name: &ConnectionName, owned: &Owned) -> ChangeResult {
-    let mut attempt = 0;
+    let mut tries = Tries::default();
     loop {
-        attempt += 1;
         let error = match job.client.delete(name).await {
-            Ok(deployment) => return gone(job, name, &deployment),
+            Ok(deployment) => return gone(job, name, owned, &deployment),
             Err(error) if error.kind == ErrorKind::NotFound => {
-                return gone(job, name, &Deployment::Done);
+                return gone(job, name, owned, &Deployment::Done);
             }
             Err(error) if error.may_have_been_done() => error,
-            Err(error) => return failed(&error),
+            Err(error) => return failed_after(&tries, &error),
         };
-        match read(job, name).await {
-            Ok(None) => return gone(job, name, &Deployment::Done),
+        match look_after(job, name).await {
+            Ok(None) => return gone(job, name, owned, &Deployment::Done),
             Ok(Some(live)) => {
                 if let Some(reason) = not_ours(job, name, owned, &live) {
                     return ChangeResult::Held(reason);
@@ -77,14 +76,19 @@ async fn send(job: &Job<'_>, name: &ConnectionName, owned: &Owned) -> ChangeResu
             }
             Err(result) => return result,
         }
-        match pause_or_fail(job, attempt, &error).await {
+        match pause_or_fail(job, &mut tries, &error).await {
             Next::Again => {}
             Next::Over(result) => return result,
         }
     }
 }
 
-fn gone(job: &Job<'_>, name: &ConnectionName, deployment: &Deployment) -> ChangeResult {
+fn gone(
+    job: &Job<'_>,
+    name: &ConnectionName,
+    owned: &Owned,
+    deployment: &Deployment,
+) -> ChangeResult {
     job.ledger.edit(|record| record.forget(name));
-    note_deployment(job, name, deployment, true)
+    note_deployment(job, name, deployment, Some(&owned.type_name))
 }

@@ -1,9 +1,12 @@
 //! One PUT under the old name, with the new one in its body.
 
 use super::create::forget_intent;
-use super::writing::{MADE_ANEW, Next, base_after_put, made_anew, pause_or_fail, read, remember};
-use super::{ChangeResult, Job};
-use crate::api::ErrorKind;
+use super::writing::{
+    MADE_ANEW, Next, base_after_put, failed_after, look_after, made_anew, pause_or_fail, read,
+    remember,
+};
+use super::{ChangeResult, Job, update};
+use crate::api::{Deployment, ErrorKind, Tries};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::plan::body;
@@ -76,43 +79,89 @@ async fn send(
     comparison: &Comparison,
     body: &crate::secret::SensitiveValue,
 ) -> ChangeResult {
-    let mut attempt = 0;
+    let mut tries = Tries::default();
     loop {
-        attempt += 1;
-        let (error, deployment) = match job.client.update(&old.name, body).await {
-            Ok(deployment) => (None, deployment),
-            Err(error) if error.kind == ErrorKind::Refused => {
-                forget_intent(job, desired);
-                return ChangeResult::Blocked(format!(
-                    "the server refuses the rename: {}",
-                    error.message
-                ));
+        let error = match job.client.update(&old.name, body).await {
+            Ok(deployment) => {
+                return taken(job, desired, old, comparison, &deployment).await;
             }
-            Err(error) if error.may_have_been_done() => (Some(error), crate::api::Deployment::Done),
+            Err(error) if error.may_have_been_done() => error,
+            // The attempt before this one arrived after all.
+            Err(error) if error.kind == ErrorKind::NotFound && tries.failed() > 0 => error,
             Err(error) => {
-                forget_intent(job, desired);
-                return super::writing::failed(&error);
+                // An attempt before this one may yet arrive.
+                if tries.failed() == 0 {
+                    forget_intent(job, desired);
+                }
+                return match error.kind {
+                    ErrorKind::Refused => ChangeResult::Blocked(format!(
+                        "the server refuses the rename: {}",
+                        error.message
+                    )),
+                    _ => failed_after(&tries, &error),
+                };
             }
         };
-        // A server may take the PUT and keep the name: what is there decides.
-        match read(job, &desired.name).await {
-            Ok(Some(live)) => return renamed(job, desired, old, comparison, &live, &deployment),
+        match was_renamed(job, desired, old).await {
+            Ok(Some(live)) => {
+                let done = Deployment::Done;
+                let result = renamed(job, desired, old, comparison, &live, &done);
+                if desired.declares_secret() {
+                    // Whether its masked secrets arrived is not known: they are sent again.
+                    return update::resend(job, desired).await;
+                }
+                return result;
+            }
             Ok(None) => {}
             Err(result) => return result,
         }
-        let Some(error) = error else {
-            forget_intent(job, desired);
-            let wanted = whole_digest(desired);
-            job.ledger.edit(|record| record.count(&desired.name, RENAME, &wanted, job.key));
-            return ChangeResult::Blocked(
-                "the server took the rename and kept the old name".to_owned(),
-            );
-        };
-        match pause_or_fail(job, attempt, &error).await {
+        match pause_or_fail(job, &mut tries, &error).await {
             Next::Again => {}
             Next::Over(result) => return result,
         }
     }
+}
+
+/// A server may take the PUT and keep the name: what is there decides.
+async fn taken(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    old: &LiveConnection,
+    comparison: &Comparison,
+    deployment: &Deployment,
+) -> ChangeResult {
+    match look_after(job, &desired.name).await {
+        Ok(Some(live)) => renamed(job, desired, old, comparison, &live, deployment),
+        Ok(None) => {
+            forget_intent(job, desired);
+            let wanted = whole_digest(desired);
+            job.ledger.edit(|record| record.count(&desired.name, RENAME, &wanted, job.key));
+            ChangeResult::Blocked("the server took the rename and kept the old name".to_owned())
+        }
+        Err(result) => result,
+    }
+}
+
+/// What is live under the new name, if it is what was live under the old one: without an answer
+/// of the PUT it may be somebody else's.
+async fn was_renamed(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    old: &LiveConnection,
+) -> Result<Option<LiveConnection>, ChangeResult> {
+    let Some(live) = look_after(job, &desired.name).await? else { return Ok(None) };
+    let is_same = match (&live.id, &old.id) {
+        (Some(now), Some(then)) => now == then,
+        _ => live.type_name == old.type_name && look_after(job, &old.name).await?.is_none(),
+    };
+    if is_same {
+        return Ok(Some(live));
+    }
+    forget_intent(job, desired);
+    Err(ChangeResult::Failed(format!(
+        "somebody else made a connection of the name `{}` meanwhile",
+        desired.name
+    )))
 }
 
 fn renamed(
@@ -121,7 +170,7 @@ fn renamed(
     old: &LiveConnection,
     comparison: &Comparison,
     live: &LiveConnection,
-    deployment: &crate::api::Deployment,
+    deployment: &Deployment,
 ) -> ChangeResult {
     let record = job.record_for(&desired.name);
     let base = base_after_put(desired, comparison, &job.context(&record));

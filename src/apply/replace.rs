@@ -1,11 +1,13 @@
 //! DELETE, then POST: another type under the same name, with a way back.
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::create::forget_intent;
 use super::delete::not_ours;
-use super::writing::{failed, read};
+use super::writing::{Next, failed_after, look_after, pause_or_fail, read};
 use super::{ChangeResult, Job};
+use crate::api::{CallError, ErrorKind, Tries};
 use crate::catalog::{Secrecy, hidden, is_bookkeeping};
 use crate::desired::DesiredConnection;
 use crate::inventory::{Owned, Unstable};
@@ -44,13 +46,16 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
             return ChangeResult::Blocked(reason);
         }
     };
-    match delete_old(job, &old).await {
+    match delete_old(job, &owned, &old).await {
         Ok(()) => {}
         Err(result) => {
             forget_intent(job, desired);
             return result;
         }
     }
+    // What was deleted must not stay away because the run is ending.
+    let (client, never) = (job.client.finishing(), CancellationToken::new());
+    let job = &Job { client: &client, stop: &never, ..*job };
     let result = super::create::send(job, desired).await;
     match result {
         ChangeResult::Failed(why) | ChangeResult::Blocked(why) => {
@@ -114,21 +119,30 @@ fn way_back(job: &Job<'_>, owned: &Owned, old: &LiveConnection) -> Result<Sensit
     Ok(SensitiveValue::new(Value::Object(body)))
 }
 
-async fn delete_old(job: &Job<'_>, old: &LiveConnection) -> Result<(), ChangeResult> {
-    let mut attempt = 0;
+async fn delete_old(
+    job: &Job<'_>,
+    owned: &Owned,
+    old: &LiveConnection,
+) -> Result<(), ChangeResult> {
+    let mut tries = Tries::default();
     loop {
-        attempt += 1;
         let error = match job.client.delete(&old.name).await {
             Ok(_) => return Ok(()),
-            Err(error) if error.kind == crate::api::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),
             Err(error) if error.may_have_been_done() => error,
-            Err(error) => return Err(failed(&error)),
+            Err(error) => return Err(failed_after(&tries, &error)),
         };
-        if read(job, &old.name).await?.is_none() {
-            return Ok(());
+        match look_after(job, &old.name).await? {
+            None => return Ok(()),
+            Some(live) => {
+                if let Some(reason) = not_ours(job, &old.name, owned, &live) {
+                    return Err(ChangeResult::Held(reason));
+                }
+            }
         }
-        if job.client.retries().pause(attempt, &error).await.is_err() {
-            return Err(failed(&error));
+        match pause_or_fail(job, &mut tries, &error).await {
+            Next::Again => {}
+            Next::Over(result) => return Err(result),
         }
     }
 }
@@ -143,7 +157,7 @@ async fn bring_back(
     why: String,
 ) -> ChangeResult {
     let name = &desired.name;
-    match read(job, name).await {
+    match look_after(job, name).await {
         Ok(None) => {}
         Ok(Some(live)) => {
             return ChangeResult::Failed(format!(
@@ -153,7 +167,7 @@ async fn bring_back(
         }
         Err(_) => return ChangeResult::Failed(why),
     }
-    let restored = job.client.create(&old.name, way_back).await;
+    let restored = make_again(job, old, way_back).await;
     let print = job.key.of(REPLACE, &crate::plan::whole_digest(desired));
     job.ledger.edit(|record| {
         record.intents.remove(name);
@@ -164,11 +178,32 @@ async fn bring_back(
         record.unstable.entry(name.clone()).or_default().insert(REPLACE.to_owned(), refused);
     });
     match restored {
-        Ok(_) => ChangeResult::Blocked(format!(
+        Ok(()) => ChangeResult::Blocked(format!(
             "the new one was refused, and the old one made again: {why}"
         )),
         Err(error) => {
             ChangeResult::Failed(format!("{why}; the old one could not be made again: {error}"))
+        }
+    }
+}
+
+async fn make_again(
+    job: &Job<'_>,
+    old: &LiveConnection,
+    way_back: &SensitiveValue,
+) -> Result<(), CallError> {
+    let mut tries = Tries::default();
+    loop {
+        let error = match job.client.create(&old.name, way_back).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.may_have_been_done() => error,
+            Err(error) => return Err(error),
+        };
+        if matches!(look_after(job, &old.name).await, Ok(Some(_))) {
+            return Ok(());
+        }
+        if let Next::Over(_) = pause_or_fail(job, &mut tries, &error).await {
+            return Err(error);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! GET, compare again, PUT.
 
 use super::writing::{
-    MADE_ANEW, Next, base_after_put, failed, made_anew, pause_or_fail, read, remember,
+    MADE_ANEW, Next, base_after_put, failed_after, look_after, made_anew, pause_or_fail, read,
+    remember,
 };
 use super::{ChangeResult, Job};
+use crate::api::Tries;
 use crate::desired::DesiredConnection;
 use crate::inventory::{Owned, Record};
 use crate::live::LiveConnection;
@@ -50,7 +52,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, always: bool) -> Chan
     let planned = planned.unwrap_or(&fresh);
     let planned_view = LiveView { entry: planned, single };
     let base = owned.as_ref().map(|o| &o.base);
-    if job.strict && body::has_moved(desired, base, &planned_view, &fresh) {
+    if job.strict && !always && body::has_moved(desired, base, &planned_view, &fresh) {
         return ChangeResult::Held("it moved since the plan was made".to_owned());
     }
     let view = LiveView { entry: planned, single: Some(&fresh) };
@@ -77,9 +79,11 @@ async fn put(
         Err(problem) => return ChangeResult::Blocked(problem.to_string()),
     };
     let context = job.context(record);
-    let mut attempt = 0;
+    // Where nothing differed before, finding it equal proves nothing of the PUT; and of a secret
+    // that is masked it never does.
+    let equal_proves_it = comparison.writes() && !desired.declares_secret();
+    let mut tries = Tries::default();
     loop {
-        attempt += 1;
         match job.client.update(&fresh.name, &body).await {
             Ok(deployment) => {
                 let base = base_after_put(desired, comparison, &context);
@@ -88,8 +92,8 @@ async fn put(
             // The answer is lost: what is there decides, save for a masked secret, which is
             // sent again.
             Err(error) if error.may_have_been_done() => {
-                match read(job, &desired.name).await {
-                    Ok(Some(now)) if !desired.declares_secret() => {
+                match look_after(job, &desired.name).await {
+                    Ok(Some(now)) if equal_proves_it => {
                         let view = LiveView { entry: &now, single: Some(&now) };
                         let again = compare(desired, &view, Some(&comparison.base), &context);
                         if !again.writes() {
@@ -105,12 +109,12 @@ async fn put(
                     }
                     Err(result) => return result,
                 }
-                match pause_or_fail(job, attempt, &error).await {
+                match pause_or_fail(job, &mut tries, &error).await {
                     Next::Again => {}
                     Next::Over(result) => return result,
                 }
             }
-            Err(error) => return failed(&error),
+            Err(error) => return failed_after(&tries, &error),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{ChangeResult, Job};
-use crate::api::{CallError, Deployment, ErrorKind};
+use crate::api::{CallError, Deployment, ErrorKind, Tries};
 use crate::desired::DesiredConnection;
 use crate::inventory::{BaseField, Degraded, Owned};
 use crate::live::LiveConnection;
@@ -20,16 +20,28 @@ pub(super) enum Next {
 }
 
 /// Pauses after a failure that may pass; ends the change otherwise.
-pub(super) async fn pause_or_fail(job: &Job<'_>, attempt: u32, error: &CallError) -> Next {
-    match job.client.retries().pause(attempt, error).await {
+pub(super) async fn pause_or_fail(job: &Job<'_>, tries: &mut Tries, error: &CallError) -> Next {
+    match job.client.retries().pause(tries, error).await {
         Ok(()) => Next::Again,
-        Err(_) => Next::Over(failed(error)),
+        Err(why) => {
+            let message = format!("{}; {why}", error.message);
+            Next::Over(failed(&CallError { message, ..error.clone() }))
+        }
     }
 }
 
 /// A failed call as the result of its change.
 pub(super) fn failed(error: &CallError) -> ChangeResult {
-    ChangeResult::Failed(error.to_string())
+    match error.kind {
+        ErrorKind::NotSent => ChangeResult::NotStarted,
+        _ => ChangeResult::Failed(error.to_string()),
+    }
+}
+
+/// What a failed call makes of its change after `tries`: with an attempt before it, the change
+/// was begun.
+pub(super) fn failed_after(tries: &Tries, error: &CallError) -> ChangeResult {
+    if tries.failed() == 0 { failed(error) } else { ChangeResult::Failed(error.to_string()) }
 }
 
 /// Reads a connection; a failure ends the change.
@@ -38,10 +50,30 @@ pub(super) async fn read(
     name: &ConnectionName,
 ) -> Result<Option<LiveConnection>, ChangeResult> {
     let found = job.client.get(name).await.map_err(|error| failed(&error))?;
+    Ok(learned(job, found))
+}
+
+/// Reads what became of a write that was sent. The end of the run does not end this: what was
+/// begun is finished and remembered.
+pub(super) async fn look_after(
+    job: &Job<'_>,
+    name: &ConnectionName,
+) -> Result<Option<LiveConnection>, ChangeResult> {
+    let found = match job.client.get(name).await {
+        Err(_) if job.stop.is_cancelled() => job.client.finishing().get(name).await,
+        found => found,
+    };
+    let unknown = |error: CallError| {
+        ChangeResult::Failed(format!("what became of the write is not known: {error}"))
+    };
+    Ok(learned(job, found.map_err(unknown)?))
+}
+
+fn learned(job: &Job<'_>, found: Option<LiveConnection>) -> Option<LiveConnection> {
     if let Some(live) = &found {
         learn_secrets(job, live);
     }
-    Ok(found)
+    found
 }
 
 /// Why a change ends whose connection is no longer the one that was planned for.
@@ -105,7 +137,7 @@ pub(super) fn remember(
         owned.secrets_checked = desired.declares_secret().then_some(job.now);
         owned.last_change = Some(job.now);
     });
-    note_deployment(job, name, deployment, false)
+    note_deployment(job, name, deployment, None)
 }
 
 /// The first pause before a connection that was not deployed is written again, in seconds.
@@ -113,12 +145,12 @@ const FIRST_PAUSE: i64 = 60;
 /// The longest.
 const LONGEST_PAUSE: i64 = 60 * 60;
 
-/// Remembers whether the workers got a write.
+/// Remembers whether the workers got a write; `deleted` is the type of what it deleted.
 pub(super) fn note_deployment(
     job: &Job<'_>,
     name: &ConnectionName,
     deployment: &Deployment,
-    deleted: bool,
+    deleted: Option<&str>,
 ) -> ChangeResult {
     match deployment {
         Deployment::Done => {
@@ -134,7 +166,8 @@ pub(super) fn note_deployment(
                     reason: reason.clone(),
                     attempts: attempts.saturating_add(1),
                     next: job.now.saturating_add(pause),
-                    deleted,
+                    deleted: deleted.is_some(),
+                    type_name: deleted.unwrap_or_default().to_owned(),
                 };
                 record.degraded.insert(name.clone(), noted);
             });
@@ -154,6 +187,7 @@ pub(super) fn nothing_was_done(error: &CallError) -> bool {
             | ErrorKind::NoProject
             | ErrorKind::AlreadyExists
             | ErrorKind::Unreachable
+            | ErrorKind::NotSent
             | ErrorKind::Untrusted
             | ErrorKind::RateLimited
     )

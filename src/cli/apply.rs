@@ -148,13 +148,14 @@ fn confirmed(context: &Context) -> Result<bool, CommandError> {
 fn stop_on_signals(stop: &CancellationToken, context: &Context) {
     let stop = stop.clone();
     let quiet = context.global.quiet;
+    let mut ending = super::signals::Ending::listen();
     tokio::spawn(async move {
-        super::signals::terminated().await;
+        ending.asked_for().await;
         if !quiet {
             tracing::warn!("finishing the calls in flight; once more ends at once");
         }
         stop.cancel();
-        super::signals::terminated().await;
+        ending.asked_for().await;
         super::signals::end_at_once();
     });
 }

@@ -124,11 +124,12 @@ fn keys(config: &Config, context: &Context) -> Result<Keys, CommandError> {
 /// The first signal ends the daemon in good order, the second at once.
 fn end_on_signals(shutdown: &CancellationToken) {
     let shutdown = shutdown.clone();
+    let mut ending = super::signals::Ending::listen();
     tokio::spawn(async move {
-        super::signals::terminated().await;
+        ending.asked_for().await;
         info!("ending: calls in flight are finished");
         shutdown.cancel();
-        super::signals::terminated().await;
+        ending.asked_for().await;
         super::signals::end_at_once();
     });
 }

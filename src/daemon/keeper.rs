@@ -131,7 +131,7 @@ impl Keeper {
             self.orders.end();
             let outcome = self.outcome_of(&passed, stop.is_cancelled());
             failures = if outcome.is_success() { 0 } else { failures_after(outcome, failures) };
-            let turn = self.standing(failures).next(fastrand::f64());
+            let turn = self.standing(failures, passed.credentials_refused).next(fastrand::f64());
             self.tell(&seen, passed, outcome, &causes, began, turn, &mut quiet);
             next = Some((Instant::now() + turn.after, turn.cause));
             self.board.watchdog().expect(&self.target.name, turn.after);
@@ -199,16 +199,17 @@ impl Keeper {
         true
     }
 
-    fn standing(&self, failures: u32) -> Standing {
+    fn standing(&self, failures: u32, refused: bool) -> Standing {
         let record = self.engine.state_file(&self.target).read();
+        let now = Timestamp::now().as_second();
+        // What is overdue after a reconcile could not be written by it (blocked, suspended, a dry
+        // run), so it waits for the next turn like everything else.
         let due = record.ok().and_then(|record| {
-            record.degraded.values().filter(|d| !d.deleted).map(|d| d.next).min()
+            let waiting = record.degraded.values().filter(|d| !d.deleted && d.next > now);
+            waiting.map(|degraded| degraded.next).min()
         });
-        let degraded_in = due.map(|due| {
-            let seconds = due.saturating_sub(Timestamp::now().as_second()).max(0);
-            Duration::from_secs(seconds.unsigned_abs())
-        });
-        Standing { resync: self.target.resync, failures, degraded_in }
+        let degraded_in = due.map(|due| Duration::from_secs((due - now).unsigned_abs()));
+        Standing { resync: self.target.resync, failures, refused, degraded_in }
     }
 
     fn outcome_of(&self, passed: &Passed, interrupted: bool) -> ReconcileOutcome {
@@ -216,7 +217,10 @@ impl Keeper {
             return ReconcileOutcome::Refused;
         }
         let Some(outcome) = &passed.outcome else { return looked_at(passed) };
-        ReconcileOutcome::of(outcome, &Counts::of(outcome), interrupted)
+        let outcome = ReconcileOutcome::of(outcome, &Counts::of(outcome), interrupted);
+        // What waits for its next write is still not deployed, though this pass had nothing to do.
+        let waits = passed.states.iter().any(|state| state.state == State::Degraded);
+        if waits && outcome.is_success() { ReconcileOutcome::Degraded } else { outcome }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one reconcile, told once")]
@@ -312,7 +316,6 @@ fn state_of(passed: &Passed, outcome: ReconcileOutcome) -> TargetState {
         ReconcileOutcome::Degraded => TargetState::Degraded,
         ReconcileOutcome::Held => TargetState::Held,
         ReconcileOutcome::Pending => TargetState::Pending,
-        _ if has(State::Degraded) => TargetState::Degraded,
         _ if has(State::NotConverging) => TargetState::NotConverging,
         ReconcileOutcome::Drifted => TargetState::Drifted,
         _ => TargetState::InSync,

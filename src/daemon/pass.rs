@@ -53,6 +53,8 @@ pub(super) struct Passed {
     pub(super) outcome: Option<TargetOutcome>,
     /// Whether the commit counts as applied.
     pub(super) applied: bool,
+    /// Whether the server refused the credentials or is not trusted.
+    pub(super) credentials_refused: bool,
 }
 
 impl Passed {
@@ -140,6 +142,7 @@ async fn finish(
 ) -> Passed {
     let plan = prepared.plan.clone();
     let diagnostics = prepared.diagnostics.clone();
+    let credentials_refused = prepared.credentials_refused;
     if !options.writes {
         let states = prepared.states;
         return Passed {
@@ -150,6 +153,7 @@ async fn finish(
             suspended,
             outcome: None,
             applied: false,
+            credentials_refused,
         };
     }
     let silent = |_: &crate::plan::Change, _: &ChangeResult| {};
@@ -162,6 +166,7 @@ async fn finish(
         suspended,
         outcome: Some(done.target),
         applied: done.applied,
+        credentials_refused,
     }
 }
 
@@ -189,6 +194,7 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
         suspended,
         outcome: Some(outcome),
         applied: false,
+        credentials_refused: false,
     }
 }
 

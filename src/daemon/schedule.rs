@@ -15,6 +15,13 @@ const LONGEST_BURST: Duration = Duration::from_millis(100);
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The first pause after the credentials were refused; it doubles with each further refusal. More
+/// calls would only be more refusals, and may lock an account.
+const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// The longest pause after refused credentials, unless the resync is slower.
+const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(600);
+
 /// Triggers that come close together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Burst {
@@ -53,6 +60,8 @@ pub(super) struct Standing {
     pub(super) resync: Duration,
     /// How many reconciles in a row failed.
     pub(super) failures: u32,
+    /// Whether the last one failed because the server refused the credentials.
+    pub(super) refused: bool,
     /// When something that was saved but not deployed is due.
     pub(super) degraded_in: Option<Duration>,
 }
@@ -61,6 +70,12 @@ impl Standing {
     /// The next turn; `chance` is between 0 and 1. Turns of many targets that began together
     /// drift apart, so that a server that serves them all is not asked by all at once.
     pub(super) fn next(&self, chance: f64) -> Turn {
+        if self.refused {
+            let pause = FIRST_REFUSED_PAUSE
+                .saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)))
+                .min(self.resync.max(LONGEST_REFUSED_PAUSE));
+            return Turn { after: spread(pause, 0.1, chance), cause: Cause::Retry };
+        }
         let resync = Turn { after: spread(self.resync, 0.1, chance), cause: Cause::Resync };
         let retry = (self.failures > 0).then(|| Turn {
             after: spread(pause(self.failures, self.resync), 0.5, chance),
@@ -117,8 +132,24 @@ mod tests {
     }
 
     #[test]
+    fn refused_credentials_are_tried_again_slowly() {
+        let standing = |failures, resync| Standing {
+            resync,
+            failures,
+            refused: true,
+            degraded_in: Some(Duration::ZERO),
+        };
+        let seconds: Vec<u64> = [1, 2, 3, 4, 5, 99]
+            .map(|failures| standing(failures, Duration::from_secs(1)).next(0.0).after.as_secs())
+            .to_vec();
+        assert_eq!(seconds, [60, 120, 240, 480, 600, 600]);
+        assert_eq!(standing(99, 60 * MINUTE).next(0.0).after, 60 * MINUTE);
+        assert_eq!(standing(1, MINUTE).next(1.0).cause, Cause::Retry);
+    }
+
+    #[test]
     fn the_soonest_turn_wins() {
-        let calm = Standing { resync: 5 * MINUTE, failures: 0, degraded_in: None };
+        let calm = Standing { resync: 5 * MINUTE, failures: 0, refused: false, degraded_in: None };
         assert_eq!(calm.next(0.0), Turn { after: 5 * MINUTE, cause: Cause::Resync });
         assert!(calm.next(1.0).after >= 4 * MINUTE);
         let failing = Standing { failures: 2, ..calm };

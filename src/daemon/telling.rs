@@ -6,10 +6,11 @@ use tracing::{debug, error, info, warn};
 use super::pass::Passed;
 use super::quiet::{Hearing, Quiet};
 use super::status::ReconcileOutcome;
-use crate::apply::{ChangeResult, TargetOutcome};
+use crate::apply::ChangeResult;
 use crate::document::{Diagnostic, Severity};
+use crate::plan::State;
 
-/// How many problems of a refused commit are logged.
+/// How many problems of a refused commit, or of what is left to be made, are logged.
 const MOST_TOLD: usize = 5;
 
 /// Tells what came of a reconcile; the same trouble only once in a while.
@@ -30,7 +31,7 @@ pub(super) fn tell(
     if !outcome.is_success() {
         let text = match errors.first() {
             Some(_) => errors.join("; "),
-            None => what_is_left(passed.outcome.as_ref()),
+            None => what_is_left(passed),
         };
         let hearing = quiet.hear(&text, Instant::now());
         if passed.refused.is_some() && matches!(hearing, Hearing::Loud(_)) {
@@ -76,24 +77,27 @@ fn refusal_told(target: &str, commit: &str, diagnostics: &[Diagnostic]) {
 }
 
 /// What of a plan was not made, and why.
-pub(super) fn what_is_left(outcome: Option<&TargetOutcome>) -> String {
-    let results = outcome.into_iter().flat_map(|outcome| &outcome.results);
-    let mut words: Vec<String> = Vec::new();
-    let mut more = 0;
-    for (change, result) in results {
+fn what_is_left(passed: &Passed) -> String {
+    let results = passed.outcome.iter().flat_map(|outcome| &outcome.results);
+    let not_made = results.filter_map(|(change, result)| {
         let (kind, why) = match result {
             ChangeResult::Failed(why) => ("failed", why),
             ChangeResult::Blocked(why) => ("blocked", why),
             ChangeResult::Held(why) => ("held", why),
             ChangeResult::Degraded(why) => ("not deployed", why),
-            _ => continue,
+            _ => return None,
         };
-        if words.len() < 5 {
-            words.push(format!("`{}` {kind}: {why}", change.name));
-        } else {
-            more += 1;
-        }
+        Some(format!("`{}` {kind}: {why}", change.name))
+    });
+    let mut words: Vec<String> = not_made.collect();
+    if words.is_empty() {
+        let waiting = passed.states.iter().filter(|state| state.state == State::Degraded);
+        words.extend(waiting.map(|state| {
+            format!("`{}` not deployed: {}", state.name, state.reason.as_deref().unwrap_or(""))
+        }));
     }
+    let more = words.len().saturating_sub(MOST_TOLD);
+    words.truncate(MOST_TOLD);
     if more > 0 {
         words.push(format!("and {more} more"));
     }

@@ -99,6 +99,7 @@ pub fn plan(situation: &Situation<'_>) -> Planned {
     }
     planner.invalid();
     planner.removed();
+    planner.undeployed_deletes();
     planner.unmanaged();
     planner.finish()
 }

@@ -41,6 +41,7 @@ pub async fn prepare<'e>(
         states: Vec::new(),
         diagnostics: Vec::new(),
         refused: false,
+        credentials_refused: false,
         ready: None,
     };
     if let Err(problem) = fill(engine, target, snapshot, options, &mut prepared).await {
@@ -107,12 +108,17 @@ async fn fill(
     let not_removed = invalid.keys().cloned().collect();
 
     let live = observe::lists(&client, &record, target.concurrency).await;
+    if let Some(cause) = client.retries().stopped().filter(|cause| !cause.is_transient()) {
+        prepared.credentials_refused = true;
+        return Err(cause.message);
+    }
     if let Some(error) = nothing_answered(&live) {
         return Err(error);
     }
     let looked_at = Looked { target, options, desired: &desired, live: &live };
     let needed = looked_at.needed(&record);
-    let (singles, unread) = looked_at.singles(&client, &needed, &record).await;
+    let notices = &mut prepared.plan.notices;
+    let (singles, unread) = looked_at.singles(&client, &needed, &record, notices).await;
     learn_shown_secrets(engine, &singles);
     let settling = Settling { unread: &unread, key: &key, key_is_known };
     intents::settle(&mut record, &live, &singles, &settling);
@@ -217,7 +223,10 @@ async fn record(
     }
     let file = engine.state_file(target);
     let lock = if options.writes {
-        let lock = file.lock(options.lock_timeout, &options.holder).await;
+        let lock = tokio::select! {
+            lock = file.lock(options.lock_timeout, &options.holder) => lock,
+            () = options.stop.cancelled() => return Err("the run is ending".to_owned()),
+        };
         Some(lock.map_err(|e| e.to_string())?)
     } else {
         if !blocking(|| file.exists()) {
@@ -352,17 +361,27 @@ impl Looked<'_> {
         client: &crate::api::Client,
         needed: &BTreeSet<ConnectionName>,
         record: &Record,
+        notices: &mut Vec<String>,
     ) -> (BTreeMap<ConnectionName, LiveConnection>, BTreeMap<ConnectionName, String>) {
         let due = self.secrets_due(record);
         let wanted: BTreeSet<ConnectionName> = needed.union(&due).cloned().collect();
         let read = observe::singles(client, wanted, self.target.concurrency).await;
         let mut unread = BTreeMap::new();
+        let mut unverified = Vec::new();
         for (name, error) in read.failed {
             if needed.contains(&name) {
                 unread.insert(name, error.to_string());
             } else {
-                tracing::warn!(connection = %name, "secrets could not be read back: {error}");
+                tracing::debug!(connection = %name, "secrets could not be read back: {error}");
+                unverified.push(error);
             }
+        }
+        if let Some(first) = unverified.first() {
+            let count = unverified.len();
+            notices.push(format!(
+                "secrets could not be read back in {count} of the connections where that is due, \
+                 and are tried again: {first}"
+            ));
         }
         (read.found, unread)
     }

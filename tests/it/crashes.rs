@@ -62,11 +62,3 @@ fn a_killed_apply_is_made_good_by_the_next() {
         round(after, moved);
     }
 }
-
-#[test]
-#[ignore = "200 kills: run with `cargo test --test it kills -- --ignored`"]
-fn two_hundred_kills_are_made_good() {
-    for number in 0..100 {
-        round(number % 2 == 0, number % 4 < 2);
-    }
-}

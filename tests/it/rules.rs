@@ -4,7 +4,6 @@ use apinizer_gitops::sandbox::{Dialect, Fault, ListFields, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::secrets::masked;
 use crate::world::{CANARY, PROJECT, World, email, email_body};
 
 #[test]
@@ -86,28 +85,6 @@ fn protect_outlives_its_document() {
     world.commit("remove a again");
     world.apply().code(0);
     assert_eq!(world.names(), ["b"]);
-}
-
-#[test]
-fn an_incomplete_list_stops_creates_and_deletes_and_nothing_else() {
-    for fault in [Fault::ShortList, Fault::NoName, Fault::Html(StatusCode::OK), Fault::Error] {
-        let world = World::new();
-        world.commit_email("a", "");
-        world.commit_email("b", "");
-        world.commit_email("u", "");
-        world.apply().code(0);
-        world.remove("connections/a.yaml");
-        world.commit_email("c", "");
-        world.write("connections/u.yaml", &email("u", "port: 1\n"));
-        world.commit("change u");
-        world.control().fail_next(Some(Method::GET), "type=kafka", fault.clone(), 100);
-        world.forget_calls();
-        world.apply().code(1);
-        assert_eq!(world.writes(), ["PUT u"], "{fault:?}");
-        world.control().clear_faults();
-        world.apply().code(0);
-        assert_eq!(world.names(), ["b", "c", "u"], "{fault:?}");
-    }
 }
 
 #[test]
@@ -243,41 +220,6 @@ fn an_unresolved_reference_blocks_its_connection_alone() {
     world.commit("b");
     world.apply().code(1).says("NOT_SET");
     assert_eq!(world.names(), ["a"]);
-}
-
-#[test]
-fn a_lost_answer_is_looked_after() {
-    for fault in [Fault::Lost, Fault::Truncated, Fault::LateError] {
-        let world = World::with(masked());
-        world.commit_email("a", "");
-        world.control().fail_next(Some(Method::POST), "/a/", fault.clone(), 1);
-        world.apply().code(0);
-        assert_eq!(world.live("a")["password"], json!(CANARY));
-        world.commit_email("a", "port: 1\n");
-        world.control().fail_next(Some(Method::PUT), "/a/", fault.clone(), 1);
-        world.apply().code(0);
-        assert_eq!(world.live("a")["port"], json!(1));
-        world.commit_email("b", "");
-        world.apply().code(0);
-        world.remove("connections/a.yaml");
-        world.commit("remove a");
-        world.control().fail_next(Some(Method::DELETE), "/a/", fault.clone(), 1);
-        world.apply().code(0);
-        assert_eq!(world.names(), ["b"], "{fault:?}");
-    }
-}
-
-#[test]
-fn saved_but_not_deployed_is_degraded_and_written_again() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.control().fail_next(Some(Method::POST), "/a/", Fault::Undeployed, 1);
-    world.apply().code(1).says("not deployed");
-    world.plan().code(2).says("not deployed");
-    world.forget_calls();
-    world.apply().code(0);
-    assert_eq!(world.writes(), ["PUT a"]);
-    world.plan().code(0);
 }
 
 #[test]

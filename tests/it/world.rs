@@ -345,3 +345,8 @@ pub(crate) fn email_body(name: &str) -> Value {
         "username": "u", "password": CANARY, "enabled": true, "deployToWorker": true,
     })
 }
+
+/// A number that a variable of the environment holds, for the long forms of tests.
+pub(crate) fn number_of(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}

@@ -112,8 +112,9 @@ async fn a_body_over_the_limit_is_not_read() {
     let plain = Server::start(|_, _| Reply::with(200, "", &[b' '; LIMIT as usize + 1])).await;
     for server in [packed, plain] {
         let error = client(&server).list("email").await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::BrokenAnswer);
+        assert_eq!(error.kind, ErrorKind::TooLarge);
         assert!(error.message.contains("`max_response` of 4096 bytes"), "{error}");
+        assert_eq!(server.seen().len(), 1, "the next answer would be as large");
     }
 }
 

@@ -95,6 +95,30 @@ async fn a_token_is_renewed_ahead_of_its_end() {
 }
 
 #[tokio::test]
+async fn a_token_at_hand_is_used_on_while_it_cannot_be_renewed() {
+    tokio::time::pause();
+    let server = Server::start(|seen, before| match (seen.is_token_request(), before) {
+        (true, 0) => Reply::json(200, &json!({"access_token": "t", "expires_in": 100})),
+        (true, _) => Reply::json(503, &json!({})),
+        (false, _) => empty_list(),
+    })
+    .await;
+    tokio::time::resume();
+    let client = asking(&server);
+    client.list("email").await.unwrap();
+    let later = |seconds| async move {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    later(91).await;
+    client.list("email").await.unwrap();
+    later(10).await;
+    let error = client.list("email").await.unwrap_err();
+    assert!(error.message.contains("token request"), "it has ended now: {error}");
+}
+
+#[tokio::test]
 async fn a_refused_static_token_is_final_at_once() {
     let server = Server::start(|_, _| {
         Reply::json(

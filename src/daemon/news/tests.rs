@@ -47,6 +47,7 @@ fn passed(results: Vec<(Change, ChangeResult)>, states: Vec<ConnectionState>) ->
         suspended: false,
         outcome: Some(TargetOutcome { results, ..TargetOutcome::default() }),
         applied: false,
+        credentials_refused: false,
     }
 }
 

@@ -80,7 +80,9 @@ impl ReconcileOutcome {
     /// How an outcome ended, the worst first. `interrupted`: somebody asked it to end.
     #[must_use]
     pub fn of(outcome: &TargetOutcome, counts: &Counts, interrupted: bool) -> Self {
-        if interrupted && (counts.not_started > 0 || !outcome.errors.is_empty()) {
+        // What failed then was perhaps only not tried again.
+        let is_cut_short = counts.not_started + counts.failed > 0 || !outcome.errors.is_empty();
+        if interrupted && is_cut_short {
             Self::Interrupted
         } else if !outcome.errors.is_empty() || counts.failed + counts.not_started > 0 {
             Self::Failed

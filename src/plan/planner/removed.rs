@@ -60,6 +60,27 @@ impl Planner<'_> {
         }
     }
 
+    /// Deletes that the workers did not get. There is nothing left to send, so they are shown until
+    /// somebody makes the connection again or says that it is well.
+    pub(super) fn undeployed_deletes(&mut self) {
+        let live = self.situation.live;
+        self.record.degraded.retain(|name, d| !d.deleted || !live.connections.contains_key(name));
+        for (name, degraded) in self.record.degraded.iter().filter(|(_, d)| d.deleted) {
+            if !self.situation.filter.admits(&degraded.type_name, name) {
+                continue;
+            }
+            let reason = format!("deleted, but not deployed: {}", degraded.reason);
+            self.states.push(ConnectionState {
+                type_name: degraded.type_name.clone(),
+                name: name.clone(),
+                state: State::Degraded,
+                reason: Some(reason),
+                unverified: false,
+                last_change: None,
+            });
+        }
+    }
+
     /// Why one delete is held, whatever the others are.
     pub(super) fn held_alone(
         &self,

@@ -1,0 +1,68 @@
+//! Tokens: renewed by one task, and a refusal that is not asked for again and again.
+
+use apinizer_gitops::sandbox::{Client, Options};
+use apinizer_gitops::secret::Sensitive;
+use serde_json::json;
+
+use crate::running::{Running, eventually};
+use crate::world::World;
+
+fn refusing() -> World {
+    World::with(Options { tokens: vec![Sensitive::new("another".into())], ..Options::default() })
+}
+
+#[test]
+fn a_refused_token_stops_the_target_with_one_clear_error() {
+    let world = refusing();
+    world.commit_email("a", "");
+    let ran = world.apply().code(1).says("check the target's credentials");
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    assert_eq!(text.matches("credentials").count(), 1, "{text}");
+    assert!(!text.contains("a-token-for-tests"), "{text}");
+    // Those that were under way side by side; nothing is sent after the first refusal came.
+    assert!(world.control().call_count() <= 8, "{}", world.control().call_count());
+}
+
+#[test]
+fn the_daemon_tries_a_refused_token_again_slowly() {
+    let mut world = refusing();
+    world.target("resync: 1s");
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    let target = || daemon.status(&world)["targets"][0].clone();
+    eventually("failing", || target()["state"] == json!("failing"));
+    let target = target();
+    let seconds = |key: &str| {
+        let time: jiff::Timestamp = target[key].as_str().unwrap().parse().unwrap();
+        time.as_second()
+    };
+    let pause = seconds("next_reconcile") - seconds("last_reconcile");
+    assert!((50..=61).contains(&pause), "{pause}: {target}");
+    assert!(target["error"].as_str().unwrap().contains("credentials"), "{target}");
+}
+
+#[test]
+fn tokens_that_expire_in_the_middle_are_renewed_by_one_task() {
+    let client = Client { id: "gitops".to_owned(), secret: Sensitive::new("s3cret-word".into()) };
+    let mut world = World::with(Options { client: Some(client), ..Options::default() });
+    let config = "source: {path: '{repo}'}\ntargets:\n  - name: default\n    url: {url}\n    \
+                  project: demo\n    username: gitops\n    password: ${env:API_PASSWORD}\n    \
+                  resync: 1s\n";
+    world.config(config);
+    world.env.insert("API_PASSWORD".to_owned(), "s3cret-word".to_owned());
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("applied", || world.names() == ["a"]);
+    let asked = || {
+        let calls = world.control().calls();
+        calls.iter().filter(|call| call.path.contains("/auth/token")).count()
+    };
+    assert_eq!(asked(), 1);
+    for number in 2..5 {
+        world.control().expire_tokens();
+        world.commit_email("a", &format!("port: {number}\n"));
+        eventually("applied again", || world.live("a")["port"] == json!(number));
+        assert_eq!(asked(), number, "all calls that met the expired token made one request");
+    }
+    assert!(!daemon.logs().contains("s3cret-word"));
+}

@@ -1,0 +1,116 @@
+//! Saved, but not deployed to the workers.
+
+use std::time::Duration;
+
+use apinizer_gitops::sandbox::{Deployments, Dialect, Fault, Options};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::running::{Running, eventually};
+use crate::world::World;
+
+#[test]
+fn the_reason_names_where_it_failed_in_both_dialects() {
+    for (dialect, place) in [(Dialect::Current, "pod "), (Dialect::Older, "environment ")] {
+        let world = World::with(Options { dialect, ..Options::default() });
+        world.commit_email("a", "");
+        world.control().fail_next(Some(Method::POST), "/a/", Fault::Undeployed, 1);
+        world.apply().code(1).says("saved but not deployed").says(place);
+        let reason = world.record()["degraded"]["a"]["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains("Worker did not answer"), "{reason}");
+        let plan = world.plan_json(&[]);
+        assert!(plan["changes"][0]["reason"].as_str().unwrap().contains(place), "{plan}");
+        world.forget_calls();
+        world.apply().code(0);
+        assert_eq!(world.writes(), ["PUT a"]);
+        assert!(world.record()["degraded"].as_object().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn pauses_grow_from_a_minute_to_an_hour() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.control().set_deployments(Deployments::Failing);
+    let pauses: Vec<i64> = (0..9)
+        .map(|_| {
+            world.apply().code(1);
+            let record = world.record();
+            let written = record["inventory"]["a"]["last_change"].as_i64().unwrap();
+            record["degraded"]["a"]["next"].as_i64().unwrap() - written
+        })
+        .collect();
+    assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
+}
+
+#[test]
+fn a_degraded_delete_is_reported_and_not_sent_again() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("remove a");
+    world.control().fail_next(Some(Method::DELETE), "/a/", Fault::Undeployed, 1);
+    world.apply().code(1).says("saved but not deployed");
+    world.forget_calls();
+    world.plan().code(0).says("the delete of `a` was saved but not deployed");
+    world.apply().code(0).says("the delete of `a` was saved but not deployed");
+    assert_eq!(world.writes(), [""; 0]);
+    let daemon = Running::start(&world, &[]);
+    eventually("shown", || daemon.status(&world)["targets"][0]["state"] == json!("degraded"));
+    let connections = daemon.status(&world)["targets"][0]["connections"].clone();
+    assert_eq!(connections[1]["name"], json!("a"), "{connections}");
+    assert_eq!(connections[1]["state"], json!("degraded"), "{connections}");
+    assert_eq!(connections[1]["type"], json!("email"), "{connections}");
+    drop(daemon);
+    world.run(&["forget", "a"]).code(0);
+    let plan = world.plan().code(0);
+    assert!(!plan.stdout.contains("not deployed"), "{plan:?}");
+    assert_eq!(world.writes(), [""; 0]);
+}
+
+#[test]
+fn a_delete_that_was_not_deployed_is_forgotten_with_a_new_connection() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit("remove a");
+    world.control().fail_next(Some(Method::DELETE), "/a/", Fault::Undeployed, 1);
+    world.apply().code(1);
+    world.commit_email("a", "");
+    world.apply().code(0);
+    let plan = world.plan().code(0);
+    assert!(!plan.stdout.contains("not deployed"), "{plan:?}");
+}
+
+#[test]
+fn the_daemon_shows_it_and_waits_before_it_writes_again() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.control().set_deployments(Deployments::FailingFor(vec!["a".to_owned()]));
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    let daemon = Running::start(&world, &[]);
+    let lists = || {
+        let calls = world.control().calls();
+        calls.iter().filter(|call| call.path.contains("type=email")).count()
+    };
+    // Many resyncs come before the minute is over.
+    eventually("some resyncs", || lists() > 4);
+    let status = daemon.status(&world);
+    assert_eq!(status["targets"][0]["state"], json!("degraded"));
+    let metrics = daemon.get(&world, "/metrics").1;
+    let line = "apinizer_gitops_connections{target=\"default\",state=\"degraded\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(metrics.contains("outcome=\"degraded\""), "{metrics}");
+    let mut writes = world.writes();
+    writes.sort();
+    assert_eq!(writes, ["POST a", "POST b"]);
+    std::thread::sleep(Duration::from_millis(50));
+    let logs = daemon.logs();
+    assert_eq!(logs.matches("not deployed").count(), 1, "told once: {logs}");
+    assert!(!logs.contains("recovered"), "{logs}");
+}

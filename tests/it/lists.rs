@@ -1,0 +1,96 @@
+//! Lists are believed whole or not at all.
+
+use apinizer_gitops::sandbox::{Dialect, Fault, Options};
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::world::{World, email, email_body};
+
+fn answer(body: &Value) -> Fault {
+    Fault::Answer { status: StatusCode::OK, body: body.to_string(), retry_after: None }
+}
+
+fn list_of(entries: &Value) -> Fault {
+    let count = entries.as_array().unwrap().len();
+    answer(&json!({"success": true, "resultList": entries, "resultCount": count}))
+}
+
+/// One list is bad in this way for as long as it lasts: names that are not known are not created,
+/// nothing is deleted, and all else goes on.
+fn bad_list(kind: &str, fault: &Fault, dialect: Dialect) {
+    let mut world = World::with(Options { dialect, ..Options::default() });
+    world.target("max_response: 64KiB");
+    for name in ["a", "b", "moved", "drifted"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    world.make(email_body("taken-over"));
+    world.remove("connections/a.yaml");
+    world.write("connections/taken-over.yaml", &email("taken-over", "port: 587\n"));
+    world.write("connections/moved.yaml", &email("moved", "port: 1\n"));
+    world.write(
+        "connections/b.yaml",
+        "type: ftp\nname: b\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n",
+    );
+    world.commit_email("new", "");
+    world.edit("drifted", "host", json!("by.hand"));
+    world.control().fail_next(Some(Method::GET), "type=kafka", fault.clone(), 1000);
+    world.forget_calls();
+    let ran = world.apply().code(1).says("the list of kafka is not complete");
+    assert!(ran.stdout.contains("new") && ran.stdout.contains("not created"), "{kind}: {ran:?}");
+    let mut writes = world.writes();
+    writes.sort();
+    assert_eq!(writes, ["PUT drifted", "PUT moved"], "{kind}");
+    let owned = world.record()["inventory"]["taken-over"].clone();
+    assert!(owned.is_object(), "{kind}: what is equal is taken over all the same");
+    world.control().clear_faults();
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "drifted", "moved", "new", "taken-over"], "{kind}");
+    assert_eq!(world.live("b")["type"], json!("ftp"), "{kind}");
+}
+
+#[test]
+fn a_bad_list_stops_creates_and_deletes_and_nothing_else() {
+    let entry = |body: Value| list_of(&json!([body]));
+    let kinds: Vec<(&str, Fault)> = vec![
+        ("it fails for a while", Fault::Error),
+        ("it is refused", Fault::Forbidden),
+        ("it fails inside a success", Fault::Failure),
+        ("it ends early", Fault::Truncated),
+        ("a page of a proxy", Fault::Html(StatusCode::OK)),
+        ("fewer entries than it says", Fault::ShortList),
+        ("an entry without a name", entry(json!({"type": "kafka"}))),
+        ("an entry without a type", entry(json!({"name": "k"}))),
+        ("an entry of another type", entry(json!({"type": "email", "name": "k"}))),
+        (
+            "one name twice",
+            list_of(&json!([{"type": "kafka", "name": "k"}, {"type": "kafka", "name": "K"}])),
+        ),
+        ("more than max_response", entry(json!({"type": "kafka", "name": "x".repeat(70_000)}))),
+        (
+            "no JSON",
+            Fault::Answer { status: StatusCode::OK, body: "OK".to_owned(), retry_after: None },
+        ),
+        ("neither success nor failure", answer(&json!({"resultList": []}))),
+    ];
+    // Most of the time is spent in pauses between retries.
+    std::thread::scope(|scope| {
+        for (number, (kind, fault)) in kinds.iter().enumerate() {
+            let dialect = if number % 2 == 0 { Dialect::Current } else { Dialect::Older };
+            scope.spawn(move || bad_list(kind, fault, dialect));
+        }
+    });
+}
+
+#[test]
+fn a_list_over_the_limit_says_which_key_raises_it() {
+    let mut world = World::new();
+    world.target("max_response: 2KiB");
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.edit("a", "description", json!("x".repeat(4000)));
+    world.forget_calls();
+    world.plan().code(1).says("`max_response` of 2048 bytes");
+    let lists = world.control().take_calls();
+    assert_eq!(lists.iter().filter(|call| call.path.contains("type=email")).count(), 1);
+}

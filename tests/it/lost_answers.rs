@@ -1,0 +1,108 @@
+//! A write whose answer never came, or came broken: what is there decides, in both dialects.
+
+use apinizer_gitops::sandbox::{Dialect, Fault, Options, SecretsOnGet};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::world::{CANARY, World, email};
+
+const PLAIN: &str = "type: email\nname: plain\nhost: smtp.example.com\n";
+const FTP: &str =
+    "type: ftp\nname: b\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n";
+
+/// The fault strikes the next call of this kind; the apply that meets it succeeds all the same.
+fn struck(world: &World, method: Method, path: &str, fault: &Fault, writes: &[&str]) {
+    world.control().fail_next(Some(method), path, fault.clone(), 1);
+    world.forget_calls();
+    world.apply().code(0);
+    assert_eq!(world.writes(), writes, "{fault:?} at {path}");
+    world.forget_calls();
+    world.apply().code(0);
+    assert_eq!(world.writes(), [""; 0], "{fault:?} at {path}: all was remembered");
+}
+
+/// Loses one answer of every kind of write. Masked secrets whose acknowledgement was lost are
+/// sent again.
+fn lose_every_answer(options: Options, fault: &Fault) {
+    let world = World::with(options);
+    world.commit_email("anchor", "");
+    world.apply().code(0);
+
+    world.commit_email("a", "");
+    struck(&world, Method::POST, "/a/", fault, &["POST a", "PUT a"]);
+    world.commit_email("a", "port: 26\n");
+    struck(&world, Method::PUT, "/a/", fault, &["PUT a", "PUT a"]);
+    assert_eq!(world.live("a")["port"], json!(26));
+
+    world.write("connections/plain.yaml", PLAIN);
+    world.commit("a connection without a secret");
+    struck(&world, Method::POST, "/plain/", fault, &["POST plain"]);
+    world.write("connections/plain.yaml", &format!("{PLAIN}port: 27\n"));
+    world.commit("move its port");
+    struck(&world, Method::PUT, "/plain/", fault, &["PUT plain"]);
+
+    world.remove("connections/a.yaml");
+    world.write("connections/b.yaml", &email("b", "port: 26\nx-gitops: {renamedFrom: a}\n"));
+    world.commit("a becomes b");
+    struck(&world, Method::PUT, "/a/", fault, &["PUT a", "PUT b"]);
+    assert_eq!(world.names(), ["anchor", "b", "plain"], "{fault:?}");
+    assert_eq!(world.live("b")["password"], json!(CANARY), "{fault:?}");
+
+    world.write("connections/b.yaml", FTP);
+    world.commit("b is of another type");
+    struck(&world, Method::DELETE, "/b/", fault, &["DELETE b", "POST b"]);
+    world.write("connections/b.yaml", &email("b", ""));
+    world.commit("and back");
+    struck(&world, Method::POST, "/b/", fault, &["DELETE b", "POST b", "PUT b"]);
+    assert_eq!(world.live("b")["type"], json!("email"), "{fault:?}");
+    assert_eq!(world.live("b")["password"], json!(CANARY), "{fault:?}");
+
+    world.remove("connections/b.yaml");
+    world.commit("b goes");
+    struck(&world, Method::DELETE, "/b/", fault, &["DELETE b"]);
+    assert_eq!(world.names(), ["anchor", "plain"], "{fault:?}");
+    let owned: Vec<String> =
+        world.record()["inventory"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(owned, ["anchor", "plain"], "{fault:?}");
+}
+
+fn in_dialect(dialect: Dialect) {
+    for (number, fault) in
+        [Fault::Lost, Fault::Truncated, Fault::LateError, Fault::LateHtml].into_iter().enumerate()
+    {
+        // Without an id of the server, the old name tells whether a rename was done.
+        let secrets = if number == 1 { SecretsOnGet::Shown } else { SecretsOnGet::Masked };
+        let show_ids = number % 2 == 0;
+        lose_every_answer(Options { dialect, secrets, show_ids, ..Options::default() }, &fault);
+    }
+}
+
+#[test]
+fn current_servers_lose_every_kind_of_answer() {
+    in_dialect(Dialect::Current);
+}
+
+#[test]
+fn older_servers_lose_every_kind_of_answer() {
+    in_dialect(Dialect::Older);
+}
+
+#[test]
+fn a_write_that_was_not_done_is_sent_again() {
+    let world = World::new();
+    world.commit_email("a", "");
+    struck(&world, Method::POST, "/a/", &Fault::Reset, &["POST a", "POST a"]);
+    world.commit_email("a", "port: 26\n");
+    struck(&world, Method::PUT, "/a/", &Fault::Error, &["PUT a", "PUT a"]);
+}
+
+#[test]
+fn a_deployment_whose_answer_was_lost_is_asked_for_again() {
+    let world = World::new();
+    world.write("connections/plain.yaml", PLAIN);
+    world.commit("plain");
+    world.control().fail_next(Some(Method::POST), "/plain/", Fault::Undeployed, 1);
+    world.apply().code(1);
+    // Live is as git has it before this PUT, so finding it so afterwards proves nothing.
+    struck(&world, Method::PUT, "/plain/", &Fault::Lost, &["PUT plain", "PUT plain"]);
+}

@@ -1,0 +1,176 @@
+//! Ending at any moment: what was begun is finished and remembered, and a second signal ends at
+//! once with a state that is whole.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use apinizer_gitops::sandbox::{Fault, Moment};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::running::{Running, eventually};
+use crate::world::{CANARY, Ran, World, email};
+
+const FTP: &str =
+    "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n";
+
+fn start_apply(world: &World) -> Child {
+    let mut command = world.command(&["apply", "--yes"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+}
+
+/// Long enough for a signal to be seen by a process that runs.
+fn let_it_be_seen() {
+    std::thread::sleep(Duration::from_millis(300));
+}
+
+fn three_one_by_one() -> World {
+    let mut world = World::new();
+    world.target("concurrency: 1");
+    for name in ["a", "b", "c"] {
+        world.write(&format!("connections/{name}.yaml"), &email(name, ""));
+    }
+    world.commit("three");
+    world
+}
+
+#[test]
+fn the_first_ctrl_c_finishes_what_was_begun() {
+    for (moment, signal_name) in [(Moment::Before, "-INT"), (Moment::After, "-TERM")] {
+        let world = three_one_by_one();
+        let gate = world.control().gate(Some(Method::POST), "/b/", moment);
+        let child = start_apply(&world);
+        world.block_on(gate.wait_for(1));
+        signal(&child, signal_name);
+        let_it_be_seen();
+        gate.open();
+        let ran = Ran::from(child.wait_with_output().unwrap()).code(1);
+        let ran = ran.says("2 done").says("1 not started");
+        assert!(!ran.stdout.contains("failed"), "{ran:?}");
+        assert_eq!(world.names(), ["a", "b"]);
+        let record = world.record();
+        assert_eq!(record["inventory"].as_object().unwrap().len(), 2, "{moment:?}");
+        world.apply().code(0);
+        assert_eq!(world.names(), ["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn what_waits_for_another_try_ends_at_the_first_ctrl_c() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let slow = Fault::RateLimited { after: 55 };
+    world.control().fail_next(Some(Method::POST), "/a/", slow, 1000);
+    let child = start_apply(&world);
+    eventually("a refusal", || !world.control().calls().iter().all(|call| call.fault.is_none()));
+    let_it_be_seen();
+    let began = Instant::now();
+    signal(&child, "-INT");
+    let ran = Ran::from(child.wait_with_output().unwrap()).code(1);
+    // Not a measurement: the pause that the server asked for is far longer.
+    assert!(began.elapsed() < Duration::from_secs(40), "{ran:?}");
+    world.control().clear_faults();
+    world.apply().code(0);
+}
+
+#[test]
+fn the_second_ctrl_c_ends_at_once_and_the_next_run_makes_it_good() {
+    for moment in [Moment::Before, Moment::After] {
+        let world = three_one_by_one();
+        let gate = world.control().gate(Some(Method::POST), "/b/", moment);
+        let child = start_apply(&world);
+        world.block_on(gate.wait_for(1));
+        signal(&child, "-INT");
+        let_it_be_seen();
+        signal(&child, "-INT");
+        // The gate still holds the call.
+        Ran::from(child.wait_with_output().unwrap()).code(1);
+        gate.open();
+        world.apply().code(0);
+        assert_eq!(world.names(), ["a", "b", "c"]);
+        assert_eq!(world.live("b")["password"], json!(CANARY));
+        assert_eq!(world.record()["inventory"].as_object().unwrap().len(), 3, "{moment:?}");
+    }
+}
+
+#[test]
+fn the_daemon_ends_at_once_on_a_second_signal() {
+    let world = three_one_by_one();
+    let gate = world.control().gate(Some(Method::POST), "/b/", Moment::After);
+    let mut daemon = Running::start(&world, &[]);
+    world.block_on(gate.wait_for(1));
+    daemon.signal("-TERM");
+    let_it_be_seen();
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ends(), 1);
+    gate.open();
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn the_daemon_ends_while_the_api_is_down_or_silent() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.control().set_faults("error=1".parse().unwrap());
+    let mut daemon = Running::start(&world, &[]);
+    eventually("a failure", || world.control().call_count() > 0);
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ends(), 0);
+    world.control().clear_faults();
+    // A server that never answers: what is under way is given up after a while.
+    let gate = world.control().gate(None, "/connections/", Moment::Before);
+    let mut daemon = Running::start(&world, &[]);
+    world.block_on(gate.wait_for(1));
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ends(), 0);
+}
+
+#[test]
+fn a_replace_that_was_begun_is_finished() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.write("connections/a.yaml", FTP);
+    world.commit("a is of another type");
+    let gate = world.control().gate(Some(Method::DELETE), "/a/", Moment::After);
+    let child = start_apply(&world);
+    world.block_on(gate.wait_for(1));
+    signal(&child, "-TERM");
+    let_it_be_seen();
+    gate.open();
+    Ran::from(child.wait_with_output().unwrap()).code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+    assert_eq!(world.live("a")["password"], json!(CANARY));
+}
+
+#[test]
+fn a_newer_commit_ends_the_retries_of_an_older_one() {
+    let mut world = World::new();
+    world.target("resync: 10m");
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("created", || world.names() == ["a"]);
+    world.control().fail_next(Some(Method::PUT), "/a/", Fault::Error, 1000);
+    world.commit_email("a", "port: 1\n");
+    let struck = || world.control().calls().iter().filter(|call| call.fault.is_some()).count();
+    eventually("some retries", || struck() > 2);
+    world.commit_email("a", "port: 2\n");
+    eventually("told", || {
+        let history = daemon.status(&world)["targets"][0]["history"].clone();
+        history.as_array().unwrap().iter().any(|entry| entry["outcome"] == json!("interrupted"))
+    });
+    world.control().clear_faults();
+    eventually("the newer commit", || world.live("a")["port"] == json!(2));
+    let puts: Vec<_> = (world.control().calls().iter())
+        .filter(|call| call.method == "PUT" && call.status == Some(200))
+        .map(|call| call.body().unwrap().expose()["port"].clone())
+        .collect();
+    assert_eq!(puts, [json!(2)], "the older one is not written any more");
+}
