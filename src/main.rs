@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use apinizer_gitops::cli::{self, Context};
 
 mod logging;
+#[cfg(feature = "otel")]
+mod traces;
 
 fn main() -> ExitCode {
     let arguments = match cli::parse(std::env::args_os()) {
@@ -24,10 +26,11 @@ fn main() -> ExitCode {
         .and_then(|context| {
             let color = context.colors_stderr();
             let is_daemon = matches!(&arguments.command, cli::Command::Run(run) if !run.once);
-            logging::start(&context, is_daemon);
             let runtime = tokio::runtime::Runtime::new();
             let runtime = runtime.map_err(|e| (cli::CommandError::failed(e), color))?;
+            let traces = logging::start(&context, is_daemon, &runtime);
             let result = runtime.block_on(cli::run(&arguments.command, &context));
+            traces.end();
             runtime.shutdown_background();
             result.map_err(|error| (error, color))
         });

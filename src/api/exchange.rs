@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use super::answer::Answer;
 use super::error::{CallError, ErrorKind};
@@ -84,12 +85,21 @@ impl Exchange {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         let started = std::time::Instant::now();
-        let answer = self.exchange(call, authorization).await;
+        let span = tracing::debug_span!(
+            "API call",
+            otel.kind = "client",
+            target_name = self.target,
+            http.request.method = call.method.as_str(),
+            call = call.what,
+            http.response.status_code = tracing::field::Empty,
+        );
+        let answer = self.exchange(call, authorization).instrument(span.clone()).await;
         let lost = matches!(&answer, Err(_) | Ok(Answer { body: Err(_), .. }));
         let status = match &answer {
             Ok(answer) if !lost => answer.status.as_str().to_owned(),
             _ => "error".to_owned(),
         };
+        span.record("http.response.status_code", &status);
         self.note(call, &status, started.elapsed());
         answer
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug_span, info, warn};
 
 use super::follow::Source;
 use super::schedule::spread;
@@ -22,7 +22,7 @@ pub(super) async fn fetch(
     loop {
         let mut causes = trigger.take_fetch_causes();
         let before = mirror.status().error;
-        let fetched = mirror.fetch(&ending).await;
+        let fetched = mirror.fetch(&ending).instrument(debug_span!("git fetch")).await;
         if ending.is_cancelled() {
             break;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::follow::{Seen, Source};
 use crate::api::{RetryPolicy, WriteLimit};
@@ -88,6 +89,19 @@ impl Made {
 
 /// Makes one reconcile, up to what ends it.
 pub(super) async fn pass(
+    engine: &Engine,
+    target: &Target,
+    source: &Source,
+    seen: &Seen,
+    manner: Manner,
+    ending: Ending,
+) -> Passed {
+    let commit = seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
+    let span = tracing::debug_span!("reconcile", target_name = %target.name, commit);
+    look_and_make(engine, target, source, seen, manner, ending).instrument(span).await
+}
+
+async fn look_and_make(
     engine: &Engine,
     target: &Target,
     source: &Source,

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug_span, info, warn};
 
 use super::fetching::fetch;
 use super::follow::{Seen, Source};
@@ -256,7 +256,8 @@ impl Generation {
         if is_first && self.began.elapsed() < LOOK_AGAIN {
             return;
         }
-        let looked = tokio::task::block_in_place(|| self.source.look());
+        let looked =
+            debug_span!("git read").in_scope(|| tokio::task::block_in_place(|| self.source.look()));
         let tip = match looked {
             Ok(seen) => {
                 let commit = seen.snapshot.commit().cloned();

@@ -46,6 +46,8 @@ mod secrets;
 mod shutdown;
 mod signatures;
 mod status;
+#[cfg(feature = "otel")]
+mod traces;
 mod validate;
 mod watching;
 mod web;
