@@ -24,6 +24,10 @@ deny:
 kubernetes:
     .ci/run kubernetes
 
+# The feature `otel`: clippy and its tests.
+otel:
+    .ci/run otel
+
 # What is in deploy/, as far as tools can tell.
 deploy:
     .ci/run deploy
