@@ -62,6 +62,11 @@ impl Cluster {
         self.objects().forbidden = Some(format!("/{kind}"));
     }
 
+    /// Everything may be used again.
+    pub(crate) fn forbid_nothing(&self) {
+        self.objects().forbidden = None;
+    }
+
     /// The names of the objects of a kind.
     pub(crate) fn names(&self, kind: &str) -> Vec<String> {
         let objects = self.objects();

@@ -270,6 +270,34 @@ fn one_that_loses_its_lease_in_mid_apply_stops_before_another_begins() {
     assert_eq!(made, names.len());
 }
 
+/// The Lease alone, without the state that would stop it too: its Secret can be written all along.
+#[test]
+fn one_that_cannot_renew_its_lease_stops_by_itself() {
+    let world = World::with(Options { latency: Duration::from_millis(30), ..Options::default() });
+    let cluster = Cluster::start(&world);
+    let all = 400;
+    for n in 0..all {
+        world.write(&format!("connections/c{n}.yaml"), &email(&format!("c{n}"), ""));
+    }
+    world.commit("many");
+    let first = Replica::start(&world, &cluster, "first", ", concurrency: 1");
+    eventually("it has begun", || world.names().len() > 5);
+    cluster.forbid("leases");
+    first.comes_to(&world, "failing");
+    let made = world.names().len();
+    assert!(made < all, "it wrote on without a lease");
+    let posts = writes(&world).len();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(writes(&world).is_empty());
+    assert_eq!((world.names().len(), posts), (made, made));
+    // The next one goes on where it stopped.
+    cluster.cut_off("first-token");
+    cluster.forbid_nothing();
+    let second = Replica::start(&world, &cluster, "second", ", concurrency: 16");
+    second.comes_to(&world, "in_sync");
+    assert_eq!(writes(&world).len(), all - made);
+}
+
 #[test]
 fn one_whose_lease_is_taken_away_stands_by() {
     let world = World::new();
