@@ -44,7 +44,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     options.allow_deletes = args.rules.allow_deletes;
     options.resend_secrets = args.rules.resend_secrets;
     options.read_back = ReadBackMode::Due;
-    let snapshot = session.snapshot(&args.read).await?;
+    let mut snapshot = session.snapshot(&args.read).await?;
     if let Some(base) = &args.read.base {
         options.base = Some(session.revision(base).await?);
     }
@@ -65,6 +65,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
             return Ok(1);
         }
         before = Some(prepared.iter().map(Agreed::of).collect::<Vec<_>>());
+        // Who asked may have waited long: a commit that came meanwhile is no less a move.
+        snapshot = session.snapshot(&args.read).await?;
     }
     // Not before: at the prompt Ctrl-C ends the program as it does everywhere.
     stop_on_signals(&options.stop, context);
