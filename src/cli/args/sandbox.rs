@@ -72,7 +72,7 @@ pub struct SandboxArgs {
     pub rate_limit: Option<u32>,
     /// Faults and their shares, as error=0.2,reset=0.1 (repeatable); --help lists them.
     ///
-    /// Each is NAME[@METHOD]=SHARE[:NUMBER]: a share of the calls, or of those of one method, from 0
+    /// Each is `NAME[@METHOD]=SHARE[:NUMBER]`: a share of the calls, or of those of one method, from 0
     /// to 1. Which calls are struck follows from --fault-seed and from the calls that are made, so a
     /// drill can be repeated.
     ///
