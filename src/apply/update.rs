@@ -45,7 +45,9 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, always: bool) -> Chan
         return ChangeResult::Failed(MADE_ANEW.to_owned());
     }
     let owned = job.ledger.read(|record| record.inventory.get(name).cloned());
-    let owned = owned.filter(|o| o.id.is_none() || fresh.id.is_none() || o.id == fresh.id);
+    let owned = owned.filter(|o| {
+        o.type_name == fresh.type_name && (o.id.is_none() || fresh.id.is_none() || o.id == fresh.id)
+    });
     // What is sent again was made by this very run: what was there before is another connection.
     let planned = job.live.connections.get(name).filter(|_| !always);
     let single = job.singles.get(name).filter(|_| !always);

@@ -92,8 +92,8 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
     loader.finish()
 }
 
-/// The names that the files declare for a target, whatever is wrong with their documents: for
-/// commits of the past, which may not load by the rules of today.
+/// The names that the files declare for a target, old names of renames among them, whatever is
+/// wrong with their documents: for commits of the past, which may not load by the rules of today.
 #[must_use]
 pub fn declared_names(
     folders: &[Folder],
@@ -110,7 +110,8 @@ pub fn declared_names(
         .filter(|(_, (layers, _))| !layers.is_empty())
         .map(|(name, (layers, _))| (name, Merged::new(layers)))
         .filter(|(_, merged)| is_for(target, options::targets_of(&merged.fields).as_ref()))
-        .map(|(name, _)| name)
+        .flat_map(|(name, merged)| [Some(name), options::old_name_of(&merged.fields)])
+        .flatten()
         .collect()
 }
 

@@ -52,6 +52,11 @@ pub(crate) fn targets_of(fields: &Map<String, Value>) -> Option<BTreeSet<String>
     targets("", fields.get(KEY)?.get("targets")?, &mut Vec::new())
 }
 
+/// The name that a document renames from, whatever else is wrong with it.
+pub(crate) fn old_name_of(fields: &Map<String, Value>) -> Option<ConnectionName> {
+    Some(ConnectionName::new(fields.get(KEY)?.get("renamedFrom")?.as_str()?))
+}
+
 /// The error of a reference where none may stand.
 pub(crate) fn no_reference(pointer: &str, what: &str) -> Finding {
     Finding::error(

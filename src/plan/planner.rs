@@ -7,7 +7,7 @@ mod declared;
 mod removed;
 mod renames;
 
-use change::same_id;
+use change::is_the_same;
 pub use change::whole_digest;
 pub(crate) use change::{CREATE, RENAME, REPLACE};
 
@@ -122,10 +122,10 @@ impl<'a> Planner<'a> {
         self.situation.filter.admits(type_name, name)
     }
 
-    /// The entry of the inventory, if it is of the very connection that is live: another id
-    /// means that somebody deleted ours and made their own.
+    /// The entry of the inventory, if it is of the very connection that is live: another id or
+    /// type means that somebody deleted ours and made their own.
     pub(super) fn owned(&self, name: &ConnectionName, live: &LiveConnection) -> Option<Owned> {
-        self.record.inventory.get(name).filter(|owned| same_id(owned, live)).cloned()
+        self.record.inventory.get(name).filter(|owned| is_the_same(owned, live)).cloned()
     }
 
     /// A create tells no id, so the first reading after it does.

@@ -69,6 +69,13 @@ impl LoadedTarget {
                 }
             }
         }
+        // Until a rename is done, its commit counts as declaring the old name.
+        for document in &self.loaded.documents {
+            if let Some(old) = &document.options.renamed_from {
+                let files = declared.get(&document.name).cloned().unwrap_or_default();
+                declared.entry(old.clone()).or_insert(files);
+            }
+        }
         GoodCommit {
             commit: commit.clone(),
             config,

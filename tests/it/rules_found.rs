@@ -5,7 +5,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
-use crate::world::{World, email, email_body};
+use crate::world::{PROJECT, World, email, email_body};
 
 fn removed(world: &World, names: &[&str]) {
     for name in names {
@@ -161,4 +161,53 @@ fn a_claim_waits_where_the_list_shows_a_part_and_the_reading_fails() {
     world.commit_email("b", "");
     world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
     assert_eq!(world.names(), ["b"], "what the killed run made is no orphan");
+}
+
+#[test]
+fn a_commit_removes_what_it_did_not_get_to_rename() {
+    let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+    world.commit_email("a", "");
+    world.commit_email("other", "");
+    world.apply().code(0);
+    world.remove("connections/a.yaml");
+    world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.apply().code(1);
+    removed(&world, &["b"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["other"]);
+}
+
+#[test]
+fn a_write_that_died_before_it_was_sent_is_no_write_that_did_not_stick() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2525\n");
+    for _ in 0..3 {
+        assert!(kill_at_first_write(&world, true));
+        world.edit("a", "port", json!(587));
+    }
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(2525));
+}
+
+#[test]
+fn one_of_another_type_made_by_hand_is_taken_over_like_any_other() {
+    let mut world = World::with(Options { show_ids: false, ..Options::default() });
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    assert!(world.control().remove(PROJECT, "a"));
+    let syslog = json!({"type": "syslog", "name": "a", "syslogServerHostname": "h"});
+    world.make(syslog);
+    world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+    world.commit("what is live");
+    world.target("adopt: never");
+    world.apply().code(1).says("not taken over");
+    world.target("adopt: always");
+    world.apply().code(0);
+    assert_eq!(world.record()["inventory"]["a"]["type"], json!("syslog"));
+    removed(&world, &["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
 }

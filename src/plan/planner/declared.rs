@@ -1,7 +1,7 @@
 //! What git declares: created, updated, replaced, taken over, blocked, or left as it is.
 
 use super::change::{
-    CREATE, REPLACE, TAKEN_OVER, change, created_fields, git_moved, same_id, whole_digest,
+    CREATE, REPLACE, TAKEN_OVER, change, created_fields, git_moved, is_the_same, whole_digest,
     written_fields,
 };
 use super::{Planner, State};
@@ -291,7 +291,7 @@ impl<'a> Planner<'a> {
         comparison: &Comparison,
     ) {
         let was_read = view.single.is_some();
-        match self.record.inventory.get_mut(&desired.name).filter(|o| same_id(o, view.entry)) {
+        match self.record.inventory.get_mut(&desired.name).filter(|o| is_the_same(o, view.entry)) {
             Some(owned) => {
                 owned.base.clone_from(&comparison.base);
             }

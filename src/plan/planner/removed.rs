@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::change::{delete, held_delete, same_id};
+use super::change::{delete, held_delete, is_the_same};
 use super::{Planner, State};
 use crate::inventory::Owned;
 use crate::live::LiveConnection;
@@ -97,7 +97,7 @@ impl Planner<'_> {
         if !situation.loaded_whole {
             return Some(("held: the commit did not load whole".to_owned(), None));
         }
-        if owned.type_name != live.type_name || !same_id(owned, live) {
+        if !is_the_same(owned, live) {
             let reason = "held: what is live under that name is not what the tool made".to_owned();
             return Some((reason, Some(forget)));
         }

@@ -228,6 +228,12 @@ impl Loaded {
     pub(crate) fn names(&self) -> BTreeSet<String> {
         self.documents.keys().chain(&self.invalid).cloned().collect()
     }
+
+    /// And the old names of renames, which count as declared until they are done.
+    pub(crate) fn names_and_old_ones(&self) -> BTreeSet<String> {
+        let old = self.documents.values().filter_map(|document| document.renamed_from.clone());
+        self.names().into_iter().chain(old).collect()
+    }
 }
 
 impl Tree {

@@ -30,6 +30,7 @@ pub(crate) struct Ground {
     source: Arc<Repository>,
     engine: Option<Engine>,
     shows_ids: bool,
+    commits: Vec<String>,
     pub(crate) settings: Settings,
     pub(crate) env: BTreeMap<String, String>,
 }
@@ -53,18 +54,17 @@ impl Ground {
         let shows_ids = server.show_ids;
         let options = sandbox::Options { projects: vec![PROJECT.to_owned()], ..server };
         let running = Sandbox::start(options).await.unwrap();
-        let ground = Self {
+        Self {
             source: Arc::new(Repository::open(&path).unwrap()),
             folder,
             repository,
             running,
             engine: None,
             shows_ids,
+            commits: Vec::new(),
             settings,
             env,
-        };
-        ground.commit(&Tree::default(), false);
-        ground
+        }
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -86,7 +86,7 @@ impl Ground {
     }
 
     /// Commits a tree; the commit's id.
-    pub(crate) fn commit(&self, tree: &Tree, consents: bool) -> String {
+    pub(crate) fn commit(&mut self, tree: &Tree, consents: bool) -> String {
         let repository = &self.repository;
         let mut folders: BTreeMap<String, Vec<(String, git2::Oid)>> = BTreeMap::new();
         for (path, text) in tree.files() {
@@ -108,6 +108,7 @@ impl Ground {
         let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
         let message = if consents { "change\n\nAllow-Deletes: true\n" } else { "change\n" };
         let id = repository.commit(Some("HEAD"), &who, &who, message, &tree, &parents).unwrap();
+        self.commits.push(id.to_string());
         id.to_string()
     }
 
@@ -172,7 +173,7 @@ impl Ground {
         Options {
             writes,
             filter: Filter::new(&flags.names, &types).unwrap(),
-            base: None,
+            base: flags.base.map(|at| self.snapshot_at(&self.commits[at])),
             allow_deletes: flags.allow_deletes,
             resend_secrets: flags.resend,
             with_secrets: true,
@@ -193,6 +194,11 @@ impl Ground {
 
     fn snapshot(&self) -> Snapshot {
         let commit = self.source.head(None).unwrap();
+        Snapshot::Commit { repository: Arc::clone(&self.source), commit }
+    }
+
+    fn snapshot_at(&self, rev: &str) -> Snapshot {
+        let commit = self.source.resolve(rev).unwrap();
         Snapshot::Commit { repository: Arc::clone(&self.source), commit }
     }
 

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::document::{BASE, Commit, Document, Kind, OVERLAY, SECRET, Tree};
 use super::ground::Ground;
-use super::memory::{Adopt, Flags, Live, MaxDeletes, Memory, Settings, Shows, Sight};
+use super::memory::{
+    Adopt, Agreed, Flags, Good, Live, MaxDeletes, Memory, Owned, Settings, Shows, Sight,
+};
 use super::rules::{Expected, expect};
 use super::steps::{Disturbance, Event, Failure, ListFailure, Random, Turn};
 use crate::world::PROJECT;
@@ -183,6 +185,9 @@ impl History {
     async fn turn(&mut self, turn: &Turn) -> Result<(), String> {
         self.log(format!("{turn:?}"));
         self.commit_events(turn.events.iter());
+        if turn.stateless && self.stateless_run(&turn.flags).await? {
+            return Ok(());
+        }
         let live = self.ground.live();
         let expected = self.expected(&live, &turn.flags);
         self.check_plan(&turn.flags, &expected).await?;
@@ -194,6 +199,15 @@ impl History {
     }
 
     fn expected(&self, live: &BTreeMap<String, Live>, flags: &Flags) -> Expected {
+        self.expected_of(&self.memory, live, flags)
+    }
+
+    fn expected_of(
+        &self,
+        memory: &Memory,
+        live: &BTreeMap<String, Live>,
+        flags: &Flags,
+    ) -> Expected {
         expect(
             Sight {
                 settings: &self.ground.settings,
@@ -204,8 +218,63 @@ impl History {
                 live,
                 flags,
             },
-            &self.memory,
+            memory,
         )
+    }
+
+    /// A run with `--base`, if there is a commit to take for it; it knows no state.
+    async fn stateless_run(&mut self, flags: &Flags) -> Result<bool, String> {
+        let paths = self.ground.settings.paths.clone();
+        let Some(at) = self.memory.applied else { return Ok(false) };
+        let is_fit = self.commits[at].tree.load(&paths).is_whole();
+        if !is_fit || self.ground.settings.adopt != Adopt::Always {
+            return Ok(false);
+        }
+        let flags = Flags { base: Some(at), resend: false, ..flags.clone() };
+        let memory = self.memory_of(at);
+        let state = self.ground.state();
+        let live = self.ground.live();
+        let expected = self.expected_of(&memory, &live, &flags);
+        self.check_plan(&flags, &expected).await?;
+        self.check_exit(&flags, &expected).await?;
+        self.check_live(&expected, &live)?;
+        let live = self.ground.live();
+        self.forget_calls();
+        self.ground.apply(&flags).await;
+        let calls = self.ground.control().take_calls();
+        // A secret whose text differs from the revision's is sent each time.
+        let again = self.expected_of(&memory, &live, &flags);
+        check_calls(&calls, &again)?;
+        self.check_live(&again, &live)?;
+        match self.ground.state() == state {
+            true => Ok(true),
+            false => Err("--base wrote the state".to_owned()),
+        }
+    }
+
+    /// What a revision stands for: all that it declared is owned.
+    fn memory_of(&self, at: usize) -> Memory {
+        let paths = &self.ground.settings.paths;
+        let now = self.commits[self.commits.len() - 1].tree.load(paths);
+        let loaded = self.commits[at].tree.load(paths);
+        let agreed = |name: &str, field: &str, declared: &Value| {
+            // A secret is sent where its text differs.
+            let same = now.documents.get(name).and_then(|d| d.fields.get(field)) == Some(declared);
+            let value = (field != SECRET || same).then(|| self.value(declared)).flatten();
+            Agreed { declared: declared.clone(), value: value.unwrap_or(json!("another")) }
+        };
+        let owned = loaded.documents.iter().map(|(name, document)| {
+            let fields = document.fields.iter().filter(|(field, _)| !document.ignores(field));
+            let base = fields.map(|(f, v)| (f.clone(), agreed(name, f, v))).collect();
+            let owned = Owned { kind: document.kind, id: None, base, protect: document.protect };
+            (name.clone(), owned)
+        });
+        Memory {
+            owned: owned.collect(),
+            good: Some(Good { commit: at, loaded: loaded.clone() }),
+            stateless: true,
+            ..Memory::default()
+        }
     }
 
     /// A plan shows what the rules say, calls only GET and writes no state.
@@ -267,6 +336,11 @@ impl History {
         expected: Expected,
         before: &BTreeMap<String, Live>,
     ) -> Result<(), String> {
+        self.check_exit(flags, &expected).await?;
+        self.check_after(expected, before)
+    }
+
+    async fn check_exit(&mut self, flags: &Flags, expected: &Expected) -> Result<(), String> {
         let (exit, outcome) = self.ground.apply(flags).await;
         if exit != expected.apply_exit {
             let should = expected.apply_exit;
@@ -279,13 +353,23 @@ impl History {
             let errors = outcome.target.errors;
             return Err(format!("apply exits {exit} and should {should}: {results:?} {errors:?}"));
         }
-        self.check_after(expected, before)
+        Ok(())
     }
 
     /// What is live, and what is remembered.
     fn check_after(
         &mut self,
         expected: Expected,
+        before: &BTreeMap<String, Live>,
+    ) -> Result<(), String> {
+        self.check_live(&expected, before)?;
+        self.memory = expected.memory;
+        self.check_record()
+    }
+
+    fn check_live(
+        &self,
+        expected: &Expected,
         before: &BTreeMap<String, Live>,
     ) -> Result<(), String> {
         let now = self.ground.live();
@@ -306,8 +390,7 @@ impl History {
                 return Err(format!("`{name}` was not to be touched"));
             }
         }
-        self.memory = expected.memory;
-        self.check_record()
+        Ok(())
     }
 
     fn check_record(&mut self) -> Result<(), String> {

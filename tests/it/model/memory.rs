@@ -64,6 +64,8 @@ pub(crate) struct Memory {
     pub(crate) readable: BTreeSet<Kind>,
     /// What was declared when the server refused to replace a connection.
     pub(crate) refused: BTreeMap<String, (Document, Option<Value>)>,
+    /// It stands for a revision (`--base`), not for a state.
+    pub(crate) stateless: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,6 +131,8 @@ pub(crate) struct Flags {
     pub(crate) resend: bool,
     pub(crate) names: Vec<String>,
     pub(crate) types: Vec<Kind>,
+    /// `--base`, as the number of the commit.
+    pub(crate) base: Option<usize>,
 }
 
 impl Flags {

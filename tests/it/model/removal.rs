@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::document::{Kind, Loaded, SECRET};
-use super::memory::{Hold, MaxDeletes, Note};
+use super::memory::{Hold, Live, MaxDeletes, Note, Owned};
 use super::rules::{Planned, Run};
 
 /// Notes which deletes are due, what consents to them, and what holds them at first sight.
@@ -14,7 +14,8 @@ pub(crate) fn note(run: &mut Run<'_>) {
     let mut notes = run.memory.notes.clone();
     notes.retain(|name, _| !declared.contains(name) || replaced.contains(name));
     let tip = sight.commits.len() - 1;
-    let names_at = |commit: usize| sight.commits[commit].tree.load(&sight.settings.paths).names();
+    let names_at =
+        |commit: usize| sight.commits[commit].tree.load(&sight.settings.paths).names_and_old_ones();
     if let Some(good) = &run.before.good {
         let then = names_at(good.commit);
         for name in run.before.owned.keys() {
@@ -86,7 +87,9 @@ pub(crate) fn decide(run: &mut Run<'_>) {
     let mut due: BTreeSet<String> = BTreeSet::new();
     let mut gone: BTreeSet<String> = BTreeSet::new();
     let mut held: Vec<(String, &'static str)> = Vec::new();
-    let keeps = declared(run);
+    let mut keeps = run.loaded.names();
+    keeps.extend(run.blocked_names());
+    keeps.extend(run.freed.union(&run.waiting).cloned());
     for (name, owned) in run.before.owned.clone() {
         if keeps.contains(&name) || !run.memory.owned.contains_key(&name) {
             continue;
@@ -111,6 +114,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("load whole")
         } else if !is_ours {
             Some("not what the tool made")
+        } else if run.before.stateless && !shows_its_base(&owned, live) {
+            Some("base revision")
         } else if !run.memory.notes.contains_key(&name) && !exact {
             Some("commit")
         } else if owned.protect {
@@ -129,6 +134,10 @@ pub(crate) fn decide(run: &mut Run<'_>) {
     for name in run.replaces.clone() {
         let why = if !run.loaded.is_whole() {
             Some("load whole")
+        } else if run.before.stateless
+            && !shows_its_base(&run.memory.owned[&name], &run.sight.live[&name])
+        {
+            Some("base revision")
         } else if run.memory.owned[&name].protect {
             Some("protected")
         } else {
@@ -169,6 +178,14 @@ pub(crate) fn decide(run: &mut Run<'_>) {
 fn forget(run: &mut Run<'_>, name: &str) {
     run.memory.owned.remove(name);
     run.memory.notes.remove(name);
+}
+
+/// Whether live is what the base revision declared, secrets aside.
+fn shows_its_base(owned: &Owned, live: &Live) -> bool {
+    owned.base.iter().filter(|(field, _)| *field != SECRET).all(|(field, agreed)| {
+        let was = owned.kind.plain(field, Some(&agreed.value));
+        was == owned.kind.plain(field, live.body.get(field))
+    })
 }
 
 /// The limits over all that is due; what they hold is remembered.

@@ -165,7 +165,8 @@ impl Run<'_> {
     /// The entry of the inventory, if it is of the connection that is live.
     pub(crate) fn ours(&self, name: &str, live: &Live) -> Option<Owned> {
         let owned = self.memory.owned.get(name)?;
-        owned.id.as_ref().is_none_or(|id| *id == live.id).then(|| owned.clone())
+        let same = owned.kind == Kind::of(&live.body);
+        (same && owned.id.as_ref().is_none_or(|id| *id == live.id)).then(|| owned.clone())
     }
 
     fn renames(&mut self) {

@@ -110,6 +110,8 @@ pub(crate) struct Turn {
     pub(crate) events: Vec<Event>,
     pub(crate) flags: Flags,
     pub(crate) disturbance: Option<Disturbance>,
+    /// The run compares with the last applied commit, without a state.
+    pub(crate) stateless: bool,
 }
 
 pub(crate) fn turn(random: &mut Random) -> Turn {
@@ -128,7 +130,8 @@ pub(crate) fn turn(random: &mut Random) -> Turn {
         _ => {}
     }
     let disturbance = random.one_in(3).then(|| disturbance(random));
-    Turn { events, flags, disturbance }
+    let stateless = random.one_in(8);
+    Turn { events, flags, disturbance, stateless }
 }
 
 fn disturbance(random: &mut Random) -> Disturbance {
