@@ -36,6 +36,11 @@ deploy:
 bless:
     UPDATE_DOCS=1 cargo test --locked --test it docs
 
+# What is released, built and tried: tarball, Debian package, bill of materials.
+package:
+    deploy/package/build
+    deploy/package/check
+
 # The whole loop on this machine: repository, sandbox, daemon, status page.
 demo:
     cargo run --release --locked -- demo
