@@ -101,6 +101,19 @@ fn no_dependency_needs_a_newer_rust_than_is_promised() {
     }
 }
 
+/// A module that ARCHITECTURE.md passes over is one that a newcomer does not find.
+#[test]
+fn the_map_names_every_module() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    for entry in fs::read_dir(root.join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let module = path.file_stem().unwrap().to_str().unwrap();
+        let is_named = map.contains(&format!("`{module}`"));
+        assert!(is_named || ["lib", "main"].contains(&module), "ARCHITECTURE.md lacks {module}");
+    }
+}
+
 fn version(text: &str) -> Vec<u32> {
     text.split('.').map(|part| part.parse().unwrap()).collect()
 }
