@@ -33,35 +33,54 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Change
     }
 }
 
+/// A POST that made nothing.
+pub(super) struct NotMade {
+    pub(super) result: ChangeResult,
+    /// The server refused this very document, and will again.
+    pub(super) is_refused: bool,
+}
+
+impl From<ChangeResult> for NotMade {
+    fn from(result: ChangeResult) -> Self {
+        Self { result, is_refused: false }
+    }
+}
+
 /// Sends the POST, of a name that was just seen to be absent.
 pub(super) async fn send(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
+    post(job, desired).await.unwrap_or_else(|not_made| not_made.result)
+}
+
+/// Sends the POST, and says of a failure whether another try would end as this one did.
+pub(super) async fn post(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+) -> Result<ChangeResult, NotMade> {
     let body = match body::for_create(desired) {
         Ok(body) => body,
         Err(problem) => {
             forget_intent(job, desired);
-            return ChangeResult::Blocked(problem.to_string());
+            return Err(ChangeResult::Blocked(problem.to_string()).into());
         }
     };
     let mut tries = Tries::default();
     loop {
         match job.client.create(&desired.name, &body).await {
-            Ok(deployment) => return created(job, desired, None, &deployment),
+            Ok(deployment) => return Ok(created(job, desired, None, &deployment)),
             // The attempt before this one arrived after all.
             Err(error) if error.kind == ErrorKind::AlreadyExists && tries.failed() > 0 => {
-                return match look_after(job, &desired.name).await {
-                    Ok(Some(live)) => found(job, desired, &live, &error).await,
-                    Ok(None) => failed(&error),
-                    Err(result) => result,
+                return match look_after(job, &desired.name).await? {
+                    Some(live) => Ok(found(job, desired, &live, &error).await),
+                    None => Err(failed(&error).into()),
                 };
             }
             Err(error) if error.may_have_been_done() => {
-                match look_after(job, &desired.name).await {
-                    Ok(None) => match pause_or_fail(job, &mut tries, &error).await {
-                        Next::Again => {}
-                        Next::Over(result) => return result,
-                    },
-                    Ok(Some(live)) => return found(job, desired, &live, &error).await,
-                    Err(result) => return result,
+                if let Some(live) = look_after(job, &desired.name).await? {
+                    return Ok(found(job, desired, &live, &error).await);
+                }
+                match pause_or_fail(job, &mut tries, &error).await {
+                    Next::Again => {}
+                    Next::Over(result) => return Err(result.into()),
                 }
             }
             Err(error) => {
@@ -69,7 +88,8 @@ pub(super) async fn send(job: &Job<'_>, desired: &DesiredConnection) -> ChangeRe
                 if tries.failed() == 0 && nothing_was_done(&error) {
                     forget_intent(job, desired);
                 }
-                return failed_after(&tries, &error);
+                let is_refused = error.kind == ErrorKind::Refused;
+                return Err(NotMade { result: failed_after(&tries, &error), is_refused });
             }
         }
     }

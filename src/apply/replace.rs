@@ -10,7 +10,7 @@ use super::{ChangeResult, Job};
 use crate::api::{CallError, ErrorKind, Tries};
 use crate::catalog::{Secrecy, hidden, is_bookkeeping};
 use crate::desired::DesiredConnection;
-use crate::inventory::{Owned, Unstable};
+use crate::inventory::Owned;
 use crate::live::LiveConnection;
 use crate::plan::{REPLACE, body};
 use crate::secret::SensitiveValue;
@@ -56,13 +56,21 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
     // What was deleted must not stay away because the run is ending.
     let (client, never) = (job.client.finishing(), CancellationToken::new());
     let job = &Job { client: &client, stop: &never, ..*job };
-    let result = super::create::send(job, desired).await;
+    let (result, is_refused) = match super::create::post(job, desired).await {
+        Ok(result) => (result, false),
+        Err(not_made) => (not_made.result, not_made.is_refused),
+    };
     match result {
         ChangeResult::Failed(why) | ChangeResult::Blocked(why) => {
-            bring_back(job, desired, &old, &way_back, why).await
+            bring_back(job, desired, &old, &way_back, why, is_refused).await
         }
         done => {
-            job.ledger.edit(|record| record.deletes.remove(name));
+            job.ledger.edit(|record| {
+                record.deletes.remove(name);
+                if let Some(tried) = record.unstable.get_mut(name) {
+                    tried.remove(REPLACE);
+                }
+            });
             done
         }
     }
@@ -147,14 +155,16 @@ async fn delete_old(
     }
 }
 
-/// Makes the old connection again after the new one was refused, and remembers the refusal, so
-/// that the same document is not tried at every reconcile.
+/// Makes the old connection again after the new one was not made, and remembers that, so that the
+/// same document is not tried at every reconcile: one that is refused is not tried again, and one
+/// that only failed once more.
 async fn bring_back(
     job: &Job<'_>,
     desired: &DesiredConnection,
     old: &LiveConnection,
     way_back: &SensitiveValue,
     why: String,
+    is_refused: bool,
 ) -> ChangeResult {
     let name = &desired.name;
     match look_after(job, name).await {
@@ -168,18 +178,24 @@ async fn bring_back(
         Err(_) => return ChangeResult::Failed(why),
     }
     let restored = make_again(job, old, way_back).await;
-    let print = job.key.of(REPLACE, &crate::plan::whole_digest(desired));
+    let document = crate::plan::whole_digest(desired);
     job.ledger.edit(|record| {
         record.intents.remove(name);
         if let Some(owned) = record.inventory.get_mut(name) {
             owned.id = None;
         }
-        let refused = Unstable { print, puts: u32::MAX, reported: false };
-        record.unstable.entry(name.clone()).or_default().insert(REPLACE.to_owned(), refused);
+        record.count(name, REPLACE, &document, job.key);
+        let tried = record.unstable.get_mut(name).and_then(|fields| fields.get_mut(REPLACE));
+        if let Some(tried) = tried.filter(|_| is_refused) {
+            tried.puts = u32::MAX;
+        }
     });
     match restored {
-        Ok(()) => ChangeResult::Blocked(format!(
+        Ok(()) if is_refused => ChangeResult::Blocked(format!(
             "the new one was refused, and the old one made again: {why}"
+        )),
+        Ok(()) => ChangeResult::Failed(format!(
+            "the new one could not be made, and the old one was made again: {why}"
         )),
         Err(error) => {
             ChangeResult::Failed(format!("{why}; the old one could not be made again: {error}"))

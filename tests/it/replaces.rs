@@ -126,3 +126,25 @@ fn a_create_whose_answer_was_lost_is_looked_after() {
         world.plan().code(0);
     }
 }
+
+/// A failure that says nothing of the document is no refusal of it; but it is not tried for ever.
+#[test]
+fn one_that_only_failed_is_tried_once_more() {
+    for failures in [1, 2] {
+        let world = replacing(masked());
+        world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
+        world.apply().code(1).says("made again");
+        assert_eq!(world.live("a")["password"], json!(CANARY));
+        if failures == 1 {
+            world.apply().code(0);
+            assert_eq!(world.live("a")["type"], json!("ftp"));
+            world.plan().code(0);
+            continue;
+        }
+        world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
+        world.apply().code(1).says("made again");
+        world.forget_calls();
+        world.apply().code(1);
+        assert_eq!(world.writes(), [""; 0], "not for ever");
+    }
+}

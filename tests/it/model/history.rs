@@ -465,7 +465,7 @@ impl History {
         let calls = self.ground.control().take_calls();
         check_calls(&calls, &expected)?;
         if matches!(disturbance, Disturbance::RefusePosts) {
-            self.refused(&expected);
+            self.refused(&expected, &calls);
             let live = self.ground.live();
             let again = self.expected(&live, flags);
             return self.check_apply(flags, again, &live).await;
@@ -481,7 +481,7 @@ impl History {
 
     /// What is remembered after a POST was refused: a create is due again, a replace is not,
     /// until its document changes.
-    fn refused(&mut self, expected: &Expected) {
+    fn refused(&mut self, expected: &Expected, calls: &[LoggedCall]) {
         let live = self.ground.live();
         let before = std::mem::replace(&mut self.memory, expected.memory.clone());
         let loaded = self.commits.last().unwrap().tree.load(&self.ground.settings.paths);
@@ -499,10 +499,12 @@ impl History {
                 None => self.memory.owned.remove(name),
             };
             if change.action == "replace" {
-                // The old one was made again, so it has another id.
-                let id = live.get(name).map(|live| live.id.clone());
+                // The old one was made again, so it may have another id.
+                let was_refused = calls.iter().any(|call| {
+                    call.method == "POST" && call.status == Some(400) && name_of(call) == *name
+                });
                 if let Some(owned) = self.memory.owned.get_mut(name)
-                    && owned.id != id
+                    && was_refused
                 {
                     owned.id = None;
                     let secret = document.fields.get(SECRET).and_then(|s| self.secret(s));
@@ -766,8 +768,12 @@ fn check_calls(calls: &[LoggedCall], expected: &Expected) -> Result<(), String> 
         let allowed = match call.method.as_str() {
             "DELETE" => is_planned(&["delete", "replace"]),
             "POST" => is_planned(&["create", "replace"]),
-            // A rename is sent under its old name.
-            _ => is_planned(&["update", "create", "replace"]) || expected.asked.contains(&name),
+            // A rename is sent under its old name; where the answer of a create or rename was
+            // lost, its secrets are sent again.
+            _ => {
+                is_planned(&["update", "create", "replace", "rename"])
+                    || expected.asked.contains(&name)
+            }
         };
         if !allowed {
             return Err(format!("{} {name} is not in the plan", call.method));
