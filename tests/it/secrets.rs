@@ -62,6 +62,8 @@ fn a_put_never_wipes_a_secret_that_git_does_not_declare() {
     world.make(email_body("orders"));
     world.write("connections/o.yaml", "type: email\nname: orders\nhost: other\nusername: u\n");
     world.commit("without auth");
+    assert_eq!(world.changes(&[]), ["blocked orders"]);
+    world.plan().code(1).says("declare it as");
     world.apply().code(1).says("password");
     assert!(world.writes().is_empty());
     assert_eq!(world.live("orders")["password"], json!(CANARY));

@@ -5,10 +5,12 @@ use super::change::{
     written_fields,
 };
 use super::{Planner, State};
+use crate::catalog::Field;
 use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::inventory::Owned;
 use crate::name::ConnectionName;
+use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{Comparison, LiveView, PUTS_BEFORE_GIVING_UP, Treatment, compare};
 use crate::plan::{Action, Change, FieldChange, Origin};
 
@@ -113,7 +115,17 @@ impl<'a> Planner<'a> {
         }
         let unverified = comparison.unverified;
         self.remember_agreement(desired, view, &comparison);
-        if comparison.writes() {
+        if comparison.writes()
+            && let Some(reason) = self.would_wipe(desired, view, &comparison)
+        {
+            self.push(Change {
+                action: Action::Blocked,
+                reason: Some(reason.clone()),
+                fields: written_fields(&comparison),
+                ..change(desired)
+            });
+            self.state_with(desired, State::Blocked, Some(reason), unverified);
+        } else if comparison.writes() {
             let differing = desired.connection_type.name;
             if comparison.differences.iter().any(|d| d.read_back) {
                 self.canaries.entry(differing).or_default().push(desired.name.clone());
@@ -146,6 +158,25 @@ impl<'a> Planner<'a> {
             }
         }
         self.report_kept(desired, &comparison);
+    }
+
+    /// Why the PUT will not be sent, where that is certain before its GET: a secret that git does
+    /// not declare and that this server was never seen to show, or a mask that it showed.
+    fn would_wipe(
+        &self,
+        desired: &DesiredConnection,
+        view: &LiveView<'_>,
+        comparison: &Comparison,
+    ) -> Option<String> {
+        let put = body::for_update(desired, view, comparison, &desired.name, &self.record);
+        let Err(NoBody::WouldWipe(name)) = &put else { return None };
+        let own_type = desired.connection_type;
+        let is_certain = if own_type.field(name).is_some_and(Field::is_secret) {
+            !self.record.is_readable(own_type.name, &format!("/{name}"))
+        } else {
+            view.single.is_some()
+        };
+        is_certain.then(|| NoBody::WouldWipe(name.clone()).to_string())
     }
 
     /// Shows what live keeps: drift that is only reported, and fields that the server rewrites.
