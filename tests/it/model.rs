@@ -10,16 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Runtime;
 
 mod chaos;
+mod checks;
 mod document;
+mod events;
 mod fields;
 mod ground;
 mod history;
 mod memory;
 mod removal;
 mod rules;
+mod setting;
 mod steps;
+mod strike;
 
-use history::Setting;
+use setting::Setting;
 use steps::{Random, Turn};
 
 /// How many histories a run of all tests has.

@@ -10,8 +10,9 @@ use apinizer_gitops::sandbox::{Rewrite, RewriteTo};
 use serde_json::Value;
 
 use super::document::{Kind, SECRET};
-use super::history::{History, Setting};
+use super::history::History;
 use super::memory::{Flags, Live, MaxDeletes};
+use super::setting::Setting;
 use super::steps::{Disturbance, Event, Turn};
 use crate::world::PROJECT;
 

@@ -1,0 +1,236 @@
+//! Holding what a run did against what the rules say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use apinizer_gitops::sandbox::LoggedCall;
+use serde_json::{Value, json};
+
+use super::document::Kind;
+use super::history::History;
+use super::memory::{Flags, Live};
+use super::rules::Expected;
+
+impl History {
+    /// A plan shows what the rules say, calls only GET and writes no state.
+    pub(super) async fn check_plan(
+        &mut self,
+        flags: &Flags,
+        expected: &Expected,
+    ) -> Result<(), String> {
+        self.forget_calls();
+        let state = self.ground.state();
+        let shown = self.ground.plan(flags).await;
+        if let Some(call) = self.ground.control().take_calls().iter().find(|c| c.method != "GET") {
+            return Err(format!("a plan called {} {}", call.method, call.path));
+        }
+        if self.ground.state() != state {
+            return Err("a plan wrote the state".to_owned());
+        }
+        let mut wanted: Vec<String> = expected
+            .changes
+            .iter()
+            .map(|c| {
+                format!("{} {}{}", c.action, c.name, if c.held.is_some() { " held" } else { "" })
+            })
+            .collect();
+        wanted.sort();
+        let mut found: Vec<String> = shown
+            .changes
+            .iter()
+            .map(|c| {
+                format!("{} {}{}", c.action.as_str(), c.name, if c.held { " held" } else { "" })
+            })
+            .collect();
+        found.sort();
+        let reasons = || {
+            let reasons = shown.changes.iter().map(|c| (c.name.to_string(), c.reason.clone()));
+            format!("{:?}; {:?}", reasons.collect::<Vec<_>>(), shown.errors)
+        };
+        if wanted != found {
+            return Err(format!("the plan is {found:?} and should be {wanted:?}: {}", reasons()));
+        }
+        for change in expected.changes.iter().filter(|c| c.held.is_some()) {
+            let same = shown.changes.iter().find(|c| c.name.as_str() == change.name && c.held);
+            let reason = same.and_then(|c| c.reason.clone()).unwrap_or_default();
+            let why = change.held.unwrap_or_default();
+            // Where several rules hold a whole group, any of them may be told.
+            let by_group = ["max_deletes", "all ", "missing or empty"];
+            let is_told = reason.contains(why)
+                || (by_group.contains(&why) && by_group.iter().any(|w| reason.contains(w)));
+            if !is_told {
+                return Err(format!("{} is held with `{reason}`, not for `{why}`", change.name));
+            }
+        }
+        if shown.exit != expected.plan_exit {
+            let (is, should) = (shown.exit, expected.plan_exit);
+            return Err(format!("plan exits {is} and should {should}: {}", reasons()));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn check_apply(
+        &mut self,
+        flags: &Flags,
+        expected: Expected,
+        before: &BTreeMap<String, Live>,
+    ) -> Result<(), String> {
+        self.check_exit(flags, &expected).await?;
+        self.check_after(expected, before)
+    }
+
+    pub(super) async fn check_exit(
+        &mut self,
+        flags: &Flags,
+        expected: &Expected,
+    ) -> Result<(), String> {
+        let (exit, outcome) = self.ground.apply(flags).await;
+        if exit != expected.apply_exit {
+            let should = expected.apply_exit;
+            let results: Vec<_> = outcome
+                .target
+                .results
+                .iter()
+                .map(|(c, r)| format!("{} {}: {r:?}", c.action.as_str(), c.name))
+                .collect();
+            let errors = outcome.target.errors;
+            return Err(format!("apply exits {exit} and should {should}: {results:?} {errors:?}"));
+        }
+        Ok(())
+    }
+
+    /// What is live, and what is remembered.
+    pub(super) fn check_after(
+        &mut self,
+        expected: Expected,
+        before: &BTreeMap<String, Live>,
+    ) -> Result<(), String> {
+        self.check_live(&expected, before)?;
+        self.memory = expected.memory;
+        self.check_record()
+    }
+
+    pub(super) fn check_live(
+        &self,
+        expected: &Expected,
+        before: &BTreeMap<String, Live>,
+    ) -> Result<(), String> {
+        let now = self.ground.live();
+        let names = |n: &mut dyn Iterator<Item = &String>| n.cloned().collect::<BTreeSet<_>>();
+        let (are, should) = (names(&mut now.keys()), names(&mut expected.live.keys()));
+        if are != should {
+            return Err(format!("live are {are:?} and should be {should:?}"));
+        }
+        for (name, live) in &now {
+            let (is, should) =
+                (Kind::plain_body(&live.body), Kind::plain_body(&expected.live[name]));
+            if is != should {
+                return Err(format!("`{name}` is {is:?} and should be {should:?}"));
+            }
+            let untouched = !expected.written.contains(name);
+            if untouched && before.get(name).is_none_or(|b| b.body != live.body || b.id != live.id)
+            {
+                return Err(format!("`{name}` was not to be touched"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_record(&mut self) -> Result<(), String> {
+        let state = self.ground.state();
+        if state.contains("xyzzy") || state.contains("typed in the console") {
+            return Err("a secret is in the state".to_owned());
+        }
+        let record = self.record();
+        let keys = |of: &str| -> BTreeSet<String> {
+            record[of].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+        };
+        let owned: BTreeSet<String> = self.memory.owned.keys().cloned().collect();
+        if keys("inventory") != owned {
+            return Err(format!(
+                "the inventory is {:?} and should be {owned:?}",
+                keys("inventory")
+            ));
+        }
+        if !keys("intents").is_empty() {
+            return Err(format!("notes of calls are left: {:?}", keys("intents")));
+        }
+        let id = |at: Option<usize>| at.map_or(Value::Null, |at| json!(self.commits[at].id));
+        let good = id(self.memory.good.as_ref().map(|good| good.commit));
+        if record["last_good"]["commit"] != good {
+            return Err(format!(
+                "last good is {} and should be {good}",
+                record["last_good"]["commit"]
+            ));
+        }
+        if record["last_applied"] != id(self.memory.applied) {
+            let should = id(self.memory.applied);
+            return Err(format!(
+                "last applied is {} and should be {should}",
+                record["last_applied"]
+            ));
+        }
+        for (name, owned) in &self.memory.owned {
+            let kept = &record["inventory"][name];
+            let protect = kept["protect"] == json!(true);
+            let base: BTreeSet<&str> = kept["base"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(path, _)| path.trim_start_matches('/'))
+                .collect();
+            let should: BTreeSet<&str> = owned.base.keys().map(String::as_str).collect();
+            if protect != owned.protect || kept["type"] != owned.kind.name() || base != should {
+                return Err(format!("`{name}` is remembered as {kept} and should be {owned:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same run once more writes nothing.
+    pub(super) async fn check_quiet(&mut self, flags: &Flags) -> Result<(), String> {
+        self.forget_calls();
+        let live = self.ground.live();
+        let flags = Flags { resend: false, ..flags.clone() };
+        let expected = self.expected(&live, &flags);
+        let is_refused = |call: &LoggedCall| call.method == "PUT" && call.status == Some(400);
+        let (_, outcome) = self.ground.apply(&flags).await;
+        let calls = self.ground.control().take_calls();
+        if let Some(call) = calls.iter().find(|c| c.method != "GET" && !is_refused(c)) {
+            let results = outcome.target.results;
+            return Err(format!("a second apply calls {} {}: {results:?}", call.method, call.path));
+        }
+        self.check_after(expected, &live)
+    }
+}
+
+pub(super) fn name_of(call: &LoggedCall) -> String {
+    let name = call.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    name.replace("%20", " ").replace("%25", "%")
+}
+
+/// Every write is one that the rules allow on an undisturbed run.
+pub(super) fn check_calls(calls: &[LoggedCall], expected: &Expected) -> Result<(), String> {
+    for call in calls.iter().filter(|call| call.method != "GET") {
+        let name = name_of(call);
+        let is_planned = |actions: &[&str]| {
+            expected
+                .changes
+                .iter()
+                .any(|c| c.held.is_none() && c.name == name && actions.contains(&c.action))
+        };
+        let allowed = match call.method.as_str() {
+            "DELETE" => is_planned(&["delete", "replace"]),
+            "POST" => is_planned(&["create", "replace"]),
+            // A rename is sent under its old name; where the answer of a create or rename was
+            // lost, its secrets are sent again.
+            _ => {
+                is_planned(&["update", "create", "replace", "rename"])
+                    || expected.asked.contains(&name)
+            }
+        };
+        if !allowed {
+            return Err(format!("{} {name} is not in the plan", call.method));
+        }
+    }
+    Ok(())
+}

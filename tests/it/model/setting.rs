@@ -1,0 +1,81 @@
+//! What a server and a target are like in one history.
+
+use apinizer_gitops::sandbox::{self};
+
+use super::document::{BASE, OVERLAY};
+use super::memory::{Adopt, MaxDeletes, Settings, Shows};
+use super::steps::Random;
+
+/// What a server and a target are like, drawn once for a history.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(super) shows: Shows,
+    pub(super) renames: bool,
+    pub(super) older: bool,
+    pub(super) ids: bool,
+    pub(super) omits_nulls: bool,
+    pub(super) summary: bool,
+    pub(super) unset: sandbox::Unset,
+    pub(super) rewrites: bool,
+    pub(super) settings: Settings,
+}
+
+impl Setting {
+    /// One for histories that are not predicted.
+    pub(crate) fn draw_chaotic(random: &mut Random) -> Self {
+        let mut setting = Self::draw(random);
+        setting.ids = true;
+        setting.rewrites = random.one_in(3);
+        setting.settings.isolate = false;
+        setting
+    }
+
+    pub(crate) fn draw(random: &mut Random) -> Self {
+        let settings = Settings {
+            paths: vec![BASE, OVERLAY],
+            prune: true,
+            max: random.of(&[MaxDeletes::Percent(30), MaxDeletes::Count(1), MaxDeletes::Count(9)]),
+            adopt: Adopt::Always,
+            report: random.one_in(4),
+            isolate: random.one_in(3),
+            host: "one.example.com",
+        };
+        Self {
+            shows: random.of(&[Shows::Some, Shows::All, Shows::Nothing, Shows::CipherText]),
+            renames: !random.one_in(5),
+            older: random.one_in(2),
+            ids: !random.one_in(6),
+            omits_nulls: random.one_in(3),
+            summary: random.one_in(5),
+            unset: random.of(&[
+                sandbox::Unset::Null,
+                sandbox::Unset::Default,
+                sandbox::Unset::Absent,
+            ]),
+            rewrites: false,
+            settings,
+        }
+    }
+
+    pub(super) fn server(&self) -> sandbox::Options {
+        sandbox::Options {
+            dialect: if self.older { sandbox::Dialect::Older } else { sandbox::Dialect::Current },
+            secrets: match self.shows {
+                Shows::All => sandbox::SecretsOnGet::Shown,
+                Shows::Nothing => sandbox::SecretsOnGet::Masked,
+                Shows::Some => sandbox::SecretsOnGet::ByGuide,
+                Shows::CipherText => sandbox::SecretsOnGet::Cipher,
+            },
+            rename: if self.renames { sandbox::Rename::Allowed } else { sandbox::Rename::Refused },
+            show_ids: self.ids,
+            omit_nulls: self.omits_nulls,
+            list_fields: match self.summary {
+                true => sandbox::ListFields::Summary,
+                false => sandbox::ListFields::All,
+            },
+            unset: self.unset,
+            rewrites: if self.rewrites { super::chaos::rewrites() } else { Vec::new() },
+            ..sandbox::Options::default()
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What goes wrong on the server.
+
+use apinizer_gitops::sandbox::Fault;
+use reqwest::{Method, StatusCode};
+
+use super::history::History;
+use super::steps::{Disturbance, Failure, ListFailure};
+
+impl History {
+    pub(crate) fn strike(&self, fault: &Disturbance) {
+        let control = self.ground.control();
+        let single = "/connections/";
+        match fault {
+            Disturbance::Writes(failure, times) => {
+                for method in [Method::POST, Method::PUT, Method::DELETE] {
+                    control.fail_next(Some(method), single, failure.fault(), *times);
+                }
+            }
+            Disturbance::Reads(times) => {
+                for name in super::steps::NAMES {
+                    let path = format!("/{}/", name.replace('%', "%25").replace(' ', "%20"));
+                    control.fail_next(Some(Method::GET), &path, Fault::Error, *times);
+                }
+            }
+            Disturbance::Lists(failure) => {
+                control.fail_next(Some(Method::GET), "?type=ftp", failure.fault(), 9);
+            }
+            Disturbance::RefusePosts => {
+                let refusal = Fault::Answer {
+                    status: StatusCode::BAD_REQUEST,
+                    body: r#"{"status":"FAILURE","resultMessage":"no"}"#.to_owned(),
+                    retry_after: None,
+                };
+                // Its way back is taken.
+                control.fail_next(Some(Method::POST), single, refusal, 1);
+            }
+            Disturbance::Crash(..) => {}
+        }
+    }
+}
+
+impl Failure {
+    fn fault(self) -> Fault {
+        match self {
+            Self::Lost => Fault::Lost,
+            Self::Truncated => Fault::Truncated,
+            Self::LateError => Fault::LateError,
+            Self::LateHtml => Fault::LateHtml,
+            Self::Undeployed => Fault::Undeployed,
+            Self::Error => Fault::Error,
+            Self::RateLimited => Fault::RateLimited { after: 0 },
+            Self::Reset => Fault::Reset,
+            Self::Html => Fault::Html(StatusCode::BAD_GATEWAY),
+            Self::SaysFailed => Fault::Failure,
+        }
+    }
+}
+
+impl ListFailure {
+    fn fault(self) -> Fault {
+        match self {
+            Self::Error => Fault::Error,
+            Self::Short => Fault::ShortList,
+            Self::NoName => Fault::NoName,
+            Self::Html => Fault::Html(StatusCode::BAD_GATEWAY),
+        }
+    }
+}
