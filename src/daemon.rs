@@ -4,6 +4,7 @@
 //! `keeper`, reconciles. A target that is down holds no other back, and whatever wakes the
 //! daemon only says that there is something to look at.
 
+mod cause;
 mod fetching;
 mod follow;
 mod keeper;
@@ -19,7 +20,8 @@ mod telling;
 pub mod trigger;
 mod watchdog;
 
+pub use cause::Cause;
 pub use status::Board;
 pub use supervisor::{Daemon, run};
-pub use trigger::{Cause, Trigger};
+pub use trigger::Trigger;
 pub use watchdog::Watchdog;

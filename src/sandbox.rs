@@ -24,6 +24,7 @@ mod rewrite;
 mod server;
 mod spoil;
 mod store;
+mod stored;
 mod surface;
 mod tokens;
 mod view;

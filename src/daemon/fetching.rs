@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, info, warn};
 
+use super::cause::Cause;
 use super::follow::Source;
 use super::schedule::spread;
 use super::status::Board;
-use super::trigger::{Cause, Trigger};
+use super::trigger::Trigger;
 
 /// Fetches a url: at the start, every `poll` with some jitter, and when somebody asks.
 pub(super) async fn fetch(

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::cause::Cause;
 use super::follow::{Seen, Source};
 use super::measure::{self, measure};
 use super::news::{self, Memories};
@@ -22,7 +23,6 @@ use super::status::{
     Board, Counts, HistoryEntry, ReconcileOutcome, ShownPlan, TargetState, TargetStatus,
 };
 use super::telling;
-use super::trigger::Cause;
 use crate::config::Target;
 use crate::leader::{Candidate, Standby, Term};
 use crate::name::CommitId;

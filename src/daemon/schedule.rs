@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::trigger::Cause;
+use super::cause::Cause;
 
 /// After this long without another trigger a burst is over.
 const QUIET: Duration = Duration::from_millis(30);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::trigger::Cause;
+use super::cause::Cause;
 use super::watchdog::Watchdog;
 use crate::document::Diagnostic;
 use crate::name::{CommitId, ConnectionName};

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, info, warn};
 
+use super::cause::Cause;
 use super::fetching::fetch;
 use super::follow::{Seen, Source};
 use super::keeper::Keeper;
@@ -21,7 +22,7 @@ use super::orders::{News, Orders};
 use super::pass::{Ending, Manner, nothing, pass};
 use super::schedule::Burst;
 use super::status::Board;
-use super::trigger::{Cause, Trigger};
+use super::trigger::Trigger;
 use crate::apply::TargetOutcome;
 use crate::config::Config;
 use crate::environment::Environment;

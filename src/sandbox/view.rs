@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
 
 use super::options::{ListFields, Options, SecretsOnGet, Unset};
-use super::store::Stored;
+use super::stored::Stored;
 use crate::catalog::{self, ConnectionType, Default, Field, Kind, Secrecy};
 
 /// The fields that a [`ListFields::Summary`] holds.
