@@ -96,8 +96,13 @@ pub async fn apply(job: &Job<'_>) -> Result<TargetOutcome, StateError> {
 }
 
 /// Notes every create and rename in one go: a crash between a call and its answer must leave no
-/// orphan.
+/// orphan. Where a call follows the state is written even if nothing is noted, so that one that
+/// cannot be written stops the run before its first call; where none does it is left as it is.
 fn note_before_the_calls(job: &Job<'_>) {
+    let is_sent = |c: &&Change| !c.held && !matches!(c.action, Action::Blocked | Action::Drift);
+    if !job.plan.changes.iter().any(|change| is_sent(&change)) {
+        return;
+    }
     let context_record = job.ledger.read(Clone::clone);
     let context = job.context(&context_record);
     job.ledger.edit(|record| {

@@ -11,6 +11,7 @@ mod browser;
 mod chaos;
 #[cfg(feature = "kubernetes")]
 mod cluster;
+mod counts;
 mod crashes;
 mod credentials;
 mod daemon;
