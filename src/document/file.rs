@@ -3,15 +3,20 @@
 //! What is kept of a document is its compact JSON text: it takes a fraction of the memory of the
 //! tree, and reading it again costs about as much as copying the tree would.
 
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Map, Value};
 
 use super::code::{self, Code};
 use super::diagnostic::{Diagnostic, Mark, Severity};
+use super::gather::name_of;
 use super::snippet::{Masks, point, whole_file};
 use super::spans::Spans;
 use super::split::{Chunk, split};
 use super::text::FileText;
 use super::yaml::{self, Cause, Failure};
+use crate::name::ConnectionName;
 
 /// How many documents of a file may fail before the rest of it is left alone.
 const MOST_PROBLEMS: usize = 100;
@@ -28,17 +33,32 @@ pub(crate) struct ParsedFile {
 /// A document as it stands in its file.
 #[derive(Debug)]
 pub(crate) struct RawDocument {
+    /// Its name, where it has one that can be used.
+    pub(crate) name: Option<ConnectionName>,
     json: Box<str>,
     /// Its part of the file.
     pub(crate) chunk: Chunk,
     /// The line of its first key.
     pub(crate) line: u32,
+    /// Under which circumstances it was found to be without a problem; 0: none.
+    faultless: AtomicU64,
 }
 
 impl RawDocument {
     /// Its keys and values.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         serde_json::from_str(&self.json).unwrap_or_default()
+    }
+
+    /// Whether the checks found nothing under these very circumstances: the content is the same,
+    /// so they would find nothing again.
+    pub(crate) fn is_faultless(&self, circumstances: NonZeroU64) -> bool {
+        self.faultless.load(Ordering::Relaxed) == circumstances.get()
+    }
+
+    /// Remembers that the checks found nothing.
+    pub(crate) fn note_faultless(&self, circumstances: NonZeroU64) {
+        self.faultless.store(circumstances.get(), Ordering::Relaxed);
     }
 }
 
@@ -77,7 +97,7 @@ impl ParsedFile {
 
     /// About how many bytes it takes in memory.
     pub(crate) fn weight(&self) -> usize {
-        let documents: usize = self.documents.iter().map(|d| d.json.len() + 64).sum();
+        let documents: usize = self.documents.iter().map(|d| d.json.len() + 160).sum();
         128 + documents + self.problems.len() * 512
     }
 
@@ -99,10 +119,17 @@ impl ParsedFile {
                 }
                 match parsed.value {
                     Value::Null => {}
-                    value @ Value::Object(_) => {
+                    Value::Object(fields) => {
                         let line = chunk.content_line.unwrap_or(chunk.first_line);
-                        let json = value.to_string().into_boxed_str();
-                        self.documents.push(RawDocument { json, chunk, line });
+                        let name = name_of(&fields).map(ConnectionName::new);
+                        let json = Value::Object(fields).to_string().into_boxed_str();
+                        self.documents.push(RawDocument {
+                            name,
+                            json,
+                            chunk,
+                            line,
+                            faultless: AtomicU64::new(0),
+                        });
                     }
                     other => self.problems.push(not_a_mapping(&other, file, &chunk)),
                 }

@@ -21,7 +21,8 @@ const MOST_DUPLICATES: usize = 20;
 /// What the files declare.
 #[derive(Default)]
 pub(crate) struct Gathered {
-    /// The layers of each name in the order of the paths, and what is wrong with having them.
+    /// The layers of each name in the order of the paths, still without their fields, and what
+    /// is wrong with having them.
     pub(crate) names: BTreeMap<ConnectionName, (Vec<Layer>, Vec<Finding>)>,
     /// Documents without a usable name.
     pub(crate) findings: Vec<Finding>,
@@ -69,21 +70,19 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
         }
         let mut unnamed_here = 0;
         for (document, raw) in parsed.documents.iter().enumerate() {
-            let fields = raw.fields();
             let at = At { file, document };
-            match name_of(&fields) {
+            match &raw.name {
                 Some(name) => {
-                    let name = ConnectionName::new(name);
                     gathered
                         .names_by_file
                         .entry(Arc::clone(&entry.path))
                         .or_default()
                         .push(name.clone());
-                    gathered.add(&name, Layer { at, path: *path, fields });
+                    gathered.add(name, Layer { at, path: *path, fields: Map::new() });
                 }
                 None if unnamed_here < MOST_UNNAMED => {
                     unnamed_here += 1;
-                    gathered.findings.push(unnamed(&fields).at(at));
+                    gathered.findings.push(unnamed(&raw.fields()).at(at));
                 }
                 None => {}
             }
@@ -114,7 +113,7 @@ impl Gathered {
 }
 
 /// The name of a document, where it has one that can be used.
-fn name_of(fields: &Map<String, Value>) -> Option<&str> {
+pub(super) fn name_of(fields: &Map<String, Value>) -> Option<&str> {
     let value = fields.get("name")?;
     let name = value.as_str()?;
     (!holds_reference(value) && name::problem_with(name).is_none()).then_some(name)

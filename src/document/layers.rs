@@ -1,7 +1,10 @@
 //! Overlays: the documents of one name over the paths of a target, merged.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
+use super::file::{ParsedFile, RawDocument};
 use super::pointer;
 
 /// One document in one path.
@@ -11,7 +14,7 @@ pub(crate) struct Layer {
     pub(crate) at: At,
     /// Which path it belongs to, by its place in the target's `paths`.
     pub(crate) path: usize,
-    /// Its keys and values, `type`, `name` and `x-gitops` too.
+    /// Its keys and values, `type`, `name` and `x-gitops` too; read when the layers are merged.
     pub(crate) fields: Map<String, Value>,
 }
 
@@ -32,8 +35,18 @@ pub(crate) struct Merged {
 }
 
 impl Merged {
+    /// Reads the layers of a name from their files and merges them; there is at least one.
+    pub(crate) fn of(mut layers: Vec<Layer>, files: &[Arc<ParsedFile>]) -> Self {
+        for layer in &mut layers {
+            let file = files.get(layer.at.file);
+            let document = file.and_then(|file| file.documents.get(layer.at.document));
+            layer.fields = document.map(RawDocument::fields).unwrap_or_default();
+        }
+        Self::new(layers)
+    }
+
     /// Merges layers; there is at least one.
-    pub(crate) fn new(mut layers: Vec<Layer>) -> Self {
+    fn new(mut layers: Vec<Layer>) -> Self {
         let fields = match layers.as_mut_slice() {
             [only] => std::mem::take(&mut only.fields),
             several => {

@@ -1,6 +1,8 @@
 //! The documents of one target: read, layered, checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -79,6 +81,7 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
         renames: Vec::new(),
         said: BTreeMap::new(),
         rest: BTreeMap::new(),
+        circumstances: circumstances(request.vars),
     };
     loader.file_problems(&entries, &files);
     let gathered = gather(&assigned, &files);
@@ -86,7 +89,7 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
     loader.count(request.folders, &gathered.documents_by_folder);
     loader.loaded.names_by_file = gathered.names_by_file;
     for (name, (layers, finding)) in gathered.names {
-        loader.connection(name, Merged::new(layers), finding);
+        loader.connection(name, Merged::of(layers, &files), finding);
     }
     loader.renames();
     loader.finish()
@@ -108,7 +111,7 @@ pub fn declared_names(
     names
         .into_iter()
         .filter(|(_, (layers, _))| !layers.is_empty())
-        .map(|(name, (layers, _))| (name, Merged::new(layers)))
+        .map(|(name, (layers, _))| (name, Merged::of(layers, &files)))
         .filter(|(_, merged)| is_for(target, options::targets_of(&merged.fields).as_ref()))
         .flat_map(|(name, merged)| [Some(name), options::old_name_of(&merged.fields)])
         .flatten()
@@ -132,6 +135,8 @@ struct Loader<'r, 'l> {
     said: BTreeMap<usize, usize>,
     /// The files with more problems than are told, and how bad the worst of those is.
     rest: BTreeMap<usize, Severity>,
+    /// What else than their content decides what is wrong with documents.
+    circumstances: NonZeroU64,
 }
 
 impl Loader<'_, '_> {
@@ -223,14 +228,24 @@ impl Loader<'_, '_> {
         for key in ["type", "name", options::KEY] {
             merged.fields.shift_remove(key);
         }
-        Check {
-            name: name.as_str(),
-            connection_type,
-            fields: &merged.fields,
-            vars: self.request.vars,
-            patches_nothing,
+        let alone = merged.layers.len() == 1 && !patches_nothing;
+        let layer = merged.layers.first().filter(|_| alone);
+        let document = layer.and_then(|layer| self.locator.document(layer.at));
+        let circumstances = self.circumstances;
+        if !document.is_some_and(|document| document.is_faultless(circumstances)) {
+            let before = findings.len();
+            Check {
+                name: name.as_str(),
+                connection_type,
+                fields: &merged.fields,
+                vars: self.request.vars,
+                patches_nothing,
+            }
+            .run(&mut findings);
+            if let Some(document) = document.filter(|_| findings.len() == before) {
+                document.note_faultless(circumstances);
+            }
         }
-        .run(&mut findings);
         ignore_unknown(connection_type, &options.ignore, &merged, &mut findings);
         let refused = findings.iter().any(Finding::is_error);
         self.block(&name, findings, &merged);
@@ -311,6 +326,16 @@ impl Loader<'_, '_> {
         self.loaded.diagnostics.sort_by_cached_key(key);
         self.loaded
     }
+}
+
+/// What else than its content decides what the checks of a document say, as a number.
+fn circumstances(vars: Option<&BTreeMap<String, Value>>) -> NonZeroU64 {
+    let mut hasher = DefaultHasher::new();
+    vars.is_some().hash(&mut hasher);
+    for (name, value) in vars.into_iter().flatten() {
+        (name, value.to_string()).hash(&mut hasher);
+    }
+    NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX)
 }
 
 /// Warns of an entry of `ignore` that no field has.

@@ -38,6 +38,35 @@ impl Sources {
     }
 }
 
+#[test]
+fn what_was_faultless_is_checked_again_under_other_vars() {
+    let sources = Sources(vec![(
+        "c",
+        vec![(
+            "c/a.yaml",
+            "type: linux-script\nname: a\nhostName: ${var:host}\nusername: u\npassword: ${env:P}\n",
+        )],
+    )]);
+    let (folders, contents) = sources.folders();
+    let cache = ParseCache::default();
+    let codes = |vars: Option<Value>| {
+        let vars: Option<BTreeMap<String, Value>> =
+            vars.map(|vars| serde_json::from_value(vars).unwrap());
+        let vars = vars.as_ref();
+        let request = LoadRequest { folders: &folders, target: None, known_targets: None, vars };
+        let read = |entry: &FileEntry| Ok(contents[&entry.blob].as_bytes().to_vec());
+        load(&request, &cache, &read).diagnostics.iter().map(|d| d.code).collect::<Vec<_>>()
+    };
+    let good = json!({"host": "h"});
+    let unknown = codes(Some(json!({})));
+    assert!(!unknown.is_empty());
+    for _ in 0..2 {
+        assert_eq!(codes(Some(good.clone())), [] as [&str; 0]);
+        assert_eq!(codes(None), [] as [&str; 0]);
+        assert_eq!(codes(Some(json!({}))), unknown);
+    }
+}
+
 fn one(text: &'static str) -> Loaded {
     Sources(vec![("c", vec![("c/a.yaml", text)])]).load(None, None)
 }
