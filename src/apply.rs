@@ -112,7 +112,7 @@ fn note_before_the_calls(job: &Job<'_>) {
                 let intent = Intent {
                     type_name: desired.connection_type.name.to_owned(),
                     from: change.previous_name.clone(),
-                    base: crate::plan::compare::base_of(desired, &context),
+                    base: crate::plan::compare::base_of(desired, &context).into(),
                     protect: desired.options.protect,
                 };
                 record.intents.insert(desired.name.clone(), intent);

@@ -4,6 +4,7 @@
 //! owned field by field, so each of them is a field of its own here; a list and a free map are
 //! owned whole.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,8 +59,8 @@ pub struct DesiredField {
 enum FieldValue {
     /// Nothing was replaced: the declared value is the value.
     Literal,
-    /// References were replaced.
-    Resolved(SensitiveValue),
+    /// References were replaced. In a box, since most fields have none.
+    Resolved(Box<SensitiveValue>),
     /// A reference has no value, or values of the environment are not looked at in this run.
     Unknown,
 }
@@ -202,7 +203,7 @@ fn take_apart(
                 let holds_env = holds_env(&declared);
                 let value = match resolver.resolve(&declared, kind) {
                     Ok(None) => FieldValue::Literal,
-                    Ok(Some(value)) => FieldValue::Resolved(SensitiveValue::new(value)),
+                    Ok(Some(value)) => FieldValue::Resolved(Box::new(SensitiveValue::new(value))),
                     Err(resolve::NoValue::NotLookedAt) => FieldValue::Unknown,
                     Err(resolve::NoValue::Problem(problem)) => {
                         connection
@@ -212,7 +213,7 @@ fn take_apart(
                     }
                 };
                 connection.fields.push(DesiredField {
-                    path: Arc::from(path),
+                    path: resolver.path(path),
                     field,
                     declared,
                     holds_env,
@@ -259,6 +260,17 @@ fn any_text(value: &Value, test: &dyn Fn(&str) -> bool) -> bool {
         Value::Object(map) => map.values().any(|item| any_text(item, test)),
         _ => false,
     }
+}
+
+/// The steps of a JSON pointer, unescaped.
+pub(crate) fn steps(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    pointer.split('/').skip(1).map(|step| {
+        if step.contains('~') {
+            Cow::Owned(step.replace("~1", "/").replace("~0", "~"))
+        } else {
+            Cow::Borrowed(step)
+        }
+    })
 }
 
 /// A key as a step of a JSON pointer (RFC 6901).

@@ -9,6 +9,12 @@ use serde_json::Value;
 use crate::name::{CommitId, ConnectionName};
 use crate::secret::{Fingerprint, FingerprintKey};
 
+mod base;
+mod shared;
+
+pub use base::Base;
+pub use shared::Shared;
+
 /// All that is remembered of one URL and project. No secret is in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,7 +26,7 @@ pub struct Record {
     /// Tells whether fingerprints were made under today's key.
     pub key_check: Option<String>,
     /// The connections that the tool itself created or took over.
-    pub inventory: BTreeMap<ConnectionName, Owned>,
+    pub inventory: Shared<BTreeMap<ConnectionName, Owned>>,
     /// Creates and renames whose call may have been sent, by the new name.
     pub intents: BTreeMap<ConnectionName, Intent>,
     /// Deletes that a commit asked for and that are not done.
@@ -44,7 +50,7 @@ pub struct GoodCommit {
     /// The digest of the config that decided which files were read, and how.
     pub config: String,
     /// Each declared name with the files that had a say in it.
-    pub declared: BTreeMap<ConnectionName, Vec<String>>,
+    pub declared: Shared<BTreeMap<ConnectionName, Vec<String>>>,
     /// How many documents each configured path held.
     pub paths: BTreeMap<String, usize>,
 }
@@ -61,7 +67,7 @@ pub struct Owned {
     pub id: Option<String>,
     /// Git's value of each field when live last agreed with it, by JSON pointer.
     #[serde(default)]
-    pub base: BTreeMap<String, BaseField>,
+    pub base: Base,
     /// `protect` as it was last declared; it outlives its document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
@@ -99,7 +105,7 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<ConnectionName>,
     /// What was sent, as the base that its success leaves.
-    pub base: BTreeMap<String, BaseField>,
+    pub base: Base,
     /// `protect` as it was declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,

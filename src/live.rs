@@ -2,12 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::name::ConnectionName;
 
+mod entry;
+mod readable;
+
+pub(crate) use readable::Readable;
+
 /// One connection as the API showed it.
+///
+/// Its object is kept as text and read when the connection is compared: a hundred thousand
+/// objects taken apart would be five times the size.
 #[derive(Clone)]
 pub struct LiveConnection {
     /// Its type, as the server spells it.
@@ -16,30 +26,56 @@ pub struct LiveConnection {
     pub name: ConnectionName,
     /// The server's own id, where it shows one.
     pub id: Option<String>,
-    body: Map<String, Value>,
+    keys: Keys,
+    body: Box<RawValue>,
 }
+
+/// The keys of an object, shared by all connections that have the same.
+pub(crate) type Keys = Arc<[Box<str>]>;
 
 impl LiveConnection {
     /// Takes one entry of a `resultList`; `None` without a `type` and a `name` that are texts.
     #[must_use]
-    pub fn from_entry(body: Map<String, Value>) -> Option<Self> {
-        let type_name = body.get("type")?.as_str()?.to_owned();
-        let name = ConnectionName::new(body.get("name")?.as_str()?);
-        if name.as_str().is_empty() {
-            return None;
-        }
-        let id = match body.get("id") {
-            Some(Value::String(id)) if !id.is_empty() => Some(id.clone()),
+    pub fn from_entry(body: &Map<String, Value>) -> Option<Self> {
+        let text = serde_json::value::to_raw_value(body).ok()?;
+        Self::from_text(text, None).ok()?
+    }
+
+    /// Takes the text of one entry; `None` without a `type` and a `name` that are texts. `like`
+    /// is an entry that probably has the same keys.
+    ///
+    /// # Errors
+    /// It is no JSON object.
+    pub(crate) fn from_text(
+        body: Box<RawValue>,
+        like: Option<&Self>,
+    ) -> Result<Option<Self>, serde_json::Error> {
+        let entry = entry::read(body.get(), like.map(|like| &like.keys))?;
+        let (Some(Value::String(type_name)), Some(Value::String(name))) =
+            (entry.type_name, entry.name)
+        else {
+            return Ok(None);
+        };
+        let id = match entry.id {
+            Some(Value::String(id)) if !id.is_empty() => Some(id),
             Some(Value::Number(id)) => Some(id.to_string()),
             _ => None,
         };
-        Some(Self { type_name, name, id, body })
+        let name = ConnectionName::new(&name);
+        let keys = entry.keys;
+        Ok((!name.as_str().is_empty()).then_some(Self { type_name, name, id, keys, body }))
     }
 
-    /// The whole object. It may hold secrets: never print it.
+    /// The whole object, read anew at every call. It may hold secrets: never print it.
     #[must_use]
-    pub fn body(&self) -> &Map<String, Value> {
-        &self.body
+    pub fn body(&self) -> Map<String, Value> {
+        // All of it was read once, so it can be read.
+        serde_json::from_str(self.body.get()).unwrap_or_default()
+    }
+
+    /// The keys of the object.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(AsRef::as_ref)
     }
 }
 

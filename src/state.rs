@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::inventory::Record;
 use files::{Disk, Files};
@@ -102,13 +103,15 @@ pub enum StateError {
     },
 }
 
-#[derive(Serialize, Deserialize)]
-struct Envelope {
+/// What is around the record. The record is read once it is known to be ours; its text is kept
+/// till then, since a tree of values would take five times its size.
+#[derive(Deserialize)]
+struct Envelope<'a> {
     version: u32,
     url: String,
     project: String,
-    #[serde(flatten)]
-    rest: serde_json::Map<String, serde_json::Value>,
+    #[serde(borrow)]
+    record: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -229,7 +232,7 @@ impl StateFile {
             // Serde's words name keys and places, never values.
             problem: format!("line {}, column {}", e.line(), e.column()),
         };
-        let mut envelope: Envelope = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let envelope: Envelope<'_> = serde_json::from_slice(&bytes).map_err(damaged)?;
         if envelope.version > VERSION {
             return Err(StateError::Newer { path: path(), found: envelope.version });
         }
@@ -240,8 +243,7 @@ impl StateFile {
                 project: envelope.project,
             });
         }
-        let record = envelope.rest.remove("record").unwrap_or(serde_json::Value::Null);
-        migrate(record, envelope.version)
+        migrate(envelope.record.map_or("null", RawValue::get), envelope.version)
             .map_err(|e| StateError::Damaged { path: path(), problem: e.to_string() })
     }
 
@@ -296,10 +298,10 @@ impl StateFile {
 }
 
 /// Brings a record of an older version up to today's, one step at a time.
-fn migrate(record: serde_json::Value, version: u32) -> Result<Record, serde_json::Error> {
+fn migrate(record: &str, version: u32) -> Result<Record, serde_json::Error> {
     match version {
         // The first version; the next one adds its step here.
-        1 => serde_json::from_value(record),
+        1 => serde_json::from_str(record),
         other => Err(serde::de::Error::custom(format!("there was never a version {other}"))),
     }
 }

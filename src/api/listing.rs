@@ -5,7 +5,8 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Listed;
 use super::answer::{Answer, Envelope, broken};
@@ -14,7 +15,7 @@ use super::failure::Failure;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 
-type Entries = Vec<Map<String, Value>>;
+type Entries = Vec<Box<RawValue>>;
 
 /// Reads the list of one type.
 pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {
@@ -95,9 +96,13 @@ fn number(count: &Value) -> Option<u64> {
 }
 
 fn connections(entries: Entries) -> Result<Vec<LiveConnection>, Failure> {
-    let mut connections = Vec::with_capacity(entries.len());
+    let mut connections: Vec<LiveConnection> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
-        let connection = LiveConnection::from_entry(entry).ok_or_else(|| {
+        let read = LiveConnection::from_text(entry, connections.last());
+        let read = read.map_err(|_| {
+            broken(&format!("entry {} of the list is not of the API's form", index + 1))
+        })?;
+        let connection = read.ok_or_else(|| {
             broken(&format!("entry {} of the list has no name or no type", index + 1))
         })?;
         connections.push(connection);

@@ -107,10 +107,10 @@ async fn found(
     let sent = Intent {
         type_name: desired.connection_type.name.to_owned(),
         from: None,
-        base: base_of(desired, &context),
+        base: base_of(desired, &context).into(),
         protect: desired.options.protect,
     };
-    let view = LiveView { entry: live, single: Some(live) };
+    let view = LiveView::new(live, Some(live));
     if !is_as_sent(&sent, &view, job.key, true) {
         forget_intent(job, desired);
         return failed(error);
@@ -131,7 +131,7 @@ fn created(
 ) -> ChangeResult {
     let record = Record::default();
     let base = base_of(desired, &job.context(&record));
-    remember(job, desired, base, id, deployment)
+    remember(job, desired, &base, id, deployment)
 }
 
 pub(super) fn forget_intent(job: &Job<'_>, desired: &DesiredConnection) {

@@ -44,11 +44,11 @@ pub(super) fn not_ours(
     if replaced {
         return Some("it was made anew since the plan was made".to_owned());
     }
-    let planned = LiveView { entry: planned, single: job.singles.get(name) };
+    let planned = LiveView::new(planned, job.singles.get(name));
     if job.strict && body::has_moved_from_base(owned, &planned, live) {
         return Some("it moved since the plan was made".to_owned());
     }
-    let view = LiveView { entry: live, single: Some(live) };
+    let view = LiveView::new(live, Some(live));
     if job.stateless && !is_as_declared(owned, &view, job.key, job.key_is_known) {
         return Some("it moved away from what git declared".to_owned());
     }

@@ -54,13 +54,14 @@ pub(super) async fn rename(
     let owned = job.ledger.read(|record| record.inventory.get(old).cloned());
     let owned = owned.filter(|o| o.id.is_none() || fresh.id.is_none() || o.id == fresh.id);
     let planned = job.live.connections.get(old).unwrap_or(&fresh);
-    let planned_view = LiveView { entry: planned, single: job.singles.get(old) };
-    let base = owned.as_ref().map(|o| &o.base);
+    let planned_view = LiveView::new(planned, job.singles.get(old));
+    let base = owned.as_ref().map(|o| o.base.fields());
+    let base = base.as_ref();
     if job.strict && body::has_moved(desired, base, &planned_view, &fresh) {
         forget_intent(job, desired);
         return ChangeResult::Held("it moved since the plan was made".to_owned());
     }
-    let view = LiveView { entry: planned, single: Some(&fresh) };
+    let view = LiveView::new(planned, Some(&fresh));
     let record = job.record_for(&desired.name);
     let comparison = compare(desired, &view, base, &job.context(&record));
     match body::for_update(desired, &view, &comparison, &desired.name, &record) {
@@ -178,5 +179,5 @@ fn renamed(
         record.forget(&old.name);
         record.unstable.remove(&desired.name);
     });
-    remember(job, desired, base, live.id.clone(), deployment)
+    remember(job, desired, &base, live.id.clone(), deployment)
 }

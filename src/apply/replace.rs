@@ -82,15 +82,17 @@ fn way_back(job: &Job<'_>, owned: &Owned, old: &LiveConnection) -> Result<Sensit
     let Some(old_type) = crate::catalog::find(&old.type_name) else {
         return Err(format!("the type {} of the old connection is not known", old.type_name));
     };
-    let mut body = old.body().clone();
+    let mut body = old.body();
+    let shown_body = old.body();
     body.retain(|key, _| !is_bookkeeping(old_type, key));
+    let base = owned.base.fields();
     for secret in old_type.secrets() {
         let Secrecy::Secret { used } = &secret.secrecy else { continue };
         let path = format!("/{}", secret.name);
-        let shown = old.body().get(secret.name).and_then(Value::as_str);
+        let shown = shown_body.get(secret.name).and_then(Value::as_str);
         let shown = shown.filter(|text| !text.is_empty() && !hidden::is_masked_text(text));
         let readable = job.ledger.read(|record| record.is_readable(&old.type_name, &path));
-        let declared = owned.base.get(&path).map(|base| &base.declared);
+        let declared = base.get(&path).map(|base| &base.declared);
         let resolved = declared.filter(|declared| !declared.is_null()).map(|declared| {
             crate::desired::resolve_one(declared, job.vars, job.environment, job.redactor)
         });

@@ -52,12 +52,13 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, always: bool) -> Chan
     let planned = job.live.connections.get(name).filter(|_| !always);
     let single = job.singles.get(name).filter(|_| !always);
     let planned = planned.unwrap_or(&fresh);
-    let planned_view = LiveView { entry: planned, single };
-    let base = owned.as_ref().map(|o| &o.base);
+    let planned_view = LiveView::new(planned, single);
+    let base = owned.as_ref().map(|o| o.base.fields());
+    let base = base.as_ref();
     if job.strict && !always && body::has_moved(desired, base, &planned_view, &fresh) {
         return ChangeResult::Held("it moved since the plan was made".to_owned());
     }
-    let view = LiveView { entry: planned, single: Some(&fresh) };
+    let view = LiveView::new(planned, Some(&fresh));
     let record = job.record_for(name);
     let comparison = compare(desired, &view, base, &job.context(&record));
     let degraded = job.ledger.read(|record| record.degraded.contains_key(name));
@@ -89,19 +90,19 @@ async fn put(
         match job.client.update(&fresh.name, &body).await {
             Ok(deployment) => {
                 let base = base_after_put(desired, comparison, &context);
-                return remember(job, desired, base, fresh.id.clone(), &deployment);
+                return remember(job, desired, &base, fresh.id.clone(), &deployment);
             }
             // The answer is lost: what is there decides, save for a masked secret, which is
             // sent again.
             Err(error) if error.may_have_been_done() => {
                 match look_after(job, &desired.name).await {
                     Ok(Some(now)) if equal_proves_it => {
-                        let view = LiveView { entry: &now, single: Some(&now) };
+                        let view = LiveView::new(&now, Some(&now));
                         let again = compare(desired, &view, Some(&comparison.base), &context);
                         if !again.writes() {
                             let base = base_after_put(desired, comparison, &context);
                             let done = crate::api::Deployment::Done;
-                            return remember(job, desired, base, now.id.clone(), &done);
+                            return remember(job, desired, &base, now.id.clone(), &done);
                         }
                     }
                     Ok(Some(_)) => {}
@@ -133,7 +134,7 @@ fn agree(
     owned.type_name.clone_from(&fresh.type_name);
     owned.id.clone_from(&fresh.id);
     owned.protect = desired.options.protect;
-    owned.base = comparison.base;
+    owned.base = comparison.base.into();
     job.ledger.edit(|record| record.inventory.insert(desired.name.clone(), owned));
 }
 
@@ -145,7 +146,7 @@ async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
         Ok(None) => return ChangeResult::Failed("somebody deleted it meanwhile".to_owned()),
         Err(result) => return result,
     };
-    let view = LiveView { entry: &fresh, single: Some(&fresh) };
+    let view = LiveView::new(&fresh, Some(&fresh));
     let record = job.record_for(&desired.name);
     let comparison = compare(desired, &view, None, &job.context(&record));
     let type_name = desired.connection_type.name;

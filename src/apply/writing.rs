@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{ChangeResult, Job};
 use crate::api::{CallError, Deployment, ErrorKind, Tries};
 use crate::desired::DesiredConnection;
-use crate::inventory::{BaseField, Degraded, Owned};
+use crate::inventory::{Base, BaseField, Degraded, Owned};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{Comparison, Context, base_of};
@@ -90,8 +90,9 @@ pub(super) fn made_anew(job: &Job<'_>, name: &ConnectionName, fresh: &LiveConnec
 /// Whatever secret a reading showed must not come back in a later message of the server.
 fn learn_secrets(job: &Job<'_>, live: &LiveConnection) {
     let Some(connection_type) = crate::catalog::find(&live.type_name) else { return };
+    let body = live.body();
     for secret in connection_type.secrets() {
-        if let Some(text) = live.body().get(secret.name).and_then(serde_json::Value::as_str) {
+        if let Some(text) = body.get(secret.name).and_then(serde_json::Value::as_str) {
             job.redactor.learn(text);
         }
     }
@@ -122,11 +123,12 @@ pub(super) fn base_after_put(
 pub(super) fn remember(
     job: &Job<'_>,
     desired: &DesiredConnection,
-    base: BTreeMap<String, BaseField>,
+    base: &BTreeMap<String, BaseField>,
     id: Option<String>,
     deployment: &Deployment,
 ) -> ChangeResult {
     let name = &desired.name;
+    let base = Base::of(base);
     job.ledger.edit(|record| {
         record.intents.remove(name);
         let owned = record.inventory.entry(name.clone()).or_insert_with(Owned::default);

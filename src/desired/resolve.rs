@@ -1,7 +1,8 @@
 //! Replacing references by their values.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -23,11 +24,22 @@ pub(super) enum NoValue {
 pub(super) struct Resolver<'a> {
     resolution: &'a Resolution<'a>,
     seen: BTreeMap<String, Result<Sensitive, Unset>>,
+    paths: HashSet<Arc<str>>,
 }
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(resolution: &'a Resolution<'a>) -> Self {
-        Self { resolution, seen: BTreeMap::new() }
+        Self { resolution, seen: BTreeMap::new(), paths: HashSet::new() }
+    }
+
+    /// The pointer of a field, kept once for all connections that have the field.
+    pub(super) fn path(&mut self, path: String) -> Arc<str> {
+        if let Some(known) = self.paths.get(path.as_str()) {
+            return Arc::clone(known);
+        }
+        let path: Arc<str> = path.into();
+        self.paths.insert(Arc::clone(&path));
+        path
     }
 
     /// The value with its references replaced; `None` where there was nothing to replace.

@@ -9,11 +9,10 @@ use crate::plan::equality::{is_empty, is_unset};
 /// bookkeeping, what the server fills by itself, and what holds nothing.
 pub(super) fn normal(
     connection_type: &'static ConnectionType,
-    body: &Map<String, Value>,
+    mut fields: Map<String, Value>,
 ) -> Map<String, Value> {
     // A live field of that name would be taken for our options.
     const NOT_FIELDS: [&str; 3] = ["type", "name", "x-gitops"];
-    let mut fields = body.clone();
     fields.retain(|key, value| {
         !NOT_FIELDS.contains(&key.as_str())
             && !catalog::is_bookkeeping(connection_type, key)
@@ -128,7 +127,7 @@ mod tests {
 
     fn shown(type_name: &str, body: &Value) -> Value {
         let connection_type = catalog::find(type_name).unwrap();
-        let fields = normal(connection_type, body.as_object().unwrap());
+        let fields = normal(connection_type, body.as_object().unwrap().clone());
         let field_of = |key: &str| connection_type.field(key);
         Value::Object(without_defaults(&fields, &field_of, &|_| false))
     }

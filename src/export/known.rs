@@ -21,9 +21,9 @@ impl KnownReferences {
     /// Takes the references of the base.
     pub fn add_record(&mut self, record: &Record) {
         for (name, owned) in &record.inventory {
-            let base = owned.base.iter().map(|(path, field)| (path.clone(), &field.declared));
+            let base = owned.base.fields().into_iter().map(|(path, field)| (path, field.declared));
             for (path, declared) in base.filter(|(_, declared)| holds_env(declared)) {
-                self.insert(name, path, declared);
+                self.insert(name, path, &declared);
             }
         }
     }

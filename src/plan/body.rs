@@ -101,10 +101,10 @@ pub fn for_update(
 /// What live has, less the server's bookkeeping and the secrets, which are put in one by one.
 fn lives_own(desired: &DesiredConnection, live: &LiveView<'_>) -> Map<String, Value> {
     let own_type = desired.connection_type;
-    let mut body = live.single.unwrap_or(live.entry).body().clone();
+    let mut body = live.body().clone();
     if live.single.is_some() {
         // A field that only the list shows (Kafka's `keyStoreName`) is live's all the same.
-        for (key, value) in live.entry.body() {
+        for (key, value) in live.entry_body() {
             if !value.is_null() && !body.contains_key(key) {
                 body.insert(key.clone(), value.clone());
             }
@@ -242,7 +242,7 @@ pub fn has_moved(
 #[must_use]
 pub fn has_moved_from_base(owned: &Owned, planned: &LiveView<'_>, now: &LiveConnection) -> bool {
     let Some(own_type) = crate::catalog::find(&owned.type_name) else { return true };
-    moved(own_type, owned.base.keys().map(String::as_str), planned, now)
+    moved(own_type, owned.base.fields().keys().map(String::as_str), planned, now)
 }
 
 fn moved<'p>(
@@ -254,13 +254,14 @@ fn moved<'p>(
     if planned.entry.type_name != now.type_name {
         return true;
     }
+    let now = now.body();
     paths.any(|path| {
         let field = field_at(own_type, path);
         if field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. })) {
             return false;
         }
         let before = planned.get(path);
-        match (before, at(now, path)) {
+        match (before, at(&now, path)) {
             (Some(before), Some(now)) => !super::equality::equal(field, Some(before), Some(now)),
             _ => false,
         }

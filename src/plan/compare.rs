@@ -1,8 +1,10 @@
 //! One connection, three ways: what git wants, what live has, and the base both once agreed on.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 mod base;
 mod secret;
@@ -16,7 +18,7 @@ use secret::compare_secret;
 use super::equality::{equal, is_unset};
 use super::{FieldChange, Origin};
 use crate::catalog::{Secrecy, hidden};
-use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
+use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in, steps};
 use crate::inventory::{BaseField, Record, Unstable};
 use crate::live::LiveConnection;
 use crate::secret::{FingerprintKey, SENSITIVE};
@@ -128,36 +130,68 @@ pub fn compare(
 
 /// What is known of a live connection: its entry in the list, and its own `GET` where there was
 /// one. `GET` is believed first; a field that it leaves out is taken from the list.
-#[derive(Clone, Copy, Debug)]
 pub struct LiveView<'a> {
     /// The entry of the list, or the connection's own answer.
     pub entry: &'a LiveConnection,
     /// The connection's own answer.
     pub single: Option<&'a LiveConnection>,
+    // Their objects, read when first asked for and gone with the view.
+    entry_body: OnceLock<Map<String, Value>>,
+    single_body: OnceLock<Map<String, Value>>,
 }
 
 impl<'a> LiveView<'a> {
+    /// Looks at an entry, and at the connection's own answer where there is one.
+    #[must_use]
+    pub fn new(entry: &'a LiveConnection, single: Option<&'a LiveConnection>) -> Self {
+        Self { entry, single, entry_body: OnceLock::new(), single_body: OnceLock::new() }
+    }
+
     /// The value at a pointer.
     #[must_use]
-    pub fn get(&self, path: &str) -> Option<&'a Value> {
-        self.single.and_then(|single| at(single, path)).or_else(|| at(self.entry, path))
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        self.get_secret(path).or_else(|| at(self.entry_body(), path))
     }
 
     /// The value at a pointer in the connection's own answer: lists never show secrets.
     #[must_use]
-    pub fn get_secret(&self, path: &str) -> Option<&'a Value> {
-        self.single.and_then(|single| at(single, path))
+    pub fn get_secret(&self, path: &str) -> Option<&Value> {
+        at(self.single_body()?, path)
+    }
+
+    /// The object that is believed first.
+    pub(super) fn body(&self) -> &Map<String, Value> {
+        self.single_body().unwrap_or_else(|| self.entry_body())
+    }
+
+    /// The object of the list's entry.
+    pub(super) fn entry_body(&self) -> &Map<String, Value> {
+        self.entry_body.get_or_init(|| self.entry.body())
+    }
+
+    fn single_body(&self) -> Option<&Map<String, Value>> {
+        self.single.map(|single| self.single_body.get_or_init(|| single.body()))
+    }
+}
+
+impl fmt::Debug for LiveView<'_> {
+    /// Without the objects, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { entry, single, .. } = self;
+        f.debug_struct("LiveView")
+            .field("entry", entry)
+            .field("single", single)
+            .finish_non_exhaustive()
     }
 }
 
 /// The value at a pointer of a connection's body.
-pub(super) fn at<'a>(live: &'a LiveConnection, path: &str) -> Option<&'a Value> {
-    let mut steps =
-        path.strip_prefix('/')?.split('/').map(|s| s.replace("~1", "/").replace("~0", "~"));
-    let mut value = live.body().get(&steps.next()?)?;
+pub(super) fn at<'v>(body: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+    let mut steps = path.starts_with('/').then(|| steps(path))?;
+    let mut value = body.get(&*steps.next()?)?;
     for step in steps {
         value = match value {
-            Value::Object(map) => map.get(&step)?,
+            Value::Object(map) => map.get(&*step)?,
             Value::Array(items) => items.get(step.parse::<usize>().ok()?)?,
             _ => return None,
         };
@@ -322,8 +356,7 @@ fn show_live(
     if sensitive {
         return Some(Value::from(SENSITIVE));
     }
-    let whole = live.single.unwrap_or(live.entry).body();
-    Some(hidden::mask_at(desired.connection_type, path, value, whole))
+    Some(hidden::mask_at(desired.connection_type, path, value, live.body()))
 }
 
 /// What may be shown of git's side: the declared text where it holds a secret, else the value.

@@ -30,7 +30,7 @@ pub fn settle(
                 record.intents.insert(name, intent);
             }
             Some(entry) => {
-                let view = LiveView { entry, single };
+                let view = LiveView::new(entry, single);
                 let sent = is_as_sent(&intent, &view, context.key, context.key_is_known);
                 let renamed = intent
                     .from
@@ -70,7 +70,8 @@ fn own(record: &mut Record, name: &ConnectionName, intent: Intent, entry: &LiveC
         record.forget(from);
         previous
     });
-    let Intent { type_name, mut base, protect, .. } = intent;
+    let Intent { type_name, base, protect, .. } = intent;
+    let mut base = base.fields();
     // Whether a masked secret arrived is not known, so it does not count as sent.
     if let Some(connection_type) = crate::catalog::find(&type_name) {
         for secret in connection_type.secrets() {
@@ -82,7 +83,7 @@ fn own(record: &mut Record, name: &ConnectionName, intent: Intent, entry: &LiveC
         Owned {
             type_name,
             id: entry.id.clone(),
-            base,
+            base: base.into(),
             protect,
             secrets_checked: None,
             last_change: previous.and_then(|owned| owned.last_change),

@@ -91,6 +91,7 @@ pub fn plan(situation: &Situation<'_>) -> Planned {
         locked: BTreeMap::new(),
         replaces: BTreeSet::new(),
         canaries: BTreeMap::new(),
+        told: BTreeSet::new(),
     };
     planner.learn_ids();
     planner.renames();
@@ -116,6 +117,8 @@ pub(super) struct Planner<'a> {
     pub(super) locked: BTreeMap<ConnectionName, ConnectionName>,
     pub(super) replaces: BTreeSet<ConnectionName>,
     canaries: BTreeMap<&'static str, Vec<ConnectionName>>,
+    /// The declared names of which `states` says how they stand.
+    told: BTreeSet<ConnectionName>,
 }
 impl<'a> Planner<'a> {
     pub(super) fn admits(&self, type_name: &str, name: &ConnectionName) -> bool {
@@ -130,13 +133,24 @@ impl<'a> Planner<'a> {
 
     /// A create tells no id, so the first reading after it does.
     fn learn_ids(&mut self) {
-        for (name, owned) in &mut self.record.inventory {
-            let live = self.situation.live.connections.get(name);
-            if let Some(live) =
-                live.filter(|l| owned.id.is_none() && l.type_name == owned.type_name)
-            {
-                owned.id.clone_from(&live.id);
-            }
+        let live = &self.situation.live.connections;
+        let learns = |(name, owned): (&ConnectionName, &Owned)| {
+            let live = live.get(name).filter(|live| live.type_name == owned.type_name)?;
+            let id = live.id.clone().filter(|_| owned.id.is_none())?;
+            Some((name.clone(), id))
+        };
+        let learnt: Vec<_> = self.record.inventory.iter().filter_map(learns).collect();
+        for (name, id) in learnt {
+            self.edit_owned(&name, |owned| owned.id = Some(id));
+        }
+    }
+
+    /// Changes an entry of the inventory. Only where something changes: see [`Shared`].
+    ///
+    /// [`Shared`]: crate::inventory::Shared
+    pub(super) fn edit_owned(&mut self, name: &ConnectionName, change: impl FnOnce(&mut Owned)) {
+        if let Some(owned) = self.record.inventory.get_mut(name) {
+            change(owned);
         }
     }
 
@@ -195,7 +209,7 @@ impl<'a> Planner<'a> {
     pub(super) fn view(&self, name: &ConnectionName) -> Option<LiveView<'a>> {
         let single = self.situation.singles.get(name);
         let entry = self.situation.live.connections.get(name).or(single)?;
-        Some(LiveView { entry, single })
+        Some(LiveView::new(entry, single))
     }
 
     pub(super) fn block(
@@ -254,6 +268,7 @@ impl<'a> Planner<'a> {
         if unverified {
             self.plan.summary.unverified += 1;
         }
+        self.told.insert(desired.name.clone());
         self.states.push(ConnectionState {
             type_name: desired.connection_type.name.to_owned(),
             name: desired.name.clone(),

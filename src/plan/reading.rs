@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Filter;
-use super::compare::{at, catalog_field};
+use super::compare::{LiveView, catalog_field};
 use super::equality::{equal, is_empty};
-use crate::desired::{Desired, DesiredConnection};
+use crate::desired::{Desired, DesiredConnection, steps};
 use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
@@ -58,10 +58,17 @@ fn lacks_a_declared_field<'a>(
     live: &'a Live,
     shown: &mut ShownKeys<'a>,
 ) -> bool {
+    let view = LiveView::new(entry, None);
+    let lists = |path: &str| {
+        let mut steps = steps(path);
+        let top = steps.next().unwrap_or_default();
+        // The keys are at hand; the object has to be read for what lies deeper.
+        entry.keys().any(|key| key == top) && (steps.next().is_none() || view.get(path).is_some())
+    };
     let declared = desired.fields.iter().any(|field| {
         let path = &*field.path;
         let Some(value) = field.value() else { return false };
-        if field.is_secret() || desired.ignores(path) || at(entry, path).is_some() {
+        if field.is_secret() || desired.ignores(path) || lists(path) {
             return false;
         }
         // What is absent and agrees with the default may still be hidden: but not where the
@@ -69,13 +76,13 @@ fn lacks_a_declared_field<'a>(
         !equal(field.field, Some(value), None)
             || (!is_empty(value) && !shown.shows(desired.connection_type.name, path, live))
     });
-    let base = record.inventory.get(&desired.name).map(|owned| &owned.base);
-    let dropped = base.into_iter().flatten().any(|(path, older)| {
+    let base = record.inventory.get(&desired.name).map(|owned| owned.base.fields());
+    let dropped = base.iter().flatten().any(|(path, older)| {
         let secret = catalog_field(desired, path).is_some_and(crate::catalog::Field::is_secret);
         !secret
             && desired.field(path).is_none()
             && !is_empty(&older.declared)
-            && at(entry, path).is_none()
+            && !lists(path)
             && !shown.shows(desired.connection_type.name, path, live)
     });
     declared || dropped
@@ -92,9 +99,7 @@ impl<'a> ShownKeys<'a> {
         let by_type = self.by_type.get_or_insert_with(|| {
             let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
             for connection in live.connections.values() {
-                keys.entry(&connection.type_name)
-                    .or_default()
-                    .extend(connection.body().keys().map(String::as_str));
+                keys.entry(&connection.type_name).or_default().extend(connection.keys());
             }
             keys
         });

@@ -118,7 +118,7 @@ impl Digests {
                 .iter()
                 .map(|(name, owned)| {
                     let base: Map<String, Value> =
-                        owned.base.iter().map(|(k, v)| (k.clone(), v.declared.clone())).collect();
+                        owned.base.fields().into_iter().map(|(k, v)| (k, v.declared)).collect();
                     let value = serde_json::json!({
                         "type": owned.type_name, "protect": owned.protect, "base": base,
                     });
@@ -236,14 +236,14 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
     let Some(own_type) = catalog::find(&live.type_name) else {
         return Value::from(live.type_name.as_str());
     };
-    let mut body = live.body().clone();
+    let mut body = live.body();
+    let base = record.inventory.get(&live.name).map(|owned| owned.base.fields());
     body.retain(|key, _| {
         let path = format!("/{}", crate::desired::pointer_step(key));
-        let of_env = desired.is_some_and(|desired| {
-            desired.fields.iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))
-        }) || record.inventory.get(&live.name).is_some_and(|owned| {
-            owned.base.iter().any(|(p, base)| lies_in(p, &path) && holds_env(&base.declared))
-        });
+        let of_env =
+            desired.is_some_and(|desired| {
+                desired.fields.iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))
+            }) || base.iter().flatten().any(|(p, b)| lies_in(p, &path) && holds_env(&b.declared));
         let is_secret = own_type.field(key).is_some_and(catalog::Field::is_secret);
         !of_env && !is_secret && !is_bookkeeping(own_type, key)
     });

@@ -1,5 +1,7 @@
 //! From a plan to what came of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -7,7 +9,7 @@ use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, ChangeResult, Job, TargetOutcome};
 use crate::config::Target;
 use crate::inventory::{GoodCommit, Record};
-use crate::name::CommitId;
+use crate::name::{CommitId, ConnectionName};
 use crate::plan::{Change, ConnectionState, State};
 use crate::state::Ledger;
 
@@ -133,6 +135,11 @@ fn is_applied(outcome: &TargetOutcome) -> bool {
 
 /// Brings the states up to what came of the changes.
 fn settle(states: &mut Vec<ConnectionState>, outcome: &TargetOutcome, ledger: &Ledger) {
+    let mut gone = BTreeSet::new();
+    let mut places: BTreeMap<ConnectionName, usize> = BTreeMap::new();
+    for (place, state) in states.iter().enumerate() {
+        places.entry(state.name.clone()).or_insert(place);
+    }
     for (change, result) in &outcome.results {
         let (state, reason) = match result {
             ChangeResult::Done => (State::InSync, None),
@@ -142,22 +149,21 @@ fn settle(states: &mut Vec<ConnectionState>, outcome: &TargetOutcome, ledger: &L
             ChangeResult::Held(why) => (State::Held, Some(why)),
             ChangeResult::Reported | ChangeResult::NotStarted => continue,
         };
-        let gone = change.action == crate::plan::Action::Delete && state == State::InSync;
-        if gone {
-            states.retain(|known| known.name != change.name);
+        if change.action == crate::plan::Action::Delete && state == State::InSync {
+            gone.insert(&change.name);
             continue;
         }
-        if let Some(known) = states.iter_mut().find(|known| known.name == change.name) {
+        if let Some(known) = places.get(&change.name).and_then(|place| states.get_mut(*place)) {
             known.state = state;
             known.reason = reason.cloned();
         }
     }
+    states.retain(|known| !gone.contains(&known.name));
     ledger.read(|record| {
         for state in states.iter_mut() {
             let owned = record.inventory.get(&state.name);
             state.last_change = owned.and_then(|owned| owned.last_change);
-            state.unverified =
-                owned.is_some_and(|owned| owned.base.values().any(|base| base.unverified));
+            state.unverified = owned.is_some_and(|owned| owned.base.is_unverified());
         }
     });
 }

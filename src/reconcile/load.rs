@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Engine;
 use crate::config::Target;
 use crate::document::{self, LoadRequest, Loaded};
-use crate::inventory::GoodCommit;
+use crate::inventory::{GoodCommit, Shared};
 use crate::name::{CommitId, ConnectionName};
 use crate::source::{Folder, Snapshot, SourceError};
 
@@ -79,7 +79,7 @@ impl LoadedTarget {
         GoodCommit {
             commit: commit.clone(),
             config,
-            declared,
+            declared: Shared::new(declared),
             paths: self
                 .loaded
                 .folders

@@ -11,7 +11,7 @@ use crate::config::{Drift, Target};
 use crate::desired::{self, Desired, Resolution};
 use crate::document::Severity;
 use crate::environment::Environment;
-use crate::inventory::Record;
+use crate::inventory::{GoodCommit, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::observe;
@@ -85,7 +85,8 @@ async fn fill(
     let good = snapshot
         .commit()
         .filter(|_| whole && !options.filter.is_narrow())
-        .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id));
+        .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id))
+        .map(|good| as_before(good, &before));
     let folders = &loaded.loaded.folders;
     let past = blocking(|| remember::past(engine, target, snapshot, &record, folders))
         .map_err(|e| e.to_string())?;
@@ -152,6 +153,14 @@ async fn fill(
         stateless: options.base.is_some(),
     });
     Ok(())
+}
+
+/// Most commits declare the names that the last one did: they are kept once.
+fn as_before(mut good: GoodCommit, before: &Record) -> GoodCommit {
+    if let Some(last) = before.last_good.as_ref().filter(|last| last.declared == good.declared) {
+        good.declared = last.declared.clone();
+    }
+    good
 }
 
 fn take(
@@ -316,8 +325,9 @@ fn nothing_answered(live: &Live) -> Option<String> {
 fn learn_shown_secrets(engine: &Engine, singles: &BTreeMap<ConnectionName, LiveConnection>) {
     for live in singles.values() {
         let Some(connection_type) = crate::catalog::find(&live.type_name) else { continue };
+        let body = live.body();
         for secret in connection_type.secrets() {
-            if let Some(text) = live.body().get(secret.name).and_then(serde_json::Value::as_str) {
+            if let Some(text) = body.get(secret.name).and_then(serde_json::Value::as_str) {
                 engine.redactor.learn(text);
             }
         }

@@ -209,7 +209,7 @@ pub(super) fn record_of_base(good: GoodCommit, desired: &Desired, key: &Fingerpr
         .map(|connection| {
             let owned = Owned {
                 type_name: connection.connection_type.name.to_owned(),
-                base: crate::plan::compare::base_of(connection, &context),
+                base: crate::plan::compare::base_of(connection, &context).into(),
                 protect: connection.options.protect,
                 ..Owned::default()
             };

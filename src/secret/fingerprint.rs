@@ -1,7 +1,5 @@
 //! Keyed fingerprints: whether a value is the one that was sent, without keeping it.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::{constant_time, hmac};
 use serde::{Deserialize, Serialize};
 
@@ -96,11 +94,9 @@ pub(crate) fn canonical(value: &serde_json::Value) -> String {
 /// Lower-case hexadecimal.
 #[must_use]
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xf)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 #[cfg(test)]

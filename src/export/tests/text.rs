@@ -11,7 +11,7 @@ use crate::name::ConnectionName;
 fn export(bodies: &[Value], known: &KnownReferences) -> Export {
     let live: Vec<LiveConnection> = bodies
         .iter()
-        .map(|body| LiveConnection::from_entry(body.as_object().unwrap().clone()).unwrap())
+        .map(|body| LiveConnection::from_entry(body.as_object().unwrap()).unwrap())
         .collect();
     Export::of(&live, known, &Options { prefix: "Payments".to_owned(), full: false })
 }
@@ -74,7 +74,8 @@ fn what_git_declares_with_a_reference_is_not_shown() {
     let base = [("/host", field("${env:SMTP}.internal")), ("/password", field("${env:MAILS}"))];
     let owned = Owned {
         type_name: "email".to_owned(),
-        base: base.map(|(path, field)| (path.to_owned(), field)).into(),
+        base: std::collections::BTreeMap::from(base.map(|(path, field)| (path.to_owned(), field)))
+            .into(),
         ..Owned::default()
     };
     record.inventory.insert(ConnectionName::new("mails"), owned);

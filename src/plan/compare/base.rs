@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Comparison, Context, LiveView};
 use crate::catalog::{ConnectionType, Field, Secrecy};
 use crate::desired::{DesiredConnection, DesiredField, holds_env};
-use crate::inventory::BaseField;
+use crate::inventory::{Base, BaseField};
 use crate::plan::equality::{equal, other_spellings};
 use crate::secret::FingerprintKey;
 
@@ -128,14 +128,14 @@ pub fn is_as_declared(
 
 fn shows(
     type_name: &str,
-    base: &BTreeMap<String, BaseField>,
+    base: &Base,
     live: &LiveView<'_>,
     key: &FingerprintKey,
     key_is_known: bool,
 ) -> bool {
     let Some(connection_type) = crate::catalog::find(type_name) else { return false };
     live.entry.type_name == type_name
-        && base.iter().all(|(path, older)| {
+        && base.fields().iter().all(|(path, older)| {
             let field = field_at(connection_type, path);
             let is_secret = field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. }));
             let not_looked_at = older.print.is_none() && holds_env(&older.declared);

@@ -110,10 +110,11 @@ pub(super) fn git_moved(desired: &DesiredConnection, owned: &Owned, context: &Co
         };
         older.declared != *declared || other_value
     };
+    let base = owned.base.fields();
     desired
         .fields
         .iter()
         .filter(|f| !desired.ignores(&f.path))
-        .any(|f| moved(&f.path, owned.base.get(&*f.path), &f.declared, f.value()))
-        || owned.base.keys().any(|path| desired.field(path).is_none())
+        .any(|f| moved(&f.path, base.get(&*f.path), &f.declared, f.value()))
+        || base.keys().any(|path| desired.field(path).is_none())
 }

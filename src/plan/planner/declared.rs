@@ -8,7 +8,7 @@ use super::{Planner, State};
 use crate::catalog::Field;
 use crate::config::Adopt;
 use crate::desired::DesiredConnection;
-use crate::inventory::Owned;
+use crate::inventory::{Base, Owned};
 use crate::name::ConnectionName;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{Comparison, LiveView, PUTS_BEFORE_GIVING_UP, Treatment, compare};
@@ -18,16 +18,16 @@ impl<'a> Planner<'a> {
     pub(super) fn desired(&mut self, desired: &'a DesiredConnection) {
         let name = &desired.name;
         let type_name = desired.connection_type.name;
-        let settled = self.states.iter().any(|s| s.name == *name)
-            || self.situation.invalid.contains_key(name);
+        let settled = self.told.contains(name) || self.situation.invalid.contains_key(name);
         if settled || !self.admits(type_name, name) {
             return;
         }
         // A commit that declares another type is none that lifted the protection first.
-        if let Some(owned) = self.record.inventory.get_mut(name)
-            && (owned.type_name == type_name || desired.options.protect)
-        {
-            owned.protect = desired.options.protect;
+        let protect = desired.options.protect;
+        let lifts = |owned: &Owned| owned.type_name == type_name || protect;
+        let owned = self.record.inventory.get(name);
+        if owned.is_some_and(|owned| owned.protect != protect && lifts(owned)) {
+            self.edit_owned(name, |owned| owned.protect = protect);
         }
         if desired.options.suspend {
             self.state(desired, State::Suspended, None);
@@ -107,7 +107,8 @@ impl<'a> Planner<'a> {
     pub(super) fn present(&mut self, desired: &'a DesiredConnection, view: &LiveView<'_>) {
         let owned = self.owned(&desired.name, view.entry);
         let context = &self.situation.context;
-        let comparison = compare(desired, view, owned.as_ref().map(|o| &o.base), context);
+        let base = owned.as_ref().map(|o| o.base.fields());
+        let comparison = compare(desired, view, base.as_ref(), context);
         self.learn(desired, &comparison);
         let taken_over = owned.is_none();
         if taken_over && !self.may_take_over(desired, &comparison) {
@@ -209,8 +210,7 @@ impl<'a> Planner<'a> {
                 fields,
                 ..change(desired)
             });
-            let is_told = self.states.iter().any(|known| known.name == desired.name);
-            if !is_told {
+            if !self.told.contains(&desired.name) {
                 self.state_with(desired, state, reason, comparison.unverified);
             }
         }
@@ -322,9 +322,12 @@ impl<'a> Planner<'a> {
         comparison: &Comparison,
     ) {
         let was_read = view.single.is_some();
-        match self.record.inventory.get_mut(&desired.name).filter(|o| is_the_same(o, view.entry)) {
+        let base = Base::of(&comparison.base);
+        match self.record.inventory.get(&desired.name).filter(|o| is_the_same(o, view.entry)) {
             Some(owned) => {
-                owned.base.clone_from(&comparison.base);
+                if owned.base != base {
+                    self.edit_owned(&desired.name, |owned| owned.base = base);
+                }
             }
             None if !comparison.writes() => {
                 self.record.forget(&desired.name);
@@ -333,7 +336,7 @@ impl<'a> Planner<'a> {
                     Owned {
                         type_name: view.entry.type_name.clone(),
                         id: view.entry.id.clone(),
-                        base: comparison.base.clone(),
+                        base,
                         protect: desired.options.protect,
                         secrets_checked: None,
                         last_change: None,
@@ -342,11 +345,9 @@ impl<'a> Planner<'a> {
             }
             None => return,
         }
-        if was_read
-            && desired.declares_secret()
-            && let Some(owned) = self.record.inventory.get_mut(&desired.name)
-        {
-            owned.secrets_checked = Some(self.situation.now);
+        if was_read && desired.declares_secret() {
+            let now = self.situation.now;
+            self.edit_owned(&desired.name, |owned| owned.secrets_checked = Some(now));
         }
     }
 

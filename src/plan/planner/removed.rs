@@ -101,7 +101,7 @@ impl Planner<'_> {
             let reason = "held: what is live under that name is not what the tool made".to_owned();
             return Some((reason, Some(forget)));
         }
-        let view = LiveView { entry: live, single: situation.singles.get(name) };
+        let view = LiveView::new(live, situation.singles.get(name));
         let context = &situation.context;
         if context.stateless && !is_as_declared(owned, &view, context.key, context.key_is_known) {
             let reason = "held: live is not what the base revision declared".to_owned();

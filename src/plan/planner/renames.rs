@@ -73,8 +73,8 @@ impl<'a> Planner<'a> {
             return false;
         }
         let owned = self.owned(old, view.entry);
-        let comparison =
-            compare(desired, &view, owned.as_ref().map(|o| &o.base), &self.situation.context);
+        let base = owned.as_ref().map(|o| o.base.fields());
+        let comparison = compare(desired, &view, base.as_ref(), &self.situation.context);
         if owned.is_none() && !self.may_take_over(desired, &comparison) {
             return false;
         }
