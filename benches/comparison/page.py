@@ -1,0 +1,211 @@
+"""The results as a table, a document and a plot."""
+
+import math
+import os
+import platform
+import re
+import subprocess
+import time
+
+PICTURE = "![Time and memory from a thousand connections to a hundred thousand](growth.svg)"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def rows(results):
+    """What was measured, as (what, reached, goal) with the verdict."""
+    found = []
+
+    def add(what, reached, goal, is_reached):
+        found.append((what, reached, goal, "yes" if is_reached else "**no**"))
+
+    if plan := results.get("plan"):
+        curl, took = plan["curl"], plan["plan"]
+        add(
+            f"`plan` of {plan['connections']:,} in sync, cold, against `curl` of the same 14 lists",
+            f"{took / curl:.1f} times ({1000 * took:.0f} ms to {1000 * curl:.0f} ms)",
+            "20 times",
+            took <= 20 * curl,
+        )
+        add("its calls", f"{plan['calls']}", "14", plan["calls"] == 14)
+        script = plan["script"]
+        add(
+            "the same against an asyncio script (aiohttp, libyaml)",
+            f"1/{script / took:.0f} ({script:.2f} s)",
+            "1/50",
+            script >= 50 * took,
+        )
+        uri = plan["uri"]
+        add(
+            "the same against a loop of Ansible's `uri`, scaled",
+            f"1/{uri / took:,.0f} ({uri:,.0f} s)",
+            "1/1,000",
+            uri >= 1000 * took,
+        )
+        resync = plan["resync"]
+        add(
+            f"a resync of the daemon, {plan['connections']:,} unchanged, against that `curl`",
+            f"{resync / curl:.1f} times ({1000 * resync:.0f} ms)",
+            "4 times",
+            resync <= 4 * curl,
+        )
+    if made := results.get("creates"):
+        add(
+            f"{made['count']:,} creates at 5 ms, {made['concurrency']} at once, of the ideal",
+            f"{100 * made['efficiency']:.0f}% (a call alone takes {made['call_ms']:.1f} ms)",
+            "90%",
+            made["efficiency"] >= 0.9,
+        )
+    if first := results.get("first_write"):
+        add(
+            f"from a commit of one file among {first['connections']:,} to the first PUT",
+            f"{1000 * first['seconds']:.0f} ms (worst of {first['rounds']}: "
+            f"{1000 * first['worst']:.0f} ms)",
+            "150 ms",
+            first["seconds"] <= 0.15,
+        )
+    if idle := results.get("idle"):
+        add(
+            f"idle daemon, {idle['connections']:,} connections",
+            f"{idle['rss_mib']:.1f} MiB resident, {1000 * idle['cpu_seconds']:.0f} ms of CPU in "
+            f"{idle['watched_seconds']} s",
+            "25 MiB, none",
+            idle["rss_mib"] < 25 and idle["cpu_seconds"] <= 0.01,
+        )
+    if points := results.get("growth"):
+        few, many = points[0], points[-1]
+        times = many["plan_seconds"] / few["plan_seconds"]
+        share = many["connections"] / few["connections"]
+        add(
+            f"time of `plan` for {many['connections']:,} against {few['connections']:,}",
+            f"{times:.0f} times ({many['plan_seconds']:.2f} s)",
+            f"{1.1 * share:.0f} times",
+            times <= 1.1 * share,
+        )
+        for what, key in (("`plan`", "plan_peak_mib"), ("the daemon", "daemon_peak_mib")):
+            add(
+                f"most memory of {what} with {many['connections']:,} connections",
+                f"{many[key]:.0f} MiB",
+                "400 MiB",
+                many[key] < 400,
+            )
+    if itself := results.get("program"):
+        start = itself["start_ms"] - itself["true_ms"]
+        add(
+            "the program: size, and start of `--version` beyond that of `true`",
+            f"{itself['mib']:.1f} MiB, {start:.1f} ms",
+            "",
+            True,
+        )
+    return found
+
+
+def table(results):
+    lines = ["| measured | reached | goal (at most) | held |", "|---|---|---|---|"]
+    lines += [f"| {what} | {reached} | {goal} | {held} |" for what, reached, goal, held in rows(results)]
+    return "\n".join(lines)
+
+
+def growth_table(points):
+    lines = [
+        "| connections | `plan` | its peak | resync | daemon at rest | its peak | first `apply` | its peak |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for point in points:
+        lines.append(
+            "| {connections:,} | {plan_seconds:.3f} s | {plan_peak_mib:.0f} MiB | {resync_seconds:.3f} s "
+            "| {daemon_rss_mib:.0f} MiB | {daemon_peak_mib:.0f} MiB | {apply_seconds:.1f} s "
+            "| {apply_peak_mib:.0f} MiB |".format(**point)
+        )
+    return "\n".join(lines)
+
+
+def version(command):
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return said.strip().splitlines()[0]
+
+
+def machine(program, venv):
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = re.search(r"model name\s*: (.*)", file.read())
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        memory = int(file.readline().split()[1]) / 1024 / 1024
+    python = os.path.join(venv, "bin", "python")
+    freeze = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True)
+    wanted = [
+        line.replace("==", " ")
+        for line in freeze.stdout.splitlines()
+        if line.lower().startswith(("aiohttp==", "pyyaml==", "ansible-core=="))
+    ]
+    versions = [version([program, "--version"]), version(["rustc", "--version"])]
+    versions += [version(["curl", "--version"]).split(" (")[0], version(["git", "--version"])]
+    versions += [f"Python {platform.python_version()}", *wanted]
+    load = os.getloadavg()
+    return (
+        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores ({model[1] if model else platform.machine()}), "
+        f"{memory:.0f} GiB, Linux {platform.release()}, load {load[0]:.1f}; {', '.join(versions)}."
+    )
+
+
+def write(root, results, program, venv):
+    """Puts what was measured between the two markers of docs/performance.md, and draws the plot."""
+    path = os.path.join(root, "docs", "performance.md")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    measured = f"\n{machine(program, venv)}\n\n{table(results)}\n\n{growth_table(results['growth'])}\n\n{PICTURE}\n\n"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + BEGIN + measured + END + after)
+    with open(os.path.join(root, "docs", "growth.svg"), "w", encoding="utf-8") as file:
+        file.write(plot(results["growth"]))
+
+
+def plot(points):
+    """Time and memory over the number of connections, both axes logarithmic."""
+    width, height, left, top = 360, 260, 56, 30
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * (width + 80)} {height + 90}" '
+        'font-family="sans-serif" font-size="12">',
+        f'<rect width="{2 * (width + 80)}" height="{height + 90}" fill="white"/>',
+    ]
+    panels = [
+        ("seconds", [("plan_seconds", "plan", "#1f77b4"), ("resync_seconds", "resync", "#d95f02")]),
+        ("MiB", [("plan_peak_mib", "plan, most", "#1f77b4"), ("daemon_peak_mib", "daemon, most", "#d95f02"),
+                 ("daemon_rss_mib", "daemon at rest", "#7570b3")]),
+    ]
+    low_x, high_x = math.log10(points[0]["connections"]), math.log10(points[-1]["connections"])
+    for panel, (unit, lines) in enumerate(panels):
+        shift = panel * (width + 80) + left
+        values = [point[key] for key, _, _ in lines for point in points]
+        low = math.floor(math.log10(min(values)))
+        high = math.ceil(math.log10(max(values)))
+
+        def x(count, shift=shift):
+            return shift + (math.log10(count) - low_x) / (high_x - low_x) * width
+
+        def y(value, low=low, high=high):
+            return top + height - (math.log10(value) - low) / (high - low) * height
+
+        for power in range(low, high + 1):
+            at = y(10**power)
+            parts.append(f'<path d="M{shift} {at:.1f}h{width}" stroke="#ddd"/>')
+            parts.append(f'<text x="{shift - 6}" y="{at + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
+        for power in range(math.ceil(low_x), math.floor(high_x) + 1):
+            at = x(10**power)
+            parts.append(f'<path d="M{at:.1f} {top}v{height}" stroke="#ddd"/>')
+            parts.append(f'<text x="{at:.1f}" y="{top + height + 18}" text-anchor="middle">{10**power:,}</text>')
+        parts.append(f'<text x="{shift}" y="{top - 10}" font-weight="bold">{unit}</text>')
+        for number, (key, label, color) in enumerate(lines):
+            path = "L".join(f"{x(p['connections']):.1f} {y(p[key]):.1f}" for p in points)
+            parts.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+            parts += [
+                f'<circle cx="{x(p["connections"]):.1f}" cy="{y(p[key]):.1f}" r="3" fill="{color}"/>'
+                for p in points
+            ]
+            parts.append(
+                f'<text x="{shift + 8}" y="{top + 16 + 16 * number}" fill="{color}">{label}</text>'
+            )
+        parts.append(
+            f'<text x="{shift + width / 2}" y="{top + height + 40}" text-anchor="middle">connections</text>'
+        )
+    return "\n".join(parts) + "\n</svg>\n"

@@ -1,0 +1,197 @@
+//! The stages of a reconcile without git and HTTP: parse, resolve, compare, plan.
+//!
+//! `cargo bench` measures them for 1,000, 10,000 and 100,000 connections; with `-- --test` each
+//! runs once for 1,000, so that CI sees that they still work.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use apinizer_gitops::config::{Adopt, MaxDeletes};
+use apinizer_gitops::desired::{self, Desired, Resolution};
+use apinizer_gitops::document::{self, LoadRequest, Loaded, ParseCache};
+use apinizer_gitops::environment::Environment;
+use apinizer_gitops::inventory::Record;
+use apinizer_gitops::live::{Live, LiveConnection};
+use apinizer_gitops::plan::compare::{Context, LiveView, compare};
+use apinizer_gitops::plan::{Filter, Planned, Situation, plan};
+use apinizer_gitops::secret::{FingerprintKey, Redactor, Sensitive};
+use apinizer_gitops::source::{FileEntry, Folder};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use serde_json::{Map, Value, json};
+
+/// The email connection of the examples, another one for each number.
+fn document(number: usize) -> String {
+    format!(
+        "# Owned by team-{}.\ntype: email\nname: connection-{number:06}\n\
+         description: Mails to customers about their orders\nhost: mail-{number}.${{var:domain}}\n\
+         port: 2525\nenableStartTls: true\nauth: true\nusername: mail-{number}@example.com\n\
+         password: ${{env:BENCH_SECRET}}\nfrom: noreply@example.com\nadditionalProperties:\n  \
+         - key: mail.smtp.timeout\n    value: \"5000\"\n",
+        number % 40
+    )
+}
+
+/// What one server would hold, and what git declares of it.
+struct Company {
+    folders: Vec<Folder>,
+    texts: Vec<String>,
+    vars: BTreeMap<String, Value>,
+    environment: Environment,
+    redactor: Redactor,
+    key: FingerprintKey,
+}
+
+impl Company {
+    fn of(count: usize) -> Self {
+        let texts: Vec<String> = (0..count).map(document).collect();
+        let file = |number: usize| {
+            let mut blob = [0; 20];
+            blob[..8].copy_from_slice(&number.to_be_bytes());
+            FileEntry { path: Arc::from(format!("connections/{number:06}.yaml")), blob }
+        };
+        let files = (0..count).map(file).collect();
+        let variables = [("BENCH_SECRET".to_owned(), "a-secret".to_owned())];
+        Self {
+            folders: vec![Folder { path: Arc::from("connections"), exists: true, files }],
+            texts,
+            vars: BTreeMap::from([("domain".to_owned(), json!("example.com"))]),
+            environment: Environment::new(variables),
+            redactor: Redactor::default(),
+            key: FingerprintKey::derive(&Sensitive::new("a-token".to_owned())),
+        }
+    }
+
+    /// Parses, merges and checks; what `cache` knows is not parsed again.
+    fn load(&self, cache: &ParseCache) -> Loaded {
+        let request = LoadRequest {
+            folders: &self.folders,
+            target: Some("default"),
+            known_targets: None,
+            vars: Some(&self.vars),
+        };
+        document::load(&request, cache, &|entry| {
+            let mut number = [0; 8];
+            number.copy_from_slice(&entry.blob[..8]);
+            Ok(self.texts[usize::from_be_bytes(number)].clone().into_bytes())
+        })
+    }
+
+    fn resolve(&self, loaded: Loaded) -> Desired {
+        desired::resolve(
+            loaded.documents,
+            &Resolution {
+                vars: &self.vars,
+                environment: Some(&self.environment),
+                redactor: &self.redactor,
+            },
+        )
+    }
+
+    /// Live as it is once everything was applied.
+    fn live(desired: &Desired) -> Live {
+        let mut live = Live::default();
+        for connection in desired.values() {
+            let mut body = Map::new();
+            body.insert("type".to_owned(), json!(connection.connection_type.name));
+            body.insert("name".to_owned(), json!(connection.name.as_str()));
+            for known in connection.connection_type.fields() {
+                body.insert(known.name.to_owned(), Value::Null);
+            }
+            for field in connection.fields.iter().filter(|field| !field.is_secret()) {
+                let value = field.value().cloned().unwrap_or_default();
+                body.insert(field.path.trim_start_matches('/').to_owned(), value);
+            }
+            if let Some(entry) = LiveConnection::from_entry(&body) {
+                live.connections.insert(connection.name.clone(), entry);
+            }
+        }
+        live
+    }
+
+    fn context<'a>(&'a self, record: &'a Record) -> Context<'a> {
+        Context {
+            record,
+            key: &self.key,
+            key_is_known: true,
+            stateless: false,
+            corrects_drift: true,
+            resend_secrets: false,
+        }
+    }
+
+    fn plan(&self, desired: &Desired, live: &Live, record: &Record) -> Planned {
+        plan(&Situation {
+            desired,
+            invalid: &BTreeMap::new(),
+            live,
+            singles: &BTreeMap::new(),
+            context: self.context(record),
+            adopt: Adopt::Always,
+            prune: true,
+            max_deletes: MaxDeletes::Percent(30),
+            allow_deletes: false,
+            worktree: false,
+            loaded_whole: true,
+            last_good_unavailable: false,
+            emptied: &[],
+            filter: &Filter::default(),
+            degraded_at_once: false,
+            unread: &BTreeMap::new(),
+            now: 0,
+        })
+    }
+}
+
+fn stages(criterion: &mut Criterion) {
+    let sizes: &[usize] = if std::env::args().any(|argument| argument == "--test") {
+        &[1_000]
+    } else {
+        &[1_000, 10_000, 100_000]
+    };
+    for count in sizes {
+        let company = Company::of(*count);
+        let cache = ParseCache::default();
+        let desired = company.resolve(company.load(&cache));
+        assert_eq!(desired.len(), *count, "the documents of the benchmark are valid");
+        let live = Company::live(&desired);
+        let record = company.plan(&desired, &live, &Record::default()).record;
+        let in_sync = company.plan(&desired, &live, &record).plan.summary;
+        assert_eq!(in_sync.unchanged, *count, "the benchmark is about connections in sync");
+
+        let mut group = criterion.benchmark_group("stages");
+        group.sample_size(10);
+        group.throughput(Throughput::Elements(u64::try_from(*count).unwrap_or(u64::MAX)));
+        group.bench_function(BenchmarkId::new("parse", count), |bench| {
+            bench.iter(|| company.load(black_box(&ParseCache::default())));
+        });
+        group.bench_function(BenchmarkId::new("load what is parsed", count), |bench| {
+            bench.iter(|| company.load(black_box(&cache)));
+        });
+        group.bench_function(BenchmarkId::new("resolve", count), |bench| {
+            bench.iter_batched(
+                || company.load(&cache),
+                |loaded| company.resolve(loaded),
+                criterion::BatchSize::PerIteration,
+            );
+        });
+        group.bench_function(BenchmarkId::new("compare", count), |bench| {
+            let context = company.context(&record);
+            bench.iter(|| {
+                for connection in desired.values() {
+                    let entry = &live.connections[&connection.name];
+                    let base = record.inventory[&connection.name].base.fields();
+                    let view = LiveView::new(entry, None);
+                    black_box(compare(connection, &view, Some(&base), &context));
+                }
+            });
+        });
+        group.bench_function(BenchmarkId::new("plan", count), |bench| {
+            bench.iter(|| company.plan(&desired, &live, black_box(&record)));
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);
