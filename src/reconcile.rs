@@ -24,6 +24,7 @@ use crate::state::{Lock, StateDir, StateFile};
 mod carry_out;
 mod connect;
 mod load;
+mod look;
 mod prepare;
 mod remember;
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::connect::{Connection, connect};
 use super::load::{LoadedTarget, load_target};
-use super::remember::{self, Past};
-use super::{Engine, Options, Prepared, ReadBackMode, Ready, isolates, now};
+use super::look::{Known, Looked};
+use super::remember;
+use super::{Engine, Options, Prepared, Ready, isolates};
 use crate::api::Retries;
-use crate::config::{Drift, Target};
+use crate::config::Target;
 use crate::desired::{self, Desired, Resolution};
 use crate::document::Severity;
 use crate::environment::Environment;
@@ -15,10 +16,8 @@ use crate::inventory::{GoodCommit, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::observe;
-use crate::plan::compare::Context;
 use crate::plan::intents::{self, Settling};
-use crate::plan::reading::{self, ReadBack};
-use crate::plan::{Planned, Situation, TargetPlan, plan};
+use crate::plan::{Planned, TargetPlan};
 use crate::source::Snapshot;
 use crate::state::Lock;
 
@@ -331,116 +330,5 @@ fn learn_shown_secrets(engine: &Engine, singles: &BTreeMap<ConnectionName, LiveC
                 engine.redactor.learn(text);
             }
         }
-    }
-}
-
-struct Looked<'a> {
-    target: &'a Target,
-    options: &'a Options,
-    desired: &'a Desired,
-    live: &'a Live,
-}
-
-struct Known<'a> {
-    record: &'a Record,
-    key: &'a crate::secret::FingerprintKey,
-    key_is_known: bool,
-    singles: &'a BTreeMap<ConnectionName, LiveConnection>,
-    unread: &'a BTreeMap<ConnectionName, String>,
-    invalid: &'a BTreeMap<ConnectionName, String>,
-    whole: bool,
-    past: &'a Past,
-    worktree: bool,
-}
-
-impl Looked<'_> {
-    /// The connections of which the lists do not say enough.
-    fn needed(&self, record: &Record) -> BTreeSet<ConnectionName> {
-        let filter = &self.options.filter;
-        let mut needed = reading::to_confirm(self.desired, self.live, record, filter);
-        if self.options.base.is_some() {
-            let removed = record.inventory.keys().filter(|name| !self.desired.contains_key(name));
-            needed.extend(removed.filter(|n| self.live.connections.contains_key(n)).cloned());
-        }
-        needed
-    }
-
-    /// Reads those connections, and those whose secrets are due.
-    async fn singles(
-        &self,
-        client: &crate::api::Client,
-        needed: &BTreeSet<ConnectionName>,
-        record: &Record,
-        notices: &mut Vec<String>,
-    ) -> (BTreeMap<ConnectionName, LiveConnection>, BTreeMap<ConnectionName, String>) {
-        let due = self.secrets_due(record);
-        let wanted: BTreeSet<ConnectionName> = needed.union(&due).cloned().collect();
-        let read = observe::singles(client, wanted, self.target.concurrency).await;
-        let mut unread = BTreeMap::new();
-        let mut unverified = Vec::new();
-        for (name, error) in read.failed {
-            if needed.contains(&name) {
-                unread.insert(name, error.to_string());
-            } else {
-                tracing::debug!(connection = %name, "secrets could not be read back: {error}");
-                unverified.push(error);
-            }
-        }
-        if let Some(first) = unverified.first() {
-            let count = unverified.len();
-            notices.push(format!(
-                "secrets could not be read back in {count} of the connections where that is due, \
-                 and are tried again: {first}"
-            ));
-        }
-        (read.found, unread)
-    }
-
-    fn secrets_due(&self, record: &Record) -> BTreeSet<ConnectionName> {
-        let mode = self.options.read_back;
-        if mode == ReadBackMode::Nothing || !self.options.with_secrets {
-            return BTreeSet::new();
-        }
-        let every = if mode == ReadBackMode::All {
-            std::time::Duration::ZERO
-        } else {
-            self.target.verify_secrets
-        };
-        let count = self.desired.len();
-        let at_most = (mode == ReadBackMode::Spread)
-            .then(|| reading::share_per_resync(count, every, self.target.resync))
-            .flatten();
-        let read_back = ReadBack { now: now(), every, at_most };
-        reading::secrets_due(self.desired, self.live, record, &self.options.filter, &read_back)
-    }
-
-    fn plan(&self, known: &Known<'_>) -> Planned {
-        let context = Context {
-            record: known.record,
-            key: known.key,
-            key_is_known: known.key_is_known,
-            stateless: self.options.base.is_some(),
-            corrects_drift: self.target.drift == Drift::Correct,
-            resend_secrets: self.options.resend_secrets,
-        };
-        plan(&Situation {
-            desired: self.desired,
-            invalid: known.invalid,
-            live: self.live,
-            singles: known.singles,
-            context,
-            adopt: self.target.adopt,
-            prune: self.target.prune,
-            max_deletes: self.target.max_deletes,
-            allow_deletes: self.options.allow_deletes,
-            worktree: known.worktree,
-            loaded_whole: known.whole,
-            last_good_unavailable: known.past.unavailable,
-            emptied: &known.past.emptied,
-            filter: &self.options.filter,
-            degraded_at_once: self.options.degraded_at_once,
-            unread: known.unread,
-            now: now(),
-        })
     }
 }
