@@ -178,6 +178,11 @@ fn renamed(
     job.ledger.edit(|record| {
         record.forget(&old.name);
         record.unstable.remove(&desired.name);
+        // The old name counted as declared only while the rename was not done.
+        let declares_it = job.desired.contains_key(&old.name);
+        if let Some(good) = record.last_good.as_mut().filter(|_| !declares_it) {
+            good.declared.remove(&old.name);
+        }
     });
     remember(job, desired, &base, live.id.clone(), deployment)
 }

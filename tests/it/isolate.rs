@@ -127,3 +127,17 @@ fn the_old_name_of_an_invalid_rename_is_left_alone() {
     assert_eq!(world.writes(), ["PUT a", "POST a"]);
     assert_eq!(world.names(), ["a", "b", "c"]);
 }
+
+#[test]
+fn a_file_that_breaks_after_its_rename_blocks_the_new_name_alone() {
+    let mut world = World::new();
+    world.target("on_invalid: isolate");
+    world.commit_email("b", "");
+    world.apply().code(0);
+    world.remove("connections/b.yaml");
+    world.commit_email("g", "x-gitops: {renamedFrom: b}\n");
+    world.apply().code(0);
+    world.write("connections/g.yaml", "{{{{");
+    world.commit("broken");
+    assert_eq!(world.changes(&[]), ["blocked g"]);
+}
