@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{CANARY, World, email, email_body};
+use crate::world::{CANARY, World, email_body};
 
 #[test]
 fn what_git_declares_is_created_and_then_in_sync() {
@@ -23,19 +23,14 @@ fn what_git_declares_is_created_and_then_in_sync() {
 
 #[test]
 fn a_plan_in_sync_makes_one_call_for_each_type() {
-    let world = World::new();
-    world.commit_email("orders", "");
-    world.apply().code(0);
-    world.forget_calls();
+    let world = World::settled(&["orders"]);
     world.plan().code(0);
     assert_eq!(world.control().take_calls().len(), 14);
 }
 
 #[test]
 fn an_update_keeps_what_git_does_not_declare() {
-    let world = World::new();
-    world.commit_email("orders", "");
-    world.apply().code(0);
+    let world = World::settled(&["orders"]);
     world.edit("orders", "description", json!("by hand"));
     world.edit("orders", "futureField", json!({"a": [1]}));
     world.commit_email("orders", "port: 26\n");
@@ -52,9 +47,7 @@ fn an_update_keeps_what_git_does_not_declare() {
 
 #[test]
 fn drift_is_corrected() {
-    let world = World::new();
-    world.commit_email("orders", "");
-    world.apply().code(0);
+    let world = World::settled(&["orders"]);
     world.edit("orders", "host", json!("evil.example.com"));
     let plan = world.plan_json(&[]);
     assert_eq!(plan["changes"][0]["fields"][0]["origin"], json!("drift"));
@@ -66,11 +59,8 @@ fn drift_is_corrected() {
 fn what_a_commit_removes_is_deleted_and_what_git_never_declared_is_not() {
     let world = World::new();
     world.make(email_body("by-hand"));
-    world.commit_email("orders", "");
-    world.commit_email("invoices", "");
-    world.apply().code(0);
-    world.remove("connections/invoices.yaml");
-    world.commit("remove invoices");
+    world.settle(&["orders", "invoices"]);
+    world.commit_without(&["invoices"]);
     assert_eq!(world.changes(&[]), ["delete invoices"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["by-hand", "orders"]);
@@ -81,8 +71,8 @@ fn what_a_commit_removes_is_deleted_and_what_git_never_declared_is_not() {
 fn uncommitted_files_are_not_read() {
     let world = World::new();
     world.commit_email("orders", "");
-    world.write("connections/later.yaml", &email("later", ""));
-    world.write("connections/orders.yaml", &email("orders", "port: 1\n"));
+    world.write_email("later", "");
+    world.write_email("orders", "port: 1\n");
     world.apply().code(0);
     assert_eq!(world.names(), ["orders"]);
     assert_eq!(world.changes(&["--worktree"]), ["create later", "update orders"]);

@@ -1,13 +1,13 @@
 //! `kill -9` in the middle of a write: the next run converges, nothing is orphaned.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use apinizer_gitops::sandbox::Moment;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::world::{CANARY, World, email, email_body};
+use crate::running::Applying;
+use crate::world::{CANARY, World, email_body};
 
 /// Kills an apply while its first write is held, before or after the server carried it out. An
 /// apply that writes nothing runs to its end. Says whether it was killed.
@@ -15,21 +15,14 @@ pub(crate) fn kill_at_first_write(world: &World, after: bool) -> bool {
     let moment = if after { Moment::After } else { Moment::Before };
     let gates = [Method::POST, Method::PUT, Method::DELETE]
         .map(|method| world.control().gate(Some(method), "/connections/", moment));
-    let mut child = world
-        .command(&["apply", "--yes"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut applying = Applying::start(world);
     while gates.iter().all(|gate| gate.arrived() == 0) {
-        if child.try_wait().unwrap().is_some() {
+        if applying.has_ended() {
             return false;
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    true
+    applying.kill()
 }
 
 /// One round: a create, an update, a delete and a bystander, killed, then converged.
@@ -43,7 +36,7 @@ fn round(after: bool, moved: bool) {
     world.apply().code(0);
     world.remove("connections/gone.yaml");
     if moved {
-        world.write("connections/kept.yaml", &email("kept", "port: 2626\n"));
+        world.write_email("kept", "port: 2626\n");
     }
     world.commit("change");
     assert!(kill_at_first_write(&world, after), "there is a write to kill in");

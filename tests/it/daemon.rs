@@ -1,11 +1,9 @@
 //! The daemon: what wakes it, what it shows, how it ends.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::running::{Running, eventually};
-use crate::world::{CANARY, World, email};
+use crate::world::{CANARY, World};
 
 fn live_port(world: &World, name: &str) -> Value {
     let is_live = world.names().contains(&name.to_owned());
@@ -20,7 +18,7 @@ fn a_commit_an_amended_one_a_branch_switch_and_packed_refs_are_followed() {
     eventually("created", || live_port(&world, "a") == json!(1));
     world.commit_email("a", "port: 2\n");
     eventually("a commit", || live_port(&world, "a") == json!(2));
-    world.write("connections/a.yaml", &email("a", "port: 3\n"));
+    world.write_email("a", "port: 3\n");
     world.git(&["commit", "-qa", "--amend", "-m", "amended"]);
     eventually("an amended commit", || live_port(&world, "a") == json!(3));
     world.git(&["gc", "-q"]);
@@ -89,8 +87,7 @@ fn sigterm_finishes_the_call_in_flight_and_records_it() {
     let gate = world.control().gate(Some(axum::http::Method::POST), "/a/", Moment::After);
     let mut daemon = Running::start(&world, &[]);
     world.block_on(gate.wait_for(1));
-    daemon.signal("-TERM");
-    std::thread::sleep(Duration::from_millis(200));
+    daemon.ask_to_end();
     gate.open();
     assert_eq!(daemon.ends(), 0);
     assert_eq!(world.names(), ["a"]);
@@ -108,7 +105,7 @@ fn sighup_reads_the_config_again_and_refuses_a_bad_one() {
     eventually("created", || live_port(&world, "a") == json!(1));
     world.target("vars: {port: 2}\nmistyped: true");
     daemon.signal("-HUP");
-    std::thread::sleep(Duration::from_millis(300));
+    eventually("refused", || daemon.logs().contains("the old one stays"));
     assert_eq!(live_port(&world, "a"), json!(1));
     world.target("vars: {port: 3}");
     daemon.signal("-HUP");
@@ -130,11 +127,11 @@ fn once_ends_as_apply_does() {
 fn a_repository_that_comes_back_is_followed_again() {
     let world = World::new();
     world.commit_email("a", "port: 1\n");
-    let _daemon = Running::start(&world, &[]);
+    let daemon = Running::start(&world, &[]);
     eventually("created", || live_port(&world, "a") == json!(1));
     let aside = world.path("aside");
     std::fs::rename(world.repo(), &aside).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    eventually("missed", || !daemon.status(&world)["source"]["error"].is_null());
     std::fs::rename(&aside, world.repo()).unwrap();
     world.commit_email("a", "port: 2\n");
     eventually("a commit after the return", || live_port(&world, "a") == json!(2));

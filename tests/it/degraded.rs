@@ -1,7 +1,5 @@
 //! Saved, but not deployed to the workers.
 
-use std::time::Duration;
-
 use apinizer_gitops::sandbox::{Deployments, Dialect, Fault, Options};
 use reqwest::Method;
 use serde_json::json;
@@ -45,12 +43,8 @@ fn pauses_grow_from_a_minute_to_an_hour() {
 
 #[test]
 fn a_degraded_delete_is_reported_and_not_sent_again() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    let world = World::settled(&["a", "b"]);
+    world.commit_without(&["a"]);
     world.control().fail_next(Some(Method::DELETE), "/a/", Fault::Undeployed, 1);
     world.apply().code(1).says("saved but not deployed");
     world.forget_calls();
@@ -72,12 +66,8 @@ fn a_degraded_delete_is_reported_and_not_sent_again() {
 
 #[test]
 fn a_delete_that_was_not_deployed_is_forgotten_with_a_new_connection() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    let world = World::settled(&["a", "b"]);
+    world.commit_without(&["a"]);
     world.control().fail_next(Some(Method::DELETE), "/a/", Fault::Undeployed, 1);
     world.apply().code(1);
     world.commit_email("a", "");
@@ -109,8 +99,12 @@ fn the_daemon_shows_it_and_waits_before_it_writes_again() {
     let mut writes = world.writes();
     writes.sort();
     assert_eq!(writes, ["POST a", "POST b"]);
-    std::thread::sleep(Duration::from_millis(50));
+    eventually("told", || daemon.logs().contains("not deployed"));
+    let told = daemon.logs().matches("not deployed").count();
+    let before = lists();
+    eventually("more resyncs", || lists() > before + 1);
     let logs = daemon.logs();
-    assert_eq!(logs.matches("not deployed").count(), 1, "told once: {logs}");
+    assert_eq!(logs.matches("not deployed").count(), told, "told once: {logs}");
+    assert_eq!(told, 1, "{logs}");
     assert!(!logs.contains("recovered"), "{logs}");
 }

@@ -2,45 +2,33 @@
 
 use serde_json::json;
 
-use crate::world::{PROJECT, World, email, email_body, git_in};
-
-/// Another type under the same name: a replace.
-fn ftp(name: &str, more: &str) -> String {
-    format!(
-        "type: ftp\nname: {name}\nhost: h\nusername: u\npassword: ${{env:SMTP_PASSWORD}}\n\
-         protocol: FTP\n{more}"
-    )
-}
+use crate::world::{CHECKOUT, World, email, email_body, ftp, git_in, one_target};
 
 #[test]
 fn an_adoption_in_the_same_commit_frees_no_delete_of_everything() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    let mut world = World::new();
+    world.target("max_deletes: 10");
+    world.settle(&["a", "b"]);
     world.make(email_body("by-hand"));
-    world.remove("connections/a.yaml");
-    world.remove("connections/b.yaml");
-    world.commit_email("by-hand", "");
+    world.write_email("by-hand", "");
+    world.commit_without(&["a", "b"]);
     world.plan().code(3).says("all 2 connections");
     world.apply().code(3);
-    assert_eq!(world.names(), ["a", "b", "by-hand"]);
+    world.target("max_deletes: 20");
+    world.apply().code(3);
+    assert_eq!(world.names(), ["a", "b", "by-hand"], "it was not max_deletes that held them");
 }
 
 #[test]
 fn adoptions_in_the_same_commit_raise_no_share() {
-    let world = World::new();
-    for name in ["a", "b", "c", "d", "e", "f"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    let world = World::settled(&["a", "b", "c", "d", "e", "f"]);
     for name in ["a", "b", "c", "d"] {
         world.remove(&format!("connections/{name}.yaml"));
     }
     for index in 0..12 {
         let name = format!("hand-{index}");
         world.make(email_body(&name));
-        world.write(&format!("connections/{name}.yaml"), &email(&name, ""));
+        world.write_email(&name, "");
     }
     world.commit("four leave, twelve are taken over");
     world.apply().code(3).says("max_deletes");
@@ -51,15 +39,9 @@ fn adoptions_in_the_same_commit_raise_no_share() {
 fn a_narrowed_run_is_no_way_past_the_limit() {
     let mut world = World::new();
     world.target("max_deletes: 1");
-    for name in ["a", "b", "c", "d"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    for name in ["a", "b", "c"] {
-        world.remove(&format!("connections/{name}.yaml"));
-    }
-    world.commit("remove three");
-    world.run(&["apply", "--yes", "--name", "a"]).code(3).says("max_deletes");
+    world.settle(&["a", "b", "c", "d"]);
+    world.commit_without(&["a", "b", "c"]);
+    world.run(&["apply", "--yes", "--name", "a"]).code(3).says("3 deletes are due");
     assert_eq!(world.names().len(), 4);
     world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
     assert_eq!(world.names(), ["b", "c", "d"]);
@@ -69,8 +51,7 @@ fn a_narrowed_run_is_no_way_past_the_limit() {
 fn a_commit_that_lifts_protect_replaces_nothing() {
     let world = World::new();
     world.commit_email("a", "x-gitops: {protect: true}\n");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    world.settle(&["b"]);
     world.write("connections/a.yaml", &ftp("a", "x-gitops: {protect: true}\n"));
     world.commit("another type, still protected");
     world.apply().code(3).says("protect");
@@ -91,24 +72,18 @@ fn a_commit_that_lifts_protect_replaces_nothing() {
 fn a_working_tree_lifts_no_protection() {
     let world = World::new();
     world.commit_email("a", "x-gitops: {protect: true}\n");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.write("connections/a.yaml", &email("a", ""));
+    world.settle(&["b"]);
+    world.write_email("a", "");
     world.run(&["apply", "--yes", "--worktree"]).code(0);
     world.git(&["checkout", "-q", "."]);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.commit_without(&["a"]);
     world.apply().code(3).says("protected");
     assert_eq!(world.names(), ["a", "b"]);
 }
 
 #[test]
 fn a_working_tree_deletes_only_with_the_flag() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.commit_email("c", "");
-    world.apply().code(0);
+    let world = World::settled(&["a", "b", "c"]);
     world.remove("connections/a.yaml");
     world.write("connections/b.yaml", &ftp("b", ""));
     let text = world.run(&["plan", "--worktree"]).code(3).says("worktree");
@@ -131,11 +106,7 @@ fn shallow(world: &mut World, keys: &str) {
     drop(std::fs::remove_dir_all(&clone));
     let from = format!("file://{}", world.repo().display());
     git_in(&world.path(""), &["clone", "-q", "--depth", "1", &from, "shallow"]);
-    world.config(&format!(
-        "source: {{path: '{}'}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
-         project: {PROJECT}\n    token: ${{env:APINIZER_TOKEN}}\n    {keys}\n",
-        clone.display()
-    ));
+    world.source(&format!("path: '{}'", clone.display()), keys);
 }
 
 #[test]
@@ -146,13 +117,11 @@ fn a_shallow_clone_answers_from_the_state_and_not_from_a_commit_that_is_gone() {
     world.commit_email("c", "");
     shallow(&mut world, "paths: [connections]");
     world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.commit_without(&["a"]);
     shallow(&mut world, "paths: [connections]");
     world.apply().code(0);
     assert_eq!(world.names(), ["b", "c"], "the state knows what the last good commit declared");
-    world.remove("connections/b.yaml");
-    world.commit("remove b");
+    world.commit_without(&["b"]);
     shallow(&mut world, "paths: [connections, overlays]");
     world.write("overlays/.keep", "");
     world.plan().code(3).says("no longer has the last good commit");
@@ -170,15 +139,13 @@ fn a_document_that_leaves_a_target_is_deleted_there_by_the_rules() {
     world.target("max_deletes: 1");
     world.commit_email("a", "");
     world.commit_email("b", "x-gitops: {targets: [default]}\n");
-    world.commit_email("c", "");
-    world.commit_email("d", "");
-    world.apply().code(0);
+    world.settle(&["c", "d"]);
     world.commit_email("b", "x-gitops: {targets: [elsewhere]}\n");
     assert_eq!(world.changes(&[]), ["delete b"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "c", "d"]);
-    world.write("connections/a.yaml", &email("a", "x-gitops: {targets: [elsewhere]}\n"));
-    world.write("connections/c.yaml", &email("c", "x-gitops: {targets: []}\n"));
+    world.write_email("a", "x-gitops: {targets: [elsewhere]}\n");
+    world.write_email("c", "x-gitops: {targets: []}\n");
     world.commit("two leave at once");
     world.apply().code(3).says("max_deletes");
     assert_eq!(world.names(), ["a", "c", "d"]);
@@ -191,10 +158,7 @@ fn a_renamed_target_deletes_nothing_and_keeps_its_inventory() {
     world.commit_email("a", "");
     world.commit_email("b", "x-gitops: {targets: [default]}\n");
     world.apply().code(0);
-    world.config(
-        "source: {path: '{repo}'}\ntargets:\n  - {name: renamed, url: '{url}', project: demo, \
-         token: '${env:APINIZER_TOKEN}'}\n",
-    );
+    world.config(&one_target(CHECKOUT, "").replace("name: default", "name: renamed"));
     world.apply().code(3).says("no commit removed it");
     assert_eq!(world.names(), ["a", "b"]);
     world.run(&["forget", "b"]).code(0);
@@ -204,13 +168,9 @@ fn a_renamed_target_deletes_nothing_and_keeps_its_inventory() {
 
 #[test]
 fn a_suspended_connection_is_neither_written_nor_deleted() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    let world = World::settled(&["a", "b"]);
     world.commit_email("a", "port: 99\nx-gitops: {suspend: true}\n");
     world.edit("a", "host", json!("by.hand"));
-    world.forget_calls();
     world.plan().code(0);
     world.apply().code(0);
     world.write("connections/a.yaml", &ftp("a", "x-gitops: {suspend: true}\n"));
@@ -227,10 +187,7 @@ fn a_suspended_connection_is_neither_written_nor_deleted() {
 fn a_replace_counts_as_a_delete() {
     let mut world = World::new();
     world.target("max_deletes: 1");
-    for name in ["a", "b", "c", "d"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "b", "c", "d"]);
     world.write("connections/a.yaml", &ftp("a", ""));
     world.remove("connections/b.yaml");
     world.commit("replace one, remove one");
@@ -252,12 +209,8 @@ fn a_replace_counts_as_a_delete() {
 fn a_count_is_exact_and_a_higher_one_frees_what_is_held() {
     let mut world = World::new();
     world.target("max_deletes: 0");
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.settle(&["a", "b", "c"]);
+    world.commit_without(&["a"]);
     world.apply().code(3);
     world.commit_email("b", "port: 7\n");
     world.apply().code(3);
@@ -303,18 +256,11 @@ fn a_missing_path_without_an_inventory_is_an_error() {
 fn a_target_that_is_pointed_elsewhere_starts_with_an_empty_inventory() {
     let mut world = World::new();
     world.target("");
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    world.settle(&["a", "b"]);
     let other = World::new();
     other.make(email_body("a"));
-    world.config(&format!(
-        "source: {{path: '{{repo}}'}}\ntargets:\n  - {{name: default, url: '{}', project: demo, \
-         token: '${{env:APINIZER_TOKEN}}'}}\n",
-        other.url()
-    ));
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.config(&one_target(CHECKOUT, "").replace("{url}", &other.url()));
+    world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(other.names(), ["a", "b"], "what was there is nobody's");
     assert_eq!(

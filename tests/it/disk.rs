@@ -6,7 +6,8 @@ use apinizer_gitops::sandbox::Moment;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::world::{CANARY, Ran, World, email};
+use crate::running::Applying;
+use crate::world::{CANARY, Ran, World};
 
 #[test]
 fn nothing_is_sent_that_cannot_be_noted() {
@@ -20,9 +21,7 @@ fn nothing_is_sent_that_cannot_be_noted() {
 /// Runs `apply` with a bound on the size of files, as a full disk is one.
 #[test]
 fn a_full_disk_stops_the_run_before_the_first_call() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.apply().code(0);
+    let world = World::settled(&["a"]);
     let before = world.state();
     world.commit_email("b", "");
     let apply = world.command(&["apply", "--yes"]);
@@ -36,7 +35,7 @@ fn a_full_disk_stops_the_run_before_the_first_call() {
         .current_dir(apply.get_current_dir().unwrap())
         .stdin(Stdio::null());
     world.forget_calls();
-    Ran::from(command.output().unwrap()).code(1).says("cannot be written");
+    world.ended(command.output().unwrap()).code(1).says("cannot be written");
     assert_eq!(world.writes(), [""; 0]);
     assert_eq!(world.state(), before);
     world.apply().code(0);
@@ -47,16 +46,14 @@ fn a_full_disk_stops_the_run_before_the_first_call() {
 fn in_the_middle(world: &mut World, trouble: impl Fn(&World)) -> Ran {
     world.target("concurrency: 1");
     for name in ["a", "b", "c"] {
-        world.write(&format!("connections/{name}.yaml"), &email(name, ""));
+        world.write_email(name, "");
     }
     world.commit("three");
     let gate = world.control().gate(Some(Method::POST), "/a/", Moment::After);
-    let mut command = world.command(&["apply", "--yes"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    world.block_on(gate.wait_for(1));
+    let applying = Applying::until(world, &gate);
     trouble(world);
     gate.open();
-    Ran::from(child.wait_with_output().unwrap())
+    applying.ends()
 }
 
 #[test]
@@ -86,8 +83,7 @@ fn a_state_folder_that_vanishes_is_made_again() {
     let mut world = World::new();
     in_the_middle(&mut world, |world| std::fs::remove_dir_all(world.state_dir()).unwrap()).code(0);
     assert_eq!(world.record()["inventory"].as_object().unwrap().len(), 3);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["b", "c"]);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use apinizer_gitops::sandbox::Options;
 use serde_json::{Value, json};
 
-use crate::world::{World, email, email_body};
+use crate::world::{World, email, email_body, ftp};
 
 #[test]
 fn a_usage_error_is_1_and_never_2() {
@@ -57,8 +57,7 @@ fn the_codes_win_over_one_another() {
     world.plan().code(2);
     world.apply().code(0);
     world.plan().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.commit_without(&["a"]);
     world.plan().code(3);
     world.commit_email("d", "");
     world.plan().code(3);
@@ -67,8 +66,7 @@ fn the_codes_win_over_one_another() {
     world.plan().code(1);
     world.apply().code(1);
     assert_eq!(world.names(), ["a", "b", "c", "d"]);
-    world.remove("connections/e.yaml");
-    world.commit("not blocked");
+    world.commit_without(&["e"]);
     world.apply().code(3);
     world.run(&["run", "--once"]).code(3);
     world.run(&["run", "--once", "--dry-run"]).code(3);
@@ -90,16 +88,12 @@ fn colour_is_as_it_was_asked_for() {
 
 #[test]
 fn the_json_of_a_plan_has_every_key() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.commit_email("old", "");
-    world.apply().code(0);
+    let world = World::settled(&["a", "b", "old"]);
     world.make(email_body("hand"));
     world.remove("connections/b.yaml");
     world.remove("connections/old.yaml");
-    world.write("connections/new.yaml", &email("new", "x-gitops: {renamedFrom: old}\n"));
-    world.write("connections/c.yaml", &email("c", ""));
+    world.write_email("new", "x-gitops: {renamedFrom: old}\n");
+    world.write_email("c", "");
     world.commit_email("a", "port: 1\n");
     let ran = world.run(&["plan", "--output", "json"]).code(2);
     let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -154,19 +148,12 @@ fn the_json_of_a_plan_has_every_key() {
 
 #[test]
 fn the_text_of_a_plan_is_quiet_and_says_why() {
-    let world = World::new();
-    for name in ["a", "b", "c", "old"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    let world = World::settled(&["a", "b", "c", "old"]);
     world.remove("connections/b.yaml");
     world.remove("connections/old.yaml");
-    world.write("connections/new.yaml", &email("new", "x-gitops: {renamedFrom: old}\n"));
-    world.write("connections/d.yaml", &email("d", ""));
-    world.write(
-        "connections/a.yaml",
-        "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n",
-    );
+    world.write_email("new", "x-gitops: {renamedFrom: old}\n");
+    world.write_email("d", "");
+    world.write("connections/a.yaml", &ftp("a", ""));
     world.edit("c", "host", json!("drifted"));
     world.commit("all kinds");
     let text = world.plan().code(2).stdout;
@@ -206,8 +193,7 @@ fn without_secrets_nothing_of_the_environment_is_needed() {
     let mut world = World::new();
     world.write("connections/h.yaml", "type: email\nname: h\nhost: ${env:HOST}\n");
     world.env.insert("HOST".into(), "s3cret.example.com".into());
-    world.commit_email("a", "");
-    world.apply().code(0);
+    world.settle(&["a"]);
     world.env.remove("SMTP_PASSWORD");
     world.env.remove("HOST");
     world.plan().code(1).says("SMTP_PASSWORD");

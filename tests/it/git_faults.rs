@@ -59,7 +59,7 @@ fn replace(file: &Path, content: &[u8]) {
 fn a_rebase_under_way_is_not_followed_and_its_end_is() {
     let (world, daemon) = followed("");
     world.git(&["switch", "-qc", "mine"]);
-    world.write("connections/a.yaml", &email("a", "port: 2\n"));
+    world.write_email("a", "port: 2\n");
     world.commit("mine");
     eventually("mine", || port(&world, "a") == json!(2));
     world.git(&["switch", "-q", "main"]);
@@ -67,7 +67,7 @@ fn a_rebase_under_way_is_not_followed_and_its_end_is() {
     for name in ["b", "c"] {
         world.remove(&format!("connections/{name}.yaml"));
     }
-    world.write("connections/a.yaml", &email("a", "port: 3\n"));
+    world.write_email("a", "port: 3\n");
     world.commit("theirs");
     eventually("theirs", || world.names() == ["a"]);
     world.git(&["switch", "-q", "mine"]);
@@ -83,7 +83,7 @@ fn a_rebase_under_way_is_not_followed_and_its_end_is() {
     eventually("drift from the branch", || port(&world, "a") == json!(2));
     assert_eq!(daemon.status(&world)["source"]["branch"], json!("mine"));
     nothing_was_deleted(&world);
-    world.write("connections/a.yaml", &email("a", "port: 4\n"));
+    world.write_email("a", "port: 4\n");
     world.git(&["add", "-A"]);
     world.git(&["-c", "core.editor=true", "rebase", "--continue"]);
     eventually("the rebased commit", || port(&world, "a") == json!(4) && world.names() == ["a"]);
@@ -114,7 +114,7 @@ fn a_branch_that_vanishes_is_told_and_followed_when_it_is_back() {
     eventually("drift from what was read", || port(&world, "a") == json!(1));
     world.plan().code(1).says("no branch `main`");
     nothing_was_deleted(&world);
-    world.write("connections/a.yaml", &email("a", "port: 2\n"));
+    world.write_email("a", "port: 2\n");
     world.commit("a commit");
     world.git(&["switch", "-qc", "main"]);
     eventually("followed again", || port(&world, "a") == json!(2));
@@ -206,8 +206,8 @@ fn a_head_that_lost_its_content_is_told_and_recovered_from() {
 fn gc_and_a_force_push_are_followed() {
     let (world, daemon) = followed("");
     world.git(&["reset", "-q", "--hard", "HEAD~2"]);
-    world.write("connections/a.yaml", &email("a", "port: 2\n"));
-    world.write("connections/b.yaml", &email("b", "port: 2\n"));
+    world.write_email("a", "port: 2\n");
+    world.write_email("b", "port: 2\n");
     world.commit("history is rewritten");
     world.git(&["reflog", "expire", "--expire=now", "--all"]);
     world.git(&["gc", "-q", "--prune=now"]);
@@ -238,16 +238,14 @@ fn a_shallow_clone_deletes_by_its_state_and_holds_what_it_cannot_know() {
     let place = format!("path: '{}'", shallow.display());
     world.source(&place, "");
     world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.commit_without(&["a"]);
     update();
     world.apply().code(0);
     assert_eq!(world.names(), ["b", "c"]);
     // Under another config the last good commit would have to be read, and it is gone.
     world.source(&place, "paths: [connections, overlay]");
     world.write("overlay/c.yaml", "type: email\nname: c\nport: 26\n");
-    world.remove("connections/b.yaml");
-    world.commit("remove b");
+    world.commit_without(&["b"]);
     update();
     world.apply().code(3);
     assert_eq!(world.names(), ["b", "c"]);
@@ -316,7 +314,7 @@ fn a_checkout_that_another_user_owns_is_read() {
     world.plan().code(0);
     // Its owner commits, which git does as nobody else.
     let safe = format!("safe.directory={}", world.repo().display());
-    world.write("connections/a.yaml", &email("a", "port: 2\n"));
+    world.write_email("a", "port: 2\n");
     world.git(&["-c", &safe, "add", "-A"]);
     world.git(&["-c", &safe, "commit", "-q", "-m", "another port"]);
     eventually("followed", || port(&world, "a") == json!(2));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use apinizer_gitops::state::StateDir;
 use serde_json::json;
 
-use crate::world::{PROJECT, World, email, email_body};
+use crate::world::{PROJECT, World, email_body};
 
 #[test]
 fn a_plan_leaves_no_trace() {
@@ -19,14 +19,10 @@ fn a_plan_leaves_no_trace() {
 
 #[test]
 fn what_is_forgotten_is_left_alone() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    let world = World::settled(&["a", "b"]);
     world.run(&["forget", "A"]).code(0);
     world.run(&["forget", "a"]).code(1).says("not in the inventory");
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b"]);
 }
@@ -46,16 +42,13 @@ fn another_process_is_waited_for_and_named() {
 
 #[test]
 fn a_state_that_cannot_be_read_stops_and_stays() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.apply().code(0);
+    let world = World::settled(&["a"]);
     let file = StateDir::new(world.state_dir()).file(&world.url(), PROJECT);
     let newer =
         fs::read_to_string(file.path()).unwrap().replacen("\"version\":1", "\"version\":9", 1);
     for text in ["{\"version\":1,", newer.as_str()] {
         fs::write(file.path(), text).unwrap();
         world.commit_email("b", "");
-        world.forget_calls();
         world.apply().code(1).says("the state");
         world.plan().code(1);
         assert!(world.writes().is_empty());
@@ -65,31 +58,23 @@ fn a_state_that_cannot_be_read_stops_and_stays() {
 
 #[test]
 fn what_was_made_anew_by_hand_is_not_deleted() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    let world = World::settled(&["a", "b"]);
     world.apply().code(0);
     assert!(world.control().remove(PROJECT, "a"));
     world.make(email_body("a"));
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.commit_without(&["a"]);
     world.apply().code(3).says("not what the tool made");
     assert_eq!(world.names(), ["a", "b"]);
 }
 
 #[test]
 fn a_narrowed_run_touches_nothing_else_and_moves_no_commit() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.commit_email("z", "");
-    world.apply().code(0);
+    let world = World::settled(&["a", "b", "z"]);
     let (good, applied) =
         (world.record()["last_good"].clone(), world.record()["last_applied"].clone());
     world.remove("connections/a.yaml");
     world.remove("connections/b.yaml");
-    world.write("connections/z.yaml", &email("z", "port: 7\n"));
+    world.write_email("z", "port: 7\n");
     world.commit("remove two, change one");
     world.run(&["apply", "--yes", "--name", "a*"]).code(0);
     assert_eq!(world.names(), ["b", "z"]);
@@ -106,13 +91,8 @@ fn a_narrowed_run_touches_nothing_else_and_moves_no_commit() {
 fn a_noted_delete_lasts_and_a_new_declaration_drops_it() {
     let mut world = World::new();
     world.target("max_deletes: 0");
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.remove("connections/b.yaml");
-    world.commit("remove two");
+    world.settle(&["a", "b", "c"]);
+    world.commit_without(&["a", "b"]);
     world.apply().code(3);
     world.commit_email("d", "");
     world.apply().code(3);
@@ -128,24 +108,17 @@ fn a_noted_delete_lasts_and_a_new_declaration_drops_it() {
 fn a_trailer_below_the_tip_consents_to_what_its_commit_removed() {
     let mut world = World::new();
     world.target("max_deletes: 0");
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "b", "c"]);
     world.remove("connections/a.yaml");
     world.commit("remove a\n\nAllow-Deletes: true");
-    world.remove("connections/b.yaml");
-    world.commit("remove b");
+    world.commit_without(&["b"]);
     world.apply().code(3);
     assert_eq!(world.names(), ["b", "c"]);
 }
 
 #[test]
 fn a_file_that_moves_changes_nothing() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.apply().code(0);
-    world.forget_calls();
+    let world = World::settled(&["a"]);
     world.git(&["mv", "connections/a.yaml", "connections/z.yaml"]);
     world.commit("move");
     world.plan().code(0);

@@ -20,7 +20,7 @@ fn an_overlay_that_cannot_be_read_blocks_its_names_in_all_paths() {
     world.apply().code(0);
     assert_eq!(world.live("a")["host"], json!("prod.example.com"));
     world.write("prod/a.yaml", "name: a\nhost: [\n");
-    world.write("connections/b.yaml", &email("b", "port: 7\n"));
+    world.write_email("b", "port: 7\n");
     world.commit("break the overlay, change b");
     assert_eq!(world.changes(&[]), ["update b", "blocked a"]);
     world.apply().code(1).says("prod/a.yaml");
@@ -31,9 +31,7 @@ fn an_overlay_that_cannot_be_read_blocks_its_names_in_all_paths() {
 #[test]
 fn a_file_that_moved_and_one_that_cannot_be_read_block_the_same_names() {
     let world = isolating("[connections]");
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    world.settle(&["a", "b"]);
     world.write("connections/a.yaml", "type: email\nname: [\n");
     world.write("connections/c.yaml", &email("a", "port: 9\n"));
     world.commit("a declared elsewhere beside its broken file");
@@ -44,12 +42,10 @@ fn a_file_that_moved_and_one_that_cannot_be_read_block_the_same_names() {
 #[test]
 fn a_file_whose_names_are_not_known_blocks_the_whole_target() {
     let world = isolating("[connections]");
-    world.commit_email("a", "");
-    world.apply().code(0);
+    world.settle(&["a"]);
     world.write("connections/new.yaml", "type: email\nname: [\n");
-    world.write("connections/a.yaml", &email("a", "port: 7\n"));
+    world.write_email("a", "port: 7\n");
     world.commit("a new file that cannot be read");
-    world.forget_calls();
     world.plan().code(1).says("new.yaml");
     world.apply().code(1).says("new.yaml");
     assert!(world.writes().is_empty());
@@ -67,13 +63,10 @@ fn without_a_last_good_commit_an_unreadable_file_blocks_the_whole_target() {
 #[test]
 fn no_rename_takes_the_name_of_an_invalid_document() {
     let world = isolating("[connections]");
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.write("connections/a.yaml", &email("a", "port: nonsense\n"));
-    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: a}\n"));
+    world.settle(&["a", "b"]);
+    world.write_email("a", "port: nonsense\n");
+    world.write_email("c", "x-gitops: {renamedFrom: a}\n");
     world.commit("a is invalid, c is renamed from it");
-    world.forget_calls();
     world.apply().code(1);
     assert!(world.writes().is_empty());
     assert_eq!(world.names(), ["a", "b"]);
@@ -82,16 +75,13 @@ fn no_rename_takes_the_name_of_an_invalid_document() {
 #[test]
 fn nothing_is_deleted_until_the_whole_commit_loads() {
     let world = isolating("[connections]");
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "b", "c"]);
     world.remove("connections/a.yaml");
-    world.write("connections/b.yaml", &email("b", "port: nonsense\n"));
+    world.write_email("b", "port: nonsense\n");
     world.commit("remove a, break b\n\nAllow-Deletes: true");
     world.apply().code(1).says("did not load whole");
     assert_eq!(world.names(), ["a", "b", "c"]);
-    world.write("connections/b.yaml", &email("b", ""));
+    world.write_email("b", "");
     world.commit("mend b");
     world.apply().code(0);
     assert_eq!(world.names(), ["b", "c"]);
@@ -111,17 +101,14 @@ fn a_name_declared_twice_is_blocked_alone() {
 #[test]
 fn the_old_name_of_an_invalid_rename_is_left_alone() {
     let world = isolating("[connections]");
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.write("connections/a.yaml", &email("a", "port: 77\n"));
+    world.settle(&["a", "b"]);
+    world.write_email("a", "port: 77\n");
     let invalid = "port: nonsense\nx-gitops: {renamedFrom: a}\n";
-    world.write("connections/c.yaml", &email("c", invalid));
+    world.write_email("c", invalid);
     world.commit("a becomes c, which is not valid, and another a comes");
-    world.forget_calls();
     world.apply().code(1).says("waits until `c`");
     assert!(world.writes().is_empty());
-    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: a}\n"));
+    world.write_email("c", "x-gitops: {renamedFrom: a}\n");
     world.commit("mend c");
     world.apply().code(0);
     assert_eq!(world.writes(), ["PUT a", "POST a"]);
@@ -132,10 +119,8 @@ fn the_old_name_of_an_invalid_rename_is_left_alone() {
 fn a_file_that_breaks_after_its_rename_blocks_the_new_name_alone() {
     let mut world = World::new();
     world.target("on_invalid: isolate");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.remove("connections/b.yaml");
-    world.commit_email("g", "x-gitops: {renamedFrom: b}\n");
+    world.settle(&["b"]);
+    world.commit_rename("b", "g");
     world.apply().code(0);
     world.write("connections/g.yaml", "{{{{");
     world.commit("broken");

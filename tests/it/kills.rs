@@ -13,8 +13,9 @@ use apinizer_gitops::sandbox::{Moment as Gate, Options};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::running::Applying;
 use crate::secrets::masked;
-use crate::world::{CANARY, World, email, email_body, number_of};
+use crate::world::{CANARY, World, email, email_body, ftp, number_of};
 
 const NAMES: [&str; 7] = ["alpha", "bravo", "carol", "delta", "eagle", "fox", "golf"];
 
@@ -103,14 +104,8 @@ struct Declared {
 
 impl Declared {
     fn write(world: &World, name: &str, is_ftp: bool, port: u64, more: &str) {
-        let text = if is_ftp {
-            format!(
-                "type: ftp\nname: {name}\nhost: h\nport: {port}\nusername: u\nprotocol: FTP\n\
-                 password: ${{env:SMTP_PASSWORD}}\n{more}"
-            )
-        } else {
-            email(name, &format!("port: {port}\n{more}"))
-        };
+        let document = if is_ftp { ftp } else { email };
+        let text = document(name, &format!("port: {port}\n{more}"));
         world.write(&format!("connections/{name}.yaml"), &text);
     }
 
@@ -191,8 +186,7 @@ fn kills_at_random_moments_are_made_good_by_the_next_run() {
         world.target("max_deletes: 100\nconcurrency: 3");
         world.make(email_body("by-hand"));
         let by_hand = world.live("by-hand");
-        world.commit_email("anchor", "");
-        world.apply().code(0);
+        world.settle(&["anchor"]);
         let mut declared = Declared::default();
         for _ in 0..10 {
             declared.change(&world, &mut random);
@@ -215,18 +209,12 @@ fn kills_at_random_moments_are_made_good_by_the_next_run() {
 
 #[test]
 fn two_kills_before_the_call_give_nothing_up() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.apply().code(0);
+    let world = World::settled(&["a"]);
     world.commit_email("a", "port: 2626\n");
     for _ in 0..3 {
         // Its plan is made and noted, and nothing of it was sent.
         let gate = world.control().gate(Some(Method::GET), "/a/", Gate::Before);
-        let mut command = world.command(&["apply", "--yes"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        world.block_on(gate.wait_for(1));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        assert!(Applying::until(&world, &gate).kill());
     }
     assert_ne!(world.live("a")["port"], json!(2626));
     world.apply().code(0);

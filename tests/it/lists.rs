@@ -4,7 +4,7 @@ use apinizer_gitops::sandbox::{Dialect, Fault, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{World, email, email_body};
+use crate::world::{World, email_body, ftp};
 
 fn answer(body: &Value) -> Fault {
     Fault::Answer { status: StatusCode::OK, body: body.to_string(), retry_after: None }
@@ -20,22 +20,15 @@ fn list_of(entries: &Value) -> Fault {
 fn bad_list(kind: &str, fault: &Fault, dialect: Dialect) {
     let mut world = World::with(Options { dialect, ..Options::default() });
     world.target("max_response: 64KiB");
-    for name in ["a", "b", "moved", "drifted"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "b", "moved", "drifted"]);
     world.make(email_body("taken-over"));
     world.remove("connections/a.yaml");
-    world.write("connections/taken-over.yaml", &email("taken-over", "port: 587\n"));
-    world.write("connections/moved.yaml", &email("moved", "port: 1\n"));
-    world.write(
-        "connections/b.yaml",
-        "type: ftp\nname: b\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n",
-    );
+    world.write_email("taken-over", "port: 587\n");
+    world.write_email("moved", "port: 1\n");
+    world.write("connections/b.yaml", &ftp("b", ""));
     world.commit_email("new", "");
     world.edit("drifted", "host", json!("by.hand"));
     world.control().fail_next(Some(Method::GET), "type=kafka", fault.clone(), 1000);
-    world.forget_calls();
     let ran = world.apply().code(1).says("the list of kafka is not complete");
     assert!(ran.stdout.contains("new") && ran.stdout.contains("not created"), "{kind}: {ran:?}");
     let mut writes = world.writes();
@@ -86,10 +79,8 @@ fn a_bad_list_stops_creates_and_deletes_and_nothing_else() {
 fn a_list_over_the_limit_says_which_key_raises_it() {
     let mut world = World::new();
     world.target("max_response: 2KiB");
-    world.commit_email("a", "");
-    world.apply().code(0);
+    world.settle(&["a"]);
     world.edit("a", "description", json!("x".repeat(4000)));
-    world.forget_calls();
     world.plan().code(1).says("`max_response` of 2048 bytes");
     let lists = world.control().take_calls();
     assert_eq!(lists.iter().filter(|call| call.path.contains("type=email")).count(), 1);

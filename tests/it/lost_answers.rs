@@ -4,11 +4,9 @@ use apinizer_gitops::sandbox::{Dialect, Fault, Options, SecretsOnGet};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::world::{CANARY, World, email};
+use crate::world::{CANARY, World, ftp};
 
 const PLAIN: &str = "type: email\nname: plain\nhost: smtp.example.com\n";
-const FTP: &str =
-    "type: ftp\nname: b\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n";
 
 /// The fault strikes the next call of this kind; the apply that meets it succeeds all the same.
 fn struck(world: &World, method: Method, path: &str, fault: &Fault, writes: &[&str]) {
@@ -25,8 +23,7 @@ fn struck(world: &World, method: Method, path: &str, fault: &Fault, writes: &[&s
 /// sent again.
 fn lose_every_answer(options: Options, fault: &Fault) {
     let world = World::with(options);
-    world.commit_email("anchor", "");
-    world.apply().code(0);
+    world.settle(&["anchor"]);
 
     world.commit_email("a", "");
     struck(&world, Method::POST, "/a/", fault, &["POST a", "PUT a"]);
@@ -42,23 +39,22 @@ fn lose_every_answer(options: Options, fault: &Fault) {
     struck(&world, Method::PUT, "/plain/", fault, &["PUT plain"]);
 
     world.remove("connections/a.yaml");
-    world.write("connections/b.yaml", &email("b", "port: 26\nx-gitops: {renamedFrom: a}\n"));
+    world.write_email("b", "port: 26\nx-gitops: {renamedFrom: a}\n");
     world.commit("a becomes b");
     struck(&world, Method::PUT, "/a/", fault, &["PUT a", "PUT b"]);
     assert_eq!(world.names(), ["anchor", "b", "plain"], "{fault:?}");
     assert_eq!(world.live("b")["password"], json!(CANARY), "{fault:?}");
 
-    world.write("connections/b.yaml", FTP);
+    world.write("connections/b.yaml", &ftp("b", ""));
     world.commit("b is of another type");
     struck(&world, Method::DELETE, "/b/", fault, &["DELETE b", "POST b"]);
-    world.write("connections/b.yaml", &email("b", ""));
+    world.write_email("b", "");
     world.commit("and back");
     struck(&world, Method::POST, "/b/", fault, &["DELETE b", "POST b", "PUT b"]);
     assert_eq!(world.live("b")["type"], json!("email"), "{fault:?}");
     assert_eq!(world.live("b")["password"], json!(CANARY), "{fault:?}");
 
-    world.remove("connections/b.yaml");
-    world.commit("b goes");
+    world.commit_without(&["b"]);
     struck(&world, Method::DELETE, "/b/", fault, &["DELETE b"]);
     assert_eq!(world.names(), ["anchor", "plain"], "{fault:?}");
     let owned: Vec<String> =

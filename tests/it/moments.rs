@@ -1,31 +1,19 @@
 //! What happens between a plan and its calls.
 
-use std::process::Stdio;
-
-use apinizer_gitops::sandbox::{Fault, Gate, Moment, Options};
+use apinizer_gitops::sandbox::{Dialect, Fault, Moment, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::world::{PROJECT, Ran, World, email, email_body};
+use crate::running::Applying;
+use crate::world::{PROJECT, Ran, World, email_body};
 
-/// A call that never comes fails the test instead of stopping it.
-async fn arrival(gate: &Gate) {
-    tokio::time::timeout(std::time::Duration::from_secs(60), gate.wait_for(1)).await.unwrap();
-}
-
-/// Applies, and does something while a call is held.
-fn apply_while(world: &World, method: &Method, path: &str, meanwhile: impl FnOnce()) -> Ran {
-    let gate = world.control().gate(Some(method.clone()), path, Moment::Before);
-    let child = world
-        .command(&["apply", "--yes"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    world.block_on(arrival(&gate));
+/// Applies, and does something while a reading of `a` is held.
+fn apply_while(world: &World, meanwhile: impl FnOnce()) -> Ran {
+    let gate = world.control().gate(Some(Method::GET), "/connections/a/", Moment::Before);
+    let applying = Applying::until(world, &gate);
     meanwhile();
     gate.open();
-    Ran::from(child.wait_with_output().unwrap())
+    applying.ends()
 }
 
 #[test]
@@ -35,8 +23,7 @@ fn what_somebody_else_brought_in_sync_meanwhile_is_not_written() {
     world.apply().code(0);
     world.commit_email("a", "port: 2\n");
     world.forget_calls();
-    apply_while(&world, &Method::GET, "/connections/a/", || world.edit("a", "port", json!(2)))
-        .code(0);
+    apply_while(&world, || world.edit("a", "port", json!(2))).code(0);
     assert!(world.writes().is_empty());
     world.plan().code(0);
 }
@@ -47,7 +34,7 @@ fn what_moved_meanwhile_is_planned_again() {
     world.commit_email("a", "port: 1\n");
     world.apply().code(0);
     world.commit_email("a", "port: 2\n");
-    apply_while(&world, &Method::GET, "/connections/a/", || {
+    apply_while(&world, || {
         world.edit("a", "description", json!("typed meanwhile"));
         world.edit("a", "host", json!("typed.meanwhile"));
     })
@@ -64,7 +51,7 @@ fn drift_of_the_moment_is_kept_where_it_is_only_reported() {
     world.commit_email("a", "port: 1\n");
     world.apply().code(0);
     world.commit_email("a", "port: 2\n");
-    apply_while(&world, &Method::GET, "/connections/a/", || {
+    apply_while(&world, || {
         world.edit("a", "host", json!("typed.meanwhile"));
     })
     .code(0);
@@ -74,14 +61,9 @@ fn drift_of_the_moment_is_kept_where_it_is_only_reported() {
 
 #[test]
 fn what_was_made_anew_meanwhile_is_not_deleted() {
-    let world = World::new();
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
-    apply_while(&world, &Method::GET, "/connections/a/", || {
+    let world = World::settled(&["a", "b", "c"]);
+    world.commit_without(&["a"]);
+    apply_while(&world, || {
         assert!(world.control().remove(PROJECT, "a"));
         world.make(email_body("a"));
     })
@@ -91,9 +73,7 @@ fn what_was_made_anew_meanwhile_is_not_deleted() {
 
 #[test]
 fn a_list_that_lacks_a_name_of_the_inventory_is_not_believed_before_a_create() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.apply().code(0);
+    let world = World::settled(&["a"]);
     world.edit("a", "description", json!("by hand"));
     let empty = Fault::Answer {
         status: StatusCode::OK,
@@ -101,7 +81,6 @@ fn a_list_that_lacks_a_name_of_the_inventory_is_not_believed_before_a_create() {
         retry_after: None,
     };
     world.control().fail_next(Some(Method::GET), "type=email", empty.clone(), 1);
-    world.forget_calls();
     world.apply().code(0);
     assert_eq!(world.calls(), ["GET a"]);
     world.control().fail_next(Some(Method::GET), "type=email", empty, 1);
@@ -111,9 +90,7 @@ fn a_list_that_lacks_a_name_of_the_inventory_is_not_believed_before_a_create() {
 
 #[test]
 fn a_type_that_the_server_does_not_know_blocks_its_documents_alone() {
-    for dialect in
-        [apinizer_gitops::sandbox::Dialect::Current, apinizer_gitops::sandbox::Dialect::Older]
-    {
+    for dialect in [Dialect::Current, Dialect::Older] {
         let world = World::with(Options {
             dialect,
             unsupported_types: vec!["syslog".to_owned()],
@@ -135,14 +112,11 @@ fn a_type_that_the_server_does_not_know_blocks_its_documents_alone() {
 fn a_type_of_the_inventory_that_the_server_no_longer_knows_is_an_incomplete_list() {
     let world = World::new();
     world.write("connections/g.yaml", "type: syslog\nname: g\nsyslogServerHostname: h\n");
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    world.settle(&["a", "b"]);
     world.control().alter(|options| options.unsupported_types = vec!["syslog".to_owned()]);
     world.remove("connections/a.yaml");
-    world.write("connections/c.yaml", &email("c", ""));
+    world.write_email("c", "");
     world.commit("remove a, add c");
-    world.forget_calls();
     world.apply().code(1).says("syslog");
     assert!(world.writes().is_empty());
 }
@@ -154,46 +128,17 @@ fn a_run_that_is_ended_claims_nothing_that_it_did_not_send() {
     world.commit_email("a", "");
     world.commit_email("b", "");
     let gate = world.control().gate(Some(Method::POST), "/connections/a/", Moment::Before);
-    let child = world
-        .command(&["apply", "--yes"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    world.block_on(arrival(&gate));
-    let id = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let mut applying = Applying::until(&world, &gate);
+    applying.ask_to_end("-TERM");
     gate.open();
-    Ran::from(child.wait_with_output().unwrap()).code(1).says("not started");
+    applying.ends().code(1).says("not started");
     assert_eq!(world.names(), ["a"]);
     assert_eq!(world.record()["intents"], json!({}));
     // Somebody makes the other one exactly so, and git drops it: it is theirs.
     world.make(email_body("b"));
-    world.remove("connections/b.yaml");
-    world.commit("without b");
+    world.commit_without(&["b"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b"]);
-}
-
-#[test]
-fn a_degraded_delete_is_reported_and_not_sent_again() {
-    let world = World::new();
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
-    world.control().fail_next(Some(Method::DELETE), "/a/", Fault::Undeployed, 1);
-    world.apply().code(1).says("not deployed");
-    world.forget_calls();
-    world.plan().says("not deployed");
-    world.apply().says("not deployed");
-    assert!(world.writes().is_empty());
-    world.run(&["forget", "a"]).code(0);
-    let ran = world.plan().code(0);
-    assert!(!ran.stdout.contains("not deployed"));
 }
 
 #[test]
@@ -202,15 +147,13 @@ fn what_was_made_anew_meanwhile_is_not_taken_over_unplanned() {
         let mut world = World::new();
         world.target("adopt: never");
         world.commit_email("a", "port: 1\n");
-        world.commit_email("b", "");
-        world.apply().code(0);
+        world.settle(&["b"]);
         if renames {
-            world.remove("connections/a.yaml");
-            world.commit_email("new", "x-gitops: {renamedFrom: a}\n");
+            world.commit_rename("a", "new");
         } else {
             world.commit_email("a", "port: 2\n");
         }
-        apply_while(&world, &Method::GET, "/connections/a/", || {
+        apply_while(&world, || {
             assert!(world.control().remove(PROJECT, "a"));
             let mut body = email_body("a");
             body["description"] = json!("made by hand");

@@ -1,39 +1,17 @@
 //! Notifications, received over HTTP.
 
-use std::sync::{Arc, Mutex};
-
 use apinizer_gitops::sandbox::Fault;
-use axum::extract::State;
-use axum::http::Uri;
 use serde_json::{Value, json};
 
+use crate::receiver::Received;
 use crate::running::{Running, eventually};
-use crate::world::{CANARY, World};
+use crate::world::{CANARY, CHECKOUT, World, one_target};
 
-type Got = Arc<Mutex<Vec<(String, String)>>>;
-
-async fn take(State(got): State<Got>, uri: Uri, body: String) {
-    got.lock().unwrap().push((uri.path().to_owned(), body));
-}
-
-/// A receiver of everything, and its address.
-fn receiver(world: &World) -> (Got, String) {
-    let got = Got::default();
-    let routes = axum::Router::new().fallback(take).with_state(Arc::clone(&got));
-    let address = world.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        address
-    });
-    (got, format!("http://{address}"))
-}
-
-fn events(got: &Got) -> Vec<String> {
-    let got = got.lock().unwrap();
+fn events(got: &Received) -> Vec<String> {
+    let got = got.all();
     let hooks = got.iter().filter(|(path, _)| path == "/hook");
     hooks
-        .map(|(_, body)| serde_json::from_str::<Value>(body).unwrap())
+        .map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap())
         .map(|body| body["event"].as_str().unwrap().to_owned())
         .collect()
 }
@@ -42,9 +20,9 @@ fn with_notify(world: &mut World, target: &str, address: &str) {
     world.env.insert("HOOK_URL".to_owned(), format!("{address}/hook"));
     world.env.insert("CHAT_URL".to_owned(), format!("{address}/chat-c4nary"));
     world.env.insert("HOST_TOKEN".to_owned(), "host-token".to_owned());
+    let target = one_target(CHECKOUT, &format!("resync: 1s\n{target}"));
     world.config(&format!(
-        "source: {{path: '{{repo}}'}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
-         project: demo\n    token: ${{env:APINIZER_TOKEN}}\n    resync: 1s\n    {target}\nnotify:\n  \
+        "{target}notify:\n  \
          - {{kind: webhook, url: '${{env:HOOK_URL}}'}}\n  \
          - {{kind: slack, url: '${{env:CHAT_URL}}', events: [failed], template: '{{event}}: {{message}}'}}\n  \
          - {{kind: gitea, url: '{address}/team/config', secret: '${{env:HOST_TOKEN}}'}}\n"
@@ -54,16 +32,15 @@ fn with_notify(world: &mut World, target: &str, address: &str) {
 #[test]
 fn what_happens_is_told_once_and_without_a_secret() {
     let mut world = World::new();
-    let (got, address) = receiver(&world);
-    with_notify(&mut world, "max_deletes: 0", &address);
+    let got = Received::start(&world);
+    with_notify(&mut world, "max_deletes: 0", &got.address);
     world.commit_email("a", "port: 1\n");
     let commit = world.commit_email("b", "");
     let daemon = Running::start(&world, &[]);
     eventually("applied", || events(&got) == ["applied"]);
     world.edit("a", "port", json!(9));
     eventually("drift", || events(&got) == ["applied", "drift"]);
-    world.remove("connections/b.yaml");
-    world.commit("take b out");
+    world.commit_without(&["b"]);
     eventually("held", || events(&got) == ["applied", "drift", "held"]);
     world.write("connections/c.yaml", "type: email\nname: c\nhost: ${env:NOPE}\n");
     world.commit_email("b", "");
@@ -73,19 +50,20 @@ fn what_happens_is_told_once_and_without_a_secret() {
     let before = resyncs();
     eventually("resyncs", || resyncs() >= before + 2);
     assert_eq!(events(&got), ["applied", "drift", "held", "failed"]);
-    world.remove("connections/c.yaml");
-    world.commit("take c out");
+    world.commit_without(&["c"]);
     eventually("recovered", || {
         events(&got) == ["applied", "drift", "held", "failed", "applied", "recovered"]
     });
-    eventually("the chat", || got.lock().unwrap().iter().any(|(path, _)| path == "/chat-c4nary"));
-    let got = got.lock().unwrap();
+    eventually("the chat", || got.all().iter().any(|(path, _)| path == "/chat-c4nary"));
+    let got: Vec<(String, String)> = (got.all().into_iter())
+        .map(|(path, body)| (path, String::from_utf8(body).unwrap()))
+        .collect();
     let chat: Vec<_> = got.iter().filter(|(path, _)| path == "/chat-c4nary").collect();
     assert_eq!(chat.len(), 1);
     assert!(chat[0].1.contains("failed: default: 1 connection blocked"), "{}", chat[0].1);
     let status = format!("/api/v1/repos/team/config/statuses/{commit}");
     assert!(got.iter().any(|(path, body)| *path == status && body.contains("success")));
-    for (_, body) in got.iter() {
+    for (_, body) in &got {
         assert!(!body.contains(CANARY) && !body.contains("host-token"), "{body}");
     }
     assert!(!daemon.logs().contains("c4nary") && !daemon.logs().contains("host-token"));
@@ -94,8 +72,8 @@ fn what_happens_is_told_once_and_without_a_secret() {
 #[test]
 fn an_api_that_is_down_is_told_of_and_so_is_its_return() {
     let mut world = World::new();
-    let (got, address) = receiver(&world);
-    with_notify(&mut world, "drift: report", &address);
+    let got = Received::start(&world);
+    with_notify(&mut world, "drift: report", &got.address);
     world.commit_email("a", "port: 1\n");
     let _daemon = Running::start(&world, &[]);
     eventually("applied", || events(&got) == ["applied"]);

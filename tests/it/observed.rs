@@ -1,16 +1,14 @@
 //! What deploy/ asks of the metrics is what the daemon really exports: names and labels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use serde_json::json;
 
+use crate::metrics::{base_name, exported};
 use crate::running::{Running, eventually};
 use crate::world::World;
-
-/// Metrics by name with the labels that they carry.
-type Metrics = BTreeMap<String, BTreeSet<String>>;
 
 /// The files that ask for metrics.
 const ASKING: [&str; 3] = [
@@ -20,19 +18,6 @@ const ASKING: [&str; 3] = [
 ];
 
 const PREFIX: &str = "apinizer_gitops_";
-
-/// What `/metrics` has, a histogram under each of its three names.
-fn exported(text: &str) -> Metrics {
-    let mut metrics = Metrics::new();
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        let (name, rest) = line.split_once(['{', ' ']).unwrap();
-        let labels = rest.split_once('}').map_or("", |(labels, _)| labels);
-        let labels =
-            labels.split("\",").filter_map(|label| label.split_once('=')).map(|(key, _)| key);
-        metrics.entry(name.to_owned()).or_default().extend(labels.map(|key| key.trim().to_owned()));
-    }
-    metrics
-}
 
 /// The names of a text with the labels of the braces behind them.
 fn asked(text: &str) -> Vec<(String, Vec<String>)> {
@@ -80,12 +65,8 @@ fn dashboards_and_alerts_ask_for_metrics_that_are_there() {
         }
     }
     // The other way round: whatever is exported is looked at by somebody.
-    let base = |name: &str| {
-        let name = name.strip_suffix("_bucket").or(name.strip_suffix("_sum")).unwrap_or(name);
-        name.strip_suffix("_count").unwrap_or(name).to_owned()
-    };
-    let used: BTreeSet<String> = used.iter().map(|name| base(name)).collect();
-    let ours = metrics.keys().filter(|name| name.starts_with(PREFIX)).map(|name| base(name));
-    let unused: BTreeSet<String> = ours.filter(|name| !used.contains(name)).collect();
+    let used: BTreeSet<&str> = used.iter().map(|name| base_name(name)).collect();
+    let ours = metrics.keys().filter(|name| name.starts_with(PREFIX)).map(|name| base_name(name));
+    let unused: BTreeSet<&str> = ours.filter(|name| !used.contains(name)).collect();
     assert!(unused.is_empty(), "nobody looks at {unused:?}");
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::git_servers::{Server, USER, serve, served};
 use crate::running::{Running, eventually};
-use crate::world::{CANARY, World, email, git_in};
+use crate::world::{CANARY, World, git_in};
 
 /// The token of the tests is the text that `World` searches all output for.
 const TOKEN: &str = CANARY;
@@ -130,7 +130,7 @@ fn a_url_over_https_is_followed_by_the_daemon() {
     eventually("created", || live_port(&world, "a") == json!(1));
     push_email(&world, &bare, "a", "port: 2\n");
     eventually("a push", || live_port(&world, "a") == json!(2));
-    world.write("connections/a.yaml", &email("a", "port: 3\n"));
+    world.write_email("a", "port: 3\n");
     world.git(&["commit", "-qa", "--amend", "-m", "rewritten"]);
     push(&world, &bare);
     eventually("a force-push", || live_port(&world, "a") == json!(3));

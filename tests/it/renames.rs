@@ -1,17 +1,11 @@
 //! `renamedFrom`: when it acts, when it is inert, and what it holds back.
 
 use apinizer_gitops::sandbox::{Dialect, Fault, Options, Rename};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use serde_json::json;
 
 use crate::secrets::masked;
-use crate::world::{CANARY, World, email, email_body};
-
-/// Declares `new` in place of `old`.
-fn rename(world: &World, old: &str, new: &str) {
-    world.remove(&format!("connections/{old}.yaml"));
-    world.commit_email(new, &format!("x-gitops: {{renamedFrom: {old}}}\n"));
-}
+use crate::world::{CANARY, World, email, email_body, refusal};
 
 #[test]
 fn neither_name_live_is_a_plain_create() {
@@ -33,19 +27,15 @@ fn both_names_live_are_an_error_unless_the_new_one_is_ours_or_the_old_one_declar
     world.commit_email("old", "");
     world.apply().code(0);
     assert!(world.writes().is_empty());
-    world.remove("connections/old.yaml");
-    world.commit("old leaves");
+    world.commit_without(&["old"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["new"]);
 }
 
 #[test]
 fn a_rename_that_is_done_is_inert() {
-    let world = World::new();
-    world.commit_email("old", "");
-    world.commit_email("other", "");
-    world.apply().code(0);
-    rename(&world, "old", "new");
+    let world = World::settled(&["old", "other"]);
+    world.commit_rename("old", "new");
     world.apply().code(0);
     world.make(email_body("old"));
     world.forget_calls();
@@ -70,11 +60,9 @@ fn an_old_name_outside_the_inventory_is_taken_over_as_the_config_says() {
 fn a_rename_keeps_masked_secrets_and_what_git_does_not_declare() {
     for dialect in [Dialect::Current, Dialect::Older] {
         let world = World::with(Options { dialect, ..masked() });
-        world.commit_email("old", "");
-        world.commit_email("other", "");
-        world.apply().code(0);
+        world.settle(&["old", "other"]);
         world.edit("old", "description", json!("by hand"));
-        rename(&world, "old", "new");
+        world.commit_rename("old", "new");
         let plan = world.plan_json(&[]);
         assert_eq!(plan["changes"][0]["previous_name"], json!("old"));
         world.apply().code(0);
@@ -88,10 +76,8 @@ fn a_rename_keeps_masked_secrets_and_what_git_does_not_declare() {
 fn a_refused_rename_is_blocked_and_its_old_name_is_left_alone() {
     for dialect in [Dialect::Current, Dialect::Older] {
         let world = World::with(Options { dialect, rename: Rename::Refused, ..Options::default() });
-        world.commit_email("old", "");
-        world.commit_email("other", "");
-        world.apply().code(0);
-        rename(&world, "old", "new");
+        world.settle(&["old", "other"]);
+        world.commit_rename("old", "new");
         world.apply().code(1).says("refuses the rename");
         assert_eq!(world.names(), ["old", "other"]);
         // Nor may another step take the old name: neither a new document nor a rename onto it.
@@ -99,12 +85,10 @@ fn a_refused_rename_is_blocked_and_its_old_name_is_left_alone() {
         world.apply().code(1);
         assert_ne!(world.live("old")["port"], json!(77));
         world.remove("connections/old.yaml");
-        world.remove("connections/other.yaml");
-        world.commit_email("old", "x-gitops: {renamedFrom: other}\n");
+        world.commit_rename("other", "old");
         world.apply().code(1);
         assert_eq!(world.names(), ["old", "other"]);
-        world.remove("connections/old.yaml");
-        world.commit("neither of them");
+        world.commit_without(&["old"]);
         world.apply().code(1);
         assert!(world.names().contains(&"old".to_owned()), "{:?}", world.names());
     }
@@ -112,20 +96,11 @@ fn a_refused_rename_is_blocked_and_its_old_name_is_left_alone() {
 
 #[test]
 fn a_step_that_needs_a_freed_name_waits_for_the_rename() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.write("connections/a.yaml", &email("a", "port: 77\n"));
-    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: a}\n"));
+    let world = World::settled(&["a", "b"]);
+    world.write_email("a", "port: 77\n");
+    world.write_email("c", "x-gitops: {renamedFrom: a}\n");
     world.commit("a becomes c, and another a comes");
-    let refusal = Fault::Answer {
-        status: StatusCode::BAD_REQUEST,
-        body: r#"{"status":"FAILURE","resultMessage":"path and body must agree"}"#.into(),
-        retry_after: None,
-    };
-    world.control().fail_next(Some(Method::PUT), "/a/", refusal, 1);
-    world.forget_calls();
+    world.control().fail_next(Some(Method::PUT), "/a/", refusal("path and body must agree"), 1);
     world.apply().code(1);
     assert_eq!(world.writes(), ["PUT a"]);
     assert_eq!(world.names(), ["a", "b"]);
@@ -137,16 +112,12 @@ fn a_step_that_needs_a_freed_name_waits_for_the_rename() {
 
 #[test]
 fn a_chain_whose_end_is_refused_moves_nothing() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    let world = World::settled(&["a", "b"]);
     world.remove("connections/a.yaml");
-    world.write("connections/b.yaml", &email("b", "x-gitops: {renamedFrom: a}\n"));
-    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.write_email("c", "x-gitops: {renamedFrom: b}\n");
     world.commit("a chain");
     world.control().fail_next(Some(Method::PUT), "/b/", Fault::Failure, 1);
-    world.forget_calls();
     world.apply().code(1);
     assert_eq!(world.writes(), ["PUT b"]);
     assert_eq!(world.names(), ["a", "b"]);
@@ -156,14 +127,10 @@ fn a_chain_whose_end_is_refused_moves_nothing() {
 
 #[test]
 fn circles_and_shared_old_names_are_errors() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.write("connections/a.yaml", &email("a", "x-gitops: {renamedFrom: b}\n"));
-    world.write("connections/b.yaml", &email("b", "x-gitops: {renamedFrom: A}\n"));
+    let world = World::settled(&["a", "b"]);
+    world.write_email("a", "x-gitops: {renamedFrom: b}\n");
+    world.write_email("b", "x-gitops: {renamedFrom: A}\n");
     world.commit("a circle");
-    world.forget_calls();
     world.apply().code(1).says("circle");
     world.write("connections/a.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
     world.write("connections/b.yaml", &email("d", "x-gitops: {renamedFrom: B}\n"));
@@ -197,12 +164,8 @@ fn a_name_that_differs_in_case_is_the_same_connection_and_lives_spelling_stays()
 
 #[test]
 fn a_rename_in_a_narrowed_run_keeps_the_old_name() {
-    let world = World::new();
-    world.commit_email("old", "");
-    world.commit_email("other", "");
-    world.apply().code(0);
-    rename(&world, "old", "new");
-    world.forget_calls();
+    let world = World::settled(&["old", "other"]);
+    world.commit_rename("old", "new");
     world.run(&["apply", "--yes", "--name", "old"]).code(0);
     world.run(&["apply", "--yes", "--allow-deletes", "--name", "other"]).code(0);
     assert!(world.writes().is_empty());
@@ -213,13 +176,9 @@ fn a_rename_in_a_narrowed_run_keeps_the_old_name() {
 
 #[test]
 fn a_suspended_rename_keeps_the_old_name() {
-    let world = World::new();
-    world.commit_email("old", "");
-    world.commit_email("other", "");
-    world.apply().code(0);
+    let world = World::settled(&["old", "other"]);
     world.remove("connections/old.yaml");
     world.commit_email("new", "x-gitops: {renamedFrom: old, suspend: true}\n");
-    world.forget_calls();
     world.apply();
     world.run(&["apply", "--yes", "--allow-deletes"]);
     assert!(world.writes().is_empty());

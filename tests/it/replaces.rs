@@ -1,33 +1,20 @@
 //! Another type under the same name: a delete and a create, with a way back.
 
 use apinizer_gitops::sandbox::{Dialect, Fault, Options, SecretsOnGet};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use serde_json::json;
 
 use crate::secrets::masked;
-use crate::world::{CANARY, World, email_body};
-
-const FTP: &str =
-    "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:FTP_PASSWORD}\nprotocol: FTP\n";
+use crate::world::{CANARY, World, email_body, ftp, refusal};
 
 fn replacing(options: Options) -> World {
     let mut world = World::with(options);
     world.env.insert("FTP_PASSWORD".into(), "of-ftp".into());
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.write("connections/a.yaml", FTP);
+    world.settle(&["a", "b"]);
+    let document = ftp("a", "").replace("SMTP_PASSWORD", "FTP_PASSWORD");
+    world.write("connections/a.yaml", &document);
     world.commit("a is ftp now");
-    world.forget_calls();
     world
-}
-
-fn refusal() -> Fault {
-    Fault::Answer {
-        status: StatusCode::BAD_REQUEST,
-        body: r#"{"status":"FAILURE","resultMessage":"no ftp here"}"#.into(),
-        retry_after: None,
-    }
 }
 
 #[test]
@@ -46,14 +33,13 @@ fn a_replace_is_a_get_a_delete_and_a_create() {
 fn a_refused_one_brings_the_old_one_back_with_its_masked_secrets() {
     for dialect in [Dialect::Current, Dialect::Older] {
         let world = replacing(Options { dialect, ..masked() });
-        world.control().fail_next(Some(Method::POST), "/a/", refusal(), 1);
+        world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
         world.apply().code(1).says("made again");
         assert_eq!(world.live("a")["type"], json!("email"));
         assert_eq!(world.live("a")["password"], json!(CANARY));
         assert_eq!(world.live("a")["username"], json!("u"));
         // It is still ours: the commit that takes it out deletes it.
-        world.remove("connections/a.yaml");
-        world.commit("remove a");
+        world.commit_without(&["a"]);
         world.apply().code(0);
         assert_eq!(world.names(), ["b"]);
     }
@@ -85,20 +71,13 @@ fn the_new_one_is_resolved_before_the_old_one_is_deleted() {
 #[test]
 fn any_other_difference_of_type_is_blocked() {
     // Somebody replaced ours by one of another type.
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    let world = World::settled(&["a", "b"]);
     assert!(world.control().remove(crate::world::PROJECT, "a"));
     world.make(json!({"type": "ftp", "name": "a", "host": "h", "protocol": "FTP"}));
-    world.forget_calls();
     world.plan().code(1).says("is of type ftp on the server");
     world.apply().code(1);
     // Git follows: what is live is equal to what it declares now, and is taken over.
-    world.write(
-        "connections/a.yaml",
-        "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n",
-    );
+    world.write("connections/a.yaml", &ftp("a", ""));
     world.commit("git follows");
     world.apply().code(0);
     assert!(!world.writes().iter().any(|w| w.starts_with("DELETE")));
@@ -106,10 +85,7 @@ fn any_other_difference_of_type_is_blocked() {
     let mut body = email_body("c");
     body["host"] = json!("x");
     world.make(body);
-    world.write(
-        "connections/c.yaml",
-        &FTP.replace("name: a", "name: c").replace("FTP_PASSWORD", "SMTP_PASSWORD"),
-    );
+    world.write("connections/c.yaml", &ftp("c", ""));
     world.commit("another type");
     world.apply().code(1).says("is of type email on the server");
     assert_eq!(world.live("c")["type"], json!("email"));

@@ -184,8 +184,7 @@ fn one_replica_acts_and_the_other_takes_over_when_it_dies() {
     assert_eq!(cluster.holders(), ["second"]);
     second.comes_to(&world, "in_sync");
     // The second knows what the first made: it takes nothing over, and may delete it.
-    world.remove("connections/a.yaml");
-    world.commit("no more");
+    world.commit_without(&["a"]);
     eventually("deleted", || world.names() == ["keep"]);
     // Two creates, two updates, a delete: nothing was made twice.
     let lines: Vec<String> = writes(&world).into_iter().map(|(line, _)| line).collect();
@@ -244,7 +243,7 @@ fn one_that_loses_its_lease_in_mid_apply_stops_before_another_begins() {
     let cluster = Cluster::start(&world);
     let names: Vec<String> = (0..150).map(|n| format!("c{n:03}")).collect();
     for name in &names {
-        world.write(&format!("connections/{name}.yaml"), &email(name, "description: ${var:who}\n"));
+        world.write_email(name, "description: ${var:who}\n");
     }
     world.commit("many");
     let keys = |who: &str| format!(", concurrency: 1, vars: {{who: {who}}}");
@@ -342,8 +341,7 @@ fn a_state_that_somebody_else_wrote_is_not_overwritten() {
         // No value of the environment is in it, packed or not.
         assert!(secret["data"]["state.json.gz"].is_string());
     });
-    world.remove("connections/a.yaml");
-    world.commit("no more");
+    world.commit_without(&["a"]);
     eventually("it was owned", || world.names() == ["keep"]);
 }
 

@@ -1,22 +1,17 @@
 //! What may be written, and what never: one test for each sentence that is easily broken.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, ListFields, Options};
-use axum::http::{Method, StatusCode};
+use apinizer_gitops::sandbox::{Dialect, ListFields, Options};
+use axum::http::Method;
 use serde_json::json;
 
-use crate::world::{CANARY, PROJECT, World, email, email_body};
+use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
 
 #[test]
 fn deletes_over_the_limit_are_held_as_a_group_until_consent() {
     let mut world = World::new();
     world.target("max_deletes: 1");
-    for name in ["a", "b", "c", "d"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.remove("connections/b.yaml");
-    world.commit("remove two");
+    world.settle(&["a", "b", "c", "d"]);
+    world.commit_without(&["a", "b"]);
     world.plan().code(3).says("max_deletes");
     world.apply().code(3).says("--allow-deletes");
     assert_eq!(world.names().len(), 4);
@@ -33,16 +28,12 @@ fn deletes_over_the_limit_are_held_as_a_group_until_consent() {
 fn the_trailer_consents_once() {
     let mut world = World::new();
     world.target("max_deletes: 0");
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "b", "c"]);
     world.remove("connections/a.yaml");
     world.commit("remove a\n\nAllow-Deletes: true");
     world.apply().code(0);
     assert_eq!(world.names(), ["b", "c"]);
-    world.remove("connections/b.yaml");
-    world.commit("remove b");
+    world.commit_without(&["b"]);
     world.apply().code(3);
     assert_eq!(world.names(), ["b", "c"]);
 }
@@ -72,17 +63,14 @@ fn a_mistyped_path_or_a_lost_state_deletes_nothing() {
 fn protect_outlives_its_document() {
     let world = World::new();
     world.commit_email("a", "x-gitops: {protect: true}\n");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.settle(&["b"]);
+    world.commit_without(&["a"]);
     world.apply().code(3).says("protected");
     world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(3);
     assert_eq!(world.names(), ["a", "b"]);
     world.commit_email("a", "");
     world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a again");
+    world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["b"]);
 }
@@ -101,8 +89,7 @@ fn both_dialects_and_summary_lists_converge() {
                 world.edit("a", "port", json!(1));
                 world.apply().code(0);
                 assert_eq!(world.live("a")["port"], json!(2525));
-                world.remove("connections/a.yaml");
-                world.commit("remove");
+                world.commit_without(&["a"]);
                 world.apply().code(0);
                 assert_eq!(world.names(), ["stays"]);
             }
@@ -112,14 +99,10 @@ fn both_dialects_and_summary_lists_converge() {
 
 #[test]
 fn a_rename_is_one_put_and_a_chain_goes_from_its_free_end() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.forget_calls();
+    let world = World::settled(&["a", "b"]);
     world.remove("connections/a.yaml");
-    world.write("connections/b.yaml", &email("b", "x-gitops: {renamedFrom: a}\n"));
-    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.write_email("c", "x-gitops: {renamedFrom: b}\n");
     world.commit("a becomes b, b becomes c");
     world.apply().code(0);
     assert_eq!(world.writes(), ["PUT b", "PUT a"]);
@@ -131,28 +114,18 @@ fn a_rename_is_one_put_and_a_chain_goes_from_its_free_end() {
 
 #[test]
 fn a_changed_type_is_a_replace_and_a_refused_one_is_undone_once() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    let ftp =
-        "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n";
-    world.write("connections/a.yaml", ftp);
+    let world = World::settled(&["a", "b"]);
+    world.write("connections/a.yaml", &ftp("a", ""));
     world.commit("a is ftp now");
     assert_eq!(world.changes(&[]), ["replace a"]);
-    let refusal = Fault::Answer {
-        status: StatusCode::BAD_REQUEST,
-        body: r#"{"status":"FAILURE","resultMessage":"no ftp here"}"#.into(),
-        retry_after: None,
-    };
-    world.control().fail_next(Some(Method::POST), "/a/", refusal, 1);
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
     world.apply().code(1).says("no ftp here");
     assert_eq!(world.live("a")["type"], json!("email"));
     assert_eq!(world.live("a")["password"], json!(CANARY));
     world.forget_calls();
     world.apply().code(1);
     assert!(world.writes().is_empty(), "a refused replace is not tried for ever");
-    world.write("connections/a.yaml", &ftp.replace("FTP", "SFTP"));
+    world.write("connections/a.yaml", &ftp("a", "").replace("FTP", "SFTP"));
     world.commit("another try");
     world.apply().code(0);
     assert_eq!(world.live("a")["type"], json!("ftp"));
@@ -181,8 +154,7 @@ fn drift_is_only_reported_where_the_target_says_so() {
     let mut world = World::new();
     world.target("drift: report");
     world.commit_email("a", "port: 25\n");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    world.settle(&["b"]);
     world.edit("a", "host", json!("by.hand"));
     assert!(world.control().remove(PROJECT, "b"));
     assert_eq!(world.changes(&[]), ["drift a", "drift b"]);
@@ -226,11 +198,8 @@ fn an_unresolved_reference_blocks_its_connection_alone() {
 fn prune_false_leaves_the_inventory_without_a_delete() {
     let mut world = World::new();
     world.target("prune: false");
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("remove a");
+    world.settle(&["a", "b"]);
+    world.commit_without(&["a"]);
     let plan = world.plan_json(&[]);
     assert_eq!(plan["summary"]["held"], json!(0));
     world.apply().code(0);
@@ -245,8 +214,7 @@ fn an_empty_folder_holds_the_deletes() {
     world.write("connections/.keep", "");
     world.commit("keep");
     world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit("empty");
+    world.commit_without(&["a"]);
     world.apply().code(3).says("missing or empty");
     assert_eq!(world.names(), ["a"]);
     world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
@@ -255,22 +223,18 @@ fn an_empty_folder_holds_the_deletes() {
 
 #[test]
 fn a_refused_commit_changes_nothing() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.apply().code(0);
+    let world = World::settled(&["a"]);
     world.write(
         "connections/b.yaml",
         "type: email\nname: b\nhost: h\nauth: true\nusername: u\npassword: plain\n",
     );
     world.commit_email("c", "");
-    world.forget_calls();
     let ran = world.apply().code(1);
     assert!(!format!("{ran:?}").contains("plain\""));
     assert!(world.writes().is_empty());
     let mut world = world;
     world.target("on_invalid: isolate");
-    world.remove("connections/a.yaml");
-    world.commit("and a is gone");
+    world.commit_without(&["a"]);
     world.apply();
     assert_eq!(world.names(), ["a", "c"], "valid ones are applied and nothing is deleted");
 }

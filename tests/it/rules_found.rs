@@ -5,14 +5,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
-use crate::world::{PROJECT, World, email, email_body};
-
-fn removed(world: &World, names: &[&str]) {
-    for name in names {
-        world.remove(&format!("connections/{name}.yaml"));
-    }
-    world.commit("remove");
-}
+use crate::world::{PROJECT, World, email};
 
 #[test]
 fn an_emptied_path_is_remembered_when_a_list_fails_first() {
@@ -20,10 +13,7 @@ fn an_emptied_path_is_remembered_when_a_list_fails_first() {
     world.target("paths: [connections, more]");
     world.write("more/b.yaml", &email("b", ""));
     world.write("more/.keep", "");
-    for name in ["a", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "c"]);
     world.remove("more/b.yaml");
     world.commit("empty a path");
     let html = Fault::Html(StatusCode::OK);
@@ -40,10 +30,7 @@ fn an_emptied_path_is_remembered_behind_a_limit() {
     world.target("paths: [connections, more]\nmax_deletes: 0");
     world.write("more/b.yaml", &email("b", ""));
     world.write("more/.keep", "");
-    for name in ["a", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "c"]);
     world.remove("more/b.yaml");
     world.commit("empty a path");
     world.apply().code(3).says("max_deletes");
@@ -53,43 +40,11 @@ fn an_emptied_path_is_remembered_behind_a_limit() {
 }
 
 #[test]
-fn the_whole_inventory_is_what_it_held_before_the_plan() {
-    let mut world = World::new();
-    world.target("max_deletes: 10");
-    for name in ["a", "b"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    world.make(email_body("c"));
-    world.write("connections/c.yaml", &email("c", ""));
-    removed(&world, &["a", "b"]);
-    world.plan().code(3).says("all 2 connections");
-    world.apply().code(3);
-    world.target("max_deletes: 20");
-    world.apply().code(3);
-    assert_eq!(world.names(), ["a", "b", "c"], "it was not max_deletes that held them");
-}
-
-#[test]
-fn a_narrowed_run_is_no_way_around_the_limit() {
-    let mut world = World::new();
-    world.target("max_deletes: 2");
-    for name in ["a", "b", "c", "d"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
-    removed(&world, &["a", "b", "c"]);
-    world.run(&["apply", "--yes", "--name", "a"]).code(3).says("3 deletes are due");
-    assert_eq!(world.names(), ["a", "b", "c", "d"]);
-}
-
-#[test]
 fn the_old_name_of_a_rename_that_waits_is_declared() {
     for prune in ["true", "false"] {
         let mut world = World::new();
         world.target(&format!("prune: {prune}"));
-        world.commit_email("a", "");
-        world.apply().code(0);
+        world.settle(&["a"]);
         world.remove("connections/a.yaml");
         world.commit_email("b", "x-gitops: {renamedFrom: a, suspend: true}\n");
         world.apply().code(0);
@@ -104,8 +59,7 @@ fn the_old_name_of_a_rename_that_waits_is_declared() {
 fn a_put_keeps_a_secret_whose_drift_is_only_reported() {
     let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
     world.target("drift: report\nverify_secrets: 0s");
-    world.commit_email("a", "");
-    world.apply().code(0);
+    world.settle(&["a"]);
     world.apply().code(0);
     world.edit("a", "password", json!("typed in the console"));
     world.commit_email("a", "port: 2525\n");
@@ -117,15 +71,12 @@ fn a_put_keeps_a_secret_whose_drift_is_only_reported() {
 #[test]
 fn a_step_that_waits_in_vain_leaves_no_claim() {
     let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
-    for name in ["a", "b"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "b"]);
     for name in ["a", "b"] {
         world.remove(&format!("connections/{name}.yaml"));
     }
-    world.write("connections/c.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
-    world.write("connections/b.yaml", &email("b", "x-gitops: {renamedFrom: a}\n"));
+    world.write_email("c", "x-gitops: {renamedFrom: b}\n");
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
     world.commit("rename a chain");
     world.apply().code(1).says("waits for the name");
     assert_eq!(world.record()["intents"], json!({}));
@@ -134,8 +85,7 @@ fn a_step_that_waits_in_vain_leaves_no_claim() {
 #[test]
 fn a_create_that_waits_in_vain_is_not_given_up() {
     let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
-    world.commit_email("a", "");
-    world.apply().code(0);
+    world.settle(&["a"]);
     world.commit_email("a", "port: 2525\n");
     world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
     for _ in 0..3 {
@@ -166,22 +116,17 @@ fn a_claim_waits_where_the_list_shows_a_part_and_the_reading_fails() {
 #[test]
 fn a_commit_removes_what_it_did_not_get_to_rename() {
     let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
-    world.commit_email("a", "");
-    world.commit_email("other", "");
-    world.apply().code(0);
-    world.remove("connections/a.yaml");
-    world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.settle(&["a", "other"]);
+    world.commit_rename("a", "b");
     world.apply().code(1);
-    removed(&world, &["b"]);
+    world.commit_without(&["b"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["other"]);
 }
 
 #[test]
 fn a_write_that_died_before_it_was_sent_is_no_write_that_did_not_stick() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.apply().code(0);
+    let world = World::settled(&["a"]);
     world.commit_email("a", "port: 2525\n");
     for _ in 0..3 {
         assert!(kill_at_first_write(&world, true));
@@ -194,9 +139,7 @@ fn a_write_that_died_before_it_was_sent_is_no_write_that_did_not_stick() {
 #[test]
 fn one_of_another_type_made_by_hand_is_taken_over_like_any_other() {
     let mut world = World::with(Options { show_ids: false, ..Options::default() });
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    world.settle(&["a", "b"]);
     assert!(world.control().remove(PROJECT, "a"));
     let syslog = json!({"type": "syslog", "name": "a", "syslogServerHostname": "h"});
     world.make(syslog);
@@ -207,7 +150,7 @@ fn one_of_another_type_made_by_hand_is_taken_over_like_any_other() {
     world.target("adopt: always");
     world.apply().code(0);
     assert_eq!(world.record()["inventory"]["a"]["type"], json!("syslog"));
-    removed(&world, &["a"]);
+    world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["b"]);
 }

@@ -1,13 +1,14 @@
-//! A daemon that runs while a test does.
+//! A daemon or an `apply` that runs while a test does.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use apinizer_gitops::sandbox::Gate;
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{Ran, World};
 
 /// How long anything may take; far more than it does.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -99,8 +100,13 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+        send_signal(&self.child, name);
+    }
+
+    /// Asks it to end, and waits until it says that it has heard.
+    pub(crate) fn ask_to_end(&self) {
+        self.signal("-TERM");
+        eventually("it hears the signal", || self.logs().contains("calls in flight are finished"));
     }
 
     pub(crate) fn ends(&mut self) -> i32 {
@@ -120,6 +126,69 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An `apply` that runs while a test does.
+pub(crate) struct Applying<'a> {
+    world: &'a World,
+    child: Child,
+    errors: BufReader<ChildStderr>,
+    /// What was read of stderr so far.
+    said: String,
+}
+
+impl<'a> Applying<'a> {
+    pub(crate) fn start(world: &'a World) -> Self {
+        let mut command = world.command(&["apply", "--yes"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        Self { world, child, errors, said: String::new() }
+    }
+
+    /// Starts one and waits until a call of it has come to a gate. A call that never comes fails
+    /// the test instead of stopping it.
+    pub(crate) fn until(world: &'a World, gate: &Gate) -> Self {
+        let applying = Self::start(world);
+        world.block_on(async { tokio::time::timeout(PATIENCE, gate.wait_for(1)).await }).unwrap();
+        applying
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        send_signal(&self.child, name);
+    }
+
+    /// Asks it to end, and waits until it says that it has heard.
+    pub(crate) fn ask_to_end(&mut self, name: &str) {
+        self.signal(name);
+        while !self.said.contains("once more ends at once") {
+            assert_ne!(self.errors.read_line(&mut self.said).unwrap(), 0, "it hears no signal");
+        }
+    }
+
+    /// Kills it, unless it has ended by itself: says whether it was killed.
+    pub(crate) fn kill(mut self) -> bool {
+        let was_running = self.child.try_wait().unwrap().is_none();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        was_running
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ends(mut self) -> Ran {
+        self.errors.read_to_string(&mut self.said).unwrap();
+        let output = self.child.wait_with_output().unwrap();
+        self.world.ended(Output { stderr: self.said.into_bytes(), ..output })
+    }
+}
+
+fn send_signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
 }
 
 #[track_caller]

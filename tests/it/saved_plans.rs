@@ -4,12 +4,10 @@ use apinizer_gitops::sandbox::{ListFields, Options};
 use serde_json::json;
 
 use crate::secrets::masked;
-use crate::world::{CANARY, World, email, email_body};
+use crate::world::{CANARY, CHECKOUT, World, email, email_body, ftp, one_target};
 
 fn with_a_saved_plan() -> (World, String) {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.apply().code(0);
+    let world = World::settled(&["a"]);
     world.commit_email("b", "");
     let file = world.path("plan.json").display().to_string();
     world.run(&["plan", "--out", &file]).code(2);
@@ -33,8 +31,7 @@ fn a_plan_that_no_longer_fits_changes_nothing() {
     let (world, file) = with_a_saved_plan();
     world.commit_email("c", "");
     world.run(&["apply", &file, "--yes"]).code(3).says("`c` is new in git");
-    world.remove("connections/c.yaml");
-    world.commit("take c back");
+    world.commit_without(&["c"]);
     world.edit("a", "port", json!(9));
     world.run(&["apply", &file, "--yes"]).code(3).says("`a` changed on the server");
     assert!(world.writes().is_empty());
@@ -53,11 +50,7 @@ fn a_saved_plan_does_nothing_beyond_its_list() {
 fn a_saved_plan_is_of_one_target() {
     let (mut world, file) = with_a_saved_plan();
     let other = World::new();
-    let url = other.url();
-    world.config(&format!(
-        "source: {{path: '{{repo}}'}}\ntargets:\n  - {{name: default, url: '{url}', project: demo, \
-         token: '${{env:APINIZER_TOKEN}}'}}\n"
-    ));
+    world.config(&one_target(CHECKOUT, "").replace("{url}", &other.url()));
     world.run(&["apply", &file, "--yes"]).code(3);
     assert!(other.writes().is_empty());
     std::fs::write(&file, "{}").unwrap();
@@ -78,7 +71,7 @@ fn a_base_revision_stands_for_the_state() {
     for name in ["gone", "moved", "kept"] {
         world.remove(&format!("connections/{name}.yaml"));
     }
-    world.write("connections/a.yaml", &email("a", "port: 26\n"));
+    world.write_email("a", "port: 26\n");
     world.commit("change one, remove three");
     world.run(&["plan", "--base", &base]).code(3).says("rotated values");
     assert_eq!(
@@ -93,11 +86,7 @@ fn a_base_revision_stands_for_the_state() {
 
 #[test]
 fn a_listed_delete_of_what_had_drifted_is_made() {
-    let world = World::new();
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    let world = World::settled(&["a", "b", "c"]);
     world.edit("a", "port", json!(9));
     world.edit("b", "port", json!(9));
     world.remove("connections/a.yaml");
@@ -117,10 +106,7 @@ fn a_listed_delete_of_what_had_drifted_is_made() {
 fn a_listed_delete_that_is_held_today_changes_nothing() {
     let mut world = World::new();
     world.target("max_deletes: 3");
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "b", "c"]);
     world.remove("connections/a.yaml");
     world.commit_email("d", "");
     let file = world.path("plan.json").display().to_string();
@@ -140,8 +126,7 @@ fn a_listed_delete_that_is_held_today_changes_nothing() {
 fn what_only_a_single_answer_shows_is_digested_too() {
     let world = World::with(Options { list_fields: ListFields::Summary, ..Options::default() });
     world.commit_email("a", "port: 1\n");
-    world.commit_email("b", "");
-    world.apply().code(0);
+    world.settle(&["b"]);
     world.commit_email("c", "");
     world.commit_email("b", "port: 2\n");
     let file = world.path("plan.json").display().to_string();
@@ -192,11 +177,8 @@ fn the_base_knows_renames_replaces_and_limits() {
     world.apply().code(0);
     std::fs::remove_dir_all(world.state_dir()).unwrap();
     world.remove("connections/a.yaml");
-    world.write("connections/z.yaml", &email("z", "x-gitops: {renamedFrom: a}\n"));
-    world.write(
-        "connections/b.yaml",
-        "type: ftp\nname: b\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n",
-    );
+    world.write_email("z", "x-gitops: {renamedFrom: a}\n");
+    world.write("connections/b.yaml", &ftp("b", ""));
     for name in ["c", "d", "e"] {
         world.remove(&format!("connections/{name}.yaml"));
     }

@@ -1,10 +1,10 @@
 //! Secrets: sent, compared, rotated, hidden, and never wiped.
 
-use apinizer_gitops::sandbox::{Fault, Options, SecretsOnGet};
-use axum::http::{Method, StatusCode};
+use apinizer_gitops::sandbox::{Options, SecretsOnGet};
+use axum::http::Method;
 use serde_json::json;
 
-use crate::world::{CANARY, World, email_body};
+use crate::world::{CANARY, World, email_body, refusal};
 
 pub(crate) fn masked() -> Options {
     Options { secrets: SecretsOnGet::Masked, ..Options::default() }
@@ -14,9 +14,7 @@ pub(crate) fn masked() -> Options {
 fn a_rotated_secret_is_written_without_a_commit() {
     for secrets in [SecretsOnGet::Masked, SecretsOnGet::Shown, SecretsOnGet::Cipher] {
         let mut world = World::with(Options { secrets, ..Options::default() });
-        world.commit_email("orders", "");
-        world.apply().code(0);
-        world.forget_calls();
+        world.settle(&["orders"]);
         world.apply().code(0);
         assert_eq!(world.writes(), Vec::<String>::new());
         world.env.insert("SMTP_PASSWORD".into(), "another".into());
@@ -77,8 +75,7 @@ fn a_put_never_wipes_a_secret_that_git_does_not_declare() {
 fn a_readable_secret_that_drifted_is_corrected() {
     let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
     world.target("verify_secrets: 0s");
-    world.commit_email("orders", "");
-    world.apply().code(0);
+    world.settle(&["orders"]);
     world.apply().code(0);
     world.edit("orders", "password", json!("typed-in-the-console"));
     let ran = world.run(&["plan", "--verify-secrets"]).code(2);
@@ -91,10 +88,7 @@ fn a_readable_secret_that_drifted_is_corrected() {
 fn a_server_that_begins_to_hide_secrets_costs_one_put() {
     let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
     world.target("verify_secrets: 0s");
-    for name in ["a", "b", "c"] {
-        world.commit_email(name, "");
-    }
-    world.apply().code(0);
+    world.settle(&["a", "b", "c"]);
     world.apply().code(0);
     world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
     world.forget_calls();
@@ -129,12 +123,7 @@ fn values_of_the_environment_are_never_shown_whatever_the_field() {
 fn what_a_server_repeats_of_a_secret_is_not_shown() {
     let world = World::new();
     world.commit_email("a", "");
-    let body = json!({"status": "FAILURE", "resultMessage": format!("bad {CANARY} here")});
-    let refusal = Fault::Answer {
-        status: StatusCode::BAD_REQUEST,
-        body: body.to_string(),
-        retry_after: None,
-    };
+    let refusal = refusal(&format!("bad {CANARY} here"));
     world.control().fail_next(Some(Method::POST), "/a/", refusal, 1);
     world.run(&["apply", "--yes", "-vvv"]).code(1).says("(sensitive)");
 }

@@ -1,39 +1,20 @@
 //! Ending at any moment: what was begun is finished and remembered, and a second signal ends at
 //! once with a state that is whole.
 
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use apinizer_gitops::sandbox::{Fault, Moment};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::running::{Running, eventually};
-use crate::world::{CANARY, Ran, World, email};
-
-const FTP: &str =
-    "type: ftp\nname: a\nhost: h\nusername: u\npassword: ${env:SMTP_PASSWORD}\nprotocol: FTP\n";
-
-fn start_apply(world: &World) -> Child {
-    let mut command = world.command(&["apply", "--yes"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn signal(child: &Child, name: &str) {
-    let id = child.id().to_string();
-    assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
-}
-
-/// Long enough for a signal to be seen by a process that runs.
-fn let_it_be_seen() {
-    std::thread::sleep(Duration::from_millis(300));
-}
+use crate::running::{Applying, Running, eventually};
+use crate::world::{CANARY, World, ftp};
 
 fn three_one_by_one() -> World {
     let mut world = World::new();
     world.target("concurrency: 1");
     for name in ["a", "b", "c"] {
-        world.write(&format!("connections/{name}.yaml"), &email(name, ""));
+        world.write_email(name, "");
     }
     world.commit("three");
     world
@@ -44,13 +25,10 @@ fn the_first_ctrl_c_finishes_what_was_begun() {
     for (moment, signal_name) in [(Moment::Before, "-INT"), (Moment::After, "-TERM")] {
         let world = three_one_by_one();
         let gate = world.control().gate(Some(Method::POST), "/b/", moment);
-        let child = start_apply(&world);
-        world.block_on(gate.wait_for(1));
-        signal(&child, signal_name);
-        let_it_be_seen();
+        let mut applying = Applying::until(&world, &gate);
+        applying.ask_to_end(signal_name);
         gate.open();
-        let ran = Ran::from(child.wait_with_output().unwrap()).code(1);
-        let ran = ran.says("2 done").says("1 not started");
+        let ran = applying.ends().code(1).says("2 done").says("1 not started");
         assert!(!ran.stdout.contains("failed"), "{ran:?}");
         assert_eq!(world.names(), ["a", "b"]);
         let record = world.record();
@@ -66,12 +44,11 @@ fn what_waits_for_another_try_ends_at_the_first_ctrl_c() {
     world.commit_email("a", "");
     let slow = Fault::RateLimited { after: 55 };
     world.control().fail_next(Some(Method::POST), "/a/", slow, 1000);
-    let child = start_apply(&world);
+    let applying = Applying::start(&world);
     eventually("a refusal", || !world.control().calls().iter().all(|call| call.fault.is_none()));
-    let_it_be_seen();
     let began = Instant::now();
-    signal(&child, "-INT");
-    let ran = Ran::from(child.wait_with_output().unwrap()).code(1);
+    applying.signal("-INT");
+    let ran = applying.ends().code(1);
     // Not a measurement: the pause that the server asked for is far longer.
     assert!(began.elapsed() < Duration::from_secs(40), "{ran:?}");
     world.control().clear_faults();
@@ -83,13 +60,11 @@ fn the_second_ctrl_c_ends_at_once_and_the_next_run_makes_it_good() {
     for moment in [Moment::Before, Moment::After] {
         let world = three_one_by_one();
         let gate = world.control().gate(Some(Method::POST), "/b/", moment);
-        let child = start_apply(&world);
-        world.block_on(gate.wait_for(1));
-        signal(&child, "-INT");
-        let_it_be_seen();
-        signal(&child, "-INT");
+        let mut applying = Applying::until(&world, &gate);
+        applying.ask_to_end("-INT");
+        applying.signal("-INT");
         // The gate still holds the call.
-        Ran::from(child.wait_with_output().unwrap()).code(1);
+        applying.ends().code(1);
         gate.open();
         world.apply().code(0);
         assert_eq!(world.names(), ["a", "b", "c"]);
@@ -104,8 +79,7 @@ fn the_daemon_ends_at_once_on_a_second_signal() {
     let gate = world.control().gate(Some(Method::POST), "/b/", Moment::After);
     let mut daemon = Running::start(&world, &[]);
     world.block_on(gate.wait_for(1));
-    daemon.signal("-TERM");
-    let_it_be_seen();
+    daemon.ask_to_end();
     daemon.signal("-TERM");
     assert_eq!(daemon.ends(), 1);
     gate.open();
@@ -133,19 +107,14 @@ fn the_daemon_ends_while_the_api_is_down_or_silent() {
 
 #[test]
 fn a_replace_that_was_begun_is_finished() {
-    let world = World::new();
-    world.commit_email("a", "");
-    world.commit_email("b", "");
-    world.apply().code(0);
-    world.write("connections/a.yaml", FTP);
+    let world = World::settled(&["a", "b"]);
+    world.write("connections/a.yaml", &ftp("a", ""));
     world.commit("a is of another type");
     let gate = world.control().gate(Some(Method::DELETE), "/a/", Moment::After);
-    let child = start_apply(&world);
-    world.block_on(gate.wait_for(1));
-    signal(&child, "-TERM");
-    let_it_be_seen();
+    let mut applying = Applying::until(&world, &gate);
+    applying.ask_to_end("-TERM");
     gate.open();
-    Ran::from(child.wait_with_output().unwrap()).code(0);
+    applying.ends().code(0);
     assert_eq!(world.live("a")["type"], json!("ftp"));
     assert_eq!(world.live("a")["password"], json!(CANARY));
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::git_servers::{key, skipped};
 use crate::running::{Running, eventually};
-use crate::world::{World, email};
+use crate::world::World;
 
 /// Signs commits as somebody, or not.
 type Signer = Vec<(String, String)>;
@@ -87,7 +87,7 @@ impl Signed {
     }
 
     fn commit_port(&self, signer: &Signer, port: u16) {
-        self.world.write("connections/a.yaml", &email("a", &format!("port: {port}\n")));
+        self.world.write_email("a", &format!("port: {port}\n"));
         self.commit(signer, "another port");
     }
 
@@ -155,7 +155,7 @@ fn an_unsigned_commit_on_the_way_consents_to_nothing() {
     let Some(signed) = Signed::by_ssh() else { return };
     let world = &signed.world;
     for name in ["a", "b", "c", "d", "e", "f"] {
-        world.write(&format!("connections/{name}.yaml"), &email(name, ""));
+        world.write_email(name, "");
     }
     signed.commit(&signed.right, "six");
     world.apply().code(0);

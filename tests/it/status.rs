@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::running::{Running, eventually};
-use crate::world::World;
+use crate::world::{CHECKOUT, World, one_target};
 
 #[test]
 fn healthy_is_0_and_anything_wrong_is_1() {
@@ -36,10 +36,8 @@ fn healthy_is_0_and_anything_wrong_is_1() {
 fn a_token_of_the_config_is_used() {
     let mut world = World::new();
     world.env.insert("ADMIN".to_owned(), "admin".to_owned());
-    world.config(
-        "source: {path: '{repo}'}\ntargets:\n  - {name: default, url: '{url}', project: demo, \
-         token: '${env:APINIZER_TOKEN}'}\nserver: {token: '${env:ADMIN}'}\n",
-    );
+    let server = "server: {token: '${env:ADMIN}'}\n";
+    world.config(&format!("{}{server}", one_target(CHECKOUT, "")));
     world.commit_email("a", "");
     let daemon = Running::start(&world, &["--listen", "0.0.0.0:0"]);
     let server = daemon.address.replace("0.0.0.0", "127.0.0.1");

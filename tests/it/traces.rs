@@ -1,34 +1,16 @@
 //! Traces over OTLP, received by something that stands for a collector.
 
-use std::sync::{Arc, Mutex};
-
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::Uri;
-
+use crate::receiver::Received;
 use crate::world::{CANARY, World};
-
-type Got = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
-
-async fn take(State(got): State<Got>, uri: Uri, body: Bytes) {
-    got.lock().unwrap().push((uri.path().to_owned(), body.to_vec()));
-}
 
 #[test]
 fn a_reconcile_and_its_calls_are_spans_without_a_secret() {
     let mut world = World::new();
-    let got = Got::default();
-    let routes = axum::Router::new().fallback(take).with_state(Arc::clone(&got));
-    let address = world.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        address
-    });
+    let received = Received::start(&world);
     world.commit_email("a", "");
-    world.env.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), format!("http://{address}/"));
+    world.env.insert("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), format!("{}/", received.address));
     world.run(&["run", "--once"]).code(0);
-    let got = got.lock().unwrap();
+    let got = received.all();
     assert!(!got.is_empty() && got.iter().all(|(path, _)| path == "/v1/traces"));
     let sent: Vec<u8> = got.iter().flat_map(|(_, body)| body.clone()).collect();
     let has = |text: &str| sent.windows(text.len()).any(|part| part == text.as_bytes());

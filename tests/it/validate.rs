@@ -1,11 +1,11 @@
 //! `validate`: all problems in one run, whatever the files hold.
 
-use crate::world::{World, email};
+use crate::world::World;
 
 #[test]
 fn a_file_that_is_too_large_hides_no_other_problem() {
     let world = World::new();
-    world.write("connections/a.yaml", &email("a", "port: 70000\n"));
+    world.write_email("a", "port: 70000\n");
     let large = format!("# {}\n", "x".repeat(5 * 1024 * 1024));
     world.write("connections/large.yaml", &large);
     let folder = world.repo().join("connections").display().to_string();

@@ -3,13 +3,10 @@
 use serde_json::json;
 
 use crate::running::{Running, eventually};
-use crate::world::World;
+use crate::world::{CHECKOUT, World, one_target};
 
 fn with_server(world: &mut World, server: &str) {
-    world.config(&format!(
-        "source: {{path: '{{repo}}'}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
-         project: demo\n    token: ${{env:APINIZER_TOKEN}}\nserver: {server}\n"
-    ));
+    world.config(&format!("{}server: {server}\n", one_target(CHECKOUT, "")));
 }
 
 #[test]
@@ -87,11 +84,9 @@ fn a_push_is_fetched_and_applied() {
     let mut world = World::new();
     world.env.insert("HOOK".to_owned(), "hook".to_owned());
     world.commit_email("a", "port: 1\n");
-    world.config(
-        "source: {url: 'file://{repo}', branch: main, poll: 1h}\ntargets:\n  - name: default\n    \
-         url: {url}\n    project: demo\n    token: ${env:APINIZER_TOKEN}\n\
-         server: {webhook_secret: '${env:HOOK}'}\n",
-    );
+    let source = "url: 'file://{repo}', branch: main, poll: 1h";
+    let server = "server: {webhook_secret: '${env:HOOK}'}\n";
+    world.config(&format!("{}{server}", one_target(source, "")));
     let daemon = Running::start(&world, &[]);
     eventually("created", || world.names() == ["a"]);
     world.commit_email("b", "");

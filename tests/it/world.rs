@@ -5,12 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use apinizer_gitops::sandbox::{Control, Options, Running, Sandbox};
+use apinizer_gitops::sandbox::{Control, Fault, Options, Running, Sandbox};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 /// The project that every world's sandbox has.
 pub(crate) const PROJECT: &str = "demo";
+
+/// The source that a config names for a world's repository.
+pub(crate) const CHECKOUT: &str = "path: '{repo}'";
 
 /// A secret that is searched for in everything the program writes.
 pub(crate) const CANARY: &str = "c4nary-Zq\"7/ü";
@@ -38,6 +42,13 @@ impl World {
     /// A world with a sandbox as it is by default.
     pub(crate) fn new() -> Self {
         Self::with(Options::default())
+    }
+
+    /// A world in which git declares these email connections, and they are live.
+    pub(crate) fn settled(names: &[&str]) -> Self {
+        let world = Self::new();
+        world.settle(names);
+        world
     }
 
     /// A world with a sandbox of a kind.
@@ -102,19 +113,14 @@ impl World {
         self.config = Some(path);
     }
 
-    /// A config of one target with further keys, each line indented as it should be below the
-    /// target.
+    /// A config of one target with further keys, one a line.
     pub(crate) fn target(&mut self, keys: &str) {
-        self.source("path: '{repo}'", keys);
+        self.source(CHECKOUT, keys);
     }
 
     /// The same with the keys of the source, in one line.
     pub(crate) fn source(&mut self, source: &str, keys: &str) {
-        let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
-        self.config(&format!(
-            "source: {{{source}}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
-             project: {PROJECT}\n    token: ${{env:APINIZER_TOKEN}}\n{keys}"
-        ));
+        self.config(&one_target(source, keys));
     }
 
     /// Writes a file of the repository.
@@ -140,10 +146,40 @@ impl World {
         self.git(&["rev-parse", "HEAD"]).trim().to_owned()
     }
 
+    /// Writes a document of an email connection.
+    pub(crate) fn write_email(&self, name: &str, more: &str) {
+        self.write(&format!("connections/{name}.yaml"), &email(name, more));
+    }
+
     /// Writes a document of an email connection and commits it.
     pub(crate) fn commit_email(&self, name: &str, more: &str) -> String {
-        self.write(&format!("connections/{name}.yaml"), &email(name, more));
+        self.write_email(name, more);
         self.commit(&format!("declare {name}"))
+    }
+
+    /// Commits that these connections are no longer declared.
+    pub(crate) fn commit_without(&self, names: &[&str]) -> String {
+        for name in names {
+            self.remove(&format!("connections/{name}.yaml"));
+        }
+        self.commit(&format!("without {}", names.join(", ")))
+    }
+
+    /// Commits that one connection is to be renamed.
+    pub(crate) fn commit_rename(&self, old: &str, new: &str) -> String {
+        self.remove(&format!("connections/{old}.yaml"));
+        self.commit_email(new, &format!("x-gitops: {{renamedFrom: {old}}}\n"))
+    }
+
+    /// Declares these email connections and applies that; the calls so far are forgotten.
+    #[track_caller]
+    pub(crate) fn settle(&self, names: &[&str]) {
+        for name in names {
+            self.write_email(name, "");
+        }
+        self.commit("what is there from the start");
+        self.apply().code(0);
+        self.forget_calls();
     }
 
     /// The program with the arguments and the hermetic environment.
@@ -172,7 +208,12 @@ impl World {
 
     /// Runs the program to its end. Nothing that it writes may hold the canary.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let ran = Ran::from(self.command(arguments).output().unwrap());
+        self.ended(self.command(arguments).output().unwrap())
+    }
+
+    /// What a run of the program gave. Nothing of it may hold the canary.
+    pub(crate) fn ended(&self, output: Output) -> Ran {
+        let ran = Ran::from(output);
         self.assert_no_canary(&ran);
         ran
     }
@@ -312,6 +353,16 @@ impl Ran {
     }
 }
 
+/// The text of a config of one target with further keys, one a line. What is not of a target may
+/// stand behind it.
+pub(crate) fn one_target(source: &str, keys: &str) -> String {
+    let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "source: {{{source}}}\ntargets:\n  - name: default\n    url: {{url}}\n    \
+         project: {PROJECT}\n    token: ${{env:APINIZER_TOKEN}}\n{keys}"
+    )
+}
+
 /// Runs git, hermetically.
 pub(crate) fn git_in(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
@@ -336,6 +387,20 @@ pub(crate) fn email(name: &str, more: &str) -> String {
         "type: email\nname: {name}\nhost: smtp.example.com\nauth: true\nusername: u\n\
          password: ${{env:SMTP_PASSWORD}}\n{more}"
     )
+}
+
+/// A document of an ftp connection, for what changes its type.
+pub(crate) fn ftp(name: &str, more: &str) -> String {
+    format!(
+        "type: ftp\nname: {name}\nhost: h\nusername: u\npassword: ${{env:SMTP_PASSWORD}}\n\
+         protocol: FTP\n{more}"
+    )
+}
+
+/// A server that takes the call and refuses what it asks for.
+pub(crate) fn refusal(message: &str) -> Fault {
+    let body = json!({"status": "FAILURE", "resultMessage": message}).to_string();
+    Fault::Answer { status: StatusCode::BAD_REQUEST, body, retry_after: None }
 }
 
 /// The body of an email connection as somebody would make it in the console.
