@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -98,7 +99,8 @@ impl Listener {
         let listener = TcpListener::from_std(socket.try_clone()?)?;
         let ending = self.shutdown.child_token();
         let site = self.site.clone();
-        self.tasks.spawn(serve(listener, site, keys, ending.clone()));
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(serve(listener, site, keys, ending.clone(), shutdown));
         if let Some(old) = open.replace(Open { address, socket, ending }) {
             old.ending.cancel();
         }
@@ -113,12 +115,14 @@ impl Listener {
     }
 }
 
-/// Accepts until it is told to end, and waits for the answers in flight.
+/// Accepts until it is told to end, and waits for the answers in flight. Unless the whole daemon
+/// shuts down, whoever has connected and asked for nothing yet is still answered.
 pub(super) async fn serve(
     listener: TcpListener,
     site: Site,
     keys: Keys,
     ending: CancellationToken,
+    shutdown: CancellationToken,
 ) {
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let routes = routes(site, keys, is_loopback, ending.clone());
@@ -142,9 +146,10 @@ pub(super) async fn serve(
                 }
             },
         };
-        let (routes, ending) = (routes.clone(), ending.clone());
+        let routes = routes.clone();
+        let (ending, shutdown) = (ending.clone(), shutdown.clone());
         connections.spawn(async move {
-            answer(stream, routes, ending).await;
+            answer(stream, routes, ending, shutdown).await;
             drop(place);
         });
     }
@@ -154,19 +159,39 @@ pub(super) async fn serve(
 }
 
 /// Serves one connection until it ends, lived too long or the listener ends.
-async fn answer(stream: TcpStream, routes: Router, ending: CancellationToken) {
+async fn answer(
+    stream: TcpStream,
+    routes: Router,
+    ending: CancellationToken,
+    shutdown: CancellationToken,
+) {
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(LARGEST_HEAD)
         .max_headers(MOST_HEADERS);
-    let connection =
-        server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let asked = CancellationToken::new();
+    let begins = asked.clone();
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |request| {
+        begins.cancel();
+        routes.call(request)
+    });
+    let connection = server.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
+    // A connection without a request is closed by a graceful end, and the request that is on its
+    // way to it would be lost.
+    let ends = async {
+        ending.cancelled().await;
+        tokio::select! {
+            () = asked.cancelled() => {}
+            () = shutdown.cancelled() => {}
+        }
+    };
     let ended = tokio::select! {
         result = connection.as_mut() => Some(result),
-        () = ending.cancelled() => None,
+        () = ends => None,
         () = tokio::time::sleep(LIFETIME) => None,
     };
     let ended = match ended {

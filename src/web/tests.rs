@@ -29,7 +29,7 @@ async fn serving(token: Option<&str>, is_loopback: bool) -> (SocketAddr, Cancell
     let listener = TcpListener::bind(address).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let ending = CancellationToken::new();
-    tokio::spawn(listen::serve(listener, site(), keys(token), ending.clone()));
+    tokio::spawn(listen::serve(listener, site(), keys(token), ending.clone(), ending.clone()));
     (SocketAddr::from(([127, 0, 0, 1], port)), ending)
 }
 
@@ -137,7 +137,7 @@ async fn a_body_that_does_not_come_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let keys = Keys { webhook: Some(key("s")), ..Keys::default() };
-    tokio::spawn(listen::serve(listener, site(), keys, CancellationToken::new()));
+    tokio::spawn(listen::serve(listener, site(), keys, Default::default(), Default::default()));
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = "POST /hooks/github HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();

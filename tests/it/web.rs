@@ -1,5 +1,7 @@
 //! What the daemon serves over HTTP, asked as others ask it.
 
+use std::io::{Read as _, Write as _};
+
 use serde_json::json;
 
 use crate::running::{Running, eventually};
@@ -31,6 +33,29 @@ fn sighup_changes_the_token_and_refuses_one_without_a_value() {
     eventually("the new token", || order("new-admin") == 202);
     eventually("no longer the old one", || order("old-admin") == 401);
     assert!(!daemon.logs().contains("-admin"));
+}
+
+#[test]
+fn who_connected_before_a_new_config_is_answered() {
+    let mut world = World::new();
+    world.commit_email("a", "");
+    for (name, value) in [("OLD", "old-admin"), ("NEW", "new-admin")] {
+        world.env.insert(name.to_owned(), value.to_owned());
+    }
+    with_server(&mut world, "{token: '${env:OLD}'}");
+    let daemon = Running::start(&world, &[]);
+    let address = daemon.address.trim_start_matches("http://").to_owned();
+    let mut connection = std::net::TcpStream::connect(&address).unwrap();
+    // Connections are taken in the order in which they come.
+    assert_eq!(daemon.get(&world, "/healthz").0, 200);
+    with_server(&mut world, "{token: '${env:NEW}'}");
+    daemon.signal("-HUP");
+    eventually("the new config", || daemon.logs().contains("the config was read again"));
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
 }
 
 #[test]

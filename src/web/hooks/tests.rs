@@ -1,5 +1,4 @@
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::body::LARGEST;
 use super::*;
@@ -21,7 +20,13 @@ async fn serving(secret: Option<&str>) -> String {
         webhook: secret.map(crate::web::tests::key),
         repository: Some("git@h.example:t/c.git".to_owned()),
     };
-    tokio::spawn(crate::web::listen::serve(listener, site, keys, CancellationToken::new()));
+    tokio::spawn(crate::web::listen::serve(
+        listener,
+        site,
+        keys,
+        Default::default(),
+        Default::default(),
+    ));
     format!("http://{address}/hooks/")
 }
 
