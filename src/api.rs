@@ -2,7 +2,7 @@
 //!
 //! [`Client`] is one target. A call becomes an address (`address`), one HTTP exchange with a
 //! deadline and a bound (`exchange`, over the TLS of `connector`), and an answer that is read
-//! without being told the server's dialect (`answer`, `failure`); `listing` and `deployment` say
+//! without being told the server's dialect (`envelope`, `answer`, `failure`); `listing` and `deployment` say
 //! what a success holds. `token` keeps the bearer token, `retry` says whether and when a call is
 //! made again, `pace` makes all calls of a client wait while a server asks for it, and `limit`
 //! keeps back a write that could still be under way when another process may write. What a server
@@ -13,6 +13,7 @@ mod answer;
 mod client;
 mod connector;
 mod deployment;
+mod envelope;
 mod error;
 mod exchange;
 mod failure;

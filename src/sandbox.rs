@@ -130,7 +130,10 @@ impl Sandbox {
         let (saver, writer) = options.data.clone().map(Saver::new).unzip();
         let server = Arc::new(Server::new(options, store, saver));
         if let Some(writer) = writer {
-            tokio::spawn(writer.run(Arc::downgrade(&server)));
+            let server = Arc::downgrade(&server);
+            // The text is made under the lock of the store, the file is written without it.
+            let text = move || server.upgrade().map(|server| data::text_of(&server.store()));
+            tokio::spawn(writer.run(text));
         }
 
         let stop = CancellationToken::new();

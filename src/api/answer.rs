@@ -1,15 +1,14 @@
-//! One HTTP answer, and the envelope that both dialects put around theirs.
+//! One HTTP answer, as a success or as a failure.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
 
+use super::envelope::{Envelope, Verdict, looks_like_html, parse};
 use super::error::ErrorKind;
-use super::failure::Failure;
+use super::failure::{Failure, WORDS_DECIDE};
 
 /// What came back over HTTP, whole or not.
 #[derive(Debug)]
@@ -21,58 +20,11 @@ pub(super) struct Answer {
     pub(super) body: Result<Bytes, Failure>,
 }
 
-/// The outermost object of an answer. New fields may appear in it, and those that only say
-/// something to people may hold anything.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Envelope<L> {
-    success: Option<Value>,
-    status: Option<Value>,
-    pub(super) result_list: Option<L>,
-    pub(super) result_count: Option<Value>,
-    pub(super) deployment_result: Option<Value>,
-    pub(super) result_message: Option<Value>,
-    pub(super) message: Option<Value>,
-    pub(super) error: Option<Value>,
-    #[serde(rename = "error_description")]
-    pub(super) error_description: Option<Value>,
-    #[serde(rename = "validation_errors")]
-    pub(super) validation_errors: Option<Value>,
-    #[serde(rename = "retry_after")]
-    pub(super) retry_after: Option<Value>,
-}
-
-enum Verdict {
-    Success,
-    Failure,
-    Unsaid,
-}
-
-impl<L> Envelope<L> {
-    fn verdict(&self) -> Verdict {
-        let success = match &self.success {
-            Some(Value::Bool(success)) => Some(*success),
-            _ => None,
-        };
-        let status = match &self.status {
-            Some(Value::String(s)) if s.eq_ignore_ascii_case("success") => Some(true),
-            Some(Value::String(s)) if s.eq_ignore_ascii_case("failure") => Some(false),
-            _ => None,
-        };
-        match (success, status) {
-            (Some(false), _) | (_, Some(false)) => Verdict::Failure,
-            (Some(true), _) | (_, Some(true)) => Verdict::Success,
-            (None, None) if self.error.as_ref().is_some_and(|e| !e.is_null()) => Verdict::Failure,
-            (None, None) => Verdict::Unsaid,
-        }
-    }
-}
-
 impl Answer {
     /// Takes the answer as a success of either dialect, with the list read as `L`.
     pub(super) fn into_success<L: DeserializeOwned>(self) -> Result<Envelope<L>, Failure> {
         if !self.status.is_success() {
-            return Err(Failure::of_status(self));
+            return Err(self.into_failure());
         }
         let status = self.status;
         let says_html = self.says_html;
@@ -103,15 +55,27 @@ impl Answer {
             }
         }
     }
-}
 
-/// Parses JSON; a byte order mark before it is no error.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
-}
-
-pub(super) fn looks_like_html(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'<')
+    /// What a status other than 2xx means.
+    pub(super) fn into_failure(self) -> Failure {
+        let Self { status, says_html, redirects_to, retry_after, body } = self;
+        if status.is_redirection() {
+            let to = redirects_to.unwrap_or_else(|| "another address".to_owned());
+            let message = format!(
+                "the server answered {} and points to {to}; redirects are not followed: \
+                 put the final address into the target's `url`",
+                status.as_u16()
+            );
+            return Failure::new(ErrorKind::Refused, message);
+        }
+        let body = match body {
+            Ok(body) => body,
+            // Only the words could say what these statuses mean.
+            Err(lost) if WORDS_DECIDE.contains(&status) => return lost,
+            Err(_) => Bytes::new(),
+        };
+        Failure::of_status(status, says_html, &body, retry_after)
+    }
 }
 
 pub(super) fn broken(message: &str) -> Failure {

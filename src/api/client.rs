@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{AddressError, Addresses};
-use super::answer::{Answer, Envelope};
+use super::answer::Answer;
+use super::envelope::Envelope;
 use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::Failure;

@@ -6,12 +6,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::StatusCode;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::answer::{Answer, Envelope, looks_like_html, parse};
+use super::envelope::{Envelope, looks_like_html, parse};
 use super::error::{CallError, ErrorKind};
 use super::words;
 use crate::secret::Redactor;
@@ -33,7 +32,7 @@ struct Said {
 }
 
 /// The statuses that mean one thing or another by the words that come with them.
-const WORDS_DECIDE: [StatusCode; 3] =
+pub(super) const WORDS_DECIDE: [StatusCode; 3] =
     [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::CONFLICT];
 
 impl Failure {
@@ -52,27 +51,14 @@ impl Failure {
     }
 
     /// What a status other than 2xx means, with the words of its body.
-    pub(super) fn of_status(answer: Answer) -> Self {
-        let Answer { status, says_html, redirects_to, retry_after, body } = answer;
-        if status.is_redirection() {
-            let to = redirects_to.unwrap_or_else(|| "another address".to_owned());
-            return Self::new(
-                ErrorKind::Refused,
-                format!(
-                    "the server answered {} and points to {to}; redirects are not followed: \
-                    put the final address into the target's `url`",
-                    status.as_u16()
-                ),
-            );
-        }
-        let body = match body {
-            Ok(body) => body,
-            // Only the words could say what these statuses mean.
-            Err(lost) if WORDS_DECIDE.contains(&status) => return lost,
-            Err(_) => Bytes::new(),
-        };
-        let is_html = says_html || looks_like_html(&body);
-        let envelope = if is_html { None } else { parse::<Envelope<IgnoredAny>>(&body).ok() };
+    pub(super) fn of_status(
+        status: StatusCode,
+        says_html: bool,
+        body: &[u8],
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let is_html = says_html || looks_like_html(body);
+        let envelope = if is_html { None } else { parse::<Envelope<IgnoredAny>>(body).ok() };
         let said = envelope.as_ref().map(Said::of);
         let mut failure = Self::new(kind_of_status(status, said.as_ref()), String::new());
         failure.unknown_type =
@@ -89,7 +75,7 @@ impl Failure {
                 )
             }
             Some(said) => said.told(status),
-            None => Said { code: String::new(), text: plain(&body) }.told(status),
+            None => Said { code: String::new(), text: plain(body) }.told(status),
         };
         if status == StatusCode::NOT_FOUND && failure.kind == ErrorKind::Refused {
             failure.message.push_str("; is the target's `url` right?");
@@ -211,6 +197,6 @@ pub(super) fn seconds(value: &Value) -> Option<Duration> {
 }
 
 /// The text of an answer that is neither JSON of the API nor HTML.
-fn plain(body: &Bytes) -> String {
+fn plain(body: &[u8]) -> String {
     String::from_utf8_lossy(body).trim().to_owned()
 }

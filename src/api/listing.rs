@@ -9,7 +9,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Listed;
-use super::answer::{Answer, Envelope, broken};
+use super::answer::{Answer, broken};
+use super::envelope::Envelope;
 use super::error::ErrorKind;
 use super::failure::Failure;
 use crate::live::LiveConnection;

@@ -13,7 +13,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::answer::{Answer, broken, looks_like_html, parse, unreadable};
+use super::answer::{Answer, broken, unreadable};
+use super::envelope::{looks_like_html, parse};
 use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::{Failure, seconds};
@@ -178,7 +179,7 @@ async fn ask(
 fn read(answer: Answer, redactor: &Redactor) -> Result<(HeaderValue, Duration), Failure> {
     if !answer.status.is_success() {
         let refused = answer.status == reqwest::StatusCode::BAD_REQUEST;
-        let mut failure = Failure::of_status(answer);
+        let mut failure = answer.into_failure();
         // OAuth servers answer 400 to wrong credentials.
         if refused && !matches!(failure.kind, ErrorKind::AnswerLost | ErrorKind::BrokenAnswer) {
             failure.kind = ErrorKind::Unauthorized;

@@ -6,7 +6,6 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,6 @@ use tokio::sync::watch;
 
 use super::SandboxError;
 use super::options::Options;
-use super::server::Server;
 use super::store::{Storable, Store};
 
 const VERSION: u32 = 1;
@@ -98,7 +96,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn text_of(store: &Store) -> serde_json::Result<Vec<u8>> {
+/// What the file says of a store.
+pub(super) fn text_of(store: &Store) -> serde_json::Result<Vec<u8>> {
     let connections = store
         .all()
         .map(|(project, stored)| {
@@ -176,30 +175,27 @@ impl Saver {
 }
 
 impl Writer {
-    /// Writes the file after every change, until the server is gone.
-    pub(super) async fn run(mut self, server: std::sync::Weak<Server>) {
+    /// Writes the file after every change, until what it is written from is gone.
+    pub(super) async fn run<T>(mut self, text: T)
+    where
+        T: Fn() -> Option<serde_json::Result<Vec<u8>>> + Clone + Send + 'static,
+    {
         while self.changed.changed().await.is_ok() {
-            let Some(server) = server.upgrade() else { break };
             let change = *self.changed.borrow_and_update();
-            let succeeded = self.save(server).await;
+            let (path, text) = (self.path.clone(), text.clone());
+            let written = tokio::task::spawn_blocking(move || match text() {
+                Some(text) => write(&path, &text?),
+                None => Ok(()),
+            });
+            let succeeded = match written.await {
+                Ok(Ok(())) => true,
+                Ok(Err(error)) => {
+                    tracing::error!(path = %self.path.display(), %error, "sandbox data not saved");
+                    false
+                }
+                Err(_) => false,
+            };
             self.saved.send_replace(Saved { change, succeeded });
-        }
-    }
-
-    async fn save(&self, server: Arc<Server>) -> bool {
-        let path = self.path.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            // The text is made under the lock of the store, the file is written without it.
-            let text = text_of(&server.store())?;
-            write(&path, &text)
-        });
-        match written.await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::error!(path = %self.path.display(), %error, "sandbox data not saved");
-                false
-            }
-            Err(_) => false,
         }
     }
 }
