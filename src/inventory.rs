@@ -149,6 +149,10 @@ pub enum DeleteHold {
     },
 }
 
+/// How long a connection that was not deployed waits at most until it is written again, in
+/// seconds.
+pub const LONGEST_PAUSE: i64 = 60 * 60;
+
 /// A connection that was saved but not deployed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{ChangeResult, Job};
 use crate::api::{CallError, Deployment, ErrorKind, Tries};
 use crate::desired::DesiredConnection;
-use crate::inventory::{Base, BaseField, Degraded, Owned};
+use crate::inventory::{Base, BaseField, Degraded, LONGEST_PAUSE, Owned};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{Comparison, Context, base_of};
@@ -144,8 +144,6 @@ pub(super) fn remember(
 
 /// The first pause before a connection that was not deployed is written again, in seconds.
 const FIRST_PAUSE: i64 = 60;
-/// The longest.
-const LONGEST_PAUSE: i64 = 60 * 60;
 
 /// Remembers whether the workers got a write; `deleted` is the type of what it deleted.
 pub(super) fn note_deployment(

@@ -1,11 +1,12 @@
 //! Saved, but not deployed to the workers.
 
 use apinizer_gitops::sandbox::{Deployments, Dialect, Fault, Options};
+use apinizer_gitops::state::StateDir;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::running::{Running, eventually};
-use crate::world::World;
+use crate::world::{PROJECT, World};
 
 #[test]
 fn the_reason_names_where_it_failed_in_both_dialects() {
@@ -107,4 +108,23 @@ fn the_daemon_shows_it_and_waits_before_it_writes_again() {
     assert_eq!(logs.matches("not deployed").count(), told, "told once: {logs}");
     assert_eq!(told, 1, "{logs}");
     assert!(!logs.contains("recovered"), "{logs}");
+}
+
+#[test]
+fn a_clock_that_was_set_back_puts_no_write_off_for_ever() {
+    let mut world = World::new();
+    world.target("");
+    world.commit_email("a", "");
+    world.control().set_deployments(Deployments::Failing);
+    world.apply().code(1);
+    world.control().set_deployments(Deployments::Done);
+    let file = StateDir::new(world.state_dir()).file(&world.url(), PROJECT);
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let next = world.record()["degraded"]["a"]["next"].to_string();
+    assert!(text.contains(&next));
+    let in_years = 10 * 365 * 24 * 3600 + next.parse::<i64>().unwrap();
+    std::fs::write(file.path(), text.replace(&next, &in_years.to_string())).unwrap();
+    world.forget_calls();
+    let _daemon = Running::start(&world, &[]);
+    eventually("the write", || world.writes() == ["PUT a"]);
 }

@@ -8,7 +8,7 @@ use super::{Planner, State};
 use crate::catalog::Field;
 use crate::config::Adopt;
 use crate::desired::DesiredConnection;
-use crate::inventory::{Base, Owned};
+use crate::inventory::{Base, LONGEST_PAUSE, Owned};
 use crate::name::ConnectionName;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{Comparison, LiveView, PUTS_BEFORE_GIVING_UP, Treatment, compare};
@@ -353,7 +353,10 @@ impl<'a> Planner<'a> {
 
     pub(super) fn degraded(&self, name: &ConnectionName) -> Option<String> {
         let degraded = self.record.degraded.get(name).filter(|d| !d.deleted)?;
-        let due = self.situation.degraded_at_once || degraded.next <= self.situation.now;
+        let now = self.situation.now;
+        // A clock that was set back must not put the write off for longer than any pause.
+        let is_due = degraded.next <= now || degraded.next > now.saturating_add(LONGEST_PAUSE);
+        let due = self.situation.degraded_at_once || is_due;
         due.then(|| format!("saved but not deployed: {}", degraded.reason))
     }
 }
