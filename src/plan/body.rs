@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::compare::{Comparison, LiveView, Treatment, at, field_at};
-use super::equality::is_empty;
 use crate::catalog::{Condition, ConnectionType, Field, Secrecy, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::inventory::{BaseField, Owned, Record};
@@ -136,8 +135,7 @@ fn keep_secret(
             set(body, path, text.into());
             Ok(())
         }
-        // It can be read, and it is empty.
-        (true, None) if live.single.is_some() && shown.is_none_or(is_empty) => Ok(()),
+        // Nothing shown is no proof that it is empty: the server may have begun to hide it.
         _ if !is_used(secret, desired, body) => Ok(()),
         _ => Err(NoBody::WouldWipe(secret.name.to_owned())),
     }

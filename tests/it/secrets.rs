@@ -127,3 +127,24 @@ fn what_a_server_repeats_of_a_secret_is_not_shown() {
     world.control().fail_next(Some(Method::POST), "/a/", refusal, 1);
     world.run(&["apply", "--yes", "-vvv"]).code(1).says("(sensitive)");
 }
+
+#[test]
+fn a_server_that_begins_to_answer_null_costs_no_secret() {
+    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.target("verify_secrets: 0s");
+    world.commit_email("proves", "");
+    world.apply().code(0);
+    world.apply().code(0);
+    world.make(email_body("orders"));
+    let text = "type: email\nname: orders\nhost: smtp.example.com\nusername: u\n";
+    world.write("connections/o.yaml", text);
+    world.commit("without its password");
+    world.apply().code(0);
+    world.control().alter(|options| options.secrets = SecretsOnGet::Masked);
+    world.write("connections/o.yaml", &format!("{text}port: 2525\n"));
+    world.commit("another port");
+    world.forget_calls();
+    world.apply().code(1).says("would wipe it");
+    assert!(world.writes().is_empty());
+    assert_eq!(world.live("orders")["password"], json!(CANARY));
+}

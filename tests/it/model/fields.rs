@@ -191,11 +191,8 @@ pub(crate) fn put(
 fn keep_secret(run: &Run<'_>, kind: Kind, body: &mut Map<String, Value>) -> Option<()> {
     let stored = body.get(SECRET);
     let is_readable = run.memory.readable.contains(&kind);
-    if is_readable && run.sight.shows.of(kind, stored).as_ref() == stored {
-        return Some(());
-    }
-    let is_empty = stored.is_none_or(|v| v.is_null() || *v == "");
-    if is_readable && is_empty {
+    let is_set = stored.is_some_and(|v| !v.is_null() && *v != "");
+    if is_readable && is_set && run.sight.shows.of(kind, stored).as_ref() == stored {
         return Some(());
     }
     let is_used = kind.uses_secret(body);
