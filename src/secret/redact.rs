@@ -19,8 +19,9 @@ pub struct Redactor {
 
 #[derive(Default)]
 struct Known {
-    forms: HashSet<String>,
-    // Built when first asked for and dropped when a secret is added: errors are rare.
+    secrets: HashSet<String>,
+    // Built of all their forms when first asked for, and dropped when a secret is added: errors
+    // are rare.
     searcher: Option<Arc<AhoCorasick>>,
 }
 
@@ -31,13 +32,10 @@ impl Redactor {
             return;
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.forms.contains(secret) {
-            return;
+        if !known.secrets.contains(secret) {
+            known.secrets.insert(secret.to_owned());
+            known.searcher = None;
         }
-        for form in forms(secret) {
-            known.forms.insert(form);
-        }
-        known.searcher = None;
     }
 
     /// Remembers every text inside a value.
@@ -70,7 +68,7 @@ impl Redactor {
     fn searcher(&self) -> Option<Arc<AhoCorasick>> {
         {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            if known.forms.is_empty() {
+            if known.secrets.is_empty() {
                 return None;
             }
             if let Some(searcher) = &known.searcher {
@@ -78,9 +76,11 @@ impl Redactor {
             }
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let forms: HashSet<String> =
+            known.secrets.iter().flat_map(|secret| forms(secret)).collect();
         let built = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .build(&known.forms)
+            .build(&forms)
             .ok()
             .map(Arc::new);
         known.searcher.clone_from(&built);
@@ -105,19 +105,100 @@ fn forms(secret: &str) -> Vec<String> {
         utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
         utf8_percent_encode(secret, UNRESERVED).to_string(),
         utf8_percent_encode(secret, UNRESERVED).to_string().replace("%20", "+"),
-        utf8_percent_encode(secret, UNRESERVED).to_string().to_lowercase(),
+        utf8_percent_encode(secret, COMPONENT).to_string(),
+        utf8_percent_encode(secret, PATH).to_string(),
+        utf8_percent_encode(secret, URI).to_string(),
         html_escaped(secret),
     ];
+    forms.extend(forms.clone().iter().map(|form| with_lower_escapes(form)));
+    let quoted = quoted[1..quoted.len() - 1].to_owned();
+    forms.extend([ascii_escaped(&quoted, false), ascii_escaped(&quoted, true)]);
+    // Text that is quoted in a text that is quoted.
+    let again = Value::String(quoted).to_string();
+    forms.push(again[1..again.len() - 1].to_owned());
     for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
         forms.push(engine.encode(secret));
+    }
+    for before in 1..=2 {
+        forms.extend(base64_after(before, secret));
     }
     forms.retain(|form| !form.is_empty());
     forms
 }
 
+/// Shorter pieces would strike text that has nothing to do with the secret.
+const SHORTEST_PIECE: usize = 8;
+
+/// What base64 of a longer text shows of a secret in it, where `before` bytes more than whole
+/// groups of three come first, as a user's name before the password of `Authorization: Basic`.
+fn base64_after(before: usize, secret: &str) -> Vec<String> {
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    let bytes = [&b"\0\0"[..before], secret.as_bytes()].concat();
+    // Only the characters that are the secret's alone: each holds six bits.
+    let (first, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+    let pieces = [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)];
+    let pieces = pieces.iter().filter_map(|text| text.get(first..end));
+    pieces.filter(|piece| piece.len() >= SHORTEST_PIECE).map(str::to_owned).collect()
+}
+
+/// The same text with its percent escapes in small letters.
+fn with_lower_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut lower = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        lower.push('%');
+        match part.split_at_checked(2) {
+            Some((escape, rest)) => {
+                lower.push_str(&escape.to_ascii_lowercase());
+                lower.push_str(rest);
+            }
+            None => lower.push_str(part),
+        }
+    }
+    lower
+}
+
+/// JSON as servers write it that escape everything beyond ASCII.
+fn ascii_escaped(json: &str, upper: bool) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for character in json.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut units) {
+            let text = if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
+            escaped.push_str(&text);
+        }
+    }
+    escaped
+}
+
 /// What RFC 3986 leaves as it is.
 const UNRESERVED: &percent_encoding::AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What `encodeURIComponent` leaves as it is.
+const COMPONENT: &percent_encoding::AsciiSet =
+    &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
+
+/// What is left as it is in a path.
+const PATH: &percent_encoding::AsciiSet = &UNRESERVED.remove(b'/');
+
+/// What `encodeURI` leaves as it is.
+const URI: &percent_encoding::AsciiSet = &COMPONENT
+    .remove(b';')
+    .remove(b',')
+    .remove(b'/')
+    .remove(b'?')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'&')
+    .remove(b'=')
+    .remove(b'+')
+    .remove(b'$')
+    .remove(b'#');
 
 fn html_escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
@@ -137,6 +218,18 @@ mod tests {
             assert_eq!(said, format!("bad value <{SENSITIVE}>!"), "{form}");
         }
         assert_eq!(redactor.redact("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn a_secret_inside_other_base64_is_not_shown() {
+        use base64::engine::general_purpose::STANDARD;
+        let redactor = Redactor::default();
+        redactor.learn("hunter2-and-more");
+        for before in ["", "u", "us", "use", "user:"] {
+            let said = STANDARD.encode(format!("{before}hunter2-and-more:tail"));
+            let redacted = redactor.redact(&said);
+            assert!(redacted.contains(SENSITIVE), "{before}: {redacted}");
+        }
     }
 
     #[test]
