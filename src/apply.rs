@@ -13,7 +13,7 @@ use tracing::{debug, info};
 use crate::api::Client;
 use crate::desired::Desired;
 use crate::environment::Environment;
-use crate::inventory::{Intent, Record, Unstable};
+use crate::inventory::{Record, Unstable};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::plan::compare::Context;
@@ -108,15 +108,12 @@ fn note_before_the_calls(job: &Job<'_>) {
     job.ledger.edit(|record| {
         for change in job.plan.changes.iter().filter(|c| !c.held) {
             let Some(desired) = job.desired.get(&change.name) else { continue };
-            if matches!(change.action, Action::Create | Action::Rename | Action::Replace) {
-                let intent = Intent {
-                    type_name: desired.connection_type.name.to_owned(),
-                    from: change.previous_name.clone(),
-                    base: crate::plan::compare::base_of(desired, &context).into(),
-                    protect: desired.options.protect,
-                };
-                record.intents.insert(desired.name.clone(), intent);
-            }
+            let intent = match change.action {
+                Action::Create | Action::Replace => create::intent(desired, &context),
+                Action::Rename => rename::intent(job, change, desired, &context),
+                _ => continue,
+            };
+            record.intents.insert(desired.name.clone(), intent);
         }
     });
 }

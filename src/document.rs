@@ -33,7 +33,7 @@ mod yaml;
 
 pub use cache::{ParseCache, Read};
 pub use diagnostic::{Diagnostic, Mark, Severity};
-pub use load::{LoadRequest, Loaded, declared_names, load};
+pub use load::{DeclaredThen, LoadRequest, Loaded, declared_names, load};
 pub use text::LARGEST_FILE;
 
 /// Where a document begins.

@@ -51,6 +51,10 @@ pub struct GoodCommit {
     pub config: String,
     /// Each declared name with the files that had a say in it.
     pub declared: Shared<BTreeMap<ConnectionName, Vec<String>>>,
+    /// The old names of its renames, by the new ones: until one is done, the commit counts as
+    /// declaring the old name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub renames: BTreeMap<ConnectionName, ConnectionName>,
     /// How many documents each configured path held.
     pub paths: BTreeMap<String, usize>,
 }
@@ -106,6 +110,10 @@ pub struct Intent {
     pub from: Option<ConnectionName>,
     /// What was sent, as the base that its success leaves.
     pub base: Base,
+    /// The fields in which a rename keeps what live has: their base is the older one, and tells
+    /// nothing of whether the call arrived.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kept: BTreeSet<String>,
     /// `protect` as it was declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
@@ -127,6 +135,9 @@ pub struct DeleteNote {
     /// moves on and no longer tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emptied: Option<String>,
+    /// Of a replace: the type that takes the place. A consent to one is none to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub becomes: Option<String>,
 }
 
 /// Why a due delete is held until somebody says otherwise.

@@ -1,5 +1,7 @@
 //! POST, and finding out what became of it.
 
+use std::collections::BTreeSet;
+
 use super::writing::{
     Next, failed, failed_after, look_after, nothing_was_done, pause_or_fail, read, remember,
 };
@@ -9,7 +11,7 @@ use crate::desired::DesiredConnection;
 use crate::inventory::{Intent, Record};
 use crate::live::LiveConnection;
 use crate::plan::body;
-use crate::plan::compare::{LiveView, base_of, is_as_sent};
+use crate::plan::compare::{Context, LiveView, base_of, is_as_sent};
 
 /// Creates a connection that complete lists do not show. A name of the inventory is confirmed
 /// absent by a GET first: a POST may be an upsert.
@@ -30,6 +32,17 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Change
             forget_intent(job, desired);
             result
         }
+    }
+}
+
+/// The note of a create, before its call.
+pub(super) fn intent(desired: &DesiredConnection, context: &Context<'_>) -> Intent {
+    Intent {
+        type_name: desired.connection_type.name.to_owned(),
+        from: None,
+        base: base_of(desired, context).into(),
+        kept: BTreeSet::new(),
+        protect: desired.options.protect,
     }
 }
 
@@ -104,12 +117,7 @@ async fn found(
 ) -> ChangeResult {
     let record = Record::default();
     let context = job.context(&record);
-    let sent = Intent {
-        type_name: desired.connection_type.name.to_owned(),
-        from: None,
-        base: base_of(desired, &context).into(),
-        protect: desired.options.protect,
-    };
+    let sent = intent(desired, &context);
     let view = LiveView::new(live, Some(live));
     if !is_as_sent(&sent, &view, job.key, true) {
         forget_intent(job, desired);

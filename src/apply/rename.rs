@@ -1,6 +1,6 @@
 //! One PUT under the old name, with the new one in its body.
 
-use super::create::forget_intent;
+use super::create::{self, forget_intent};
 use super::writing::{
     MADE_ANEW, Next, base_after_put, failed_after, look_after, made_anew, pause_or_fail, read,
     remember,
@@ -8,9 +8,10 @@ use super::writing::{
 use super::{ChangeResult, Job, update};
 use crate::api::{Deployment, ErrorKind, Tries};
 use crate::desired::DesiredConnection;
+use crate::inventory::Intent;
 use crate::live::LiveConnection;
 use crate::plan::body;
-use crate::plan::compare::{Comparison, LiveView, compare};
+use crate::plan::compare::{Comparison, Context, LiveView, compare};
 use crate::plan::{Change, RENAME, whole_digest};
 
 /// Renames a connection in place, and writes what else git changed in the same call.
@@ -71,6 +72,28 @@ pub(super) async fn rename(
             ChangeResult::Blocked(problem.to_string())
         }
     }
+}
+
+/// The note of a rename, before its call.
+pub(super) fn intent(
+    job: &Job<'_>,
+    change: &Change,
+    desired: &DesiredConnection,
+    context: &Context<'_>,
+) -> Intent {
+    let mut intent = create::intent(desired, context);
+    intent.from.clone_from(&change.previous_name);
+    let old = change.previous_name.as_ref();
+    if let Some((old, live)) = old.and_then(|old| Some((old, job.live.connections.get(old)?))) {
+        let owned = context.record.inventory.get(old);
+        let owned = owned.filter(|o| o.id.is_none() || live.id.is_none() || o.id == live.id);
+        let base = owned.map(|owned| owned.base.fields());
+        let view = LiveView::new(live, job.singles.get(old));
+        let comparison = compare(desired, &view, base.as_ref(), context);
+        intent.kept = comparison.kept().map(str::to_owned).collect();
+        intent.base = base_after_put(desired, &comparison, context).into();
+    }
+    intent
 }
 
 async fn send(

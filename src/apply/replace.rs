@@ -10,7 +10,7 @@ use super::{ChangeResult, Job};
 use crate::api::{CallError, ErrorKind, Tries};
 use crate::catalog::{Secrecy, hidden, is_bookkeeping};
 use crate::desired::DesiredConnection;
-use crate::inventory::Owned;
+use crate::inventory::{Owned, Record};
 use crate::live::LiveConnection;
 use crate::plan::{REPLACE, body};
 use crate::secret::SensitiveValue;
@@ -181,8 +181,14 @@ async fn bring_back(
     }
     let restored = make_again(job, old, way_back).await;
     let document = crate::plan::whole_digest(desired);
+    let empty = Record::default();
+    let note = super::create::intent(desired, &job.context(&empty));
     job.ledger.edit(|record| {
-        record.intents.remove(name);
+        match &restored {
+            Ok(()) => record.intents.remove(name),
+            // That it is gone is our doing, which the next run has to know.
+            Err(_) => record.intents.insert(name.clone(), note),
+        };
         if let Some(owned) = record.inventory.get_mut(name) {
             owned.id = None;
         }

@@ -95,27 +95,46 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
     loader.finish()
 }
 
-/// The names that the files declare for a target, old names of renames among them, whatever is
-/// wrong with their documents: for commits of the past, which may not load by the rules of today.
+/// What files of the past declared for a target.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct DeclaredThen {
+    /// The names of the documents.
+    pub names: BTreeSet<ConnectionName>,
+    /// The old names of their renames, by the new ones.
+    pub renames: BTreeMap<ConnectionName, ConnectionName>,
+    /// How many documents each configured path held.
+    pub paths: BTreeMap<String, usize>,
+}
+
+/// What the files declare for a target, whatever is wrong with their documents: for commits of the
+/// past, which may not load by the rules of today.
 #[must_use]
 pub fn declared_names(
     folders: &[Folder],
     target: Option<&str>,
     cache: &ParseCache,
     read: &Read<'_>,
-) -> BTreeSet<ConnectionName> {
+) -> DeclaredThen {
     let assigned = super::gather::assign(folders);
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
     let files = cache.files(&entries, read);
-    let Gathered { names, .. } = gather(&assigned, &files);
-    names
-        .into_iter()
-        .filter(|(_, (layers, _))| !layers.is_empty())
-        .map(|(name, (layers, _))| (name, Merged::of(layers, &files)))
-        .filter(|(_, merged)| is_for(target, options::targets_of(&merged.fields).as_ref()))
-        .flat_map(|(name, merged)| [Some(name), options::old_name_of(&merged.fields)])
-        .flatten()
-        .collect()
+    let Gathered { names, documents_by_folder, .. } = gather(&assigned, &files);
+    let mut then = DeclaredThen::default();
+    for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
+        let merged = Merged::of(layers, &files);
+        if !is_for(target, options::targets_of(&merged.fields).as_ref()) {
+            continue;
+        }
+        if let Some(old) = options::old_name_of(&merged.fields) {
+            then.renames.insert(name.clone(), old);
+        }
+        then.names.insert(name);
+    }
+    for (index, folder) in folders.iter().enumerate() {
+        let count = documents_by_folder.get(index).copied().unwrap_or(0);
+        then.paths.insert(folder.path.to_string(), count);
+    }
+    then
 }
 
 fn is_for(target: Option<&str>, targets: Option<&BTreeSet<String>>) -> bool {

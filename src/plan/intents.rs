@@ -25,7 +25,10 @@ pub fn settle(
             continue;
         }
         match entry {
-            None if live.is_complete() => drop_note(record, &name),
+            None if live.is_complete() => {
+                drop_note(record, &name);
+                forget_replaced(record, &name, &intent);
+            }
             None => {
                 record.intents.insert(name, intent);
             }
@@ -61,6 +64,16 @@ pub struct Settling<'a> {
 fn drop_note(record: &mut Record, name: &ConnectionName) {
     if !record.inventory.contains_key(name) {
         record.deletes.remove(name);
+    }
+}
+
+/// What a replace of ours deleted and nothing took the place of is not gone by somebody else's
+/// hand: whatever git declares now is made, as anything that was never there.
+fn forget_replaced(record: &mut Record, name: &ConnectionName, intent: &Intent) {
+    let is_replace = intent.from.is_none();
+    let owned = record.inventory.get(name);
+    if is_replace && owned.is_some_and(|owned| owned.type_name != intent.type_name) {
+        record.forget(name);
     }
 }
 

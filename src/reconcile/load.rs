@@ -1,10 +1,10 @@
 //! What a snapshot declares for a target.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Engine;
 use crate::config::Target;
-use crate::document::{self, LoadRequest, Loaded};
+use crate::document::{self, DeclaredThen, LoadRequest, Loaded};
 use crate::inventory::{GoodCommit, Shared};
 use crate::name::{CommitId, ConnectionName};
 use crate::source::{Folder, Snapshot, SourceError};
@@ -42,12 +42,12 @@ pub fn load_target(
     Ok(LoadedTarget { loaded, notices })
 }
 
-/// The names that a snapshot declares for a target, whatever else is wrong with it.
+/// What a snapshot declares for a target, whatever else is wrong with it.
 pub(super) fn declared_names(
     engine: &Engine,
     target: &Target,
     snapshot: &Snapshot,
-) -> Result<BTreeSet<ConnectionName>, SourceError> {
+) -> Result<DeclaredThen, SourceError> {
     let folders: Vec<Folder> =
         snapshot.folders(&target.paths, engine.config_file.as_deref())?.folders;
     Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &|entry| {
@@ -69,17 +69,14 @@ impl LoadedTarget {
                 }
             }
         }
-        // Until a rename is done, its commit counts as declaring the old name.
-        for document in &self.loaded.documents {
-            if let Some(old) = &document.options.renamed_from {
-                let files = declared.get(&document.name).cloned().unwrap_or_default();
-                declared.entry(old.clone()).or_insert(files);
-            }
-        }
+        let renames = self.loaded.documents.iter().filter_map(|document| {
+            Some((document.name.clone(), document.options.renamed_from.clone()?))
+        });
         GoodCommit {
             commit: commit.clone(),
             config,
             declared: Shared::new(declared),
+            renames: renames.collect(),
             paths: self
                 .loaded
                 .folders

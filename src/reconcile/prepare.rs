@@ -123,7 +123,7 @@ async fn fill(
     let settling = Settling { unread: &unread, key: &key, key_is_known };
     intents::settle(&mut record, &live, &singles, &settling);
     // After that: what a run that died made may be what this commit removes.
-    remember::note_deletes(&mut record, &desired, &not_removed, snapshot, whole, &past, options);
+    remember::note_deletes(&mut record, &looked_at, &not_removed, snapshot, whole, &past);
     let planned = looked_at.plan(&Known {
         record: &record,
         key: &key,
@@ -275,6 +275,14 @@ fn blocked_names(
                 known = true;
                 let reason = format!("{file}, which declared it, cannot be read");
                 blocked.entry(name.clone()).or_insert(reason);
+            }
+        }
+        for (new, old) in good.renames.iter().filter(|(new, _)| !record.inventory.contains_key(new))
+        {
+            let files = good.declared.get(new).into_iter().flatten();
+            if files.into_iter().any(|f| **f == **file) {
+                let reason = format!("{file}, which renames it to `{new}`, cannot be read");
+                blocked.entry(old.clone()).or_insert(reason);
             }
         }
         if !known {

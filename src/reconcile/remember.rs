@@ -1,14 +1,17 @@
 //! What the record says about the commit that is being looked at: which deletes it asked for,
 //! and who consented.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::Engine;
 use super::load::declared_names;
-use super::{Engine, Options};
+use super::look::Looked;
 use crate::config::Target;
 use crate::desired::Desired;
-use crate::inventory::{GoodCommit, Owned, Record};
+use crate::document::DeclaredThen;
+use crate::inventory::{DeleteNote, GoodCommit, Owned, Record};
+use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::compare::Context;
 use crate::plan::deletes::{self, Consents, Declared, LastGood};
@@ -19,8 +22,8 @@ use crate::source::{self, Snapshot, SourceError};
 pub(super) struct Past {
     /// Paths that declared something in it and are missing or empty now.
     pub(super) emptied: Vec<String>,
-    /// The names that it declared, read with today's config; `None` where that is not known.
-    names: Option<BTreeSet<ConnectionName>>,
+    /// What it declared, read with today's config; `None` where that is not known.
+    then: Option<DeclaredThen>,
     /// Whether there is a last good commit whose names are not known.
     pub(super) unavailable: bool,
     consents: Consents,
@@ -34,23 +37,27 @@ pub(super) fn past(
     record: &Record,
     folders: &[(Arc<str>, bool, usize)],
 ) -> Result<Past, SourceError> {
-    let emptied = emptied(record, folders);
     let Some(good) = &record.last_good else {
-        let consents = Consents::default();
-        return Ok(Past { emptied, names: None, unavailable: false, consents });
+        let (emptied, consents) = (Vec::new(), Consents::default());
+        return Ok(Past { emptied, then: None, unavailable: false, consents });
     };
-    let names = if good.config == engine.config_digest(target) {
-        Some(good.declared.keys().cloned().collect())
+    let then = if good.config == engine.config_digest(target) {
+        Some(DeclaredThen {
+            names: good.declared.keys().cloned().collect(),
+            renames: good.renames.clone(),
+            paths: good.paths.clone(),
+        })
     } else {
         read_with_todays_config(engine, target, snapshot, good)?
     };
+    let emptied = emptied(then.as_ref().map_or(&good.paths, |then| &then.paths), folders);
     let consents = match snapshot {
         Snapshot::Commit { repository, commit } if commit.id != good.commit => {
             consents(engine, target, repository, &commit.id, &good.commit)?
         }
         _ => Consents::default(),
     };
-    Ok(Past { emptied, unavailable: names.is_none(), names, consents })
+    Ok(Past { emptied, unavailable: then.is_none(), then, consents })
 }
 
 fn read_with_todays_config(
@@ -58,7 +65,7 @@ fn read_with_todays_config(
     target: &Target,
     snapshot: &Snapshot,
     good: &GoodCommit,
-) -> Result<Option<BTreeSet<ConnectionName>>, SourceError> {
+) -> Result<Option<DeclaredThen>, SourceError> {
     let Snapshot::Commit { repository, .. } = snapshot else { return Ok(None) };
     let Some(commit) = repository.commit(&good.commit)? else { return Ok(None) };
     let then = Snapshot::Commit { repository: repository.clone(), commit };
@@ -84,7 +91,10 @@ fn consents(
             None => Ok(BTreeSet::new()),
             Some(commit) => {
                 let then = Snapshot::Commit { repository: repository.clone(), commit };
-                declared_names(engine, target, &then)
+                let DeclaredThen { mut names, renames, .. } =
+                    declared_names(engine, target, &then)?;
+                names.extend(renames.into_values());
+                Ok(names)
             }
         }
     };
@@ -108,8 +118,18 @@ fn consents(
                 Some(others) => others.intersection(&names).cloned().collect(),
             });
         }
+        let mut removed = removed.unwrap_or_default();
         let still = names_at(&commit.id)?;
-        consents.names.extend(removed.unwrap_or_default().difference(&still).cloned());
+        removed.retain(|name| !still.contains(name));
+        // What came back later was removed by a later commit, which has to consent by itself.
+        for later in history.after(&commit.id) {
+            if removed.is_empty() {
+                break;
+            }
+            let back = names_at(later)?;
+            removed.retain(|name| !back.contains(name));
+        }
+        consents.names.extend(removed);
     }
     Ok(consents)
 }
@@ -117,35 +137,39 @@ fn consents(
 /// Notes in the record which deletes are due.
 pub(super) fn note_deletes(
     record: &mut Record,
-    desired: &Desired,
+    looked_at: &Looked<'_>,
     not_removed: &BTreeSet<ConnectionName>,
     snapshot: &Snapshot,
     loaded_whole: bool,
     past: &Past,
-    options: &Options,
 ) {
+    let Looked { options, desired, live, .. } = *looked_at;
     let mut names: BTreeSet<ConnectionName> = not_removed.clone();
     for connection in desired.values() {
         names.insert(connection.name.clone());
-        // While a rename is not done, its commit counts as declaring the old name.
         if let Some(old) = &connection.options.renamed_from
-            && !record.inventory.contains_key(&connection.name)
+            && !is_renamed(record, live, &connection.name)
         {
             names.insert(old.clone());
         }
     }
     // The note of a replace that is held lives under a name that is declared.
-    let replaced: BTreeSet<ConnectionName> = desired
+    let replaced: BTreeMap<ConnectionName, &str> = desired
         .values()
-        .filter(|connection| {
-            let owned = record.inventory.get(&connection.name);
-            owned.is_some_and(|owned| owned.type_name != connection.connection_type.name)
+        .map(|connection| (connection.name.clone(), connection.connection_type.name))
+        .filter(|(name, becomes)| {
+            record.inventory.get(name).is_some_and(|owned| owned.type_name != *becomes)
         })
-        .map(|connection| connection.name.clone())
         .collect();
+    let is_of_this = |note: &&DeleteNote, becomes: &str| {
+        note.becomes.as_ref().is_none_or(|known| known == becomes)
+    };
     let kept: Vec<_> = replaced
         .iter()
-        .filter_map(|name| Some((name.clone(), record.deletes.get(name)?.clone())))
+        .filter_map(|(name, becomes)| {
+            let note = record.deletes.get(name).filter(|note| is_of_this(note, becomes))?;
+            Some((name.clone(), note.clone()))
+        })
         .collect();
     let declared = Declared {
         names: &names,
@@ -153,8 +177,12 @@ pub(super) fn note_deletes(
         loaded_whole,
         emptied: &past.emptied,
     };
-    let last_good = match &past.names {
-        Some(names) => LastGood::Names(names.iter().collect()),
+    let last_good = match &past.then {
+        Some(then) => {
+            let renames = then.renames.iter();
+            let open = renames.filter(|(new, _)| !is_renamed(record, live, new));
+            LastGood::Names(then.names.iter().chain(open.map(|(_, old)| old)).collect())
+        }
         None if past.unavailable => LastGood::Unavailable,
         None => LastGood::None,
     };
@@ -162,11 +190,21 @@ pub(super) fn note_deletes(
     for (name, note) in kept {
         record.deletes.insert(name, note);
     }
-    if past.consents.tip && loaded_whole {
-        for name in replaced {
-            record.deletes.entry(name).or_default().consent = true;
+    for (name, becomes) in replaced {
+        if past.consents.tip && loaded_whole {
+            record.deletes.entry(name.clone()).or_default().consent = true;
+        }
+        if let Some(note) = record.deletes.get_mut(&name) {
+            note.becomes = Some(becomes.to_owned());
         }
     }
+}
+
+/// Whether a rename is done. While it is not, its commit counts as declaring the old name; after
+/// that it does not, so that what somebody makes under the old name was removed by no commit.
+fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> bool {
+    let is_live = live.connections.contains_key(new) || !live.is_complete();
+    record.inventory.contains_key(new) && is_live
 }
 
 /// Only a commit lifts `protect`: a working tree leaves it as the inventory has it.
@@ -182,12 +220,11 @@ pub(super) fn keep_protected(desired: &mut Desired, record: &Record) {
 }
 
 /// Paths that declared something in the last good commit and are missing or empty now.
-fn emptied(record: &Record, folders: &[(Arc<str>, bool, usize)]) -> Vec<String> {
-    let Some(good) = &record.last_good else { return Vec::new() };
+fn emptied(then: &BTreeMap<String, usize>, folders: &[(Arc<str>, bool, usize)]) -> Vec<String> {
     folders
         .iter()
         .filter(|(path, _, documents)| {
-            *documents == 0 && good.paths.get(&**path).is_some_and(|count| *count > 0)
+            *documents == 0 && then.get(&**path).is_some_and(|count| *count > 0)
         })
         .map(|(path, _, _)| path.to_string())
         .collect()

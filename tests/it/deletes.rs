@@ -272,3 +272,53 @@ fn a_target_that_is_pointed_elsewhere_starts_with_an_empty_inventory() {
         "the old file is kept"
     );
 }
+
+#[test]
+fn a_path_that_empties_as_the_config_changes_holds_too() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.write("more/m.yaml", &email("m", ""));
+    world.commit("more");
+    world.target("paths: ['.']");
+    world.apply().code(0);
+    world.target("paths: [connections, more]");
+    world.remove("more/m.yaml");
+    world.commit("the folder is gone");
+    world.apply().code(3).says("`more`").says("missing or empty");
+    assert_eq!(world.names(), ["a", "b", "c", "m"]);
+}
+
+#[test]
+fn a_trailer_consents_to_no_later_removal_of_the_name() {
+    let mut world = World::new();
+    world.target("max_deletes: 0");
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "");
+    }
+    world.apply().code(0);
+    let first = world.git(&["rev-parse", "HEAD"]);
+    let remove = |message: &str| {
+        world.remove("connections/a.yaml");
+        world.commit(message);
+    };
+    remove("remove a\n\nAllow-Deletes: true");
+    world.commit_email("a", "");
+    remove("remove a again, without a word");
+    world.apply().code(3).says("max_deletes");
+    // Nor does one that was used, where its history is written anew.
+    world.commit_email("a", "");
+    remove("remove a once more\n\nAllow-Deletes: true");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c"]);
+    world.commit_email("a", "");
+    world.apply().code(0);
+    world.git(&["reset", "-q", "--hard", first.trim()]);
+    world.git(&["commit", "-q", "--allow-empty", "-m", "another base"]);
+    remove("remove a\n\nAllow-Deletes: true");
+    world.commit_email("a", "");
+    remove("remove a again, without a word");
+    world.apply().code(3).says("max_deletes");
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}

@@ -4,6 +4,7 @@ use apinizer_gitops::sandbox::{Dialect, Fault, Options, Rename};
 use axum::http::Method;
 use serde_json::json;
 
+use crate::crashes::kill_at_first_write;
 use crate::secrets::masked;
 use crate::world::{CANARY, World, email, email_body, refusal};
 
@@ -183,4 +184,59 @@ fn a_suspended_rename_keeps_the_old_name() {
     world.run(&["apply", "--yes", "--allow-deletes"]);
     assert!(world.writes().is_empty());
     assert_eq!(world.names(), ["old", "other"]);
+}
+
+#[test]
+fn a_suspended_old_name_is_left_alone() {
+    let world = World::settled(&["old", "other"]);
+    world.write_email("old", "x-gitops: {suspend: true}\n");
+    world.commit_email("new", "x-gitops: {renamedFrom: old}\n");
+    world.apply().code(1).says("no longer suspended");
+    assert!(world.writes().is_empty());
+    world.remove("connections/old.yaml");
+    world.commit("and now it may go");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["new", "other"]);
+}
+
+#[test]
+fn the_old_name_of_a_rename_that_is_done_was_removed_by_no_later_commit() {
+    let mut world = World::new();
+    world.target("paths: [connections]");
+    world.commit_email("old", "");
+    world.commit_email("other", "");
+    world.apply().code(0);
+    world.commit_rename("old", "new");
+    world.apply().code(0);
+    world.apply().code(0);
+    // Another one comes under the old name that no commit ever declared.
+    world.write_email("old", "");
+    world.run(&["apply", "--yes", "--worktree"]).code(0);
+    world.remove("connections/old.yaml");
+    world.apply().code(3).says("no commit removed it");
+    // Nor does a config that reads the last good commit anew find it there.
+    world.target("paths: [connections, more]");
+    world.apply().code(3).says("no commit removed it");
+    assert_eq!(world.names(), ["new", "old", "other"]);
+}
+
+#[test]
+fn a_rename_that_keeps_drift_is_known_again_after_a_kill() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.commit_email("old", "port: 1\n");
+    world.commit_email("other", "");
+    world.apply().code(0);
+    world.edit("old", "host", json!("by.hand"));
+    world.commit_rename("old", "new");
+    assert!(kill_at_first_write(&world, true));
+    assert_eq!(world.names(), ["new", "other"]);
+    world.apply().code(0);
+    assert!(world.record()["inventory"].get("new").is_some());
+    assert_eq!(world.live("new")["host"], json!("by.hand"));
+    assert_eq!(world.changes(&[]), ["drift new"]);
+    world.remove("connections/new.yaml");
+    world.commit("and it goes");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["other"]);
 }

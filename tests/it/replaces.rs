@@ -4,6 +4,7 @@ use apinizer_gitops::sandbox::{Dialect, Fault, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 
+use crate::crashes::kill_at_first_write;
 use crate::secrets::masked;
 use crate::world::{CANARY, World, email_body, ftp, refusal};
 
@@ -123,4 +124,43 @@ fn one_that_only_failed_is_tried_once_more() {
         world.apply().code(1);
         assert_eq!(world.writes(), [""; 0], "not for ever");
     }
+}
+
+/// Two ways in which the old one is gone by the tool's own hand and the new one is not there: git
+/// goes back, and where drift is only reported that is no drift.
+#[test]
+fn what_a_replace_left_behind_is_no_drift() {
+    for is_killed in [true, false] {
+        let mut world = replacing(masked());
+        world.target("drift: report");
+        if is_killed {
+            assert!(kill_at_first_write(&world, true));
+        } else {
+            world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 2);
+            world.apply().code(1).says("could not be made again");
+            world.control().clear_faults();
+        }
+        assert_eq!(world.names(), ["b"]);
+        world.git(&["revert", "--no-edit", "HEAD"]);
+        world.apply().code(0);
+        assert_eq!(world.names(), ["a", "b"], "killed: {is_killed}");
+        world.plan().code(0);
+    }
+}
+
+#[test]
+fn a_consent_to_one_replace_is_none_to_another() {
+    let mut world = replacing(masked());
+    world.target("max_deletes: 0");
+    world.commit("consent\n\nAllow-Deletes: true");
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
+    world.apply().code(1).says("made again");
+    world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+    world.commit("something else, without a word");
+    world.forget_calls();
+    world.apply().code(3).says("max_deletes");
+    assert!(world.writes().is_empty());
+    world.commit("consent\n\nAllow-Deletes: true");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("syslog"));
 }

@@ -257,7 +257,8 @@ fn targets_take_documents_out() {
     let declared = declared_names(&folders, Some("prod"), &ParseCache::default(), &|entry| {
         Ok(contents[&entry.blob].as_bytes().to_vec())
     });
-    assert_eq!(declared, BTreeSet::from(["a".into()]));
+    assert_eq!(declared.names, BTreeSet::from(["a".into()]));
+    assert_eq!(declared.paths, BTreeMap::from([("c".to_owned(), 2)]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Comparison, Context, LiveView};
 use crate::catalog::{ConnectionType, Field, Secrecy};
 use crate::desired::{DesiredConnection, DesiredField, holds_env};
-use crate::inventory::{Base, BaseField};
+use crate::inventory::BaseField;
 use crate::plan::equality::{equal, other_spellings};
 use crate::secret::FingerprintKey;
 
@@ -111,7 +111,9 @@ pub fn is_as_sent(
     key: &FingerprintKey,
     key_is_known: bool,
 ) -> bool {
-    shows(&intent.type_name, &intent.base, live, key, key_is_known)
+    let mut sent = intent.base.fields();
+    sent.retain(|path, _| !intent.kept.contains(path));
+    shows(&intent.type_name, &sent, live, key, key_is_known)
 }
 
 /// Whether live still shows a connection of the inventory as its base has it, in all that can
@@ -123,19 +125,19 @@ pub fn is_as_declared(
     key: &FingerprintKey,
     key_is_known: bool,
 ) -> bool {
-    shows(&owned.type_name, &owned.base, live, key, key_is_known)
+    shows(&owned.type_name, &owned.base.fields(), live, key, key_is_known)
 }
 
 fn shows(
     type_name: &str,
-    base: &Base,
+    base: &BTreeMap<String, BaseField>,
     live: &LiveView<'_>,
     key: &FingerprintKey,
     key_is_known: bool,
 ) -> bool {
     let Some(connection_type) = crate::catalog::find(type_name) else { return false };
     live.entry.type_name == type_name
-        && base.fields().iter().all(|(path, older)| {
+        && base.iter().all(|(path, older)| {
             let field = field_at(connection_type, path);
             let is_secret = field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. }));
             let not_looked_at = older.print.is_none() && holds_env(&older.declared);

@@ -37,6 +37,10 @@ impl<'a> Planner<'a> {
                 let reason = format!("waits for the name `{new}`, which is not free");
                 self.block(desired, reason, None);
                 false
+            } else if self.is_suspended(&old) {
+                let reason = format!("waits until `{old}` is no longer suspended");
+                self.block(desired, reason, None);
+                false
             } else if self.situation.invalid.contains_key(&old) {
                 let reason = format!("waits for the document of `{old}`, which is not valid");
                 self.block(desired, reason, None);
@@ -50,6 +54,11 @@ impl<'a> Planner<'a> {
                 self.locked.insert(old, new);
             }
         }
+    }
+
+    /// Whether git says to leave the connection of that name alone.
+    fn is_suspended(&self, name: &ConnectionName) -> bool {
+        self.situation.desired.get(name).is_some_and(|desired| desired.options.suspend)
     }
 
     /// Plans one rename; whether it will be made.
