@@ -119,7 +119,7 @@ fn forms(secret: &str) -> Vec<String> {
     for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
         forms.push(engine.encode(secret));
     }
-    for before in 1..=2 {
+    for before in 0..=2 {
         forms.extend(base64_after(before, secret));
     }
     forms.retain(|form| !form.is_empty());
@@ -130,7 +130,7 @@ fn forms(secret: &str) -> Vec<String> {
 const SHORTEST_PIECE: usize = 8;
 
 /// What base64 of a longer text shows of a secret in it, where `before` bytes more than whole
-/// groups of three come first, as a user's name before the password of `Authorization: Basic`.
+/// groups of three come first, as a name before the password of `Authorization: Basic`.
 fn base64_after(before: usize, secret: &str) -> Vec<String> {
     use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
     let bytes = [&b"\0\0"[..before], secret.as_bytes()].concat();
