@@ -41,8 +41,13 @@ impl Looked<'_> {
         let filter = &self.options.filter;
         let mut needed = reading::to_confirm(self.desired, self.live, record, filter);
         if self.options.base.is_some() {
-            let removed = record.inventory.keys().filter(|name| !self.desired.contains_key(name));
-            needed.extend(removed.filter(|n| self.live.connections.contains_key(n)).cloned());
+            let is_kept = |name: &ConnectionName, type_name: &str| {
+                let declared = self.desired.get(name);
+                declared.is_some_and(|declared| declared.connection_type.name == type_name)
+            };
+            let goes = record.inventory.iter().filter(|(name, o)| !is_kept(name, &o.type_name));
+            let goes = goes.map(|(name, _)| name);
+            needed.extend(goes.filter(|n| self.live.connections.contains_key(n)).cloned());
         }
         needed
     }

@@ -322,3 +322,16 @@ fn a_trailer_consents_to_no_later_removal_of_the_name() {
     world.apply().code(3).says("max_deletes");
     assert_eq!(world.names(), ["a", "b", "c"]);
 }
+
+#[test]
+fn replaces_outside_a_narrowed_run_count_too() {
+    let mut world = World::settled(&["a", "b", "c", "d", "e"]);
+    world.target("max_deletes: 2");
+    for name in ["b", "c"] {
+        world.write(&format!("connections/{name}.yaml"), &ftp(name, ""));
+    }
+    world.commit_without(&["a"]);
+    world.run(&["apply", "--yes", "--name", "a"]).code(3).says("3 deletes are due");
+    world.run(&["apply", "--yes", "--name", "b"]).code(3).says("3 deletes are due");
+    assert!(world.writes().is_empty());
+}

@@ -195,3 +195,16 @@ fn the_base_knows_renames_replaces_and_limits() {
     world.run(&["apply", "--yes", "--base", &base, "--path", "conections"]);
     assert_eq!(world.names(), ["b", "f", "z"]);
 }
+
+#[test]
+fn what_drifted_from_the_base_is_not_replaced_and_the_plan_says_so() {
+    let world = World::settled(&["a", "b", "c", "d"]);
+    let base = world.git(&["rev-parse", "HEAD"]);
+    std::fs::remove_dir_all(world.state_dir()).unwrap();
+    world.edit("a", "host", json!("by.hand"));
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("another type");
+    world.run(&["plan", "--base", base.trim()]).code(3).says("not what the base revision");
+    world.run(&["apply", "--yes", "--base", base.trim()]).code(3);
+    assert!(world.writes().is_empty());
+}

@@ -234,16 +234,13 @@ impl<'a> Planner<'a> {
     pub(super) fn other_type(&mut self, desired: &'a DesiredConnection, view: &LiveView<'_>) {
         let live_type = &view.entry.type_name;
         let wanted = desired.connection_type.name;
-        let owned = self.owned(&desired.name, view.entry);
-        let git_changed_it =
-            owned.as_ref().is_some_and(|o| o.type_name == *live_type && o.type_name != wanted);
-        if !git_changed_it {
+        if self.owned(&desired.name, view.entry).is_none_or(|owned| owned.type_name == wanted) {
             let reason = format!("is of type {live_type} on the server, and git declares {wanted}");
             let advice = "give it another name in git, or delete it in the console".to_owned();
             self.block(desired, reason, Some(advice));
             return;
         }
-        if self.came_to_nothing(desired, REPLACE) {
+        if self.replaces(desired, view).is_none() {
             let reason = format!(
                 "the server refused to replace the {live_type} connection by a {wanted} one, and the \
                  document has not changed since"
@@ -259,6 +256,17 @@ impl<'a> Planner<'a> {
             ..change(desired)
         });
         self.state(desired, State::Pending, None);
+    }
+
+    /// What the inventory knows of a connection that git replaces by one of another type.
+    pub(super) fn replaces(
+        &self,
+        desired: &DesiredConnection,
+        view: &LiveView<'_>,
+    ) -> Option<Owned> {
+        let owned = self.owned(&desired.name, view.entry)?;
+        let git_changed_it = owned.type_name != desired.connection_type.name;
+        (git_changed_it && !self.came_to_nothing(desired, REPLACE)).then_some(owned)
     }
 
     /// Whether a step was tried often enough for what is declared today.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::change::{delete, held_delete, is_the_same};
 use super::{Planner, State};
+use crate::desired::DesiredConnection;
 use crate::inventory::Owned;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
@@ -51,7 +52,28 @@ impl Planner<'_> {
                 },
             }
         }
+        outside += self.replaces_outside();
         self.decide_deletes(&candidates, held, &gone, outside);
+    }
+
+    /// How many replaces a narrowed run leaves out that nothing but the limit would hold.
+    fn replaces_outside(&self) -> usize {
+        if !self.situation.filter.is_narrow() {
+            return 0;
+        }
+        let is_due = |desired: &&DesiredConnection| {
+            let name = &desired.name;
+            let is_left_alone = desired.options.suspend
+                || self.admits(desired.connection_type.name, name)
+                || self.situation.invalid.contains_key(name)
+                || self.freed.contains(name)
+                || self.locked.contains_key(name)
+                || self.cannot_be_written(desired).is_some();
+            let view = self.view(name).filter(|_| !is_left_alone);
+            let owned = view.and_then(|view| self.replaces(desired, &view));
+            owned.is_some_and(|owned| self.replace_held_alone(name, &owned).is_none())
+        };
+        self.situation.desired.values().filter(is_due).count()
     }
 
     fn forget_if(&mut self, admitted: bool, name: &ConnectionName) {
@@ -101,14 +123,10 @@ impl Planner<'_> {
             let reason = "held: what is live under that name is not what the tool made".to_owned();
             return Some((reason, Some(forget)));
         }
-        let view = LiveView::new(live, situation.singles.get(name));
-        let context = &situation.context;
-        if context.stateless && !is_as_declared(owned, &view, context.key, context.key_is_known) {
-            let reason = "held: live is not what the base revision declared".to_owned();
-            return Some((
-                reason,
-                Some("compare it in the console, then delete it there".to_owned()),
-            ));
+        if let Some(held) =
+            self.held_by_the_base(owned, &LiveView::new(live, situation.singles.get(name)))
+        {
+            return Some(held);
         }
         let exact = situation.allow_deletes && situation.filter.names(name);
         if !self.record.deletes.contains_key(name) && !exact {
@@ -148,7 +166,7 @@ impl Planner<'_> {
         let mut all = candidates.clone();
         for name in self.replaces.clone() {
             let Some(owned) = self.record.inventory.get(&name).cloned() else { continue };
-            match self.replace_held_alone(&owned) {
+            match self.replace_held_alone(&name, &owned) {
                 Some((reason, advice)) => self.hold_replace(&name, reason, advice),
                 None => {
                     all.insert(name);
@@ -209,7 +227,25 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn replace_held_alone(&self, owned: &Owned) -> Option<(String, Option<String>)> {
+    /// Without a state only what live shows as the base revision declared it may go.
+    fn held_by_the_base(
+        &self,
+        owned: &Owned,
+        view: &LiveView<'_>,
+    ) -> Option<(String, Option<String>)> {
+        let context = &self.situation.context;
+        if !context.stateless || is_as_declared(owned, view, context.key, context.key_is_known) {
+            return None;
+        }
+        let reason = "held: live is not what the base revision declared".to_owned();
+        Some((reason, Some("compare it in the console, then delete it there".to_owned())))
+    }
+
+    fn replace_held_alone(
+        &self,
+        name: &ConnectionName,
+        owned: &Owned,
+    ) -> Option<(String, Option<String>)> {
         let situation = self.situation;
         if owned.protect {
             let advice = "lift `protect` in a commit of its own first".to_owned();
@@ -227,7 +263,7 @@ impl Planner<'_> {
             let reason = "held: a working tree is no decision to replace".to_owned();
             return Some((reason, Some(advice.to_owned())));
         }
-        None
+        self.held_by_the_base(owned, &self.view(name)?)
     }
 
     pub(super) fn hold_replace(

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::checks::{check_calls, name_of};
 use super::document::{Commit, Kind, SECRET, Tree};
 use super::ground::Ground;
-use super::memory::{Adopt, Agreed, Flags, Good, Live, Memory, Owned, Shows, Sight};
+use super::memory::{Adopt, Agreed, Asked, Flags, Good, Live, Memory, Owned, Shows, Sight};
 use super::rules::{Expected, expect};
 use super::setting::Setting;
 use super::steps::{Disturbance, Event, Turn};
@@ -264,8 +264,8 @@ impl History {
                     && was_refused
                 {
                     owned.id = None;
-                    let secret = document.fields.get(SECRET).and_then(|s| self.secret(s));
-                    self.memory.refused.insert(name.clone(), (document.clone(), secret));
+                    let asked = Asked::of(document, &self.ground.settings, &self.ground.env);
+                    self.memory.refused.insert(name.clone(), asked);
                 }
                 if let Some(note) = before.notes.get(name) {
                     self.memory.notes.insert(name.clone(), note.clone());

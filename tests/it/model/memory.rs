@@ -37,14 +37,16 @@ pub(crate) enum Hold {
     Limit { allowed: usize, inventory: usize },
     /// All of the inventory.
     Whole,
-    /// A path that is missing or empty.
-    Path,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Note {
     pub(crate) consent: bool,
     pub(crate) hold: Option<Hold>,
+    /// A path was missing or empty while it was due: a higher limit does not make up for that.
+    pub(crate) emptied: bool,
+    /// Of a replace: the kind that takes the place.
+    pub(crate) becomes: Option<Kind>,
 }
 
 /// The newest commit that was begun to be applied.
@@ -63,7 +65,7 @@ pub(crate) struct Memory {
     /// Types whose secret `GET` was seen to show.
     pub(crate) readable: BTreeSet<Kind>,
     /// What was declared when the server refused to replace a connection.
-    pub(crate) refused: BTreeMap<String, (Document, Option<Value>)>,
+    pub(crate) refused: BTreeMap<String, Asked>,
     /// It stands for a revision (`--base`), not for a state.
     pub(crate) stateless: bool,
 }
@@ -162,13 +164,36 @@ pub(crate) struct Sight<'a> {
 impl Sight<'_> {
     /// The value of what is declared; nothing where it does not resolve.
     pub(crate) fn resolve(&self, declared: &Value) -> Option<Value> {
-        match declared.as_str() {
-            Some("${var:host}") => Some(Value::from(self.settings.host)),
-            Some(text) => match text.strip_prefix("${env:").and_then(|t| t.strip_suffix('}')) {
-                Some(name) => self.env.get(name).cloned().map(Value::from),
-                None => Some(declared.clone()),
-            },
+        resolve(declared, self.settings, self.env)
+    }
+}
+
+fn resolve(declared: &Value, settings: &Settings, env: &BTreeMap<String, String>) -> Option<Value> {
+    match declared.as_str() {
+        Some("${var:host}") => Some(Value::from(settings.host)),
+        Some(text) => match text.strip_prefix("${env:").and_then(|t| t.strip_suffix('}')) {
+            Some(name) => env.get(name).cloned().map(Value::from),
             None => Some(declared.clone()),
-        }
+        },
+        None => Some(declared.clone()),
+    }
+}
+
+/// What the server is asked for: another value of a var or of the environment is another thing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Asked {
+    kind: Kind,
+    fields: BTreeMap<String, Option<Value>>,
+}
+
+impl Asked {
+    pub(crate) fn of(
+        document: &Document,
+        settings: &Settings,
+        env: &BTreeMap<String, String>,
+    ) -> Self {
+        let fields = document.fields.iter();
+        let fields = fields.map(|(name, value)| (name.clone(), resolve(value, settings, env)));
+        Self { kind: document.kind, fields: fields.collect() }
     }
 }

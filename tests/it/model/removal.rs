@@ -1,6 +1,6 @@
 //! What may be deleted (DESIGN section 6 rule 3), and what is replaced (rule 6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Kind, Loaded, SECRET};
 use super::memory::{Hold, Live, MaxDeletes, Note, Owned};
@@ -12,12 +12,15 @@ pub(crate) fn note(run: &mut Run<'_>) {
     let declared = declared(run);
     let replaced = replaced(run);
     let mut notes = run.memory.notes.clone();
-    notes.retain(|name, _| !declared.contains(name) || replaced.contains(name));
+    notes.retain(|name, note| match replaced.get(name) {
+        Some(kind) => note.becomes.is_none_or(|known| known == *kind),
+        None => !declared.contains(name),
+    });
     let tip = sight.commits.len() - 1;
-    let names_at =
-        |commit: usize| sight.commits[commit].tree.load(&sight.settings.paths).names_and_old_ones();
+    let loaded_at = |commit: usize| sight.commits[commit].tree.load(&sight.settings.paths);
+    let names_at = |commit: usize| loaded_at(commit).names_and_old_ones();
     if let Some(good) = &run.before.good {
-        let then = names_at(good.commit);
+        let then = declared_in(run, &loaded_at(good.commit));
         for name in run.before.owned.keys() {
             if !declared.contains(name) && then.contains(name) {
                 notes.entry(name.clone()).or_default();
@@ -28,7 +31,7 @@ pub(crate) fn note(run: &mut Run<'_>) {
                 continue;
             }
             if at == tip {
-                for name in &replaced {
+                for name in replaced.keys() {
                     notes.entry(name.clone()).or_default().consent = true;
                 }
                 for (name, note) in &mut notes {
@@ -36,8 +39,12 @@ pub(crate) fn note(run: &mut Run<'_>) {
                     note.consent |= sight.flags.admits(kind, name);
                 }
             } else {
-                let removed: BTreeSet<String> =
+                let mut removed: BTreeSet<String> =
                     names_at(at - 1).difference(&names_at(at)).cloned().collect();
+                for later in at + 1..=tip {
+                    let back = names_at(later);
+                    removed.retain(|name| !back.contains(name));
+                }
                 for (name, note) in &mut notes {
                     note.consent |= removed.contains(name);
                 }
@@ -46,7 +53,12 @@ pub(crate) fn note(run: &mut Run<'_>) {
     }
     if is_emptied(run) {
         for note in notes.values_mut().filter(|note| !note.consent) {
-            note.hold.get_or_insert(Hold::Path);
+            note.emptied = true;
+        }
+    }
+    for (name, kind) in &replaced {
+        if let Some(note) = notes.get_mut(name) {
+            note.becomes = Some(*kind);
         }
     }
     run.memory.notes = notes;
@@ -54,24 +66,26 @@ pub(crate) fn note(run: &mut Run<'_>) {
 
 /// The names that count as declared: the old name of a rename that is not done is one.
 fn declared(run: &Run<'_>) -> BTreeSet<String> {
-    let mut names = run.loaded.names();
+    let mut names = declared_in(run, &run.loaded);
     names.extend(run.blocked_names());
-    for (new, document) in &run.loaded.documents {
-        if let Some(old) = &document.renamed_from
-            && !run.before.owned.contains_key(new)
-        {
-            names.insert(old.clone());
-        }
+    names
+}
+
+fn declared_in(run: &Run<'_>, loaded: &Loaded) -> BTreeSet<String> {
+    let mut names = loaded.names();
+    for (new, document) in &loaded.documents {
+        let is_done = run.before.owned.contains_key(new) && run.sight.live.contains_key(new);
+        names.extend(document.renamed_from.clone().filter(|_| !is_done));
     }
     names
 }
 
-fn replaced(run: &Run<'_>) -> BTreeSet<String> {
+fn replaced(run: &Run<'_>) -> BTreeMap<String, Kind> {
     let documents = run.loaded.documents.iter();
     let is_replaced = |name: &String, kind: Kind| {
         run.before.owned.get(name).is_some_and(|owned| owned.kind != kind)
     };
-    documents.filter(|(n, d)| is_replaced(n, d.kind)).map(|(n, _)| n.clone()).collect()
+    documents.filter(|(n, d)| is_replaced(n, d.kind)).map(|(n, d)| (n.clone(), d.kind)).collect()
 }
 
 /// Whether a path that declared something in the last good commit is missing or empty.
@@ -149,7 +163,13 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         };
         run.changes.push(Planned { action: "replace", name, held: Some(why) });
     }
-    let holds = group(run, &due, &gone);
+    let outside = run.replaces_outside.iter().filter(|name| {
+        let owned = &run.memory.owned[*name];
+        let is_its_base = !run.before.stateless || shows_its_base(owned, &run.sight.live[*name]);
+        run.loaded.is_whole() && !owned.protect && is_its_base
+    });
+    let outside = outside.count();
+    let holds = group(run, &due, outside, &gone);
     for name in due {
         let held_by = holds.iter().find(|(n, _)| *n == name).map(|(_, why)| *why);
         let is_replace = run.replaces.contains(&name);
@@ -192,6 +212,7 @@ fn shows_its_base(owned: &Owned, live: &Live) -> bool {
 fn group(
     run: &mut Run<'_>,
     due: &BTreeSet<String>,
+    outside: usize,
     gone: &BTreeSet<String>,
 ) -> Vec<(String, &'static str)> {
     let max = run.sight.settings.max;
@@ -202,7 +223,8 @@ fn group(
     let held_before = run.before.owned.keys().filter(|name| is_left(name)).count();
     let allowed = max.allows(held_before);
     let is_over = held_before + gone.len() >= 2;
-    let whole = is_over && !due.is_empty() && due.len() >= held_before;
+    let count = due.len() + outside;
+    let whole = is_over && count > 0 && count >= held_before;
     let emptied = is_emptied(run);
     let mut held = Vec::new();
     for name in due {
@@ -216,30 +238,30 @@ fn group(
         if known.consent || run.sight.flags.allow_deletes {
             if let Some(note) = run.memory.notes.get_mut(name) {
                 note.hold = None;
+                note.emptied = false;
             }
             continue;
         }
+        let emptied = known.emptied || emptied;
         let hold = match known.hold {
             Some(Hold::Limit { allowed, inventory }) => {
                 let raised = max.allows(inventory.min(held_before));
-                let is_free = raised > allowed && due.len() <= raised && !whole;
+                let is_free = raised > allowed && count <= raised && !whole;
                 (!is_free).then_some(Hold::Limit { allowed, inventory })
             }
             Some(other) => Some(other),
             None if whole => Some(Hold::Whole),
-            None if due.len() > allowed => Some(Hold::Limit { allowed, inventory: held_before }),
-            None => emptied.then_some(Hold::Path),
+            None if count > allowed => Some(Hold::Limit { allowed, inventory: held_before }),
+            None => None,
         };
-        if let Some(hold) = &hold {
-            let why = match hold {
-                Hold::Limit { .. } => "max_deletes",
-                Hold::Whole => "all ",
-                Hold::Path => "missing or empty",
-            };
-            held.push((name.clone(), why));
-        }
-        if hold.is_some() || !is_new {
-            run.memory.notes.insert(name.clone(), Note { consent: false, hold });
+        let why = match hold {
+            Some(Hold::Limit { .. }) => Some("max_deletes"),
+            Some(Hold::Whole) => Some("all "),
+            None => emptied.then_some("missing or empty"),
+        };
+        held.extend(why.map(|why| (name.clone(), why)));
+        if why.is_some() || !is_new {
+            run.memory.notes.insert(name.clone(), Note { hold, emptied, ..known });
         }
     }
     held

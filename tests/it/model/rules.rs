@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::document::{Document, Kind, Loaded};
 use super::fields::{self, Fate};
-use super::memory::{Adopt, Agreed, Good, Live, Memory, Owned, Sight};
+use super::memory::{Adopt, Agreed, Asked, Good, Live, Memory, Owned, Sight};
 use super::removal;
 
 /// What one change is expected to be.
@@ -48,6 +48,8 @@ pub(crate) struct Run<'a> {
     not_freed: BTreeSet<String>,
     pub(crate) waiting: BTreeSet<String>,
     pub(crate) replaces: BTreeSet<String>,
+    /// Those that a narrowed run leaves out: they count for the limit all the same.
+    pub(crate) replaces_outside: BTreeSet<String>,
 }
 
 pub(crate) fn expect(sight: Sight<'_>, before: &Memory) -> Expected {
@@ -74,6 +76,7 @@ pub(crate) fn expect(sight: Sight<'_>, before: &Memory) -> Expected {
         not_freed: BTreeSet::new(),
         waiting: BTreeSet::new(),
         replaces: BTreeSet::new(),
+        replaces_outside: BTreeSet::new(),
         loaded,
     };
     if whole {
@@ -214,7 +217,9 @@ impl Run<'_> {
             return false;
         }
         let old_live = self.sight.live[old].clone();
-        let blocked_old = self.blocked_names().contains(old);
+        let is_suspended = |old: &Document| old.suspend;
+        let blocked_old = self.blocked_names().contains(old)
+            || self.loaded.documents.get(old).is_some_and(is_suspended);
         let takes = self.sight.live.contains_key(new) && !self.freed.contains(new);
         let ours = self.ours(old, &old_live);
         if takes
@@ -286,7 +291,11 @@ impl Run<'_> {
             .changes
             .iter()
             .any(|c| c.name == name && ["rename", "blocked"].contains(&c.action));
-        if is_settled || !self.sight.flags.admits(document.kind, name) {
+        if is_settled {
+            return;
+        }
+        if !self.sight.flags.admits(document.kind, name) {
+            self.left_out(name, document);
             return;
         }
         if let Some(owned) = self.memory.owned.get_mut(name)
@@ -380,17 +389,29 @@ impl Run<'_> {
     }
 
     fn other_type(&mut self, name: &str, document: &Document, live: &Live) {
-        let live_kind = Kind::of(&live.body);
-        let ours = self.ours(name, live).filter(|owned| owned.kind == live_kind);
-        let asked = (document.clone(), self.secret_of(document));
-        if ours.is_none() || self.before.refused.get(name) == Some(&asked) {
+        if self.may_replace(name, document, live) {
+            self.replaces.insert(name.to_owned());
+        } else {
             self.block(name);
-            return;
         }
-        self.replaces.insert(name.to_owned());
     }
 
-    pub(crate) fn secret_of(&self, document: &Document) -> Option<Value> {
-        self.sight.resolve(document.fields.get(super::document::SECRET)?)
+    fn may_replace(&self, name: &str, document: &Document, live: &Live) -> bool {
+        let live_kind = Kind::of(&live.body);
+        let ours = self.ours(name, live).filter(|owned| owned.kind == live_kind);
+        let asked = Asked::of(document, self.sight.settings, self.sight.env);
+        ours.is_some() && self.before.refused.get(name) != Some(&asked)
+    }
+
+    fn left_out(&mut self, name: &str, document: &Document) {
+        let Some(live) = self.sight.live.get(name) else { return };
+        let is_left_alone = document.suspend
+            || self.waiting.contains(name)
+            || self.freed.contains(name)
+            || !self.is_resolved(document);
+        let differs = Kind::of(&live.body) != document.kind;
+        if !is_left_alone && differs && self.may_replace(name, document, live) {
+            self.replaces_outside.insert(name.to_owned());
+        }
     }
 }
