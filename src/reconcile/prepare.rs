@@ -96,7 +96,8 @@ async fn fill(
         }
         prepared.plan.notices.push(text);
     }
-    let invalid = blocked_names(&loaded, &record)?;
+    let mut invalid = blocked_names(&loaded, &record)?;
+    let renames = loaded.loaded.renames_of_invalid.clone();
     let environment = options.with_secrets.then_some(&engine.environment);
     let mut desired = resolve(engine, target, loaded, environment);
     if snapshot.commit().is_none() {
@@ -105,7 +106,6 @@ async fn fill(
     if environment.is_none() {
         prepared.plan.notices.push(without_secrets(&desired));
     }
-    let not_removed = invalid.keys().cloned().collect();
 
     let live = observe::lists(&client, &record, target.concurrency).await;
     if let Some(cause) = client.retries().stopped().filter(|cause| !cause.is_transient()) {
@@ -122,6 +122,8 @@ async fn fill(
     learn_shown_secrets(engine, &singles);
     let settling = Settling { unread: &unread, key: &key, key_is_known };
     intents::settle(&mut record, &live, &singles, &settling);
+    block_old_names(&mut invalid, renames, &record, &looked_at);
+    let not_removed = invalid.keys().cloned().collect();
     // After that: what a run that died made may be what this commit removes.
     remember::note_deletes(&mut record, &looked_at, &not_removed, snapshot, whole, &past);
     let planned = looked_at.plan(&Known {
@@ -255,14 +257,6 @@ fn blocked_names(
     record: &Record,
 ) -> Result<BTreeMap<ConnectionName, String>, String> {
     let mut blocked: BTreeMap<ConnectionName, String> = loaded.loaded.invalid.clone();
-    for (new, old) in &loaded.loaded.renames_of_invalid {
-        // A rename that is not done keeps its old name from everybody else.
-        let is_done = record.inventory.contains_key(new);
-        if !is_done && record.inventory.contains_key(old) {
-            let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
-            blocked.entry(old.clone()).or_insert(reason);
-        }
-    }
     for file in &loaded.loaded.unreadable {
         let Some(good) = &record.last_good else {
             return Err(format!(
@@ -277,14 +271,6 @@ fn blocked_names(
                 blocked.entry(name.clone()).or_insert(reason);
             }
         }
-        for (new, old) in good.renames.iter().filter(|(new, _)| !record.inventory.contains_key(new))
-        {
-            let files = good.declared.get(new).into_iter().flatten();
-            if files.into_iter().any(|f| **f == **file) {
-                let reason = format!("{file}, which renames it to `{new}`, cannot be read");
-                blocked.entry(old.clone()).or_insert(reason);
-            }
-        }
         if !known {
             return Err(format!(
                 "{file} cannot be read, so which connections it declares is not known"
@@ -292,6 +278,31 @@ fn blocked_names(
         }
     }
     Ok(blocked)
+}
+
+/// Blocks the old names of renames whose documents are not valid: while a rename is not done, its
+/// old name is kept from everybody else.
+fn block_old_names(
+    blocked: &mut BTreeMap<ConnectionName, String>,
+    mut renames: BTreeMap<ConnectionName, ConnectionName>,
+    record: &Record,
+    looked_at: &Looked<'_>,
+) {
+    // What cannot be read now renamed what the last good commit said.
+    let known = record.last_good.iter().flat_map(|good| &good.renames);
+    for (new, old) in known.filter(|(new, _)| blocked.contains_key(*new)) {
+        renames.entry(new.clone()).or_insert_with(|| old.clone());
+    }
+    let Looked { desired, live, .. } = looked_at;
+    for (new, old) in renames {
+        let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
+        if (is_declared || record.inventory.contains_key(&old))
+            && !remember::is_renamed(record, live, &new)
+        {
+            let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
+            blocked.entry(old).or_insert(reason);
+        }
+    }
 }
 
 fn resolve(

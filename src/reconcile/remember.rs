@@ -202,7 +202,7 @@ pub(super) fn note_deletes(
 
 /// Whether a rename is done. While it is not, its commit counts as declaring the old name; after
 /// that it does not, so that what somebody makes under the old name was removed by no commit.
-fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> bool {
+pub(super) fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> bool {
     let is_live = live.connections.contains_key(new) || !live.is_complete();
     record.inventory.contains_key(new) && is_live
 }

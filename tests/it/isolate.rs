@@ -1,8 +1,9 @@
 //! `on_invalid: isolate`: what is valid is applied, and what cannot be read blocks its names.
 
+use axum::http::Method;
 use serde_json::json;
 
-use crate::world::{World, email};
+use crate::world::{PROJECT, World, email, refusal};
 
 fn isolating(paths: &str) -> World {
     let mut world = World::new();
@@ -125,4 +126,23 @@ fn a_file_that_breaks_after_its_rename_blocks_the_new_name_alone() {
     world.write("connections/g.yaml", "{{{{");
     world.commit("broken");
     assert_eq!(world.changes(&[]), ["blocked g"]);
+}
+
+#[test]
+fn the_old_name_waits_though_the_new_one_was_once_ours() {
+    for text in ["port: nonsense\nx-gitops: {renamedFrom: a}\n", "{{{{"] {
+        let world = isolating("[connections]");
+        world.settle(&["a", "b", "c"]);
+        assert!(world.control().remove(PROJECT, "b"));
+        world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+        world.control().fail_next(Some(Method::PUT), "/a/", refusal("no"), 1);
+        world.commit("b is to come from a");
+        world.apply().code(1).says("refuses the rename");
+        world.write_email("b", text);
+        world.write_email("a", "port: 77\n");
+        world.commit("b is broken, and another a comes");
+        world.forget_calls();
+        world.apply().code(1).says("waits until `b`");
+        assert!(world.writes().is_empty());
+    }
 }
