@@ -4,7 +4,7 @@ use apinizer_gitops::sandbox::{Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 
-use crate::world::{CANARY, World, email_body, refusal};
+use crate::world::{CANARY, World, email, email_body, refusal};
 
 pub(crate) fn masked() -> Options {
     Options { secrets: SecretsOnGet::Masked, ..Options::default() }
@@ -147,4 +147,25 @@ fn a_server_that_begins_to_answer_null_costs_no_secret() {
     world.apply().code(1).says("would wipe it");
     assert!(world.writes().is_empty());
     assert_eq!(world.live("orders")["password"], json!(CANARY));
+}
+
+#[test]
+fn another_reference_is_sent_under_another_key_too() {
+    for declared in ["${env:OTHER}", "null"] {
+        let mut world = World::with(masked());
+        world.settle(&["orders", "mails"]);
+        world.env.insert("OTHER".into(), "another".into());
+        // The key of the fingerprints comes from the token.
+        world.env.insert("APINIZER_TOKEN".into(), "a-token-that-was-rotated".into());
+        let document = email("orders", "").replace("${env:SMTP_PASSWORD}", declared);
+        world.write("connections/orders.yaml", &document);
+        world.commit("another password");
+        assert_eq!(world.changes(&[]), ["update orders"], "{declared}");
+        world.apply().code(0);
+        let sent = if declared == "null" { json!(null) } else { json!("another") };
+        assert_eq!(world.live("orders").get("password").unwrap_or(&json!(null)), &sent);
+        world.forget_calls();
+        world.apply().code(0);
+        assert!(world.writes().is_empty());
+    }
 }

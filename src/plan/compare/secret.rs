@@ -45,7 +45,9 @@ pub(super) fn compare_secret(
             }
         }
         Some(older) => match &older.print {
-            Some(_) if !context.key_is_known => Sent::NotKnown,
+            // Another reference in git is a change, whatever the value under the older key was.
+            Some(_) if !context.key_is_known && older.declared == field.declared => Sent::NotKnown,
+            Some(_) if !context.key_is_known => Sent::Other,
             Some(print) if context.key.matches(print, path, value) => Sent::Same,
             Some(_) => Sent::Other,
             // Apinizer's own `${NAME}` and a declared `null` are no secrets: their text tells.
