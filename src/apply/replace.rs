@@ -1,5 +1,7 @@
 //! DELETE, then POST: another type under the same name, with a way back.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -8,9 +10,9 @@ use super::delete::not_ours;
 use super::writing::{Next, failed_after, look_after, pause_or_fail, read};
 use super::{ChangeResult, Job};
 use crate::api::{CallError, ErrorKind, Tries};
-use crate::catalog::{Secrecy, hidden, is_bookkeeping};
-use crate::desired::DesiredConnection;
-use crate::inventory::{Owned, Record};
+use crate::catalog::{ConnectionType, Secrecy, hidden, is_bookkeeping};
+use crate::desired::{DesiredConnection, steps};
+use crate::inventory::{BaseField, Owned, Record};
 use crate::live::LiveConnection;
 use crate::plan::{REPLACE, body};
 use crate::secret::SensitiveValue;
@@ -126,7 +128,37 @@ fn way_back(job: &Job<'_>, owned: &Owned, old: &LiveConnection) -> Result<Sensit
             }
         }
     }
-    Ok(SensitiveValue::new(Value::Object(body)))
+    let mut body = Value::Object(body);
+    unmask(job, &base, old_type, &mut body)?;
+    Ok(SensitiveValue::new(body))
+}
+
+/// Puts the values of the old document's references where the answer masks a secret inside another
+/// field, as in a header of a webhook.
+fn unmask(
+    job: &Job<'_>,
+    base: &BTreeMap<String, BaseField>,
+    old_type: &'static ConnectionType,
+    body: &mut Value,
+) -> Result<(), String> {
+    let masked = body::masked_fields(old_type, body);
+    let is_in_it = |path: &str| steps(path).next().is_some_and(|key| masked.contains(&*key));
+    for (path, known) in base.iter().filter(|(path, _)| is_in_it(path)) {
+        let field = path.trim_start_matches('/');
+        let value =
+            crate::desired::resolve_one(&known.declared, job.vars, job.environment, job.redactor)
+                .map_err(|problem| {
+                format!("the old connection's `{field}` could not be restored: {problem}")
+            })?;
+        body::set(body, path, value);
+    }
+    match body::masked_fields(old_type, body).first() {
+        None => Ok(()),
+        Some(field) => Err(format!(
+            "the server masks a secret in the old connection's `{field}`, so it could not be \
+             restored if the new one were refused"
+        )),
+    }
 }
 
 async fn delete_old(

@@ -1,6 +1,6 @@
 //! The body of a create or of a PUT (DESIGN section 5 "Ownership", section 6 rule 5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -155,7 +155,9 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
     for (key, value) in body.as_object().into_iter().flatten() {
         let path = format!("/{}", crate::desired::pointer_step(key));
         let written = |f: &DesiredField| lies_in(&f.path, &path) && !desired.ignores(&f.path);
-        if !desired.fields.iter().any(written) && holds_masked_secret(desired, key, value) {
+        if !desired.fields.iter().any(written)
+            && holds_masked_secret(desired.connection_type, key, value)
+        {
             return Err(NoBody::WouldWipe(key.clone()));
         }
     }
@@ -165,12 +167,19 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
 fn shows_a_mask(desired: &DesiredConnection, path: &str, body: &Value) -> bool {
     let key = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let key = key.replace("~1", "/").replace("~0", "~");
-    body.get(&key).is_some_and(|value| holds_masked_secret(desired, &key, value))
+    body.get(&key).is_some_and(|value| holds_masked_secret(desired.connection_type, &key, value))
 }
 
-fn holds_masked_secret(desired: &DesiredConnection, key: &str, value: &Value) -> bool {
+/// The fields of a body in which a secret is masked.
+pub(crate) fn masked_fields(own_type: &'static ConnectionType, body: &Value) -> BTreeSet<String> {
+    let fields = body.as_object().into_iter().flatten();
+    let masked = fields.filter(|(key, value)| holds_masked_secret(own_type, key, value));
+    masked.map(|(key, _)| key.clone()).collect()
+}
+
+fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Value) -> bool {
     let alone = Map::from_iter([(key.to_owned(), value.clone())]);
-    hidden::secret_parts(desired.connection_type, &alone).iter().any(|part| {
+    hidden::secret_parts(own_type, &alone).iter().any(|part| {
         let text = alone.get(key).and_then(|_| {
             let below = part.pointer.get(1 + crate::desired::pointer_step(key).len()..)?;
             value.pointer(below)?.as_str()
@@ -203,7 +212,7 @@ fn value_of<'a>(
 }
 
 /// Sets the value at a pointer and makes the objects above it.
-fn set(body: &mut Value, path: &str, value: Value) {
+pub(crate) fn set(body: &mut Value, path: &str, value: Value) {
     let mut place = body;
     let mut steps = path.trim_start_matches('/').split('/').peekable();
     while let Some(step) = steps.next() {

@@ -164,3 +164,31 @@ fn a_consent_to_one_replace_is_none_to_another() {
     world.apply().code(0);
     assert_eq!(world.live("a")["type"], json!("syslog"));
 }
+
+#[test]
+fn what_a_server_masks_inside_a_field_is_brought_back_or_not_deleted() {
+    for is_declared in [true, false] {
+        let world = World::with(masked());
+        let headers =
+            "headerList:\n  - {name: Authorization, value: 'Bearer ${env:SMTP_PASSWORD}'}\n";
+        let headers = if is_declared { headers } else { "" };
+        let webhook = format!("type: webhook\nname: w\nfullUrl: https://example.com/\n{headers}");
+        world.write("connections/w.yaml", &webhook);
+        world.settle(&["a", "b"]);
+        // A server that answers with asterisks: this one has nothing else, which tells them apart.
+        let masked = json!([{"name": "Authorization", "value": "********"}]);
+        world.edit("w", "headerList", masked);
+        world.write("connections/w.yaml", "type: syslog\nname: w\nsyslogServerHostname: h\n");
+        world.commit("w is syslog now");
+        world.control().fail_next(Some(Method::POST), "/w/", refusal("no syslog here"), 1);
+        world.forget_calls();
+        if is_declared {
+            world.apply().code(1).says("made again");
+            let value = format!("Bearer {CANARY}");
+            assert_eq!(world.live("w")["headerList"][0]["value"], json!(value));
+        } else {
+            world.apply().code(1).says("could not be restored");
+            assert!(world.writes().is_empty());
+        }
+    }
+}
