@@ -1,7 +1,7 @@
 //! What the record says about the commit that is being looked at: which deletes it asked for,
 //! and who consented.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::Engine;
@@ -98,6 +98,7 @@ fn consents(
             }
         }
     };
+    let mut given: Vec<(HashSet<&CommitId>, BTreeSet<ConnectionName>)> = Vec::new();
     for commit in history.commits.iter().filter(|commit| commit.allow_deletes) {
         // Where only signed commits are applied, only signed ones consent.
         if let Some(wanted) = &engine.config.source.verify
@@ -121,16 +122,26 @@ fn consents(
         let mut removed = removed.unwrap_or_default();
         let still = names_at(&commit.id)?;
         removed.retain(|name| !still.contains(name));
-        // What came back later was removed by a later commit, which has to consent by itself.
-        for later in history.after(&commit.id) {
-            if removed.is_empty() {
-                break;
-            }
-            let back = names_at(later)?;
-            removed.retain(|name| !back.contains(name));
+        if !removed.is_empty() {
+            given.push((history.after(&commit.id), removed));
         }
-        consents.names.extend(removed);
     }
+    // What came back later was removed by a later commit, which has to consent by itself. Every
+    // commit is read once, however many consent.
+    for commit in &history.commits {
+        let mut earlier: Vec<_> = given
+            .iter_mut()
+            .filter(|(after, names)| !names.is_empty() && after.contains(&commit.id))
+            .collect();
+        if earlier.is_empty() {
+            continue;
+        }
+        let back = names_at(&commit.id)?;
+        for (_, names) in &mut earlier {
+            names.retain(|name| !back.contains(name));
+        }
+    }
+    consents.names.extend(given.into_iter().flat_map(|(_, names)| names));
     Ok(consents)
 }
 

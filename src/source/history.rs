@@ -42,25 +42,24 @@ pub struct History {
 
 impl History {
     /// The commits that come after one: those that reach it.
-    pub fn after(&self, id: &CommitId) -> impl Iterator<Item = &CommitId> {
-        let mut reached = HashSet::from([id]);
-        let mut found = Vec::new();
+    #[must_use]
+    pub fn after<'h>(&'h self, id: &CommitId) -> HashSet<&'h CommitId> {
+        let mut found: HashSet<&CommitId> = HashSet::new();
         let mut open: Vec<&HistoryCommit> = self.commits.iter().filter(|c| c.id != *id).collect();
         loop {
             let before = open.len();
             let mut left = Vec::new();
             // Oldest first, so that one round finds all where clocks were right.
             for commit in open.into_iter().rev() {
-                if commit.parents.iter().any(|parent| reached.contains(parent)) {
-                    reached.insert(&commit.id);
-                    found.push(&commit.id);
+                if commit.parents.iter().any(|parent| parent == id || found.contains(parent)) {
+                    found.insert(&commit.id);
                 } else {
                     left.push(commit);
                 }
             }
             left.reverse();
             if left.len() == before {
-                return found.into_iter();
+                return found;
             }
             open = left;
         }
