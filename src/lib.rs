@@ -30,6 +30,7 @@ pub mod name;
 pub mod notify;
 pub mod observe;
 pub mod plan;
+mod pointer;
 pub mod reconcile;
 pub mod reference;
 pub mod report;

@@ -112,8 +112,7 @@ impl ConnectionType {
     }
 
     fn at(&self, pointer: &str) -> Option<(&'static Field, &'static Kind)> {
-        let mut steps =
-            pointer.strip_prefix('/')?.split('/').map(|s| s.replace("~1", "/").replace("~0", "~"));
+        let mut steps = pointer.starts_with('/').then(|| crate::pointer::steps(pointer))?;
         let mut field = self.field(&steps.next()?)?;
         let mut kind = &field.kind;
         for step in steps {

@@ -9,6 +9,7 @@ use super::{KnownReferences, fields, yaml};
 use crate::catalog::{ConnectionType, Field, Required, hidden};
 use crate::desired::env_names;
 use crate::live::LiveConnection;
+use crate::pointer;
 use crate::reference::{self, Segment};
 use crate::secret::Sensitive;
 
@@ -77,32 +78,31 @@ fn take_known(
 
 fn remove(fields: &mut Map<String, Value>, path: &str) -> Option<Value> {
     let (object, key) = path.rsplit_once('/')?;
-    let key = key.replace("~1", "/").replace("~0", "~");
+    let key = pointer::unescaped(key);
     match object {
-        "" => fields.shift_remove(&key),
+        "" => fields.shift_remove(key.as_ref()),
         _ => {
             let (top, rest) = object.get(1..)?.split_once('/').unwrap_or((object.get(1..)?, ""));
             let mut place = fields.get_mut(top)?;
             if !rest.is_empty() {
                 place = place.pointer_mut(&format!("/{rest}"))?;
             }
-            place.as_object_mut()?.shift_remove(&key)
+            place.as_object_mut()?.shift_remove(key.as_ref())
         }
     }
 }
 
 /// Puts a value where a pointer leads; an object on the way is made where there is none.
 fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
-    let mut steps: Vec<String> =
-        path.split('/').skip(1).map(|s| s.replace("~1", "/").replace("~0", "~")).collect();
+    let mut steps: Vec<_> = pointer::steps(path).collect();
     let Some(last) = steps.pop() else { return };
     let mut object = fields;
     for step in steps {
-        let place = object.entry(step).or_insert_with(|| Value::Object(Map::new()));
+        let place = object.entry(step.as_ref()).or_insert_with(|| Value::Object(Map::new()));
         let Value::Object(inner) = place else { return };
         object = inner;
     }
-    object.insert(last, value);
+    object.insert(last.into_owned(), value);
 }
 
 /// Puts references in the place of hidden secrets.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::catalog::{Field, Kind};
-use crate::desired::{env_names, holds_env, pointer_step};
+use crate::desired::{env_names, holds_env};
 use crate::document::Document;
 use crate::inventory::Record;
 use crate::name::ConnectionName;
@@ -42,7 +42,7 @@ impl KnownReferences {
         lookup: &dyn Fn(&str) -> Option<&'static Field>,
     ) {
         for (key, declared) in fields {
-            let path = format!("{prefix}/{}", pointer_step(key));
+            let path = format!("{prefix}/{}", crate::pointer::escaped(key));
             match (lookup(key).map(|field| &field.kind), declared) {
                 (Some(Kind::Object(named)), Value::Object(inner)) => {
                     let lookup = |key: &str| named.iter().find(|field| field.name == key);

@@ -1,4 +1,5 @@
-//! The body of a create or of a PUT (DESIGN section 5 "Ownership", section 6 rule 5).
+//! The body of a create or of a PUT: what git declares, what live has beside it, and no secret
+//! that would be wiped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::inventory::{BaseField, Owned, Record};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
+use crate::pointer;
 use crate::secret::SensitiveValue;
 
 /// Why a body cannot be made.
@@ -153,7 +155,7 @@ fn is_used(secret: &Field, desired: &DesiredConnection, body: &Value) -> bool {
 /// sending it would replace the secret by its mask.
 fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), NoBody> {
     for (key, value) in body.as_object().into_iter().flatten() {
-        let path = format!("/{}", crate::desired::pointer_step(key));
+        let path = format!("/{}", pointer::escaped(key));
         let written = |f: &DesiredField| lies_in(&f.path, &path) && !desired.ignores(&f.path);
         if !desired.fields.iter().any(written)
             && holds_masked_secret(desired.connection_type, key, value)
@@ -165,9 +167,9 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
 }
 
 fn shows_a_mask(desired: &DesiredConnection, path: &str, body: &Value) -> bool {
-    let key = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let key = key.replace("~1", "/").replace("~0", "~");
-    body.get(&key).is_some_and(|value| holds_masked_secret(desired.connection_type, &key, value))
+    let key = pointer::steps(path).next().unwrap_or_default();
+    body.get(key.as_ref())
+        .is_some_and(|value| holds_masked_secret(desired.connection_type, &key, value))
 }
 
 /// The fields of a body in which a secret is masked.
@@ -181,7 +183,7 @@ fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Val
     let alone = Map::from_iter([(key.to_owned(), value.clone())]);
     hidden::secret_parts(own_type, &alone).iter().any(|part| {
         let text = alone.get(key).and_then(|_| {
-            let below = part.pointer.get(1 + crate::desired::pointer_step(key).len()..)?;
+            let below = part.pointer.get(1 + pointer::escaped(key).len()..)?;
             value.pointer(below)?.as_str()
         });
         let secret = match (text, &part.range) {
@@ -214,19 +216,18 @@ fn value_of<'a>(
 /// Sets the value at a pointer and makes the objects above it.
 pub(crate) fn set(body: &mut Value, path: &str, value: Value) {
     let mut place = body;
-    let mut steps = path.trim_start_matches('/').split('/').peekable();
+    let mut steps = pointer::steps(path).peekable();
     while let Some(step) = steps.next() {
-        let step = step.replace("~1", "/").replace("~0", "~");
         if !place.is_object() {
             *place = Value::Object(Map::new());
         }
         // Made an object one line above.
         let Value::Object(map) = place else { return };
         if steps.peek().is_none() {
-            map.insert(step, value);
+            map.insert(step.into_owned(), value);
             return;
         }
-        place = map.entry(step).or_insert(Value::Null);
+        place = map.entry(step.as_ref()).or_insert(Value::Null);
     }
 }
 

@@ -27,13 +27,13 @@ pub(super) fn with_lives_ignored_parts(
 /// Sets or removes the value at a pointer; a pointer whose parent is not there is left alone.
 pub(super) fn put(value: &mut Value, pointer: &str, part: Option<Value>) {
     let Some((parent, step)) = pointer.rsplit_once('/') else { return };
-    let step = step.replace("~1", "/").replace("~0", "~");
+    let step = crate::pointer::unescaped(step);
     match (value.pointer_mut(parent), part) {
         (Some(Value::Object(map)), Some(part)) => {
-            map.insert(step, part);
+            map.insert(step.into_owned(), part);
         }
         (Some(Value::Object(map)), None) => {
-            map.shift_remove(&step);
+            map.shift_remove(step.as_ref());
         }
         (Some(Value::Array(items)), Some(part)) => {
             if let Some(item) = step.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {

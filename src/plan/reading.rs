@@ -1,5 +1,5 @@
-//! Which connections have to be read one by one, beside the lists (DESIGN section 5 "Lists and
-//! single reads" and "Secrets").
+//! Which connections have to be read one by one: those of which the lists do not say enough, and
+//! those whose secrets are due to be read back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Filter;
 use super::compare::{LiveView, catalog_field};
 use super::equality::{equal, is_empty};
-use crate::desired::{Desired, DesiredConnection, steps};
+use crate::desired::{Desired, DesiredConnection};
 use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
@@ -60,7 +60,7 @@ fn lacks_a_declared_field<'a>(
 ) -> bool {
     let view = LiveView::new(entry, None);
     let lists = |path: &str| {
-        let mut steps = steps(path);
+        let mut steps = crate::pointer::steps(path);
         let top = steps.next().unwrap_or_default();
         // The keys are at hand; the object has to be read for what lies deeper.
         entry.keys().any(|key| key == top) && (steps.next().is_none() || view.get(path).is_some())

@@ -1,5 +1,5 @@
 //! Saved plans: digests of what a plan was made from, so that it is carried out as it stands or
-//! not at all (DESIGN section 7).
+//! not at all.
 
 use std::collections::BTreeMap;
 
@@ -239,7 +239,7 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
     let mut body = live.body();
     let base = record.inventory.get(&live.name).map(|owned| owned.base.fields());
     body.retain(|key, _| {
-        let path = format!("/{}", crate::desired::pointer_step(key));
+        let path = format!("/{}", crate::pointer::escaped(key));
         let of_env =
             desired.is_some_and(|desired| {
                 desired.fields.iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))

@@ -129,7 +129,7 @@ fn compact(value: &Value) -> String {
 /// A JSON pointer as people read it: `/a/b` is `a/b`.
 fn label_of(pointer: &str) -> String {
     let path = pointer.strip_prefix('/').unwrap_or(pointer);
-    escape::plain(&path.replace("~1", "/").replace("~0", "~"))
+    escape::plain(&crate::pointer::unescaped(path))
 }
 
 #[cfg(test)]

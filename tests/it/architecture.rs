@@ -4,8 +4,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 9] =
-    ["catalog", "document", "reference", "secret", "name", "desired", "live", "inventory", "plan"];
+const CORE: [&str; 10] = [
+    "catalog",
+    "document",
+    "reference",
+    "secret",
+    "name",
+    "pointer",
+    "desired",
+    "live",
+    "inventory",
+    "plan",
+];
 
 /// What the core may take from elsewhere: values without a connection to anything.
 const VALUES: [(&str, &[&str]); 3] = [
@@ -83,10 +93,13 @@ fn is_of_the_core(path: &str) -> bool {
 /// `incompatible_msrv` looks at what the code uses, and this at what the dependencies ask for.
 #[test]
 fn no_dependency_needs_a_newer_rust_than_is_promised() {
+    let features = [("kubernetes", cfg!(feature = "kubernetes")), ("otel", cfg!(feature = "otel"))];
+    let features = features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name);
     let output = std::process::Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["metadata", "--locked", "--offline", "--format-version", "1"])
-        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu", "--features"])
+        .arg(features.collect::<Vec<_>>().join(","))
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

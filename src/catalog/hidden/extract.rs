@@ -41,15 +41,11 @@ pub fn extract(
     let fields = live
         .iter()
         .map(|(key, value)| {
-            let pointer = format!("/{}", escaped_step(key));
+            let pointer = format!("/{}", crate::pointer::escaped(key));
             (key.clone(), extraction.value(&pointer, value))
         })
         .collect();
     Extracted { fields, variables }
-}
-
-fn escaped_step(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 struct Extraction<'a> {
@@ -75,7 +71,7 @@ impl Extraction<'_> {
             Value::Object(map) => Value::Object(
                 map.iter()
                     .map(|(key, inner)| {
-                        let pointer = format!("{pointer}/{}", escaped_step(key));
+                        let pointer = format!("{pointer}/{}", crate::pointer::escaped(key));
                         (key.clone(), self.value(&pointer, inner))
                     })
                     .collect(),

@@ -62,7 +62,7 @@ fn value_at<'a>(fields: &'a Map<String, Value>, pointer: &str) -> Option<&'a Val
         Some((top, _)) => (top, pointer.get(1 + top.len()..)?),
         None => (pointer.get(1..)?, ""),
     };
-    fields.get(&top.replace("~1", "/").replace("~0", "~"))?.pointer(rest)
+    fields.get(crate::pointer::unescaped(top).as_ref())?.pointer(rest)
 }
 
 fn is_written_out(text: Option<&str>, part: &SecretPart) -> bool {

@@ -44,12 +44,12 @@ pub fn mask_at(
     value: &Value,
     whole: &Map<String, Value>,
 ) -> Value {
-    let mut steps = pointer.split('/').skip(1).map(|s| s.replace("~1", "/").replace("~0", "~"));
+    let mut steps = crate::pointer::steps(pointer);
     let Some(top) = steps.next() else { return Value::from(SENSITIVE) };
     let mut context = whole.clone();
-    let mut place = context.entry(top).or_insert(Value::Null);
+    let mut place = context.entry(top.as_ref()).or_insert(Value::Null);
     for step in steps {
-        let Some(next) = step_into(place, step) else { return Value::from(SENSITIVE) };
+        let Some(next) = step_into(place, step.into_owned()) else { return Value::from(SENSITIVE) };
         place = next;
     }
     *place = value.clone();

@@ -27,7 +27,7 @@ impl<'a> Path<'a> {
         match self.step {
             Step::Key(key) => {
                 pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                pointer.push_str(&crate::pointer::escaped(key));
             }
             // Writing to a string cannot fail.
             Step::Index(index) => write!(pointer, "/{index}").unwrap_or_default(),

@@ -1,0 +1,41 @@
+//! The steps of JSON pointers (RFC 6901), as every module reads and writes them.
+
+use std::borrow::Cow;
+
+/// The steps of a pointer, unescaped.
+pub(crate) fn steps(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    pointer.split('/').skip(1).map(unescaped)
+}
+
+/// The key that a step stands for.
+pub(crate) fn unescaped(step: &str) -> Cow<'_, str> {
+    if step.contains('~') {
+        Cow::Owned(step.replace("~1", "/").replace("~0", "~"))
+    } else {
+        Cow::Borrowed(step)
+    }
+}
+
+/// A key as a step.
+pub(crate) fn escaped(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) {
+        Cow::Owned(key.replace('~', "~0").replace('/', "~1"))
+    } else {
+        Cow::Borrowed(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back() {
+        for key in ["a", "", "a/b~c", "~1", "~01", "/"] {
+            assert_eq!(unescaped(&escaped(key)), key);
+        }
+        let pointer = format!("/{}/0", escaped("a/b~c"));
+        assert_eq!(pointer, "/a~1b~0c/0");
+        assert_eq!(steps(&pointer).collect::<Vec<_>>(), ["a/b~c", "0"]);
+    }
+}
