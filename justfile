@@ -1,4 +1,7 @@
-# Each recipe is a step of `.ci/run`, so what passes here passes there.
+# Most recipes are steps of `.ci/run`, so what passes here passes there.
+
+_list:
+    @just --list
 
 # What a change has to pass.
 ci:
@@ -15,6 +18,18 @@ test *WORDS:
 # The crate's own documentation, without warnings.
 docs:
     .ci/run docs
+
+# The program accepts the examples.
+examples:
+    .ci/run examples
+
+# The benchmarks once each, to see that they still run.
+benches:
+    .ci/run benches
+
+# The long forms of the tests of failures.
+drills:
+    .ci/run drills
 
 # Crates, licences and sources against deny.toml.
 deny:
