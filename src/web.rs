@@ -54,18 +54,18 @@ struct Served {
 }
 
 fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) -> Router {
-    let site = Arc::new(Served { site, keys, is_loopback, events: events::Readers::default() });
+    let served = Arc::new(Served { site, keys, is_loopback, events: events::Readers::default() });
     let guarded = Router::new()
         .route("/", get(page::page))
         .route("/fragment", get(page::fragment))
         .route("/events", get(events::events))
         .route("/api/v1/status", get(status))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&site), guard::readers));
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::readers));
     let changing = Router::new()
         .route("/api/v1/reconcile", post(reconcile))
         .route("/api/v1/suspend", post(suspend))
         .route("/api/v1/resume", post(resume))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&site), guard::changers));
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::changers));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -77,16 +77,16 @@ fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) 
         .merge(guarded)
         .merge(changing)
         .layer(middleware::from_fn(guard::deadline))
-        .layer(middleware::from_fn_with_state(Arc::clone(&site), guard::hosts))
+        .layer(middleware::from_fn_with_state(Arc::clone(&served), guard::hosts))
         .layer(middleware::map_response(guard::headers))
         .layer(Extension(ending))
-        .with_state(site)
+        .with_state(served)
 }
 
 type Shared = State<Arc<Served>>;
 
-async fn healthz(State(site): Shared) -> Response {
-    match site.site.board.heartbeat() {
+async fn healthz(State(served): Shared) -> Response {
+    match served.site.board.heartbeat() {
         Ok(()) => "ok\n".into_response(),
         Err(late) => {
             let text = format!("no progress: {}\n", late.join(", "));
@@ -95,8 +95,8 @@ async fn healthz(State(site): Shared) -> Response {
     }
 }
 
-async fn readyz(State(site): Shared) -> Response {
-    let status = site.site.board.status();
+async fn readyz(State(served): Shared) -> Response {
+    let status = served.site.board.status();
     if status.is_ready() {
         return "ready\n".into_response();
     }
@@ -104,15 +104,15 @@ async fn readyz(State(site): Shared) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
-async fn status(State(site): Shared) -> Json<serde_json::Value> {
-    Json(site.site.board.to_json())
+async fn status(State(served): Shared) -> Json<serde_json::Value> {
+    Json(served.site.board.to_json())
 }
 
-async fn draw_metrics(State(site): Shared) -> Response {
-    match &site.site.metrics {
+async fn draw_metrics(State(served): Shared) -> Response {
+    match &served.site.metrics {
         Some(metrics) => {
             let kind = "text/plain; version=0.0.4; charset=utf-8";
-            let status = site.site.board.status();
+            let status = served.site.board.status();
             let targets: Vec<_> = status.targets.iter().map(|one| one.name.as_str()).collect();
             let text = metrics::render(metrics, &targets);
             ([(header::CONTENT_TYPE, kind)], text).into_response()
@@ -126,17 +126,17 @@ struct Which {
     target: Option<String>,
 }
 
-async fn reconcile(State(site): Shared) -> StatusCode {
-    site.site.trigger.fetch_and_reconcile(Cause::Request);
+async fn reconcile(State(served): Shared) -> StatusCode {
+    served.site.trigger.fetch_and_reconcile(Cause::Request);
     StatusCode::ACCEPTED
 }
 
-async fn suspend(State(site): Shared, Query(which): Query<Which>) -> Response {
-    accepted(site.site.trigger.suspend(which.target.as_deref()))
+async fn suspend(State(served): Shared, Query(which): Query<Which>) -> Response {
+    accepted(served.site.trigger.suspend(which.target.as_deref()))
 }
 
-async fn resume(State(site): Shared, Query(which): Query<Which>) -> Response {
-    accepted(site.site.trigger.resume(which.target.as_deref()))
+async fn resume(State(served): Shared, Query(which): Query<Which>) -> Response {
+    accepted(served.site.trigger.resume(which.target.as_deref()))
 }
 
 fn accepted(result: Result<(), crate::daemon::trigger::UnknownTarget>) -> Response {

@@ -34,13 +34,13 @@ impl Default for Readers {
 
 /// Answers `GET /events` until the listener ends.
 pub(super) async fn events(
-    State(site): State<Arc<Served>>,
+    State(served): State<Arc<Served>>,
     Extension(ending): Extension<CancellationToken>,
 ) -> Response {
-    let Ok(place) = Arc::clone(&site.events.0).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&served.events.0).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many follow already\n").into_response();
     };
-    let mut reader = site.site.board.subscribe();
+    let mut reader = served.site.board.subscribe();
     // The page may have been drawn before this reader was there.
     reader.mark_changed();
     let following = (reader, ending, place);

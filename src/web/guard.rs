@@ -21,40 +21,40 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The page and the API: open on this machine, behind the token elsewhere.
 pub(super) async fn readers(
-    State(site): State<Arc<Served>>,
+    State(served): State<Arc<Served>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if site.is_loopback || is_right(&site, request.headers()) {
+    if served.is_loopback || is_right(&served, request.headers()) {
         return next.run(request).await;
     }
     // A browser asks its user for a password then.
-    refused(&site, "Basic realm=\"apinizer-gitops\"")
+    refused(&served, "Basic realm=\"apinizer-gitops\"")
 }
 
 /// The calls that change something: always behind the token. A browser never sends a bearer
 /// token by itself, so another site cannot make it call.
 pub(super) async fn changers(
-    State(site): State<Arc<Served>>,
+    State(served): State<Arc<Served>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if is_bearer(request.headers()) && is_right(&site, request.headers()) {
+    if is_bearer(request.headers()) && is_right(&served, request.headers()) {
         return next.run(request).await;
     }
     // A browser must not ask for a password then: the page does.
-    refused(&site, "Bearer realm=\"apinizer-gitops\"")
+    refused(&served, "Bearer realm=\"apinizer-gitops\"")
 }
 
-fn is_right(site: &Served, headers: &HeaderMap) -> bool {
-    match (&site.keys.token, credential(headers)) {
+fn is_right(served: &Served, headers: &HeaderMap) -> bool {
+    match (&served.keys.token, credential(headers)) {
         (Some(token), Some(given)) => token.is(given.expose()),
         _ => false,
     }
 }
 
-fn refused(site: &Served, ask: &'static str) -> Response {
-    if site.keys.token.is_none() {
+fn refused(served: &Served, ask: &'static str) -> Response {
+    if served.keys.token.is_none() {
         let text = "this needs `server.token` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
@@ -65,7 +65,7 @@ fn refused(site: &Served, ask: &'static str) -> Response {
 /// On loopback only names of this machine are served, so that a foreign name that resolves to
 /// this machine cannot make a browser read the status.
 pub(super) async fn hosts(
-    State(site): State<Arc<Served>>,
+    State(served): State<Arc<Served>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -74,7 +74,7 @@ pub(super) async fn hosts(
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
         .or_else(|| request.uri().host());
-    if site.is_loopback && !host.is_some_and(is_this_machine) {
+    if served.is_loopback && !host.is_some_and(is_this_machine) {
         let text = "this listener serves this machine only\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }

@@ -69,13 +69,13 @@ impl Host {
 
 /// Answers `POST /hooks/HOST`.
 pub(super) async fn receive(
-    State(site): State<Arc<Served>>,
+    State(served): State<Arc<Served>>,
     Path(host): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let Some(host) = Host::named(&host) else { return StatusCode::NOT_FOUND.into_response() };
-    let Some(key) = &site.keys.webhook else {
+    let Some(key) = &served.keys.webhook else {
         let text = "this needs `server.webhook_secret` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     };
@@ -93,15 +93,15 @@ pub(super) async fn receive(
     let Some(payload) = body::payload(&headers, &body) else {
         return (StatusCode::BAD_REQUEST, "the body is not JSON\n").into_response();
     };
-    let status = site.site.board.status();
-    let repository = site.keys.repository.as_deref();
+    let status = served.site.board.status();
+    let repository = served.keys.repository.as_deref();
     let is_ours = repository.is_none_or(|url| push::is_of_repository(&payload, url));
     let branch = status.source.branch.as_deref();
     let is_followed = branch.is_none_or(|name| push::is_to_branch(&payload, name));
     if !is_ours || !is_followed {
         return (StatusCode::OK, "not the repository or branch that is followed\n").into_response();
     }
-    site.site.trigger.fetch_and_reconcile(Cause::Webhook);
+    served.site.trigger.fetch_and_reconcile(Cause::Webhook);
     StatusCode::ACCEPTED.into_response()
 }
 

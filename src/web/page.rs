@@ -46,9 +46,12 @@ pub(super) struct Shown {
 }
 
 /// Answers `GET /`.
-pub(super) async fn page(State(site): State<Arc<Served>>, Query(shown): Query<Shown>) -> Response {
-    let status = site.site.board.status();
-    let may_change = site.keys.token.is_some();
+pub(super) async fn page(
+    State(served): State<Arc<Served>>,
+    Query(shown): Query<Shown>,
+) -> Response {
+    let status = served.site.board.status();
+    let may_change = served.keys.token.is_some();
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -82,11 +85,11 @@ pub(super) async fn page(State(site): State<Arc<Served>>, Query(shown): Query<Sh
 
 /// Answers `GET /fragment`: the part of the page that changes.
 pub(super) async fn fragment(
-    State(site): State<Arc<Served>>,
+    State(served): State<Arc<Served>>,
     Query(shown): Query<Shown>,
 ) -> Html<String> {
-    let may_change = site.keys.token.is_some();
-    Html(content(&site.site.board.status(), &shown, may_change).into_string())
+    let may_change = served.keys.token.is_some();
+    Html(content(&served.site.board.status(), &shown, may_change).into_string())
 }
 
 /// Answers for the style sheet.
