@@ -1,4 +1,4 @@
-//! When two values of a field are equal (DESIGN section 5, "Equality").
+//! When two values of a field are equal.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Which renames are due, and in which order (DESIGN section 5 "Renaming", section 6 rule 7).
+//! Which renames are due, and in which order.
 
 use std::collections::{BTreeMap, BTreeSet};
 

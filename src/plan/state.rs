@@ -50,7 +50,7 @@ pub enum State {
 }
 
 impl State {
-    /// All states, in the order of DESIGN section 8.
+    /// All states, in the order in which they are counted and offered.
     pub const ALL: [Self; 10] = [
         Self::InSync,
         Self::Pending,

@@ -1,5 +1,5 @@
 //! Random histories of commits, console edits, faults and crashes, checked after every run
-//! against a small model of the rules that was written from DESIGN and not from the program.
+//! against a small model of the rules that was written from their words and not from the program.
 //!
 //! `MODEL_HISTORIES=N` runs more histories, `MODEL_SEED=S` runs one (with both: N from S). A history that fails is made
 //! shorter before it is shown.

@@ -1,4 +1,4 @@
-//! Documents as the model knows them, and what a commit declares (DESIGN section 2).
+//! Documents as the model knows them, and what a commit declares.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! One connection, field by field (DESIGN section 5, section 6 rule 5).
+//! One connection, field by field.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What may be deleted (DESIGN section 6 rule 3), and what is replaced (rule 6).
+//! What may be deleted, and what is replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,7 +95,7 @@ fn is_emptied(run: &Run<'_>) -> bool {
     run.loaded.counts.keys().any(|path| had(&good.loaded, path) > 0 && had(&run.loaded, path) == 0)
 }
 
-/// Decides what is deleted and replaced, and what is held.
+/// Decides what is deleted, and replaced, and what is held.
 pub(crate) fn decide(run: &mut Run<'_>) {
     let flags = run.sight.flags.clone();
     let mut due: BTreeSet<String> = BTreeSet::new();

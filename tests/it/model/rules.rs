@@ -1,4 +1,4 @@
-//! The rules of DESIGN sections 5 to 7, written from its text: what one undisturbed run plans,
+//! The rules, written from their words and not from the program: what one undisturbed run plans,
 //! what is live afterwards, and what is remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
