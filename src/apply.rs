@@ -29,7 +29,7 @@ mod replace;
 mod update;
 mod writing;
 
-pub use outcome::{ChangeResult, TargetOutcome, only_planned};
+pub use outcome::{ChangeResult, Counts, TargetOutcome, only_planned};
 
 /// All that carrying out the plan of one target needs.
 #[derive(Clone, Copy)]

@@ -67,11 +67,6 @@ impl SensitiveValue {
     pub fn expose(&self) -> &Value {
         &self.0
     }
-
-    /// The value itself, to change it.
-    pub fn expose_mut(&mut self) -> &mut Value {
-        &mut self.0
-    }
 }
 
 impl fmt::Debug for SensitiveValue {

@@ -1,5 +1,7 @@
 //! What came of a run on one target.
 
+use serde::Serialize;
+
 use crate::plan::{Action, Change, TargetPlan};
 
 /// What came of applying a plan to one target.
@@ -40,6 +42,59 @@ pub enum ChangeResult {
     Reported,
     /// The run ended before its turn.
     NotStarted,
+}
+
+/// How many changes ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Made.
+    pub done: usize,
+    /// Saved but not deployed.
+    pub degraded: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Something is wrong with the connection.
+    pub blocked: usize,
+    /// A rule holds the delete or replace back.
+    pub held: usize,
+    /// Drift that is only reported.
+    pub drifted: usize,
+    /// Not begun.
+    pub not_started: usize,
+    /// Taken over without a write.
+    pub adopted: usize,
+    /// As git wants them.
+    pub unchanged: usize,
+}
+
+impl Counts {
+    /// Counts an outcome.
+    #[must_use]
+    pub fn of(outcome: &TargetOutcome) -> Self {
+        Self::of_all(std::slice::from_ref(outcome))
+    }
+
+    /// Counts the outcomes of several targets together.
+    #[must_use]
+    pub fn of_all(outcomes: &[TargetOutcome]) -> Self {
+        let mut counts = Self {
+            adopted: outcomes.iter().map(|outcome| outcome.adopted).sum(),
+            unchanged: outcomes.iter().map(|outcome| outcome.unchanged).sum(),
+            ..Self::default()
+        };
+        for (_, result) in outcomes.iter().flat_map(|outcome| &outcome.results) {
+            *match result {
+                ChangeResult::Done => &mut counts.done,
+                ChangeResult::Degraded(_) => &mut counts.degraded,
+                ChangeResult::Failed(_) => &mut counts.failed,
+                ChangeResult::Blocked(_) => &mut counts.blocked,
+                ChangeResult::Held(_) => &mut counts.held,
+                ChangeResult::Reported => &mut counts.drifted,
+                ChangeResult::NotStarted => &mut counts.not_started,
+            } += 1;
+        }
+        counts
+    }
 }
 
 /// The outcome of a run that only plans: every change waits, or is what the plan says of it.

@@ -12,6 +12,9 @@ use crate::live::LiveConnection;
 use crate::plan::body;
 use crate::plan::compare::{Comparison, LiveView, compare};
 
+/// Why an update ends whose connection is no longer there.
+const DELETED: &str = "somebody deleted it meanwhile";
+
 /// Brings one connection to what git wants.
 pub(super) async fn update(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let result = write(job, desired, false).await;
@@ -34,7 +37,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, always: bool) -> Chan
     let name = &desired.name;
     let fresh = match read(job, name).await {
         Ok(Some(fresh)) => fresh,
-        Ok(None) => return ChangeResult::Failed("somebody deleted it meanwhile".to_owned()),
+        Ok(None) => return ChangeResult::Failed(DELETED.to_owned()),
         Err(result) => return result,
     };
     if fresh.type_name != desired.connection_type.name {
@@ -106,10 +109,7 @@ async fn put(
                         }
                     }
                     Ok(Some(_)) => {}
-                    Ok(None) => {
-                        let gone = "somebody deleted it meanwhile".to_owned();
-                        return ChangeResult::Failed(gone);
-                    }
+                    Ok(None) => return ChangeResult::Failed(DELETED.to_owned()),
                     Err(result) => return result,
                 }
                 match pause_or_fail(job, &mut tries, &error).await {
@@ -143,7 +143,7 @@ fn agree(
 async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let fresh = match read(job, &desired.name).await {
         Ok(Some(fresh)) => fresh,
-        Ok(None) => return ChangeResult::Failed("somebody deleted it meanwhile".to_owned()),
+        Ok(None) => return ChangeResult::Failed(DELETED.to_owned()),
         Err(result) => return result,
     };
     let view = LiveView::new(&fresh, Some(&fresh));

@@ -1,10 +1,7 @@
 //! What made the daemon look.
 
-use serde::Serialize;
-
 /// Why there is something to look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// The daemon started.
     Start,

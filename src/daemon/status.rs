@@ -20,7 +20,8 @@ use crate::source::Commit;
 mod json;
 mod outcome;
 
-pub use outcome::{Counts, ReconcileOutcome, TargetState};
+pub use crate::apply::Counts;
+pub use outcome::{ReconcileOutcome, TargetState};
 
 /// How many reconciles of a target are remembered.
 const HISTORY: usize = 50;

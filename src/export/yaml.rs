@@ -44,16 +44,19 @@ fn pair_without_end(text: &mut String, indent: usize, key: &str, value: &Value) 
 /// What follows a key's colon.
 fn rest(text: &mut String, indent: usize, value: &Value) {
     match value {
-        Value::Array(items) if !items.is_empty() => {
-            for value in items {
-                line(text, indent + STEP);
-                item(text, indent + STEP, value);
-            }
-        }
+        Value::Array(values) if !values.is_empty() => items(text, indent + STEP, values),
         other => {
             text.push(' ');
             single(text, indent, other);
         }
+    }
+}
+
+/// The items of a list, each on a line of its own.
+fn items(text: &mut String, indent: usize, values: &[Value]) {
+    for value in values {
+        line(text, indent);
+        item(text, indent, value);
     }
 }
 
@@ -70,12 +73,7 @@ fn item(text: &mut String, indent: usize, value: &Value) {
                 pair_without_end(text, indent + STEP, key, value);
             }
         }
-        Value::Array(items) if !items.is_empty() => {
-            for value in items {
-                line(text, indent + STEP);
-                item(text, indent + STEP, value);
-            }
-        }
+        Value::Array(values) if !values.is_empty() => items(text, indent + STEP, values),
         other => {
             text.push(' ');
             single(text, indent, other);

@@ -1,11 +1,11 @@
-//! What may be deleted (DESIGN section 6 rule 3): from a name that git no longer declares to a
-//! delete that is sent, held, or never due.
+//! What may be deleted: from a name that git no longer declares to a delete that is sent, held,
+//! or never due.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::filter::Filter;
 use crate::config::MaxDeletes;
-use crate::inventory::{DeleteHold, DeleteNote, GoodCommit, Record};
+use crate::inventory::{DeleteHold, DeleteNote, Record};
 use crate::name::{CommitId, ConnectionName};
 
 /// What git declares now for a target, as far as deletes care.
@@ -78,12 +78,6 @@ pub fn note(
             note.emptied = declared.emptied.first().cloned();
         }
     }
-}
-
-/// The names that the last good commit declared, where today's config reads it as it was read.
-#[must_use]
-pub fn names_of(good: &GoodCommit) -> BTreeSet<&ConnectionName> {
-    good.declared.keys().collect()
 }
 
 /// How many deletes a run may make on an inventory of that size: a share is rounded down and

@@ -4,7 +4,7 @@ mod json;
 mod markdown;
 mod text;
 
-use crate::apply::{ChangeResult, TargetOutcome};
+use crate::apply::{ChangeResult, Counts, TargetOutcome};
 use crate::plan::Change;
 
 pub use json::json;
@@ -13,45 +13,9 @@ pub use text::{progress, text};
 
 use super::{escape, words};
 
-/// How many changes ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    done: usize,
-    degraded: usize,
-    failed: usize,
-    blocked: usize,
-    held: usize,
-    drifted: usize,
-    not_started: usize,
-    adopted: usize,
-    unchanged: usize,
-}
-
-impl Counts {
-    fn of<'a>(outcomes: impl Iterator<Item = &'a TargetOutcome>) -> Self {
-        let mut counts = Self::default();
-        for outcome in outcomes {
-            counts.adopted += outcome.adopted;
-            counts.unchanged += outcome.unchanged;
-            for (_, result) in &outcome.results {
-                *match result {
-                    ChangeResult::Done => &mut counts.done,
-                    ChangeResult::Degraded(_) => &mut counts.degraded,
-                    ChangeResult::Failed(_) => &mut counts.failed,
-                    ChangeResult::Blocked(_) => &mut counts.blocked,
-                    ChangeResult::Held(_) => &mut counts.held,
-                    ChangeResult::Reported => &mut counts.drifted,
-                    ChangeResult::NotStarted => &mut counts.not_started,
-                } += 1;
-            }
-        }
-        counts
-    }
-}
-
 /// The one line that says what came of it.
 fn line(outcomes: &[TargetOutcome]) -> String {
-    let counts = Counts::of(outcomes.iter());
+    let counts = Counts::of_all(outcomes);
     let failed = outcomes.iter().filter(|outcome| !outcome.errors.is_empty()).count();
     let made = words::listed(&[
         (counts.done, "done"),

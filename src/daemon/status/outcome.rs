@@ -1,56 +1,9 @@
 //! The words for how a reconcile ended and how a target stands.
 
-use serde::Serialize;
-
-use crate::apply::{ChangeResult, TargetOutcome};
-
-/// How many changes ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Made.
-    pub done: usize,
-    /// Saved but not deployed.
-    pub degraded: usize,
-    /// Failed.
-    pub failed: usize,
-    /// Something is wrong with the connection.
-    pub blocked: usize,
-    /// A rule holds the delete or replace back.
-    pub held: usize,
-    /// Drift that is only reported.
-    pub drifted: usize,
-    /// Not begun.
-    pub not_started: usize,
-    /// Taken over without a write.
-    pub adopted: usize,
-    /// As git wants them.
-    pub unchanged: usize,
-}
-
-impl Counts {
-    /// Counts an outcome.
-    #[must_use]
-    pub fn of(outcome: &TargetOutcome) -> Self {
-        let mut counts =
-            Self { adopted: outcome.adopted, unchanged: outcome.unchanged, ..Self::default() };
-        for (_, result) in &outcome.results {
-            *match result {
-                ChangeResult::Done => &mut counts.done,
-                ChangeResult::Degraded(_) => &mut counts.degraded,
-                ChangeResult::Failed(_) => &mut counts.failed,
-                ChangeResult::Blocked(_) => &mut counts.blocked,
-                ChangeResult::Held(_) => &mut counts.held,
-                ChangeResult::Reported => &mut counts.drifted,
-                ChangeResult::NotStarted => &mut counts.not_started,
-            } += 1;
-        }
-        counts
-    }
-}
+use crate::apply::{Counts, TargetOutcome};
 
 /// How a reconcile ended: the label `outcome` of the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReconcileOutcome {
     /// Live was as git wants it.
     InSync,
@@ -127,8 +80,7 @@ impl ReconcileOutcome {
 }
 
 /// How a target stands as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TargetState {
     /// No reconcile has ended yet.
     #[default]
@@ -175,22 +127,5 @@ impl TargetState {
             Self::Suspended => "suspended",
             Self::Failing => "failing",
         }
-    }
-
-    /// How a target stands after a reconcile ended so; one that was interrupted says nothing.
-    #[must_use]
-    pub fn after(outcome: ReconcileOutcome) -> Option<Self> {
-        Some(match outcome {
-            ReconcileOutcome::InSync | ReconcileOutcome::Applied => Self::InSync,
-            ReconcileOutcome::Pending => Self::Pending,
-            ReconcileOutcome::Drifted => Self::Drifted,
-            ReconcileOutcome::Held => Self::Held,
-            ReconcileOutcome::Blocked => Self::Blocked,
-            ReconcileOutcome::Degraded => Self::Degraded,
-            ReconcileOutcome::Failed => Self::Failing,
-            ReconcileOutcome::Refused => Self::Refused,
-            ReconcileOutcome::Suspended => Self::Suspended,
-            ReconcileOutcome::Interrupted => return None,
-        })
     }
 }

@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::apply::{ChangeResult, TargetOutcome};
+use crate::apply::{ChangeResult, Counts, TargetOutcome};
 use crate::report::plan::change_json;
 use crate::report::{FORMAT_VERSION, exit};
-
-use super::Counts;
 
 /// What came of it as JSON, `format_version` 1.0: each change as in the plan, with its `result`
 /// and, where it was not made, the `message` that says why.
@@ -33,7 +31,7 @@ fn target(outcome: &TargetOutcome) -> Value {
             shown
         })
         .collect();
-    let counts = Counts::of(std::iter::once(outcome));
+    let counts = Counts::of(outcome);
     json!({
         "name": outcome.name,
         "project": outcome.project,

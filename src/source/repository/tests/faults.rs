@@ -80,30 +80,6 @@ fn a_large_file_is_refused() {
 }
 
 #[test]
-fn a_repository_that_another_user_owns_is_read() {
-    fn give_away(path: &Path) -> std::io::Result<()> {
-        std::os::unix::fs::lchown(path, Some(12_345), Some(12_345))?;
-        if path.symlink_metadata()?.is_dir() {
-            for entry in fs::read_dir(path)? {
-                give_away(&entry?.path())?;
-            }
-        }
-        Ok(())
-    }
-    let git = Fixture::new();
-    git.write("c/a.yaml", "a");
-    let id = git.commit("first");
-    if give_away(&git.at).is_err() {
-        eprintln!("skipped: only root can give a repository to another user");
-        return;
-    }
-    let repository = open(&git.at);
-    assert_eq!(repository.head(None).unwrap().id, id);
-    assert_eq!(repository.head(Some("main")).unwrap().id, id);
-    assert_eq!(paths(&listed(&repository, &id, &["c"])), ["c/a.yaml"]);
-}
-
-#[test]
 fn a_rebase_or_a_bisection_under_way_is_not_followed() {
     let git = Fixture::new();
     git.write("a.yaml", "base");
