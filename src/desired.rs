@@ -14,12 +14,13 @@ use crate::catalog::{ConnectionType, Field, Kind, Secrecy};
 use crate::document::{Document, Options, Place};
 use crate::environment::Environment;
 use crate::name::ConnectionName;
+use crate::parallel;
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, SensitiveValue};
 
 mod resolve;
 
-use resolve::Resolver;
+use resolve::{Resolver, Seen};
 
 /// The connections that a target should hold, by name.
 pub type Desired = BTreeMap<ConnectionName, DesiredConnection>;
@@ -141,14 +142,17 @@ pub struct Resolution<'a> {
 /// Resolves the documents of a target.
 #[must_use]
 pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired {
-    let mut resolver = Resolver::new(resolution);
-    documents
-        .into_iter()
-        .map(|document| {
-            let connection = resolve_document(document, &mut resolver);
+    let seen = Seen::default();
+    let resolve = |lot: Vec<Document>| {
+        let mut resolver = Resolver::new(resolution, &seen);
+        let mut path = String::new();
+        let resolved = lot.into_iter().map(|document| {
+            let connection = resolve_document(document, &mut path, &mut resolver);
             (connection.name.clone(), connection)
-        })
-        .collect()
+        });
+        resolved.collect()
+    };
+    parallel::map_lots(documents, resolve).into_iter().collect()
 }
 
 /// Resolves a single declared value.
@@ -162,14 +166,18 @@ pub fn resolve_one(
     redactor: &Redactor,
 ) -> Result<Value, String> {
     let resolution = Resolution { vars, environment: Some(environment), redactor };
-    match Resolver::new(&resolution).resolve(declared, None) {
+    match Resolver::new(&resolution, &Seen::default()).resolve(declared, None) {
         Ok(value) => Ok(value.unwrap_or_else(|| declared.clone())),
         Err(resolve::NoValue::Problem(problem)) => Err(problem),
         Err(resolve::NoValue::NotLookedAt) => Err("its value is not looked at".to_owned()),
     }
 }
 
-fn resolve_document(document: Document, resolver: &mut Resolver<'_>) -> DesiredConnection {
+fn resolve_document(
+    document: Document,
+    path: &mut String,
+    resolver: &mut Resolver<'_>,
+) -> DesiredConnection {
     let Document { connection_type, name, options, fields, place } = document;
     let mut connection = DesiredConnection {
         connection_type,
@@ -180,24 +188,29 @@ fn resolve_document(document: Document, resolver: &mut Resolver<'_>) -> DesiredC
         unresolved: Vec::new(),
     };
     let lookup = |key: &str| connection_type.field(key);
-    take_apart("", fields, &lookup, resolver, &mut connection);
+    path.clear();
+    take_apart(path, fields, &lookup, resolver, &mut connection);
     connection
 }
 
+/// Takes an object apart; `path` is where it is, and is left as it was.
 fn take_apart(
-    prefix: &str,
+    path: &mut String,
     fields: Map<String, Value>,
     lookup: &dyn Fn(&str) -> Option<&'static Field>,
     resolver: &mut Resolver<'_>,
     connection: &mut DesiredConnection,
 ) {
+    let above = path.len();
     for (key, declared) in fields {
-        let path = format!("{prefix}/{}", pointer_step(&key));
+        path.truncate(above);
+        path.push('/');
+        path.push_str(&pointer_step(&key));
         let field = lookup(&key);
         match (field.map(|f| &f.kind), declared) {
             (Some(Kind::Object(named)), Value::Object(inner)) if !inner.is_empty() => {
                 let inner_lookup = |key: &str| named.iter().find(|f| f.name == key);
-                take_apart(&path, inner, &inner_lookup, resolver, connection);
+                take_apart(path, inner, &inner_lookup, resolver, connection);
             }
             (kind, declared) => {
                 let holds_env = holds_env(&declared);
@@ -212,16 +225,12 @@ fn take_apart(
                         FieldValue::Unknown
                     }
                 };
-                connection.fields.push(DesiredField {
-                    path: resolver.path(path),
-                    field,
-                    declared,
-                    holds_env,
-                    value,
-                });
+                let path = resolver.path(path);
+                connection.fields.push(DesiredField { path, field, declared, holds_env, value });
             }
         }
     }
+    path.truncate(above);
 }
 
 /// Whether any text inside a declared value holds an `${env:...}`.
@@ -275,6 +284,10 @@ pub(crate) fn steps(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
 
 /// A key as a step of a JSON pointer (RFC 6901).
 #[must_use]
-pub fn pointer_step(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+pub fn pointer_step(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) {
+        Cow::Owned(key.replace('~', "~0").replace('/', "~1"))
+    } else {
+        Cow::Borrowed(key)
+    }
 }

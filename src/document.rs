@@ -16,6 +16,7 @@ mod cache;
 mod check;
 pub mod code;
 mod diagnostic;
+mod examine;
 mod file;
 mod finding;
 mod gather;

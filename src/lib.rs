@@ -29,6 +29,7 @@ pub mod live;
 pub mod name;
 pub mod notify;
 pub mod observe;
+mod parallel;
 pub mod plan;
 mod pointer;
 pub mod reconcile;

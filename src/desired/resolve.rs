@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
@@ -20,21 +20,25 @@ pub(super) enum NoValue {
     Problem(String),
 }
 
-/// Looks every name of the environment up once a run, so that all connections see one value.
+/// The values of the environment: each is looked up once a run, so that all connections see one.
+#[derive(Default)]
+pub(super) struct Seen(Mutex<BTreeMap<String, Result<Sensitive, Unset>>>);
+
+/// Resolves connections one after the other.
 pub(super) struct Resolver<'a> {
     resolution: &'a Resolution<'a>,
-    seen: BTreeMap<String, Result<Sensitive, Unset>>,
+    seen: &'a Seen,
     paths: HashSet<Arc<str>>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(resolution: &'a Resolution<'a>) -> Self {
-        Self { resolution, seen: BTreeMap::new(), paths: HashSet::new() }
+    pub(super) fn new(resolution: &'a Resolution<'a>, seen: &'a Seen) -> Self {
+        Self { resolution, seen, paths: HashSet::new() }
     }
 
     /// The pointer of a field, kept once for all connections that have the field.
-    pub(super) fn path(&mut self, path: String) -> Arc<str> {
-        if let Some(known) = self.paths.get(path.as_str()) {
+    pub(super) fn path(&mut self, path: &str) -> Arc<str> {
+        if let Some(known) = self.paths.get(path) {
             return Arc::clone(known);
         }
         let path: Arc<str> = path.into();
@@ -44,7 +48,7 @@ impl<'a> Resolver<'a> {
 
     /// The value with its references replaced; `None` where there was nothing to replace.
     pub(super) fn resolve(
-        &mut self,
+        &self,
         declared: &Value,
         kind: Option<&Kind>,
     ) -> Result<Option<Value>, NoValue> {
@@ -86,7 +90,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn text(&mut self, text: &str, kind: Option<&Kind>) -> Result<Value, NoValue> {
+    fn text(&self, text: &str, kind: Option<&Kind>) -> Result<Value, NoValue> {
         let segments = reference::parse(text).map_err(|e| NoValue::Problem(e.to_string()))?;
         if let [Segment::Var(name)] = segments[..] {
             let value = self.var(name)?;
@@ -106,7 +110,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn segment<'t>(&mut self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {
+    fn segment<'t>(&self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {
         Ok(match segment {
             Segment::Text(text) => Cow::Borrowed(text),
             Segment::Apinizer(name) => Cow::Owned(format!("${{{name}}}")),
@@ -114,7 +118,7 @@ impl<'a> Resolver<'a> {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             }),
-            Segment::Env(name) => Cow::Owned(self.env(name)?.expose().to_owned()),
+            Segment::Env(name) => Cow::Owned(self.env(name)?),
         })
     }
 
@@ -125,15 +129,21 @@ impl<'a> Resolver<'a> {
             .ok_or_else(|| NoValue::Problem(format!("the target has no var `{name}`")))
     }
 
-    fn env(&mut self, name: &str) -> Result<&Sensitive, NoValue> {
+    fn env(&self, name: &str) -> Result<String, NoValue> {
         let Some(environment) = self.resolution.environment else {
             return Err(NoValue::NotLookedAt);
         };
-        let redactor = self.resolution.redactor;
-        let found = self.seen.entry(name.to_owned()).or_insert_with(|| {
-            environment.lookup(name).inspect(|value| redactor.learn(value.expose()))
-        });
-        found.as_ref().map_err(|unset| NoValue::Problem(unset.to_string()))
+        let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.contains_key(name) {
+            let found = environment.lookup(name);
+            let _ = found.as_ref().map(|value| self.resolution.redactor.learn(value.expose()));
+            seen.insert(name.to_owned(), found);
+        }
+        match seen.get(name) {
+            Some(Ok(value)) => Ok(value.expose().to_owned()),
+            Some(Err(unset)) => Err(NoValue::Problem(unset.to_string())),
+            None => Err(NoValue::NotLookedAt),
+        }
     }
 }
 

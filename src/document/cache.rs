@@ -3,17 +3,16 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use super::file::ParsedFile;
+use crate::parallel;
 use crate::source::FileEntry;
 
 /// How much the cache may hold, in bytes of documents.
 const MOST: usize = 160 * 1024 * 1024;
-/// Fewer files than this are parsed on the caller's thread: starting others costs more.
-const FEW: usize = 32;
 
 /// Reads the content of a file.
 pub type Read<'r> = dyn Fn(&FileEntry) -> Result<Vec<u8>, String> + Sync + 'r;
@@ -79,27 +78,12 @@ impl ParseCache {
             Some(Err(reason)) => (Arc::new(ParsedFile::unreadable(&reason)), false),
             None => (Arc::default(), false),
         };
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
-        if missing.len() < FEW || threads == 1 {
-            return missing.iter().map(one).collect();
-        }
-        let share = missing.len().div_ceil(threads);
-        thread::scope(|scope| {
-            let one = &one;
-            let workers: Vec<_> = missing
-                .chunks(share)
-                .map(|part| (part, scope.spawn(move || part.iter().map(one).collect::<Vec<_>>())))
-                .collect();
-            let mut all = Vec::with_capacity(missing.len());
-            for (part, worker) in workers {
-                match worker.join() {
-                    Ok(parsed) => all.extend(parsed),
-                    Err(_) => all.extend(part.iter().map(|_| {
-                        (Arc::new(ParsedFile::unreadable("the parser stopped on it")), false)
-                    })),
-                }
-            }
-            all
+        parallel::map(missing.to_vec(), |index| {
+            let guarded = catch_unwind(AssertUnwindSafe(|| one(&index)));
+            // The parser has no known panic; were there one, it would cost one file.
+            guarded.unwrap_or_else(|_| {
+                (Arc::new(ParsedFile::unreadable("the parser stopped on it")), false)
+            })
         })
     }
 

@@ -1,10 +1,12 @@
 //! One file: its bytes to the raw documents in it, and what is wrong with them.
 //!
-//! What is kept of a document is its compact JSON text: it takes a fraction of the memory of the
-//! tree, and reading it again costs about as much as copying the tree would.
+//! What is kept of a document is a text, its own where that is plain and JSON else: it takes a
+//! fraction of the memory of the tree, and reading it again costs about as much as copying the tree
+//! would. The first who asks, in most runs the only one, gets the tree itself.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
@@ -15,7 +17,7 @@ use super::snippet::{Masks, point, whole_file};
 use super::spans::Spans;
 use super::split::{Chunk, split};
 use super::text::FileText;
-use super::yaml::{self, Cause, Failure};
+use super::yaml::{self, Cause, Failure, Parsed};
 use crate::name::ConnectionName;
 
 /// How many documents of a file may fail before the rest of it is left alone.
@@ -35,7 +37,7 @@ pub(crate) struct ParsedFile {
 pub(crate) struct RawDocument {
     /// Its name, where it has one that can be used.
     pub(crate) name: Option<ConnectionName>,
-    json: Box<str>,
+    content: Mutex<Content>,
     /// Its part of the file.
     pub(crate) chunk: Chunk,
     /// The line of its first key.
@@ -44,10 +46,48 @@ pub(crate) struct RawDocument {
     faultless: AtomicU64,
 }
 
+/// Keys and values.
+#[derive(Debug)]
+enum Content {
+    /// As they were read, for who asks first; with the YAML text if that is plain.
+    Tree(Box<Map<String, Value>>, Option<Box<str>>),
+    /// As plain YAML.
+    Yaml(Box<str>),
+    /// As JSON.
+    Json(Box<str>),
+}
+
+impl Content {
+    fn read(text: &str) -> Map<String, Value> {
+        match yaml::parse(text) {
+            Ok(Parsed { value: Value::Object(fields), .. }) => fields,
+            // It was read as one before.
+            _ => Map::new(),
+        }
+    }
+}
+
 impl RawDocument {
     /// Its keys and values.
     pub(crate) fn fields(&self) -> Map<String, Value> {
-        serde_json::from_str(&self.json).unwrap_or_default()
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = match &mut *content {
+            Content::Yaml(text) => return Content::read(text),
+            Content::Json(text) => return serde_json::from_str(text).unwrap_or_default(),
+            Content::Tree(_, text) if text.is_some() => {
+                Content::Yaml(text.take().unwrap_or_default())
+            }
+            // A tree of values that JSON has always has a text.
+            Content::Tree(fields, _) => {
+                let text = serde_json::to_string(fields).unwrap_or_default();
+                Content::Json(text.into_boxed_str())
+            }
+        };
+        match std::mem::replace(&mut *content, kept) {
+            Content::Tree(fields, _) => *fields,
+            // It was the tree a moment ago, and the lock is ours.
+            Content::Yaml(_) | Content::Json(_) => Map::new(),
+        }
     }
 
     /// Whether the checks found nothing under these very circumstances: the content is the same,
@@ -97,7 +137,7 @@ impl ParsedFile {
 
     /// About how many bytes it takes in memory.
     pub(crate) fn weight(&self) -> usize {
-        let documents: usize = self.documents.iter().map(|d| d.json.len() + 160).sum();
+        let documents: usize = self.documents.iter().map(|d| d.chunk.range.len() + 160).sum();
         128 + documents + self.problems.len() * 512
     }
 
@@ -117,15 +157,15 @@ impl ParsedFile {
                     self.problems.push(error(cause.code(), cause.message(), cause.help(), mark));
                     return;
                 }
+                let plain = parsed.is_plain.then(|| Box::from(text));
                 match parsed.value {
                     Value::Null => {}
                     Value::Object(fields) => {
                         let line = chunk.content_line.unwrap_or(chunk.first_line);
                         let name = name_of(&fields).map(ConnectionName::new);
-                        let json = Value::Object(fields).to_string().into_boxed_str();
                         self.documents.push(RawDocument {
                             name,
-                            json,
+                            content: Mutex::new(Content::Tree(Box::new(fields), plain)),
                             chunk,
                             line,
                             faultless: AtomicU64::new(0),

@@ -28,12 +28,16 @@ pub(crate) struct Gathered {
     pub(crate) findings: Vec<Finding>,
     /// How many documents each path declares.
     pub(crate) documents_by_folder: Vec<usize>,
-    pub(crate) names_by_file: BTreeMap<Arc<str>, Vec<ConnectionName>>,
+    /// The names that each file declares, in the order of the files.
+    pub(crate) names_by_file: Vec<(Arc<str>, Vec<ConnectionName>)>,
 }
 
 /// Gives every file to one path: where paths lie in one another, to the deepest, and of two equal
 /// ones to the later. In the order of the paths, then of the files.
 pub(crate) fn assign(folders: &[Folder]) -> Vec<(usize, &FileEntry)> {
+    if let [only] = folders {
+        return only.files.iter().map(|file| (0, file)).collect();
+    }
     let depth = |folder: &Folder| {
         folder.path.split('/').filter(|step| !step.is_empty() && *step != ".").count()
     };
@@ -69,15 +73,12 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
             *count += parsed.documents.len();
         }
         let mut unnamed_here = 0;
+        let mut names = Vec::new();
         for (document, raw) in parsed.documents.iter().enumerate() {
             let at = At { file, document };
             match &raw.name {
                 Some(name) => {
-                    gathered
-                        .names_by_file
-                        .entry(Arc::clone(&entry.path))
-                        .or_default()
-                        .push(name.clone());
+                    names.push(name.clone());
                     gathered.add(name, Layer { at, path: *path, fields: Map::new() });
                 }
                 None if unnamed_here < MOST_UNNAMED => {
@@ -86,6 +87,9 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
                 }
                 None => {}
             }
+        }
+        if !names.is_empty() {
+            gathered.names_by_file.push((Arc::clone(&entry.path), names));
         }
     }
     gathered

@@ -1,26 +1,25 @@
 //! The documents of one target: read, layered, checked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::cache::{ParseCache, Read};
-use super::check::{self, Check};
 use super::code;
 use super::diagnostic::{Diagnostic, Severity};
+use super::examine::{Examined, Examiner, Standing, circumstances};
 use super::file::ParsedFile;
-use super::finding::{Finding, Part, quoted};
+use super::finding::{Finding, Part};
 use super::gather::{Gathered, gather};
 use super::layers::{At, Merged};
 use super::locate::Locator;
 use super::options;
-use super::pointer::{child, item};
+use super::pointer::child;
 use super::renames::{self, Rename};
 use super::{Document, Place};
 use crate::name::ConnectionName;
+use crate::parallel;
 use crate::source::{FileEntry, Folder};
 
 /// How many problems of one file are told.
@@ -56,7 +55,7 @@ pub struct Loaded {
     /// The paths: as configured, whether the snapshot has it, and how many documents it declares.
     pub folders: Vec<(Arc<str>, bool, usize)>,
     /// The names that each file declares, valid or not.
-    pub names_by_file: BTreeMap<Arc<str>, Vec<ConnectionName>>,
+    pub names_by_file: Vec<(Arc<str>, Vec<ConnectionName>)>,
 }
 
 impl Loaded {
@@ -81,15 +80,16 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
         renames: Vec::new(),
         said: BTreeMap::new(),
         rest: BTreeMap::new(),
-        circumstances: circumstances(request.vars),
     };
     loader.file_problems(&entries, &files);
     let gathered = gather(&assigned, &files);
     loader.unnamed(gathered.findings);
     loader.count(request.folders, &gathered.documents_by_folder);
     loader.loaded.names_by_file = gathered.names_by_file;
-    for (name, (layers, finding)) in gathered.names {
-        loader.connection(name, Merged::of(layers, &files), finding);
+    let examiner = Examiner { request, files: &files, circumstances: circumstances(request.vars) };
+    let named = gathered.names.into_iter().collect();
+    for examined in parallel::map(named, |(name, found)| examiner.examine(name, found)) {
+        loader.connection(examined);
     }
     loader.renames();
     loader.finish()
@@ -137,7 +137,8 @@ pub fn declared_names(
     then
 }
 
-fn is_for(target: Option<&str>, targets: Option<&BTreeSet<String>>) -> bool {
+/// Whether documents with these `targets` are for a target.
+pub(super) fn is_for(target: Option<&str>, targets: Option<&BTreeSet<String>>) -> bool {
     match (target, targets) {
         (Some(target), Some(targets)) => targets.contains(target),
         _ => true,
@@ -154,8 +155,6 @@ struct Loader<'r, 'l> {
     said: BTreeMap<usize, usize>,
     /// The files with more problems than are told, and how bad the worst of those is.
     rest: BTreeMap<usize, Severity>,
-    /// What else than their content decides what is wrong with documents.
-    circumstances: NonZeroU64,
 }
 
 impl Loader<'_, '_> {
@@ -224,50 +223,19 @@ impl Loader<'_, '_> {
         }
     }
 
-    /// Checks one connection and keeps its document.
-    fn connection(&mut self, name: ConnectionName, mut merged: Merged, duplicates: Vec<Finding>) {
-        let mut findings = duplicates;
-        let options = options::read(&merged.fields, &mut findings);
-        self.check_targets(options.targets.as_ref(), &mut findings);
-        if !is_for(self.request.target, options.targets.as_ref()) {
-            // What is wrong elsewhere is said there; a document that is declared twice is wrong
-            // wherever it is for.
-            self.block(&name, findings, &merged);
-            self.loaded.elsewhere.push(name);
-            return;
-        }
-        let patches_nothing =
-            merged.layers.len() == 1 && merged.layers.first().is_some_and(|layer| layer.path > 0);
-        let connection_type =
-            check::connection_type(&merged.fields, patches_nothing, &mut findings);
-        let Some(connection_type) = connection_type else {
-            self.block(&name, findings, &merged);
-            return;
-        };
-        for key in ["type", "name", options::KEY] {
-            merged.fields.shift_remove(key);
-        }
-        let alone = merged.layers.len() == 1 && !patches_nothing;
-        let layer = merged.layers.first().filter(|_| alone);
-        let document = layer.and_then(|layer| self.locator.document(layer.at));
-        let circumstances = self.circumstances;
-        if !document.is_some_and(|document| document.is_faultless(circumstances)) {
-            let before = findings.len();
-            Check {
-                name: name.as_str(),
-                connection_type,
-                fields: &merged.fields,
-                vars: self.request.vars,
-                patches_nothing,
-            }
-            .run(&mut findings);
-            if let Some(document) = document.filter(|_| findings.len() == before) {
-                document.note_faultless(circumstances);
-            }
-        }
-        ignore_unknown(connection_type, &options.ignore, &merged, &mut findings);
+    /// Takes over what the documents of one name came to.
+    fn connection(&mut self, examined: Examined) {
+        let Examined { name, mut merged, options, findings, standing } = examined;
         let refused = findings.iter().any(Finding::is_error);
         self.block(&name, findings, &merged);
+        let connection_type = match standing {
+            Standing::Elsewhere => {
+                self.loaded.elsewhere.push(name);
+                return;
+            }
+            Standing::Untyped => return,
+            Standing::Typed(connection_type) => connection_type,
+        };
         if refused {
             if let Some(old) = options.renamed_from {
                 self.loaded.renames_of_invalid.insert(name, old);
@@ -286,24 +254,6 @@ impl Loader<'_, '_> {
         let at = merged.layers.last()?.at;
         let file = Arc::clone(self.locator.file(at)?);
         Some(Place { file, line: self.locator.document(at)?.line })
-    }
-
-    fn check_targets(&self, targets: Option<&BTreeSet<String>>, findings: &mut Vec<Finding>) {
-        let (Some(known), Some(targets)) = (self.request.known_targets, targets) else { return };
-        for target in targets.iter().filter(|target| !known.contains(*target)) {
-            let message = format!("no target is called {}", quoted(target));
-            let pointer = child(&child("", options::KEY), "targets");
-            let nearest = crate::catalog::nearest_of(known.iter(), target, |name| name.as_str());
-            let help = match nearest {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => "check the names of the targets in the config".to_owned(),
-            };
-            findings.push(
-                Finding::warning(&code::UNKNOWN_TARGET, pointer, message)
-                    .help(help)
-                    .part(Part::Text(target.clone())),
-            );
-        }
     }
 
     /// Checks the renames among the valid documents; those that are wrong become invalid.
@@ -344,46 +294,6 @@ impl Loader<'_, '_> {
         let key = |d: &Diagnostic| (d.mark.file.clone(), d.mark.line, d.mark.column, d.code);
         self.loaded.diagnostics.sort_by_cached_key(key);
         self.loaded
-    }
-}
-
-/// What else than its content decides what the checks of a document say, as a number.
-fn circumstances(vars: Option<&BTreeMap<String, Value>>) -> NonZeroU64 {
-    let mut hasher = DefaultHasher::new();
-    vars.is_some().hash(&mut hasher);
-    for (name, value) in vars.into_iter().flatten() {
-        (name, value.to_string()).hash(&mut hasher);
-    }
-    NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX)
-}
-
-/// Warns of an entry of `ignore` that no field has.
-fn ignore_unknown(
-    connection_type: &'static crate::catalog::ConnectionType,
-    ignore: &BTreeSet<String>,
-    merged: &Merged,
-    findings: &mut Vec<Finding>,
-) {
-    for entry in ignore {
-        let top = super::pointer::steps(entry).next().unwrap_or_default().into_owned();
-        if connection_type.field(&top).is_some() || merged.fields.contains_key(&top) {
-            continue;
-        }
-        let message = format!(
-            "`ignore` names {}, and a connection of type `{}` has no such field",
-            quoted(&top),
-            connection_type.name
-        );
-        let finding = Finding::warning(
-            &code::UNKNOWN_FIELD,
-            item(&child(&child("", options::KEY), "ignore"), 0),
-            message,
-        )
-        .part(Part::Text(top.clone()));
-        findings.push(match connection_type.nearest_field(&top) {
-            Some(nearest) => finding.help(format!("did you mean `{}`?", nearest.name)),
-            None => finding.help("check the spelling"),
-        });
     }
 }
 

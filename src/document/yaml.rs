@@ -7,6 +7,7 @@
 
 mod failure;
 mod guard;
+mod plain;
 mod visitor;
 
 use serde::de::DeserializeSeed;
@@ -24,6 +25,8 @@ pub(crate) struct Parsed {
     pub(crate) value: Value,
     /// It holds numbers of which only the text can say whether they were kept exactly.
     pub(crate) has_floats: bool,
+    /// It is so plain that reading its text again costs no more than reading JSON.
+    pub(crate) is_plain: bool,
 }
 
 /// Reads one document.
@@ -31,10 +34,17 @@ pub(crate) fn parse(chunk: &str) -> Result<Parsed, Failure> {
     if chunk.len() > LARGEST_DOCUMENT {
         return Err(Failure::at_root(Cause::TooLarge(chunk.len())));
     }
+    match plain::read(chunk) {
+        Some(value) => Ok(Parsed { value, has_floats: false, is_plain: true }),
+        None => parse_with_libyaml(chunk),
+    }
+}
+
+fn parse_with_libyaml(chunk: &str) -> Result<Parsed, Failure> {
     guard::check(chunk)?;
     let budget = Budget::default();
     match Node::root(&budget).deserialize(serde_yaml::Deserializer::from_str(chunk)) {
-        Ok(value) => Ok(Parsed { value, has_floats: budget.has_floats() }),
+        Ok(value) => Ok(Parsed { value, has_floats: budget.has_floats(), is_plain: false }),
         Err(error) => Err(budget.failure().unwrap_or_else(|| Failure::from_yaml(&error, chunk))),
     }
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 10] = [
+const CORE: [&str; 11] = [
     "catalog",
     "document",
     "reference",
@@ -15,6 +15,7 @@ const CORE: [&str; 10] = [
     "live",
     "inventory",
     "plan",
+    "parallel",
 ];
 
 /// What the core may take from elsewhere: values without a connection to anything.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{SecretPart, Standing, mask_at, secret_parts};
+use super::scan::hidden_parts;
+use super::{SecretPart, Standing, mask_at};
 use crate::catalog::ConnectionType;
 use crate::reference::{self, Segment};
 
@@ -30,7 +31,7 @@ pub fn literal_secrets(
     fields: &Map<String, Value>,
 ) -> Vec<LiteralSecret> {
     let mut by_pointer: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
-    for part in secret_parts(connection_type, fields) {
+    for part in hidden_parts(connection_type, fields) {
         if part.standing == Standing::Plain {
             by_pointer.entry(part.pointer.clone()).or_default().push(part);
         }

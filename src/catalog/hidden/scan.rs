@@ -16,7 +16,23 @@ pub fn secret_parts(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,
 ) -> Vec<SecretPart> {
-    let mut scan = Scan { connection: fields, parts: Vec::new() };
+    parts_of(connection_type, fields, true)
+}
+
+/// The same without the fields that are secrets of the type.
+pub(super) fn hidden_parts(
+    connection_type: &'static ConnectionType,
+    fields: &Map<String, Value>,
+) -> Vec<SecretPart> {
+    parts_of(connection_type, fields, false)
+}
+
+fn parts_of(
+    connection_type: &'static ConnectionType,
+    fields: &Map<String, Value>,
+    with_fields: bool,
+) -> Vec<SecretPart> {
+    let mut scan = Scan { connection: fields, with_fields, parts: Vec::new() };
     for (key, value) in fields {
         let path = Path { parent: None, step: Step::Key(key) };
         match connection_type.field(key) {
@@ -63,12 +79,15 @@ impl Property<'_> {
 
 struct Scan<'a> {
     connection: &'a Map<String, Value>,
+    /// Whether the fields that are secrets of the type count.
+    with_fields: bool,
     parts: Vec<SecretPart>,
 }
 
 impl Scan<'_> {
     fn field(&mut self, path: &Path<'_>, field: &'static Field, value: &Value) {
         match field.secrecy {
+            Secrecy::Secret { .. } if !self.with_fields => return,
             Secrecy::Secret { .. } => {
                 let what = format!("the secret `{}`", field.name);
                 self.whole(path, value, &what, &variable(&[field.name]), Standing::Field);

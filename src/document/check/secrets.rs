@@ -20,9 +20,10 @@ impl Check<'_> {
         findings: &mut Vec<Finding>,
     ) {
         let name = field.name;
-        let variable = variable(self.name, pointer);
-        let write =
-            format!("write `{name}: ${{env:{variable}}}`, and set `{variable}` where this runs");
+        let write = || {
+            let variable = variable(self.name, pointer);
+            format!("write `{name}: ${{env:{variable}}}`, and set `{variable}` where this runs")
+        };
         let literal = |what: &str| {
             Finding::error(
                 &code::LITERAL_SECRET,
@@ -33,21 +34,23 @@ impl Check<'_> {
         let text = match value {
             Value::Null => return,
             Value::String(text) if text.is_empty() => {
+                let write = write();
                 let help = format!("{write}; to empty it on purpose write `{name}: null`");
                 findings.push(literal("is declared as an empty text").help(help));
                 return;
             }
             Value::String(text) => text,
             _ => {
-                findings.push(literal("takes references only").help(write));
+                findings.push(literal("takes references only").help(write()));
                 return;
             }
         };
         let Ok(segments) = reference::parse(text) else {
-            findings.push(malformed_secret(pointer).help(write));
+            findings.push(malformed_secret(pointer).help(write()));
             return;
         };
         if segments.iter().any(|segment| matches!(segment, Segment::Text(_))) {
+            let write = write();
             let help = format!("{write}; if the value was ever pushed, change it");
             findings.push(literal("is written out in the file").help(help));
         } else if segments.iter().any(|segment| matches!(segment, Segment::Var(_))) {
@@ -57,7 +60,7 @@ impl Check<'_> {
                     pointer,
                     format!("`{}` is a secret, and variables are plain", for_people(pointer)),
                 )
-                .help(write),
+                .help(write()),
             );
         }
     }

@@ -104,7 +104,7 @@ fn a_good_document_loads() {
                "password": "${env:P}", "from": "a@b.c"})
     );
     assert_eq!(loaded.folders, [(Arc::from("c"), true, 1)]);
-    assert_eq!(loaded.names_by_file[&Arc::from("c/a.yaml")], ["mails".into()]);
+    assert!(loaded.names_by_file.contains(&(Arc::from("c/a.yaml"), vec!["mails".into()])));
 }
 
 #[test]

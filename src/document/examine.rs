@@ -1,0 +1,170 @@
+//! What the documents of one name come to, and what is wrong with them: a function of their layers
+//! alone, so that names are looked at side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Options;
+use super::check::{self, Check};
+use super::code;
+use super::file::{ParsedFile, RawDocument};
+use super::finding::{Finding, Part, quoted};
+use super::layers::{At, Layer, Merged};
+use super::load::{LoadRequest, is_for};
+use super::options;
+use super::pointer::{child, item};
+use crate::catalog::ConnectionType;
+use crate::name::ConnectionName;
+
+/// The documents of one name, looked at.
+pub(super) struct Examined {
+    pub(super) name: ConnectionName,
+    pub(super) merged: Merged,
+    pub(super) options: Options,
+    pub(super) findings: Vec<Finding>,
+    pub(super) standing: Standing,
+}
+
+/// What they declare.
+pub(super) enum Standing {
+    /// Nothing for this target.
+    Elsewhere,
+    /// Something of no known type.
+    Untyped,
+    /// A connection, valid or not.
+    Typed(&'static ConnectionType),
+}
+
+/// What all names are looked at with.
+pub(super) struct Examiner<'e> {
+    pub(super) request: &'e LoadRequest<'e>,
+    pub(super) files: &'e [Arc<ParsedFile>],
+    /// What else than their content decides what is wrong with documents.
+    pub(super) circumstances: NonZeroU64,
+}
+
+impl Examiner<'_> {
+    /// Merges and checks the documents of one name; `found` are its layers, and what is wrong with
+    /// having them.
+    pub(super) fn examine(
+        &self,
+        name: ConnectionName,
+        found: (Vec<Layer>, Vec<Finding>),
+    ) -> Examined {
+        let (layers, mut findings) = found;
+        let mut merged = Merged::of(layers, self.files);
+        let options = options::read(&merged.fields, &mut findings);
+        self.check_targets(options.targets.as_ref(), &mut findings);
+        let standing = if is_for(self.request.target, options.targets.as_ref()) {
+            self.check(&name, &mut merged, &options, &mut findings)
+        } else {
+            // What is wrong elsewhere is said there; a document that is declared twice is wrong
+            // wherever it is for.
+            Standing::Elsewhere
+        };
+        Examined { name, merged, options, findings, standing }
+    }
+
+    fn check(
+        &self,
+        name: &ConnectionName,
+        merged: &mut Merged,
+        options: &Options,
+        findings: &mut Vec<Finding>,
+    ) -> Standing {
+        let alone = merged.layers.len() == 1;
+        let patches_nothing = alone && merged.layers.first().is_some_and(|layer| layer.path > 0);
+        let Some(connection_type) =
+            check::connection_type(&merged.fields, patches_nothing, findings)
+        else {
+            return Standing::Untyped;
+        };
+        for key in ["type", "name", options::KEY] {
+            merged.fields.shift_remove(key);
+        }
+        let layer = merged.layers.first().filter(|_| alone && !patches_nothing);
+        let document = layer.and_then(|layer| self.document(layer.at));
+        if !document.is_some_and(|document| document.is_faultless(self.circumstances)) {
+            let before = findings.len();
+            Check {
+                name: name.as_str(),
+                connection_type,
+                fields: &merged.fields,
+                vars: self.request.vars,
+                patches_nothing,
+            }
+            .run(findings);
+            if let Some(document) = document.filter(|_| findings.len() == before) {
+                document.note_faultless(self.circumstances);
+            }
+        }
+        ignore_unknown(connection_type, &options.ignore, merged, findings);
+        Standing::Typed(connection_type)
+    }
+
+    fn document(&self, at: At) -> Option<&RawDocument> {
+        self.files.get(at.file)?.documents.get(at.document)
+    }
+
+    fn check_targets(&self, targets: Option<&BTreeSet<String>>, findings: &mut Vec<Finding>) {
+        let (Some(known), Some(targets)) = (self.request.known_targets, targets) else { return };
+        for target in targets.iter().filter(|target| !known.contains(*target)) {
+            let message = format!("no target is called {}", quoted(target));
+            let pointer = child(&child("", options::KEY), "targets");
+            let nearest = crate::catalog::nearest_of(known.iter(), target, |name| name.as_str());
+            let help = match nearest {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "check the names of the targets in the config".to_owned(),
+            };
+            findings.push(
+                Finding::warning(&code::UNKNOWN_TARGET, pointer, message)
+                    .help(help)
+                    .part(Part::Text(target.clone())),
+            );
+        }
+    }
+}
+
+/// What else than its content decides what the checks of a document say, as a number.
+pub(super) fn circumstances(vars: Option<&BTreeMap<String, Value>>) -> NonZeroU64 {
+    let mut hasher = DefaultHasher::new();
+    vars.is_some().hash(&mut hasher);
+    for (name, value) in vars.into_iter().flatten() {
+        (name, value.to_string()).hash(&mut hasher);
+    }
+    NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX)
+}
+
+/// Warns of an entry of `ignore` that no field has.
+fn ignore_unknown(
+    connection_type: &'static crate::catalog::ConnectionType,
+    ignore: &BTreeSet<String>,
+    merged: &Merged,
+    findings: &mut Vec<Finding>,
+) {
+    for entry in ignore {
+        let top = super::pointer::steps(entry).next().unwrap_or_default().into_owned();
+        if connection_type.field(&top).is_some() || merged.fields.contains_key(&top) {
+            continue;
+        }
+        let message = format!(
+            "`ignore` names {}, and a connection of type `{}` has no such field",
+            quoted(&top),
+            connection_type.name
+        );
+        let finding = Finding::warning(
+            &code::UNKNOWN_FIELD,
+            item(&child(&child("", options::KEY), "ignore"), 0),
+            message,
+        )
+        .part(Part::Text(top.clone()));
+        findings.push(match connection_type.nearest_field(&top) {
+            Some(nearest) => finding.help(format!("did you mean `{}`?", nearest.name)),
+            None => finding.help("check the spelling"),
+        });
+    }
+}
