@@ -45,6 +45,9 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
         };
         save(file, &plan, &prepared, options)?;
     }
+    // The process ends with the plan: to take all that it knows apart first would only take time.
+    std::mem::forget((plan, prepared));
+    std::mem::forget(session);
     Ok(code)
 }
 
