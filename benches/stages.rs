@@ -14,7 +14,7 @@ use apinizer_gitops::environment::Environment;
 use apinizer_gitops::inventory::Record;
 use apinizer_gitops::live::{Live, LiveConnection};
 use apinizer_gitops::plan::compare::{Context, LiveView, compare};
-use apinizer_gitops::plan::{Filter, Planned, Situation, plan};
+use apinizer_gitops::plan::{Filter, Planned, Situation, agreements, plan};
 use apinizer_gitops::secret::{FingerprintKey, Redactor, Sensitive};
 use apinizer_gitops::source::{FileEntry, Folder};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -138,6 +138,7 @@ impl Company {
             filter: &Filter::default(),
             degraded_at_once: false,
             unread: &BTreeMap::new(),
+            agreements: &agreements(desired, live, &self.context(record)),
             now: 0,
         })
     }

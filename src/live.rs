@@ -12,7 +12,7 @@ use crate::name::ConnectionName;
 mod entry;
 mod readable;
 
-pub(crate) use readable::Readable;
+pub(crate) use readable::{Readable, Text};
 
 /// One connection as the API showed it.
 ///
@@ -71,6 +71,11 @@ impl LiveConnection {
     pub fn body(&self) -> Map<String, Value> {
         // All of it was read once, so it can be read.
         serde_json::from_str(self.body.get()).unwrap_or_default()
+    }
+
+    /// The text of the object. It may hold secrets: never print it.
+    pub(crate) fn text(&self) -> &str {
+        self.body.get()
     }
 
     /// The keys of the object.

@@ -20,6 +20,11 @@ impl ConnectionName {
     /// Takes a name as it is spelled; [`problem_with`] says which names the tool refuses.
     #[must_use]
     pub fn new(spelled: &str) -> Self {
+        let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+        if spelled.bytes().all(plain) {
+            let spelled: Arc<str> = Arc::from(spelled);
+            return Self { folded: Arc::clone(&spelled), spelled };
+        }
         let folded = spelled.to_lowercase();
         let spelled: Arc<str> = Arc::from(spelled);
         let folded = if *folded == *spelled { Arc::clone(&spelled) } else { Arc::from(folded) };
@@ -58,6 +63,19 @@ pub fn problem_with(name: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// The names that are not among others, where both come in their order: to walk along both is
+/// faster than to look each one up.
+pub(crate) fn missing<'n, 'o>(
+    names: impl Iterator<Item = &'n ConnectionName>,
+    among: impl Iterator<Item = &'o ConnectionName>,
+) -> impl Iterator<Item = &'n ConnectionName> {
+    let mut among = among.peekable();
+    names.filter(move |name| {
+        while among.next_if(|other| *other < *name).is_some() {}
+        among.peek().is_none_or(|other| *other != *name)
+    })
 }
 
 impl PartialEq for ConnectionName {
@@ -123,5 +141,29 @@ impl CommitId {
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_missing_is_the_difference(
+            names in prop::collection::btree_set("[a-cA-C]{1,2}", 0..9),
+            among in prop::collection::btree_set("[a-cA-C]{1,2}", 0..9),
+        ) {
+            let named = |texts: BTreeSet<String>| -> BTreeSet<ConnectionName> {
+                texts.into_iter().map(ConnectionName::from).collect()
+            };
+            let (names, among) = (named(names), named(among));
+            let found: Vec<_> = missing(names.iter(), among.iter()).collect();
+            prop_assert_eq!(found, names.difference(&among).collect::<Vec<_>>());
+        }
     }
 }

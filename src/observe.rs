@@ -1,49 +1,139 @@
 //! Asking the API what is live: the lists of all types, and single connections.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
-use crate::api::{CallError, Client, Listed};
+use crate::api::{CallError, Client, ListMark, Listed, Relisted};
 use crate::catalog;
 use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 
-/// Lists all types. A list that failed is noted as incomplete and stops the creates and deletes
-/// of the run; it is never taken for an empty one.
-pub async fn lists(client: &Client, record: &Record, concurrency: usize) -> Live {
-    let calls: Vec<_> = catalog::all().map(|t| list(client, t.name)).collect();
-    let answers: Vec<(&str, Result<Listed, CallError>)> =
-        stream::iter(calls).buffered(concurrency.max(1)).collect().await;
-    let mut live = Live::default();
-    let lists_some = answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
-    for (type_name, answer) in answers {
-        match answer {
-            Ok(Listed::Complete(connections)) => add(&mut live, type_name, connections),
-            Ok(Listed::Unsupported) => {
-                let owns_some = record.inventory.values().any(|o| o.type_name == type_name);
-                if lists_some && !owns_some {
-                    live.unsupported.push(type_name.to_owned());
-                } else {
-                    let problem = "the server says that it does not know the type".to_owned();
-                    live.incomplete.insert(type_name.to_owned(), problem);
-                }
-            }
-            Err(error) => {
-                live.incomplete.insert(type_name.to_owned(), error.message);
-            }
-        }
-    }
-    live
+/// The lists of all types as they once were: by type the mark of its answer, `None` where the
+/// server did not know the type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks(BTreeMap<&'static str, Option<ListMark>>);
+
+/// The lists of all types on their way: what else a reconcile reads is read meanwhile.
+#[derive(Debug)]
+pub struct Asked(AbortOnDropHandle<Vec<(&'static str, Answer)>>);
+
+/// The answers of all lists.
+#[derive(Debug)]
+pub struct Answers(Vec<(&'static str, Answer)>);
+
+/// A list, or why there is none.
+type Answer = Result<Relisted, String>;
+
+const ENDED: &str = "the run ended before the answer";
+
+/// Asks for the lists of all types, each read as soon as it is there. Those that are as they were
+/// `before` are not read again; without `before` no marks are made.
+#[must_use]
+pub fn ask(client: &Client, concurrency: usize, before: Option<&Marks>) -> Asked {
+    let calls: Vec<_> = catalog::all()
+        .map(|known| {
+            let mark = before.map(|marks| marks.0.get(known.name).copied().flatten());
+            list(client.clone(), known.name, mark)
+        })
+        .collect();
+    let lists = stream::iter(calls).buffered(concurrency.max(1)).collect();
+    Asked(AbortOnDropHandle::new(tokio::spawn(lists.in_current_span())))
 }
 
 async fn list(
-    client: &Client,
+    client: Client,
     type_name: &'static str,
-) -> (&'static str, Result<Listed, CallError>) {
-    (type_name, client.list(type_name).await)
+    before: Option<Option<ListMark>>,
+) -> (&'static str, Answer) {
+    let call = async move {
+        let answer = match before {
+            Some(before) => client.relist(type_name, before).await,
+            None => client.list(type_name).await.map(|listed| Relisted::Other(listed, None)),
+        };
+        answer.map_err(|error| error.message)
+    };
+    let task = AbortOnDropHandle::new(tokio::spawn(call.in_current_span()));
+    (type_name, done(task.await).unwrap_or_else(|| Err(ENDED.to_owned())))
+}
+
+/// What a task gave; `None`: it was ended with the runtime.
+fn done<T>(joined: Result<T, JoinError>) -> Option<T> {
+    joined.map_err(|error| error.try_into_panic().map(resume_unwind)).ok()
+}
+
+impl Asked {
+    /// Waits for the answers.
+    pub async fn answers(self) -> Answers {
+        let none = || catalog::all().map(|known| (known.name, Err(ENDED.to_owned()))).collect();
+        Answers(done(self.0.await).unwrap_or_else(none))
+    }
+}
+
+impl Answers {
+    /// Their marks, where every list could be read.
+    #[must_use]
+    pub fn marks(&self, before: &Marks) -> Option<Marks> {
+        let mark = |(type_name, answer): &(&'static str, Answer)| match answer {
+            Ok(Relisted::Same(_)) => Some((*type_name, before.0.get(type_name).copied()?)),
+            Ok(Relisted::Other(_, mark)) => Some((*type_name, *mark)),
+            Err(_) => None,
+        };
+        self.0.iter().map(mark).collect::<Option<_>>().map(Marks)
+    }
+
+    /// Whether all of them are as they were.
+    #[must_use]
+    pub fn are(&self, before: &Marks) -> bool {
+        self.0.iter().all(|(type_name, answer)| match answer {
+            Ok(Relisted::Same(_)) => true,
+            // A type that the server still does not know.
+            Ok(Relisted::Other(_, None)) => before.0.get(type_name) == Some(&None),
+            _ => false,
+        })
+    }
+
+    /// What they show. A list that failed is noted as incomplete and stops the creates and
+    /// deletes of the run; it is never taken for an empty one.
+    #[must_use]
+    pub fn live(self, record: &Record) -> Live {
+        let answers: Vec<(&str, Result<Listed, String>)> = self
+            .0
+            .into_iter()
+            .map(|(type_name, answer)| match answer {
+                Ok(Relisted::Same(list)) => (type_name, list.read(type_name)),
+                Ok(Relisted::Other(listed, _)) => (type_name, Ok(listed)),
+                Err(problem) => (type_name, Err(problem)),
+            })
+            .collect();
+        let mut live = Live::default();
+        let lists_some =
+            answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
+        for (type_name, answer) in answers {
+            match answer {
+                Ok(Listed::Complete(connections)) => add(&mut live, type_name, connections),
+                Ok(Listed::Unsupported) => {
+                    let owns_some = record.inventory.values().any(|o| o.type_name == type_name);
+                    if lists_some && !owns_some {
+                        live.unsupported.push(type_name.to_owned());
+                    } else {
+                        let problem = "the server says that it does not know the type".to_owned();
+                        live.incomplete.insert(type_name.to_owned(), problem);
+                    }
+                }
+                Err(problem) => {
+                    live.incomplete.insert(type_name.to_owned(), problem);
+                }
+            }
+        }
+        live
+    }
 }
 
 fn add(live: &mut Live, type_name: &str, connections: Vec<LiveConnection>) {

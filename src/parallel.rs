@@ -1,5 +1,8 @@
 //! Work on many values of one kind, shared among the cores.
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use rayon::prelude::*;
 
 /// Fewer values than this are worked on by the caller alone: others would save a few milliseconds,
@@ -29,6 +32,18 @@ pub(crate) fn map_lots<T: Send, R: Send>(
     lots.into_iter().flatten().collect()
 }
 
+/// Does one thing beside another; a panic of either is a panic here.
+pub(crate) fn both<A: Send, B>(
+    beside: impl FnOnce() -> A + Send,
+    here: impl FnOnce() -> B,
+) -> (A, B) {
+    thread::scope(|scope| {
+        let beside = scope.spawn(beside);
+        let here = here();
+        (beside.join().unwrap_or_else(|panic| resume_unwind(panic)), here)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +58,7 @@ mod tests {
             });
             assert_eq!(lots, doubled);
         }
+        assert_eq!(both(|| 1, || 2), (1, 2));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::document::Place;
 use crate::name::ConnectionName;
 use crate::source::Commit;
 
+mod agreement;
 pub mod body;
 pub mod compare;
 pub mod deletes;
@@ -17,9 +18,11 @@ pub mod intents;
 mod planner;
 pub mod reading;
 mod renames;
+mod same;
 pub mod saved;
 mod state;
 
+pub use agreement::{Agreement, agreements};
 pub use filter::{BadPattern, Filter};
 pub(crate) use planner::{CREATE, RENAME, REPLACE};
 pub use planner::{Planned, Situation, plan, whole_digest};

@@ -26,12 +26,15 @@ mod connect;
 mod load;
 mod look;
 mod prepare;
+mod recall;
 mod remember;
+mod still;
 
 pub use carry_out::{Outcome, carry_out};
 pub use connect::{ConnectError, client};
 pub use load::{LoadedTarget, load_target};
-pub use prepare::prepare;
+pub use prepare::{go_on, prepare};
+pub use still::{Basis, Begun, Stillness, is_still};
 
 /// What lives as long as the process: the configuration, the environment, what was parsed.
 #[derive(Debug)]
@@ -146,6 +149,8 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// How calls are made again.
     pub retries: RetryPolicy,
+    /// Whether what a pass is made from is marked, so that a later one can see whether it moved.
+    pub marks: bool,
     /// Who this is, for those who wait for the lock.
     pub holder: String,
     /// Ends waits and begins nothing more: a shutdown, or a newer commit.
@@ -183,6 +188,8 @@ pub struct Prepared<'e> {
     /// Whether the server refused the credentials, or its certificate is not trusted: more calls
     /// would only be more refusals.
     pub credentials_refused: bool,
+    /// What it was made from, where it found nothing to do and marks were asked for.
+    pub basis: Option<Basis>,
     /// What carrying it out needs; `None` where the target could not be looked at.
     pub(crate) ready: Option<Ready>,
 }

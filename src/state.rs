@@ -1,14 +1,17 @@
 //! The record of a target on disk: one JSON file per URL and project, locked for one reconcile,
 //! read again at the start of each, and replaced as a whole (DESIGN section 7).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::inventory::Record;
+use crate::inventory::{Degraded, Record};
+use crate::name::ConnectionName;
 use files::{Disk, Files};
 
 mod files;
@@ -122,6 +125,31 @@ struct Written<'a> {
     record: &'a Record,
 }
 
+/// Tells one state from another: a digest of the whole file, or that there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateMark(Option<[u8; 32]>);
+
+impl StateMark {
+    fn of(bytes: Option<&[u8]>) -> Self {
+        Self(bytes.map(|bytes| {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+            let mut mark = [0; 32];
+            mark.copy_from_slice(digest.as_ref());
+            mark
+        }))
+    }
+}
+
+/// A part of a record.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Glance {
+    /// Whether somebody suspended the target.
+    pub suspended: bool,
+    /// Connections that were saved but not deployed.
+    pub degraded: BTreeMap<ConnectionName, Degraded>,
+}
+
 /// The file of one target, whether it exists or not.
 #[derive(Clone, Debug)]
 pub struct StateFile {
@@ -221,18 +249,50 @@ impl StateFile {
     /// # Errors
     /// The file cannot be read, is no state, is of a newer program or of another target.
     pub fn read(&self) -> Result<Record, StateError> {
+        self.read_as(self.present()?.as_deref())
+    }
+
+    /// Reads the record, with what tells this very state from any other.
+    ///
+    /// # Errors
+    /// As of [`StateFile::read`].
+    pub fn read_marked(&self) -> Result<(Record, StateMark), StateError> {
+        let bytes = self.present()?;
+        Ok((self.read_as(bytes.as_deref())?, StateMark::of(bytes.as_deref())))
+    }
+
+    /// What tells this very state from any other, without reading what is in it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn mark(&self) -> Result<StateMark, StateError> {
+        self.present().map(|bytes| StateMark::of(bytes.as_deref()))
+    }
+
+    /// Reads the little of the record that the daemon asks for between its reconciles.
+    ///
+    /// # Errors
+    /// As of [`StateFile::read`].
+    pub fn glance(&self) -> Result<Glance, StateError> {
+        self.read_as(self.present()?.as_deref())
+    }
+
+    fn present(&self) -> Result<Option<Vec<u8>>, StateError> {
+        self.bytes().map_err(|source| StateError::Read { path: self.shown(), source })
+    }
+
+    fn read_as<R: DeserializeOwned + Default>(
+        &self,
+        bytes: Option<&[u8]>,
+    ) -> Result<R, StateError> {
         let path = || self.shown();
-        let bytes = match self.bytes() {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(Record::default()),
-            Err(source) => return Err(StateError::Read { path: path(), source }),
-        };
+        let Some(bytes) = bytes else { return Ok(R::default()) };
         let damaged = |e: serde_json::Error| StateError::Damaged {
             path: path(),
             // Serde's words name keys and places, never values.
             problem: format!("line {}, column {}", e.line(), e.column()),
         };
-        let envelope: Envelope<'_> = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(damaged)?;
         if envelope.version > VERSION {
             return Err(StateError::Newer { path: path(), found: envelope.version });
         }
@@ -298,7 +358,7 @@ impl StateFile {
 }
 
 /// Brings a record of an older version up to today's, one step at a time.
-fn migrate(record: &str, version: u32) -> Result<Record, serde_json::Error> {
+fn migrate<R: DeserializeOwned>(record: &str, version: u32) -> Result<R, serde_json::Error> {
     match version {
         // The first version; the next one adds its step here.
         1 => serde_json::from_str(record),

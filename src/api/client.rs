@@ -18,7 +18,7 @@ use super::pace::Pace;
 use super::retry::{Retries, RetryPolicy, Tries};
 use super::settings::{ClientError, ClientSettings};
 use super::token::{Token, Tokens};
-use super::{Deployment, Listed, connector, listing, words};
+use super::{Deployment, ListMark, Listed, Relisted, connector, listing, words};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::secret::{Redactor, SensitiveValue};
@@ -115,11 +115,29 @@ impl Client {
     /// # Errors
     /// The call failed, or the list cannot be believed to be complete.
     pub async fn list(&self, type_name: &str) -> Result<Listed, CallError> {
-        let what = format!("list of type `{type_name}`");
-        let url = self.inner.addresses.list(type_name);
-        let call = self.prepare(what, Method::GET, url, None)?;
         let asked = type_name.to_owned();
-        self.call(&call, Resend::AfterAnyFailure, move |answer| listing::list(answer, &asked)).await
+        let read = move |answer| listing::list(answer, &asked);
+        self.call(&self.list_call(type_name)?, Resend::AfterAnyFailure, read).await
+    }
+
+    /// Lists the connections of one type as [`Client::list`] does, and marks the answer; one that
+    /// has the mark of `before` is not read again.
+    ///
+    /// # Errors
+    /// As of [`Client::list`].
+    pub async fn relist(
+        &self,
+        type_name: &str,
+        before: Option<ListMark>,
+    ) -> Result<Relisted, CallError> {
+        let asked = type_name.to_owned();
+        let read = move |answer| listing::relist(answer, &asked, before);
+        self.call(&self.list_call(type_name)?, Resend::AfterAnyFailure, read).await
+    }
+
+    fn list_call(&self, type_name: &str) -> Result<Call, CallError> {
+        let what = format!("list of type `{type_name}`");
+        self.prepare(what, Method::GET, self.inner.addresses.list(type_name), None)
     }
 
     /// Reads one connection; `None` when the server says that it does not exist.

@@ -8,15 +8,57 @@ use std::collections::HashSet;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Listed;
 use super::answer::{Answer, broken};
 use super::envelope::Envelope;
 use super::error::ErrorKind;
 use super::failure::Failure;
+use super::{ListMark, Listed, Relisted, SameList};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 
 type Entries = Vec<Box<RawValue>>;
+
+/// Reads the list of one type, unless it is the answer with that mark: it was read before.
+pub(super) fn relist(
+    answer: Answer,
+    type_name: &str,
+    before: Option<ListMark>,
+) -> Result<Relisted, Failure> {
+    let body = answer.body.as_ref().ok().filter(|_| answer.status == reqwest::StatusCode::OK);
+    let body = body.filter(|_| !answer.says_html).cloned();
+    let mark = body.as_ref().map(|body| {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
+        let mut mark = [0; 32];
+        mark.copy_from_slice(digest.as_ref());
+        ListMark(mark)
+    });
+    match body {
+        Some(body) if mark.is_some() && mark == before => Ok(Relisted::Same(SameList(body))),
+        _ => {
+            let listed = list(answer, type_name)?;
+            let mark = mark.filter(|_| matches!(listed, Listed::Complete(_)));
+            Ok(Relisted::Other(listed, mark))
+        }
+    }
+}
+
+impl SameList {
+    /// Takes it apart after all.
+    ///
+    /// # Errors
+    /// It is not what was read before.
+    pub fn read(self, type_name: &str) -> Result<Listed, String> {
+        let answer = Answer {
+            status: reqwest::StatusCode::OK,
+            says_html: false,
+            redirects_to: None,
+            retry_after: None,
+            body: Ok(self.0),
+        };
+        // What it says is not shown: it may repeat a secret.
+        list(answer, type_name).map_err(|_| "the list is not what it was".to_owned())
+    }
+}
 
 /// Reads the list of one type.
 pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {

@@ -112,6 +112,8 @@ impl Keeper {
     async fn act(&self, term: &Term) {
         let mut quiet = Quiet::default();
         let mut failures = 0;
+        // The last reconcile, where nothing was to be done.
+        let mut still: Option<Passed> = None;
         self.recall();
         // Who takes over from another replica looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
@@ -126,12 +128,15 @@ impl Keeper {
             self.orders.begin(commit, stop.clone());
             let manner = Manner { writes: self.writes, once: false };
             let ending = Ending { stop: stop.clone(), limit: term.limit().clone() };
+            let last = still.take();
+            let last = last.as_ref();
             let passed =
-                pass(&self.engine, &self.target, &self.source, &seen, manner, ending).await;
+                pass(&self.engine, &self.target, &self.source, &seen, manner, ending, last).await;
+            still = passed.basis.is_some().then(|| passed.clone());
             self.orders.end();
             let outcome = self.outcome_of(&passed, stop.is_cancelled());
             failures = if outcome.is_success() { 0 } else { failures_after(outcome, failures) };
-            let turn = self.standing(failures, passed.credentials_refused).next(fastrand::f64());
+            let turn = self.standing(failures, &passed).next(fastrand::f64());
             self.tell(&seen, passed, outcome, &causes, began, turn, &mut quiet);
             next = Some((Instant::now() + turn.after, turn.cause));
             self.board.watchdog().expect(&self.target.name, turn.after);
@@ -199,8 +204,13 @@ impl Keeper {
         true
     }
 
-    fn standing(&self, failures: u32, refused: bool) -> Standing {
-        let record = self.engine.state_file(&self.target).read();
+    fn standing(&self, failures: u32, passed: &Passed) -> Standing {
+        let refused = passed.credentials_refused;
+        if passed.is_still {
+            // Nothing waits where nothing moved.
+            return Standing { resync: self.target.resync, failures, refused, degraded_in: None };
+        }
+        let record = self.engine.state_file(&self.target).glance();
         let now = Timestamp::now().as_second();
         // What is overdue after a reconcile could not be written by it (blocked, suspended, a dry
         // run), so it waits for the next turn like everything else.
@@ -327,7 +337,7 @@ fn show(status: &mut TargetStatus, passed: Passed, commit: Option<&CommitId>, ti
     let (made, was_looked_at) = (passed.made(), passed.was_looked_at());
     status.notices = passed.plan.notices.clone();
     status.refused = passed.refused.is_some();
-    status.diagnostics = Arc::new(passed.diagnostics);
+    status.diagnostics = passed.diagnostics;
     status.held = passed
         .states
         .iter()
@@ -336,7 +346,7 @@ fn show(status: &mut TargetStatus, passed: Passed, commit: Option<&CommitId>, ti
         .collect();
     // What could not be looked at stands as it was last seen to.
     if was_looked_at {
-        status.connections = Arc::new(passed.states);
+        status.connections = passed.states;
     }
     let mut pending = passed.plan.clone();
     pending.changes.retain(|change| !made.has(change));

@@ -2,6 +2,7 @@
 //! where the newest is refused.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,9 @@ use crate::config::Target;
 use crate::document::Diagnostic;
 use crate::name::ConnectionName;
 use crate::plan::{Change, ConnectionState, Filter, TargetPlan};
-use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, carry_out};
+use crate::reconcile::{
+    self, Basis, Engine, Options, Prepared, ReadBackMode, Stillness, carry_out,
+};
 
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -42,11 +45,11 @@ pub(super) struct Ending {
 }
 
 /// What came of one reconcile.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Passed {
     pub(super) plan: TargetPlan,
-    pub(super) states: Vec<ConnectionState>,
-    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) states: Arc<Vec<ConnectionState>>,
+    pub(super) diagnostics: Arc<Vec<Diagnostic>>,
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
@@ -56,6 +59,10 @@ pub(super) struct Passed {
     pub(super) applied: bool,
     /// Whether the server refused the credentials or is not trusted.
     pub(super) credentials_refused: bool,
+    /// What it was made from, where it found nothing to do: while that stays, so does the rest.
+    pub(super) basis: Option<Arc<Basis>>,
+    /// Nothing moved since the last one, so none was made.
+    pub(super) is_still: bool,
 }
 
 impl Passed {
@@ -95,10 +102,11 @@ pub(super) async fn pass(
     seen: &Seen,
     manner: Manner,
     ending: Ending,
+    last: Option<&Passed>,
 ) -> Passed {
     let commit = seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
     let span = tracing::debug_span!("reconcile", target_name = %target.name, commit);
-    look_and_make(engine, target, source, seen, manner, ending).instrument(span).await
+    look_and_make(engine, target, source, seen, manner, ending, last).instrument(span).await
 }
 
 async fn look_and_make(
@@ -108,14 +116,28 @@ async fn look_and_make(
     seen: &Seen,
     manner: Manner,
     ending: Ending,
+    last: Option<&Passed>,
 ) -> Passed {
+    let mut begun = None;
+    let still = last.and_then(|last| Some((last, last.basis.as_ref()?)));
+    if let Some((last, basis)) = still.filter(|_| seen.refused.is_none()) {
+        let options = options(manner, ending.clone());
+        match reconcile::is_still(engine, target, &seen.snapshot, &options, basis).await {
+            Stillness::Still => {
+                tracing::debug!("nothing moved since the last reconcile");
+                return Passed { is_still: true, ..last.clone() };
+            }
+            Stillness::Stirred(looked_at) => begun = looked_at.map(|begun| *begun),
+        }
+    }
     let file = engine.state_file(target);
-    let suspended = file.read().is_ok_and(|record| record.suspended);
+    // What was begun has the state as it was, and nobody had suspended the target then.
+    let suspended = begun.is_none() && file.glance().is_ok_and(|known| known.suspended);
     let options = options(Manner { writes: manner.writes && !suspended, ..manner }, ending);
     let mut refused = seen.refused.clone();
     let mut prepared = None;
     if refused.is_none() {
-        let newest = reconcile::prepare(engine, target, &seen.snapshot, &options).await;
+        let newest = reconcile::go_on(engine, target, &seen.snapshot, &options, begun).await;
         if newest.refused {
             refused = Some(newest.plan.errors.join("; "));
         }
@@ -138,8 +160,9 @@ async fn look_and_make(
         Some(Err(error)) => nothing(target, Some(error.to_string()), suspended),
         _ => nothing(target, None, suspended),
     };
-    passed.diagnostics = diagnostics;
+    passed.diagnostics = Arc::new(diagnostics);
     passed.applied = false;
+    passed.basis = None;
     passed.plan.errors.insert(0, reason.clone());
     if let Some(outcome) = &mut passed.outcome {
         outcome.errors.insert(0, reason.clone());
@@ -150,15 +173,16 @@ async fn look_and_make(
 
 async fn finish(
     engine: &Engine,
-    prepared: Prepared<'_>,
+    mut prepared: Prepared<'_>,
     options: &Options,
     suspended: bool,
 ) -> Passed {
     let plan = prepared.plan.clone();
-    let diagnostics = prepared.diagnostics.clone();
+    let diagnostics = Arc::new(std::mem::take(&mut prepared.diagnostics));
+    let basis = prepared.basis.take().filter(|_| !suspended).map(Arc::new);
     let credentials_refused = prepared.credentials_refused;
     if !options.writes {
-        let states = prepared.states;
+        let states = Arc::new(prepared.states);
         return Passed {
             plan,
             states,
@@ -168,19 +192,23 @@ async fn finish(
             outcome: None,
             applied: false,
             credentials_refused,
+            basis,
+            is_still: false,
         };
     }
     let silent = |_: &crate::plan::Change, _: &ChangeResult| {};
     let done = carry_out(engine, prepared, options, false, &silent).await;
     Passed {
         plan,
-        states: done.states,
+        states: Arc::new(done.states),
         diagnostics,
         refused: None,
         suspended,
         outcome: Some(done.target),
         applied: done.applied,
         credentials_refused,
+        basis: basis.filter(|_| done.nothing_written),
+        is_still: false,
     }
 }
 
@@ -202,13 +230,15 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
     };
     Passed {
         plan,
-        states: Vec::new(),
-        diagnostics: Vec::new(),
+        states: Arc::default(),
+        diagnostics: Arc::default(),
         refused: None,
         suspended,
         outcome: Some(outcome),
         applied: false,
         credentials_refused: false,
+        basis: None,
+        is_still: false,
     }
 }
 
@@ -228,6 +258,7 @@ fn options(manner: Manner, Ending { stop, limit }: Ending) -> Options {
         } else {
             RetryPolicy { give_up_after: GIVE_UP, ..RetryPolicy::daemon() }
         },
+        marks: !manner.once,
         holder: "run".to_owned(),
         stop,
         limit,

@@ -110,7 +110,7 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
             Err(problem) => return nothing(target, Some(problem), false),
         };
         let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
-        let passed = pass(&engine, target, &source, &seen, manner, ending).await;
+        let passed = pass(&engine, target, &source, &seen, manner, ending, None).await;
         term.give_back().await;
         passed
     });

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::BaseField;
-use crate::live::Readable;
+use crate::live::{Readable, Text};
 
 /// Git's value of each field when live last agreed with it, by JSON pointer.
 ///
@@ -42,7 +42,8 @@ impl Base {
         self.text().contains("\"unverified\"") && self.fields().values().any(|f| f.unverified)
     }
 
-    fn text(&self) -> &str {
+    /// The JSON text of the fields.
+    pub(crate) fn text(&self) -> &str {
         self.0.as_ref().map_or("{}", |text| text.get())
     }
 }
@@ -92,11 +93,11 @@ struct Checked {
 /// A field as [`BaseField`] has it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CheckedField {
+struct CheckedField<'t> {
     #[serde(rename = "is")]
     _declared: Readable,
-    #[serde(default, rename = "print")]
-    _print: Option<super::Fingerprint>,
+    #[serde(borrow, default, rename = "print")]
+    _print: Option<Text<'t>>,
     #[serde(default, rename = "unverified")]
     _unverified: bool,
 }
@@ -114,7 +115,7 @@ impl<'de> Deserialize<'de> for Checked {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Checked, A::Error> {
                 let mut fields = 0;
-                while map.next_entry::<Readable, CheckedField>()?.is_some() {
+                while map.next_entry::<Readable, CheckedField<'de>>()?.is_some() {
                     fields += 1;
                 }
                 Ok(Checked { fields })

@@ -1,14 +1,13 @@
 //! One look at the text of a connection: what it is called, which keys it has, and that the rest
 //! can be read when somebody asks for it.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::Keys;
-use super::readable::Readable;
+use super::readable::{Readable, Text};
 
 /// What is looked at of an entry; of a key that it has twice the last counts.
 #[derive(Default)]
@@ -44,7 +43,7 @@ impl<'de> Visitor<'de> for Looking<'_> {
         // Up to here the keys are the known ones; from the first other one on they are kept.
         let mut same = 0;
         let mut others: Option<Vec<Box<str>>> = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Text(key)) = map.next_key()? {
             match &mut others {
                 None if known.get(same).is_some_and(|known| **known == *key) => same += 1,
                 None => {

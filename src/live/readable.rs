@@ -1,8 +1,9 @@
 //! JSON that is kept as text: what is checked when it arrives can be read later.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// A value of which all is read and nothing is kept. Unlike [`serde::de::IgnoredAny`], of which
 /// `serde_json` looks at the brackets alone, it refuses what a [`serde_json::Value`] would refuse:
@@ -65,5 +66,32 @@ impl<'de> Visitor<'de> for Readable {
 impl<'de> Deserialize<'de> for Readable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Self).map(|()| Self)
+    }
+}
+
+/// A text, borrowed where it stands in the JSON as it is. (`Cow` itself is always read as a copy.)
+pub(crate) struct Text<'t>(pub(crate) Cow<'t, str>);
+
+impl<'de: 't, 't> Deserialize<'de> for Text<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowing;
+
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Borrowing)
     }
 }

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::filter::Filter;
 use crate::config::MaxDeletes;
+use crate::desired::Desired;
 use crate::inventory::{DeleteHold, DeleteNote, Record};
-use crate::name::{CommitId, ConnectionName};
+use crate::name::{CommitId, ConnectionName, missing};
 
 /// What git declares now for a target, as far as deletes care.
 #[derive(Debug)]
 pub struct Declared<'a> {
-    /// Every name that may not count as removed: valid documents, invalid ones, the old names
-    /// of renames that are not done.
-    pub names: &'a BTreeSet<ConnectionName>,
+    /// The valid documents.
+    pub desired: &'a Desired,
+    /// What else may not count as removed: the names of documents that are not valid, the old
+    /// names of renames that are not done.
+    pub others: &'a BTreeSet<ConnectionName>,
     /// The commit; `None`: the working tree.
     pub commit: Option<&'a CommitId>,
     /// Whether the commit loaded whole.
@@ -25,12 +28,35 @@ pub struct Declared<'a> {
 /// What the last good commit declared, read with today's config.
 #[derive(Debug)]
 pub enum LastGood<'a> {
-    /// The names.
-    Names(BTreeSet<&'a ConnectionName>),
+    /// The names of its documents, and the old names of its renames that are not done.
+    Names {
+        /// The names of its documents.
+        declared: Names<'a>,
+        /// Old names of renames that are not done.
+        renamed: BTreeSet<ConnectionName>,
+    },
     /// There is none: nothing was ever applied.
     None,
     /// The config has changed since, and the repository no longer has the commit.
     Unavailable,
+}
+
+/// The names of documents.
+#[derive(Clone, Copy, Debug)]
+pub enum Names<'a> {
+    /// As the record has them, each with its files.
+    Recorded(&'a BTreeMap<ConnectionName, Vec<String>>),
+    /// Read anew.
+    Read(&'a BTreeSet<ConnectionName>),
+}
+
+impl Names<'_> {
+    fn has(self, name: &ConnectionName) -> bool {
+        match self {
+            Self::Recorded(names) => names.contains_key(name),
+            Self::Read(names) => names.contains(name),
+        }
+    }
 }
 
 /// What commits consent to by their trailer.
@@ -54,12 +80,14 @@ pub fn note(
     if !declared.loaded_whole {
         return;
     }
-    record.deletes.retain(|name, _| !declared.names.contains(name));
+    let Declared { desired, others, .. } = declared;
+    record.deletes.retain(|name, _| !desired.contains_key(name) && !others.contains(name));
     // What was begun to be made may turn out to be owned.
-    let owned = record.inventory.keys().chain(record.intents.keys());
-    for name in owned.filter(|name| !declared.names.contains(name)) {
+    let owned = missing(record.inventory.keys(), desired.keys());
+    let begun = missing(record.intents.keys(), desired.keys());
+    for name in owned.chain(begun).filter(|name| !others.contains(name)) {
         let removed_by_a_commit = match last_good {
-            LastGood::Names(names) => names.contains(name),
+            LastGood::Names { declared, renamed } => declared.has(name) || renamed.contains(name),
             LastGood::None | LastGood::Unavailable => false,
         };
         if removed_by_a_commit {

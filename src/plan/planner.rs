@@ -1,26 +1,28 @@
 //! Desired, live and what is remembered become a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::iter::repeat;
 
 mod change;
 mod declared;
 mod removed;
 mod renames;
 
-use change::is_the_same;
 pub use change::whole_digest;
 pub(crate) use change::{CREATE, RENAME, REPLACE};
 
+use super::agreement::Agreement;
 use super::compare::{Context, LiveView};
 use super::filter::Filter;
 use super::renames::{Renames, arrange};
+use super::same::is_the_same;
 use super::state::{ConnectionState, State};
 use super::{Action, Change, TargetPlan};
 use crate::config::{Adopt, MaxDeletes};
 use crate::desired::{Desired, DesiredConnection};
 use crate::inventory::{Owned, Record};
 use crate::live::{Live, LiveConnection};
-use crate::name::ConnectionName;
+use crate::name::{ConnectionName, missing};
 
 /// All that decides a plan. Nothing in it is asked for again: the same situation gives the same
 /// plan.
@@ -60,6 +62,8 @@ pub struct Situation<'a> {
     pub degraded_at_once: bool,
     /// Why the own answer of a connection, which is needed, could not be had.
     pub unread: &'a BTreeMap<ConnectionName, String>,
+    /// What the texts say of each desired connection, in their order; none: nothing.
+    pub agreements: &'a [Agreement],
     /// Now, in seconds since 1970.
     pub now: i64,
 }
@@ -91,12 +95,13 @@ pub fn plan(situation: &Situation<'_>) -> Planned {
         locked: BTreeMap::new(),
         replaces: BTreeSet::new(),
         canaries: BTreeMap::new(),
-        told: BTreeSet::new(),
+        told: HashSet::new(),
     };
     planner.learn_ids();
     planner.renames();
-    for desired in situation.desired.values() {
-        planner.desired(desired);
+    let agreements = situation.agreements.iter().copied().chain(repeat(Agreement::Doubtful));
+    for (desired, agreement) in situation.desired.values().zip(agreements) {
+        planner.desired(desired, agreement);
     }
     planner.invalid();
     planner.removed();
@@ -118,7 +123,7 @@ pub(super) struct Planner<'a> {
     pub(super) replaces: BTreeSet<ConnectionName>,
     canaries: BTreeMap<&'static str, Vec<ConnectionName>>,
     /// The declared names of which `states` says how they stand.
-    told: BTreeSet<ConnectionName>,
+    told: HashSet<ConnectionName>,
 }
 impl<'a> Planner<'a> {
     pub(super) fn admits(&self, type_name: &str, name: &ConnectionName) -> bool {
@@ -136,10 +141,15 @@ impl<'a> Planner<'a> {
         let live = &self.situation.live.connections;
         let learns = |(name, owned): (&ConnectionName, &Owned)| {
             let live = live.get(name).filter(|live| live.type_name == owned.type_name)?;
-            let id = live.id.clone().filter(|_| owned.id.is_none())?;
-            Some((name.clone(), id))
+            Some((name.clone(), live.id.clone()?))
         };
-        let learnt: Vec<_> = self.record.inventory.iter().filter_map(learns).collect();
+        let learnt: Vec<_> = self
+            .record
+            .inventory
+            .iter()
+            .filter(|(_, owned)| owned.id.is_none())
+            .filter_map(learns)
+            .collect();
         for (name, id) in learnt {
             self.edit_owned(&name, |owned| owned.id = Some(id));
         }
@@ -185,9 +195,10 @@ impl<'a> Planner<'a> {
     }
 
     fn unmanaged(&mut self) {
-        for (name, live) in &self.situation.live.connections {
-            let known = self.situation.desired.contains_key(name)
-                || self.situation.invalid.contains_key(name)
+        let connections = &self.situation.live.connections;
+        for name in missing(connections.keys(), self.situation.desired.keys()) {
+            let Some(live) = connections.get(name) else { continue };
+            let known = self.situation.invalid.contains_key(name)
                 || self.record.inventory.contains_key(name)
                 || self.freed.contains(name);
             if known || !self.admits(&live.type_name, name) {

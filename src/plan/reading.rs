@@ -2,11 +2,12 @@
 //! those whose secrets are due to be read back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat;
 use std::time::Duration;
 
-use super::Filter;
 use super::compare::{LiveView, catalog_field};
 use super::equality::{equal, is_empty};
+use super::{Agreement, Filter};
 use crate::desired::{Desired, DesiredConnection};
 use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
@@ -14,17 +15,22 @@ use crate::name::ConnectionName;
 
 /// The connections that have to be read since the lists do not say enough: a declared field that
 /// the list leaves out, a name of the inventory that no list shows, a call of an earlier run
-/// whose answer was lost.
+/// whose answer was lost. What the texts say (`agreements`, in the order of `desired`) is enough.
 #[must_use]
 pub fn to_confirm(
     desired: &Desired,
     live: &Live,
     record: &Record,
     filter: &Filter,
+    agreements: &[Agreement],
 ) -> BTreeSet<ConnectionName> {
     let mut shown = ShownKeys::default();
     let mut names: BTreeSet<ConnectionName> = record.intents.keys().cloned().collect();
-    for connection in desired.values() {
+    let agreements = agreements.iter().copied().chain(repeat(Agreement::Doubtful));
+    for (connection, agreement) in desired.values().zip(agreements) {
+        if agreement != Agreement::Doubtful {
+            continue;
+        }
         let type_name = connection.connection_type.name;
         if connection.options.suspend || !filter.admits(type_name, &connection.name) {
             continue;
@@ -135,22 +141,28 @@ pub fn secrets_due(
         let type_name = connection.connection_type.name;
         let reads = connection.declares_secret()
             && !connection.options.suspend
-            && filter.admits(type_name, &connection.name)
-            && live.connections.get(&connection.name).is_some_and(|l| l.type_name == type_name);
+            && filter.admits(type_name, &connection.name);
         if !reads {
             continue;
         }
-        match record.inventory.get(&connection.name).map(|owned| owned.secrets_checked) {
-            None | Some(None) => {
+        let checked = record.inventory.get(&connection.name).and_then(|o| o.secrets_checked);
+        let every = i64::try_from(read_back.every.as_secs()).unwrap_or(i64::MAX);
+        // A clock that was set back must not put the reading off for ever.
+        let is_due = |checked: i64| {
+            checked.saturating_add(every) <= read_back.now || checked > read_back.now
+        };
+        let is_live = || {
+            let entry = live.connections.get(&connection.name);
+            entry.is_some_and(|entry| entry.type_name == type_name)
+        };
+        match checked {
+            None if is_live() => {
                 due.insert(connection.name.clone());
             }
-            Some(Some(checked)) => {
-                let every = i64::try_from(read_back.every.as_secs()).unwrap_or(i64::MAX);
-                // A clock that was set back must not put the reading off for ever.
-                if checked.saturating_add(every) <= read_back.now || checked > read_back.now {
-                    again.push((checked, &connection.name));
-                }
+            Some(checked) if is_due(checked) && is_live() => {
+                again.push((checked, &connection.name));
             }
+            _ => {}
         }
     }
     again.sort();

@@ -12,7 +12,8 @@ use crate::name::ConnectionName;
 use crate::observe;
 use crate::plan::compare::Context;
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{Planned, Situation, plan};
+use crate::plan::{Agreement, Planned, Situation, agreements, plan};
+use crate::secret::FingerprintKey;
 
 /// What was looked at: both sides, and how.
 pub(super) struct Looked<'a> {
@@ -25,11 +26,12 @@ pub(super) struct Looked<'a> {
 /// What else decides the plan.
 pub(super) struct Known<'a> {
     pub(super) record: &'a Record,
-    pub(super) key: &'a crate::secret::FingerprintKey,
+    pub(super) key: &'a FingerprintKey,
     pub(super) key_is_known: bool,
     pub(super) singles: &'a BTreeMap<ConnectionName, LiveConnection>,
     pub(super) unread: &'a BTreeMap<ConnectionName, String>,
     pub(super) invalid: &'a BTreeMap<ConnectionName, String>,
+    pub(super) agreements: &'a [Agreement],
     pub(super) whole: bool,
     pub(super) past: &'a Past,
     pub(super) worktree: bool,
@@ -37,9 +39,13 @@ pub(super) struct Known<'a> {
 
 impl Looked<'_> {
     /// The connections of which the lists do not say enough.
-    pub(super) fn needed(&self, record: &Record) -> BTreeSet<ConnectionName> {
+    pub(super) fn needed(
+        &self,
+        record: &Record,
+        agreements: &[Agreement],
+    ) -> BTreeSet<ConnectionName> {
         let filter = &self.options.filter;
-        let mut needed = reading::to_confirm(self.desired, self.live, record, filter);
+        let mut needed = reading::to_confirm(self.desired, self.live, record, filter, agreements);
         if self.options.base.is_some() {
             let is_kept = |name: &ConnectionName, type_name: &str| {
                 let declared = self.desired.get(name);
@@ -101,16 +107,35 @@ impl Looked<'_> {
         reading::secrets_due(self.desired, self.live, record, &self.options.filter, &read_back)
     }
 
-    /// Makes the plan of it.
-    pub(super) fn plan(&self, known: &Known<'_>) -> Planned {
-        let context = Context {
-            record: known.record,
-            key: known.key,
-            key_is_known: known.key_is_known,
+    /// What the texts say before anything else is asked for.
+    pub(super) fn agreements(
+        &self,
+        record: &Record,
+        key: &FingerprintKey,
+        key_is_known: bool,
+    ) -> Vec<Agreement> {
+        agreements(self.desired, self.live, &self.context(record, key, key_is_known))
+    }
+
+    fn context<'c>(
+        &self,
+        record: &'c Record,
+        key: &'c FingerprintKey,
+        key_is_known: bool,
+    ) -> Context<'c> {
+        Context {
+            record,
+            key,
+            key_is_known,
             stateless: self.options.base.is_some(),
             corrects_drift: self.target.drift == Drift::Correct,
             resend_secrets: self.options.resend_secrets,
-        };
+        }
+    }
+
+    /// Makes the plan of it.
+    pub(super) fn plan(&self, known: &Known<'_>) -> Planned {
+        let context = self.context(known.record, known.key, known.key_is_known);
         plan(&Situation {
             desired: self.desired,
             invalid: known.invalid,
@@ -128,6 +153,7 @@ impl Looked<'_> {
             filter: &self.options.filter,
             degraded_at_once: self.options.degraded_at_once,
             unread: known.unread,
+            agreements: known.agreements,
             now: now(),
         })
     }

@@ -5,21 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::connect::{Connection, connect};
 use super::load::{LoadedTarget, load_target};
 use super::look::{Known, Looked};
+use super::recall::{self, Recalled, lock};
 use super::remember;
+use super::still::{Basis, Begun, Made};
 use super::{Engine, Options, Prepared, Ready, isolates};
-use crate::api::Retries;
 use crate::config::Target;
 use crate::desired::{self, Desired, Resolution};
-use crate::document::Severity;
+use crate::document::{Document, Severity};
 use crate::environment::Environment;
 use crate::inventory::{GoodCommit, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
-use crate::observe;
+use crate::observe::{self, Answers, Asked, Marks};
+use crate::parallel;
 use crate::plan::intents::{self, Settling};
 use crate::plan::{Planned, TargetPlan};
 use crate::source::Snapshot;
-use crate::state::Lock;
 
 /// Reads, loads, resolves, observes and plans one target. Whatever goes wrong is told in the
 /// plan; nothing is written.
@@ -28,6 +29,17 @@ pub async fn prepare<'e>(
     target: &'e Target,
     snapshot: &Snapshot,
     options: &Options,
+) -> Prepared<'e> {
+    go_on(engine, target, snapshot, options, None).await
+}
+
+/// Does what [`prepare`] does, with what was begun already.
+pub async fn go_on<'e>(
+    engine: &'e Engine,
+    target: &'e Target,
+    snapshot: &Snapshot,
+    options: &Options,
+    begun: Option<Begun>,
 ) -> Prepared<'e> {
     let mut prepared = Prepared {
         target,
@@ -41,12 +53,19 @@ pub async fn prepare<'e>(
         diagnostics: Vec::new(),
         refused: false,
         credentials_refused: false,
+        basis: None,
         ready: None,
     };
-    if let Err(problem) = fill(engine, target, snapshot, options, &mut prepared).await {
+    if let Err(problem) = fill(engine, target, snapshot, options, begun, &mut prepared).await {
         prepared.plan.errors.push(problem);
     }
     prepared
+}
+
+/// Lists that are asked for, or answered already.
+enum Lists {
+    Asked(Asked),
+    Answered(Answers),
 }
 
 /// Does the work of [`prepare`]; what stops the target as a whole is the error.
@@ -55,9 +74,18 @@ async fn fill(
     target: &Target,
     snapshot: &Snapshot,
     options: &Options,
+    begun: Option<Begun>,
     prepared: &mut Prepared<'_>,
 ) -> Result<(), String> {
-    let loaded = blocking(|| load_target(engine, target, snapshot)).map_err(|e| e.to_string())?;
+    let early = recall::early(engine, target, options).filter(|_| begun.is_none());
+    // A client takes some milliseconds to make, and needs nothing of what is loaded.
+    let (connection, loaded) = blocking(|| {
+        parallel::both(
+            || begun.is_none().then(|| connect(engine, target)),
+            || load_target(engine, target, snapshot),
+        )
+    });
+    let mut loaded = loaded.map_err(|e| e.to_string())?;
     prepared.diagnostics.clone_from(&loaded.loaded.diagnostics);
     prepared.plan.notices.extend(loaded.notices.iter().cloned());
     let whole = !loaded.loaded.has_errors();
@@ -65,11 +93,38 @@ async fn fill(
         prepared.refused = true;
         return Err(refusal(snapshot, &prepared.diagnostics));
     }
-    let Connection { client, key } = connect(engine, target).map_err(|e| e.to_string())?;
-    let client = client.with_retries(
-        Retries::new(options.retries, options.stop.child_token()).within(options.limit.clone()),
-    );
-    let (before, lock) = record(engine, target, options, &key, &mut prepared.plan).await?;
+    let marks = options.marks.then(Marks::default);
+    let (connection, lock, lists, marks) = match (begun, connection) {
+        (Some(Begun { connection, lock, answers, before }), _) => {
+            (connection, lock, Lists::Answered(answers), Some(before))
+        }
+        (None, connection) => {
+            let connection = connection.unwrap_or_else(|| connect(engine, target));
+            let connection = connection.map_err(|e| e.to_string())?;
+            let connection = connection.with_retries(options);
+            let lock = lock(engine, target, options).await?;
+            // Under the lock: what another process changed before is in the lists and in the
+            // record.
+            let asked = observe::ask(&connection.client, target.concurrency, marks.as_ref());
+            (connection, lock, Lists::Asked(asked), marks)
+        }
+    };
+    let Connection { client, key } = connection;
+    let good = snapshot
+        .commit()
+        .filter(|_| whole && !options.filter.is_narrow())
+        .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id));
+    let documents = std::mem::take(&mut loaded.loaded.documents);
+    let environment = options.with_secrets.then_some(&engine.environment);
+    let resolving = || resolve(engine, target, documents, environment);
+    let (mut desired, recalled) = match early {
+        Some(early) => (blocking(resolving), early.recalled().await),
+        None => {
+            blocking(|| parallel::both(resolving, || recall::recall(engine, target, options, &key)))
+        }
+    };
+    let Recalled { record: before, mark: state, notice } = recalled?;
+    prepared.plan.notices.extend(notice);
     let mut record = before.clone();
     let key_check = key.check_value();
     let key_is_known = record.key_check.as_ref().is_none_or(|known| *known == key_check);
@@ -81,11 +136,7 @@ async fn fill(
         );
     }
     record.key_check = Some(key_check);
-    let good = snapshot
-        .commit()
-        .filter(|_| whole && !options.filter.is_narrow())
-        .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id))
-        .map(|good| as_before(good, &before));
+    let good = good.map(|good| as_before(good, &before));
     let folders = &loaded.loaded.folders;
     let past = blocking(|| remember::past(engine, target, snapshot, &record, folders))
         .map_err(|e| e.to_string())?;
@@ -98,8 +149,6 @@ async fn fill(
     }
     let mut invalid = blocked_names(&loaded, &record)?;
     let renames = loaded.loaded.renames_of_invalid.clone();
-    let environment = options.with_secrets.then_some(&engine.environment);
-    let mut desired = resolve(engine, target, loaded, environment);
     if snapshot.commit().is_none() {
         remember::keep_protected(&mut desired, &record);
     }
@@ -107,7 +156,12 @@ async fn fill(
         prepared.plan.notices.push(without_secrets(&desired));
     }
 
-    let live = observe::lists(&client, &record, target.concurrency).await;
+    let answers = match lists {
+        Lists::Asked(asked) => asked.answers().await,
+        Lists::Answered(answers) => answers,
+    };
+    let lists = marks.and_then(|marks| answers.marks(&marks));
+    let live = blocking(|| answers.live(&record));
     if let Some(cause) = client.retries().stopped().filter(|cause| !cause.is_transient()) {
         prepared.credentials_refused = true;
         return Err(cause.message);
@@ -116,7 +170,8 @@ async fn fill(
         return Err(error);
     }
     let looked_at = Looked { target, options, desired: &desired, live: &live };
-    let needed = looked_at.needed(&record);
+    let agreements = blocking(|| looked_at.agreements(&record, &key, key_is_known));
+    let needed = looked_at.needed(&record, &agreements);
     let notices = &mut prepared.plan.notices;
     let (singles, unread) = looked_at.singles(&client, &needed, &record, notices).await;
     learn_shown_secrets(engine, &singles);
@@ -133,9 +188,21 @@ async fn fill(
         singles: &singles,
         unread: &unread,
         invalid: &invalid,
+        agreements: &agreements,
         whole,
         past: &past,
         worktree: snapshot.commit().is_none(),
+    });
+    prepared.basis = Basis::of(Made {
+        engine,
+        target,
+        commit: snapshot.commit().map(|commit| &commit.id),
+        desired: &desired,
+        is_plain: whole && key_is_known && needed.is_empty() && singles.is_empty(),
+        planned: &planned,
+        lists,
+        state,
+        key: &key,
     });
     take(prepared, planned, |record, canaries| Ready {
         desired,
@@ -205,52 +272,6 @@ fn refusal(snapshot: &Snapshot, diagnostics: &[crate::document::Diagnostic]) -> 
     format!("{what} is refused: {errors} error{s} in its documents")
 }
 
-/// The record to start from: that of the state, locked if it will be written, or the one that
-/// the base revision stands for.
-async fn record(
-    engine: &Engine,
-    target: &Target,
-    options: &Options,
-    key: &crate::secret::FingerprintKey,
-    plan: &mut TargetPlan,
-) -> Result<(Record, Option<Lock>), String> {
-    if let Some(base) = &options.base {
-        let then = blocking(|| load_target(engine, target, base)).map_err(|e| e.to_string())?;
-        if then.loaded.has_errors() {
-            return Err("the base revision does not load whole, so what it declared is not known"
-                .to_owned());
-        }
-        let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
-        let good = then.as_good_commit(engine.config_digest(target), &commit);
-        let environment = options.with_secrets.then_some(&engine.environment);
-        let desired = resolve(engine, target, then, environment);
-        plan.notices.push(
-            "compared with the base revision, without a state: rotated values of the environment \
-             are not seen"
-                .to_owned(),
-        );
-        return Ok((remember::record_of_base(good, &desired, key), None));
-    }
-    let file = engine.state_file(target);
-    let lock = if options.writes {
-        let lock = tokio::select! {
-            lock = file.lock(options.lock_timeout, &options.holder) => lock,
-            () = options.stop.cancelled() => return Err("the run is ending".to_owned()),
-        };
-        Some(lock.map_err(|e| e.to_string())?)
-    } else {
-        if !blocking(|| file.exists()) {
-            plan.notices.push(format!(
-                "there is no state of this target in {} and no --base: deletes cannot be known",
-                engine.config.state_dir.display()
-            ));
-        }
-        None
-    };
-    let record = blocking(|| file.read()).map_err(|e| e.to_string())?;
-    Ok((record, lock))
-}
-
 /// The names that a commit which did not load whole blocks, with why.
 fn blocked_names(
     loaded: &LoadedTarget,
@@ -305,14 +326,14 @@ fn block_old_names(
     }
 }
 
-fn resolve(
+pub(super) fn resolve(
     engine: &Engine,
     target: &Target,
-    loaded: LoadedTarget,
+    documents: Vec<Document>,
     environment: Option<&Environment>,
 ) -> Desired {
     let resolution = Resolution { vars: &target.vars, environment, redactor: &engine.redactor };
-    desired::resolve(loaded.loaded.documents, &resolution)
+    desired::resolve(documents, &resolution)
 }
 
 fn without_secrets(desired: &Desired) -> String {

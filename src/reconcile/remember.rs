@@ -14,7 +14,7 @@ use crate::inventory::{DeleteNote, GoodCommit, Owned, Record};
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::compare::Context;
-use crate::plan::deletes::{self, Consents, Declared, LastGood};
+use crate::plan::deletes::{self, Consents, Declared, LastGood, Names};
 use crate::secret::FingerprintKey;
 use crate::source::{self, Snapshot, SourceError};
 
@@ -23,10 +23,41 @@ pub(super) struct Past {
     /// Paths that declared something in it and are missing or empty now.
     pub(super) emptied: Vec<String>,
     /// What it declared, read with today's config; `None` where that is not known.
-    then: Option<DeclaredThen>,
+    then: Option<Then>,
     /// Whether there is a last good commit whose names are not known.
     pub(super) unavailable: bool,
     consents: Consents,
+}
+
+/// What the last good commit declared.
+enum Then {
+    /// As the record has it.
+    Recorded(GoodCommit),
+    /// Read anew, since the config has changed.
+    Read(DeclaredThen),
+}
+
+impl Then {
+    fn names(&self) -> Names<'_> {
+        match self {
+            Self::Recorded(good) => Names::Recorded(&good.declared),
+            Self::Read(then) => Names::Read(&then.names),
+        }
+    }
+
+    fn renames(&self) -> &BTreeMap<ConnectionName, ConnectionName> {
+        match self {
+            Self::Recorded(good) => &good.renames,
+            Self::Read(then) => &then.renames,
+        }
+    }
+
+    fn paths(&self) -> &BTreeMap<String, usize> {
+        match self {
+            Self::Recorded(good) => &good.paths,
+            Self::Read(then) => &then.paths,
+        }
+    }
 }
 
 /// Looks the last good commit up, and the consents of the commits since.
@@ -42,15 +73,11 @@ pub(super) fn past(
         return Ok(Past { emptied, then: None, unavailable: false, consents });
     };
     let then = if good.config == engine.config_digest(target) {
-        Some(DeclaredThen {
-            names: good.declared.keys().cloned().collect(),
-            renames: good.renames.clone(),
-            paths: good.paths.clone(),
-        })
+        Some(Then::Recorded(good.clone()))
     } else {
-        read_with_todays_config(engine, target, snapshot, good)?
+        read_with_todays_config(engine, target, snapshot, good)?.map(Then::Read)
     };
-    let emptied = emptied(then.as_ref().map_or(&good.paths, |then| &then.paths), folders);
+    let emptied = emptied(then.as_ref().map_or(&good.paths, Then::paths), folders);
     let consents = match snapshot {
         Snapshot::Commit { repository, commit } if commit.id != good.commit => {
             consents(engine, target, repository, &commit.id, &good.commit)?
@@ -155,18 +182,16 @@ pub(super) fn note_deletes(
     past: &Past,
 ) {
     let Looked { options, desired, live, .. } = *looked_at;
-    let mut names: BTreeSet<ConnectionName> = not_removed.clone();
-    for connection in desired.values() {
-        names.insert(connection.name.clone());
-        if let Some(old) = &connection.options.renamed_from
-            && !is_renamed(record, live, &connection.name)
-        {
-            names.insert(old.clone());
-        }
-    }
+    let waiting = desired.values().filter_map(|connection| {
+        let old = connection.options.renamed_from.as_ref()?;
+        (!is_renamed(record, live, &connection.name)).then(|| old.clone())
+    });
+    let others = waiting.chain(not_removed.iter().cloned()).collect();
     // The note of a replace that is held lives under a name that is declared.
+    let concerns_replaces = !record.deletes.is_empty() || past.consents.tip;
     let replaced: BTreeMap<ConnectionName, &str> = desired
         .values()
+        .filter(|_| concerns_replaces)
         .map(|connection| (connection.name.clone(), connection.connection_type.name))
         .filter(|(name, becomes)| {
             record.inventory.get(name).is_some_and(|owned| owned.type_name != *becomes)
@@ -183,16 +208,18 @@ pub(super) fn note_deletes(
         })
         .collect();
     let declared = Declared {
-        names: &names,
+        desired,
+        others: &others,
         commit: snapshot.commit().map(|commit| &commit.id),
         loaded_whole,
         emptied: &past.emptied,
     };
     let last_good = match &past.then {
         Some(then) => {
-            let renames = then.renames.iter();
+            let renames = then.renames().iter();
             let open = renames.filter(|(new, _)| !is_renamed(record, live, new));
-            LastGood::Names(then.names.iter().chain(open.map(|(_, old)| old)).collect())
+            let old = open.map(|(_, old)| old.clone()).collect();
+            LastGood::Names { declared: then.names(), renamed: old }
         }
         None if past.unavailable => LastGood::Unavailable,
         None => LastGood::None,

@@ -46,7 +46,12 @@ impl FingerprintKey {
     /// Whether a fingerprint is of this value of this field.
     #[must_use]
     pub fn matches(&self, print: &Fingerprint, path: &str, value: &serde_json::Value) -> bool {
-        let Some((salt, tag)) = print.0.split_once(':') else { return false };
+        self.matches_text(&print.0, path, value)
+    }
+
+    /// Whether the text of a fingerprint is of this value of this field.
+    pub(crate) fn matches_text(&self, print: &str, path: &str, value: &serde_json::Value) -> bool {
+        let Some((salt, tag)) = print.split_once(':') else { return false };
         let expected = hex(self.sign(salt, path, value).as_ref());
         constant_time::verify_slices_are_equal(expected.as_bytes(), tag.as_bytes()).is_ok()
     }
@@ -96,7 +101,12 @@ pub(crate) fn canonical(value: &serde_json::Value) -> String {
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xf)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
 }
 
 #[cfg(test)]

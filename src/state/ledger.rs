@@ -54,6 +54,12 @@ impl Ledger {
         change(&mut record.0)
     }
 
+    /// Whether the record was changed since it was taken over.
+    #[must_use]
+    pub fn is_edited(&self) -> bool {
+        self.record().1 > 0
+    }
+
     /// Makes every edit so far durable.
     ///
     /// # Errors

@@ -48,6 +48,7 @@ mod secrets;
 mod shutdown;
 mod signatures;
 mod status;
+mod still;
 #[cfg(feature = "otel")]
 mod traces;
 mod validate;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::apply::TargetOutcome;
 use crate::plan::{Action, ConnectionState, FieldChange, TargetPlan};
@@ -41,13 +43,15 @@ fn passed(results: Vec<(Change, ChangeResult)>, states: Vec<ConnectionState>) ->
     let changes = results.iter().map(|(change, _)| change.clone()).collect();
     Passed {
         plan: TargetPlan { changes, ..TargetPlan::default() },
-        states,
-        diagnostics: Vec::new(),
+        states: Arc::new(states),
+        diagnostics: Arc::default(),
         refused: None,
         suspended: false,
         outcome: Some(TargetOutcome { results, ..TargetOutcome::default() }),
         applied: false,
         credentials_refused: false,
+        basis: None,
+        is_still: false,
     }
 }
 

@@ -31,16 +31,6 @@ pub fn whole_digest(desired: &DesiredConnection) -> Value {
     Value::Object(fields.chain([type_name]).collect())
 }
 
-/// Whether what is live is the very connection of the inventory's entry: of its type and, where
-/// both are known, of its id.
-pub(super) fn is_the_same(owned: &Owned, live: &LiveConnection) -> bool {
-    let same_id = match (&owned.id, &live.id) {
-        (Some(known), Some(shown)) => known == shown,
-        _ => true,
-    };
-    same_id && owned.type_name == live.type_name
-}
-
 pub(super) fn change(desired: &DesiredConnection) -> Change {
     Change {
         action: Action::Update,

@@ -1,8 +1,7 @@
 //! What git declares: created, updated, replaced, taken over, blocked, or left as it is.
 
 use super::change::{
-    CREATE, REPLACE, TAKEN_OVER, change, created_fields, git_moved, is_the_same, whole_digest,
-    written_fields,
+    CREATE, REPLACE, TAKEN_OVER, change, created_fields, git_moved, whole_digest, written_fields,
 };
 use super::{Planner, State};
 use crate::catalog::Field;
@@ -10,12 +9,14 @@ use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::inventory::{Base, LONGEST_PAUSE, Owned};
 use crate::name::ConnectionName;
+use crate::plan::agreement::Agreement;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{Comparison, LiveView, PUTS_BEFORE_GIVING_UP, Treatment, compare};
+use crate::plan::same::is_the_same;
 use crate::plan::{Action, Change, FieldChange, Origin};
 
 impl<'a> Planner<'a> {
-    pub(super) fn desired(&mut self, desired: &'a DesiredConnection) {
+    pub(super) fn desired(&mut self, desired: &'a DesiredConnection, agreement: Agreement) {
         let name = &desired.name;
         let type_name = desired.connection_type.name;
         let settled = self.told.contains(name) || self.situation.invalid.contains_key(name);
@@ -40,6 +41,13 @@ impl<'a> Planner<'a> {
         }
         if let Some(reason) = self.cannot_be_written(desired) {
             self.block(desired, reason, None);
+            return;
+        }
+        // What was read for itself may show more than the texts that agree.
+        let was_read = self.situation.singles.contains_key(name);
+        if agreement != Agreement::Doubtful && !was_read && !self.freed.contains(name) {
+            self.plan.summary.unchanged += 1;
+            self.state_with(desired, State::InSync, None, agreement == Agreement::Unverified);
             return;
         }
         match self.view(name).filter(|_| !self.freed.contains(name)) {

@@ -2,35 +2,38 @@
 
 use std::collections::BTreeSet;
 
-use super::change::{delete, held_delete, is_the_same};
+use super::change::{delete, held_delete};
 use super::{Planner, State};
 use crate::desired::DesiredConnection;
 use crate::inventory::Owned;
 use crate::live::LiveConnection;
-use crate::name::ConnectionName;
+use crate::name::{ConnectionName, missing};
 use crate::plan::compare::{LiveView, is_as_declared};
 use crate::plan::deletes::{self, Group};
+use crate::plan::same::is_the_same;
 use crate::plan::{Action, Change, ConnectionState};
 
 impl Planner<'_> {
     /// Names that git stopped declaring.
     pub(super) fn removed(&mut self) {
         let live = self.situation.live;
-        let names: Vec<ConnectionName> = self.record.inventory.keys().cloned().collect();
+        // While a rename is not done, its commit counts as declaring the old name.
+        let is_declared = |name: &&ConnectionName| {
+            self.situation.invalid.contains_key(*name)
+                || self.freed.contains(*name)
+                || self.locked.contains_key(*name)
+        };
+        let names: Vec<ConnectionName> =
+            missing(self.record.inventory.keys(), self.situation.desired.keys())
+                .filter(|name| !is_declared(name))
+                .cloned()
+                .collect();
         let mut held: Vec<(Change, State)> = Vec::new();
         let mut candidates = BTreeSet::new();
         let mut gone = BTreeSet::new();
         let mut outside = 0;
         for name in names {
-            // While a rename is not done, its commit counts as declaring the old name.
-            let declared = self.situation.desired.contains_key(&name)
-                || self.situation.invalid.contains_key(&name)
-                || self.freed.contains(&name)
-                || self.locked.contains_key(&name);
             let Some(owned) = self.record.inventory.get(&name).cloned() else { continue };
-            if declared {
-                continue;
-            }
             let admitted = self.admits(&owned.type_name, &name);
             match live.connections.get(&name) {
                 None if live.is_complete() => {

@@ -1,0 +1,121 @@
+//! The record to start from: that of the state, or the one that the base revision stands for.
+
+use std::panic::resume_unwind;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::load::load_target;
+use super::prepare::resolve;
+use super::{Engine, Options, remember};
+use crate::config::Target;
+use crate::inventory::Record;
+use crate::secret::FingerprintKey;
+use crate::source::Snapshot;
+use crate::state::{Lock, StateFile, StateMark};
+
+/// What is remembered of a target.
+pub(super) struct Recalled {
+    pub(super) record: Record,
+    /// What tells the state from any other, where marks are asked for.
+    pub(super) mark: Option<StateMark>,
+    /// What has to be said of it.
+    pub(super) notice: Option<String>,
+}
+
+/// A state that is read beside the documents.
+pub(super) struct Early(JoinHandle<Result<Recalled, String>>);
+
+/// Locks the state, where it will be written.
+pub(super) async fn lock(
+    engine: &Engine,
+    target: &Target,
+    options: &Options,
+) -> Result<Option<Lock>, String> {
+    if options.base.is_some() || !options.writes {
+        return Ok(None);
+    }
+    let file = engine.state_file(target);
+    let lock = tokio::select! {
+        lock = file.lock(options.lock_timeout, &options.holder) => lock,
+        () = options.stop.cancelled() => return Err("the run is ending".to_owned()),
+    };
+    lock.map(Some).map_err(|e| e.to_string())
+}
+
+/// Begins to read the state, where no lock has to be waited for first.
+pub(super) fn early(engine: &Engine, target: &Target, options: &Options) -> Option<Early> {
+    if options.writes || options.base.is_some() {
+        return None;
+    }
+    let file = engine.state_file(target);
+    let folder = engine.config.state_dir.display().to_string();
+    let marks = options.marks;
+    Some(Early(spawn_blocking(move || {
+        let notice = (!file.exists()).then(|| {
+            format!(
+                "there is no state of this target in {folder} and no --base: deletes cannot be known"
+            )
+        });
+        Ok(Recalled { notice, ..of_state(&file, marks)? })
+    })))
+}
+
+impl Early {
+    /// Waits for it.
+    pub(super) async fn recalled(self) -> Result<Recalled, String> {
+        match self.0.await {
+            Ok(recalled) => recalled,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => Err("the run is ending".to_owned()),
+            },
+        }
+    }
+}
+
+/// Reads the state, under its lock, or the base revision. Blocks.
+pub(super) fn recall(
+    engine: &Engine,
+    target: &Target,
+    options: &Options,
+    key: &FingerprintKey,
+) -> Result<Recalled, String> {
+    match &options.base {
+        Some(base) => of_base(engine, target, options, base, key),
+        None => of_state(&engine.state_file(target), options.marks),
+    }
+}
+
+fn of_state(file: &StateFile, marks: bool) -> Result<Recalled, String> {
+    let failed = |error: crate::state::StateError| error.to_string();
+    let (record, mark) = if marks {
+        let (record, mark) = file.read_marked().map_err(failed)?;
+        (record, Some(mark))
+    } else {
+        (file.read().map_err(failed)?, None)
+    };
+    Ok(Recalled { record, mark, notice: None })
+}
+
+fn of_base(
+    engine: &Engine,
+    target: &Target,
+    options: &Options,
+    base: &Snapshot,
+    key: &FingerprintKey,
+) -> Result<Recalled, String> {
+    let then = load_target(engine, target, base).map_err(|e| e.to_string())?;
+    if then.loaded.has_errors() {
+        return Err(
+            "the base revision does not load whole, so what it declared is not known".to_owned()
+        );
+    }
+    let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
+    let good = then.as_good_commit(engine.config_digest(target), &commit);
+    let environment = options.with_secrets.then_some(&engine.environment);
+    let desired = resolve(engine, target, then.loaded.documents, environment);
+    let notice = "compared with the base revision, without a state: rotated values of the \
+                  environment are not seen";
+    let record = remember::record_of_base(good, &desired, key);
+    Ok(Recalled { record, mark: None, notice: Some(notice.to_owned()) })
+}
