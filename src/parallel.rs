@@ -32,11 +32,16 @@ pub(crate) fn map_lots<T: Send, R: Send>(
     lots.into_iter().flatten().collect()
 }
 
-/// Does one thing beside another; a panic of either is a panic here.
+/// Does one thing beside another where they are about many values, and else before it; a panic of
+/// either is a panic here.
 pub(crate) fn both<A: Send, B>(
+    values: usize,
     beside: impl FnOnce() -> A + Send,
     here: impl FnOnce() -> B,
 ) -> (A, B) {
+    if values < FEW {
+        return (beside(), here());
+    }
     thread::scope(|scope| {
         let beside = scope.spawn(beside);
         let here = here();
@@ -58,7 +63,8 @@ mod tests {
             });
             assert_eq!(lots, doubled);
         }
-        assert_eq!(both(|| 1, || 2), (1, 2));
+        assert_eq!(both(0, || 1, || 2), (1, 2));
+        assert_eq!(both(FEW, || 1, || 2), (1, 2));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -131,13 +132,25 @@ pub struct StateMark(Option<[u8; 32]>);
 
 impl StateMark {
     fn of(bytes: Option<&[u8]>) -> Self {
-        Self(bytes.map(|bytes| {
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-            let mut mark = [0; 32];
-            mark.copy_from_slice(digest.as_ref());
-            mark
-        }))
+        Self(bytes.map(|bytes| mark_of(&digest::digest(&digest::SHA256, bytes))))
     }
+
+    fn of_file(mut file: fs::File) -> io::Result<Self> {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let mut piece = [0; 16 * 1024];
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok(Self(Some(mark_of(&context.finish())))),
+                length => context.update(piece.get(..length).unwrap_or_default()),
+            }
+        }
+    }
+}
+
+fn mark_of(digest: &digest::Digest) -> [u8; 32] {
+    let mut mark = [0; 32];
+    mark.copy_from_slice(digest.as_ref());
+    mark
 }
 
 /// A part of a record.
@@ -266,7 +279,16 @@ impl StateFile {
     /// # Errors
     /// The file cannot be read.
     pub fn mark(&self) -> Result<StateMark, StateError> {
-        self.present().map(|bytes| StateMark::of(bytes.as_deref()))
+        #[cfg(feature = "kubernetes")]
+        if self.secret.is_some() {
+            return self.present().map(|bytes| StateMark::of(bytes.as_deref()));
+        }
+        // Piece by piece: the whole of it is not needed at once.
+        match fs::File::open(&self.path).and_then(StateMark::of_file) {
+            Ok(mark) => Ok(mark),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(StateMark(None)),
+            Err(source) => Err(StateError::Read { path: self.shown(), source }),
+        }
     }
 
     /// Reads the little of the record that the daemon asks for between its reconciles.

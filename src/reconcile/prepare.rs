@@ -78,9 +78,12 @@ async fn fill(
     prepared: &mut Prepared<'_>,
 ) -> Result<(), String> {
     let early = recall::early(engine, target, options).filter(|_| begun.is_none());
-    // A client takes some milliseconds to make, and needs nothing of what is loaded.
+    // A client takes some milliseconds to make, and needs nothing of what is loaded. A daemon has
+    // its clients from before.
+    let hurry = if options.marks { 0 } else { usize::MAX };
     let (connection, loaded) = blocking(|| {
         parallel::both(
+            hurry,
             || begun.is_none().then(|| connect(engine, target)),
             || load_target(engine, target, snapshot),
         )
@@ -116,12 +119,13 @@ async fn fill(
         .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id));
     let documents = std::mem::take(&mut loaded.loaded.documents);
     let environment = options.with_secrets.then_some(&engine.environment);
+    let count = documents.len();
     let resolving = || resolve(engine, target, documents, environment);
     let (mut desired, recalled) = match early {
         Some(early) => (blocking(resolving), early.recalled().await),
-        None => {
-            blocking(|| parallel::both(resolving, || recall::recall(engine, target, options, &key)))
-        }
+        None => blocking(|| {
+            parallel::both(count, resolving, || recall::recall(engine, target, options, &key))
+        }),
     };
     let Recalled { record: before, mark: state, notice } = recalled?;
     prepared.plan.notices.extend(notice);

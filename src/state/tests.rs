@@ -21,6 +21,21 @@ fn an_absent_state_is_empty_and_a_written_one_comes_back() {
 }
 
 #[test]
+fn a_mark_tells_one_state_from_another() {
+    let (_folder, file) = dir();
+    let absent = file.mark().unwrap();
+    assert_eq!(file.read_marked().unwrap().1, absent);
+    let record = Record { suspended: true, ..Record::default() };
+    file.write(&record).unwrap();
+    let (read, written) = file.read_marked().unwrap();
+    assert_eq!((read, file.mark().unwrap()), (record, written));
+    assert_ne!(written, absent);
+    assert!(file.glance().unwrap().suspended);
+    file.write(&Record::default()).unwrap();
+    assert_ne!(file.mark().unwrap(), written);
+}
+
+#[test]
 fn what_cannot_be_read_is_never_overwritten() {
     let (_folder, file) = dir();
     for (text, expected) in [
