@@ -4,7 +4,6 @@
 //! owned field by field, so each of them is a field of its own here; a list and a free map are
 //! owned whole.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use crate::document::{Document, Options, Place};
 use crate::environment::Environment;
 use crate::name::ConnectionName;
 use crate::parallel;
+use crate::pointer::escaped;
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, SensitiveValue};
 
@@ -205,7 +205,7 @@ fn take_apart(
     for (key, declared) in fields {
         path.truncate(above);
         path.push('/');
-        path.push_str(&pointer_step(&key));
+        path.push_str(&escaped(&key));
         let field = lookup(&key);
         match (field.map(|f| &f.kind), declared) {
             (Some(Kind::Object(named)), Value::Object(inner)) if !inner.is_empty() => {
@@ -268,26 +268,5 @@ fn any_text(value: &Value, test: &dyn Fn(&str) -> bool) -> bool {
         Value::Array(items) => items.iter().any(|item| any_text(item, test)),
         Value::Object(map) => map.values().any(|item| any_text(item, test)),
         _ => false,
-    }
-}
-
-/// The steps of a JSON pointer, unescaped.
-pub(crate) fn steps(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    pointer.split('/').skip(1).map(|step| {
-        if step.contains('~') {
-            Cow::Owned(step.replace("~1", "/").replace("~0", "~"))
-        } else {
-            Cow::Borrowed(step)
-        }
-    })
-}
-
-/// A key as a step of a JSON pointer (RFC 6901).
-#[must_use]
-pub fn pointer_step(key: &str) -> Cow<'_, str> {
-    if key.contains(['~', '/']) {
-        Cow::Owned(key.replace('~', "~0").replace('/', "~1"))
-    } else {
-        Cow::Borrowed(key)
     }
 }

@@ -11,10 +11,11 @@ use super::writing::{Next, failed_after, look_after, pause_or_fail, read};
 use super::{ChangeResult, Job};
 use crate::api::{CallError, ErrorKind, Tries};
 use crate::catalog::{ConnectionType, Secrecy, hidden, is_bookkeeping};
-use crate::desired::{DesiredConnection, steps};
+use crate::desired::DesiredConnection;
 use crate::inventory::{BaseField, Owned, Record};
 use crate::live::LiveConnection;
 use crate::plan::{REPLACE, body};
+use crate::pointer::steps;
 use crate::secret::SensitiveValue;
 
 /// Replaces a connection by one of another type. The new one is made ready before the old one

@@ -147,7 +147,7 @@ fn ignore_unknown(
     findings: &mut Vec<Finding>,
 ) {
     for entry in ignore {
-        let top = super::pointer::steps(entry).next().unwrap_or_default().into_owned();
+        let top = crate::pointer::steps(entry).next().unwrap_or_default().into_owned();
         if connection_type.field(&top).is_some() || merged.fields.contains_key(&top) {
             continue;
         }

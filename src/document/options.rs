@@ -127,7 +127,7 @@ fn ignored(pointer: &str, value: &Value, findings: &mut Vec<Finding>) -> BTreeSe
     let mut ignored = BTreeSet::new();
     for (place, text) in texts(pointer, "ignore", "ignore: [description]", value, findings) {
         let entry = if text.starts_with('/') { text.to_owned() } else { child("", text) };
-        let top = super::pointer::steps(&entry).next().unwrap_or_default();
+        let top = crate::pointer::steps(&entry).next().unwrap_or_default();
         if top.is_empty() {
             let message = "an entry of `ignore` names no field".to_owned();
             findings.push(Finding::error(&code::BAD_IGNORE, place, message));

@@ -1,14 +1,15 @@
 //! JSON pointers (RFC 6901) as they are built and walked here.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use crate::pointer::{escaped, steps};
+
 /// Adds a key to a pointer.
 pub(crate) fn push_key(pointer: &mut String, key: &str) {
     pointer.push('/');
-    pointer.push_str(&escape(key));
+    pointer.push_str(&escaped(key));
 }
 
 /// Adds the index of a list's entry to a pointer.
@@ -29,17 +30,6 @@ pub(crate) fn item(pointer: &str, index: usize) -> String {
     let mut item = pointer.to_owned();
     push_index(&mut item, index);
     item
-}
-
-/// The steps of a pointer, unescaped.
-pub(crate) fn steps(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    pointer.split('/').skip(1).map(|step| {
-        if step.contains('~') {
-            Cow::Owned(step.replace("~1", "/").replace("~0", "~"))
-        } else {
-            Cow::Borrowed(step)
-        }
-    })
 }
 
 /// The value at a pointer below an object.
@@ -70,14 +60,6 @@ pub(crate) fn for_people(pointer: &str) -> String {
         }
     }
     shown
-}
-
-fn escape(key: &str) -> Cow<'_, str> {
-    if key.contains(['~', '/']) {
-        Cow::Owned(key.replace('~', "~0").replace('/', "~1"))
-    } else {
-        Cow::Borrowed(key)
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::pointer;
 use super::text::to_u32;
 use super::yaml::loses_precision;
 
@@ -131,7 +130,7 @@ impl Spans {
     fn find(&self, pointer: &str) -> Option<(Option<Span>, &Node)> {
         let mut found = (None, self.nodes.first()?);
         let mut jumps = 0;
-        for step in pointer::steps(pointer) {
+        for step in crate::pointer::steps(pointer) {
             let node = self.follow(found.1)?;
             found = match &node.shape {
                 Shape::Mapping(entries) => {

@@ -18,9 +18,10 @@ use secret::compare_secret;
 use super::equality::{equal, is_unset};
 use super::{FieldChange, Origin};
 use crate::catalog::{Secrecy, hidden};
-use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in, steps};
+use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::inventory::{BaseField, Record, Unstable};
 use crate::live::LiveConnection;
+use crate::pointer::steps;
 use crate::secret::{FingerprintKey, SENSITIVE};
 
 /// After how many PUTs of one value that live does not show the tool gives a field up.

@@ -9,8 +9,9 @@ use super::kind::{self, Fit};
 use crate::catalog::{Kind, Secrecy, nearest_of};
 use crate::document::code;
 use crate::document::finding::{Finding, Part, quoted};
-use crate::document::pointer::{child, for_people, item, steps};
+use crate::document::pointer::{child, for_people, item};
 use crate::document::snippet::{hides_secret, is_secret_key};
+use crate::pointer::steps;
 use crate::reference::{self, ReferenceError, Segment};
 
 impl Check<'_> {

@@ -7,7 +7,8 @@ use super::references::malformed_secret;
 use crate::catalog::{Field, hidden};
 use crate::document::code;
 use crate::document::finding::Finding;
-use crate::document::pointer::{for_people, steps};
+use crate::document::pointer::for_people;
+use crate::pointer::steps;
 use crate::reference::{self, Segment};
 
 impl Check<'_> {

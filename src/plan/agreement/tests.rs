@@ -126,7 +126,7 @@ fn shown(desired: &DesiredConnection) -> String {
     for field in &desired.fields {
         let value = if field.is_secret() { None } else { field.value().cloned() };
         let mut at = &mut body;
-        for step in crate::desired::steps(&field.path) {
+        for step in crate::pointer::steps(&field.path) {
             at = &mut at[&*step];
         }
         *at = value.unwrap_or_default();
