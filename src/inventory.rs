@@ -225,6 +225,12 @@ impl Record {
     /// Forgets all that belongs to a name.
     pub fn forget(&mut self, name: &ConnectionName) -> bool {
         self.intents.remove(name);
+        self.free(name)
+    }
+
+    /// Forgets the connection that had a name which a rename frees. A call that takes the name anew
+    /// keeps its note: a run that dies right after it would leave an orphan.
+    pub fn free(&mut self, name: &ConnectionName) -> bool {
         self.deletes.remove(name);
         self.degraded.remove(name);
         self.unstable.remove(name);

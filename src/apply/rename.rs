@@ -199,7 +199,7 @@ fn renamed(
     let record = job.record_for(&desired.name);
     let base = base_after_put(desired, comparison, &job.context(&record));
     job.ledger.edit(|record| {
-        record.forget(&old.name);
+        record.free(&old.name);
         record.unstable.remove(&desired.name);
         // The old name counted as declared only while the rename was not done.
         let declares_it = job.desired.contains_key(&old.name);

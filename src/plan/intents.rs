@@ -15,8 +15,11 @@ pub fn settle(
     singles: &BTreeMap<ConnectionName, LiveConnection>,
     context: &Settling<'_>,
 ) {
-    let intents = std::mem::take(&mut record.intents);
-    for (name, intent) in intents {
+    let intents = std::mem::take(&mut record.intents).into_iter();
+    // Renames first: what they free may have been taken anew.
+    let (renames, creates): (Vec<_>, Vec<_>) =
+        intents.partition(|(_, intent)| intent.from.is_some());
+    for (name, intent) in renames.into_iter().chain(creates) {
         let single = singles.get(&name);
         let entry = live.connections.get(&name).or(single);
         // A list that shows a part of it proves nothing.
@@ -80,7 +83,7 @@ fn forget_replaced(record: &mut Record, name: &ConnectionName, intent: &Intent) 
 fn own(record: &mut Record, name: &ConnectionName, intent: Intent, entry: &LiveConnection) {
     let previous = intent.from.as_ref().and_then(|from| {
         let previous = record.inventory.get(from).cloned();
-        record.forget(from);
+        record.free(from);
         previous
     });
     let Intent { type_name, base, protect, .. } = intent;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apinizer_gitops::sandbox::Moment;
+use apinizer_gitops::sandbox::{Moment, Options};
 use reqwest::Method;
 use serde_json::json;
 
@@ -54,4 +54,24 @@ fn a_killed_apply_is_made_good_by_the_next() {
     for (after, moved) in [(false, false), (false, true), (true, false), (true, true)] {
         round(after, moved);
     }
+}
+
+/// A name that a rename frees may be taken anew in the same run: that call has a note of its own.
+#[test]
+fn a_done_rename_leaves_the_note_of_who_takes_its_old_name() {
+    // Each call takes longer than writing the state, so that the state is written between the two.
+    let latency = Duration::from_millis(100);
+    let world = World::with(Options { latency, ..Options::default() });
+    world.settle(&["a"]);
+    world.write_email("a", "port: 7\n");
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.commit("a becomes b, and another one becomes a");
+    let gate = world.control().gate(Some(Method::POST), "/connections/", Moment::After);
+    assert!(Applying::until(&world, &gate).kill());
+    drop(gate);
+    assert_eq!(world.names(), ["a", "b"]);
+    // What the killed run made is the tool's: a commit removes it, and so it is deleted.
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
 }
