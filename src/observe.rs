@@ -94,7 +94,7 @@ impl Answers {
         self.0.iter().all(|(type_name, answer)| match answer {
             Ok(Relisted::Same(_)) => true,
             // A type that the server still does not know.
-            Ok(Relisted::Other(_, None)) => before.0.get(type_name) == Some(&None),
+            Ok(Relisted::Other(Listed::Unsupported, _)) => before.0.get(type_name) == Some(&None),
             _ => false,
         })
     }
