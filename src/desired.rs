@@ -3,14 +3,17 @@
 //! A connection is taken apart into the fields that git owns. An object with named fields is
 //! owned field by field, so each of them is a field of its own here; a list and a free map are
 //! owned whole.
+//!
+//! The fields of connections that are in sync, which are most of them, are looked at once and then
+//! dropped. Whoever asks for them later has them made again, from the same text and the same values.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
 use crate::catalog::{ConnectionType, Field, Kind, Secrecy};
-use crate::document::{Document, Options, Place};
+use crate::document::{Declared, Document, Options, Place};
 use crate::environment::Environment;
 use crate::name::ConnectionName;
 use crate::parallel;
@@ -20,10 +23,10 @@ use crate::secret::{Redactor, SensitiveValue};
 
 mod resolve;
 
-use resolve::{Resolver, Seen};
+use resolve::{Resolver, Values};
 
 /// The connections that a target should hold, by name.
-pub type Desired = BTreeMap<ConnectionName, DesiredConnection>;
+pub type Desired = BTreeMap<ConnectionName, Box<DesiredConnection>>;
 
 /// One connection that a target should hold.
 #[derive(Clone, Debug)]
@@ -36,10 +39,13 @@ pub struct DesiredConnection {
     pub options: Options,
     /// Where it is declared.
     pub place: Place,
-    /// The fields that git owns, in the order of the document.
-    pub fields: Vec<DesiredField>,
     /// Why it cannot be written: a reference without a value. The texts hold no value.
-    pub unresolved: Vec<String>,
+    pub unresolved: Box<[String]>,
+    /// Whether it declares a field with something in it that is a secret of its type.
+    pub declares_secret: bool,
+    declared: Declared,
+    values: Arc<Values>,
+    fields: OnceLock<Box<[DesiredField]>>,
 }
 
 /// One field that git owns.
@@ -103,6 +109,15 @@ impl DesiredField {
 }
 
 impl DesiredConnection {
+    /// The fields that git owns, in the order of the document.
+    #[must_use]
+    pub fn fields(&self) -> &[DesiredField] {
+        self.fields.get_or_init(|| {
+            let mut resolver = Resolver::again(&self.values);
+            take_all_apart(self.connection_type, &self.declared, &mut resolver).fields
+        })
+    }
+
     /// Whether a pointer lies in a field that others may edit.
     #[must_use]
     pub fn ignores(&self, path: &str) -> bool {
@@ -112,13 +127,7 @@ impl DesiredConnection {
     /// The field of a pointer.
     #[must_use]
     pub fn field(&self, path: &str) -> Option<&DesiredField> {
-        self.fields.iter().find(|f| &*f.path == path)
-    }
-
-    /// Whether it declares a field with something in it that is a secret of its type.
-    #[must_use]
-    pub fn declares_secret(&self) -> bool {
-        self.fields.iter().any(DesiredField::is_secret)
+        self.fields().iter().find(|f| &*f.path == path)
     }
 }
 
@@ -139,20 +148,60 @@ pub struct Resolution<'a> {
     pub redactor: &'a Redactor,
 }
 
+/// Documents with their references resolved.
+#[derive(Debug)]
+pub struct Resolved<R> {
+    /// The connections.
+    pub desired: Desired,
+    /// What was found in each, in their order.
+    pub found: Vec<R>,
+    /// The names of the environment that they refer to.
+    pub env_names: BTreeSet<String>,
+}
+
+/// What is kept of a connection that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All of it.
+    Fields,
+    /// All but its fields, which few will ask for.
+    Head,
+}
+
 /// Resolves the documents of a target.
 #[must_use]
 pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired {
-    let seen = Seen::default();
-    let resolve = |lot: Vec<Document>| {
-        let mut resolver = Resolver::new(resolution, &seen);
-        let mut path = String::new();
-        let resolved = lot.into_iter().map(|document| {
-            let connection = resolve_document(document, &mut path, &mut resolver);
-            (connection.name.clone(), connection)
-        });
-        resolved.collect()
-    };
-    parallel::map_lots(documents, resolve).into_iter().collect()
+    resolve_and_look(documents, resolution, |_| ((), Keep::Fields)).desired
+}
+
+/// Resolves the documents of a target, which come in the order of their names, and looks at each
+/// while its fields are at hand.
+#[must_use]
+pub fn resolve_and_look<R: Send>(
+    documents: Vec<Document>,
+    resolution: &Resolution<'_>,
+    look: impl Fn(&DesiredConnection) -> (R, Keep) + Sync + Send,
+) -> Resolved<R> {
+    let values = Arc::new(Values::new(resolution));
+    let resolved = parallel::map_lots(documents, |lot: Vec<Document>| {
+        let mut resolver = Resolver::new(&values, resolution);
+        let one = |document| {
+            let mut connection = Box::new(resolve_document(document, &values, &mut resolver));
+            let (found, keep) = look(&connection);
+            if keep == Keep::Head {
+                connection.fields.take();
+            }
+            (connection, found)
+        };
+        lot.into_iter().map(one).collect()
+    });
+    let mut found = Vec::with_capacity(resolved.len());
+    let named = resolved.into_iter().map(|(connection, one)| {
+        found.push(one);
+        (connection.name.clone(), connection)
+    });
+    let desired = named.collect();
+    Resolved { desired, found, env_names: values.env_names() }
 }
 
 /// Resolves a single declared value.
@@ -166,7 +215,8 @@ pub fn resolve_one(
     redactor: &Redactor,
 ) -> Result<Value, String> {
     let resolution = Resolution { vars, environment: Some(environment), redactor };
-    match Resolver::new(&resolution, &Seen::default()).resolve(declared, None) {
+    let values = Values::new(&resolution);
+    match Resolver::new(&values, &resolution).resolve(declared, None) {
         Ok(value) => Ok(value.unwrap_or_else(|| declared.clone())),
         Err(resolve::NoValue::Problem(problem)) => Err(problem),
         Err(resolve::NoValue::NotLookedAt) => Err("its value is not looked at".to_owned()),
@@ -175,22 +225,41 @@ pub fn resolve_one(
 
 fn resolve_document(
     document: Document,
-    path: &mut String,
+    values: &Arc<Values>,
     resolver: &mut Resolver<'_>,
 ) -> DesiredConnection {
-    let Document { connection_type, name, options, fields, place } = document;
-    let mut connection = DesiredConnection {
+    let Document { connection_type, name, options, fields: declared, place } = document;
+    let Apart { fields, unresolved } = take_all_apart(connection_type, &declared, resolver);
+    DesiredConnection {
         connection_type,
         name,
         options,
         place,
-        fields: Vec::with_capacity(fields.len()),
-        unresolved: Vec::new(),
-    };
+        unresolved: unresolved.into(),
+        declares_secret: fields.iter().any(DesiredField::is_secret),
+        declared,
+        values: Arc::clone(values),
+        fields: OnceLock::from(fields),
+    }
+}
+
+/// An object that was taken apart.
+#[derive(Default)]
+struct Apart<F = Box<[DesiredField]>> {
+    fields: F,
+    unresolved: Vec<String>,
+}
+
+fn take_all_apart(
+    connection_type: &'static ConnectionType,
+    declared: &Declared,
+    resolver: &mut Resolver<'_>,
+) -> Apart {
     let lookup = |key: &str| connection_type.field(key);
-    path.clear();
-    take_apart(path, fields, &lookup, resolver, &mut connection);
-    connection
+    let fields = declared.fields();
+    let mut apart = Apart { fields: Vec::with_capacity(fields.len()), unresolved: Vec::new() };
+    take_apart(&mut String::new(), fields, &lookup, resolver, &mut apart);
+    Apart { fields: apart.fields.into(), unresolved: apart.unresolved }
 }
 
 /// Takes an object apart; `path` is where it is, and is left as it was.
@@ -199,7 +268,7 @@ fn take_apart(
     fields: Map<String, Value>,
     lookup: &dyn Fn(&str) -> Option<&'static Field>,
     resolver: &mut Resolver<'_>,
-    connection: &mut DesiredConnection,
+    apart: &mut Apart<Vec<DesiredField>>,
 ) {
     let above = path.len();
     for (key, declared) in fields {
@@ -210,23 +279,25 @@ fn take_apart(
         match (field.map(|f| &f.kind), declared) {
             (Some(Kind::Object(named)), Value::Object(inner)) if !inner.is_empty() => {
                 let inner_lookup = |key: &str| named.iter().find(|f| f.name == key);
-                take_apart(path, inner, &inner_lookup, resolver, connection);
+                take_apart(path, inner, &inner_lookup, resolver, apart);
             }
             (kind, declared) => {
                 let holds_env = holds_env(&declared);
+                if holds_env {
+                    resolver.meet(&declared);
+                }
                 let value = match resolver.resolve(&declared, kind) {
                     Ok(None) => FieldValue::Literal,
                     Ok(Some(value)) => FieldValue::Resolved(Box::new(SensitiveValue::new(value))),
                     Err(resolve::NoValue::NotLookedAt) => FieldValue::Unknown,
                     Err(resolve::NoValue::Problem(problem)) => {
-                        connection
-                            .unresolved
-                            .push(format!("{}: {problem}", path.trim_start_matches('/')));
+                        let field = path.trim_start_matches('/');
+                        apart.unresolved.push(format!("{field}: {problem}"));
                         FieldValue::Unknown
                     }
                 };
                 let path = resolver.path(path);
-                connection.fields.push(DesiredField { path, field, declared, holds_env, value });
+                apart.fields.push(DesiredField { path, field, declared, holds_env, value });
             }
         }
     }

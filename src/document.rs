@@ -7,14 +7,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
 
 mod cache;
 mod check;
 pub mod code;
+mod declared;
 mod diagnostic;
 mod examine;
 mod file;
@@ -33,6 +32,7 @@ mod text;
 mod yaml;
 
 pub use cache::{ParseCache, Read};
+pub use declared::Declared;
 pub use diagnostic::{Diagnostic, Mark, Severity};
 pub use load::{DeclaredThen, LoadRequest, Loaded, declared_names, load};
 pub use text::LARGEST_FILE;
@@ -56,8 +56,8 @@ pub struct Document {
     pub name: ConnectionName,
     /// What `x-gitops` says.
     pub options: Options,
-    /// The declared fields without `type`, `name` and `x-gitops`, references as written.
-    pub fields: Map<String, Value>,
+    /// The fields that it declares.
+    pub fields: Declared,
     /// Where it begins: in the last path that has a say in it.
     pub place: Place,
 }

@@ -50,7 +50,7 @@ pub struct GoodCommit {
     /// The digest of the config that decided which files were read, and how.
     pub config: String,
     /// Each declared name with the files that had a say in it.
-    pub declared: Shared<BTreeMap<ConnectionName, Vec<String>>>,
+    pub declared: Shared<BTreeMap<ConnectionName, Box<[String]>>>,
     /// The old names of its renames, by the new ones: until one is done, the commit counts as
     /// declaring the old name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

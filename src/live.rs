@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::name::ConnectionName;
@@ -16,8 +16,8 @@ pub(crate) use readable::{Readable, Text};
 
 /// One connection as the API showed it.
 ///
-/// Its object is kept as text and read when the connection is compared: a hundred thousand
-/// objects taken apart would be five times the size.
+/// Its object is kept as text, a part of the answer that it came in, and read when the connection is
+/// compared: a hundred thousand objects taken apart would be five times the size.
 #[derive(Clone)]
 pub struct LiveConnection {
     /// Its type, as the server spells it.
@@ -27,7 +27,7 @@ pub struct LiveConnection {
     /// The server's own id, where it shows one.
     pub id: Option<String>,
     keys: Keys,
-    body: Box<RawValue>,
+    body: Bytes,
 }
 
 /// The keys of an object, shared by all connections that have the same.
@@ -37,20 +37,20 @@ impl LiveConnection {
     /// Takes one entry of a `resultList`; `None` without a `type` and a `name` that are texts.
     #[must_use]
     pub fn from_entry(body: &Map<String, Value>) -> Option<Self> {
-        let text = serde_json::value::to_raw_value(body).ok()?;
-        Self::from_text(text, None).ok()?
+        let text = serde_json::to_vec(body).ok()?;
+        Self::from_text(text.into(), None).ok()?
     }
 
     /// Takes the text of one entry; `None` without a `type` and a `name` that are texts. `like`
     /// is an entry that probably has the same keys.
     ///
     /// # Errors
-    /// It is no JSON object.
+    /// It is no JSON object in UTF-8.
     pub(crate) fn from_text(
-        body: Box<RawValue>,
+        body: Bytes,
         like: Option<&Self>,
     ) -> Result<Option<Self>, serde_json::Error> {
-        let entry = entry::read(body.get(), like.map(|like| &like.keys))?;
+        let entry = entry::read(&body, like.map(|like| &like.keys))?;
         let (Some(Value::String(type_name)), Some(Value::String(name))) =
             (entry.type_name, entry.name)
         else {
@@ -70,12 +70,12 @@ impl LiveConnection {
     #[must_use]
     pub fn body(&self) -> Map<String, Value> {
         // All of it was read once, so it can be read.
-        serde_json::from_str(self.body.get()).unwrap_or_default()
+        serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// The text of the object. It may hold secrets: never print it.
-    pub(crate) fn text(&self) -> &str {
-        self.body.get()
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.body
     }
 
     /// The keys of the object.

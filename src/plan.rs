@@ -22,7 +22,7 @@ mod same;
 pub mod saved;
 mod state;
 
-pub use agreement::{Agreement, agreements};
+pub use agreement::{Agreement, agreement};
 pub use filter::{BadPattern, Filter};
 pub(crate) use planner::{CREATE, RENAME, REPLACE};
 pub use planner::{Planned, Situation, plan, whole_digest};

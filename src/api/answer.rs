@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::envelope::{Envelope, Verdict, looks_like_html, parse};
 use super::error::ErrorKind;
@@ -21,8 +22,8 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Takes the answer as a success of either dialect, with the list read as `L`.
-    pub(super) fn into_success<L: DeserializeOwned>(self) -> Result<Envelope<L>, Failure> {
+    /// The text of an answer that may be a success.
+    pub(super) fn into_body(self) -> Result<Bytes, Failure> {
         if !self.status.is_success() {
             return Err(self.into_failure());
         }
@@ -35,25 +36,7 @@ impl Answer {
         if body.trim_ascii().is_empty() {
             return Err(broken(&format!("the server answered {status} with nothing in it")));
         }
-        // A failure may carry a list of another shape; its words count, not its list.
-        let envelope = match parse::<Envelope<L>>(&body) {
-            Ok(envelope) => envelope,
-            Err(error) => {
-                return Err(match parse::<Envelope<IgnoredAny>>(&body) {
-                    Ok(said) if matches!(said.verdict(), Verdict::Failure) => {
-                        Failure::inside_success(&said)
-                    }
-                    _ => unreadable(&error),
-                });
-            }
-        };
-        match envelope.verdict() {
-            Verdict::Success => Ok(envelope),
-            Verdict::Failure => Err(Failure::inside_success(&envelope)),
-            Verdict::Unsaid => {
-                Err(broken("the answer says neither `success` nor `status` as the API does"))
-            }
-        }
+        Ok(body)
     }
 
     /// What a status other than 2xx means.
@@ -75,6 +58,29 @@ impl Answer {
             Err(_) => Bytes::new(),
         };
         Failure::of_status(status, says_html, &body, retry_after)
+    }
+}
+
+/// Reads the text of an answer as a success of either dialect, with the list read as `L`.
+pub(super) fn success<'b, L: Deserialize<'b>>(body: &'b [u8]) -> Result<Envelope<L>, Failure> {
+    // A failure may carry a list of another shape; its words count, not its list.
+    let envelope = match parse::<Envelope<L>>(body) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            return Err(match parse::<Envelope<IgnoredAny>>(body) {
+                Ok(said) if matches!(said.verdict(), Verdict::Failure) => {
+                    Failure::inside_success(&said)
+                }
+                _ => unreadable(&error),
+            });
+        }
+    };
+    match envelope.verdict() {
+        Verdict::Success => Ok(envelope),
+        Verdict::Failure => Err(Failure::inside_success(&envelope)),
+        Verdict::Unsaid => {
+            Err(broken("the answer says neither `success` nor `status` as the API does"))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{AddressError, Addresses};
-use super::answer::Answer;
+use super::answer::{Answer, success};
 use super::envelope::Envelope;
 use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
@@ -332,7 +332,7 @@ fn written(answer: Answer, redactor: &Redactor) -> Result<Deployment, Failure> {
     if answer.status == StatusCode::NO_CONTENT {
         return Ok(Deployment::Done);
     }
-    let envelope: Envelope<serde::de::IgnoredAny> = answer.into_success()?;
+    let envelope: Envelope<serde::de::IgnoredAny> = success(&answer.into_body()?)?;
     let result = envelope.deployment_result.as_ref();
     Ok(Deployment::read(result, |text| words::clean(redactor, text)))
 }

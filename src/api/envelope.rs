@@ -1,7 +1,6 @@
 //! The JSON object that both dialects put around their answers.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// The outermost object of an answer. New fields may appear in it, and those that only say
@@ -53,7 +52,7 @@ impl<L> Envelope<L> {
 }
 
 /// Parses JSON; a byte order mark before it is no error.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+pub(super) fn parse<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
 }
 

@@ -160,7 +160,9 @@ impl Exchange {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body.freeze())
+        // Connections keep parts of it: room that was made in vain would be kept too.
+        let spare = body.capacity() - body.len();
+        Ok(if spare > body.len() / 8 { Bytes::copy_from_slice(&body) } else { body.freeze() })
     }
 
     fn describe(&self, error: &reqwest::Error) -> Failure {

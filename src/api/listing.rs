@@ -5,10 +5,11 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answer::{Answer, broken};
+use super::answer::{Answer, broken, success};
 use super::envelope::Envelope;
 use super::error::ErrorKind;
 use super::failure::Failure;
@@ -16,7 +17,7 @@ use super::{ListMark, Listed, Relisted, SameList};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 
-type Entries = Vec<Box<RawValue>>;
+type Entries<'b> = Vec<&'b RawValue>;
 
 /// Reads the list of one type, unless it is the answer with that mark: it was read before.
 pub(super) fn relist(
@@ -66,12 +67,11 @@ pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {
         let status = answer.status.as_u16();
         return Err(broken(&format!("the server answered {status}, which is no complete list")));
     }
-    let envelope: Envelope<Entries> = match answer.into_success() {
-        Ok(envelope) => envelope,
+    let connections = match answer.into_body().and_then(|body| connections(&body)) {
+        Ok(connections) => connections,
         Err(failure) if failure.unknown_type => return Ok(Listed::Unsupported),
         Err(failure) => return Err(failure),
     };
-    let connections = connections(counted(envelope)?)?;
     let mut names = HashSet::with_capacity(connections.len());
     for connection in &connections {
         let LiveConnection { name, type_name: found, .. } = connection;
@@ -91,12 +91,11 @@ pub(super) fn single(
     answer: Answer,
     name: &ConnectionName,
 ) -> Result<Option<LiveConnection>, Failure> {
-    let envelope: Envelope<Entries> = match answer.into_success() {
-        Ok(envelope) => envelope,
+    let mut found = match answer.into_body().and_then(|body| connections(&body)) {
+        Ok(connections) => connections,
         Err(failure) if failure.kind == ErrorKind::NotFound => return Ok(None),
         Err(failure) => return Err(failure),
     };
-    let mut found = connections(counted(envelope)?)?;
     match (found.pop(), found.len()) {
         (Some(connection), 0) if connection.name == *name => Ok(Some(connection)),
         (Some(connection), 0) => {
@@ -111,7 +110,7 @@ pub(super) fn single(
 }
 
 /// The entries, once they are as many as the server says.
-fn counted(envelope: Envelope<Entries>) -> Result<Entries, Failure> {
+fn counted(envelope: Envelope<Entries<'_>>) -> Result<Entries<'_>, Failure> {
     let count = match &envelope.result_count {
         None | Some(Value::Null) => None,
         Some(count) => Some(number(count).ok_or_else(|| broken("`resultCount` is no number"))?),
@@ -138,10 +137,14 @@ fn number(count: &Value) -> Option<u64> {
     }
 }
 
-fn connections(entries: Entries) -> Result<Vec<LiveConnection>, Failure> {
+/// The connections of a success; each keeps its part of the text.
+fn connections(body: &Bytes) -> Result<Vec<LiveConnection>, Failure> {
+    let entries = counted(success(body)?)?;
     let mut connections: Vec<LiveConnection> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
-        let read = LiveConnection::from_text(entry, connections.last());
+        // What was read from the text lies in it.
+        let text = body.slice_ref(entry.get().as_bytes());
+        let read = LiveConnection::from_text(text, connections.last());
         let read = read.map_err(|_| {
             broken(&format!("entry {} of the list is not of the API's form", index + 1))
         })?;
@@ -156,7 +159,6 @@ fn connections(entries: Entries) -> Result<Vec<LiveConnection>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     const LIST: &str = r#"{"success": true, "resultCount": 2, "resultList": [

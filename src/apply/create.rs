@@ -124,7 +124,7 @@ async fn found(
         return failed(error);
     }
     let result = created(job, desired, live.id.clone(), &Deployment::Done);
-    if desired.declares_secret() {
+    if desired.declares_secret {
         // It is there, but whether its masked secrets are is not known: they are sent again.
         return update::resend(job, desired).await;
     }

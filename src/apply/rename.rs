@@ -130,7 +130,7 @@ async fn send(
             Ok(Some(live)) => {
                 let done = Deployment::Done;
                 let result = renamed(job, desired, old, comparison, &live, &done);
-                if desired.declares_secret() {
+                if desired.declares_secret {
                     // Whether its masked secrets arrived is not known: they are sent again.
                     return update::resend(job, desired).await;
                 }

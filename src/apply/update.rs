@@ -87,7 +87,7 @@ async fn put(
     let context = job.context(record);
     // Where nothing differed before, finding it equal proves nothing of the PUT; and of a secret
     // that is masked it never does.
-    let equal_proves_it = comparison.writes() && !desired.declares_secret();
+    let equal_proves_it = comparison.writes() && !desired.declares_secret;
     let mut tries = Tries::default();
     loop {
         match job.client.update(&fresh.name, &body).await {
@@ -152,7 +152,7 @@ async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let type_name = desired.connection_type.name;
     job.ledger.edit(|record| {
         let Some(readable) = record.readable.get_mut(type_name) else { return };
-        let secrets = desired.fields.iter().filter(|f| f.is_secret());
+        let secrets = desired.fields().iter().filter(|f| f.is_secret());
         for secret in secrets.filter(|f| !comparison.proven_readable.iter().any(|p| **p == *f.path))
         {
             readable.remove(&*secret.path);

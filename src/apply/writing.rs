@@ -136,7 +136,7 @@ pub(super) fn remember(
         owned.id = id;
         owned.base = base;
         owned.protect = desired.options.protect;
-        owned.secrets_checked = desired.declares_secret().then_some(job.now);
+        owned.secrets_checked = desired.declares_secret.then_some(job.now);
         owned.last_change = Some(job.now);
     });
     note_deployment(job, name, deployment, None)

@@ -1,16 +1,16 @@
 //! Replacing references by their values.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
 use super::Resolution;
 use crate::catalog::Kind;
-use crate::environment::Unset;
+use crate::environment::{Environment, Unset};
 use crate::reference::{self, Segment};
-use crate::secret::Sensitive;
+use crate::secret::{Redactor, Sensitive};
 
 /// Why a field has no value.
 pub(super) enum NoValue {
@@ -20,20 +20,61 @@ pub(super) enum NoValue {
     Problem(String),
 }
 
-/// The values of the environment: each is looked up once a run, so that all connections see one.
-#[derive(Default)]
-pub(super) struct Seen(Mutex<BTreeMap<String, Result<Sensitive, Unset>>>);
+/// What references stand for in a run. Each value of the environment is looked up once, so that all
+/// connections see one, however often their fields are made.
+#[derive(Debug)]
+pub(super) struct Values {
+    vars: BTreeMap<String, Value>,
+    /// Whether values of the environment are looked at in this run.
+    looks: bool,
+    env: Mutex<BTreeMap<String, Result<Sensitive, Unset>>>,
+    /// The names of the environment that were met.
+    met: Mutex<BTreeSet<String>>,
+}
+
+impl Values {
+    pub(super) fn new(resolution: &Resolution<'_>) -> Self {
+        Self {
+            vars: resolution.vars.clone(),
+            looks: resolution.environment.is_some(),
+            env: Mutex::default(),
+            met: Mutex::default(),
+        }
+    }
+
+    /// The names of the environment that were met so far.
+    pub(super) fn env_names(&self) -> BTreeSet<String> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// Resolves connections one after the other.
 pub(super) struct Resolver<'a> {
-    resolution: &'a Resolution<'a>,
-    seen: &'a Seen,
+    values: &'a Values,
+    /// Where values are looked up that were not met before.
+    source: Option<(&'a Environment, &'a Redactor)>,
     paths: HashSet<Arc<str>>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(resolution: &'a Resolution<'a>, seen: &'a Seen) -> Self {
-        Self { resolution, seen, paths: HashSet::new() }
+    pub(super) fn new(values: &'a Values, resolution: &Resolution<'a>) -> Self {
+        let source = resolution.environment.map(|found| (found, resolution.redactor));
+        Self { values, source, paths: HashSet::new() }
+    }
+
+    /// Resolves what was resolved before.
+    pub(super) fn again(values: &'a Values) -> Self {
+        Self { values, source: None, paths: HashSet::new() }
+    }
+
+    /// Notes the names of the environment in a declared value.
+    pub(super) fn meet(&self, declared: &Value) {
+        let mut met = self.values.met.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in super::env_names(declared) {
+            if !met.contains(&name) {
+                met.insert(name);
+            }
+        }
     }
 
     /// The pointer of a field, kept once for all connections that have the field.
@@ -123,23 +164,25 @@ impl<'a> Resolver<'a> {
     }
 
     fn var(&self, name: &str) -> Result<&'a Value, NoValue> {
-        self.resolution
+        self.values
             .vars
             .get(name)
             .ok_or_else(|| NoValue::Problem(format!("the target has no var `{name}`")))
     }
 
     fn env(&self, name: &str) -> Result<String, NoValue> {
-        let Some(environment) = self.resolution.environment else {
+        if !self.values.looks {
             return Err(NoValue::NotLookedAt);
-        };
-        let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !seen.contains_key(name) {
-            let found = environment.lookup(name);
-            let _ = found.as_ref().map(|value| self.resolution.redactor.learn(value.expose()));
-            seen.insert(name.to_owned(), found);
         }
-        match seen.get(name) {
+        let mut known = self.values.env.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((environment, redactor)) = self.source
+            && !known.contains_key(name)
+        {
+            let found = environment.lookup(name);
+            let _ = found.as_ref().map(|value| redactor.learn(value.expose()));
+            known.insert(name.to_owned(), found);
+        }
+        match known.get(name) {
             Some(Ok(value)) => Ok(value.expose().to_owned()),
             Some(Err(unset)) => Err(NoValue::Problem(unset.to_string())),
             None => Err(NoValue::NotLookedAt),

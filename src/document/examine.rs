@@ -1,16 +1,18 @@
 //! What the documents of one name come to, and what is wrong with them: a function of their layers
-//! alone, so that names are looked at side by side.
+//! alone, so that names are looked at side by side. Most names have one document with nothing wrong
+//! in it, which is seen when its file is parsed: it is not read again for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Options;
 use super::check::{self, Check};
 use super::code;
+use super::declared::{Declared, take_out_the_head};
 use super::file::{ParsedFile, RawDocument};
 use super::finding::{Finding, Part, quoted};
 use super::layers::{At, Layer, Merged};
@@ -36,7 +38,7 @@ pub(super) enum Standing {
     /// Something of no known type.
     Untyped,
     /// A connection, valid or not.
-    Typed(&'static ConnectionType),
+    Typed(&'static ConnectionType, Declared),
 }
 
 /// What all names are looked at with.
@@ -56,6 +58,10 @@ impl Examiner<'_> {
         found: (Vec<Layer>, Vec<Finding>),
     ) -> Examined {
         let (layers, mut findings) = found;
+        if let Some(standing) = self.plain(&layers) {
+            let (merged, options) = (Merged::unread(layers), Options::default());
+            return Examined { name, merged, options, findings, standing };
+        }
         let mut merged = Merged::of(layers, self.files);
         let options = options::read(&merged.fields, &mut findings);
         self.check_targets(options.targets.as_ref(), &mut findings);
@@ -66,7 +72,17 @@ impl Examiner<'_> {
             // wherever it is for.
             Standing::Elsewhere
         };
+        merged.fields = Map::new();
         Examined { name, merged, options, findings, standing }
+    }
+
+    /// What a document comes to that stands alone, is plain, and has nothing wrong in it.
+    fn plain(&self, layers: &[Layer]) -> Option<Standing> {
+        let [Layer { at, .. }] = layers else { return None };
+        let document = self.document(*at)?;
+        let connection_type = document.plain_type()?;
+        let is_known = document.is_faultless(self.circumstances);
+        is_known.then(|| Some(Standing::Typed(connection_type, self.declared(*at)?))).flatten()
     }
 
     fn check(
@@ -83,9 +99,7 @@ impl Examiner<'_> {
         else {
             return Standing::Untyped;
         };
-        for key in ["type", "name", options::KEY] {
-            merged.fields.shift_remove(key);
-        }
+        take_out_the_head(&mut merged.fields);
         let layer = merged.layers.first().filter(|_| alone && !patches_nothing);
         let document = layer.and_then(|layer| self.document(layer.at));
         if !document.is_some_and(|document| document.is_faultless(self.circumstances)) {
@@ -103,7 +117,15 @@ impl Examiner<'_> {
             }
         }
         ignore_unknown(connection_type, &options.ignore, merged, findings);
-        Standing::Typed(connection_type)
+        let declared = match merged.layers.as_slice() {
+            [only] => self.declared(only.at),
+            _ => None,
+        };
+        Standing::Typed(connection_type, declared.unwrap_or_else(|| Declared::from(&merged.fields)))
+    }
+
+    fn declared(&self, at: At) -> Option<Declared> {
+        Some(Declared::of(self.files.get(at.file)?, at.document))
     }
 
     fn document(&self, at: At) -> Option<&RawDocument> {
@@ -126,6 +148,36 @@ impl Examiner<'_> {
                     .part(Part::Text(target.clone())),
             );
         }
+    }
+}
+
+/// Looks at a document that was just read, as if it stood alone: if it is plain and nothing is wrong
+/// with it, that is remembered.
+pub(super) fn alone(
+    document: &RawDocument,
+    mut fields: Map<String, Value>,
+    vars: Option<&BTreeMap<String, Value>>,
+    circumstances: NonZeroU64,
+) {
+    let Some(name) = &document.name else { return };
+    let mut findings = Vec::new();
+    if fields.contains_key(options::KEY) {
+        return;
+    }
+    let connection_type = check::connection_type(&fields, false, &mut findings);
+    let Some(connection_type) = connection_type else { return };
+    take_out_the_head(&mut fields);
+    let check = Check {
+        name: name.as_str(),
+        connection_type,
+        fields: &fields,
+        vars,
+        patches_nothing: false,
+    };
+    check.run(&mut findings);
+    document.note_plain_type(connection_type);
+    if findings.is_empty() {
+        document.note_faultless(circumstances);
     }
 }
 

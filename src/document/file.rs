@@ -2,11 +2,11 @@
 //!
 //! What is kept of a document is a text, its own where that is plain and JSON else: it takes a
 //! fraction of the memory of the tree, and reading it again costs about as much as copying the tree
-//! would. The first who asks, in most runs the only one, gets the tree itself.
+//! would. Whoever wants to see the tree without that looks when the file is parsed.
 
 use std::num::NonZeroU64;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
@@ -18,6 +18,7 @@ use super::spans::Spans;
 use super::split::{Chunk, split};
 use super::text::FileText;
 use super::yaml::{self, Cause, Failure, Parsed};
+use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
 
 /// How many documents of a file may fail before the rest of it is left alone.
@@ -37,56 +38,39 @@ pub(crate) struct ParsedFile {
 pub(crate) struct RawDocument {
     /// Its name, where it has one that can be used.
     pub(crate) name: Option<ConnectionName>,
-    content: Mutex<Content>,
+    content: Content,
     /// Its part of the file.
     pub(crate) chunk: Chunk,
     /// The line of its first key.
     pub(crate) line: u32,
     /// Under which circumstances it was found to be without a problem; 0: none.
     faultless: AtomicU64,
+    /// Its type, once it was found to be a connection without `x-gitops`.
+    plain_type: OnceLock<&'static ConnectionType>,
 }
+
+/// Looks at a document that was just read, with its keys and values.
+pub(crate) type Look<'l> = dyn Fn(&RawDocument, Map<String, Value>) + Sync + 'l;
 
 /// Keys and values.
 #[derive(Debug)]
 enum Content {
-    /// As they were read, for who asks first; with the YAML text if that is plain.
-    Tree(Box<Map<String, Value>>, Option<Box<str>>),
     /// As plain YAML.
     Yaml(Box<str>),
     /// As JSON.
     Json(Box<str>),
 }
 
-impl Content {
-    fn read(text: &str) -> Map<String, Value> {
-        match yaml::parse(text) {
-            Ok(Parsed { value: Value::Object(fields), .. }) => fields,
-            // It was read as one before.
-            _ => Map::new(),
-        }
-    }
-}
-
 impl RawDocument {
-    /// Its keys and values.
+    /// Its keys and values, read anew at every call.
     pub(crate) fn fields(&self) -> Map<String, Value> {
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = match &mut *content {
-            Content::Yaml(text) => return Content::read(text),
-            Content::Json(text) => return serde_json::from_str(text).unwrap_or_default(),
-            Content::Tree(_, text) if text.is_some() => {
-                Content::Yaml(text.take().unwrap_or_default())
-            }
-            // A tree of values that JSON has always has a text.
-            Content::Tree(fields, _) => {
-                let text = serde_json::to_string(fields).unwrap_or_default();
-                Content::Json(text.into_boxed_str())
-            }
-        };
-        match std::mem::replace(&mut *content, kept) {
-            Content::Tree(fields, _) => *fields,
-            // It was the tree a moment ago, and the lock is ours.
-            Content::Yaml(_) | Content::Json(_) => Map::new(),
+        // It was read before, so it can be read.
+        match &self.content {
+            Content::Yaml(text) => match yaml::parse(text) {
+                Ok(Parsed { value: Value::Object(fields), .. }) => fields,
+                _ => Map::new(),
+            },
+            Content::Json(text) => serde_json::from_str(text).unwrap_or_default(),
         }
     }
 
@@ -100,11 +84,21 @@ impl RawDocument {
     pub(crate) fn note_faultless(&self, circumstances: NonZeroU64) {
         self.faultless.store(circumstances.get(), Ordering::Relaxed);
     }
+
+    /// Its type, where it is known to be a connection without `x-gitops`.
+    pub(crate) fn plain_type(&self) -> Option<&'static ConnectionType> {
+        self.plain_type.get().copied()
+    }
+
+    /// Remembers that it is a connection of a type, without `x-gitops`.
+    pub(crate) fn note_plain_type(&self, connection_type: &'static ConnectionType) {
+        let _ = self.plain_type.set(connection_type);
+    }
 }
 
 impl ParsedFile {
-    /// Reads the documents of a file.
-    pub(crate) fn parse(bytes: Vec<u8>) -> Self {
+    /// Reads the documents of a file and shows each to `look`.
+    pub(crate) fn parse(bytes: Vec<u8>, look: &Look<'_>) -> Self {
         let mut parsed = Self::default();
         match FileText::decode(bytes) {
             Ok(text) => {
@@ -113,7 +107,7 @@ impl ParsedFile {
                         parsed.problems.push(too_many(&chunk));
                         break;
                     }
-                    parsed.take(&text, chunk);
+                    parsed.take(&text, chunk, look);
                 }
             }
             Err(problem) => {
@@ -124,6 +118,8 @@ impl ParsedFile {
                 parsed.problems.push(error(problem.code, problem.message, problem.help, mark));
             }
         }
+        // Most files hold one document, and a vector makes room for four.
+        parsed.documents.shrink_to_fit();
         parsed
     }
 
@@ -141,7 +137,7 @@ impl ParsedFile {
         128 + documents + self.problems.len() * 512
     }
 
-    fn take(&mut self, file: &FileText, chunk: Chunk) {
+    fn take(&mut self, file: &FileText, chunk: Chunk, look: &Look<'_>) {
         let text = file.slice(chunk.range.clone());
         match yaml::parse(text) {
             Err(failure) => self.problems.push(explain(&failure, file, &chunk)),
@@ -157,19 +153,27 @@ impl ParsedFile {
                     self.problems.push(error(cause.code(), cause.message(), cause.help(), mark));
                     return;
                 }
-                let plain = parsed.is_plain.then(|| Box::from(text));
                 match parsed.value {
                     Value::Null => {}
                     Value::Object(fields) => {
                         let line = chunk.content_line.unwrap_or(chunk.first_line);
                         let name = name_of(&fields).map(ConnectionName::new);
-                        self.documents.push(RawDocument {
+                        let content = if parsed.is_plain {
+                            Content::Yaml(Box::from(text))
+                        } else {
+                            // A tree of values that JSON has always has a text.
+                            Content::Json(serde_json::to_string(&fields).unwrap_or_default().into())
+                        };
+                        let document = RawDocument {
                             name,
-                            content: Mutex::new(Content::Tree(Box::new(fields), plain)),
+                            content,
                             chunk,
                             line,
                             faultless: AtomicU64::new(0),
-                        });
+                            plain_type: OnceLock::new(),
+                        };
+                        look(&document, fields);
+                        self.documents.push(document);
                     }
                     other => self.problems.push(not_a_mapping(&other, file, &chunk)),
                 }
@@ -262,7 +266,7 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<(String, u32, u32)> {
-        let parsed = ParsedFile::parse(text.as_bytes().to_vec());
+        let parsed = ParsedFile::parse(text.as_bytes().to_vec(), &|_, _| ());
         parsed.problems.iter().map(|p| (p.code.to_owned(), p.mark.line, p.mark.column)).collect()
     }
 
@@ -274,6 +278,7 @@ mod tests {
     fn an_error_does_not_hide_the_next_document() {
         let parsed = ParsedFile::parse(
             b"a: [1\n---\n# c\nname: x\n---\n- list\n---\n\tb: c\n---\nname: y\n".to_vec(),
+            &|_, _| (),
         );
         let lines: Vec<_> = parsed.documents.iter().map(|d| d.line).collect();
         assert_eq!(lines, [4, 10]);
@@ -298,7 +303,7 @@ mod tests {
 
     #[test]
     fn duplicates_name_both_places() {
-        let parsed = ParsedFile::parse(b"a:\n  b: 1\n  c: 2\n  b: 3\n".to_vec());
+        let parsed = ParsedFile::parse(b"a:\n  b: 1\n  c: 2\n  b: 3\n".to_vec(), &|_, _| ());
         let problem = &parsed.problems[0];
         assert_eq!((problem.mark.line, problem.mark.column), (4, 3));
         assert_eq!(problem.related[0].0.line, 2);
@@ -310,7 +315,8 @@ mod tests {
         {
             assert_eq!(problems(text), [], "{text:?}");
         }
-        let parsed = ParsedFile::parse("\u{feff}a: b\r\nc: 'd'\r\n".as_bytes().to_vec());
+        let parsed =
+            ParsedFile::parse("\u{feff}a: b\r\nc: 'd'\r\n".as_bytes().to_vec(), &|_, _| ());
         assert_eq!(
             serde_json::json!(parsed.documents[0].fields()),
             serde_json::json!({"a": "b", "c": "d"})

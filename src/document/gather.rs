@@ -73,7 +73,7 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
             *count += parsed.documents.len();
         }
         let mut unnamed_here = 0;
-        let mut names = Vec::new();
+        let mut names = Vec::with_capacity(parsed.documents.len());
         for (document, raw) in parsed.documents.iter().enumerate() {
             let at = At { file, document };
             match &raw.name {
@@ -98,7 +98,8 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
 impl Gathered {
     /// Puts a layer onto its name; the spelling of the first one stays.
     fn add(&mut self, name: &ConnectionName, layer: Layer) {
-        let (layers, findings) = self.names.entry(name.clone()).or_default();
+        let none = || (Vec::with_capacity(1), Vec::new());
+        let (layers, findings) = self.names.entry(name.clone()).or_insert_with(none);
         match layers.last().filter(|last| last.path == layer.path) {
             None => layers.push(layer),
             Some(first) => {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cache::{ParseCache, Read};
 use super::code;
 use super::diagnostic::{Diagnostic, Severity};
-use super::examine::{Examined, Examiner, Standing, circumstances};
+use super::examine::{self, Examined, Examiner, Standing, circumstances};
 use super::file::ParsedFile;
 use super::finding::{Finding, Part};
 use super::gather::{Gathered, gather};
@@ -71,7 +71,10 @@ impl Loaded {
 pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> Loaded {
     let assigned = super::gather::assign(request.folders);
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
-    let files = cache.files(&entries, read);
+    let circumstances = circumstances(request.vars);
+    let files = cache.files(&entries, read, &|document, fields| {
+        examine::alone(document, fields, request.vars, circumstances);
+    });
     let mut locator = Locator::new(&entries, &files, read);
     let mut loader = Loader {
         request,
@@ -86,7 +89,7 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
     loader.unnamed(gathered.findings);
     loader.count(request.folders, &gathered.documents_by_folder);
     loader.loaded.names_by_file = gathered.names_by_file;
-    let examiner = Examiner { request, files: &files, circumstances: circumstances(request.vars) };
+    let examiner = Examiner { request, files: &files, circumstances };
     let named = gathered.names.into_iter().collect();
     for examined in parallel::map(named, |(name, found)| examiner.examine(name, found)) {
         loader.connection(examined);
@@ -117,7 +120,7 @@ pub fn declared_names(
 ) -> DeclaredThen {
     let assigned = super::gather::assign(folders);
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
-    let files = cache.files(&entries, read);
+    let files = cache.files(&entries, read, &|_, _| ());
     let Gathered { names, documents_by_folder, .. } = gather(&assigned, &files);
     let mut then = DeclaredThen::default();
     for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
@@ -225,16 +228,16 @@ impl Loader<'_, '_> {
 
     /// Takes over what the documents of one name came to.
     fn connection(&mut self, examined: Examined) {
-        let Examined { name, mut merged, options, findings, standing } = examined;
+        let Examined { name, merged, options, findings, standing } = examined;
         let refused = findings.iter().any(Finding::is_error);
         self.block(&name, findings, &merged);
-        let connection_type = match standing {
+        let (connection_type, fields) = match standing {
             Standing::Elsewhere => {
                 self.loaded.elsewhere.push(name);
                 return;
             }
             Standing::Untyped => return,
-            Standing::Typed(connection_type) => connection_type,
+            Standing::Typed(connection_type, fields) => (connection_type, fields),
         };
         if refused {
             if let Some(old) = options.renamed_from {
@@ -243,7 +246,6 @@ impl Loader<'_, '_> {
             return;
         }
         let Some(place) = self.place(&merged) else { return };
-        let fields = std::mem::take(&mut merged.fields);
         if options.renamed_from.is_some() {
             self.renames.push((self.loaded.documents.len(), merged));
         }

@@ -1,14 +1,18 @@
 //! A value that many hold and few change.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A value whose copies are one until one of them is changed. A reconcile holds the record as it
 /// was read, as the plan leaves it and as the run edits it: of a hundred thousand connections in
 /// sync that is one inventory, not three.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct Shared<T>(Arc<T>);
 
@@ -58,5 +62,35 @@ where
 {
     fn from_iter<I: IntoIterator<Item = U>>(items: I) -> Self {
         Self::new(T::from_iter(items))
+    }
+}
+
+/// A map is built from all of its entries at once: one that grows entry by entry in their order, as
+/// the state has them, leaves half of its room empty.
+impl<'de, K, V> Deserialize<'de> for Shared<BTreeMap<K, V>>
+where
+    K: Deserialize<'de> + Ord,
+    V: Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<K, V>(PhantomData<(K, V)>);
+
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
+            type Value = Vec<(K, V)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(entries)
+            }
+        }
+
+        Ok(deserializer.deserialize_map(Entries(PhantomData))?.into_iter().collect())
     }
 }

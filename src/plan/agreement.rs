@@ -16,10 +16,9 @@ use exact::{Extras, MOST_FIELDS, Same, in_doubt, note};
 
 use super::compare::Context;
 use super::same::is_the_same;
-use crate::desired::{Desired, DesiredConnection, DesiredField};
+use crate::desired::{DesiredConnection, DesiredField};
 use crate::inventory::Owned;
 use crate::live::{Live, LiveConnection, Text};
-use crate::parallel;
 
 /// What the texts say of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,33 +32,31 @@ pub enum Agreement {
     Unverified,
 }
 
-/// What the texts say of each desired connection, in their order.
+/// What the texts say of a connection that git declares.
 #[must_use]
-pub fn agreements(desired: &Desired, live: &Live, context: &Context<'_>) -> Vec<Agreement> {
+pub fn agreement(desired: &DesiredConnection, live: &Live, context: &Context<'_>) -> Agreement {
     if context.stateless || context.resend_secrets || !context.key_is_known {
-        return Vec::new();
+        return Agreement::Doubtful;
     }
-    parallel::map(desired.values().collect(), |desired| {
-        let record = context.record;
-        let name = &desired.name;
-        let waits = record.intents.contains_key(name)
-            || record.degraded.contains_key(name)
-            || record.unstable.contains_key(name);
-        let entry = live.connections.get(name).filter(|_| !waits);
-        let (Some(entry), Some(owned)) = (entry, record.inventory.get(name)) else {
-            return Agreement::Doubtful;
-        };
-        agreement(desired, entry, owned, context)
-    })
+    let record = context.record;
+    let name = &desired.name;
+    let waits = record.intents.contains_key(name)
+        || record.degraded.contains_key(name)
+        || record.unstable.contains_key(name);
+    let entry = live.connections.get(name).filter(|_| !waits);
+    match (entry, record.inventory.get(name)) {
+        (Some(entry), Some(owned)) => of_texts(desired, entry, owned, context),
+        _ => Agreement::Doubtful,
+    }
 }
 
-fn agreement(
+fn of_texts(
     desired: &DesiredConnection,
     entry: &LiveConnection,
     owned: &Owned,
     context: &Context<'_>,
 ) -> Agreement {
-    let fields = &desired.fields;
+    let fields = desired.fields();
     let is_plain = desired.options.ignore.is_empty()
         && desired.unresolved.is_empty()
         && fields.len() < MOST_FIELDS
@@ -82,7 +79,7 @@ fn agreement(
 fn shows_all(fields: &[DesiredField], entry: &LiveConnection) -> bool {
     let found = Found::new(fields, true);
     let top = AsLive { found: &found, above: "" };
-    let mut text = serde_json::Deserializer::from_str(entry.text());
+    let mut text = serde_json::Deserializer::from_slice(entry.text());
     text.deserialize_map(top).is_ok() && found.is_all()
 }
 

@@ -37,7 +37,7 @@ pub fn for_create(desired: &DesiredConnection) -> Result<SensitiveValue, NoBody>
     body.insert("type".to_owned(), desired.connection_type.name.into());
     body.insert("name".to_owned(), desired.name.as_str().into());
     let mut body = Value::Object(body);
-    for field in &desired.fields {
+    for field in desired.fields() {
         set(&mut body, &field.path, value_of(desired, field)?.clone());
     }
     Ok(SensitiveValue::new(body))
@@ -60,7 +60,7 @@ pub fn for_update(
     body.insert("type".to_owned(), live.entry.type_name.as_str().into());
     body.insert("name".to_owned(), named.as_str().into());
     let mut body = Value::Object(body);
-    for field in &desired.fields {
+    for field in desired.fields() {
         if desired.ignores(&field.path) {
             continue;
         }
@@ -157,7 +157,7 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
     for (key, value) in body.as_object().into_iter().flatten() {
         let path = format!("/{}", pointer::escaped(key));
         let written = |f: &DesiredField| lies_in(&f.path, &path) && !desired.ignores(&f.path);
-        if !desired.fields.iter().any(written)
+        if !desired.fields().iter().any(written)
             && holds_masked_secret(desired.connection_type, key, value)
         {
             return Err(NoBody::WouldWipe(key.clone()));
@@ -240,7 +240,7 @@ pub fn has_moved(
     planned: &LiveView<'_>,
     now: &LiveConnection,
 ) -> bool {
-    let declared = desired.fields.iter().map(|f| &*f.path);
+    let declared = desired.fields().iter().map(|f| &*f.path);
     let remembered = base.into_iter().flatten().map(|(path, _)| path.as_str());
     moved(desired.connection_type, declared.chain(remembered), planned, now)
 }

@@ -109,7 +109,7 @@ pub fn compare(
     context: &Context<'_>,
 ) -> Comparison {
     let mut comparison = Comparison::default();
-    for field in &desired.fields {
+    for field in desired.fields() {
         if desired.ignores(&field.path) {
             if let Some(older) = base.and_then(|b| b.get(&*field.path)) {
                 comparison.base.insert(field.path.to_string(), older.clone());
@@ -252,7 +252,7 @@ fn compare_dropped(
     comparison: &mut Comparison,
 ) {
     let declared_otherwise =
-        desired.fields.iter().any(|f| lies_in(path, &f.path) || lies_in(&f.path, path));
+        desired.fields().iter().any(|f| lies_in(path, &f.path) || lies_in(&f.path, path));
     if declared_otherwise {
         return;
     }
@@ -370,7 +370,7 @@ pub(super) fn show_desired(
         return field.declared.clone();
     }
     let whole = desired
-        .fields
+        .fields()
         .iter()
         .map(|f| (f.path.trim_start_matches('/').to_owned(), f.declared.clone()))
         .collect();

@@ -45,7 +45,7 @@ pub enum LastGood<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Names<'a> {
     /// As the record has them, each with its files.
-    Recorded(&'a BTreeMap<ConnectionName, Vec<String>>),
+    Recorded(&'a BTreeMap<ConnectionName, Box<[String]>>),
     /// Read anew.
     Read(&'a BTreeSet<ConnectionName>),
 }

@@ -71,7 +71,7 @@ fn lacks_a_declared_field<'a>(
         // The keys are at hand; the object has to be read for what lies deeper.
         entry.keys().any(|key| key == top) && (steps.next().is_none() || view.get(path).is_some())
     };
-    let declared = desired.fields.iter().any(|field| {
+    let declared = desired.fields().iter().any(|field| {
         let path = &*field.path;
         let Some(value) = field.value() else { return false };
         if field.is_secret() || desired.ignores(path) || lists(path) {
@@ -139,7 +139,7 @@ pub fn secrets_due(
     let mut again: Vec<(i64, &ConnectionName)> = Vec::new();
     for connection in desired.values() {
         let type_name = connection.connection_type.name;
-        let reads = connection.declares_secret()
+        let reads = connection.declares_secret
             && !connection.options.suspend
             && filter.admits(type_name, &connection.name);
         if !reads {

@@ -108,7 +108,8 @@ impl Digests {
                 .filter_map(|name| {
                     let answers = [live.connections.get(name), confirmed.get(name).copied()];
                     let shown = answers.into_iter().flatten();
-                    let shown = shown.map(|one| of_live(one, desired.get(name), record));
+                    let shown =
+                        shown.map(|one| of_live(one, desired.get(name).map(|d| &**d), record));
                     let shown: Vec<Value> = shown.collect();
                     (!shown.is_empty()).then(|| (name.clone(), digest(&Value::Array(shown))))
                 })
@@ -211,7 +212,7 @@ pub fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> 
 
 fn of_desired(desired: &DesiredConnection) -> Value {
     let fields: Map<String, Value> =
-        desired.fields.iter().map(|f| (f.path.to_string(), of_field(f))).collect();
+        desired.fields().iter().map(|f| (f.path.to_string(), of_field(f))).collect();
     let options = &desired.options;
     serde_json::json!({
         "type": desired.connection_type.name,
@@ -242,7 +243,7 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
         let path = format!("/{}", crate::pointer::escaped(key));
         let of_env =
             desired.is_some_and(|desired| {
-                desired.fields.iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))
+                desired.fields().iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))
             }) || base.iter().flatten().any(|(p, b)| lies_in(p, &path) && holds_env(&b.declared));
         let is_secret = own_type.field(key).is_some_and(catalog::Field::is_secret);
         !of_env && !is_secret && !is_bookkeeping(own_type, key)

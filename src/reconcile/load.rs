@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use super::Engine;
 use crate::config::Target;
 use crate::document::{self, DeclaredThen, LoadRequest, Loaded};
-use crate::inventory::{GoodCommit, Shared};
-use crate::name::{CommitId, ConnectionName};
+use crate::inventory::GoodCommit;
+use crate::name::CommitId;
 use crate::source::{Folder, Snapshot, SourceError};
+
+/// After this many files git's own memory of what it read is worth letting go of.
+const MANY: u64 = 1000;
 
 /// What a snapshot declares for a target.
 #[derive(Debug)]
@@ -35,9 +38,13 @@ pub fn load_target(
         known_targets: Some(&known_targets),
         vars: Some(&target.vars),
     };
+    let parsed = engine.cache.parsed();
     let loaded = document::load(&request, &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())
     });
+    if engine.cache.parsed() - parsed > MANY {
+        snapshot.rest();
+    }
     let notices = listing.notices.iter().map(ToString::to_string).collect();
     Ok(LoadedTarget { loaded, notices })
 }
@@ -58,24 +65,24 @@ pub(super) fn declared_names(
 impl LoadedTarget {
     /// What the state keeps of a commit that loaded whole.
     pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
-        let mut declared: BTreeMap<ConnectionName, Vec<String>> = BTreeMap::new();
-        for document in &self.loaded.documents {
-            declared.insert(document.name.clone(), Vec::new());
-        }
+        let names = self.loaded.documents.iter().map(|document| &document.name);
+        let mut files_by_name: BTreeMap<_, Vec<String>> =
+            names.map(|name| (name, Vec::new())).collect();
         for (file, names) in &self.loaded.names_by_file {
             for name in names {
-                if let Some(files) = declared.get_mut(name) {
+                if let Some(files) = files_by_name.get_mut(name) {
                     files.push(file.to_string());
                 }
             }
         }
+        let declared = files_by_name.into_iter().map(|(name, files)| (name.clone(), files.into()));
         let renames = self.loaded.documents.iter().filter_map(|document| {
             Some((document.name.clone(), document.options.renamed_from.clone()?))
         });
         GoodCommit {
             commit: commit.clone(),
             config,
-            declared: Shared::new(declared),
+            declared: declared.collect(),
             renames: renames.collect(),
             paths: self
                 .loaded

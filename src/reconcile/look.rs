@@ -12,7 +12,7 @@ use crate::name::ConnectionName;
 use crate::observe;
 use crate::plan::compare::Context;
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{Agreement, Planned, Situation, agreements, plan};
+use crate::plan::{Agreement, Planned, Situation, plan};
 use crate::secret::FingerprintKey;
 
 /// What was looked at: both sides, and how.
@@ -35,6 +35,24 @@ pub(super) struct Known<'a> {
     pub(super) whole: bool,
     pub(super) past: &'a Past,
     pub(super) worktree: bool,
+}
+
+/// What a comparison looks at beside the connection itself.
+pub(super) fn context<'c>(
+    target: &Target,
+    options: &Options,
+    record: &'c Record,
+    key: &'c FingerprintKey,
+    key_is_known: bool,
+) -> Context<'c> {
+    Context {
+        record,
+        key,
+        key_is_known,
+        stateless: options.base.is_some(),
+        corrects_drift: target.drift == Drift::Correct,
+        resend_secrets: options.resend_secrets,
+    }
 }
 
 impl Looked<'_> {
@@ -107,35 +125,10 @@ impl Looked<'_> {
         reading::secrets_due(self.desired, self.live, record, &self.options.filter, &read_back)
     }
 
-    /// What the texts say before anything else is asked for.
-    pub(super) fn agreements(
-        &self,
-        record: &Record,
-        key: &FingerprintKey,
-        key_is_known: bool,
-    ) -> Vec<Agreement> {
-        agreements(self.desired, self.live, &self.context(record, key, key_is_known))
-    }
-
-    fn context<'c>(
-        &self,
-        record: &'c Record,
-        key: &'c FingerprintKey,
-        key_is_known: bool,
-    ) -> Context<'c> {
-        Context {
-            record,
-            key,
-            key_is_known,
-            stateless: self.options.base.is_some(),
-            corrects_drift: self.target.drift == Drift::Correct,
-            resend_secrets: self.options.resend_secrets,
-        }
-    }
-
     /// Makes the plan of it.
     pub(super) fn plan(&self, known: &Known<'_>) -> Planned {
-        let context = self.context(known.record, known.key, known.key_is_known);
+        let Known { record, key, key_is_known, .. } = *known;
+        let context = context(self.target, self.options, record, key, key_is_known);
         plan(&Situation {
             desired: self.desired,
             invalid: known.invalid,

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::connect::{Connection, connect};
 use super::load::{LoadedTarget, load_target};
-use super::look::{Known, Looked};
+use super::look::{self, Known, Looked};
 use super::recall::{self, Recalled, lock};
 use super::remember;
 use super::still::{Basis, Begun, Made};
 use super::{Engine, Options, Prepared, Ready, isolates};
 use crate::config::Target;
-use crate::desired::{self, Desired, Resolution};
-use crate::document::{Document, Severity};
+use crate::desired::{self, Keep, Resolution, Resolved};
+use crate::document::Severity;
 use crate::environment::Environment;
 use crate::inventory::{GoodCommit, Record};
 use crate::live::{Live, LiveConnection};
@@ -19,7 +19,7 @@ use crate::name::ConnectionName;
 use crate::observe::{self, Answers, Asked, Marks};
 use crate::parallel;
 use crate::plan::intents::{self, Settling};
-use crate::plan::{Planned, TargetPlan};
+use crate::plan::{Agreement, Planned, TargetPlan, agreement};
 use crate::source::Snapshot;
 
 /// Reads, loads, resolves, observes and plans one target. Whatever goes wrong is told in the
@@ -117,15 +117,12 @@ async fn fill(
         .commit()
         .filter(|_| whole && !options.filter.is_narrow())
         .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id));
+    loaded.loaded.names_by_file = Vec::new();
     let documents = std::mem::take(&mut loaded.loaded.documents);
     let environment = options.with_secrets.then_some(&engine.environment);
-    let count = documents.len();
-    let resolving = || resolve(engine, target, documents, environment);
-    let (mut desired, recalled) = match early {
-        Some(early) => (blocking(resolving), early.recalled().await),
-        None => blocking(|| {
-            parallel::both(count, resolving, || recall::recall(engine, target, options, &key))
-        }),
+    let recalled = match early {
+        Some(early) => early.recalled().await,
+        None => blocking(|| recall::recall(engine, target, options, &key)),
     };
     let Recalled { record: before, mark: state, notice } = recalled?;
     prepared.plan.notices.extend(notice);
@@ -153,13 +150,6 @@ async fn fill(
     }
     let mut invalid = blocked_names(&loaded, &record)?;
     let renames = loaded.loaded.renames_of_invalid.clone();
-    if snapshot.commit().is_none() {
-        remember::keep_protected(&mut desired, &record);
-    }
-    if environment.is_none() {
-        prepared.plan.notices.push(without_secrets(&desired));
-    }
-
     let answers = match lists {
         Lists::Asked(asked) => asked.answers().await,
         Lists::Answered(answers) => answers,
@@ -173,8 +163,24 @@ async fn fill(
     if let Some(error) = nothing_answered(&live) {
         return Err(error);
     }
+    // What is in sync needs no more of its documents than their names.
+    let context = look::context(target, options, &record, &key, key_is_known);
+    let resolution = resolution(engine, target, environment);
+    let Resolved { mut desired, found: agreements, env_names } = blocking(|| {
+        desired::resolve_and_look(documents, &resolution, |connection| {
+            match agreement(connection, &live, &context) {
+                Agreement::Doubtful => (Agreement::Doubtful, Keep::Fields),
+                agreement => (agreement, Keep::Head),
+            }
+        })
+    });
+    if snapshot.commit().is_none() {
+        remember::keep_protected(&mut desired, &record);
+    }
+    if environment.is_none() {
+        prepared.plan.notices.push(without_secrets(&env_names));
+    }
     let looked_at = Looked { target, options, desired: &desired, live: &live };
-    let agreements = blocking(|| looked_at.agreements(&record, &key, key_is_known));
     let needed = looked_at.needed(&record, &agreements);
     let notices = &mut prepared.plan.notices;
     let (singles, unread) = looked_at.singles(&client, &needed, &record, notices).await;
@@ -202,6 +208,7 @@ async fn fill(
         target,
         commit: snapshot.commit().map(|commit| &commit.id),
         desired: &desired,
+        env_names,
         is_plain: whole && key_is_known && needed.is_empty() && singles.is_empty(),
         planned: &planned,
         lists,
@@ -330,26 +337,20 @@ fn block_old_names(
     }
 }
 
-pub(super) fn resolve(
-    engine: &Engine,
-    target: &Target,
-    documents: Vec<Document>,
-    environment: Option<&Environment>,
-) -> Desired {
-    let resolution = Resolution { vars: &target.vars, environment, redactor: &engine.redactor };
-    desired::resolve(documents, &resolution)
+/// How the references of a target are resolved.
+pub(super) fn resolution<'a>(
+    engine: &'a Engine,
+    target: &'a Target,
+    environment: Option<&'a Environment>,
+) -> Resolution<'a> {
+    Resolution { vars: &target.vars, environment, redactor: &engine.redactor }
 }
 
-fn without_secrets(desired: &Desired) -> String {
-    let names: BTreeSet<String> = desired
-        .values()
-        .flat_map(|connection| &connection.fields)
-        .flat_map(|field| desired::env_names(&field.declared))
-        .collect();
+fn without_secrets(names: &BTreeSet<String>) -> String {
     if names.is_empty() {
         return "values of the environment were not compared; no document refers to any".to_owned();
     }
-    let names: Vec<String> = names.into_iter().collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     format!("values of the environment were not compared: {}", names.join(", "))
 }
 

@@ -5,9 +5,10 @@ use std::panic::resume_unwind;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::load::load_target;
-use super::prepare::resolve;
+use super::prepare::resolution;
 use super::{Engine, Options, remember};
 use crate::config::Target;
+use crate::desired;
 use crate::inventory::Record;
 use crate::secret::FingerprintKey;
 use crate::source::Snapshot;
@@ -113,7 +114,8 @@ fn of_base(
     let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
     let good = then.as_good_commit(engine.config_digest(target), &commit);
     let environment = options.with_secrets.then_some(&engine.environment);
-    let desired = resolve(engine, target, then.loaded.documents, environment);
+    let resolution = resolution(engine, target, environment);
+    let desired = desired::resolve(then.loaded.documents, &resolution);
     let notice = "compared with the base revision, without a state: rotated values of the \
                   environment are not seen";
     let record = remember::record_of_base(good, &desired, key);

@@ -5,12 +5,14 @@
 //! either, and need not be made. A single difference, or a secret that is due to be read back, and
 //! it is made as ever, from the very answers that showed it.
 
+use std::collections::BTreeSet;
+
 use super::connect::{Connection, connect};
 use super::recall::lock;
 use super::{Engine, Options, now};
 use crate::api::Retries;
 use crate::config::Target;
-use crate::desired::{Desired, env_names};
+use crate::desired::Desired;
 use crate::inventory::Record;
 use crate::name::CommitId;
 use crate::observe::{self, Answers, Marks};
@@ -100,6 +102,8 @@ pub(super) struct Made<'a> {
     pub(super) target: &'a Target,
     pub(super) commit: Option<&'a CommitId>,
     pub(super) desired: &'a Desired,
+    /// The names of the environment that the documents refer to.
+    pub(super) env_names: BTreeSet<String>,
     /// Whether lists and documents said all: nothing was read one by one, nothing is not valid.
     pub(super) is_plain: bool,
     pub(super) planned: &'a Planned,
@@ -127,7 +131,7 @@ impl Basis {
             state: made.state?,
             lists: made.lists?,
             key: made.key.check_value(),
-            values: values(made.desired, made.engine)?,
+            values: values(made.env_names, made.engine)?,
             read,
             due,
         })
@@ -150,7 +154,7 @@ impl Basis {
 fn reads(desired: &Desired, record: &Record, target: &Target) -> Option<(i64, i64)> {
     let every = i64::try_from(target.verify_secrets.as_secs()).unwrap_or(i64::MAX);
     let (mut read, mut due) = (i64::MIN, i64::MAX);
-    for connection in desired.values().filter(|c| c.declares_secret() && !c.options.suspend) {
+    for connection in desired.values().filter(|c| c.declares_secret && !c.options.suspend) {
         let checked = record.inventory.get(&connection.name)?.secrets_checked?;
         read = read.max(checked);
         due = due.min(checked.saturating_add(every));
@@ -159,15 +163,10 @@ fn reads(desired: &Desired, record: &Record, target: &Target) -> Option<(i64, i6
 }
 
 /// The values of all names that documents refer to; `None`: one has none.
-fn values(desired: &Desired, engine: &Engine) -> Option<Vec<(String, Sensitive)>> {
-    let fields = desired.values().flat_map(|connection| &connection.fields);
-    let names = fields.filter(|field| field.holds_env).flat_map(|field| env_names(&field.declared));
-    let names: std::collections::BTreeSet<String> = names.collect();
-    names
-        .into_iter()
-        .map(|name| {
-            let value = engine.environment.lookup(&name).ok()?;
-            Some((name, value))
-        })
-        .collect()
+fn values(names: BTreeSet<String>, engine: &Engine) -> Option<Vec<(String, Sensitive)>> {
+    let value = |name: String| {
+        let value = engine.environment.lookup(&name).ok()?;
+        Some((name, value))
+    };
+    names.into_iter().map(value).collect()
 }

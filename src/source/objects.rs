@@ -73,6 +73,12 @@ impl Objects {
         })
     }
 
+    /// Closes what is open: libgit2 keeps up to 16 MiB of what deltas were made from for each handle,
+    /// and its maps of the packs.
+    pub(super) fn rest(&self) {
+        self.idle().clear();
+    }
+
     /// Whether a commit is here.
     pub(super) fn has_commit(&self, id: Oid) -> Result<bool, SourceError> {
         self.read(|repository| {

@@ -132,6 +132,11 @@ impl Repository {
         self.view().objects.blob(entry)
     }
 
+    /// Lets go of what is kept in memory of the objects that were read.
+    pub fn rest(&self) {
+        self.view().objects.rest();
+    }
+
     /// The commits that are reached from `tip` and not from `last_good`.
     ///
     /// # Errors

@@ -55,4 +55,12 @@ impl Snapshot {
             Self::Disk(files) => files.read(entry),
         }
     }
+
+    /// Lets go of what git keeps in memory of the objects that were read; what is read later is
+    /// found anew.
+    pub fn rest(&self) {
+        if let Self::Commit { repository, .. } = self {
+            repository.rest();
+        }
+    }
 }

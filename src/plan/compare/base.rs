@@ -18,7 +18,7 @@ pub(crate) fn base_of(
     context: &Context<'_>,
 ) -> BTreeMap<String, BaseField> {
     desired
-        .fields
+        .fields()
         .iter()
         .filter(|field| !desired.ignores(&field.path))
         .filter_map(|field| {

@@ -23,7 +23,7 @@ pub(crate) const CREATE: &str = "";
 /// the values of its references.
 #[must_use]
 pub fn whole_digest(desired: &DesiredConnection) -> Value {
-    let fields = desired.fields.iter().map(|field| {
+    let fields = desired.fields().iter().map(|field| {
         let value = field.value().unwrap_or(&field.declared);
         (field.path.to_string(), value.clone())
     });
@@ -75,7 +75,7 @@ pub(super) fn written_fields(comparison: &Comparison) -> Vec<FieldChange> {
 
 pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec<FieldChange> {
     desired
-        .fields
+        .fields()
         .iter()
         .map(|field| FieldChange {
             path: field.path.to_string(),
@@ -102,7 +102,7 @@ pub(super) fn git_moved(desired: &DesiredConnection, owned: &Owned, context: &Co
     };
     let base = owned.base.fields();
     desired
-        .fields
+        .fields()
         .iter()
         .filter(|f| !desired.ignores(&f.path))
         .any(|f| moved(&f.path, base.get(&*f.path), &f.declared, f.value()))

@@ -361,7 +361,7 @@ impl<'a> Planner<'a> {
             }
             None => return,
         }
-        if was_read && desired.declares_secret() {
+        if was_read && desired.declares_secret {
             let now = self.situation.now;
             self.edit_owned(&desired.name, |owned| owned.secrets_checked = Some(now));
         }

@@ -64,7 +64,7 @@ impl Planner<'_> {
         if !self.situation.filter.is_narrow() {
             return 0;
         }
-        let is_due = |desired: &&DesiredConnection| {
+        let is_due = |desired: &&Box<DesiredConnection>| {
             let name = &desired.name;
             let is_left_alone = desired.options.suspend
                 || self.admits(desired.connection_type.name, name)
