@@ -36,7 +36,7 @@ pub struct DesiredConnection {
     /// Its name, as git spells it.
     pub name: ConnectionName,
     /// What `x-gitops` says.
-    pub options: Options,
+    pub options: Arc<Options>,
     /// Where it is declared.
     pub place: Place,
     /// Why it cannot be written: a reference without a value. The texts hold no value.
@@ -193,7 +193,10 @@ pub fn resolve_and_look<R: Send>(
             }
             (connection, found)
         };
-        lot.into_iter().map(one).collect()
+        // A collected iterator would keep the room of the documents for what is a tenth of it.
+        let mut resolved = Vec::with_capacity(lot.len());
+        resolved.extend(lot.into_iter().map(one));
+        resolved
     });
     let mut found = Vec::with_capacity(resolved.len());
     let named = resolved.into_iter().map(|(connection, one)| {

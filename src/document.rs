@@ -55,7 +55,7 @@ pub struct Document {
     /// Its name, as the first path spells it.
     pub name: ConnectionName,
     /// What `x-gitops` says.
-    pub options: Options,
+    pub options: Arc<Options>,
     /// The fields that it declares.
     pub fields: Declared,
     /// Where it begins: in the last path that has a say in it.

@@ -113,11 +113,14 @@ impl Answers {
             })
             .collect();
         let mut live = Live::default();
+        let mut shown = Vec::new();
         let lists_some =
             answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
         for (type_name, answer) in answers {
             match answer {
-                Ok(Listed::Complete(connections)) => add(&mut live, type_name, connections),
+                Ok(Listed::Complete(connections)) => {
+                    shown.extend(connections.into_iter().map(|one| (type_name, one)));
+                }
                 Ok(Listed::Unsupported) => {
                     let owns_some = record.inventory.values().any(|o| o.type_name == type_name);
                     if lists_some && !owns_some {
@@ -132,19 +135,24 @@ impl Answers {
                 }
             }
         }
+        note_repeated(&mut shown, &mut live.incomplete);
+        live.connections = shown.into_iter().map(|(_, one)| (one.name.clone(), one)).collect();
         live
     }
 }
 
-fn add(live: &mut Live, type_name: &str, connections: Vec<LiveConnection>) {
-    for connection in connections {
-        let name = connection.name.clone();
-        if let Some(other) = live.connections.insert(name.clone(), connection) {
+/// Sorts what the lists show by name, and notes lists with a name that is in one before.
+fn note_repeated(shown: &mut [(&str, LiveConnection)], incomplete: &mut BTreeMap<String, String>) {
+    shown.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
+    for pair in shown.windows(2) {
+        if let [(_, first), (type_name, again)] = pair
+            && first.name == again.name
+        {
             let problem = format!(
-                "the name `{name}` is also in the list of {}, and names are unique in a project",
-                other.type_name
+                "the name `{}` is also in the list of {}, and names are unique in a project",
+                again.name, first.type_name
             );
-            live.incomplete.insert(type_name.to_owned(), problem);
+            incomplete.insert((*type_name).to_owned(), problem);
         }
     }
 }

@@ -16,8 +16,9 @@ use super::pace::{Held, Pace};
 use super::retry::Retries;
 use super::transport;
 
-/// What a server only announces is not reserved beyond this.
-const LARGEST_RESERVE: u64 = 1024 * 1024;
+/// What a server only announces is not reserved beyond this. Room that is never written to takes no
+/// memory, and a list that grows step by step takes twice its size.
+const LARGEST_RESERVE: u64 = 16 * 1024 * 1024;
 
 /// One call as it is sent.
 pub(super) struct Call {

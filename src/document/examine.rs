@@ -26,7 +26,7 @@ use crate::name::ConnectionName;
 pub(super) struct Examined {
     pub(super) name: ConnectionName,
     pub(super) merged: Merged,
-    pub(super) options: Options,
+    pub(super) options: Arc<Options>,
     pub(super) findings: Vec<Finding>,
     pub(super) standing: Standing,
 }
@@ -47,6 +47,8 @@ pub(super) struct Examiner<'e> {
     pub(super) files: &'e [Arc<ParsedFile>],
     /// What else than their content decides what is wrong with documents.
     pub(super) circumstances: NonZeroU64,
+    /// The options of all documents without `x-gitops`.
+    pub(super) no_options: Arc<Options>,
 }
 
 impl Examiner<'_> {
@@ -59,11 +61,11 @@ impl Examiner<'_> {
     ) -> Examined {
         let (layers, mut findings) = found;
         if let Some(standing) = self.plain(&layers) {
-            let (merged, options) = (Merged::unread(layers), Options::default());
+            let (merged, options) = (Merged::unread(layers), Arc::clone(&self.no_options));
             return Examined { name, merged, options, findings, standing };
         }
         let mut merged = Merged::of(layers, self.files);
-        let options = options::read(&merged.fields, &mut findings);
+        let options = Arc::new(options::read(&merged.fields, &mut findings));
         self.check_targets(options.targets.as_ref(), &mut findings);
         let standing = if is_for(self.request.target, options.targets.as_ref()) {
             self.check(&name, &mut merged, &options, &mut findings)

@@ -89,8 +89,10 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
     loader.unnamed(gathered.findings);
     loader.count(request.folders, &gathered.documents_by_folder);
     loader.loaded.names_by_file = gathered.names_by_file;
-    let examiner = Examiner { request, files: &files, circumstances };
-    let named = gathered.names.into_iter().collect();
+    let no_options = Arc::default();
+    let examiner = Examiner { request, files: &files, circumstances, no_options };
+    let named: Vec<_> = gathered.names.into_iter().collect();
+    loader.loaded.documents.reserve_exact(named.len());
     for examined in parallel::map(named, |(name, found)| examiner.examine(name, found)) {
         loader.connection(examined);
     }
@@ -240,8 +242,8 @@ impl Loader<'_, '_> {
             Standing::Typed(connection_type, fields) => (connection_type, fields),
         };
         if refused {
-            if let Some(old) = options.renamed_from {
-                self.loaded.renames_of_invalid.insert(name, old);
+            if let Some(old) = &options.renamed_from {
+                self.loaded.renames_of_invalid.insert(name, old.clone());
             }
             return;
         }

@@ -252,7 +252,7 @@ pub(super) fn keep_protected(desired: &mut Desired, record: &Record) {
         let is_protected =
             |name| record.inventory.get(name).is_some_and(|owned: &Owned| owned.protect);
         if names.into_iter().flatten().any(is_protected) {
-            connection.options.protect = true;
+            Arc::make_mut(&mut connection.options).protect = true;
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::desired::{Desired, Resolution, resolve};
-use crate::document::{Document, Options, Place};
+use crate::document::{Document, Place};
 use crate::environment::Environment;
 use crate::inventory::{Base, BaseField, Record};
 use crate::plan::compare::{LiveView, compare};
@@ -97,7 +97,7 @@ impl Company {
         let document = Document {
             connection_type: crate::catalog::find(type_name).unwrap(),
             name: "one".into(),
-            options: Options::default(),
+            options: Arc::default(),
             fields: (&fields).into(),
             place: Place { file: Arc::from("one.yaml"), line: 1 },
         };
