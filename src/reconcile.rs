@@ -228,6 +228,12 @@ impl Prepared<'_> {
         Some(Digests::of(&ready.desired, &ready.live, &confirmed.collect(), &ready.record_before))
     }
 
+    /// Whether somebody suspended the target; `None` where it could not be looked at.
+    #[must_use]
+    pub fn is_suspended(&self) -> Option<bool> {
+        self.ready.as_ref().map(|ready| ready.record_before.suspended)
+    }
+
     /// Whether the target corrects drift.
     fn corrects_drift(&self) -> bool {
         self.target.drift == Drift::Correct

@@ -1,7 +1,6 @@
 //! The record of a target on disk: one JSON file per URL and project, locked for one reconcile,
 //! read again at the start of each, and replaced as a whole (DESIGN section 7).
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,16 +10,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::inventory::{Degraded, Record};
-use crate::name::ConnectionName;
+use crate::inventory::Record;
 use files::{Disk, Files};
 
 mod files;
+mod glance;
 mod ledger;
 mod lock;
 #[cfg(feature = "kubernetes")]
 mod secret;
 
+pub use glance::Glance;
 pub use ledger::Ledger;
 pub use lock::Lock;
 #[cfg(feature = "kubernetes")]
@@ -153,16 +153,6 @@ fn mark_of(digest: &digest::Digest) -> [u8; 32] {
     mark
 }
 
-/// A part of a record.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Glance {
-    /// Whether somebody suspended the target.
-    pub suspended: bool,
-    /// Connections that were saved but not deployed.
-    pub degraded: BTreeMap<ConnectionName, Degraded>,
-}
-
 /// The file of one target, whether it exists or not.
 #[derive(Clone, Debug)]
 pub struct StateFile {
@@ -289,14 +279,6 @@ impl StateFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(StateMark(None)),
             Err(source) => Err(StateError::Read { path: self.shown(), source }),
         }
-    }
-
-    /// Reads the little of the record that the daemon asks for between its reconciles.
-    ///
-    /// # Errors
-    /// As of [`StateFile::read`].
-    pub fn glance(&self) -> Result<Glance, StateError> {
-        self.read_as(self.present()?.as_deref())
     }
 
     fn present(&self) -> Result<Option<Vec<u8>>, StateError> {

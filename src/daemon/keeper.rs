@@ -145,7 +145,7 @@ impl Keeper {
 
     /// Takes from the state what an earlier run of the daemon applied last.
     fn recall(&self) {
-        let record = self.engine.state_file(&self.target).read();
+        let record = self.engine.state_file(&self.target).glance();
         let Some(id) = record.ok().and_then(|record| record.last_applied) else { return };
         self.memories.begin(&self.target.name, Some(id.clone()));
         // Its words are in the repository, unless that cannot be read or has forgotten it.
@@ -206,8 +206,8 @@ impl Keeper {
 
     fn standing(&self, failures: u32, passed: &Passed) -> Standing {
         let refused = passed.credentials_refused;
-        if passed.is_still {
-            // Nothing waits where nothing moved.
+        if passed.basis.is_some() {
+            // Nothing waits where nothing was to be done.
             return Standing { resync: self.target.resync, failures, refused, degraded_in: None };
         }
         let record = self.engine.state_file(&self.target).glance();

@@ -61,8 +61,6 @@ pub(super) struct Passed {
     pub(super) credentials_refused: bool,
     /// What it was made from, where it found nothing to do: while that stays, so does the rest.
     pub(super) basis: Option<Arc<Basis>>,
-    /// Nothing moved since the last one, so none was made.
-    pub(super) is_still: bool,
 }
 
 impl Passed {
@@ -125,15 +123,12 @@ async fn look_and_make(
         match reconcile::is_still(engine, target, &seen.snapshot, &options, basis).await {
             Stillness::Still => {
                 tracing::debug!("nothing moved since the last reconcile");
-                return Passed { is_still: true, ..last.clone() };
+                return last.clone();
             }
             Stillness::Stirred(looked_at) => begun = looked_at.map(|begun| *begun),
         }
     }
-    let file = engine.state_file(target);
-    // What was begun has the state as it was, and nobody had suspended the target then.
-    let suspended = begun.is_none() && file.glance().is_ok_and(|known| known.suspended);
-    let options = options(Manner { writes: manner.writes && !suspended, ..manner }, ending);
+    let options = options(manner, ending);
     let mut refused = seen.refused.clone();
     let mut prepared = None;
     if refused.is_none() {
@@ -145,20 +140,22 @@ async fn look_and_make(
     }
     let Some(reason) = refused else {
         // Present, since nothing was refused.
-        let Some(prepared) = prepared else { return nothing(target, None, suspended) };
-        return finish(engine, prepared, &options, suspended).await;
+        let Some(prepared) = prepared else {
+            return nothing(target, None, is_suspended(engine, target));
+        };
+        return finish(engine, prepared, &options).await;
     };
     let diagnostics = prepared.map(|p| p.diagnostics).unwrap_or_default();
     // The drift of the last good commit is still corrected.
-    let good = file.read().ok().and_then(|record| record.last_good);
+    let good = engine.state_file(target).read().ok().and_then(|record| record.last_good);
     let older = good.map(|good| tokio::task::block_in_place(|| source.older(&good.commit)));
     let mut passed = match older {
         Some(Ok(Some(snapshot))) => {
             let prepared = reconcile::prepare(engine, target, &snapshot, &options).await;
-            finish(engine, prepared, &options, suspended).await
+            finish(engine, prepared, &options).await
         }
-        Some(Err(error)) => nothing(target, Some(error.to_string()), suspended),
-        _ => nothing(target, None, suspended),
+        Some(Err(error)) => nothing(target, Some(error.to_string()), is_suspended(engine, target)),
+        _ => nothing(target, None, is_suspended(engine, target)),
     };
     passed.diagnostics = Arc::new(diagnostics);
     passed.applied = false;
@@ -171,45 +168,39 @@ async fn look_and_make(
     passed
 }
 
-async fn finish(
-    engine: &Engine,
-    mut prepared: Prepared<'_>,
-    options: &Options,
-    suspended: bool,
-) -> Passed {
-    let plan = prepared.plan.clone();
-    let diagnostics = Arc::new(std::mem::take(&mut prepared.diagnostics));
-    let basis = prepared.basis.take().filter(|_| !suspended).map(Arc::new);
-    let credentials_refused = prepared.credentials_refused;
-    if !options.writes {
-        let states = Arc::new(prepared.states);
-        return Passed {
-            plan,
-            states,
-            diagnostics,
-            refused: None,
-            suspended,
-            outcome: None,
-            applied: false,
-            credentials_refused,
-            basis,
-            is_still: false,
-        };
+async fn finish(engine: &Engine, mut prepared: Prepared<'_>, options: &Options) -> Passed {
+    let target = prepared.target;
+    let suspended = prepared.is_suspended().unwrap_or_else(|| is_suspended(engine, target));
+    let mut passed = Passed {
+        plan: prepared.plan.clone(),
+        states: Arc::default(),
+        diagnostics: Arc::new(std::mem::take(&mut prepared.diagnostics)),
+        refused: None,
+        suspended,
+        outcome: None,
+        applied: false,
+        credentials_refused: prepared.credentials_refused,
+        basis: prepared.basis.take().filter(|_| !suspended).map(Arc::new),
+    };
+    if !options.writes || suspended {
+        passed.states = Arc::new(prepared.states);
+        return passed;
     }
     let silent = |_: &crate::plan::Change, _: &ChangeResult| {};
     let done = carry_out(engine, prepared, options, false, &silent).await;
     Passed {
-        plan,
         states: Arc::new(done.states),
-        diagnostics,
-        refused: None,
-        suspended,
         outcome: Some(done.target),
         applied: done.applied,
-        credentials_refused,
-        basis: basis.filter(|_| done.nothing_written),
-        is_still: false,
+        basis: passed.basis.filter(|_| done.nothing_written),
+        ..passed
     }
+}
+
+/// Whether somebody suspended a target that was not looked at; one whose state cannot be read is
+/// shown with that problem.
+fn is_suspended(engine: &Engine, target: &Target) -> bool {
+    engine.state_file(target).glance().is_ok_and(|known| known.suspended)
 }
 
 /// A target that could not be looked at.
@@ -238,7 +229,6 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
         applied: false,
         credentials_refused: false,
         basis: None,
-        is_still: false,
     }
 }
 

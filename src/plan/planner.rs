@@ -89,13 +89,13 @@ pub fn plan(situation: &Situation<'_>) -> Planned {
         situation,
         record: situation.context.record.clone(),
         plan: TargetPlan::default(),
-        states: Vec::new(),
+        states: Vec::with_capacity(situation.desired.len()),
         renames,
         freed: BTreeSet::new(),
         locked: BTreeMap::new(),
         replaces: BTreeSet::new(),
         canaries: BTreeMap::new(),
-        told: HashSet::new(),
+        told: HashSet::with_capacity(situation.desired.len()),
     };
     planner.learn_ids();
     planner.renames();

@@ -138,9 +138,13 @@ fn is_applied(outcome: &TargetOutcome) -> bool {
 /// Brings the states up to what came of the changes.
 fn settle(states: &mut Vec<ConnectionState>, outcome: &TargetOutcome, ledger: &Ledger) {
     let mut gone = BTreeSet::new();
-    let mut places: BTreeMap<ConnectionName, usize> = BTreeMap::new();
+    let changed: BTreeSet<&ConnectionName> =
+        outcome.results.iter().map(|(change, _)| &change.name).collect();
+    let mut places: BTreeMap<&ConnectionName, usize> = BTreeMap::new();
     for (place, state) in states.iter().enumerate() {
-        places.entry(state.name.clone()).or_insert(place);
+        if let Some(name) = changed.get(&state.name) {
+            places.entry(name).or_insert(place);
+        }
     }
     for (change, result) in &outcome.results {
         let (state, reason) = match result {

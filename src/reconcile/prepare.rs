@@ -97,19 +97,15 @@ async fn fill(
         return Err(refusal(snapshot, &prepared.diagnostics));
     }
     let marks = options.marks.then(Marks::default);
-    let (connection, lock, lists, marks) = match (begun, connection) {
+    let (connection, lock, answered, marks) = match (begun, connection) {
         (Some(Begun { connection, lock, answers, before }), _) => {
-            (connection, lock, Lists::Answered(answers), Some(before))
+            (connection, lock, Some(answers), Some(before))
         }
         (None, connection) => {
             let connection = connection.unwrap_or_else(|| connect(engine, target));
             let connection = connection.map_err(|e| e.to_string())?;
             let connection = connection.with_retries(options);
-            let lock = lock(engine, target, options).await?;
-            // Under the lock: what another process changed before is in the lists and in the
-            // record.
-            let asked = observe::ask(&connection.client, target.concurrency, marks.as_ref());
-            (connection, lock, Lists::Asked(asked), marks)
+            (connection, lock(engine, target, options).await?, None, marks)
         }
     };
     let Connection { client, key } = connection;
@@ -123,6 +119,12 @@ async fn fill(
     let recalled = match early {
         Some(early) => early.recalled().await,
         None => blocking(|| recall::recall(engine, target, options, &key)),
+    };
+    // Under the lock: what another process changed before is in the lists and in the
+    // record.
+    let lists = match answered {
+        Some(answers) => Lists::Answered(answers),
+        None => Lists::Asked(observe::ask(&client, target.concurrency, marks.as_ref())),
     };
     let Recalled { record: before, mark: state, notice } = recalled?;
     prepared.plan.notices.extend(notice);

@@ -51,7 +51,6 @@ fn passed(results: Vec<(Change, ChangeResult)>, states: Vec<ConnectionState>) ->
         applied: false,
         credentials_refused: false,
         basis: None,
-        is_still: false,
     }
 }
 
