@@ -41,14 +41,19 @@ pub(super) enum Standing {
     Typed(&'static ConnectionType, Declared),
 }
 
+/// A document that need not be read to know what it comes to.
+pub(super) struct Plain {
+    pub(super) at: At,
+    pub(super) connection_type: &'static ConnectionType,
+    pub(super) declared: Declared,
+}
+
 /// What all names are looked at with.
 pub(super) struct Examiner<'e> {
     pub(super) request: &'e LoadRequest<'e>,
     pub(super) files: &'e [Arc<ParsedFile>],
     /// What else than their content decides what is wrong with documents.
     pub(super) circumstances: NonZeroU64,
-    /// The options of all documents without `x-gitops`.
-    pub(super) no_options: Arc<Options>,
 }
 
 impl Examiner<'_> {
@@ -60,10 +65,6 @@ impl Examiner<'_> {
         found: (Vec<Layer>, Vec<Finding>),
     ) -> Examined {
         let (layers, mut findings) = found;
-        if let Some(standing) = self.plain(&layers) {
-            let (merged, options) = (Merged::unread(layers), Arc::clone(&self.no_options));
-            return Examined { name, merged, options, findings, standing };
-        }
         let mut merged = Merged::of(layers, self.files);
         let options = Arc::new(options::read(&merged.fields, &mut findings));
         self.check_targets(options.targets.as_ref(), &mut findings);
@@ -78,13 +79,14 @@ impl Examiner<'_> {
         Examined { name, merged, options, findings, standing }
     }
 
-    /// What a document comes to that stands alone, is plain, and has nothing wrong in it.
-    fn plain(&self, layers: &[Layer]) -> Option<Standing> {
-        let [Layer { at, .. }] = layers else { return None };
+    /// The document of a name that has no other, is plain, and has nothing wrong in it.
+    pub(super) fn plain(&self, found: &(Vec<Layer>, Vec<Finding>)) -> Option<Plain> {
+        let ([Layer { at, .. }], []) = (&*found.0, &*found.1) else { return None };
         let document = self.document(*at)?;
         let connection_type = document.plain_type()?;
         let is_known = document.is_faultless(self.circumstances);
-        is_known.then(|| Some(Standing::Typed(connection_type, self.declared(*at)?))).flatten()
+        let declared = self.declared(*at).filter(|_| is_known)?;
+        Some(Plain { at: *at, connection_type, declared })
     }
 
     fn check(

@@ -64,11 +64,6 @@ impl Merged {
         Self { layers, fields }
     }
 
-    /// Layers that nobody has to read.
-    pub(crate) fn unread(layers: Vec<Layer>) -> Self {
-        Self { layers, fields: Map::new() }
-    }
-
     /// The document that brought the value at a pointer, or took it away.
     pub(crate) fn origin(&self, pointer: &str) -> Option<At> {
         let last = self.layers.last()?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cache::{ParseCache, Read};
 use super::code;
 use super::diagnostic::{Diagnostic, Severity};
-use super::examine::{self, Examined, Examiner, Standing, circumstances};
+use super::examine::{self, Examined, Examiner, Plain, Standing, circumstances};
 use super::file::ParsedFile;
 use super::finding::{Finding, Part};
 use super::gather::{Gathered, gather};
@@ -17,7 +17,7 @@ use super::locate::Locator;
 use super::options;
 use super::pointer::child;
 use super::renames::{self, Rename};
-use super::{Document, Place};
+use super::{Document, Options, Place};
 use crate::name::ConnectionName;
 use crate::parallel;
 use crate::source::{FileEntry, Folder};
@@ -83,17 +83,24 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
         renames: Vec::new(),
         said: BTreeMap::new(),
         rest: BTreeMap::new(),
+        no_options: Arc::default(),
     };
     loader.file_problems(&entries, &files);
     let gathered = gather(&assigned, &files);
     loader.unnamed(gathered.findings);
     loader.count(request.folders, &gathered.documents_by_folder);
     loader.loaded.names_by_file = gathered.names_by_file;
-    let no_options = Arc::default();
-    let examiner = Examiner { request, files: &files, circumstances, no_options };
-    let named: Vec<_> = gathered.names.into_iter().collect();
-    loader.loaded.documents.reserve_exact(named.len());
-    for examined in parallel::map(named, |(name, found)| examiner.examine(name, found)) {
+    let examiner = Examiner { request, files: &files, circumstances };
+    loader.loaded.documents.reserve_exact(gathered.names.len());
+    // Most are plain, and there is nothing to do for them.
+    let mut others = Vec::new();
+    for (name, found) in gathered.names {
+        match examiner.plain(&found) {
+            Some(plain) => loader.plain(name, plain),
+            None => others.push((name, found)),
+        }
+    }
+    for examined in parallel::map(others, |(name, found)| examiner.examine(name, found)) {
         loader.connection(examined);
     }
     loader.renames();
@@ -160,6 +167,8 @@ struct Loader<'r, 'l> {
     said: BTreeMap<usize, usize>,
     /// The files with more problems than are told, and how bad the worst of those is.
     rest: BTreeMap<usize, Severity>,
+    /// The options of all documents without `x-gitops`.
+    no_options: Arc<Options>,
 }
 
 impl Loader<'_, '_> {
@@ -228,6 +237,14 @@ impl Loader<'_, '_> {
         }
     }
 
+    /// Takes over the only document of a name.
+    fn plain(&mut self, name: ConnectionName, plain: Plain) {
+        let Plain { at, connection_type, declared: fields } = plain;
+        let Some(place) = self.place(at) else { return };
+        let options = Arc::clone(&self.no_options);
+        self.loaded.documents.push(Document { connection_type, name, options, fields, place });
+    }
+
     /// Takes over what the documents of one name came to.
     fn connection(&mut self, examined: Examined) {
         let Examined { name, merged, options, findings, standing } = examined;
@@ -247,15 +264,16 @@ impl Loader<'_, '_> {
             }
             return;
         }
-        let Some(place) = self.place(&merged) else { return };
+        let Some(place) = merged.layers.last().and_then(|layer| self.place(layer.at)) else {
+            return;
+        };
         if options.renamed_from.is_some() {
             self.renames.push((self.loaded.documents.len(), merged));
         }
         self.loaded.documents.push(Document { connection_type, name, options, fields, place });
     }
 
-    fn place(&self, merged: &Merged) -> Option<Place> {
-        let at = merged.layers.last()?.at;
+    fn place(&self, at: At) -> Option<Place> {
         let file = Arc::clone(self.locator.file(at)?);
         Some(Place { file, line: self.locator.document(at)?.line })
     }
@@ -280,6 +298,7 @@ impl Loader<'_, '_> {
         }
         let invalid = &self.loaded.invalid;
         self.loaded.documents.retain(|document| !invalid.contains_key(&document.name));
+        self.loaded.documents.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     fn finish(mut self) -> Loaded {

@@ -71,6 +71,8 @@ impl LoadedTarget {
         for (file, names) in &self.loaded.names_by_file {
             for name in names {
                 if let Some(files) = files_by_name.get_mut(name) {
+                    // Most have one, and a vector makes room for four.
+                    files.reserve_exact(1);
                     files.push(file.to_string());
                 }
             }
