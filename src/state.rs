@@ -14,15 +14,15 @@ use crate::inventory::Record;
 use files::{Disk, Files};
 
 mod files;
-mod glance;
 mod ledger;
 mod lock;
+mod reading;
 #[cfg(feature = "kubernetes")]
 mod secret;
 
-pub use glance::Glance;
 pub use ledger::Ledger;
 pub use lock::Lock;
+pub use reading::Glance;
 #[cfg(feature = "kubernetes")]
 pub use secret::Secrets;
 
@@ -245,23 +245,6 @@ impl StateFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Reads the record; an absent file is an empty one.
-    ///
-    /// # Errors
-    /// The file cannot be read, is no state, is of a newer program or of another target.
-    pub fn read(&self) -> Result<Record, StateError> {
-        self.read_as(self.present()?.as_deref())
-    }
-
-    /// Reads the record, with what tells this very state from any other.
-    ///
-    /// # Errors
-    /// As of [`StateFile::read`].
-    pub fn read_marked(&self) -> Result<(Record, StateMark), StateError> {
-        let bytes = self.present()?;
-        Ok((self.read_as(bytes.as_deref())?, StateMark::of(bytes.as_deref())))
     }
 
     /// What tells this very state from any other, without reading what is in it.
