@@ -1,5 +1,6 @@
 //! Arguments, logging, exit code; everything else is in the library.
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 
 use apinizer_gitops::cli::{self, Context};
@@ -34,7 +35,14 @@ fn main() -> ExitCode {
             let runtime = tokio::runtime::Runtime::new();
             let runtime = runtime.map_err(|e| (cli::CommandError::failed(e), color))?;
             let traces = logging::start(&context, is_daemon, &runtime);
-            let result = runtime.block_on(cli::run(&arguments.command, &context));
+            // On a worker, where the connections are that it waits for: on a thread of its own it
+            // would have to be woken for every answer.
+            let command = async move { cli::run(&arguments.command, &context).await };
+            let result = match runtime.block_on(runtime.spawn(command)) {
+                Ok(result) => result,
+                Err(ended) if ended.is_panic() => resume_unwind(ended.into_panic()),
+                Err(ended) => Err(cli::CommandError::failed(ended)),
+            };
             traces.end();
             runtime.shutdown_background();
             result.map_err(|error| (error, color))

@@ -21,9 +21,8 @@ pub async fn connections(
 ) -> Result<Vec<LiveConnection>, CallError> {
     let concurrency = concurrency.max(1);
     let types = catalog::all().filter(|candidate| filter.admits_type(candidate.name));
-    let mut lists = stream::iter(types)
-        .map(|connection_type| client.list(connection_type.name))
-        .buffered(concurrency);
+    let calls: Vec<_> = types.map(|candidate| client.list(candidate.name)).collect();
+    let mut lists = stream::iter(calls).buffered(concurrency);
     let mut listed = Vec::new();
     while let Some(list) = lists.next().await {
         if let Listed::Complete(connections) = list? {
