@@ -1,12 +1,10 @@
 //! What a snapshot declares for a target.
 
-use std::collections::BTreeMap;
-
 use super::Engine;
 use crate::config::Target;
-use crate::document::{self, DeclaredThen, LoadRequest, Loaded};
+use crate::document::{self, DeclaredThen, Document, LoadRequest, Loaded};
 use crate::inventory::GoodCommit;
-use crate::name::CommitId;
+use crate::name::{CommitId, ConnectionName};
 use crate::source::{Folder, Snapshot, SourceError};
 
 /// After this many files git's own memory of what it read is worth letting go of.
@@ -63,28 +61,38 @@ pub(super) fn declared_names(
 }
 
 impl LoadedTarget {
-    /// What the state keeps of a commit that loaded whole.
-    pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
-        let names = self.loaded.documents.iter().map(|document| &document.name);
-        let mut files_by_name: BTreeMap<_, Vec<String>> =
-            names.map(|name| (name, Vec::new())).collect();
-        for (file, names) in &self.loaded.names_by_file {
-            for name in names {
-                if let Some(files) = files_by_name.get_mut(name) {
-                    // Most have one, and a vector makes room for four.
-                    files.reserve_exact(1);
-                    files.push(file.to_string());
-                }
+    /// What the state keeps of a commit that loaded whole. Most commits declare the names that the
+    /// `last` one did: they are kept once.
+    pub(super) fn as_good_commit(
+        &self,
+        config: String,
+        commit: &CommitId,
+        last: Option<&GoodCommit>,
+    ) -> GoodCommit {
+        let documents = &self.loaded.documents;
+        let files = self.files_by_name();
+        let is_same = |last: &&GoodCommit| {
+            last.declared.len() == documents.len()
+                && self.declared(&files).zip(&last.declared).all(
+                    |((name, files), (then, known))| name == then && files.iter().eq(known.iter()),
+                )
+        };
+        let declared = match last.filter(is_same) {
+            Some(last) => last.declared.clone(),
+            None => {
+                let owned = |(name, files): (&ConnectionName, Vec<&str>)| {
+                    (name.clone(), files.into_iter().map(str::to_owned).collect())
+                };
+                self.declared(&files).map(owned).collect()
             }
-        }
-        let declared = files_by_name.into_iter().map(|(name, files)| (name.clone(), files.into()));
-        let renames = self.loaded.documents.iter().filter_map(|document| {
+        };
+        let renames = documents.iter().filter_map(|document| {
             Some((document.name.clone(), document.options.renamed_from.clone()?))
         });
         GoodCommit {
             commit: commit.clone(),
             config,
-            declared: declared.collect(),
+            declared,
             renames: renames.collect(),
             paths: self
                 .loaded
@@ -93,5 +101,30 @@ impl LoadedTarget {
                 .map(|(path, _, documents)| (path.to_string(), *documents))
                 .collect(),
         }
+    }
+
+    /// The names that files declare, valid or not, each with its file; in the order of the names.
+    fn files_by_name(&self) -> Vec<(&ConnectionName, &str)> {
+        let files = self.loaded.names_by_file.iter();
+        let mut files: Vec<_> =
+            files.flat_map(|(file, names)| names.iter().map(|name| (name, &**file))).collect();
+        files.sort_by_key(|(name, _)| *name);
+        files
+    }
+
+    /// The valid documents with their files.
+    fn declared<'l>(
+        &'l self,
+        files: &'l [(&'l ConnectionName, &'l str)],
+    ) -> impl Iterator<Item = (&'l ConnectionName, Vec<&'l str>)> {
+        let mut files = files.iter().peekable();
+        self.loaded.documents.iter().map(move |Document { name, .. }| {
+            while files.next_if(|(other, _)| *other < name).is_some() {}
+            let mut own = Vec::new();
+            while let Some((_, file)) = files.next_if(|(other, _)| *other == name) {
+                own.push(*file);
+            }
+            (name, own)
+        })
     }
 }

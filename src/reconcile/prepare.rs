@@ -13,7 +13,7 @@ use crate::config::Target;
 use crate::desired::{self, Keep, Resolution, Resolved};
 use crate::document::Severity;
 use crate::environment::Environment;
-use crate::inventory::{GoodCommit, Record};
+use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::observe::{self, Answers, Asked, Marks};
@@ -109,12 +109,6 @@ async fn fill(
         }
     };
     let Connection { client, key } = connection;
-    let good = snapshot
-        .commit()
-        .filter(|_| whole && !options.filter.is_narrow())
-        .map(|commit| loaded.as_good_commit(engine.config_digest(target), &commit.id));
-    loaded.loaded.names_by_file = Vec::new();
-    let documents = std::mem::take(&mut loaded.loaded.documents);
     let environment = options.with_secrets.then_some(&engine.environment);
     let recalled = match early {
         Some(early) => early.recalled().await,
@@ -127,6 +121,13 @@ async fn fill(
         None => Lists::Asked(observe::ask(&client, target.concurrency, marks.as_ref())),
     };
     let Recalled { record: before, mark: state, notice } = recalled?;
+    let good = snapshot.commit().filter(|_| whole && !options.filter.is_narrow()).map(|commit| {
+        let config = engine.config_digest(target);
+        loaded.as_good_commit(config, &commit.id, before.last_good.as_ref())
+    });
+    // They are not needed again, and of many connections they are large.
+    loaded.loaded.names_by_file = Vec::new();
+    let documents = std::mem::take(&mut loaded.loaded.documents);
     prepared.plan.notices.extend(notice);
     let mut record = before.clone();
     let key_check = key.check_value();
@@ -139,7 +140,6 @@ async fn fill(
         );
     }
     record.key_check = Some(key_check);
-    let good = good.map(|good| as_before(good, &before));
     let folders = &loaded.loaded.folders;
     let past = blocking(|| remember::past(engine, target, snapshot, &record, folders))
         .map_err(|e| e.to_string())?;
@@ -234,14 +234,6 @@ async fn fill(
         stateless: options.base.is_some(),
     });
     Ok(())
-}
-
-/// Most commits declare the names that the last one did: they are kept once.
-fn as_before(mut good: GoodCommit, before: &Record) -> GoodCommit {
-    if let Some(last) = before.last_good.as_ref().filter(|last| last.declared == good.declared) {
-        good.declared = last.declared.clone();
-    }
-    good
 }
 
 fn take(

@@ -112,7 +112,7 @@ fn of_base(
         );
     }
     let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
-    let good = then.as_good_commit(engine.config_digest(target), &commit);
+    let good = then.as_good_commit(engine.config_digest(target), &commit, None);
     let environment = options.with_secrets.then_some(&engine.environment);
     let resolution = resolution(engine, target, environment);
     let desired = desired::resolve(then.loaded.documents, &resolution);
