@@ -14,7 +14,7 @@ use apinizer_gitops::environment::Environment;
 use apinizer_gitops::inventory::Record;
 use apinizer_gitops::live::{Live, LiveConnection};
 use apinizer_gitops::plan::compare::{Context, LiveView, compare};
-use apinizer_gitops::plan::{Filter, Planned, Situation, agreements, plan};
+use apinizer_gitops::plan::{Agreement, Filter, Planned, Situation, agreement, plan};
 use apinizer_gitops::secret::{FingerprintKey, Redactor, Sensitive};
 use apinizer_gitops::source::{FileEntry, Folder};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -98,7 +98,7 @@ impl Company {
             for known in connection.connection_type.fields() {
                 body.insert(known.name.to_owned(), Value::Null);
             }
-            for field in connection.fields.iter().filter(|field| !field.is_secret()) {
+            for field in connection.fields().iter().filter(|field| !field.is_secret()) {
                 let value = field.value().cloned().unwrap_or_default();
                 body.insert(field.path.trim_start_matches('/').to_owned(), value);
             }
@@ -121,12 +121,15 @@ impl Company {
     }
 
     fn plan(&self, desired: &Desired, live: &Live, record: &Record) -> Planned {
+        let context = self.context(record);
+        let agreements: Vec<Agreement> =
+            desired.values().map(|connection| agreement(connection, live, &context)).collect();
         plan(&Situation {
             desired,
             invalid: &BTreeMap::new(),
             live,
             singles: &BTreeMap::new(),
-            context: self.context(record),
+            context,
             adopt: Adopt::Always,
             prune: true,
             max_deletes: MaxDeletes::Percent(30),
@@ -138,7 +141,7 @@ impl Company {
             filter: &Filter::default(),
             degraded_at_once: false,
             unread: &BTreeMap::new(),
-            agreements: &agreements(desired, live, &self.context(record)),
+            agreements: &agreements,
             now: 0,
         })
     }

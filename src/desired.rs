@@ -344,3 +344,6 @@ fn any_text(value: &Value, test: &dyn Fn(&str) -> bool) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

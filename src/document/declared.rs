@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::file::ParsedFile;
+use super::file::{ParsedFile, RawDocument};
 use super::options;
 
 /// The declared fields of a connection without `type`, `name` and `x-gitops`, references as written.
@@ -33,7 +33,7 @@ impl Declared {
         match &self.0 {
             Kept::Document { file, document } => {
                 let document = file.documents.get(*document);
-                let mut fields = document.map(|document| document.fields()).unwrap_or_default();
+                let mut fields = document.map(RawDocument::fields).unwrap_or_default();
                 take_out_the_head(&mut fields);
                 fields
             }

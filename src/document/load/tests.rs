@@ -306,3 +306,40 @@ fn a_broken_file_is_named_and_the_others_load() {
     assert_eq!(names(&loaded), ["mails"]);
     assert_eq!(loaded.diagnostics[0].mark.file, "c/a.yaml");
 }
+
+#[test]
+fn plain_documents_and_others_come_in_the_order_of_their_names() {
+    let sources = Sources(vec![
+        (
+            "c",
+            vec![
+                (
+                    "c/b.yaml",
+                    "type: linux-script\nname: b\nhostName: h\nusername: u\npassword: ${env:P}\n",
+                ),
+                (
+                    "c/a.yaml",
+                    "type: linux-script\nname: a\nhostName: h\nusername: u\npassword: ${env:P}\n\
+                     x-gitops: {protect: true}\n",
+                ),
+                (
+                    "c/c.yaml",
+                    "type: linux-script\nname: c\nhostName: h\nusername: u\npassword: ${env:P}\n",
+                ),
+            ],
+        ),
+        ("d", vec![("d/c.yaml", "name: c\nhostName: other\n")]),
+    ]);
+    let loaded = sources.load(None, None);
+    assert_eq!(loaded.diagnostics, []);
+    let found = |d: &Document| (d.name.to_string(), d.place.file.to_string(), d.options.protect);
+    assert_eq!(
+        loaded.documents.iter().map(found).collect::<Vec<_>>(),
+        [
+            ("a".to_owned(), "c/a.yaml".to_owned(), true),
+            ("b".to_owned(), "c/b.yaml".to_owned(), false),
+            ("c".to_owned(), "d/c.yaml".to_owned(), false),
+        ]
+    );
+    assert_eq!(loaded.documents[2].fields.fields()["hostName"], "other");
+}

@@ -64,7 +64,7 @@ impl Planner<'_> {
         if !self.situation.filter.is_narrow() {
             return 0;
         }
-        let is_due = |desired: &&Box<DesiredConnection>| {
+        let is_due = |desired: &DesiredConnection| {
             let name = &desired.name;
             let is_left_alone = desired.options.suspend
                 || self.admits(desired.connection_type.name, name)
@@ -76,7 +76,7 @@ impl Planner<'_> {
             let owned = view.and_then(|view| self.replaces(desired, &view));
             owned.is_some_and(|owned| self.replace_held_alone(name, &owned).is_none())
         };
-        self.situation.desired.values().filter(is_due).count()
+        self.situation.desired.values().filter(|desired| is_due(desired)).count()
     }
 
     fn forget_if(&mut self, admitted: bool, name: &ConnectionName) {
