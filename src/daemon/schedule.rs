@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::cause::Cause;
 
-/// After this long without another trigger a burst is over.
-const QUIET: Duration = Duration::from_millis(30);
+/// After this long without another trigger a burst is over. What git writes for one commit comes
+/// within a few milliseconds.
+const QUIET: Duration = Duration::from_millis(10);
 
 /// A burst is not waited out for longer.
 const LONGEST_BURST: Duration = Duration::from_millis(100);
@@ -113,10 +114,10 @@ mod tests {
     async fn a_burst_ends_when_it_is_quiet_or_too_long() {
         let start = Instant::now();
         let mut burst = Burst::began(start);
-        assert_eq!(burst.is_over_at(), start + Duration::from_millis(30));
-        burst.again(start + Duration::from_millis(20));
-        assert_eq!(burst.is_over_at(), start + Duration::from_millis(50));
-        for millis in (0..200).step_by(10) {
+        assert_eq!(burst.is_over_at(), start + Duration::from_millis(10));
+        burst.again(start + Duration::from_millis(8));
+        assert_eq!(burst.is_over_at(), start + Duration::from_millis(18));
+        for millis in (0..200).step_by(5) {
             burst.again(start + Duration::from_millis(millis));
         }
         assert_eq!(burst.is_over_at(), start + Duration::from_millis(100));
