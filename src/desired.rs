@@ -207,6 +207,15 @@ pub fn resolve_and_look<R: Send>(
     Resolved { desired, found, env_names: values.env_names() }
 }
 
+/// Learns the values of the environment that documents may refer to, so that nobody can repeat one
+/// before they are resolved.
+pub fn learn(documents: &[Document], environment: &Environment, redactor: &Redactor) {
+    let names: BTreeSet<&str> = documents.iter().flat_map(|d| d.fields.env_names()).collect();
+    for value in names.into_iter().filter_map(|name| environment.lookup(name).ok()) {
+        redactor.learn(value.expose());
+    }
+}
+
 /// Resolves a single declared value.
 ///
 /// # Errors

@@ -65,3 +65,17 @@ fn the_names_of_an_environment_that_is_not_looked_at_are_known() {
     assert!(one.unresolved.is_empty());
     assert_eq!(resolved.env_names.len(), 2);
 }
+
+#[test]
+fn values_are_learnt_before_they_are_resolved() {
+    let environment = Environment::new([
+        ("S".to_owned(), "a-secret".to_owned()),
+        ("T".to_owned(), "an\"other".to_owned()),
+    ]);
+    let redactor = Redactor::default();
+    let fields =
+        json!({"host": "h", "password": "x${env:S}", "username": ["${env:T}", "${env:U}"]});
+    learn(&[document("one", &fields)], &environment, &redactor);
+    let said = redactor.redact("it said a-secret and an\"other");
+    assert!(!said.contains("secret") && !said.contains("other"), "{said}");
+}

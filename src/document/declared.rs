@@ -27,6 +27,19 @@ impl Declared {
         Self(Kept::Document { file: Arc::clone(file), document })
     }
 
+    /// The names of the environment that they may refer to, as the text has them: some may only
+    /// look like it.
+    pub fn env_names(&self) -> impl Iterator<Item = &str> {
+        let text = match &self.0 {
+            Kept::Document { file, document } => {
+                file.documents.get(*document).map_or("", RawDocument::text)
+            }
+            Kept::Merged(text) => text,
+        };
+        let named = text.split("${env:").skip(1);
+        named.filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+    }
+
     /// The fields, read anew at every call.
     #[must_use]
     pub fn fields(&self) -> Map<String, Value> {

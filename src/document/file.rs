@@ -62,6 +62,13 @@ enum Content {
 }
 
 impl RawDocument {
+    /// Its text: plain YAML, or JSON.
+    pub(crate) fn text(&self) -> &str {
+        match &self.content {
+            Content::Yaml(text) | Content::Json(text) => text,
+        }
+    }
+
     /// Its keys and values, read anew at every call.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         // It was read before, so it can be read.

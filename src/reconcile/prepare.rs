@@ -114,6 +114,11 @@ async fn fill(
         Some(early) => early.recalled().await,
         None => blocking(|| recall::recall(engine, target, options, &key)),
     };
+    // Before the first call: an answer may repeat a value, and its text is cleaned when it comes.
+    if let Some(environment) = environment {
+        let documents = &loaded.loaded.documents;
+        blocking(|| desired::learn(documents, environment, &engine.redactor));
+    }
     // Under the lock: what another process changed before is in the lists and in the
     // record.
     let lists = match answered {

@@ -129,6 +129,15 @@ fn what_a_server_repeats_of_a_secret_is_not_shown() {
 }
 
 #[test]
+fn what_a_list_repeats_of_a_secret_is_not_shown() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let refusal = refusal(&format!("bad {CANARY} here"));
+    world.control().fail_next(Some(Method::GET), "/connections/", refusal, 1);
+    world.run(&["plan", "-vvv"]).code(1).says("(sensitive)");
+}
+
+#[test]
 fn a_server_that_begins_to_answer_null_costs_no_secret() {
     let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
     world.target("verify_secrets: 0s");
