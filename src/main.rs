@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use apinizer_gitops::cli::{self, Context};
 
 mod logging;
+mod memory;
 #[cfg(feature = "otel")]
 mod traces;
 
@@ -24,6 +25,10 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    let is_daemon = matches!(&arguments.command, cli::Command::Run(run) if !run.once);
+    if is_daemon {
+        memory::give_back_at_once();
+    }
     // A variable that is no text can be no reference's value.
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -31,7 +36,6 @@ fn main() -> ExitCode {
         .map_err(|error| (error, false))
         .and_then(|context| {
             let color = context.colors_stderr();
-            let is_daemon = matches!(&arguments.command, cli::Command::Run(run) if !run.once);
             let runtime = tokio::runtime::Runtime::new();
             let runtime = runtime.map_err(|e| (cli::CommandError::failed(e), color))?;
             let traces = logging::start(&context, is_daemon, &runtime);

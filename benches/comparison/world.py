@@ -162,12 +162,10 @@ class World:
 
         return wait_for(f"a PUT of {name}", 60, put)
 
-    def start_daemon(self, patience=300, deployed=True):
-        """Starts the daemon, with what the unit and the image of deploy/ set for it or without."""
+    def start_daemon(self, patience=300):
         self.log = open(os.path.join(self.folder, "daemon.log"), "wb")
         command = [self.program, "run"]
-        env = {**self.env, "MIMALLOC_PURGE_DELAY": "0"} if deployed else self.env
-        self.daemon = subprocess.Popen(command, env=env, stderr=self.log, stdout=self.log)
+        self.daemon = subprocess.Popen(command, env=self.env, stderr=self.log, stdout=self.log)
         wait_for("the daemon", patience, lambda: self.passes()[0] >= 1)
 
     def passes(self):

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::cause::Cause;
 
 /// After this long without another trigger a burst is over. What git writes for one commit comes
-/// within a few milliseconds.
+/// within a few milliseconds. A single commit waits for it too: that it is one, and not the first
+/// of a script's whose last puts back what it deletes, nobody knows before.
 const QUIET: Duration = Duration::from_millis(10);
 
 /// A burst is not waited out for longer.

@@ -148,3 +148,13 @@ fn json_logs_name_commit_target_and_connection() {
     assert_eq!(made["span"]["target"], json!("default"));
     assert_eq!(made["span"]["commit"], json!(commit[..12]));
 }
+
+#[test]
+fn memory_is_given_back_at_once_unless_the_environment_says_otherwise() {
+    let world = World::settled(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    assert_eq!(daemon.variable("MIMALLOC_PURGE_DELAY").as_deref(), Some("0"));
+    drop(daemon);
+    let told = Running::within(&world, &["env", "MIMALLOC_PURGE_DELAY=7"], &[]);
+    assert_eq!(told.variable("MIMALLOC_PURGE_DELAY").as_deref(), Some("7"));
+}

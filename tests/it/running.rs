@@ -66,6 +66,14 @@ impl Running {
         Self { child, address, logs }
     }
 
+    /// What a variable of its environment is.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        let environment = std::fs::read(format!("/proc/{}/environ", self.child.id())).unwrap();
+        let mut variables = environment.split(|byte| *byte == 0);
+        let text = variables.find_map(|entry| entry.strip_prefix(format!("{name}=").as_bytes()))?;
+        Some(String::from_utf8(text.to_vec()).unwrap())
+    }
+
     /// What it wrote to stderr so far.
     pub(crate) fn logs(&self) -> String {
         self.logs.lock().unwrap().join("\n")
