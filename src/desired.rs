@@ -256,7 +256,6 @@ fn resolve_document(
 }
 
 /// An object that was taken apart.
-#[derive(Default)]
 struct Apart<F = Box<[DesiredField]>> {
     fields: F,
     unresolved: Vec<String>,

@@ -1,5 +1,6 @@
 """One repository, one sandbox, one state folder, and the program on them."""
 
+import http.client
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import connections
@@ -137,10 +139,13 @@ class World:
 
     def one_call_ms(self):
         """How long one call takes a client that does nothing else, in milliseconds."""
+        url = urllib.parse.urlsplit(self.lists_url)
+        connection = http.client.HTTPConnection(url.netloc)
         took = []
         for _ in range(21):
             began = time.perf_counter()
-            request(f"{self.lists_url}?type=ldap", token=TOKEN)
+            connection.request("GET", f"{url.path}?type=ldap", headers={"Authorization": f"Bearer {TOKEN}"})
+            connection.getresponse().read()
             took.append(1000 * (time.perf_counter() - began))
         return sorted(took)[10]
 

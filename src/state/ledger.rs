@@ -8,7 +8,7 @@ use crate::inventory::Record;
 
 /// How long writing the state may be put off, measured in durations of the last write, so that a
 /// large state does not spend the run on being written.
-const PAUSE_PER_WRITE: u32 = 9;
+const PAUSE_PER_WRITE: u32 = 19;
 
 /// The record of a target during a run. Edits are cheap; [`Ledger::save`] makes them durable.
 /// A ledger without a file (`--base`, `--dry-run`) keeps its edits to itself.
