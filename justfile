@@ -35,6 +35,10 @@ drills:
 deny:
     .ci/run deny
 
+# The oldest Rust that is supported.
+oldest:
+    .ci/run oldest
+
 # The feature `kubernetes`: clippy and its tests.
 kubernetes:
     .ci/run kubernetes

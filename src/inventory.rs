@@ -15,6 +15,13 @@ mod shared;
 pub use base::Base;
 pub use shared::Shared;
 
+/// After how many PUTs of one value that live does not show the tool gives a field up.
+const PUTS_BEFORE_GIVING_UP: u32 = 2;
+
+/// After how many it does so although live showed the value between them, while something else of
+/// the connection did not agree then.
+const PUTS_IN_TURNS: u32 = 8;
+
 /// All that is remembered of one URL and project. No secret is in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -190,9 +197,31 @@ pub struct Unstable {
     pub print: Fingerprint,
     /// How many PUTs carried it without live agreeing since.
     pub puts: u32,
+    /// How many carried it since the connection last had nothing to write: of fields that push each
+    /// other aside, each agrees in its turn.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub puts_in_turns: u32,
     /// It was reported.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reported: bool,
+}
+
+impl Unstable {
+    /// Whether it is not written again.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.puts >= PUTS_BEFORE_GIVING_UP || self.puts_in_turns >= PUTS_IN_TURNS
+    }
+
+    fn count(&mut self) {
+        self.puts = self.puts.saturating_add(1);
+        self.puts_in_turns = self.puts_in_turns.saturating_add(1);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Record {
@@ -213,11 +242,13 @@ impl Record {
         let fields = self.unstable.entry(name.clone()).or_default();
         match fields.get_mut(path) {
             Some(known) if key.matches(&known.print, path, wanted) => {
-                known.puts = known.puts.saturating_add(1);
+                known.count();
             }
             _ => {
                 let print = key.of(path, wanted);
-                fields.insert(path.to_owned(), Unstable { print, puts: 1, reported: false });
+                let mut first = Unstable { print, puts: 0, puts_in_turns: 0, reported: false };
+                first.count();
+                fields.insert(path.to_owned(), first);
             }
         }
     }

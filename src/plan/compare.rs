@@ -24,9 +24,6 @@ use crate::live::LiveConnection;
 use crate::pointer::steps;
 use crate::secret::{FingerprintKey, SENSITIVE};
 
-/// After how many PUTs of one value that live does not show the tool gives a field up.
-pub const PUTS_BEFORE_GIVING_UP: u32 = 2;
-
 /// What a comparison looks at beside desired and live.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -342,7 +339,7 @@ fn is_given_up(
     context: &Context<'_>,
 ) -> bool {
     let value = value.unwrap_or(&Value::Null);
-    unstable.puts >= PUTS_BEFORE_GIVING_UP && context.key.matches(&unstable.print, path, value)
+    unstable.is_given_up() && context.key.matches(&unstable.print, path, value)
 }
 
 /// What may be shown of live's side of a field.

@@ -154,3 +154,35 @@ fn one_of_another_type_made_by_hand_is_taken_over_like_any_other() {
     world.apply().code(0);
     assert_eq!(world.names(), ["b"]);
 }
+
+#[test]
+fn fields_that_push_each_other_aside_are_given_up_too() {
+    let world = World::new();
+    world.commit_email("a", "port: 25\n");
+    world.apply().code(0);
+    let push_aside = |round: usize| match round % 2 {
+        0 => world.edit("a", "port", json!(587)),
+        _ => world.edit("a", "host", json!("another.host")),
+    };
+    push_aside(0);
+    let mut written = 0;
+    for round in 1..40 {
+        world.forget_calls();
+        world.apply();
+        if !world.writes().is_empty() {
+            written += 1;
+            push_aside(round);
+        }
+    }
+    assert!((3..=16).contains(&written), "{written} PUTs");
+    world.plan().says("not converging");
+    // What somebody does now and then is put right however often it is.
+    world.edit("a", "port", json!(25));
+    world.edit("a", "host", json!("smtp.example.com"));
+    for round in 0..20 {
+        world.apply().code(0);
+        push_aside(round);
+        world.apply().code(0);
+        world.plan().code(0);
+    }
+}

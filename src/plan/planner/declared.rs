@@ -11,7 +11,7 @@ use crate::inventory::{Base, LONGEST_PAUSE, Owned};
 use crate::name::ConnectionName;
 use crate::plan::agreement::Agreement;
 use crate::plan::body::{self, NoBody};
-use crate::plan::compare::{Comparison, LiveView, PUTS_BEFORE_GIVING_UP, Treatment, compare};
+use crate::plan::compare::{Comparison, LiveView, Treatment, compare};
 use crate::plan::same::is_the_same;
 use crate::plan::{Action, Change, FieldChange, Origin};
 
@@ -282,8 +282,7 @@ impl<'a> Planner<'a> {
         let context = &self.situation.context;
         let tried = context.record.unstable.get(&desired.name).and_then(|f| f.get(step));
         tried.is_some_and(|tried| {
-            tried.puts >= PUTS_BEFORE_GIVING_UP
-                && context.key.matches(&tried.print, step, &whole_digest(desired))
+            tried.is_given_up() && context.key.matches(&tried.print, step, &whole_digest(desired))
         })
     }
 
@@ -321,7 +320,11 @@ impl<'a> Planner<'a> {
         if let Some(unstable) = self.record.unstable.get_mut(&desired.name) {
             unstable.remove(CREATE);
             for path in &comparison.settled {
-                unstable.remove(path);
+                // What agrees while something else is written may be pushed aside by that.
+                match unstable.get_mut(path).filter(|_| comparison.writes()) {
+                    Some(known) => known.puts = 0,
+                    None => _ = unstable.remove(path),
+                }
             }
             if unstable.is_empty() {
                 self.record.unstable.remove(&desired.name);
