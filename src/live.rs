@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::catalog;
 use crate::name::ConnectionName;
+use crate::secret::Redactor;
 
 mod entry;
 mod readable;
@@ -76,6 +78,18 @@ impl LiveConnection {
     /// The text of the object. It may hold secrets: never print it.
     pub(crate) fn text(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Has its secrets kept out of whatever is told later: a server may repeat in a message what
+    /// it showed.
+    pub fn teach_secrets(&self, redactor: &Redactor) {
+        let Some(connection_type) = catalog::find(&self.type_name) else { return };
+        let body = self.body();
+        for secret in connection_type.secrets() {
+            if let Some(text) = body.get(secret.name).and_then(Value::as_str) {
+                redactor.learn(text);
+            }
+        }
     }
 
     /// The keys of the object.

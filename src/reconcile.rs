@@ -21,6 +21,7 @@ use crate::secret::{FingerprintKey, Redactor};
 use crate::source::{Mirror, Snapshot};
 use crate::state::{Lock, StateDir, StateFile};
 
+mod blocked;
 mod carry_out;
 mod connect;
 mod load;

@@ -71,7 +71,7 @@ pub(super) async fn look_after(
 
 fn learned(job: &Job<'_>, found: Option<LiveConnection>) -> Option<LiveConnection> {
     if let Some(live) = &found {
-        learn_secrets(job, live);
+        live.teach_secrets(job.redactor);
     }
     found
 }
@@ -85,17 +85,6 @@ pub(super) const MADE_ANEW: &str =
 pub(super) fn made_anew(job: &Job<'_>, name: &ConnectionName, fresh: &LiveConnection) -> bool {
     let planned = job.live.connections.get(name).and_then(|planned| planned.id.as_ref());
     planned.is_some() && fresh.id.is_some() && planned != fresh.id.as_ref()
-}
-
-/// Whatever secret a reading showed must not come back in a later message of the server.
-fn learn_secrets(job: &Job<'_>, live: &LiveConnection) {
-    let Some(connection_type) = crate::catalog::find(&live.type_name) else { return };
-    let body = live.body();
-    for secret in connection_type.secrets() {
-        if let Some(text) = body.get(secret.name).and_then(serde_json::Value::as_str) {
-            job.redactor.learn(text);
-        }
-    }
 }
 
 /// The base after a PUT: what was written is agreed on now, what live kept has its older base.

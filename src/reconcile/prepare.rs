@@ -2,25 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::blocked::{block_old_names, blocked_names};
 use super::connect::{Connection, connect};
 use super::load::{LoadedTarget, load_target};
 use super::look::{self, Known, Looked};
 use super::recall::{self, Recalled, lock};
-use super::remember;
+use super::remember::{self, Past};
 use super::still::{Basis, Begun, Made};
 use super::{Engine, Options, Prepared, Ready, isolates};
+use crate::api::Client;
 use crate::config::Target;
 use crate::desired::{self, Keep, Resolution, Resolved};
 use crate::document::Severity;
 use crate::environment::Environment;
-use crate::inventory::Record;
-use crate::live::{Live, LiveConnection};
+use crate::inventory::{GoodCommit, Record};
+use crate::live::Live;
 use crate::name::ConnectionName;
 use crate::observe::{self, Answers, Asked, Marks};
 use crate::parallel;
 use crate::plan::intents::{self, Settling};
 use crate::plan::{Agreement, Planned, TargetPlan, agreement};
+use crate::secret::FingerprintKey;
 use crate::source::Snapshot;
+use crate::state::Lock;
 
 /// Reads, loads, resolves, observes and plans one target. Whatever goes wrong is told in the
 /// plan; nothing is written.
@@ -68,15 +72,27 @@ enum Lists {
     Answered(Answers),
 }
 
-/// Does the work of [`prepare`]; what stops the target as a whole is the error.
-async fn fill(
+/// What a pass begins with.
+struct Opened {
+    loaded: LoadedTarget,
+    client: Client,
+    key: FingerprintKey,
+    lock: Option<Lock>,
+    recalled: Recalled,
+    lists: Lists,
+    marks: Option<Marks>,
+}
+
+/// Reads documents and state, one beside the other where no lock has to be waited for, and asks for
+/// the lists.
+async fn open(
     engine: &Engine,
     target: &Target,
     snapshot: &Snapshot,
     options: &Options,
     begun: Option<Begun>,
     prepared: &mut Prepared<'_>,
-) -> Result<(), String> {
+) -> Result<Opened, String> {
     let early = recall::early(engine, target, options).filter(|_| begun.is_none());
     // A client takes some milliseconds to make, and needs nothing of what is loaded. A daemon has
     // its clients from before.
@@ -88,11 +104,10 @@ async fn fill(
             || load_target(engine, target, snapshot),
         )
     });
-    let mut loaded = loaded.map_err(|e| e.to_string())?;
+    let loaded = loaded.map_err(|e| e.to_string())?;
     prepared.diagnostics.clone_from(&loaded.loaded.diagnostics);
     prepared.plan.notices.extend(loaded.notices.iter().cloned());
-    let whole = !loaded.loaded.has_errors();
-    if !whole && !isolates(target) {
+    if loaded.loaded.has_errors() && !isolates(target) {
         prepared.refused = true;
         return Err(refusal(snapshot, &prepared.diagnostics));
     }
@@ -109,36 +124,54 @@ async fn fill(
         }
     };
     let Connection { client, key } = connection;
-    let environment = options.with_secrets.then_some(&engine.environment);
     let recalled = match early {
-        Some(early) => early.recalled().await,
-        None => blocking(|| recall::recall(engine, target, options, &key)),
+        Some(early) => early.recalled().await?,
+        None => blocking(|| recall::recall(engine, target, options, &key))?,
     };
     // Before the first call: an answer may repeat a value, and its text is cleaned when it comes.
-    if let Some(environment) = environment {
+    if options.with_secrets {
         let documents = &loaded.loaded.documents;
-        blocking(|| desired::learn(documents, environment, &engine.redactor));
+        blocking(|| desired::learn(documents, &engine.environment, &engine.redactor));
     }
-    // Under the lock: what another process changed before is in the lists and in the
-    // record.
+    // Under the lock: what another process changed before is in the lists and in the record.
     let lists = match answered {
         Some(answers) => Lists::Answered(answers),
         None => Lists::Asked(observe::ask(&client, target.concurrency, marks.as_ref())),
     };
-    let Recalled { record: before, mark: state, notice } = recalled?;
+    Ok(Opened { loaded, client, key, lock, recalled, lists, marks })
+}
+
+/// What is known of before, by this snapshot.
+struct Remembered {
+    record: Record,
+    key_is_known: bool,
+    past: Past,
+    /// What the record says of the commit, once it is applied.
+    good: Option<GoodCommit>,
+    /// The names that documents which are not valid block, with why.
+    invalid: BTreeMap<ConnectionName, String>,
+}
+
+/// Looks at the record in the light of what was loaded.
+fn remembered(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+    options: &Options,
+    opened: &Opened,
+    notices: &mut Vec<String>,
+) -> Result<Remembered, String> {
+    let Opened { loaded, key, recalled, .. } = opened;
+    let whole = !loaded.loaded.has_errors();
     let good = snapshot.commit().filter(|_| whole && !options.filter.is_narrow()).map(|commit| {
         let config = engine.config_digest(target);
-        loaded.as_good_commit(config, &commit.id, before.last_good.as_ref())
+        loaded.as_good_commit(config, &commit.id, recalled.record.last_good.as_ref())
     });
-    // They are not needed again, and of many connections they are large.
-    loaded.loaded.names_by_file = Vec::new();
-    let documents = std::mem::take(&mut loaded.loaded.documents);
-    prepared.plan.notices.extend(notice);
-    let mut record = before.clone();
+    let mut record = recalled.record.clone();
     let key_check = key.check_value();
     let key_is_known = record.key_check.as_ref().is_none_or(|known| *known == key_check);
     if !key_is_known {
-        prepared.plan.notices.push(
+        notices.push(
             "the fingerprint key changed: secrets that the server hides cannot be compared, and are \
              unverified; `apply --resend-secrets` sends them again"
                 .to_owned(),
@@ -146,17 +179,40 @@ async fn fill(
     }
     record.key_check = Some(key_check);
     let folders = &loaded.loaded.folders;
-    let past = blocking(|| remember::past(engine, target, snapshot, &record, folders))
-        .map_err(|e| e.to_string())?;
-    for (path, _, _) in loaded.loaded.folders.iter().filter(|(_, exists, _)| !exists) {
+    let past =
+        remember::past(engine, target, snapshot, &record, folders).map_err(|e| e.to_string())?;
+    for (path, _, _) in folders.iter().filter(|(_, exists, _)| !exists) {
         let text = format!("the path `{path}` does not exist in this revision");
         if record.inventory.is_empty() {
             return Err(text);
         }
-        prepared.plan.notices.push(text);
+        notices.push(text);
     }
-    let mut invalid = blocked_names(&loaded, &record)?;
-    let renames = loaded.loaded.renames_of_invalid.clone();
+    let invalid = blocked_names(loaded, &record)?;
+    Ok(Remembered { record, key_is_known, past, good, invalid })
+}
+
+/// Does the work of [`prepare`]; what stops the target as a whole is the error.
+async fn fill(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+    options: &Options,
+    begun: Option<Begun>,
+    prepared: &mut Prepared<'_>,
+) -> Result<(), String> {
+    let opened = open(engine, target, snapshot, options, begun, prepared).await?;
+    let notices = &mut prepared.plan.notices;
+    notices.extend(opened.recalled.notice.clone());
+    let Remembered { mut record, key_is_known, past, good, mut invalid } =
+        blocking(|| remembered(engine, target, snapshot, options, &opened, notices))?;
+    let Opened { mut loaded, client, key, lock, recalled, lists, marks } = opened;
+    let Recalled { record: before, mark: state, .. } = recalled;
+    let whole = !loaded.loaded.has_errors();
+    let documents = std::mem::take(&mut loaded.loaded.documents);
+    let renames = std::mem::take(&mut loaded.loaded.renames_of_invalid);
+    // The rest is not needed again, and of many connections it is large.
+    drop(loaded);
     let answers = match lists {
         Lists::Asked(asked) => asked.answers().await,
         Lists::Answered(answers) => answers,
@@ -172,6 +228,7 @@ async fn fill(
     }
     // What is in sync needs no more of its documents than their names.
     let context = look::context(target, options, &record, &key, key_is_known);
+    let environment = options.with_secrets.then_some(&engine.environment);
     let resolution = resolution(engine, target, environment);
     let Resolved { mut desired, found: agreements, env_names } = blocking(|| {
         desired::resolve_and_look(documents, &resolution, |connection| {
@@ -191,7 +248,7 @@ async fn fill(
     let needed = looked_at.needed(&record, &agreements);
     let notices = &mut prepared.plan.notices;
     let (singles, unread) = looked_at.singles(&client, &needed, &record, notices).await;
-    learn_shown_secrets(engine, &singles);
+    singles.values().for_each(|live| live.teach_secrets(&engine.redactor));
     let settling = Settling { unread: &unread, key: &key, key_is_known };
     intents::settle(&mut record, &live, &singles, &settling);
     block_old_names(&mut invalid, renames, &record, &looked_at);
@@ -282,60 +339,6 @@ fn refusal(snapshot: &Snapshot, diagnostics: &[crate::document::Diagnostic]) -> 
     format!("{what} is refused: {errors} error{s} in its documents")
 }
 
-/// The names that a commit which did not load whole blocks, with why.
-fn blocked_names(
-    loaded: &LoadedTarget,
-    record: &Record,
-) -> Result<BTreeMap<ConnectionName, String>, String> {
-    let mut blocked: BTreeMap<ConnectionName, String> = loaded.loaded.invalid.clone();
-    for file in &loaded.loaded.unreadable {
-        let Some(good) = &record.last_good else {
-            return Err(format!(
-                "{file} cannot be read, so which connections it declares is not known"
-            ));
-        };
-        let mut known = false;
-        for (name, files) in &good.declared {
-            if files.iter().any(|f| **f == **file) {
-                known = true;
-                let reason = format!("{file}, which declared it, cannot be read");
-                blocked.entry(name.clone()).or_insert(reason);
-            }
-        }
-        if !known {
-            return Err(format!(
-                "{file} cannot be read, so which connections it declares is not known"
-            ));
-        }
-    }
-    Ok(blocked)
-}
-
-/// Blocks the old names of renames whose documents are not valid: while a rename is not done, its
-/// old name is kept from everybody else.
-fn block_old_names(
-    blocked: &mut BTreeMap<ConnectionName, String>,
-    mut renames: BTreeMap<ConnectionName, ConnectionName>,
-    record: &Record,
-    looked_at: &Looked<'_>,
-) {
-    // What cannot be read now renamed what the last good commit said.
-    let known = record.last_good.iter().flat_map(|good| &good.renames);
-    for (new, old) in known.filter(|(new, _)| blocked.contains_key(*new)) {
-        renames.entry(new.clone()).or_insert_with(|| old.clone());
-    }
-    let Looked { desired, live, .. } = looked_at;
-    for (new, old) in renames {
-        let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
-        if (is_declared || record.inventory.contains_key(&old))
-            && !remember::is_renamed(record, live, &new)
-        {
-            let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
-            blocked.entry(old).or_insert(reason);
-        }
-    }
-}
-
 /// How the references of a target are resolved.
 pub(super) fn resolution<'a>(
     engine: &'a Engine,
@@ -362,17 +365,4 @@ fn nothing_answered(live: &Live) -> Option<String> {
     let problems: BTreeSet<&String> = live.incomplete.values().collect();
     let problems: Vec<&str> = problems.into_iter().take(3).map(String::as_str).collect();
     Some(format!("no list of connections could be read: {}", problems.join("; ")))
-}
-
-/// What `GET` showed of secrets may not come back in a message of the server.
-fn learn_shown_secrets(engine: &Engine, singles: &BTreeMap<ConnectionName, LiveConnection>) {
-    for live in singles.values() {
-        let Some(connection_type) = crate::catalog::find(&live.type_name) else { continue };
-        let body = live.body();
-        for secret in connection_type.secrets() {
-            if let Some(text) = body.get(secret.name).and_then(serde_json::Value::as_str) {
-                engine.redactor.learn(text);
-            }
-        }
-    }
 }
