@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::secret::Sensitive;
+use crate::source::Verify;
 
 pub mod code;
 mod digest;
@@ -97,15 +98,6 @@ pub enum Location {
     Path(PathBuf),
     /// Whatever `git fetch` takes.
     Url(String),
-}
-
-/// How commits are verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verify {
-    /// A file as ssh's `gpg.ssh.allowedSignersFile` takes it.
-    SshAllowedSigners(PathBuf),
-    /// A GPG keyring.
-    GpgKeyring(PathBuf),
 }
 
 /// One Manager URL, one project in it, and the credentials for it.

@@ -25,6 +25,7 @@ mod locate;
 mod options;
 mod pointer;
 mod renames;
+mod request;
 mod snippet;
 mod spans;
 mod split;
@@ -34,7 +35,8 @@ mod yaml;
 pub use cache::{ParseCache, Read};
 pub use declared::Declared;
 pub use diagnostic::{Diagnostic, Mark, Severity};
-pub use load::{DeclaredThen, LoadRequest, Loaded, declared_names, load};
+pub use load::{DeclaredThen, Loaded, declared_names, load};
+pub use request::LoadRequest;
 pub use text::LARGEST_FILE;
 
 /// Where a document begins.

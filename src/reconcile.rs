@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Client, RetryPolicy, WriteLimit};
 use crate::config::{Config, Drift, Location, OnInvalid, Target, config_digest};
-use crate::desired::Desired;
+use crate::desired::{Desired, Resolution};
 use crate::document::{Diagnostic, ParseCache};
 use crate::environment::Environment;
 use crate::inventory::{GoodCommit, Record};
@@ -26,6 +26,7 @@ mod carry_out;
 mod connect;
 mod load;
 mod look;
+mod past;
 mod prepare;
 mod recall;
 mod remember;
@@ -118,6 +119,12 @@ impl Engine {
         let text = format!("{location}\n{branch}\n{}", config_digest(target));
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
         crate::secret::hex(digest.as_ref())
+    }
+
+    /// How the references of a target are resolved.
+    fn resolution<'a>(&'a self, target: &'a Target, options: &Options) -> Resolution<'a> {
+        let environment = options.with_secrets.then_some(&self.environment);
+        Resolution { vars: &target.vars, environment, redactor: &self.redactor }
     }
 
     /// The names of all targets.

@@ -35,7 +35,7 @@ pub use git::Stop;
 pub use history::{History, HistoryCommit};
 pub use repository::Repository;
 pub use snapshot::Snapshot;
-pub use verify::verify;
+pub use verify::{Verify, verify};
 pub use watch::{Wake, Watcher};
 
 /// What is known of a commit.

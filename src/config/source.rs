@@ -6,7 +6,8 @@ use super::code;
 use super::fields::Fields;
 use super::problems::Problem;
 use super::reader::Reader;
-use super::{Location, Source, Verify, url};
+use super::{Location, Source, url};
+use crate::source::Verify;
 
 /// Builds the source; paths are relative to the folder of the config.
 pub(super) fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {

@@ -13,7 +13,7 @@ use crate::source::{self, Mirror, Repository, Snapshot, SourceError, Stop};
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     branch: Option<String>,
-    verify: Option<crate::config::Verify>,
+    verify: Option<source::Verify>,
     place: Place,
     worktree: bool,
     opened: Arc<std::sync::Mutex<Option<Arc<Repository>>>>,

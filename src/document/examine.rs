@@ -14,11 +14,11 @@ use super::check::{self, Check};
 use super::code;
 use super::declared::{Declared, take_out_the_head};
 use super::file::{ParsedFile, RawDocument};
-use super::finding::{Finding, Part, quoted};
-use super::layers::{At, Layer, Merged};
-use super::load::{LoadRequest, is_for};
+use super::finding::{At, Finding, Part, quoted};
+use super::layers::{Layer, Merged};
 use super::options;
 use super::pointer::{child, item};
+use super::request::{LoadRequest, is_for};
 use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
 

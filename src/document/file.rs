@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::code::{self, Code};
 use super::diagnostic::{Diagnostic, Mark, Severity};
-use super::gather::name_of;
+use super::options::name_of;
 use super::snippet::{Masks, point, whole_file};
 use super::spans::Spans;
 use super::split::{Chunk, split};

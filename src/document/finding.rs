@@ -5,7 +5,13 @@
 
 use super::code::Code;
 use super::diagnostic::Severity;
-use super::layers::At;
+
+/// A document of a load: the number of its file, and its own number in that file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct At {
+    pub(crate) file: usize,
+    pub(crate) document: usize,
+}
 
 /// A problem of one connection.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::code;
 use super::file::ParsedFile;
-use super::finding::{Finding, Part, quoted};
-use super::layers::{At, Layer};
+use super::finding::{At, Finding, Part, quoted};
+use super::layers::Layer;
 use super::options::{holds_reference, no_reference};
 use crate::name::{self, ConnectionName};
 use crate::source::{FileEntry, Folder};
@@ -115,13 +115,6 @@ impl Gathered {
             }
         }
     }
-}
-
-/// The name of a document, where it has one that can be used.
-pub(super) fn name_of(fields: &Map<String, Value>) -> Option<&str> {
-    let value = fields.get("name")?;
-    let name = value.as_str()?;
-    (!holds_reference(value) && name::problem_with(name).is_none()).then_some(name)
 }
 
 /// Says why a document has no usable name.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::file::{ParsedFile, RawDocument};
+use super::finding::At;
 use super::pointer;
 
 /// One document in one path.
@@ -16,13 +17,6 @@ pub(crate) struct Layer {
     pub(crate) path: usize,
     /// Its keys and values, `type`, `name` and `x-gitops` too; read when the layers are merged.
     pub(crate) fields: Map<String, Value>,
-}
-
-/// A document of a load: the number of its file, and its own number in that file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct At {
-    pub(crate) file: usize,
-    pub(crate) document: usize,
 }
 
 /// All documents of one name, in the order of the paths, and what they come to.

@@ -3,20 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::cache::{ParseCache, Read};
 use super::code;
 use super::diagnostic::{Diagnostic, Severity};
 use super::examine::{self, Examined, Examiner, Plain, Standing, circumstances};
 use super::file::ParsedFile;
-use super::finding::{Finding, Part};
+use super::finding::{At, Finding, Part};
 use super::gather::{Gathered, gather};
-use super::layers::{At, Merged};
+use super::layers::Merged;
 use super::locate::Locator;
 use super::options;
 use super::pointer::child;
 use super::renames::{self, Rename};
+use super::request::{LoadRequest, is_for};
 use super::{Document, Options, Place};
 use crate::name::ConnectionName;
 use crate::parallel;
@@ -24,18 +23,6 @@ use crate::source::{FileEntry, Folder};
 
 /// How many problems of one file are told.
 const MOST_OF_FILE: usize = 1000;
-
-/// What to load.
-pub struct LoadRequest<'r> {
-    /// One for each configured path, in its order: later ones patch earlier ones.
-    pub folders: &'r [Folder],
-    /// The target that it is for; `None`: every document counts, whatever its `targets`.
-    pub target: Option<&'r str>,
-    /// The names of all targets, to warn of `targets` that name none; `None`: not known.
-    pub known_targets: Option<&'r BTreeSet<String>>,
-    /// The target's variables; `None`: not known, so nothing is said of them.
-    pub vars: Option<&'r BTreeMap<String, Value>>,
-}
 
 /// What a target should hold, and what is wrong with the files that say so.
 #[derive(Debug, Default)]
@@ -147,14 +134,6 @@ pub fn declared_names(
         then.paths.insert(folder.path.to_string(), count);
     }
     then
-}
-
-/// Whether documents with these `targets` are for a target.
-pub(super) fn is_for(target: Option<&str>, targets: Option<&BTreeSet<String>>) -> bool {
-    match (target, targets) {
-        (Some(target), Some(targets)) => targets.contains(target),
-        _ => true,
-    }
 }
 
 struct Loader<'r, 'l> {

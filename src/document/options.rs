@@ -52,6 +52,13 @@ pub(crate) fn targets_of(fields: &Map<String, Value>) -> Option<BTreeSet<String>
     targets("", fields.get(KEY)?.get("targets")?, &mut Vec::new())
 }
 
+/// The name of a document, where it has one that can be used.
+pub(super) fn name_of(fields: &Map<String, Value>) -> Option<&str> {
+    let value = fields.get("name")?;
+    let name = value.as_str()?;
+    (!holds_reference(value) && crate::name::problem_with(name).is_none()).then_some(name)
+}
+
 /// The name that a document renames from, whatever else is wrong with it.
 pub(crate) fn old_name_of(fields: &Map<String, Value>) -> Option<ConnectionName> {
     Some(ConnectionName::new(fields.get(KEY)?.get("renamedFrom")?.as_str()?))

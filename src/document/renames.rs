@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::code;
-use super::finding::{Finding, Part};
-use super::layers::At;
+use super::finding::{At, Finding, Part};
 use super::options::KEY;
 use super::pointer::child;
 use crate::name::ConnectionName;

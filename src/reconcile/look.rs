@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::remember::Past;
+use super::past::Past;
 use super::{Options, ReadBackMode, now};
 use crate::config::{Drift, Target};
 use crate::desired::Desired;

@@ -6,15 +6,15 @@ use super::blocked::{block_old_names, blocked_names};
 use super::connect::{Connection, connect};
 use super::load::{LoadedTarget, load_target};
 use super::look::{self, Known, Looked};
+use super::past::{Past, past};
 use super::recall::{self, Recalled, lock};
-use super::remember::{self, Past};
+use super::remember;
 use super::still::{Basis, Begun, Made};
 use super::{Engine, Options, Prepared, Ready, isolates};
 use crate::api::Client;
 use crate::config::Target;
-use crate::desired::{self, Keep, Resolution, Resolved};
+use crate::desired::{self, Keep, Resolved};
 use crate::document::Severity;
-use crate::environment::Environment;
 use crate::inventory::{GoodCommit, Record};
 use crate::live::Live;
 use crate::name::ConnectionName;
@@ -179,8 +179,7 @@ fn remembered(
     }
     record.key_check = Some(key_check);
     let folders = &loaded.loaded.folders;
-    let past =
-        remember::past(engine, target, snapshot, &record, folders).map_err(|e| e.to_string())?;
+    let past = past(engine, target, snapshot, &record, folders).map_err(|e| e.to_string())?;
     for (path, _, _) in folders.iter().filter(|(_, exists, _)| !exists) {
         let text = format!("the path `{path}` does not exist in this revision");
         if record.inventory.is_empty() {
@@ -228,8 +227,7 @@ async fn fill(
     }
     // What is in sync needs no more of its documents than their names.
     let context = look::context(target, options, &record, &key, key_is_known);
-    let environment = options.with_secrets.then_some(&engine.environment);
-    let resolution = resolution(engine, target, environment);
+    let resolution = engine.resolution(target, options);
     let Resolved { mut desired, found: agreements, env_names } = blocking(|| {
         desired::resolve_and_look(documents, &resolution, |connection| {
             match agreement(connection, &live, &context) {
@@ -241,7 +239,7 @@ async fn fill(
     if snapshot.commit().is_none() {
         remember::keep_protected(&mut desired, &record);
     }
-    if environment.is_none() {
+    if !options.with_secrets {
         prepared.plan.notices.push(without_secrets(&env_names));
     }
     let looked_at = Looked { target, options, desired: &desired, live: &live };
@@ -337,15 +335,6 @@ fn refusal(snapshot: &Snapshot, diagnostics: &[crate::document::Diagnostic]) -> 
     };
     let s = if errors == 1 { "" } else { "s" };
     format!("{what} is refused: {errors} error{s} in its documents")
-}
-
-/// How the references of a target are resolved.
-pub(super) fn resolution<'a>(
-    engine: &'a Engine,
-    target: &'a Target,
-    environment: Option<&'a Environment>,
-) -> Resolution<'a> {
-    Resolution { vars: &target.vars, environment, redactor: &engine.redactor }
 }
 
 fn without_secrets(names: &BTreeSet<String>) -> String {

@@ -5,7 +5,6 @@ use std::panic::resume_unwind;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::load::load_target;
-use super::prepare::resolution;
 use super::{Engine, Options, remember};
 use crate::config::Target;
 use crate::desired;
@@ -113,8 +112,7 @@ fn of_base(
     }
     let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
     let good = then.as_good_commit(engine.config_digest(target), &commit, None);
-    let environment = options.with_secrets.then_some(&engine.environment);
-    let resolution = resolution(engine, target, environment);
+    let resolution = engine.resolution(target, options);
     let desired = desired::resolve(then.loaded.documents, &resolution);
     let notice = "compared with the base revision, without a state: rotated values of the \
                   environment are not seen";

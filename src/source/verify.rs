@@ -12,11 +12,19 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::git::{Git, Stop};
 use super::{Repository, SourceError};
-use crate::config::Verify;
 use crate::name::CommitId;
 
 /// How long one verification may take.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How commits are verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// A file as ssh's `gpg.ssh.allowedSignersFile` takes it.
+    SshAllowedSigners(PathBuf),
+    /// A GPG keyring.
+    GpgKeyring(PathBuf),
+}
 
 /// Checks that a commit carries a signature that is accepted.
 ///

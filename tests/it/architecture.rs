@@ -1,6 +1,7 @@
 //! What the source promises about itself: the pure core imports no client, no server and no command
-//! line; the oldest Rust is the one that is promised.
+//! line; no modules import each other in a circle; the oldest Rust is the one that is promised.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -90,8 +91,83 @@ fn is_of_the_core(path: &str) -> bool {
         })
 }
 
-/// Only one toolchain may be at hand, so the oldest one that is promised is not run here: clippy's
-/// `incompatible_msrv` looks at what the code uses, and this at what the dependencies ask for.
+/// Modules that know each other are one module in several files.
+#[test]
+fn no_modules_import_each_other_in_a_circle() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![(source.clone(), "crate::".to_owned())];
+    let mut edges = 0;
+    while let Some((folder, path)) = folders.pop() {
+        let mut modules = BTreeSet::new();
+        for entry in fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap().path();
+            let name = entry.file_stem().unwrap().to_str().unwrap().to_owned();
+            if is_test(&entry) || ["main", "lib"].contains(&&*name) {
+                continue;
+            }
+            if entry.is_dir() {
+                folders.push((entry, format!("{path}{name}::")));
+            }
+            modules.insert(name);
+        }
+        let imports: BTreeMap<&str, BTreeSet<&str>> = modules
+            .iter()
+            .map(|module| (&**module, imported(&folder, &path, module, &modules)))
+            .collect();
+        edges += imports.values().map(BTreeSet::len).sum::<usize>();
+        // What only imports what is gone goes, until nothing or a circle is left.
+        let mut left = imports.clone();
+        while let Some(done) =
+            left.iter().find(|(_, i)| i.iter().all(|m| !left.contains_key(m))).map(|(m, _)| *m)
+        {
+            left.remove(done);
+        }
+        assert!(left.is_empty(), "in {path} a circle is among {:?}", left.keys());
+    }
+    assert!(edges > 300, "the imports were not found: {edges}");
+}
+
+/// Which of its siblings a module imports, in its own file or in one below it.
+fn imported<'m>(
+    folder: &Path,
+    path: &str,
+    module: &str,
+    siblings: &'m BTreeSet<String>,
+) -> BTreeSet<&'m str> {
+    let mut found = Vec::new();
+    files(&folder.join(format!("{module}.rs")), &mut found);
+    files(&folder.join(module), &mut found);
+    let mut imports = BTreeSet::new();
+    for file in found.into_iter().filter(|file| file.is_file() && !is_test(file)) {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let code: String = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let depth = file.strip_prefix(folder).unwrap().components().count();
+        for prefix in [path.to_owned(), "super::".repeat(depth)] {
+            for (at, _) in code.match_indices(&prefix) {
+                let before = code[..at].chars().next_back();
+                if before.is_some_and(|c| c.is_alphanumeric() || c == ':') {
+                    continue;
+                }
+                let rest = &code[at + prefix.len()..];
+                let rest = match rest.strip_prefix('{') {
+                    Some(group) => group.split('}').next().unwrap(),
+                    None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap(),
+                };
+                let words = rest.split(|c: char| !c.is_alphanumeric() && c != '_');
+                imports.extend(words.filter_map(|word| siblings.get(word)).map(String::as_str));
+            }
+        }
+    }
+    imports.remove(module);
+    imports
+}
+
+/// The dependencies' part of what `.ci/run oldest` finds out.
 #[test]
 fn no_dependency_needs_a_newer_rust_than_is_promised() {
     let features = [("kubernetes", cfg!(feature = "kubernetes")), ("otel", cfg!(feature = "otel"))];

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use serde_json::Value;
+
 use super::*;
 use crate::catalog;
 use crate::report::diagnostics::{github, json, sarif, text};
