@@ -12,6 +12,7 @@ use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
 use crate::config::Kubernetes;
+use crate::digest::sha256_hex;
 use crate::environment::Environment;
 
 /// The largest answer that is read: a Secret of 1 MiB in base64, with room for what is beside it.
@@ -123,15 +124,14 @@ impl Kind {
 /// digest that depends on URL and project and on nothing else.
 #[must_use]
 pub fn object_name(url: &str, project: &str) -> String {
-    let text = format!("{url}\n{project}");
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let digest = sha256_hex(&format!("{url}\n{project}"));
     let readable: String = project
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .take(30)
         .collect();
-    let digest = &crate::secret::hex(digest.as_ref())[..12];
+    let digest = &digest[..12];
     if readable.is_empty() {
         return format!("apinizer-gitops-{digest}");
     }

@@ -20,6 +20,7 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod desired;
+mod digest;
 pub mod document;
 pub mod environment;
 pub mod export;

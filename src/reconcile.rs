@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Client, RetryPolicy, WriteLimit};
 use crate::config::{Config, Drift, Location, OnInvalid, Target, config_digest};
 use crate::desired::{Desired, Resolution};
+use crate::digest::sha256_hex;
 use crate::document::{Diagnostic, ParseCache};
 use crate::environment::Environment;
 use crate::inventory::{GoodCommit, Record};
@@ -116,9 +117,7 @@ impl Engine {
             Location::Url(url) => format!("url {url}"),
         };
         let branch = self.config.source.branch.as_deref().unwrap_or_default();
-        let text = format!("{location}\n{branch}\n{}", config_digest(target));
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        crate::secret::hex(digest.as_ref())
+        sha256_hex(&format!("{location}\n{branch}\n{}", config_digest(target)))
     }
 
     /// How the references of a target are resolved.

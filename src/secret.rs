@@ -8,8 +8,8 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+pub(crate) use fingerprint::canonical;
 pub use fingerprint::{Fingerprint, FingerprintKey};
-pub(crate) use fingerprint::{canonical, hex};
 pub use redact::Redactor;
 
 /// What is shown in the place of a sensitive value.

@@ -5,11 +5,11 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::digest::{Sha256, sha256, sha256_hex};
 use crate::inventory::Record;
 use files::{Disk, Files};
 
@@ -132,25 +132,19 @@ pub struct StateMark(Option<[u8; 32]>);
 
 impl StateMark {
     fn of(bytes: Option<&[u8]>) -> Self {
-        Self(bytes.map(|bytes| mark_of(&digest::digest(&digest::SHA256, bytes))))
+        Self(bytes.map(sha256))
     }
 
     fn of_file(mut file: fs::File) -> io::Result<Self> {
-        let mut context = digest::Context::new(&digest::SHA256);
+        let mut seen = Sha256::new();
         let mut piece = [0; 16 * 1024];
         loop {
             match file.read(&mut piece)? {
-                0 => return Ok(Self(Some(mark_of(&context.finish())))),
-                length => context.update(piece.get(..length).unwrap_or_default()),
+                0 => return Ok(Self(Some(seen.finish()))),
+                length => seen.update(piece.get(..length).unwrap_or_default()),
             }
         }
     }
-}
-
-fn mark_of(digest: &digest::Digest) -> [u8; 32] {
-    let mut mark = [0; 32];
-    mark.copy_from_slice(digest.as_ref());
-    mark
 }
 
 /// The file of one target, whether it exists or not.
@@ -181,11 +175,8 @@ impl StateDir {
     /// else, so a target that is pointed elsewhere starts anew and the old file is kept.
     #[must_use]
     pub fn file(&self, url: &str, project: &str) -> StateFile {
-        let digest = aws_lc_rs::digest::digest(
-            &aws_lc_rs::digest::SHA256,
-            format!("{url}\n{project}").as_bytes(),
-        );
-        let tail = &crate::secret::hex(digest.as_ref())[..12];
+        let digest = sha256_hex(&format!("{url}\n{project}"));
+        let tail = &digest[..12];
         let readable: String = format!("{}-{project}", url.split("://").last().unwrap_or(url))
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })

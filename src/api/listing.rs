@@ -14,6 +14,7 @@ use super::envelope::Envelope;
 use super::error::ErrorKind;
 use super::failure::Failure;
 use super::{ListMark, Listed, Relisted, SameList};
+use crate::digest::sha256;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 
@@ -27,12 +28,7 @@ pub(super) fn relist(
 ) -> Result<Relisted, Failure> {
     let body = answer.body.as_ref().ok().filter(|_| answer.status == reqwest::StatusCode::OK);
     let body = body.filter(|_| !answer.says_html).cloned();
-    let mark = body.as_ref().map(|body| {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
-        let mut mark = [0; 32];
-        mark.copy_from_slice(digest.as_ref());
-        ListMark(mark)
-    });
+    let mark = body.as_ref().map(|body| ListMark(sha256(body)));
     match body {
         Some(body) if mark.is_some() && mark == before => Ok(Relisted::Same(SameList(body))),
         _ => {

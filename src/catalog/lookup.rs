@@ -97,13 +97,6 @@ impl ConnectionType {
         self.fields().filter(|field| field.is_secret())
     }
 
-    /// The kind of the value at a JSON pointer into a connection, through objects, items of
-    /// lists and values of maps; `None` where the catalog knows nothing.
-    #[must_use]
-    pub fn kind_at(&self, pointer: &str) -> Option<&'static Kind> {
-        self.at(pointer).map(|(_, kind)| kind)
-    }
-
     /// The field that a JSON pointer leads to or into: of `/hostPortList/0/port` the `port`, of
     /// `/propertiesMap/acks` the `propertiesMap`.
     #[must_use]
@@ -111,7 +104,9 @@ impl ConnectionType {
         self.at(pointer).map(|(field, _)| field)
     }
 
-    fn at(&self, pointer: &str) -> Option<(&'static Field, &'static Kind)> {
+    /// The field and the kind of the value at a JSON pointer into a connection, through objects,
+    /// items of lists and values of maps; `None` where the catalog knows nothing.
+    pub(super) fn at(&self, pointer: &str) -> Option<(&'static Field, &'static Kind)> {
         let mut steps = pointer.starts_with('/').then(|| crate::pointer::steps(pointer))?;
         let mut field = self.field(&steps.next()?)?;
         let mut kind = &field.kind;

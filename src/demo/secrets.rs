@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use aws_lc_rs::rand;
 
 use super::DemoError;
+use crate::digest::hex;
 use crate::environment::Environment;
-use crate::secret::{Sensitive, hex};
+use crate::secret::Sensitive;
 
 /// The secrets of one run, by variable.
 pub(super) struct Secrets(BTreeMap<String, String>);

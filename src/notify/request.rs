@@ -7,7 +7,8 @@ use url::Url;
 
 use super::Notice;
 use crate::config::{Notify, NotifyEvent, NotifyKind};
-use crate::secret::{Redactor, Sensitive, hex};
+use crate::digest::hex;
+use crate::secret::{Redactor, Sensitive};
 
 /// The longest description of a status that all git hosts take, in characters.
 const DESCRIPTION: usize = 140;

@@ -127,7 +127,7 @@ async fn a_webhook_is_signed_and_holds_no_secret() {
     let tag = got.1["x-hub-signature-256"].to_str().unwrap().strip_prefix("sha256=").unwrap();
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"s3cret");
     let right = aws_lc_rs::hmac::sign(&key, got.2.as_bytes());
-    assert_eq!(tag, crate::secret::hex(right.as_ref()));
+    assert_eq!(tag, crate::digest::hex(right.as_ref()));
     let body: Value = serde_json::from_str(&got.2).unwrap();
     assert_eq!(body["event"], "failed");
     assert_eq!(body["target"]["project"], "Payments");

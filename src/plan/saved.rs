@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use super::{Action, TargetPlan};
 use crate::catalog::{self, hidden, is_bookkeeping};
 use crate::desired::{Desired, DesiredConnection, DesiredField, env_names, holds_env, lies_in};
+use crate::digest::sha256_hex;
 use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
-use crate::secret::{canonical, hex};
+use crate::secret::canonical;
 
 /// The version of the file's format.
 pub const SAVED_VERSION: u32 = 1;
@@ -254,7 +255,5 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
 }
 
 fn digest(value: &Value) -> String {
-    let text = canonical(value);
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    hex(digest.as_ref())[..32].to_owned()
+    sha256_hex(&canonical(value))[..32].to_owned()
 }

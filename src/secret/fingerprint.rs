@@ -4,6 +4,7 @@ use aws_lc_rs::{constant_time, hmac};
 use serde::{Deserialize, Serialize};
 
 use super::Sensitive;
+use crate::digest::hex;
 
 /// The key under which fingerprints are made. Whoever has the state but not the key can not
 /// test a guess.
@@ -94,19 +95,6 @@ pub(crate) fn canonical(value: &serde_json::Value) -> String {
         }
         scalar => scalar.to_string(),
     }
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xf)]);
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(*byte));
-    }
-    text
 }
 
 #[cfg(test)]

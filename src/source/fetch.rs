@@ -16,9 +16,9 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::git::{Git, Stop};
-use super::objects::hex;
 use super::references::full_name;
 use super::{Repository, SourceError};
+use crate::digest::hex;
 use crate::environment::Environment;
 use crate::name::CommitId;
 use crate::secret::Redactor;

@@ -10,6 +10,7 @@ use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
 
 use super::selection::LARGEST_FILE;
 use super::{FileEntry, SourceError};
+use crate::digest::hex;
 
 /// The object folder of a repository, open for several threads at once.
 pub(super) struct Objects {
@@ -121,9 +122,4 @@ impl Objects {
     fn idle(&self) -> MutexGuard<'_, Vec<Repository>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
-use aws_lc_rs::digest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{StateError, StateFile, StateMark, VERSION, mark_of};
+use super::{StateError, StateFile, StateMark, VERSION};
+use crate::digest::Sha256;
 use crate::inventory::{Degraded, Record};
 use crate::name::{CommitId, ConnectionName};
 
@@ -55,9 +55,9 @@ impl StateFile {
     /// As of [`StateFile::read`].
     pub fn read_marked(&self) -> Result<(Record, StateMark), StateError> {
         if let Some(file) = self.open().filter(|file| size(file) >= LARGE) {
-            let mut marking = Marking { file, seen: digest::Context::new(&digest::SHA256) };
+            let mut marking = Marking { file, seen: Sha256::new() };
             if let Some(record) = self.in_pieces(&mut marking) {
-                return Ok((record, StateMark(Some(mark_of(&marking.seen.finish())))));
+                return Ok((record, StateMark(Some(marking.seen.finish()))));
             }
         }
         let bytes = self.present()?;
@@ -101,7 +101,7 @@ fn size(file: &File) -> u64 {
 /// Digests what is read.
 struct Marking {
     file: File,
-    seen: digest::Context,
+    seen: Sha256,
 }
 
 impl Read for Marking {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 11] = [
+const CORE: [&str; 12] = [
     "catalog",
     "document",
     "reference",
     "secret",
     "name",
     "pointer",
+    "digest",
     "desired",
     "live",
     "inventory",

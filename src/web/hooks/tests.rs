@@ -41,7 +41,7 @@ async fn code(url: &str, headers: &[(&str, &str)], body: impl Into<reqwest::Body
 
 fn signature(body: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    crate::secret::hex(hmac::sign(&key, body.as_bytes()).as_ref())
+    crate::digest::hex(hmac::sign(&key, body.as_bytes()).as_ref())
 }
 
 #[tokio::test]

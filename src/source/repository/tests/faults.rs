@@ -55,7 +55,7 @@ fn lost_and_damaged_objects_are_told_apart() {
     let id = git.commit("first");
     let repository = open(&git.at);
     let file = listed(&repository, &id, &["c"]).folders[0].files[0].clone();
-    let blob = crate::source::objects::hex(&file.blob);
+    let blob = crate::digest::hex(&file.blob);
     let object = git.at.join(".git/objects").join(&blob[..2]).join(&blob[2..]);
     fs::remove_file(&object).unwrap();
     let error = repository.read(&file).unwrap_err();
