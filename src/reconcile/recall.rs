@@ -1,6 +1,7 @@
 //! The record to start from: that of the state, or the one that the base revision stands for.
 
 use std::panic::resume_unwind;
+use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -25,8 +26,18 @@ pub(super) struct Recalled {
 /// A state that is read beside the documents.
 pub(super) struct Early(JoinHandle<Result<Recalled, String>>);
 
-/// Locks the state, where it will be written.
+/// Locks the state, where it will be written, and waits for that as long as the options say.
 pub(super) async fn lock(
+    engine: &Engine,
+    target: &Target,
+    options: &Options,
+) -> Result<Option<Lock>, String> {
+    lock_within(options.lock_timeout, engine, target, options).await
+}
+
+/// The same with another patience.
+pub(super) async fn lock_within(
+    patience: Duration,
     engine: &Engine,
     target: &Target,
     options: &Options,
@@ -36,7 +47,7 @@ pub(super) async fn lock(
     }
     let file = engine.state_file(target);
     let lock = tokio::select! {
-        lock = file.lock(options.lock_timeout, &options.holder) => lock,
+        lock = file.lock(patience, &options.holder) => lock,
         () = options.stop.cancelled() => return Err("the run is ending".to_owned()),
     };
     lock.map(Some).map_err(|e| e.to_string())

@@ -6,9 +6,10 @@
 //! it is made as ever, from the very answers that showed it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::connect::{Connection, connect};
-use super::recall::lock;
+use super::recall::lock_within;
 use super::{Engine, Options, now};
 use crate::api::Retries;
 use crate::config::Target;
@@ -72,7 +73,10 @@ pub async fn is_still(
         return nothing_begun;
     }
     let connection = connection.with_retries(options);
-    let Ok(lock) = lock(engine, target, options).await else { return nothing_begun };
+    // The pass that follows waits for whoever holds it, and once is enough.
+    let Ok(lock) = lock_within(Duration::ZERO, engine, target, options).await else {
+        return nothing_begun;
+    };
     let file = engine.state_file(target);
     let state = tokio::task::block_in_place(|| file.mark());
     if !state.is_ok_and(|state| state == basis.state) {
