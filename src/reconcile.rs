@@ -97,6 +97,15 @@ impl Engine {
         }
     }
 
+    /// The same with what another config's run learnt of secrets.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Redactor) -> Self {
+        for value in &self.config.resolved {
+            redactor.learn(value.expose());
+        }
+        Self { redactor, ..self }
+    }
+
     /// The file that holds the state of a target.
     #[must_use]
     pub fn state_file(&self, target: &Target) -> StateFile {
@@ -148,6 +157,8 @@ pub struct Options {
     pub resend_secrets: bool,
     /// Whether values of the environment are resolved and compared.
     pub with_secrets: bool,
+    /// Whether the snapshot is applied as the newest of the branch, and not as one that was named.
+    pub follows: bool,
     /// Which secrets are read back.
     pub read_back: ReadBackMode,
     /// Whether what was saved but not deployed is written again before its pause is over.

@@ -51,10 +51,12 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
     };
     match delete_old(job, &owned, &old).await {
         Ok(()) => {}
-        Err(result) => {
+        Err(NotDeleted::Stands(result)) => {
             forget_intent(job, desired);
             return result;
         }
+        // That it may be gone is our doing, which the next run has to know.
+        Err(NotDeleted::Unknown(result)) => return result,
     }
     // What was deleted must not stay away because the run is ending.
     let (client, never) = (job.client.finishing(), CancellationToken::new());
@@ -162,30 +164,34 @@ fn unmask(
     }
 }
 
-async fn delete_old(
-    job: &Job<'_>,
-    owned: &Owned,
-    old: &LiveConnection,
-) -> Result<(), ChangeResult> {
+/// Why the old connection is not known to be deleted.
+enum NotDeleted {
+    /// It is live.
+    Stands(ChangeResult),
+    /// It may be gone.
+    Unknown(ChangeResult),
+}
+
+async fn delete_old(job: &Job<'_>, owned: &Owned, old: &LiveConnection) -> Result<(), NotDeleted> {
     let mut tries = Tries::default();
     loop {
         let error = match job.client.delete(&old.name).await {
             Ok(_) => return Ok(()),
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),
             Err(error) if error.may_have_been_done() => error,
-            Err(error) => return Err(failed_after(&tries, &error)),
+            Err(error) => return Err(NotDeleted::Stands(failed_after(&tries, &error))),
         };
-        match look_after(job, &old.name).await? {
+        match look_after(job, &old.name).await.map_err(NotDeleted::Unknown)? {
             None => return Ok(()),
             Some(live) => {
                 if let Some(reason) = not_ours(job, &old.name, owned, &live) {
-                    return Err(ChangeResult::Held(reason));
+                    return Err(NotDeleted::Stands(ChangeResult::Held(reason)));
                 }
             }
         }
         match pause_or_fail(job, &mut tries, &error).await {
             Next::Again => {}
-            Next::Over(result) => return Err(result),
+            Next::Over(result) => return Err(NotDeleted::Stands(result)),
         }
     }
 }

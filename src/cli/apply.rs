@@ -44,6 +44,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     options.allow_deletes = args.rules.allow_deletes;
     options.resend_secrets = args.rules.resend_secrets;
     options.read_back = ReadBackMode::Due;
+    options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
     if let Some(base) = &args.read.base {
         options.base = Some(session.revision(base).await?);

@@ -225,6 +225,7 @@ pub fn options(
         allow_deletes: false,
         resend_secrets: false,
         with_secrets: true,
+        follows: true,
         read_back: ReadBackMode::Nothing,
         degraded_at_once: true,
         lock_timeout,

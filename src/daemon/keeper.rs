@@ -68,6 +68,8 @@ impl Keeper {
             }
             term.give_back().await;
         }
+        // A wish that was taken on outlives the end, whatever it came beside.
+        self.remember_suspension(self.orders.take_suspension()).await;
         self.board.watchdog().forget(&self.target.name);
         debug!(target = %self.target.name, "the keeper ends with the daemon");
     }

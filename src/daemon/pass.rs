@@ -240,6 +240,7 @@ fn options(manner: Manner, Ending { stop, limit }: Ending) -> Options {
         allow_deletes: false,
         resend_secrets: false,
         with_secrets: true,
+        follows: true,
         read_back: if manner.once { ReadBackMode::Due } else { ReadBackMode::Spread },
         degraded_at_once: manner.once,
         lock_timeout: LOCK_TIMEOUT,

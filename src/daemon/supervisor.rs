@@ -22,13 +22,14 @@ use super::orders::{News, Orders};
 use super::pass::{Ending, Manner, nothing, pass};
 use super::schedule::Burst;
 use super::status::Board;
-use super::trigger::Trigger;
+use super::trigger::{Trigger, Wanted};
 use crate::apply::TargetOutcome;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::leader::Leadership;
 use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
+use crate::secret::Redactor;
 use crate::source::{FetchStatus, Mirror, SourceError, Wake, Watcher};
 
 /// How long the keepers may take to finish their calls at a shutdown.
@@ -78,8 +79,10 @@ pub struct Daemon {
 pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     daemon.trigger.wake(Cause::Start);
     let memories = Memories::default();
+    // A server may repeat a secret of before a rotation, whatever config is in force by then.
+    let redactor = Redactor::default();
     loop {
-        let next = Generation::start(&daemon, &memories)?.supervise(&daemon).await;
+        let next = Generation::start(&daemon, &memories, &redactor)?.supervise(&daemon).await;
         match next {
             Some(config) => {
                 info!("the config was read again");
@@ -96,7 +99,7 @@ pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
 /// # Errors
 /// The source cannot be read.
 pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
-    let (engine, source) = engine(daemon)?;
+    let (engine, source) = engine(daemon, &Redactor::default())?;
     if let Some(mirror) = source.mirror() {
         mirror.fetch(&daemon.shutdown).await?;
     }
@@ -124,8 +127,9 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
         .collect())
 }
 
-fn engine(daemon: &Daemon) -> Result<(Engine, Source), SourceError> {
-    let mut engine = Engine::new(daemon.config.clone(), daemon.environment.clone());
+fn engine(daemon: &Daemon, redactor: &Redactor) -> Result<(Engine, Source), SourceError> {
+    let engine = Engine::new(daemon.config.clone(), daemon.environment.clone());
+    let mut engine = engine.with_redactor(redactor.clone());
     engine.config_file.clone_from(&daemon.config_file);
     let source =
         Source::new(&daemon.config, daemon.worktree, &daemon.environment, &engine.redactor)?;
@@ -149,8 +153,12 @@ struct Generation {
 }
 
 impl Generation {
-    fn start(daemon: &Daemon, memories: &Memories) -> Result<Self, SourceError> {
-        let (engine, source) = engine(daemon)?;
+    fn start(
+        daemon: &Daemon,
+        memories: &Memories,
+        redactor: &Redactor,
+    ) -> Result<Self, SourceError> {
+        let (engine, source) = engine(daemon, redactor)?;
         let engine = Arc::new(engine);
         let config = &engine.config;
         daemon.board.set_targets(&config.targets);
@@ -217,7 +225,10 @@ impl Generation {
             daemon.board.watchdog().expect("supervisor", LOOK_AGAIN);
             tokio::select! {
                 biased;
-                () = daemon.shutdown.cancelled() => break,
+                () = daemon.shutdown.cancelled() => {
+                    self.pass_suspensions_on(&daemon.trigger.take());
+                    break;
+                }
                 () = daemon.trigger.raised() => {}
                 () = tokio::time::sleep(self.look_again_in()) => daemon.trigger.wake(Cause::Look),
             }
@@ -231,17 +242,21 @@ impl Generation {
                     }
                 }
             }
-            for (name, suspended) in &wanted.suspensions {
-                for (_, orders) in self.keepers.iter().filter(|(keeper, _)| keeper == name) {
-                    orders.suspend(*suspended);
-                }
-            }
+            self.pass_suspensions_on(&wanted);
             if !wanted.causes.is_empty() && new_config.is_none() {
                 self.look(&daemon.board, wanted.causes);
             }
         }
         self.end().await;
         new_config
+    }
+
+    fn pass_suspensions_on(&self, wanted: &Wanted) {
+        for (name, suspended) in &wanted.suspensions {
+            for (_, orders) in self.keepers.iter().filter(|(keeper, _)| keeper == name) {
+                orders.suspend(*suspended);
+            }
+        }
     }
 
     fn look_again_in(&self) -> Duration {
@@ -329,7 +344,7 @@ impl Generation {
 }
 
 /// Waits until a burst of triggers is over.
-async fn gather(trigger: &Trigger) -> super::trigger::Wanted {
+async fn gather(trigger: &Trigger) -> Wanted {
     let mut burst = Burst::began(Instant::now());
     loop {
         tokio::select! {

@@ -95,6 +95,7 @@ async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan
         allow_deletes: false,
         resend_secrets: false,
         with_secrets: true,
+        follows: false,
         read_back: ReadBackMode::All,
         degraded_at_once: true,
         lock_timeout: std::time::Duration::from_secs(30),

@@ -128,6 +128,13 @@ async fn open(
         Some(early) => early.recalled().await?,
         None => blocking(|| recall::recall(engine, target, options, &key))?,
     };
+    if options.writes && options.follows && is_overtaken(engine, snapshot, &recalled.record) {
+        return Err(
+            "a newer commit was applied by another process while this one waited; what is \
+                    older is not put in its place"
+                .to_owned(),
+        );
+    }
     // Before the first call: an answer may repeat a value, and its text is cleaned when it comes.
     if options.with_secrets {
         let documents = &loaded.loaded.documents;
@@ -253,7 +260,7 @@ async fn fill(
     let not_removed = invalid.keys().cloned().collect();
     // After that: what a run that died made may be what this commit removes.
     remember::note_deletes(&mut record, &looked_at, &not_removed, snapshot, whole, &past);
-    let planned = looked_at.plan(&Known {
+    let mut planned = looked_at.plan(&Known {
         record: &record,
         key: &key,
         key_is_known,
@@ -265,6 +272,10 @@ async fn fill(
         past: &past,
         worktree: snapshot.commit().is_none(),
     });
+    if snapshot.commit().is_none() {
+        // What a working tree lacks, no commit removed.
+        planned.record.deletes.clone_from(&before.deletes);
+    }
     prepared.basis = Basis::of(Made {
         engine,
         target,
@@ -325,6 +336,27 @@ fn take(
 /// Runs work that blocks on git or the disk without holding up the tasks beside it.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
+}
+
+/// Whether another process applied what came after this commit, which is the newest no more. One
+/// that the branch was moved back to is.
+fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record) -> bool {
+    let (Snapshot::Commit { repository, commit }, Some(good)) = (snapshot, &record.last_good)
+    else {
+        return false;
+    };
+    if good.commit == commit.id {
+        return false;
+    }
+    blocking(|| {
+        let fetched = engine.mirror.as_ref().and_then(|mirror| mirror.status().branch);
+        let branch = engine.config.source.branch.clone().or(fetched);
+        let is_newest =
+            repository.head(branch.as_deref()).is_ok_and(|newest| newest.id == commit.id);
+        let has_it = !is_newest && repository.has_commit(&good.commit).unwrap_or(false);
+        let since = has_it.then(|| repository.commits_since(&commit.id, Some(&good.commit)));
+        since.is_some_and(|since| since.is_ok_and(|s| s.complete && s.commits.is_empty()))
+    })
 }
 
 fn refusal(snapshot: &Snapshot, diagnostics: &[crate::document::Diagnostic]) -> String {

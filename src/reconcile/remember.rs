@@ -40,14 +40,17 @@ pub(super) fn note_deletes(
             record.inventory.get(name).is_some_and(|owned| owned.type_name != *becomes)
         })
         .collect();
-    let is_of_this = |note: &&DeleteNote, becomes: &str| {
-        note.becomes.as_ref().is_none_or(|known| known == becomes)
-    };
+    // What holds a delete holds the replace that overtakes it; consent to the one is none to the
+    // other.
     let kept: Vec<_> = replaced
         .iter()
         .filter_map(|(name, becomes)| {
-            let note = record.deletes.get(name).filter(|note| is_of_this(note, becomes))?;
-            Some((name.clone(), note.clone()))
+            let note = record.deletes.get(name)?;
+            let is_of_this = note.becomes.as_deref() == Some(*becomes);
+            let is_of_a_delete = note.becomes.is_none();
+            let consent = note.consent && is_of_this;
+            (is_of_this || is_of_a_delete)
+                .then(|| (name.clone(), DeleteNote { consent, ..note.clone() }))
         })
         .collect();
     let declared = Declared {

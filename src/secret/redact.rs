@@ -112,10 +112,19 @@ fn forms(secret: &str) -> Vec<String> {
     ];
     forms.extend(forms.clone().iter().map(|form| with_lower_escapes(form)));
     let quoted = quoted[1..quoted.len() - 1].to_owned();
-    forms.extend([ascii_escaped(&quoted, false), ascii_escaped(&quoted, true)]);
+    let mut json = vec![quoted.clone()];
+    json.extend(SAFE_IN_HTML.map(|escapes| escaped_for_html(&quoted, escapes)));
+    json.extend(json.clone().iter().map(|form| ascii_escaped(form, false)));
+    json.extend(json.clone().iter().map(|form| ascii_escaped(form, true)));
     // Text that is quoted in a text that is quoted.
-    let again = Value::String(quoted).to_string();
-    forms.push(again[1..again.len() - 1].to_owned());
+    json.extend(json.clone().into_iter().map(|form| {
+        let again = Value::String(form).to_string();
+        again[1..again.len() - 1].to_owned()
+    }));
+    forms.extend(json);
+    let html = html_escaped(secret);
+    forms.push(html.replace("&quot;", "\""));
+    forms.extend(["&#39;", "&#x27;"].map(|quote| html.replace('\'', quote)));
     for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {
         forms.push(engine.encode(secret));
     }
@@ -156,6 +165,21 @@ fn with_lower_escapes(text: &str) -> String {
         }
     }
     lower
+}
+
+/// What JSON encoders escape that make texts which are safe in HTML: those of Go and of Gson.
+const SAFE_IN_HTML: [&[char]; 2] = [&['<', '>', '&'], &['<', '>', '&', '=', '\'']];
+
+fn escaped_for_html(json: &str, escapes: &[char]) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if escapes.contains(&character) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }
 
 /// JSON as servers write it that escape everything beyond ASCII.
@@ -218,6 +242,20 @@ mod tests {
             assert_eq!(said, format!("bad value <{SENSITIVE}>!"), "{form}");
         }
         assert_eq!(redactor.redact("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn json_that_is_safe_in_html_is_known_too() {
+        let redactor = Redactor::default();
+        redactor.learn("a<b>&c'd=\u{fc}");
+        for said in [
+            r"a\u003cb\u003e\u0026c'd=\u00fc",
+            r"a\u003cb\u003e\u0026c\u0027d\u003dü",
+            r"a\\u003cb\\u003e\\u0026c'd=\\u00FC",
+            "a&lt;b&gt;&amp;c&#39;d=ü",
+        ] {
+            assert_eq!(redactor.redact(said), SENSITIVE, "{said}");
+        }
     }
 
     #[test]

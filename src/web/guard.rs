@@ -82,10 +82,15 @@ pub(super) async fn hosts(
 }
 
 fn is_this_machine(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+    let parts = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']'),
+        None => Some(host.split_at(host.find(':').unwrap_or(host.len()))),
     };
+    let Some((name, port)) = parts else { return false };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+        return false;
+    }
     let address = name.parse::<std::net::IpAddr>();
     let is_hostname = || {
         rustix::system::uname().nodename().to_str().is_ok_and(|own| name.eq_ignore_ascii_case(own))
@@ -117,4 +122,27 @@ pub(super) async fn headers(mut response: Response) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_names_of_this_machine_are_taken() {
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]", "[::1]:8080"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in [
+            "",
+            "evil",
+            "[::1].evil",
+            "[::1]:8.evil",
+            "localhost:80.evil",
+            "[::1",
+            "127.0.0.1.evil",
+        ] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod running;
 mod world;
 
 mod architecture;
+mod attacked;
 mod basics;
 mod browser;
 mod chaos;

@@ -114,7 +114,10 @@ impl Planner<'_> {
         live: &LiveConnection,
     ) -> Option<(String, Option<String>)> {
         let situation = self.situation;
-        let forget = format!("`apinizer-gitops forget {name}` takes it out of the inventory");
+        let word = for_the_shell(name.as_str());
+        let dashes = if name.as_str().starts_with('-') { "-- " } else { "" };
+        let forget =
+            format!("`apinizer-gitops forget {dashes}{word}` takes it out of the inventory");
         if let Some((type_name, problem)) = situation.live.incomplete.iter().next() {
             let reason = format!("held: the list of {type_name} is not complete ({problem})");
             return Some((reason, None));
@@ -141,8 +144,8 @@ impl Planner<'_> {
                  changed)"
             };
             let advice = format!(
-                "`apinizer-gitops apply --allow-deletes --name '{name}'` deletes it, \
-                 `apinizer-gitops forget '{name}'` leaves it alone"
+                "`apinizer-gitops apply --allow-deletes --name={word}` deletes it, \
+                 `apinizer-gitops forget {dashes}{word}` leaves it alone"
             );
             return Some((reason.to_owned(), Some(advice)));
         }
@@ -189,6 +192,12 @@ impl Planner<'_> {
             allow: self.situation.allow_deletes,
         };
         let holds = group.hold(&all, &mut self.record.deletes);
+        for name in &self.replaces {
+            let becomes = self.situation.desired.get(name).map(|d| d.connection_type.name);
+            if let Some(note) = self.record.deletes.get_mut(name) {
+                note.becomes = becomes.map(str::to_owned);
+            }
+        }
         for name in &all {
             let words = holds.get(name).map(deletes::in_words);
             if self.replaces.contains(name) {
@@ -287,6 +296,23 @@ impl Planner<'_> {
         if let Some(state) = self.states.iter_mut().find(|s| s.name == *name) {
             state.state = State::Held;
             state.reason = Some(reason);
+        }
+    }
+}
+
+/// A name as one word of a command line, which no shell takes apart.
+fn for_the_shell(name: &str) -> String {
+    format!("'{}'", name.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_of_a_command_line() {
+        for (name, word) in [("a b", "'a b'"), ("it's", r"'it'\''s'"), ("-x", "'-x'")] {
+            assert_eq!(for_the_shell(name), word);
         }
     }
 }

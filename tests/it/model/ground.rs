@@ -177,6 +177,7 @@ impl Ground {
             allow_deletes: flags.allow_deletes,
             resend_secrets: flags.resend,
             with_secrets: true,
+            follows: false,
             read_back: ReadBackMode::Due,
             degraded_at_once: true,
             lock_timeout: Duration::from_secs(5),

@@ -1,0 +1,85 @@
+//! Histories that somebody found who tried to break the rules.
+
+use std::fs::File;
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::json;
+
+use crate::running::{Running, eventually};
+use crate::world::{CHECKOUT, World, email, one_target, refusal};
+
+#[test]
+fn what_waited_for_the_lock_puts_no_older_commit_in_place_of_a_newer_one() {
+    let world = World::settled(&["a"]);
+    world.commit_email("b", "");
+    let newer = world.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    world.apply().code(0);
+    world.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let state = std::fs::read_dir(world.state_dir()).unwrap();
+    let mut lock = state
+        .map(|entry| entry.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "lock"));
+    let lock = File::options().write(true).open(lock.next().unwrap()).unwrap();
+    lock.lock().unwrap();
+    let mut waiting = world.command(&["apply", "--yes"]).spawn().unwrap();
+    let files = format!("/proc/{}/fd", waiting.id());
+    eventually("it waits for the lock", || {
+        let open = std::fs::read_dir(&files).into_iter().flatten().flatten();
+        open.filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|path| path.extension().is_some_and(|e| e == "lock"))
+    });
+    world.git(&["reset", "-q", "--hard", &newer]);
+    world.forget_calls();
+    lock.unlock().unwrap();
+    assert_eq!(waiting.wait().unwrap().code(), Some(1));
+    assert!(world.writes().is_empty());
+    // A branch that was moved back is another thing.
+    world.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a"]);
+}
+
+#[test]
+fn what_a_working_tree_lacks_no_commit_removed() {
+    let mut world = World::settled(&["a", "b"]);
+    world.write("other/b.yaml", &email("b", ""));
+    world.commit("the same elsewhere");
+    world.apply();
+    world.remove("connections/a.yaml");
+    world.run(&["apply", "--yes", "--worktree"]).code(3);
+    world.git(&["checkout", "-q", "."]);
+    world.target("paths: [other]");
+    world.apply().code(3).says("no commit removed it");
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn consent_to_a_delete_is_none_to_a_replace() {
+    let mut world = World::settled(&["a", "b"]);
+    world.target("max_deletes: 0");
+    world.remove("connections/a.yaml");
+    world.git(&["commit", "-qam", "Remove a\n\nAllow-Deletes: true"]);
+    world.control().fail_next(Some(Method::DELETE), "/a/", refusal("not now"), 1);
+    world.apply().code(1);
+    world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+    world.commit("another a");
+    world.apply().code(3);
+    assert_eq!(world.live("a")["type"], json!("email"));
+}
+
+#[test]
+fn a_suspension_outlives_a_reload_beside_it() {
+    let mut world = World::settled(&["a"]);
+    world.env.insert("ADMIN".into(), "admin".into());
+    let config = one_target(CHECKOUT, "");
+    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    let daemon = Running::start(&world, &[]);
+    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
+    daemon.signal("-HUP");
+    eventually("the suspension is remembered", || world.record()["suspended"] == json!(true));
+    world.commit_email("late", "");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(world.names(), ["a"]);
+}
