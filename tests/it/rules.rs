@@ -208,6 +208,20 @@ fn prune_false_leaves_the_inventory_without_a_delete() {
 }
 
 #[test]
+fn prune_false_holds_a_replace_since_it_takes_a_delete() {
+    let mut world = World::new();
+    world.target("prune: false");
+    world.settle(&["a", "b"]);
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("another type");
+    world.apply().code(3).says("`prune` is off");
+    assert_eq!(world.live("a")["type"], json!("email"));
+    world.target("prune: true");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+}
+
+#[test]
 fn an_empty_folder_holds_the_deletes() {
     let world = World::new();
     world.commit_email("a", "");

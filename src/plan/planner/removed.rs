@@ -275,7 +275,13 @@ impl Planner<'_> {
             let reason = "held: a working tree is no decision to replace".to_owned();
             return Some((reason, Some(advice.to_owned())));
         }
-        self.held_by_the_base(owned, &self.view(name)?)
+        if let Some(held) = self.held_by_the_base(owned, &self.view(name)?) {
+            return Some(held);
+        }
+        (!situation.prune).then(|| {
+            let advice = "set `prune: true`, or give it another name in git".to_owned();
+            ("held: another type takes a delete, and `prune` is off".to_owned(), Some(advice))
+        })
     }
 
     pub(super) fn hold_replace(

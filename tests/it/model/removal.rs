@@ -154,6 +154,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("base revision")
         } else if run.memory.owned[&name].protect {
             Some("protected")
+        } else if !run.sight.settings.prune {
+            Some("prune")
         } else {
             None
         };
@@ -166,7 +168,7 @@ pub(crate) fn decide(run: &mut Run<'_>) {
     let outside = run.replaces_outside.iter().filter(|name| {
         let owned = &run.memory.owned[*name];
         let is_its_base = !run.before.stateless || shows_its_base(owned, &run.sight.live[*name]);
-        run.loaded.is_whole() && !owned.protect && is_its_base
+        run.loaded.is_whole() && !owned.protect && is_its_base && run.sight.settings.prune
     });
     let outside = outside.count();
     let holds = group(run, &due, outside, &gone);
