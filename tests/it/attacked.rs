@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::time::Duration;
 
+use apinizer_gitops::sandbox::{Fault, Moment};
 use axum::http::Method;
 use serde_json::json;
 
-use crate::running::{Running, eventually};
-use crate::world::{CHECKOUT, World, email, one_target, refusal};
+use crate::running::{Applying, Running, eventually};
+use crate::world::{CHECKOUT, World, email, ftp, one_target, refusal};
 
 #[test]
 fn what_waited_for_the_lock_puts_no_older_commit_in_place_of_a_newer_one() {
@@ -82,4 +83,24 @@ fn a_suspension_outlives_a_reload_beside_it() {
     world.commit_email("late", "");
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(world.names(), ["a"]);
+}
+
+#[test]
+fn a_replace_of_which_the_delete_was_lost_is_made_good_where_drift_is_only_reported() {
+    let mut world = World::settled(&["a", "b"]);
+    world.target("drift: report");
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is ftp now");
+    let gate = world.control().gate(Some(Method::DELETE), "/a/", Moment::Before);
+    world.control().fail_next(Some(Method::DELETE), "/a/", Fault::Lost, 1);
+    let applying = Applying::until(&world, &gate);
+    world.control().fail_next(Some(Method::GET), "/a/", Fault::Forbidden, 50);
+    gate.open();
+    applying.ends().code(1).says("not known");
+    assert_eq!(world.names(), ["b"]);
+    world.control().clear_faults();
+    world.git(&["revert", "--no-edit", "HEAD"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+    assert_eq!(world.live("a")["type"], json!("email"));
 }
