@@ -46,6 +46,10 @@ pub struct Record {
     pub readable: BTreeMap<String, BTreeSet<String>>,
     /// Whether somebody suspended the target.
     pub suspended: bool,
+    /// The commits whose trailer consented to deletes: each does so once, wherever the branch is
+    /// moved to and back.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub consented: BTreeSet<CommitId>,
 }
 
 /// What a commit declared for a target when it was last good.

@@ -66,6 +66,8 @@ pub struct Consents {
     pub names: BTreeSet<ConnectionName>,
     /// The tip has the trailer and is loaded for the first time.
     pub tip: bool,
+    /// The commits with the trailer.
+    pub by: BTreeSet<CommitId>,
 }
 
 /// Notes the deletes that a commit asked for, at first sight, and drops the notes of names that
@@ -95,6 +97,9 @@ pub fn note(
             let note = || DeleteNote { commit, ..DeleteNote::default() };
             record.deletes.entry(name.clone()).or_insert_with(note);
         }
+    }
+    if !filter.is_narrow() {
+        record.consented.extend(consents.by.iter().cloned());
     }
     for (name, note) in &mut record.deletes {
         let type_name = record.inventory.get(name).map_or("", |owned| &owned.type_name);

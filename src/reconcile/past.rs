@@ -74,7 +74,7 @@ pub(super) fn past(
     let emptied = emptied(then.as_ref().map_or(&good.paths, Then::paths), folders);
     let consents = match snapshot {
         Snapshot::Commit { repository, commit } if commit.id != good.commit => {
-            consents(engine, target, repository, &commit.id, &good.commit)?
+            consents(engine, target, repository, &commit.id, record, &good.commit)?
         }
         _ => Consents::default(),
     };
@@ -100,6 +100,7 @@ fn consents(
     target: &Target,
     repository: &Arc<Repository>,
     tip: &CommitId,
+    record: &Record,
     last_good: &CommitId,
 ) -> Result<Consents, SourceError> {
     let mut consents = Consents::default();
@@ -127,6 +128,10 @@ fn consents(
         {
             continue;
         }
+        if record.consented.contains(&commit.id) {
+            continue;
+        }
+        consents.by.insert(commit.id.clone());
         if commit.id == *tip {
             consents.tip = true;
             continue;

@@ -104,3 +104,18 @@ fn a_replace_of_which_the_delete_was_lost_is_made_good_where_drift_is_only_repor
     assert_eq!(world.names(), ["a", "b"]);
     assert_eq!(world.live("a")["type"], json!("email"));
 }
+
+#[test]
+fn a_trailer_consents_once_wherever_the_branch_is_moved() {
+    let mut world = World::new();
+    world.target("max_deletes: 0");
+    world.settle(&["a", "b"]);
+    world.remove("connections/a.yaml");
+    world.git(&["commit", "-qam", "Remove a\n\nAllow-Deletes: true"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
+    world.run(&["apply", "--yes", "--rev", "HEAD~1"]).code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+    world.apply().code(3);
+    assert_eq!(world.names(), ["a", "b"]);
+}
