@@ -146,6 +146,10 @@ pub struct DeleteNote {
     /// moves on and no longer tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emptied: Option<String>,
+    /// The name that was to be renamed from it by the same commit: while that is declared and was
+    /// not done, since both names were there, nothing is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<ConnectionName>,
     /// Of a replace: the type that takes the place. A consent to one is none to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub becomes: Option<String>,

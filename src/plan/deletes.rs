@@ -17,6 +17,8 @@ pub struct Declared<'a> {
     /// What else may not count as removed: the names of documents that are not valid, the old
     /// names of renames that are not done.
     pub others: &'a BTreeSet<ConnectionName>,
+    /// The new names of old ones whose `renamedFrom` the last good commit did not have.
+    pub moved: &'a BTreeMap<&'a ConnectionName, &'a ConnectionName>,
     /// The commit; `None`: the working tree.
     pub commit: Option<&'a CommitId>,
     /// Whether the commit loaded whole.
@@ -94,7 +96,8 @@ pub fn note(
         };
         if removed_by_a_commit {
             let commit = declared.commit.cloned();
-            let note = || DeleteNote { commit, ..DeleteNote::default() };
+            let moved_to = declared.moved.get(name).map(|new| (*new).clone());
+            let note = || DeleteNote { commit, moved_to, ..DeleteNote::default() };
             record.deletes.entry(name.clone()).or_insert_with(note);
         }
     }

@@ -38,11 +38,17 @@ pub fn settle(
             Some(entry) => {
                 let view = LiveView::new(entry, single);
                 let sent = is_as_sent(&intent, &view, context.key, context.key_is_known);
-                let renamed = intent
-                    .from
-                    .as_ref()
-                    .is_none_or(|from| !live.connections.contains_key(from) && live.is_complete());
-                if sent && renamed {
+                let known = intent.from.as_ref().and_then(|from| record.inventory.get(from));
+                let ids = known.and_then(|owned| owned.id.as_ref()).zip(entry.id.as_ref());
+                // The id tells, whoever took the old name since and changed what was sent.
+                let is_ours = match (&intent.from, ids) {
+                    (Some(_), Some((known, shown))) => known == shown,
+                    (Some(from), None) => {
+                        sent && !live.connections.contains_key(from) && live.is_complete()
+                    }
+                    (None, _) => sent,
+                };
+                if is_ours {
                     own(record, &name, intent, entry);
                 } else {
                     drop_note(record, &name);

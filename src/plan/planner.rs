@@ -84,7 +84,7 @@ pub struct Planned {
 /// Makes the plan of one target.
 #[must_use]
 pub fn plan(situation: &Situation<'_>) -> Planned {
-    let renames = arrange(situation.desired, situation.live, situation.context.record);
+    let renames = arrange(situation);
     let mut planner = Planner {
         situation,
         record: situation.context.record.clone(),

@@ -14,8 +14,8 @@ use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 
 /// The connections that have to be read since the lists do not say enough: a declared field that
-/// the list leaves out, a name of the inventory that no list shows, a call of an earlier run
-/// whose answer was lost. What the texts say (`agreements`, in the order of `desired`) is enough.
+/// the list leaves out, a name of the inventory that no list shows, also where git renames it, a
+/// call of an earlier run whose answer was lost. What the texts say (`agreements`, in the order of `desired`) is enough.
 #[must_use]
 pub fn to_confirm(
     desired: &Desired,
@@ -48,10 +48,10 @@ pub fn to_confirm(
                     names.insert(entry.name.clone());
                 }
             }
-            None if record.inventory.contains_key(&connection.name) => {
-                names.insert(connection.name.clone());
+            None => {
+                let both = [Some(&connection.name), previous].into_iter().flatten();
+                names.extend(both.filter(|name| record.inventory.contains_key(*name)).cloned());
             }
-            None => {}
         }
     }
     names

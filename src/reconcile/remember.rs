@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::look::Looked;
-use super::past::Past;
+use super::past::{Past, Then};
 use crate::desired::Desired;
 use crate::inventory::{DeleteNote, GoodCommit, Owned, Record};
 use crate::live::Live;
@@ -53,9 +53,16 @@ pub(super) fn note_deletes(
                 .then(|| (name.clone(), DeleteNote { consent, ..note.clone() }))
         })
         .collect();
+    let renamed_before = past.then.as_ref().map(Then::renames);
+    let moved = desired.values().filter_map(|connection| {
+        let old = connection.options.renamed_from.as_ref()?;
+        let before = renamed_before.and_then(|renames| renames.get(&connection.name));
+        (before != Some(old)).then_some((old, &connection.name))
+    });
     let declared = Declared {
         desired,
         others: &others,
+        moved: &moved.collect(),
         commit: snapshot.commit().map(|commit| &commit.id),
         loaded_whole,
         emptied: &past.emptied,

@@ -1,12 +1,12 @@
 //! `renamedFrom`: when it acts, when it is inert, and what it holds back.
 
 use apinizer_gitops::sandbox::{Dialect, Fault, Options, Rename};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
 use crate::secrets::masked;
-use crate::world::{CANARY, World, email, email_body, refusal};
+use crate::world::{CANARY, PROJECT, World, email, email_body, refusal};
 
 #[test]
 fn neither_name_live_is_a_plain_create() {
@@ -239,4 +239,92 @@ fn a_rename_that_keeps_drift_is_known_again_after_a_kill() {
     world.commit("and it goes");
     world.apply().code(0);
     assert_eq!(world.names(), ["other"]);
+}
+
+/// A chain whose free end somebody took: what the names stand for must not move along it.
+#[test]
+fn a_chain_that_ends_at_somebody_elses_connection_waits_whole() {
+    let world = World::settled(&["a", "b", "x", "y"]);
+    let id = world.control().id(PROJECT, "b");
+    world.make(email_body("c"));
+    let theirs = world.live("c");
+    world.remove("connections/a.yaml");
+    world.write_email("b", "port: 1\nx-gitops: {renamedFrom: a}\n");
+    world.write_email("c", "port: 2\nx-gitops: {renamedFrom: b}\n");
+    world.commit("a becomes b, b becomes c");
+    world.apply().code(1).says("both names are live");
+    assert!(world.writes().is_empty());
+    assert_eq!(world.live("c"), theirs);
+    assert!(world.control().remove(PROJECT, "c"));
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c", "x", "y"]);
+    assert_eq!(world.control().id(PROJECT, "c"), id);
+}
+
+#[test]
+fn an_old_name_that_is_still_ours_is_not_deleted_while_its_rename_is_declared() {
+    let world = World::settled(&["old", "new", "other", "another"]);
+    world.apply().code(0);
+    world.commit_rename("old", "new");
+    assert_eq!(world.changes(&[]), ["delete old (held)"]);
+    world.apply().code(3).says("renamedFrom");
+    assert_eq!(world.names(), ["another", "new", "old", "other"]);
+    world.commit_email("new", "");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["another", "new", "other"]);
+}
+
+#[test]
+fn a_rename_that_arrived_is_known_by_the_id_whoever_took_the_old_name() {
+    let world = World::settled(&["old", "other"]);
+    world.apply().code(0);
+    let id = world.control().id(PROJECT, "old");
+    world.commit_rename("old", "new");
+    assert!(kill_at_first_write(&world, true));
+    world.make(email_body("old"));
+    world.edit("old", "port", json!(9));
+    let theirs = world.live("old");
+    world.apply().code(0);
+    assert_eq!(world.control().id(PROJECT, "new"), id);
+    assert_eq!(world.live("old"), theirs);
+    world.commit_without(&["new"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["old", "other"]);
+}
+
+#[test]
+fn an_old_name_that_a_list_left_out_is_looked_for_before_anything_is_made() {
+    let world = World::settled(&["old", "other"]);
+    world.apply().code(0);
+    let id = world.control().id(PROJECT, "old");
+    world.commit_rename("old", "new");
+    let body = json!({"status": "SUCCESS", "resultList": [world.live("other")]}).to_string();
+    let short = Fault::Answer { status: StatusCode::OK, body, retry_after: None };
+    world.control().fail_next(Some(Method::GET), "type=email", short, 1);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["new", "other"]);
+    assert_eq!(world.control().id(PROJECT, "new"), id);
+}
+
+#[test]
+fn a_rename_that_was_done_takes_nothing_that_somebody_made_later() {
+    let world = World::settled(&["old", "other"]);
+    world.commit_rename("old", "new");
+    world.apply().code(0);
+    world.apply().code(0);
+    world.make(email_body("old"));
+    let theirs = world.live("old");
+    assert!(world.control().remove(PROJECT, "new"));
+    assert_eq!(world.changes(&[]), ["create new"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["new", "old", "other"]);
+    assert_eq!(world.live("old"), theirs);
+    // What was renamed back is still ours, by its id.
+    world.apply().code(0);
+    let ours = world.control().id(PROJECT, "new");
+    assert!(world.control().remove(PROJECT, "old"));
+    world.edit("new", "name", json!("old"));
+    assert_eq!(world.changes(&[]), ["rename new"]);
+    world.apply().code(0);
+    assert_eq!(world.control().id(PROJECT, "new"), ours);
 }

@@ -64,7 +64,12 @@ impl<'a> Planner<'a> {
             let and = if more == 0 { String::new() } else { format!(" (and {more} more)") };
             return Some(format!("unresolved: {problem}{and}"));
         }
-        if let Some(problem) = self.situation.unread.get(&desired.name) {
+        let unread = self.situation.unread;
+        // What is not there yet may be there under its old name.
+        let is_live = self.situation.live.connections.contains_key(&desired.name);
+        let old = desired.options.renamed_from.as_ref().filter(|_| !is_live);
+        let problem = [Some(&desired.name), old].into_iter().flatten().find_map(|n| unread.get(n));
+        if let Some(problem) = problem {
             return Some(format!("could not be read: {problem}"));
         }
         let type_name = desired.connection_type.name;

@@ -36,7 +36,7 @@ impl Planner<'_> {
             let Some(owned) = self.record.inventory.get(&name).cloned() else { continue };
             let admitted = self.admits(&owned.type_name, &name);
             match live.connections.get(&name) {
-                None if live.is_complete() => {
+                None if live.is_complete() && !self.situation.unread.contains_key(&name) => {
                     self.forget_if(admitted, &name);
                     gone.insert(name);
                 }
@@ -133,6 +133,12 @@ impl Planner<'_> {
             self.held_by_the_base(owned, &LiveView::new(live, situation.singles.get(name)))
         {
             return Some(held);
+        }
+        let moved_to = self.record.deletes.get(name).and_then(|note| note.moved_to.as_ref());
+        if let Some(new) = moved_to.filter(|new| self.renames.inert.get(name) == Some(*new)) {
+            let reason = format!("held: `{new}` has it as `renamedFrom`, and both are live");
+            let advice = format!("take `renamedFrom` out of `{new}`, and it is deleted");
+            return Some((reason, Some(advice)));
         }
         let exact = situation.allow_deletes && situation.filter.names(name);
         if !self.record.deletes.contains_key(name) && !exact {
