@@ -16,6 +16,7 @@ mod quiet;
 mod schedule;
 pub mod status;
 pub mod supervisor;
+mod tasks;
 mod telling;
 pub mod trigger;
 mod watchdog;

@@ -22,6 +22,7 @@ use super::orders::{News, Orders};
 use super::pass::{Ending, Manner, nothing, pass};
 use super::schedule::Burst;
 use super::status::Board;
+use super::tasks::{Over, Tasks};
 use super::trigger::{Trigger, Wanted};
 use crate::apply::TargetOutcome;
 use crate::config::Config;
@@ -31,9 +32,6 @@ use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
 use crate::source::{FetchStatus, Mirror, SourceError, Wake, Watcher};
-
-/// How long the keepers may take to finish their calls at a shutdown.
-const SHUTDOWN: Duration = Duration::from_secs(20);
 
 /// How long a single reconcile waits for the right to act where replicas share the targets.
 const ELECTION: Duration = Duration::from_secs(30);
@@ -81,15 +79,25 @@ pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     let memories = Memories::default();
     // A server may repeat a secret of before a rotation, whatever config is in force by then.
     let redactor = Redactor::default();
+    let mut before = Over::default();
+    let mut leaving = JoinSet::new();
     loop {
-        let next = Generation::start(&daemon, &memories, &redactor)?.supervise(&daemon).await;
+        let generation = Generation::start(&daemon, &memories, &redactor, &before)?;
+        let (next, left) = generation.supervise(&daemon).await;
+        before = left.tasks.over();
+        // What hangs for one target holds up neither the others nor the next config.
+        leaving.spawn(left.end());
+        while leaving.try_join_next().is_some() {}
         match next {
             Some(config) => {
                 info!("the config was read again");
                 daemon.config = config;
                 daemon.trigger.wake(Cause::Reload);
             }
-            None => return Ok(()),
+            None => {
+                leaving.join_all().await;
+                return Ok(());
+            }
         }
     }
 }
@@ -139,11 +147,10 @@ fn engine(daemon: &Daemon, redactor: &Redactor) -> Result<(Engine, Source), Sour
 
 /// The daemon under one config; a new config starts the next one.
 struct Generation {
-    engine: Arc<Engine>,
     source: Source,
     seen: watch::Sender<Option<Seen>>,
     keepers: Vec<(String, Arc<Orders>)>,
-    tasks: JoinSet<()>,
+    tasks: Tasks,
     ending: CancellationToken,
     watcher: Option<Watcher>,
     senders: Senders,
@@ -152,11 +159,25 @@ struct Generation {
     unreadable: AtomicBool,
 }
 
+/// What is left of one: it finishes what it began.
+struct Left {
+    tasks: Tasks,
+    senders: Senders,
+}
+
+impl Left {
+    async fn end(self) {
+        self.tasks.end().await;
+        self.senders.end().await;
+    }
+}
+
 impl Generation {
     fn start(
         daemon: &Daemon,
         memories: &Memories,
         redactor: &Redactor,
+        before: &Over,
     ) -> Result<Self, SourceError> {
         let (engine, source) = engine(daemon, redactor)?;
         let engine = Arc::new(engine);
@@ -170,7 +191,7 @@ impl Generation {
         });
         let (seen, receiver) = watch::channel(None);
         let ending = daemon.shutdown.child_token();
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::after(before);
         let mut keepers = Vec::new();
         let (notifier, senders) =
             Notifier::start(&config.notify, &engine.environment, &engine.redactor);
@@ -191,21 +212,17 @@ impl Generation {
                 candidate: leadership.candidate(target),
                 shutdown: ending.clone(),
             };
-            tasks.spawn(keeper.keep());
+            let state = engine.state_file(target);
+            tasks.spawn(state.path().to_path_buf(), keeper.keep());
         }
         if source.mirror().is_some() {
-            let poll = config.source.poll;
-            tasks.spawn(fetch(
-                source.clone(),
-                poll,
-                daemon.trigger.clone(),
-                daemon.board.clone(),
-                ending.clone(),
-            ));
+            let (trigger, board) = (daemon.trigger.clone(), daemon.board.clone());
+            let fetching =
+                fetch(source.clone(), config.source.poll, trigger, board, ending.clone());
+            tasks.spawn(source.path().to_path_buf(), fetching);
         }
         let watcher = watch_source(daemon, &source, config);
         Ok(Self {
-            engine,
             source,
             seen,
             keepers,
@@ -219,7 +236,7 @@ impl Generation {
     }
 
     /// Serves triggers until the shutdown (`None`) or until there is a new config.
-    async fn supervise(self, daemon: &Daemon) -> Option<Config> {
+    async fn supervise(self, daemon: &Daemon) -> (Option<Config>, Left) {
         let mut new_config = None;
         while new_config.is_none() {
             daemon.board.watchdog().expect("supervisor", LOOK_AGAIN);
@@ -247,8 +264,10 @@ impl Generation {
                 self.look(&daemon.board, wanted.causes);
             }
         }
-        self.end().await;
-        new_config
+        self.ending.cancel();
+        let Self { tasks, senders, watcher, .. } = self;
+        drop(watcher);
+        (new_config, Left { tasks, senders })
     }
 
     fn pass_suspensions_on(&self, wanted: &Wanted) {
@@ -327,19 +346,6 @@ impl Generation {
                 status.last_reconcile = Some(jiff::Timestamp::now());
             });
         }
-    }
-
-    /// Ends the tasks: what has begun is finished, up to a deadline.
-    async fn end(mut self) {
-        self.ending.cancel();
-        drop(self.watcher.take());
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(SHUTDOWN, all).await.is_err() {
-            warn!("some calls did not end within {} s and are left", SHUTDOWN.as_secs());
-            self.tasks.abort_all();
-        }
-        self.senders.end().await;
-        drop(self.engine);
     }
 }
 
