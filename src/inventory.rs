@@ -66,6 +66,9 @@ pub struct GoodCommit {
     /// declaring the old name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub renames: BTreeMap<ConnectionName, ConnectionName>,
+    /// The declared types of names that the inventory has with another one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<ConnectionName, String>,
     /// How many documents each configured path held.
     pub paths: BTreeMap<String, usize>,
 }
@@ -150,9 +153,20 @@ pub struct DeleteNote {
     /// not done, since both names were there, nothing is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<ConnectionName>,
+    /// Only what holds it is remembered: it is not known that a commit asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undue: bool,
     /// Of a replace: the type that takes the place. A consent to one is none to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub becomes: Option<String>,
+}
+
+impl DeleteNote {
+    /// A note of a delete that no commit is known to have asked for.
+    #[must_use]
+    pub fn not_due() -> Self {
+        Self { undue: true, ..Self::default() }
+    }
 }
 
 /// Why a due delete is held until somebody says otherwise.

@@ -27,6 +27,7 @@ mod carry_out;
 mod connect;
 mod load;
 mod look;
+mod notes;
 mod past;
 mod prepare;
 mod recall;

@@ -72,6 +72,11 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
         done => {
             job.ledger.edit(|record| {
                 record.deletes.remove(name);
+                // Of a narrowed run, which leaves it as it was: it declared the old one.
+                if let Some(good) = &mut record.last_good {
+                    let old_type = || owned.type_name.clone();
+                    good.types.entry(name.clone()).or_insert_with(old_type);
+                }
                 if let Some(tried) = record.unstable.get_mut(name) {
                     tried.remove(REPLACE);
                 }

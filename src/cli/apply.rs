@@ -223,12 +223,13 @@ impl From<SavedTarget> for Agreed {
 
 /// What moved since then, one sentence each: nothing is done if anything did.
 fn moved(agreed: &[Agreed], prepared: &[Prepared<'_>]) -> Result<Vec<String>, CommandError> {
-    let mut moved = Vec::new();
+    let mut all = Vec::new();
     for prepared in prepared {
+        let mut moved = Vec::new();
         let target = prepared.target;
         let Some(then) = agreed.iter().find(|agreed| agreed.name == target.name) else { continue };
         if then.url != target.url || then.project != target.project {
-            moved.push(format!(
+            all.push(format!(
                 "the plan is of project {} at {}, and the target `{}` is project {} at {}",
                 then.project, then.url, target.name, target.project, target.url
             ));
@@ -241,6 +242,11 @@ fn moved(agreed: &[Agreed], prepared: &[Prepared<'_>]) -> Result<Vec<String>, Co
             (None, _) => {}
         }
         moved.extend(ends_otherwise(&prepared.plan, &then.changes));
+        // What lists that failed do not show has not moved: nobody knows.
+        if !moved.is_empty() && !prepared.plan.errors.is_empty() {
+            return Err(CommandError::Failed(prepared.plan.errors.join("; ")));
+        }
+        all.extend(moved);
     }
-    Ok(moved)
+    Ok(all)
 }

@@ -99,6 +99,8 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
 pub struct DeclaredThen {
     /// The names of the documents.
     pub names: BTreeSet<ConnectionName>,
+    /// Their types, where they have one that is known.
+    pub types: BTreeMap<ConnectionName, &'static str>,
     /// The old names of their renames, by the new ones.
     pub renames: BTreeMap<ConnectionName, ConnectionName>,
     /// How many documents each configured path held.
@@ -126,6 +128,9 @@ pub fn declared_names(
         }
         if let Some(old) = options::old_name_of(&merged.fields) {
             then.renames.insert(name.clone(), old);
+        }
+        if let Some(known) = options::type_of(&merged.fields) {
+            then.types.insert(name.clone(), known.name);
         }
         then.names.insert(name);
     }

@@ -8,7 +8,7 @@ use super::Options;
 use super::code;
 use super::finding::{Finding, Part, quoted};
 use super::pointer::{child, item};
-use crate::catalog::nearest_of;
+use crate::catalog::{ConnectionType, nearest_of};
 use crate::name::{self, ConnectionName};
 use crate::reference::{self, Segment};
 
@@ -57,6 +57,11 @@ pub(super) fn name_of(fields: &Map<String, Value>) -> Option<&str> {
     let value = fields.get("name")?;
     let name = value.as_str()?;
     (!holds_reference(value) && crate::name::problem_with(name).is_none()).then_some(name)
+}
+
+/// The type of a document, where it has one that is known.
+pub(super) fn type_of(fields: &Map<String, Value>) -> Option<&'static ConnectionType> {
+    crate::catalog::find(fields.get("type")?.as_str()?)
 }
 
 /// The name that a document renames from, whatever else is wrong with it.

@@ -21,8 +21,6 @@ pub struct Declared<'a> {
     pub moved: &'a BTreeMap<&'a ConnectionName, &'a ConnectionName>,
     /// The commit; `None`: the working tree.
     pub commit: Option<&'a CommitId>,
-    /// Whether the commit loaded whole.
-    pub loaded_whole: bool,
     /// Paths that declared something in the last good commit and are missing or empty now.
     pub emptied: &'a [String],
 }
@@ -72,8 +70,8 @@ pub struct Consents {
     pub by: BTreeSet<CommitId>,
 }
 
-/// Notes the deletes that a commit asked for, at first sight, and drops the notes of names that
-/// a commit declares again. Both stay as they are where the commit did not load whole.
+/// Notes the deletes that a commit which loaded whole asked for, at first sight, and drops the notes
+/// of names that it declares again.
 pub fn note(
     record: &mut Record,
     declared: &Declared<'_>,
@@ -81,11 +79,12 @@ pub fn note(
     consents: &Consents,
     filter: &Filter,
 ) {
-    if !declared.loaded_whole {
-        return;
-    }
     let Declared { desired, others, .. } = declared;
     record.deletes.retain(|name, _| !desired.contains_key(name) && !others.contains(name));
+    // A replace was asked for, and no delete.
+    for note in record.deletes.values_mut().filter(|note| note.becomes.is_some()) {
+        *note = DeleteNote { consent: false, undue: true, becomes: None, ..note.clone() };
+    }
     // What was begun to be made may turn out to be owned.
     let owned = missing(record.inventory.keys(), desired.keys());
     let begun = missing(record.intents.keys(), desired.keys());
@@ -97,14 +96,16 @@ pub fn note(
         if removed_by_a_commit {
             let commit = declared.commit.cloned();
             let moved_to = declared.moved.get(name).map(|new| (*new).clone());
-            let note = || DeleteNote { commit, moved_to, ..DeleteNote::default() };
-            record.deletes.entry(name.clone()).or_insert_with(note);
+            let note = record.deletes.entry(name.clone()).or_insert_with(DeleteNote::not_due);
+            if note.undue {
+                *note = DeleteNote { commit, moved_to, undue: false, ..note.clone() };
+            }
         }
     }
     if !filter.is_narrow() {
         record.consented.extend(consents.by.iter().cloned());
     }
-    for (name, note) in &mut record.deletes {
+    for (name, note) in record.deletes.iter_mut().filter(|(_, note)| !note.undue) {
         let type_name = record.inventory.get(name).map_or("", |owned| &owned.type_name);
         if consents.names.contains(name) || (consents.tip && filter.admits(type_name, name)) {
             note.consent = true;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::load::LoadedTarget;
 use super::look::Looked;
-use super::remember;
+use super::notes::is_renamed;
 use crate::inventory::Record;
 use crate::name::ConnectionName;
 
@@ -53,9 +53,7 @@ pub(super) fn block_old_names(
     let Looked { desired, live, .. } = looked_at;
     for (new, old) in renames {
         let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
-        if (is_declared || record.inventory.contains_key(&old))
-            && !remember::is_renamed(record, live, &new)
-        {
+        if (is_declared || record.inventory.contains_key(&old)) && !is_renamed(record, live, &new) {
             let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
             blocked.entry(old).or_insert(reason);
         }

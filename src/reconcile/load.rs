@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::config::Target;
 use crate::document::{self, DeclaredThen, Document, LoadRequest, Loaded};
-use crate::inventory::GoodCommit;
+use crate::inventory::{GoodCommit, Record};
 use crate::name::{CommitId, ConnectionName};
 use crate::source::{Folder, Snapshot, SourceError};
 
@@ -62,12 +62,12 @@ pub(super) fn declared_names(
 
 impl LoadedTarget {
     /// What the state keeps of a commit that loaded whole. Most commits declare the names that the
-    /// `last` one did: they are kept once.
+    /// last one of the `record` did: they are kept once.
     pub(super) fn as_good_commit(
         &self,
         config: String,
         commit: &CommitId,
-        last: Option<&GoodCommit>,
+        record: &Record,
     ) -> GoodCommit {
         let documents = &self.loaded.documents;
         let files = self.files_by_name();
@@ -77,7 +77,7 @@ impl LoadedTarget {
                     |((name, files), (then, known))| name == then && files.iter().eq(known.iter()),
                 )
         };
-        let declared = match last.filter(is_same) {
+        let declared = match record.last_good.as_ref().filter(is_same) {
             Some(last) => last.declared.clone(),
             None => {
                 let owned = |(name, files): (&ConnectionName, Vec<&str>)| {
@@ -89,10 +89,16 @@ impl LoadedTarget {
         let renames = documents.iter().filter_map(|document| {
             Some((document.name.clone(), document.options.renamed_from.clone()?))
         });
+        let types = documents.iter().filter_map(|document| {
+            let (name, wanted) = (&document.name, document.connection_type.name);
+            let owned = record.inventory.get(name)?;
+            (owned.type_name != wanted).then(|| (name.clone(), wanted.to_owned()))
+        });
         GoodCommit {
             commit: commit.clone(),
             config,
             declared,
+            types: types.collect(),
             renames: renames.collect(),
             paths: self
                 .loaded

@@ -46,6 +46,17 @@ impl Then {
         }
     }
 
+    /// Whether it declared the name, as a connection of that type.
+    pub(super) fn declares(&self, name: &ConnectionName, type_name: &str) -> bool {
+        match self {
+            Self::Recorded(good) => {
+                let other = good.types.get(name);
+                good.declared.contains_key(name) && other.is_none_or(|other| other == type_name)
+            }
+            Self::Read(then) => then.types.get(name).is_some_and(|known| *known == type_name),
+        }
+    }
+
     fn paths(&self) -> &BTreeMap<String, usize> {
         match self {
             Self::Recorded(good) => &good.paths,

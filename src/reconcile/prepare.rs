@@ -6,6 +6,7 @@ use super::blocked::{block_old_names, blocked_names};
 use super::connect::{Connection, connect};
 use super::load::{LoadedTarget, load_target};
 use super::look::{self, Known, Looked};
+use super::notes::{self, Noting};
 use super::past::{Past, past};
 use super::recall::{self, Recalled, lock};
 use super::remember;
@@ -172,7 +173,7 @@ fn remembered(
     let whole = !loaded.loaded.has_errors();
     let good = snapshot.commit().filter(|_| whole && !options.filter.is_narrow()).map(|commit| {
         let config = engine.config_digest(target);
-        loaded.as_good_commit(config, &commit.id, recalled.record.last_good.as_ref())
+        loaded.as_good_commit(config, &commit.id, &recalled.record)
     });
     let mut record = recalled.record.clone();
     let key_check = key.check_value();
@@ -259,7 +260,10 @@ async fn fill(
     block_old_names(&mut invalid, renames, &record, &looked_at);
     let not_removed = invalid.keys().cloned().collect();
     // After that: what a run that died made may be what this commit removes.
-    remember::note_deletes(&mut record, &looked_at, &not_removed, snapshot, whole, &past);
+    let noting = Noting { looked_at: &looked_at, not_removed: &not_removed, snapshot, past: &past };
+    if whole {
+        noting.note(&mut record, &agreements);
+    }
     let mut planned = looked_at.plan(&Known {
         record: &record,
         key: &key,
@@ -272,10 +276,7 @@ async fn fill(
         past: &past,
         worktree: snapshot.commit().is_none(),
     });
-    if snapshot.commit().is_none() {
-        // What a working tree lacks, no commit removed.
-        planned.record.deletes.clone_from(&before.deletes);
-    }
+    notes::keep(&mut planned.record, &before, snapshot, options);
     prepared.basis = Basis::of(Made {
         engine,
         target,

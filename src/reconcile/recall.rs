@@ -122,7 +122,7 @@ fn of_base(
         );
     }
     let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
-    let good = then.as_good_commit(engine.config_digest(target), &commit, None);
+    let good = then.as_good_commit(engine.config_digest(target), &commit, &Record::default());
     let resolution = engine.resolution(target, options);
     let desired = desired::resolve(then.loaded.documents, &resolution);
     let notice = "compared with the base revision, without a state: rotated values of the \

@@ -140,8 +140,7 @@ impl Planner<'_> {
             let advice = format!("take `renamedFrom` out of `{new}`, and it is deleted");
             return Some((reason, Some(advice)));
         }
-        let exact = situation.allow_deletes && situation.filter.names(name);
-        if !self.record.deletes.contains_key(name) && !exact {
+        if !self.is_asked_for(name) {
             let reason = if situation.last_good_unavailable {
                 "held: the repository no longer has the last good commit, so whether a commit \
                  removed it is not known"
@@ -166,6 +165,13 @@ impl Planner<'_> {
             return Some((reason, Some(advice.to_owned())));
         }
         None
+    }
+
+    /// Whether a commit asked for the delete, or somebody does by the exact name.
+    fn is_asked_for(&self, name: &ConnectionName) -> bool {
+        let situation = self.situation;
+        let exact = situation.allow_deletes && situation.filter.names(name);
+        exact || self.record.deletes.get(name).is_some_and(|note| !note.undue)
     }
 
     pub(super) fn decide_deletes(
@@ -198,12 +204,6 @@ impl Planner<'_> {
             allow: self.situation.allow_deletes,
         };
         let holds = group.hold(&all, &mut self.record.deletes);
-        for name in &self.replaces {
-            let becomes = self.situation.desired.get(name).map(|d| d.connection_type.name);
-            if let Some(note) = self.record.deletes.get_mut(name) {
-                note.becomes = becomes.map(str::to_owned);
-            }
-        }
         for name in &all {
             let words = holds.get(name).map(deletes::in_words);
             if self.replaces.contains(name) {
@@ -283,6 +283,19 @@ impl Planner<'_> {
         }
         if let Some(held) = self.held_by_the_base(owned, &self.view(name)?) {
             return Some(held);
+        }
+        if !self.is_asked_for(name) {
+            let reason = if situation.last_good_unavailable {
+                "held: the repository no longer has the last good commit, so whether a commit \
+                 changed its type is not known"
+            } else {
+                "held: no commit changed its type; another document is read (paths, target or \
+                 config changed)"
+            };
+            let word = for_the_shell(name.as_str());
+            let advice =
+                format!("`apinizer-gitops apply --allow-deletes --name={word}` replaces it");
+            return Some((reason.to_owned(), Some(advice)));
         }
         (!situation.prune).then(|| {
             let advice = "set `prune: true`, or give it another name in git".to_owned();

@@ -267,7 +267,7 @@ impl History {
                     let asked = Asked::of(document, &self.ground.settings, &self.ground.env);
                     self.memory.refused.insert(name.clone(), asked);
                 }
-                if let Some(note) = before.notes.get(name) {
+                if let Some(note) = expected.replacing.get(name) {
                     self.memory.notes.insert(name.clone(), note.clone());
                 }
             }

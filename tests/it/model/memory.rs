@@ -47,6 +47,10 @@ pub(crate) struct Note {
     pub(crate) emptied: bool,
     /// Of a replace: the kind that takes the place.
     pub(crate) becomes: Option<Kind>,
+    /// No commit is known to have asked for it; what held it is remembered all the same.
+    pub(crate) undue: bool,
+    /// The name that the same commit was to rename from it.
+    pub(crate) moved_to: Option<String>,
 }
 
 /// The newest commit that was begun to be applied.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Kind, Loaded, SECRET};
+use super::document::{Document, Kind, Loaded, SECRET};
 use super::memory::{Hold, Live, MaxDeletes, Note, Owned};
 use super::rules::{Planned, Run};
 
@@ -11,19 +11,33 @@ pub(crate) fn note(run: &mut Run<'_>) {
     let sight = run.sight;
     let declared = declared(run);
     let replaced = replaced(run);
-    let mut notes = run.memory.notes.clone();
-    notes.retain(|name, note| match replaced.get(name) {
-        Some(kind) => note.becomes.is_none_or(|known| known == *kind),
-        None => !declared.contains(name),
-    });
     let tip = sight.commits.len() - 1;
     let loaded_at = |commit: usize| sight.commits[commit].tree.load(&sight.settings.paths);
     let names_at = |commit: usize| loaded_at(commit).names_and_old_ones();
-    if let Some(good) = &run.before.good {
-        let then = declared_in(run, &loaded_at(good.commit));
+    let good = run.before.good.as_ref().map(|good| loaded_at(good.commit));
+    let mut notes = BTreeMap::new();
+    for (name, kind) in &replaced {
+        if let Some(note) = of_replace(run, good.as_ref(), name, *kind) {
+            notes.insert(name.clone(), note);
+        }
+    }
+    for (name, note) in run.memory.notes.iter().filter(|(name, _)| !declared.contains(*name)) {
+        let mut note = note.clone();
+        if note.becomes.take().is_some() {
+            (note.undue, note.consent) = (true, false);
+        }
+        notes.insert(name.clone(), note);
+    }
+    if let (Some(good), Some(loaded)) = (&run.before.good, &good) {
+        let then = declared_in(run, loaded);
         for name in run.before.owned.keys() {
             if !declared.contains(name) && then.contains(name) {
-                notes.entry(name.clone()).or_default();
+                let note = notes.entry(name.clone());
+                let note = note.or_insert_with(|| Note { undue: true, ..Note::default() });
+                if note.undue {
+                    note.undue = false;
+                    note.moved_to = moved_to(run, loaded, name);
+                }
             }
         }
         for at in good.commit + 1..=tip {
@@ -31,10 +45,10 @@ pub(crate) fn note(run: &mut Run<'_>) {
                 continue;
             }
             if at == tip {
-                for name in replaced.keys() {
-                    notes.entry(name.clone()).or_default().consent = true;
-                }
-                for (name, note) in &mut notes {
+                for (name, note) in notes.iter_mut().filter(|(_, note)| !note.undue) {
+                    if note.becomes.is_some() {
+                        note.consent = true;
+                    }
                     let kind = run.before.owned.get(name).map_or(Kind::Email, |o| o.kind);
                     note.consent |= sight.flags.admits(kind, name);
                 }
@@ -45,22 +59,64 @@ pub(crate) fn note(run: &mut Run<'_>) {
                     let back = names_at(later);
                     removed.retain(|name| !back.contains(name));
                 }
-                for (name, note) in &mut notes {
+                for (name, note) in notes.iter_mut().filter(|(_, note)| !note.undue) {
                     note.consent |= removed.contains(name);
                 }
             }
         }
     }
     if is_emptied(run) {
-        for note in notes.values_mut().filter(|note| !note.consent) {
+        for note in notes.values_mut().filter(|note| !note.consent && !note.undue) {
             note.emptied = true;
         }
     }
-    for (name, kind) in &replaced {
-        if let Some(note) = notes.get_mut(name) {
-            note.becomes = Some(*kind);
-        }
-    }
+    run.memory.notes = notes;
+}
+
+/// The note of a replace, which is due if a commit changed the type.
+fn of_replace(run: &Run<'_>, good: Option<&Loaded>, name: &str, kind: Kind) -> Option<Note> {
+    let known = run.memory.notes.get(name);
+    let was_due = known.is_some_and(|note| note.becomes.is_some() && !note.undue);
+    let is_of_this = known.is_some_and(|note| note.becomes == Some(kind));
+    let then = good.map(|good| good.documents.get(name).map(|document| document.kind));
+    let is_new = then.is_some_and(|then| {
+        then == Some(run.before.owned[name].kind) || (was_due && then != Some(kind))
+    });
+    let undue = !(is_new || was_due && is_of_this);
+    let inherits = is_of_this || known.is_some_and(|note| note.becomes.is_none());
+    let note = match known.filter(|_| inherits) {
+        Some(note) => note.clone(),
+        None if undue => return None,
+        None => Note::default(),
+    };
+    let consent = note.consent && is_of_this && !undue;
+    Some(Note { consent, undue, becomes: Some(kind), ..note })
+}
+
+/// The name that git now renames from this one, which the last good commit did not.
+fn moved_to(run: &Run<'_>, good: &Loaded, old: &str) -> Option<String> {
+    let renames = |document: &Document| document.renamed_from.as_deref() == Some(old);
+    let mut documents = run.loaded.documents.iter();
+    let (new, _) = documents
+        .find(|(new, now)| renames(now) && !good.documents.get(*new).is_some_and(renames))?;
+    Some(new.clone())
+}
+
+/// What a narrowed run remembers: what is held, but not that it is due, since the last good commit
+/// is as it was; and of what it leaves out nothing new.
+pub(crate) fn keep_narrowly(run: &mut Run<'_>) {
+    let before = &run.before.notes;
+    let of_the_run = |name: &String| {
+        let kind = run.before.owned.get(name).map_or(Kind::Email, |owned| owned.kind);
+        run.sight.flags.admits(kind, name)
+    };
+    let mut notes = std::mem::take(&mut run.memory.notes);
+    notes.retain(|name, note| {
+        note.undue |= before.get(name).is_none_or(|known| known.undue);
+        !note.undue || note.hold.is_some() || note.emptied
+    });
+    let others = before.iter().filter(|(name, _)| !of_the_run(name));
+    notes.extend(others.map(|(name, note)| (name.clone(), note.clone())));
     run.memory.notes = notes;
 }
 
@@ -98,6 +154,7 @@ fn is_emptied(run: &Run<'_>) -> bool {
 /// Decides what is deleted, and replaced, and what is held.
 pub(crate) fn decide(run: &mut Run<'_>) {
     let flags = run.sight.flags.clone();
+    let is_exact = |name: &String| flags.allow_deletes && flags.names.contains(name);
     let mut due: BTreeSet<String> = BTreeSet::new();
     let mut gone: BTreeSet<String> = BTreeSet::new();
     let mut held: Vec<(String, &'static str)> = Vec::new();
@@ -123,14 +180,15 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             continue;
         }
         let is_ours = run.ours(&name, live).is_some_and(|o| o.kind == Kind::of(&live.body));
-        let exact = flags.allow_deletes && flags.names.contains(&name);
         let alone = if !run.loaded.is_whole() {
             Some("load whole")
         } else if !is_ours {
             Some("not what the tool made")
         } else if run.before.stateless && !shows_its_base(&owned, live) {
             Some("base revision")
-        } else if !run.memory.notes.contains_key(&name) && !exact {
+        } else if waits_for_its_rename(run, &name) {
+            Some("renamedFrom")
+        } else if !is_due(run, &name) && !is_exact(&name) {
             Some("commit")
         } else if owned.protect {
             Some("protected")
@@ -154,6 +212,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("base revision")
         } else if run.memory.owned[&name].protect {
             Some("protected")
+        } else if !is_due(run, &name) && !is_exact(&name) {
+            Some("changed its type")
         } else if !run.sight.settings.prune {
             Some("prune")
         } else {
@@ -168,7 +228,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
     let outside = run.replaces_outside.iter().filter(|name| {
         let owned = &run.memory.owned[*name];
         let is_its_base = !run.before.stateless || shows_its_base(owned, &run.sight.live[*name]);
-        run.loaded.is_whole() && !owned.protect && is_its_base && run.sight.settings.prune
+        let is_due = is_due(run, name) && run.sight.settings.prune;
+        run.loaded.is_whole() && !owned.protect && is_its_base && is_due
     });
     let outside = outside.count();
     let holds = group(run, &due, outside, &gone);
@@ -195,6 +256,21 @@ pub(crate) fn decide(run: &mut Run<'_>) {
     for (name, why) in held {
         run.changes.push(Planned { action: "delete", name, held: Some(why) });
     }
+}
+
+fn is_due(run: &Run<'_>, name: &str) -> bool {
+    run.memory.notes.get(name).is_some_and(|note| !note.undue)
+}
+
+/// Whether both names of its rename are live and ours, so that nothing was renamed.
+fn waits_for_its_rename(run: &Run<'_>, old: &str) -> bool {
+    let new = run.memory.notes.get(old).and_then(|note| note.moved_to.clone());
+    new.is_some_and(|new| {
+        let document = run.loaded.documents.get(&new);
+        document.is_some_and(|d| d.renamed_from.as_deref() == Some(old))
+            && run.before.owned.contains_key(&new)
+            && run.sight.live.contains_key(&new)
+    })
 }
 
 fn forget(run: &mut Run<'_>, name: &str) {
@@ -288,7 +364,7 @@ fn replace(run: &mut Run<'_>, name: &str) {
     }
     let document = run.loaded.documents[name].clone();
     run.create(name, &document);
-    run.memory.notes.remove(name);
+    run.replacing.extend(run.memory.notes.remove_entry(name));
 }
 
 impl MaxDeletes {

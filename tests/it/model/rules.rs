@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::document::{Document, Kind, Loaded};
 use super::fields::{self, Fate};
-use super::memory::{Adopt, Agreed, Asked, Good, Live, Memory, Owned, Sight};
+use super::memory::{Adopt, Agreed, Asked, Good, Live, Memory, Note, Owned, Sight};
 use super::removal;
 
 /// What one change is expected to be.
@@ -30,6 +30,8 @@ pub(crate) struct Expected {
     pub(crate) written: BTreeSet<String>,
     /// Old names of renames, which the server is asked for.
     pub(crate) asked: BTreeSet<String>,
+    /// The notes of replaces, for those that come to nothing.
+    pub(crate) replacing: BTreeMap<String, Note>,
 }
 
 /// The run in the making.
@@ -50,6 +52,8 @@ pub(crate) struct Run<'a> {
     pub(crate) replaces: BTreeSet<String>,
     /// Those that a narrowed run leaves out: they count for the limit all the same.
     pub(crate) replaces_outside: BTreeSet<String>,
+    /// The notes of those that are made.
+    pub(crate) replacing: BTreeMap<String, Note>,
 }
 
 pub(crate) fn expect(sight: Sight<'_>, before: &Memory) -> Expected {
@@ -77,6 +81,7 @@ pub(crate) fn expect(sight: Sight<'_>, before: &Memory) -> Expected {
         waiting: BTreeSet::new(),
         replaces: BTreeSet::new(),
         replaces_outside: BTreeSet::new(),
+        replacing: BTreeMap::new(),
         loaded,
     };
     if whole {
@@ -109,6 +114,7 @@ fn nothing(sight: Sight<'_>, before: &Memory) -> Expected {
         memory: before.clone(),
         written: BTreeSet::new(),
         asked: BTreeSet::new(),
+        replacing: BTreeMap::new(),
     }
 }
 
@@ -132,6 +138,9 @@ impl Run<'_> {
             _ => 0,
         };
         let tip = self.sight.commits.len() - 1;
+        if self.sight.flags.narrow() {
+            removal::keep_narrowly(&mut self);
+        }
         if whole && !self.sight.flags.narrow() {
             self.memory.good = Some(Good { commit: tip, loaded: self.loaded.clone() });
             if apply_exit == 0 {
@@ -146,6 +155,7 @@ impl Run<'_> {
             memory: self.memory,
             written: self.written,
             asked: self.freed,
+            replacing: self.replacing,
         }
     }
 
@@ -179,7 +189,7 @@ impl Run<'_> {
             .documents
             .iter()
             .filter_map(|(new, d)| Some((new.clone(), d.renamed_from.clone()?)))
-            .filter(|(_, old)| live.contains_key(old))
+            .filter(|(new, old)| live.contains_key(old) && !self.was_renamed(new, old))
             .collect();
         let mut chain = Vec::new();
         let mut frees: BTreeSet<String> = BTreeSet::new();
@@ -191,8 +201,13 @@ impl Run<'_> {
             chain.push((new, old));
         }
         for (new, old) in open {
-            let inert =
-                self.before.owned.contains_key(&new) || self.loaded.documents.contains_key(&old);
+            // What is declared as the new name of another one that waits is to be renamed on.
+            let document = self.loaded.documents.get(&old);
+            let moves_on = document
+                .and_then(|document| document.renamed_from.as_ref())
+                .is_some_and(|older| self.is_to_be_renamed(older));
+            let is_declared = document.is_some() && !moves_on;
+            let inert = self.before.owned.contains_key(&new) || is_declared;
             if !inert {
                 self.waiting.insert(old);
                 let document = self.loaded.documents[&new].clone();
@@ -208,6 +223,20 @@ impl Run<'_> {
                 self.waiting.insert(old);
             }
         }
+    }
+
+    /// Whether a connection of ours has a name that git has for none of its own.
+    fn is_to_be_renamed(&self, name: &str) -> bool {
+        let live = self.sight.live.get(name);
+        let is_ours = live.is_some_and(|live| self.ours(name, live).is_some());
+        is_ours && !self.loaded.documents.contains_key(name)
+    }
+
+    /// Whether the new name is known as a connection that is not what has the old name now.
+    fn was_renamed(&self, new: &str, old: &str) -> bool {
+        let Some(live) = self.sight.live.get(old) else { return false };
+        let known = self.before.owned.get(new).and_then(|owned| owned.id.as_ref());
+        known.is_some_and(|id| *id != live.id) && self.ours(old, live).is_none()
     }
 
     /// Whether the rename is planned.

@@ -1,0 +1,148 @@
+//! The notes of deletes and replaces that a commit asks for, as the commit that is being looked at
+//! leaves them in the record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat;
+
+use super::Options;
+use super::look::Looked;
+use super::past::{Past, Then};
+use crate::inventory::{DeleteNote, Record};
+use crate::live::Live;
+use crate::name::ConnectionName;
+use crate::plan::Agreement;
+use crate::plan::deletes::{self, Declared, LastGood};
+use crate::source::Snapshot;
+
+/// What notes are made of.
+pub(super) struct Noting<'a> {
+    pub(super) looked_at: &'a Looked<'a>,
+    /// Names that do not count as removed: their documents are not valid.
+    pub(super) not_removed: &'a BTreeSet<ConnectionName>,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) past: &'a Past,
+}
+
+impl Noting<'_> {
+    /// Notes in the record what a commit that loaded whole asks for.
+    pub(super) fn note(&self, record: &mut Record, agreements: &[Agreement]) {
+        let Looked { options, desired, live, .. } = *self.looked_at;
+        // The notes of replaces lie under names that are declared. What agrees is replaced by
+        // nothing.
+        let agreements = agreements.iter().copied().chain(repeat(Agreement::Doubtful));
+        let replaced: BTreeMap<ConnectionName, &str> = desired
+            .values()
+            .zip(agreements)
+            .filter(|(_, agreement)| *agreement == Agreement::Doubtful)
+            .map(|(connection, _)| (connection.name.clone(), connection.connection_type.name))
+            .filter(|(name, becomes)| {
+                record.inventory.get(name).is_some_and(|owned| owned.type_name != *becomes)
+            })
+            .collect();
+        let replaces: BTreeMap<ConnectionName, DeleteNote> = replaced
+            .into_iter()
+            .filter_map(|(name, becomes)| {
+                let note = self.of_replace(record, &name, becomes)?;
+                Some((name, note))
+            })
+            .collect();
+        let waiting = desired.values().filter_map(|connection| {
+            let old = connection.options.renamed_from.as_ref()?;
+            (!is_renamed(record, live, &connection.name)).then(|| old.clone())
+        });
+        let others = waiting.chain(self.not_removed.iter().cloned()).collect();
+        let before = self.past.then.as_ref().map(Then::renames);
+        let moved = desired.values().filter_map(|connection| {
+            let old = connection.options.renamed_from.as_ref()?;
+            let before = before.and_then(|renames| renames.get(&connection.name));
+            (before != Some(old)).then_some((old, &connection.name))
+        });
+        let declared = Declared {
+            desired,
+            others: &others,
+            moved: &moved.collect(),
+            commit: self.snapshot.commit().map(|commit| &commit.id),
+            emptied: &self.past.emptied,
+        };
+        let last_good = match &self.past.then {
+            Some(then) => {
+                let renames = then.renames().iter();
+                let open = renames.filter(|(new, _)| !is_renamed(record, live, new));
+                let old = open.map(|(_, old)| old.clone()).collect();
+                LastGood::Names { declared: then.names(), renamed: old }
+            }
+            None if self.past.unavailable => LastGood::Unavailable,
+            None => LastGood::None,
+        };
+        deletes::note(record, &declared, &last_good, &self.past.consents, &options.filter);
+        record.deletes.extend(replaces);
+    }
+
+    /// The note of a replace. It is due if a commit changed the type: the last good one, read with
+    /// today's config, declared the old one, or what an earlier replace that is not done was to make.
+    /// What holds a delete holds the replace that overtakes it; consent to the one is none to the
+    /// other.
+    fn of_replace(
+        &self,
+        record: &Record,
+        name: &ConnectionName,
+        becomes: &str,
+    ) -> Option<DeleteNote> {
+        let owned = record.inventory.get(name)?;
+        let then = self.past.then.as_ref();
+        let known = record.deletes.get(name);
+        let was_due = known.is_some_and(|note| note.becomes.is_some() && !note.undue);
+        let is_new = then.is_some_and(|then| {
+            then.declares(name, &owned.type_name) || (was_due && !then.declares(name, becomes))
+        });
+        let of_this = known.filter(|note| note.becomes.as_deref() == Some(becomes));
+        let of_a_delete = known.filter(|note| note.becomes.is_none());
+        let is_due = is_new || (was_due && of_this.is_some());
+        let note = match of_this.or(of_a_delete) {
+            Some(note) => note.clone(),
+            None if is_due => DeleteNote {
+                commit: self.snapshot.commit().map(|commit| commit.id.clone()),
+                ..DeleteNote::default()
+            },
+            None => return None,
+        };
+        let consents = of_this.is_some_and(|note| note.consent) || self.past.consents.tip;
+        let consent = is_due && consents;
+        let emptied = self.past.emptied.first().filter(|_| is_due && !consent);
+        Some(DeleteNote {
+            consent,
+            emptied: note.emptied.clone().or_else(|| emptied.cloned()),
+            undue: !is_due,
+            becomes: Some(becomes.to_owned()),
+            ..note
+        })
+    }
+}
+
+/// Whether a rename is done. While it is not, its commit counts as declaring the old name; after
+/// that it does not, so that what somebody makes under the old name was removed by no commit.
+pub(super) fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> bool {
+    let is_live = live.connections.contains_key(new) || !live.is_complete();
+    record.inventory.contains_key(new) && is_live
+}
+
+/// Keeps the notes of before where what was looked at is no reason for others: what a working tree
+/// lacks, no commit removed. A narrowed run leaves the last good commit as it was, so that the next
+/// whole one finds again what is still due by then; what held it is kept.
+pub(super) fn keep(planned: &mut Record, before: &Record, snapshot: &Snapshot, options: &Options) {
+    if snapshot.commit().is_none() {
+        planned.deletes.clone_from(&before.deletes);
+    } else if options.filter.is_narrow() {
+        let is_of_the_run = |name: &ConnectionName| {
+            let owned = before.inventory.get(name);
+            options.filter.admits(owned.map_or("", |owned| &owned.type_name), name)
+        };
+        planned.deletes.retain(|name, note| {
+            let known = before.deletes.get(name);
+            note.undue |= known.is_none_or(|known| known.undue);
+            !note.undue || note.held.is_some() || note.emptied.is_some()
+        });
+        let others = before.deletes.iter().filter(|(name, _)| !is_of_the_run(name));
+        planned.deletes.extend(others.map(|(name, note)| (name.clone(), note.clone())));
+    }
+}
