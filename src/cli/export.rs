@@ -27,7 +27,8 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let live = read::connections(&client, &filter, target.concurrency)
         .await
         .map_err(CommandError::failed)?;
-    let known = known_references(engine, target, context)?;
+    let mut known = known_references(engine, target, context)?;
+    known.look_up(&engine.environment);
     let options = Options { prefix: prefix(target).to_owned(), full: args.full };
     let export = Export::of(&live, &known, &options);
     for value in export.variables.iter().filter_map(|variable| variable.value.as_ref()) {

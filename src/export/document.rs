@@ -1,5 +1,6 @@
 //! One connection as the text of a document.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -43,6 +44,13 @@ pub(super) fn text(
         fields.shift_remove(field.name);
     }
     let mut fields = extract(connection_type, &fields, name, &owner, names);
+    for (key, value) in &mut fields {
+        let mut used = BTreeSet::new();
+        *value = known.referring(value, &mut used);
+        for variable in used {
+            names.note(variable, &format!("{owner}: `{key}`, which shows it"), false, None);
+        }
+    }
     for (path, value) in &declared {
         put(&mut fields, path, value.clone());
     }

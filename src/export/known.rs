@@ -3,18 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::{Map, Value};
 
 use crate::catalog::{Field, Kind};
 use crate::desired::{env_names, holds_env};
 use crate::document::Document;
+use crate::environment::Environment;
 use crate::inventory::Record;
 use crate::name::ConnectionName;
+use crate::reference::{self, Segment};
+use crate::secret::{SHORTEST_PIECE, SHORTEST_WHOLE, Sensitive};
 
 /// What git declares with references to the environment: values by connection and JSON pointer.
 #[derive(Clone, Debug, Default)]
 pub struct KnownReferences {
     by_name: BTreeMap<ConnectionName, BTreeMap<String, Value>>,
+    /// The variables that are set, with what they hold.
+    values: Vec<(String, Sensitive)>,
+    /// Finds the long ones of them inside a text.
+    long: Option<(AhoCorasick, Vec<usize>)>,
 }
 
 impl KnownReferences {
@@ -62,6 +70,76 @@ impl KnownReferences {
     pub(super) fn of(&self, name: &ConnectionName) -> impl Iterator<Item = (&str, &Value)> {
         let fields = self.by_name.get(name).into_iter().flatten();
         fields.map(|(path, declared)| (path.as_str(), declared))
+    }
+
+    /// Looks up what the variables hold, once all are known: where somebody typed that into another
+    /// field, it is the reference that is written.
+    pub fn look_up(&mut self, environment: &Environment) {
+        let value = |name: String| Some((name.clone(), environment.lookup(&name).ok()?));
+        self.values = self.variables().into_iter().filter_map(value).collect();
+        let (long, patterns): (Vec<usize>, Vec<&str>) = self
+            .values
+            .iter()
+            .enumerate()
+            .map(|(index, (_, value))| (index, value.expose()))
+            .filter(|(_, value)| value.len() >= SHORTEST_PIECE)
+            .unzip();
+        let mut searcher = AhoCorasick::builder();
+        searcher.match_kind(MatchKind::LeftmostLongest);
+        self.long = searcher.build(patterns).ok().map(|searcher| (searcher, long));
+    }
+
+    /// A declared value with references in the place of what variables hold; their names are added.
+    pub(super) fn referring(&self, value: &Value, used: &mut BTreeSet<String>) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.in_text(text, used)),
+            Value::Array(items) => items.iter().map(|item| self.referring(item, used)).collect(),
+            Value::Object(map) => Value::Object(
+                map.iter().map(|(key, inner)| (key.clone(), self.referring(inner, used))).collect(),
+            ),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    fn in_text(&self, template: &str, used: &mut BTreeSet<String>) -> String {
+        let Ok(segments) = reference::parse(template) else { return template.to_owned() };
+        let mut written = String::with_capacity(template.len());
+        for segment in segments {
+            match segment {
+                Segment::Text(text) => self.in_plain(&text, &mut written, used),
+                Segment::Env(name) => written.push_str(&format!("${{env:{name}}}")),
+                Segment::Var(name) => written.push_str(&format!("${{var:{name}}}")),
+                Segment::Apinizer(name) => written.push_str(&format!("${{{name}}}")),
+            }
+        }
+        written
+    }
+
+    fn in_plain(&self, text: &str, written: &mut String, used: &mut BTreeSet<String>) {
+        let mut refer = |written: &mut String, name: &str| {
+            written.push_str(&format!("${{env:{name}}}"));
+            used.insert(name.to_owned());
+        };
+        let is_it = |(_, value): &&(String, Sensitive)| value.expose() == text;
+        let whole = self.values.iter().find(is_it).filter(|_| text.len() >= SHORTEST_WHOLE);
+        if let Some((name, _)) = whole {
+            return refer(written, name);
+        }
+        let mut done = 0;
+        if let Some((searcher, long)) = &self.long {
+            for found in searcher.find_iter(text) {
+                let index = long.get(found.pattern().as_usize());
+                let Some((name, _)) = index.and_then(|index| self.values.get(*index)) else {
+                    continue;
+                };
+                // A `$` before a reference would make a text of it.
+                let before = text[done..found.start()].trim_end_matches('$');
+                written.push_str(&reference::escape(before));
+                refer(written, name);
+                done = found.end();
+            }
+        }
+        written.push_str(&reference::escape(&text[done..]));
     }
 
     /// The names of all variables.

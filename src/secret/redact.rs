@@ -23,6 +23,8 @@ struct Known {
     // Built of all their forms when first asked for, and dropped when a secret is added: errors
     // are rare.
     searcher: Option<Arc<AhoCorasick>>,
+    // The same of nothing but themselves.
+    plain: Option<Arc<AhoCorasick>>,
 }
 
 impl Redactor {
@@ -34,7 +36,7 @@ impl Redactor {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if !known.secrets.contains(secret) {
             known.secrets.insert(secret.to_owned());
-            known.searcher = None;
+            (known.searcher, known.plain) = (None, None);
         }
     }
 
@@ -63,6 +65,27 @@ impl Redactor {
             }
             None => text.to_owned(),
         }
+    }
+
+    /// Whether a text that somebody typed shows a known secret: is one, or holds a long one.
+    #[must_use]
+    pub fn is_shown_in(&self, text: &str) -> bool {
+        if text.len() < SHORTEST_WHOLE {
+            return false;
+        }
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.secrets.contains(text) {
+            return true;
+        }
+        if let Some(plain) = &known.plain {
+            return plain.is_match(text);
+        }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let long = known.secrets.iter().filter(|secret| secret.len() >= SHORTEST_PIECE);
+        let built = AhoCorasick::new(long).ok().map(Arc::new);
+        known.plain.clone_from(&built);
+        built.is_some_and(|plain| plain.is_match(text))
     }
 
     fn searcher(&self) -> Option<Arc<AhoCorasick>> {
@@ -136,7 +159,10 @@ fn forms(secret: &str) -> Vec<String> {
 }
 
 /// Shorter pieces would strike text that has nothing to do with the secret.
-const SHORTEST_PIECE: usize = 8;
+pub(crate) const SHORTEST_PIECE: usize = 8;
+
+/// The same of a whole text.
+pub(crate) const SHORTEST_WHOLE: usize = 4;
 
 /// What base64 of a longer text shows of a secret in it, where `before` bytes more than whole
 /// groups of three come first, as a name before the password of `Authorization: Basic`.
@@ -268,6 +294,26 @@ mod tests {
             let redacted = redactor.redact(&said);
             assert!(redacted.contains(SENSITIVE), "{before}: {redacted}");
         }
+    }
+
+    #[test]
+    fn what_somebody_typed_shows_a_secret_or_only_looks_like_one() {
+        let redactor = Redactor::default();
+        assert!(!redactor.is_shown_in("hunter2-and-more"));
+        redactor.learn("hunter2-and-more");
+        redactor.learn("pass");
+        redactor.learn("25");
+        for (text, shows) in [
+            ("hunter2-and-more", true),
+            ("it is hunter2-and-more!", true),
+            ("pass", true),
+            ("a passage", false),
+            ("25", false),
+        ] {
+            assert_eq!(redactor.is_shown_in(text), shows, "{text}");
+        }
+        redactor.learn("another-one");
+        assert!(redactor.is_shown_in("or another-one"));
     }
 
     #[test]

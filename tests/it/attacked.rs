@@ -8,7 +8,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use crate::running::{Applying, Running, eventually};
-use crate::world::{CHECKOUT, World, email, ftp, one_target, refusal};
+use crate::world::{CANARY, CHECKOUT, World, email, ftp, one_target, refusal};
 
 #[test]
 fn what_waited_for_the_lock_puts_no_older_commit_in_place_of_a_newer_one() {
@@ -118,4 +118,129 @@ fn a_trailer_consents_once_wherever_the_branch_is_moved() {
     assert_eq!(world.names(), ["a", "b"]);
     world.apply().code(3);
     assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn a_mistyped_path_replaces_nothing() {
+    let mut world = World::settled(&["a", "b", "c", "d"]);
+    for name in ["b", "c", "d"] {
+        world.write(&format!("other/{name}.yaml"), &email(name, ""));
+    }
+    world.write("other/a.yaml", &ftp("a", ""));
+    world.commit("the same elsewhere, but for the type of a");
+    world.apply().code(0);
+    world.target("paths: [other]");
+    // However often it is looked at, and whatever else is committed.
+    for round in 0..3 {
+        world.apply().code(3).says("no commit changed its type");
+        assert_eq!(world.live("a")["type"], json!("email"), "{round}");
+        world.commit(&format!("round {round}"));
+    }
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
+    assert_eq!(world.live("a")["type"], json!("email"));
+    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+    world.write("other/a.yaml", &email("a", ""));
+    world.commit("a commit that does change it");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("email"));
+}
+
+#[test]
+fn what_a_narrowed_run_saw_missing_is_not_due_for_others() {
+    for seen in ["a", "b"] {
+        let mut world = World::new();
+        world.target("max_deletes: 0");
+        world.settle(&["a", "b", "c"]);
+        world.git(&["checkout", "-q", "-b", "try"]);
+        world.commit_without(&["a"]);
+        world.git(&["checkout", "-q", "main"]);
+        for name in ["b", "c"] {
+            world.write(&format!("other/{name}.yaml"), &email(name, ""));
+        }
+        world.commit("the same elsewhere");
+        world.run(&["apply", "--yes", "--rev", "try", "--name", seen]);
+        world.target("paths: [other]");
+        world.apply().code(3).says("no commit removed it");
+        assert_eq!(world.names(), ["a", "b", "c"], "narrowed to {seen}");
+    }
+}
+
+#[test]
+fn a_saved_plan_is_not_carried_out_without_its_deletes() {
+    let mut world = World::settled(&["a", "b"]);
+    world.remove("connections/a.yaml");
+    world.commit_email("b", "port: 26\n");
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.target("prune: false");
+    world.forget_calls();
+    world.run(&["apply", &file, "--yes"]).code(3).says("the delete of `a` was to be made");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_list_that_fails_is_no_stale_plan() {
+    let world = World::settled(&["a", "b"]);
+    world.commit_without(&["a"]);
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.control().fail_next(Some(Method::GET), "type=email", Fault::Forbidden, 1);
+    let ran = world.run(&["apply", &file, "--yes"]).code(1).says("the list of email");
+    assert!(!ran.stderr.contains("no longer on the server"), "{}", ran.stderr);
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn a_secret_that_somebody_typed_elsewhere_is_not_shown() {
+    let mut world = World::settled(&["a", "b"]);
+    world.commit_email("a", "description: what git says\n");
+    world.apply().code(0);
+    world.edit("a", "description", json!(format!("the password is {CANARY}, do not tell")));
+    world.edit("a", "from", json!(CANARY));
+    world.write_email("a", "description: what git says\nfrom: noreply@example.com\n");
+    world.commit("declare from");
+    for output in ["text", "json", "markdown"] {
+        world.run(&["plan", "--output", output]).code(2).says("(sensitive)");
+    }
+    let folder = world.path("exported").display().to_string();
+    world.run(&["export", "--dir", &folder]).code(0);
+    let text = std::fs::read_to_string(world.path("exported/a.yaml")).unwrap();
+    assert!(text.contains("the password is ${env:SMTP_PASSWORD}, do not tell"), "{text}");
+    assert!(text.contains("from: ${env:SMTP_PASSWORD}\n"), "{text}");
+    assert!(!text.contains(&CANARY[..9]), "{text}");
+    world.target("drift: report");
+    let daemon = Running::start(&world, &["--dry-run"]);
+    eventually("it is ready", || daemon.get(&world, "/readyz").0 == 200);
+    let page = daemon.get(&world, "/").1 + &daemon.get(&world, "/api/v1/status").1;
+    assert!(!page.contains(&CANARY[..9]), "{page}");
+}
+
+#[test]
+fn a_reload_waits_for_no_target_that_hangs() {
+    let mut world = World::new();
+    let other = World::new();
+    let target = |name: &str, url: &str, more: &str| {
+        format!(
+            "  - {{name: {name}, url: '{url}', project: demo, token: '${{env:APINIZER_TOKEN}}'{more}}}\n"
+        )
+    };
+    let config = |more: &str| {
+        let first = target("hangs", &other.url(), "");
+        let second = target("well", "{url}", more);
+        format!("source: {{{CHECKOUT}}}\ntargets:\n{first}{second}")
+    };
+    world.config(&config(""));
+    world.commit_email("a", "");
+    let gate = other.control().gate(Some(Method::GET), "type=email", Moment::Before);
+    let daemon = Running::start(&world, &[]);
+    world.block_on(async { gate.wait_for(1).await });
+    eventually("the other is made", || world.names() == ["a"]);
+    world.config(&config(", drift: report"));
+    daemon.signal("-HUP");
+    world.commit_email("b", "");
+    eventually("the other goes on", || world.names() == ["a", "b"]);
+    assert!(!daemon.logs().contains("are left"), "it waited for the one that hangs");
+    gate.open();
+    eventually("and so does this one", || other.names() == ["a", "b"]);
 }
