@@ -11,8 +11,7 @@ use super::context::Context;
 use super::error::CommandError;
 use super::session::{config_in_repository, narrow};
 use crate::config::{Config, Location, SecretText, parse_listen};
-use crate::daemon::supervisor;
-use crate::daemon::{Board, Daemon, Trigger};
+use crate::daemon::{self, Board, Daemon, Trigger};
 use crate::report;
 use crate::web::{self, Key, Keys, Listener, Site};
 
@@ -56,14 +55,14 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         config,
     };
     if args.once {
-        let outcomes = supervisor::once(&daemon).await.map_err(CommandError::failed)?;
+        let outcomes = daemon::once(&daemon).await.map_err(CommandError::failed)?;
         context.print(&report::outcome::text(&outcomes, &context.style()));
         return Ok(report::exit::of_outcomes(&outcomes));
     }
     serve(&listener, &daemon.config, context)?;
     reload_on_hangup(trigger, shutdown.clone());
     info!(version = env!("CARGO_PKG_VERSION"), dry_run = args.dry_run, "started");
-    let ended = supervisor::run(daemon).await.map_err(CommandError::failed);
+    let ended = daemon::run(daemon).await.map_err(CommandError::failed);
     shutdown.cancel();
     listener.ended().await;
     info!("stopped");

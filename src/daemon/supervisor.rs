@@ -19,12 +19,10 @@ use super::follow::{Seen, Source};
 use super::keeper::Keeper;
 use super::news::Memories;
 use super::orders::{News, Orders};
-use super::pass::{Ending, Manner, nothing, pass};
 use super::schedule::Burst;
 use super::status::Board;
 use super::tasks::{Over, Tasks};
 use super::trigger::{Trigger, Wanted};
-use crate::apply::TargetOutcome;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::leader::Leadership;
@@ -32,9 +30,6 @@ use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
 use crate::source::{FetchStatus, Mirror, SourceError, Wake, Watcher};
-
-/// How long a single reconcile waits for the right to act where replicas share the targets.
-const ELECTION: Duration = Duration::from_secs(30);
 
 /// How long one look at the source may take before the probe calls it stuck.
 const LONGEST_LOOK: Duration = Duration::from_secs(300);
@@ -102,40 +97,10 @@ pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     }
 }
 
-/// Makes one reconcile of every target.
-///
-/// # Errors
-/// The source cannot be read.
-pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
-    let (engine, source) = engine(daemon, &Redactor::default())?;
-    if let Some(mirror) = source.mirror() {
-        mirror.fetch(&daemon.shutdown).await?;
-    }
-    let seen = tokio::task::block_in_place(|| source.look())?;
-    let manner = Manner { writes: daemon.writes, once: true };
-    let leadership = Leadership::new(&engine, daemon.writes);
-    let passes = engine.config.targets.iter().map(async |target| {
-        let candidate = leadership.candidate(target);
-        let term = match candidate.elected_within(ELECTION, &daemon.shutdown).await {
-            Ok(term) => term,
-            Err(problem) => return nothing(target, Some(problem), false),
-        };
-        let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
-        let passed = pass(&engine, target, &source, &seen, manner, ending, None).await;
-        term.give_back().await;
-        passed
-    });
-    let passed = futures_util::future::join_all(passes).await;
-    Ok(passed
-        .into_iter()
-        .map(|passed| {
-            let plan = passed.plan;
-            passed.outcome.unwrap_or_else(|| crate::apply::only_planned(&plan))
-        })
-        .collect())
-}
-
-fn engine(daemon: &Daemon, redactor: &Redactor) -> Result<(Engine, Source), SourceError> {
+pub(super) fn engine(
+    daemon: &Daemon,
+    redactor: &Redactor,
+) -> Result<(Engine, Source), SourceError> {
     let engine = Engine::new(daemon.config.clone(), daemon.environment.clone());
     let mut engine = engine.with_redactor(redactor.clone());
     engine.config_file.clone_from(&daemon.config_file);

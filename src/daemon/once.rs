@@ -1,0 +1,46 @@
+//! `run --once`: one reconcile of every target, by the same passes as the daemon's.
+
+use std::time::Duration;
+
+use super::pass::{Ending, Manner, nothing, pass};
+use super::supervisor::{Daemon, engine};
+use crate::apply::{TargetOutcome, only_planned};
+use crate::leader::Leadership;
+use crate::secret::Redactor;
+use crate::source::SourceError;
+
+/// How long a single reconcile waits for the right to act where replicas share the targets.
+const ELECTION: Duration = Duration::from_secs(30);
+
+/// Makes one reconcile of every target.
+///
+/// # Errors
+/// The source cannot be read.
+pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
+    let (engine, source) = engine(daemon, &Redactor::default())?;
+    if let Some(mirror) = source.mirror() {
+        mirror.fetch(&daemon.shutdown).await?;
+    }
+    let seen = tokio::task::block_in_place(|| source.look())?;
+    let manner = Manner { writes: daemon.writes, once: true };
+    let leadership = Leadership::new(&engine, daemon.writes);
+    let passes = engine.config.targets.iter().map(async |target| {
+        let candidate = leadership.candidate(target);
+        let term = match candidate.elected_within(ELECTION, &daemon.shutdown).await {
+            Ok(term) => term,
+            Err(problem) => return nothing(target, Some(problem), false),
+        };
+        let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
+        let passed = pass(&engine, target, &source, &seen, manner, ending, None).await;
+        term.give_back().await;
+        passed
+    });
+    let passed = futures_util::future::join_all(passes).await;
+    Ok(passed
+        .into_iter()
+        .map(|passed| {
+            let plan = passed.plan;
+            passed.outcome.unwrap_or_else(|| only_planned(&plan))
+        })
+        .collect())
+}
