@@ -30,7 +30,7 @@ use crate::name::CommitId;
 
 pub use disk::Files;
 pub use error::SourceError;
-pub use fetch::{FetchStatus, Mirror};
+pub use fetch::{FetchStatus, Mirror, problem_with_url};
 pub use git::Stop;
 pub use history::{History, HistoryCommit};
 pub use repository::Repository;

@@ -7,24 +7,24 @@ use super::fields::Fields;
 use super::problems::Problem;
 use super::reader::Reader;
 use super::{Location, Source, url};
-use crate::source::Verify;
+use crate::source::{Verify, problem_with_url};
 
 /// Builds the source; paths are relative to the folder of the config.
 pub(super) fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {
     let (location, as_written) = match (fields.text("url"), fields.text("path")) {
         (Some(text), _) => {
-            let problem = match url::repository(&text.value) {
+            let problem = match problem_with_url(&text.value) {
                 _ if !text.resolved => None,
-                Err(problem) => {
+                Some(problem) => {
                     let message = format!("the repository's `url` cannot be used: {problem}");
                     Some(Problem::error(&code::BAD_URL, message))
                 }
-                Ok(()) if url::is_exposed(&text.value) => {
+                None if url::is_exposed(&text.value) => {
                     let message =
                         "the repository, and the token for it, cross the network unencrypted";
                     Some(Problem::warning(&code::PLAIN_HTTP, message).help("use https or ssh"))
                 }
-                Ok(()) => None,
+                None => None,
             };
             if let Some(problem) = problem {
                 reader.problems.add(fields.place_of("url"), problem);

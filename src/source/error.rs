@@ -178,16 +178,8 @@ pub enum SourceError {
         /// Why; without the value.
         problem: Unset,
     },
-    /// The URL carries a user or a password.
-    #[error(
-        "`source.url` ({url}) carries user info; take it out and give the token by the environment"
-    )]
-    UserInfo {
-        /// The URL without it.
-        url: String,
-    },
-    /// The URL is nothing that `git fetch` takes.
-    #[error("`source.url` ({url}) {problem}")]
+    /// The URL is none that is given to git.
+    #[error("`source.url` ({url}) cannot be used: {problem}")]
     Url {
         /// The URL without user info.
         url: String,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::git::{Git, Stop};
+use super::git::{Git, Stop, without_user_info};
 use super::references::full_name;
 use super::{Repository, SourceError};
 use crate::digest::hex;
@@ -24,6 +24,7 @@ use crate::name::CommitId;
 use crate::secret::Redactor;
 
 use access::Access;
+pub use access::problem_with_url;
 use folder::MirrorLock;
 
 /// How long one exchange with the server may take.
@@ -81,7 +82,9 @@ impl Mirror {
         environment: &Environment,
         redactor: &Redactor,
     ) -> Result<Self, SourceError> {
-        access::check_url(url)?;
+        if let Some(problem) = problem_with_url(url) {
+            return Err(SourceError::Url { url: without_user_info(url), problem });
+        }
         let folder = state_dir.join("mirrors").join(digest(url));
         let inner = Inner {
             url: url.to_owned(),

@@ -3,7 +3,7 @@
 use crate::environment::{Environment, Unset};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::SourceError;
-use crate::source::git::{Git, without_user_info};
+use crate::source::git::Git;
 
 /// The variable that holds the token or password, here and in the environment of git.
 const TOKEN: &str = "APINIZER_GITOPS_GIT_TOKEN";
@@ -71,31 +71,34 @@ fn encoded(username: &str, password: &Sensitive) -> String {
     base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()))
 }
 
-/// Refuses URLs that carry a secret or make git run a program of their choice.
-pub(super) fn check_url(url: &str) -> Result<(), SourceError> {
-    let shown = without_user_info(url);
-    let refuse = |problem| Err(SourceError::Url { url: shown.clone(), problem });
+/// What is wrong with the URL of a repository: one that carries a secret, or that makes git run a
+/// program of its choice; `None`: nothing.
+#[must_use]
+pub fn problem_with_url(url: &str) -> Option<&'static str> {
     if url.trim().is_empty() {
-        return refuse("is empty");
+        return Some("it is empty");
     }
-    if url.starts_with('-') || url.chars().any(char::is_control) {
-        return refuse("is no URL");
+    if url.starts_with('-') {
+        return Some("it begins with `-`, which git would take for an option");
+    }
+    if url.chars().any(char::is_control) {
+        return Some("it holds a control character");
     }
     let helper = url.split_once("::").map(|(helper, _)| helper);
     if helper.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')) {
-        return refuse("names a remote helper; give an https, ssh or file URL");
+        return Some("it names a remote helper, which may run any command");
     }
-    if let Some((scheme, rest)) = url.split_once("://") {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        // ssh needs a user in its URL; a password never belongs there.
-        let carries = authority.rsplit_once('@').is_some_and(|(user, _)| {
-            scheme.to_ascii_lowercase().starts_with("http") || user.contains(':')
-        });
-        if carries {
-            return Err(SourceError::UserInfo { url: shown });
-        }
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (user, _) = authority.rsplit_once('@')?;
+    // ssh needs a user in its URL; a password never belongs there.
+    if user.contains(':') {
+        Some("it holds a password; use a credential helper of git, or an ssh key")
+    } else if scheme.to_ascii_lowercase().starts_with("http") {
+        Some("it holds a user, which may be a token; use a credential helper of git")
+    } else {
+        None
     }
-    Ok(())
 }
 
 /// Scheme, host and port of an http or https URL.
@@ -139,15 +142,19 @@ mod tests {
             "file:///srv/repo",
             "/srv/a::b",
         ] {
-            assert!(check_url(url).is_ok(), "{url}");
+            assert_eq!(problem_with_url(url), None, "{url}");
         }
-        for url in ["https://token@host/x", "HTTP://u:p@host", "ssh://u:p@host/x"] {
-            let error = check_url(url).unwrap_err();
-            assert!(matches!(error, SourceError::UserInfo { .. }), "{error}");
-            assert!(!error.to_string().contains("token@"), "{error}");
-        }
-        for url in ["", " ", "--upload-pack=x", "ext::sh -c x", "a\nb"] {
-            assert!(matches!(check_url(url), Err(SourceError::Url { .. })), "{url}");
+        for url in [
+            "",
+            " ",
+            "--upload-pack=x",
+            "ext::sh -c x",
+            "a\nb",
+            "https://token@host/x",
+            "HTTP://u:p@host",
+            "ssh://u:p@host/x",
+        ] {
+            assert!(problem_with_url(url).is_some(), "{url}");
         }
     }
 
