@@ -16,7 +16,7 @@ use super::follow::{Seen, Source};
 use super::measure::{self, measure};
 use super::news::{self, Memories};
 use super::orders::Orders;
-use super::pass::{Ending, Manner, Passed, pass, set_suspended};
+use super::pass::{Ending, Manner, Pass, Passed, pass, set_suspended};
 use super::quiet::Quiet;
 use super::schedule::{Standing, Turn};
 use super::status::{
@@ -55,6 +55,17 @@ pub(super) struct Keeper {
     pub(super) candidate: Candidate,
     /// Ends the task.
     pub(super) shutdown: CancellationToken,
+}
+
+/// A reconcile that was made, beside what it gave.
+struct Reconciled<'a> {
+    seen: &'a Seen,
+    outcome: ReconcileOutcome,
+    causes: &'a BTreeSet<Cause>,
+    /// When it began, by the calendar and by the clock.
+    began: (Timestamp, Instant),
+    /// When the next one is due.
+    turn: Turn,
 }
 
 impl Keeper {
@@ -131,15 +142,23 @@ impl Keeper {
             let manner = Manner { writes: self.writes, once: false };
             let ending = Ending { stop: stop.clone(), limit: term.limit().clone() };
             let last = still.take();
-            let last = last.as_ref();
-            let passed =
-                pass(&self.engine, &self.target, &self.source, &seen, manner, ending, last).await;
+            let passed = pass(Pass {
+                engine: &self.engine,
+                target: &self.target,
+                source: &self.source,
+                seen: &seen,
+                manner,
+                ending,
+                last: last.as_ref(),
+            })
+            .await;
             still = passed.basis.is_some().then(|| passed.clone());
             self.orders.end();
             let outcome = self.outcome_of(&passed, stop.is_cancelled());
             failures = if outcome.is_success() { 0 } else { failures_after(outcome, failures) };
             let turn = self.standing(failures, &passed).next(fastrand::f64());
-            self.tell(&seen, passed, outcome, &causes, began, turn, &mut quiet);
+            let made = Reconciled { seen: &seen, outcome, causes: &causes, began, turn };
+            self.tell(passed, &made, &mut quiet);
             next = Some((Instant::now() + turn.after, turn.cause));
             self.board.watchdog().expect(&self.target.name, turn.after);
         }
@@ -235,17 +254,9 @@ impl Keeper {
         if waits && outcome.is_success() { ReconcileOutcome::Degraded } else { outcome }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one reconcile, told once")]
-    fn tell(
-        &self,
-        seen: &Seen,
-        passed: Passed,
-        outcome: ReconcileOutcome,
-        causes: &BTreeSet<Cause>,
-        (time, started): (Timestamp, Instant),
-        turn: Turn,
-        quiet: &mut Quiet,
-    ) {
+    /// Tells the board, the log, the metrics and the receivers of news what came of a reconcile.
+    fn tell(&self, passed: Passed, made: &Reconciled<'_>, quiet: &mut Quiet) {
+        let Reconciled { seen, outcome, causes, began: (time, started), turn } = *made;
         let commit = seen.snapshot.commit().cloned();
         let duration = started.elapsed();
         let id = commit.as_ref().map(|commit| commit.id.clone());

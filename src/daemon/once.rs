@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::pass::{Ending, Manner, nothing, pass};
+use super::pass::{Ending, Manner, Pass, nothing, pass};
 use super::supervisor::{Daemon, engine};
 use crate::apply::{TargetOutcome, only_planned};
 use crate::leader::Leadership;
@@ -31,7 +31,16 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
             Err(problem) => return nothing(target, Some(problem), false),
         };
         let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
-        let passed = pass(&engine, target, &source, &seen, manner, ending, None).await;
+        let passed = pass(Pass {
+            engine: &engine,
+            target,
+            source: &source,
+            seen: &seen,
+            manner,
+            ending,
+            last: None,
+        })
+        .await;
         term.give_back().await;
         passed
     });

@@ -92,30 +92,28 @@ impl Made {
     }
 }
 
-/// Makes one reconcile, up to what ends it.
-pub(super) async fn pass(
-    engine: &Engine,
-    target: &Target,
-    source: &Source,
-    seen: &Seen,
-    manner: Manner,
-    ending: Ending,
-    last: Option<&Passed>,
-) -> Passed {
-    let commit = seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
-    let span = tracing::debug_span!("reconcile", target_name = %target.name, commit);
-    look_and_make(engine, target, source, seen, manner, ending, last).instrument(span).await
+/// One reconcile that is to be made.
+pub(super) struct Pass<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) target: &'a Target,
+    pub(super) source: &'a Source,
+    /// The newest of the source.
+    pub(super) seen: &'a Seen,
+    pub(super) manner: Manner,
+    pub(super) ending: Ending,
+    /// The one before it, if that found nothing to do.
+    pub(super) last: Option<&'a Passed>,
 }
 
-async fn look_and_make(
-    engine: &Engine,
-    target: &Target,
-    source: &Source,
-    seen: &Seen,
-    manner: Manner,
-    ending: Ending,
-    last: Option<&Passed>,
-) -> Passed {
+/// Makes one reconcile, up to what ends it.
+pub(super) async fn pass(pass: Pass<'_>) -> Passed {
+    let commit = pass.seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
+    let span = tracing::debug_span!("reconcile", target_name = %pass.target.name, commit);
+    look_and_make(pass).instrument(span).await
+}
+
+async fn look_and_make(pass: Pass<'_>) -> Passed {
+    let Pass { engine, target, source, seen, manner, ending, last } = pass;
     let mut begun = None;
     let still = last.and_then(|last| Some((last, last.basis.as_ref()?)));
     if let Some((last, basis)) = still.filter(|_| seen.refused.is_none()) {

@@ -182,6 +182,24 @@ fn consents(
     Ok(consents)
 }
 
+/// Whether another process applied what came after this commit, which is the newest no more. One
+/// that the branch was moved back to is.
+pub(super) fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record) -> bool {
+    let (Snapshot::Commit { repository, commit }, Some(good)) = (snapshot, &record.last_good)
+    else {
+        return false;
+    };
+    if good.commit == commit.id {
+        return false;
+    }
+    let fetched = engine.mirror.as_ref().and_then(|mirror| mirror.status().branch);
+    let branch = engine.config.source.branch.clone().or(fetched);
+    let is_newest = repository.head(branch.as_deref()).is_ok_and(|newest| newest.id == commit.id);
+    let has_it = !is_newest && repository.has_commit(&good.commit).unwrap_or(false);
+    let since = has_it.then(|| repository.commits_since(&commit.id, Some(&good.commit)));
+    since.is_some_and(|since| since.is_ok_and(|s| s.complete && s.commits.is_empty()))
+}
+
 /// Paths that declared something in the last good commit and are missing or empty now.
 fn emptied(then: &BTreeMap<String, usize>, folders: &[(Arc<str>, bool, usize)]) -> Vec<String> {
     folders

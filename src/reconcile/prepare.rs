@@ -7,7 +7,7 @@ use super::connect::{Connection, connect};
 use super::load::{LoadedTarget, load_target};
 use super::look::{self, Known, Looked};
 use super::notes::{self, Noting};
-use super::past::{Past, past};
+use super::past::{Past, is_overtaken, past};
 use super::recall::{self, Recalled, lock};
 use super::remember;
 use super::still::{Basis, Begun, Made};
@@ -129,7 +129,10 @@ async fn open(
         Some(early) => early.recalled().await?,
         None => blocking(|| recall::recall(engine, target, options, &key))?,
     };
-    if options.writes && options.follows && is_overtaken(engine, snapshot, &recalled.record) {
+    if options.writes
+        && options.follows
+        && blocking(|| is_overtaken(engine, snapshot, &recalled.record))
+    {
         return Err(
             "a newer commit was applied by another process while this one waited; what is \
                     older is not put in its place"
@@ -338,27 +341,6 @@ fn take(
 /// Runs work that blocks on git or the disk without holding up the tasks beside it.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
-}
-
-/// Whether another process applied what came after this commit, which is the newest no more. One
-/// that the branch was moved back to is.
-fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record) -> bool {
-    let (Snapshot::Commit { repository, commit }, Some(good)) = (snapshot, &record.last_good)
-    else {
-        return false;
-    };
-    if good.commit == commit.id {
-        return false;
-    }
-    blocking(|| {
-        let fetched = engine.mirror.as_ref().and_then(|mirror| mirror.status().branch);
-        let branch = engine.config.source.branch.clone().or(fetched);
-        let is_newest =
-            repository.head(branch.as_deref()).is_ok_and(|newest| newest.id == commit.id);
-        let has_it = !is_newest && repository.has_commit(&good.commit).unwrap_or(false);
-        let since = has_it.then(|| repository.commits_since(&commit.id, Some(&good.commit)));
-        since.is_some_and(|since| since.is_ok_and(|s| s.complete && s.commits.is_empty()))
-    })
 }
 
 fn refusal(snapshot: &Snapshot, diagnostics: &[crate::document::Diagnostic]) -> String {

@@ -8,6 +8,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use crate::running::{Applying, Running, eventually};
+use crate::secrets::masked;
 use crate::world::{CANARY, CHECKOUT, World, email, ftp, one_target, refusal};
 
 #[test]
@@ -243,4 +244,27 @@ fn a_reload_waits_for_no_target_that_hangs() {
     assert!(!daemon.logs().contains("are left"), "it waited for the one that hangs");
     gate.open();
     eventually("and so does this one", || other.names() == ["a", "b"]);
+}
+
+#[test]
+fn a_value_of_before_a_rotation_is_still_a_secret_after_a_reload() {
+    let mut world = World::with(masked());
+    let file = world.path("password");
+    std::fs::write(&file, "the-older-value").unwrap();
+    world.env.remove("SMTP_PASSWORD");
+    world.env.insert("SMTP_PASSWORD_FILE".into(), file.display().to_string());
+    world.target("resync: 1s");
+    world.settle(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    std::fs::write(&file, "the-newer-value").unwrap();
+    world.target("resync: 2s");
+    daemon.signal("-HUP");
+    eventually("it is sent", || world.live("a")["password"] == json!("the-newer-value"));
+    world.control().fail_next(Some(Method::PUT), "/a/", refusal("was the-older-value"), 99);
+    world.commit_email("a", "port: 26\n");
+    let shown = || daemon.logs() + &daemon.get(&world, "/api/v1/status").1;
+    eventually("what the server says is shown", || shown().contains("was "));
+    let shown = shown();
+    assert!(shown.contains("was (sensitive)") && !shown.contains("the-older-value"), "{shown}");
 }

@@ -18,6 +18,7 @@ mod ground;
 mod history;
 mod memory;
 mod removal;
+mod renames;
 mod rules;
 mod setting;
 mod steps;

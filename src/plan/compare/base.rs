@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Comparison, Context, LiveView};
+use super::{Context, LiveView};
 use crate::catalog::{ConnectionType, Field, Secrecy};
 use crate::desired::{DesiredConnection, DesiredField, holds_env};
 use crate::inventory::BaseField;
@@ -63,12 +63,6 @@ pub(super) fn agreed(
         };
     }
     written(field, value, context)
-}
-
-pub(super) fn keep_base(path: &str, older: Option<&BaseField>, comparison: &mut Comparison) {
-    if let Some(older) = older {
-        comparison.base.insert(path.to_owned(), older.clone());
-    }
 }
 
 /// Whether live still holds what the base says.

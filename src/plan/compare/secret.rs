@@ -2,106 +2,109 @@
 
 use serde_json::Value;
 
-use super::base::{keep_base, written};
-use super::{Comparison, Context, Difference, LiveView, Treatment, treatment};
+use super::base::written;
+use super::{Comparing, Context, Difference, Treatment};
 use crate::catalog::hidden;
-use crate::desired::{DesiredConnection, DesiredField};
+use crate::desired::DesiredField;
 use crate::inventory::BaseField;
 use crate::plan::equality::is_empty;
 use crate::plan::{FieldChange, Origin};
 use crate::secret::SENSITIVE;
 
-pub(super) fn compare_secret(
-    desired: &DesiredConnection,
-    field: &DesiredField,
-    live: &LiveView<'_>,
-    is_owned: bool,
-    older: Option<&BaseField>,
-    context: &Context<'_>,
-    comparison: &mut Comparison,
-) {
-    let path = &*field.path;
-    let Some(value) = field.value() else {
-        keep_base(path, older, comparison);
-        let is_new = is_owned && older.is_none();
-        if is_new || older.is_some_and(|older| older.declared != field.declared) {
-            // Another reference in git is a change even where values are not looked at.
-            push_secret(field, older, Origin::Git, false, comparison);
+impl Comparing<'_> {
+    /// Compares a secret that git declares.
+    pub(super) fn secret(&mut self, field: &DesiredField) {
+        let Comparing { desired, live, base, context, .. } = *self;
+        let path = &*field.path;
+        let older = self.older(path);
+        let is_owned = base.is_some();
+        let Some(value) = field.value() else {
+            self.keep_base(path);
+            let is_new = is_owned && older.is_none();
+            if is_new || older.is_some_and(|older| older.declared != field.declared) {
+                // Another reference in git is a change even where values are not looked at.
+                self.push_secret(field, Origin::Git, false);
+            }
+            return;
+        };
+        let readable = context.record.is_readable(desired.connection_type.name, path);
+        let reading = Reading::of(live.get_secret(path), value);
+        if reading == Reading::Equal {
+            self.found.proven_readable.push(path.to_owned());
         }
-        return;
-    };
-    let readable = context.record.is_readable(desired.connection_type.name, path);
-    let reading = Reading::of(live.get_secret(path), value);
-    if reading == Reading::Equal {
-        comparison.proven_readable.push(path.to_owned());
-    }
-    let sent = match older {
-        None => Sent::Never,
-        Some(older) if context.stateless => {
-            if older.declared == field.declared {
-                Sent::Same
-            } else {
-                Sent::Other
+        let sent = Sent::of(field, value, older, context);
+        let first_met = !is_owned && sent == Sent::Never;
+        match (reading, sent) {
+            (Reading::Equal, _) => {
+                self.found.settled.push(path.to_owned());
+                let base = secret_base(field, value, false, context);
+                self.found.base.insert(path.to_owned(), base);
+            }
+            (Reading::Other, Sent::Other | Sent::Never) if readable => {
+                self.keep_base(path);
+                let origin = if sent == Sent::Other { Origin::Both } else { Origin::Git };
+                self.push_secret(field, origin, sent == Sent::Never);
+            }
+            (Reading::Other, _) if readable => {
+                self.keep_base(path);
+                self.push_secret(field, Origin::Drift, true);
+            }
+            (_, Sent::Other) => {
+                self.keep_base(path);
+                self.push_secret(field, Origin::Git, false);
+            }
+            (_, Sent::Never) if !first_met => self.push_secret(field, Origin::Git, false),
+            (_, Sent::Never | Sent::NotKnown) => {
+                self.found.unverified = true;
+                let base = secret_base(field, value, true, context);
+                self.found.base.insert(path.to_owned(), base);
+            }
+            (_, Sent::Same) => {
+                self.found.unverified |= older.is_some_and(|older| older.unverified);
+                let mut same =
+                    older.cloned().unwrap_or_else(|| secret_base(field, value, true, context));
+                same.declared.clone_from(&field.declared);
+                self.found.base.insert(path.to_owned(), same);
             }
         }
-        Some(older) => match &older.print {
-            // Another reference in git is a change, whatever the value under the older key was.
-            Some(_) if !context.key_is_known && older.declared == field.declared => Sent::NotKnown,
-            Some(_) if !context.key_is_known => Sent::Other,
-            Some(print) if context.key.matches(print, path, value) => Sent::Same,
-            Some(_) => Sent::Other,
-            // Apinizer's own `${NAME}` and a declared `null` are no secrets: their text tells.
-            None if older.declared == field.declared => Sent::Same,
-            None => Sent::Other,
-        },
-    };
-    let was_unverified = older.is_some_and(|older| older.unverified);
-    let first_met = !is_owned && sent == Sent::Never;
-    match (reading, sent) {
-        (Reading::Equal, _) => {
-            comparison.settled.push(path.to_owned());
-            comparison.base.insert(path.to_owned(), secret_base(field, value, false, context));
+        let differs = self.found.differences.iter().any(|d| d.change.path == path);
+        if context.resend_secrets && !differs && !is_empty(value) {
+            self.push_secret(field, Origin::Git, false);
         }
-        (Reading::Other, Sent::Other | Sent::Never) if readable => {
-            keep_base(path, older, comparison);
-            let origin = if sent == Sent::Other { Origin::Both } else { Origin::Git };
-            push_secret(field, older, origin, sent == Sent::Never, comparison);
-        }
-        (Reading::Other, _) if readable => {
-            keep_base(path, older, comparison);
-            push_secret(field, older, Origin::Drift, true, comparison);
-        }
-        (_, Sent::Other) => {
-            keep_base(path, older, comparison);
-            push_secret(field, older, Origin::Git, false, comparison);
-        }
-        (_, Sent::Never) if !first_met => push_secret(field, None, Origin::Git, false, comparison),
-        (_, Sent::Never | Sent::NotKnown) => {
-            comparison.unverified = true;
-            comparison.base.insert(path.to_owned(), secret_base(field, value, true, context));
-        }
-        (_, Sent::Same) => {
-            comparison.unverified |= was_unverified;
-            let mut same =
-                older.cloned().unwrap_or_else(|| secret_base(field, value, true, context));
-            same.declared.clone_from(&field.declared);
-            comparison.base.insert(path.to_owned(), same);
-        }
+        self.limit(path, value);
     }
-    if context.resend_secrets
-        && !comparison.differences.iter().any(|d| d.change.path == path)
-        && !is_empty(value)
-    {
-        push_secret(field, older, Origin::Git, false, comparison);
-    }
-    let limited = comparison.differences.last_mut().filter(|d| d.change.path == path);
-    if let Some(difference) = limited {
-        // Only what was read can be seen not to stay: a masked secret is never given up.
-        let origin = difference.change.origin;
-        let treated = treatment(desired, path, Some(value), origin, context);
-        if treated != Treatment::GiveUp || difference.read_back {
+
+    /// Decides what is done about a secret that differs.
+    fn limit(&mut self, path: &str, value: &Value) {
+        let last = self.found.differences.last().filter(|d| d.change.path == path);
+        let Some(origin) = last.map(|difference| difference.change.origin) else { return };
+        let treated = self.treatment(path, Some(value), origin);
+        if let Some(difference) = self.found.differences.last_mut()
+            // Only what was read can be seen not to stay: a masked secret is never given up.
+            && (treated != Treatment::GiveUp || difference.read_back)
+        {
             difference.treatment = treated;
         }
+    }
+
+    fn push_secret(&mut self, field: &DesiredField, origin: Origin, read_back: bool) {
+        let before = match (origin, self.older(&field.path)) {
+            (Origin::Git, Some(older)) => older.declared.clone(),
+            (Origin::Git, None) => Value::Null,
+            _ => Value::from(SENSITIVE),
+        };
+        self.found.differences.push(Difference {
+            change: FieldChange {
+                path: field.path.to_string(),
+                before: Some(before).filter(|b| !b.is_null()),
+                after: Some(field.declared.clone()),
+                sensitive: true,
+                origin,
+            },
+            treatment: Treatment::Write,
+            dropped: false,
+            read_back,
+        });
     }
 }
 
@@ -113,6 +116,28 @@ enum Sent {
     Other,
     /// It was sent under another key of fingerprints.
     NotKnown,
+}
+
+impl Sent {
+    fn of(
+        field: &DesiredField,
+        value: &Value,
+        older: Option<&BaseField>,
+        context: &Context<'_>,
+    ) -> Self {
+        let Some(older) = older else { return Self::Never };
+        let same_text = older.declared == field.declared;
+        let same_value = match &older.print {
+            _ if context.stateless => same_text,
+            // Another reference in git is a change, whatever the value under the older key was.
+            Some(_) if !context.key_is_known && same_text => return Self::NotKnown,
+            Some(_) if !context.key_is_known => false,
+            Some(print) => context.key.matches(print, &field.path, value),
+            // Apinizer's own `${NAME}` and a declared `null` are no secrets: their text tells.
+            None => same_text,
+        };
+        if same_value { Self::Same } else { Self::Other }
+    }
 }
 
 /// What `GET` says of a secret.
@@ -142,32 +167,6 @@ impl Reading {
 
 fn same_in_constant_time(a: &str, b: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
-}
-
-fn push_secret(
-    field: &DesiredField,
-    older: Option<&BaseField>,
-    origin: Origin,
-    read_back: bool,
-    comparison: &mut Comparison,
-) {
-    let before = match (origin, older) {
-        (Origin::Git, Some(older)) => older.declared.clone(),
-        (Origin::Git, None) => Value::Null,
-        _ => Value::from(SENSITIVE),
-    };
-    comparison.differences.push(Difference {
-        change: FieldChange {
-            path: field.path.to_string(),
-            before: Some(before).filter(|b| !b.is_null()),
-            after: Some(field.declared.clone()),
-            sensitive: true,
-            origin,
-        },
-        treatment: Treatment::Write,
-        dropped: false,
-        read_back,
-    });
 }
 
 fn secret_base(

@@ -1,6 +1,6 @@
 //! One connection, field by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -72,11 +72,32 @@ pub(crate) fn git_moved(sight: Sight<'_>, document: &Document, owned: &Owned) ->
     declared != base
 }
 
+/// As it is planned.
 pub(crate) fn compare(
     run: &Run<'_>,
     document: &Document,
     live: &Live,
     ours: Option<&Owned>,
+) -> Fate {
+    compare_knowing(run, document, live, ours, &run.before.readable)
+}
+
+/// As it is written: by then all that the plan read tells which secrets can be read.
+pub(crate) fn compare_again(
+    run: &Run<'_>,
+    document: &Document,
+    live: &Live,
+    ours: Option<&Owned>,
+) -> Fate {
+    compare_knowing(run, document, live, ours, run.readable)
+}
+
+fn compare_knowing(
+    run: &Run<'_>,
+    document: &Document,
+    live: &Live,
+    ours: Option<&Owned>,
+    readable: &BTreeSet<Kind>,
 ) -> Fate {
     let sight = run.sight;
     let kind = document.kind;
@@ -88,7 +109,7 @@ pub(crate) fn compare(
         if document.ignores(field) {
             keep_older(&mut fate, field, older);
         } else if field == SECRET {
-            compare_secret(run, document, live, ours, &mut fate);
+            compare_secret(run, document, live, ours, readable, &mut fate);
         } else {
             let value = sight.resolve(declared).unwrap_or(Value::Null);
             let wanted = kind.plain(field, Some(&value));
@@ -134,6 +155,7 @@ fn compare_secret(
     document: &Document,
     live: &Live,
     ours: Option<&Owned>,
+    readable: &BTreeSet<Kind>,
     fate: &mut Fate,
 ) {
     let sight = run.sight;
@@ -142,7 +164,7 @@ fn compare_secret(
     let shown = sight.shows.of(document.kind, live.body.get(SECRET));
     let older = ours.and_then(|owned| owned.base.get(SECRET));
     let sent = older.map(|older| older.value == value);
-    let is_readable = run.before.readable.contains(&document.kind);
+    let is_readable = readable.contains(&document.kind);
     if shown.as_ref() == Some(&value) && !value.is_null() {
         fate.read_equal = true;
         fate.base.insert(SECRET.to_owned(), agreed(sight, declared));
