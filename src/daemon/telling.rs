@@ -87,7 +87,13 @@ fn what_is_left(passed: &Passed) -> String {
             ChangeResult::Degraded(why) => ("not deployed", why),
             _ => return None,
         };
-        Some(format!("`{}` {kind}: {why}", change.name))
+        let name = &change.name;
+        // The reason of a hold begins with that word.
+        Some(if why.starts_with(kind) {
+            format!("`{name}` {why}")
+        } else {
+            format!("`{name}` {kind}: {why}")
+        })
     });
     let mut words: Vec<String> = not_made.collect();
     if words.is_empty() {
