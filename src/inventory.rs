@@ -139,9 +139,15 @@ pub struct Intent {
 pub struct DeleteNote {
     /// The commit in which the name was first seen missing; `None`: the working tree.
     pub commit: Option<CommitId>,
+    /// The last good commit of then, which still declared it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_in: Option<CommitId>,
     /// A commit's trailer or the flag let it past the limit and the path rule.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub consent: bool,
+    /// The commit with that trailer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consented_by: Option<CommitId>,
     /// The limit that held it, kept so that a later, larger inventory does not free it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<DeleteHold>,
@@ -166,6 +172,18 @@ impl DeleteNote {
     #[must_use]
     pub fn not_due() -> Self {
         Self { undue: true, ..Self::default() }
+    }
+
+    /// Whether a commit removed the name; one that changed its type asks for a replace.
+    #[must_use]
+    pub fn asks_for_a_delete(&self) -> bool {
+        !self.undue && self.becomes.is_none()
+    }
+
+    /// Whether a commit gave the name that type.
+    #[must_use]
+    pub fn asks_for_a_replace(&self, becomes: &str) -> bool {
+        !self.undue && self.becomes.as_deref() == Some(becomes)
     }
 }
 

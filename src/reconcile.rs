@@ -25,6 +25,7 @@ use crate::state::{Lock, StateDir, StateFile};
 mod blocked;
 mod carry_out;
 mod connect;
+mod lineage;
 mod load;
 mod look;
 mod notes;

@@ -58,6 +58,8 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
         // That it may be gone is our doing, which the next run has to know.
         Err(NotDeleted::Unknown(result)) => return result,
     }
+    // Whatever comes under that name now is somebody else's, until it is ours.
+    job.ledger.edit(|record| record.inventory.remove(name));
     // What was deleted must not stay away because the run is ending.
     let (client, never) = (job.client.finishing(), CancellationToken::new());
     let job = &Job { client: &client, stop: &never, ..*job };
@@ -67,7 +69,8 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
     };
     match result {
         ChangeResult::Failed(why) | ChangeResult::Blocked(why) => {
-            bring_back(job, desired, &old, &way_back, why, is_refused).await
+            let gone = Deleted { owned, live: old, way_back };
+            bring_back(job, desired, gone, why, is_refused).await
         }
         done => {
             job.ledger.edit(|record| {
@@ -201,17 +204,24 @@ async fn delete_old(job: &Job<'_>, owned: &Owned, old: &LiveConnection) -> Resul
     }
 }
 
+/// What the replace deleted.
+struct Deleted {
+    owned: Owned,
+    live: LiveConnection,
+    way_back: SensitiveValue,
+}
+
 /// Makes the old connection again after the new one was not made, and remembers that, so that the
 /// same document is not tried at every reconcile: one that is refused is not tried again, and one
 /// that only failed once more.
 async fn bring_back(
     job: &Job<'_>,
     desired: &DesiredConnection,
-    old: &LiveConnection,
-    way_back: &SensitiveValue,
+    old: Deleted,
     why: String,
     is_refused: bool,
 ) -> ChangeResult {
+    let Deleted { owned, live, way_back } = old;
     let name = &desired.name;
     match look_after(job, name).await {
         Ok(None) => {}
@@ -223,18 +233,18 @@ async fn bring_back(
         }
         Err(_) => return ChangeResult::Failed(why),
     }
-    let restored = make_again(job, old, way_back).await;
+    let restored = make_again(job, &live, &way_back).await;
     let document = crate::plan::whole_digest(desired);
     let empty = Record::default();
     let note = super::create::intent(desired, &job.context(&empty));
     job.ledger.edit(|record| {
         match &restored {
-            Ok(()) => record.intents.remove(name),
+            Ok(()) => {
+                record.intents.remove(name);
+                record.inventory.insert(name.clone(), Owned { id: None, ..owned });
+            }
             // That it is gone is our doing, which the next run has to know.
-            Err(_) => record.intents.insert(name.clone(), note),
-        };
-        if let Some(owned) = record.inventory.get_mut(name) {
-            owned.id = None;
+            Err(_) => _ = record.intents.insert(name.clone(), note),
         }
         record.count(name, REPLACE, &document, job.key);
         let tried = record.unstable.get_mut(name).and_then(|fields| fields.get_mut(REPLACE));

@@ -37,7 +37,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     let mut args = args.clone();
     let saved = args.plan_file.as_deref().map(read_saved).transpose()?;
     if let Some(saved) = &saved {
-        repeat_options(saved, &mut args);
+        repeat_options(saved, &mut args)?;
     }
     let mut session = Session::new(context, &args.narrow.targets)?;
     let mut options = options(&args.narrow, args.rules.lock_timeout, "apply")?;
@@ -180,17 +180,30 @@ fn read_saved(file: &Path) -> Result<SavedPlan, CommandError> {
 }
 
 /// The run that made the plan decides what is looked at; the revision is today's.
-fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) {
+fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) -> Result<(), CommandError> {
     let options = &saved.options;
+    let targets: Vec<String> = saved.targets.iter().map(|target| target.name.clone()).collect();
+    let given = &args.narrow;
+    let narrows = |given: &[String], saved: &[String]| !given.is_empty() && given != saved;
+    if narrows(&given.names, &options.names)
+        || narrows(&given.types, &options.types)
+        || narrows(&given.targets, &targets)
+    {
+        return Err(CommandError::WithHint(
+            "a saved plan is carried out as it stands, and cannot be narrowed".to_owned(),
+            "give `--name`, `--type` and `--target` to the `plan` that saves it".to_owned(),
+        ));
+    }
     args.narrow.names.clone_from(&options.names);
     args.narrow.types.clone_from(&options.types);
-    args.narrow.targets = saved.targets.iter().map(|target| target.name.clone()).collect();
+    args.narrow.targets = targets;
     args.rules.allow_deletes = options.allow_deletes;
     args.rules.resend_secrets = options.resend_secrets;
     args.read.worktree = options.worktree;
     if args.read.base.is_none() {
         args.read.base.clone_from(&options.base);
     }
+    Ok(())
 }
 
 /// What was agreed on for one target, by the saved plan or at the prompt.

@@ -62,8 +62,8 @@ impl Names<'_> {
 /// What commits consent to by their trailer.
 #[derive(Clone, Debug, Default)]
 pub struct Consents {
-    /// Names that a commit with the trailer itself removed.
-    pub names: BTreeSet<ConnectionName>,
+    /// Names that a commit with the trailer itself removed, with that commit.
+    pub names: BTreeMap<ConnectionName, CommitId>,
     /// The tip has the trailer and is loaded for the first time.
     pub tip: bool,
     /// The commits with the trailer.
@@ -81,10 +81,6 @@ pub fn note(
 ) {
     let Declared { desired, others, .. } = declared;
     record.deletes.retain(|name, _| !desired.contains_key(name) && !others.contains(name));
-    // A replace was asked for, and no delete.
-    for note in record.deletes.values_mut().filter(|note| note.becomes.is_some()) {
-        *note = DeleteNote { consent: false, undue: true, becomes: None, ..note.clone() };
-    }
     // What was begun to be made may turn out to be owned.
     let owned = missing(record.inventory.keys(), desired.keys());
     let begun = missing(record.intents.keys(), desired.keys());
@@ -97,18 +93,27 @@ pub fn note(
             let commit = declared.commit.cloned();
             let moved_to = declared.moved.get(name).map(|new| (*new).clone());
             let note = record.deletes.entry(name.clone()).or_insert_with(DeleteNote::not_due);
-            if note.undue {
-                *note = DeleteNote { commit, moved_to, undue: false, ..note.clone() };
+            // Where a replace was asked for, the delete that overtakes it is held by what held that.
+            if note.undue || note.becomes.is_some() {
+                *note = DeleteNote {
+                    commit,
+                    declared_in: record.last_good.as_ref().map(|good| good.commit.clone()),
+                    moved_to,
+                    held: note.held.take(),
+                    emptied: note.emptied.take(),
+                    ..DeleteNote::default()
+                };
             }
         }
     }
     if !filter.is_narrow() {
         record.consented.extend(consents.by.iter().cloned());
     }
-    for (name, note) in record.deletes.iter_mut().filter(|(_, note)| !note.undue) {
+    for (name, note) in record.deletes.iter_mut().filter(|(_, note)| note.asks_for_a_delete()) {
         let type_name = record.inventory.get(name).map_or("", |owned| &owned.type_name);
-        if consents.names.contains(name) || (consents.tip && filter.admits(type_name, name)) {
-            note.consent = true;
+        let tip = declared.commit.filter(|_| consents.tip && filter.admits(type_name, name));
+        if let Some(by) = consents.names.get(name).or(tip) {
+            (note.consent, note.consented_by) = (true, Some(by.clone()));
         }
         // Noted now, whatever else holds it: the next commit's paths are compared with this one's.
         if !note.consent && note.emptied.is_none() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compare::{LiveView, is_as_sent};
+use super::compare::{LiveView, is_as_declared, is_as_sent};
 use crate::inventory::{Intent, Owned, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
@@ -23,7 +23,8 @@ pub fn settle(
         let single = singles.get(&name);
         let entry = live.connections.get(&name).or(single);
         // A list that shows a part of it proves nothing.
-        if context.unread.contains_key(&name) {
+        let is_unread = |name: &ConnectionName| context.unread.contains_key(name);
+        if is_unread(&name) || intent.from.as_ref().is_some_and(is_unread) {
             record.intents.insert(name, intent);
             continue;
         }
@@ -44,13 +45,17 @@ pub fn settle(
                 let is_ours = match (&intent.from, ids) {
                     (Some(_), Some((known, shown))) => known == shown,
                     (Some(from), None) => {
-                        sent && !live.connections.contains_key(from) && live.is_complete()
+                        let still = live.connections.get(from).is_some_and(|there| {
+                            known.is_none_or(|owned| context.shows(owned, there, singles.get(from)))
+                        });
+                        sent && !still && live.is_complete()
                     }
                     (None, _) => sent,
                 };
                 if is_ours {
                     own(record, &name, intent, entry);
                 } else {
+                    disown_replaced(record, &name, &intent, &view, context);
                     drop_note(record, &name);
                 }
             }
@@ -67,6 +72,38 @@ pub struct Settling<'a> {
     pub key: &'a crate::secret::FingerprintKey,
     /// Whether the record's fingerprints were made under that key.
     pub key_is_known: bool,
+}
+
+impl Settling<'_> {
+    /// Whether live shows a connection of the inventory as its base has it: all that tells it from
+    /// another one where no ids are shown.
+    fn shows(
+        &self,
+        owned: &Owned,
+        entry: &LiveConnection,
+        single: Option<&LiveConnection>,
+    ) -> bool {
+        is_as_declared(owned, &LiveView::new(entry, single), self.key, self.key_is_known)
+    }
+}
+
+/// Forgets what a replace was to delete, where it may be gone, no ids are shown, and what has the name
+/// is not as ours was.
+fn disown_replaced(
+    record: &mut Record,
+    name: &ConnectionName,
+    intent: &Intent,
+    view: &LiveView<'_>,
+    context: &Settling<'_>,
+) {
+    let is_gone = record.inventory.get(name).is_some_and(|owned| {
+        let is_replace = intent.from.is_none() && owned.type_name != intent.type_name;
+        let shows_ids = owned.id.is_some() && view.entry.id.is_some();
+        is_replace && !shows_ids && !context.shows(owned, view.entry, view.single)
+    });
+    if is_gone {
+        record.forget(name);
+    }
 }
 
 /// A claim that came to nothing leaves no delete that is due.

@@ -26,6 +26,8 @@ pub fn to_confirm(
 ) -> BTreeSet<ConnectionName> {
     let mut shown = ShownKeys::default();
     let mut names: BTreeSet<ConnectionName> = record.intents.keys().cloned().collect();
+    let freed = record.intents.values().filter_map(|intent| intent.from.as_ref());
+    names.extend(freed.filter(|old| live.connections.contains_key(*old)).cloned());
     let agreements = agreements.iter().copied().chain(repeat(Agreement::Doubtful));
     for (connection, agreement) in desired.values().zip(agreements) {
         if agreement != Agreement::Doubtful {

@@ -86,6 +86,7 @@ impl Situation<'_> {
     fn was_renamed_before(&self, new: &ConnectionName, old: &ConnectionName) -> bool {
         let known = self.context.record.inventory.get(new).and_then(|owned| owned.id.as_ref());
         let shown = self.shown(old).and_then(|live| live.id.as_ref());
-        known.zip(shown).is_some_and(|(known, shown)| known != shown) && !self.is_ours(old)
+        let is_another = known.zip(shown).is_some_and(|(known, shown)| known != shown);
+        is_another && !self.is_to_be_renamed(old)
     }
 }

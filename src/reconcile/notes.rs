@@ -9,7 +9,7 @@ use super::look::Looked;
 use super::past::{Past, Then};
 use crate::inventory::{DeleteNote, Record};
 use crate::live::Live;
-use crate::name::ConnectionName;
+use crate::name::{CommitId, ConnectionName};
 use crate::plan::Agreement;
 use crate::plan::deletes::{self, Declared, LastGood};
 use crate::source::Snapshot;
@@ -61,7 +61,7 @@ impl Noting<'_> {
             desired,
             others: &others,
             moved: &moved.collect(),
-            commit: self.snapshot.commit().map(|commit| &commit.id),
+            commit: self.tip(),
             emptied: &self.past.emptied,
         };
         let last_good = match &self.past.then {
@@ -98,24 +98,33 @@ impl Noting<'_> {
         let of_this = known.filter(|note| note.becomes.as_deref() == Some(becomes));
         let of_a_delete = known.filter(|note| note.becomes.is_none());
         let is_due = is_new || (was_due && of_this.is_some());
-        let note = match of_this.or(of_a_delete) {
-            Some(note) => note.clone(),
-            None if is_due => DeleteNote {
-                commit: self.snapshot.commit().map(|commit| commit.id.clone()),
-                ..DeleteNote::default()
-            },
-            None => return None,
-        };
-        let consents = of_this.is_some_and(|note| note.consent) || self.past.consents.tip;
-        let consent = is_due && consents;
-        let emptied = self.past.emptied.first().filter(|_| is_due && !consent);
-        Some(DeleteNote {
-            consent,
-            emptied: note.emptied.clone().or_else(|| emptied.cloned()),
+        let held = of_this.or(of_a_delete);
+        if !is_due && held.is_none() {
+            return None;
+        }
+        let mut note = DeleteNote {
+            commit: self.tip().cloned(),
+            declared_in: record.last_good.as_ref().map(|good| good.commit.clone()),
+            held: held.and_then(|note| note.held.clone()),
+            emptied: held.and_then(|note| note.emptied.clone()),
             undue: !is_due,
             becomes: Some(becomes.to_owned()),
-            ..note
-        })
+            ..DeleteNote::default()
+        };
+        if let Some(known) = of_this.filter(|known| !known.undue) {
+            note = known.clone();
+        }
+        if is_due && self.past.consents.tip {
+            (note.consent, note.consented_by) = (true, self.tip().cloned());
+        }
+        if is_due && !note.consent && note.emptied.is_none() {
+            note.emptied = self.past.emptied.first().cloned();
+        }
+        Some(note)
+    }
+
+    fn tip(&self) -> Option<&CommitId> {
+        self.snapshot.commit().map(|commit| &commit.id)
     }
 }
 
@@ -142,7 +151,11 @@ pub(super) fn keep(planned: &mut Record, before: &Record, snapshot: &Snapshot, o
             note.undue |= known.is_none_or(|known| known.undue);
             !note.undue || note.held.is_some() || note.emptied.is_some()
         });
-        let others = before.deletes.iter().filter(|(name, _)| !is_of_the_run(name));
-        planned.deletes.extend(others.map(|(name, note)| (name.clone(), note.clone())));
+        // What the commit declares again has lost its note, whoever looks.
+        for (name, note) in planned.deletes.iter_mut().filter(|(name, _)| !is_of_the_run(name)) {
+            if let Some(known) = before.deletes.get(name) {
+                note.clone_from(known);
+            }
+        }
     }
 }

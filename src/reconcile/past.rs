@@ -131,7 +131,7 @@ fn consents(
             }
         }
     };
-    let mut given: Vec<(HashSet<&CommitId>, BTreeSet<ConnectionName>)> = Vec::new();
+    let mut given: Vec<(&CommitId, HashSet<&CommitId>, BTreeSet<ConnectionName>)> = Vec::new();
     for commit in history.commits.iter().filter(|commit| commit.allow_deletes) {
         // Where only signed commits are applied, only signed ones consent.
         if let Some(wanted) = &engine.config.source.verify
@@ -160,7 +160,7 @@ fn consents(
         let still = names_at(&commit.id)?;
         removed.retain(|name| !still.contains(name));
         if !removed.is_empty() {
-            given.push((history.after(&commit.id), removed));
+            given.push((&commit.id, history.after(&commit.id), removed));
         }
     }
     // What came back later was removed by a later commit, which has to consent by itself. Every
@@ -168,17 +168,21 @@ fn consents(
     for commit in &history.commits {
         let mut earlier: Vec<_> = given
             .iter_mut()
-            .filter(|(after, names)| !names.is_empty() && after.contains(&commit.id))
+            .filter(|(_, after, names)| !names.is_empty() && after.contains(&commit.id))
             .collect();
         if earlier.is_empty() {
             continue;
         }
         let back = names_at(&commit.id)?;
-        for (_, names) in &mut earlier {
+        for (_, _, names) in &mut earlier {
             names.retain(|name| !back.contains(name));
         }
     }
-    consents.names.extend(given.into_iter().flat_map(|(_, names)| names));
+    let by = |(id, _, names): (&CommitId, _, BTreeSet<_>)| {
+        let id = id.clone();
+        names.into_iter().map(move |name| (name, id.clone()))
+    };
+    consents.names.extend(given.into_iter().flat_map(by));
     Ok(consents)
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::blocked::{block_old_names, blocked_names};
 use super::connect::{Connection, connect};
+use super::lineage::without_other_branches;
 use super::load::{LoadedTarget, load_target};
 use super::look::{self, Known, Looked};
 use super::notes::{self, Noting};
@@ -190,6 +191,7 @@ fn remembered(
     }
     record.key_check = Some(key_check);
     let folders = &loaded.loaded.folders;
+    without_other_branches(engine, target, snapshot, &mut record).map_err(|e| e.to_string())?;
     let past = past(engine, target, snapshot, &record, folders).map_err(|e| e.to_string())?;
     for (path, _, _) in folders.iter().filter(|(_, exists, _)| !exists) {
         let text = format!("the path `{path}` does not exist in this revision");

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use apinizer_gitops::sandbox::{Fault, Moment};
 use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::running::{Applying, Running, eventually};
@@ -148,26 +150,6 @@ fn a_mistyped_path_replaces_nothing() {
 }
 
 #[test]
-fn what_a_narrowed_run_saw_missing_is_not_due_for_others() {
-    for seen in ["a", "b"] {
-        let mut world = World::new();
-        world.target("max_deletes: 0");
-        world.settle(&["a", "b", "c"]);
-        world.git(&["checkout", "-q", "-b", "try"]);
-        world.commit_without(&["a"]);
-        world.git(&["checkout", "-q", "main"]);
-        for name in ["b", "c"] {
-            world.write(&format!("other/{name}.yaml"), &email(name, ""));
-        }
-        world.commit("the same elsewhere");
-        world.run(&["apply", "--yes", "--rev", "try", "--name", seen]);
-        world.target("paths: [other]");
-        world.apply().code(3).says("no commit removed it");
-        assert_eq!(world.names(), ["a", "b", "c"], "narrowed to {seen}");
-    }
-}
-
-#[test]
 fn a_saved_plan_is_not_carried_out_without_its_deletes() {
     let mut world = World::settled(&["a", "b"]);
     world.remove("connections/a.yaml");
@@ -215,6 +197,36 @@ fn a_secret_that_somebody_typed_elsewhere_is_not_shown() {
     eventually("it is ready", || daemon.get(&world, "/readyz").0 == 200);
     let page = daemon.get(&world, "/").1 + &daemon.get(&world, "/api/v1/status").1;
     assert!(!page.contains(&CANARY[..9]), "{page}");
+}
+
+#[test]
+fn a_secret_that_somebody_typed_in_another_form_is_not_shown() {
+    let mut world = World::settled(&["a"]);
+    world.env.insert("SHORT".into(), "hunter2".into());
+    world.commit_email("b", "description: x\nfrom: ${env:SHORT}\n");
+    world.apply().code(0);
+    let secret = STANDARD.encode(CANARY);
+    for typed in [
+        format!("as base64 {secret}."),
+        "in a link c4nary-Zq%227%2F%C3%BC".to_owned(),
+        format!("quoted {}", json!(CANARY)),
+        "log in with hunter2, please".to_owned(),
+        "hunter2".to_owned(),
+    ] {
+        world.edit("b", "description", json!(typed));
+        let shown = world.run(&["plan", "--output", "json"]).code(2).says("(sensitive)").stdout
+            + &world.run(&["export"]).stdout;
+        for piece in [&secret, "c4nary", "hunter2"] {
+            assert!(!shown.contains(piece), "{typed}: {shown}");
+        }
+    }
+    // A key of a map holds no reference, so its field is left out.
+    world.make(json!({
+        "type": "snmp", "name": "s", "version": "V1", "connectionString": "udp:1/1",
+        "securityOrCommunityName": "${C}", "pduOidForMessage": "1.2", "pduVariableMap": {CANARY: "x"},
+    }));
+    let exported = world.run(&["export"]).stdout;
+    assert!(exported.contains("# pduVariableMap:") && !exported.contains("c4nary"), "{exported}");
 }
 
 #[test]

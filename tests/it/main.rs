@@ -9,6 +9,7 @@ mod world;
 mod architecture;
 mod attacked;
 mod basics;
+mod branches;
 mod browser;
 mod chaos;
 #[cfg(feature = "kubernetes")]

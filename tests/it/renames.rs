@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
 use crate::secrets::masked;
-use crate::world::{CANARY, PROJECT, World, email, email_body, refusal};
+use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
 
 #[test]
 fn neither_name_live_is_a_plain_create() {
@@ -327,4 +327,64 @@ fn a_rename_that_was_done_takes_nothing_that_somebody_made_later() {
     assert_eq!(world.changes(&[]), ["rename new"]);
     world.apply().code(0);
     assert_eq!(world.control().id(PROJECT, "new"), ours);
+}
+
+#[test]
+fn a_rename_that_arrived_is_known_where_no_ids_are_shown() {
+    let world = World::with(Options { show_ids: false, ..Options::default() });
+    world.settle(&["old", "other"]);
+    world.commit_rename("old", "new");
+    assert!(kill_at_first_write(&world, true));
+    world.make(email_body("old"));
+    world.edit("old", "host", json!("by.hand"));
+    world.apply().code(0);
+    world.commit_without(&["new"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["old", "other"]);
+}
+
+#[test]
+fn protect_of_a_rename_that_waits_is_of_the_old_name() {
+    for leaves in [false, true] {
+        let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+        world.settle(&["old", "other"]);
+        world.remove("connections/old.yaml");
+        world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
+        world.apply().code(1);
+        if leaves {
+            let options = "x-gitops: {renamedFrom: old, protect: true, targets: [elsewhere]}\n";
+            world.commit_email("new", options);
+        } else {
+            world.commit_without(&["new"]);
+        }
+        world.apply().code(3).says("protected");
+        assert_eq!(world.names(), ["old", "other"]);
+    }
+}
+
+#[test]
+fn a_name_that_is_declared_anew_is_not_renamed_again() {
+    let world = World::settled(&["old", "other"]);
+    world.commit_rename("old", "new");
+    world.apply().code(0);
+    world.commit_email("old", "");
+    world.apply().code(0);
+    world.apply().code(0);
+    let id = world.control().id(PROJECT, "old");
+    assert!(world.control().remove(PROJECT, "new"));
+    assert_eq!(world.changes(&[]), ["create new"]);
+    world.apply().code(0);
+    assert_eq!(world.control().id(PROJECT, "old"), id);
+}
+
+#[test]
+fn a_rename_that_cannot_be_made_says_what_to_do() {
+    let world = World::settled(&["old", "other"]);
+    world.make(email_body("new"));
+    world.commit_rename("old", "new");
+    world.plan().code(1).says("to go on: ");
+    assert!(world.control().remove(PROJECT, "new"));
+    world.write("connections/new.yaml", &ftp("new", "x-gitops: {renamedFrom: old}\n"));
+    world.commit("of another type");
+    world.plan().code(1).says("to go on: ");
 }

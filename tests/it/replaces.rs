@@ -1,10 +1,11 @@
 //! Another type under the same name: a delete and a create, with a way back.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, Options, SecretsOnGet};
+use apinizer_gitops::sandbox::{Dialect, Fault, Moment, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
+use crate::running::Applying;
 use crate::secrets::masked;
 use crate::world::{CANARY, World, email_body, ftp, refusal};
 
@@ -191,4 +192,35 @@ fn what_a_server_masks_inside_a_field_is_brought_back_or_not_deleted() {
             assert!(world.writes().is_empty());
         }
     }
+}
+
+#[test]
+fn what_a_failed_replace_deleted_is_the_tools_no_more() {
+    for (adopt, code) in [("always", 0), ("never", 1)] {
+        let mut world = replacing(Options::default());
+        world.target(&format!("adopt: {adopt}"));
+        world.control().fail_next(Some(Method::POST), "/a/", refusal("no"), 2);
+        world.apply().code(1).says("could not be made again");
+        world.control().clear_faults();
+        world.make(email_body("a"));
+        world.edit("a", "host", json!("by.hand"));
+        world.git(&["revert", "--no-edit", "HEAD"]);
+        world.apply().code(code);
+        world.commit_without(&["a"]);
+        // Only what was taken over is deleted.
+        world.apply().code(0);
+        assert_eq!(world.names().contains(&"a".to_owned()), adopt == "never", "{adopt}");
+    }
+}
+
+#[test]
+fn a_killed_replace_claims_nothing_where_no_ids_are_shown() {
+    let world = replacing(Options { show_ids: false, ..Options::default() });
+    let gate = world.control().gate(Some(Method::POST), "/a/", Moment::Before);
+    assert!(Applying::until(&world, &gate).kill());
+    assert_eq!(world.names(), ["b"]);
+    world.make(email_body("a"));
+    world.edit("a", "host", json!("by.hand"));
+    world.apply().code(1);
+    assert_eq!(world.live("a")["host"], json!("by.hand"));
 }

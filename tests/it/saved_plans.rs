@@ -208,3 +208,15 @@ fn what_drifted_from_the_base_is_not_replaced_and_the_plan_says_so() {
     world.run(&["apply", "--yes", "--base", base.trim()]).code(3);
     assert!(world.writes().is_empty());
 }
+
+#[test]
+fn a_saved_plan_is_not_narrowed() {
+    let (world, file) = with_a_saved_plan();
+    for flags in [["--name", "a"], ["--type", "webhook"], ["--target", "elsewhere"]] {
+        let arguments = [&["apply", file.as_str(), "--yes"][..], &flags[..]].concat();
+        world.run(&arguments).code(1).says("as it stands");
+    }
+    assert!(world.writes().is_empty());
+    let whole = world.run(&["apply", &file, "--yes", "--target", "default"]).code(0);
+    assert_eq!(world.writes(), ["POST b"], "{whole:?}");
+}

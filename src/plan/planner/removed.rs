@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::change::{delete, held_delete};
 use super::{Planner, State};
 use crate::desired::DesiredConnection;
-use crate::inventory::Owned;
+use crate::inventory::{DeleteNote, Owned};
 use crate::live::LiveConnection;
 use crate::name::{ConnectionName, missing};
 use crate::plan::compare::{LiveView, is_as_declared};
@@ -140,7 +140,8 @@ impl Planner<'_> {
             let advice = format!("take `renamedFrom` out of `{new}`, and it is deleted");
             return Some((reason, Some(advice)));
         }
-        if !self.is_asked_for(name) {
+        let asks = self.record.deletes.get(name).is_some_and(DeleteNote::asks_for_a_delete);
+        if !asks && !self.is_exact(name) {
             let reason = if situation.last_good_unavailable {
                 "held: the repository no longer has the last good commit, so whether a commit \
                  removed it is not known"
@@ -167,11 +168,9 @@ impl Planner<'_> {
         None
     }
 
-    /// Whether a commit asked for the delete, or somebody does by the exact name.
-    fn is_asked_for(&self, name: &ConnectionName) -> bool {
-        let situation = self.situation;
-        let exact = situation.allow_deletes && situation.filter.names(name);
-        exact || self.record.deletes.get(name).is_some_and(|note| !note.undue)
+    /// Whether somebody asks for a delete by the exact name.
+    fn is_exact(&self, name: &ConnectionName) -> bool {
+        self.situation.allow_deletes && self.situation.filter.names(name)
     }
 
     pub(super) fn decide_deletes(
@@ -284,7 +283,10 @@ impl Planner<'_> {
         if let Some(held) = self.held_by_the_base(owned, &self.view(name)?) {
             return Some(held);
         }
-        if !self.is_asked_for(name) {
+        let note = self.record.deletes.get(name);
+        let wanted = situation.desired.get(name).map_or("", |wanted| wanted.connection_type.name);
+        let asks = note.is_some_and(|note| note.asks_for_a_replace(wanted));
+        if !asks && !self.is_exact(name) {
             let reason = if situation.last_good_unavailable {
                 "held: the repository no longer has the last good commit, so whether a commit \
                  changed its type is not known"

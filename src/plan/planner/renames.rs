@@ -3,6 +3,7 @@
 use super::change::{RENAME, TAKEN_OVER, change, written_fields};
 use super::{Planner, State};
 use crate::desired::DesiredConnection;
+use crate::inventory::Owned;
 use crate::name::ConnectionName;
 use crate::plan::compare::compare;
 use crate::plan::{Action, Change};
@@ -11,12 +12,16 @@ impl<'a> Planner<'a> {
     pub(super) fn renames(&mut self) {
         let refused = std::mem::take(&mut self.renames.refused);
         for (new, (old, reason)) in refused {
-            self.locked.insert(old, new.clone());
             if let Some(desired) = self.situation.desired.get(&new)
                 && self.admits(desired.connection_type.name, &new)
             {
-                self.block(desired, reason, None);
+                self.protect(&old, desired);
+                let advice = format!(
+                    "take `renamedFrom` out of `{new}`, or delete one of the two in the console"
+                );
+                self.block(desired, reason, Some(advice));
             }
+            self.locked.insert(old, new);
         }
         for (new, old) in std::mem::take(&mut self.renames.due) {
             let Some(desired) = self.situation.desired.get(&new) else { continue };
@@ -28,6 +33,9 @@ impl<'a> Planner<'a> {
             let waits_for = (live.connections.contains_key(&new) && !self.freed.contains(&new))
                 || self.locked.contains_key(&new);
             let admitted = self.admits(desired.connection_type.name, &new);
+            if admitted {
+                self.protect(&old, desired);
+            }
             let planned = if desired.options.suspend || !admitted {
                 if admitted {
                     self.state(desired, State::Suspended, None);
@@ -56,6 +64,16 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Protects the old name of a rename whose document says so: until it is done, taking that
+    /// document out is no consent either.
+    fn protect(&mut self, old: &ConnectionName, desired: &DesiredConnection) {
+        let is_it = |owned: &Owned| owned.type_name == desired.connection_type.name;
+        let owned = self.record.inventory.get(old);
+        if desired.options.protect && owned.is_some_and(|owned| is_it(owned) && !owned.protect) {
+            self.edit_owned(old, |owned| owned.protect = true);
+        }
+    }
+
     /// Whether git says to leave the connection of that name alone.
     fn is_suspended(&self, name: &ConnectionName) -> bool {
         self.situation.desired.get(name).is_some_and(|desired| desired.options.suspend)
@@ -73,7 +91,8 @@ impl<'a> Planner<'a> {
                 "cannot be renamed from `{}`: that is of type {}",
                 view.entry.name, view.entry.type_name
             );
-            self.block(desired, reason, None);
+            let advice = "rename it in one commit, and change its type in a later one";
+            self.block(desired, reason, Some(advice.to_owned()));
             return false;
         }
         if self.came_to_nothing(desired, RENAME) {

@@ -1,0 +1,87 @@
+//! Notes that a commit left from which the one that is looked at does not come: those of another
+//! branch, or of a history that was rewritten.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Engine;
+use super::load::declared_names;
+use crate::config::Target;
+use crate::document::DeclaredThen;
+use crate::inventory::{DeleteNote, Record};
+use crate::name::{CommitId, ConnectionName};
+use crate::source::{Repository, Snapshot, SourceError};
+
+/// Takes back what such commits asked for and consented to. What they found missing stays due where
+/// the commit that declared it last, read with today's config, still does: an amended commit asks for
+/// the same.
+pub(super) fn without_other_branches(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+    record: &mut Record,
+) -> Result<(), SourceError> {
+    let Snapshot::Commit { repository, commit } = snapshot else { return Ok(()) };
+    let mut lineage =
+        Lineage { engine, target, repository, tip: &commit.id, reached: BTreeMap::new() };
+    let Record { deletes, inventory, .. } = record;
+    for (name, note) in deletes.iter_mut().filter(|(_, note)| !note.undue) {
+        if let Some(by) = &note.consented_by
+            && !lineage.reaches(by)?
+        {
+            (note.consent, note.consented_by) = (false, None);
+        }
+        let Some(seen) = &note.commit else { continue };
+        if lineage.reaches(seen)? {
+            continue;
+        }
+        let owned_type = inventory.get(name).map(|owned| owned.type_name.as_str());
+        if lineage.still_declares(name, note, owned_type)? {
+            note.commit = Some(commit.id.clone());
+        } else {
+            *note = DeleteNote { consent: false, consented_by: None, undue: true, ..note.clone() };
+        }
+    }
+    Ok(())
+}
+
+struct Lineage<'a> {
+    engine: &'a Engine,
+    target: &'a Target,
+    repository: &'a Arc<Repository>,
+    tip: &'a CommitId,
+    reached: BTreeMap<CommitId, bool>,
+}
+
+impl Lineage<'_> {
+    /// Whether the tip comes from a commit. Of one that is not here (a shallow clone) nobody can
+    /// tell, and what the state knows stands.
+    fn reaches(&mut self, id: &CommitId) -> Result<bool, SourceError> {
+        if let Some(known) = self.reached.get(id) {
+            return Ok(*known);
+        }
+        let reaches = !self.repository.has_commit(id)? || {
+            let beyond = self.repository.commits_since(id, Some(self.tip))?;
+            beyond.commits.is_empty() || !beyond.complete
+        };
+        self.reached.insert(id.clone(), reaches);
+        Ok(reaches)
+    }
+
+    fn still_declares(
+        &self,
+        name: &ConnectionName,
+        note: &DeleteNote,
+        owned_type: Option<&str>,
+    ) -> Result<bool, SourceError> {
+        let Some(id) = &note.declared_in else { return Ok(false) };
+        let Some(commit) = self.repository.commit(id)? else { return Ok(false) };
+        let then = Snapshot::Commit { repository: Arc::clone(self.repository), commit };
+        let DeclaredThen { names, types, renames, .. } =
+            declared_names(self.engine, self.target, &then)?;
+        Ok(match &note.becomes {
+            Some(_) => types.get(name).copied() == owned_type,
+            None => names.contains(name) || renames.values().any(|old| old == name),
+        })
+    }
+}

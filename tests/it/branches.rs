@@ -1,0 +1,126 @@
+//! What another branch, or a part of the names, was to lose is not lost by the rest.
+
+use apinizer_gitops::sandbox::Fault;
+use axum::http::Method;
+use serde_json::json;
+
+use crate::world::{World, email, ftp, refusal};
+
+/// A world in which `connections` declares `a` and `others`, and `other` declares the same `others`;
+/// the branch `try` is at hand.
+fn world(keys: &str, others: &[&str]) -> World {
+    let mut world = World::new();
+    world.target(keys);
+    for name in others {
+        world.write(&format!("other/{name}.yaml"), &email(name, ""));
+    }
+    world.settle(&[&["a"], others].concat());
+    world.git(&["branch", "try"]);
+    world
+}
+
+fn on_the_branch(world: &World, change: impl FnOnce()) {
+    world.git(&["checkout", "-q", "try"]);
+    change();
+    world.git(&["checkout", "-q", "main"]);
+}
+
+fn refuse_deletes(world: &World, run: impl FnOnce()) {
+    world.control().fail_next(Some(Method::DELETE), "/", Fault::Forbidden, 99);
+    run();
+    world.control().clear_faults();
+}
+
+#[test]
+fn what_a_narrowed_run_saw_missing_is_not_due_for_others() {
+    for seen in ["a", "b"] {
+        let mut world = world("max_deletes: 0", &["b", "c"]);
+        on_the_branch(&world, || drop(world.commit_without(&["a"])));
+        world.run(&["apply", "--yes", "--rev", "try", "--name", seen]);
+        world.target("paths: [other]");
+        world.apply().code(3).says("no commit removed it");
+        assert_eq!(world.names(), ["a", "b", "c"], "narrowed to {seen}");
+    }
+}
+
+#[test]
+fn what_another_branch_removed_is_not_due_here() {
+    let mut world = world("max_deletes: 3", &["b", "c", "d"]);
+    on_the_branch(&world, || drop(world.commit_without(&["a"])));
+    refuse_deletes(&world, || drop(world.run(&["apply", "--yes", "--rev", "try"]).code(1)));
+    world.target("paths: [other]");
+    world.apply().code(3).says("no commit removed it");
+    assert_eq!(world.names(), ["a", "b", "c", "d"]);
+    // What this branch removes by itself is.
+    world.target("max_deletes: 3");
+    world.apply().code(0);
+    world.commit_without(&["a"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c", "d"]);
+}
+
+#[test]
+fn a_type_that_another_branch_changed_is_not_changed_here() {
+    let mut world = world("max_deletes: 3", &["b", "c", "d"]);
+    world.write("other/a.yaml", &ftp("a", ""));
+    world.commit("another a elsewhere");
+    world.apply().code(0);
+    on_the_branch(&world, || {
+        world.write("connections/a.yaml", &ftp("a", ""));
+        world.commit("a is ftp");
+    });
+    refuse_deletes(&world, || drop(world.run(&["apply", "--yes", "--rev", "try"]).code(1)));
+    world.target("paths: [other]");
+    world.apply().code(3).says("no commit changed its type");
+    assert_eq!(world.live("a")["type"], json!("email"));
+}
+
+#[test]
+fn a_trailer_of_another_branch_consents_to_nothing_here() {
+    let world = world("max_deletes: 0", &["b", "c"]);
+    on_the_branch(&world, || {
+        world.remove("connections/a.yaml");
+        world.git(&["commit", "-qam", "Remove a\n\nAllow-Deletes: true"]);
+    });
+    refuse_deletes(&world, || drop(world.run(&["apply", "--yes", "--rev", "try"]).code(1)));
+    world.commit_without(&["a"]);
+    world.apply().code(3).says("max_deletes");
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn an_amended_commit_asks_for_the_same_deletes() {
+    let world = world("max_deletes: 0", &["b", "c"]);
+    world.commit_without(&["a"]);
+    world.apply().code(3);
+    world.git(&["commit", "-q", "--amend", "-m", "Remove a\n\nAllow-Deletes: true"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c"]);
+}
+
+#[test]
+fn a_narrowed_run_drops_the_notes_of_what_is_declared_again() {
+    let world = world("max_deletes: 0", &["b", "c"]);
+    world.remove("connections/a.yaml");
+    world.git(&["commit", "-qam", "Remove a\n\nAllow-Deletes: true"]);
+    world.control().fail_next(Some(Method::DELETE), "/a/", refusal("not now"), 1);
+    world.apply().code(1);
+    world.git(&["revert", "--no-edit", "HEAD"]);
+    world.run(&["apply", "--yes", "--name", "b"]).code(0);
+    world.commit_without(&["a"]);
+    world.apply().code(3);
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_replace_stays_due_over_a_mistyped_path() {
+    let mut world = world("max_deletes: 3", &["b", "c", "d"]);
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is ftp");
+    refuse_deletes(&world, || drop(world.apply().code(1)));
+    world.target("paths: [other]");
+    world.apply().code(3).says("no commit removed it");
+    world.target("max_deletes: 3");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+}
