@@ -140,22 +140,11 @@ impl TargetPlan {
     /// Hides what live shows of secrets in fields that are none: somebody typed them there.
     pub fn hide(&mut self, redactor: &Redactor) {
         for field in self.changes.iter_mut().flat_map(|change| &mut change.fields) {
-            if field.before.as_ref().is_some_and(|value| shows_a_secret(value, redactor)) {
+            if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
                 field.before = Some(Value::from(SENSITIVE));
                 field.sensitive = true;
             }
         }
-    }
-}
-
-fn shows_a_secret(value: &Value, redactor: &Redactor) -> bool {
-    match value {
-        Value::String(text) => redactor.is_shown_in(text),
-        Value::Array(items) => items.iter().any(|item| shows_a_secret(item, redactor)),
-        Value::Object(map) => map
-            .iter()
-            .any(|(key, value)| redactor.is_shown_in(key) || shows_a_secret(value, redactor)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

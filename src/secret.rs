@@ -2,6 +2,7 @@
 
 mod fingerprint;
 mod redact;
+mod shown;
 
 use std::fmt;
 
@@ -11,7 +12,6 @@ use serde_json::Value;
 pub(crate) use fingerprint::canonical;
 pub use fingerprint::{Fingerprint, FingerprintKey};
 pub use redact::Redactor;
-pub(crate) use redact::{SHORTEST_PIECE, SHORTEST_WHOLE};
 
 /// What is shown in the place of a sensitive value.
 pub const SENSITIVE: &str = "(sensitive)";

@@ -177,14 +177,13 @@ impl Generation {
                 candidate: leadership.candidate(target),
                 shutdown: ending.clone(),
             };
-            let state = engine.state_file(target);
-            tasks.spawn(state.path().to_path_buf(), keeper.keep());
+            tasks.spawn(format!("{} at {}", target.project, target.url), keeper.keep());
         }
         if source.mirror().is_some() {
             let (trigger, board) = (daemon.trigger.clone(), daemon.board.clone());
             let fetching =
                 fetch(source.clone(), config.source.poll, trigger, board, ending.clone());
-            tasks.spawn(source.path().to_path_buf(), fetching);
+            tasks.spawn(source.path().display().to_string(), fetching);
         }
         let watcher = watch_source(daemon, &source, config);
         Ok(Self {

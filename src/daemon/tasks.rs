@@ -2,7 +2,6 @@
 //! those of the new one begin at once, but for the one that works on the same thing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -12,8 +11,8 @@ use tracing::warn;
 /// How long tasks may take to finish their calls once they are to end.
 const FINISHING: Duration = Duration::from_secs(20);
 
-/// What is cancelled when a task is over, by the file or folder that it works on.
-pub(super) type Over = BTreeMap<PathBuf, CancellationToken>;
+/// What is cancelled when a task is over, by what it works on: a project at its URL, a mirror.
+pub(super) type Over = BTreeMap<String, CancellationToken>;
 
 /// The tasks of one config.
 pub(super) struct Tasks {
@@ -32,7 +31,7 @@ impl Tasks {
     /// Starts one once no earlier one works on the same thing any more.
     pub(super) fn spawn(
         &mut self,
-        works_on: PathBuf,
+        works_on: String,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         let over = CancellationToken::new();

@@ -51,6 +51,7 @@ pub(super) fn text(
             names.note(variable, &format!("{owner}: `{key}`, which shows it"), false, None);
         }
     }
+    let withheld = withhold(&mut fields, known);
     for (path, value) in &declared {
         put(&mut fields, path, value.clone());
     }
@@ -62,7 +63,23 @@ pub(super) fn text(
     let secret = |field: &'static Field, names: &mut Names| {
         secret(connection_type, field, &whole, (name, &owner), names)
     };
-    render(connection_type, name, fields, secret, names)
+    render(connection_type, name, fields, secret, names) + &withheld
+}
+
+/// Takes out what still shows a value of the environment, as keys and encoded texts do; in its place
+/// there is a comment, and live keeps what it has.
+fn withhold(fields: &mut Map<String, Value>, known: &KnownReferences) -> String {
+    let mut comments = String::new();
+    fields.retain(|key, value| {
+        let shows = known.is_shown_by(value);
+        if shows {
+            comments.push_str(&format!(
+                "# {key}: not written, since it shows a value of the environment\n"
+            ));
+        }
+        !shows
+    });
+    comments
 }
 
 /// Takes the fields that git declares with references out, as git declares them.

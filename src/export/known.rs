@@ -13,7 +13,10 @@ use crate::environment::Environment;
 use crate::inventory::Record;
 use crate::name::ConnectionName;
 use crate::reference::{self, Segment};
-use crate::secret::{SHORTEST_PIECE, SHORTEST_WHOLE, Sensitive};
+use crate::secret::{Redactor, Sensitive};
+
+/// What is shorter is replaced only as a whole text: inside a longer one it may be something else.
+const LONG: usize = 8;
 
 /// What git declares with references to the environment: values by connection and JSON pointer.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,8 @@ pub struct KnownReferences {
     values: Vec<(String, Sensitive)>,
     /// Finds the long ones of them inside a text.
     long: Option<(AhoCorasick, Vec<usize>)>,
+    /// Finds all of them in all their forms.
+    redactor: Redactor,
 }
 
 impl KnownReferences {
@@ -77,16 +82,22 @@ impl KnownReferences {
     pub fn look_up(&mut self, environment: &Environment) {
         let value = |name: String| Some((name.clone(), environment.lookup(&name).ok()?));
         self.values = self.variables().into_iter().filter_map(value).collect();
+        self.values.iter().for_each(|(_, value)| self.redactor.learn(value.expose()));
         let (long, patterns): (Vec<usize>, Vec<&str>) = self
             .values
             .iter()
             .enumerate()
             .map(|(index, (_, value))| (index, value.expose()))
-            .filter(|(_, value)| value.len() >= SHORTEST_PIECE)
+            .filter(|(_, value)| value.len() >= LONG)
             .unzip();
         let mut searcher = AhoCorasick::builder();
         searcher.match_kind(MatchKind::LeftmostLongest);
         self.long = searcher.build(patterns).ok().map(|searcher| (searcher, long));
+    }
+
+    /// Whether a value shows what a variable holds, though references took its place where they can.
+    pub(super) fn is_shown_by(&self, value: &Value) -> bool {
+        self.redactor.is_shown_by(value)
     }
 
     /// A declared value with references in the place of what variables hold; their names are added.
@@ -121,8 +132,7 @@ impl KnownReferences {
             used.insert(name.to_owned());
         };
         let is_it = |(_, value): &&(String, Sensitive)| value.expose() == text;
-        let whole = self.values.iter().find(is_it).filter(|_| text.len() >= SHORTEST_WHOLE);
-        if let Some((name, _)) = whole {
+        if let Some((name, _)) = self.values.iter().find(is_it) {
             return refer(written, name);
         }
         let mut done = 0;

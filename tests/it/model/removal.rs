@@ -22,11 +22,7 @@ pub(crate) fn note(run: &mut Run<'_>) {
         }
     }
     for (name, note) in run.memory.notes.iter().filter(|(name, _)| !declared.contains(*name)) {
-        let mut note = note.clone();
-        if note.becomes.take().is_some() {
-            (note.undue, note.consent) = (true, false);
-        }
-        notes.insert(name.clone(), note);
+        notes.insert(name.clone(), note.clone());
     }
     if let (Some(good), Some(loaded)) = (&run.before.good, &good) {
         let then = declared_in(run, loaded);
@@ -34,9 +30,10 @@ pub(crate) fn note(run: &mut Run<'_>) {
             if !declared.contains(name) && then.contains(name) {
                 let note = notes.entry(name.clone());
                 let note = note.or_insert_with(|| Note { undue: true, ..Note::default() });
-                if note.undue {
-                    note.undue = false;
-                    note.moved_to = moved_to(run, loaded, name);
+                if note.undue || note.becomes.is_some() {
+                    let Note { hold, emptied, .. } = note.clone();
+                    let moved_to = moved_to(run, loaded, name);
+                    *note = Note { hold, emptied, moved_to, ..Note::default() };
                 }
             }
         }
@@ -47,7 +44,8 @@ pub(crate) fn note(run: &mut Run<'_>) {
             if at == tip {
                 for (name, note) in notes.iter_mut().filter(|(_, note)| !note.undue) {
                     if note.becomes.is_some() {
-                        note.consent = true;
+                        note.consent |= replaced.contains_key(name);
+                        continue;
                     }
                     let kind = run.before.owned.get(name).map_or(Kind::Email, |o| o.kind);
                     note.consent |= sight.flags.admits(kind, name);
@@ -59,15 +57,17 @@ pub(crate) fn note(run: &mut Run<'_>) {
                     let back = names_at(later);
                     removed.retain(|name| !back.contains(name));
                 }
-                for (name, note) in notes.iter_mut().filter(|(_, note)| !note.undue) {
+                let asks = |note: &Note| !note.undue && note.becomes.is_none();
+                for (name, note) in notes.iter_mut().filter(|(_, note)| asks(note)) {
                     note.consent |= removed.contains(name);
                 }
             }
         }
     }
     if is_emptied(run) {
-        for note in notes.values_mut().filter(|note| !note.consent && !note.undue) {
-            note.emptied = true;
+        for (name, note) in &mut notes {
+            let asks = note.becomes.is_none() || replaced.contains_key(name);
+            note.emptied |= asks && !note.consent && !note.undue;
         }
     }
     run.memory.notes = notes;
@@ -89,8 +89,8 @@ fn of_replace(run: &Run<'_>, good: Option<&Loaded>, name: &str, kind: Kind) -> O
         None if undue => return None,
         None => Note::default(),
     };
-    let consent = note.consent && is_of_this && !undue;
-    Some(Note { consent, undue, becomes: Some(kind), ..note })
+    let consent = note.consent && is_of_this && !undue && !note.undue;
+    Some(Note { consent, undue, becomes: Some(kind), moved_to: None, ..note })
 }
 
 /// The name that git now renames from this one, which the last good commit did not.
@@ -115,8 +115,11 @@ pub(crate) fn keep_narrowly(run: &mut Run<'_>) {
         note.undue |= before.get(name).is_none_or(|known| known.undue);
         !note.undue || note.hold.is_some() || note.emptied
     });
-    let others = before.iter().filter(|(name, _)| !of_the_run(name));
-    notes.extend(others.map(|(name, note)| (name.clone(), note.clone())));
+    for (name, note) in notes.iter_mut().filter(|(name, _)| !of_the_run(name)) {
+        if let Some(known) = before.get(name) {
+            note.clone_from(known);
+        }
+    }
     run.memory.notes = notes;
 }
 
@@ -259,7 +262,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
 }
 
 fn is_due(run: &Run<'_>, name: &str) -> bool {
-    run.memory.notes.get(name).is_some_and(|note| !note.undue)
+    let becomes = run.loaded.documents.get(name).map(|document| document.kind);
+    run.memory.notes.get(name).is_some_and(|note| !note.undue && note.becomes == becomes)
 }
 
 /// Whether both names of its rename are live and ours, so that nothing was renamed.

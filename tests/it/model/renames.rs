@@ -62,7 +62,7 @@ impl Run<'_> {
     fn was_renamed(&self, new: &str, old: &str) -> bool {
         let Some(live) = self.sight.live.get(old) else { return false };
         let known = self.before.owned.get(new).and_then(|owned| owned.id.as_ref());
-        known.is_some_and(|id| *id != live.id) && self.ours(old, live).is_none()
+        known.is_some_and(|id| *id != live.id) && !self.is_to_be_renamed(old)
     }
 
     /// Whether the rename is planned.
