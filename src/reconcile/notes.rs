@@ -100,7 +100,8 @@ impl Noting<'_> {
         let is_due = is_new || (was_due && of_this.is_some());
         let held = of_this.or(of_a_delete);
         if !is_due && held.is_none() {
-            return None;
+            // Another replace is due, which a mistyped path does not undo.
+            return known.filter(|_| was_due).cloned();
         }
         let mut note = DeleteNote {
             commit: self.tip().cloned(),

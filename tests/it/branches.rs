@@ -114,13 +114,21 @@ fn a_narrowed_run_drops_the_notes_of_what_is_declared_again() {
 
 #[test]
 fn a_replace_stays_due_over_a_mistyped_path() {
-    let mut world = world("max_deletes: 3", &["b", "c", "d"]);
-    world.write("connections/a.yaml", &ftp("a", ""));
-    world.commit("a is ftp");
-    refuse_deletes(&world, || drop(world.apply().code(1)));
-    world.target("paths: [other]");
-    world.apply().code(3).says("no commit removed it");
-    world.target("max_deletes: 3");
-    world.apply().code(0);
-    assert_eq!(world.live("a")["type"], json!("ftp"));
+    for (elsewhere, why) in [(false, "no commit removed it"), (true, "no commit changed its type")]
+    {
+        let mut world = world("max_deletes: 3", &["b", "c", "d"]);
+        if elsewhere {
+            world.write("other/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+            world.commit("another a elsewhere");
+            world.apply().code(0);
+        }
+        world.write("connections/a.yaml", &ftp("a", ""));
+        world.commit("a is ftp");
+        refuse_deletes(&world, || drop(world.apply().code(1)));
+        world.target("paths: [other]");
+        world.apply().code(3).says(why);
+        world.target("max_deletes: 3");
+        world.apply().code(0);
+        assert_eq!(world.live("a")["type"], json!("ftp"));
+    }
 }

@@ -86,7 +86,7 @@ fn of_replace(run: &Run<'_>, good: Option<&Loaded>, name: &str, kind: Kind) -> O
     let inherits = is_of_this || known.is_some_and(|note| note.becomes.is_none());
     let note = match known.filter(|_| inherits) {
         Some(note) => note.clone(),
-        None if undue => return None,
+        None if undue => return known.filter(|_| was_due).cloned(),
         None => Note::default(),
     };
     let consent = note.consent && is_of_this && !undue && !note.undue;
