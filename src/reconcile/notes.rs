@@ -7,7 +7,7 @@ use std::iter::repeat;
 use super::Options;
 use super::look::Looked;
 use super::past::{Past, Then};
-use crate::inventory::{DeleteNote, Record};
+use crate::inventory::{DeleteNote, Owned, Record};
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::Agreement;
@@ -27,25 +27,8 @@ impl Noting<'_> {
     /// Notes in the record what a commit that loaded whole asks for.
     pub(super) fn note(&self, record: &mut Record, agreements: &[Agreement]) {
         let Looked { options, desired, live, .. } = *self.looked_at;
-        // The notes of replaces lie under names that are declared. What agrees is replaced by
-        // nothing.
-        let agreements = agreements.iter().copied().chain(repeat(Agreement::Doubtful));
-        let replaced: BTreeMap<ConnectionName, &str> = desired
-            .values()
-            .zip(agreements)
-            .filter(|(_, agreement)| *agreement == Agreement::Doubtful)
-            .map(|(connection, _)| (connection.name.clone(), connection.connection_type.name))
-            .filter(|(name, becomes)| {
-                record.inventory.get(name).is_some_and(|owned| owned.type_name != *becomes)
-            })
-            .collect();
-        let replaces: BTreeMap<ConnectionName, DeleteNote> = replaced
-            .into_iter()
-            .filter_map(|(name, becomes)| {
-                let note = self.of_replace(record, &name, becomes)?;
-                Some((name, note))
-            })
-            .collect();
+        // Their notes lie under names that are declared, where no delete has one.
+        let replaces = self.replaces(record, agreements);
         let waiting = desired.values().filter_map(|connection| {
             let old = connection.options.renamed_from.as_ref()?;
             (!is_renamed(record, live, &connection.name)).then(|| old.clone())
@@ -78,6 +61,24 @@ impl Noting<'_> {
         record.deletes.extend(replaces);
     }
 
+    fn replaces(
+        &self,
+        record: &Record,
+        agreements: &[Agreement],
+    ) -> BTreeMap<ConnectionName, DeleteNote> {
+        let documents = self.looked_at.desired.values();
+        // What agrees is replaced by nothing.
+        let agreements = agreements.iter().copied().chain(repeat(Agreement::Doubtful));
+        let doubtful = documents.zip(agreements).filter(|(_, a)| *a == Agreement::Doubtful);
+        doubtful
+            .filter_map(|(connection, _)| {
+                let (name, becomes) = (&connection.name, connection.connection_type.name);
+                let owned = record.inventory.get(name).filter(|o| o.type_name != becomes)?;
+                Some((name.clone(), self.of_replace(record, name, owned, becomes)?))
+            })
+            .collect()
+    }
+
     /// The note of a replace. It is due if a commit changed the type: the last good one, read with
     /// today's config, declared the old one, or what an earlier replace that is not done was to make.
     /// What holds a delete holds the replace that overtakes it; consent to the one is none to the
@@ -86,9 +87,9 @@ impl Noting<'_> {
         &self,
         record: &Record,
         name: &ConnectionName,
+        owned: &Owned,
         becomes: &str,
     ) -> Option<DeleteNote> {
-        let owned = record.inventory.get(name)?;
         let then = self.past.then.as_ref();
         let known = record.deletes.get(name);
         let was_due = known.is_some_and(|note| note.becomes.is_some() && !note.undue);
