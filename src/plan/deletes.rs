@@ -17,6 +17,9 @@ pub struct Declared<'a> {
     /// What else may not count as removed: the names of documents that are not valid, the old
     /// names of renames that are not done.
     pub others: &'a BTreeSet<ConnectionName>,
+    /// Names that the commit declares and that another branch removed: its notes stay, for the day
+    /// on which a commit of that branch comes again.
+    pub elsewhere: &'a BTreeSet<ConnectionName>,
     /// The new names of old ones whose `renamedFrom` the last good commit did not have.
     pub moved: &'a BTreeMap<&'a ConnectionName, &'a ConnectionName>,
     /// The commit; `None`: the working tree.
@@ -79,8 +82,10 @@ pub fn note(
     consents: &Consents,
     filter: &Filter,
 ) {
-    let Declared { desired, others, .. } = declared;
-    record.deletes.retain(|name, _| !desired.contains_key(name) && !others.contains(name));
+    let Declared { desired, others, elsewhere, .. } = declared;
+    record.deletes.retain(|name, _| {
+        elsewhere.contains(name) || !(desired.contains_key(name) || others.contains(name))
+    });
     // What was begun to be made may turn out to be owned.
     let owned = missing(record.inventory.keys(), desired.keys());
     let begun = missing(record.intents.keys(), desired.keys());
@@ -109,7 +114,10 @@ pub fn note(
     if !filter.is_narrow() {
         record.consented.extend(consents.by.iter().cloned());
     }
-    for (name, note) in record.deletes.iter_mut().filter(|(_, note)| note.asks_for_a_delete()) {
+    for (name, note) in &mut record.deletes {
+        if !note.asks_for_a_delete() || elsewhere.contains(name) {
+            continue;
+        }
         let type_name = record.inventory.get(name).map_or("", |owned| &owned.type_name);
         let tip = declared.commit.filter(|_| consents.tip && filter.admits(type_name, name));
         if let Some(by) = consents.names.get(name).or(tip) {

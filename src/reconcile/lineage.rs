@@ -1,7 +1,7 @@
 //! Notes that a commit left from which the one that is looked at does not come: those of another
 //! branch, or of a history that was rewritten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Engine;
@@ -14,14 +14,16 @@ use crate::source::{Repository, Snapshot, SourceError};
 
 /// Takes back what such commits asked for and consented to. What they found missing stays due where
 /// the commit that declared it last, read with today's config, still does: an amended commit asks for
-/// the same.
+/// the same. The names that this commit declares: their notes are for the other branch to keep.
 pub(super) fn without_other_branches(
     engine: &Engine,
     target: &Target,
     snapshot: &Snapshot,
+    declares: impl Fn(&ConnectionName) -> bool,
     record: &mut Record,
-) -> Result<(), SourceError> {
-    let Snapshot::Commit { repository, commit } = snapshot else { return Ok(()) };
+) -> Result<BTreeSet<ConnectionName>, SourceError> {
+    let mut elsewhere = BTreeSet::new();
+    let Snapshot::Commit { repository, commit } = snapshot else { return Ok(elsewhere) };
     let mut lineage =
         Lineage { engine, target, repository, tip: &commit.id, reached: BTreeMap::new() };
     let Record { deletes, inventory, .. } = record;
@@ -35,6 +37,11 @@ pub(super) fn without_other_branches(
         if lineage.reaches(seen)? {
             continue;
         }
+        if note.becomes.is_none() && declares(name) {
+            (note.consent, note.consented_by) = (false, None);
+            elsewhere.insert(name.clone());
+            continue;
+        }
         let owned_type = inventory.get(name).map(|owned| owned.type_name.as_str());
         if lineage.still_declares(name, note, owned_type)? {
             note.commit = Some(commit.id.clone());
@@ -42,7 +49,7 @@ pub(super) fn without_other_branches(
             *note = DeleteNote { consent: false, consented_by: None, undue: true, ..note.clone() };
         }
     }
-    Ok(())
+    Ok(elsewhere)
 }
 
 struct Lineage<'a> {

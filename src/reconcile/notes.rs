@@ -19,6 +19,8 @@ pub(super) struct Noting<'a> {
     pub(super) looked_at: &'a Looked<'a>,
     /// Names that do not count as removed: their documents are not valid.
     pub(super) not_removed: &'a BTreeSet<ConnectionName>,
+    /// Names that the commit declares and another branch removed.
+    pub(super) elsewhere: &'a BTreeSet<ConnectionName>,
     pub(super) snapshot: &'a Snapshot,
     pub(super) past: &'a Past,
 }
@@ -43,6 +45,7 @@ impl Noting<'_> {
         let declared = Declared {
             desired,
             others: &others,
+            elsewhere: self.elsewhere,
             moved: &moved.collect(),
             commit: self.tip(),
             emptied: &self.past.emptied,

@@ -104,8 +104,8 @@ fn read_with_todays_config(
     declared_names(engine, target, &then).map(Some)
 }
 
-/// What the commits since the last good one consent to. Where the history is cut short, what
-/// cannot be seen consents to nothing.
+/// What the commits since the last good one consent to. Where the history is cut short, as in a
+/// shallow clone, only the tip can be seen: what is before it consents to nothing.
 fn consents(
     engine: &Engine,
     target: &Target,
@@ -116,6 +116,10 @@ fn consents(
 ) -> Result<Consents, SourceError> {
     let mut consents = Consents::default();
     if !repository.has_commit(last_good)? {
+        if repository.allows_deletes(tip)? && !record.consented.contains(tip) {
+            consents.tip = true;
+            consents.by.insert(tip.clone());
+        }
         return Ok(consents);
     }
     let history = repository.commits_since(tip, Some(last_good))?;

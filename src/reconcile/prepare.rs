@@ -162,6 +162,8 @@ struct Remembered {
     good: Option<GoodCommit>,
     /// The names that documents which are not valid block, with why.
     invalid: BTreeMap<ConnectionName, String>,
+    /// Names that it declares and another branch removed.
+    elsewhere: BTreeSet<ConnectionName>,
 }
 
 /// Looks at the record in the light of what was loaded.
@@ -191,7 +193,11 @@ fn remembered(
     }
     record.key_check = Some(key_check);
     let folders = &loaded.loaded.folders;
-    without_other_branches(engine, target, snapshot, &mut record).map_err(|e| e.to_string())?;
+    let documents = &loaded.loaded.documents;
+    let declares =
+        |name: &ConnectionName| documents.binary_search_by_key(&name, |d| &d.name).is_ok();
+    let elsewhere = without_other_branches(engine, target, snapshot, declares, &mut record);
+    let elsewhere = elsewhere.map_err(|e| e.to_string())?;
     let past = past(engine, target, snapshot, &record, folders).map_err(|e| e.to_string())?;
     for (path, _, _) in folders.iter().filter(|(_, exists, _)| !exists) {
         let text = format!("the path `{path}` does not exist in this revision");
@@ -201,7 +207,7 @@ fn remembered(
         notices.push(text);
     }
     let invalid = blocked_names(loaded, &record)?;
-    Ok(Remembered { record, key_is_known, past, good, invalid })
+    Ok(Remembered { record, key_is_known, past, good, invalid, elsewhere })
 }
 
 /// Does the work of [`prepare`]; what stops the target as a whole is the error.
@@ -216,7 +222,7 @@ async fn fill(
     let opened = open(engine, target, snapshot, options, begun, prepared).await?;
     let notices = &mut prepared.plan.notices;
     notices.extend(opened.recalled.notice.clone());
-    let Remembered { mut record, key_is_known, past, good, mut invalid } =
+    let Remembered { mut record, key_is_known, past, good, mut invalid, elsewhere } =
         blocking(|| remembered(engine, target, snapshot, options, &opened, notices))?;
     let Opened { mut loaded, client, key, lock, recalled, lists, marks } = opened;
     let Recalled { record: before, mark: state, .. } = recalled;
@@ -265,7 +271,13 @@ async fn fill(
     block_old_names(&mut invalid, renames, &record, &looked_at);
     let not_removed = invalid.keys().cloned().collect();
     // After that: what a run that died made may be what this commit removes.
-    let noting = Noting { looked_at: &looked_at, not_removed: &not_removed, snapshot, past: &past };
+    let noting = Noting {
+        looked_at: &looked_at,
+        not_removed: &not_removed,
+        elsewhere: &elsewhere,
+        snapshot,
+        past: &past,
+    };
     if whole {
         noting.note(&mut record, &agreements);
     }

@@ -93,6 +93,17 @@ pub(super) fn since(
     })
 }
 
+/// Whether one commit carries the trailer; not so where it is not there.
+pub(super) fn allows_deletes(objects: &Objects, id: Oid) -> Result<bool, SourceError> {
+    objects.read(|repository| match repository.find_commit(id) {
+        Ok(commit) => Ok(consents(commit.message_raw_bytes())),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
+        Err(error) => {
+            Err(SourceError::of_object(&error, format!("the commit {id}"), objects.place()))
+        }
+    })
+}
+
 /// Paints commits from both ends: good is what the last good commit reaches.
 struct Walk<'a> {
     repository: &'a git2::Repository,

@@ -150,6 +150,14 @@ impl Repository {
         history::since(&self.view().objects, self.known(tip)?, last_good)
     }
 
+    /// Whether a commit carries the trailer `Allow-Deletes: true`.
+    ///
+    /// # Errors
+    /// The commit is damaged.
+    pub fn allows_deletes(&self, id: &CommitId) -> Result<bool, SourceError> {
+        oid(id).map_or(Ok(false), |id| history::allows_deletes(&self.view().objects, id))
+    }
+
     /// The checked-out files as they are.
     ///
     /// # Errors

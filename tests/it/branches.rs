@@ -132,3 +132,37 @@ fn a_replace_stays_due_over_a_mistyped_path() {
         assert_eq!(world.live("a")["type"], json!("ftp"));
     }
 }
+
+#[test]
+fn an_older_commit_that_declares_a_name_leaves_what_a_newer_one_asks_for() {
+    for narrow in [&["--name", "b"][..], &[]] {
+        let world = world("max_deletes: 3", &["b", "c", "d"]);
+        world.commit_without(&["a"]);
+        refuse_deletes(&world, || drop(world.apply().code(1)));
+        let older = [&["apply", "--yes", "--rev", "HEAD~1"], narrow].concat();
+        world.run(&older).code(0);
+        world.apply().code(0);
+        assert_eq!(world.names(), ["b", "c", "d"], "{narrow:?}");
+    }
+}
+
+#[test]
+fn the_trailer_of_the_tip_consents_in_a_shallow_clone_too() {
+    let mut world = world("max_deletes: 0", &["b", "c"]);
+    let shallow = world.path("shallow").display().to_string();
+    let clone = |world: &World| {
+        drop(std::fs::remove_dir_all(world.path("shallow")));
+        let url = format!("file://{}", world.repo().display());
+        world.git(&["clone", "-q", "--depth=1", &url, &shallow]);
+    };
+    clone(&world);
+    world.source(&format!("path: '{shallow}'"), "max_deletes: 0");
+    world.apply().code(0);
+    world.commit_without(&["a"]);
+    clone(&world);
+    world.apply().code(3).says("max_deletes");
+    world.commit("say so\n\nAllow-Deletes: true");
+    clone(&world);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c"]);
+}

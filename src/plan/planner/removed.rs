@@ -265,7 +265,10 @@ impl Planner<'_> {
     ) -> Option<(String, Option<String>)> {
         let situation = self.situation;
         if owned.protect {
-            let advice = "lift `protect` in a commit of its own first".to_owned();
+            let advice = format!(
+                "lift `protect` first: declare the {} connection without it in a commit of its own",
+                owned.type_name
+            );
             return Some(("held: it is protected".to_owned(), Some(advice)));
         }
         if let Some((type_name, problem)) = situation.live.incomplete.iter().next() {
