@@ -137,7 +137,8 @@ pub struct Intent {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteNote {
-    /// The commit in which the name was first seen missing; `None`: the working tree.
+    /// The commit in which the name was first seen missing; `None`: the working tree, or it is not
+    /// known whether a commit removed it.
     pub commit: Option<CommitId>,
     /// The last good commit of then, which still declared it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

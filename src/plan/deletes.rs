@@ -89,7 +89,13 @@ pub fn note(
     // What was begun to be made may turn out to be owned.
     let owned = missing(record.inventory.keys(), desired.keys());
     let begun = missing(record.intents.keys(), desired.keys());
+    let declared_in = record.last_good.as_ref().map(|good| good.commit.clone());
     for name in owned.chain(begun).filter(|name| !others.contains(name)) {
+        if matches!(last_good, LastGood::Unavailable) {
+            // To be asked again once the repository has it.
+            let note = || DeleteNote { declared_in: declared_in.clone(), ..DeleteNote::not_due() };
+            record.deletes.entry(name.clone()).or_insert_with(note);
+        }
         let removed_by_a_commit = match last_good {
             LastGood::Names { declared, renamed } => declared.has(name) || renamed.contains(name),
             LastGood::None | LastGood::Unavailable => false,
@@ -102,7 +108,7 @@ pub fn note(
             if note.undue || note.becomes.is_some() {
                 *note = DeleteNote {
                     commit,
-                    declared_in: record.last_good.as_ref().map(|good| good.commit.clone()),
+                    declared_in: declared_in.clone(),
                     moved_to,
                     held: note.held.take(),
                     emptied: note.emptied.take(),

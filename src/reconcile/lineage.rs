@@ -27,7 +27,16 @@ pub(super) fn without_other_branches(
     let mut lineage =
         Lineage { engine, target, repository, tip: &commit.id, reached: BTreeMap::new() };
     let Record { deletes, inventory, .. } = record;
-    for (name, note) in deletes.iter_mut().filter(|(_, note)| !note.undue) {
+    for (name, note) in deletes.iter_mut() {
+        let owned_type = inventory.get(name).map(|owned| owned.type_name.as_str());
+        if note.undue {
+            // What was not known, since the repository did not have the commit, may be known now.
+            let may_be_due = note.becomes.is_some() || !declares(name);
+            if may_be_due && lineage.still_declares(name, note, owned_type)? {
+                (note.commit, note.undue) = (Some(commit.id.clone()), false);
+            }
+            continue;
+        }
         if let Some(by) = &note.consented_by
             && !lineage.reaches(by)?
         {
@@ -42,7 +51,6 @@ pub(super) fn without_other_branches(
             elsewhere.insert(name.clone());
             continue;
         }
-        let owned_type = inventory.get(name).map(|owned| owned.type_name.as_str());
         if lineage.still_declares(name, note, owned_type)? {
             note.commit = Some(commit.id.clone());
         } else {

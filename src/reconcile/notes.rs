@@ -103,22 +103,27 @@ impl Noting<'_> {
         let of_a_delete = known.filter(|note| note.becomes.is_none());
         let is_due = is_new || (was_due && of_this.is_some());
         let held = of_this.or(of_a_delete);
+        if !is_due && held.is_none() && self.past.unavailable {
+            let declared_in = record.last_good.as_ref().map(|good| good.commit.clone());
+            let becomes = Some(becomes.to_owned());
+            return Some(DeleteNote { declared_in, becomes, ..DeleteNote::not_due() });
+        }
         if !is_due && held.is_none() {
             // Another replace is due, which a mistyped path does not undo.
             return known.filter(|_| was_due).cloned();
         }
-        let mut note = DeleteNote {
-            commit: self.tip().cloned(),
-            declared_in: record.last_good.as_ref().map(|good| good.commit.clone()),
-            held: held.and_then(|note| note.held.clone()),
-            emptied: held.and_then(|note| note.emptied.clone()),
-            undue: !is_due,
-            becomes: Some(becomes.to_owned()),
-            ..DeleteNote::default()
+        let mut note = match of_this.filter(|known| known.undue != is_due) {
+            Some(known) => known.clone(),
+            None => DeleteNote {
+                commit: self.tip().cloned(),
+                declared_in: record.last_good.as_ref().map(|good| good.commit.clone()),
+                held: held.and_then(|note| note.held.clone()),
+                emptied: held.and_then(|note| note.emptied.clone()),
+                undue: !is_due,
+                becomes: Some(becomes.to_owned()),
+                ..DeleteNote::default()
+            },
         };
-        if let Some(known) = of_this.filter(|known| !known.undue) {
-            note = known.clone();
-        }
         if is_due && self.past.consents.tip {
             (note.consent, note.consented_by) = (true, self.tip().cloned());
         }

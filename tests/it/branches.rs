@@ -166,3 +166,23 @@ fn the_trailer_of_the_tip_consents_in_a_shallow_clone_too() {
     world.apply().code(0);
     assert_eq!(world.names(), ["b", "c"]);
 }
+
+#[test]
+fn what_a_shallow_clone_could_not_tell_is_asked_again() {
+    let mut world = world("max_deletes: 3", &["b", "c", "d"]);
+    let shallow = world.path("shallow").display().to_string();
+    world.source(&format!("path: '{shallow}'"), "paths: [connections, more]");
+    world.remove("connections/a.yaml");
+    world.write("connections/b.yaml", &ftp("b", ""));
+    world.write("more/e.yaml", &email("e", ""));
+    world.commit("remove a, b is ftp, and another path");
+    let url = format!("file://{}", world.repo().display());
+    world.git(&["clone", "-q", "--depth=1", &url, &shallow]);
+    for _ in 0..2 {
+        world.apply().code(3).says("no longer has the last good commit");
+    }
+    world.git(&["-C", &shallow, "fetch", "-q", "--unshallow"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b", "c", "d", "e"]);
+    assert_eq!(world.live("b")["type"], json!("ftp"));
+}

@@ -142,12 +142,12 @@ impl Planner<'_> {
         }
         let asks = self.record.deletes.get(name).is_some_and(DeleteNote::asks_for_a_delete);
         if !asks && !self.is_exact(name) {
-            let reason = if situation.last_good_unavailable {
+            let reason = if self.is_not_known(name) {
                 "held: the repository no longer has the last good commit, so whether a commit \
                  removed it is not known"
             } else {
-                "held: no commit removed it; it is only no longer read (paths, target or config \
-                 changed)"
+                "held: no commit removed it since the last good one; paths, target or config \
+                 changed, or a narrowed run made it"
             };
             let advice = format!(
                 "`apinizer-gitops apply --allow-deletes --name={word}` deletes it, \
@@ -157,7 +157,8 @@ impl Planner<'_> {
         }
         if owned.protect {
             let reason = "held: it is protected; taking the document out is no consent".to_owned();
-            let advice = "declare it again without `protect`, then remove it".to_owned();
+            let advice =
+                "declare it again without `protect`, apply that, then remove it".to_owned();
             return Some((reason, Some(advice)));
         }
         if situation.worktree && !situation.allow_deletes {
@@ -166,6 +167,15 @@ impl Planner<'_> {
             return Some((reason, Some(advice.to_owned())));
         }
         None
+    }
+
+    /// Whether the repository did not have the commit that tells.
+    fn is_not_known(&self, name: &ConnectionName) -> bool {
+        let note = self.record.deletes.get(name);
+        self.situation.last_good_unavailable
+            || note.is_some_and(|note| {
+                note.undue && note.declared_in.is_some() && note.commit.is_none()
+            })
     }
 
     /// Whether somebody asks for a delete by the exact name.
@@ -290,12 +300,12 @@ impl Planner<'_> {
         let wanted = situation.desired.get(name).map_or("", |wanted| wanted.connection_type.name);
         let asks = note.is_some_and(|note| note.asks_for_a_replace(wanted));
         if !asks && !self.is_exact(name) {
-            let reason = if situation.last_good_unavailable {
+            let reason = if self.is_not_known(name) {
                 "held: the repository no longer has the last good commit, so whether a commit \
                  changed its type is not known"
             } else {
-                "held: no commit changed its type; another document is read (paths, target or \
-                 config changed)"
+                "held: no commit changed its type since the last good one; paths, target or config \
+                 changed, or a narrowed run made it"
             };
             let word = for_the_shell(name.as_str());
             let advice =
