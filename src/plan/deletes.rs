@@ -17,8 +17,8 @@ pub struct Declared<'a> {
     /// What else may not count as removed: the names of documents that are not valid, the old
     /// names of renames that are not done.
     pub others: &'a BTreeSet<ConnectionName>,
-    /// Names that the commit declares and that another branch removed: its notes stay, for the day
-    /// on which a commit of that branch comes again.
+    /// Names that the commit declares and that another branch removed, or gave another type: its notes
+    /// stay, for the day on which a commit of that branch comes again.
     pub elsewhere: &'a BTreeSet<ConnectionName>,
     /// The new names of old ones whose `renamedFrom` the last good commit did not have.
     pub moved: &'a BTreeMap<&'a ConnectionName, &'a ConnectionName>,

@@ -14,12 +14,13 @@ use crate::source::{Repository, Snapshot, SourceError};
 
 /// Takes back what such commits asked for and consented to. What they found missing stays due where
 /// the commit that declared it last, read with today's config, still does: an amended commit asks for
-/// the same. The names that this commit declares: their notes are for the other branch to keep.
+/// the same. What this commit declares as it is live, another branch may still ask to be rid of: those
+/// names are given back, and their notes stay.
 pub(super) fn without_other_branches(
     engine: &Engine,
     target: &Target,
     snapshot: &Snapshot,
-    declares: impl Fn(&ConnectionName) -> bool,
+    declared_type: impl Fn(&ConnectionName) -> Option<&'static str>,
     record: &mut Record,
 ) -> Result<BTreeSet<ConnectionName>, SourceError> {
     let mut elsewhere = BTreeSet::new();
@@ -31,7 +32,7 @@ pub(super) fn without_other_branches(
         let owned_type = inventory.get(name).map(|owned| owned.type_name.as_str());
         if note.undue {
             // What was not known, since the repository did not have the commit, may be known now.
-            let may_be_due = note.becomes.is_some() || !declares(name);
+            let may_be_due = note.becomes.is_some() || declared_type(name).is_none();
             if may_be_due && lineage.still_declares(name, note, owned_type)? {
                 (note.commit, note.undue) = (Some(commit.id.clone()), false);
             }
@@ -46,7 +47,8 @@ pub(super) fn without_other_branches(
         if lineage.reaches(seen)? {
             continue;
         }
-        if note.becomes.is_none() && declares(name) {
+        let declared = declared_type(name);
+        if declared.is_some() && (note.becomes.is_none() || declared == owned_type) {
             (note.consent, note.consented_by) = (false, None);
             elsewhere.insert(name.clone());
             continue;

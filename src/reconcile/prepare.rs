@@ -194,9 +194,11 @@ fn remembered(
     record.key_check = Some(key_check);
     let folders = &loaded.loaded.folders;
     let documents = &loaded.loaded.documents;
-    let declares =
-        |name: &ConnectionName| documents.binary_search_by_key(&name, |d| &d.name).is_ok();
-    let elsewhere = without_other_branches(engine, target, snapshot, declares, &mut record);
+    let declared_type = |name: &ConnectionName| {
+        let at = documents.binary_search_by_key(&name, |document| &document.name).ok()?;
+        documents.get(at).map(|document| document.connection_type.name)
+    };
+    let elsewhere = without_other_branches(engine, target, snapshot, declared_type, &mut record);
     let elsewhere = elsewhere.map_err(|e| e.to_string())?;
     let past = past(engine, target, snapshot, &record, folders).map_err(|e| e.to_string())?;
     for (path, _, _) in folders.iter().filter(|(_, exists, _)| !exists) {

@@ -137,12 +137,15 @@ fn a_replace_stays_due_over_a_mistyped_path() {
 fn an_older_commit_that_declares_a_name_leaves_what_a_newer_one_asks_for() {
     for narrow in [&["--name", "b"][..], &[]] {
         let world = world("max_deletes: 3", &["b", "c", "d"]);
-        world.commit_without(&["a"]);
+        world.remove("connections/a.yaml");
+        world.write("connections/c.yaml", &ftp("c", ""));
+        world.commit("without a, and c is ftp");
         refuse_deletes(&world, || drop(world.apply().code(1)));
         let older = [&["apply", "--yes", "--rev", "HEAD~1"], narrow].concat();
         world.run(&older).code(0);
         world.apply().code(0);
         assert_eq!(world.names(), ["b", "c", "d"], "{narrow:?}");
+        assert_eq!(world.live("c")["type"], json!("ftp"), "{narrow:?}");
     }
 }
 
