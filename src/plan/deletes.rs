@@ -220,18 +220,27 @@ impl Group<'_> {
     }
 }
 
-/// A held delete in words: the rule with its numbers, and the exact way past it.
-pub(super) fn in_words(hold: &DeleteHold) -> (String, String) {
+/// A held delete in words, where so many are due today: the rule with its numbers, and the exact way
+/// past it.
+pub(super) fn in_words(hold: &DeleteHold, due_now: usize) -> (String, String) {
     match hold {
         DeleteHold::Limit { due, inventory, .. } if due >= inventory && *inventory >= 2 => (
             format!("held: all {inventory} connections of the inventory would be deleted at once"),
             way_past(),
         ),
         DeleteHold::Limit { due, allowed, inventory } => (
-            format!(
-                "held by max_deletes: {due} deletes are due and {allowed} allowed (the inventory \
-                 holds {inventory})"
-            ),
+            // What is held stays held, also where others were taken back since.
+            if *due == due_now {
+                format!(
+                    "held by max_deletes: {due} deletes are due and {allowed} allowed (the inventory \
+                     holds {inventory})"
+                )
+            } else {
+                format!(
+                    "held by max_deletes: {due} deletes were due at first sight and {allowed} allowed \
+                     (the inventory held {inventory})"
+                )
+            },
             format!("{}, or a higher max_deletes", way_past()),
         ),
         DeleteHold::Path { path } => (

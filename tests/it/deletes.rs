@@ -48,6 +48,18 @@ fn a_narrowed_run_is_no_way_past_the_limit() {
 }
 
 #[test]
+fn what_is_held_with_others_says_so_when_they_are_taken_back() {
+    let mut world = World::new();
+    world.target("max_deletes: 1");
+    world.settle(&["a", "b", "c", "d"]);
+    world.commit_without(&["a", "b"]);
+    world.apply().code(3).says("2 deletes are due and 1 allowed");
+    world.commit_email("b", "");
+    world.apply().code(3).says("2 deletes were due at first sight and 1 allowed");
+    assert_eq!(world.names().len(), 4);
+}
+
+#[test]
 fn a_commit_that_lifts_protect_replaces_nothing() {
     let world = World::new();
     world.commit_email("a", "x-gitops: {protect: true}\n");

@@ -214,7 +214,8 @@ impl Planner<'_> {
         };
         let holds = group.hold(&all, &mut self.record.deletes);
         for name in &all {
-            let words = holds.get(name).map(deletes::in_words);
+            let due_now = all.len() + outside;
+            let words = holds.get(name).map(|hold| deletes::in_words(hold, due_now));
             if self.replaces.contains(name) {
                 if let Some((reason, advice)) = words {
                     self.hold_replace(name, reason, Some(advice));
