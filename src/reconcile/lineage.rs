@@ -14,8 +14,8 @@ use crate::source::{Repository, Snapshot, SourceError};
 
 /// Takes back what such commits asked for and consented to. What they found missing stays due where
 /// the commit that declared it last, read with today's config, still does: an amended commit asks for
-/// the same. What this commit declares as it is live, another branch may still ask to be rid of: those
-/// names are given back, and their notes stay.
+/// the same. The names that this commit declares as they are live are the answer: another branch may
+/// still ask to be rid of them, so their notes stay.
 pub(super) fn without_other_branches(
     engine: &Engine,
     target: &Target,
