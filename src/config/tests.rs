@@ -1,10 +1,11 @@
 use std::path::Path;
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::document::{Diagnostic, Severity};
 use crate::environment::Environment;
+
+mod leases;
+mod properties;
 
 /// No problem, snippet or value may ever repeat this.
 const CANARY: &str = "hunter2-canary";
@@ -376,72 +377,4 @@ fn the_digest_changes_with_name_and_paths_only() {
     assert_eq!(plain, of(&target("    vars: {a: 1}\n    paths: [connections/]\n")));
     assert_ne!(plain, of(&target("    paths: [connections, b]\n")));
     assert_ne!(plain, of(&target("").replace("prod", "staging")));
-}
-
-#[test]
-fn the_schema_takes_what_the_reader_takes() {
-    let validator = jsonschema::validator_for(&schema()).unwrap();
-    let as_json = |text: &str| serde_yaml::from_str::<Value>(text).unwrap();
-    for good in [WHOLE.replace("long: 017", "long: '017'"), target("")] {
-        let errors: Vec<String> =
-            validator.iter_errors(&as_json(&good)).map(|e| e.to_string()).collect();
-        assert_eq!(errors, Vec::<String>::new(), "{good}");
-    }
-    for bad in [
-        target("    username: u\n"),
-        target("").replace("${env:T}", "literal"),
-        target("    resync: soon\n"),
-        target("    adopt: allways\n"),
-        target("source: {path: a, url: b}\n"),
-        target("source: {verify: {}}\n"),
-        target("").replace("project", "projekt"),
-        "{}".to_owned(),
-    ] {
-        assert!(!validator.is_valid(&as_json(&bad)), "{bad}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Config::parse(Path::new("x"), &bytes, &environment());
-    }
-
-    #[test]
-    fn no_text_panics(text in "[-a-z:\\[\\]{}&*|>'\"#%\t\n $!?,<]{0,120}") {
-        let _ = parse(&text);
-    }
-
-    #[test]
-    fn no_damage_to_a_whole_config_panics(at in 0..WHOLE.len(), with in "[\\PC\t\n]{0,3}", cut in 0..40_usize) {
-        let end = (at + cut).min(WHOLE.len());
-        let _ = parse(&format!("{}{with}{}", &WHOLE[..at], &WHOLE[end..]));
-    }
-}
-
-#[cfg(not(feature = "kubernetes"))]
-#[test]
-fn leases_need_a_build_that_has_them() {
-    let found = problems(&target("kubernetes: {lease: 90s}\n"));
-    assert!(found.contains("AG617") && found.contains("--features kubernetes"), "{found}");
-}
-
-#[cfg(feature = "kubernetes")]
-#[test]
-fn a_lease_leaves_time_for_the_longest_call() {
-    let kubernetes = |text: &str| parse(&target(text)).unwrap().config.kubernetes.unwrap();
-    let plain = kubernetes("kubernetes:\n");
-    assert_eq!((plain.lease, plain.state_in_secret), (Duration::from_secs(60), false));
-    let full = kubernetes(
-        "kubernetes: {lease: 90s, state: secret, namespace: gitops, service_account: sa, api: https://k:6443/}\n",
-    );
-    assert_eq!((full.lease, full.state_in_secret), (Duration::from_secs(90), true));
-    assert_eq!(full.service_account, Path::new("/etc/gitops/sa"));
-    assert_eq!(full.api.as_deref(), Some("https://k:6443"));
-    assert_eq!(codes(&target("kubernetes: {lease: 59s}\n")), ["AG606"]);
-    assert_eq!(codes(&target("    timeout: 40s\nkubernetes:\n")), ["AG606"]);
-    for api in ["http://k:6443", "https://u:p@k", "k:6443", "ftp://127.0.0.1"] {
-        assert_eq!(codes(&target(&format!("kubernetes: {{api: '{api}'}}\n"))), ["AG610"], "{api}");
-    }
-    assert!(codes(&target("kubernetes: {api: 'http://127.0.0.1:8001'}\n")).is_empty());
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod git_servers;
+mod ran;
 mod receiver;
 mod running;
 mod world;

@@ -10,6 +10,8 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+pub(crate) use crate::ran::Ran;
+
 /// The project that every world's sandbox has.
 pub(crate) const PROJECT: &str = "demo";
 
@@ -28,14 +30,6 @@ pub(crate) struct World {
     pub(crate) env: BTreeMap<String, String>,
     /// Whether plain flags are used in place of a config file.
     config: Option<PathBuf>,
-}
-
-/// What a run of the program gave.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 impl World {
@@ -323,33 +317,6 @@ impl Drop for World {
         if let Some(running) = self.running.take() {
             self.runtime.block_on(running.stop());
         }
-    }
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Ran {
-    /// Asserts the exit code, and shows everything if it is another.
-    #[track_caller]
-    pub(crate) fn code(self, expected: i32) -> Self {
-        assert_eq!(self.code, expected, "\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Asserts that a text was written, to stdout or stderr.
-    #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
-        let found = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(found, "no `{text}` in\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
     }
 }
 
