@@ -33,6 +33,7 @@ mod text;
 mod yaml;
 
 pub use cache::{ParseCache, Read};
+pub(crate) use check::refused;
 pub use declared::Declared;
 pub use diagnostic::{Diagnostic, Mark, Severity};
 pub use load::{DeclaredThen, Loaded, declared_names, load};

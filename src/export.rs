@@ -12,6 +12,7 @@ mod document;
 mod fields;
 pub mod files;
 mod known;
+mod left_out;
 pub mod read;
 mod spelling;
 mod template;
@@ -23,11 +24,15 @@ mod example_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use crate::catalog;
 use crate::live::LiveConnection;
 use crate::name::{self, ConnectionName};
 use crate::reference::{self, Segment};
 use crate::secret::Sensitive;
+
+use left_out::LeftOut;
 
 pub use known::KnownReferences;
 pub use template::template;
@@ -50,6 +55,8 @@ pub struct Export {
     pub variables: Vec<Variable>,
     /// The connections that no document can declare, with the reason.
     pub passed_over: Vec<String>,
+    /// The fields that no document may hold, with their connections and the reason.
+    pub left_out: Vec<String>,
 }
 
 /// One connection as a document.
@@ -99,22 +106,64 @@ impl Export {
         let mut names = variables::Names::new(&options.prefix, known);
         let mut export = Self::default();
         for (_, connection_type, live) in sorted {
-            if let Some(problem) = problem_with(live.name.as_str()) {
+            let what = format!("the {} connection {:?}", connection_type.name, live.name.as_str());
+            if known.is_shown_in_name(live.name.as_str()) {
                 export.passed_over.push(format!(
-                    "the {} connection {:?} cannot be declared: its name {problem}",
-                    connection_type.name,
-                    live.name.as_str()
+                    "a connection of type {} cannot be declared: its name shows a value of the \
+                     environment",
+                    connection_type.name
                 ));
                 continue;
             }
-            let text = document::text(connection_type, live, known, &mut names, options.full);
-            export.documents.push(Exported {
-                type_name: connection_type.name,
-                name: live.name.clone(),
-                text,
-            });
+            if let Some(problem) = problem_with(live.name.as_str()) {
+                export.passed_over.push(format!("{what} cannot be declared: its name {problem}"));
+                continue;
+            }
+            match document::text(connection_type, live, known, &mut names, options.full) {
+                Ok(written) => {
+                    let line = |LeftOut { field, why }: LeftOut| {
+                        format!("`{}` of {what} is not written: {why}", field.escape_debug())
+                    };
+                    export.left_out.extend(written.left_out.into_iter().map(line));
+                    export.documents.push(Exported {
+                        type_name: connection_type.name,
+                        name: live.name.clone(),
+                        text: written.yaml,
+                    });
+                }
+                Err(problem) => {
+                    export.passed_over.push(format!("{what} cannot be declared: {problem}"));
+                }
+            }
         }
+        export.pass_over_what_does_not_load();
         export.variables = names.into_variables();
+        let used: BTreeSet<String> = export.documents.iter().flat_map(references_in).collect();
+        export.variables.retain(|variable| used.contains(&variable.name));
         export
     }
+
+    /// What cannot be seen before a document is whole, such as that it is too large.
+    fn pass_over_what_does_not_load(&mut self) {
+        let refused = check::refused(&self.documents);
+        let mut index = 0;
+        self.documents.retain(|document| {
+            let problem = refused.get(&index);
+            index += 1;
+            if let Some(problem) = problem {
+                self.passed_over.push(format!(
+                    "the {} connection {:?} cannot be declared: {problem}",
+                    document.type_name,
+                    document.name.as_str()
+                ));
+            }
+            problem.is_none()
+        });
+    }
+}
+
+/// The names of variables in a text, and what looks like one.
+fn references_in(document: &Exported) -> impl Iterator<Item = String> {
+    let tails = document.text.split("${env:").skip(1);
+    tails.filter_map(|rest| Some(rest.split_once('}')?.0.to_owned()))
 }

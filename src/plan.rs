@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use crate::document::Place;
 use crate::name::ConnectionName;
-use crate::secret::{Redactor, SENSITIVE};
 use crate::source::Commit;
 
 mod agreement;
@@ -134,18 +133,6 @@ pub struct FieldChange {
     pub sensitive: bool,
     /// Who moved it.
     pub origin: Origin,
-}
-
-impl TargetPlan {
-    /// Hides what live shows of secrets in fields that are none: somebody typed them there.
-    pub fn hide(&mut self, redactor: &Redactor) {
-        for field in self.changes.iter_mut().flat_map(|change| &mut change.fields) {
-            if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
-                field.before = Some(Value::from(SENSITIVE));
-                field.sensitive = true;
-            }
-        }
-    }
 }
 
 /// Who moved a field away from the base.

@@ -35,6 +35,15 @@ impl Condition {
         }
     }
 
+    /// The fields that it looks at.
+    #[must_use]
+    pub fn fields(&self) -> Vec<&'static str> {
+        match self {
+            Self::Is(name, _) | Self::Present(name) => vec![name],
+            Self::Any(all) | Self::All(all) => all.iter().flat_map(Self::fields).collect(),
+        }
+    }
+
     /// Says the condition in words: "`auth` is `true`".
     #[must_use]
     pub fn describe(&self) -> String {

@@ -57,7 +57,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     if export.documents.is_empty() && !context.global.quiet {
         context.say("no connection of the target matches");
     }
-    for line in &export.passed_over {
+    for line in export.passed_over.iter().chain(&export.left_out) {
         context.say(&format!("warning: {line}"));
     }
     if !problems.is_empty() {

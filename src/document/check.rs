@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::code;
+use super::code::{self, Code};
 use super::finding::{Finding, Part, quoted};
 use super::options::{holds_reference, no_reference};
 use crate::catalog::{self, ConnectionType};
+use crate::pointer::steps;
 
 /// The most problems that are listed of one document.
 const MOST_FINDINGS: usize = 100;
@@ -79,6 +80,24 @@ pub(crate) fn connection_type(
 fn all_types() -> String {
     let names: Vec<_> = catalog::all().map(|t| format!("`{}`", t.name)).collect();
     names.join(", ")
+}
+
+/// The fields at the top of a document that it would be refused for, with what is wrong there. What
+/// hangs on the variables of a target is not looked at.
+pub(crate) fn refused(
+    connection_type: &'static ConnectionType,
+    name: &str,
+    fields: &Map<String, Value>,
+) -> BTreeMap<String, &'static Code> {
+    let mut findings = Vec::new();
+    Check { name, connection_type, fields, vars: None, patches_nothing: false }.run(&mut findings);
+    let mut refused = BTreeMap::new();
+    for finding in findings.into_iter().filter(Finding::is_error) {
+        if let Some(top) = steps(&finding.pointer).next() {
+            refused.entry(top.into_owned()).or_insert(finding.code);
+        }
+    }
+    refused
 }
 
 /// What the checks of one document know.

@@ -1,12 +1,12 @@
 //! One connection as the text of a document.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::left_out::{LeftOut, Undeclarable};
 use super::variables::Names;
-use super::{KnownReferences, fields, yaml};
+use super::{KnownReferences, fields, left_out, yaml};
 use crate::catalog::{ConnectionType, Field, Required, hidden};
 use crate::desired::env_names;
 use crate::live::LiveConnection;
@@ -14,21 +14,25 @@ use crate::pointer;
 use crate::reference::{self, Segment};
 use crate::secret::Sensitive;
 
-/// A line of a document, or several.
-enum Entry {
-    Field(Value),
-    /// A secret that may be set, and that nothing requires: its reference, in a comment.
-    Offer(String),
+/// The document of a connection.
+pub(super) struct Text {
+    /// How it is written.
+    pub(super) yaml: String,
+    /// What of live is not in it.
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 /// Writes the document of a connection.
+///
+/// # Errors
+/// No document can declare it.
 pub(super) fn text(
     connection_type: &'static ConnectionType,
     live: &LiveConnection,
     known: &KnownReferences,
     names: &mut Names,
     full: bool,
-) -> String {
+) -> Result<Text, Undeclarable> {
     let name = live.name.as_str();
     let owner = format!("{} {name}", connection_type.name);
     let mut fields = fields::normal(connection_type, live.body());
@@ -40,6 +44,7 @@ pub(super) fn text(
             names.note(variable, &format!("{owner}: `{field}`, as git declares it"), false, None);
         }
     }
+    let mut left_out = left_out::what_no_reference_stands_for(connection_type, &mut fields);
     for field in connection_type.secrets() {
         fields.shift_remove(field.name);
     }
@@ -51,7 +56,7 @@ pub(super) fn text(
             names.note(variable, &format!("{owner}: `{key}`, which shows it"), false, None);
         }
     }
-    let withheld = withhold(&mut fields, known);
+    left_out.extend(left_out::what_shows_secrets(&mut fields, known));
     for (path, value) in &declared {
         put(&mut fields, path, value.clone());
     }
@@ -60,26 +65,23 @@ pub(super) fn text(
         let field_of = |key: &str| connection_type.field(key);
         fields = fields::without_defaults(&fields, &field_of, &is_known);
     }
-    let secret = |field: &'static Field, names: &mut Names| {
-        secret(connection_type, field, &whole, (name, &owner), names)
-    };
-    render(connection_type, name, fields, secret, names) + &withheld
-}
-
-/// Takes out what still shows a value of the environment, as keys and encoded texts do; in its place
-/// there is a comment, and live keeps what it has.
-fn withhold(fields: &mut Map<String, Value>, known: &KnownReferences) -> String {
-    let mut comments = String::new();
-    fields.retain(|key, value| {
-        let shows = known.is_shown_by(value);
-        if shows {
-            comments.push_str(&format!(
-                "# {key}: not written, since it shows a value of the environment\n"
-            ));
+    let mut offers = BTreeMap::new();
+    for field in connection_type.secrets() {
+        let is_left_out = left_out.iter().any(|out| out.field == field.name);
+        if is_left_out || fields.contains_key(field.name) {
+            continue;
         }
-        !shows
-    });
-    comments
+        match secret(connection_type, field, &whole, (name, &owner), names) {
+            Secret::Declared(value) => {
+                fields.insert(field.name.to_owned(), value);
+            }
+            Secret::Offered(reference) => {
+                offers.insert(field.name, reference);
+            }
+        }
+    }
+    left_out::what_is_refused(connection_type, name, &mut fields, &mut left_out)?;
+    Ok(Text { yaml: render(connection_type, name, fields, &offers, &left_out), left_out })
 }
 
 /// Takes the fields that git declares with references out, as git declares them.
@@ -149,6 +151,13 @@ fn extract(
     extracted.fields
 }
 
+/// What stands for a secret field.
+enum Secret {
+    Declared(Value),
+    /// It may be set, and nothing requires it: its reference, for a comment.
+    Offered(String),
+}
+
 /// What stands for a secret field: a reference where it is set or has to be, else an offer.
 fn secret(
     connection_type: &ConnectionType,
@@ -156,15 +165,14 @@ fn secret(
     whole: &Map<String, Value>,
     (name, owner): (&str, &str),
     names: &mut Names,
-) -> Entry {
+) -> Secret {
     let shown = match whole.get(field.name) {
         Some(Value::String(text)) if hidden::is_masked_text(text) => None,
         Some(Value::String(text)) if is_apinizers(text) => {
-            return Entry::Field(Value::String(text.clone()));
+            return Secret::Declared(Value::String(text.clone()));
         }
         Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Null) | None => None,
-        Some(other) => Some(other.to_string()),
+        _ => None,
     };
     let is_required = match &field.required {
         Required::No => false,
@@ -176,7 +184,7 @@ fn secret(
     let offered = shown.is_none() && !is_required;
     let about = format!("{owner}: `{}`", field.name);
     names.note(variable, &about, offered, shown.map(Sensitive::new));
-    if offered { Entry::Offer(reference) } else { Entry::Field(Value::String(reference)) }
+    if offered { Secret::Offered(reference) } else { Secret::Declared(Value::from(reference)) }
 }
 
 /// Whether a text is made of Apinizer's own `${NAME}` and nothing else.
@@ -190,31 +198,25 @@ fn render(
     connection_type: &'static ConnectionType,
     name: &str,
     mut fields: Map<String, Value>,
-    mut secret: impl FnMut(&'static Field, &mut Names) -> Entry,
-    names: &mut Names,
+    offers: &BTreeMap<&str, String>,
+    left_out: &[LeftOut],
 ) -> String {
     let mut text = String::new();
     yaml::entry(&mut text, "type", &Value::from(connection_type.name));
     yaml::entry(&mut text, "name", &Value::from(name));
     for field in connection_type.fields() {
-        let entry = match fields.shift_remove(field.name) {
-            Some(value) => Entry::Field(value),
-            None if field.is_secret() => secret(field, names),
-            None => continue,
-        };
-        match entry {
-            Entry::Field(value) => yaml::entry(&mut text, field.name, &value),
-            // Writing to a string cannot fail.
-            Entry::Offer(reference) => writeln!(
-                text,
-                "# {}: {reference} # or null; the API does not show whether one is set",
-                field.name
-            )
-            .unwrap_or_default(),
+        if let Some(value) = fields.shift_remove(field.name) {
+            yaml::entry(&mut text, field.name, &value);
+        } else if let Some(reference) = offers.get(field.name) {
+            let why = "# or null; the API does not show whether one is set";
+            yaml::comment(&mut text, field.name, &format!("{reference} {why}"));
         }
     }
     for (key, value) in &fields {
         yaml::entry(&mut text, key, value);
+    }
+    for LeftOut { field, why } in left_out {
+        yaml::comment(&mut text, field, &format!("not written: {why}"));
     }
     text
 }

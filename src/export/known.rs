@@ -100,6 +100,11 @@ impl KnownReferences {
         self.redactor.is_shown_by(value)
     }
 
+    /// Whether a name shows what a variable holds.
+    pub(super) fn is_shown_in_name(&self, name: &str) -> bool {
+        self.redactor.is_shown_in_name(name)
+    }
+
     /// A declared value with references in the place of what variables hold; their names are added.
     pub(super) fn referring(&self, value: &Value, used: &mut BTreeSet<String>) -> Value {
         match value {

@@ -17,6 +17,12 @@ pub(super) fn entry(text: &mut String, key: &str, value: &Value) {
     pair(text, 0, key, value);
 }
 
+/// Writes a comment in the place of a field.
+pub(super) fn comment(text: &mut String, key: &str, words: &str) {
+    // A line break in a key of the server's may not end the comment.
+    text.push_str(&format!("# {}: {words}\n", inline(key)));
+}
+
 fn pair(text: &mut String, indent: usize, key: &str, value: &Value) {
     text.push_str(&inline(key));
     text.push(':');

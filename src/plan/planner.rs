@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::iter::repeat;
 
+use serde_json::Value;
+
 mod change;
 mod declared;
 mod removed;
@@ -23,6 +25,7 @@ use crate::desired::{Desired, DesiredConnection};
 use crate::inventory::{Owned, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::{ConnectionName, missing};
+use crate::secret::{Redactor, SENSITIVE};
 
 /// All that decides a plan. Nothing in it is asked for again: the same situation gives the same
 /// plan.
@@ -79,6 +82,26 @@ pub struct Planned {
     pub states: Vec<ConnectionState>,
     /// By type, the connections that differ in a secret that was read back.
     pub canaries: BTreeMap<&'static str, Vec<ConnectionName>>,
+}
+
+impl Planned {
+    /// Hides what live shows of secrets where none belong: somebody typed them there. Names that
+    /// git declares are its own.
+    pub fn hide(&mut self, redactor: &Redactor) {
+        for field in self.plan.changes.iter_mut().flat_map(|change| &mut change.fields) {
+            if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
+                field.before = Some(Value::from(SENSITIVE));
+                field.sensitive = true;
+            }
+        }
+        let unmanaged = self.states.iter_mut().filter(|known| known.state == State::Unmanaged);
+        let names = unmanaged.map(|known| &mut known.name);
+        for name in names.chain(self.plan.unmanaged.iter_mut().map(|(_, name)| name)) {
+            if redactor.is_shown_in_name(name.as_str()) {
+                *name = ConnectionName::new(SENSITIVE);
+            }
+        }
+    }
 }
 
 /// Makes the plan of one target.

@@ -308,7 +308,7 @@ async fn fill(
         state,
         key: &key,
     });
-    planned.plan.hide(&engine.redactor);
+    planned.hide(&engine.redactor);
     take(prepared, planned, |record, canaries| Ready {
         desired,
         live,

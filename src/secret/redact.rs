@@ -77,14 +77,24 @@ impl Redactor {
     /// Whether a text that somebody typed shows a known secret, in whatever form.
     #[must_use]
     pub fn is_shown_in(&self, text: &str) -> bool {
+        self.is_shown(|shown| shown.is_in(text))
+    }
+
+    /// The same of a connection's name, where short words are not taken for secrets.
+    #[must_use]
+    pub fn is_shown_in_name(&self, name: &str) -> bool {
+        self.is_shown(|shown| shown.is_in_name(name))
+    }
+
+    fn is_shown(&self, ask: impl Fn(&Shown) -> bool) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if known.secrets.is_empty() || known.shown.is_some() {
-            return known.shown.as_ref().is_some_and(|shown| shown.is_in(text));
+            return known.shown.as_deref().is_some_and(ask);
         }
         drop(known);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.shown = Shown::of(known.secrets.iter()).map(Arc::new);
-        known.shown.as_ref().is_none_or(|shown| shown.is_in(text))
+        known.shown.as_deref().is_none_or(ask)
     }
 
     /// The same of all texts and keys in a value, and of numbers that are not short.

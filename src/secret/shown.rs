@@ -28,11 +28,20 @@ impl Shown {
 
     /// Whether one of them is in a text, in whatever form.
     pub(super) fn is_in(&self, text: &str) -> bool {
-        self.is_plain_in(text.as_bytes())
-            || readings(text).iter().any(|reading| self.is_plain_in(reading))
+        self.is_in_some_reading(text, SHORTEST_WORD)
     }
 
-    fn is_plain_in(&self, text: &[u8]) -> bool {
+    /// The same of a name, whose words are short ones that stand for much else, such as a stage.
+    pub(super) fn is_in_name(&self, name: &str) -> bool {
+        self.is_in_some_reading(name, SHORTEST_PIECE)
+    }
+
+    fn is_in_some_reading(&self, text: &str, shortest_word: usize) -> bool {
+        self.is_plain_in(text.as_bytes(), shortest_word)
+            || readings(text).iter().any(|reading| self.is_plain_in(reading, shortest_word))
+    }
+
+    fn is_plain_in(&self, text: &[u8], shortest_word: usize) -> bool {
         let is_part_of_word = |byte: Option<&u8>| {
             byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
         };
@@ -41,7 +50,7 @@ impl Shown {
             let is_word = !is_part_of_word(before) && !is_part_of_word(text.get(found.end()));
             found.len() >= SHORTEST_PIECE
                 || found.len() == text.len()
-                || (found.len() >= SHORTEST_WORD && is_word)
+                || (found.len() >= shortest_word && is_word)
         })
     }
 }
@@ -148,6 +157,8 @@ mod tests {
             ("port 25", false),
         ] {
             assert_eq!(shown(&secrets, text), shows, "{text}");
+            let secrets = Shown::of(secrets.map(str::to_owned).iter()).unwrap();
+            assert_eq!(secrets.is_in_name(text), shows && !text.contains("the pass"), "{text}");
         }
     }
 

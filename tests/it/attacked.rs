@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::running::{Applying, Running, eventually};
 use crate::secrets::masked;
-use crate::world::{CANARY, CHECKOUT, World, email, ftp, one_target, refusal};
+use crate::world::{CANARY, CHECKOUT, World, email, email_body, ftp, one_target, refusal};
 
 #[test]
 fn what_waited_for_the_lock_puts_no_older_commit_in_place_of_a_newer_one() {
@@ -227,6 +227,40 @@ fn a_secret_that_somebody_typed_in_another_form_is_not_shown() {
     }));
     let exported = world.run(&["export"]).stdout;
     assert!(exported.contains("# pduVariableMap:") && !exported.contains("c4nary"), "{exported}");
+}
+
+#[test]
+fn a_secret_that_somebody_made_a_name_of_is_not_shown() {
+    let mut world = World::settled(&["a"]);
+    world.env.insert("TOKEN".into(), "hunter2-and-more".into());
+    world.env.insert("STAGE".into(), "prod".into());
+    world.commit_email("a", "from: ${env:STAGE}@example.com\ndescription: ${env:TOKEN}\n");
+    world.apply().code(0);
+    for name in ["hunter2-and-more", "old aHVudGVyMi1hbmQtbW9yZQ==", "orders-prod"] {
+        world.make(email_body(name));
+    }
+    let file = world.path("plan.json").display().to_string();
+    let mut shown = String::new();
+    for output in ["text", "json", "markdown"] {
+        let plan = ["plan", "--output", output, "--list-unmanaged", "--out", &file];
+        let ran = world.run(&plan).code(0).says("(sensitive)").says("orders-prod");
+        shown += &(ran.stdout + &std::fs::read_to_string(&file).unwrap());
+    }
+    let folder = world.path("exported").display().to_string();
+    let ran = world.run(&["export", "--dir", &folder]).code(1);
+    let ran = ran.says("cannot be declared: its name shows a value of the environment");
+    shown += &(ran.stdout + &ran.stderr);
+    for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+        shown += &format!("{:?}{}", entry.path(), std::fs::read_to_string(entry.path()).unwrap());
+    }
+    assert!(shown.contains("orders-prod.yaml"), "{shown}");
+    let daemon = Running::start(&world, &["--dry-run"]);
+    eventually("it is ready", || daemon.get(&world, "/readyz").0 == 200);
+    shown += &(daemon.get(&world, "/").1 + &daemon.get(&world, "/api/v1/status").1);
+    shown += &daemon.logs();
+    for piece in ["hunter2", "aHVudGVy"] {
+        assert!(!shown.contains(piece), "{shown}");
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use apinizer_gitops::sandbox::{Dialect, Options, SecretsOnGet, Unset};
+use serde_json::json;
 
-use crate::world::World;
+use crate::world::{Ran, World, email_body};
 
 const SECRET: &str = "Zk3v9Qw7Xb2Lm5Np8Rt4Yc6Hd1Jf0Gs";
 
@@ -93,4 +94,67 @@ fn and_from_servers_that_show_less_or_more() {
         secrets: SecretsOnGet::Asterisks,
         ..Options::default()
     });
+}
+
+/// Exports what is live and asserts that it passes `validate` and plans to nothing; what was said
+/// with it, and the exit code.
+fn valid_export(world: &mut World) -> (Ran, String) {
+    world.target("paths: [exported]");
+    let folder = world.repo().join("exported");
+    let ran = world.run(&["export", "--dir", &folder.display().to_string()]);
+    world.run(&["validate", &folder.display().to_string()]).code(0);
+    let written = texts(&folder);
+    for name in names_in(&written) {
+        world.env.insert(name, SECRET.to_owned());
+    }
+    world.commit("what is live");
+    world.forget_calls();
+    world.apply().code(0);
+    assert!(world.writes().is_empty(), "{:?}", world.writes());
+    world.plan().code(0);
+    (ran, written)
+}
+
+#[test]
+fn fields_that_no_document_may_hold_are_left_out() {
+    let mut world = World::new();
+    let mut odd = email_body("odd");
+    odd["port"] = json!(0);
+    odd["auth"] = json!(true);
+    odd["username"] = json!(null);
+    odd["a\nhost: elsewhere\n#"] = json!("${");
+    world.make(odd);
+    let types = json!({
+        "type": "elasticsearch", "name": "search", "elasticHostList": [{"host": "h", "port": 9200}],
+        "indexLifecyclePolicy": {"policyName": "p", "enableHotPhase": "sometimes"},
+    });
+    world.make(types);
+    let (ran, written) = valid_export(&mut world);
+    ran.code(0)
+        .says("`port` of the email connection \"odd\" is not written: number out of range")
+        .says("`auth` of the email connection \"odd\" is not written")
+        .says("`indexLifecyclePolicy` of the elasticsearch connection \"search\" is not written");
+    assert!(written.contains("# port: not written"), "{written}");
+    assert!(!written.contains("\nhost: elsewhere"), "{written}");
+    assert_eq!(world.live("odd")["port"], json!(0));
+}
+
+#[test]
+fn connections_that_no_document_can_declare_are_passed_over() {
+    let mut world = World::new();
+    world.make(email_body("good"));
+    world.make(json!({"type": "email", "name": "hostless", "password": "its-own-secret"}));
+    world.make(json!({
+        "type": "webhook", "name": "hook", "fullUrl": "http://h/", "timeout": "soon",
+        "headerList": [{"name": "Accept"}],
+    }));
+    let mut large = email_body("large");
+    large["description"] = json!("x".repeat(2 << 20));
+    world.make(large);
+    let (ran, written) = valid_export(&mut world);
+    ran.code(1)
+        .says("the email connection \"hostless\" cannot be declared: `host` is missing")
+        .says("the email connection \"large\" cannot be declared: file or document is too large");
+    assert!(written.contains("name: good") && written.contains("name: hook"), "{written}");
+    assert!(!written.contains("HOSTLESS"), "{written}");
 }

@@ -1,0 +1,125 @@
+//! What of a live connection is not written, and why. Live may hold what no document may, such as
+//! a port of 0; a field that is not declared keeps what it has, so a document without it still
+//! plans to nothing.
+
+use serde_json::{Map, Value};
+
+use super::KnownReferences;
+use crate::catalog::{ConnectionType, Required, hidden};
+use crate::document;
+use crate::pointer;
+use crate::secret::SENSITIVE;
+
+/// A field of a live connection that is not in its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// Its name.
+    pub(super) field: String,
+    /// Why, without its value.
+    pub(super) why: String,
+}
+
+/// What no document can be without is missing.
+#[derive(Debug)]
+pub(super) struct Undeclarable {
+    field: String,
+    /// Why it was taken out, where live has it.
+    why: Option<String>,
+}
+
+impl std::fmt::Display for Undeclarable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.why {
+            Some(why) => write!(f, "`{}` is needed, and it cannot be written: {why}", self.field),
+            None => write!(f, "`{}` is missing", self.field),
+        }
+    }
+}
+
+/// Takes out the secrets, and what holds them, that are no texts: a reference would stand for the
+/// text of them, which is another value.
+pub(super) fn what_no_reference_stands_for(
+    connection_type: &'static ConnectionType,
+    fields: &mut Map<String, Value>,
+) -> Vec<LeftOut> {
+    // The field that holds the value at a pointer, where that value is there and no text.
+    let odd = |pointer: &str| {
+        let path = pointer.get(1..)?;
+        let (top, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+        let top = pointer::unescaped(top);
+        let value = fields.get(top.as_ref())?.pointer(rest)?;
+        (!value.is_string() && !value.is_null()).then(|| top.into_owned())
+    };
+    let parts = hidden::secret_parts(connection_type, fields);
+    let odd: Vec<String> = parts.iter().filter_map(|part| odd(&part.pointer)).collect();
+    let mut left_out = Vec::new();
+    for field in odd {
+        if fields.shift_remove(&field).is_some() {
+            left_out.push(LeftOut { field, why: "it holds a secret that is no text".to_owned() });
+        }
+    }
+    left_out
+}
+
+/// Takes out what still shows a value of the environment after references took its place, as keys
+/// and encoded texts do.
+pub(super) fn what_shows_secrets(
+    fields: &mut Map<String, Value>,
+    known: &KnownReferences,
+) -> Vec<LeftOut> {
+    let mut left_out = Vec::new();
+    fields.retain(|key, value| {
+        let shows_key = known.is_shown_in_name(key);
+        let shows = shows_key || known.is_shown_by(value);
+        if shows {
+            let field = if shows_key { SENSITIVE } else { key }.to_owned();
+            left_out.push(LeftOut { field, why: "it shows a value of the environment".to_owned() });
+        }
+        !shows
+    });
+    left_out
+}
+
+/// Takes out what `validate` would refuse. Where that is a field that is missing because of what
+/// another one says, it is the other one.
+///
+/// # Errors
+/// A field is missing that every connection of the type needs.
+pub(super) fn what_is_refused(
+    connection_type: &'static ConnectionType,
+    name: &str,
+    fields: &mut Map<String, Value>,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<(), Undeclarable> {
+    loop {
+        let refused = document::refused(connection_type, name, fields);
+        let Some((first, _)) = refused.first_key_value() else { return Ok(()) };
+        let before = left_out.len();
+        for (field, code) in &refused {
+            let culprits = if fields.contains_key(field) {
+                vec![(field.as_str(), code.title.to_owned())]
+            } else {
+                let why = format!("it asks for `{field}`, which is not there");
+                askers(connection_type, field).map(|asker| (asker, why.clone())).collect()
+            };
+            for (field, why) in culprits {
+                if fields.shift_remove(field).is_some() {
+                    left_out.push(LeftOut { field: field.to_owned(), why });
+                }
+            }
+        }
+        if left_out.len() == before {
+            let why = left_out.iter().find(|out| out.field == *first).map(|out| out.why.clone());
+            return Err(Undeclarable { field: first.clone(), why });
+        }
+    }
+}
+
+/// The fields whose values make another one needed.
+fn askers(connection_type: &ConnectionType, field: &str) -> impl Iterator<Item = &'static str> {
+    let condition = match connection_type.field(field).map(|field| &field.required) {
+        Some(Required::When(condition)) => condition.fields(),
+        _ => Vec::new(),
+    };
+    condition.into_iter()
+}
