@@ -183,17 +183,15 @@ pub fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
 }
 
 /// Listed changes that would end otherwise than they are listed though nothing moved, since the
-/// config or the environment did: one sentence each. A write that has become needless is none of
-/// them; a delete is due or is not.
+/// config or the environment did: one sentence each.
 #[must_use]
 pub fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
     let otherwise = |one: &SavedChange| {
         let mut today = plan.changes.iter().filter(|c| one.is_of(c) && c.action != Action::Drift);
         let Some(change) = today.next() else {
-            let is_due = one.action == Action::Delete.as_str() && !one.held;
-            let name = &one.name;
-            return is_due
-                .then(|| format!("the delete of `{name}` was to be made, and today none is due"));
+            let (action, name) = (&one.action, &one.name);
+            return (!one.held)
+                .then(|| format!("the {action} of `{name}` was to be made, and today none is due"));
         };
         if change.action.as_str() == one.action && change.held == one.held {
             return None;

@@ -220,3 +220,16 @@ fn a_saved_plan_is_not_narrowed() {
     let whole = world.run(&["apply", &file, "--yes", "--target", "default"]).code(0);
     assert_eq!(world.writes(), ["POST b"], "{whole:?}");
 }
+
+#[test]
+fn a_saved_plan_whose_reason_is_gone_is_stale() {
+    let mut world = World::settled(&["a", "b"]);
+    world.env.insert("SMTP_PASSWORD".into(), "rotated".into());
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.env.insert("SMTP_PASSWORD".into(), CANARY.into());
+    world.forget_calls();
+    let ran = world.run(&["apply", &file, "--yes"]).code(3);
+    ran.says("the update of `a` was to be made, and today none is due");
+    assert!(world.writes().is_empty());
+}
