@@ -190,8 +190,9 @@ pub fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> 
         let mut today = plan.changes.iter().filter(|c| one.is_of(c) && c.action != Action::Drift);
         let Some(change) = today.next() else {
             let (action, name) = (&one.action, &one.name);
-            return (!one.held)
-                .then(|| format!("the {action} of `{name}` was to be made, and today none is due"));
+            return (!one.held).then(|| {
+                format!("the {action} of `{name}` was to be made, and today none is due")
+            });
         };
         if change.action.as_str() == one.action && change.held == one.held {
             return None;

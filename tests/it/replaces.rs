@@ -122,9 +122,37 @@ fn one_that_only_failed_is_tried_once_more() {
         world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
         world.apply().code(1).says("made again");
         world.forget_calls();
-        world.apply().code(1);
+        world.apply().code(1).says("--allow-deletes --name='a'` tries it once more");
         assert_eq!(world.writes(), [""; 0], "not for ever");
+        asked_for(&world);
     }
+}
+
+/// Somebody who has made room for it asks for it by name.
+fn asked_for(world: &World) {
+    for arguments in
+        [&["--name", "a"][..], &["--allow-deletes"], &["--allow-deletes", "--name", "a*"]]
+    {
+        world.run(&[&["apply", "--yes"], arguments].concat()).code(1);
+        assert_eq!(world.writes(), [""; 0], "{arguments:?}");
+    }
+    let asking = ["apply", "--yes", "--allow-deletes", "--name", "a"];
+    world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
+    world.run(&asking).code(1).says("made again");
+    world.apply().code(1).says("tries it once more");
+    assert_eq!(world.live("a")["type"], json!("email"));
+    world.run(&asking).code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+    world.plan().code(0);
+}
+
+#[test]
+fn one_that_was_refused_is_tried_when_somebody_asks_for_it() {
+    let world = replacing(masked());
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
+    world.apply().code(1).says("made again");
+    world.forget_calls();
+    asked_for(&world);
 }
 
 /// Two ways in which the old one is gone by the tool's own hand and the new one is not there: git

@@ -3,6 +3,7 @@
 use super::change::{
     CREATE, REPLACE, TAKEN_OVER, change, created_fields, git_moved, whole_digest, written_fields,
 };
+use super::removed::for_the_shell;
 use super::{Planner, State};
 use crate::catalog::Field;
 use crate::config::Adopt;
@@ -255,10 +256,15 @@ impl<'a> Planner<'a> {
         }
         if self.replaces(desired, view).is_none() {
             let reason = format!(
-                "the server refused to replace the {live_type} connection by a {wanted} one, and the \
-                 document has not changed since"
+                "the server did not take a {wanted} connection in the place of the {live_type} one, \
+                 and the document has not changed since"
             );
-            self.block(desired, reason, None);
+            let word = for_the_shell(desired.name.as_str());
+            let advice = format!(
+                "change the document; where the server takes it now, `apinizer-gitops apply \
+                 --allow-deletes --name={word}` tries it once more"
+            );
+            self.block(desired, reason, Some(advice));
             return;
         }
         self.replaces.insert(desired.name.clone());
@@ -279,7 +285,8 @@ impl<'a> Planner<'a> {
     ) -> Option<Owned> {
         let owned = self.owned(&desired.name, view.entry)?;
         let git_changed_it = owned.type_name != desired.connection_type.name;
-        (git_changed_it && !self.came_to_nothing(desired, REPLACE)).then_some(owned)
+        let may_be_tried = !self.came_to_nothing(desired, REPLACE) || self.is_exact(&desired.name);
+        (git_changed_it && may_be_tried).then_some(owned)
     }
 
     /// Whether a step was tried often enough for what is declared today.

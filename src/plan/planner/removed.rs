@@ -178,8 +178,8 @@ impl Planner<'_> {
             })
     }
 
-    /// Whether somebody asks for a delete by the exact name.
-    fn is_exact(&self, name: &ConnectionName) -> bool {
+    /// Whether somebody asks for a delete or replace by the exact name.
+    pub(super) fn is_exact(&self, name: &ConnectionName) -> bool {
         self.situation.allow_deletes && self.situation.filter.names(name)
     }
 
@@ -342,7 +342,7 @@ impl Planner<'_> {
 }
 
 /// A name as one word of a command line, which no shell takes apart.
-fn for_the_shell(name: &str) -> String {
+pub(super) fn for_the_shell(name: &str) -> String {
     format!("'{}'", name.replace('\'', r"'\''"))
 }
 

@@ -330,7 +330,9 @@ impl Run<'_> {
         let live_kind = Kind::of(&live.body);
         let ours = self.ours(name, live).filter(|owned| owned.kind == live_kind);
         let asked = Asked::of(document, self.sight.settings, self.sight.env);
-        ours.is_some() && self.before.refused.get(name) != Some(&asked)
+        let flags = &self.sight.flags;
+        let is_exact = flags.allow_deletes && flags.names.iter().any(|asked| asked == name);
+        ours.is_some() && (is_exact || self.before.refused.get(name) != Some(&asked))
     }
 
     fn left_out(&mut self, name: &str, document: &Document) {
