@@ -59,6 +59,7 @@ pub(super) fn is_long(text: &str) -> bool {
 /// The lines in which two texts differ, with three equal ones around each change.
 pub(super) fn between(before: &str, after: &str) -> Vec<Line> {
     let parts_are_told = before.len() + after.len() <= LARGEST_WITH_PARTS;
+    let (before, after) = without_the_end_of_both(before, after);
     let (before, after) = (split(before), split(after));
     let diff = TextDiff::configure().timeout(PATIENCE).diff_slices(&before, &after);
     let groups = diff.grouped_ops(CONTEXT);
@@ -91,6 +92,14 @@ pub(super) fn between(before: &str, after: &str) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// The texts without the line end that both end with: what follows it is no line.
+fn without_the_end_of_both<'t>(before: &'t str, after: &'t str) -> (&'t str, &'t str) {
+    let stripped = before.strip_suffix('\n').zip(after.strip_suffix('\n'));
+    stripped
+        .filter(|(before, after)| !before.is_empty() && !after.is_empty())
+        .unwrap_or((before, after))
 }
 
 /// The lines of a text; a last one without an end differs from one with.

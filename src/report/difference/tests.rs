@@ -101,6 +101,19 @@ fn long_texts_are_told_by_lines() {
   +and another
   +
 "#);
+    // What follows the line end that both have is no line.
+    insta::assert_snapshot!(shown(json!("a\nb\n"), json!("a\nc\n")), @r#"
+= f
+   a
+  -b
+  +c
+"#);
+    insta::assert_snapshot!(shown(json!("\n"), json!("\n\n")), @r#"
+= f
+   
+   
+  +
+"#);
     let url = "jdbc:postgresql://db.internal.example.com:5432/payments?ssl=true";
     insta::assert_snapshot!(shown(json!(url), json!(url.replace("5432", "5433"))), @r#"
 = f
