@@ -54,7 +54,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
         }
         None => context.print(&as_one_text(&export)),
     }
-    if export.documents.is_empty() && !context.global.quiet {
+    if live.is_empty() && !context.global.quiet {
         context.say("no connection of the target matches");
     }
     for line in export.passed_over.iter().chain(&export.left_out) {

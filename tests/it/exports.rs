@@ -157,4 +157,6 @@ fn connections_that_no_document_can_declare_are_passed_over() {
         .says("the email connection \"large\" cannot be declared: file or document is too large");
     assert!(written.contains("name: good") && written.contains("name: hook"), "{written}");
     assert!(!written.contains("HOSTLESS"), "{written}");
+    let ran = world.run(&["export", "--name", "hostless"]).code(1);
+    assert!(!ran.stderr.contains("no connection"), "one was passed over: {}", ran.stderr);
 }
