@@ -7,14 +7,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::catalog;
+use crate::catalog::{self, hidden};
 use crate::name::ConnectionName;
+use crate::pointer;
 use crate::secret::Redactor;
 
 mod entry;
 mod readable;
 
 pub(crate) use readable::{Readable, Text};
+
+/// What only may be a secret is taken for one from this length on: shorter words are everywhere.
+const SHORTEST_GUESS: usize = 8;
 
 /// One connection as the API showed it.
 ///
@@ -80,14 +84,21 @@ impl LiveConnection {
         &self.body
     }
 
-    /// Has its secrets kept out of whatever is told later: a server may repeat in a message what
-    /// it showed.
-    pub fn teach_secrets(&self, redactor: &Redactor) {
+    /// Has its secrets, and what plainly is one inside other fields, kept out of whatever is told
+    /// later: a server may repeat in a message what it showed. Another target may have a connection
+    /// of the same name.
+    pub fn teach_secrets(&self, target: &str, redactor: &Redactor) {
         let Some(connection_type) = catalog::find(&self.type_name) else { return };
         let body = self.body();
-        for secret in connection_type.secrets() {
-            if let Some(text) = body.get(secret.name).and_then(Value::as_str) {
-                redactor.learn(text);
+        for part in hidden::secret_parts(connection_type, &body) {
+            let Some(text) = pointer::look_up(&body, &part.pointer).and_then(Value::as_str) else {
+                continue;
+            };
+            let text = part.range.map_or(Some(text), |range| text.get(range)).unwrap_or_default();
+            let is_doubtful =
+                part.standing == hidden::Standing::Suspected && text.len() < SHORTEST_GUESS;
+            if !is_doubtful && !hidden::is_masked_text(text) {
+                redactor.learn_next((target, &self.name, &part.pointer), text);
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::{Map, Value};
+
 /// The steps of a pointer, unescaped.
 pub(crate) fn steps(pointer: &str) -> impl Iterator<Item = Cow<'_, str>> {
     pointer.split('/').skip(1).map(unescaped)
@@ -23,6 +25,13 @@ pub(crate) fn escaped(key: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(key)
     }
+}
+
+/// The value at a pointer into an object.
+pub(crate) fn look_up<'f>(fields: &'f Map<String, Value>, pointer: &str) -> Option<&'f Value> {
+    let path = pointer.get(1..)?;
+    let (top, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+    fields.get(unescaped(top).as_ref())?.pointer(rest)
 }
 
 #[cfg(test)]

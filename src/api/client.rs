@@ -59,8 +59,8 @@ impl Client {
     /// The settings cannot be used.
     pub fn new(settings: ClientSettings, redactor: Redactor) -> Result<Self, ClientError> {
         let addresses = Addresses::new(&settings.url, &settings.project)?;
-        let tokens = Tokens::new(&settings.credentials, addresses.token(), &redactor)
-            .ok_or(ClientError::Token)?;
+        let tokens =
+            Tokens::new(&settings, addresses.token(), &redactor).ok_or(ClientError::Token)?;
         let http = connector::http_client(&settings, addresses.is_plain())?;
         let exchange = Exchange {
             http,

@@ -19,6 +19,7 @@ use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::{Failure, seconds};
 use super::retry::{Retries, Tries};
+use super::settings::ClientSettings;
 use crate::secret::{Redactor, Sensitive};
 
 /// How long a token is used when the server does not say when it expires.
@@ -65,11 +66,12 @@ pub(super) struct Token {
 impl Tokens {
     /// Learns the secrets and prepares the header or the request; `None` for a token that no
     /// header can carry.
-    pub(super) fn new(credentials: &Credentials, url: &Url, redactor: &Redactor) -> Option<Self> {
-        match credentials {
-            Credentials::Token(token) => bearer(token.expose(), redactor).map(Self::Given),
+    pub(super) fn new(settings: &ClientSettings, url: &Url, redactor: &Redactor) -> Option<Self> {
+        let target = settings.target.as_str();
+        match &settings.credentials {
+            Credentials::Token(token) => bearer(token.expose(), target, redactor).map(Self::Given),
             Credentials::ClientCredentials { username, password } => {
-                redactor.learn(password.expose());
+                redactor.learn_next((target, "password"), password.expose());
                 let request = Call {
                     what: "token request".to_owned(),
                     method: Method::POST,
@@ -161,7 +163,7 @@ async fn ask(
     let mut tries = Tries::default();
     loop {
         let answer = exchange.send(request, None, retries).await;
-        let error = match answer.and_then(|answer| read(answer, redactor)) {
+        let error = match answer.and_then(|answer| read(answer, &exchange.target, redactor)) {
             Ok(token) => {
                 retries.answered();
                 return Ok(token);
@@ -176,7 +178,11 @@ async fn ask(
 }
 
 /// Reads a token; nothing of a success is ever repeated in an error.
-fn read(answer: Answer, redactor: &Redactor) -> Result<(HeaderValue, Duration), Failure> {
+fn read(
+    answer: Answer,
+    target: &str,
+    redactor: &Redactor,
+) -> Result<(HeaderValue, Duration), Failure> {
     if !answer.status.is_success() {
         let refused = answer.status == reqwest::StatusCode::BAD_REQUEST;
         let mut failure = answer.into_failure();
@@ -194,14 +200,14 @@ fn read(answer: Answer, redactor: &Redactor) -> Result<(HeaderValue, Duration), 
     let said: Value = parse(&body).map_err(|error| unreadable(&error))?;
     let text = said.get("access_token").and_then(Value::as_str).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| broken("the answer holds no `access_token`"))?;
-    let header =
-        bearer(text, redactor).ok_or_else(|| broken("the token is not fit for a header"))?;
+    let header = bearer(text, target, redactor)
+        .ok_or_else(|| broken("the token is not fit for a header"))?;
     let lifetime = said.get("expires_in").and_then(seconds).filter(|lifetime| !lifetime.is_zero());
     Ok((header, lifetime.unwrap_or(UNSAID_LIFETIME)))
 }
 
-fn bearer(token: &str, redactor: &Redactor) -> Option<HeaderValue> {
-    redactor.learn(token);
+fn bearer(token: &str, target: &str, redactor: &Redactor) -> Option<HeaderValue> {
+    redactor.learn_next((target, "bearer"), token);
     let mut header = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
     header.set_sensitive(true);
     Some(header)

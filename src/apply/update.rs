@@ -55,6 +55,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, always: bool) -> Chan
     let planned = job.live.connections.get(name).filter(|_| !always);
     let single = job.singles.get(name).filter(|_| !always);
     let planned = planned.unwrap_or(&fresh);
+    planned.teach_secrets(&job.plan.name, job.redactor);
     let planned_view = LiveView::new(planned, single);
     let base = owned.as_ref().map(|o| o.base.fields());
     let base = base.as_ref();

@@ -71,7 +71,7 @@ pub(super) async fn look_after(
 
 fn learned(job: &Job<'_>, found: Option<LiveConnection>) -> Option<LiveConnection> {
     if let Some(live) = &found {
-        live.teach_secrets(job.redactor);
+        live.teach_secrets(&job.plan.name, job.redactor);
     }
     found
 }

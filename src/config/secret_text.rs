@@ -15,6 +15,12 @@ impl SecretText {
         })
     }
 
+    /// Whether any of it comes from the environment.
+    #[must_use]
+    pub fn holds_reference(&self) -> bool {
+        parse(&self.0).is_ok_and(|segments| segments.iter().any(|s| matches!(s, Segment::Env(_))))
+    }
+
     /// The value that its references stand for now.
     ///
     /// # Errors

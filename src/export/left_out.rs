@@ -42,16 +42,14 @@ pub(super) fn what_no_reference_stands_for(
     connection_type: &'static ConnectionType,
     fields: &mut Map<String, Value>,
 ) -> Vec<LeftOut> {
-    // The field that holds the value at a pointer, where that value is there and no text.
-    let odd = |pointer: &str| {
-        let path = pointer.get(1..)?;
-        let (top, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
-        let top = pointer::unescaped(top);
-        let value = fields.get(top.as_ref())?.pointer(rest)?;
-        (!value.is_string() && !value.is_null()).then(|| top.into_owned())
-    };
     let parts = hidden::secret_parts(connection_type, fields);
-    let odd: Vec<String> = parts.iter().filter_map(|part| odd(&part.pointer)).collect();
+    let is_odd = |pointer: &str| {
+        let value = pointer::look_up(fields, pointer);
+        value.is_some_and(|value| !value.is_string() && !value.is_null())
+    };
+    let odd = parts.iter().filter(|part| is_odd(&part.pointer));
+    let odd: Vec<String> =
+        odd.filter_map(|part| Some(pointer::steps(&part.pointer).next()?.into_owned())).collect();
     let mut left_out = Vec::new();
     for field in odd {
         if fields.shift_remove(&field).is_some() {

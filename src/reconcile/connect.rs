@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Engine;
 use crate::api::{self, Client, ClientSettings};
-use crate::config::{Credentials, Target};
+use crate::config::{Credentials, SecretText, Target};
 use crate::environment::Unset;
 use crate::secret::{FingerprintKey, Sensitive};
 
@@ -44,28 +44,34 @@ pub fn client(engine: &Engine, target: &Target) -> Result<Client, ConnectError> 
 /// Resolves the credentials of a target and gives its client.
 pub(super) fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError> {
     let environment = &engine.environment;
-    let learn = |value: Sensitive| {
-        engine.redactor.learn(value.expose());
-        value
+    // A token in a file is another one every hour, for as long as this process runs.
+    let resolve = |what: &str, written: &SecretText| {
+        let value = written.resolve(environment)?;
+        if written.holds_reference() {
+            engine.redactor.learn_next((&target.name, what), value.expose());
+        }
+        Ok::<_, Unset>(value)
     };
-    let (credentials, credential) = match &target.credentials {
+    let (credentials, credential, whole) = match &target.credentials {
         Credentials::Token(token) => {
-            let token = learn(token.resolve(environment)?);
-            (api::Credentials::Token(token.clone()), token)
+            let token = resolve("token", token)?;
+            (api::Credentials::Token(token.clone()), token.clone(), token)
         }
         Credentials::ClientCredentials { username, password } => {
-            let username = username.resolve(environment)?;
-            let password = learn(password.resolve(environment)?);
+            let username = resolve("username", username)?;
+            let password = resolve("password", password)?;
             let credential = password.clone();
-            (api::Credentials::ClientCredentials { username, password }, credential)
+            let whole = format!("{}\0{}", username.expose(), password.expose());
+            let credentials = api::Credentials::ClientCredentials { username, password };
+            (credentials, credential, Sensitive::new(whole))
         }
     };
     let key = match &engine.config.fingerprint_key {
-        Some(text) => FingerprintKey::derive(&learn(text.resolve(environment)?)),
+        Some(text) => FingerprintKey::derive(&resolve("fingerprint_key", text)?),
         None => FingerprintKey::derive(&credential),
     };
     // Not the key's own check value, which may be shared by two credentials.
-    let print = FingerprintKey::derive(&credential).check_value();
+    let print = FingerprintKey::derive(&whole).check_value();
     let mut clients = engine.clients.by_target.lock().unwrap_or_else(PoisonError::into_inner);
     let client = match clients.get(&target.name) {
         Some((known, client)) if *known == print => client.clone(),

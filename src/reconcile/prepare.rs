@@ -267,7 +267,7 @@ async fn fill(
     let needed = looked_at.needed(&record, &agreements);
     let notices = &mut prepared.plan.notices;
     let (singles, unread) = looked_at.singles(&client, &needed, &record, notices).await;
-    singles.values().for_each(|live| live.teach_secrets(&engine.redactor));
+    singles.values().for_each(|live| live.teach_secrets(&target.name, &engine.redactor));
     let settling = Settling { unread: &unread, key: &key, key_is_known };
     intents::settle(&mut record, &live, &singles, &settling);
     block_old_names(&mut invalid, renames, &record, &looked_at);

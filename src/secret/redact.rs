@@ -1,6 +1,7 @@
 //! Replacing every known secret in text that somebody else wrote.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -18,14 +19,27 @@ pub struct Redactor {
     known: Arc<RwLock<Known>>,
 }
 
+/// How many secrets that took each other's place are remembered: what is on its way may still hold
+/// an older one.
+const SUCCESSORS: usize = 4;
+
 #[derive(Default)]
 struct Known {
     secrets: HashSet<String>,
+    // Those that others take the place of, the newest last, by the hash of what they are.
+    passing: HashMap<u64, Vec<String>>,
+    hasher: RandomState,
     // Built of all their forms when first asked for, and dropped when a secret is added: errors
     // are rare.
     searcher: Option<Arc<AhoCorasick>>,
     // The same of nothing but themselves.
     shown: Option<Arc<Shown>>,
+}
+
+impl Known {
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.secrets.iter().chain(self.passing.values().flatten())
+    }
 }
 
 impl Redactor {
@@ -41,15 +55,21 @@ impl Redactor {
         }
     }
 
-    /// Remembers every text inside a value.
-    pub fn learn_all(&self, value: &Value) {
-        match value {
-            Value::String(text) => self.learn(text),
-            Value::Array(items) => items.iter().for_each(|v| self.learn_all(v)),
-            Value::Object(map) => map.values().for_each(|v| self.learn_all(v)),
-            Value::Number(number) => self.learn(&number.to_string()),
-            Value::Null | Value::Bool(_) => {}
+    /// Remembers a secret that takes the place of earlier ones, such as a token; `what` says of
+    /// what. Of those only the last few stay, so that a process that runs for ever does not grow.
+    pub fn learn_next(&self, what: impl Hash, secret: &str) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let what = known.hasher.hash_one(what);
+        let earlier = known.passing.get(&what);
+        if secret.is_empty() || earlier.is_some_and(|all| all.iter().any(|one| one == secret)) {
+            return;
         }
+        let all = known.passing.entry(what).or_default();
+        if all.len() >= SUCCESSORS {
+            all.remove(0);
+        }
+        all.push(secret.to_owned());
+        (known.searcher, known.shown) = (None, None);
     }
 
     /// Replaces every known secret in a text; a text that still shows one, in a form that nobody
@@ -88,12 +108,12 @@ impl Redactor {
 
     fn is_shown(&self, ask: impl Fn(&Shown) -> bool) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if known.secrets.is_empty() || known.shown.is_some() {
+        if known.all().next().is_none() || known.shown.is_some() {
             return known.shown.as_deref().is_some_and(ask);
         }
         drop(known);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.shown = Shown::of(known.secrets.iter()).map(Arc::new);
+        known.shown = Shown::of(known.all()).map(Arc::new);
         known.shown.as_deref().is_none_or(ask)
     }
 
@@ -117,7 +137,7 @@ impl Redactor {
     fn searcher(&self) -> Option<Arc<AhoCorasick>> {
         {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            if known.secrets.is_empty() {
+            if known.all().next().is_none() {
                 return None;
             }
             if let Some(searcher) = &known.searcher {
@@ -125,8 +145,7 @@ impl Redactor {
             }
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let forms: HashSet<String> =
-            known.secrets.iter().flat_map(|secret| forms(secret)).collect();
+        let forms: HashSet<String> = known.all().flat_map(|secret| forms(secret)).collect();
         let built = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(&forms)
@@ -340,6 +359,19 @@ mod tests {
         assert!(redactor.is_shown_in("it is hunter2-and-more"));
         redactor.learn("another-one");
         assert!(redactor.is_shown_in("or another-one"));
+    }
+
+    #[test]
+    fn of_secrets_that_take_each_others_place_the_last_few_are_known() {
+        let redactor = Redactor::default();
+        for number in 0..1000 {
+            redactor.learn_next("a token", &format!("token-{number}-"));
+            redactor.learn_next("another", &format!("other-{number}-"));
+            let shown = |back: i32| redactor.is_shown_in(&format!("token-{}-", number - back));
+            assert!(shown(0) && (number == 0 || shown(1)) && !shown(4));
+        }
+        assert_eq!(redactor.redact("token-999- other-998-"), "(sensitive) (sensitive)");
+        assert_eq!(redactor.known.read().unwrap().all().count(), 8);
     }
 
     #[test]

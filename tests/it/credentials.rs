@@ -5,7 +5,7 @@ use apinizer_gitops::secret::Sensitive;
 use serde_json::json;
 
 use crate::running::{Running, eventually};
-use crate::world::World;
+use crate::world::{World, refusal};
 
 fn refusing() -> World {
     World::with(Options { tokens: vec![Sensitive::new("another".into())], ..Options::default() })
@@ -41,16 +41,33 @@ fn the_daemon_tries_a_refused_token_again_slowly() {
     assert!(target["error"].as_str().unwrap().contains("credentials"), "{target}");
 }
 
-#[test]
-fn tokens_that_expire_in_the_middle_are_renewed_by_one_task() {
+/// A target that asks for its tokens, with `${env:API_USER}` and `${env:API_PASSWORD}`.
+fn asking() -> World {
     let client = Client { id: "gitops".to_owned(), secret: Sensitive::new("s3cret-word".into()) };
     let mut world = World::with(Options { client: Some(client), ..Options::default() });
     let config = "source: {path: '{repo}'}\ntargets:\n  - name: default\n    url: {url}\n    \
-                  project: demo\n    username: gitops\n    password: ${env:API_PASSWORD}\n    \
+                  project: demo\n    username: ${env:API_USER}\n    password: ${env:API_PASSWORD}\n    \
                   resync: 1s\n";
     world.config(config);
+    world.env.insert("API_USER".to_owned(), "gitops".to_owned());
     world.env.insert("API_PASSWORD".to_owned(), "s3cret-word".to_owned());
     world.commit_email("a", "");
+    world
+}
+
+#[test]
+fn a_user_of_the_environment_is_not_shown() {
+    let mut world = asking();
+    world.env.insert("API_USER".to_owned(), "us3r-of-the-environment".to_owned());
+    let refusal = refusal("no client us3r-of-the-environment");
+    world.control().fail_next(None, "/auth/token", refusal, 1);
+    let ran = world.run(&["plan", "-vvv"]).code(1).says("no client (sensitive)");
+    assert!(!format!("{ran:?}").contains("us3r"), "{ran:?}");
+}
+
+#[test]
+fn tokens_that_expire_in_the_middle_are_renewed_by_one_task() {
+    let world = asking();
     let daemon = Running::start(&world, &[]);
     eventually("applied", || world.names() == ["a"]);
     let asked = || {

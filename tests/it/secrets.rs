@@ -138,6 +138,19 @@ fn what_a_list_repeats_of_a_secret_is_not_shown() {
 }
 
 #[test]
+fn what_a_server_repeats_of_a_secret_inside_another_field_is_not_shown() {
+    let world = World::settled(&["a"]);
+    let properties = json!([{"key": "mail.smtp.password", "value": "typed-in-the-console"}]);
+    world.edit("a", "additionalProperties", properties);
+    world.commit_email("a", "port: 26\n");
+    let refusal = refusal("cannot connect with typed-in-the-console");
+    world.control().fail_next(Some(Method::PUT), "/a/", refusal, 1);
+    let ran =
+        world.run(&["apply", "--yes", "-vvv"]).code(1).says("cannot connect with (sensitive)");
+    assert!(!format!("{ran:?}{}", world.state()).contains("typed-in"), "{ran:?}");
+}
+
+#[test]
 fn a_server_that_begins_to_answer_null_costs_no_secret() {
     let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
     world.target("verify_secrets: 0s");

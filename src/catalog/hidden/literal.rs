@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::scan::hidden_parts;
 use super::{SecretPart, Standing, mask_at};
 use crate::catalog::ConnectionType;
+use crate::pointer::look_up;
 use crate::reference::{self, Segment};
 
 /// A secret written out in a document, outside of the fields that are secrets.
@@ -38,7 +39,7 @@ pub fn literal_secrets(
     }
     let mut literals = Vec::new();
     for (pointer, parts) in by_pointer {
-        let value = value_at(fields, &pointer);
+        let value = look_up(fields, &pointer);
         let text = value.and_then(Value::as_str);
         let written: Vec<&SecretPart> =
             parts.iter().filter(|part| is_written_out(text, part)).collect();
@@ -56,14 +57,6 @@ pub fn literal_secrets(
         }
     }
     literals
-}
-
-fn value_at<'a>(fields: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
-    let (top, rest) = match pointer.get(1..)?.split_once('/') {
-        Some((top, _)) => (top, pointer.get(1 + top.len()..)?),
-        None => (pointer.get(1..)?, ""),
-    };
-    fields.get(crate::pointer::unescaped(top).as_ref())?.pointer(rest)
 }
 
 fn is_written_out(text: Option<&str>, part: &SecretPart) -> bool {
