@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -266,9 +266,16 @@ impl Run<'_, '_> {
     }
 
     async fn phase(&self, changes: Numbered<'_>, results: &mut BTreeMap<usize, ChangeResult>) {
-        let steps: Vec<_> = changes.into_iter().map(|numbered| self.numbered(numbered)).collect();
-        let mut running = stream::iter(steps).buffer_unordered(self.job.concurrency.max(1));
-        while let Some((index, result)) = running.next().await {
+        let mut waiting = changes.into_iter();
+        let mut running = FuturesUnordered::new();
+        // A step that waits its turn is no more than its number: of many that is what counts.
+        loop {
+            while running.len() < self.job.concurrency.max(1)
+                && let Some(numbered) = waiting.next()
+            {
+                running.push(self.numbered(numbered));
+            }
+            let Some((index, result)) = running.next().await else { break };
             results.insert(index, result);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::{self, FuturesUnordered};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
@@ -181,9 +181,15 @@ pub async fn singles(
     concurrency: usize,
 ) -> Singles {
     let mut singles = Singles::default();
-    let calls: Vec<_> = names.into_iter().map(|name| single(client, name)).collect();
-    let mut answers = stream::iter(calls).buffer_unordered(concurrency.max(1));
-    while let Some((name, answer)) = answers.next().await {
+    let mut waiting = names.into_iter();
+    let mut calls = FuturesUnordered::new();
+    loop {
+        while calls.len() < concurrency.max(1)
+            && let Some(name) = waiting.next()
+        {
+            calls.push(single(client, name));
+        }
+        let Some((name, answer)) = calls.next().await else { break };
         match answer {
             Ok(Some(connection)) => {
                 singles.found.insert(name, connection);

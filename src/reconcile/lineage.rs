@@ -25,10 +25,19 @@ pub(super) fn without_other_branches(
 ) -> Result<BTreeSet<ConnectionName>, SourceError> {
     let mut elsewhere = BTreeSet::new();
     let Snapshot::Commit { repository, commit } = snapshot else { return Ok(elsewhere) };
-    let mut lineage =
-        Lineage { engine, target, repository, tip: &commit.id, reached: BTreeMap::new() };
+    let mut lineage = Lineage {
+        engine,
+        target,
+        repository,
+        tip: &commit.id,
+        reached: BTreeMap::new(),
+        read: None,
+    };
     let Record { deletes, inventory, .. } = record;
-    for (name, note) in deletes.iter_mut() {
+    let mut notes: Vec<_> = deletes.iter_mut().collect();
+    // Each commit that they name is read once.
+    notes.sort_by(|(_, a), (_, b)| a.declared_in.cmp(&b.declared_in));
+    for (name, note) in notes {
         let owned_type = inventory.get(name).map(|owned| owned.type_name.as_str());
         if note.undue {
             // What was not known, since the repository did not have the commit, may be known now.
@@ -68,6 +77,8 @@ struct Lineage<'a> {
     repository: &'a Arc<Repository>,
     tip: &'a CommitId,
     reached: BTreeMap<CommitId, bool>,
+    /// What the commit that was read last declared.
+    read: Option<(CommitId, Option<DeclaredThen>)>,
 }
 
 impl Lineage<'_> {
@@ -86,19 +97,32 @@ impl Lineage<'_> {
     }
 
     fn still_declares(
-        &self,
+        &mut self,
         name: &ConnectionName,
         note: &DeleteNote,
         owned_type: Option<&str>,
     ) -> Result<bool, SourceError> {
         let Some(id) = &note.declared_in else { return Ok(false) };
-        let Some(commit) = self.repository.commit(id)? else { return Ok(false) };
-        let then = Snapshot::Commit { repository: Arc::clone(self.repository), commit };
-        let DeclaredThen { names, types, renames, .. } =
-            declared_names(self.engine, self.target, &then)?;
+        let Some(then) = self.declared_then(id)? else { return Ok(false) };
         Ok(match &note.becomes {
-            Some(_) => types.get(name).copied() == owned_type,
-            None => names.contains(name) || renames.values().any(|old| old == name),
+            Some(_) => then.types.get(name).copied() == owned_type,
+            None => then.names.contains(name) || then.renames.values().any(|old| old == name),
         })
+    }
+
+    /// What a commit declares, read with today's config; `None`: it is not here.
+    fn declared_then(&mut self, id: &CommitId) -> Result<Option<&DeclaredThen>, SourceError> {
+        if self.read.as_ref().is_none_or(|(read, _)| read != id) {
+            let then = match self.repository.commit(id)? {
+                None => None,
+                Some(commit) => {
+                    let repository = Arc::clone(self.repository);
+                    let snapshot = Snapshot::Commit { repository, commit };
+                    Some(declared_names(self.engine, self.target, &snapshot)?)
+                }
+            };
+            self.read = Some((id.clone(), then));
+        }
+        Ok(self.read.as_ref().and_then(|(_, then)| then.as_ref()))
     }
 }

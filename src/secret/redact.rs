@@ -137,9 +137,7 @@ impl Redactor {
     fn searcher(&self) -> Option<Arc<AhoCorasick>> {
         {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            if known.all().next().is_none() {
-                return None;
-            }
+            known.all().next()?;
             if let Some(searcher) = &known.searcher {
                 return Some(Arc::clone(searcher));
             }
