@@ -136,6 +136,7 @@ impl Company {
             allow_deletes: false,
             worktree: false,
             loaded_whole: true,
+            skipped: &[],
             last_good_unavailable: false,
             emptied: &[],
             filter: &Filter::default(),

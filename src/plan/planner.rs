@@ -53,6 +53,8 @@ pub struct Situation<'a> {
     pub worktree: bool,
     /// Whether the commit loaded whole.
     pub loaded_whole: bool,
+    /// What was passed over below the paths and why: it may declare what seems to be removed.
+    pub skipped: &'a [String],
     /// Whether the repository no longer has the last good commit, so that what a commit removed
     /// cannot be known.
     pub last_good_unavailable: bool,

@@ -33,6 +33,7 @@ pub(super) struct Known<'a> {
     pub(super) invalid: &'a BTreeMap<ConnectionName, String>,
     pub(super) agreements: &'a [Agreement],
     pub(super) whole: bool,
+    pub(super) skipped: &'a [String],
     pub(super) past: &'a Past,
     pub(super) worktree: bool,
 }
@@ -141,6 +142,7 @@ impl Looked<'_> {
             allow_deletes: self.options.allow_deletes,
             worktree: known.worktree,
             loaded_whole: known.whole,
+            skipped: known.skipped,
             last_good_unavailable: known.past.unavailable,
             emptied: &known.past.emptied,
             filter: &self.options.filter,

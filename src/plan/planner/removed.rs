@@ -155,6 +155,18 @@ impl Planner<'_> {
             );
             return Some((reason.to_owned(), Some(advice)));
         }
+        let consents = self.record.deletes.get(name).is_some_and(|note| note.consent);
+        if let Some(skipped) = situation.skipped.first()
+            && !consents
+            && !situation.allow_deletes
+        {
+            let reason = format!("held: what is not read may declare it; {skipped}");
+            let advice = format!(
+                "make it a file that is read or move it elsewhere, or \
+                 `apinizer-gitops apply --allow-deletes --name={word}` deletes the connection"
+            );
+            return Some((reason, Some(advice)));
+        }
         if owned.protect {
             let reason = "held: it is protected; taking the document out is no consent".to_owned();
             let advice =
