@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{ConnectionType, Field, Kind, Secrecy};
+use crate::catalog::{ConnectionType, Field, Kind, Secrecy, is_bookkeeping};
 use crate::document::{Declared, Document, Options, Place};
 use crate::environment::Environment;
 use crate::name::ConnectionName;
@@ -267,7 +267,9 @@ fn take_all_apart(
     resolver: &mut Resolver<'_>,
 ) -> Apart {
     let lookup = |key: &str| connection_type.field(key);
-    let fields = declared.fields();
+    let mut fields = declared.fields();
+    // It is the server's, whoever pasted it from an answer: another connection may have that id.
+    fields.retain(|key, _| !is_bookkeeping(connection_type, key));
     let mut apart = Apart { fields: Vec::with_capacity(fields.len()), unresolved: Vec::new() };
     take_apart(&mut String::new(), fields, &lookup, resolver, &mut apart);
     Apart { fields: apart.fields.into(), unresolved: apart.unresolved }

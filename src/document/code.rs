@@ -132,8 +132,9 @@ codes! {
         "The field holds text. The value is sent as it is written, as a number or a boolean.",
         "Quote it.";
     SERVER_FIELD "AG208" "field that the server fills by itself",
-        "What is declared here never shows as a difference.",
-        "Remove it.";
+        "The server's bookkeeping (`id`, dates, authors, revision) is never sent or compared; other fields \
+         that it fills need not be declared.",
+        "Remove it, unless a field is to have another value than the server's own.";
     TOO_MANY "AG209" "more problems than are listed",
         "Only the first hundred problems of a document, and the first thousand of a file, are listed.",
         "Mend those that are listed and run again.";

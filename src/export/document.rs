@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use super::left_out::{LeftOut, Undeclarable};
 use super::variables::Names;
 use super::{KnownReferences, fields, left_out, yaml};
-use crate::catalog::{ConnectionType, Field, Required, hidden};
+use crate::catalog::{ConnectionType, Field, Required, hidden, is_bookkeeping};
 use crate::desired::env_names;
 use crate::live::LiveConnection;
-use crate::pointer;
+use crate::plan::equality::is_empty;
+use crate::pointer::{self, look_up};
 use crate::reference::{self, Segment};
 use crate::secret::Sensitive;
 
@@ -35,7 +36,17 @@ pub(super) fn text(
 ) -> Result<Text, Undeclarable> {
     let name = live.name.as_str();
     let owner = format!("{} {name}", connection_type.name);
-    let mut fields = fields::normal(connection_type, live.body());
+    let body = live.body();
+    let mut fields = fields::normal(connection_type, body.clone());
+    // What the server would fill by itself is not written, unless somebody wanted another value.
+    for path in known.declared(&live.name) {
+        let value = look_up(&body, path).filter(|value| !is_empty(value));
+        if let Some(value) = value.filter(|_| look_up(&fields, path).is_none())
+            && !pointer::steps(path).next().is_some_and(|top| is_bookkeeping(connection_type, &top))
+        {
+            put(&mut fields, path, value.clone());
+        }
+    }
     let whole = fields.clone();
     let declared = take_known(&mut fields, connection_type, live, known);
     for (path, value) in &declared {
@@ -81,6 +92,7 @@ pub(super) fn text(
         }
     }
     left_out::what_is_refused(connection_type, name, &mut fields, &mut left_out)?;
+    left_out::what_git_declares(known.declared(&live.name), &left_out)?;
     Ok(Text { yaml: render(connection_type, name, fields, &offers, &left_out), left_out })
 }
 

@@ -1,5 +1,6 @@
-//! The references that git declares already. A field that holds one is sensitive on both sides:
-//! the reference is exported, whatever live shows there.
+//! What git declares already. A field that holds a reference is sensitive on both sides: the
+//! reference is exported, whatever live shows there. And no field that is declared may be left out,
+//! since that takes it away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,8 @@ const LONG: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub struct KnownReferences {
     by_name: BTreeMap<ConnectionName, BTreeMap<String, Value>>,
+    /// The JSON pointers of all that is declared, by connection.
+    declared: BTreeMap<ConnectionName, BTreeSet<String>>,
     /// The variables that are set, with what they hold.
     values: Vec<(String, Sensitive)>,
     /// Finds the long ones of them inside a text.
@@ -34,9 +37,8 @@ impl KnownReferences {
     /// Takes the references of the base.
     pub fn add_record(&mut self, record: &Record) {
         for (name, owned) in &record.inventory {
-            let base = owned.base.fields().into_iter().map(|(path, field)| (path, field.declared));
-            for (path, declared) in base.filter(|(_, declared)| holds_env(declared)) {
-                self.insert(name, path, &declared);
+            for (path, field) in owned.base.fields() {
+                self.insert(name, path, &field.declared);
             }
         }
     }
@@ -61,14 +63,22 @@ impl KnownReferences {
                     let lookup = |key: &str| named.iter().find(|field| field.name == key);
                     self.add_fields(name, &path, inner, &lookup);
                 }
-                (_, declared) if holds_env(declared) => self.insert(name, path, declared),
-                _ => {}
+                (_, declared) => self.insert(name, path, declared),
             }
         }
     }
 
     fn insert(&mut self, name: &ConnectionName, path: String, declared: &Value) {
-        self.by_name.entry(name.clone()).or_default().insert(path, declared.clone());
+        if holds_env(declared) {
+            let references = self.by_name.entry(name.clone()).or_default();
+            references.insert(path.clone(), declared.clone());
+        }
+        self.declared.entry(name.clone()).or_default().insert(path);
+    }
+
+    /// The JSON pointers of what git declares of a connection.
+    pub(super) fn declared(&self, name: &ConnectionName) -> impl Iterator<Item = &str> {
+        self.declared.get(name).into_iter().flatten().map(String::as_str)
     }
 
     /// The references of a connection, by JSON pointer.

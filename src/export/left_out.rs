@@ -19,19 +19,23 @@ pub(super) struct LeftOut {
     pub(super) why: String,
 }
 
-/// What no document can be without is missing.
+/// Why no document can be written.
 #[derive(Debug)]
 pub(super) struct Undeclarable {
     field: String,
     /// Why it was taken out, where live has it.
     why: Option<String>,
+    /// Git declares it, so that a document without it would take it away; else the type needs it.
+    is_declared: bool,
 }
 
 impl std::fmt::Display for Undeclarable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let field = &self.field;
+        let needed = if self.is_declared { "declared by git" } else { "needed" };
         match &self.why {
-            Some(why) => write!(f, "`{}` is needed, and it cannot be written: {why}", self.field),
-            None => write!(f, "`{}` is missing", self.field),
+            Some(why) => write!(f, "`{field}` is {needed}, and it cannot be written: {why}"),
+            None => write!(f, "`{field}` is missing"),
         }
     }
 }
@@ -108,9 +112,27 @@ pub(super) fn what_is_refused(
         }
         if left_out.len() == before {
             let why = left_out.iter().find(|out| out.field == *first).map(|out| out.why.clone());
-            return Err(Undeclarable { field: first.clone(), why });
+            return Err(Undeclarable { field: first.clone(), why, is_declared: false });
         }
     }
+}
+
+/// Sees to it that nothing was left out that git declares, by the JSON pointers of that.
+///
+/// # Errors
+/// A field was.
+pub(super) fn what_git_declares<'p>(
+    declared: impl Iterator<Item = &'p str>,
+    left_out: &[LeftOut],
+) -> Result<(), Undeclarable> {
+    for path in declared {
+        let top = pointer::steps(path).next().unwrap_or_default();
+        if let Some(LeftOut { field, why }) = left_out.iter().find(|out| out.field == top) {
+            let (field, why) = (field.clone(), Some(why.clone()));
+            return Err(Undeclarable { field, why, is_declared: true });
+        }
+    }
+    Ok(())
 }
 
 /// The fields whose values make another one needed.

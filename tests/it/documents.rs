@@ -310,3 +310,20 @@ fn reported_drift_takes_over_only_what_is_equal() {
     assert!(world.writes().is_empty());
     assert_eq!(world.record()["inventory"].as_object().unwrap().len(), 1);
 }
+
+#[test]
+fn bookkeeping_that_somebody_pasted_is_never_sent() {
+    let world = World::new();
+    world.commit_email("a", "id: 5\ncreated: '2020-01-01'\nrevision: 7\n");
+    world.apply().code(0).says("never sent");
+    let made = world.live("a");
+    assert!(made["id"] != json!(5) && made.get("revision").is_none(), "{made}");
+    world.forget_calls();
+    world.apply().code(0);
+    world.plan().code(0);
+    assert!(world.writes().is_empty());
+    world.commit_email("a", "id: 6\nport: 26\n");
+    world.apply().code(0);
+    assert!(world.live("a")["id"] != json!(6));
+    world.plan().code(0);
+}

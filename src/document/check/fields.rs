@@ -61,7 +61,7 @@ impl Check<'_> {
                     format!("the server fills {} by itself", quoted(field.name)),
                 )
                 .part(Part::Key)
-                .help("remove it; a difference in it never shows"),
+                .help("leave it out, unless it is to be another than the server's own"),
             );
         }
         if field.is_secret() {

@@ -96,6 +96,29 @@ fn what_git_declares_with_a_reference_is_not_shown() {
 }
 
 #[test]
+fn what_git_declares_of_the_servers_own_fields_stays() {
+    let field = BaseField { declared: json!("k1"), print: None, unverified: false };
+    let owned = Owned {
+        type_name: "kafka".to_owned(),
+        base: std::collections::BTreeMap::from([("/keyStoreId".to_owned(), field)]).into(),
+        ..Owned::default()
+    };
+    let mut record = Record::default();
+    record.inventory.insert(ConnectionName::new("k"), owned);
+    let mut known = KnownReferences::default();
+    known.add_record(&record);
+    let body = |name: &str| {
+        json!({"type": "kafka", "name": name, "id": "7", "topicName": "t", "keyStoreId": "k1",
+            "propertiesMap": {"acks": {"value": "all"}}})
+    };
+    let export = export(&[body("k"), body("other")], &known);
+    let declares: Vec<bool> =
+        export.documents.iter().map(|one| one.text.contains("keyStoreId: k1\n")).collect();
+    assert_eq!(declares, [true, false]);
+    assert!(export.documents.iter().all(|one| !one.text.contains("id: ")));
+}
+
+#[test]
 fn names_that_no_document_can_have_are_passed_over() {
     let export = export(
         &[json!({"type": "email", "name": "a/b", "host": "h"})],
