@@ -1,6 +1,6 @@
 //! Names for the variables that stand for secrets: `PROJECT_NAME_FIELD`, each once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::spelling::upper_snake;
 use super::{KnownReferences, Variable};
@@ -12,12 +12,19 @@ pub(super) struct Names {
     prefix: String,
     taken: BTreeSet<String>,
     variables: Vec<Variable>,
+    /// Where in the list each of them is.
+    noted: BTreeMap<String, usize>,
 }
 
 impl Names {
     /// Starts with the names that git has given already, which mean something else.
     pub(super) fn new(prefix: &str, known: &KnownReferences) -> Self {
-        Self { prefix: upper_snake(prefix), taken: known.variables(), variables: Vec::new() }
+        Self {
+            prefix: upper_snake(prefix),
+            taken: known.variables(),
+            variables: Vec::new(),
+            noted: BTreeMap::new(),
+        }
     }
 
     /// Makes a name that no other secret has.
@@ -45,12 +52,14 @@ impl Names {
         offered: bool,
         value: Option<Sensitive>,
     ) {
-        if let Some(noted) = self.variables.iter_mut().find(|noted| noted.name == name) {
+        let known = self.noted.get(&name).and_then(|index| self.variables.get_mut(*index));
+        if let Some(noted) = known {
             noted.offered &= offered;
             return;
         }
         // It ends in a comment: a line break in the name of a property may not leave it.
         let about = about.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.noted.insert(name.clone(), self.variables.len());
         self.variables.push(Variable { name, about, offered, value });
     }
 

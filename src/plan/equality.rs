@@ -89,22 +89,11 @@ fn same_list(item: Option<&Kind>, desired: &[Value], live: &[Value]) -> bool {
         && desired.iter().zip(live).all(|(d, l)| equal_as(item, None, Some(d), Some(l)))
 }
 
-/// Each desired item meets one live item of its own. Matching greedily is exact where items
-/// are equal or not at all, and errs towards "differs" where declared fields overlap.
+/// Each desired item is there, and nothing else is; how often something is said says nothing.
 fn same_set(item: &Kind, desired: &[Value], live: &[Value]) -> bool {
-    if desired.len() != live.len() {
-        return false;
-    }
-    let mut unmatched: Vec<&Value> = live.iter().collect();
-    desired.iter().all(|d| {
-        match unmatched.iter().position(|l| equal_as(Some(item), None, Some(d), Some(l))) {
-            Some(index) => {
-                unmatched.swap_remove(index);
-                true
-            }
-            None => false,
-        }
-    })
+    let same = |d: &Value, l: &Value| equal_as(Some(item), None, Some(d), Some(l));
+    desired.iter().all(|d| live.iter().any(|l| same(d, l)))
+        && live.iter().all(|l| desired.iter().any(|d| same(d, l)))
 }
 
 /// A free map is owned whole: a key that only live has is a difference, unless it holds `null`.
@@ -195,6 +184,8 @@ mod tests {
         assert!(!same_as(&list, &json!(["a", "b"]), &json!(["b", "a"])));
         assert!(same_as(&set, &json!(["a", "b"]), &json!(["b", "a"])));
         assert!(!same_as(&set, &json!(["a", "a"]), &json!(["b", "a"])));
+        assert!(!same_as(&set, &json!(["a", "b"]), &json!(["a", "a"])));
+        assert!(same_as(&set, &json!(["a", "a"]), &json!(["a"])));
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod renames;
 pub use change::whole_digest;
 pub(crate) use change::{CREATE, RENAME, REPLACE};
 
+use removed::forget_command;
+
 use super::agreement::Agreement;
 use super::compare::{Context, LiveView};
 use super::filter::Filter;
@@ -333,8 +335,9 @@ impl<'a> Planner<'a> {
         for (name, gone) in self.record.degraded.iter().filter(|(_, degraded)| degraded.deleted) {
             self.plan.notices.push(format!(
                 "the delete of `{name}` was saved but not deployed, and is not sent again: {}; once the \
-                 workers have it, `apinizer-gitops forget '{name}'` ends this note",
-                gone.reason
+                 workers have it, `{}` ends this note",
+                gone.reason,
+                forget_command(name)
             ));
         }
         for (type_name, problem) in &self.situation.live.incomplete {

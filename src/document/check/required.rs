@@ -32,6 +32,9 @@ impl Check<'_> {
             };
             if is_missing(field, self.fields) {
                 findings.push(self.missing("", field, &reason));
+            } else if is_missing(field, resolved) {
+                // Its variable holds nothing on this target.
+                findings.push(self.missing("", field, &reason).of_target());
             }
         }
     }

@@ -235,3 +235,13 @@ fn variables_for_secrets_have_readable_names() {
         assert!(crate::reference::holds_env(&reference));
     }
 }
+
+#[test]
+fn a_variable_that_holds_nothing_is_no_value_of_a_required_field() {
+    let with = |value: &str| {
+        let vars = BTreeMap::from([("e".to_owned(), json!(value))]);
+        said_with("email", &json!({"host": "${var:e}"}), Some(&vars))
+    };
+    assert_eq!(with(""), ["AG206 /host"]);
+    assert_eq!(with("h"), NOTHING);
+}

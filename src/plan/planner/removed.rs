@@ -1,6 +1,6 @@
 //! What git stopped declaring, and the group rules over all that would be deleted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{delete, held_delete};
 use super::{Planner, State};
@@ -115,9 +115,7 @@ impl Planner<'_> {
     ) -> Option<(String, Option<String>)> {
         let situation = self.situation;
         let word = for_the_shell(name.as_str());
-        let dashes = if name.as_str().starts_with('-') { "-- " } else { "" };
-        let forget =
-            format!("`apinizer-gitops forget {dashes}{word}` takes it out of the inventory");
+        let forget = forget_command(name);
         if let Some((type_name, problem)) = situation.live.incomplete.iter().next() {
             let reason = format!("held: the list of {type_name} is not complete ({problem})");
             return Some((reason, None));
@@ -127,7 +125,7 @@ impl Planner<'_> {
         }
         if !is_the_same(owned, live) {
             let reason = "held: what is live under that name is not what the tool made".to_owned();
-            return Some((reason, Some(forget)));
+            return Some((reason, Some(format!("`{forget}` takes it out of the inventory"))));
         }
         if let Some(held) =
             self.held_by_the_base(owned, &LiveView::new(live, situation.singles.get(name)))
@@ -151,7 +149,7 @@ impl Planner<'_> {
             };
             let advice = format!(
                 "`apinizer-gitops apply --allow-deletes --name={word}` deletes it, \
-                 `apinizer-gitops forget {dashes}{word}` leaves it alone"
+                 `{forget}` leaves it alone"
             );
             return Some((reason.to_owned(), Some(advice)));
         }
@@ -203,10 +201,11 @@ impl Planner<'_> {
         outside: usize,
     ) {
         let mut all = candidates.clone();
+        let mut held_replaces = BTreeMap::new();
         for name in self.replaces.clone() {
-            let Some(owned) = self.record.inventory.get(&name).cloned() else { continue };
-            match self.replace_held_alone(&name, &owned) {
-                Some((reason, advice)) => self.hold_replace(&name, reason, advice),
+            let Some(owned) = self.record.inventory.get(&name) else { continue };
+            match self.replace_held_alone(&name, owned) {
+                Some(words) => _ = held_replaces.insert(name, words),
                 None => {
                     all.insert(name);
                 }
@@ -230,7 +229,7 @@ impl Planner<'_> {
             let words = holds.get(name).map(|hold| deletes::in_words(hold, due_now));
             if self.replaces.contains(name) {
                 if let Some((reason, advice)) = words {
-                    self.hold_replace(name, reason, Some(advice));
+                    held_replaces.insert(name.clone(), (reason, Some(advice)));
                 }
                 continue;
             }
@@ -246,6 +245,7 @@ impl Planner<'_> {
                 }
             }
         }
+        self.hold_replaces(&held_replaces);
         held.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         for (change, state) in held {
             self.states.push(ConnectionState {
@@ -331,26 +331,29 @@ impl Planner<'_> {
         })
     }
 
-    pub(super) fn hold_replace(
-        &mut self,
-        name: &ConnectionName,
-        reason: String,
-        advice: Option<String>,
-    ) {
-        let change =
-            self.plan.changes.iter_mut().find(|c| c.action == Action::Replace && c.name == *name);
-        if let Some(change) = change {
+    /// Holds replaces that are planned, with the reason of each and the way past it.
+    fn hold_replaces(&mut self, held: &BTreeMap<ConnectionName, (String, Option<String>)>) {
+        let planned = self.plan.changes.iter_mut().filter(|c| c.action == Action::Replace);
+        for change in planned {
+            let Some((reason, advice)) = held.get(&change.name) else { continue };
             change.held = true;
-            change.advice = advice;
+            change.advice.clone_from(advice);
             let type_change = change.reason.take().unwrap_or_default();
             change.reason = Some(format!("{type_change}; {reason}"));
         }
-        self.plan.summary.held += 1;
-        if let Some(state) = self.states.iter_mut().find(|s| s.name == *name) {
+        self.plan.summary.held += held.len();
+        for state in &mut self.states {
+            let Some((reason, _)) = held.get(&state.name) else { continue };
             state.state = State::Held;
-            state.reason = Some(reason);
+            state.reason = Some(reason.clone());
         }
     }
+}
+
+/// The command that takes a name out of the inventory.
+pub(super) fn forget_command(name: &ConnectionName) -> String {
+    let dashes = if name.as_str().starts_with('-') { "-- " } else { "" };
+    format!("apinizer-gitops forget {dashes}{}", for_the_shell(name.as_str()))
 }
 
 /// A name as one word of a command line, which no shell takes apart.
