@@ -13,7 +13,7 @@ use super::Options;
 use super::check::{self, Check};
 use super::code;
 use super::declared::{Declared, take_out_the_head};
-use super::file::{ParsedFile, RawDocument};
+use super::file::{ANY_CIRCUMSTANCES, ParsedFile, RawDocument};
 use super::finding::{At, Finding, Part, quoted};
 use super::layers::{Layer, Merged};
 use super::options;
@@ -117,7 +117,7 @@ impl Examiner<'_> {
             }
             .run(findings);
             if let Some(document) = document.filter(|_| findings.len() == before) {
-                document.note_faultless(self.circumstances);
+                document.note_faultless(those_of(&merged.fields, self.circumstances));
             }
         }
         ignore_unknown(connection_type, &options.ignore, merged, findings);
@@ -181,8 +181,13 @@ pub(super) fn alone(
     check.run(&mut findings);
     document.note_plain_type(connection_type);
     if findings.is_empty() {
-        document.note_faultless(circumstances);
+        document.note_faultless(those_of(&fields, circumstances));
     }
+}
+
+/// The circumstances that have a bearing on a document: targets differ in their variables.
+fn those_of(fields: &Map<String, Value>, circumstances: NonZeroU64) -> NonZeroU64 {
+    if fields.values().any(check::holds_var) { circumstances } else { ANY_CIRCUMSTANCES }
 }
 
 /// What else than its content decides what the checks of a document say, as a number.
@@ -192,7 +197,7 @@ pub(super) fn circumstances(vars: Option<&BTreeMap<String, Value>>) -> NonZeroU6
     for (name, value) in vars.into_iter().flatten() {
         (name, value.to_string()).hash(&mut hasher);
     }
-    NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MAX)
+    NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN)
 }
 
 /// Warns of an entry of `ignore` that no field has.
@@ -222,5 +227,28 @@ fn ignore_unknown(
             Some(nearest) => finding.help(format!("did you mean `{}`?", nearest.name)),
             None => finding.help("check the spelling"),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_have_a_bearing_on_what_refers_to_them() {
+        let with = |value: &str| BTreeMap::from([("port".to_owned(), Value::from(value))]);
+        let one = circumstances(Some(&with("1")));
+        let look = |document: &RawDocument, fields| {
+            alone(document, fields, Some(&with("1")), one);
+        };
+        let documents = "type: email\nname: a\nhost: h\n---\n\
+                         type: email\nname: b\nhost: h\nport: ${var:port}\n";
+        let parsed = ParsedFile::parse(documents.as_bytes().to_vec(), &look);
+        let faultless_with = |vars: &BTreeMap<String, Value>| -> Vec<bool> {
+            let circumstances = circumstances(Some(vars));
+            parsed.documents.iter().map(|one| one.is_faultless(circumstances)).collect()
+        };
+        assert_eq!(faultless_with(&with("1")), [true, true]);
+        assert_eq!(faultless_with(&with("none")), [true, false]);
     }
 }

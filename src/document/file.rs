@@ -33,6 +33,9 @@ pub(crate) struct ParsedFile {
     pub(crate) problems: Vec<Diagnostic>,
 }
 
+/// Those of a document on which no target's variables have a bearing.
+pub(crate) const ANY_CIRCUMSTANCES: NonZeroU64 = NonZeroU64::MAX;
+
 /// A document as it stands in its file.
 #[derive(Debug)]
 pub(crate) struct RawDocument {
@@ -43,7 +46,7 @@ pub(crate) struct RawDocument {
     pub(crate) chunk: Chunk,
     /// The line of its first key.
     pub(crate) line: u32,
-    /// Under which circumstances it was found to be without a problem; 0: none.
+    /// Under which circumstances it was found to be without a problem, perhaps any; 0: none.
     faultless: AtomicU64,
     /// Its type, once it was found to be a connection without `x-gitops`.
     plain_type: OnceLock<&'static ConnectionType>,
@@ -81,10 +84,11 @@ impl RawDocument {
         }
     }
 
-    /// Whether the checks found nothing under these very circumstances: the content is the same,
-    /// so they would find nothing again.
+    /// Whether the checks found nothing under these very circumstances, or under any: the content
+    /// is the same, so they would find nothing again.
     pub(crate) fn is_faultless(&self, circumstances: NonZeroU64) -> bool {
-        self.faultless.load(Ordering::Relaxed) == circumstances.get()
+        let known = self.faultless.load(Ordering::Relaxed);
+        known == circumstances.get() || known == ANY_CIRCUMSTANCES.get()
     }
 
     /// Remembers that the checks found nothing.

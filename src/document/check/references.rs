@@ -209,7 +209,8 @@ enum Resolved {
     Later,
 }
 
-fn holds_var(value: &Value) -> bool {
+/// Whether any text in a value looks as if it held a `${var:...}`.
+pub(crate) fn holds_var(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("${var:"),
         Value::Array(items) => items.iter().any(holds_var),
