@@ -1,5 +1,7 @@
 //! `export`: live connections as documents.
 
+use std::path::Path;
+
 use super::args::ExportArgs;
 use super::context::Context;
 use super::error::CommandError;
@@ -37,21 +39,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let written = files::files(&export, args.single_file || args.dir.is_none());
     let problems = check::problems(&written);
     match &args.dir {
-        Some(folder) => {
-            let paths =
-                files::write(folder, &written, args.force).map_err(|error| match error {
-                    files::WriteError::Exist(_) => CommandError::WithHint(
-                        error.to_string(),
-                        "name another --dir, or overwrite them with --force".to_owned(),
-                    ),
-                    error => CommandError::failed(error),
-                })?;
-            if !context.global.quiet {
-                let noun = if export.documents.len() == 1 { "connection" } else { "connections" };
-                let (count, folder) = (export.documents.len(), folder.display());
-                context.say(&format!("wrote {count} {noun} to {folder}, in {} files", paths.len()));
-            }
-        }
+        Some(folder) => write(folder, &written, &export, args.force, context)?,
         None => context.print(&as_one_text(&export)),
     }
     if live.is_empty() && !context.global.quiet {
@@ -65,6 +53,37 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     }
     let is_error = problems.iter().any(|problem| problem.severity == Severity::Error);
     Ok(u8::from(is_error || !export.passed_over.is_empty()))
+}
+
+/// Writes the files into a folder that declares none of their connections otherwise.
+fn write(
+    folder: &Path,
+    written: &[files::ExportFile],
+    export: &Export,
+    force: bool,
+    context: &Context,
+) -> Result<(), CommandError> {
+    let twice = check::declared_elsewhere(folder, written, &export.documents);
+    if let [(name, file), ..] = twice.map_err(CommandError::failed)?.as_slice() {
+        let file = folder.join(file);
+        return Err(CommandError::WithHint(
+            format!("`{name}` is declared in {} already, so nothing was written", file.display()),
+            "name another --dir, or choose what is exported with --name or --type".to_owned(),
+        ));
+    }
+    let paths = files::write(folder, written, force).map_err(|error| match error {
+        files::WriteError::Exist(_) => CommandError::WithHint(
+            error.to_string(),
+            "name another --dir, or overwrite them with --force".to_owned(),
+        ),
+        error => CommandError::failed(error),
+    })?;
+    if !context.global.quiet {
+        let noun = if export.documents.len() == 1 { "connection" } else { "connections" };
+        let (count, folder) = (export.documents.len(), folder.display());
+        context.say(&format!("wrote {count} {noun} to {folder}, in {} files", paths.len()));
+    }
+    Ok(())
 }
 
 /// What the names of variables begin with: the project, unless that itself is a secret.

@@ -1,13 +1,16 @@
 //! Whether what was exported passes `validate`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Exported;
 use super::files::ExportFile;
+use crate::config::FILE_NAME as CONFIG_FILE;
 use crate::document::code;
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
-use crate::source::{FileEntry, Folder};
+use crate::name::ConnectionName;
+use crate::source::{FileEntry, Files, Folder, SourceError};
 
 /// The documents that `validate` would refuse, by their place in the list, with what is wrong.
 pub(super) fn refused(documents: &[Exported]) -> BTreeMap<usize, &'static str> {
@@ -23,6 +26,35 @@ pub(super) fn refused(documents: &[Exported]) -> BTreeMap<usize, &'static str> {
         }
     }
     refused
+}
+
+/// The connections of an export that other files of a folder declare: beside those they would be
+/// declared twice. Each with that file.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn declared_elsewhere(
+    folder: &Path,
+    files: &[ExportFile],
+    documents: &[Exported],
+) -> Result<Vec<(ConnectionName, String)>, SourceError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let there = Files::named_in(folder.to_path_buf());
+    let listing = there.folders(&[".".to_owned()], Some(CONFIG_FILE))?;
+    let request =
+        LoadRequest { folders: &listing.folders, target: None, known_targets: None, vars: None };
+    let read = |entry: &FileEntry| there.read(entry).map_err(|error| error.to_string());
+    let loaded = load(&request, &ParseCache::default(), &read);
+    let exported: BTreeSet<&ConnectionName> = documents.iter().map(|one| &one.name).collect();
+    let replaced: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let others = loaded.names_by_file.iter().filter(|(path, _)| !replaced.contains(&**path));
+    let twice = others.flat_map(|(path, names)| {
+        let twice = names.iter().filter(|name| exported.contains(name));
+        twice.map(|name| (name.clone(), path.to_string()))
+    });
+    Ok(twice.collect())
 }
 
 /// The problems that `validate` would find in files of an export.

@@ -173,3 +173,23 @@ fn what_git_declares_stays_in_the_export() {
     world.edit("a", "port", json!(26));
     world.run(&["export"]).code(0).says("port: 26");
 }
+
+#[test]
+fn what_a_folder_declares_already_is_not_declared_twice() {
+    let world = World::settled(&["a", "b"]);
+    let folder = world.path("exported");
+    let dir = folder.display().to_string();
+    fs::create_dir_all(folder.join("mails")).unwrap();
+    let mine = folder.join("mails/some.yaml");
+    fs::write(&mine, "type: email\nname: A\nhost: h\n").unwrap();
+    let ran = world.run(&["export", "--dir", &dir, "--force"]).code(1);
+    ran.says("`A` is declared in").says("nothing was written");
+    assert!(!folder.join("b.yaml").exists());
+    world.run(&["export", "--dir", &dir, "--name", "b"]).code(0);
+    fs::remove_file(mine).unwrap();
+    world.run(&["export", "--dir", &dir, "--force"]).code(0);
+    world.run(&["validate", &dir]).code(0);
+    // The same files again.
+    world.run(&["export", "--dir", &dir, "--force"]).code(0);
+    world.run(&["export", "--dir", &dir]).code(1).says("would be overwritten");
+}
