@@ -18,7 +18,7 @@ use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
 use crate::plan::{ConnectionState, Filter, TargetPlan};
-use crate::secret::{FingerprintKey, Redactor};
+use crate::secret::{FingerprintKey, Redactor, Sensitive};
 use crate::source::{Mirror, Snapshot};
 use crate::state::{Lock, StateDir, StateFile};
 
@@ -71,9 +71,7 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config, environment: Environment) -> Self {
         let redactor = Redactor::default();
-        for value in &config.resolved {
-            redactor.learn(value.expose());
-        }
+        learn_what_was_resolved(&config, &redactor);
         #[cfg(feature = "kubernetes")]
         let cluster = config
             .kubernetes
@@ -102,9 +100,7 @@ impl Engine {
     /// The same with what another config's run learnt of secrets.
     #[must_use]
     pub fn with_redactor(self, redactor: Redactor) -> Self {
-        for value in &self.config.resolved {
-            redactor.learn(value.expose());
-        }
+        learn_what_was_resolved(&self.config, &redactor);
         Self { redactor, ..self }
     }
 
@@ -269,4 +265,38 @@ fn isolates(target: &Target) -> bool {
 #[must_use]
 pub fn now() -> i64 {
     jiff::Timestamp::now().as_second()
+}
+
+/// Has the values of the environment that the config refers to kept out of whatever is told. Of a
+/// url errors name the host alone, in small letters.
+fn learn_what_was_resolved(config: &Config, redactor: &Redactor) {
+    for value in config.resolved.iter().map(Sensitive::expose) {
+        redactor.learn(value);
+        redactor.learn(&value.to_lowercase());
+        let url = url::Url::parse(value).ok();
+        if let Some(host) = url.as_ref().and_then(url::Url::host_str) {
+            redactor.learn(host);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_url_of_the_environment_is_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.yaml");
+        let text = "source: {path: .}\ntargets: [{name: t, url: '${env:U}', project: '${env:P}', \
+                    token: '${env:T}'}]\n";
+        std::fs::write(&file, text).unwrap();
+        let variables = [("U", "https://Secret-Host.example:81/x"), ("P", "Secret"), ("T", "t")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = Environment::new(variables);
+        let config = Config::load(&file, &environment).unwrap().config;
+        let redactor = Engine::new(config, environment).redactor;
+        let said = redactor.redact("no address of secret-host.example:81 for the project Secret");
+        assert_eq!(said, "no address of (sensitive):81 for the project (sensitive)");
+    }
 }
