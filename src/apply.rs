@@ -182,7 +182,7 @@ struct Run<'j, 'a> {
     job: &'j Job<'a>,
     /// Cancelled once an acknowledged write could not be made durable: nothing more is begun.
     failed_to_save: CancellationToken,
-    /// Names that a rename or replace of this plan should have freed, and did not.
+    /// Names that a rename of this plan should have freed, and did not.
     not_done: BTreeSet<ConnectionName>,
 }
 

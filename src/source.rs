@@ -2,7 +2,7 @@
 //!
 //! [`Repository`] reads what is on this machine and never writes. [`Mirror`] brings a URL here by
 //! the program `git`, [`verify()`] has it check signatures, and [`Watcher`] tells when there is
-//! something to look at. All but [`Mirror::fetch`] block; async callers use `spawn_blocking`.
+//! something to look at. What reads a repository blocks; what has `git` do it is awaited.
 
 mod disk;
 mod error;

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::past::Past;
 use super::{Options, ReadBackMode, now};
 use crate::config::{Drift, Target};
-use crate::desired::Desired;
+use crate::desired::{self, Desired, Keep, Resolution, Resolved};
+use crate::document::Document;
 use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::observe;
 use crate::plan::compare::Context;
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{Agreement, Planned, Situation, plan};
+use crate::plan::{Agreement, Planned, Situation, agreement, plan};
 use crate::secret::FingerprintKey;
 
 /// What was looked at: both sides, and how.
@@ -152,4 +153,21 @@ impl Looked<'_> {
             now: now(),
         })
     }
+}
+
+/// What git wants. What is in sync needs no more of its documents than their names.
+pub(super) fn resolved(
+    documents: Vec<Document>,
+    resolution: &Resolution<'_>,
+    live: &Live,
+    context: &Context<'_>,
+) -> Resolved<Agreement> {
+    tokio::task::block_in_place(|| {
+        desired::resolve_and_look(documents, resolution, |connection| {
+            match agreement(connection, live, context) {
+                Agreement::Doubtful => (Agreement::Doubtful, Keep::Fields),
+                agreement => (agreement, Keep::Head),
+            }
+        })
+    })
 }

@@ -15,7 +15,7 @@ use super::still::{Basis, Begun, Made};
 use super::{Engine, Options, Prepared, Ready, isolates};
 use crate::api::Client;
 use crate::config::Target;
-use crate::desired::{self, Keep, Resolved};
+use crate::desired::{self, Resolved};
 use crate::document::Severity;
 use crate::inventory::{GoodCommit, Record};
 use crate::live::Live;
@@ -23,7 +23,7 @@ use crate::name::ConnectionName;
 use crate::observe::{self, Answers, Asked, Marks};
 use crate::parallel;
 use crate::plan::intents::{self, Settling};
-use crate::plan::{Agreement, Planned, TargetPlan, agreement};
+use crate::plan::{Planned, TargetPlan};
 use crate::secret::FingerprintKey;
 use crate::source::Snapshot;
 use crate::state::Lock;
@@ -239,25 +239,11 @@ async fn fill(
         Lists::Answered(answers) => answers,
     };
     let lists = marks.and_then(|marks| answers.marks(&marks));
-    let live = blocking(|| answers.live(&record));
-    if let Some(cause) = client.retries().stopped().filter(|cause| !cause.is_transient()) {
-        prepared.credentials_refused = true;
-        return Err(cause.message);
-    }
-    if let Some(error) = nothing_answered(&live) {
-        return Err(error);
-    }
-    // What is in sync needs no more of its documents than their names.
+    let live = observed(answers, &record, &client, prepared)?;
     let context = look::context(target, options, &record, &key, key_is_known);
     let resolution = engine.resolution(target, options);
-    let Resolved { mut desired, found: agreements, env_names } = blocking(|| {
-        desired::resolve_and_look(documents, &resolution, |connection| {
-            match agreement(connection, &live, &context) {
-                Agreement::Doubtful => (Agreement::Doubtful, Keep::Fields),
-                agreement => (agreement, Keep::Head),
-            }
-        })
-    });
+    let Resolved { mut desired, found: agreements, env_names } =
+        look::resolved(documents, &resolution, &live, &context);
     if snapshot.commit().is_none() {
         remember::keep_protected(&mut desired, &record);
     }
@@ -330,6 +316,21 @@ async fn fill(
     Ok(())
 }
 
+/// What live has by the lists; nothing at all is an error.
+fn observed(
+    answers: Answers,
+    record: &Record,
+    client: &Client,
+    prepared: &mut Prepared<'_>,
+) -> Result<Live, String> {
+    let live = blocking(|| answers.live(record));
+    if let Some(cause) = client.retries().stopped().filter(|cause| !cause.is_transient()) {
+        prepared.credentials_refused = true;
+        return Err(cause.message);
+    }
+    nothing_answered(&live).map_or(Ok(live), Err)
+}
+
 fn take(
     prepared: &mut Prepared<'_>,
     planned: Planned,
@@ -345,12 +346,9 @@ fn take(
         url: shell.url,
         notices,
         errors: [shell.errors, plan.errors].concat(),
-        ..TargetPlan {
-            changes: plan.changes,
-            summary: plan.summary,
-            unmanaged: plan.unmanaged,
-            ..TargetPlan::default()
-        }
+        changes: plan.changes,
+        summary: plan.summary,
+        unmanaged: plan.unmanaged,
     };
     prepared.states = states;
     prepared.ready = Some(ready(record, canaries));

@@ -292,13 +292,22 @@ mod tests {
 
     #[test]
     fn a_call_that_hangs_is_stopped_with_what_it_started() {
-        // `git` runs the alias in a shell, which starts another process: both hold the pipe.
-        let call = Git::to("sleep", Duration::from_millis(50)).args(&[
-            "-c",
-            "alias.hang=!sleep 600; true",
-            "hang",
-        ]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        // `git` runs the alias in a shell, which starts another process: all hold the pipe.
+        let alias = format!("alias.hang=!sleep 600 & echo $! > '{}'; wait", file.display());
+        let call = Git::to("sleep", Duration::from_secs(1)).args(&["-c", &alias, "hang"]);
         assert!(matches!(call.run(&Stop::default()), Err(SourceError::TimedOut { .. })));
+        let process = std::fs::read_to_string(&file).unwrap();
+        let is_running = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.trim()));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        let ends = std::time::Instant::now() + LONG;
+        while is_running() && std::time::Instant::now() < ends {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!is_running(), "what the shell started goes on");
     }
 
     #[test]
