@@ -60,7 +60,8 @@ impl Client {
     pub fn new(settings: ClientSettings, redactor: Redactor) -> Result<Self, ClientError> {
         let addresses = Addresses::new(&settings.url, &settings.project)?;
         let tokens =
-            Tokens::new(&settings, addresses.token(), &redactor).ok_or(ClientError::Token)?;
+            Tokens::new(&settings.target, &settings.credentials, addresses.token(), &redactor)
+                .ok_or(ClientError::Token)?;
         let http = connector::http_client(&settings, addresses.is_plain())?;
         let exchange = Exchange {
             http,

@@ -19,7 +19,6 @@ use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::{Failure, seconds};
 use super::retry::{Retries, Tries};
-use super::settings::ClientSettings;
 use crate::secret::{Redactor, Sensitive};
 
 /// How long a token is used when the server does not say when it expires.
@@ -66,9 +65,13 @@ pub(super) struct Token {
 impl Tokens {
     /// Learns the secrets and prepares the header or the request; `None` for a token that no
     /// header can carry.
-    pub(super) fn new(settings: &ClientSettings, url: &Url, redactor: &Redactor) -> Option<Self> {
-        let target = settings.target.as_str();
-        match &settings.credentials {
+    pub(super) fn new(
+        target: &str,
+        credentials: &Credentials,
+        url: &Url,
+        redactor: &Redactor,
+    ) -> Option<Self> {
+        match credentials {
             Credentials::Token(token) => bearer(token.expose(), target, redactor).map(Self::Given),
             Credentials::ClientCredentials { username, password } => {
                 redactor.learn_next((target, "password"), password.expose());
