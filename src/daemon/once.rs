@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::pass::{Ending, Manner, Pass, nothing, pass};
 use super::supervisor::{Daemon, engine};
+use super::tasks::FINISHING;
 use crate::apply::{TargetOutcome, only_planned};
 use crate::leader::Leadership;
 use crate::secret::Redactor;
@@ -31,7 +34,7 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
             Err(problem) => return nothing(target, Some(problem), false),
         };
         let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
-        let passed = pass(Pass {
+        let passing = pass(Pass {
             engine: &engine,
             target,
             source: &source,
@@ -39,8 +42,14 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
             manner,
             ending,
             last: None,
-        })
-        .await;
+        });
+        let passed = tokio::select! {
+            passed = passing => passed,
+            () = too_long_after(&daemon.shutdown) => {
+                let problem = format!("some calls did not end within {} s and are left", FINISHING.as_secs());
+                nothing(target, Some(problem), false)
+            }
+        };
         term.give_back().await;
         passed
     });
@@ -52,4 +61,10 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
             passed.outcome.unwrap_or_else(|| only_planned(&plan))
         })
         .collect())
+}
+
+/// Waits until calls that were begun have had their time after the end of the run was asked for.
+async fn too_long_after(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(FINISHING).await;
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// How long tasks may take to finish their calls once they are to end.
-const FINISHING: Duration = Duration::from_secs(20);
+pub(super) const FINISHING: Duration = Duration::from_secs(20);
 
 /// What is cancelled when a task is over, by what it works on: a project at its URL, a mirror.
 pub(super) type Over = BTreeMap<String, CancellationToken>;

@@ -1,6 +1,7 @@
 //! Ending at any moment: what was begun is finished and remembered, and a second signal ends at
 //! once with a state that is whole.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use apinizer_gitops::sandbox::{Fault, Moment};
@@ -36,6 +37,24 @@ fn the_first_ctrl_c_finishes_what_was_begun() {
         world.apply().code(0);
         assert_eq!(world.names(), ["a", "b", "c"]);
     }
+}
+
+#[test]
+fn a_single_reconcile_ends_too_whatever_the_server_does() {
+    let mut world = World::settled(&["a"]);
+    world.target("timeout: 10m");
+    world.commit_email("b", "");
+    let gate = world.control().gate(Some(Method::GET), "type=email", Moment::Before);
+    let mut command = world.command(&["run", "--once"]);
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    world.block_on(async { gate.wait_for(1).await });
+    let id = running.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let ran = world.ended(running.wait_with_output().unwrap());
+    ran.code(1).says("did not end within 20 s");
+    gate.open();
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
 }
 
 #[test]
