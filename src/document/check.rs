@@ -119,6 +119,9 @@ impl Check<'_> {
     /// Applies all rules.
     pub(crate) fn run(&self, findings: &mut Vec<Finding>) {
         let before = findings.len();
+        if self.check_keys(findings) {
+            return;
+        }
         self.check_fields(findings);
         let resolved = self.resolved_fields();
         self.check_required(&resolved, findings);

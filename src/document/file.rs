@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::code::{self, Code};
 use super::diagnostic::{Diagnostic, Mark, Severity};
 use super::options::name_of;
-use super::snippet::{Masks, point, whole_file};
+use super::snippet::{Masks, is_secret_in_key, point, whole_file};
 use super::spans::Spans;
 use super::split::{Chunk, split};
 use super::text::FileText;
@@ -235,8 +235,11 @@ fn first_line(file: &FileText, chunk: &Chunk) -> Mark {
 /// Finds the place of a failure and says it.
 fn explain(failure: &Failure, file: &FileText, chunk: &Chunk) -> Diagnostic {
     let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
+    // A stray tag or a key that is none makes a secret look like something else.
     let masks = match failure.cause {
-        Cause::Syntax(_) => Masks::of_broken(file, chunk, spans.as_ref()),
+        Cause::Syntax(_) | Cause::Tag | Cause::KeyKind(_) => {
+            Masks::of_broken(file, chunk, spans.as_ref())
+        }
         _ => Masks::of(file, chunk, spans.as_ref()),
     };
     let pointer = failure.pointer();
@@ -269,7 +272,11 @@ fn explain(failure: &Failure, file: &FileText, chunk: &Chunk) -> Diagnostic {
     }
     let mark = found.map_or_else(|| first_line(file, chunk), |span| masks.mark(file, span));
     let cause = &failure.cause;
-    Diagnostic { related, ..error(cause.code(), cause.message(), cause.help(), mark) }
+    let message = match cause {
+        Cause::DuplicateKey(key) if is_secret_in_key(key) => "a key is given twice".to_owned(),
+        cause => cause.message(),
+    };
+    Diagnostic { related, ..error(cause.code(), message, cause.help(), mark) }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::split::Chunk;
 use super::text::{FileText, to_u32};
 use crate::secret::SENSITIVE;
 
-pub(crate) use words::{hides_secret, is_secret_key, only_references};
+pub(crate) use words::{hides_secret, is_secret_in_key, is_secret_key, only_references};
 
 /// The longest line that is shown whole, in characters.
 const LONGEST_LINE: usize = 400;
@@ -107,7 +107,10 @@ impl Masks {
         let hidden = self
             .0
             .get(&span.line)
-            .and_then(|ranges| ranges.iter().find(|range| range.contains(&span.column)));
+            .into_iter()
+            .flatten()
+            .filter(|range| range.contains(&span.column))
+            .min_by_key(|range| range.start);
         let (column, end) = match hidden {
             Some(range) => (range.start, range.start.saturating_add(to_u32(SENSITIVE.len()))),
             None if span.end_line > span.line => (span.column, width.saturating_add(1)),

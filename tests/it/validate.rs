@@ -62,3 +62,26 @@ fn code_scanning_is_told_the_cure_of_a_config_s_problem_too() {
     assert_eq!(rule["id"], "AG602");
     assert!(rule["help"]["text"].as_str().unwrap().contains("nearest known key"));
 }
+
+#[test]
+fn a_secret_whose_colon_is_forgotten_is_not_shown() {
+    let head = "type: email\nname: a\nhost: h\n";
+    for text in [
+        &format!("{head}password in-the-clear\n"),
+        &format!("{head}password:\nin-the-clear\n"),
+        "{\"type\": \"email\", \"name\": \"c\", \"host\": \"h\", \"password\" \"in-the-clear\"}\n",
+        "{type: email, name: c, host: h, password in-the-clear}\n",
+        "{type: webhook, name: c, headerList: [{name: Authorization, value in-the-clear}]}\n",
+        "{type: email, name: c, password in-the-clear, password in-the-clear}\n",
+    ] {
+        let world = World::new();
+        world.write("connections/a.yaml", text);
+        world.commit("a");
+        for form in ["text", "json", "markdown", "github", "sarif"] {
+            let ran = world.run(&["validate", "--output", form]).code(1);
+            assert!(!format!("{ran:?}").contains("in-the-clear"), "{form}: {ran:?}");
+        }
+        let ran = world.plan().code(1);
+        assert!(!format!("{ran:?}").contains("in-the-clear"), "{ran:?}");
+    }
+}

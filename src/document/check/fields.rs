@@ -9,6 +9,8 @@ use crate::document::code;
 use crate::document::finding::{Finding, Part, quoted};
 use crate::document::options::KEY;
 use crate::document::pointer::{child, for_people, item};
+use crate::document::snippet::is_secret_in_key;
+use crate::secret::SENSITIVE;
 
 impl Check<'_> {
     pub(super) fn check_fields(&self, findings: &mut Vec<Finding>) {
@@ -152,7 +154,8 @@ fn unknown(
     what: &str,
     listed: usize,
 ) -> Finding {
-    let message = format!("{what} has no field {}", quoted(key));
+    let name = if is_secret_in_key(key) { SENSITIVE.to_owned() } else { quoted(key) };
+    let message = format!("{what} has no field {name}");
     let finding = Finding::warning(&code::UNKNOWN_FIELD, pointer, message).part(Part::Key);
     // Nobody reads the hints of what is not listed.
     let nearest = if listed < MOST_FINDINGS { nearest_of(known, key, |name| name) } else { None };

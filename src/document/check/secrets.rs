@@ -6,8 +6,9 @@ use super::Check;
 use super::references::malformed_secret;
 use crate::catalog::{Field, hidden};
 use crate::document::code;
-use crate::document::finding::Finding;
-use crate::document::pointer::for_people;
+use crate::document::finding::{Finding, Part};
+use crate::document::pointer::{child, for_people, item};
+use crate::document::snippet::is_secret_in_key;
 use crate::pointer::steps;
 use crate::reference::{self, Segment};
 
@@ -63,6 +64,42 @@ impl Check<'_> {
                 )
                 .help(write()),
             );
+        }
+    }
+
+    /// Finds the keys that hold a secret themselves, which is what becomes of a forgotten colon in
+    /// braces. Nothing else can be said of such a document without showing it.
+    pub(super) fn check_keys(&self, findings: &mut Vec<Finding>) -> bool {
+        let before = findings.len();
+        let mut open: Vec<(String, &Map<String, Value>)> = vec![(String::new(), self.fields)];
+        let mut lists: Vec<(String, &Vec<Value>)> = Vec::new();
+        loop {
+            let inside: Vec<(String, &Value)> = if let Some((pointer, fields)) = open.pop() {
+                // With a value it may be what a free mapping calls one.
+                for (key, _) in fields.iter().filter(|(k, v)| v.is_null() && is_secret_in_key(k)) {
+                    let message = "a key speaks of a secret and holds more than a name".to_owned();
+                    findings.push(
+                        Finding::error(&code::LITERAL_SECRET, child(&pointer, key), message)
+                            .part(Part::Key)
+                            .help(
+                                "write `key: ${env:NAME}`, with a colon and a space after the key",
+                            ),
+                    );
+                }
+                fields.iter().map(|(key, value)| (child(&pointer, key), value)).collect()
+            } else if let Some((pointer, items)) = lists.pop() {
+                let items = items.iter().enumerate();
+                items.map(|(index, value)| (item(&pointer, index), value)).collect()
+            } else {
+                return findings.len() > before;
+            };
+            for (pointer, value) in inside {
+                match value {
+                    Value::Object(fields) => open.push((pointer, fields)),
+                    Value::Array(items) => lists.push((pointer, items)),
+                    _ => {}
+                }
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::catalog;
-use crate::report::diagnostics::{github, json, sarif, text};
+use crate::report::diagnostics::{github, json, markdown, sarif, text};
 
 const CANARY: &str = "Canary7XqZ";
 
@@ -38,6 +38,7 @@ fn views(bytes: &[u8]) -> String {
         views.push_str(&text(found, true));
         views.push_str(&json(found).to_string());
         views.push_str(&github(found));
+        views.push_str(&markdown(found));
         views.push_str(&sarif(found).to_string());
         views.push_str(&format!("{:?}", loaded.invalid));
     }
@@ -60,6 +61,17 @@ fn written(form: u8, key: &str, value: &str) -> String {
         10 => format!("{key}: x{value}${{env:A}}\n"),
         11 => format!("{key}: ${{{value}:x}}\n"),
         12 => format!("{key}: ${{env:{value}-}}\n"),
+        13 => format!("{key} {value}\n"),
+        14 => format!("{key}:\n{value}\n"),
+        15 => format!("{key}\n{value}\n"),
+        16 => format!("\"{key}\" \"{value}\"\n"),
+        17 => format!("{key}: |\n{value}\n"),
+        18 => format!("{{{key} {value}, {key} {value}}}\n"),
+        19 => format!("{{{key} {value}}}\n"),
+        20 => format!("x: {{{key} {value}}}\n"),
+        21 => format!("{key}:{value}\n"),
+        22 => format!("? {key} {value}\n: x\n"),
+        23 => format!("{key}{value}\n"),
         _ => format!("{key}: !!str {value}\n"),
     }
 }
@@ -174,7 +186,7 @@ proptest! {
     #[test]
     fn no_view_shows_a_secret(
         type_index in 0..14_usize,
-        form in 0..14_u8,
+        form in 0..25_u8,
         before in proptest::collection::vec(proptest::sample::select(WRONG), 0..3),
         after in proptest::collection::vec(proptest::sample::select(WRONG), 0..3),
     ) {

@@ -71,6 +71,81 @@ fn shows_what_is_no_secret() {
 }
 
 #[test]
+fn what_follows_a_word_for_a_secret_is_hidden_where_a_colon_is_forgotten() {
+    for text in [
+        "host: h\npassword hunter2-canary",
+        "host: h\npassword\thunter2-canary",
+        "host: h\npasswordhunter2-canary",
+        "host: h\npasword hunter2-canary",
+        "host: h\npassword:hunter2-canary",
+        "host: h\npassword; hunter2-canary",
+        "host: h\n- password hunter2-canary",
+        "host: h\npass word: hunter2-canary",
+        "host: h\npas\"sword: hunter2-canary",
+        "host: h\n? password\n: hunter2-canary",
+        "password:\nhunter2-canary",
+        "password\nhunter2-canary",
+        "password:\n\nhunter2-canary",
+        "password:\nhunter2: x\nhunter2-canary",
+        "password: |\nhunter2-canary",
+        "password: |\n  first\nhunter2-canary",
+        "password: >-\nfirst\n  second\nhunter2-canary",
+        "password: !!str\nhunter2-canary",
+        "password: first\nhunter2-canary",
+        "pass\nword: hunter2-canary",
+        "privateKey: |\n-----BEGIN X-----\nhunter2-canary\n",
+        "{\"host\":\"h\",\"password\" \"hunter2-canary\"}",
+        "{\"host\":\"h\",\"password\"\n\"hunter2-canary\"}",
+        "{\n\"host\":\"h\",\n\"password\"\n:\n\"hunter2-canary\"\n}",
+        "headerList:\n  - name: Authorization\n    value hunter2-canary\n",
+        "headerList:\n  - name Authorization\n    value: hunter2-canary\n",
+        "headerList:\n  - value: hunter2-canary\n    name: Authorization\n",
+        "headerList:\n  - name: Authorization\n    value:\nhunter2-canary\n",
+        "description: the password is hunter2-canary",
+        "securityOrCommunityName hunter2-canary",
+        "{password: ${env:A}, token hunter2-canary}",
+        "{type: email, password hunter2-canary}",
+        "{type: email, password\":\"hunter2-canary\"}",
+        "apiK\ney: hunter2-canary",
+        "pas<<: sword: hunter2-canary",
+        "securityOrCommnityName: hunter2-canary",
+        "jdbcUrl: jdbc:mysql:  //u:hunter2-canary@h/d",
+        "a:\n  ssl.key.password: {valu\ne: hunter2-canary, valueType: x}",
+    ] {
+        let shown = shown(text, true);
+        assert!(!shown.contains(CANARY), "{text}\n{shown}");
+        assert!(shown.contains(SENSITIVE), "{text}\n{shown}");
+    }
+}
+
+#[test]
+fn a_key_that_holds_its_value_is_hidden_where_it_parses_too() {
+    for text in [
+        "{type: email, password hunter2-canary}",
+        "{type: email, password:hunter2-canary}",
+        "? password hunter2-canary\n: x\n",
+    ] {
+        let shown = shown(text, false);
+        assert!(!shown.contains(CANARY) && shown.contains(SENSITIVE), "{text}\n{shown}");
+    }
+}
+
+#[test]
+fn what_stands_beside_a_secret_is_shown() {
+    for (text, expected) in [
+        ("password hunter2-canary\nhost: h", "password (sensitive)\nhost: h"),
+        ("password:\nhost: h\nport 1", "password:\nhost: h\nport 1"),
+        ("password: ${env:A}\nother: [1", "password: ${env:A}\nother: [1"),
+        ("password: |\n  x\nother: [1", "password: |\n  (sensitive)\nother: [1"),
+        ("a: {password: ${env:A}}\nb 1", "a: {password: ${env:A}}\nb 1"),
+        ("name: order-token\nhost: h\nport 1", "name: order-token\nhost: h\nport 1"),
+        ("- name: Authorization\n  x: y", "- name: Authorization\n  x: y"),
+    ] {
+        assert_eq!(shown(text, true).trim_end(), expected);
+    }
+}
+
+#[test]
 fn carets_keep_their_column() {
     let file =
         FileText::decode(b"{password: abc, secret: abcdefghijklmnop, port: x}".to_vec()).unwrap();

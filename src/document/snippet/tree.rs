@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::words::{hides_secret, is_secret_key, only_references};
+use super::words::{hides_secret, is_secret_in_key, is_secret_key, only_references};
 use super::{LONGEST_LOOK, Masks};
 use crate::document::spans::{Entry, Shape, Spans};
 
@@ -33,6 +33,9 @@ pub(super) fn hide(spans: &Spans, masks: &mut Masks) {
                 let named = names_a_secret(entries, spans);
                 for entry in entries {
                     let key = entry.key.as_deref().unwrap_or_default();
+                    if is_secret_in_key(key) {
+                        masks.hide_span(entry.key_span);
+                    }
                     let value = named && key.eq_ignore_ascii_case("value");
                     open.push((entry.value, secret || value || is_secret_key(key)));
                 }

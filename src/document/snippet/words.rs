@@ -10,16 +10,21 @@ use crate::reference::{self, Segment};
 struct Names {
     secret: BTreeSet<&'static str>,
     plain: BTreeSet<&'static str>,
+    /// What a misspelled name of a secret comes near to, in lower case.
+    near: BTreeSet<String>,
 }
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
-    let mut names = Names { secret: BTreeSet::new(), plain: BTreeSet::new() };
+    let mut names =
+        Names { secret: BTreeSet::new(), plain: BTreeSet::new(), near: BTreeSet::new() };
     for connection_type in catalog::all() {
         for field in connection_type.fields() {
             names.add(field);
         }
     }
     names.plain.retain(|name| !names.secret.contains(name));
+    let communities = names.plain.iter().filter(|name| name.contains(COMMUNITY));
+    names.near = names.secret.iter().chain(communities).map(|name| name.to_lowercase()).collect();
     names
 });
 
@@ -41,8 +46,34 @@ impl Names {
     }
 }
 
+/// What is in the names of fields that are secrets in one version of SNMP and plain in another.
+const COMMUNITY: &str = "Community";
+
 /// Whether a key says that its value is a secret, a misspelled one too.
 pub(crate) fn is_secret_key(key: &str) -> bool {
+    if says_secret(key) {
+        return true;
+    }
+    if NAMES.plain.contains(key) {
+        return false;
+    }
+    let folded = folded(key);
+    // Texts of which one is twice as long as the other are never that near.
+    let may_be_near = |name: &str| name.len() <= 2 * folded.len() && folded.len() <= 2 * name.len();
+    let mut names = NAMES.near.iter().filter(|name| may_be_near(name));
+    names.any(|name| strsim::jaro_winkler(name, &folded) > 0.9)
+}
+
+/// Whether a key that speaks of a secret holds more than a name: `password S3cr3t` in braces is a
+/// key without a value, where a colon was meant. `value` may speak of one, too.
+pub(crate) fn is_secret_in_key(key: &str) -> bool {
+    let splits = |c: char| c.is_whitespace() || matches!(c, ':' | '=' | '"' | '\'');
+    key.split_once(splits)
+        .is_some_and(|(word, rest)| !rest.is_empty() && (word == "value" || is_secret_key(word)))
+}
+
+/// Whether a word speaks of a secret, in a key or anywhere else.
+pub(super) fn says_secret(word: &str) -> bool {
     const WORDS: &[&str] = &[
         "pass",
         "pwd",
@@ -57,21 +88,25 @@ pub(crate) fn is_secret_key(key: &str) -> bool {
         "jaas",
         "cookie",
     ];
-    if NAMES.secret.contains(key) {
+    if NAMES.secret.contains(word) {
         return true;
     }
-    if NAMES.plain.contains(key) && !key.contains("Community") {
+    if NAMES.plain.contains(word) && !word.contains(COMMUNITY) {
         return false;
     }
-    let folded: String =
-        key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    WORDS.iter().any(|word| folded.contains(word))
-        || folded.ends_with("key")
-        || (folded.len() < 40
-            && NAMES
-                .secret
-                .iter()
-                .any(|name| strsim::jaro_winkler(&name.to_lowercase(), &folded) > 0.9))
+    let folded = folded(word);
+    WORDS.iter().any(|part| folded.contains(part)) || folded.ends_with("key")
+}
+
+fn folded(word: &str) -> String {
+    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether a key is one that documents have, so that it is no secret itself. `value` is too common
+/// a word to tell.
+pub(super) fn is_field(key: &str) -> bool {
+    let known = NAMES.secret.contains(key) || NAMES.plain.contains(key);
+    (known && key != "value") || matches!(key, "type" | "name" | "x-gitops")
 }
 
 /// Whether a text holds references to the environment or to Apinizer's variables, and nothing
