@@ -53,8 +53,14 @@ pub fn command() -> clap::Command {
 /// Runs a command; the exit code of its success.
 ///
 /// # Errors
-/// What stopped it; the process ends with 1.
+/// What stopped it, or that its result could not be written; the process ends with 1.
 pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandError> {
+    let code = perform(command, context).await?;
+    context.written()?;
+    Ok(code)
+}
+
+async fn perform(command: &Command, context: &Context) -> Result<u8, CommandError> {
     match command {
         Command::Validate(args) => validate::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,

@@ -55,6 +55,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         let plan = session.plan_of(&snapshot, &prepared);
         show_diagnostics(context, &prepared);
         show(context, &plan, Output::Text, &context.style());
+        // Nobody agrees to what was not shown.
+        context.written()?;
         if !has_work(&plan) {
             return Ok(match report::exit::of_plan(&plan) {
                 2 => 0,

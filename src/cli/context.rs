@@ -1,6 +1,7 @@
 //! What every verb has at hand: the global flags, the environment, and where output goes.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::sync::{Arc, OnceLock};
 
 use super::args::{Color, GlobalArgs};
 use super::error::CommandError;
@@ -20,9 +21,17 @@ pub struct Context {
     pub global: GlobalArgs,
     /// The environment, with the variables of `--env-file`.
     pub environment: Environment,
+    /// Why something could not be written to stdout.
+    unwritten: Arc<OnceLock<String>>,
 }
 
 impl Context {
+    /// Takes flags and an environment as they are.
+    #[must_use]
+    pub fn with_environment(global: GlobalArgs, environment: Environment) -> Self {
+        Self { global, environment, unwritten: Arc::default() }
+    }
+
     /// Takes the environment of the process and the files of `--env-file`.
     ///
     /// # Errors
@@ -35,7 +44,7 @@ impl Context {
         for file in &global.env_files {
             environment.add_file(file).map_err(CommandError::failed)?;
         }
-        Ok(Self { global, environment })
+        Ok(Self::with_environment(global, environment))
     }
 
     /// Reads the config: the file that is named, else the flags of the single target, else the
@@ -126,11 +135,31 @@ impl Context {
         }
     }
 
-    /// Writes a result to stdout. A reader that left is no error.
+    /// Writes a result to stdout. [`Context::written`] says whether that could be done: a command
+    /// goes on without, since what it does is worth more than the report of it.
     pub fn print(&self, text: &str) {
         let mut out = io::stdout().lock();
         let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        let _ = write!(out, "{text}{end}").and_then(|()| out.flush());
+        match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+            // A reader that left, `head` for example, has all that it wants.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                self.unwritten.get_or_init(|| error.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether all results are written.
+    ///
+    /// # Errors
+    /// Something could not be, so whoever reads them has not all of them.
+    pub fn written(&self) -> Result<(), CommandError> {
+        match self.unwritten.get() {
+            Some(problem) => {
+                Err(CommandError::Failed(format!("cannot write to stdout: {problem}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes JSON to stdout.

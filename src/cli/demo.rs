@@ -61,7 +61,7 @@ async fn play(
         quiet: context.global.quiet,
         ..GlobalArgs::default()
     };
-    let inside = Context { global, environment: stage.environment.clone() };
+    let inside = Context::with_environment(global, stage.environment.clone());
     context.print(&opening(stage));
     context.print("$ apinizer-gitops plan --target prod\n");
     tokio::select! {

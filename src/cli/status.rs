@@ -30,7 +30,7 @@ pub async fn run(args: &StatusArgs, context: &Context) -> Result<u8, CommandErro
         return probe(&client, &server).await;
     }
     if args.watch {
-        return Ok(watch(args, context, &client, &server, token.as_ref()).await);
+        return watch(args, context, &client, &server, token.as_ref()).await;
     }
     let status = ask(&client, &server, token.as_ref()).await?;
     show(args, context, &status);
@@ -45,14 +45,14 @@ async fn watch(
     client: &reqwest::Client,
     server: &str,
     token: Option<&Token>,
-) -> u8 {
+) -> Result<u8, CommandError> {
     let terminated = super::signals::terminated();
     tokio::pin!(terminated);
     let mut shown = None;
     let mut problem = None;
     loop {
         let asked = tokio::select! {
-            () = &mut terminated => return 0,
+            () = &mut terminated => return Ok(0),
             asked = ask(client, server, token) => asked,
         };
         match asked {
@@ -64,6 +64,7 @@ async fn watch(
                         context.print("\u{1b}[H\u{1b}[2J");
                     }
                     show(args, context, &status);
+                    context.written()?;
                     shown = Some(status);
                 }
             }
@@ -78,7 +79,7 @@ async fn watch(
             }
         }
         tokio::select! {
-            () = &mut terminated => return 0,
+            () = &mut terminated => return Ok(0),
             () = tokio::time::sleep(PAUSE) => {}
         }
     }

@@ -262,3 +262,39 @@ fn forms_of_validate_and_status_are_those_of_plan() {
         world.run(&["status", "--server", "http://127.0.0.1:9", "--output", output]).code(1);
     }
 }
+
+#[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for arguments in [
+        &["plan"][..],
+        &["plan", "--output", "json"],
+        &["plan", "--output", "markdown"],
+        &["validate", "--output", "json"],
+        &["validate", "--output", "sarif"],
+        &["schema"],
+        &["explain"],
+        &["man"],
+        &["completions", "bash"],
+        &["apply", "--yes"],
+        &["run", "--once"],
+        &["export"],
+    ] {
+        let output = world.command(arguments).stdout(full()).output().unwrap();
+        world.ended(output).code(1).says("cannot write to stdout");
+    }
+    assert_eq!(world.names(), ["a"], "what was asked for is done all the same");
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let world = World::new();
+    for arguments in [&["schema"][..], &["explain"], &["man"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = world.ended(world.command(arguments).stdout(writer).output().unwrap()).code(0);
+        assert_eq!(ran.stderr, "");
+    }
+}
