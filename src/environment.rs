@@ -1,10 +1,15 @@
 //! The environment that references are resolved in: variables, files named by `NAME_FILE`, and
 //! `--env-file`.
 
+mod dotenv;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::{Error as IoError, ErrorKind, Read as _};
 use std::path::Path;
 
+use self::dotenv::Problem;
 use crate::secret::Sensitive;
 
 /// Variables by name. `NAME_FILE` is read at every look-up, so that a mounted secret can rotate.
@@ -40,19 +45,32 @@ pub enum EnvFileError {
         /// The file.
         path: String,
         /// What the system said.
-        source: std::io::Error,
+        source: IoError,
     },
     /// A line is not `NAME=value`.
-    #[error("entry {entry} of the env file {path} is not of the form NAME=value")]
+    #[error("line {line} of the env file {path} is not of the form NAME=value")]
     Syntax {
         /// The file.
         path: String,
-        /// Which entry, counted from 1.
-        entry: usize,
+        /// Which line, counted from 1.
+        line: usize,
+    },
+    /// A value holds a `$` that other programs replace with the value of a variable.
+    #[error(
+        "the value of {name} on line {line} of the env file {path} holds a `$`, which stands for \
+         itself in single quotes only: write {name}='...', or `\\$` for each"
+    )]
+    Dollar {
+        /// The file.
+        path: String,
+        /// Which line, counted from 1.
+        line: usize,
+        /// The variable.
+        name: String,
     },
 }
 
-/// The largest file that `NAME_FILE` may name, in bytes: a secret, not a dump.
+/// The largest file that `NAME_FILE` or `--env-file` may name, in bytes: secrets, not a dump.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
 impl Environment {
@@ -65,21 +83,22 @@ impl Environment {
     /// Adds the variables of a dotenv file; those that are set already keep their value.
     ///
     /// # Errors
-    /// The file cannot be read or has a line that is no assignment.
+    /// The file cannot be read, has a line that is no assignment, or a value that could be meant
+    /// otherwise than it is written.
     pub fn add_file(&mut self, path: &Path) -> Result<(), EnvFileError> {
         let shown = || path.display().to_string();
-        let read = |source| EnvFileError::Read { path: shown(), source };
-        let file = std::fs::File::open(path).map_err(read)?;
-        for (index, entry) in dotenvy::Iter::new(std::io::BufReader::new(file)).enumerate() {
-            match entry {
-                Ok((name, value)) => {
-                    let unset = self.variables.get(&name).is_none_or(|v| v.expose().is_empty());
-                    if unset {
-                        self.variables.insert(name, Sensitive::new(value));
-                    }
-                }
-                Err(dotenvy::Error::Io(source)) => return Err(read(source)),
-                Err(_) => return Err(EnvFileError::Syntax { path: shown(), entry: index + 1 }),
+        // It need not be a regular file: shells give what a command writes as a pipe.
+        let text = File::open(path)
+            .and_then(read_bounded)
+            .map_err(|source| EnvFileError::Read { path: shown(), source })?;
+        let entries = dotenv::parse(&text).map_err(|problem| match problem {
+            Problem::Syntax { line } => EnvFileError::Syntax { path: shown(), line },
+            Problem::Dollar { line, name } => EnvFileError::Dollar { path: shown(), line, name },
+        })?;
+        for (name, value) in entries {
+            let unset = self.variables.get(&name).is_none_or(|v| v.expose().is_empty());
+            if unset {
+                self.variables.insert(name, Sensitive::new(value));
             }
         }
         Ok(())
@@ -137,6 +156,16 @@ fn read_secret_file(path: &Path) -> Result<Sensitive, String> {
         return Err("is empty".to_owned());
     }
     Ok(Sensitive::new(text))
+}
+
+/// Reads a file whatever it says of its size, which for a device is nothing.
+fn read_bounded(file: File) -> Result<String, IoError> {
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(IoError::new(ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| IoError::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 impl fmt::Debug for Environment {

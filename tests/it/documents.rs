@@ -327,3 +327,24 @@ fn bookkeeping_that_somebody_pasted_is_never_sent() {
     assert!(world.live("a")["id"] != json!(6));
     world.plan().code(0);
 }
+
+#[test]
+fn a_dollar_in_an_env_file_is_taken_as_it_is_or_refused() {
+    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.env.remove("SMTP_PASSWORD");
+    world.commit_email("a", "");
+    let file = world.path("env");
+    let apply = |line: &str| {
+        std::fs::write(&file, format!("# secrets\n{line}\n")).unwrap();
+        world.run(&["apply", "--yes", "--env-file", &file.display().to_string()])
+    };
+    for value in ["pa$word", "\"pa$word\"", "pa$", "${HOME}x"] {
+        let ran = apply(&format!("SMTP_PASSWORD={value}")).code(1).says("SMTP_PASSWORD on line 2");
+        assert!(!format!("{ran:?}").contains("pa$"), "{ran:?}");
+    }
+    assert!(world.names().is_empty());
+    for (value, sent) in [("'pa$word'", "pa$word"), ("\"it's \\$5\"", "it's $5")] {
+        apply(&format!("SMTP_PASSWORD={value}")).code(0);
+        assert_eq!(world.live("a")["password"], sent);
+    }
+}
