@@ -135,17 +135,17 @@ impl Environment {
 }
 
 fn read_secret_file(path: &Path) -> Result<Sensitive, String> {
-    let size = std::fs::metadata(path).map_err(|e| format!("cannot be read: {e}"))?.len();
-    if size > LARGEST_FILE {
-        return Err("is larger than 1 MiB".to_owned());
-    }
-    let mut text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-            return Err("is not UTF-8".to_owned());
-        }
-        Err(e) => return Err(format!("cannot be read: {e}")),
+    let unreadable = |error: IoError| match error.kind() {
+        ErrorKind::FileTooLarge => "is larger than 1 MiB".to_owned(),
+        ErrorKind::InvalidData => "is not UTF-8".to_owned(),
+        _ => format!("cannot be read: {error}"),
     };
+    // Before it is opened: opening a pipe waits for somebody to write to it.
+    let found = std::fs::metadata(path).map_err(unreadable)?;
+    if !found.is_file() {
+        return Err("is no regular file".to_owned());
+    }
+    let mut text = File::open(path).and_then(read_bounded).map_err(unreadable)?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

@@ -348,3 +348,25 @@ fn a_dollar_in_an_env_file_is_taken_as_it_is_or_refused() {
         assert_eq!(world.live("a")["password"], sent);
     }
 }
+
+#[test]
+fn a_secret_s_file_is_a_regular_one() {
+    let mut world = World::new();
+    world.env.remove("SMTP_PASSWORD");
+    world.commit_email("a", "");
+    let pipe = world.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for file in [std::path::Path::new("/dev/zero"), &pipe, &world.repo()] {
+        world.env.insert("SMTP_PASSWORD_FILE".into(), file.display().to_string());
+        world.env.insert("COLUMNS".into(), "300".into());
+        world.plan().code(1).says("which is no regular file");
+    }
+    let (file, link) = (world.path("mounted"), world.path("link"));
+    std::fs::write(&file, "x".repeat(1024 * 1024 + 1)).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    world.env.insert("SMTP_PASSWORD_FILE".into(), link.display().to_string());
+    world.plan().code(1).says("is larger than 1 MiB");
+    std::fs::write(&file, "a-secret\n").unwrap();
+    world.plan().code(2);
+    world.run(&["plan", "--env-file", "/dev/zero"]).code(1).says("larger than 1 MiB");
+}
