@@ -23,7 +23,7 @@ pub mod saved;
 mod state;
 
 pub use agreement::{Agreement, agreement};
-pub use filter::{BadPattern, Filter};
+pub use filter::Filter;
 pub(crate) use planner::{CREATE, RENAME, REPLACE};
 pub use planner::{Planned, Situation, plan, whole_digest};
 pub use state::{ConnectionState, State};

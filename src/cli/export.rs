@@ -20,7 +20,7 @@ use crate::source::{Repository, Snapshot};
 /// The target cannot be read, or the folder cannot be written.
 pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandError> {
     known_types(&args.types)?;
-    let filter = Filter::new(&args.names, &args.types).map_err(CommandError::failed)?;
+    let filter = Filter::new(&args.names, &args.types);
     let targets: Vec<String> = args.target.iter().cloned().collect();
     let session = Session::new(context, &targets)?;
     let target = session.single_target()?;

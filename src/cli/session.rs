@@ -211,7 +211,7 @@ pub(super) fn config_in_repository(context: &Context, config: &Config) -> Option
 /// The options that a command starts from.
 ///
 /// # Errors
-/// A pattern of `--name` cannot be read.
+/// A `--type` is none.
 pub fn options(
     narrow: &NarrowArgs,
     lock_timeout: Duration,
@@ -220,7 +220,7 @@ pub fn options(
     known_types(&narrow.types)?;
     Ok(Options {
         writes: false,
-        filter: Filter::new(&narrow.names, &narrow.types).map_err(CommandError::failed)?,
+        filter: Filter::new(&narrow.names, &narrow.types),
         base: None,
         allow_deletes: false,
         resend_secrets: false,

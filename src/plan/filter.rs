@@ -7,32 +7,20 @@ use crate::name::ConnectionName;
 /// `--name` and `--type`. A narrowed run changes nothing outside, and moves no commit.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    names: Vec<(ConnectionName, GlobMatcher)>,
+    names: Vec<(ConnectionName, Option<GlobMatcher>)>,
     types: Vec<String>,
 }
 
-/// A `--name` that is no pattern.
-#[derive(Debug, thiserror::Error)]
-#[error("`{pattern}` is not a pattern for names: {problem}")]
-pub struct BadPattern {
-    pattern: String,
-    problem: String,
-}
-
 impl Filter {
-    /// Takes the patterns of `--name` and the types of `--type`.
-    ///
-    /// # Errors
-    /// A pattern cannot be read.
-    pub fn new(patterns: &[String], types: &[String]) -> Result<Self, BadPattern> {
+    /// Takes the patterns of `--name` and the types of `--type`. What is no pattern, `[x` for
+    /// example, is a name all the same: the connection that has it can be asked for.
+    #[must_use]
+    pub fn new(patterns: &[String], types: &[String]) -> Self {
         let compile = |pattern: &String| {
-            let glob = GlobBuilder::new(pattern).case_insensitive(true).build().map_err(|e| {
-                BadPattern { pattern: pattern.clone(), problem: e.kind().to_string() }
-            })?;
-            Ok((ConnectionName::new(pattern), glob.compile_matcher()))
+            let glob = GlobBuilder::new(pattern).case_insensitive(true).build().ok();
+            (ConnectionName::new(pattern), glob.map(|glob| glob.compile_matcher()))
         };
-        let names = patterns.iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Self { names, types: types.to_vec() })
+        Self { names: patterns.iter().map(compile).collect(), types: types.to_vec() }
     }
 
     /// Whether the run is narrowed at all.
@@ -62,6 +50,24 @@ impl Filter {
     }
 
     fn matches(&self, name: &ConnectionName) -> bool {
-        self.names.iter().any(|(_, glob)| glob.is_match(name.as_str()))
+        self.names.iter().filter_map(|(_, glob)| glob.as_ref()).any(|g| g.is_match(name.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_can_be_written_out() {
+        for name in ["[x", "{y", "a\\", "a[b]", "a{b,c}", "*", "?", "[!a]", "ü"] {
+            let filter = Filter::new(&[name.to_owned()], &[]);
+            let name = ConnectionName::new(name);
+            assert!(filter.admits("email", &name) && filter.names(&name), "{name}");
+        }
+        let filter = Filter::new(&["[x".to_owned(), "a*".to_owned()], &[]);
+        for (name, is_admitted) in [("[X", true), ("[xy", false), ("AB", true), ("x", false)] {
+            assert_eq!(filter.admits("email", &ConnectionName::new(name)), is_admitted, "{name}");
+        }
     }
 }

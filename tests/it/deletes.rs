@@ -395,3 +395,25 @@ fn replaces_outside_a_narrowed_run_count_too() {
     world.run(&["apply", "--yes", "--name", "b"]).code(3).says("3 deletes are due");
     assert!(world.writes().is_empty());
 }
+
+#[test]
+fn a_name_that_is_no_pattern_can_be_asked_for() {
+    let mut world = World::new();
+    let names = ["[x", "{y", "a\\", "a[b]"];
+    world.target("paths: [connections, other]");
+    for (index, name) in names.iter().enumerate() {
+        let document = json!({"type": "email", "name": name, "host": "h"});
+        world.write(&format!("connections/{index}.yaml"), &document.to_string());
+    }
+    world.write("other/k.yaml", &email("k", ""));
+    world.commit("all");
+    world.apply().code(0);
+    world.target("paths: [other]");
+    for name in names {
+        let named = format!("--name={name}");
+        world.plan().code(3).says(&format!("--name='{name}'"));
+        world.run(&["apply", "--yes", "--allow-deletes", &named]).code(0);
+        assert!(!world.names().contains(&name.to_owned()));
+    }
+    assert_eq!(world.names(), ["k"]);
+}

@@ -20,7 +20,6 @@ fn a_usage_error_is_1_and_never_2() {
         &["plan", "--base", "no-such-revision"],
         &["plan", "--target", "nonsense"],
         &["plan", "--type", "emial"],
-        &["plan", "--name", "[z"],
         &["apply", "--lock-timeout", "soon"],
         &["forget"],
         &["apply", "no-such-file", "--yes"],

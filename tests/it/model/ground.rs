@@ -172,7 +172,7 @@ impl Ground {
         let types: Vec<String> = flags.types.iter().map(|kind| kind.name().to_owned()).collect();
         Options {
             writes,
-            filter: Filter::new(&flags.names, &types).unwrap(),
+            filter: Filter::new(&flags.names, &types),
             base: flags.base.map(|at| self.snapshot_at(&self.commits[at])),
             allow_deletes: flags.allow_deletes,
             resend_secrets: flags.resend,
