@@ -185,6 +185,14 @@ fn markdown_fits_a_comment() {
     assert!(ran.stdout.starts_with("<!--"));
     let ran = world.run(&["apply", "--yes", "--output", "markdown"]).code(0);
     assert!(ran.stdout.chars().count() < 65_000);
+    let wrong = "type: email\nname: NAME\nhosst: h\npassword: lit\n";
+    for index in 0..800 {
+        let name = format!("e{index}");
+        world.write(&format!("connections/{name}.yaml"), &wrong.replace("NAME", &name));
+    }
+    let ran = world.run(&["validate", "--output", "markdown"]).code(1);
+    assert!(ran.stdout.chars().count() < 65_000, "{}", ran.stdout.len());
+    assert!(ran.stdout.starts_with("<!-- apinizer-gitops:validate -->\n### "), "{ran:?}");
 }
 
 #[test]

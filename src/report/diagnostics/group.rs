@@ -1,6 +1,6 @@
 //! Diagnostics with those of several targets put together, and their counts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::document::{Diagnostic, Severity};
 
@@ -35,6 +35,23 @@ pub(super) fn groups(diagnostics: &[Diagnostic]) -> Vec<Group<'_>> {
 pub(super) fn counts(groups: &[Group<'_>]) -> (usize, usize) {
     let errors = groups.iter().filter(|g| g.diagnostic.severity == Severity::Error).count();
     (errors, groups.len() - errors)
+}
+
+/// `2 errors and 1 warning`, and `3 files`.
+pub(super) fn words(groups: &[Group<'_>]) -> (String, String) {
+    let counted = |count: usize, word: &str| match count {
+        1 => format!("1 {word}"),
+        count => format!("{count} {word}s"),
+    };
+    let files: BTreeSet<_> = groups.iter().map(|group| &group.diagnostic.mark.file).collect();
+    let problems = match counts(groups) {
+        (errors, 0) => counted(errors, "error"),
+        (0, warnings) => counted(warnings, "warning"),
+        (errors, warnings) => {
+            format!("{} and {}", counted(errors, "error"), counted(warnings, "warning"))
+        }
+    };
+    (problems, counted(files.len(), "file"))
 }
 
 /// The word for a severity.

@@ -1,53 +1,65 @@
 //! Diagnostics for a comment on a pull request.
 
-use std::fmt::Write as _;
-
+use super::group::{Group, groups, word, words};
 use crate::document::{Diagnostic, Severity};
+use crate::report::comment::Comment;
+use crate::report::escape;
 
-/// A list with one line for each problem, errors and warnings told apart.
+/// The hidden first line by which a comment is found again, to be updated in place.
+const MARKER: &str = "<!-- apinizer-gitops:validate -->";
+
+/// The problems as a comment: their number first, then one line for each, errors before warnings.
+/// It is always under 65,000 characters; what gives way is the help, and then the last problems.
 #[must_use]
 pub fn markdown(diagnostics: &[Diagnostic]) -> String {
-    if diagnostics.is_empty() {
-        return "No problems.\n".to_owned();
+    let mut groups = groups(diagnostics);
+    let mut comment = Comment::new(MARKER);
+    if groups.is_empty() {
+        comment.always("### No problems\n");
+        return comment.finish("");
     }
-    let mut text = String::new();
-    for diagnostic in diagnostics {
-        let severity = match diagnostic.severity {
-            Severity::Error => "**error**",
-            Severity::Warning => "warning",
-        };
-        let mark = &diagnostic.mark;
-        let place = code(&format!("{}:{}:{}", mark.file, mark.line, mark.column));
-        let (message, number) = (plain(&diagnostic.message), diagnostic.code);
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "- {severity} {number} {place}: {message}");
-        if let Some(help) = &diagnostic.help {
-            let _ = writeln!(text, "  - {}", plain(help));
+    let (problems, files) = words(&groups);
+    comment.always(&format!("### {problems} in {files}\n\n"));
+    groups.sort_by_key(|group| group.diagnostic.severity != Severity::Error);
+    let whole: Vec<[String; 2]> = groups.iter().map(|group| [head(group), tail(group)]).collect();
+    let size: usize = whole.iter().flatten().map(String::len).sum();
+    let with_help = size + whole.len() < comment.room();
+    let mut written = 0;
+    for [head, tail] in &whole {
+        let tail = if with_help { tail.as_str() } else { "" };
+        if !comment.line(&format!("{head}{tail}")) {
+            break;
         }
+        written += 1;
     }
-    text
+    let last = match whole.len() - written {
+        0 => String::new(),
+        more => {
+            format!("\n{more} more did not fit here; `validate --output text` shows them all.\n")
+        }
+    };
+    comment.finish(&last)
 }
 
-fn code(text: &str) -> String {
-    let clean: String = text.chars().filter(|c| !c.is_control() && *c != '`').collect();
-    format!("`{clean}`")
+fn head(group: &Group<'_>) -> String {
+    let diagnostic = group.diagnostic;
+    let severity = match diagnostic.severity {
+        Severity::Error => format!("**{}**", word(diagnostic.severity)),
+        Severity::Warning => word(diagnostic.severity).to_owned(),
+    };
+    let mark = &diagnostic.mark;
+    let place = match mark.line {
+        0 => escape::code_span(&mark.file),
+        line => escape::code_span(&format!("{}:{line}:{}", mark.file, mark.column)),
+    };
+    let message = escape::code_span(&diagnostic.message);
+    format!("- {severity} {} {place}: {message}", diagnostic.code)
 }
 
-/// Text that can neither start HTML nor break out of its line.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => plain.push_str("&lt;"),
-            '>' => plain.push_str("&gt;"),
-            '&' => plain.push_str("&amp;"),
-            '[' | ']' | '|' | '*' | '_' | '\\' => {
-                plain.push('\\');
-                plain.push(c);
-            }
-            c if c.is_control() => plain.push(' '),
-            c => plain.push(c),
-        }
-    }
-    plain
+/// What to do about it, and for which targets it holds.
+fn tail(group: &Group<'_>) -> String {
+    let targets = Some(&group.targets).filter(|targets| !targets.is_empty());
+    let targets = targets.map(|targets| format!("targets: {}", targets.join(", ")));
+    let lines = group.diagnostic.help.iter().chain(&targets);
+    lines.map(|line| format!("\n  - {}", escape::code_span(line))).collect()
 }

@@ -100,3 +100,37 @@ fn json_and_sarif_hold_the_same() {
     let file = &run["results"][2]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
     assert_eq!(file, "c/%C3%BC%2Cb%3A%1B.yaml");
 }
+
+#[test]
+fn markdown_is_a_comment_with_the_summary_first() {
+    assert_eq!(
+        markdown(&sample()),
+        "<!-- apinizer-gitops:validate -->\n### 2 errors and 1 warning in 2 files\n\n\
+         - **error** AG203 `c/a.yaml:4:7`: `` `port` is 70000, and it takes 1 to 65535 ``\n  \
+         - `write a number between 1 and 65535`\n\
+         - **error** AG302 `c/a.yaml:12:7`: `` the target has no variable `x` ``\n  \
+         - `targets: prod, dev`\n\
+         - warning AG401 `c/ü,b:\\u{1b}.yaml`: `100% twice,\\n\\u{1b}[31mhere`\n"
+    );
+    assert_eq!(markdown(&[]), "<!-- apinizer-gitops:validate -->\n### No problems\n");
+}
+
+#[test]
+fn markdown_drops_help_and_then_the_last_problems_to_fit() {
+    let many = |count: u32| -> Vec<Diagnostic> {
+        let [first, .., last] = &sample()[..] else { panic!("two at least") };
+        let numbered = |line| {
+            let one = if line % 2 == 0 { first } else { last };
+            Diagnostic { mark: mark("c/a.yaml", line, 1, 1, ""), ..one.clone() }
+        };
+        (1..=count).map(numbered).collect()
+    };
+    let fits = markdown(&many(400));
+    assert!(fits.matches("\n- ").count() == 400 && fits.matches("\n  - ").count() == 200);
+    let heads = markdown(&many(700));
+    assert!(heads.matches("\n- ").count() == 700 && !heads.contains("\n  - "), "{heads}");
+    let cut = markdown(&many(10_000));
+    assert!(cut.chars().count() < 65_000, "{}", cut.len());
+    assert!(cut.contains("### 5000 errors and 5000 warnings in 1 file\n"));
+    assert!(cut.contains(" more did not fit here") && !cut.contains("- warning"), "{cut}");
+}

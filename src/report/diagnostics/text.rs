@@ -1,11 +1,10 @@
 //! Diagnostics as compilers show them: code, place, line, carets, help.
 
-use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::group::{Group, counts, groups, harmless, word};
+use super::group::{Group, counts, groups, harmless, word, words};
 use crate::document::{Diagnostic, Mark, Severity};
 
 /// Draws diagnostics for a terminal or a log; nothing where there are none.
@@ -113,22 +112,10 @@ impl Page {
         if groups.is_empty() {
             return;
         }
-        let (errors, warnings) = counts(groups);
-        let files: BTreeSet<_> = groups.iter().map(|group| &group.diagnostic.mark.file).collect();
-        let counted = |count: usize, word: &str| match count {
-            1 => format!("1 {word}"),
-            count => format!("{count} {word}s"),
-        };
-        let worst = if errors > 0 { Severity::Error } else { Severity::Warning };
-        let counts = match (errors, warnings) {
-            (errors, 0) => counted(errors, "error"),
-            (0, warnings) => counted(warnings, "warning"),
-            (errors, warnings) => {
-                format!("{} and {}", counted(errors, "error"), counted(warnings, "warning"))
-            }
-        };
+        let worst = if counts(groups).0 > 0 { Severity::Error } else { Severity::Warning };
+        let (counts, files) = words(groups);
         let counts = self.paint(severity_style(worst), counts);
-        self.line(format!("{counts} in {}", counted(files.len(), "file")));
+        self.line(format!("{counts} in {files}"));
     }
 }
 
