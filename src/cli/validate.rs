@@ -1,7 +1,7 @@
 //! `validate`: everything that can be checked without the API and without secrets.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::{ReadArgs, ValidateArgs, ValidateOutput};
 use super::context::Context;
@@ -10,7 +10,7 @@ use super::session::{Session, config_in_repository};
 use crate::config::{Config, Location};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
 use crate::report::diagnostics;
-use crate::source::{Files, Repository, Snapshot, SourceError};
+use crate::source::{FileEntry, Files, Folder, Repository, Snapshot, SourceError};
 
 /// Runs `validate`; the exit code.
 ///
@@ -80,18 +80,61 @@ fn check_named_files(
         };
         paths = chosen.iter().map(|path| root.join(path).display().to_string()).collect();
     }
-    let files = Files::named_in(here);
-    let listing = files.folders(&paths, None).map_err(CommandError::failed)?;
-    for folder in &listing.folders {
+    let files = Files::named_in(here.clone());
+    let mut listing = files.folders(&paths, None).map_err(CommandError::failed)?;
+    let mut notes: BTreeSet<String> = listing.notices.iter().map(ToString::to_string).collect();
+    for folder in &mut listing.folders {
         if !folder.exists {
             return Err(CommandError::Failed(format!("there is no {}", folder.path)));
         }
+        notes.extend(note_on_named(&here.join(&*folder.path), folder)?);
+        without_config(context, &here, &mut folder.files);
     }
+    say_notes(context, &notes);
     let cache = ParseCache::default();
     let request =
         LoadRequest { folders: &listing.folders, target: None, known_targets: None, vars: None };
-    let read = |entry: &crate::source::FileEntry| files.read(entry).map_err(|e| e.to_string());
+    let read = |entry: &FileEntry| files.read(entry).map_err(|e| e.to_string());
     Ok(load(&request, &cache, &read).diagnostics)
+}
+
+/// What has to be said of a file that is named itself; nothing of a folder.
+///
+/// # Errors
+/// It is a symbolic link, and nothing is read through it.
+fn note_on_named(named: &Path, folder: &Folder) -> Result<Option<String>, CommandError> {
+    let path = &folder.path;
+    if named.is_dir() {
+        return Ok(None);
+    }
+    match (folder.files.is_empty(), named.is_symlink()) {
+        (true, true) => Err(CommandError::Failed(format!(
+            "{path} is a symbolic link that is not named like a document, `.yaml` or `.yml`: \
+             nothing is read through it"
+        ))),
+        (true, false) => Ok(Some(format!("{path} is skipped: its name is not that of a document"))),
+        (false, true) => Ok(Some(format!(
+            "{path} is checked, and other commands skip it: symbolic links are not followed"
+        ))),
+        (false, false) => Ok(None),
+    }
+}
+
+/// Leaves out the config file, which is no document wherever it lies.
+fn without_config(context: &Context, here: &Path, files: &mut Vec<FileEntry>) {
+    let config = context.config_path().and_then(|path| path.canonicalize().ok());
+    let Some(config) = config else { return };
+    files.retain(|entry| {
+        let file = here.join(&*entry.path);
+        file.file_name() != config.file_name() || file.canonicalize().ok().as_ref() != Some(&config)
+    });
+}
+
+/// Says what was passed over, as a plan does.
+fn say_notes(context: &Context, notes: &BTreeSet<String>) {
+    if !context.global.quiet {
+        notes.iter().for_each(|note| context.say(&format!("note: {note}")));
+    }
 }
 
 /// Checks what the config's targets read: on disk, or in a commit with `--rev`.
@@ -113,6 +156,7 @@ async fn check_targets(
     let known: BTreeSet<String> = config.targets.iter().map(|t| t.name.clone()).collect();
     let cache = ParseCache::default();
     let mut problems = Vec::new();
+    let mut notes = BTreeSet::new();
     for target in &config.targets {
         if !args.targets.is_empty() && !args.targets.contains(&target.name) {
             continue;
@@ -126,20 +170,22 @@ async fn check_targets(
                 missing.path, target.name
             )));
         }
+        notes.extend(listing.notices.iter().map(ToString::to_string));
         let request = LoadRequest {
             folders: &listing.folders,
             target: Some(&target.name),
             known_targets: Some(&known),
             vars: Some(&target.vars),
         };
-        let read = |e: &crate::source::FileEntry| snapshot.read(e).map_err(|e| e.to_string());
+        let read = |e: &FileEntry| snapshot.read(e).map_err(|e| e.to_string());
         problems.extend(load(&request, &cache, &read).diagnostics);
     }
+    say_notes(context, &notes);
     Ok(problems)
 }
 
 /// The working tree of a checkout; a plain folder serves too, since nothing is committed here.
-fn files_of(path: &std::path::Path) -> Result<Files, CommandError> {
+fn files_of(path: &Path) -> Result<Files, CommandError> {
     match Repository::open(path).and_then(|repository| repository.worktree()) {
         Ok(files) => Ok(files),
         Err(SourceError::NotARepository { .. }) => Ok(Files::of_worktree(path.to_path_buf())),

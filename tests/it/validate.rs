@@ -85,3 +85,52 @@ fn a_secret_whose_colon_is_forgotten_is_not_shown() {
         assert!(!format!("{ran:?}").contains("in-the-clear"), "{ran:?}");
     }
 }
+
+#[test]
+fn the_config_file_is_no_document_wherever_it_is_named() {
+    let mut world = World::new();
+    world.write_email("a", "");
+    world.target("");
+    let config = std::fs::read_to_string(world.path("apinizer-gitops.yaml")).unwrap();
+    world.write("connections/prod.yaml", &config);
+    let file = world.repo().join("connections/prod.yaml");
+    world.use_config(&file);
+    for path in [world.repo(), world.repo().join("connections"), file] {
+        world.run(&["validate", &path.display().to_string()]).code(0);
+    }
+    world.write("connections/other.yaml", &config);
+    world.run(&["validate", &world.repo().display().to_string()]).code(1).says("other.yaml");
+}
+
+#[test]
+fn what_is_skipped_is_said() {
+    use std::os::unix::ffi::OsStringExt as _;
+    use std::os::unix::fs::symlink;
+
+    let world = World::new();
+    world.write_email("a", "");
+    let folder = world.repo().join("connections");
+    symlink("a.yaml", folder.join("link.yaml")).unwrap();
+    let odd = std::ffi::OsString::from_vec(b"\xff.yaml".to_vec());
+    std::fs::write(folder.join(odd), "type: email\n").unwrap();
+    world.commit("a link and a name that is no text");
+    let path = folder.display().to_string();
+    for arguments in [&["validate"][..], &["validate", "--rev", "HEAD"], &["validate", &path]] {
+        let ran = world
+            .run(arguments)
+            .code(0)
+            .says("link.yaml is skipped: symbolic links are not followed")
+            .says("is skipped: its name is not UTF-8");
+        assert_eq!(ran.stdout, "");
+        let quiet = [arguments, &["--quiet"]].concat();
+        assert_eq!(world.run(&quiet).code(0).stderr, "");
+    }
+    symlink("connections/a.yaml", world.repo().join("latest")).unwrap();
+    let named = |name: &str| world.repo().join(name).display().to_string();
+    world.run(&["validate", &named("latest")]).code(1).says("is a symbolic link");
+    world.run(&["validate", &named("connections/link.yaml")]).code(0).says("other commands skip");
+    world.write("README.md", "x");
+    world.run(&["validate", &named("README.md")]).code(0).says("README.md is skipped");
+    symlink("connections", world.repo().join("linked")).unwrap();
+    world.run(&["validate", &named("linked")]).code(0).says("link.yaml is skipped");
+}

@@ -107,6 +107,11 @@ impl World {
         self.config = Some(path);
     }
 
+    /// Uses a config file that is there already.
+    pub(crate) fn use_config(&mut self, path: &Path) {
+        self.config = Some(path.to_path_buf());
+    }
+
     /// A config of one target with further keys, one a line.
     pub(crate) fn target(&mut self, keys: &str) {
         self.source(CHECKOUT, keys);
