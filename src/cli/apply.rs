@@ -69,6 +69,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         }
         before = Some(prepared.iter().map(Agreed::of).collect::<Vec<_>>());
         // Who asked may have waited long: a commit that came meanwhile is no less a move.
+        session.fetch_again().await?;
         snapshot = session.snapshot(&args.read).await?;
     }
     // Not before: at the prompt Ctrl-C ends the program as it does everywhere.

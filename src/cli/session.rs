@@ -121,6 +121,15 @@ impl Session {
         tokio::task::block_in_place(check).map_err(CommandError::failed)
     }
 
+    /// Looks at the remote again, where the source is one: it was asked when it was first read.
+    ///
+    /// # Errors
+    /// It does not answer any more, or refuses.
+    pub async fn fetch_again(&self) -> Result<(), CommandError> {
+        let Some((_, Some(mirror))) = &self.repository else { return Ok(()) };
+        mirror.fetch(&CancellationToken::new()).await.map(drop).map_err(CommandError::failed)
+    }
+
     async fn open(&mut self) -> Result<(Arc<Repository>, Option<Mirror>), CommandError> {
         if let Some(opened) = &self.repository {
             return Ok(opened.clone());

@@ -198,7 +198,7 @@ pub(crate) fn key(at: &Path) -> Option<()> {
 }
 
 /// A program that may be in a folder for administrators only.
-fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders =
         std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);

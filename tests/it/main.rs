@@ -52,6 +52,7 @@ mod shutdown;
 mod signatures;
 mod status;
 mod still;
+mod terminal;
 #[cfg(feature = "otel")]
 mod traces;
 mod validate;
