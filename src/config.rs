@@ -41,10 +41,11 @@ mod template;
 mod url;
 mod yaml;
 
+pub use crate::source::CONFIG_FILE as FILE_NAME;
 pub use digest::config_digest;
 pub use flags::FlagSource;
 pub use listen::parse_listen;
-pub use load::{FILE_NAME, Loaded};
+pub use load::Loaded;
 pub use notify::{NotifyEvent, NotifyKind};
 pub use quantity::{QuantityError, parse_duration, parse_max_deletes, parse_size};
 pub use schema::schema;

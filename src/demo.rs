@@ -18,7 +18,6 @@ use crate::environment::Environment;
 use crate::sandbox::{Control, NotAConnection, Options, Running, Sandbox, SandboxError};
 
 pub use examples::EXAMPLES;
-pub use repository::CONFIG_FILE;
 
 /// The project that stands for production.
 pub const PROJECT: &str = "Shop";

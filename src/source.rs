@@ -34,6 +34,7 @@ pub use fetch::{FetchStatus, Mirror, problem_with_url};
 pub use git::Stop;
 pub use history::{History, HistoryCommit};
 pub use repository::Repository;
+pub use selection::CONFIG_FILE;
 pub use snapshot::Snapshot;
 pub use verify::{Verify, verify};
 pub use watch::{Wake, Watcher};

@@ -5,14 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use super::args::{Color, GlobalArgs};
 use super::error::CommandError;
-use crate::config::{Config, FlagSource, Loaded, Location};
+use crate::config::{Config, FILE_NAME, FlagSource, Loaded, Location};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
 use crate::report::Style;
 use crate::report::diagnostics;
-
-/// The config file that is found in the current folder.
-const CONFIG_FILE: &str = "apinizer-gitops.yaml";
 
 /// What every verb has at hand.
 #[derive(Clone, Debug)]
@@ -79,7 +76,7 @@ impl Context {
     #[must_use]
     pub fn config_path(&self) -> Option<std::path::PathBuf> {
         let by_flags = self.global.url.is_some() || self.global.project.is_some();
-        let here = std::path::PathBuf::from(CONFIG_FILE);
+        let here = std::path::PathBuf::from(FILE_NAME);
         match &self.global.config {
             _ if by_flags => None,
             Some(path) => Some(path.clone()),

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Command, DemoArgs, GlobalArgs};
 use super::context::Context;
 use super::error::CommandError;
-use crate::demo::{CONFIG_FILE, PROJECT, Stage};
+use crate::config::FILE_NAME;
+use crate::demo::{PROJECT, Stage};
 
 /// Runs `demo` until it is told to end.
 ///
@@ -51,7 +52,7 @@ async fn play(
     context: &Context,
     told_to_end: &CancellationToken,
 ) -> Result<u8, CommandError> {
-    let config = stage.repository.join(CONFIG_FILE);
+    let config = stage.repository.join(FILE_NAME);
     let global = GlobalArgs {
         config: Some(config),
         state_dir: Some(stage.state.clone()),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
 
-use super::load::{FILE_NAME, from_tree};
+use super::FILE_NAME;
+use super::load::from_tree;
 use super::problems::{Problem, Problems};
 use super::yaml::{Entry, Node, Place, Value};
 use super::{Loaded, code};

@@ -14,9 +14,6 @@ use super::reader::Reader;
 use super::yaml::{self, Node, Place};
 use super::{Config, kubernetes, notify, server, source, target};
 
-/// The name under which a config is found in the current folder.
-pub const FILE_NAME: &str = "apinizer-gitops.yaml";
-
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 

@@ -9,9 +9,7 @@ use git2::{ConfigLevel, Repository, RepositoryInitOptions, Signature};
 use serde_json::json;
 
 use super::{DemoError, EXAMPLES};
-
-/// The config, in the root of the repository.
-pub const CONFIG_FILE: &str = "apinizer-gitops.yaml";
+use crate::config::FILE_NAME as CONFIG_FILE;
 
 const AUTHOR: (&str, &str) = ("Demo", "demo@example.com");
 

@@ -27,7 +27,7 @@ pub struct Mark {
 /// A problem in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The stable code, as `docs/diagnostics.md` lists it.
+    /// The stable code, as `docs/reference/diagnostics.md` lists it.
     pub code: &'static str,
     /// Whether it refuses the commit.
     pub severity: Severity,

@@ -1,7 +1,8 @@
 //! Which names in a repository count.
 
-/// The name of the config file, which lies beside the documents more often than not.
-const CONFIG_FILE: &str = "apinizer-gitops.yaml";
+/// The name of the config file, which lies beside the documents more often than not. It is found
+/// by it in the current folder.
+pub const CONFIG_FILE: &str = "apinizer-gitops.yaml";
 
 /// The most files that one listing may have.
 pub(super) const MOST_FILES: usize = 200_000;
