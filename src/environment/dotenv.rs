@@ -4,9 +4,6 @@
 //! value of a variable in its place, others take it as it is, and a secret may well hold one. So
 //! it is refused wherever they differ, and nobody sends half a password.
 
-use std::iter::Peekable;
-use std::str::Chars;
-
 /// One variable of a file.
 pub(super) type Entry = (String, String);
 
@@ -19,155 +16,64 @@ pub(super) enum Problem {
     Dollar { line: usize, name: String },
 }
 
-/// Reads a text to its end.
+/// Reads a text to its end. The parser puts values in the place of `$name` and cannot be told not to,
+/// so the text is read once more with another character for each `$`: what differs was put there.
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Problem> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { rest: text.chars().peekable(), line: 1, begins: 1 };
+    let Some(stand_in) = ('\u{e000}'..'\u{f8ff}').find(|c| !text.contains(*c)) else {
+        return Err(Problem::Syntax { line: 1 });
+    };
+    // Blanks behind a value are none of it, but at the very end the parser takes them for a mistake.
+    let text = &format!("{}\n", text.trim_end());
+    // To the parser it joins two lines, to others it is the end of a password.
+    let is_cut = |line: &str| {
+        let escapes = line.len() - line.trim_end_matches('\\').len();
+        escapes % 2 == 1 && !line.trim_start().starts_with('#')
+    };
+    if let Some(index) = text.lines().position(is_cut) {
+        return Err(Problem::Syntax { line: index + 1 });
+    }
+    let as_written = without_dollars(text, stand_in);
+    let mut as_read = dotenvy::Iter::new(text.as_bytes());
     let mut entries = Vec::new();
-    while let Some(entry) = reader.entry()? {
-        entries.push(entry);
+    for entry in dotenvy::Iter::new(as_written.as_bytes()) {
+        let (name, value) =
+            entry.map_err(|error| Problem::Syntax { line: line_of(&error, &as_written) })?;
+        let value = value.replace(stand_in, "$");
+        if !matches!(as_read.next(), Some(Ok((_, read))) if read == value) {
+            let assigns = |line: &str| {
+                let line = line.trim_start();
+                let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+                let rest = line.strip_prefix(&name).map(str::trim_start);
+                rest.is_some_and(|rest| rest.starts_with('=')) && line.contains('$')
+            };
+            let line = text.lines().position(assigns).map_or(1, |index| index + 1);
+            return Err(Problem::Dollar { line, name });
+        }
+        entries.push((name, value));
     }
     Ok(entries)
 }
 
-struct Reader<'t> {
-    rest: Peekable<Chars<'t>>,
-    line: usize,
-    /// The line on which the entry begins.
-    begins: usize,
+/// The line on which the parser gave up.
+fn line_of(error: &dotenvy::Error, text: &str) -> usize {
+    let begins = match error {
+        dotenvy::Error::LineParse(line, _) => text.find(line.as_str()),
+        _ => None,
+    };
+    text.get(..begins.unwrap_or_default()).unwrap_or_default().matches('\n').count() + 1
 }
 
-impl Reader<'_> {
-    fn entry(&mut self) -> Result<Option<Entry>, Problem> {
-        loop {
-            while self.rest.peek().is_some_and(|c| c.is_whitespace()) {
-                self.take();
-            }
-            self.begins = self.line;
-            match self.rest.peek() {
-                None => return Ok(None),
-                Some('#') => self.skip_line(),
-                Some(_) => break,
-            }
-        }
-        let mut name = self.name()?;
-        if name == "export" && self.rest.peek() != Some(&'=') {
-            name = self.name()?;
-        }
-        if self.take() != Some('=') {
-            return Err(self.syntax());
-        }
-        self.skip_blanks();
-        let value = self.value(&name)?;
-        Ok(Some((name, value)))
-    }
-
-    /// A name and the blanks behind it.
-    fn name(&mut self) -> Result<String, Problem> {
-        let mut name = String::new();
-        while let Some(c) = self.rest.peek().copied() {
-            let inside = c.is_ascii_digit() || c == '.';
-            if !(c.is_ascii_alphabetic() || c == '_' || (inside && !name.is_empty())) {
-                break;
-            }
-            name.push(c);
-            self.take();
-        }
-        self.skip_blanks();
-        if name.is_empty() { Err(self.syntax()) } else { Ok(name) }
-    }
-
-    fn value(&mut self, name: &str) -> Result<String, Problem> {
-        let mut value = String::new();
-        if self.rest.peek() == Some(&'#') {
-            self.skip_line();
-            return Ok(value);
-        }
-        loop {
-            match self.take() {
-                None | Some('\n') => return Ok(value),
-                Some('\r') if matches!(self.rest.peek(), None | Some('\n')) => {}
-                Some(' ' | '\t') => {
-                    self.end()?;
-                    return Ok(value);
-                }
-                Some('\'') => self.single_quoted(&mut value)?,
-                Some('"') => self.double_quoted(name, &mut value)?,
-                Some('\\') => value.push(self.escaped()?),
-                Some('$') => return Err(self.dollar(name)),
-                Some(c) => value.push(c),
-            }
-        }
-    }
-
-    /// What may follow a value on its line: blanks and a comment.
-    fn end(&mut self) -> Result<(), Problem> {
-        self.skip_blanks();
-        match self.rest.peek() {
-            None => Ok(()),
-            Some('#' | '\r' | '\n') => {
-                self.skip_line();
-                Ok(())
-            }
-            Some(_) => Err(self.syntax()),
-        }
-    }
-
-    fn single_quoted(&mut self, value: &mut String) -> Result<(), Problem> {
-        loop {
-            match self.take() {
-                None => return Err(self.syntax()),
-                Some('\'') => return Ok(()),
-                // It looks like an escape, and here is none.
-                Some('\\') if self.rest.peek() == Some(&'\'') => return Err(self.syntax()),
-                Some(c) => value.push(c),
-            }
-        }
-    }
-
-    fn double_quoted(&mut self, name: &str, value: &mut String) -> Result<(), Problem> {
-        loop {
-            match self.take() {
-                None => return Err(self.syntax()),
-                Some('"') => return Ok(()),
-                Some('\\') => value.push(self.escaped()?),
-                Some('$') => return Err(self.dollar(name)),
-                Some(c) => value.push(c),
-            }
-        }
-    }
-
-    fn escaped(&mut self) -> Result<char, Problem> {
-        match self.take() {
-            Some(c @ ('\\' | '\'' | '"' | '$' | ' ')) => Ok(c),
-            Some('n') => Ok('\n'),
-            _ => Err(self.syntax()),
-        }
-    }
-
-    fn skip_blanks(&mut self) {
-        while matches!(self.rest.peek(), Some(' ' | '\t')) {
-            self.take();
-        }
-    }
-
-    fn skip_line(&mut self) {
-        while !matches!(self.take(), None | Some('\n')) {}
-    }
-
-    fn take(&mut self) -> Option<char> {
-        let c = self.rest.next()?;
-        self.line += usize::from(c == '\n');
-        Some(c)
-    }
-
-    fn syntax(&self) -> Problem {
-        Problem::Syntax { line: self.begins }
-    }
-
-    fn dollar(&self, name: &str) -> Problem {
-        Problem::Dollar { line: self.begins, name: name.to_owned() }
-    }
+/// The text with a stand-in for each `$` that no `\` escapes.
+fn without_dollars(text: &str, stand_in: char) -> String {
+    let mut is_escaped = false;
+    let replaced = text.chars().map(|c| {
+        let escapes = c == '\\' && !is_escaped;
+        let shown = if c == '$' && !is_escaped { stand_in } else { c };
+        is_escaped = escapes;
+        shown
+    });
+    replaced.collect()
 }
 
 #[cfg(test)]
@@ -190,6 +96,7 @@ mod tests {
             ("A='$a'\"b c\"d", "$ab cd"),
             ("A=\"a \\\"b\\\" \\$c\\n\"", "a \"b\" $c\n"),
             ("A=a\\ b\\$c\\\\", "a b$c\\"),
+            ("# c\\\nA=b", "b"),
             ("A=\"a\nb\"", "a\nb"),
             ("A='a\nb' # c", "a\nb"),
             ("A=ü`id`", "ü`id`"),
