@@ -320,3 +320,51 @@ fn a_checkout_that_another_user_owns_is_read() {
     eventually("followed", || port(&world, "a") == json!(2));
     assert_eq!(source_error(&world, &daemon), "");
 }
+
+/// A file that moves changes nothing, also where it moves out of sight.
+#[test]
+fn what_is_not_read_may_declare_what_seems_to_be_removed() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let moved_out_of_sight = |world: &World, how: usize| {
+        let (repo, file) = (world.repo(), world.repo().join("connections/a.yaml"));
+        match how {
+            0 => {
+                let name = std::ffi::OsStr::from_bytes(b"connections/m\xfcnchen.yaml");
+                std::fs::rename(&file, repo.join(name)).unwrap();
+            }
+            1 => {
+                std::fs::rename(&file, repo.join("shared.yaml")).unwrap();
+                std::os::unix::fs::symlink("../shared.yaml", &file).unwrap();
+            }
+            _ => {
+                world.remove("connections/a.yaml");
+                let id = world.git(&["rev-parse", "HEAD"]).trim().to_owned();
+                let entry = format!("160000,{id},connections/team");
+                world.git(&["update-index", "--add", "--cacheinfo", &entry]);
+            }
+        }
+    };
+    for how in 0..3 {
+        let world = World::settled(&["a", "b"]);
+        moved_out_of_sight(&world, how);
+        if how < 2 {
+            world.git(&["add", "-A"]);
+        } else {
+            world.git(&["add", "connections/a.yaml"]);
+        }
+        world.git(&["commit", "-qm", "move it"]);
+        world.apply().code(3).says("is skipped").says("what is not read may declare it");
+        assert_eq!(world.names(), ["a", "b"]);
+        world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
+        assert_eq!(world.names(), ["b"]);
+    }
+    // Somebody who takes both out says so.
+    let world = World::settled(&["a", "b"]);
+    moved_out_of_sight(&world, 1);
+    world.commit("a link to it");
+    world.apply().code(3);
+    world.remove("connections/a.yaml");
+    world.commit("and not even that");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
+}
