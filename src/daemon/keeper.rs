@@ -80,7 +80,7 @@ impl Keeper {
             term.give_back().await;
         }
         // A wish that was taken on outlives the end, whatever it came beside.
-        self.remember_suspension(self.orders.take_suspension()).await;
+        self.remember_suspension().await;
         self.board.watchdog().forget(&self.target.name);
         debug!(target = %self.target.name, "the keeper ends with the daemon");
     }
@@ -93,7 +93,7 @@ impl Keeper {
             tokio::select! {
                 biased;
                 term = &mut elected => return term,
-                () = self.orders.suspension() => self.suspend_if_asked().await,
+                () = self.orders.wished() => self.suspend_as_wished().await,
             }
         }
     }
@@ -199,28 +199,39 @@ impl Keeper {
             () = self.orders.raised() => None,
             cause = own_turn => Some(cause),
         };
-        let mut order = self.orders.take();
-        order.causes.extend(cause);
-        self.remember_suspension(order.suspend).await;
-        Some(order.causes)
+        let mut causes = self.orders.take();
+        causes.extend(cause);
+        // A reconcile that does not know of a suspension would write against it.
+        tokio::select! {
+            biased;
+            () = over.cancelled() => None,
+            () = self.suspend_as_wished() => Some(causes),
+        }
     }
 
-    async fn suspend_if_asked(&self) {
-        let suspend = self.orders.take_suspension();
-        if !self.remember_suspension(suspend).await {
+    /// Remembers what is wished about a suspension, however often that has to be tried.
+    async fn suspend_as_wished(&self) {
+        while !self.remember_suspension().await {
             tokio::time::sleep(SUSPENSION_PAUSE).await;
         }
     }
 
-    /// Remembers a wish in the state; `false`: it could not be, and is kept for later.
-    async fn remember_suspension(&self, suspend: Option<bool>) -> bool {
-        if let Some(suspend) = suspend
-            && self.writes
-            && let Err(error) = set_suspended(&self.engine, &self.target, suspend).await
-        {
-            warn!(target = %self.target.name, "the suspension could not be remembered: {error}");
-            self.orders.put_back(suspend);
-            return false;
+    /// Remembers what is wished about a suspension; `false`: it could not be.
+    async fn remember_suspension(&self) -> bool {
+        while let Some(suspend) = self.orders.wish() {
+            if self.writes
+                && let Err(error) = set_suspended(&self.engine, &self.target, suspend).await
+            {
+                let problem = format!("the suspension could not be remembered: {error}");
+                warn!(target = %self.target.name, "{problem}");
+                self.board.watchdog().expect(&self.target.name, LONGEST_PASS);
+                self.board.edit_target(&self.target.name, |status| {
+                    status.state = TargetState::Failing;
+                    status.error = Some(problem);
+                });
+                return false;
+            }
+            self.orders.carried_out(suspend);
         }
         true
     }

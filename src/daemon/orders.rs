@@ -25,20 +25,14 @@ pub(super) struct Orders {
 
 #[derive(Debug, Default)]
 struct Inner {
-    order: Order,
+    // Why something is to be done; empty: nothing is.
+    causes: BTreeSet<Cause>,
+    // The target is to be suspended (`true`) or resumed. It stays until that was carried out.
+    wish: Option<bool>,
     // The commit that the last reconcile looks or looked at.
     looked_at: Option<CommitId>,
     running: Option<CancellationToken>,
     ended_early: u32,
-}
-
-/// What is to be done next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Order {
-    /// Why; empty: nothing is to be done.
-    pub(super) causes: BTreeSet<Cause>,
-    /// The target is to be suspended (`true`) or resumed.
-    pub(super) suspend: Option<bool>,
 }
 
 /// What the supervisor found out.
@@ -66,7 +60,7 @@ impl Orders {
         if news.causes.is_empty() || news.is_old(inner.looked_at.as_ref()) {
             return;
         }
-        inner.order.causes.extend(&news.causes);
+        inner.causes.extend(&news.causes);
         let is_newer = news.tip.is_some() && news.tip != inner.looked_at;
         if is_newer
             && inner.ended_early < MOST_ENDED_EARLY
@@ -82,15 +76,10 @@ impl Orders {
     /// Asks for the target to be suspended or resumed.
     pub(super) fn suspend(&self, suspend: bool) {
         let mut inner = self.inner();
-        inner.order.suspend = Some(suspend);
-        inner.order.causes.insert(Cause::Suspension);
+        inner.wish = Some(suspend);
+        inner.causes.insert(Cause::Suspension);
         drop(inner);
         self.raised.notify_one();
-    }
-
-    /// Puts a suspension back that could not be carried out; a newer wish wins.
-    pub(super) fn put_back(&self, suspend: bool) {
-        self.inner().order.suspend.get_or_insert(suspend);
     }
 
     /// Waits until there is an order.
@@ -99,20 +88,25 @@ impl Orders {
     }
 
     /// Waits until the target is to be suspended or resumed; other orders stay.
-    pub(super) async fn suspension(&self) {
-        while self.inner().order.suspend.is_none() {
+    pub(super) async fn wished(&self) {
+        while self.wish().is_none() {
             self.raised().await;
         }
     }
 
-    /// Takes only that.
-    pub(super) fn take_suspension(&self) -> Option<bool> {
-        self.inner().order.suspend.take()
+    /// Whether the target is to be suspended or resumed.
+    pub(super) fn wish(&self) -> Option<bool> {
+        self.inner().wish
     }
 
-    /// Takes what is to be done.
-    pub(super) fn take(&self) -> Order {
-        std::mem::take(&mut self.inner().order)
+    /// A wish was carried out; a newer one stays.
+    pub(super) fn carried_out(&self, wish: bool) {
+        self.inner().wish.take_if(|newest| *newest == wish);
+    }
+
+    /// Takes why something is to be done.
+    pub(super) fn take(&self) -> BTreeSet<Cause> {
+        std::mem::take(&mut self.inner().causes)
     }
 
     /// A reconcile looks at this commit from now on; a newer one ends it by `stop`.
@@ -151,15 +145,15 @@ mod tests {
     fn what_comes_during_a_reconcile_causes_another() {
         let orders = Orders::default();
         orders.raise(&news(Cause::Start, "a"));
-        assert_eq!(orders.take().causes, BTreeSet::from([Cause::Start]));
+        assert_eq!(orders.take(), BTreeSet::from([Cause::Start]));
         let stop = CancellationToken::new();
         orders.begin(id("a"), stop.clone());
         orders.raise(&news(Cause::Request, "a"));
         orders.raise(&news(Cause::Webhook, "a"));
         assert!(!stop.is_cancelled(), "the same commit ends nothing");
         orders.end();
-        assert_eq!(orders.take().causes, BTreeSet::from([Cause::Request, Cause::Webhook]));
-        assert_eq!(orders.take(), Order::default());
+        assert_eq!(orders.take(), BTreeSet::from([Cause::Request, Cause::Webhook]));
+        assert_eq!(orders.take(), BTreeSet::new());
     }
 
     #[test]
@@ -167,10 +161,10 @@ mod tests {
         let orders = Orders::default();
         orders.begin(id("a"), CancellationToken::new());
         orders.raise(&news(Cause::Repository, "a"));
-        assert_eq!(orders.take(), Order::default());
+        assert_eq!(orders.take(), BTreeSet::new());
         // A commit that cannot be read is.
         orders.raise(&News { tip: None, ..news(Cause::Repository, "a") });
-        assert_eq!(orders.take().causes, BTreeSet::from([Cause::Repository]));
+        assert_eq!(orders.take(), BTreeSet::from([Cause::Repository]));
     }
 
     #[test]
@@ -191,10 +185,12 @@ mod tests {
     fn the_last_wish_about_a_suspension_counts() {
         let orders = Orders::default();
         orders.suspend(true);
-        let order = orders.take();
-        assert_eq!(order.suspend, Some(true));
+        assert_eq!(orders.take(), BTreeSet::from([Cause::Suspension]));
+        assert_eq!(orders.wish(), Some(true), "it stays until it was carried out");
         orders.suspend(false);
-        orders.put_back(true);
-        assert_eq!(orders.take().suspend, Some(false));
+        orders.carried_out(true);
+        assert_eq!(orders.wish(), Some(false));
+        orders.carried_out(false);
+        assert_eq!(orders.wish(), None);
     }
 }

@@ -89,6 +89,30 @@ fn a_suspension_outlives_a_reload_beside_it() {
 }
 
 #[test]
+fn a_suspension_that_cannot_be_remembered_holds_the_target_back() {
+    let mut world = World::settled(&["a"]);
+    world.env.insert("ADMIN".into(), "admin".into());
+    let config = one_target(CHECKOUT, "");
+    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    let daemon = Running::start(&world, &[]);
+    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    // Where the new state would be written there is something that cannot be replaced.
+    let in_the_way = world.state_file().with_extension("new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
+    eventually("it is said", || daemon.logs().contains("could not be remembered"));
+    let target = || daemon.status(&world)["targets"][0].clone();
+    assert_eq!(target()["state"], json!("failing"));
+    world.forget_calls();
+    world.commit_email("a", "port: 1\n");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(world.writes().is_empty());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    eventually("it is remembered", || target()["state"] == json!("suspended"));
+    assert!(world.writes().is_empty());
+}
+
+#[test]
 fn a_replace_of_which_the_delete_was_lost_is_made_good_where_drift_is_only_reported() {
     let mut world = World::settled(&["a", "b"]);
     world.target("drift: report");

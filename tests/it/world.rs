@@ -294,6 +294,13 @@ impl World {
         self.control().put(PROJECT, body).unwrap();
     }
 
+    /// The file of the state, which is there.
+    pub(crate) fn state_file(&self) -> PathBuf {
+        let files = fs::read_dir(self.state_dir()).unwrap().map(|file| file.unwrap().path());
+        let mut files = files.filter(|path| path.extension().is_some_and(|e| e == "json"));
+        files.next().unwrap()
+    }
+
     /// The text of the state.
     pub(crate) fn state(&self) -> String {
         let Ok(files) = fs::read_dir(self.state_dir()) else { return String::new() };
