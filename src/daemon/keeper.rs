@@ -20,7 +20,7 @@ use super::pass::{Ending, Manner, Pass, Passed, pass, set_suspended};
 use super::quiet::Quiet;
 use super::schedule::{Standing, Turn};
 use super::status::{
-    Board, Counts, HistoryEntry, ReconcileOutcome, ShownPlan, TargetState, TargetStatus,
+    Board, Counts, HistoryEntry, ReconcileOutcome, ShownPlan, TargetKey, TargetState, TargetStatus,
 };
 use super::telling;
 use crate::config::Target;
@@ -41,6 +41,7 @@ const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Keeper {
     pub(super) engine: Arc<Engine>,
     pub(super) target: Target,
+    pub(super) key: TargetKey,
     pub(super) source: Source,
     /// The newest that the supervisor saw of the source.
     pub(super) seen: watch::Receiver<Option<Seen>>,
@@ -73,7 +74,7 @@ impl Keeper {
     pub(super) async fn keep(self) {
         while let Some(term) = self.elected().await {
             self.act(&term).await;
-            if !term.is_for_good() {
+            if !term.is_for_good() && self.board.shows(&self.key) {
                 // What was counted is another replica's to count from now on.
                 measure::nothing(&self.target.name);
             }
@@ -101,7 +102,7 @@ impl Keeper {
     fn stand_by(&self, standby: Standby) {
         let Standby { holder, problem, again_in } = standby;
         self.board.watchdog().expect(&self.target.name, again_in);
-        self.board.edit_target(&self.target.name, |status| {
+        self.board.edit_target(&self.key, |status| {
             // How things stand is for the one that acts to say; what was known is old by now.
             let TargetStatus { name, project, url, history, last_reconcile, .. } =
                 std::mem::take(status);
@@ -135,7 +136,7 @@ impl Keeper {
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let began = (Timestamp::now(), Instant::now());
             self.board.watchdog().expect(&self.target.name, LONGEST_PASS);
-            self.board.edit_target(&self.target.name, |status| status.reconciling = true);
+            self.board.edit_target(&self.key, |status| status.reconciling = true);
             let stop = term.over().child_token();
             let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
             self.orders.begin(commit, stop.clone());
@@ -173,7 +174,7 @@ impl Keeper {
         let known = tokio::task::block_in_place(|| self.source.older(&id)).ok().flatten();
         let unknown = Commit { id, subject: String::new(), author: String::new(), time: 0 };
         let commit = known.and_then(|known| known.commit().cloned()).unwrap_or(unknown);
-        self.board.edit_target(&self.target.name, |status| {
+        self.board.edit_target(&self.key, |status| {
             status.commit_applied.get_or_insert(commit);
         });
     }
@@ -225,7 +226,7 @@ impl Keeper {
                 let problem = format!("the suspension could not be remembered: {error}");
                 warn!(target = %self.target.name, "{problem}");
                 self.board.watchdog().expect(&self.target.name, LONGEST_PASS);
-                self.board.edit_target(&self.target.name, |status| {
+                self.board.edit_target(&self.key, |status| {
                     status.state = TargetState::Failing;
                     status.error = Some(problem);
                 });
@@ -273,6 +274,10 @@ impl Keeper {
         let id = commit.as_ref().map(|commit| commit.id.clone());
         let name = &self.target.name;
         telling::tell(name, id.as_ref().map(CommitId::short), &passed, outcome, quiet);
+        // A newer config may have pointed the name elsewhere meanwhile.
+        if !self.board.shows(&self.key) {
+            return;
+        }
         let news = self.memories.learn(name, &passed, outcome, id.as_ref());
         measure(name, &passed, outcome, &news, duration, commit.as_ref().map(|c| c.time));
         for event in &news.events {
@@ -283,7 +288,7 @@ impl Keeper {
             self.notifier.tell(notice);
         }
         let ended = Timestamp::now();
-        self.board.edit_target(&self.target.name, |status| {
+        self.board.edit_target(&self.key, |status| {
             status.reconciling = false;
             status.suspended = passed.suspended;
             // One that was interrupted says nothing of how the target stands.

@@ -97,6 +97,34 @@ pub struct TargetStatus {
     pub history: Vec<HistoryEntry>,
 }
 
+/// What a target is told from others by: one that is pointed elsewhere is another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetKey {
+    /// Its name in the config.
+    pub name: String,
+    /// The project, as the config has it.
+    pub project: String,
+    /// The Manager's URL, as the config has it.
+    pub url: String,
+}
+
+impl TargetKey {
+    /// That of a target of the config.
+    #[must_use]
+    pub fn of(target: &crate::config::Target) -> Self {
+        Self {
+            name: target.name.clone(),
+            project: target.project_as_written.clone(),
+            url: target.url_as_written.clone(),
+        }
+    }
+
+    fn is_of(&self, status: &TargetStatus) -> bool {
+        let Self { name, project, url } = self;
+        (name, project, url) == (&status.name, &status.project, &status.url)
+    }
+}
+
 /// A plan with the moment and the commit that it was made for.
 #[derive(Clone, Debug)]
 pub struct ShownPlan {
@@ -223,11 +251,17 @@ impl Board {
         });
     }
 
+    /// Whether a target is among those of the config that is in force.
+    #[must_use]
+    pub fn shows(&self, key: &TargetKey) -> bool {
+        self.status.borrow().targets.iter().any(|target| key.is_of(target))
+    }
+
     /// Changes what is said of one target, if it is there.
-    pub fn edit_target(&self, name: &str, change: impl FnOnce(&mut TargetStatus)) {
+    pub fn edit_target(&self, key: &TargetKey, change: impl FnOnce(&mut TargetStatus)) {
         self.status.send_if_modified(|status| {
             let mut targets = Arc::make_mut(status).targets.iter_mut();
-            let found = targets.find(|target| target.name == name);
+            let found = targets.find(|target| key.is_of(target));
             found.map(|target| change(Arc::make_mut(target))).is_some()
         });
     }
@@ -239,12 +273,9 @@ impl Board {
             Arc::make_mut(status).targets = targets
                 .iter()
                 .map(|target| {
-                    let same = known.iter().find(|known| {
-                        known.name == target.name
-                            && known.project == target.project_as_written
-                            && known.url == target.url_as_written
-                    });
-                    same.map_or_else(|| Arc::new(TargetStatus::of(target)), Arc::clone)
+                    let key = TargetKey::of(target);
+                    let same = known.iter().find(|known| key.is_of(known));
+                    same.map_or_else(|| Arc::new(TargetStatus::of(key)), Arc::clone)
                 })
                 .collect();
         });
@@ -253,13 +284,8 @@ impl Board {
 
 impl TargetStatus {
     /// A target of which nothing is known yet.
-    fn of(target: &crate::config::Target) -> Self {
-        Self {
-            name: target.name.clone(),
-            project: target.project_as_written.clone(),
-            url: target.url_as_written.clone(),
-            ..Self::default()
-        }
+    fn of(TargetKey { name, project, url }: TargetKey) -> Self {
+        Self { name, project, url, ..Self::default() }
     }
 }
 

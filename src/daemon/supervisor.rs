@@ -20,7 +20,7 @@ use super::keeper::Keeper;
 use super::news::Memories;
 use super::orders::{News, Orders};
 use super::schedule::Burst;
-use super::status::Board;
+use super::status::{Board, TargetKey};
 use super::tasks::{Over, Tasks};
 use super::trigger::{Trigger, Wanted};
 use crate::config::Config;
@@ -114,7 +114,7 @@ pub(super) fn engine(
 struct Generation {
     source: Source,
     seen: watch::Sender<Option<Seen>>,
-    keepers: Vec<(String, Arc<Orders>)>,
+    keepers: Vec<(TargetKey, Arc<Orders>)>,
     tasks: Tasks,
     ending: CancellationToken,
     watcher: Option<Watcher>,
@@ -163,8 +163,10 @@ impl Generation {
         let leadership = Leadership::new(&engine, daemon.writes);
         for target in &config.targets {
             let orders = Arc::new(Orders::default());
-            keepers.push((target.name.clone(), Arc::clone(&orders)));
+            let key = TargetKey::of(target);
+            keepers.push((key.clone(), Arc::clone(&orders)));
             let keeper = Keeper {
+                key,
                 engine: Arc::clone(&engine),
                 target: target.clone(),
                 source: source.clone(),
@@ -236,7 +238,7 @@ impl Generation {
 
     fn pass_suspensions_on(&self, wanted: &Wanted) {
         for (name, suspended) in &wanted.suspensions {
-            for (_, orders) in self.keepers.iter().filter(|(keeper, _)| keeper == name) {
+            for (_, orders) in self.keepers.iter().filter(|(key, _)| key.name == *name) {
                 orders.suspend(*suspended);
             }
         }
@@ -303,8 +305,8 @@ impl Generation {
         if self.seen.borrow().is_some() {
             return;
         }
-        for (name, _) in &self.keepers {
-            board.edit_target(name, |status| {
+        for (key, _) in &self.keepers {
+            board.edit_target(key, |status| {
                 status.state = super::status::TargetState::Failing;
                 status.error = Some(problem.to_owned());
                 status.last_reconcile = Some(jiff::Timestamp::now());

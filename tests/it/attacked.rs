@@ -317,6 +317,32 @@ fn a_reload_waits_for_no_target_that_hangs() {
 }
 
 #[test]
+fn what_an_older_config_was_about_says_nothing_of_the_newer() {
+    let mut world = World::new();
+    let other = World::new();
+    let elsewhere = one_target(CHECKOUT, "concurrency: 1").replace("{url}", &other.url());
+    world.config(&elsewhere);
+    world.commit_email("a", "");
+    other.control().fail_next(Some(Method::GET), "type=email", refusal("not here"), 1);
+    let gate = other.control().gate(Some(Method::GET), "type=email", Moment::Before);
+    let daemon = Running::start(&world, &["-v"]);
+    world.block_on(gate.wait_for(1));
+    world.target("concurrency: 1");
+    daemon.signal("-HUP");
+    let target = || daemon.status(&world)["targets"][0].clone();
+    eventually("the new target stands", || target()["state"] == json!("in_sync"));
+    gate.open();
+    eventually("the older one ends", || {
+        other.control().calls().iter().any(|call| call.status.is_some())
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    let target = target();
+    let known = target["history"].as_array().unwrap().iter().map(|one| &one["outcome"]);
+    let known: Vec<_> = known.filter(|one| **one != json!("in_sync")).collect();
+    assert_eq!((known, &target["error"]), (vec![&json!("applied")], &json!(null)), "{target}");
+}
+
+#[test]
 fn a_value_of_before_a_rotation_is_still_a_secret_after_a_reload() {
     let mut world = World::with(masked());
     let file = world.path("password");

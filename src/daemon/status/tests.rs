@@ -46,7 +46,9 @@ fn a_reader_is_woken_by_news_only() {
     reader.mark_unchanged();
     board.edit_source(|source| source.error = None);
     assert!(!reader.has_changed().unwrap());
-    board.edit_target("nobody", |target| target.suspended = true);
+    let word = || "nobody".to_owned();
+    let nobody = TargetKey { name: word(), project: word(), url: word() };
+    board.edit_target(&nobody, |target| target.suspended = true);
     assert!(!reader.has_changed().unwrap());
     board.edit_source(|source| source.error = Some("gone".to_owned()));
     assert!(reader.has_changed().unwrap());
