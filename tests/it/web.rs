@@ -106,10 +106,16 @@ fn somebody_elsewhere_needs_the_token_and_is_told_of_when_there_is_none() {
 
 #[test]
 fn a_push_is_fetched_and_applied() {
+    for branch in ["main", "refs/heads/main"] {
+        is_fetched_and_applied(branch);
+    }
+}
+
+fn is_fetched_and_applied(branch: &str) {
     let mut world = World::new();
     world.env.insert("HOOK".to_owned(), "hook".to_owned());
     world.commit_email("a", "port: 1\n");
-    let source = "url: 'file://{repo}', branch: main, poll: 1h";
+    let source = &format!("url: 'file://{{repo}}', branch: {branch}, poll: 1h");
     let server = "server: {webhook_secret: '${env:HOOK}'}\n";
     world.config(&format!("{}{server}", one_target(source, "")));
     let daemon = Running::start(&world, &[]);

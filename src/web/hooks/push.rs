@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-/// Whether a push is to this branch.
+/// Whether a push is to this branch, which the config may have as its short or its whole name.
 pub(super) fn is_to_branch(payload: &Value, branch: &str) -> bool {
+    let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
     let full = format!("refs/heads/{branch}");
     if payload["ref"].as_str() == Some(&full) {
         return true;
@@ -115,8 +116,15 @@ mod tests {
             json!({"changes": [{"ref": {"id": "refs/heads/main"}}],
                 "repository": {"links": {"clone": [{"href": "ssh://git@h.example:7999/t/c.git"}]}}}),
         ] {
-            assert!(is_to_branch(&payload, "main"), "{payload}");
-            assert!(!is_to_branch(&payload, "mai"), "{payload}");
+            for (branch, is_it) in [
+                ("main", true),
+                ("refs/heads/main", true),
+                ("mai", false),
+                ("heads/main", false),
+                ("refs/heads/refs/heads/main", false),
+            ] {
+                assert_eq!(is_to_branch(&payload, branch), is_it, "{branch}: {payload}");
+            }
             assert!(is_of_repository(&payload, url), "{payload}");
             assert!(!is_of_repository(&payload, "https://h.example/t/other"), "{payload}");
         }
