@@ -121,12 +121,19 @@ async fn draw_metrics(State(served): Shared) -> Response {
     }
 }
 
+/// What may be asked for of all targets or of one. A mistyped key must not mean all of them.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Which {
     target: Option<String>,
 }
 
-async fn reconcile(State(served): Shared) -> StatusCode {
+/// What may be asked for of all targets only.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct All {}
+
+async fn reconcile(State(served): Shared, Query(All {}): Query<All>) -> StatusCode {
     served.site.trigger.fetch_and_reconcile(Cause::Request);
     StatusCode::ACCEPTED
 }

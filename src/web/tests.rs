@@ -59,6 +59,19 @@ async fn reading_is_open_on_this_machine_and_changing_never_is() {
 }
 
 #[tokio::test]
+async fn a_mistyped_parameter_is_refused_and_means_no_target() {
+    let (address, _shutdown) = serving(Some("t0ken"), true).await;
+    let post =
+        async |path: &str| code("POST", address, path, &[("authorization", "Bearer t0ken")]).await;
+    for (verb, of_one) in [("suspend", 404), ("resume", 404), ("reconcile", 400)] {
+        assert_eq!(post(&format!("/api/v1/{verb}?traget=x")).await, 400, "{verb}");
+        assert_eq!(post(&format!("/api/v1/{verb}?target=x&dry=1")).await, 400, "{verb}");
+        assert_eq!(post(&format!("/api/v1/{verb}?target=x")).await, of_one, "{verb}");
+        assert_eq!(post(&format!("/api/v1/{verb}")).await, 202, "{verb}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_token_nothing_can_be_changed() {
     let (address, _shutdown) = serving(None, true).await;
     let guess = [("authorization", "Bearer x")];
