@@ -222,6 +222,7 @@ impl Generation {
                     Ok(config) => new_config = Some(config),
                     Err(problem) => {
                         warn!("the config is refused, and the old one stays: {problem}");
+                        daemon.trigger.fetch_and_reconcile(Cause::Reload);
                     }
                 }
             }

@@ -113,6 +113,21 @@ fn sighup_reads_the_config_again_and_refuses_a_bad_one() {
 }
 
 #[test]
+fn sighup_fetches_and_reconciles_whatever_becomes_of_the_config() {
+    let mut world = World::new();
+    let source = "url: 'file://{repo}', poll: 1h";
+    world.source(source, "resync: 24h");
+    world.commit_email("a", "port: 1\n");
+    let daemon = Running::start(&world, &[]);
+    eventually("created", || live_port(&world, "a") == json!(1));
+    world.source(source, "resync: 24h\nmistyped: true");
+    world.commit_email("a", "port: 2\n");
+    daemon.signal("-HUP");
+    eventually("the commit", || live_port(&world, "a") == json!(2));
+    assert!(daemon.logs().contains("the old one stays"));
+}
+
+#[test]
 fn once_ends_as_apply_does() {
     let world = World::new();
     world.commit_email("a", "");
