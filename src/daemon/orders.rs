@@ -42,14 +42,22 @@ pub(super) struct News {
     pub(super) causes: BTreeSet<Cause>,
     /// The newest commit, where one could be read.
     pub(super) tip: Option<CommitId>,
+    /// Whether the system tells of what changes.
+    pub(super) is_watched: bool,
 }
 
 impl News {
     /// Whether a commit that was looked at already answers them: the system tells of a change in
     /// the repository's folder whatever it was about.
     fn is_old(&self, looked_at: Option<&CommitId>) -> bool {
-        let only_hints = self.causes.iter().all(|cause| cause.is_a_hint());
-        only_hints && self.tip.is_some() && self.tip.as_ref() == looked_at
+        match &self.tip {
+            Some(tip) => {
+                let only_hints = self.causes.iter().all(|cause| cause.is_a_hint());
+                only_hints && Some(tip) == looked_at
+            }
+            // Files have no commit that tells whether they changed.
+            None => self.is_watched && self.causes.iter().all(|cause| *cause == Cause::Look),
+        }
     }
 }
 
@@ -134,7 +142,11 @@ mod tests {
     use super::*;
 
     fn news(cause: Cause, tip: &str) -> News {
-        News { causes: BTreeSet::from([cause]), tip: Some(CommitId(tip.to_owned())) }
+        News {
+            causes: BTreeSet::from([cause]),
+            tip: Some(CommitId(tip.to_owned())),
+            is_watched: true,
+        }
     }
 
     fn id(text: &str) -> Option<CommitId> {
@@ -165,6 +177,21 @@ mod tests {
         // A commit that cannot be read is.
         orders.raise(&News { tip: None, ..news(Cause::Repository, "a") });
         assert_eq!(orders.take(), BTreeSet::from([Cause::Repository]));
+    }
+
+    #[test]
+    fn files_that_are_watched_are_not_looked_at_in_between() {
+        let orders = Orders::default();
+        let files = |cause| News { tip: None, ..news(cause, "") };
+        orders.begin(None, CancellationToken::new());
+        orders.raise(&files(Cause::Look));
+        assert_eq!(orders.take(), BTreeSet::new());
+        for cause in [Cause::Files, Cause::Repository, Cause::Return] {
+            orders.raise(&files(cause));
+            assert_eq!(orders.take(), BTreeSet::from([cause]));
+        }
+        orders.raise(&News { is_watched: false, ..files(Cause::Look) });
+        assert_eq!(orders.take(), BTreeSet::from([Cause::Look]));
     }
 
     #[test]

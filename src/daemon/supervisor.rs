@@ -295,7 +295,7 @@ impl Generation {
                 None
             }
         };
-        let news = News { causes, tip };
+        let news = News { causes, tip, is_watched: self.watcher.is_some() };
         for (_, orders) in &self.keepers {
             orders.raise(&news);
         }
