@@ -1,5 +1,7 @@
 //! The record during a run: edited by many tasks, written by one.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -92,22 +94,28 @@ impl Ledger {
             record.clone()
         };
         let started = Instant::now();
+        let path = file.shown();
         let written = tokio::task::spawn_blocking(move || file.write(&record)).await;
         last.took = started.elapsed();
         last.ended = Instant::now();
-        match written {
-            Ok(result) => {
-                if result.is_ok() {
-                    last.edits = edits;
-                }
-                result
-            }
-            // The task neither panics nor is cancelled; were it so, the next call writes again.
-            Err(_) => Ok(()),
+        let result = written.unwrap_or_else(|_| Err(StateError::unfinished(path)));
+        if result.is_ok() {
+            last.edits = edits;
         }
+        result
     }
 
     fn record(&self) -> MutexGuard<'_, (Record, u64)> {
         self.inner.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl StateError {
+    /// A write of which nobody knows what came: what relies on it must not begin.
+    fn unfinished(path: PathBuf) -> Self {
+        Self::Write { path, source: io::Error::other("writing broke off") }
+    }
+}
+
+#[cfg(test)]
+mod tests;
