@@ -230,7 +230,7 @@ pub(crate) struct Ready {
     pub(crate) good: Option<GoodCommit>,
     pub(crate) commit: Option<CommitId>,
     /// Held until what came of the plan is remembered.
-    pub(crate) _lock: Option<Lock>,
+    pub(crate) lock: Option<Lock>,
     pub(crate) stateless: bool,
 }
 

@@ -48,7 +48,7 @@ pub async fn carry_out(
         return Outcome { target: outcome, states, applied: false, nothing_written: true };
     };
     let file = (!ready.stateless).then(|| engine.state_file(target));
-    let ledger = Ledger::new(ready.record_before.clone(), file);
+    let ledger = Ledger::new(ready.record_before.clone(), file, ready.lock.clone());
     let record = with_commit(&ready);
     keep_last_good(engine, target, &ready).await;
     if record != ready.record_before {

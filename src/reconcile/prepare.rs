@@ -310,7 +310,7 @@ async fn fill(
         record_before: before,
         good,
         commit: snapshot.commit().map(|commit| commit.id.clone()),
-        _lock: lock,
+        lock,
         stateless: options.base.is_some(),
     });
     Ok(())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{StateError, StateFile};
+use super::{Lock, StateError, StateFile};
 use crate::inventory::Record;
 
 /// How long writing the state may be put off, measured in durations of the last write, so that a
@@ -23,6 +23,7 @@ pub struct Ledger {
 struct Inner {
     record: Mutex<(Record, u64)>,
     file: Option<StateFile>,
+    lock: Option<Lock>,
     // Serialises writers, and remembers when the last one ended and how long it took.
     writing: tokio::sync::Mutex<LastWrite>,
 }
@@ -36,12 +37,12 @@ struct LastWrite {
 }
 
 impl Ledger {
-    /// Takes over a record that was read from a file, or one without a file.
+    /// Takes over a record that was read from a file under its lock, or one without a file.
     #[must_use]
-    pub fn new(record: Record, file: Option<StateFile>) -> Self {
+    pub fn new(record: Record, file: Option<StateFile>, lock: Option<Lock>) -> Self {
         let last = LastWrite { ended: Instant::now(), took: Duration::ZERO, edits: 0 };
         let writing = tokio::sync::Mutex::new(last);
-        Self { inner: Arc::new(Inner { record: Mutex::new((record, 0)), file, writing }) }
+        Self { inner: Arc::new(Inner { record: Mutex::new((record, 0)), file, lock, writing }) }
     }
 
     /// Looks at the record.
@@ -95,7 +96,14 @@ impl Ledger {
         };
         let started = Instant::now();
         let path = file.shown();
-        let written = tokio::task::spawn_blocking(move || file.write(&record)).await;
+        let lock = self.inner.lock.clone();
+        let write = move || {
+            let written = file.write(&record);
+            // Whoever waits for this may be gone, and the next one must not write beside it.
+            drop(lock);
+            written
+        };
+        let written = tokio::task::spawn_blocking(write).await;
         last.took = started.elapsed();
         last.ended = Instant::now();
         let result = written.unwrap_or_else(|_| Err(StateError::unfinished(path)));

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{StateError, StateFile};
@@ -10,10 +11,15 @@ use super::{StateError, StateFile};
 /// How often a lock that somebody holds is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The lock on the state of a target. The system frees it when the process ends, however it
-/// ends, so there is nothing stale to clean up.
-#[derive(Debug)]
+/// The lock on the state of a target; clones are the same lock, which the last of them frees. The
+/// system frees it when the process ends, however it ends, so there is nothing stale to clean up.
+#[derive(Clone, Debug)]
 pub struct Lock {
+    _held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
     file: File,
 }
 
@@ -44,11 +50,11 @@ impl StateFile {
         }
         // Who holds it is a courtesy: a full disk must not stop a reconcile here.
         let _ = write_holder(&file, holder);
-        Ok(Lock { file })
+        Ok(Lock { _held: Arc::new(Held { file }) })
     }
 }
 
-impl Drop for Lock {
+impl Drop for Held {
     fn drop(&mut self) {
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();

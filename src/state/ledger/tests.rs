@@ -7,7 +7,7 @@ use crate::state::StateDir;
 fn ledger() -> (tempfile::TempDir, StateFile, Ledger) {
     let folder = tempfile::tempdir().unwrap();
     let file = StateDir::new(folder.path()).file("https://a.example.com", "p");
-    let ledger = Ledger::new(Record::default(), Some(file.clone()));
+    let ledger = Ledger::new(Record::default(), Some(file.clone()), None);
     ledger.edit(|record| record.suspended = true);
     (folder, file, ledger)
 }
@@ -25,4 +25,22 @@ fn a_write_that_broke_off_is_not_taken_for_done() {
     let error = saved.unwrap_err().to_string();
     assert!(error.contains("cannot be written: writing broke off"), "{error}");
     assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn the_lock_is_held_until_a_write_that_nobody_waits_for_is_over() {
+    let (_folder, file, ledger) = ledger();
+    // Opening it waits until somebody reads.
+    let slow = file.path().with_extension("new");
+    assert!(std::process::Command::new("mkfifo").arg(&slow).status().unwrap().success());
+    let lock = file.lock(Duration::ZERO, "first").await.unwrap();
+    let record = ledger.read(Clone::clone);
+    let ledger = Ledger::new(record, Some(file.clone()), Some(lock));
+    ledger.edit(|record| record.suspended = true);
+    let saving = async move { ledger.save().await };
+    tokio::time::timeout(Duration::from_millis(50), saving).await.unwrap_err();
+    let second = file.lock(Duration::ZERO, "second").await;
+    std::fs::read(&slow).unwrap();
+    assert!(matches!(second, Err(StateError::Locked { .. })), "{second:?}");
+    file.lock(Duration::from_secs(30), "third").await.unwrap();
 }
