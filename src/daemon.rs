@@ -27,4 +27,4 @@ pub use once::once;
 pub use status::Board;
 pub use supervisor::{Daemon, Reload, run};
 pub use trigger::Trigger;
-pub use watchdog::Watchdog;
+pub use watchdog::{Watchdog, Watched};

@@ -23,6 +23,7 @@ use super::status::{
     Board, Counts, HistoryEntry, ReconcileOutcome, ShownPlan, TargetKey, TargetState, TargetStatus,
 };
 use super::telling;
+use super::watchdog::Watched;
 use crate::config::Target;
 use crate::leader::{Candidate, Standby, Term};
 use crate::name::CommitId;
@@ -47,6 +48,7 @@ pub(super) struct Keeper {
     pub(super) seen: watch::Receiver<Option<Seen>>,
     pub(super) orders: Arc<Orders>,
     pub(super) board: Board,
+    pub(super) watched: Watched,
     /// What was told already.
     pub(super) memories: Memories,
     /// Whom to tell.
@@ -82,7 +84,6 @@ impl Keeper {
         }
         // A wish that was taken on outlives the end, whatever it came beside.
         self.remember_suspension().await;
-        self.board.watchdog().forget(&self.target.name);
         debug!(target = %self.target.name, "the keeper ends with the daemon");
     }
 
@@ -101,7 +102,7 @@ impl Keeper {
 
     fn stand_by(&self, standby: Standby) {
         let Standby { holder, problem, again_in } = standby;
-        self.board.watchdog().expect(&self.target.name, again_in);
+        self.watched.expect(again_in);
         self.board.edit_target(&self.key, |status| {
             // How things stand is for the one that acts to say; what was known is old by now.
             let TargetStatus { name, project, url, history, last_reconcile, .. } =
@@ -135,7 +136,7 @@ impl Keeper {
             let Some(causes) = self.next_turn(next.take(), term.over()).await else { break };
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let began = (Timestamp::now(), Instant::now());
-            self.board.watchdog().expect(&self.target.name, LONGEST_PASS);
+            self.watched.expect(LONGEST_PASS);
             self.board.edit_target(&self.key, |status| status.reconciling = true);
             let stop = term.over().child_token();
             let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
@@ -161,7 +162,7 @@ impl Keeper {
             let made = Reconciled { seen: &seen, outcome, causes: &causes, began, turn };
             self.tell(passed, &made, &mut quiet);
             next = Some((Instant::now() + turn.after, turn.cause));
-            self.board.watchdog().expect(&self.target.name, turn.after);
+            self.watched.expect(turn.after);
         }
     }
 
@@ -225,7 +226,7 @@ impl Keeper {
             {
                 let problem = format!("the suspension could not be remembered: {error}");
                 warn!(target = %self.target.name, "{problem}");
-                self.board.watchdog().expect(&self.target.name, LONGEST_PASS);
+                self.watched.expect(LONGEST_PASS);
                 self.board.edit_target(&self.key, |status| {
                     status.state = TargetState::Failing;
                     status.error = Some(problem);

@@ -164,6 +164,7 @@ impl Generation {
         for target in &config.targets {
             let orders = Arc::new(Orders::default());
             let key = TargetKey::of(target);
+            let watched = daemon.board.watchdog().watch(format!("target {}", target.name));
             keepers.push((key.clone(), Arc::clone(&orders)));
             let keeper = Keeper {
                 key,
@@ -173,6 +174,7 @@ impl Generation {
                 seen: receiver.clone(),
                 orders,
                 board: daemon.board.clone(),
+                watched,
                 memories: memories.clone(),
                 notifier: notifier.clone(),
                 writes: daemon.writes,
@@ -203,9 +205,10 @@ impl Generation {
 
     /// Serves triggers until the shutdown (`None`) or until there is a new config.
     async fn supervise(self, daemon: &Daemon) -> (Option<Config>, Left) {
+        let watched = daemon.board.watchdog().watch("the supervisor");
         let mut new_config = None;
         while new_config.is_none() {
-            daemon.board.watchdog().expect("supervisor", LOOK_AGAIN);
+            watched.expect(LOOK_AGAIN);
             tokio::select! {
                 biased;
                 () = daemon.shutdown.cancelled() => {
@@ -215,7 +218,7 @@ impl Generation {
                 () = daemon.trigger.raised() => {}
                 () = tokio::time::sleep(self.look_again_in()) => daemon.trigger.wake(Cause::Look),
             }
-            daemon.board.watchdog().expect("supervisor", LONGEST_LOOK);
+            watched.expect(LONGEST_LOOK);
             let wanted = gather(&daemon.trigger).await;
             if wanted.reload {
                 match (daemon.reload)() {
