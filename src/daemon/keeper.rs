@@ -2,6 +2,7 @@
 //! and tells the board what came of it.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,14 +90,18 @@ impl Keeper {
 
     /// Waits until this process may act; a suspension is remembered by whoever is asked for it.
     async fn elected(&self) -> Option<Term> {
-        let elected = self.candidate.elected(&self.shutdown, |standby| self.stand_by(standby));
-        let mut elected = std::pin::pin!(elected);
+        // Beside each other: a state that somebody else has locked holds up no election.
+        tokio::select! {
+            biased;
+            term = self.candidate.elected(&self.shutdown, |standby| self.stand_by(standby)) => term,
+            never = self.remember_suspensions() => match never {},
+        }
+    }
+
+    async fn remember_suspensions(&self) -> Infallible {
         loop {
-            tokio::select! {
-                biased;
-                term = &mut elected => return term,
-                () = self.orders.wished() => self.suspend_as_wished().await,
-            }
+            self.orders.wished().await;
+            self.suspend_as_wished().await;
         }
     }
 

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use apinizer_gitops::sandbox::{Moment, Options};
+use apinizer_gitops::state::StateDir;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NAMESPACE};
@@ -345,8 +346,7 @@ fn a_state_that_somebody_else_wrote_is_not_overwritten() {
     eventually("it was owned", || world.names() == ["keep"]);
 }
 
-#[test]
-fn a_suspension_reaches_the_replica_that_acts() {
+fn first_and_second() -> (World, Cluster, [Replica; 2]) {
     let world = World::new();
     let cluster = Cluster::start(&world);
     world.commit_email("a", "port: 1\n");
@@ -354,10 +354,31 @@ fn a_suspension_reaches_the_replica_that_acts() {
     first.comes_to(&world, "in_sync");
     let second = Replica::start(&world, &cluster, "second", "");
     second.comes_to(&world, "standby");
+    (world, cluster, [first, second])
+}
+
+#[test]
+fn a_suspension_reaches_the_replica_that_acts() {
+    let (world, _cluster, [first, second]) = first_and_second();
     assert_eq!(second.post(&world, "/api/v1/suspend"), 202);
     first.comes_to(&world, "suspended");
     assert_eq!(second.post(&world, "/api/v1/resume"), 202);
     first.comes_to(&world, "in_sync");
+}
+
+#[test]
+fn a_suspension_that_waits_for_the_state_holds_up_no_election() {
+    let (world, cluster, [mut first, second]) = first_and_second();
+    let state = StateDir::new(world.path("second/state")).file(&world.url(), PROJECT);
+    let lock = std::fs::File::create(state.path().with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(second.post(&world, "/api/v1/suspend"), 202);
+    first.child.kill().unwrap();
+    eventually("the second has the lease", || cluster.holders() == ["second"]);
+    world.commit_email("a", "port: 2\n");
+    lock.unlock().unwrap();
+    second.comes_to(&world, "suspended");
+    assert_eq!(port(&world, "a"), json!(1));
 }
 
 #[test]
