@@ -25,6 +25,6 @@ mod watchdog;
 pub use cause::Cause;
 pub use once::once;
 pub use status::Board;
-pub use supervisor::{Daemon, Reload, run};
+pub use supervisor::{Daemon, Reload, Reloaded, run};
 pub use trigger::Trigger;
 pub use watchdog::{Watchdog, Watched};

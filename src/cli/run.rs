@@ -49,7 +49,8 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         reload: Box::new(move || {
             let config = self::config(&arguments, &again).map_err(|error| error.text(false))?;
             serve(&served, &config, &again).map_err(|error| error.text(false))?;
-            Ok(config)
+            let config_file = config_in_repository(&again, &config);
+            Ok((config, config_file))
         }),
         shutdown: shutdown.clone(),
         config,

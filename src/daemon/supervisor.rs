@@ -40,8 +40,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The same while it cannot be read: of what is put right no event may tell.
 const LOOK_AGAIN_SOON: Duration = Duration::from_secs(5);
 
+/// A config that was read again, and its file relative to the root of the repository, if it lies
+/// in it.
+pub type Reloaded = (Config, Option<String>);
+
 /// Reads the config again; `Err` holds what is wrong with it, in words.
-pub type Reload = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send + Sync>;
 
 /// What a daemon needs.
 pub struct Daemon {
@@ -84,9 +88,10 @@ pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
         leaving.spawn(left.end());
         while leaving.try_join_next().is_some() {}
         match next {
-            Some(config) => {
+            Some((config, config_file)) => {
                 info!("the config was read again");
                 daemon.config = config;
+                daemon.config_file = config_file;
                 daemon.trigger.wake(Cause::Reload);
             }
             None => {
@@ -204,7 +209,7 @@ impl Generation {
     }
 
     /// Serves triggers until the shutdown (`None`) or until there is a new config.
-    async fn supervise(self, daemon: &Daemon) -> (Option<Config>, Left) {
+    async fn supervise(self, daemon: &Daemon) -> (Option<Reloaded>, Left) {
         let watched = daemon.board.watchdog().watch("the supervisor");
         let mut new_config = None;
         while new_config.is_none() {
@@ -222,7 +227,7 @@ impl Generation {
             let wanted = gather(&daemon.trigger).await;
             if wanted.reload {
                 match (daemon.reload)() {
-                    Ok(config) => new_config = Some(config),
+                    Ok(reloaded) => new_config = Some(reloaded),
                     Err(problem) => {
                         warn!("the config is refused, and the old one stays: {problem}");
                         daemon.trigger.fetch_and_reconcile(Cause::Reload);

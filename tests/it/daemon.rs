@@ -128,6 +128,22 @@ fn sighup_fetches_and_reconciles_whatever_becomes_of_the_config() {
 }
 
 #[test]
+fn sighup_finds_the_config_file_among_the_documents() {
+    let mut world = World::new();
+    world.target("resync: 24h");
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("created", || world.names() == ["a"]);
+    let config = world.path("apinizer-gitops.yaml");
+    let among = world.repo().join("connections/here.yaml");
+    std::fs::rename(&config, &among).unwrap();
+    std::os::unix::fs::symlink(&among, &config).unwrap();
+    daemon.signal("-HUP");
+    world.commit_email("b", "");
+    eventually("it is taken for no document", || world.names() == ["a", "b"]);
+}
+
+#[test]
 fn once_ends_as_apply_does() {
     let world = World::new();
     world.commit_email("a", "");
