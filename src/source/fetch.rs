@@ -213,7 +213,7 @@ impl Drop for StopOnDrop {
 impl Inner {
     /// One fetch: what the server has, and only if that is news, its objects.
     fn fetch(&self, stop: &Stop) -> Result<(String, CommitId), SourceError> {
-        let _lock = MirrorLock::take(&self.folder, self.deadline, stop)?;
+        let _lock = self.lock(stop)?;
         let tip = remote::ask(self, stop)?;
         if !folder::is_mirror(&self.folder) {
             self.rebuild(&tip, stop)?;
@@ -225,6 +225,12 @@ impl Inner {
             self.rebuild(&tip, stop)?;
         }
         Ok((tip.branch, tip.id))
+    }
+
+    fn lock(&self, stop: &Stop) -> Result<MirrorLock, SourceError> {
+        let lock = MirrorLock::to_fetch(&self.folder, self.deadline, stop)?;
+        folder::put_back(&self.folder)?;
+        Ok(lock)
     }
 
     /// Makes the mirror beside its place and puts it there when it is whole, so that one that
@@ -240,6 +246,8 @@ impl Inner {
         init.succeed(stop)?;
         self.transfer(&fresh, &tip.refspec(), self.deadline * FIRST_COPY, stop)?;
         self.follow(&fresh, tip, stop)?;
+        // What is kept in the mirror after that goes with it.
+        let _keeping = MirrorLock::to_keep(&self.folder, self.deadline, stop)?;
         self.bring_kept(&fresh, stop);
         folder::replace(&self.folder, &fresh)
     }
@@ -284,7 +292,7 @@ impl Inner {
     }
 
     fn revision(&self, rev: &str, stop: &Stop) -> Result<CommitId, SourceError> {
-        let _lock = MirrorLock::take(&self.folder, self.deadline, stop)?;
+        let _lock = self.lock(stop)?;
         let repository = Repository::open_until(&self.folder, stop)?;
         let as_id = CommitId(rev.to_owned());
         if let Some(commit) = repository.commit(&as_id)? {

@@ -25,18 +25,38 @@ const DAMAGE: [&str; 9] = [
     "not a git repository",
 ];
 
-/// The right to write to a mirror, against other processes of the tool.
+/// The right to write to a mirror, against other processes and tasks of the tool.
 pub(super) struct MirrorLock(#[expect(dead_code, reason = "held, never read")] fs::File);
 
 impl MirrorLock {
-    pub(super) fn take(
+    /// The right to fetch, which is held for as long as a server takes to answer.
+    pub(super) fn to_fetch(
         folder: &Path,
+        patience: Duration,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
+        Self::take(folder, "lock", patience, stop)
+    }
+
+    /// The right to change what is kept for targets. No server is asked meanwhile, so that a
+    /// reconcile can wait for it.
+    pub(super) fn to_keep(
+        folder: &Path,
+        patience: Duration,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
+        Self::take(folder, "keep", patience, stop)
+    }
+
+    fn take(
+        folder: &Path,
+        extension: &str,
         patience: Duration,
         stop: &Stop,
     ) -> Result<Self, SourceError> {
         let parent = folder.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(|e| SourceError::io("make the folder", parent, e))?;
-        let path = beside(folder, "lock");
+        let path = beside(folder, extension);
         let file = fs::OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -100,6 +120,15 @@ pub(super) fn replace(folder: &Path, fresh: &Path) -> Result<(), SourceError> {
     }
     fs::rename(fresh, folder).map_err(moved)?;
     remove(&old)
+}
+
+/// Puts back what was moved away by a run that ended before the fresh folder was in its place.
+pub(super) fn put_back(folder: &Path) -> Result<(), SourceError> {
+    let old = beside(folder, "old");
+    if folder.exists() || !old.exists() {
+        return Ok(());
+    }
+    fs::rename(&old, folder).map_err(|e| SourceError::io("move", &old, e))
 }
 
 /// Removes the lock files that a child left which was killed; says whether there were any. A

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::folder::MirrorLock;
 use super::{Inner, OWN_REFERENCES, digest, folder};
 use crate::name::CommitId;
 use crate::source::git::{Git, Stop};
@@ -39,6 +40,7 @@ impl Inner {
         if kept.is_ok_and(|kept| kept.id == commit) {
             return Ok(commit);
         }
+        let _lock = MirrorLock::to_keep(&self.folder, self.deadline, stop)?;
         let update = || {
             let call = self.local(format!("keep the commit {commit}"));
             call.args(&["update-ref", &reference, &commit.0]).succeed(stop)

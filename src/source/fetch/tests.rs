@@ -144,6 +144,39 @@ fn a_half_made_or_damaged_mirror_is_made_anew() {
 }
 
 #[test]
+fn what_is_kept_outlives_a_rebuild_that_was_cut_off() {
+    let git = Fixture::new();
+    git.commit("base");
+    let gone = git.commit("gone");
+    let mirror = mirror(&git, Some("main"));
+    fetch(&mirror).unwrap();
+    keep(&mirror, "prod", &gone).unwrap();
+    git.git(&["commit", "--quiet", "--allow-empty", "--amend", "--message", "rewritten"]);
+    // Killed between the two moves, with a fresh one that nobody will look at.
+    fs::create_dir_all(mirror.path().with_extension("new").join("refs")).unwrap();
+    fs::rename(mirror.path(), mirror.path().with_extension("old")).unwrap();
+    assert_eq!(fetch(&mirror).unwrap(), git.id("HEAD"));
+    let repository = Repository::open(mirror.path()).unwrap();
+    assert!(repository.has_commit(&gone).unwrap());
+}
+
+#[test]
+fn what_is_kept_waits_for_a_rebuild_and_for_no_server() {
+    let git = Fixture::new();
+    let first = git.commit("first");
+    let mirror = mirror(&git, None);
+    fetch(&mirror).unwrap();
+    let (folder, never) = (mirror.path(), Stop::default());
+    let replacing = MirrorLock::to_keep(folder, Duration::ZERO, &never).unwrap();
+    let impatient = mirror.clone().with_deadline(Duration::from_millis(300));
+    let waited = keep(&impatient, "prod", &first);
+    assert!(matches!(waited, Err(SourceError::TimedOut { .. })), "{waited:?}");
+    drop(replacing);
+    let _fetching = MirrorLock::to_fetch(folder, Duration::ZERO, &never).unwrap();
+    assert_eq!(keep(&mirror, "prod", &first).unwrap(), first);
+}
+
+#[test]
 fn other_revisions_are_brought_when_asked_for() {
     let git = Fixture::new();
     let first = git.commit("first");
