@@ -104,8 +104,8 @@ async fn readyz(State(served): Shared) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
-async fn status(State(served): Shared) -> Json<serde_json::Value> {
-    Json(served.site.board.to_json())
+async fn status(State(served): Shared) -> Response {
+    Json(served.site.board.to_json()).into_response()
 }
 
 async fn draw_metrics(State(served): Shared) -> Response {

@@ -218,8 +218,8 @@ impl Board {
 
     /// The status as `/api/v1/status` has it.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        json::of(&self.status())
+    pub fn to_json(&self) -> impl serde::Serialize + use<> {
+        json::Body(self.status())
     }
 
     /// Who watches over the tasks.

@@ -1,88 +1,179 @@
 //! The status as JSON. Fields are only added, never changed.
+//!
+//! It is written as it is read: a tree of values would take many times the room of its text, for
+//! each reader of a project with many connections.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
 
-use super::{SourceStatus, Status, TargetStatus};
-use crate::name::CommitId;
+use super::{HistoryEntry, SourceStatus, Status, TargetStatus};
+use crate::apply::Counts;
 use crate::plan::ConnectionState;
+use crate::source::Commit;
 
 /// The body of `/api/v1/status`.
-pub(super) fn of(status: &Status) -> Value {
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "source": source(&status.source),
-        "targets": status.targets.iter().map(|one| target(one)).collect::<Vec<_>>(),
-    })
-}
+pub(super) struct Body(pub(super) Arc<Status>);
 
-fn source(source: &SourceStatus) -> Value {
-    let commit = source.commit.as_ref();
-    let mut object = Map::new();
-    let location = if source.is_url { "url" } else { "path" };
-    object.insert(location.to_owned(), json!(source.location));
-    object.insert("branch".to_owned(), json!(source.branch));
-    if source.worktree {
-        object.insert("worktree".to_owned(), json!(true));
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Status { source, targets } = &*self.0;
+        let version = env!("CARGO_PKG_VERSION");
+        All { version, source: Source::of(source), targets }.serialize(serializer)
     }
-    object.insert("commit".to_owned(), id(commit.map(|commit| &commit.id)));
-    object.insert("subject".to_owned(), json!(commit.map(|commit| &commit.subject)));
-    object.insert("author".to_owned(), json!(commit.map(|commit| &commit.author)));
-    object.insert("time".to_owned(), seconds(commit.map(|commit| commit.time)));
-    object.insert("fetched_at".to_owned(), moment(source.fetched_at));
-    object.insert("error".to_owned(), json!(source.error));
-    Value::Object(object)
 }
 
-fn target(target: &TargetStatus) -> Value {
-    json!({
-        "name": target.name,
-        "project": target.project,
-        "url": target.url,
-        "state": target.state.as_str(),
-        "suspended": target.suspended,
-        "commit_seen": id(target.commit_seen.as_ref().map(|commit| &commit.id)),
-        "commit_applied": id(target.commit_applied.as_ref().map(|commit| &commit.id)),
-        "last_reconcile": moment(target.last_reconcile),
-        "next_reconcile": moment(target.next_reconcile),
-        "error": target.error,
-        "notices": target.notices,
-        "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),
-        "history": target.history.iter().map(|entry| json!({
-            "time": moment(Some(entry.time)),
-            "cause": entry.cause.as_str(),
-            "commit": id(entry.commit.as_ref()),
-            "outcome": entry.outcome.as_str(),
-            "counts": entry.counts,
-            "error": entry.error,
-            "duration": entry.duration.as_secs_f64(),
-        })).collect::<Vec<_>>(),
-    })
+#[derive(Serialize)]
+struct All<'a> {
+    version: &'a str,
+    source: Source<'a>,
+    #[serde(serialize_with = "target_list")]
+    targets: &'a [Arc<TargetStatus>],
 }
 
-fn connection(connection: &ConnectionState) -> Value {
-    let mut object = Map::new();
-    object.insert("type".to_owned(), json!(connection.type_name));
-    object.insert("name".to_owned(), json!(connection.name.as_str()));
-    object.insert("state".to_owned(), json!(connection.state.as_str()));
-    object.insert("reason".to_owned(), json!(connection.reason));
-    object.insert("last_change".to_owned(), seconds(connection.last_change));
-    if connection.unverified {
-        object.insert("unverified".to_owned(), json!(true));
+#[derive(Serialize)]
+struct Source<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    branch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worktree: Option<bool>,
+    commit: Option<&'a str>,
+    subject: Option<&'a str>,
+    author: Option<&'a str>,
+    time: Option<Timestamp>,
+    fetched_at: Option<Timestamp>,
+    error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    name: &'a str,
+    project: &'a str,
+    url: &'a str,
+    state: &'a str,
+    suspended: bool,
+    commit_seen: Option<&'a str>,
+    commit_applied: Option<&'a str>,
+    last_reconcile: Option<Timestamp>,
+    next_reconcile: Option<Timestamp>,
+    error: Option<&'a str>,
+    notices: &'a [String],
+    #[serde(serialize_with = "connection_list")]
+    connections: &'a [ConnectionState],
+    #[serde(serialize_with = "history_list")]
+    history: &'a [HistoryEntry],
+}
+
+#[derive(Serialize)]
+struct Connection<'a> {
+    r#type: &'a str,
+    name: &'a str,
+    state: &'a str,
+    reason: Option<&'a str>,
+    last_change: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unverified: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    time: Option<Timestamp>,
+    cause: &'a str,
+    commit: Option<&'a str>,
+    outcome: &'a str,
+    counts: &'a Counts,
+    error: Option<&'a str>,
+    duration: f64,
+}
+
+impl<'a> Source<'a> {
+    fn of(source: &'a SourceStatus) -> Self {
+        let commit = source.commit.as_ref();
+        let location = source.location.as_str();
+        Self {
+            url: source.is_url.then_some(location),
+            path: (!source.is_url).then_some(location),
+            branch: source.branch.as_deref(),
+            worktree: source.worktree.then_some(true),
+            commit: id(commit),
+            subject: commit.map(|commit| commit.subject.as_str()),
+            author: commit.map(|commit| commit.author.as_str()),
+            time: commit.and_then(|commit| Timestamp::from_second(commit.time).ok()),
+            fetched_at: source.fetched_at.and_then(to_the_second),
+            error: source.error.as_deref(),
+        }
     }
-    Value::Object(object)
 }
 
-fn id(commit: Option<&CommitId>) -> Value {
-    json!(commit.map(|commit| &commit.0))
+impl<'a> Target<'a> {
+    fn of(target: &'a TargetStatus) -> Self {
+        Self {
+            name: &target.name,
+            project: &target.project,
+            url: &target.url,
+            state: target.state.as_str(),
+            suspended: target.suspended,
+            commit_seen: id(target.commit_seen.as_ref()),
+            commit_applied: id(target.commit_applied.as_ref()),
+            last_reconcile: target.last_reconcile.and_then(to_the_second),
+            next_reconcile: target.next_reconcile.and_then(to_the_second),
+            error: target.error.as_deref(),
+            notices: &target.notices,
+            connections: &target.connections,
+            history: &target.history,
+        }
+    }
 }
 
-/// A moment as RFC 3339 to the second, which is all that anybody reads.
-fn moment(time: Option<Timestamp>) -> Value {
-    seconds(time.map(Timestamp::as_second))
+impl<'a> Connection<'a> {
+    fn of(connection: &'a ConnectionState) -> Self {
+        let changed = connection.last_change;
+        Self {
+            r#type: &connection.type_name,
+            name: connection.name.as_str(),
+            state: connection.state.as_str(),
+            reason: connection.reason.as_deref(),
+            last_change: changed.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            unverified: connection.unverified.then_some(true),
+        }
+    }
 }
 
-fn seconds(seconds: Option<i64>) -> Value {
-    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
-    json!(time.map(|time| time.to_string()))
+impl<'a> Entry<'a> {
+    fn of(entry: &'a HistoryEntry) -> Self {
+        Self {
+            time: to_the_second(entry.time),
+            cause: entry.cause.as_str(),
+            commit: entry.commit.as_ref().map(|id| id.0.as_str()),
+            outcome: entry.outcome.as_str(),
+            counts: &entry.counts,
+            error: entry.error.as_deref(),
+            duration: entry.duration.as_secs_f64(),
+        }
+    }
+}
+
+fn target_list<S: Serializer>(targets: &[Arc<TargetStatus>], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(targets.iter().map(|target| Target::of(target)))
+}
+
+fn connection_list<S: Serializer>(known: &[ConnectionState], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(known.iter().map(Connection::of))
+}
+
+fn history_list<S: Serializer>(history: &[HistoryEntry], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(history.iter().map(Entry::of))
+}
+
+fn id(commit: Option<&Commit>) -> Option<&str> {
+    commit.map(|commit| commit.id.0.as_str())
+}
+
+/// A moment to the second, which is all that anybody reads.
+fn to_the_second(time: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_second(time.as_second()).ok()
 }

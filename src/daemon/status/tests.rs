@@ -27,7 +27,7 @@ fn the_json_is_what_readers_rely_on() {
             ..TargetStatus::default()
         })];
     });
-    let json = board.to_json();
+    let json = serde_json::to_value(board.to_json()).unwrap();
     assert_eq!(json["source"]["path"], "/srv/config");
     assert_eq!(json["source"]["time"], "1970-01-01T00:00:00Z");
     let target = &json["targets"][0];
@@ -37,6 +37,73 @@ fn the_json_is_what_readers_rely_on() {
     assert_eq!(connection["last_change"], "1970-01-01T00:01:00Z");
     assert_eq!(connection["unverified"], true);
     assert!(!board.status().is_ready());
+}
+
+#[test]
+fn every_field_is_where_readers_find_it() {
+    let commit = |id: &str| Commit {
+        id: CommitId(id.repeat(3)),
+        subject: "Add \"mail\"".to_owned(),
+        author: "Ada <ada@example.com>".to_owned(),
+        time: 1,
+    };
+    let connection = |name: &str, unverified| ConnectionState {
+        type_name: "email".to_owned(),
+        name: name.into(),
+        state: State::Held,
+        reason: Some("over the limit".to_owned()),
+        unverified,
+        last_change: unverified.then_some(60),
+    };
+    let time = Timestamp::new(3, 999).unwrap();
+    let board = Board::default();
+    board.edit_source(|source| {
+        source.is_url = true;
+        source.location = "https://h".to_owned();
+        source.branch = Some("main".to_owned());
+        source.worktree = true;
+        source.commit = Some(commit("a"));
+        source.fetched_at = Some(time);
+        source.error = Some("gone".to_owned());
+    });
+    let mut target = TargetStatus {
+        suspended: true,
+        commit_seen: Some(commit("b")),
+        commit_applied: Some(commit("c")),
+        last_reconcile: Some(time),
+        notices: vec!["a notice".to_owned()],
+        connections: Arc::new(vec![connection("x", true), connection("y", false)]),
+        ..TargetStatus::of(TargetKey { name: "t".into(), project: "p".into(), url: "u".into() })
+    };
+    target.remember(HistoryEntry {
+        time,
+        cause: Cause::Start,
+        commit: Some(CommitId("d".to_owned())),
+        outcome: ReconcileOutcome::Held,
+        counts: Counts::default(),
+        error: None,
+        duration: Duration::from_millis(1500),
+    });
+    board.status.send_modify(|status| {
+        Arc::make_mut(status).targets = vec![Arc::new(target)];
+    });
+    let text = serde_json::to_string(&board.to_json()).unwrap();
+    let expected = concat!(
+        r#"{"version":""#,
+        env!("CARGO_PKG_VERSION"),
+        r#"","source":{"url":"https://h","branch":"main","worktree":true,"commit":"aaa","#,
+        r#""subject":"Add \"mail\"","author":"Ada <ada@example.com>","time":"1970-01-01T00:00:01Z","#,
+        r#""fetched_at":"1970-01-01T00:00:03Z","error":"gone"},"targets":[{"name":"t","project":"p","#,
+        r#""url":"u","state":"waiting","suspended":true,"commit_seen":"bbb","commit_applied":"ccc","#,
+        r#""last_reconcile":"1970-01-01T00:00:03Z","next_reconcile":null,"error":null,"#,
+        r#""notices":["a notice"],"connections":[{"type":"email","name":"x","state":"held","#,
+        r#""reason":"over the limit","last_change":"1970-01-01T00:01:00Z","unverified":true},"#,
+        r#"{"type":"email","name":"y","state":"held","reason":"over the limit","last_change":null}],"#,
+        r#""history":[{"time":"1970-01-01T00:00:03Z","cause":"start","commit":"d","outcome":"held","#,
+        r#""counts":{"done":0,"degraded":0,"failed":0,"blocked":0,"held":0,"drifted":0,"#,
+        r#""not_started":0,"adopted":0,"unchanged":0},"error":null,"duration":1.5}]}]}"#,
+    );
+    assert_eq!(text, expected);
 }
 
 #[test]
