@@ -79,11 +79,14 @@ pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     // A server may repeat a secret of before a rotation, whatever config is in force by then.
     let redactor = Redactor::default();
     let mut before = Over::default();
+    let mut wishes = Vec::new();
     let mut leaving = JoinSet::new();
     loop {
         let generation = Generation::start(&daemon, &memories, &redactor, &before)?;
+        generation.wish_again(&wishes);
         let (next, left) = generation.supervise(&daemon).await;
         before = left.tasks.over();
+        wishes = left.wishes();
         // What hangs for one target holds up neither the others nor the next config.
         leaving.spawn(left.end());
         while leaving.try_join_next().is_some() {}
@@ -133,9 +136,16 @@ struct Generation {
 struct Left {
     tasks: Tasks,
     senders: Senders,
+    keepers: Vec<(TargetKey, Arc<Orders>)>,
 }
 
 impl Left {
+    /// The suspensions that were accepted and may come to nothing with the older keepers.
+    fn wishes(&self) -> Vec<(TargetKey, bool)> {
+        let wished = |(key, orders): &(TargetKey, Arc<Orders>)| Some((key.clone(), orders.wish()?));
+        self.keepers.iter().filter_map(wished).collect()
+    }
+
     async fn end(self) {
         self.tasks.end().await;
         self.senders.end().await;
@@ -240,9 +250,17 @@ impl Generation {
             }
         }
         self.ending.cancel();
-        let Self { tasks, senders, watcher, .. } = self;
+        let Self { tasks, senders, watcher, keepers, .. } = self;
         drop(watcher);
-        (new_config, Left { tasks, senders })
+        (new_config, Left { tasks, senders, keepers })
+    }
+
+    fn wish_again(&self, wishes: &[(TargetKey, bool)]) {
+        for (key, suspended) in wishes {
+            for (_, orders) in self.keepers.iter().filter(|(keeper, _)| keeper == key) {
+                orders.suspend(*suspended);
+            }
+        }
     }
 
     fn pass_suspensions_on(&self, wanted: &Wanted) {

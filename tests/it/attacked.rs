@@ -107,6 +107,10 @@ fn a_suspension_that_cannot_be_remembered_holds_the_target_back() {
     world.commit_email("a", "port: 1\n");
     std::thread::sleep(Duration::from_secs(1));
     assert!(world.writes().is_empty());
+    daemon.signal("-HUP");
+    eventually("a new config", || daemon.logs().contains("the config was read again"));
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(world.writes().is_empty());
     std::fs::remove_dir(&in_the_way).unwrap();
     eventually("it is remembered", || target()["state"] == json!("suspended"));
     assert!(world.writes().is_empty());
