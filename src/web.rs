@@ -128,12 +128,7 @@ struct Which {
     target: Option<String>,
 }
 
-/// What may be asked for of all targets only.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct All {}
-
-async fn reconcile(State(served): Shared, Query(All {}): Query<All>) -> StatusCode {
+async fn reconcile(State(served): Shared) -> StatusCode {
     served.site.trigger.fetch_and_reconcile(Cause::Request);
     StatusCode::ACCEPTED
 }
