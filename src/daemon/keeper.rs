@@ -21,7 +21,8 @@ use super::pass::{Ending, Manner, Pass, Passed, pass, set_suspended};
 use super::quiet::Quiet;
 use super::schedule::{Standing, Turn};
 use super::status::{
-    Board, Counts, HistoryEntry, ReconcileOutcome, ShownPlan, TargetKey, TargetState, TargetStatus,
+    Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, ShownPlan, TargetKey, TargetState,
+    TargetStatus,
 };
 use super::telling;
 use super::watchdog::Watched;
@@ -385,9 +386,15 @@ fn show(status: &mut TargetStatus, passed: Passed, commit: Option<&CommitId>, ti
     }
     let mut pending = passed.plan.clone();
     pending.changes.retain(|change| !made.has(change));
-    let shown = |plan| ShownPlan { time, commit: commit.cloned(), plan: Arc::new(plan) };
-    status.pending = (!pending.changes.is_empty()).then(|| shown(pending));
+    let shown =
+        |plan, more| ShownPlan { time, commit: commit.cloned(), plan: Arc::new(plan), more };
+    status.pending = (!pending.changes.is_empty()).then(|| shown(pending, 0));
     if !made.is_empty() {
-        status.applied = Some(shown(passed.plan));
+        let mut applied = passed.plan;
+        applied.changes.retain(|change| made.has(change));
+        let more = applied.changes.len().saturating_sub(KEPT);
+        applied.changes.truncate(KEPT);
+        applied.changes.shrink_to_fit();
+        status.applied = Some(shown(applied, more));
     }
 }

@@ -134,7 +134,13 @@ pub struct ShownPlan {
     pub commit: Option<CommitId>,
     /// The plan.
     pub plan: Arc<TargetPlan>,
+    /// How many of its changes are not kept.
+    pub more: usize,
 }
+
+/// How many changes are kept of what was applied: nobody reads more on a page, and of a hundred
+/// thousand each holds what it changed.
+pub(super) const KEPT: usize = 100;
 
 /// One reconcile that is over.
 #[derive(Clone, Debug)]

@@ -72,3 +72,18 @@ fn watching_shows_what_changes_until_it_is_ended() {
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     assert_eq!(watching.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn what_was_applied_last_is_what_was_made() {
+    let mut world = World::new();
+    world.target("max_deletes: 1");
+    world.settle(&["a", "b", "c"]);
+    let daemon = Running::start(&world, &[]);
+    eventually("it is ready", || daemon.get(&world, "/readyz").0 == 200);
+    world.write_email("d", "");
+    world.commit_without(&["a", "b"]);
+    eventually("made", || world.names() == ["a", "b", "c", "d"]);
+    eventually("shown", || daemon.get(&world, "/").1.contains("Last applied"));
+    let page = daemon.get(&world, "/").1;
+    assert!(page.contains(">, 1 change, "), "two deletes are held: {page}");
+}

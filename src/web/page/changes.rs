@@ -8,25 +8,23 @@ use crate::plan::{Action, Change};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::words;
 
-/// How many changes of an applied plan are drawn.
-const DRAWN: usize = 100;
-
 /// What was changed last, behind a click.
 pub(super) fn plan(target: &str, shown: &ShownPlan) -> Markup {
     let changes = &shown.plan.changes;
+    let count = changes.len() + shown.more;
     html! {
         details data-key={ "applied-" (target) } {
             summary {
-                "Last applied" span.quiet { ", " (changes.len()) @if changes.len() == 1 { " change, " } @else { " changes, " } (moment(shown.time)) }
+                "Last applied" span.quiet { ", " (count) @if count == 1 { " change, " } @else { " changes, " } (moment(shown.time)) }
             }
-            @for change in changes.iter().take(DRAWN) {
+            @for change in changes {
                 article.change {
                     h4 { (sign(change)) " " (change.name.as_str()) (previous(change)) " " span.quiet { (change.type_name) } }
                     @if let Some(reason) = words::reason(change) { p { (reason) } }
                     (fields(change))
                 }
             }
-            @if changes.len() > DRAWN { p.quiet { "And " (changes.len() - DRAWN) " more." } }
+            @if shown.more > 0 { p.quiet { "And " (shown.more) " more." } }
         }
     }
 }
