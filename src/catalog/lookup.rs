@@ -196,7 +196,10 @@ pub fn is_bookkeeping(connection_type: &ConnectionType, key: &str) -> bool {
         "updateddate",
         "updateuser",
     ];
+    if connection_type.field(key).is_some() {
+        return false;
+    }
     let folded: String =
         key.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
-    KEYS.contains(&folded.as_str()) && connection_type.field(key).is_none()
+    KEYS.contains(&folded.as_str())
 }

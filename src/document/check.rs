@@ -15,8 +15,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-pub(crate) use references::holds_var;
-
 use super::code::{self, Code};
 use super::finding::{Finding, Part, quoted};
 use super::options::{holds_reference, no_reference};

@@ -117,7 +117,7 @@ impl Examiner<'_> {
             }
             .run(findings);
             if let Some(document) = document.filter(|_| findings.len() == before) {
-                document.note_faultless(those_of(&merged.fields, self.circumstances));
+                document.note_faultless(those_of(document, self.circumstances));
             }
         }
         ignore_unknown(connection_type, &options.ignore, merged, findings);
@@ -181,13 +181,16 @@ pub(super) fn alone(
     check.run(&mut findings);
     document.note_plain_type(connection_type);
     if findings.is_empty() {
-        document.note_faultless(those_of(&fields, circumstances));
+        document.note_faultless(those_of(document, circumstances));
     }
 }
 
 /// The circumstances that have a bearing on a document: targets differ in their variables.
-fn those_of(fields: &Map<String, Value>, circumstances: NonZeroU64) -> NonZeroU64 {
-    if fields.values().any(check::holds_var) { circumstances } else { ANY_CIRCUMSTANCES }
+fn those_of(document: &RawDocument, circumstances: NonZeroU64) -> NonZeroU64 {
+    let text = document.text();
+    // An escape may stand for anything.
+    let may_hold_var = text.contains("${var:") || text.contains('\\');
+    if may_hold_var { circumstances } else { ANY_CIRCUMSTANCES }
 }
 
 /// What else than its content decides what the checks of a document say, as a number.

@@ -209,8 +209,7 @@ enum Resolved {
     Later,
 }
 
-/// Whether any text in a value looks as if it held a `${var:...}`.
-pub(crate) fn holds_var(value: &Value) -> bool {
+fn holds_var(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("${var:"),
         Value::Array(items) => items.iter().any(holds_var),
