@@ -267,11 +267,13 @@ fn take_all_apart(
     resolver: &mut Resolver<'_>,
 ) -> Apart {
     let lookup = |key: &str| connection_type.field(key);
-    let mut fields = declared.fields();
-    // It is the server's, whoever pasted it from an answer: another connection may have that id.
-    fields.retain(|key, _| !is_bookkeeping(connection_type, key));
+    let fields = declared.fields();
     let mut apart = Apart { fields: Vec::with_capacity(fields.len()), unresolved: Vec::new() };
     take_apart(&mut String::new(), fields, &lookup, resolver, &mut apart);
+    // It is the server's, whoever pasted it from an answer: another connection may have that id.
+    apart.fields.retain(|one| {
+        one.field.is_some() || !is_bookkeeping(connection_type, one.path.trim_start_matches('/'))
+    });
     Apart { fields: apart.fields.into(), unresolved: apart.unresolved }
 }
 
