@@ -72,14 +72,20 @@ fn consent_to_a_delete_is_none_to_a_replace() {
     assert_eq!(world.live("a")["type"], json!("email"));
 }
 
-#[test]
-fn a_suspension_outlives_a_reload_beside_it() {
+/// A daemon that takes orders with the token `admin`.
+fn administered() -> (World, Running) {
     let mut world = World::settled(&["a"]);
     world.env.insert("ADMIN".into(), "admin".into());
     let config = one_target(CHECKOUT, "");
     world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
     let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    (world, daemon)
+}
+
+#[test]
+fn a_suspension_outlives_a_reload_beside_it() {
+    let (world, daemon) = administered();
     assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
     daemon.signal("-HUP");
     eventually("the suspension is remembered", || world.record()["suspended"] == json!(true));
@@ -90,12 +96,7 @@ fn a_suspension_outlives_a_reload_beside_it() {
 
 #[test]
 fn a_suspension_that_cannot_be_remembered_holds_the_target_back() {
-    let mut world = World::settled(&["a"]);
-    world.env.insert("ADMIN".into(), "admin".into());
-    let config = one_target(CHECKOUT, "");
-    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
-    let daemon = Running::start(&world, &[]);
-    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    let (world, daemon) = administered();
     // Where the new state would be written there is something that cannot be replaced.
     let in_the_way = world.state_file().with_extension("new");
     std::fs::create_dir(&in_the_way).unwrap();
