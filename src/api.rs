@@ -38,23 +38,6 @@ pub use retry::{GiveUp, Retries, RetryPolicy, Tries};
 pub use settings::{ClientError, ClientSettings};
 pub use token::Credentials;
 
-/// Tells one answer from another: a digest of all that was in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListMark([u8; 32]);
-
-/// What a list of one type gave that was read before.
-#[derive(Debug)]
-pub enum Relisted {
-    /// The very same answer; what is in it is not looked at.
-    Same(SameList),
-    /// Another one, with its mark; a list that there is not has none.
-    Other(Listed, Option<ListMark>),
-}
-
-/// A whole list that was read before, not taken apart.
-#[derive(Debug)]
-pub struct SameList(bytes::Bytes);
-
 /// What a list of one type gave.
 #[derive(Debug)]
 pub enum Listed {

@@ -71,6 +71,8 @@ pub struct Field {
     pub default: Option<Default>,
     /// Whether its text is a secret, or may hide one.
     pub secrecy: Secrecy,
+    /// Of a file or certificate: where the condition does not hold the server has no use for it.
+    pub used: Option<Condition>,
     /// The server fills it by itself (ids of named stores, `projectName`, a log pod's name), so
     /// it never counts as a difference and `export` leaves it out.
     pub filled_by_server: bool,

@@ -1,168 +1,63 @@
 //! Asking the API what is live: the lists of all types, and single connections.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::resume_unwind;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, FuturesUnordered};
-use tokio::task::JoinError;
-use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument as _;
+use futures_util::stream;
 
-use crate::api::{CallError, Client, ListMark, Listed, Relisted};
+use crate::api::{CallError, Client, Listed};
 use crate::catalog;
-use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 
-/// The lists of all types as they once were: by type the mark of its answer, `None` where the
-/// server did not know the type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks(BTreeMap<&'static str, Option<ListMark>>);
-
-/// The lists of all types on their way: what else a reconcile reads is read meanwhile.
-#[derive(Debug)]
-pub struct Asked(AbortOnDropHandle<Vec<(&'static str, Answer)>>);
-
-/// The answers of all lists.
-#[derive(Debug)]
-pub struct Answers(Vec<(&'static str, Answer)>);
-
-/// A list, or why there is none.
-type Answer = Result<Relisted, String>;
-
-const ENDED: &str = "the run ended before the answer";
-
-/// Asks for the lists of all types, each read as soon as it is there. Those that are as they were
-/// `before` are not read again; without `before` no marks are made.
-#[must_use]
-pub fn ask(client: &Client, concurrency: usize, before: Option<&Marks>) -> Asked {
-    let calls: Vec<_> = catalog::all()
-        .map(|known| {
-            let mark = before.map(|marks| marks.0.get(known.name).copied().flatten());
-            list(client.clone(), known.name, mark)
-        })
-        .collect();
-    let lists = stream::iter(calls).buffered(concurrency.max(1)).collect();
-    Asked(AbortOnDropHandle::new(tokio::spawn(lists.in_current_span())))
-}
-
-async fn list(
-    client: Client,
-    type_name: &'static str,
-    before: Option<Option<ListMark>>,
-) -> (&'static str, Answer) {
-    let call = async move {
-        let answer = match before {
-            Some(before) => client.relist(type_name, before).await,
-            None => client.list(type_name).await.map(|listed| Relisted::Other(listed, None)),
-        };
-        answer.map_err(|error| error.message)
-    };
-    let task = AbortOnDropHandle::new(tokio::spawn(call.in_current_span()));
-    (type_name, done(task.await).unwrap_or_else(|| Err(ENDED.to_owned())))
-}
-
-/// What a task gave; `None`: it was ended with the runtime.
-fn done<T>(joined: Result<T, JoinError>) -> Option<T> {
-    joined.map_err(|error| error.try_into_panic().map(resume_unwind)).ok()
-}
-
-impl Asked {
-    /// Waits for the answers.
-    pub async fn answers(self) -> Answers {
-        let none = || catalog::all().map(|known| (known.name, Err(ENDED.to_owned()))).collect();
-        Answers(done(self.0.await).unwrap_or_else(none))
-    }
-}
-
-impl Answers {
-    /// Their marks, where every list could be read.
-    #[must_use]
-    pub fn marks(&self, before: &Marks) -> Option<Marks> {
-        let mark = |(type_name, answer): &(&'static str, Answer)| match answer {
-            Ok(Relisted::Same(_)) => Some((*type_name, before.0.get(type_name).copied()?)),
-            Ok(Relisted::Other(_, mark)) => Some((*type_name, *mark)),
-            Err(_) => None,
-        };
-        self.0.iter().map(mark).collect::<Option<_>>().map(Marks)
-    }
-
-    /// Whether all of them are as they were.
-    #[must_use]
-    pub fn are(&self, before: &Marks) -> bool {
-        self.0.iter().all(|(type_name, answer)| match answer {
-            Ok(Relisted::Same(_)) => true,
-            // A type that the server still does not know.
-            Ok(Relisted::Other(Listed::Unsupported, _)) => before.0.get(type_name) == Some(&None),
-            _ => false,
-        })
-    }
-
-    /// What they show. A list that failed is noted as incomplete and stops the creates and
-    /// deletes of the run; it is never taken for an empty one.
-    #[must_use]
-    pub fn live(self, record: &Record) -> Live {
-        let answers: Vec<(&str, Result<Listed, String>)> = self
-            .0
-            .into_iter()
-            .map(|(type_name, answer)| match answer {
-                Ok(Relisted::Same(list)) => (type_name, list.read(type_name)),
-                Ok(Relisted::Other(listed, _)) => (type_name, Ok(listed)),
-                Err(problem) => (type_name, Err(problem)),
-            })
-            .collect();
-        let mut live = Live::default();
-        let mut shown = Vec::new();
-        let lists_some =
-            answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
-        for (type_name, answer) in answers {
-            match answer {
-                Ok(Listed::Complete(connections)) => {
-                    shown.extend(connections.into_iter().map(|one| (type_name, one)));
+/// Reads the lists of all types; `owned_types` are those that the inventory has. A list that failed is noted as incomplete and stops the creates and
+/// deletes of the run; it is never treated as an empty one.
+pub async fn lists(client: Client, concurrency: usize, owned_types: BTreeSet<String>) -> Live {
+    let calls: Vec<_> = catalog::all().map(|known| list(&client, known.name)).collect();
+    let answers: Vec<_> = stream::iter(calls).buffered(concurrency.max(1)).collect().await;
+    let lists_some = answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
+    let mut live = Live::default();
+    for (type_name, answer) in answers {
+        match answer {
+            Ok(Listed::Complete(connections)) => {
+                for connection in connections {
+                    add(&mut live, connection);
                 }
-                Ok(Listed::Unsupported) => {
-                    let owns_some = record.inventory.values().any(|o| o.type_name == type_name);
-                    if lists_some && !owns_some {
-                        live.unsupported.push(type_name.to_owned());
-                    } else {
-                        let problem = "the server says that it does not know the type".to_owned();
-                        live.incomplete.insert(type_name.to_owned(), problem);
-                    }
-                }
-                Err(problem) => {
+            }
+            Ok(Listed::Unsupported) => {
+                if lists_some && !owned_types.contains(type_name) {
+                    live.unsupported.push(type_name.to_owned());
+                } else {
+                    let problem = "the server says that it does not know the type".to_owned();
                     live.incomplete.insert(type_name.to_owned(), problem);
                 }
             }
-        }
-        note_repeated(&mut shown, &mut live.incomplete);
-        live.connections = shown.into_iter().map(|(_, one)| (one.name.clone(), one)).collect();
-        live
-    }
-}
-
-/// Sorts what the lists show by name, and notes lists with a name that is in one before.
-fn note_repeated(shown: &mut [(&str, LiveConnection)], incomplete: &mut BTreeMap<String, String>) {
-    shown.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
-    for pair in shown.windows(2) {
-        if let [(_, first), (type_name, again)] = pair
-            && first.name == again.name
-        {
-            let problem = format!(
-                "the name `{}` is also in the list of {}, and names are unique in a project",
-                again.name, first.type_name
-            );
-            incomplete.insert((*type_name).to_owned(), problem);
+            Err(problem) => {
+                live.incomplete.insert(type_name.to_owned(), problem);
+            }
         }
     }
+    live
 }
 
-async fn single(
-    client: &Client,
-    name: ConnectionName,
-) -> (ConnectionName, Result<Option<LiveConnection>, CallError>) {
-    let answer = client.get(&name).await;
-    (name, answer)
+async fn list(client: &Client, type_name: &'static str) -> (&'static str, Result<Listed, String>) {
+    (type_name, client.list(type_name).await.map_err(|error| error.message))
+}
+
+/// Adds an entry of a list. A name that is there already is repeated: which of the two a call would
+/// reach is not known.
+fn add(live: &mut Live, connection: LiveConnection) {
+    let (name, type_name) = (connection.name.clone(), connection.type_name.clone());
+    if let Some(first) = live.connections.get(&name) {
+        let lists = if first.type_name == type_name {
+            format!("the list of {type_name} shows it twice")
+        } else {
+            format!("the lists of {} and {type_name} both show it", first.type_name)
+        };
+        live.repeated.insert(name, lists);
+    } else {
+        live.connections.insert(name, connection);
+    }
 }
 
 /// The answers of single reads.
@@ -170,26 +65,20 @@ async fn single(
 pub struct Singles {
     /// The connections that are there.
     pub found: BTreeMap<ConnectionName, LiveConnection>,
-    /// Reads that failed.
+    /// Reads that failed. A name in neither map is not there.
     pub failed: BTreeMap<ConnectionName, CallError>,
 }
 
-/// Reads connections one by one; a name that is not there is in neither map.
+/// Reads connections one by one.
 pub async fn singles(
     client: &Client,
     names: BTreeSet<ConnectionName>,
     concurrency: usize,
 ) -> Singles {
+    let calls: Vec<_> = names.into_iter().map(|name| single(client, name)).collect();
+    let mut calls = stream::iter(calls).buffer_unordered(concurrency.max(1));
     let mut singles = Singles::default();
-    let mut waiting = names.into_iter();
-    let mut calls = FuturesUnordered::new();
-    loop {
-        while calls.len() < concurrency.max(1)
-            && let Some(name) = waiting.next()
-        {
-            calls.push(single(client, name));
-        }
-        let Some((name, answer)) = calls.next().await else { break };
+    while let Some((name, answer)) = calls.next().await {
         match answer {
             Ok(Some(connection)) => {
                 singles.found.insert(name, connection);
@@ -201,4 +90,12 @@ pub async fn singles(
         }
     }
     singles
+}
+
+async fn single(
+    client: &Client,
+    name: ConnectionName,
+) -> (ConnectionName, Result<Option<LiveConnection>, CallError>) {
+    let answer = client.get(&name).await;
+    (name, answer)
 }

@@ -34,6 +34,40 @@ pub(crate) fn look_up<'f>(fields: &'f Map<String, Value>, pointer: &str) -> Opti
     fields.get(unescaped(top).as_ref())?.pointer(rest)
 }
 
+/// Sets the value at a pointer and makes the objects above it.
+pub(crate) fn set(body: &mut Value, pointer: &str, value: Value) {
+    let mut place = body;
+    for step in steps(pointer) {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        // Made an object one line above.
+        let Value::Object(map) = place else { return };
+        place = map.entry(step.as_ref()).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+/// Sets or removes the value at a pointer; a pointer whose parent is not there is left alone.
+pub(crate) fn put(value: &mut Value, pointer: &str, part: Option<Value>) {
+    let Some((parent, step)) = pointer.rsplit_once('/') else { return };
+    let step = unescaped(step);
+    match (value.pointer_mut(parent), part) {
+        (Some(Value::Object(map)), Some(part)) => {
+            map.insert(step.into_owned(), part);
+        }
+        (Some(Value::Object(map)), None) => {
+            map.shift_remove(step.as_ref());
+        }
+        (Some(Value::Array(items)), Some(part)) => {
+            if let Some(item) = step.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                *item = part;
+            }
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

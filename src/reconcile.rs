@@ -7,39 +7,34 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Client, RetryPolicy, WriteLimit};
-use crate::config::{Config, Drift, Location, OnInvalid, Target, config_digest};
+use crate::api::{RetryPolicy, WriteLimit};
+use crate::config::{Config, Location, OnInvalid, Target, config_digest};
 use crate::desired::{Desired, Resolution};
 use crate::digest::sha256_hex;
 use crate::document::{Diagnostic, ParseCache};
 use crate::environment::Environment;
-use crate::inventory::{GoodCommit, Record};
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
-use crate::plan::{ConnectionState, Filter, TargetPlan};
-use crate::secret::{FingerprintKey, Redactor, Sensitive};
+use crate::plan::{Action, ConnectionState, RunRules, TargetPlan};
+use crate::record::{GoodCommit, Record};
+use crate::secret::{Redactor, Sensitive};
 use crate::source::{Mirror, Snapshot};
 use crate::state::{Lock, StateDir, StateFile};
 
-mod blocked;
+mod base;
 mod carry_out;
 mod connect;
-mod lineage;
+mod history;
 mod load;
-mod look;
-mod notes;
-mod past;
-mod prepare;
-mod recall;
-mod remember;
-mod still;
+mod pass;
+
+use connect::Connection;
 
 pub use carry_out::{Outcome, carry_out};
 pub use connect::{ConnectError, client};
 pub use load::{LoadedTarget, load_target};
-pub use prepare::{go_on, prepare};
-pub use still::{Basis, Begun, Stillness, is_still};
+pub use pass::prepare;
 
 /// What lives as long as the process: the configuration, the environment, what was parsed.
 #[derive(Debug)]
@@ -145,12 +140,10 @@ impl Engine {
 pub struct Options {
     /// Whether anything is written, the state included.
     pub writes: bool,
-    /// `--name` and `--type`.
-    pub filter: Filter,
+    /// What the run was asked to do: its filter and its consents.
+    pub rules: RunRules,
     /// `--base`: the revision that stands for the state.
     pub base: Option<Snapshot>,
-    /// `--allow-deletes`.
-    pub allow_deletes: bool,
     /// `--resend-secrets`.
     pub resend_secrets: bool,
     /// Whether values of the environment are resolved and compared.
@@ -159,14 +152,10 @@ pub struct Options {
     pub follows: bool,
     /// Which secrets are read back.
     pub read_back: ReadBackMode,
-    /// Whether what was saved but not deployed is written again before its pause is over.
-    pub degraded_at_once: bool,
     /// How long another process on the same state is waited for.
     pub lock_timeout: Duration,
     /// How calls are made again.
     pub retries: RetryPolicy,
-    /// Whether what a pass is made from is marked, so that a later one can see whether it moved.
-    pub marks: bool,
     /// Who this is, for those who wait for the lock.
     pub holder: String,
     /// Ends waits and begins nothing more: a shutdown, or a newer commit.
@@ -204,10 +193,11 @@ pub struct Prepared<'e> {
     /// Whether the server refused the credentials, or its certificate is not trusted: more calls
     /// would only be more refusals.
     pub credentials_refused: bool,
-    /// What it was made from, where it found nothing to do and marks were asked for.
-    pub basis: Option<Basis>,
     /// What carrying it out needs; `None` where the target could not be looked at.
     pub(crate) ready: Option<Ready>,
+    /// The record with `protect` as the commit declares it, to be kept even where the target could
+    /// not be looked at.
+    pub(crate) protected: Option<(Record, Option<Lock>)>,
 }
 
 /// What carrying a plan out needs.
@@ -218,9 +208,10 @@ pub(crate) struct Ready {
     pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
     /// The names that were read one by one since the lists do not say enough.
     pub(crate) confirmed: BTreeSet<ConnectionName>,
-    pub(crate) canaries: BTreeMap<&'static str, Vec<ConnectionName>>,
-    pub(crate) client: Client,
-    pub(crate) key: FingerprintKey,
+    /// By type, the connections whose update writes a secret since another one was read back.
+    pub(crate) read_back: BTreeMap<String, Vec<ConnectionName>>,
+    pub(crate) connection: Connection,
+    /// Whether the record's fingerprints were made under today's key.
     pub(crate) key_is_known: bool,
     /// The record as the plan leaves it before any call.
     pub(crate) record: Record,
@@ -231,7 +222,6 @@ pub(crate) struct Ready {
     pub(crate) commit: Option<CommitId>,
     /// Held until what came of the plan is remembered.
     pub(crate) lock: Option<Lock>,
-    pub(crate) stateless: bool,
 }
 
 impl Prepared<'_> {
@@ -250,9 +240,32 @@ impl Prepared<'_> {
         self.ready.as_ref().map(|ready| ready.record_before.suspended)
     }
 
-    /// Whether the target corrects drift.
-    fn corrects_drift(&self) -> bool {
-        self.target.drift == Drift::Correct
+    /// Holds every change, since the target is suspended.
+    pub fn hold_suspended(&mut self) {
+        let name = crate::plan::for_the_shell(&self.target.name);
+        for change in &mut self.plan.changes {
+            if !matches!(change.action, Action::Blocked | Action::Drift) {
+                self.plan.summary.held += usize::from(!change.held);
+                change.held = true;
+                change.reason = Some("held: the target is suspended".to_owned());
+                change.advice = Some(format!("`apinizer-gitops resume --target {name}`"));
+            }
+        }
+        self.plan.notices.push("the target is suspended: nothing is written".to_owned());
+    }
+
+    /// Takes a plan that was made over, beside what was said before it.
+    fn take(&mut self, plan: TargetPlan, states: Vec<ConnectionState>) {
+        let told = std::mem::take(&mut self.plan);
+        self.plan = TargetPlan {
+            name: told.name,
+            project: told.project,
+            url: told.url,
+            notices: [told.notices, plan.notices].concat(),
+            errors: [told.errors, plan.errors].concat(),
+            ..plan
+        };
+        self.states = states;
     }
 }
 

@@ -2,32 +2,29 @@
 //! read again at the start of each, and replaced as a whole (DESIGN section 7).
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::digest::{Sha256, sha256, sha256_hex};
-use crate::inventory::Record;
+use crate::digest::sha256_hex;
+use crate::record::{Record, RecordOfVersion1};
 use files::{Disk, Files};
 
 mod files;
 mod ledger;
 mod lock;
-mod reading;
 #[cfg(feature = "kubernetes")]
 mod secret;
 
 pub use ledger::Ledger;
 pub use lock::Lock;
-pub use reading::Glance;
 #[cfg(feature = "kubernetes")]
 pub use secret::Secrets;
 
 /// The version of the format that this program writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The folder that holds the state of all targets.
 #[derive(Clone, Debug)]
@@ -57,7 +54,7 @@ pub enum StateError {
     /// The file is not a state.
     #[error(
         "the state {path} is damaged ({problem}) and was left as it is: restore it from a backup, or \
-         move it away; without it nothing is deleted and live connections are taken over again"
+         move it away; without it nothing is deleted and live connections are adopted again"
     )]
     Damaged {
         /// The file.
@@ -124,27 +121,6 @@ struct Written<'a> {
     url: &'a str,
     project: &'a str,
     record: &'a Record,
-}
-
-/// Tells one state from another: a digest of the whole file, or that there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StateMark(Option<[u8; 32]>);
-
-impl StateMark {
-    fn of(bytes: Option<&[u8]>) -> Self {
-        Self(bytes.map(sha256))
-    }
-
-    fn of_file(mut file: fs::File) -> io::Result<Self> {
-        let mut seen = Sha256::new();
-        let mut piece = [0; 16 * 1024];
-        loop {
-            match file.read(&mut piece)? {
-                0 => return Ok(Self(Some(seen.finish()))),
-                length => seen.update(piece.get(..length).unwrap_or_default()),
-            }
-        }
-    }
 }
 
 /// The file of one target, whether it exists or not.
@@ -238,39 +214,20 @@ impl StateFile {
         }
     }
 
-    /// What tells this very state from any other, without reading what is in it.
+    /// Reads the record; an absent file is an empty one.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn mark(&self) -> Result<StateMark, StateError> {
-        #[cfg(feature = "kubernetes")]
-        if self.secret.is_some() {
-            return self.present().map(|bytes| StateMark::of(bytes.as_deref()));
-        }
-        // Piece by piece: the whole of it is not needed at once.
-        match fs::File::open(&self.path).and_then(StateMark::of_file) {
-            Ok(mark) => Ok(mark),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(StateMark(None)),
-            Err(source) => Err(StateError::Read { path: self.shown(), source }),
-        }
-    }
-
-    fn present(&self) -> Result<Option<Vec<u8>>, StateError> {
-        self.bytes().map_err(|source| StateError::Read { path: self.shown(), source })
-    }
-
-    fn read_as<R: DeserializeOwned + Default>(
-        &self,
-        bytes: Option<&[u8]>,
-    ) -> Result<R, StateError> {
+    /// The file cannot be read, is no state, is of a newer program or of another target.
+    pub fn read(&self) -> Result<Record, StateError> {
         let path = || self.shown();
-        let Some(bytes) = bytes else { return Ok(R::default()) };
+        let bytes = self.bytes().map_err(|source| StateError::Read { path: path(), source })?;
+        let Some(bytes) = bytes else { return Ok(Record::default()) };
         let damaged = |e: serde_json::Error| StateError::Damaged {
             path: path(),
             // Serde's words name keys and places, never values.
             problem: format!("line {}, column {}", e.line(), e.column()),
         };
-        let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(damaged)?;
+        let envelope: Envelope<'_> = serde_json::from_slice(&bytes).map_err(damaged)?;
         if envelope.version > VERSION {
             return Err(StateError::Newer { path: path(), found: envelope.version });
         }
@@ -281,7 +238,7 @@ impl StateFile {
                 project: envelope.project,
             });
         }
-        migrate(envelope.record.map_or("null", RawValue::get), envelope.version)
+        upgraded(envelope.record.map_or("null", RawValue::get), envelope.version)
             .map_err(|e| StateError::Damaged { path: path(), problem: e.to_string() })
     }
 
@@ -335,11 +292,11 @@ impl StateFile {
     }
 }
 
-/// Brings a record of an older version up to today's, one step at a time.
-fn migrate<R: DeserializeOwned>(record: &str, version: u32) -> Result<R, serde_json::Error> {
+/// Reads a record of this version or an older one.
+fn upgraded(record: &str, version: u32) -> Result<Record, serde_json::Error> {
     match version {
-        // The first version; the next one adds its step here.
-        1 => serde_json::from_str(record),
+        1 => serde_json::from_str::<RecordOfVersion1>(record).map(Record::from),
+        2 => serde_json::from_str(record),
         other => Err(serde::de::Error::custom(format!("there was never a version {other}"))),
     }
 }

@@ -18,7 +18,7 @@ use super::pace::Pace;
 use super::retry::{Retries, RetryPolicy, Tries};
 use super::settings::{ClientError, ClientSettings};
 use super::token::{Token, Tokens};
-use super::{Deployment, ListMark, Listed, Relisted, connector, listing, words};
+use super::{Deployment, Listed, connector, listing, words};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::secret::{Redactor, SensitiveValue};
@@ -118,21 +118,6 @@ impl Client {
     pub async fn list(&self, type_name: &str) -> Result<Listed, CallError> {
         let asked = type_name.to_owned();
         let read = move |answer| listing::list(answer, &asked);
-        self.call(&self.list_call(type_name)?, Resend::AfterAnyFailure, read).await
-    }
-
-    /// Lists the connections of one type as [`Client::list`] does, and marks the answer; one that
-    /// has the mark of `before` is not read again.
-    ///
-    /// # Errors
-    /// As of [`Client::list`].
-    pub async fn relist(
-        &self,
-        type_name: &str,
-        before: Option<ListMark>,
-    ) -> Result<Relisted, CallError> {
-        let asked = type_name.to_owned();
-        let read = move |answer| listing::relist(answer, &asked, before);
         self.call(&self.list_call(type_name)?, Resend::AfterAnyFailure, read).await
     }
 

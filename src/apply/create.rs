@@ -2,45 +2,46 @@
 
 use std::collections::BTreeSet;
 
-use super::writing::{
-    Next, failed, failed_after, look_after, nothing_was_done, pause_or_fail, read, remember,
-};
+use futures_util::FutureExt as _;
+
+use super::send::{Sent, ended, look_after, read, remember, send};
 use super::{ChangeResult, Job, update};
-use crate::api::{CallError, Deployment, ErrorKind, Tries};
+use crate::api::{CallError, Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
-use crate::inventory::{Intent, Record};
 use crate::live::LiveConnection;
 use crate::plan::body;
-use crate::plan::compare::{Context, LiveView, base_of, is_as_sent};
+use crate::plan::compare::CompareRules;
+use crate::plan::view::LiveView;
+use crate::record::Intent;
 
-/// Creates a connection that complete lists do not show. A name of the inventory is confirmed
-/// absent by a GET first: a POST may be an upsert.
+/// Creates a connection that complete lists do not show. A name of the inventory, and one that a
+/// server may take for another name, is confirmed absent by a GET first: a POST may be an upsert.
 pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
-    if !job.ledger.read(|record| record.inventory.contains_key(&desired.name)) {
-        return send(job, desired).await;
+    let is_owned = job.ledger.read(|record| record.owned(&desired.name).is_some());
+    if !is_owned && !job.lookalikes.contains(&desired.name) {
+        return post(job, desired).await.unwrap_or_else(|not_made| not_made.result);
     }
-    match read(job, &desired.name).await {
-        Ok(None) => send(job, desired).await,
-        Ok(Some(_)) => {
-            forget_intent(job, desired);
-            ChangeResult::Failed(
-                "somebody else made a connection of that name meanwhile; the next run compares it"
-                    .to_owned(),
-            )
+    let why = match read(job, &desired.name).await {
+        Ok(None) => return post(job, desired).await.unwrap_or_else(|not_made| not_made.result),
+        Ok(Some(live)) if live.name.as_str() != desired.name.as_str() => {
+            ChangeResult::Blocked(format!("the server takes its name for that of `{}`", live.name))
         }
-        Err(result) => {
-            forget_intent(job, desired);
-            result
-        }
-    }
+        Ok(Some(_)) => ChangeResult::Failed(
+            "somebody else made a connection of that name meanwhile; the next run compares it"
+                .to_owned(),
+        ),
+        Err(result) => result,
+    };
+    forget_intent(job, desired);
+    why
 }
 
 /// The note of a create, before its call.
-pub(super) fn intent(desired: &DesiredConnection, context: &Context<'_>) -> Intent {
+pub(super) fn intent(desired: &DesiredConnection, rules: &CompareRules<'_>) -> Intent {
     Intent {
         type_name: desired.connection_type.name.to_owned(),
         from: None,
-        base: base_of(desired, context).into(),
+        base: rules.base_of(desired),
         kept: BTreeSet::new(),
         protect: desired.options.protect,
     }
@@ -53,58 +54,42 @@ pub(super) struct NotMade {
     pub(super) is_refused: bool,
 }
 
-impl From<ChangeResult> for NotMade {
-    fn from(result: ChangeResult) -> Self {
-        Self { result, is_refused: false }
-    }
-}
-
 /// Sends the POST, of a name that was just seen to be absent.
-pub(super) async fn send(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
-    post(job, desired).await.unwrap_or_else(|not_made| not_made.result)
-}
-
-/// Sends the POST, and says of a failure whether another try would end as this one did.
 pub(super) async fn post(
     job: &Job<'_>,
     desired: &DesiredConnection,
 ) -> Result<ChangeResult, NotMade> {
+    let not_made = |result| NotMade { result, is_refused: false };
     let body = match body::for_create(desired) {
         Ok(body) => body,
         Err(problem) => {
             forget_intent(job, desired);
-            return Err(ChangeResult::Blocked(problem.to_string()).into());
+            return Err(not_made(ChangeResult::Blocked(problem.to_string())));
         }
     };
-    let mut tries = Tries::default();
-    loop {
-        match job.client.create(&desired.name, &body).await {
-            Ok(deployment) => return Ok(created(job, desired, None, &deployment)),
-            // The attempt before this one arrived after all.
-            Err(error) if error.kind == ErrorKind::AlreadyExists && tries.failed() > 0 => {
-                return match look_after(job, &desired.name).await? {
-                    Some(live) => Ok(found(job, desired, &live, &error).await),
-                    None => Err(failed(&error).into()),
-                };
-            }
-            Err(error) if error.may_have_been_done() => {
-                if let Some(live) = look_after(job, &desired.name).await? {
-                    return Ok(found(job, desired, &live, &error).await);
-                }
-                match pause_or_fail(job, &mut tries, &error).await {
-                    Next::Again => {}
-                    Next::Over(result) => return Err(result.into()),
-                }
-            }
-            Err(error) => {
-                // An attempt before this one may yet arrive.
-                if tries.failed() == 0 && nothing_was_done(&error) {
-                    forget_intent(job, desired);
-                }
-                let is_refused = error.kind == ErrorKind::Refused;
-                return Err(NotMade { result: failed_after(&tries, &error), is_refused });
-            }
+    let call = || job.client.create(&desired.name, &body).boxed();
+    let is_proof = |kind| kind == ErrorKind::AlreadyExists;
+    let look = |error| {
+        let look = async {
+            let live = look_after(job, &desired.name).await?;
+            Ok(live.map(|live| (live, error)))
+        };
+        look.boxed()
+    };
+    match send(job, call, is_proof, look).await {
+        Sent::Acknowledged(deployment) => {
+            let base = job.rules.base_of(desired);
+            Ok(remember(job, desired, base, None, &deployment))
         }
+        Sent::Arrived((live, error)) => Ok(found(job, desired, &live, &error).await),
+        Sent::Failed { error, nothing_was_done } => {
+            if nothing_was_done {
+                forget_intent(job, desired);
+            }
+            let is_refused = error.kind == ErrorKind::Refused;
+            Err(NotMade { result: ended(&error, nothing_was_done), is_refused })
+        }
+        Sent::Over(result) => Err(not_made(result)),
     }
 }
 
@@ -115,33 +100,20 @@ async fn found(
     live: &LiveConnection,
     error: &CallError,
 ) -> ChangeResult {
-    let record = Record::default();
-    let context = job.context(&record);
-    let sent = intent(desired, &context);
-    let view = LiveView::new(live, Some(live));
-    if !is_as_sent(&sent, &view, job.key, true) {
+    let base = job.rules.base_of(desired);
+    if !LiveView::of(live).shows(desired.connection_type.name, &base, job.rules.keys) {
         forget_intent(job, desired);
-        return failed(error);
+        return ChangeResult::Failed(error.to_string());
     }
-    let result = created(job, desired, live.id.clone(), &Deployment::Done);
-    if desired.declares_secret {
+    let result = remember(job, desired, base, live.id.clone(), &Deployment::Done);
+    if desired.declares_secret() {
         // It is there, but whether its masked secrets are is not known: they are sent again.
         return update::resend(job, desired).await;
     }
     result
 }
 
-fn created(
-    job: &Job<'_>,
-    desired: &DesiredConnection,
-    id: Option<String>,
-    deployment: &Deployment,
-) -> ChangeResult {
-    let record = Record::default();
-    let base = base_of(desired, &job.context(&record));
-    remember(job, desired, &base, id, deployment)
-}
-
+/// Takes the note of a call back that made nothing: it must claim nothing that somebody else makes.
 pub(super) fn forget_intent(job: &Job<'_>, desired: &DesiredConnection) {
-    job.ledger.edit(|record| record.intents.remove(&desired.name));
+    job.ledger.edit_memory(&desired.name, |memory| memory.intent = None);
 }

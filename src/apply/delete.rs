@@ -1,31 +1,41 @@
 //! GET, make sure that it is ours, DELETE.
 
-use super::writing::{Next, failed_after, look_after, note_deployment, pause_or_fail, read};
+use futures_util::FutureExt as _;
+
+use super::send::{Sent, ended, look_after, note_deployment, read, send};
 use super::{ChangeResult, Job};
-use crate::api::{Deployment, ErrorKind, Tries};
-use crate::inventory::Owned;
+use crate::api::{Deployment, ErrorKind};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{LiveView, is_as_declared};
+use crate::plan::view::LiveView;
 use crate::plan::{Change, body};
+use crate::record::Owned;
 
 /// Deletes what the plan lists, if it still is what the inventory knows.
 pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
     let name = &change.name;
-    let Some(owned) = job.ledger.read(|record| record.inventory.get(name).cloned()) else {
+    let Some(owned) = job.ledger.read(|record| record.owned(name).cloned()) else {
         return ChangeResult::Held("it is no longer in the inventory".to_owned());
     };
-    match read(job, name).await {
+    let live = match read(job, name).await {
+        Ok(Some(live)) => live,
         Ok(None) => {
             job.ledger.edit(|record| record.forget(name));
-            ChangeResult::Done
+            return ChangeResult::Done;
         }
-        Ok(Some(live)) => match not_ours(job, name, &owned, &live) {
-            Some(reason) => ChangeResult::Held(reason),
-            None => send(job, &live.name, &owned).await,
-        },
-        Err(result) => result,
+        Err(result) => return result,
+    };
+    if let Some(reason) = not_ours(job, name, &owned, &live) {
+        return ChangeResult::Held(reason);
     }
+    let deployment = match send_delete(job, &live.name, &owned).await {
+        Sent::Acknowledged(deployment) => deployment,
+        Sent::Arrived(()) => Deployment::Done,
+        Sent::Failed { error, nothing_was_done } => return ended(&error, nothing_was_done),
+        Sent::Over(result) => return result,
+    };
+    job.ledger.edit(|record| record.forget(name));
+    note_deployment(job, name, &deployment, Some(&owned.type_name))
 }
 
 /// Why the connection that is live must not be deleted.
@@ -35,60 +45,46 @@ pub(super) fn not_ours(
     owned: &Owned,
     live: &LiveConnection,
 ) -> Option<String> {
-    let other_id = owned.id.is_some() && live.id.is_some() && owned.id != live.id;
-    if owned.type_name != live.type_name || other_id {
+    let view = LiveView::of(live);
+    if !view.is_the_connection_of(owned, job.rules.keys) {
         return Some("what is live under that name is not what the tool made".to_owned());
     }
-    let planned = job.live.connections.get(name)?;
-    let replaced = planned.id.is_some() && live.id.is_some() && planned.id != live.id;
-    if replaced {
+    let planned = job.observed.live.connections.get(name)?;
+    if planned.id.is_some() && live.id.is_some() && planned.id != live.id {
         return Some("it was made anew since the plan was made".to_owned());
     }
-    let planned = LiveView::new(planned, job.singles.get(name));
-    if job.strict && body::has_moved_from_base(owned, &planned, live) {
+    let planned = LiveView { entry: planned, own: job.observed.singles.get(name) };
+    let own_type = crate::catalog::find(&owned.type_name);
+    let has_moved = || {
+        let paths = owned.base.keys().map(String::as_str);
+        own_type.is_none_or(|own_type| body::has_moved(own_type, paths, &planned, live))
+    };
+    if job.strict && has_moved() {
         return Some("it moved since the plan was made".to_owned());
     }
-    let view = LiveView::new(live, Some(live));
-    if job.stateless && !is_as_declared(owned, &view, job.key, job.key_is_known) {
+    if job.rules.stateless && !view.shows(&owned.type_name, &owned.base, job.rules.keys) {
         return Some("it moved away from what git declared".to_owned());
     }
     None
 }
 
-/// Sends the DELETE until it is known that the connection is gone.
-async fn send(job: &Job<'_>, name: &ConnectionName, owned: &Owned) -> ChangeResult {
-    let mut tries = Tries::default();
-    loop {
-        let error = match job.client.delete(name).await {
-            Ok(deployment) => return gone(job, name, owned, &deployment),
-            Err(error) if error.kind == ErrorKind::NotFound => {
-                return gone(job, name, owned, &Deployment::Done);
+/// Sends the DELETE until it is known whether the connection is gone.
+pub(super) async fn send_delete(job: &Job<'_>, name: &ConnectionName, owned: &Owned) -> Sent<()> {
+    let call = || {
+        let call = async {
+            match job.client.delete(name).await {
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(Deployment::Done),
+                answer => answer,
             }
-            Err(error) if error.may_have_been_done() => error,
-            Err(error) => return failed_after(&tries, &error),
         };
-        match look_after(job, name).await {
-            Ok(None) => return gone(job, name, owned, &Deployment::Done),
-            Ok(Some(live)) => {
-                if let Some(reason) = not_ours(job, name, owned, &live) {
-                    return ChangeResult::Held(reason);
-                }
-            }
-            Err(result) => return result,
-        }
-        match pause_or_fail(job, &mut tries, &error).await {
-            Next::Again => {}
-            Next::Over(result) => return result,
-        }
-    }
-}
-
-fn gone(
-    job: &Job<'_>,
-    name: &ConnectionName,
-    owned: &Owned,
-    deployment: &Deployment,
-) -> ChangeResult {
-    job.ledger.edit(|record| record.forget(name));
-    note_deployment(job, name, deployment, Some(&owned.type_name))
+        call.boxed()
+    };
+    let look = |_| {
+        let look = async {
+            let Some(live) = look_after(job, name).await? else { return Ok(Some(())) };
+            not_ours(job, name, owned, &live).map_or(Ok(None), |why| Err(ChangeResult::Held(why)))
+        };
+        look.boxed()
+    };
+    send(job, call, |_| false, look).await
 }

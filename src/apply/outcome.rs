@@ -19,7 +19,7 @@ pub struct TargetOutcome {
     pub errors: Vec<String>,
     /// What has to be said all the same: a type the server does not know, a field that it rewrites.
     pub notices: Vec<String>,
-    /// Connections taken over without a write.
+    /// Connections adopted without a write.
     pub adopted: usize,
     /// Connections that were as git wants them.
     pub unchanged: usize,
@@ -30,6 +30,8 @@ pub struct TargetOutcome {
 pub enum ChangeResult {
     /// It was made.
     Done,
+    /// Live was found to be as git wants it: nothing was sent.
+    NotNeeded,
     /// It was saved, but the workers did not get it: which, and why.
     Degraded(String),
     /// The call failed: what the server said.
@@ -61,7 +63,7 @@ pub struct Counts {
     pub drifted: usize,
     /// Not begun.
     pub not_started: usize,
-    /// Taken over without a write.
+    /// Adopted without a write.
     pub adopted: usize,
     /// As git wants them.
     pub unchanged: usize,
@@ -85,6 +87,7 @@ impl Counts {
         for (_, result) in outcomes.iter().flat_map(|outcome| &outcome.results) {
             *match result {
                 ChangeResult::Done => &mut counts.done,
+                ChangeResult::NotNeeded => &mut counts.unchanged,
                 ChangeResult::Degraded(_) => &mut counts.degraded,
                 ChangeResult::Failed(_) => &mut counts.failed,
                 ChangeResult::Blocked(_) => &mut counts.blocked,

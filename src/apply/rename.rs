@@ -1,18 +1,22 @@
 //! One PUT under the old name, with the new one in its body.
 
+use futures_util::FutureExt as _;
+
 use super::create::{self, forget_intent};
-use super::writing::{
-    MADE_ANEW, Next, base_after_put, failed_after, look_after, made_anew, pause_or_fail, read,
-    remember,
+use super::proof::Proof;
+use super::send::{
+    MADE_ANEW, Sent, base_after_put, ended, is_made_anew, look_after, read, remember, send,
 };
 use super::{ChangeResult, Job, update};
-use crate::api::{Deployment, ErrorKind, Tries};
+use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
-use crate::inventory::Intent;
 use crate::live::LiveConnection;
-use crate::plan::body;
-use crate::plan::compare::{Comparison, Context, LiveView, compare};
-use crate::plan::{Change, RENAME, whole_digest};
+use crate::name::ConnectionName;
+use crate::plan::compare::{Comparison, Remembered, compare};
+use crate::plan::view::LiveView;
+use crate::plan::{Change, body, step, whole_digest};
+use crate::record::{Intent, Owned};
+use crate::secret::SensitiveValue;
 
 /// Renames a connection in place, and writes what else git changed in the same call.
 pub(super) async fn rename(
@@ -21,128 +25,114 @@ pub(super) async fn rename(
     desired: &DesiredConnection,
 ) -> ChangeResult {
     let Some(old) = &change.previous_name else { return ChangeResult::NotStarted };
-    let fresh = match read(job, old).await {
-        Ok(Some(fresh)) => fresh,
-        Ok(None) => {
-            forget_intent(job, desired);
-            return ChangeResult::Failed(format!("`{old}` is not there any more"));
-        }
+    match prepared(job, old, desired).await {
+        Ok((fresh, comparison, body)) => put(job, desired, &fresh, &comparison, &body).await,
         Err(result) => {
             forget_intent(job, desired);
-            return result;
-        }
-    };
-    if fresh.type_name != desired.connection_type.name {
-        forget_intent(job, desired);
-        let now = &fresh.type_name;
-        return ChangeResult::Blocked(format!("`{old}` became one of type {now} meanwhile"));
-    }
-    if made_anew(job, old, &fresh) {
-        forget_intent(job, desired);
-        return ChangeResult::Failed(MADE_ANEW.to_owned());
-    }
-    match read(job, &desired.name).await {
-        Ok(None) => {}
-        Ok(Some(_)) => {
-            forget_intent(job, desired);
-            return ChangeResult::Blocked(format!("the name `{}` is taken", desired.name));
-        }
-        Err(result) => {
-            forget_intent(job, desired);
-            return result;
-        }
-    }
-    let owned = job.ledger.read(|record| record.inventory.get(old).cloned());
-    let owned = owned.filter(|o| o.id.is_none() || fresh.id.is_none() || o.id == fresh.id);
-    let planned = job.live.connections.get(old).unwrap_or(&fresh);
-    let planned_view = LiveView::new(planned, job.singles.get(old));
-    let base = owned.as_ref().map(|o| o.base.fields());
-    let base = base.as_ref();
-    if job.strict && body::has_moved(desired, base, &planned_view, &fresh) {
-        forget_intent(job, desired);
-        return ChangeResult::Held("it moved since the plan was made".to_owned());
-    }
-    let view = LiveView::new(planned, Some(&fresh));
-    let record = job.record_for(&desired.name);
-    let comparison = compare(desired, &view, base, &job.context(&record));
-    match body::for_update(desired, &view, &comparison, &desired.name, &record) {
-        Ok(body) => send(job, desired, &fresh, &comparison, &body).await,
-        Err(problem) => {
-            forget_intent(job, desired);
-            ChangeResult::Blocked(problem.to_string())
+            result
         }
     }
 }
 
-/// The note of a rename, before its call.
-pub(super) fn intent(
+/// Reads both names and makes the body; nothing is sent yet.
+async fn prepared(
     job: &Job<'_>,
-    change: &Change,
+    old: &ConnectionName,
     desired: &DesiredConnection,
-    context: &Context<'_>,
-) -> Intent {
-    let mut intent = create::intent(desired, context);
+) -> Result<(LiveConnection, Comparison, SensitiveValue), ChangeResult> {
+    let Some(fresh) = read(job, old).await? else {
+        return Err(ChangeResult::Failed(format!("`{old}` is not there any more")));
+    };
+    if fresh.type_name != desired.connection_type.name {
+        let now = &fresh.type_name;
+        return Err(ChangeResult::Blocked(format!("`{old}` became one of type {now} meanwhile")));
+    }
+    if is_made_anew(job, old, &fresh) {
+        return Err(ChangeResult::Failed(MADE_ANEW.to_owned()));
+    }
+    if read(job, &desired.name).await?.is_some() {
+        return Err(ChangeResult::Blocked(format!("the name `{}` is taken", desired.name)));
+    }
+    let entry = job.observed.live.connections.get(old).unwrap_or(&fresh);
+    let planned = LiveView { entry, own: job.observed.singles.get(old) };
+    let view = LiveView { entry, own: Some(&fresh) };
+    let owned = job.ledger.read(|record| record.owned(old).cloned());
+    let owned = owned.filter(|owned| view.is_the_connection_of(owned, job.rules.keys));
+    if job.strict && update::has_moved(desired, owned.as_ref(), &planned, &fresh) {
+        return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
+    }
+    let readable = job.readable();
+    let comparison = compared(job, desired, &view, owned.as_ref(), &readable);
+    let proof = Proof::of(job, desired, &view, owned.as_ref()).await;
+    let is_proven = |path: &str, value: &serde_json::Value| proof.has(path, value);
+    let body = body::for_update(desired, &view, &comparison, &desired.name, &is_proven);
+    let body = body.map_err(|problem| ChangeResult::Blocked(problem.to_string()))?;
+    Ok((fresh, comparison, body))
+}
+
+fn compared(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    view: &LiveView<'_>,
+    owned: Option<&Owned>,
+    readable: &crate::record::Readable,
+) -> Comparison {
+    let unstable = job.planned.memory(&desired.name).map(|memory| &memory.unstable);
+    let remembered = Remembered { base: owned.map(|owned| &owned.base), unstable };
+    compare(desired, view, remembered, &job.rules_with(readable))
+}
+
+/// The note of a rename, before its call.
+pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Intent {
+    let mut intent = create::intent(desired, &job.rules);
     intent.from.clone_from(&change.previous_name);
     let old = change.previous_name.as_ref();
-    if let Some((old, live)) = old.and_then(|old| Some((old, job.live.connections.get(old)?))) {
-        let owned = context.record.inventory.get(old);
-        let owned = owned.filter(|o| o.id.is_none() || live.id.is_none() || o.id == live.id);
-        let base = owned.map(|owned| owned.base.fields());
-        let view = LiveView::new(live, job.singles.get(old));
-        let comparison = compare(desired, &view, base.as_ref(), context);
+    if let Some((old, entry)) =
+        old.and_then(|old| Some((old, job.observed.live.connections.get(old)?)))
+    {
+        let view = LiveView { entry, own: job.observed.singles.get(old) };
+        let owned = job.planned.owned(old);
+        let owned = owned.filter(|owned| view.is_the_connection_of(owned, job.rules.keys));
+        let comparison = compared(job, desired, &view, owned, job.rules.readable);
         intent.kept = comparison.kept().map(str::to_owned).collect();
-        intent.base = base_after_put(desired, &comparison, context).into();
+        intent.base = base_after_put(desired, &comparison, &job.rules);
     }
     intent
 }
 
-async fn send(
+async fn put(
     job: &Job<'_>,
     desired: &DesiredConnection,
     old: &LiveConnection,
     comparison: &Comparison,
-    body: &crate::secret::SensitiveValue,
+    body: &SensitiveValue,
 ) -> ChangeResult {
-    let mut tries = Tries::default();
-    loop {
-        let error = match job.client.update(&old.name, body).await {
-            Ok(deployment) => {
-                return taken(job, desired, old, comparison, &deployment).await;
+    let call = || job.client.update(&old.name, body).boxed();
+    let is_proof = |kind| kind == ErrorKind::NotFound;
+    let look = |_| was_renamed(job, desired, old).boxed();
+    match send(job, call, is_proof, look).await {
+        Sent::Acknowledged(deployment) => taken(job, desired, old, comparison, &deployment).await,
+        Sent::Arrived(live) => {
+            let result = renamed(job, desired, old, comparison, &live, &Deployment::Done);
+            if desired.declares_secret() {
+                // Whether its masked secrets arrived is not known: they are sent again.
+                return update::resend(job, desired).await;
             }
-            Err(error) if error.may_have_been_done() => error,
-            // The attempt before this one arrived after all.
-            Err(error) if error.kind == ErrorKind::NotFound && tries.failed() > 0 => error,
-            Err(error) => {
-                // An attempt before this one may yet arrive.
-                if tries.failed() == 0 {
-                    forget_intent(job, desired);
-                }
-                return match error.kind {
-                    ErrorKind::Refused => ChangeResult::Blocked(format!(
-                        "the server refuses the rename: {}",
-                        error.message
-                    )),
-                    _ => failed_after(&tries, &error),
-                };
-            }
-        };
-        match was_renamed(job, desired, old).await {
-            Ok(Some(live)) => {
-                let done = Deployment::Done;
-                let result = renamed(job, desired, old, comparison, &live, &done);
-                if desired.declares_secret {
-                    // Whether its masked secrets arrived is not known: they are sent again.
-                    return update::resend(job, desired).await;
-                }
-                return result;
-            }
-            Ok(None) => {}
-            Err(result) => return result,
+            result
         }
-        match pause_or_fail(job, &mut tries, &error).await {
-            Next::Again => {}
-            Next::Over(result) => return result,
+        Sent::Failed { error, nothing_was_done } => {
+            if nothing_was_done {
+                forget_intent(job, desired);
+            }
+            match error.kind {
+                ErrorKind::Refused => ChangeResult::Blocked(format!(
+                    "the server refuses the rename: {}",
+                    error.message
+                )),
+                _ => ended(&error, nothing_was_done),
+            }
         }
+        Sent::Over(result) => result,
     }
 }
 
@@ -158,8 +148,7 @@ async fn taken(
         Ok(Some(live)) => renamed(job, desired, old, comparison, &live, deployment),
         Ok(None) => {
             forget_intent(job, desired);
-            let wanted = whole_digest(desired);
-            job.ledger.edit(|record| record.count(&desired.name, RENAME, &wanted, job.key));
+            job.count_step(desired, step::RENAME, &whole_digest(desired));
             ChangeResult::Blocked("the server took the rename and kept the old name".to_owned())
         }
         Err(result) => result,
@@ -196,16 +185,15 @@ fn renamed(
     live: &LiveConnection,
     deployment: &Deployment,
 ) -> ChangeResult {
-    let record = job.record_for(&desired.name);
-    let base = base_after_put(desired, comparison, &job.context(&record));
+    let base = base_after_put(desired, comparison, &job.rules);
     job.ledger.edit(|record| {
         record.free(&old.name);
-        record.unstable.remove(&desired.name);
+        record.edit(&desired.name, |memory| memory.unstable.clear());
         // The old name counted as declared only while the rename was not done.
         let declares_it = job.desired.contains_key(&old.name);
         if let Some(good) = record.last_good.as_mut().filter(|_| !declares_it) {
             good.declared.remove(&old.name);
         }
     });
-    remember(job, desired, &base, live.id.clone(), deployment)
+    remember(job, desired, base, live.id.clone(), deployment)
 }

@@ -1,16 +1,19 @@
 //! GET, compare again, PUT.
 
-use super::writing::{
-    MADE_ANEW, Next, base_after_put, failed_after, look_after, made_anew, pause_or_fail, read,
-    remember,
+use futures_util::FutureExt as _;
+
+use super::proof::Proof;
+use super::send::{
+    MADE_ANEW, Sent, base_after_put, ended, is_made_anew, look_after, read, remember, send,
 };
 use super::{ChangeResult, Job};
-use crate::api::Tries;
+use crate::api::Deployment;
 use crate::desired::DesiredConnection;
-use crate::inventory::{Owned, Record};
 use crate::live::LiveConnection;
 use crate::plan::body;
-use crate::plan::compare::{Comparison, LiveView, compare};
+use crate::plan::compare::{CompareRules, Comparison, Remembered, Treatment, compare};
+use crate::plan::view::LiveView;
+use crate::record::{Memory, Owned};
 
 /// Why an update ends whose connection is no longer there.
 const DELETED: &str = "somebody deleted it meanwhile";
@@ -18,11 +21,9 @@ const DELETED: &str = "somebody deleted it meanwhile";
 /// Brings one connection to what git wants.
 pub(super) async fn update(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let result = write(job, desired, false).await;
-    let is_canary = job
-        .canaries
-        .get(desired.connection_type.name)
-        .is_some_and(|names| names.len() > 1 && names.first() == Some(&desired.name));
-    if is_canary && result == ChangeResult::Done {
+    let of_type = job.read_back.get(desired.connection_type.name);
+    let is_first = of_type.is_some_and(|names| names.first() == Some(&desired.name));
+    if is_first && result == ChangeResult::Done {
         return read_back(job, desired).await;
     }
     result
@@ -33,7 +34,20 @@ pub(super) async fn resend(job: &Job<'_>, desired: &DesiredConnection) -> Change
     write(job, desired, true).await
 }
 
-async fn write(job: &Job<'_>, desired: &DesiredConnection, always: bool) -> ChangeResult {
+/// Whether live moved since the plan was made, in what git declares or the base has.
+pub(super) fn has_moved(
+    desired: &DesiredConnection,
+    owned: Option<&Owned>,
+    planned: &LiveView<'_>,
+    now: &LiveConnection,
+) -> bool {
+    let declared = desired.fields.iter().map(|field| field.path.as_str());
+    let remembered = owned.into_iter().flat_map(|owned| owned.base.keys().map(String::as_str));
+    body::has_moved(desired.connection_type, declared.chain(remembered), planned, now)
+}
+
+/// `again`: this very run made what is there, and sends it again.
+async fn write(job: &Job<'_>, desired: &DesiredConnection, again: bool) -> ChangeResult {
     let name = &desired.name;
     let fresh = match read(job, name).await {
         Ok(Some(fresh)) => fresh,
@@ -44,82 +58,101 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, always: bool) -> Chan
         let now = &fresh.type_name;
         return ChangeResult::Blocked(format!("it became a connection of type {now} meanwhile"));
     }
-    if !always && made_anew(job, name, &fresh) {
+    if !again && is_made_anew(job, name, &fresh) {
         return ChangeResult::Failed(MADE_ANEW.to_owned());
     }
-    let owned = job.ledger.read(|record| record.inventory.get(name).cloned());
-    let owned = owned.filter(|o| {
-        o.type_name == fresh.type_name && (o.id.is_none() || fresh.id.is_none() || o.id == fresh.id)
-    });
-    // What is sent again was made by this very run: what was there before is another connection.
-    let planned = job.live.connections.get(name).filter(|_| !always);
-    let single = job.singles.get(name).filter(|_| !always);
-    let planned = planned.unwrap_or(&fresh);
-    planned.teach_secrets(&job.plan.name, job.redactor);
-    let planned_view = LiveView::new(planned, single);
-    let base = owned.as_ref().map(|o| o.base.fields());
-    let base = base.as_ref();
-    if job.strict && !always && body::has_moved(desired, base, &planned_view, &fresh) {
+    // What was there before this run made it is another connection.
+    let entry = job.observed.live.connections.get(name).filter(|_| !again).unwrap_or(&fresh);
+    let planned = LiveView { entry, own: job.observed.singles.get(name).filter(|_| !again) };
+    let view = LiveView { entry, own: Some(&fresh) };
+    let owned = job.ledger.read(|record| record.owned(name).cloned());
+    let owned = owned.filter(|owned| view.is_the_connection_of(owned, job.rules.keys));
+    if job.strict && !again && has_moved(desired, owned.as_ref(), &planned, &fresh) {
         return ChangeResult::Held("it moved since the plan was made".to_owned());
     }
-    let view = LiveView::new(planned, Some(&fresh));
-    let record = job.record_for(name);
-    let comparison = compare(desired, &view, base, &job.context(&record));
-    let degraded = job.ledger.read(|record| record.degraded.contains_key(name));
-    if !comparison.writes() && !degraded && !always {
+    let readable = job.readable();
+    let rules = job.rules_with(&readable);
+    let unstable = job.planned.memory(name).map(|memory| &memory.unstable);
+    let remembered = Remembered { base: owned.as_ref().map(|owned| &owned.base), unstable };
+    let comparison = compare(desired, &view, remembered, &rules);
+    let degraded = job.ledger.read(|r| r.memory(name).is_some_and(|m| m.degraded.is_some()));
+    if !comparison.writes() && !degraded && !again {
         agree(job, desired, owned, &fresh, comparison);
-        return ChangeResult::Done;
+        return ChangeResult::NotNeeded;
     }
-    put(job, desired, &fresh, &view, &comparison, &record).await
+    let proof = Proof::of(job, desired, &view, owned.as_ref()).await;
+    let is_proven = |path: &str, value: &serde_json::Value| proof.has(path, value);
+    let body = match body::for_update(desired, &view, &comparison, &fresh.name, &is_proven) {
+        Ok(body) => body,
+        Err(problem) => return ChangeResult::Blocked(problem.to_string()),
+    };
+    let result = put(job, desired, &fresh, &comparison, &body, &rules).await;
+    if matches!(result, ChangeResult::Done | ChangeResult::Degraded(_)) {
+        job.ledger.edit_memory(name, |memory| {
+            if !again {
+                count_puts(memory, desired, &comparison, &view, &rules);
+            }
+            if let Some(owned) = &mut memory.owned {
+                owned.shown_secrets = proof.shown(&fresh);
+            }
+        });
+    }
+    result
 }
 
 async fn put(
     job: &Job<'_>,
     desired: &DesiredConnection,
     fresh: &LiveConnection,
-    view: &LiveView<'_>,
     comparison: &Comparison,
-    record: &Record,
+    body: &crate::secret::SensitiveValue,
+    rules: &CompareRules<'_>,
 ) -> ChangeResult {
-    let body = match body::for_update(desired, view, comparison, &fresh.name, record) {
-        Ok(body) => body,
-        Err(problem) => return ChangeResult::Blocked(problem.to_string()),
-    };
-    let context = job.context(record);
     // Where nothing differed before, finding it equal proves nothing of the PUT; and of a secret
-    // that is masked it never does.
-    let equal_proves_it = comparison.writes() && !desired.declares_secret;
-    let mut tries = Tries::default();
-    loop {
-        match job.client.update(&fresh.name, &body).await {
-            Ok(deployment) => {
-                let base = base_after_put(desired, comparison, &context);
-                return remember(job, desired, &base, fresh.id.clone(), &deployment);
-            }
-            // The answer is lost: what is there decides, save for a masked secret, which is
-            // sent again.
-            Err(error) if error.may_have_been_done() => {
-                match look_after(job, &desired.name).await {
-                    Ok(Some(now)) if equal_proves_it => {
-                        let view = LiveView::new(&now, Some(&now));
-                        let again = compare(desired, &view, Some(&comparison.base), &context);
-                        if !again.writes() {
-                            let base = base_after_put(desired, comparison, &context);
-                            let done = crate::api::Deployment::Done;
-                            return remember(job, desired, &base, now.id.clone(), &done);
-                        }
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) => return ChangeResult::Failed(DELETED.to_owned()),
-                    Err(result) => return result,
-                }
-                match pause_or_fail(job, &mut tries, &error).await {
-                    Next::Again => {}
-                    Next::Over(result) => return result,
-                }
-            }
-            Err(error) => return failed_after(&tries, &error),
+    // that is masked it never does: that one is sent again.
+    let equal_proves_it = comparison.writes() && !desired.declares_secret();
+    let call = || job.client.update(&fresh.name, body).boxed();
+    let look = |_| {
+        let look = async {
+            let Some(now) = look_after(job, &desired.name).await? else {
+                return Err(ChangeResult::Failed(DELETED.to_owned()));
+            };
+            let remembered = Remembered { base: Some(&comparison.base), unstable: None };
+            let is_equal = || !compare(desired, &LiveView::of(&now), remembered, rules).writes();
+            Ok((equal_proves_it && is_equal()).then_some(now))
+        };
+        look.boxed()
+    };
+    let base = || base_after_put(desired, comparison, rules);
+    match send(job, call, |_| false, look).await {
+        Sent::Acknowledged(deployment) => {
+            remember(job, desired, base(), fresh.id.clone(), &deployment)
         }
+        Sent::Arrived(now) => remember(job, desired, base(), now.id, &Deployment::Done),
+        Sent::Failed { error, nothing_was_done } => ended(&error, nothing_was_done),
+        Sent::Over(result) => result,
+    }
+}
+
+/// Counts one more PUT of each field that it was about: a field that does not stay is given up. Only
+/// what the server acknowledged counts, so that a process which is killed before its calls gives
+/// up nothing that was never sent.
+fn count_puts(
+    memory: &mut Memory,
+    desired: &DesiredConnection,
+    comparison: &Comparison,
+    before: &LiveView<'_>,
+    rules: &CompareRules<'_>,
+) {
+    let written = comparison.differences.iter().filter(|d| d.treatment == Treatment::Write);
+    // Of a secret that was not read nothing can be seen not to stay.
+    for difference in written.filter(|d| !d.secret || d.read_back) {
+        let path = &difference.change.path;
+        let wanted = desired.field(path).and_then(|field| field.value());
+        let wanted = wanted.or(difference.change.after.as_ref());
+        let nothing = serde_json::Value::Null;
+        let shown = if difference.secret { before.get_secret(path) } else { before.get(path) };
+        memory.count(path, wanted.unwrap_or(&nothing), shown.unwrap_or(&nothing), rules.keys.key);
     }
 }
 
@@ -131,32 +164,32 @@ fn agree(
     fresh: &LiveConnection,
     comparison: Comparison,
 ) {
-    let mut owned = owned.unwrap_or_default();
-    owned.type_name.clone_from(&fresh.type_name);
-    owned.id.clone_from(&fresh.id);
-    owned.protect = desired.options.protect;
-    owned.base = comparison.base.into();
-    job.ledger.edit(|record| record.inventory.insert(desired.name.clone(), owned));
+    let owned = Owned {
+        type_name: fresh.type_name.clone(),
+        id: fresh.id.clone(),
+        protect: desired.options.protect,
+        base: comparison.base,
+        ..owned.unwrap_or_default()
+    };
+    job.ledger.edit_memory(&desired.name, |memory| memory.owned = Some(owned));
 }
 
-/// Reads the canary back: a secret that does not come back equal is not readable after all, and
-/// what was taken for a difference on the other connections was none.
+/// Reads a secret back that was written since another one was shown: one that does not come back
+/// equal is not readable after all, and what seemed to be a difference was none.
 async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let fresh = match read(job, &desired.name).await {
         Ok(Some(fresh)) => fresh,
         Ok(None) => return ChangeResult::Failed(DELETED.to_owned()),
         Err(result) => return result,
     };
-    let view = LiveView::new(&fresh, Some(&fresh));
-    let record = job.record_for(&desired.name);
-    let comparison = compare(desired, &view, None, &job.context(&record));
-    let type_name = desired.connection_type.name;
+    let readable = job.readable();
+    let rules = job.rules_with(&readable);
+    let comparison = compare(desired, &LiveView::of(&fresh), Remembered::default(), &rules);
+    let secrets = desired.fields.iter().filter(|field| field.is_secret());
+    let hidden = secrets.filter(|field| !comparison.proven_readable.contains(&field.path));
     job.ledger.edit(|record| {
-        let Some(readable) = record.readable.get_mut(type_name) else { return };
-        let secrets = desired.fields().iter().filter(|f| f.is_secret());
-        for secret in secrets.filter(|f| !comparison.proven_readable.iter().any(|p| **p == *f.path))
-        {
-            readable.remove(&*secret.path);
+        for field in hidden {
+            record.readable.remove(desired.connection_type.name, &field.path);
         }
     });
     ChangeResult::Done

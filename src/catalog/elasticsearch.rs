@@ -38,19 +38,23 @@ pub(super) static ELASTICSEARCH: ConnectionType = ConnectionType {
         .required_when(ENCRYPTED)
         .about("Which of the files below set up TLS."),
         Field::bytes("caCertInPkcs12File")
+            .used_when(encrypted_by("CA_CERTIFICATE_IN_PKCS_12"))
             .required_when(encrypted_by("CA_CERTIFICATE_IN_PKCS_12"))
             .about("PKCS#12 file with the certificate of the authority."),
         Field::text("caCertInPkcs12FileContentType")
             .default_text("application/x-pkcs12")
             .about("Content type of `caCertInPkcs12File`."),
         Field::bytes("caInPemFile")
+            .used_when(encrypted_by("CA_IN_PEM_FILE"))
             .required_when(encrypted_by("CA_IN_PEM_FILE"))
             .about("PEM file with the certificate of the authority."),
         Field::text("caInPemFileContentType")
             .default_text("application/x-pem-file")
             .about("Content type of `caInPemFile`."),
         // Called conditional by the guide, which does not say on what.
-        Field::bytes("caTruststoreFile").about("PKCS#12 file with the certificates to trust."),
+        Field::bytes("caTruststoreFile")
+            .used_when(ENCRYPTED)
+            .about("PKCS#12 file with the certificates to trust."),
         Field::text("caTruststoreFileContentType")
             .default_text("application/x-pkcs12")
             .about("Content type of `caTruststoreFile`."),
@@ -58,6 +62,7 @@ pub(super) static ELASTICSEARCH: ConnectionType = ConnectionType {
             .secret_when(Condition::Present("caTruststoreFile"))
             .about("Password of `caTruststoreFile`."),
         Field::bytes("caKeystoreFile")
+            .used_when(encrypted_by("CERT_AND_PRIVATE_KEY_IN_PKCS_12"))
             .required_when(encrypted_by("CERT_AND_PRIVATE_KEY_IN_PKCS_12"))
             .about("PKCS#12 file with our certificate and private key."),
         Field::text("caKeystoreFileContentType")

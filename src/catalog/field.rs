@@ -10,6 +10,7 @@ impl Field {
             required: Required::No,
             default: None,
             secrecy: Secrecy::Plain,
+            used: None,
             filled_by_server: false,
             fact: Fact::Both,
             about: "",
@@ -119,6 +120,12 @@ impl Field {
     /// A secret that the server has a use for only where the condition holds.
     pub(super) const fn secret_when(mut self, used: Condition) -> Self {
         self.secrecy = Secrecy::Secret { used: Some(used) };
+        self
+    }
+
+    /// A file or certificate that the server has a use for only where the condition holds.
+    pub(super) const fn used_when(mut self, condition: Condition) -> Self {
+        self.used = Some(condition);
         self
     }
 

@@ -1,6 +1,6 @@
 //! Graylog servers.
 
-use super::{ConnectionType, Field, SecretsOnGet};
+use super::{Condition, ConnectionType, Field, SecretsOnGet};
 
 pub(super) static GRAYLOG: ConnectionType = ConnectionType {
     name: "graylog",
@@ -53,6 +53,7 @@ pub(super) static GRAYLOG: ConnectionType = ConnectionType {
             .default_integer(0)
             .about("Threads that send; 0 lets the client decide."),
         Field::bytes("tlsTrustCertChainFile")
+            .used_when(Condition::Is("tlsEnabled", "true"))
             .about("Certificates that the input's certificate is checked against."),
         Field::text("tlsTrustCertChainFileName").about("File name of those certificates."),
         Field::flag("appendToAttributes", true)

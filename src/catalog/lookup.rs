@@ -1,6 +1,6 @@
 //! Finding types and fields by name, and kinds by JSON pointer.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     ConnectionType, Default, Field, Kind, Required, Secrecy, active_mq, common, database,
@@ -133,6 +133,23 @@ impl Field {
     #[must_use]
     pub fn is_secret(&self) -> bool {
         matches!(self.secrecy, Secrecy::Secret { .. })
+    }
+
+    /// Whether it holds a file or certificate, for which some servers answer `null` as they do for a
+    /// secret (graylog's `tlsTrustCertChainFile`).
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::Bytes)
+    }
+
+    /// Whether the server has a use for this secret or file in a connection with those fields.
+    #[must_use]
+    pub fn is_used(&self, own_type: &ConnectionType, fields: &Map<String, Value>) -> bool {
+        let used = match &self.secrecy {
+            Secrecy::Secret { used } => used,
+            _ => &self.used,
+        };
+        used.as_ref().is_none_or(|condition| own_type.holds(condition, fields))
     }
 
     /// Whether documents have to declare it wherever they stand: always required, and not

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::error::CommandError;
 use super::plan::{show, show_diagnostics};
 use super::session::{Session, options};
-use crate::apply::{ChangeResult, TargetOutcome};
+use crate::apply::{self, ChangeResult, TargetOutcome};
 use crate::plan::saved::{
     Digests, SAVED_VERSION, SavedChange, SavedPlan, SavedTarget, changes_of, ends_otherwise,
     keep_listed,
@@ -41,8 +41,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     }
     let mut session = Session::new(context, &args.narrow.targets)?;
     let mut options = options(&args.narrow, args.rules.lock_timeout, "apply")?;
-    options.allow_deletes = args.rules.allow_deletes;
-    options.resend_secrets = args.rules.resend_secrets;
+    args.rules.allow(&mut options);
     options.read_back = ReadBackMode::Due;
     options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
@@ -117,20 +116,24 @@ async fn carry_all_out(
 ) -> Vec<TargetOutcome> {
     let style = context.style();
     let shows_progress = !context.global.quiet && io::stderr().is_terminal();
-    let progress = |change: &Change, result: &ChangeResult| {
+    let progress = &|change: &Change, result: &ChangeResult| {
         if shows_progress {
             context.say(&report::outcome::progress(change, result, &style));
         }
     };
-    let runs = prepared.into_iter().map(|mut prepared| {
+    let runs = prepared.into_iter().map(|mut prepared| async move {
+        if prepared.is_suspended() == Some(true) {
+            prepared.hold_suspended();
+            return apply::only_planned(&prepared.plan);
+        }
         let of_target = |agreed: &&Agreed| agreed.name == prepared.target.name;
         if let Some(agreed) = agreed.and_then(|all| all.iter().find(of_target)) {
             keep_listed(&mut prepared.plan, &agreed.changes);
         }
-        carry_out(&session.engine, prepared, options, agreed.is_some(), &progress)
+        let strict = agreed.is_some();
+        carry_out(&session.engine, prepared, options, strict, progress).await.target
     });
-    let outcomes = futures_util::future::join_all(runs).await;
-    outcomes.into_iter().map(|outcome| outcome.target).collect()
+    futures_util::future::join_all(runs).await
 }
 
 /// Whether there is anything to ask about.
@@ -201,6 +204,7 @@ fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) -> Result<(), Command
     args.narrow.types.clone_from(&options.types);
     args.narrow.targets = targets;
     args.rules.allow_deletes = options.allow_deletes;
+    args.rules.allow_delete.clone_from(&options.allow_delete);
     args.rules.resend_secrets = options.resend_secrets;
     args.read.worktree = options.worktree;
     if args.read.base.is_none() {

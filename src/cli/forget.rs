@@ -24,9 +24,16 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let mut unknown = Vec::new();
     for name in &args.names {
         let name = ConnectionName::new(name);
-        let was_degraded = record.degraded.remove(&name).is_some();
+        let was_degraded = record.memory(&name).is_some_and(|memory| memory.degraded.is_some());
+        let is_declared =
+            record.last_good.as_ref().is_some_and(|good| good.declared.contains_key(&name));
         if record.forget(&name) || was_degraded {
-            context.print(&format!("forgot {name}: it is unmanaged from now on"));
+            let then = if is_declared {
+                "git still declares it, so the next run adopts it again"
+            } else {
+                "it is unmanaged from now on"
+            };
+            context.print(&format!("forgot {name}: {then}"));
         } else {
             unknown.push(name.to_string());
         }

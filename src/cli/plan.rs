@@ -18,8 +18,7 @@ use crate::report::{self, Style, diagnostics};
 pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError> {
     let mut session = Session::new(context, &args.narrow.targets)?;
     let mut options = options(&args.narrow, args.rules.lock_timeout, "plan")?;
-    options.allow_deletes = args.rules.allow_deletes;
-    options.resend_secrets = args.rules.resend_secrets;
+    args.rules.allow(&mut options);
     options.with_secrets = !args.without_secrets;
     if args.verify_secrets {
         options.read_back = ReadBackMode::All;
@@ -40,6 +39,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
             types: args.narrow.types.clone(),
             base: options.base.as_ref().and_then(|b| Some(b.commit()?.id.0.clone())),
             allow_deletes: args.rules.allow_deletes,
+            allow_delete: args.rules.allow_delete.clone(),
             resend_secrets: args.rules.resend_secrets,
             worktree: args.read.worktree,
         };

@@ -13,7 +13,7 @@ use super::error::CommandError;
 use crate::api::{RetryPolicy, WriteLimit};
 use crate::config::{Config, Location, Target};
 use crate::leader::{Leadership, Terms};
-use crate::plan::{Filter, Plan};
+use crate::plan::{Filter, Plan, RunRules};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
 use crate::source::{self, Mirror, Repository, Snapshot, Stop};
 
@@ -229,17 +229,18 @@ pub fn options(
     known_types(&narrow.types)?;
     Ok(Options {
         writes: false,
-        filter: Filter::new(&narrow.names, &narrow.types),
+        rules: RunRules {
+            filter: Filter::new(&narrow.names, &narrow.types),
+            degraded_at_once: true,
+            ..RunRules::default()
+        },
         base: None,
-        allow_deletes: false,
         resend_secrets: false,
         with_secrets: true,
         follows: true,
         read_back: ReadBackMode::Nothing,
-        degraded_at_once: true,
         lock_timeout,
         retries: RetryPolicy::command(),
-        marks: false,
         holder: holder.to_owned(),
         stop: CancellationToken::new(),
         limit: WriteLimit::default(),

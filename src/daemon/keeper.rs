@@ -134,7 +134,6 @@ impl Keeper {
         let mut quiet = Quiet::default();
         let mut failures = 0;
         // The last reconcile, where nothing was to be done.
-        let mut still: Option<Passed> = None;
         self.recall();
         // Who takes over from another replica looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
@@ -149,7 +148,6 @@ impl Keeper {
             self.orders.begin(commit, stop.clone());
             let manner = Manner { writes: self.writes, once: false };
             let ending = Ending { stop: stop.clone(), limit: term.limit().clone() };
-            let last = still.take();
             let passed = pass(Pass {
                 engine: &self.engine,
                 target: &self.target,
@@ -157,10 +155,8 @@ impl Keeper {
                 seen: &seen,
                 manner,
                 ending,
-                last: last.as_ref(),
             })
             .await;
-            still = passed.basis.is_some().then(|| passed.clone());
             self.orders.end();
             let outcome = self.outcome_of(&passed, stop.is_cancelled());
             failures = if outcome.is_success() { 0 } else { failures_after(outcome, failures) };
@@ -174,7 +170,7 @@ impl Keeper {
 
     /// Takes from the state what an earlier run of the daemon applied last.
     fn recall(&self) {
-        let record = self.engine.state_file(&self.target).glance();
+        let record = self.engine.state_file(&self.target).read();
         let Some(id) = record.ok().and_then(|record| record.last_applied) else { return };
         self.memories.begin(&self.target.name, Some(id.clone()));
         // Its words are in the repository, unless that cannot be read or has forgotten it.
@@ -246,18 +242,11 @@ impl Keeper {
 
     fn standing(&self, failures: u32, passed: &Passed) -> Standing {
         let refused = passed.credentials_refused;
-        if passed.basis.is_some() {
-            // Nothing waits where nothing was to be done.
-            return Standing { resync: self.target.resync, failures, refused, degraded_in: None };
-        }
-        let record = self.engine.state_file(&self.target).glance();
+        let record = self.engine.state_file(&self.target).read();
         let now = Timestamp::now().as_second();
         // What is overdue after a reconcile could not be written by it (blocked, suspended, a dry
         // run), so it waits for the next turn like everything else.
-        let due = record.ok().and_then(|record| {
-            let waiting = record.degraded.values().filter(|d| !d.deleted && d.next > now);
-            waiting.map(|degraded| degraded.next).min()
-        });
+        let due = record.ok().and_then(|record| record.next_degraded_write(now));
         let degraded_in = due.map(|due| Duration::from_secs((due - now).unsigned_abs()));
         Standing { resync: self.target.resync, failures, refused, degraded_in }
     }

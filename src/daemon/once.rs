@@ -41,7 +41,6 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
             seen: &seen,
             manner,
             ending,
-            last: None,
         });
         let passed = tokio::select! {
             passed = passing => passed,

@@ -14,10 +14,8 @@ use crate::apply::{ChangeResult, TargetOutcome};
 use crate::config::Target;
 use crate::document::Diagnostic;
 use crate::name::ConnectionName;
-use crate::plan::{Change, ConnectionState, Filter, TargetPlan};
-use crate::reconcile::{
-    self, Basis, Engine, Options, Prepared, ReadBackMode, Stillness, carry_out,
-};
+use crate::plan::{Change, ConnectionState, RunRules, TargetPlan};
+use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, carry_out};
 
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -59,8 +57,6 @@ pub(super) struct Passed {
     pub(super) applied: bool,
     /// Whether the server refused the credentials or is not trusted.
     pub(super) credentials_refused: bool,
-    /// What it was made from, where it found nothing to do: while that stays, so does the rest.
-    pub(super) basis: Option<Arc<Basis>>,
 }
 
 impl Passed {
@@ -101,8 +97,6 @@ pub(super) struct Pass<'a> {
     pub(super) seen: &'a Seen,
     pub(super) manner: Manner,
     pub(super) ending: Ending,
-    /// The one before it, if that found nothing to do.
-    pub(super) last: Option<&'a Passed>,
 }
 
 /// Makes one reconcile, up to what ends it.
@@ -113,24 +107,12 @@ pub(super) async fn pass(pass: Pass<'_>) -> Passed {
 }
 
 async fn look_and_make(pass: Pass<'_>) -> Passed {
-    let Pass { engine, target, source, seen, manner, ending, last } = pass;
-    let mut begun = None;
-    let still = last.and_then(|last| Some((last, last.basis.as_ref()?)));
-    if let Some((last, basis)) = still.filter(|_| seen.refused.is_none()) {
-        let options = options(manner, ending.clone());
-        match reconcile::is_still(engine, target, &seen.snapshot, &options, basis).await {
-            Stillness::Still => {
-                tracing::debug!("nothing moved since the last reconcile");
-                return last.clone();
-            }
-            Stillness::Stirred(looked_at) => begun = looked_at.map(|begun| *begun),
-        }
-    }
+    let Pass { engine, target, source, seen, manner, ending } = pass;
     let options = options(manner, ending);
     let mut refused = seen.refused.clone();
     let mut prepared = None;
     if refused.is_none() {
-        let newest = reconcile::go_on(engine, target, &seen.snapshot, &options, begun).await;
+        let newest = reconcile::prepare(engine, target, &seen.snapshot, &options).await;
         if newest.refused {
             refused = Some(newest.plan.errors.join("; "));
         }
@@ -157,7 +139,6 @@ async fn look_and_make(pass: Pass<'_>) -> Passed {
     };
     passed.diagnostics = Arc::new(diagnostics);
     passed.applied = false;
-    passed.basis = None;
     passed.plan.errors.insert(0, reason.clone());
     if let Some(outcome) = &mut passed.outcome {
         outcome.errors.insert(0, reason.clone());
@@ -178,7 +159,6 @@ async fn finish(engine: &Engine, mut prepared: Prepared<'_>, options: &Options) 
         outcome: None,
         applied: false,
         credentials_refused: prepared.credentials_refused,
-        basis: prepared.basis.take().filter(|_| !suspended).map(Arc::new),
     };
     if !options.writes || suspended {
         passed.states = Arc::new(prepared.states);
@@ -190,7 +170,6 @@ async fn finish(engine: &Engine, mut prepared: Prepared<'_>, options: &Options) 
         states: Arc::new(done.states),
         outcome: Some(done.target),
         applied: done.applied,
-        basis: passed.basis.filter(|_| done.nothing_written),
         ..passed
     }
 }
@@ -198,7 +177,7 @@ async fn finish(engine: &Engine, mut prepared: Prepared<'_>, options: &Options) 
 /// Whether somebody suspended a target that was not looked at; one whose state cannot be read is
 /// shown with that problem.
 fn is_suspended(engine: &Engine, target: &Target) -> bool {
-    engine.state_file(target).glance().is_ok_and(|known| known.suspended)
+    engine.state_file(target).read().is_ok_and(|known| known.suspended)
 }
 
 /// A target that could not be looked at.
@@ -226,28 +205,24 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
         outcome: Some(outcome),
         applied: false,
         credentials_refused: false,
-        basis: None,
     }
 }
 
 fn options(manner: Manner, Ending { stop, limit }: Ending) -> Options {
     Options {
         writes: manner.writes,
-        filter: Filter::default(),
+        rules: RunRules { degraded_at_once: manner.once, ..RunRules::default() },
         base: None,
-        allow_deletes: false,
         resend_secrets: false,
         with_secrets: true,
         follows: true,
         read_back: if manner.once { ReadBackMode::Due } else { ReadBackMode::Spread },
-        degraded_at_once: manner.once,
         lock_timeout: LOCK_TIMEOUT,
         retries: if manner.once {
             RetryPolicy::command()
         } else {
             RetryPolicy { give_up_after: GIVE_UP, ..RetryPolicy::daemon() }
         },
-        marks: !manner.once,
         holder: "run".to_owned(),
         stop,
         limit,

@@ -1,16 +1,15 @@
 //! Replacing references by their values.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::Resolution;
 use crate::catalog::Kind;
-use crate::environment::{Environment, Unset};
+use crate::environment::Unset;
 use crate::reference::{self, Segment};
-use crate::secret::{Redactor, Sensitive};
+use crate::secret::Sensitive;
 
 /// Why a field has no value.
 pub(super) enum NoValue {
@@ -20,76 +19,20 @@ pub(super) enum NoValue {
     Problem(String),
 }
 
-/// What references stand for in a run. Each value of the environment is looked up once, so that all
-/// connections see one, however often their fields are made.
-#[derive(Debug)]
-pub(super) struct Values {
-    vars: BTreeMap<String, Value>,
-    /// Whether values of the environment are looked at in this run.
-    looks: bool,
-    env: Mutex<BTreeMap<String, Result<Sensitive, Unset>>>,
-    /// The names of the environment that were met.
-    met: Mutex<BTreeSet<String>>,
-}
-
-impl Values {
-    pub(super) fn new(resolution: &Resolution<'_>) -> Self {
-        Self {
-            vars: resolution.vars.clone(),
-            looks: resolution.environment.is_some(),
-            env: Mutex::default(),
-            met: Mutex::default(),
-        }
-    }
-
-    /// The names of the environment that were met so far.
-    pub(super) fn env_names(&self) -> BTreeSet<String> {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// Resolves connections one after the other.
 pub(super) struct Resolver<'a> {
-    values: &'a Values,
-    /// Where values are looked up that were not met before.
-    source: Option<(&'a Environment, &'a Redactor)>,
-    paths: HashSet<Arc<str>>,
+    resolution: Resolution<'a>,
+    env: BTreeMap<String, Result<Sensitive, Unset>>,
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) fn new(values: &'a Values, resolution: &Resolution<'a>) -> Self {
-        let source = resolution.environment.map(|found| (found, resolution.redactor));
-        Self { values, source, paths: HashSet::new() }
-    }
-
-    /// Resolves what was resolved before.
-    pub(super) fn again(values: &'a Values) -> Self {
-        Self { values, source: None, paths: HashSet::new() }
-    }
-
-    /// Notes the names of the environment in a declared value.
-    pub(super) fn meet(&self, declared: &Value) {
-        let mut met = self.values.met.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in super::env_names(declared) {
-            if !met.contains(&name) {
-                met.insert(name);
-            }
-        }
-    }
-
-    /// The pointer of a field, kept once for all connections that have the field.
-    pub(super) fn path(&mut self, path: &str) -> Arc<str> {
-        if let Some(known) = self.paths.get(path) {
-            return Arc::clone(known);
-        }
-        let path: Arc<str> = path.into();
-        self.paths.insert(Arc::clone(&path));
-        path
+    pub(super) fn new(resolution: Resolution<'a>) -> Self {
+        Self { resolution, env: BTreeMap::new() }
     }
 
     /// The value with its references replaced; `None` where there was nothing to replace.
     pub(super) fn resolve(
-        &self,
+        &mut self,
         declared: &Value,
         kind: Option<&Kind>,
     ) -> Result<Option<Value>, NoValue> {
@@ -131,7 +74,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn text(&self, text: &str, kind: Option<&Kind>) -> Result<Value, NoValue> {
+    fn text(&mut self, text: &str, kind: Option<&Kind>) -> Result<Value, NoValue> {
         let segments = reference::parse(text).map_err(|e| NoValue::Problem(e.to_string()))?;
         if let [Segment::Var(name)] = segments[..] {
             let value = self.var(name)?;
@@ -151,7 +94,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn segment<'t>(&self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {
+    fn segment<'t>(&mut self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {
         Ok(match segment {
             Segment::Text(text) => Cow::Borrowed(text),
             Segment::Apinizer(name) => Cow::Owned(format!("${{{name}}}")),
@@ -164,28 +107,23 @@ impl<'a> Resolver<'a> {
     }
 
     fn var(&self, name: &str) -> Result<&'a Value, NoValue> {
-        self.values
-            .vars
-            .get(name)
-            .ok_or_else(|| NoValue::Problem(format!("the target has no var `{name}`")))
+        let value = self.resolution.vars.get(name);
+        value.ok_or_else(|| NoValue::Problem(format!("the target has no var `{name}`")))
     }
 
-    fn env(&self, name: &str) -> Result<String, NoValue> {
-        if !self.values.looks {
-            return Err(NoValue::NotLookedAt);
-        }
-        let mut known = self.values.env.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((environment, redactor)) = self.source
-            && !known.contains_key(name)
-        {
+    fn env(&mut self, name: &str) -> Result<String, NoValue> {
+        let environment = self.resolution.environment.ok_or(NoValue::NotLookedAt)?;
+        let redactor = self.resolution.redactor;
+        let found = self.env.entry(name.to_owned()).or_insert_with(|| {
             let found = environment.lookup(name);
-            let _ = found.as_ref().map(|value| redactor.learn(value.expose()));
-            known.insert(name.to_owned(), found);
-        }
-        match known.get(name) {
-            Some(Ok(value)) => Ok(value.expose().to_owned()),
-            Some(Err(unset)) => Err(NoValue::Problem(unset.to_string())),
-            None => Err(NoValue::NotLookedAt),
+            if let Ok(value) = &found {
+                redactor.learn(value.expose());
+            }
+            found
+        });
+        match found {
+            Ok(value) => Ok(value.expose().to_owned()),
+            Err(unset) => Err(NoValue::Problem(unset.to_string())),
         }
     }
 }

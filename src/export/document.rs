@@ -40,7 +40,7 @@ pub(super) fn text(
     let mut fields = fields::normal(connection_type, body.clone());
     // What the server would fill by itself is not written, unless somebody wanted another value.
     for path in known.declared(&live.name) {
-        let value = look_up(&body, path).filter(|value| !is_empty(value));
+        let value = look_up(body, path).filter(|value| !is_empty(value));
         if let Some(value) = value.filter(|_| look_up(&fields, path).is_none())
             && !pointer::steps(path).next().is_some_and(|top| is_bookkeeping(connection_type, &top))
         {

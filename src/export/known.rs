@@ -11,8 +11,8 @@ use crate::catalog::{Field, Kind};
 use crate::desired::{env_names, holds_env};
 use crate::document::Document;
 use crate::environment::Environment;
-use crate::inventory::Record;
 use crate::name::ConnectionName;
+use crate::record::Record;
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, Sensitive};
 
@@ -36,9 +36,9 @@ pub struct KnownReferences {
 impl KnownReferences {
     /// Takes the references of the base.
     pub fn add_record(&mut self, record: &Record) {
-        for (name, owned) in &record.inventory {
-            for (path, field) in owned.base.fields() {
-                self.insert(name, path, &field.declared);
+        for (name, owned) in record.inventory() {
+            for (path, field) in &owned.base {
+                self.insert(name, path.clone(), &field.declared);
             }
         }
     }

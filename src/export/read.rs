@@ -44,11 +44,11 @@ pub async fn connections(
 
 /// What GET shows, and what only the list does: Kafka's stores are named there and nowhere else.
 fn whole(single: &LiveConnection, entry: &LiveConnection) -> Option<LiveConnection> {
-    let mut body = single.body();
+    let mut body = single.body().clone();
     for (key, value) in entry.body() {
-        if body.get(&key).is_none_or(Value::is_null) {
-            body.insert(key, value);
+        if body.get(key).is_none_or(Value::is_null) {
+            body.insert(key.clone(), value.clone());
         }
     }
-    LiveConnection::from_entry(&body)
+    LiveConnection::from_entry(body)
 }

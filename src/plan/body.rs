@@ -1,14 +1,14 @@
 //! The body of a create or of a PUT: what git declares, what live has beside it, and no secret
-//! that would be wiped.
+//! that would be wiped (DESIGN section 6, rule 5).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::compare::{Comparison, LiveView, Treatment, at, field_at};
-use crate::catalog::{Condition, ConnectionType, Field, Secrecy, hidden, is_bookkeeping};
+use super::compare::{Comparison, Treatment, field_at, shown_text, with_lives_ignored_parts};
+use super::view::{LiveView, at};
+use crate::catalog::{ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
-use crate::inventory::{BaseField, Owned, Record};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::pointer;
@@ -16,7 +16,7 @@ use crate::secret::SensitiveValue;
 
 /// Why a body cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoBody {
+pub(crate) enum NoBody {
     /// A reference has no value in this run.
     #[error("{0}")]
     Unresolved(String),
@@ -26,19 +26,29 @@ pub enum NoBody {
          declare it as `${{env:NAME}}`, or as `null` to empty it"
     )]
     WouldWipe(String),
+    /// A PUT would wipe a file that git does not declare.
+    #[error(
+        "the server answers `null` for the file `{0}`, as it may do for one that is there, and git \
+         does not declare it, so a PUT could wipe it: declare it, or declare it `null` to empty it"
+    )]
+    WouldWipeFile(String),
 }
+
+/// Whether a secret that live shows may be sent back as it is shown: this very pass has to prove that
+/// the server shows it in clear.
+pub(crate) type IsProven<'a> = dyn Fn(&str, &Value) -> bool + 'a;
 
 /// The body of a create: what git declares, fields that others may edit included.
 ///
 /// # Errors
 /// A reference has no value.
-pub fn for_create(desired: &DesiredConnection) -> Result<SensitiveValue, NoBody> {
+pub(crate) fn for_create(desired: &DesiredConnection) -> Result<SensitiveValue, NoBody> {
     let mut body = Map::new();
     body.insert("type".to_owned(), desired.connection_type.name.into());
     body.insert("name".to_owned(), desired.name.as_str().into());
     let mut body = Value::Object(body);
-    for field in desired.fields() {
-        set(&mut body, &field.path, value_of(desired, field)?.clone());
+    for field in &desired.fields {
+        pointer::set(&mut body, &field.path, value_of(desired, field)?.clone());
     }
     Ok(SensitiveValue::new(body))
 }
@@ -47,52 +57,41 @@ pub fn for_create(desired: &DesiredConnection) -> Result<SensitiveValue, NoBody>
 /// connection has afterwards.
 ///
 /// # Errors
-/// A reference has no value, or the PUT would wipe a secret that nobody asked to empty.
-pub fn for_update(
+/// A reference has no value, or the PUT would wipe a secret or a file.
+pub(crate) fn for_update(
     desired: &DesiredConnection,
     live: &LiveView<'_>,
     comparison: &Comparison,
     named: &ConnectionName,
-    record: &Record,
+    is_proven: &IsProven<'_>,
 ) -> Result<SensitiveValue, NoBody> {
     let own_type = desired.connection_type;
-    let mut body = lives_own(desired, live);
+    let mut body = lives_own(own_type, live);
     body.insert("type".to_owned(), live.entry.type_name.as_str().into());
     body.insert("name".to_owned(), named.as_str().into());
     let mut body = Value::Object(body);
-    for field in desired.fields() {
-        if desired.ignores(&field.path) {
-            continue;
-        }
+    let kept: BTreeSet<&str> = comparison.kept().collect();
+    for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
         // Where live shows a mask, keeping it would send the mask.
-        if is_kept(comparison, &field.path) && !shows_a_mask(desired, &field.path, &body) {
+        if kept.contains(&*field.path) && !shows_a_mask(desired, &field.path, &body) {
             continue;
         }
         let value = value_of(desired, field)?;
-        let patched = super::ignored::with_lives_ignored_parts(
-            desired,
-            &field.path,
-            value,
-            live.get(&field.path),
-        );
-        set(&mut body, &field.path, patched.unwrap_or_else(|| value.clone()));
+        let patched = with_lives_ignored_parts(desired, &field.path, value, live.get(&field.path));
+        pointer::set(&mut body, &field.path, patched.unwrap_or_else(|| value.clone()));
     }
-    for dropped in comparison.differences.iter().filter(|d| d.dropped) {
-        if dropped.treatment != Treatment::Write {
-            continue;
-        }
+    let dropped = comparison.differences.iter().filter(|d| d.dropped);
+    for dropped in dropped.filter(|d| d.treatment == Treatment::Write) {
         match &dropped.change.after {
-            Some(default) => set(&mut body, &dropped.change.path, default.clone()),
-            None => super::ignored::put(&mut body, &dropped.change.path, None),
+            Some(default) => pointer::set(&mut body, &dropped.change.path, default.clone()),
+            None => pointer::put(&mut body, &dropped.change.path, None),
         }
     }
-    for secret in own_type.secrets() {
-        let path = format!("/{}", secret.name);
-        let written = desired.field(&path).is_some()
-            && !desired.ignores(&path)
-            && !is_kept(comparison, &path);
-        if !written {
-            keep_secret(&mut body, secret, &path, live, desired, record)?;
+    for hidden in own_type.fields().filter(|field| field.is_secret() || field.is_file()) {
+        let path = format!("/{}", hidden.name);
+        let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
+        if !is_written {
+            keep_hidden(&mut body, hidden, own_type, live, is_proven)?;
         }
     }
     refuse_masked_text(&body, desired)?;
@@ -100,12 +99,11 @@ pub fn for_update(
 }
 
 /// What live has, less the server's bookkeeping and the secrets, which are put in one by one.
-fn lives_own(desired: &DesiredConnection, live: &LiveView<'_>) -> Map<String, Value> {
-    let own_type = desired.connection_type;
+fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<String, Value> {
     let mut body = live.body().clone();
-    if live.single.is_some() {
+    if live.own.is_some() {
         // A field that only the list shows (Kafka's `keyStoreName`) is live's all the same.
-        for (key, value) in live.entry_body() {
+        for (key, value) in live.entry.body() {
             if !value.is_null() && !body.contains_key(key) {
                 body.insert(key.clone(), value.clone());
             }
@@ -118,37 +116,38 @@ fn lives_own(desired: &DesiredConnection, live: &LiveView<'_>) -> Map<String, Va
     body
 }
 
-/// A secret that git does not declare, or ignores: sent as live shows it where it can be read,
-/// left out where it has no use, and otherwise the PUT is refused.
-fn keep_secret(
+/// A secret or file that git does not declare, or ignores: sent as live shows it where that is
+/// proven to be its value, left out where it has no use, and otherwise the PUT is refused.
+fn keep_hidden(
     body: &mut Value,
-    secret: &Field,
-    path: &str,
+    field: &Field,
+    own_type: &'static ConnectionType,
     live: &LiveView<'_>,
-    desired: &DesiredConnection,
-    record: &Record,
+    is_proven: &IsProven<'_>,
 ) -> Result<(), NoBody> {
-    let shown = live.get_secret(path);
-    let text =
-        shown.and_then(Value::as_str).filter(|t| !t.is_empty() && !hidden::is_masked_text(t));
-    let readable = record.is_readable(desired.connection_type.name, path);
-    match (readable, text) {
-        (true, Some(text)) => {
-            set(body, path, text.into());
+    let path = format!("/{}", field.name);
+    let shown = live.get_secret(&path);
+    let is_shown = || live.get(&path).is_some_and(|shown| !shown.is_null());
+    if field.is_file() && (is_shown() || is_proven(&path, &Value::Null)) {
+        return Ok(());
+    }
+    if let (true, Some(text)) = (field.is_secret(), shown_text(shown)) {
+        let value = Value::from(text);
+        if is_proven(&path, &value) {
+            pointer::set(body, &path, value);
+            return Ok(());
+        }
+    }
+    // Nothing shown is no proof that it is empty: the server may have begun to hide it.
+    let is_used = body.as_object().is_none_or(|object| field.is_used(own_type, object));
+    match (is_used, field.is_file()) {
+        (false, _) => {
+            pointer::put(body, &path, None);
             Ok(())
         }
-        // Nothing shown is no proof that it is empty: the server may have begun to hide it.
-        _ if !is_used(secret, desired, body) => Ok(()),
-        _ => Err(NoBody::WouldWipe(secret.name.to_owned())),
+        (true, false) => Err(NoBody::WouldWipe(field.name.to_owned())),
+        (true, true) => Err(NoBody::WouldWipeFile(field.name.to_owned())),
     }
-}
-
-fn is_used(secret: &Field, desired: &DesiredConnection, body: &Value) -> bool {
-    let Secrecy::Secret { used } = &secret.secrecy else { return false };
-    let Some(object) = body.as_object() else { return true };
-    used.as_ref().is_none_or(|condition: &Condition| {
-        condition.holds(&|name| desired.connection_type.field(name), object)
-    })
 }
 
 /// No PUT sends asterisks back: where live masks a part of a field that git does not declare,
@@ -157,7 +156,7 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
     for (key, value) in body.as_object().into_iter().flatten() {
         let path = format!("/{}", pointer::escaped(key));
         let written = |f: &DesiredField| lies_in(&f.path, &path) && !desired.ignores(&f.path);
-        if !desired.fields().iter().any(written)
+        if !desired.fields.iter().any(written)
             && holds_masked_secret(desired.connection_type, key, value)
         {
             return Err(NoBody::WouldWipe(key.clone()));
@@ -182,10 +181,8 @@ pub(crate) fn masked_fields(own_type: &'static ConnectionType, body: &Value) -> 
 fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Value) -> bool {
     let alone = Map::from_iter([(key.to_owned(), value.clone())]);
     hidden::secret_parts(own_type, &alone).iter().any(|part| {
-        let text = alone.get(key).and_then(|_| {
-            let below = part.pointer.get(1 + pointer::escaped(key).len()..)?;
-            value.pointer(below)?.as_str()
-        });
+        let below = part.pointer.get(1 + pointer::escaped(key).len()..);
+        let text = below.and_then(|below| value.pointer(below)?.as_str());
         let secret = match (text, &part.range) {
             (Some(text), Some(range)) => text.get(range.clone()),
             (text, _) => text,
@@ -194,84 +191,32 @@ fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Val
     })
 }
 
-fn is_kept(comparison: &Comparison, path: &str) -> bool {
-    comparison.kept().any(|kept| kept == path)
-}
-
-fn value_of<'a>(
-    desired: &DesiredConnection,
-    field: &'a crate::desired::DesiredField,
-) -> Result<&'a Value, NoBody> {
-    field.value().ok_or_else(|| {
+fn value_of<'a>(desired: &DesiredConnection, field: &'a DesiredField) -> Result<&'a Value, NoBody> {
+    let unknown = || {
+        let name = field.path.trim_start_matches('/');
         let problem = desired.unresolved.first().cloned();
-        NoBody::Unresolved(problem.unwrap_or_else(|| {
-            format!(
-                "the value of `{}` is not known in this run",
-                field.path.trim_start_matches('/')
-            )
-        }))
-    })
+        problem.unwrap_or_else(|| format!("the value of `{name}` is not known in this run"))
+    };
+    field.value().ok_or_else(|| NoBody::Unresolved(unknown()))
 }
 
-/// Sets the value at a pointer and makes the objects above it.
-pub(crate) fn set(body: &mut Value, path: &str, value: Value) {
-    let mut place = body;
-    let mut steps = pointer::steps(path).peekable();
-    while let Some(step) = steps.next() {
-        if !place.is_object() {
-            *place = Value::Object(Map::new());
-        }
-        // Made an object one line above.
-        let Value::Object(map) = place else { return };
-        if steps.peek().is_none() {
-            map.insert(step.into_owned(), value);
-            return;
-        }
-        place = map.entry(step.as_ref()).or_insert(Value::Null);
-    }
-}
-
-/// Whether live moved between two readings in a field that git declares or the base has, among
-/// those that both answers carry, secrets aside.
-#[must_use]
-pub fn has_moved(
-    desired: &DesiredConnection,
-    base: Option<&BTreeMap<String, BaseField>>,
-    planned: &LiveView<'_>,
-    now: &LiveConnection,
-) -> bool {
-    let declared = desired.fields().iter().map(|f| &*f.path);
-    let remembered = base.into_iter().flatten().map(|(path, _)| path.as_str());
-    moved(desired.connection_type, declared.chain(remembered), planned, now)
-}
-
-/// Whether live moved between two readings in a field that the base has, among those that both
+/// Whether live moved between two readings in a field of those pointers, among the fields that both
 /// answers carry, secrets aside.
-#[must_use]
-pub fn has_moved_from_base(owned: &Owned, planned: &LiveView<'_>, now: &LiveConnection) -> bool {
-    let Some(own_type) = crate::catalog::find(&owned.type_name) else { return true };
-    moved(own_type, owned.base.fields().keys().map(String::as_str), planned, now)
-}
-
-fn moved<'p>(
+pub(crate) fn has_moved<'p>(
     own_type: &'static ConnectionType,
     mut paths: impl Iterator<Item = &'p str>,
     planned: &LiveView<'_>,
     now: &LiveConnection,
 ) -> bool {
-    if planned.entry.type_name != now.type_name {
-        return true;
-    }
-    let now = now.body();
-    paths.any(|path| {
-        let field = field_at(own_type, path);
-        if field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. })) {
-            return false;
-        }
-        let before = planned.get(path);
-        match (before, at(&now, path)) {
-            (Some(before), Some(now)) => !super::equality::equal(field, Some(before), Some(now)),
-            _ => false,
-        }
-    })
+    planned.entry.type_name != now.type_name
+        || paths.any(|path| {
+            let field = field_at(own_type, path);
+            match (planned.get(path), at(now.body(), path)) {
+                _ if field.is_some_and(Field::is_secret) => false,
+                (Some(before), Some(now)) => {
+                    !super::equality::equal(field, Some(before), Some(now))
+                }
+                _ => false,
+            }
+        })
 }

@@ -7,68 +7,72 @@ use serde_json::Value;
 mod base;
 mod field;
 mod secret;
-mod view;
 
-pub(crate) use base::base_of;
+pub(crate) use base::{base_of, is_as_base};
 pub(super) use base::{catalog_field, field_at};
-pub use base::{is_as_declared, is_as_sent};
-pub(super) use field::show_desired;
-pub use view::LiveView;
-pub(super) use view::at;
+pub(super) use field::{show_desired, with_lives_ignored_parts};
+pub(crate) use secret::{same_in_constant_time, shown_text};
 
+use super::view::LiveView;
 use super::{FieldChange, Origin};
 use crate::desired::DesiredConnection;
-use crate::inventory::{BaseField, Record};
+use crate::record::{Base, BaseField, Memory, Readable, Unstable};
 use crate::secret::FingerprintKey;
 
-/// What a comparison looks at beside desired and live.
+/// The key of today's fingerprints, and whether the record's were made under it.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
-    /// What is remembered of the target.
-    pub record: &'a Record,
-    /// The key of today's fingerprints.
-    pub key: &'a FingerprintKey,
-    /// Whether the record's fingerprints were made under that key.
-    pub key_is_known: bool,
+pub(crate) struct Keys<'a> {
+    pub(crate) key: &'a FingerprintKey,
+    pub(crate) is_known: bool,
+}
+
+/// What decides a comparison beside the connection itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CompareRules<'a> {
+    pub(crate) keys: Keys<'a>,
+    /// Which secret fields `GET` was seen to show in full.
+    pub(crate) readable: &'a Readable,
     /// Whether the base came from a revision (`--base`), which has no fingerprints.
-    pub stateless: bool,
+    pub(crate) stateless: bool,
     /// Whether drift is written back.
-    pub corrects_drift: bool,
+    pub(crate) corrects_drift: bool,
     /// Whether every declared secret is sent again.
-    pub resend_secrets: bool,
+    pub(crate) resend_secrets: bool,
 }
 
 /// What comparing one connection gave.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// The differences, in the order of the document, dropped fields last.
-    pub differences: Vec<Difference>,
+    pub(crate) differences: Vec<Difference>,
     /// The base of all fields that agree now; what differs keeps its older base.
-    pub base: BTreeMap<String, BaseField>,
+    pub(crate) base: Base,
     /// Whether a declared secret was neither sent nor read back.
-    pub unverified: bool,
+    pub(crate) unverified: bool,
     /// Secret fields that `GET` showed as git has them, which proves that they can be read.
-    pub proven_readable: Vec<String>,
-    /// Fields that were written before and agree now.
-    pub settled: Vec<String>,
+    pub(crate) proven_readable: Vec<String>,
+    /// Fields that agree now.
+    pub(crate) settled: Vec<String>,
 }
 
 /// One field that differs.
 #[derive(Debug)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// How it is shown.
-    pub change: FieldChange,
+    pub(crate) change: FieldChange,
     /// What is done about it.
-    pub treatment: Treatment,
+    pub(crate) treatment: Treatment,
     /// Git no longer declares the field: it goes back to its default.
-    pub dropped: bool,
+    pub(crate) dropped: bool,
+    /// It is a secret that git declares.
+    pub(crate) secret: bool,
     /// The difference is known from reading a secret back, and from nothing else.
-    pub read_back: bool,
+    pub(crate) read_back: bool,
 }
 
 /// What is done about a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Treatment {
+pub(crate) enum Treatment {
     /// Git's value is written.
     Write,
     /// It is reported, and live's value is kept: the target only reports drift.
@@ -79,41 +83,71 @@ pub enum Treatment {
 
 impl Comparison {
     /// Whether anything has to be written.
-    #[must_use]
-    pub fn writes(&self) -> bool {
+    pub(crate) fn writes(&self) -> bool {
         self.differences.iter().any(|d| d.treatment == Treatment::Write)
     }
 
-    /// The pointers of the fields in which a PUT keeps live's value.
-    pub fn kept(&self) -> impl Iterator<Item = &str> {
+    /// Whether a secret that was read back has to be written.
+    pub(crate) fn writes_what_was_read_back(&self) -> bool {
+        self.differences.iter().any(|d| d.read_back && d.treatment == Treatment::Write)
+    }
+
+    /// The pointers of the fields in which a PUT keeps live's value. A secret that git declares is
+    /// never one of them: it is always sent as git's value.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
         self.differences
             .iter()
-            .filter(|d| d.treatment != Treatment::Write)
+            .filter(|d| d.treatment != Treatment::Write && !d.secret)
             .map(|d| d.change.path.as_str())
+    }
+
+    /// The differences that are treated in one way.
+    pub(crate) fn treated(&self, treatment: Treatment) -> Vec<FieldChange> {
+        let those = self.differences.iter().filter(|d| d.treatment == treatment);
+        those.map(|d| d.change.clone()).collect()
     }
 }
 
-/// Compares one connection that is live. `single` is the answer of its own `GET`, where there
-/// was one; `owned` is the base of the inventory, and `None` for a connection that is taken over.
-#[must_use]
-pub fn compare(
+/// What is remembered of a connection that a comparison looks at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Remembered<'a> {
+    /// The base of its entry in the inventory; `None` for a connection that is adopted.
+    pub(crate) base: Option<&'a Base>,
+    /// Fields that were written and may not stay.
+    pub(crate) unstable: Option<&'a BTreeMap<String, Unstable>>,
+}
+
+impl<'a> Remembered<'a> {
+    /// What a memory says of the connection that is live: nothing of a base where that is another
+    /// connection than ours.
+    pub(crate) fn of(memory: Option<&'a Memory>, is_ours: bool) -> Self {
+        let owned = memory.and_then(|memory| memory.owned.as_ref()).filter(|_| is_ours);
+        let unstable = memory.map(|memory| &memory.unstable);
+        Self { base: owned.map(|owned| &owned.base), unstable }
+    }
+}
+
+/// Compares one connection that is live.
+pub(crate) fn compare(
     desired: &DesiredConnection,
     live: &LiveView<'_>,
-    base: Option<&BTreeMap<String, BaseField>>,
-    context: &Context<'_>,
+    remembered: Remembered<'_>,
+    rules: &CompareRules<'_>,
 ) -> Comparison {
     let found = Comparison::default();
-    let mut comparing = Comparing { desired, live, base, context, found };
-    for field in desired.fields() {
+    let mut comparing = Comparing { desired, live, remembered, rules, found };
+    for field in &desired.fields {
         if desired.ignores(&field.path) {
             comparing.keep_base(&field.path);
-        } else if field.is_secret() {
+        } else if field.value().is_none() {
+            comparing.by_text(field);
+        } else if field.is_secret() || comparing.hides_file(field) {
             comparing.secret(field);
         } else {
             comparing.field(field);
         }
     }
-    for (path, older) in base.into_iter().flatten() {
+    for (path, older) in remembered.base.into_iter().flatten() {
         comparing.dropped(path, older);
     }
     comparing.found
@@ -123,14 +157,14 @@ pub fn compare(
 struct Comparing<'a> {
     desired: &'a DesiredConnection,
     live: &'a LiveView<'a>,
-    base: Option<&'a BTreeMap<String, BaseField>>,
-    context: &'a Context<'a>,
+    remembered: Remembered<'a>,
+    rules: &'a CompareRules<'a>,
     found: Comparison,
 }
 
 impl<'a> Comparing<'a> {
     fn older(&self, path: &str) -> Option<&'a BaseField> {
-        self.base?.get(path)
+        self.remembered.base?.get(path)
     }
 
     fn keep_base(&mut self, path: &str) {
@@ -139,16 +173,23 @@ impl<'a> Comparing<'a> {
         }
     }
 
-    fn treatment(&self, path: &str, value: Option<&Value>, origin: Origin) -> Treatment {
-        let Context { record, key, corrects_drift, .. } = *self.context;
-        let fields = record.unstable.get(&self.desired.name);
-        let is_given_up = fields.and_then(|fields| fields.get(path)).is_some_and(|unstable| {
-            let value = value.unwrap_or(&Value::Null);
-            unstable.is_given_up() && key.matches(&unstable.print, path, value)
+    /// What is done about a difference between git's value and live's.
+    fn treatment(
+        &self,
+        path: &str,
+        wanted: Option<&Value>,
+        live: Option<&Value>,
+        origin: Origin,
+    ) -> Treatment {
+        let key = self.rules.keys.key;
+        let unstable = self.remembered.unstable.and_then(|fields| fields.get(path));
+        let is_given_up = unstable.is_some_and(|unstable| {
+            key.matches(&unstable.print, path, wanted.unwrap_or(&Value::Null))
+                && unstable.is_given_up(key, path, live)
         });
         if is_given_up {
             Treatment::GiveUp
-        } else if origin == Origin::Drift && !corrects_drift {
+        } else if origin == Origin::Drift && !self.rules.corrects_drift {
             Treatment::Keep
         } else {
             Treatment::Write

@@ -10,9 +10,9 @@ use super::{Action, TargetPlan};
 use crate::catalog::{self, hidden, is_bookkeeping};
 use crate::desired::{Desired, DesiredConnection, DesiredField, env_names, holds_env, lies_in};
 use crate::digest::sha256_hex;
-use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
+use crate::record::Record;
 use crate::secret::canonical;
 
 /// The version of the file's format.
@@ -42,6 +42,9 @@ pub struct SavedOptions {
     pub base: Option<String>,
     /// `--allow-deletes`.
     pub allow_deletes: bool,
+    /// `--allow-delete`.
+    #[serde(default)]
+    pub allow_delete: Vec<String>,
     /// `--resend-secrets`.
     pub resend_secrets: bool,
     /// `--worktree`.
@@ -102,25 +105,24 @@ impl Digests {
         record: &Record,
     ) -> Self {
         let old_names = desired.values().filter_map(|d| d.options.renamed_from.as_ref());
-        let names = desired.keys().chain(record.inventory.keys()).chain(old_names);
+        let owned = record.inventory().map(|(name, _)| name);
+        let names = desired.keys().chain(owned).chain(old_names);
         Self {
             desired: desired.iter().map(|(n, d)| (n.clone(), digest(&of_desired(d)))).collect(),
             live: names
                 .filter_map(|name| {
                     let answers = [live.connections.get(name), confirmed.get(name).copied()];
                     let shown = answers.into_iter().flatten();
-                    let shown =
-                        shown.map(|one| of_live(one, desired.get(name).map(|d| &**d), record));
+                    let shown = shown.map(|one| of_live(one, desired.get(name), record));
                     let shown: Vec<Value> = shown.collect();
                     (!shown.is_empty()).then(|| (name.clone(), digest(&Value::Array(shown))))
                 })
                 .collect(),
             inventory: record
-                .inventory
-                .iter()
+                .inventory()
                 .map(|(name, owned)| {
                     let base: Map<String, Value> =
-                        owned.base.fields().into_iter().map(|(k, v)| (k, v.declared)).collect();
+                        owned.base.iter().map(|(k, v)| (k.clone(), v.declared.clone())).collect();
                     let value = serde_json::json!({
                         "type": owned.type_name, "protect": owned.protect, "base": base,
                     });
@@ -218,7 +220,7 @@ pub fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> 
 
 fn of_desired(desired: &DesiredConnection) -> Value {
     let fields: Map<String, Value> =
-        desired.fields().iter().map(|f| (f.path.to_string(), of_field(f))).collect();
+        desired.fields.iter().map(|f| (f.path.clone(), of_field(f))).collect();
     let options = &desired.options;
     serde_json::json!({
         "type": desired.connection_type.name,
@@ -243,14 +245,16 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
     let Some(own_type) = catalog::find(&live.type_name) else {
         return Value::from(live.type_name.as_str());
     };
-    let mut body = live.body();
-    let base = record.inventory.get(&live.name).map(|owned| owned.base.fields());
+    let mut body = live.body().clone();
+    let base = record.owned(&live.name).map(|owned| &owned.base);
     body.retain(|key, _| {
         let path = format!("/{}", crate::pointer::escaped(key));
-        let of_env =
-            desired.is_some_and(|desired| {
-                desired.fields().iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))
-            }) || base.iter().flatten().any(|(p, b)| lies_in(p, &path) && holds_env(&b.declared));
+        let of_env = desired.is_some_and(|desired| {
+            desired.fields.iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))
+        }) || base
+            .into_iter()
+            .flatten()
+            .any(|(p, b)| lies_in(p, &path) && holds_env(&b.declared));
         let is_secret = own_type.field(key).is_some_and(catalog::Field::is_secret);
         !of_env && !is_secret && !is_bookkeeping(own_type, key)
     });

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::pass::compare_rules;
 use super::{Engine, Options, Prepared, Ready, now};
-use crate::apply::{self, ChangeResult, Job, TargetOutcome};
+use crate::apply::{self, ChangeResult, Job, Proofs, TargetOutcome};
 use crate::config::Target;
-use crate::inventory::{GoodCommit, Record};
-use crate::name::{CommitId, ConnectionName};
-use crate::plan::{Change, ConnectionState, State};
+use crate::desired::Resolution;
+use crate::name::{self, CommitId, ConnectionName};
+use crate::plan::compare::Keys;
+use crate::plan::{Change, ConnectionState, Observed, State, TargetPlan};
+use crate::record::{GoodCommit, Owned, Record};
 use crate::state::Ledger;
 
 /// What came of one pass over one target.
@@ -22,8 +24,6 @@ pub struct Outcome {
     pub states: Vec<ConnectionState>,
     /// Whether the commit counts as applied: nothing failed, nothing was held.
     pub applied: bool,
-    /// Whether the state is as it was.
-    pub nothing_written: bool,
 }
 
 /// Carries a plan out and remembers what came of it.
@@ -34,68 +34,85 @@ pub async fn carry_out(
     strict: bool,
     progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
 ) -> Outcome {
-    let corrects_drift = prepared.corrects_drift();
-    let Prepared { target, plan, mut states, ready, .. } = prepared;
-    let mut outcome = TargetOutcome {
-        name: plan.name.clone(),
-        project: plan.project.clone(),
-        url: plan.url.clone(),
-        errors: plan.errors.clone(),
-        notices: plan.notices.clone(),
-        ..TargetOutcome::default()
-    };
+    let Prepared { target, plan, mut states, ready, protected, .. } = prepared;
+    let file = options.base.is_none().then(|| engine.state_file(target));
     let Some(ready) = ready else {
-        return Outcome { target: outcome, states, applied: false, nothing_written: true };
+        let mut outcome = apply::only_planned(&plan);
+        if let (Some((record, lock)), Some(file), true) = (protected, file, options.writes) {
+            let ledger = Ledger::new(Record::default(), Some(file), lock);
+            ledger.edit(|known| *known = record);
+            outcome.errors.extend(ledger.save().await.err().map(|error| error.to_string()));
+        }
+        return Outcome { target: outcome, states, applied: false };
     };
-    let file = (!ready.stateless).then(|| engine.state_file(target));
     let ledger = Ledger::new(ready.record_before.clone(), file, ready.lock.clone());
+    keep_last_good(engine, target, &ready, options).await;
     let record = with_commit(&ready);
-    keep_last_good(engine, target, &ready).await;
     if record != ready.record_before {
         ledger.edit(|known| *known = record);
     }
-    let stop: &CancellationToken = &options.stop;
-    let commit = ready.commit.as_ref().map_or("worktree", CommitId::short);
-    let span = tracing::info_span!("apply", target = %target.name, commit);
-    let applied = apply::apply(&Job {
-        plan: &plan,
-        desired: &ready.desired,
-        live: &ready.live,
-        singles: &ready.singles,
-        canaries: &ready.canaries,
-        client: &ready.client,
-        ledger: &ledger,
-        unstable: &ready.record.unstable,
-        key: &ready.key,
-        key_is_known: ready.key_is_known,
-        stateless: ready.stateless,
-        corrects_drift,
-        resend_secrets: options.resend_secrets,
-        strict,
-        vars: &target.vars,
-        environment: &engine.environment,
-        redactor: &engine.redactor,
-        concurrency: target.concurrency,
-        now: now(),
-        stop,
-        progress,
-    })
-    .instrument(span)
-    .await;
-    match applied {
-        Ok(done) => outcome = done,
-        Err(error) => outcome.errors.push(error.to_string()),
-    }
+    let mut outcome = make(engine, target, &plan, &ready, &ledger, options, strict, progress).await;
     settle(&mut states, &outcome, &ledger);
     let applied = is_applied(&outcome);
     if let (true, Some(GoodCommit { commit, .. })) = (applied, &ready.good) {
         remember_applied(&ledger, commit, &mut outcome).await;
     }
-    Outcome { target: outcome, states, applied, nothing_written: !ledger.is_edited() }
+    Outcome { target: outcome, states, applied }
 }
 
-/// The record as the plan leaves it, with this commit as the last good one: the notes of the
-/// deletes that it asked for are in there too.
+/// Makes the calls of the plan.
+#[expect(clippy::too_many_arguments, reason = "they become one value, the job, right here")]
+async fn make(
+    engine: &Engine,
+    target: &Target,
+    plan: &TargetPlan,
+    ready: &Ready,
+    ledger: &Ledger,
+    options: &Options,
+    strict: bool,
+    progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
+) -> TargetOutcome {
+    let Ready { desired, live, singles, record, connection, key_is_known, .. } = ready;
+    let keys = Keys { key: &connection.key, is_known: *key_is_known };
+    let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
+    let (nothing_unread, proofs) = (BTreeMap::new(), Proofs::default());
+    let job = Job {
+        plan,
+        desired,
+        observed: Observed { live, singles, unread: &nothing_unread },
+        planned: record,
+        read_back: &ready.read_back,
+        rules: compare_rules(target, options, keys, record),
+        resolution: Resolution {
+            vars: &target.vars,
+            environment: Some(&engine.environment),
+            redactor: &engine.redactor,
+        },
+        lookalikes: &lookalikes,
+        proofs: &proofs,
+        client: &connection.client,
+        ledger,
+        strict,
+        concurrency: target.concurrency,
+        now: now(),
+        stop: &options.stop,
+        progress,
+    };
+    let commit = ready.commit.as_ref().map_or("worktree", CommitId::short);
+    let span = tracing::info_span!("apply", target = %target.name, commit);
+    match apply::apply(&job).instrument(span).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let mut outcome = apply::only_planned(plan);
+            outcome.results.clear();
+            outcome.errors.push(error.to_string());
+            outcome
+        }
+    }
+}
+
+/// The record as the plan leaves it, with this commit as the last good one: the deletes that it asked
+/// for are noted in there too.
 fn with_commit(ready: &Ready) -> Record {
     let mut record = ready.record.clone();
     if let Some(good) = &ready.good {
@@ -106,8 +123,8 @@ fn with_commit(ready: &Ready) -> Record {
 
 /// Keeps the commit in the mirror from now on, so that neither a force-push nor `git gc` takes
 /// away what deletes are decided by. Without it deletes are held, so that it is no error.
-async fn keep_last_good(engine: &Engine, target: &Target, ready: &Ready) {
-    let (Some(mirror), Some(good), false) = (&engine.mirror, &ready.good, ready.stateless) else {
+async fn keep_last_good(engine: &Engine, target: &Target, ready: &Ready, options: &Options) {
+    let (Some(mirror), Some(good), None) = (&engine.mirror, &ready.good, &options.base) else {
         return;
     };
     let key = format!("{} {}", target.url, target.project);
@@ -128,11 +145,9 @@ async fn remember_applied(ledger: &Ledger, commit: &CommitId, outcome: &mut Targ
 
 /// Nothing failed, nothing was held, nothing is left.
 fn is_applied(outcome: &TargetOutcome) -> bool {
+    use ChangeResult::{Done, NotNeeded, Reported};
     outcome.errors.is_empty()
-        && outcome
-            .results
-            .iter()
-            .all(|(_, result)| matches!(result, ChangeResult::Done | ChangeResult::Reported))
+        && outcome.results.iter().all(|(_, result)| matches!(result, Done | NotNeeded | Reported))
 }
 
 /// Brings the states up to what came of the changes.
@@ -148,7 +163,7 @@ fn settle(states: &mut Vec<ConnectionState>, outcome: &TargetOutcome, ledger: &L
     }
     for (change, result) in &outcome.results {
         let (state, reason) = match result {
-            ChangeResult::Done => (State::InSync, None),
+            ChangeResult::Done | ChangeResult::NotNeeded => (State::InSync, None),
             ChangeResult::Degraded(why) => (State::Degraded, Some(why)),
             ChangeResult::Failed(why) => (State::Failed, Some(why)),
             ChangeResult::Blocked(why) => (State::Blocked, Some(why)),
@@ -167,9 +182,9 @@ fn settle(states: &mut Vec<ConnectionState>, outcome: &TargetOutcome, ledger: &L
     states.retain(|known| !gone.contains(&known.name));
     ledger.read(|record| {
         for state in states.iter_mut() {
-            let owned = record.inventory.get(&state.name);
+            let owned = record.owned(&state.name);
             state.last_change = owned.and_then(|owned| owned.last_change);
-            state.unverified = owned.is_some_and(|owned| owned.base.is_unverified());
+            state.unverified = owned.is_some_and(Owned::is_unverified);
         }
     });
 }

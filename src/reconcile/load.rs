@@ -1,14 +1,13 @@
 //! What a snapshot declares for a target.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Engine;
 use crate::config::Target;
-use crate::document::{self, DeclaredThen, Document, LoadRequest, Loaded};
-use crate::inventory::{GoodCommit, Record};
+use crate::document::{self, LoadRequest, Loaded};
 use crate::name::{CommitId, ConnectionName};
-use crate::source::{Folder, Snapshot, SourceError};
-
-/// After this many files git's own memory of what it read is worth letting go of.
-const MANY: u64 = 1000;
+use crate::record::{DeclaredThen, GoodCommit};
+use crate::source::{Snapshot, SourceError};
 
 /// What a snapshot declares for a target.
 #[derive(Debug)]
@@ -36,101 +35,102 @@ pub fn load_target(
         known_targets: Some(&known_targets),
         vars: Some(&target.vars),
     };
-    let parsed = engine.cache.parsed();
     let loaded = document::load(&request, &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())
     });
-    if engine.cache.parsed() - parsed > MANY {
-        snapshot.rest();
-    }
     let notices = listing.notices.iter().map(ToString::to_string).collect();
     Ok(LoadedTarget { loaded, notices })
 }
 
-/// What a snapshot declares for a target, whatever else is wrong with it.
-pub(super) fn declared_names(
+/// What a snapshot declares for a target below some paths, whatever else is wrong with it.
+pub(super) fn declared_below(
     engine: &Engine,
     target: &Target,
     snapshot: &Snapshot,
-) -> Result<DeclaredThen, SourceError> {
-    let folders: Vec<Folder> =
-        snapshot.folders(&target.paths, engine.config_file.as_deref())?.folders;
+    paths: &[String],
+) -> Result<document::DeclaredThen, SourceError> {
+    let folders = snapshot.folders(paths, engine.config_file.as_deref())?.folders;
     Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())
     }))
 }
 
 impl LoadedTarget {
-    /// What the state keeps of a commit that loaded whole. Most commits declare the names that the
-    /// last one of the `record` did: they are kept once.
-    pub(super) fn as_good_commit(
-        &self,
-        config: String,
-        commit: &CommitId,
-        record: &Record,
-    ) -> GoodCommit {
-        let documents = &self.loaded.documents;
-        let files = self.files_by_name();
-        let is_same = |last: &&GoodCommit| {
-            last.declared.len() == documents.len()
-                && self.declared(&files).zip(&last.declared).all(
-                    |((name, files), (then, known))| name == then && files.iter().eq(known.iter()),
-                )
-        };
-        let declared = match record.last_good.as_ref().filter(is_same) {
-            Some(last) => last.declared.clone(),
-            None => {
-                let owned = |(name, files): (&ConnectionName, Vec<&str>)| {
-                    (name.clone(), files.into_iter().map(str::to_owned).collect())
-                };
-                self.declared(&files).map(owned).collect()
+    /// What the state keeps of a commit that loaded whole.
+    pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
+        let mut files: BTreeMap<&ConnectionName, Vec<String>> = BTreeMap::new();
+        for (file, names) in &self.loaded.names_by_file {
+            for name in names {
+                files.entry(name).or_default().push(file.to_string());
             }
-        };
-        let renames = documents.iter().filter_map(|document| {
-            Some((document.name.clone(), document.options.renamed_from.clone()?))
-        });
-        let types = documents.iter().filter_map(|document| {
-            let (name, wanted) = (&document.name, document.connection_type.name);
-            let owned = record.inventory.get(name)?;
-            (owned.type_name != wanted).then(|| (name.clone(), wanted.to_owned()))
+        }
+        let declared = self.loaded.documents.iter().map(|document| {
+            let then = DeclaredThen {
+                type_name: document.connection_type.name.to_owned(),
+                files: files.remove(&document.name).unwrap_or_default(),
+                renamed_from: document.options.renamed_from.clone(),
+            };
+            (document.name.clone(), then)
         });
         GoodCommit {
             commit: commit.clone(),
             config,
-            declared,
-            types: types.collect(),
-            renames: renames.collect(),
-            paths: self
-                .loaded
-                .folders
-                .iter()
-                .map(|(path, _, documents)| (path.to_string(), *documents))
-                .collect(),
+            declared: declared.collect(),
+            paths: self.counts(),
+            unread_paths: BTreeMap::new(),
         }
     }
 
-    /// The names that files declare, valid or not, each with its file; in the order of the names.
-    fn files_by_name(&self) -> Vec<(&ConnectionName, &str)> {
-        let files = self.loaded.names_by_file.iter();
-        let mut files: Vec<_> =
-            files.flat_map(|(file, names)| names.iter().map(|name| (name, &**file))).collect();
-        files.sort_by_key(|(name, _)| *name);
-        files
+    /// How many documents each configured path holds.
+    pub(super) fn counts(&self) -> BTreeMap<String, usize> {
+        let folders = self.loaded.folders.iter();
+        folders.map(|(path, _, documents)| (path.to_string(), *documents)).collect()
     }
 
-    /// The valid documents with their files.
-    fn declared<'l>(
-        &'l self,
-        files: &'l [(&'l ConnectionName, &'l str)],
-    ) -> impl Iterator<Item = (&'l ConnectionName, Vec<&'l str>)> {
-        let mut files = files.iter().peekable();
-        self.loaded.documents.iter().map(move |Document { name, .. }| {
-            while files.next_if(|(other, _)| *other < name).is_some() {}
-            let mut own = Vec::new();
-            while let Some((_, file)) = files.next_if(|(other, _)| *other == name) {
-                own.push(*file);
+    /// The names that a commit which did not load whole blocks, with why: those whose documents are
+    /// not valid, those of files that cannot be read, and the old names of their renames, which are
+    /// kept from everything else until the rename is done.
+    pub(super) fn blocked(
+        &self,
+        good: Option<&GoodCommit>,
+    ) -> Result<BTreeMap<ConnectionName, String>, String> {
+        let mut blocked = self.loaded.invalid.clone();
+        for file in &self.loaded.unreadable {
+            let declared = good.into_iter().flat_map(|good| &good.declared);
+            let of_file: BTreeSet<&ConnectionName> = declared
+                .filter(|(_, then)| then.files.iter().any(|f| **f == **file))
+                .map(|(name, _)| name)
+                .collect();
+            if of_file.is_empty() {
+                return Err(format!(
+                    "{file} cannot be read, so which connections it declares is not known"
+                ));
             }
-            (name, own)
-        })
+            for name in of_file {
+                let reason = format!("{file}, which declared it, cannot be read");
+                blocked.entry(name.clone()).or_insert(reason);
+            }
+        }
+        Ok(blocked)
+    }
+
+    /// The old names that blocked documents rename from, by the new ones.
+    pub(super) fn renames_of_blocked(
+        &self,
+        blocked: &BTreeMap<ConnectionName, String>,
+        good: Option<&GoodCommit>,
+    ) -> BTreeMap<ConnectionName, ConnectionName> {
+        let documents = self.loaded.documents.iter();
+        let valid = documents.filter_map(|d| Some((&d.name, d.options.renamed_from.as_ref()?)));
+        // What cannot be read now renamed what the last good commit said.
+        let then = good.into_iter().flat_map(|good| &good.declared);
+        let then = then.filter_map(|(name, then)| Some((name, then.renamed_from.as_ref()?)));
+        let mut renames: BTreeMap<ConnectionName, ConnectionName> = then
+            .chain(valid)
+            .filter(|(new, _)| blocked.contains_key(*new))
+            .map(|(new, old)| (new.clone(), old.clone()))
+            .collect();
+        renames.extend(self.loaded.renames_of_invalid.clone());
+        renames
     }
 }

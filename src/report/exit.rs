@@ -38,7 +38,10 @@ pub fn of_outcomes(outcomes: &[TargetOutcome]) -> u8 {
         | ChangeResult::Failed(_)
         | ChangeResult::Blocked(_)
         | ChangeResult::NotStarted => true,
-        ChangeResult::Done | ChangeResult::Held(_) | ChangeResult::Reported => false,
+        ChangeResult::Done
+        | ChangeResult::NotNeeded
+        | ChangeResult::Held(_)
+        | ChangeResult::Reported => false,
     };
     if outcomes.iter().any(|outcome| !outcome.errors.is_empty())
         || results().any(|(_, result)| is_bad(result))

@@ -25,7 +25,7 @@ fn line(outcomes: &[TargetOutcome]) -> String {
         (counts.held, "held"),
         (counts.drifted, "drifted"),
         (counts.not_started, "not started"),
-        (counts.adopted, "taken over as they are"),
+        (counts.adopted, "adopted as they are"),
         (failed, if failed == 1 { "target with errors" } else { "targets with errors" }),
     ]);
     // A run that made nothing says so, beside what kept it from it.
@@ -45,6 +45,7 @@ fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<Strin
     let why = |reason: &str| (!reason.is_empty()).then(|| escape::plain(reason));
     match result {
         ChangeResult::Done => ("done", None),
+        ChangeResult::NotNeeded => ("found in sync", None),
         ChangeResult::Degraded(reason) => ("saved but not deployed", why(reason)),
         ChangeResult::Failed(reason) => ("failed", why(reason)),
         ChangeResult::Blocked(reason) => ("blocked", why(reason)),
@@ -66,7 +67,12 @@ fn told_again(
         outcome
             .results
             .iter()
-            .filter(|(_, result)| !matches!(result, ChangeResult::Done | ChangeResult::Reported))
+            .filter(|(_, result)| {
+                !matches!(
+                    result,
+                    ChangeResult::Done | ChangeResult::NotNeeded | ChangeResult::Reported
+                )
+            })
             .map(move |(change, result)| (outcome, change, result))
     })
 }

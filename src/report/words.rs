@@ -124,7 +124,7 @@ pub(super) fn counts(summary: &Summary, drifted: usize) -> String {
         (summary.replace, "to replace"),
         (summary.rename, "to rename"),
         (summary.delete, "to delete"),
-        (summary.adopt, "to take over as they are"),
+        (summary.adopt, "to adopt as they are"),
         (summary.held, "held"),
         (summary.blocked, "blocked"),
         (drifted, "drifted"),

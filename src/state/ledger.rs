@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Lock, StateError, StateFile};
-use crate::inventory::Record;
+use crate::name::ConnectionName;
+use crate::record::{Memory, Record};
 
 /// How long writing the state may be put off, measured in durations of the last write, so that a
 /// large state does not spend the run on being written.
@@ -55,6 +56,15 @@ impl Ledger {
         let mut record = self.record();
         record.1 += 1;
         change(&mut record.0)
+    }
+
+    /// Changes what is remembered of one connection.
+    pub(crate) fn edit_memory<T>(
+        &self,
+        name: &ConnectionName,
+        change: impl FnOnce(&mut Memory) -> T,
+    ) -> T {
+        self.edit(|record| record.edit(name, change))
     }
 
     /// Whether the record was changed since it was taken over.

@@ -23,21 +23,6 @@ fn an_absent_state_is_empty_and_a_written_one_comes_back() {
 }
 
 #[test]
-fn a_mark_tells_one_state_from_another() {
-    let (_folder, file) = dir();
-    let absent = file.mark().unwrap();
-    assert_eq!(file.read_marked().unwrap().1, absent);
-    let record = Record { suspended: true, ..Record::default() };
-    file.write(&record).unwrap();
-    let (read, written) = file.read_marked().unwrap();
-    assert_eq!((read, file.mark().unwrap()), (record, written));
-    assert_ne!(written, absent);
-    assert!(file.glance().unwrap().suspended);
-    file.write(&Record::default()).unwrap();
-    assert_ne!(file.mark().unwrap(), written);
-}
-
-#[test]
 fn what_cannot_be_read_is_never_overwritten() {
     let (_folder, file) = dir();
     for (text, expected) in [
@@ -57,7 +42,7 @@ fn what_cannot_be_read_is_never_overwritten() {
     }
 }
 
-/// What version 1 wrote, kept as it was: later versions must go on reading it.
+/// A file that version 1 of the program wrote: later versions go on reading it.
 #[test]
 fn version_1_is_read() {
     let (_folder, file) = dir();
@@ -78,8 +63,18 @@ fn version_1_is_read() {
     });
     fs::write(file.path(), first.to_string()).unwrap();
     let record = file.read().unwrap();
-    assert!(record.inventory[&"a".into()].protect);
-    assert!(record.is_readable("email", "/password"));
+    let owned = record.owned(&"a".into()).unwrap();
+    assert!(owned.protect && owned.is_unverified());
+    assert_eq!((owned.secrets_checked, owned.last_change), (Some(5), Some(6)));
+    let memory = |name: &str| record.memory(&name.into()).unwrap();
+    assert_eq!(memory("b").intent.as_ref().unwrap().from, Some("A".into()));
+    let due = memory("c").due.as_ref().unwrap();
+    assert!(due.asks_for_a_delete() && due.consent.is_none() && due.over_limit.is_some());
+    assert_eq!(memory("d").degraded.as_ref().unwrap().attempts, 2);
+    assert!(memory("e").unstable["/host"].given_up);
+    assert!(record.readable.has("email", "/password"));
+    let good = record.last_good.as_ref().unwrap();
+    assert_eq!(good.declared[&"a".into()].type_name, "email");
     file.write(&record).unwrap();
     assert_eq!(file.read().unwrap(), record);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::config::parse_duration;
+use crate::reconcile::Options;
 
 /// The form in which a result is written to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -51,16 +52,28 @@ pub struct ReadArgs {
 /// What may be written beyond what the rules let through by themselves.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct WriteRules {
-    /// Consent to deletes that a limit or an emptied path holds back; with --name NAME, exact,
-    /// also to one that no commit asked for.
+    /// Consent to deletes that a limit or a missing path holds back.
     #[arg(long)]
     pub allow_deletes: bool,
+    /// Consent to the delete of this connection, though no commit asked for it: its exact name
+    /// (repeatable).
+    #[arg(long, value_name = "NAME", action = ArgAction::Append)]
+    pub allow_delete: Vec<String>,
     /// Send every declared secret again, whatever was sent before.
     #[arg(long)]
     pub resend_secrets: bool,
     /// How long to wait for another process that works on the same state.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub lock_timeout: Duration,
+}
+
+impl WriteRules {
+    /// Puts the consents into the options of a run.
+    pub(crate) fn allow(&self, options: &mut Options) {
+        options.rules.allow_deletes = self.allow_deletes;
+        options.rules.allow_delete = self.allow_delete.iter().map(|n| n.as_str().into()).collect();
+        options.resend_secrets = self.resend_secrets;
+    }
 }
 
 /// The arguments of `plan`.

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::desired;
 use crate::export::{Export, KnownReferences, Options, template};
-use crate::inventory::{BaseField, Owned, Record};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
+use crate::record::{BaseField, Owned, Record};
 
 fn export(bodies: &[Value], known: &KnownReferences) -> Export {
     let live: Vec<LiveConnection> = bodies
         .iter()
-        .map(|body| LiveConnection::from_entry(body.as_object().unwrap()).unwrap())
+        .map(|body| LiveConnection::from_entry(body.as_object().unwrap().clone()).unwrap())
         .collect();
     Export::of(&live, known, &Options { prefix: "Payments".to_owned(), full: false })
 }

@@ -3,36 +3,32 @@
 use serde_json::Value;
 
 use super::base::{agreed, catalog_field, matches_base};
-use super::{Comparing, Context, Difference};
-use crate::catalog::{Secrecy, hidden};
+use super::{Comparing, Difference};
+use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
-use crate::inventory::BaseField;
 use crate::plan::equality::{equal, is_unset};
-use crate::plan::ignored::with_lives_ignored_parts;
 use crate::plan::{FieldChange, Origin};
+use crate::pointer;
+use crate::record::BaseField;
 use crate::secret::SENSITIVE;
 
 impl Comparing<'_> {
     /// Compares a field that git declares and that is no secret.
     pub(super) fn field(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, context, .. } = *self;
+        let Comparing { desired, live, rules, .. } = *self;
         let path = &*field.path;
         let older = self.older(path);
-        let Some(value) = field.value() else {
-            // Not looked at in this run, or blocked: its base stays what it was.
-            self.keep_base(path);
-            return;
-        };
+        let Some(value) = field.value() else { return };
         let live_value = live.get(path);
         let with_ignored = with_lives_ignored_parts(desired, path, value, live_value);
         let value = with_ignored.as_ref().unwrap_or(value);
         if equal(field.field, Some(value), live_value) {
             self.found.settled.push(path.to_owned());
-            self.found.base.insert(path.to_owned(), agreed(field, older, context));
+            self.found.base.insert(path.to_owned(), agreed(field, value, older, rules.keys));
             return;
         }
-        let origin = origin(field, value, live_value, older, context);
         self.keep_base(path);
+        let origin = self.origin(field, value, live_value);
         let sensitive =
             field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
         let change = FieldChange {
@@ -42,21 +38,48 @@ impl Comparing<'_> {
             sensitive,
             origin,
         };
-        let treatment = self.treatment(path, Some(value), origin);
-        self.found.differences.push(Difference {
+        let treatment = self.treatment(path, Some(value), live_value, origin);
+        self.push(Difference {
             change,
             treatment,
             dropped: false,
+            secret: false,
             read_back: false,
         });
+    }
+
+    /// Compares a field whose value is not known in this run by its text with the text that the base
+    /// has: what a commit changed in it is shown, a value that rotated is not seen.
+    pub(super) fn by_text(&mut self, field: &DesiredField) {
+        let path = &*field.path;
+        self.keep_base(path);
+        // Of a connection that is adopted there is no text to compare with.
+        if self.remembered.base.is_none() {
+            return;
+        }
+        let older = self.older(path).map(|older| &older.declared);
+        let with_ignored = with_lives_ignored_parts(self.desired, path, &field.declared, older);
+        if older == Some(with_ignored.as_ref().unwrap_or(&field.declared)) {
+            return;
+        }
+        let change = FieldChange {
+            path: path.to_owned(),
+            before: older.filter(|older| !older.is_null()).cloned(),
+            after: Some(field.declared.clone()),
+            sensitive: true,
+            origin: Origin::Git,
+        };
+        let treatment = self.treatment(path, None, None, Origin::Git);
+        let secret = field.is_secret();
+        self.push(Difference { change, treatment, dropped: false, secret, read_back: false });
     }
 
     /// Compares a field that git used to declare. It goes back to its documented default; a secret
     /// is never emptied that way, it is just no longer git's.
     pub(super) fn dropped(&mut self, path: &str, older: &BaseField) {
-        let Comparing { desired, live, context, .. } = *self;
+        let Comparing { desired, live, rules, .. } = *self;
         let declared_otherwise =
-            desired.fields().iter().any(|f| lies_in(path, &f.path) || lies_in(&f.path, path));
+            desired.fields.iter().any(|f| lies_in(path, &f.path) || lies_in(&f.path, path));
         if declared_otherwise {
             return;
         }
@@ -65,21 +88,21 @@ impl Comparing<'_> {
             return;
         }
         let field = catalog_field(desired, path);
-        if field.is_some_and(|f| matches!(f.secrecy, Secrecy::Secret { .. })) {
+        if field.is_some_and(Field::is_secret) {
             return;
         }
         let live_value = live.get(path);
-        let kind = field.map(|f| &f.kind);
-        if is_unset(kind, field.and_then(|f| f.default.as_ref()), live_value) {
+        let default = field.and_then(|f| f.default.as_ref());
+        if is_unset(field.map(|f| &f.kind), default, live_value) {
             self.found.settled.push(path.to_owned());
             return;
         }
         self.keep_base(path);
-        let live_moved = !matches_base(field, older, live_value, path, context);
+        let live_moved = !matches_base(field, path, older, live_value, rules.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
-        let default = field.and_then(|f| f.default.as_ref()).map(|default| default.to_json());
-        let treatment = self.treatment(path, default.as_ref(), origin);
+        let default = default.map(|default| default.to_json());
+        let treatment = self.treatment(path, default.as_ref(), live_value, origin);
         let change = FieldChange {
             path: path.to_owned(),
             before: self.show_live(path, live_value, sensitive),
@@ -87,12 +110,11 @@ impl Comparing<'_> {
             sensitive,
             origin,
         };
-        self.found.differences.push(Difference {
-            change,
-            treatment,
-            dropped: true,
-            read_back: false,
-        });
+        self.push(Difference { change, treatment, dropped: true, secret: false, read_back: false });
+    }
+
+    pub(super) fn push(&mut self, difference: Difference) {
+        self.found.differences.push(difference);
     }
 
     /// What may be shown of live's side of a field.
@@ -103,33 +125,26 @@ impl Comparing<'_> {
         }
         Some(hidden::mask_at(self.desired.connection_type, path, value, self.live.body()))
     }
-}
 
-fn origin(
-    field: &DesiredField,
-    value: &Value,
-    live_value: Option<&Value>,
-    older: Option<&BaseField>,
-    context: &Context<'_>,
-) -> Origin {
-    let Some(older) = older else { return Origin::Git };
-    let git_moved = if older.declared != field.declared {
-        // The same value under another reference, or another spelling of it, moved nothing.
-        !(older.print.is_none()
-            && !field.holds_reference()
-            && equal(field.field, Some(value), Some(&older.declared)))
-    } else {
-        match &older.print {
-            Some(print) if context.key_is_known => !context.key.matches(print, &field.path, value),
+    fn origin(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Origin {
+        let Some(older) = self.older(&field.path) else { return Origin::Git };
+        let keys = self.rules.keys;
+        let git_moved = if older.declared != field.declared {
+            // The same value under another reference, or another spelling of it, moved nothing.
+            !(older.print.is_none()
+                && !field.holds_reference()
+                && equal(field.field, Some(value), Some(&older.declared)))
+        } else {
             // Without a fingerprint that can be checked, what overwrites less: drift.
-            _ => false,
+            let print = older.print.as_ref().filter(|_| keys.is_known);
+            print.is_some_and(|print| !keys.key.matches(print, &field.path, value))
+        };
+        let live_moved = !matches_base(field.field, &field.path, older, live, keys);
+        match (git_moved, live_moved) {
+            (true, true) => Origin::Both,
+            (false, true) => Origin::Drift,
+            _ => Origin::Git,
         }
-    };
-    let live_moved = !matches_base(field.field, older, live_value, &field.path, context);
-    match (git_moved, live_moved) {
-        (true, true) => Origin::Both,
-        (false, true) => Origin::Drift,
-        _ => Origin::Git,
     }
 }
 
@@ -143,9 +158,28 @@ pub(in crate::plan) fn show_desired(
         return field.declared.clone();
     }
     let whole = desired
-        .fields()
+        .fields
         .iter()
         .map(|f| (f.path.trim_start_matches('/').to_owned(), f.declared.clone()))
         .collect();
     hidden::mask_at(desired.connection_type, &field.path, value, &whole)
+}
+
+/// Git's value of a field with the other side's parts put in where `x-gitops.ignore` names a pointer
+/// below the field; `None` where it names none.
+pub(in crate::plan) fn with_lives_ignored_parts(
+    desired: &DesiredConnection,
+    path: &str,
+    value: &Value,
+    live: Option<&Value>,
+) -> Option<Value> {
+    let below = desired.options.ignore.iter();
+    let below = below.filter(|pointer| *pointer != path && lies_in(pointer, path));
+    let mut patched: Option<Value> = None;
+    for pointer in below {
+        let below = &pointer[path.len()..];
+        let live_part = live.and_then(|live| live.pointer(below)).cloned();
+        pointer::put(patched.get_or_insert_with(|| value.clone()), below, live_part);
+    }
+    patched
 }

@@ -56,6 +56,7 @@ fn target(outcome: &TargetOutcome) -> Value {
 fn word(result: &ChangeResult) -> (&'static str, Option<&str>) {
     match result {
         ChangeResult::Done => ("done", None),
+        ChangeResult::NotNeeded => ("unchanged", None),
         ChangeResult::Degraded(why) => ("degraded", Some(why)),
         ChangeResult::Failed(why) => ("failed", Some(why)),
         ChangeResult::Blocked(why) => ("blocked", Some(why)),

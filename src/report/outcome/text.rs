@@ -67,7 +67,7 @@ pub fn progress(change: &Change, result: &ChangeResult, style: &Style) -> String
 
 fn role(result: &ChangeResult) -> Role {
     match result {
-        ChangeResult::Done => Role::Added,
+        ChangeResult::Done | ChangeResult::NotNeeded => Role::Added,
         ChangeResult::Failed(_) | ChangeResult::Blocked(_) => Role::Wrong,
         ChangeResult::Degraded(_)
         | ChangeResult::Held(_)

@@ -1,0 +1,110 @@
+//! Whether secrets that git does not declare may be sent back as live shows them (DESIGN section 6,
+//! rule 5). A server that once showed secrets in clear may show cipher text today, so this very pass
+//! has to prove it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Job;
+use crate::desired::DesiredConnection;
+use crate::live::LiveConnection;
+use crate::plan::compare::{same_in_constant_time, shown_text};
+use crate::plan::view::LiveView;
+use crate::record::Owned;
+use crate::secret::{Fingerprint, FingerprintKey};
+
+/// What this pass found out of the secrets of types: by type and pointer, whether one that git
+/// declares reads back equal now.
+#[derive(Debug, Default)]
+pub(crate) struct Proofs(tokio::sync::Mutex<BTreeMap<(&'static str, String), bool>>);
+
+/// What is proven of the secrets of one connection.
+pub(super) struct Proof<'a> {
+    key: &'a FingerprintKey,
+    /// The fields that a secret of the type proves to be shown in clear.
+    readable: BTreeSet<String>,
+    /// What `GET` showed when a field was proven.
+    shown_then: BTreeMap<String, Fingerprint>,
+}
+
+impl<'a> Proof<'a> {
+    /// Finds out what a PUT of this connection needs to know.
+    pub(super) async fn of(
+        job: &'a Job<'_>,
+        desired: &DesiredConnection,
+        view: &LiveView<'_>,
+        owned: Option<&Owned>,
+    ) -> Self {
+        let own_type = desired.connection_type;
+        let mut readable = BTreeSet::new();
+        for secret in own_type.secrets() {
+            let path = format!("/{}", secret.name);
+            let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
+            let is_shown = shown_text(view.get_secret(&path)).is_some();
+            if !is_written && is_shown && job.is_proven(own_type.name, &path).await {
+                readable.insert(path);
+            }
+        }
+        let shown_then = owned.map(|owned| owned.shown_secrets.clone()).unwrap_or_default();
+        Self { key: job.rules.keys.key, readable, shown_then }
+    }
+
+    /// Whether a shown value is proven to be the secret itself.
+    pub(super) fn has(&self, path: &str, shown: &Value) -> bool {
+        let then = self.shown_then.get(path);
+        self.readable.contains(path) || then.is_some_and(|then| self.key.matches(then, path, shown))
+    }
+
+    /// The fingerprints to keep of what is shown now.
+    pub(super) fn shown(&self, live: &LiveConnection) -> BTreeMap<String, Fingerprint> {
+        let mut shown = self.shown_then.clone();
+        for path in &self.readable {
+            let value = live.body().get(path.trim_start_matches('/'));
+            if let Some(value) = value.filter(|value| !self.matches_then(path, value)) {
+                shown.insert(path.clone(), self.key.of(path, value));
+            }
+        }
+        shown
+    }
+
+    fn matches_then(&self, path: &str, value: &Value) -> bool {
+        self.shown_then.get(path).is_some_and(|then| self.key.matches(then, path, value))
+    }
+}
+
+impl Job<'_> {
+    /// Whether a secret of that type which git declares reads back equal now. It is looked for once
+    /// in a run.
+    pub(super) async fn is_proven(&self, type_name: &'static str, path: &str) -> bool {
+        let mut proofs = self.proofs.0.lock().await;
+        if let Some(known) = proofs.get(&(type_name, path.to_owned())) {
+            return *known;
+        }
+        let is_proven = self.reads_back_equal(type_name, path).await;
+        proofs.insert((type_name, path.to_owned()), is_proven);
+        is_proven
+    }
+
+    async fn reads_back_equal(&self, type_name: &str, path: &str) -> bool {
+        let witnesses = self.desired.values().filter_map(|desired| {
+            let field = desired.field(path).filter(|_| !desired.ignores(path))?;
+            let wanted = field.value()?.as_str().filter(|wanted| !wanted.is_empty())?;
+            let live = self.observed.live.connections.get(&desired.name)?;
+            (live.type_name == type_name).then_some((&live.name, wanted))
+        });
+        // A few are enough: what one does not prove, a hundred hardly would.
+        for (name, wanted) in witnesses.take(3) {
+            let read = self.observed.singles.get(name).cloned();
+            let own = match read {
+                Some(own) => Some(own),
+                None => super::send::read(self, name).await.ok().flatten(),
+            };
+            let shown = own.as_ref().and_then(|own| crate::plan::view::at(own.body(), path));
+            if shown_text(shown).is_some_and(|shown| same_in_constant_time(shown, wanted)) {
+                return true;
+            }
+        }
+        false
+    }
+}

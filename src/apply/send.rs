@@ -1,0 +1,209 @@
+//! What all writes have in common: sending until the outcome is known, and remembering what was
+//! acknowledged.
+
+use futures_util::future::BoxFuture;
+
+use super::{ChangeResult, Job};
+use crate::api::{CallError, Deployment, ErrorKind, Tries};
+use crate::desired::DesiredConnection;
+use crate::live::LiveConnection;
+use crate::name::ConnectionName;
+use crate::plan::compare::{CompareRules, Comparison};
+use crate::record::{Base, Degraded, LONGEST_PAUSE, Owned};
+
+/// How sending a write ended.
+pub(super) enum Sent<T> {
+    /// The server acknowledged it.
+    Acknowledged(Deployment),
+    /// Its answer was lost, and what live shows proves that it was made.
+    Arrived(T),
+    /// It was refused, or never sent.
+    Failed {
+        /// What the server said.
+        error: CallError,
+        /// Whether it is certain that no attempt of it was carried out or may yet arrive.
+        nothing_was_done: bool,
+    },
+    /// It ended without its outcome being known.
+    Over(ChangeResult),
+}
+
+/// A call, or a look at what became of it.
+pub(super) type Step<'s, T> = BoxFuture<'s, T>;
+
+/// Sends a write until its outcome is known. After an answer was lost, `look` reads what became of it
+/// before anything is sent again: `Some` ends the loop. `is_proof` says which refusals of a later
+/// attempt may mean that an earlier one arrived.
+pub(super) async fn send<'s, T>(
+    job: &Job<'_>,
+    call: impl Fn() -> Step<'s, Result<Deployment, CallError>>,
+    is_proof: impl Fn(ErrorKind) -> bool,
+    look: impl Fn(CallError) -> Step<'s, Result<Option<T>, ChangeResult>>,
+) -> Sent<T> {
+    let mut tries = Tries::default();
+    loop {
+        let error = match call().await {
+            Ok(deployment) => return Sent::Acknowledged(deployment),
+            Err(error) => error,
+        };
+        let is_first = tries.failed() == 0;
+        let may_have_arrived = error.may_have_been_done() || (!is_first && is_proof(error.kind));
+        if !may_have_arrived {
+            let nothing_was_done = is_first && nothing_was_done(&error);
+            return Sent::Failed { error, nothing_was_done };
+        }
+        match look(error.clone()).await {
+            Ok(Some(arrived)) => return Sent::Arrived(arrived),
+            Ok(None) => {}
+            Err(result) => return Sent::Over(result),
+        }
+        if let Err(why) = job.client.retries().pause(&mut tries, &error).await {
+            let message = format!("{}; {why}", error.message);
+            return Sent::Over(failed(&CallError { message, ..error }));
+        }
+    }
+}
+
+/// Whether a failure proves that nothing was made, so that its intent can go.
+fn nothing_was_done(error: &CallError) -> bool {
+    matches!(
+        error.kind,
+        ErrorKind::Refused
+            | ErrorKind::Unauthorized
+            | ErrorKind::Forbidden
+            | ErrorKind::NotFound
+            | ErrorKind::NoProject
+            | ErrorKind::AlreadyExists
+            | ErrorKind::Unreachable
+            | ErrorKind::NotSent
+            | ErrorKind::Untrusted
+            | ErrorKind::RateLimited
+    )
+}
+
+/// A failed call as the result of its change. One that was sent before was begun.
+pub(super) fn ended(error: &CallError, nothing_was_done: bool) -> ChangeResult {
+    if nothing_was_done { failed(error) } else { ChangeResult::Failed(error.to_string()) }
+}
+
+fn failed(error: &CallError) -> ChangeResult {
+    match error.kind {
+        ErrorKind::NotSent => ChangeResult::NotStarted,
+        _ => ChangeResult::Failed(error.to_string()),
+    }
+}
+
+/// Reads a connection; a failure ends the change.
+pub(super) async fn read(
+    job: &Job<'_>,
+    name: &ConnectionName,
+) -> Result<Option<LiveConnection>, ChangeResult> {
+    let found = job.client.get(name).await.map_err(|error| failed(&error))?;
+    Ok(learned(job, found))
+}
+
+/// Reads what became of a write that was sent. The end of the run does not end this: what was
+/// begun is finished and remembered.
+pub(super) async fn look_after(
+    job: &Job<'_>,
+    name: &ConnectionName,
+) -> Result<Option<LiveConnection>, ChangeResult> {
+    let found = match job.client.get(name).await {
+        Err(_) if job.stop.is_cancelled() => job.client.finishing().get(name).await,
+        found => found,
+    };
+    let unknown = |error: CallError| {
+        ChangeResult::Failed(format!("what became of the write is not known: {error}"))
+    };
+    Ok(learned(job, found.map_err(unknown)?))
+}
+
+fn learned(job: &Job<'_>, found: Option<LiveConnection>) -> Option<LiveConnection> {
+    if let Some(live) = &found {
+        live.teach_secrets(&job.plan.name, job.resolution.redactor);
+    }
+    found
+}
+
+/// Why a change ends whose connection is no longer the one that was planned for.
+pub(super) const MADE_ANEW: &str =
+    "somebody deleted it and made another since the plan was made; the next run compares that one";
+
+/// Whether another connection than the planned one is live under a name: whether that one may be
+/// adopted is for a plan to say.
+pub(super) fn is_made_anew(job: &Job<'_>, name: &ConnectionName, fresh: &LiveConnection) -> bool {
+    let planned = job.observed.live.connections.get(name).and_then(|planned| planned.id.as_ref());
+    planned.is_some() && fresh.id.is_some() && planned != fresh.id.as_ref()
+}
+
+/// The base after a PUT: what was written is agreed on now, what live kept has its older base.
+pub(super) fn base_after_put(
+    desired: &DesiredConnection,
+    comparison: &Comparison,
+    rules: &CompareRules<'_>,
+) -> Base {
+    let mut base = rules.base_of(desired);
+    for path in comparison.kept() {
+        match comparison.base.get(path) {
+            Some(older) => base.insert(path.to_owned(), older.clone()),
+            None => base.remove(path),
+        };
+    }
+    for (path, older) in comparison.base.iter().filter(|(path, _)| desired.ignores(path)) {
+        base.insert(path.clone(), older.clone());
+    }
+    base
+}
+
+/// Remembers an acknowledged write.
+pub(super) fn remember(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    base: Base,
+    id: Option<String>,
+    deployment: &Deployment,
+) -> ChangeResult {
+    let name = &desired.name;
+    job.ledger.edit_memory(name, |memory| {
+        memory.intent = None;
+        let known = memory.owned.take().unwrap_or_default();
+        memory.owned = Some(Owned {
+            type_name: desired.connection_type.name.to_owned(),
+            id,
+            base,
+            protect: desired.options.protect,
+            secrets_checked: desired.declares_secret().then_some(job.now),
+            shown_secrets: known.shown_secrets,
+            last_change: Some(job.now),
+        });
+    });
+    note_deployment(job, name, deployment, None)
+}
+
+/// The first pause before a connection that was not deployed is written again, in seconds.
+const FIRST_PAUSE: i64 = 60;
+
+/// Remembers whether the workers got a write; `deleted` is the type of what it deleted.
+pub(super) fn note_deployment(
+    job: &Job<'_>,
+    name: &ConnectionName,
+    deployment: &Deployment,
+    deleted: Option<&str>,
+) -> ChangeResult {
+    let Deployment::Failed(where_and_why) = deployment else {
+        job.ledger.edit_memory(name, |memory| memory.degraded = None);
+        return ChangeResult::Done;
+    };
+    let reason = where_and_why.join("; ");
+    job.ledger.edit_memory(name, |memory| {
+        let attempts = memory.degraded.as_ref().map_or(0, |known| known.attempts);
+        let pause = FIRST_PAUSE.saturating_mul(1 << attempts.min(6)).min(LONGEST_PAUSE);
+        memory.degraded = Some(Degraded {
+            reason: reason.clone(),
+            attempts: attempts.saturating_add(1),
+            next: job.now.saturating_add(pause),
+            deleted: deleted.map(str::to_owned),
+        });
+    });
+    ChangeResult::Degraded(reason)
+}

@@ -1,0 +1,387 @@
+//! A connection that git declares: created, updated, replaced, adopted, blocked, or left as it is.
+
+use serde_json::Value;
+
+use crate::config::Adopt;
+use crate::desired::DesiredConnection;
+use crate::plan::body::{self, NoBody};
+use crate::plan::compare::{
+    CompareRules, Comparison, Remembered, Treatment, compare, show_desired,
+};
+use crate::plan::entry::{Entry, step};
+use crate::plan::limits::lost_path_in_words;
+use crate::plan::row::{Claim, Row, Sight};
+use crate::plan::rules::Rules;
+use crate::plan::view::LiveView;
+use crate::plan::{Action, Change, FieldChange, Origin, State};
+use crate::record::{BaseField, Memory, Owned};
+
+use super::removed::{for_the_shell, replace_hold};
+
+/// The reason of a change that takes a connection into the inventory.
+pub(super) const ADOPTED: &str = "adopted";
+
+pub(super) fn decide(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Entry {
+    let mut entry = decide_wanted(row, desired, rules);
+    follow_protect(&mut entry, row, desired, rules);
+    hold_for_lost_path(&mut entry, row, rules);
+    entry
+}
+
+fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Entry {
+    if desired.options.suspend {
+        return Entry::new(row, State::Suspended, None);
+    }
+    if let Some(Claim::Locks(new)) = row.claim {
+        let reason = format!("waits until `{new}` has been renamed from it");
+        return Entry::blocked(row, reason, None);
+    }
+    if let Some(reason) = cannot_be_written(desired, rules) {
+        return Entry::blocked(row, reason, None);
+    }
+    let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
+    match &row.live {
+        _ if is_freed => create(row, desired, None, rules),
+        Sight::Gone => create(row, desired, row.owned(), rules),
+        Sight::Unread(problem) => Entry::blocked(row, problem.clone(), None),
+        Sight::Unlisted(problem) => {
+            let reason = format!("not created: whether it exists is not known, since {problem}");
+            Entry::blocked(row, reason, None)
+        }
+        Sight::Shown(view) if view.entry.type_name == desired.connection_type.name => {
+            present(row, desired, view, rules)
+        }
+        Sight::Shown(view) => other_type(row, desired, view, rules),
+    }
+}
+
+/// Why nothing can be written, whatever live has.
+pub(super) fn cannot_be_written(desired: &DesiredConnection, rules: &Rules<'_>) -> Option<String> {
+    if let Some(problem) = desired.unresolved.first() {
+        let more = desired.unresolved.len() - 1;
+        let and = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        return Some(format!("unresolved: {problem}{and}"));
+    }
+    let type_name = desired.connection_type.name;
+    let is_unsupported = rules.live.unsupported.iter().any(|unsupported| unsupported == type_name);
+    is_unsupported.then(|| format!("this version of the server does not know the type {type_name}"))
+}
+
+/// The inventory remembers `protect` as it was last declared. Only a commit that loaded whole lifts
+/// it, and only with the type that is protected and with all of its paths.
+fn follow_protect(
+    entry: &mut Entry,
+    row: &Row<'_>,
+    desired: &DesiredConnection,
+    rules: &Rules<'_>,
+) {
+    let protect = desired.options.protect;
+    let may_lift = rules.commit.loaded_whole && row.lost_path.is_none() && !rules.is_worktree();
+    let remembered = entry.memory.as_ref().or(row.memory).and_then(|memory| memory.owned.as_ref());
+    let same_type = remembered.is_some_and(|o| o.type_name == desired.connection_type.name);
+    let changes = remembered.is_some_and(|owned| owned.protect != protect);
+    if changes && (protect || (may_lift && same_type)) {
+        let owned = &mut entry.memory(row).owned;
+        owned.iter_mut().for_each(|owned| owned.protect = protect);
+    }
+}
+
+/// A path that declared a part of this connection is missing or empty now: what is left of the
+/// document is not written.
+fn hold_for_lost_path(entry: &mut Entry, row: &Row<'_>, rules: &Rules<'_>) {
+    let is_sent = |change: &Change| !matches!(change.action, Action::Blocked | Action::Drift);
+    let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
+    // What is left of the document is not remembered as agreed either.
+    (entry.memory, entry.adopted) = (None, false);
+    if entry.change.as_ref().is_some_and(is_sent) {
+        let (reason, advice) = lost_path_in_words(path);
+        entry.hold(reason, Some(advice));
+    }
+}
+
+fn create(
+    row: &Row<'_>,
+    desired: &DesiredConnection,
+    owned: Option<&Owned>,
+    rules: &Rules<'_>,
+) -> Entry {
+    if let Some(problem) = rules.live.why_incomplete() {
+        let reason = format!("not created: whether it exists is not known, since {problem}");
+        return Entry::blocked(row, reason, None);
+    }
+    if came_to_nothing(row.memory, desired, step::CREATE, rules) {
+        let reason = "not converging: the server took it twice and does not list it".to_owned();
+        return Entry { state: State::NotConverging, ..Entry::blocked(row, reason, None) };
+    }
+    let reason = owned.map(|_| "deleted outside git".to_owned());
+    let origin = match owned {
+        None => Origin::Git,
+        Some(owned) if git_moved(desired, owned, &rules.compare) => Origin::Both,
+        Some(_) => Origin::Drift,
+    };
+    let is_kept = origin == Origin::Drift && !rules.compare.corrects_drift;
+    let (action, state) =
+        if is_kept { (Action::Drift, State::Drifted) } else { (Action::Create, State::Pending) };
+    let fields = created_fields(desired, origin);
+    let change = Change { action, reason: reason.clone(), fields, ..Change::of(row) };
+    Entry { change: Some(change), ..Entry::new(row, state, reason) }
+}
+
+fn present(
+    row: &Row<'_>,
+    desired: &DesiredConnection,
+    view: &LiveView<'_>,
+    rules: &Rules<'_>,
+) -> Entry {
+    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, rules.keys()));
+    let remembered = Remembered::of(row.memory, ours.is_some());
+    let comparison = compare(desired, view, remembered, &rules.compare);
+    let adopts = ours.is_none();
+    if adopts && let Some(blocked) = not_adopted(row, &comparison, rules) {
+        return blocked;
+    }
+    let mut entry = Entry::new(row, State::InSync, None);
+    entry.unverified = comparison.unverified;
+    entry.proven_readable.clone_from(&comparison.proven_readable);
+    learn_what_settled(&mut entry, row, &comparison);
+    remember_agreement(&mut entry, row, desired, view, ours, &comparison, rules);
+    let change = Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
+    let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
+    let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
+    if comparison.writes() {
+        let would_wipe = would_wipe(desired, view, &comparison, &rules.compare);
+        let (action, state) = match would_wipe {
+            Some(_) => (Action::Blocked, State::Blocked),
+            None => (Action::Update, State::Pending),
+        };
+        entry.reason = would_wipe.or_else(|| adopts.then(|| ADOPTED.to_owned()));
+        entry.state = state;
+        entry.read_back = action == Action::Update && comparison.writes_what_was_read_back();
+        entry.change = Some(Change { action, reason: entry.reason.clone(), ..change });
+    } else if let Some(degraded) = degraded {
+        let is_due = rules.run.degraded_at_once || degraded.is_due(rules.now);
+        entry.state = State::Degraded;
+        entry.reason = Some(degraded.reason.clone());
+        if is_due {
+            let reason = format!("saved but not deployed: {}", degraded.reason);
+            entry.reason = Some(reason);
+            entry.change = Some(Change { reason: entry.reason.clone(), ..change });
+        }
+    }
+    entry.adopted = adopts && entry.change.is_none();
+    report_kept(&mut entry, row, &comparison);
+    entry
+}
+
+/// Shows the differences in which live is kept: drift that is only reported, and fields that the
+/// server rewrites.
+fn report_kept(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison) {
+    let both = [(Treatment::Keep, State::Drifted), (Treatment::GiveUp, State::NotConverging)];
+    for (treatment, state) in both {
+        let fields = comparison.treated(treatment);
+        if fields.is_empty() {
+            continue;
+        }
+        let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
+        let reason = (treatment == Treatment::GiveUp).then(|| {
+            format!(
+                "not converging: the server rewrites {} after every write; it is written again \
+                 once the document, a var or a value of the environment changes",
+                paths.join(", ")
+            )
+        });
+        if let Some(reason) = &reason {
+            let unstable = &mut entry.memory(row).unstable;
+            let mut is_new = false;
+            for path in &paths {
+                let known = unstable.get_mut(*path);
+                is_new |= known.is_some_and(|k| !std::mem::replace(&mut k.given_up, true));
+            }
+            if is_new {
+                entry.notice = Some(format!("`{}` is {reason}", entry.name));
+            }
+        }
+        if entry.state == State::InSync {
+            entry.state = state;
+            entry.reason.clone_from(&reason);
+        }
+        let change = Change { action: Action::Drift, reason, fields, ..Change::of(row) };
+        entry.kept.push(change);
+    }
+}
+
+/// Why the PUT will not be sent, where that is certain before its GET: a secret that git does not
+/// declare and that this server was never seen to show, or a mask that it showed.
+pub(super) fn would_wipe(
+    desired: &DesiredConnection,
+    view: &LiveView<'_>,
+    comparison: &Comparison,
+    rules: &CompareRules<'_>,
+) -> Option<String> {
+    let own_type = desired.connection_type;
+    let may_be_readable =
+        |path: &str, value: &Value| !value.is_null() && rules.readable.has(own_type.name, path);
+    let put = body::for_update(desired, view, comparison, &desired.name, &may_be_readable);
+    let refused = put.err().filter(|refused| !matches!(refused, NoBody::Unresolved(_)))?;
+    let is_certain = match &refused {
+        NoBody::WouldWipe(name) if own_type.field(name).is_some_and(|field| field.is_secret()) => {
+            !rules.readable.has(own_type.name, &format!("/{name}"))
+        }
+        // A list shows `null` where the own answer may show the file.
+        _ => view.own.is_some(),
+    };
+    is_certain.then(|| refused.to_string())
+}
+
+fn other_type(
+    row: &Row<'_>,
+    desired: &DesiredConnection,
+    view: &LiveView<'_>,
+    rules: &Rules<'_>,
+) -> Entry {
+    let live_type = &view.entry.type_name;
+    let wanted = desired.connection_type.name;
+    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, rules.keys()));
+    let Some(owned) = ours.filter(|owned| owned.type_name != wanted) else {
+        let reason = format!("is of type {live_type} on the server, and git declares {wanted}");
+        let advice = "give it another name in git, or delete it in the console".to_owned();
+        return Entry::blocked(row, reason, Some(advice));
+    };
+    let was_refused = came_to_nothing(row.memory, desired, step::REPLACE, rules);
+    if was_refused && !rules.allows_delete_of(&desired.name) {
+        let reason = format!(
+            "the server did not take a {wanted} connection in the place of the {live_type} one, and \
+             the document has not changed since"
+        );
+        let advice = format!(
+            "change the document; where the server takes it now, `apinizer-gitops apply \
+             --allow-delete {}` tries it once more",
+            for_the_shell(desired.name.as_str())
+        );
+        return Entry::blocked(row, reason, Some(advice));
+    }
+    let change = Change {
+        action: Action::Replace,
+        reason: Some(format!("the type changes from {live_type} to {wanted}")),
+        fields: created_fields(desired, Origin::Git),
+        ..Change::of(row)
+    };
+    let mut entry = Entry { change: Some(change), ..Entry::new(row, State::Pending, None) };
+    if let Some((reason, advice)) = replace_hold(row, owned, view, desired, rules) {
+        entry.hold(reason, advice);
+    }
+    entry
+}
+
+/// Whether a step was tried often enough for what is declared today.
+pub(super) fn came_to_nothing(
+    memory: Option<&Memory>,
+    desired: &DesiredConnection,
+    step: &str,
+    rules: &Rules<'_>,
+) -> bool {
+    let tried = memory.and_then(|memory| memory.unstable.get(step));
+    tried.is_some_and(|tried| tried.came_to_nothing(step, desired, rules.keys().key))
+}
+
+/// The entry of a connection that may not be adopted.
+pub(super) fn not_adopted(
+    row: &Row<'_>,
+    comparison: &Comparison,
+    rules: &Rules<'_>,
+) -> Option<Entry> {
+    let (why, advice) = match rules.policy.adopt {
+        Adopt::Always => return None,
+        Adopt::Equal if comparison.differences.is_empty() => return None,
+        Adopt::Equal => ("it differs from git", "make git equal to it, or set `adopt: always`"),
+        Adopt::Never => ("`adopt` is `never`", "set `adopt: equal` or `adopt: always`"),
+    };
+    let reason = format!("not adopted: it was made outside git, and {why}");
+    let mut entry = Entry::blocked(row, reason, Some(advice.to_owned()));
+    if let Some(change) = &mut entry.change {
+        change.fields = comparison.differences.iter().map(|d| d.change.clone()).collect();
+    }
+    entry.proven_readable.clone_from(&comparison.proven_readable);
+    Some(entry)
+}
+
+fn learn_what_settled(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison) {
+    if row.memory.is_none_or(|memory| memory.unstable.is_empty()) {
+        return;
+    }
+    let unstable = &mut entry.memory(row).unstable;
+    unstable.remove(step::CREATE);
+    for path in &comparison.settled {
+        // What agrees while something else is written may be pushed aside by that.
+        match unstable.get_mut(path).filter(|_| comparison.writes()) {
+            Some(known) => (known.puts, known.given_up) = (0, false),
+            None => _ = unstable.remove(path),
+        }
+    }
+}
+
+/// Keeps what agrees now. A connection that is adopted enters the inventory here if nothing has to
+/// be written for it; otherwise its write does that.
+fn remember_agreement(
+    entry: &mut Entry,
+    row: &Row<'_>,
+    desired: &DesiredConnection,
+    view: &LiveView<'_>,
+    ours: Option<&Owned>,
+    comparison: &Comparison,
+    rules: &Rules<'_>,
+) {
+    if ours.is_none() && comparison.writes() {
+        return;
+    }
+    let was_read = view.own.is_some() && desired.declares_secret();
+    let owned = Owned {
+        type_name: view.entry.type_name.clone(),
+        id: view.id().cloned().or_else(|| ours?.id.clone()),
+        base: comparison.base.clone(),
+        secrets_checked: if was_read {
+            Some(rules.now)
+        } else {
+            ours.and_then(|o| o.secrets_checked)
+        },
+        ..ours
+            .cloned()
+            .unwrap_or_else(|| Owned { protect: desired.options.protect, ..Owned::default() })
+    };
+    let memory = entry.memory(row);
+    match ours {
+        Some(_) => memory.owned = Some(owned),
+        None => *memory = Memory { owned: Some(owned), ..Memory::default() },
+    }
+}
+
+/// The fields of a connection that is created.
+pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec<FieldChange> {
+    let shown = desired.fields.iter().map(|field| FieldChange {
+        path: field.path.clone(),
+        before: None,
+        after: Some(show_desired(desired, field, field.value().unwrap_or(&Value::Null)))
+            .filter(|after| !after.is_null()),
+        sensitive: field.is_sensitive(),
+        origin,
+    });
+    shown.collect()
+}
+
+/// Whether git declares anything else than the base has.
+fn git_moved(desired: &DesiredConnection, owned: &Owned, rules: &CompareRules<'_>) -> bool {
+    let keys = rules.keys;
+    let moved = |path: &str, older: Option<&BaseField>, declared: &Value, value: Option<&Value>| {
+        let Some(older) = older else { return true };
+        let print = older.print.as_ref().filter(|_| keys.is_known);
+        let other_value =
+            print.zip(value).is_some_and(|(print, value)| !keys.key.matches(print, path, value));
+        older.declared != *declared || other_value
+    };
+    desired
+        .fields
+        .iter()
+        .filter(|f| !desired.ignores(&f.path))
+        .any(|f| moved(&f.path, owned.base.get(&f.path), &f.declared, f.value()))
+        || owned.base.keys().any(|path| desired.field(path).is_none())
+}

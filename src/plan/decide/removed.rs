@@ -1,0 +1,229 @@
+//! A connection of the inventory that git no longer declares: deleted, held, or forgotten. The rules
+//! that look at one connection alone are here (DESIGN section 6, rule 3); those that look at all
+//! deletes together are in [`crate::plan::limits`].
+
+use crate::desired::DesiredConnection;
+use crate::name::ConnectionName;
+use crate::plan::entry::Entry;
+use crate::plan::row::{Claim, Row, Sight};
+use crate::plan::rules::Rules;
+use crate::plan::view::LiveView;
+use crate::plan::{Action, Change, State};
+use crate::record::{AskedBy, Due, Memory, Owned};
+
+/// Why something is held, and the way past it.
+type Hold = (String, Option<String>);
+
+pub(super) fn decide(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<Entry> {
+    let view = match &row.live {
+        Sight::Shown(view) => view,
+        Sight::Gone => {
+            let mut entry = Entry::new(row, State::Unmanaged, None);
+            *entry.memory(row) = Memory::default();
+            entry.gone = true;
+            return Some(entry);
+        }
+        Sight::Unlisted(_) => return None,
+        Sight::Unread(problem) => {
+            let mut entry = delete(row, rules);
+            entry.hold(format!("held: {problem}"), None);
+            return Some(entry);
+        }
+    };
+    if !rules.policy.prune {
+        let mut entry = Entry::new(row, State::Unmanaged, None);
+        entry.type_name.clone_from(&view.entry.type_name);
+        *entry.memory(row) = Memory::default();
+        return Some(entry);
+    }
+    let mut entry = delete(row, rules);
+    if let Some((reason, advice)) = delete_hold(row, owned, view, rules) {
+        entry.hold(reason, advice);
+    }
+    // A create tells no id, so the first reading after it does.
+    if owned.id.is_none() && view.is_the_connection_of(owned, rules.keys()) {
+        let id = view.id().cloned();
+        let owned = &mut entry.memory(row).owned;
+        owned.iter_mut().for_each(|owned| owned.id.clone_from(&id));
+    }
+    Some(entry)
+}
+
+fn delete(row: &Row<'_>, rules: &Rules<'_>) -> Entry {
+    let asked_by = row.memory.and_then(|m| m.due.as_ref()).map(|due| &due.asked_by);
+    let reason = match asked_by {
+        Some(AskedBy::Commit(commit)) => {
+            format!("no longer in git since commit {}", commit.short())
+        }
+        _ => "no longer in git".to_owned(),
+    };
+    let change = Change { action: Action::Delete, reason: Some(reason.clone()), ..Change::of(row) };
+    let mut entry = Entry::new(row, State::Pending, Some(reason));
+    if let Some(live) = row.view().filter(|_| rules.policy.prune) {
+        entry.type_name.clone_from(&live.entry.type_name);
+    }
+    Entry { change: Some(change), ..entry }
+}
+
+/// Why one delete is held, whatever the others are.
+fn delete_hold(
+    row: &Row<'_>,
+    owned: &Owned,
+    view: &LiveView<'_>,
+    rules: &Rules<'_>,
+) -> Option<Hold> {
+    let name = row.name;
+    let (word, forget) = (for_the_shell(name.as_str()), forget_command(name));
+    let due = row.memory.and_then(|memory| memory.due.as_ref());
+    if let Some(hold) = not_known_hold(rules) {
+        return Some(hold);
+    }
+    if !view.is_the_connection_of(owned, rules.keys()) {
+        let reason = "held: what is live under that name is not what the tool made".to_owned();
+        return Some((reason, Some(format!("`{forget}` takes it out of the inventory"))));
+    }
+    if let Some(hold) = moved_from_base(owned, view, rules) {
+        return Some(hold);
+    }
+    let moved_to = due.and_then(|due| due.moved_to.as_ref());
+    if let Some(new) = moved_to.filter(|new| row.claim == Some(Claim::Inert(new))) {
+        let reason = format!("held: `{new}` has it as `renamedFrom`, and both are live");
+        let advice = format!("take `renamedFrom` out of `{new}`, and it is deleted");
+        return Some((reason, Some(advice)));
+    }
+    if !due.is_some_and(Due::asks_for_a_delete) && !rules.allows_delete_of(name) {
+        let advice = format!(
+            "`apinizer-gitops apply --allow-delete {word}` deletes it, `{forget}` leaves it alone"
+        );
+        return Some((not_asked_for(row, due, "removed it", rules), Some(advice)));
+    }
+    let consents = due.is_some_and(|due| due.consent.is_some()) || rules.run.allow_deletes;
+    if let Some(not_read) = rules.commit.not_read.first()
+        && !consents
+        && !rules.allows_delete_of(name)
+    {
+        let reason = format!("held: what is not read may declare it; {not_read}");
+        let advice = format!(
+            "make it a file that is read or move it elsewhere, or `apinizer-gitops apply \
+             --allow-delete {word}` deletes the connection"
+        );
+        return Some((reason, Some(advice)));
+    }
+    if owned.protect {
+        let reason = "held: it is protected; taking the document out is no consent".to_owned();
+        let advice = "declare it again without `protect`, apply that, then remove it".to_owned();
+        return Some((reason, Some(advice)));
+    }
+    worktree_hold("delete", rules)
+}
+
+/// Why a replace is held, whatever else is deleted.
+pub(super) fn replace_hold(
+    row: &Row<'_>,
+    owned: &Owned,
+    view: &LiveView<'_>,
+    desired: &DesiredConnection,
+    rules: &Rules<'_>,
+) -> Option<Hold> {
+    if owned.protect {
+        let advice = format!(
+            "lift `protect` first: declare the {} connection without it in a commit of its own",
+            owned.type_name
+        );
+        return Some(("held: it is protected".to_owned(), Some(advice)));
+    }
+    if let Some(hold) = not_known_hold(rules)
+        .or_else(|| worktree_hold("replace", rules))
+        .or_else(|| moved_from_base(owned, view, rules))
+    {
+        return Some(hold);
+    }
+    let due = row.memory.and_then(|memory| memory.due.as_ref());
+    let wanted = desired.connection_type.name;
+    let is_asked_for = due.is_some_and(|due| due.asks_for_a_replace_by(wanted));
+    if !is_asked_for && !rules.allows_delete_of(row.name) {
+        let word = for_the_shell(row.name.as_str());
+        let advice = format!("`apinizer-gitops apply --allow-delete {word}` replaces it");
+        return Some((not_asked_for(row, due, "changed its type", rules), Some(advice)));
+    }
+    (!rules.policy.prune).then(|| {
+        let advice = "set `prune: true`, or give it another name in git".to_owned();
+        ("held: another type takes a delete, and `prune` is off".to_owned(), Some(advice))
+    })
+}
+
+/// What is needed to know that a connection is to be deleted at all.
+fn not_known_hold(rules: &Rules<'_>) -> Option<Hold> {
+    if let Some(problem) = rules.live.why_incomplete() {
+        return Some((format!("held: {problem}"), None));
+    }
+    (!rules.commit.loaded_whole).then(|| ("held: the commit did not load whole".to_owned(), None))
+}
+
+/// Without a state only what live shows as the base revision declared it may go.
+fn moved_from_base(owned: &Owned, view: &LiveView<'_>, rules: &Rules<'_>) -> Option<Hold> {
+    let is_as_declared = || view.shows(&owned.type_name, &owned.base, rules.keys());
+    if !rules.compare.stateless || is_as_declared() {
+        return None;
+    }
+    let reason = "held: live is not what the base revision declared".to_owned();
+    Some((reason, Some("compare it in the console, then delete it there".to_owned())))
+}
+
+fn worktree_hold(what: &str, rules: &Rules<'_>) -> Option<Hold> {
+    if !rules.is_worktree() || rules.run.allow_deletes {
+        return None;
+    }
+    let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`".to_owned();
+    Some((format!("held: a working tree is no decision to {what}"), Some(advice)))
+}
+
+/// Why no commit is known to have asked for a delete or replace.
+fn not_asked_for(row: &Row<'_>, due: Option<&Due>, what: &str, rules: &Rules<'_>) -> String {
+    let history = &rules.commit.history;
+    if history.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
+        return format!(
+            "held: the repository no longer has the last good commit, so whether a commit {what} \
+             is not known"
+        );
+    }
+    if let Some(path) = history.still_declared.get(row.name) {
+        return format!(
+            "held: the path `{path}`, which the config no longer reads, still declares it"
+        );
+    }
+    if let Some(AskedBy::RemovedBy(commit)) = due.map(|due| &due.asked_by) {
+        return format!(
+            "held: commit {} removed it and a later one declares another type, so no commit asked \
+             for a replace",
+            commit.short()
+        );
+    }
+    format!(
+        "held: no commit {what} since the last good one; paths, target or config changed, or a \
+         narrowed run made it"
+    )
+}
+
+/// The command that takes a name out of the inventory.
+pub(crate) fn forget_command(name: &ConnectionName) -> String {
+    let dashes = if name.as_str().starts_with('-') { "-- " } else { "" };
+    format!("apinizer-gitops forget {dashes}{}", for_the_shell(name.as_str()))
+}
+
+/// A name as one word of a command line, which no shell takes apart.
+pub(crate) fn for_the_shell(name: &str) -> String {
+    format!("'{}'", name.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_word_of_a_command_line() {
+        for (name, word) in [("a b", "'a b'"), ("it's", r"'it'\''s'"), ("-x", "'-x'")] {
+            assert_eq!(for_the_shell(name), word);
+        }
+    }
+}

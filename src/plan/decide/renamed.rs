@@ -1,0 +1,212 @@
+//! Renames come first: they free the names that later steps need (DESIGN section 6, rules 6 and 7).
+
+use std::collections::BTreeSet;
+
+use crate::desired::DesiredConnection;
+use crate::name::ConnectionName;
+use crate::plan::compare::{Remembered, Treatment, compare};
+use crate::plan::entry::{Entry, step};
+use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
+use crate::plan::rules::Rules;
+use crate::plan::{Action, Change, State};
+
+use super::declared::{ADOPTED, came_to_nothing, cannot_be_written, not_adopted, would_wipe};
+
+/// What `renamedFrom` asks for, as pairs of new and old name.
+#[derive(Default)]
+struct Renames<'a> {
+    /// Those that are due, a chain from its free end.
+    due: Vec<Pair<'a>>,
+    /// Those that cannot be made, since both names are live.
+    refused: Vec<Pair<'a>>,
+    /// Those whose new name is ours already, while a connection of ours still has the old one.
+    inert: Vec<Pair<'a>>,
+}
+
+type Pair<'a> = (&'a ConnectionName, &'a ConnectionName);
+
+/// Decides all renames in their order, and notes in the rows of the old names what that means for
+/// them.
+pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<Entry> {
+    let renames = arrange(rows, rules);
+    let mut entries = Vec::new();
+    let claim = |rows: &mut Rows<'a>, old: &ConnectionName, claim: Claim<'a>| {
+        if let Some(row) = rows.get_mut(old) {
+            row.claim = Some(claim);
+        }
+    };
+    for (new, old) in renames.inert {
+        claim(rows, old, Claim::Inert(new));
+    }
+    for (new, old) in renames.refused {
+        let row = rows.get(new).filter(|row| rules.run.filter.admits(row.type_name(), new));
+        if let Some(row) = row {
+            let reason = format!("cannot be renamed from `{old}`: both names are live");
+            let advice = format!(
+                "take `renamedFrom` out of `{new}`, or delete one of the two in the console"
+            );
+            entries.push(Entry::blocked(row, reason, Some(advice)));
+        }
+        claim(rows, old, Claim::Locks(new));
+    }
+    for (new, old) in renames.due {
+        let entry = rows.get(new).zip(rows.get(old)).and_then(|(row, old)| {
+            let is_admitted = rules.run.filter.admits(row.type_name(), new);
+            row.wanted().filter(|_| is_admitted).map(|desired| decide(row, old, desired, rules))
+        });
+        let is_planned = entry.as_ref().is_some_and(|entry| {
+            entry.change.as_ref().is_some_and(|c| c.action == Action::Rename && !c.held)
+        });
+        entries.extend(entry);
+        claim(rows, old, if is_planned { Claim::Frees(new) } else { Claim::Locks(new) });
+    }
+    entries
+}
+
+/// Finds the renames that are due. A rename acts if the old name is live and the new one is not; a
+/// name that an earlier rename frees counts as not live.
+fn arrange<'a>(rows: &Rows<'a>, rules: &Rules<'_>) -> Renames<'a> {
+    let is_shown = |name: &ConnectionName| rows.get(name).is_some_and(|row| row.view().is_some());
+    let wanted = rows.values().filter_map(Row::wanted);
+    let mut open: Vec<Pair<'a>> = wanted
+        .filter_map(|desired| Some((&desired.name, desired.options.renamed_from.as_ref()?)))
+        .filter(|(new, old)| is_there(rows, old) && !was_renamed_before(rows, rules, new, old))
+        .collect();
+    let mut renames = Renames::default();
+    let mut freed = BTreeSet::new();
+    loop {
+        let before = open.len();
+        open.retain(|(new, old)| {
+            let acts = !is_shown(new) || freed.contains(new);
+            if acts {
+                freed.insert(*old);
+                renames.due.push((new, old));
+            }
+            !acts
+        });
+        if open.len() == before {
+            break;
+        }
+    }
+    for (new, old) in open {
+        let declared = rows.get(old).and_then(Row::wanted);
+        // The end of a chain: its old name is declared as what another connection is to become.
+        let moves_on = declared
+            .and_then(|document| document.options.renamed_from.as_ref())
+            .is_some_and(|older| is_to_be_renamed(rows, rules, older));
+        if rows.get(new).is_some_and(|row| row.owned().is_some()) {
+            if is_to_be_renamed(rows, rules, old) {
+                renames.inert.push((new, old));
+            }
+        } else if declared.is_none() || moves_on {
+            renames.refused.push((new, old));
+        }
+    }
+    renames
+}
+
+/// Whether a connection is live under a name, also where it could not be read.
+fn is_there(rows: &Rows<'_>, name: &ConnectionName) -> bool {
+    rows.get(name).is_some_and(|row| matches!(row.live, Sight::Shown(_) | Sight::Unread(_)))
+}
+
+/// Whether a connection of ours has a name under which git declares no connection any more.
+fn is_to_be_renamed(rows: &Rows<'_>, rules: &Rules<'_>, name: &ConnectionName) -> bool {
+    let row = rows.get(name).filter(|row| row.wanted().is_none());
+    let ours = row.and_then(|row| row.owned().zip(row.view()));
+    ours.is_some_and(|(owned, view)| view.is_the_connection_of(owned, rules.keys()))
+}
+
+/// Whether the new name is known as a connection that is another one than what has the old name
+/// now: somebody made that after the rename.
+fn was_renamed_before(
+    rows: &Rows<'_>,
+    rules: &Rules<'_>,
+    new: &ConnectionName,
+    old: &ConnectionName,
+) -> bool {
+    let known = rows.get(new).and_then(|row| row.owned()?.id.as_ref());
+    let shown = rows.get(old).and_then(|row| row.view()?.id());
+    let is_another = known.zip(shown).is_some_and(|(known, shown)| known != shown);
+    is_another && !is_to_be_renamed(rows, rules, old)
+}
+
+/// Decides one rename: `row` is the new name's, `old` the old one's.
+fn decide(row: &Row<'_>, old: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Entry {
+    if desired.options.suspend {
+        return Entry::new(row, State::Suspended, None);
+    }
+    if let Some((reason, advice)) = why_not(row, old, desired, rules) {
+        return Entry::blocked(row, reason, advice);
+    }
+    // Blocked above where it is not shown.
+    let Some(view) = old.view() else { return Entry::new(row, State::Blocked, None) };
+    let ours = old.owned().filter(|owned| view.is_the_connection_of(owned, rules.keys()));
+    let comparison =
+        compare(desired, &view, Remembered::of(old.memory, ours.is_some()), &rules.compare);
+    if ours.is_none()
+        && let Some(blocked) = not_adopted(row, &comparison, rules)
+    {
+        return blocked;
+    }
+    if let Some(reason) = would_wipe(desired, &view, &comparison, &rules.compare) {
+        return Entry::blocked(row, reason, None);
+    }
+    let change = Change {
+        action: Action::Rename,
+        previous_name: Some(view.entry.name.clone()),
+        reason: ours.is_none().then(|| ADOPTED.to_owned()),
+        fields: comparison.treated(Treatment::Write),
+        ..Change::of(row)
+    };
+    let mut entry = Entry { change: Some(change), ..Entry::new(row, State::Pending, None) };
+    entry.proven_readable = comparison.proven_readable;
+    if let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) {
+        let (reason, advice) = crate::plan::limits::lost_path_in_words(path);
+        entry.hold(reason, Some(advice));
+    }
+    entry
+}
+
+/// Why a rename cannot be made now, and what would help.
+fn why_not(
+    row: &Row<'_>,
+    old: &Row<'_>,
+    desired: &DesiredConnection,
+    rules: &Rules<'_>,
+) -> Option<(String, Option<String>)> {
+    let (new_name, old_name) = (row.name, old.name);
+    let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
+    if matches!(row.claim, Some(Claim::Locks(_))) || (row.view().is_some() && !is_freed) {
+        return Some((format!("waits for the name `{new_name}`, which is not free"), None));
+    }
+    if old.wanted().is_some_and(|desired| desired.options.suspend) {
+        return Some((format!("waits until `{old_name}` is no longer suspended"), None));
+    }
+    if matches!(old.declared, Declared::Invalid(_)) {
+        let reason = format!("waits for the document of `{old_name}`, which is not valid");
+        return Some((reason, None));
+    }
+    if let Some(reason) = cannot_be_written(desired, rules) {
+        return Some((reason, None));
+    }
+    let view = match (&row.live, &old.live) {
+        (Sight::Unread(problem), _) if !is_freed => return Some((problem.clone(), None)),
+        (_, Sight::Shown(view)) => view,
+        (_, Sight::Unread(problem)) => return Some((problem.clone(), None)),
+        (_, Sight::Gone | Sight::Unlisted(_)) => {
+            return Some((format!("`{old_name}` is not live any more"), None));
+        }
+    };
+    if view.entry.type_name != desired.connection_type.name {
+        let (name, live_type) = (&view.entry.name, &view.entry.type_name);
+        let reason = format!("cannot be renamed from `{name}`: that is of type {live_type}");
+        let advice = "rename it in one commit, and change its type in a later one".to_owned();
+        return Some((reason, Some(advice)));
+    }
+    if came_to_nothing(row.memory, desired, step::RENAME, rules) {
+        let name = &view.entry.name;
+        return Some((format!("not converging: the server keeps the name `{name}`"), None));
+    }
+    None
+}

@@ -1,0 +1,368 @@
+//! Which deletes and replaces commits asked for: from what earlier commits declared to what is due
+//! now. Pure; `reconcile::history` asks git (DESIGN section 6, rule 3).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::filter::Filter;
+use crate::desired::Desired;
+use crate::live::Live;
+use crate::name::{CommitId, ConnectionName};
+use crate::record::{AskedBy, DeclaredThen, Due, DueStep, GoodCommit, Memory, Record};
+
+/// What earlier commits declared and consented to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    /// The commit that is looked at; `None`: the working tree.
+    pub(crate) commit: Option<CommitId>,
+    /// The last good commit, read with today's config.
+    pub(crate) last_good: LastGood,
+    /// What the commits since then consent to.
+    pub(crate) consents: Consents,
+    /// Names that the commit declares and that another branch removed, or gave another type: what is
+    /// due there stays, for the day on which a commit of that branch comes again.
+    pub(crate) other_branch: BTreeSet<ConnectionName>,
+    /// Names that a path still declares which today's config does not read.
+    pub(crate) still_declared: BTreeMap<ConnectionName, String>,
+    /// Paths that declared something and are missing or empty now.
+    pub(crate) lost_paths: Vec<String>,
+}
+
+/// What the last good commit declared, read with today's config.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum LastGood {
+    /// There is none: nothing was ever applied.
+    #[default]
+    Never,
+    /// The config has changed since, and the repository no longer has the commit.
+    Missing,
+    /// The connections that it declared.
+    Declared(BTreeMap<ConnectionName, DeclaredThen>),
+}
+
+/// What commits consent to by the trailer `Allow-Deletes`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Consents {
+    /// Names that a commit with the trailer itself removed, with that commit.
+    pub(crate) names: BTreeMap<ConnectionName, CommitId>,
+    /// The tip has the trailer and is loaded for the first time.
+    pub(crate) by_tip: bool,
+    /// The commits with the trailer: each consents once.
+    pub(crate) commits: BTreeSet<CommitId>,
+    /// Names that a commit since the last good one declared again: a consent before that ended.
+    pub(crate) ended: BTreeSet<ConnectionName>,
+}
+
+impl History {
+    /// Whether the last good commit cannot be read.
+    pub(crate) fn is_last_good_missing(&self) -> bool {
+        matches!(self.last_good, LastGood::Missing)
+    }
+
+    fn declared_then(&self, name: &ConnectionName) -> Option<&DeclaredThen> {
+        match &self.last_good {
+            LastGood::Declared(declared) => declared.get(name),
+            LastGood::Never | LastGood::Missing => None,
+        }
+    }
+
+    /// Whether the last good commit declared the connection with that type. Of a state of version 1
+    /// the type may not be known.
+    fn declared_as(&self, name: &ConnectionName, type_name: &str) -> bool {
+        let then = self.declared_then(name);
+        then.is_some_and(|then| then.type_name == type_name || then.type_name.is_empty())
+    }
+}
+
+/// What is looked at to find what is due.
+pub(crate) struct Noting<'a> {
+    pub(crate) desired: &'a Desired,
+    /// Names that do not count as removed, since a document that is not valid blocks them.
+    pub(crate) not_removed: &'a BTreeSet<ConnectionName>,
+    pub(crate) live: &'a Live,
+    pub(crate) filter: &'a Filter,
+    pub(crate) history: &'a History,
+}
+
+impl Noting<'_> {
+    /// Notes the deletes and replaces that a commit which loaded whole asked for, at first sight, and
+    /// drops those of names that it declares again.
+    pub(crate) fn note(&self, record: &mut Record) {
+        let declared_in = record.last_good.as_ref().map(|good| good.commit.clone());
+        let not_renamed = self.old_names_now(record);
+        let renamed_then = self.old_names_then(record);
+        let names: Vec<ConnectionName> = record.connections.keys().cloned().collect();
+        for name in names {
+            let Some(memory) = record.memory(&name) else { continue };
+            let is_renamed_from = not_renamed.contains_key(&name);
+            let due = if self.desired.contains_key(&name) {
+                self.replace_of(&name, memory, declared_in.as_ref())
+            } else if self.not_removed.contains(&name) || is_renamed_from {
+                memory.due.clone().filter(|_| self.history.other_branch.contains(&name))
+            } else {
+                let was_declared =
+                    self.history.declared_then(&name).is_some() || renamed_then.contains(&name);
+                self.delete_of(&name, memory, was_declared, declared_in.as_ref())
+            };
+            let due = due.map(|due| self.with_consent(&name, memory, due));
+            if memory.due != due {
+                record.edit(&name, |memory| memory.due = due);
+            }
+        }
+        if !self.filter.is_narrow() {
+            record.consented.extend(self.history.consents.commits.iter().cloned());
+        }
+    }
+
+    /// Old names of renames that are declared now and not done, with the new ones.
+    fn old_names_now(&self, record: &Record) -> BTreeMap<&ConnectionName, &ConnectionName> {
+        let pairs = self.desired.values();
+        let pairs = pairs.filter_map(|d| Some((d.options.renamed_from.as_ref()?, &d.name)));
+        pairs.filter(|(_, new)| !is_renamed(record, self.live, new)).collect()
+    }
+
+    /// Old names of renames that the last good commit declared and that are not done.
+    fn old_names_then(&self, record: &Record) -> BTreeSet<ConnectionName> {
+        let LastGood::Declared(declared) = &self.history.last_good else { return BTreeSet::new() };
+        let pairs =
+            declared.iter().filter_map(|(new, then)| Some((new, then.renamed_from.as_ref()?)));
+        let open = pairs.filter(|(new, _)| !is_renamed(record, self.live, new));
+        open.map(|(_, old)| old.clone()).collect()
+    }
+
+    /// The delete that is due of a name that the commit does not declare.
+    fn delete_of(
+        &self,
+        name: &ConnectionName,
+        memory: &Memory,
+        was_declared: bool,
+        declared_in: Option<&CommitId>,
+    ) -> Option<Due> {
+        // What was begun to be made may turn out to be ours.
+        if memory.owned.is_none() && memory.intent.is_none() {
+            return None;
+        }
+        let known = memory.due.clone();
+        if self.history.is_last_good_missing() {
+            // To be asked again once the repository has it.
+            return known.or_else(|| {
+                let (asked_by, declared_in) = (AskedBy::NotKnown, declared_in.cloned());
+                Some(Due { asked_by, declared_in, ..Due::default() })
+            });
+        }
+        let is_removed = was_declared && !self.history.still_declared.contains_key(name);
+        if !is_removed || known.as_ref().is_some_and(Due::asks_for_a_delete) {
+            return known;
+        }
+        // Where a replace was asked for, the delete that overtakes it is held by what held that.
+        let known = known.unwrap_or_default();
+        Some(Due {
+            to: DueStep::Delete,
+            asked_by: AskedBy::this(self.history.commit.as_ref()),
+            declared_in: declared_in.cloned(),
+            consent: None,
+            moved_to: self.moved_to(name),
+            ..known
+        })
+    }
+
+    /// The new name of a rename from this one that the last good commit did not declare.
+    fn moved_to(&self, old: &ConnectionName) -> Option<ConnectionName> {
+        let renames =
+            |d: &&crate::desired::DesiredConnection| d.options.renamed_from.as_ref() == Some(old);
+        let new = &self.desired.values().find(renames)?.name;
+        let then = self.history.declared_then(new).and_then(|then| then.renamed_from.as_ref());
+        (then != Some(old)).then(|| new.clone())
+    }
+
+    /// The replace that is due of a name that the commit declares. It is asked for if a commit changed
+    /// the type: the last good one declared the old one, or what an earlier replace that is not done
+    /// was to make. What holds a delete holds the replace that overtakes it; consent to the one is
+    /// none to the other.
+    fn replace_of(
+        &self,
+        name: &ConnectionName,
+        memory: &Memory,
+        declared_in: Option<&CommitId>,
+    ) -> Option<Due> {
+        let wanted = self.desired.get(name)?.connection_type.name;
+        let known = memory.due.as_ref();
+        let elsewhere = || known.filter(|_| self.history.other_branch.contains(name)).cloned();
+        let Some(owned) = memory.owned.as_ref().filter(|owned| owned.type_name != wanted) else {
+            return elsewhere();
+        };
+        let was_asked_for =
+            known.is_some_and(|due| due.replaces_by().is_some() && due.is_asked_for());
+        let is_new = self.history.declared_as(name, &owned.type_name)
+            || (was_asked_for
+                && self.history.declared_then(name).is_some()
+                && !self.history.declared_as(name, wanted));
+        let of_this = known.filter(|due| due.replaces_by() == Some(wanted));
+        let is_asked_for = is_new || (was_asked_for && of_this.is_some());
+        if let Some(known) = of_this.filter(|known| known.is_asked_for() == is_asked_for) {
+            return Some(known.clone());
+        }
+        let of_a_delete = known.filter(|due| due.replaces_by().is_none());
+        let held = of_this.or(of_a_delete);
+        let asked_by = if is_asked_for {
+            AskedBy::this(self.history.commit.as_ref())
+        } else if let Some(held) = held {
+            match &held.asked_by {
+                AskedBy::Commit(commit) => AskedBy::RemovedBy(commit.clone()),
+                other => other.clone(),
+            }
+        } else if self.history.is_last_good_missing() {
+            AskedBy::NotKnown
+        } else {
+            // Another replace is due, which a mistyped path does not undo.
+            return known.filter(|_| was_asked_for).cloned();
+        };
+        Some(Due {
+            to: DueStep::Replace(wanted.to_owned()),
+            asked_by,
+            declared_in: declared_in.cloned(),
+            over_limit: held.and_then(|due| due.over_limit.clone()),
+            lost_path: held.and_then(|due| due.lost_path.clone()),
+            ..Due::default()
+        })
+    }
+
+    /// What is due with the consents that commits gave, and with a lost path noted: the paths of the
+    /// next commit are compared with those of this one.
+    fn with_consent(&self, name: &ConnectionName, memory: &Memory, mut due: Due) -> Due {
+        let consents = &self.history.consents;
+        if consents.ended.contains(name) {
+            due.consent = None;
+        }
+        if !due.is_asked_for() || self.history.other_branch.contains(name) {
+            return due;
+        }
+        let type_name = memory.owned.as_ref().map_or("", |owned| &owned.type_name);
+        let is_delete = due.to == DueStep::Delete;
+        let of_tip = self
+            .history
+            .commit
+            .as_ref()
+            .filter(|_| consents.by_tip && (!is_delete || self.filter.admits(type_name, name)));
+        if let Some(by) = consents.names.get(name).filter(|_| is_delete).or(of_tip) {
+            due.consent = Some(by.clone());
+        }
+        if due.consent.is_none() && due.lost_path.is_none() {
+            due.lost_path = self.history.lost_paths.first().cloned();
+        }
+        due
+    }
+}
+
+/// Whether a rename is done. While it is not, its commit counts as declaring the old name; after
+/// that it does not, so that what somebody makes under the old name was removed by no commit.
+pub(crate) fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> bool {
+    let is_live = live.connections.contains_key(new) || !live.is_complete();
+    record.owned(new).is_some() && is_live
+}
+
+/// Keeps what was due before where the run is no reason for others: what a working tree lacks, no
+/// commit removed. A narrowed run leaves the last good commit as it was, so that the next whole one
+/// finds again what is still due by then; what held it is kept.
+pub(crate) fn keep_due(planned: &mut Record, before: &Record, is_worktree: bool, filter: &Filter) {
+    let names: BTreeSet<ConnectionName> =
+        planned.connections.keys().chain(before.connections.keys()).cloned().collect();
+    for name in names {
+        let known = before.memory(&name).and_then(|memory| memory.due.as_ref());
+        let now = planned.memory(&name).and_then(|memory| memory.due.as_ref());
+        if is_worktree {
+            if known != now {
+                let known = known.cloned();
+                planned.edit(&name, |memory| memory.due = known);
+            }
+            continue;
+        }
+        if !filter.is_narrow() {
+            return;
+        }
+        let Some(mut due) = now.cloned() else { continue };
+        let owned = before.owned(&name);
+        let is_of_the_run = filter.admits(owned.map_or("", |owned| &owned.type_name), &name);
+        if let Some(known) = known.filter(|_| !is_of_the_run) {
+            due = known.clone();
+        } else if !known.is_some_and(Due::is_asked_for) && due.is_asked_for() {
+            due.asked_by = AskedBy::NoCommit;
+        }
+        let is_worth_keeping = due.asked_by != AskedBy::NoCommit
+            || due.over_limit.is_some()
+            || due.lost_path.is_some();
+        planned.edit(&name, |memory| memory.due = Some(due).filter(|_| is_worth_keeping));
+    }
+}
+
+/// Raises `protect` where a document declares it, also of the old name of a rename that is not done:
+/// it counts from the first pass that saw it, whatever its lists gave. Says whether any was raised.
+pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
+    let mut is_raised = false;
+    for connection in desired.values().filter(|connection| connection.options.protect) {
+        let own_type = connection.connection_type.name;
+        let old = connection.options.renamed_from.as_ref().filter(|old| {
+            !desired.contains_key(*old)
+                && record.owned(old).is_some_and(|owned| owned.type_name == own_type)
+        });
+        let names: Vec<ConnectionName> =
+            [Some(&connection.name), old].into_iter().flatten().cloned().collect();
+        for name in names {
+            if record.owned(&name).is_some_and(|owned| !owned.protect) {
+                is_raised = true;
+                record.edit(&name, |memory| {
+                    memory.owned.iter_mut().for_each(|owned| owned.protect = true);
+                });
+            }
+        }
+    }
+    is_raised
+}
+
+/// Paths that declared something in the last good commit and are missing or empty now, and the names
+/// that each touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LostPaths {
+    pub(crate) names: BTreeMap<String, BTreeSet<ConnectionName>>,
+}
+
+impl LostPaths {
+    /// Finds them. `counts` are today's paths with the number of their documents; `then` those of the
+    /// last good commit read with today's config, where that is known. A path that today's config
+    /// does not name is lost where the config names an empty or missing one in its place.
+    pub(crate) fn find(
+        good: &GoodCommit,
+        then: Option<&BTreeMap<String, usize>>,
+        counts: &BTreeMap<String, usize>,
+    ) -> Self {
+        let declared_then = |path: &str| {
+            let recorded = good.paths.get(path).or_else(|| then?.get(path));
+            recorded.is_some_and(|count| *count > 0) || good.unread_paths.contains_key(path)
+        };
+        let is_mistyped = counts.iter().any(|(path, count)| *count == 0 && !declared_then(path));
+        let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
+        let read_anew = then.into_iter().flatten().filter(|(_, n)| **n > 0).map(|(path, _)| path);
+        let lost = recorded.chain(read_anew).chain(good.unread_paths.keys()).filter(|path| {
+            match counts.get(*path) {
+                Some(count) => *count == 0,
+                None => is_mistyped,
+            }
+        });
+        Self { names: lost.map(|path| (path.clone(), touched(good, path))).collect() }
+    }
+
+    /// The lost path of each name.
+    pub(crate) fn by_name(&self) -> BTreeMap<ConnectionName, String> {
+        let pairs = self.names.iter();
+        pairs.flat_map(|(path, names)| names.iter().map(|n| (n.clone(), path.clone()))).collect()
+    }
+}
+
+/// The names in which files below a path had a say.
+pub(crate) fn touched(good: &GoodCommit, path: &str) -> BTreeSet<ConnectionName> {
+    let lies_below = |file: &String| {
+        path == "." || file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let declared = good.declared.iter().filter(|(_, then)| then.files.iter().any(lies_below));
+    let unread = good.unread_paths.get(path).into_iter().flatten();
+    declared.map(|(name, _)| name).chain(unread).cloned().collect()
+}

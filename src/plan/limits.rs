@@ -1,0 +1,162 @@
+//! The rules that look at all deletes of a run together: `max_deletes`, and paths that are lost
+//! (DESIGN section 6, rule 3).
+
+use super::entry::Entry;
+use super::row::Rows;
+use super::rules::Rules;
+use crate::config::MaxDeletes;
+use crate::record::{Due, OverLimit};
+
+/// How many deletes a run may make on an inventory of that size: a share is rounded down and
+/// never below 3, a count is exact.
+pub(crate) fn allowed(max: MaxDeletes, inventory: usize) -> usize {
+    match max {
+        MaxDeletes::Percent(percent) => (inventory * usize::from(percent) / 100).max(3),
+        MaxDeletes::Count(count) => count,
+    }
+}
+
+/// Holds the deletes and replaces that nothing else holds, if they are too many together or a path
+/// is lost, and keeps the reason in what is remembered.
+pub(crate) fn limit(entries: &mut [Entry], rows: &Rows<'_>, rules: &Rules<'_>) {
+    let owns = |entry: &&Entry| rows.get(&entry.name).is_some_and(|row| row.owned().is_some());
+    let gone = entries.iter().filter(|entry| entry.gone).count();
+    let owned = rows.values().filter(|row| row.owned().is_some()).count();
+    let is_due = |entry: &&Entry| {
+        owns(entry) && entry.deletes() && entry.change.as_ref().is_some_and(|change| !change.held)
+    };
+    let group = Group {
+        max: rules.policy.max_deletes,
+        due: entries.iter().filter(is_due).count(),
+        inventory: owned - gone,
+        gone,
+    };
+    let lost = rules.commit.history.lost_paths.first();
+    for entry in entries.iter_mut().filter(|entry| is_due(&&**entry)) {
+        let Some(row) = rows.get(&entry.name) else { continue };
+        let known = row.memory.and_then(|memory| memory.due.clone());
+        let mut due = known.clone().unwrap_or_default();
+        if due.consent.is_some() || rules.run.allow_deletes {
+            (due.over_limit, due.lost_path) = (None, None);
+        } else {
+            due.over_limit = group.over_limit(due.over_limit.as_ref());
+            due.lost_path = due.lost_path.or_else(|| lost.cloned());
+        }
+        if let Some((reason, advice)) = in_words(&due, group.due) {
+            entry.hold(reason, Some(advice));
+        }
+        let is_worth_keeping = known.is_some() || due != Due::default();
+        entry.memory(row).due = Some(due).filter(|_| is_worth_keeping);
+        entry.settle_memory(row);
+    }
+}
+
+/// All deletes and replaces that nothing but the limit would hold.
+struct Group {
+    max: MaxDeletes,
+    due: usize,
+    /// How many connections of the inventory are still there, those to delete included.
+    inventory: usize,
+    /// How many more it held before, which somebody else deleted.
+    gone: usize,
+}
+
+impl Group {
+    /// The limit that holds a delete now, where `before` held it so far.
+    fn over_limit(&self, before: Option<&OverLimit>) -> Option<OverLimit> {
+        let all = self.inventory + self.gone;
+        let is_whole = all >= 2 && self.due >= 1 && self.due >= self.inventory;
+        let allowed_now = allowed(self.max, self.inventory);
+        match before {
+            // What is held stays held: only a higher `max_deletes` frees it here, measured at the
+            // inventory of that day, so that a larger one later does not. It was not `max_deletes`
+            // that held the whole inventory.
+            Some(before) => {
+                let raised = allowed(self.max, before.inventory.min(self.inventory));
+                let was_whole = before.inventory >= 2 && before.due >= before.inventory;
+                let is_free =
+                    raised > before.allowed && self.due <= raised && !was_whole && !is_whole;
+                (!is_free).then(|| before.clone())
+            }
+            None if is_whole => Some(OverLimit { due: all, allowed: allowed_now, inventory: all }),
+            None if self.due > allowed_now => {
+                Some(OverLimit { due: self.due, allowed: allowed_now, inventory: self.inventory })
+            }
+            None => None,
+        }
+    }
+}
+
+/// What holds a due delete, where so many are due today: the rule with its numbers, and the exact way
+/// past it.
+fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
+    let Some(OverLimit { due, allowed, inventory }) = &due.over_limit else {
+        return due.lost_path.as_deref().map(lost_path_in_words);
+    };
+    if due >= inventory && *inventory >= 2 {
+        let reason =
+            format!("held: all {inventory} connections of the inventory would be deleted at once");
+        return Some((reason, way_past()));
+    }
+    // What is held stays held, also where others were taken back since.
+    let reason = if *due == due_now {
+        format!(
+            "held by max_deletes: {due} deletes are due and {allowed} allowed (the inventory holds \
+             {inventory})"
+        )
+    } else {
+        format!(
+            "held by max_deletes: {due} deletes were due at first sight and {allowed} allowed (the \
+             inventory held {inventory})"
+        )
+    };
+    Some((reason, format!("{}, or a higher max_deletes", way_past())))
+}
+
+/// Why a lost path holds something, and the way past it.
+pub(super) fn lost_path_in_words(path: &str) -> (String, String) {
+    let reason =
+        format!("held: the path `{path}` declared connections before and is missing or empty now");
+    (reason, way_past())
+}
+
+fn way_past() -> String {
+    "run `apinizer-gitops apply --allow-deletes`, or commit with the trailer `Allow-Deletes: true`"
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_down_and_never_below_three() {
+        assert_eq!(allowed(MaxDeletes::Percent(30), 100), 30);
+        assert_eq!(allowed(MaxDeletes::Percent(30), 19), 5);
+        assert_eq!(allowed(MaxDeletes::Percent(30), 2), 3);
+        assert_eq!(allowed(MaxDeletes::Count(1), 100), 1);
+        assert_eq!(allowed(MaxDeletes::Count(0), 100), 0);
+    }
+
+    fn group(max: MaxDeletes, due: usize, inventory: usize) -> Group {
+        Group { max, due, inventory, gone: 0 }
+    }
+
+    #[test]
+    fn deletes_over_the_limit_stay_held_in_a_larger_inventory() {
+        let held = group(MaxDeletes::Percent(30), 4, 10).over_limit(None);
+        assert!(held.is_some());
+        let again = |max, due| group(max, due, 1000).over_limit(held.as_ref());
+        assert!(again(MaxDeletes::Percent(30), 4).is_some(), "a larger inventory does not free it");
+        assert!(again(MaxDeletes::Percent(30), 1).is_some(), "nor does a smaller group");
+        assert!(again(MaxDeletes::Percent(50), 4).is_none(), "a higher max_deletes does");
+    }
+
+    #[test]
+    fn the_whole_inventory_is_always_over_the_limit() {
+        let max = MaxDeletes::Count(100);
+        assert!(group(max, 2, 2).over_limit(None).is_some());
+        assert!(group(max, 1, 1).over_limit(None).is_none());
+        assert!(group(max, 2, 3).over_limit(None).is_none());
+    }
+}

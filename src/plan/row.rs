@@ -1,0 +1,168 @@
+//! Everything about one connection in one pass lies in one row: what git declares, what live shows,
+//! what is remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::view::LiveView;
+use crate::desired::{Desired, DesiredConnection};
+use crate::live::{Live, LiveConnection};
+use crate::name::ConnectionName;
+use crate::record::{Memory, Owned, Record};
+
+/// The rows of one target, by name.
+pub(crate) type Rows<'a> = BTreeMap<&'a ConnectionName, Row<'a>>;
+
+/// One connection in one pass.
+#[derive(Clone, Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) name: &'a ConnectionName,
+    /// What git declares.
+    pub(crate) declared: Declared<'a>,
+    /// What live shows.
+    pub(crate) live: Sight<'a>,
+    /// What is remembered.
+    pub(crate) memory: Option<&'a Memory>,
+    /// A path that declared a part of it in the last good commit and is missing or empty now.
+    pub(crate) lost_path: Option<&'a str>,
+    /// The document that renames another connection from this name.
+    pub(crate) claim: Option<Claim<'a>>,
+}
+
+/// What git declares under a name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Declared<'a> {
+    /// A valid document.
+    Wanted(&'a DesiredConnection),
+    /// A document that is not valid, or a name that one blocks, and why.
+    Invalid(&'a str),
+    /// Nothing.
+    Absent,
+}
+
+/// What live shows under a name.
+#[derive(Clone, Debug)]
+pub(crate) enum Sight<'a> {
+    /// It is there.
+    Shown(LiveView<'a>),
+    /// Complete lists do not show it, nor does its own answer where it was asked for.
+    Gone,
+    /// A list failed, so whether it is there is not known.
+    Unlisted(String),
+    /// It could not be read, or lists contradict each other about it.
+    Unread(String),
+}
+
+/// What a document that renames from this name to its own does to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim<'a> {
+    /// A rename of this plan frees the name for another connection.
+    Frees(&'a ConnectionName),
+    /// The rename is not made now, and the name is kept from everything else.
+    Locks(&'a ConnectionName),
+    /// The rename was not made, since both names are ours and live.
+    Inert(&'a ConnectionName),
+}
+
+/// What was read of live.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observed<'a> {
+    /// The lists.
+    pub(crate) live: &'a Live,
+    /// The own answers of connections that were read one by one.
+    pub(crate) singles: &'a BTreeMap<ConnectionName, LiveConnection>,
+    /// Why the own answer of a connection, which is needed, could not be had.
+    pub(crate) unread: &'a BTreeMap<ConnectionName, String>,
+}
+
+impl<'a> Observed<'a> {
+    /// What live shows under a name.
+    pub(crate) fn sight(&self, name: &ConnectionName) -> Sight<'a> {
+        if let Some(problem) = self.unread.get(name) {
+            return Sight::Unread(format!("could not be read: {problem}"));
+        }
+        if let Some(lists) = self.live.repeated.get(name) {
+            return Sight::Unread(format!("{lists}, and names are unique in a project"));
+        }
+        let own = self.singles.get(name);
+        match (self.live.connections.get(name).or(own), self.live.why_incomplete()) {
+            (Some(entry), _) => Sight::Shown(LiveView { entry, own }),
+            (None, Some(problem)) => Sight::Unlisted(problem),
+            (None, None) => Sight::Gone,
+        }
+    }
+}
+
+/// What git says of a target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a> {
+    /// The valid documents.
+    pub(crate) desired: &'a Desired,
+    /// Names whose documents are not valid, or that one blocks, and why.
+    pub(crate) invalid: &'a BTreeMap<ConnectionName, String>,
+    /// The lost path of each name that one touched.
+    pub(crate) lost_paths: &'a BTreeMap<ConnectionName, String>,
+}
+
+/// Joins what git declares, what live shows and what is remembered, once.
+pub(crate) fn join<'a>(said: Said<'a>, observed: Observed<'a>, record: &'a Record) -> Rows<'a> {
+    let names: BTreeSet<&ConnectionName> = said
+        .desired
+        .keys()
+        .chain(said.invalid.keys())
+        .chain(observed.live.connections.keys())
+        .chain(record.connections.keys())
+        .collect();
+    let row = |name: &'a ConnectionName| {
+        let declared = match (said.invalid.get(name), said.desired.get(name)) {
+            (Some(reason), _) => Declared::Invalid(reason),
+            (None, Some(desired)) => Declared::Wanted(desired),
+            (None, None) => Declared::Absent,
+        };
+        Row {
+            name,
+            declared,
+            live: observed.sight(name),
+            memory: record.memory(name),
+            lost_path: said.lost_paths.get(name).map(String::as_str),
+            claim: None,
+        }
+    };
+    names.into_iter().map(|name| (name, row(name))).collect()
+}
+
+impl<'a> Row<'a> {
+    /// Its entry in the inventory.
+    pub(crate) fn owned(&self) -> Option<&'a Owned> {
+        self.memory?.owned.as_ref()
+    }
+
+    /// What live shows, where it shows anything.
+    pub(crate) fn view(&self) -> Option<LiveView<'a>> {
+        match &self.live {
+            Sight::Shown(view) => Some(*view),
+            Sight::Gone | Sight::Unlisted(_) | Sight::Unread(_) => None,
+        }
+    }
+
+    /// The valid document of it.
+    pub(crate) fn wanted(&self) -> Option<&'a DesiredConnection> {
+        match self.declared {
+            Declared::Wanted(desired) => Some(desired),
+            Declared::Invalid(_) | Declared::Absent => None,
+        }
+    }
+
+    /// Its type: git's, else live's, else the inventory's.
+    pub(crate) fn type_name(&self) -> &'a str {
+        if let Some(desired) = self.wanted() {
+            return desired.connection_type.name;
+        }
+        let owned = self.owned().map(|owned| owned.type_name.as_str());
+        let live = self.view().map(|view| view.entry.type_name.as_str());
+        match self.declared {
+            Declared::Absent => owned.or(live),
+            _ => live.or(owned),
+        }
+        .unwrap_or_default()
+    }
+}

@@ -1,0 +1,125 @@
+//! What became of creates and renames whose answer was never seen (DESIGN section 7).
+
+use super::compare::Keys;
+use super::row::Observed;
+use super::view::LiveView;
+use crate::name::ConnectionName;
+use crate::record::{Base, Intent, Memory, Owned, Record};
+
+/// Settles the intents of earlier runs: what live shows as it was sent is owned, what is not there
+/// is forgotten, and what differs was somebody else's.
+pub(crate) fn settle(record: &mut Record, observed: &Observed<'_>, keys: Keys<'_>) {
+    let intents = record
+        .connections
+        .iter()
+        .filter_map(|(name, memory)| Some((name.clone(), memory.intent.clone()?)));
+    // Renames first: what they free may have been taken anew.
+    let (renames, creates): (Vec<_>, Vec<_>) =
+        intents.partition(|(_, intent)| intent.from.is_some());
+    for (name, intent) in renames.into_iter().chain(creates) {
+        // A list that shows a part of it proves nothing.
+        let is_unread = |name: &ConnectionName| observed.unread.contains_key(name);
+        if is_unread(&name) || intent.from.as_ref().is_some_and(is_unread) {
+            continue;
+        }
+        let own = observed.singles.get(&name);
+        let entry = observed.live.connections.get(&name).or(own);
+        match entry.map(|entry| LiveView { entry, own }) {
+            Some(view) if is_ours(record, observed, &intent, &view, keys) => {
+                own_it(record, &name, intent, &view);
+            }
+            Some(view) => disown(record, &name, &intent, &view, keys),
+            None if observed.live.is_complete() => nothing_came(record, &name, &intent),
+            None => {}
+        }
+    }
+}
+
+fn is_ours(
+    record: &Record,
+    observed: &Observed<'_>,
+    intent: &Intent,
+    view: &LiveView<'_>,
+    keys: Keys<'_>,
+) -> bool {
+    let mut sent: Base = intent.base.clone();
+    sent.retain(|path, _| !intent.kept.contains(path));
+    let is_as_sent = || view.shows(&intent.type_name, &sent, keys);
+    let Some(from) = &intent.from else { return is_as_sent() };
+    let known = record.owned(from);
+    // The id tells, although somebody took the old name since or changed what was sent.
+    if let Some((known, shown)) = known.and_then(|owned| owned.id.as_ref()).zip(view.id()) {
+        return known == shown;
+    }
+    let is_still_there = observed.live.connections.get(from).is_some_and(|entry| {
+        let there = LiveView { entry, own: observed.singles.get(from) };
+        known.is_none_or(|owned| there.shows(&owned.type_name, &owned.base, keys))
+    });
+    is_as_sent() && !is_still_there && observed.live.is_complete()
+}
+
+fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &LiveView<'_>) {
+    let previous = intent.from.as_ref().and_then(|from| {
+        let previous = record.owned(from).cloned();
+        record.free(from);
+        previous
+    });
+    let Intent { type_name, mut base, protect, .. } = intent;
+    // Whether a masked secret arrived is not known, so it does not count as sent.
+    if let Some(own_type) = crate::catalog::find(&type_name) {
+        for secret in own_type.secrets() {
+            base.remove(&format!("/{}", secret.name));
+        }
+    }
+    let owned = Owned {
+        type_name,
+        id: view.id().cloned(),
+        base,
+        protect,
+        last_change: previous.and_then(|owned| owned.last_change),
+        ..Owned::default()
+    };
+    record.edit(name, |memory| {
+        memory.intent = None;
+        memory.owned = Some(owned);
+    });
+}
+
+/// The connection that is live is not what was sent. Where a replace may have deleted ours, no ids
+/// are shown, and what has the name now is not as ours was, ours is forgotten.
+fn disown(
+    record: &mut Record,
+    name: &ConnectionName,
+    intent: &Intent,
+    view: &LiveView<'_>,
+    keys: Keys<'_>,
+) {
+    let is_gone = record.owned(name).is_some_and(|owned| {
+        let is_replace = intent.from.is_none() && owned.type_name != intent.type_name;
+        let shows_ids = owned.id.is_some() && view.id().is_some();
+        is_replace && !shows_ids && !view.shows(&owned.type_name, &owned.base, keys)
+    });
+    drop_intent(record, name, is_gone);
+}
+
+/// Nothing is live under the name. What a replace of ours deleted and nothing took the place of is
+/// not gone by somebody else's hand: it is made as anything that was never there.
+fn nothing_came(record: &mut Record, name: &ConnectionName, intent: &Intent) {
+    let owned = record.owned(name);
+    let is_replace =
+        intent.from.is_none() && owned.is_some_and(|o| o.type_name != intent.type_name);
+    drop_intent(record, name, is_replace);
+}
+
+fn drop_intent(record: &mut Record, name: &ConnectionName, forgets: bool) {
+    record.edit(name, |memory| {
+        memory.intent = None;
+        // A claim that came to nothing leaves no delete that is due.
+        if memory.owned.is_none() {
+            memory.due = None;
+        }
+        if forgets {
+            *memory = Memory::default();
+        }
+    });
+}

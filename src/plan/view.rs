@@ -1,0 +1,75 @@
+//! Live's side of a comparison, and the one test for whether it is the same connection.
+
+use serde_json::{Map, Value};
+
+use crate::live::LiveConnection;
+use crate::pointer::steps;
+use crate::record::{Base, Owned};
+
+use super::compare::{Keys, is_as_base};
+
+/// What is known of a live connection: its entry in the list, and its own answer to `GET` where it
+/// was read. The own answer is believed first; a field that it leaves out is taken from the list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveView<'a> {
+    /// The entry of the list, or the connection's own answer where no list shows it.
+    pub(crate) entry: &'a LiveConnection,
+    /// The connection's own answer.
+    pub(crate) own: Option<&'a LiveConnection>,
+}
+
+impl<'a> LiveView<'a> {
+    /// Looks at the own answer of a connection alone.
+    pub(crate) fn of(own: &'a LiveConnection) -> Self {
+        Self { entry: own, own: Some(own) }
+    }
+
+    /// The value at a pointer.
+    pub(crate) fn get(&self, path: &str) -> Option<&'a Value> {
+        self.get_secret(path).or_else(|| at(self.entry.body(), path))
+    }
+
+    /// The value at a pointer in the connection's own answer: lists never show secrets.
+    pub(crate) fn get_secret(&self, path: &str) -> Option<&'a Value> {
+        at(self.own?.body(), path)
+    }
+
+    /// The object that is believed first.
+    pub(crate) fn body(&self) -> &'a Map<String, Value> {
+        self.own.unwrap_or(self.entry).body()
+    }
+
+    /// The server's id, where it shows one.
+    pub(crate) fn id(&self) -> Option<&'a String> {
+        self.own.and_then(|own| own.id.as_ref()).or(self.entry.id.as_ref())
+    }
+
+    /// Whether it is the very connection of an entry of the inventory. One whose id was not known
+    /// yet, on a server that shows ids, is that connection only if live equals what was written in
+    /// all that can be read: somebody may have deleted ours and made another.
+    pub(crate) fn is_the_connection_of(&self, owned: &Owned, keys: Keys<'_>) -> bool {
+        let is_known = owned.id.is_some() || self.id().is_none();
+        owned.may_be(self.entry)
+            && self.own.is_none_or(|own| owned.may_be(own))
+            && (is_known || self.shows(&owned.type_name, &owned.base, keys))
+    }
+
+    /// Whether live shows a connection as a base has it, in all that can be read.
+    pub(crate) fn shows(&self, type_name: &str, base: &Base, keys: Keys<'_>) -> bool {
+        is_as_base(type_name, base, self, keys)
+    }
+}
+
+/// The value at a pointer of a connection's body.
+pub(crate) fn at<'v>(body: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+    let mut steps = path.starts_with('/').then(|| steps(path))?;
+    let mut value = body.get(&*steps.next()?)?;
+    for step in steps {
+        value = match value {
+            Value::Object(map) => map.get(&*step)?,
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(value)
+}

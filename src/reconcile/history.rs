@@ -1,0 +1,367 @@
+//! Asking git what earlier commits declared and consented to. What follows from it is decided in
+//! [`crate::plan::history`], which is pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use super::Engine;
+use super::load::{LoadedTarget, declared_below};
+use crate::config::Target;
+use crate::document::DeclaredThen;
+use crate::name::{CommitId, ConnectionName};
+use crate::plan::history::{Consents, History, LastGood, LostPaths, touched};
+use crate::record::{self, AskedBy, Due, GoodCommit, Record};
+use crate::source::{self, Repository, Snapshot, SourceError};
+
+/// Reads commits of the past for one target.
+pub(super) struct Past<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) target: &'a Target,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) loaded: &'a LoadedTarget,
+}
+
+/// What git says of the past.
+pub(super) struct Asked {
+    pub(super) history: History,
+    pub(super) lost: LostPaths,
+    /// Paths that are not read any more, to be kept with the commit, and the names they touched.
+    pub(super) unread_paths: BTreeMap<String, BTreeSet<ConnectionName>>,
+}
+
+impl Past<'_> {
+    /// Finds out all that deletes depend on. What is due by another branch is taken back in the
+    /// record.
+    pub(super) fn ask(&self, record: &mut Record) -> Result<Asked, SourceError> {
+        let other_branch = self.take_back_other_branches(record)?;
+        let commit = self.snapshot.commit().map(|commit| commit.id.clone());
+        let Some(good) = record.last_good.clone() else {
+            let history = History { commit, other_branch, ..History::default() };
+            let (lost, unread_paths) = (LostPaths::default(), BTreeMap::new());
+            return Ok(Asked { history, lost, unread_paths });
+        };
+        let counts = self.loaded.counts();
+        let (last_good, then) = self.last_good(&good)?;
+        let lost = LostPaths::find(&good, then.as_ref(), &counts);
+        let (still_declared, mut unread_paths) = self.still_declared(&good, &counts)?;
+        unread_paths.extend(lost.names.clone());
+        let consents = match self.snapshot {
+            Snapshot::Commit { repository, commit } if commit.id != good.commit => {
+                self.consents(repository, &commit.id, record, &good.commit)?
+            }
+            _ => Consents::default(),
+        };
+        let lost_paths = lost.names.keys().cloned().collect();
+        let history =
+            History { commit, last_good, consents, other_branch, still_declared, lost_paths };
+        Ok(Asked { history, lost, unread_paths })
+    }
+
+    /// What the last good commit declared, read with today's config; and its paths, where they had
+    /// to be read anew. The state knows both, save where the config has changed since.
+    fn last_good(
+        &self,
+        good: &GoodCommit,
+    ) -> Result<(LastGood, Option<BTreeMap<String, usize>>), SourceError> {
+        if good.config == self.engine.config_digest(self.target) {
+            return Ok((LastGood::Declared(good.declared.clone()), None));
+        }
+        let Snapshot::Commit { repository, .. } = self.snapshot else {
+            return Ok((LastGood::Missing, None));
+        };
+        let Some(then) = self.declared_by(repository, &good.commit)? else {
+            return Ok((LastGood::Missing, None));
+        };
+        let declared = then.names.iter().map(|name| {
+            let declared = record::DeclaredThen {
+                type_name: then.types.get(name).copied().unwrap_or_default().to_owned(),
+                files: Vec::new(),
+                renamed_from: then.renames.get(name).cloned(),
+            };
+            (name.clone(), declared)
+        });
+        Ok((LastGood::Declared(declared.collect()), Some(then.paths)))
+    }
+
+    /// Names that a path of the last good commit, or of one before it, still declares though today's
+    /// config does not read it; and those paths.
+    fn still_declared(
+        &self,
+        good: &GoodCommit,
+        counts: &BTreeMap<String, usize>,
+    ) -> Result<
+        (BTreeMap<ConnectionName, String>, BTreeMap<String, BTreeSet<ConnectionName>>),
+        SourceError,
+    > {
+        let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
+        let unread = recorded.chain(good.unread_paths.keys()).filter(|p| !counts.contains_key(*p));
+        let (mut names, mut paths) = (BTreeMap::new(), BTreeMap::new());
+        for path in unread.cloned().collect::<BTreeSet<String>>() {
+            let below = std::slice::from_ref(&path);
+            let then = declared_below(self.engine, self.target, self.snapshot, below)?;
+            if !then.names.is_empty() {
+                paths.insert(path.clone(), touched(good, &path));
+            }
+            names.extend(then.names.into_iter().map(|name| (name, path.clone())));
+        }
+        Ok((names, paths))
+    }
+
+    /// What a commit declares, read with today's config; `None`: it is not here.
+    fn declared_by(
+        &self,
+        repository: &Arc<Repository>,
+        id: &CommitId,
+    ) -> Result<Option<DeclaredThen>, SourceError> {
+        let Some(commit) = repository.commit(id)? else { return Ok(None) };
+        let then = Snapshot::Commit { repository: Arc::clone(repository), commit };
+        declared_below(self.engine, self.target, &then, &self.target.paths).map(Some)
+    }
+
+    /// The names that a commit declares, and the old names of its renames.
+    fn names_of(
+        &self,
+        repository: &Arc<Repository>,
+        id: &CommitId,
+    ) -> Result<BTreeSet<ConnectionName>, SourceError> {
+        let Some(then) = self.declared_by(repository, id)? else { return Ok(BTreeSet::new()) };
+        let mut names = then.names;
+        names.extend(then.renames.into_values());
+        Ok(names)
+    }
+
+    /// What the commits since the last good one consent to. Where the history is cut short, as in a
+    /// shallow clone, only the tip can be seen: what is before it consents to nothing.
+    fn consents(
+        &self,
+        repository: &Arc<Repository>,
+        tip: &CommitId,
+        record: &Record,
+        last_good: &CommitId,
+    ) -> Result<Consents, SourceError> {
+        let mut consents = Consents::default();
+        if !repository.has_commit(last_good)? {
+            if repository.allows_deletes(tip)? && !record.consented.contains(tip) {
+                consents.by_tip = true;
+                consents.commits.insert(tip.clone());
+            }
+            return Ok(consents);
+        }
+        let history = repository.commits_since(tip, Some(last_good))?;
+        let mut given: Vec<(CommitId, HashSet<&CommitId>, BTreeSet<ConnectionName>)> = Vec::new();
+        for commit in history.commits.iter().filter(|commit| commit.allow_deletes) {
+            if record.consented.contains(&commit.id) || !self.is_trusted(repository, &commit.id) {
+                continue;
+            }
+            consents.commits.insert(commit.id.clone());
+            if commit.id == *tip {
+                consents.by_tip = true;
+                continue;
+            }
+            let removed = self.removed_by(repository, &commit.id, &commit.parents)?;
+            if !removed.is_empty() {
+                given.push((commit.id.clone(), history.after(&commit.id), removed));
+            }
+        }
+        let due = record.connections.iter().filter_map(|(name, m)| Some((name, m.due.as_ref()?)));
+        let consented: BTreeSet<ConnectionName> =
+            due.filter(|(_, due)| due.consent.is_some()).map(|(name, _)| name.clone()).collect();
+        // What came back later was removed by a later commit, which has to consent by itself. Every
+        // commit is read once, however many consented.
+        for commit in &history.commits {
+            let is_later = |given: &(_, HashSet<&CommitId>, BTreeSet<_>)| {
+                !given.2.is_empty() && given.1.contains(&commit.id)
+            };
+            if consented.is_empty() && !given.iter().any(is_later) {
+                continue;
+            }
+            let back = self.names_of(repository, &commit.id)?;
+            for given in given.iter_mut().filter(|given| is_later(given)) {
+                given.2.retain(|name| !back.contains(name));
+            }
+            consents.ended.extend(consented.intersection(&back).cloned());
+        }
+        for (id, _, names) in given {
+            consents.names.extend(names.into_iter().map(|name| (name, id.clone())));
+        }
+        Ok(consents)
+    }
+
+    /// Where only signed commits are applied, only signed ones consent.
+    fn is_trusted(&self, repository: &Arc<Repository>, id: &CommitId) -> bool {
+        let wanted = self.engine.config.source.verify.as_ref();
+        wanted.is_none_or(|wanted| {
+            source::verify(repository, id, wanted, &source::Stop::default()).is_ok()
+        })
+    }
+
+    /// The names that a commit removed. What a merge removed is missing in it and was there in all
+    /// that it merged.
+    fn removed_by(
+        &self,
+        repository: &Arc<Repository>,
+        id: &CommitId,
+        parents: &[CommitId],
+    ) -> Result<BTreeSet<ConnectionName>, SourceError> {
+        let mut removed: Option<BTreeSet<ConnectionName>> = None;
+        for parent in parents {
+            let names = self.names_of(repository, parent)?;
+            removed = Some(match removed {
+                None => names,
+                Some(others) => others.intersection(&names).cloned().collect(),
+            });
+        }
+        let mut removed = removed.unwrap_or_default();
+        let still = self.names_of(repository, id)?;
+        removed.retain(|name| !still.contains(name));
+        Ok(removed)
+    }
+
+    /// Takes back what commits asked for and consented to from which this one does not come: those of
+    /// another branch, or of a history that was rewritten. What they found missing stays due where the
+    /// commit that declared it last still does: an amended commit asks for the same. The names that
+    /// this commit declares as they are live are the answer: another branch may still ask to be rid
+    /// of them, so that stays noted.
+    fn take_back_other_branches(
+        &self,
+        record: &mut Record,
+    ) -> Result<BTreeSet<ConnectionName>, SourceError> {
+        let mut other_branch = BTreeSet::new();
+        let Snapshot::Commit { repository, commit } = self.snapshot else {
+            return Ok(other_branch);
+        };
+        let mut lineage = Lineage {
+            past: self,
+            repository,
+            tip: &commit.id,
+            reached: BTreeMap::new(),
+            read: BTreeMap::new(),
+        };
+        let due = record.connections.iter().filter(|(_, memory)| memory.due.is_some());
+        for name in due.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            let Some(memory) = record.memory(&name) else { continue };
+            let Some(mut due) = memory.due.clone() else { continue };
+            let owned_type = memory.owned.as_ref().map(|owned| owned.type_name.clone());
+            let declared_type = self.declared_type(&name);
+            if lineage.is_of_another_branch(
+                &name,
+                &mut due,
+                owned_type.as_deref(),
+                declared_type,
+            )? {
+                other_branch.insert(name.clone());
+            }
+            if memory.due.as_ref() != Some(&due) {
+                record.edit(&name, |memory| memory.due = Some(due));
+            }
+        }
+        Ok(other_branch)
+    }
+
+    fn declared_type(&self, name: &ConnectionName) -> Option<&'static str> {
+        let documents = &self.loaded.loaded.documents;
+        let at = documents.binary_search_by_key(&name, |document| &document.name).ok()?;
+        documents.get(at).map(|document| document.connection_type.name)
+    }
+}
+
+/// Which commits the one that is looked at comes from.
+struct Lineage<'a> {
+    past: &'a Past<'a>,
+    repository: &'a Arc<Repository>,
+    tip: &'a CommitId,
+    reached: BTreeMap<CommitId, bool>,
+    /// What commits declared that were read.
+    read: BTreeMap<CommitId, Option<DeclaredThen>>,
+}
+
+impl Lineage<'_> {
+    /// Brings what is due up to the commit that is looked at; whether another branch asked for it
+    /// while this commit declares the connection.
+    fn is_of_another_branch(
+        &mut self,
+        name: &ConnectionName,
+        due: &mut Due,
+        owned_type: Option<&str>,
+        declared_type: Option<&str>,
+    ) -> Result<bool, SourceError> {
+        let AskedBy::Commit(asked_by) = due.asked_by.clone() else {
+            // What was not known, since the repository did not have the commit, may be known now.
+            let may_be_asked_for = due.replaces_by().is_some() || declared_type.is_none();
+            let is_known = matches!(due.asked_by, AskedBy::NoCommit | AskedBy::NotKnown);
+            if is_known && may_be_asked_for && self.still_declares(name, due, owned_type)? {
+                due.asked_by = AskedBy::Commit(self.tip.clone());
+            }
+            return Ok(false);
+        };
+        if let Some(by) = &due.consent
+            && !self.reaches(by)?
+        {
+            due.consent = None;
+        }
+        if self.reaches(&asked_by)? {
+            return Ok(false);
+        }
+        due.consent = None;
+        if declared_type.is_some() && (due.replaces_by().is_none() || declared_type == owned_type) {
+            return Ok(true);
+        }
+        due.asked_by = if self.still_declares(name, due, owned_type)? {
+            AskedBy::Commit(self.tip.clone())
+        } else {
+            AskedBy::NoCommit
+        };
+        Ok(false)
+    }
+
+    /// Whether the tip comes from a commit. Of one that is not here (a shallow clone) that cannot be
+    /// told, and what the state knows stands.
+    fn reaches(&mut self, id: &CommitId) -> Result<bool, SourceError> {
+        if let Some(known) = self.reached.get(id) {
+            return Ok(*known);
+        }
+        let reaches = !self.repository.has_commit(id)? || {
+            let beyond = self.repository.commits_since(id, Some(self.tip))?;
+            beyond.commits.is_empty() || !beyond.complete
+        };
+        self.reached.insert(id.clone(), reaches);
+        Ok(reaches)
+    }
+
+    /// Whether the commit that declared the connection last still does, read with today's config.
+    fn still_declares(
+        &mut self,
+        name: &ConnectionName,
+        due: &Due,
+        owned_type: Option<&str>,
+    ) -> Result<bool, SourceError> {
+        let Some(id) = &due.declared_in else { return Ok(false) };
+        if !self.read.contains_key(id) {
+            let then = self.past.declared_by(self.repository, id)?;
+            self.read.insert(id.clone(), then);
+        }
+        let Some(Some(then)) = self.read.get(id) else { return Ok(false) };
+        Ok(match due.replaces_by() {
+            Some(_) => then.types.get(name).copied() == owned_type,
+            None => then.names.contains(name) || then.renames.values().any(|old| old == name),
+        })
+    }
+}
+
+/// Whether another process applied what came after this commit, which is the newest no more. One
+/// that the branch was moved back to is.
+pub(super) fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record) -> bool {
+    let (Snapshot::Commit { repository, commit }, Some(good)) = (snapshot, &record.last_good)
+    else {
+        return false;
+    };
+    if good.commit == commit.id {
+        return false;
+    }
+    let fetched = engine.mirror.as_ref().and_then(|mirror| mirror.status().branch);
+    let branch = engine.config.source.branch.clone().or(fetched);
+    let is_newest = repository.head(branch.as_deref()).is_ok_and(|newest| newest.id == commit.id);
+    let has_it = !is_newest && repository.has_commit(&good.commit).unwrap_or(false);
+    let since = has_it.then(|| repository.commits_since(&commit.id, Some(&good.commit)));
+    since.is_some_and(|since| since.is_ok_and(|s| s.complete && s.commits.is_empty()))
+}

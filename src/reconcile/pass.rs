@@ -1,0 +1,446 @@
+//! From a snapshot to a plan: load, recall, resolve, observe, decide. Nothing is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
+
+use super::base::record_of_base;
+use super::connect::{Connection, connect};
+use super::history::{Asked, Past, is_overtaken};
+use super::load::{LoadedTarget, load_target};
+use super::{Engine, Options, Prepared, ReadBackMode, Ready, isolates, now};
+use crate::config::{Drift, Target};
+use crate::desired::{self, Desired};
+use crate::document::Severity;
+use crate::live::{Live, LiveConnection};
+use crate::name::ConnectionName;
+use crate::observe;
+use crate::plan::compare::{CompareRules, Keys};
+use crate::plan::history::{Noting, is_renamed, keep_due, raise_protection};
+use crate::plan::reading::{self, ReadBack};
+use crate::plan::{
+    CommitFacts, Observed, Planned, Policy, Rules, Said, TargetPlan, join, plan, settle,
+};
+use crate::record::Record;
+use crate::source::Snapshot;
+use crate::state::{Lock, StateFile};
+
+/// Reads, loads, resolves, observes and plans one target. Problems are told in the plan.
+pub async fn prepare<'e>(
+    engine: &'e Engine,
+    target: &'e Target,
+    snapshot: &Snapshot,
+    options: &Options,
+) -> Prepared<'e> {
+    let mut prepared = Prepared {
+        target,
+        plan: TargetPlan {
+            name: target.name.clone(),
+            project: target.project_as_written.clone(),
+            url: target.url_as_written.clone(),
+            ..TargetPlan::default()
+        },
+        states: Vec::new(),
+        diagnostics: Vec::new(),
+        refused: false,
+        credentials_refused: false,
+        ready: None,
+        protected: None,
+    };
+    let pass = Pass { engine, target, snapshot, options };
+    if let Err(problem) = pass.fill(&mut prepared).await {
+        prepared.plan.errors.push(problem);
+    }
+    prepared
+}
+
+/// One pass over one target.
+struct Pass<'a> {
+    engine: &'a Engine,
+    target: &'a Target,
+    snapshot: &'a Snapshot,
+    options: &'a Options,
+}
+
+/// What is remembered of the target.
+struct Recalled {
+    record: Record,
+    lock: Option<Lock>,
+}
+
+/// What was read of live.
+struct Looked {
+    live: Live,
+    singles: BTreeMap<ConnectionName, LiveConnection>,
+    unread: BTreeMap<ConnectionName, String>,
+    /// The names that were read since the lists do not say enough.
+    confirmed: BTreeSet<ConnectionName>,
+}
+
+impl Pass<'_> {
+    /// Makes the plan; the error stops the target as a whole.
+    async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), String> {
+        let Self { engine, target, snapshot, options } = *self;
+        let loaded = self.load(prepared)?;
+        let connection = connect(engine, target).map_err(|error| error.to_string())?;
+        let connection = connection.with_retries(options);
+        let Recalled { mut record, lock } = self.recall(&connection, prepared).await?;
+        let before = record.clone();
+        let keys = self.keys(&mut record, &connection, prepared);
+        let whole = !loaded.loaded.has_errors();
+        let mut desired = self.resolve(&loaded, prepared);
+        if raise_protection(&mut record, &desired) {
+            prepared.protected = Some((record.clone(), lock.clone()));
+        }
+        // Under the lock: what another process changed before is in the lists and in the record.
+        let asked_lists = self.ask_lists(&connection, &record);
+        let Asked { history, lost, unread_paths } = blocking(|| {
+            let past = Past { engine, target, snapshot, loaded: &loaded };
+            past.ask(&mut record).map_err(|error| error.to_string())
+        })?;
+        tell_missing_paths(&loaded, &record, prepared)?;
+        let blocked = loaded.blocked(record.last_good.as_ref())?;
+        let lost_paths = lost.by_name();
+        keep_protection(&mut desired, &record, |name| {
+            snapshot.commit().is_none() || !whole || lost_paths.contains_key(name)
+        });
+        let live = asked_lists.await.map_err(|_| "the run ended before the answer".to_owned())?;
+        self.check_answers(&live, &connection, prepared)?;
+        let looked = self.look_closer(live, &desired, &record, &connection, prepared).await;
+        let observed = looked.observed();
+        settle::settle(&mut record, &observed, keys);
+        let invalid = self.with_old_names(blocked, &loaded, &desired, &record, &looked.live);
+        if whole {
+            let not_removed = invalid.keys().cloned().collect();
+            let noting = Noting {
+                desired: &desired,
+                not_removed: &not_removed,
+                live: &looked.live,
+                filter: &options.rules.filter,
+                history: &history,
+            };
+            noting.note(&mut record);
+        }
+        let facts =
+            CommitFacts { loaded_whole: whole, not_read: &loaded.notices, history: &history };
+        let rules = self.rules(keys, &record, &looked.live, &facts);
+        let said = Said { desired: &desired, invalid: &invalid, lost_paths: &lost_paths };
+        let mut planned = plan(join(said, observed, &record), &record, &rules);
+        let consents = rules.consents_to_lost_paths();
+        keep_due(&mut planned.record, &before, snapshot.commit().is_none(), &options.rules.filter);
+        let good = snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow());
+        let good = good.map(|commit| {
+            let mut good = loaded.as_good_commit(engine.config_digest(target), &commit.id);
+            if !consents {
+                good.unread_paths = unread_paths;
+            }
+            good
+        });
+        planned.hide(&engine.redactor);
+        let Planned { plan, record, states, read_back } = planned;
+        prepared.take(plan, states);
+        prepared.ready = Some(Ready {
+            desired,
+            live: looked.live,
+            singles: looked.singles,
+            confirmed: looked.confirmed,
+            read_back,
+            key_is_known: keys.is_known,
+            connection,
+            record,
+            record_before: before,
+            good,
+            commit: snapshot.commit().map(|commit| commit.id.clone()),
+            lock,
+        });
+        Ok(())
+    }
+
+    /// Loads the documents; a commit with errors is refused, unless the target isolates them.
+    fn load(&self, prepared: &mut Prepared<'_>) -> Result<LoadedTarget, String> {
+        let load = || load_target(self.engine, self.target, self.snapshot);
+        let loaded = blocking(load).map_err(|error| error.to_string())?;
+        prepared.diagnostics.clone_from(&loaded.loaded.diagnostics);
+        prepared.plan.notices.extend(loaded.notices.iter().cloned());
+        if !loaded.loaded.has_errors() || isolates(self.target) {
+            return Ok(loaded);
+        }
+        prepared.refused = true;
+        let is_error = |d: &&crate::document::Diagnostic| d.severity == Severity::Error;
+        let errors = prepared.diagnostics.iter().filter(is_error).count();
+        let what = match self.snapshot.commit() {
+            Some(commit) => format!("commit {}", commit.id.short()),
+            None => "the working tree".to_owned(),
+        };
+        let s = if errors == 1 { "" } else { "s" };
+        Err(format!("{what} is refused: {errors} error{s} in its documents"))
+    }
+
+    /// Reads the state, under its lock where it will be written, or what the base revision stands for.
+    async fn recall(
+        &self,
+        connection: &Connection,
+        prepared: &mut Prepared<'_>,
+    ) -> Result<Recalled, String> {
+        let Self { engine, target, snapshot, options } = *self;
+        if let Some(base) = &options.base {
+            let notice = "compared with the base revision, without a state: rotated values of the \
+                          environment are not seen";
+            prepared.plan.notices.push(notice.to_owned());
+            let keys = Keys { key: &connection.key, is_known: true };
+            let record = blocking(|| record_of_base(engine, target, base, options, keys))?;
+            return Ok(Recalled { record, lock: None });
+        }
+        let file = engine.state_file(target);
+        let lock = if options.writes { Some(self.lock(&file).await?) } else { None };
+        if !options.writes && !file.exists() {
+            prepared.plan.notices.push(format!(
+                "there is no state of this target in {} and no --base: deletes cannot be known",
+                engine.config.state_dir.display()
+            ));
+        }
+        let record = blocking(|| file.read()).map_err(|error| error.to_string())?;
+        if options.writes && options.follows && blocking(|| is_overtaken(engine, snapshot, &record))
+        {
+            return Err("a newer commit was applied by another process while this one waited; an \
+                        older one is not put in its place"
+                .to_owned());
+        }
+        Ok(Recalled { record, lock })
+    }
+
+    async fn lock(&self, file: &StateFile) -> Result<Lock, String> {
+        let lock = tokio::select! {
+            lock = file.lock(self.options.lock_timeout, &self.options.holder) => lock,
+            () = self.options.stop.cancelled() => return Err("the run is ending".to_owned()),
+        };
+        lock.map_err(|error| error.to_string())
+    }
+
+    /// The key of fingerprints; another one than the record's makes every masked secret unverified.
+    fn keys<'c>(
+        &self,
+        record: &mut Record,
+        connection: &'c Connection,
+        prepared: &mut Prepared<'_>,
+    ) -> Keys<'c> {
+        let check = connection.key.check_value();
+        let is_known = record.key_check.as_ref().is_none_or(|known| *known == check);
+        if !is_known {
+            prepared.plan.notices.push(
+                "the fingerprint key changed: secrets that the server hides cannot be compared, and \
+                 are unverified; `apply --resend-secrets` sends them again"
+                    .to_owned(),
+            );
+        }
+        record.key_check = Some(check);
+        Keys { key: &connection.key, is_known }
+    }
+
+    /// Resolves all references before the first call: an answer may repeat a value, and its text is
+    /// cleaned when it comes.
+    fn resolve(&self, loaded: &LoadedTarget, prepared: &mut Prepared<'_>) -> Desired {
+        let documents = &loaded.loaded.documents;
+        if !self.options.with_secrets {
+            let names: Vec<String> = desired::env_names_of(documents).into_iter().collect();
+            let names = match &names[..] {
+                [] => "; no document refers to any".to_owned(),
+                names => format!(": {}", names.join(", ")),
+            };
+            let notice = format!("values of the environment were not compared{names}");
+            prepared.plan.notices.push(notice);
+        }
+        let resolution = self.engine.resolution(self.target, self.options);
+        blocking(|| desired::resolve(documents.clone(), &resolution))
+    }
+
+    fn ask_lists(&self, connection: &Connection, record: &Record) -> AbortOnDropHandle<Live> {
+        let owned_types = record.inventory().map(|(_, owned)| owned.type_name.clone()).collect();
+        let concurrency = self.target.concurrency;
+        let lists = observe::lists(connection.client.clone(), concurrency, owned_types);
+        AbortOnDropHandle::new(tokio::spawn(lists.in_current_span()))
+    }
+
+    /// Lists of which none could be read are an error of the whole target.
+    fn check_answers(
+        &self,
+        live: &Live,
+        connection: &Connection,
+        prepared: &mut Prepared<'_>,
+    ) -> Result<(), String> {
+        let stopped = connection.client.retries().stopped();
+        if let Some(cause) = stopped.filter(|cause| !cause.is_transient()) {
+            prepared.credentials_refused = true;
+            return Err(cause.message);
+        }
+        if live.incomplete.len() < crate::catalog::all().len() {
+            return Ok(());
+        }
+        let problems: BTreeSet<&String> = live.incomplete.values().collect();
+        let problems: Vec<&str> = problems.into_iter().take(3).map(String::as_str).collect();
+        Err(format!("no list of connections could be read: {}", problems.join("; ")))
+    }
+
+    /// Reads the connections of which the lists do not say enough, and those whose secrets are due to
+    /// be read back.
+    async fn look_closer(
+        &self,
+        mut live: Live,
+        desired: &Desired,
+        record: &Record,
+        connection: &Connection,
+        prepared: &mut Prepared<'_>,
+    ) -> Looked {
+        let filter = &self.options.rules.filter;
+        let stateless = self.options.base.is_some();
+        let confirmed = reading::to_confirm(desired, &live, record, filter, stateless);
+        let due = self.secrets_due(desired, &live, record);
+        let wanted = confirmed.union(&due).cloned().collect();
+        let read = observe::singles(&connection.client, wanted, self.target.concurrency).await;
+        let mut unread = BTreeMap::new();
+        let mut unverified = Vec::new();
+        for (name, error) in read.failed {
+            if confirmed.contains(&name) {
+                unread.insert(name, error.to_string());
+            } else {
+                tracing::debug!(connection = %name, "secrets could not be read back: {error}");
+                unverified.push(error);
+            }
+        }
+        if let Some(first) = unverified.first() {
+            let count = unverified.len();
+            prepared.plan.notices.push(format!(
+                "secrets could not be read back in {count} of the connections where that is due, \
+                 and are tried again: {first}"
+            ));
+        }
+        for found in read.found.values() {
+            found.teach_secrets(&self.target.name, &self.engine.redactor);
+            // A list that an own answer contradicts is not complete.
+            if !live.connections.contains_key(&found.name) {
+                let problem = format!("it lacks `{}`, which GET shows", found.name);
+                live.incomplete.entry(found.type_name.clone()).or_insert(problem);
+            }
+        }
+        Looked { live, singles: read.found, unread, confirmed }
+    }
+
+    fn secrets_due(
+        &self,
+        desired: &Desired,
+        live: &Live,
+        record: &Record,
+    ) -> BTreeSet<ConnectionName> {
+        let every = match self.options.read_back {
+            ReadBackMode::Nothing => return BTreeSet::new(),
+            _ if !self.options.with_secrets => return BTreeSet::new(),
+            ReadBackMode::All => Duration::ZERO,
+            ReadBackMode::Due | ReadBackMode::Spread => self.target.verify_secrets,
+        };
+        let share = || reading::share_per_resync(desired.len(), every, self.target.resync);
+        let is_spread = self.options.read_back == ReadBackMode::Spread;
+        let read_back =
+            ReadBack { now: now(), every, at_most: if is_spread { share() } else { None } };
+        reading::secrets_due(desired, live, record, &self.options.rules.filter, &read_back)
+    }
+
+    /// The blocked names, with the old names of their renames: while a rename is not done, its old
+    /// name is kept from everything else.
+    fn with_old_names(
+        &self,
+        mut blocked: BTreeMap<ConnectionName, String>,
+        loaded: &LoadedTarget,
+        desired: &Desired,
+        record: &Record,
+        live: &Live,
+    ) -> BTreeMap<ConnectionName, String> {
+        for (new, old) in loaded.renames_of_blocked(&blocked, record.last_good.as_ref()) {
+            let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
+            let is_known = is_declared || record.owned(&old).is_some();
+            if is_known && !is_renamed(record, live, &new) {
+                let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
+                blocked.entry(old).or_insert(reason);
+            }
+        }
+        blocked
+    }
+
+    fn rules<'r>(
+        &'r self,
+        keys: Keys<'r>,
+        record: &'r Record,
+        live: &'r Live,
+        commit: &'r CommitFacts<'r>,
+    ) -> Rules<'r> {
+        let Target { adopt, prune, max_deletes, .. } = *self.target;
+        Rules {
+            policy: Policy { adopt, prune, max_deletes },
+            run: &self.options.rules,
+            compare: compare_rules(self.target, self.options, keys, record),
+            live,
+            commit,
+            now: now(),
+        }
+    }
+}
+
+impl Looked {
+    fn observed(&self) -> Observed<'_> {
+        Observed { live: &self.live, singles: &self.singles, unread: &self.unread }
+    }
+}
+
+/// What decides the comparisons of a run.
+pub(super) fn compare_rules<'r>(
+    target: &Target,
+    options: &Options,
+    keys: Keys<'r>,
+    record: &'r Record,
+) -> CompareRules<'r> {
+    CompareRules {
+        keys,
+        readable: &record.readable,
+        stateless: options.base.is_some(),
+        corrects_drift: target.drift == Drift::Correct,
+        resend_secrets: options.resend_secrets,
+    }
+}
+
+/// A path that is not there is an error on a target without an inventory, and else a notice.
+fn tell_missing_paths(
+    loaded: &LoadedTarget,
+    record: &Record,
+    prepared: &mut Prepared<'_>,
+) -> Result<(), String> {
+    for (path, _, _) in loaded.loaded.folders.iter().filter(|(_, exists, _)| !exists) {
+        let text = format!("the path `{path}` does not exist in this revision");
+        if record.inventory().next().is_none() {
+            return Err(text);
+        }
+        prepared.plan.notices.push(text);
+    }
+    Ok(())
+}
+
+/// Keeps `protect` where only a commit that loaded whole, with all of its paths, lifts it.
+fn keep_protection(
+    desired: &mut Desired,
+    record: &Record,
+    is_kept: impl Fn(&ConnectionName) -> bool,
+) {
+    for connection in desired.values_mut().filter(|connection| is_kept(&connection.name)) {
+        let names = [Some(&connection.name), connection.options.renamed_from.as_ref()];
+        let is_protected =
+            |name: &ConnectionName| record.owned(name).is_some_and(|owned| owned.protect);
+        if names.into_iter().flatten().any(is_protected) {
+            connection.options.protect = true;
+        }
+    }
+}
+
+/// Runs work that blocks on git or the disk without holding up the tasks beside it.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}

@@ -1,0 +1,468 @@
+//! What the tool remembers of a target between two reconciles. [`crate::state`] keeps it on disk.
+//!
+//! Everything about one connection lies in its [`Memory`]; the rest of the [`Record`] is about the
+//! target as a whole. No secret is in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::live::LiveConnection;
+use crate::name::{CommitId, ConnectionName};
+use crate::secret::{Fingerprint, FingerprintKey};
+
+mod version_1;
+
+pub(crate) use version_1::Record as RecordOfVersion1;
+
+/// All that is remembered of one URL and project.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Record {
+    /// The newest commit that loaded whole and that the tool began to apply.
+    pub last_good: Option<GoodCommit>,
+    /// The newest commit of which nothing failed and nothing was held.
+    pub last_applied: Option<CommitId>,
+    /// Tells whether fingerprints were made under today's key.
+    pub key_check: Option<String>,
+    /// What is remembered of each connection. Each memory is shared between the record as it was
+    /// read, as the plan leaves it and as it is being written, until one of them changes it.
+    pub connections: BTreeMap<ConnectionName, Arc<Memory>>,
+    /// Secret fields that `GET` was seen to show in full.
+    pub readable: Readable,
+    /// Whether the target is suspended.
+    pub suspended: bool,
+    /// The commits whose trailer consented to deletes: each does so once.
+    pub consented: BTreeSet<CommitId>,
+}
+
+/// Secret fields that `GET` was seen to show in full, by type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Readable(BTreeMap<String, BTreeSet<String>>);
+
+impl Readable {
+    /// Whether the field of that type is one.
+    #[must_use]
+    pub fn has(&self, type_name: &str, path: &str) -> bool {
+        self.0.get(type_name).is_some_and(|fields| fields.contains(path))
+    }
+
+    /// Whether any field of that type is one.
+    #[must_use]
+    pub fn has_type(&self, type_name: &str) -> bool {
+        self.0.get(type_name).is_some_and(|fields| !fields.is_empty())
+    }
+
+    /// Adds a field that was shown as git has it.
+    pub fn add(&mut self, type_name: &str, path: String) {
+        self.0.entry(type_name.to_owned()).or_default().insert(path);
+    }
+
+    /// Takes a field out that is not shown any more.
+    pub fn remove(&mut self, type_name: &str, path: &str) {
+        if let Some(fields) = self.0.get_mut(type_name) {
+            fields.remove(path);
+        }
+    }
+}
+
+/// What is remembered of one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Memory {
+    /// Its entry in the inventory: the tool created or adopted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owned: Option<Owned>,
+    /// A create or rename whose call may have been sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// A delete or replace that is not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
+    /// It was saved but not deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<Degraded>,
+    /// Fields that were written and may not stay, by pointer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unstable: BTreeMap<String, Unstable>,
+}
+
+/// The base of a connection: git's value of each field when live last agreed with it, by pointer.
+pub type Base = BTreeMap<String, BaseField>;
+
+/// What a commit declared for a target when it was last good.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoodCommit {
+    /// The commit.
+    pub commit: CommitId,
+    /// The digest of the config that decided which files were read, and how.
+    pub config: String,
+    /// Each declared connection.
+    pub declared: BTreeMap<ConnectionName, DeclaredThen>,
+    /// How many documents each configured path held.
+    pub paths: BTreeMap<String, usize>,
+    /// Paths of earlier good commits that are not read any more though the tree or the config may
+    /// still mean them, with the names that they touched.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread_paths: BTreeMap<String, BTreeSet<ConnectionName>>,
+}
+
+/// A connection that a commit declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeclaredThen {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The files that declared it, layer by layer.
+    pub files: Vec<String>,
+    /// The name that its document renames it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<ConnectionName>,
+}
+
+/// One connection of the inventory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owned {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The server's id, where it shows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Git's value of each field when live last agreed with it.
+    #[serde(default)]
+    pub base: Base,
+    /// `protect` as it was last declared; it outlives its document.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protect: bool,
+    /// When its secrets were last written or read back, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets_checked: Option<i64>,
+    /// Fingerprints of secrets that git does not declare, as `GET` showed them when their field was
+    /// proven readable: what still equals one of these may be sent back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown_secrets: BTreeMap<String, Fingerprint>,
+    /// When the tool last wrote it, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<i64>,
+}
+
+/// The base of one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseField {
+    /// What git declared; a field with a reference is kept as the text of the reference.
+    #[serde(rename = "is")]
+    pub declared: Value,
+    /// Of a field with a reference: the fingerprint of the value that was written or found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub print: Option<Fingerprint>,
+    /// The value was neither sent nor read back: its fingerprint is of the value first seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
+}
+
+/// A create or rename that is noted before its call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// The connection's type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The name that a rename frees; `None`: a create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<ConnectionName>,
+    /// What was sent, as the base that its success leaves.
+    pub base: Base,
+    /// The fields in which a rename keeps what live has: their base is the older one, and does not
+    /// tell whether the call arrived.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kept: BTreeSet<String>,
+    /// `protect` as it was declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protect: bool,
+}
+
+/// A delete or a replace that is not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Due {
+    /// What is to be done.
+    pub to: DueStep,
+    /// Who asked for it.
+    pub asked_by: AskedBy,
+    /// The last good commit of then, which still declared the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_in: Option<CommitId>,
+    /// The commit whose trailer consented to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<CommitId>,
+    /// The limit that held it, kept so that a later, larger inventory does not free it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_limit: Option<OverLimit>,
+    /// A path that was missing or empty when it was due, kept since the last good commit moves on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_path: Option<String>,
+    /// The name that was to be renamed from this one by the same commit: while that rename is
+    /// declared and not done, since both names are live, nothing is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<ConnectionName>,
+}
+
+/// What is due.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DueStep {
+    /// The connection is deleted.
+    #[default]
+    Delete,
+    /// It is replaced by one of this type. A consent to one replace is none to another.
+    Replace(String),
+}
+
+/// Who asked for a delete or replace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskedBy {
+    /// No commit is known to have asked for it; only what held it is remembered.
+    #[default]
+    NoCommit,
+    /// The repository did not have the commit that tells.
+    NotKnown,
+    /// The commit in which the name, or its type, was first seen missing.
+    Commit(CommitId),
+    /// The working tree lacks it.
+    WorkingTree,
+    /// That commit removed the connection, and a later one declares another type under the name:
+    /// neither asked for a replace.
+    RemovedBy(CommitId),
+}
+
+impl AskedBy {
+    /// The one that is looked at: a commit, or the working tree.
+    #[must_use]
+    pub fn this(commit: Option<&CommitId>) -> Self {
+        commit.map_or(Self::WorkingTree, |commit| Self::Commit(commit.clone()))
+    }
+}
+
+impl Due {
+    /// Whether a commit (or the working tree) asked for it.
+    #[must_use]
+    pub fn is_asked_for(&self) -> bool {
+        matches!(self.asked_by, AskedBy::Commit(_) | AskedBy::WorkingTree)
+    }
+
+    /// Whether a commit removed the connection.
+    #[must_use]
+    pub fn asks_for_a_delete(&self) -> bool {
+        self.is_asked_for() && self.to == DueStep::Delete
+    }
+
+    /// Whether a commit gave the connection that type.
+    #[must_use]
+    pub fn asks_for_a_replace_by(&self, type_name: &str) -> bool {
+        self.is_asked_for() && self.replaces_by() == Some(type_name)
+    }
+
+    /// The type that a replace gives.
+    #[must_use]
+    pub fn replaces_by(&self) -> Option<&str> {
+        match &self.to {
+            DueStep::Delete => None,
+            DueStep::Replace(type_name) => Some(type_name),
+        }
+    }
+}
+
+/// More deletes were due than a run may make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverLimit {
+    /// How many were due.
+    pub due: usize,
+    /// How many were allowed.
+    pub allowed: usize,
+    /// How many connections the inventory held.
+    pub inventory: usize,
+}
+
+/// How long a connection that was not deployed waits at most until it is written again, in
+/// seconds.
+pub const LONGEST_PAUSE: i64 = 60 * 60;
+
+/// A connection that was saved but not deployed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Degraded {
+    /// What the server said, redacted.
+    pub reason: String,
+    /// How often it was written since.
+    pub attempts: u32,
+    /// When the daemon writes it again, in seconds since 1970.
+    pub next: i64,
+    /// Of a delete, which is reported and not sent again: the type of what was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<String>,
+}
+
+impl Degraded {
+    /// Whether it is written again now. A clock that was set back does not put the write off for
+    /// longer than any pause.
+    #[must_use]
+    pub fn is_due(&self, now: i64) -> bool {
+        self.next <= now || self.next > now.saturating_add(LONGEST_PAUSE)
+    }
+}
+
+/// After how many PUTs of one value the tool gives a field up, if live shows the same other value
+/// after the last as after the one before.
+const PUTS_BEFORE_GIVING_UP: u32 = 2;
+
+/// After how many PUTs in a row it gives a field up whatever live shows: of fields that push each
+/// other aside each agrees in its turn, and a server may answer with another value each time.
+const PUTS_IN_A_ROW: u32 = 8;
+
+/// A field that was written and may not stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unstable {
+    /// The fingerprint of the value that was written.
+    pub print: Fingerprint,
+    /// What live showed before the last PUT; a step that has no value of its own shows `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Fingerprint>,
+    /// How many PUTs carried it without live agreeing since.
+    pub puts: u32,
+    /// How many carried it since the connection last had nothing to write.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub puts_in_a_row: u32,
+    /// It was given up, which was said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
+}
+
+impl Unstable {
+    /// Whether the value is not written again, where live shows `live` now.
+    #[must_use]
+    pub fn is_given_up(&self, key: &FingerprintKey, path: &str, live: Option<&Value>) -> bool {
+        let live = live.unwrap_or(&Value::Null);
+        // A record of an older program does not have what live showed.
+        let is_the_same = self.shown.as_ref().is_none_or(|shown| key.matches(shown, path, live));
+        self.given_up
+            || (self.puts >= PUTS_BEFORE_GIVING_UP && is_the_same)
+            || self.puts_in_a_row >= PUTS_IN_A_ROW
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Owned {
+    /// Whether what is live may be the very connection of this entry: of its type and, where both
+    /// are known, of its id. Whether it is one whose id was not known yet, `plan::identity` tells.
+    #[must_use]
+    pub fn may_be(&self, live: &LiveConnection) -> bool {
+        let same_id = match (&self.id, &live.id) {
+            (Some(known), Some(shown)) => known == shown,
+            _ => true,
+        };
+        same_id && self.type_name == live.type_name
+    }
+
+    /// Whether a secret of it was neither sent nor read back.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.base.values().any(|field| field.unverified)
+    }
+}
+
+impl Memory {
+    /// Whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Counts one more write of a value that may not stay; `shown` is what live had before it.
+    pub fn count(&mut self, path: &str, wanted: &Value, shown: &Value, key: &FingerprintKey) {
+        let of_now = |known: &Unstable| key.matches(&known.print, path, wanted);
+        let known = self.unstable.remove(path).filter(of_now);
+        let (puts, in_a_row) = known.as_ref().map_or((0, 0), |k| (k.puts, k.puts_in_a_row));
+        let counted = Unstable {
+            print: known.map_or_else(|| key.of(path, wanted), |known| known.print),
+            shown: Some(key.of(path, shown)),
+            puts: puts.saturating_add(1),
+            puts_in_a_row: in_a_row.saturating_add(1),
+            given_up: false,
+        };
+        self.unstable.insert(path.to_owned(), counted);
+    }
+}
+
+impl Record {
+    /// What is remembered of a connection.
+    #[must_use]
+    pub fn memory(&self, name: &ConnectionName) -> Option<&Memory> {
+        self.connections.get(name).map(|memory| &**memory)
+    }
+
+    /// A connection's entry in the inventory.
+    #[must_use]
+    pub fn owned(&self, name: &ConnectionName) -> Option<&Owned> {
+        self.memory(name)?.owned.as_ref()
+    }
+
+    /// The inventory.
+    pub fn inventory(&self) -> impl Iterator<Item = (&ConnectionName, &Owned)> {
+        self.connections.iter().filter_map(|(name, known)| Some((name, known.owned.as_ref()?)))
+    }
+
+    /// Changes what is remembered of a connection. A memory that is left empty goes.
+    pub fn edit<T>(&mut self, name: &ConnectionName, change: impl FnOnce(&mut Memory) -> T) -> T {
+        let memory = Arc::make_mut(self.connections.entry(name.clone()).or_default());
+        let result = change(memory);
+        if memory.is_empty() {
+            self.connections.remove(name);
+        }
+        result
+    }
+
+    /// Puts another memory in the place of the one that is there.
+    pub fn set(&mut self, name: &ConnectionName, memory: Memory) {
+        if memory.is_empty() {
+            self.connections.remove(name);
+        } else {
+            self.connections.insert(name.clone(), Arc::new(memory));
+        }
+    }
+
+    /// Forgets all that belongs to a name; whether it was in the inventory.
+    pub fn forget(&mut self, name: &ConnectionName) -> bool {
+        self.connections.remove(name).is_some_and(|memory| memory.owned.is_some())
+    }
+
+    /// Forgets the connection that had a name which a rename frees. A call that takes the name anew
+    /// keeps its note: a run that dies right after it would leave an orphan.
+    pub fn free(&mut self, name: &ConnectionName) {
+        self.edit(name, |memory| {
+            *memory = Memory { intent: memory.intent.take(), ..Memory::default() };
+        });
+    }
+
+    /// When the next connection that was not deployed is written again, in seconds since 1970.
+    #[must_use]
+    pub fn next_degraded_write(&self, now: i64) -> Option<i64> {
+        let degraded = self.connections.values().filter_map(|memory| memory.degraded.as_ref());
+        let waiting = degraded.filter(|d| d.deleted.is_none() && d.next > now);
+        waiting.map(|degraded| degraded.next).min()
+    }
+}
