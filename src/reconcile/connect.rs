@@ -28,9 +28,9 @@ pub enum ConnectError {
 
 /// A client, and the key that fingerprints are made under.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) client: Client,
-    pub(super) key: FingerprintKey,
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) key: FingerprintKey,
 }
 
 /// The client of a target, for whoever only reads.
