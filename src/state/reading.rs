@@ -77,8 +77,7 @@ impl StateFile {
 
     /// Opens the file; `None`: there is none, or it cannot be opened.
     fn open(&self) -> Option<File> {
-        #[cfg(feature = "kubernetes")]
-        if self.secret.is_some() {
+        if self.store.is_some() {
             return None;
         }
         File::open(&self.path).ok()
