@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::live::LiveConnection;
 use crate::plan::{Filter, TargetPlan};
 use crate::reconcile::{self, Engine, ReadBackMode};
-use crate::sandbox::{self, Dialect, Running, Sandbox, SecretsOnGet, Unset};
+use crate::sandbox::{self, Access, Answers, Dialect, Running, Sandbox, SecretsOnGet, Unset};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Files, Snapshot};
 use bodies::CANARY;
@@ -133,9 +133,9 @@ async fn an_export_plans_to_nothing() {
             (SecretsOnGet::ByGuide, Unset::Absent, true),
         ] {
             let case = format!("{dialect:?} {secrets:?} {unset:?} {full}");
-            let options =
-                sandbox::Options { dialect, secrets, unset, ..sandbox::Options::default() };
-            let sandbox = start(sandbox::Options { bookkeeping: true, ..options }).await;
+            let answers = Answers { unset, bookkeeping: true, ..Answers::default() };
+            let options = sandbox::Options { dialect, secrets, answers, ..Default::default() };
+            let sandbox = start(options).await;
             let export = export(&sandbox, full).await;
             assert_eq!(export.documents.len(), 28, "{case}");
             assert_eq!(export.passed_over, [""; 0]);
@@ -160,7 +160,7 @@ async fn an_export_plans_to_nothing() {
 async fn an_export_makes_the_project_again() {
     let options = || sandbox::Options {
         secrets: SecretsOnGet::Shown,
-        projects: vec![PROJECT.to_owned()],
+        access: Access::to(&[PROJECT]),
         ..sandbox::Options::default()
     };
     let source = start(options()).await;

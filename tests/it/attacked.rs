@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::time::Duration;
 
-use apinizer_gitops::sandbox::{Fault, Moment};
 use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use crate::faults::{Fault, Moment};
 use crate::running::{Applying, Running, eventually};
 use crate::secrets::masked;
 use crate::world::{CANARY, CHECKOUT, World, email, email_body, ftp, one_target, refusal};

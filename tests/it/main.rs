@@ -1,6 +1,7 @@
 //! End to end: the binary, a sandbox over real HTTP, real git repositories.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod faults;
 mod git_servers;
 mod ran;
 mod receiver;

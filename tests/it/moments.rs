@@ -1,9 +1,10 @@
 //! What happens between a plan and its calls.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, Moment, Options};
+use apinizer_gitops::sandbox::{Dialect, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
+use crate::faults::{Fault, Moment};
 use crate::running::Applying;
 use crate::world::{PROJECT, Ran, World, email_body};
 

@@ -1,12 +1,18 @@
 //! `renamedFrom`: when it acts, when it is inert, and what it holds back.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, Options, Rename};
+use apinizer_gitops::sandbox::{Answers, Dialect, Ids, Options, Rename, Writes};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
+use crate::faults::Fault;
 use crate::secrets::masked;
 use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
+
+/// A server on which path and body have to agree.
+pub(crate) fn refusing_renames() -> Writes {
+    Writes { rename: Rename::Refused, ..Writes::default() }
+}
 
 #[test]
 fn neither_name_live_is_a_plain_create() {
@@ -76,7 +82,8 @@ fn a_rename_keeps_masked_secrets_and_what_git_does_not_declare() {
 #[test]
 fn a_refused_rename_is_blocked_and_its_old_name_is_left_alone() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = World::with(Options { dialect, rename: Rename::Refused, ..Options::default() });
+        let world =
+            World::with(Options { dialect, writes: refusing_renames(), ..Options::default() });
         world.settle(&["old", "other"]);
         world.commit_rename("old", "new");
         world.apply().code(1).says("refuses the rename");
@@ -331,7 +338,10 @@ fn a_rename_that_was_done_takes_nothing_that_somebody_made_later() {
 
 #[test]
 fn a_rename_that_arrived_is_known_where_no_ids_are_shown() {
-    let world = World::with(Options { show_ids: false, ..Options::default() });
+    let world = World::with(Options {
+        answers: Answers { ids: Ids::Nowhere, ..Answers::default() },
+        ..Options::default()
+    });
     world.settle(&["old", "other"]);
     world.commit_rename("old", "new");
     assert!(kill_at_first_write(&world, true));
@@ -346,7 +356,7 @@ fn a_rename_that_arrived_is_known_where_no_ids_are_shown() {
 #[test]
 fn protect_of_a_rename_that_waits_is_of_the_old_name() {
     for leaves in [false, true] {
-        let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+        let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
         world.settle(&["old", "other"]);
         world.remove("connections/old.yaml");
         world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");

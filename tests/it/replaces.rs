@@ -1,10 +1,11 @@
 //! Another type under the same name: a delete and a create, with a way back.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, Moment, Options, SecretsOnGet};
+use apinizer_gitops::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
+use crate::faults::{Fault, Moment};
 use crate::running::Applying;
 use crate::secrets::masked;
 use crate::world::{CANARY, World, email_body, ftp, refusal};
@@ -243,7 +244,10 @@ fn what_a_failed_replace_deleted_is_the_tools_no_more() {
 
 #[test]
 fn a_killed_replace_claims_nothing_where_no_ids_are_shown() {
-    let world = replacing(Options { show_ids: false, ..Options::default() });
+    let world = replacing(Options {
+        answers: Answers { ids: Ids::Nowhere, ..Answers::default() },
+        ..Options::default()
+    });
     let gate = world.control().gate(Some(Method::POST), "/a/", Moment::Before);
     assert!(Applying::until(&world, &gate).kill());
     assert_eq!(world.names(), ["b"]);

@@ -14,19 +14,20 @@ use apinizer_gitops::environment::Environment;
 use apinizer_gitops::plan::{Change, Filter, Plan};
 use apinizer_gitops::reconcile::{Engine, Options, Outcome, ReadBackMode, carry_out, prepare};
 use apinizer_gitops::report;
-use apinizer_gitops::sandbox::{self, Control, Gate, Moment, Running, Sandbox};
+use apinizer_gitops::sandbox::{self, Access, Ids};
 use apinizer_gitops::source::{Repository, Snapshot};
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
 use super::document::Tree;
 use super::memory::{Adopt, Flags, Live, Settings};
+use crate::faults::{Control, Gate, Moment, Server};
 use crate::world::PROJECT;
 
 pub(crate) struct Ground {
     folder: tempfile::TempDir,
     repository: git2::Repository,
-    running: Running,
+    running: Server,
     source: Arc<Repository>,
     engine: Option<Engine>,
     shows_ids: bool,
@@ -51,9 +52,9 @@ impl Ground {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("repo");
         let repository = git2::Repository::init(&path).unwrap();
-        let shows_ids = server.show_ids;
-        let options = sandbox::Options { projects: vec![PROJECT.to_owned()], ..server };
-        let running = Sandbox::start(options).await.unwrap();
+        let shows_ids = server.answers.ids == Ids::Everywhere;
+        let options = sandbox::Options { access: Access::to(&[PROJECT]), ..server };
+        let running = Server::start(options).await;
         Self {
             source: Arc::new(Repository::open(&path).unwrap()),
             folder,

@@ -66,15 +66,24 @@ impl Setting {
                 Shows::Some => sandbox::SecretsOnGet::ByGuide,
                 Shows::CipherText => sandbox::SecretsOnGet::Cipher,
             },
-            rename: if self.renames { sandbox::Rename::Allowed } else { sandbox::Rename::Refused },
-            show_ids: self.ids,
-            omit_nulls: self.omits_nulls,
-            list_fields: match self.summary {
-                true => sandbox::ListFields::Summary,
-                false => sandbox::ListFields::All,
+            answers: sandbox::Answers {
+                ids: if self.ids { sandbox::Ids::Everywhere } else { sandbox::Ids::Nowhere },
+                omit_nulls: self.omits_nulls,
+                list_fields: match self.summary {
+                    true => sandbox::ListFields::Summary,
+                    false => sandbox::ListFields::All,
+                },
+                unset: self.unset,
+                ..sandbox::Answers::default()
             },
-            unset: self.unset,
-            rewrites: if self.rewrites { super::chaos::rewrites() } else { Vec::new() },
+            writes: sandbox::Writes {
+                rename: match self.renames {
+                    true => sandbox::Rename::Allowed,
+                    false => sandbox::Rename::Refused,
+                },
+                rewrites: if self.rewrites { super::chaos::rewrites() } else { Vec::new() },
+                ..sandbox::Writes::default()
+            },
             ..sandbox::Options::default()
         }
     }

@@ -2,8 +2,9 @@
 //! are plain data made from a seed, so that a failing history can be made shorter; one whose
 //! precondition is not met does nothing.
 
-use apinizer_gitops::sandbox::Moment;
 use serde_json::{Value, json};
+
+use crate::faults::Moment;
 
 use super::document::{BASE, Broken, Kind, MISTYPED, OVERLAY};
 use super::memory::{Adopt, Flags, MaxDeletes};

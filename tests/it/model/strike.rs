@@ -1,7 +1,8 @@
 //! What goes wrong on the server.
 
-use apinizer_gitops::sandbox::Fault;
 use reqwest::{Method, StatusCode};
+
+use crate::faults::Fault;
 
 use super::history::History;
 use super::steps::{Disturbance, Failure, ListFailure};
