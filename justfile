@@ -31,6 +31,11 @@ benches:
 drills:
     .ci/run drills
 
+# Code lines, files, types and the largest structs and functions by module, beside a revision's:
+# `just size 907f9e1`.
+size *REVISION:
+    tools/size {{REVISION}}
+
 # Crates, licences and sources against deny.toml.
 deny:
     .ci/run deny

@@ -37,7 +37,6 @@ mod secret_text;
 mod server;
 mod source;
 mod target;
-mod template;
 mod url;
 mod yaml;
 
@@ -49,7 +48,6 @@ pub use load::Loaded;
 pub use notify::{NotifyEvent, NotifyKind};
 pub use quantity::{QuantityError, parse_duration, parse_max_deletes, parse_size};
 pub use schema::schema;
-pub use template::{Placeholder, Template};
 
 /// The whole configuration, checked; what may be secret is still a reference.
 #[derive(Clone, Debug)]
@@ -233,8 +231,6 @@ pub struct Notify {
     pub secret: Option<SecretText>,
     /// Which events are told.
     pub events: Vec<NotifyEvent>,
-    /// The text, where the built-in one does not suit.
-    pub template: Option<Template>,
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::environment::Environment;
-use crate::sandbox::{Control, NotAConnection, Options, Running, Sandbox, SandboxError};
+use crate::sandbox::{Access, Control, NotAConnection, Options, Running, Sandbox, SandboxError};
 
 pub use examples::EXAMPLES;
 
@@ -81,8 +81,11 @@ impl Stage {
         let tokens = secrets.tokens();
         let options = |listen| Options {
             listen,
-            projects: vec![PROJECT.to_owned(), STAGING.to_owned()],
-            tokens: tokens.clone(),
+            access: Access {
+                projects: vec![PROJECT.to_owned(), STAGING.to_owned()],
+                tokens: tokens.clone(),
+                ..Access::default()
+            },
             ..Options::default()
         };
         let sandbox = match Sandbox::start(options(SANDBOX.into())).await {

@@ -14,8 +14,6 @@ pub mod api;
 pub mod apply;
 pub mod catalog;
 pub mod cli;
-#[cfg(feature = "kubernetes")]
-pub mod cluster;
 pub mod config;
 pub mod daemon;
 pub mod demo;
@@ -24,7 +22,7 @@ mod digest;
 pub mod document;
 pub mod environment;
 pub mod export;
-pub mod leader;
+pub mod leadership;
 pub mod live;
 pub mod name;
 pub mod notify;

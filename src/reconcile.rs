@@ -3,6 +3,7 @@
 //! not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use crate::desired::{Desired, Resolution};
 use crate::digest::sha256_hex;
 use crate::document::{Diagnostic, ParseCache};
 use crate::environment::Environment;
+use crate::leadership::{self, Leadership};
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
@@ -53,12 +55,8 @@ pub struct Engine {
     pub mirror: Option<Mirror>,
     /// The API clients of targets, kept for their connections and tokens.
     pub clients: connect::Clients,
-    /// The cluster whose replicas share the targets.
-    #[cfg(feature = "kubernetes")]
-    pub cluster: Option<std::sync::Arc<crate::cluster::Cluster>>,
-    /// What keeps the state there, in place of the folder.
-    #[cfg(feature = "kubernetes")]
-    secrets: Option<std::sync::Arc<crate::state::Secrets>>,
+    /// Decides which process acts for a target.
+    pub leadership: Arc<dyn Leadership>,
 }
 
 impl Engine {
@@ -67,21 +65,8 @@ impl Engine {
     pub fn new(config: Config, environment: Environment) -> Self {
         let redactor = Redactor::default();
         learn_what_was_resolved(&config, &redactor);
-        #[cfg(feature = "kubernetes")]
-        let cluster = config
-            .kubernetes
-            .as_ref()
-            .map(|known| std::sync::Arc::new(crate::cluster::Cluster::new(known, &environment)));
-        #[cfg(feature = "kubernetes")]
-        let secrets = cluster
-            .clone()
-            .filter(|_| config.kubernetes.as_ref().is_some_and(|known| known.state_in_secret))
-            .map(|cluster| std::sync::Arc::new(crate::state::Secrets::new(cluster)));
         Self {
-            #[cfg(feature = "kubernetes")]
-            cluster,
-            #[cfg(feature = "kubernetes")]
-            secrets,
+            leadership: leadership::of(&config, &environment),
             config,
             environment,
             redactor,
@@ -103,11 +88,7 @@ impl Engine {
     #[must_use]
     pub fn state_file(&self, target: &Target) -> StateFile {
         let file = StateDir::new(&self.config.state_dir).file(&target.url, &target.project);
-        #[cfg(feature = "kubernetes")]
-        if let Some(secrets) = &self.secrets {
-            return file.kept_in(secrets.clone());
-        }
-        file
+        file.kept_in(self.leadership.state_store(target))
     }
 
     /// What decides which documents a target reads, and from where: while it stays the same, the

@@ -1,30 +1,24 @@
 //! A server that speaks the connection part of the Management API, in both dialects.
 //!
 //! It is for trying things without a Manager, for drills and for CI, and it is what the tests
-//! run against. It behaves as the vendor's guides say that servers behave, with an
-//! [`Options`] field for every point on which servers in the field differ, and with
-//! [`Fault`]s for what goes wrong on the way.
+//! run against. It behaves as the vendor's guides say that servers behave, with an [`Options`]
+//! field for every point on which servers in the field differ. Tests put chance faults and gates
+//! around it with [`Sandbox::start_behind`].
 //!
 //! Besides the API it answers under `/sandbox/`, to loopback only and without a token, what is
 //! stored, which calls were made, and takes edits as somebody would make them in the console.
 
-mod answer;
 mod call;
 mod connections;
 mod control;
 mod data;
 mod dialect;
-mod faults;
-mod gate;
 mod incoming;
 mod log;
 mod options;
-mod rate;
-mod rewrite;
+mod refusal;
 mod server;
-mod spoil;
 mod store;
-mod stored;
 mod surface;
 mod tokens;
 mod view;
@@ -39,22 +33,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use control::{Control, NotAConnection};
-pub use faults::{Fault, FaultError, Faults};
-pub use gate::{Gate, Moment};
 pub use log::LoggedCall;
 pub use options::{
-    Client, Deployments, Dialect, ListFields, OnExisting, OnMissing, Options, Rename, SecretsOnGet,
-    Unset,
+    Access, Answers, Client, Dialect, Fault, FieldOnGet, Ids, ListFields, Names, OnExisting,
+    OnHidden, OnMissing, Options, Rename, Rewrite, RewriteTo, SecretsOnGet, UnknownFields, Unset,
+    Writes,
 };
-pub use rewrite::{Rewrite, RewriteError, RewriteTo};
 
-use data::Saver;
 use server::Server;
 use store::Store;
 
@@ -90,7 +82,7 @@ pub enum SandboxError {
     },
     /// The data file is no data file of a sandbox.
     #[error(
-        "the sandbox cannot use its data file {}: it is damaged ({what}); it is left as it is, \
+        "the sandbox cannot use its data file {}: it is damaged ({problem}); it is left as it is, \
          so move it away to start with an empty sandbox",
         path.display()
     )]
@@ -98,7 +90,7 @@ pub enum SandboxError {
         /// The file.
         path: PathBuf,
         /// What is wrong, and where.
-        what: String,
+        problem: String,
     },
 }
 
@@ -107,14 +99,26 @@ pub enum SandboxError {
 pub struct Sandbox;
 
 impl Sandbox {
-    /// Starts a sandbox. It listens when this returns, and stops when what is returned is
-    /// stopped or dropped.
+    /// Starts a sandbox. It listens when this returns, and stops when the value that is returned
+    /// is stopped or dropped.
     ///
     /// # Errors
-    /// Where the address cannot be had, or the data file cannot be used.
+    /// The address cannot be had, or the data file cannot be used.
     pub async fn start(options: Options) -> Result<Running, SandboxError> {
+        Self::start_behind(options, |api| api).await
+    }
+
+    /// Starts a sandbox whose API is behind layers of the caller's: they see each call after it
+    /// was logged, may answer in its place, and may change or hold back its answer.
+    ///
+    /// # Errors
+    /// The address cannot be had, or the data file cannot be used.
+    pub async fn start_behind(
+        options: Options,
+        layers: impl FnOnce(Router) -> Router,
+    ) -> Result<Running, SandboxError> {
         let store = match &options.data {
-            Some(path) => data::load(path, &options)?,
+            Some(path) => data::load(path)?,
             None => Store::default(),
         };
         let listen = options.listen;
@@ -127,21 +131,13 @@ impl Sandbox {
             data::save(path, &store)
                 .map_err(|source| SandboxError::Unwritable { path: path.clone(), source })?;
         }
-        let (saver, writer) = options.data.clone().map(Saver::new).unzip();
-        let server = Arc::new(Server::new(options, store, saver));
-        if let Some(writer) = writer {
-            let server = Arc::downgrade(&server);
-            // The text is made under the lock of the store, the file is written without it.
-            let text = move || server.upgrade().map(|server| data::text_of(&server.store()));
-            tokio::spawn(writer.run(text));
-        }
-
-        let stop = CancellationToken::new();
+        let server = Arc::new(Server::new(options, store));
         let control = Control::new(Arc::clone(&server));
+        let api = Router::new().fallback(server::answer).with_state(Arc::clone(&server));
+        let api = layers(api).layer(from_fn_with_state(server, server::log));
         let routes = Router::new()
             .nest("/sandbox", surface::routes(control.clone()))
-            .fallback(server::answer)
-            .with_state(Arc::clone(&server))
+            .fallback_service(api)
             .into_make_service_with_connect_info::<SocketAddr>();
         // Without this every small answer waits for the acknowledgement of the one before.
         let listener = listener.tap_io(|stream| {
@@ -149,10 +145,11 @@ impl Sandbox {
                 tracing::debug!(%error, "the sandbox could not switch off Nagle's algorithm");
             }
         });
+        let stop = CancellationToken::new();
         let serving =
             axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
         let task = tokio::spawn(async move { serving.await });
-        Ok(Running { address, control, server, stop, task })
+        Ok(Running { address, control, stop, task })
     }
 }
 
@@ -161,7 +158,6 @@ impl Sandbox {
 pub struct Running {
     address: SocketAddr,
     control: Control,
-    server: Arc<Server>,
     stop: CancellationToken,
     task: JoinHandle<io::Result<()>>,
 }
@@ -196,24 +192,18 @@ impl Running {
         &self.control
     }
 
-    /// Stops it: gates open, calls in flight are answered, the data file is written, and the
-    /// address is free.
+    /// Stops it: calls in flight are answered, and the address is free.
     pub async fn stop(mut self) {
-        self.server.gates.open_all();
         self.stop.cancel();
         if tokio::time::timeout(STOP_DEADLINE, &mut self.task).await.is_err() {
             tracing::warn!("the sandbox stops with calls unanswered");
             self.task.abort();
-        }
-        if let Some(saver) = &self.server.saver {
-            saver.flush().await;
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.server.gates.open_all();
         self.stop.cancel();
     }
 }

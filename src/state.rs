@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,13 +16,9 @@ use files::{Disk, Files};
 mod files;
 mod ledger;
 mod lock;
-#[cfg(feature = "kubernetes")]
-mod secret;
 
 pub use ledger::Ledger;
 pub use lock::Lock;
-#[cfg(feature = "kubernetes")]
-pub use secret::Secrets;
 
 /// The version of the format that this program writes.
 pub const VERSION: u32 = 2;
@@ -123,15 +120,32 @@ struct Written<'a> {
     record: &'a Record,
 }
 
+/// Keeps the state of one target elsewhere than in its file.
+pub trait StateStore: std::fmt::Debug + Send + Sync {
+    /// Where it is, in words.
+    fn shown(&self) -> String;
+
+    /// Reads the state; `None`: there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn read(&self) -> io::Result<Option<Vec<u8>>>;
+
+    /// Replaces the state that was read before.
+    ///
+    /// # Errors
+    /// It cannot be written, or another process wrote it meanwhile.
+    fn write(&self, state: &[u8]) -> io::Result<()>;
+}
+
 /// The file of one target, whether it exists or not.
 #[derive(Clone, Debug)]
 pub struct StateFile {
     path: PathBuf,
     url: String,
     project: String,
-    // Where the record is kept in place of the file, which then is only locked.
-    #[cfg(feature = "kubernetes")]
-    secret: Option<secret::SecretPlace>,
+    // Keeps the record in place of the file, which then is only locked.
+    store: Option<Arc<dyn StateStore>>,
 }
 
 impl StateDir {
@@ -162,8 +176,7 @@ impl StateDir {
             path: self.root.join(format!("{readable}-{tail}.json")),
             url: url.to_owned(),
             project: project.to_owned(),
-            #[cfg(feature = "kubernetes")]
-            secret: None,
+            store: None,
         }
     }
 }
@@ -175,37 +188,32 @@ impl StateFile {
         &self.path
     }
 
-    /// Keeps the record in a Secret of the cluster; the file is only locked then.
-    #[cfg(feature = "kubernetes")]
+    /// Keeps the record in a store, if there is one; the file is only locked then.
     #[must_use]
-    pub fn kept_in(self, secrets: std::sync::Arc<Secrets>) -> Self {
-        let name = crate::cluster::object_name(&self.url, &self.project);
-        Self { secret: Some(secret::SecretPlace::new(secrets, name)), ..self }
+    pub fn kept_in(self, store: Option<Arc<dyn StateStore>>) -> Self {
+        Self { store, ..self }
     }
 
     /// Whether there is a record, as far as can be told without reading it.
     #[must_use]
     pub fn exists(&self) -> bool {
-        #[cfg(feature = "kubernetes")]
-        if let Some(secret) = &self.secret {
-            return !matches!(secret.read(), Ok(None));
+        if let Some(store) = &self.store {
+            return !matches!(store.read(), Ok(None));
         }
         self.path.exists()
     }
 
     /// Where the record is, for messages.
     fn shown(&self) -> PathBuf {
-        #[cfg(feature = "kubernetes")]
-        if let Some(secret) = &self.secret {
-            return PathBuf::from(secret.shown());
+        if let Some(store) = &self.store {
+            return PathBuf::from(store.shown());
         }
         self.path.clone()
     }
 
     fn bytes(&self) -> io::Result<Option<Vec<u8>>> {
-        #[cfg(feature = "kubernetes")]
-        if let Some(secret) = &self.secret {
-            return secret.read();
+        if let Some(store) = &self.store {
+            return store.read();
         }
         match fs::read(&self.path) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -249,12 +257,11 @@ impl StateFile {
     /// # Errors
     /// The disk is full, the folder is gone or read-only.
     pub fn write(&self, record: &Record) -> Result<(), StateError> {
-        #[cfg(feature = "kubernetes")]
-        if let Some(secret) = &self.secret {
+        if let Some(store) = &self.store {
             let failed = |source| StateError::Write { path: self.shown(), source };
             let state = serde_json::to_vec(&self.written(record));
             let state = state.map_err(|error| failed(io::Error::from(error)))?;
-            return secret.write(&state).map_err(failed);
+            return store.write(&state).map_err(failed);
         }
         self.write_to(&Disk, record)
     }

@@ -21,7 +21,7 @@ pub use program::{CompletionsArgs, ManArgs, StatusArgs};
 pub use reconcile::{
     ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ReadArgs, RunArgs, WriteRules,
 };
-pub use sandbox::{DemoArgs, DialectArg, SandboxArgs, SecretsArg};
+pub use sandbox::{DemoArgs, SandboxArgs};
 
 /// What stands below the help of the program.
 const EXIT_CODES: &str = "\

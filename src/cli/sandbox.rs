@@ -1,54 +1,47 @@
 //! `sandbox`: the embedded server in the foreground.
 
-use super::args::{DialectArg, SandboxArgs, SecretsArg};
+use super::args::SandboxArgs;
 use super::context::Context;
 use super::error::CommandError;
-use crate::sandbox::{self, Client, Dialect, Faults, Sandbox, SecretsOnGet};
+use crate::sandbox::{self, Access, Client, Sandbox};
 use crate::secret::Sensitive;
 
 /// Runs `sandbox` until it is told to end.
 ///
 /// # Errors
-/// The address or the data file cannot be used, or a fault is none.
+/// The address or the data file cannot be used.
 pub async fn run(args: &SandboxArgs, context: &Context) -> Result<u8, CommandError> {
     let ended = super::signals::terminated();
-    let running = Sandbox::start(options(args)?).await.map_err(CommandError::failed)?;
+    let running = Sandbox::start(options(args)).await.map_err(CommandError::failed)?;
     context.print(&greeting(args, &running.url()));
     ended.await;
     running.stop().await;
     Ok(0)
 }
 
-fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
+fn options(args: &SandboxArgs) -> sandbox::Options {
     let client = args
         .client_id
         .as_ref()
         .zip(args.client_secret.as_ref())
         .map(|(id, secret)| Client { id: id.clone(), secret: Sensitive::new(secret.clone()) });
-    let faults: Faults = args.faults.join(",").parse().map_err(CommandError::failed)?;
-    Ok(sandbox::Options {
+    sandbox::Options {
         listen: args.listen,
         data: args.data.clone(),
-        dialect: match args.dialect {
-            DialectArg::Current => Dialect::Current,
-            DialectArg::Older => Dialect::Older,
+        dialect: args.dialect,
+        access: Access {
+            any_project: args.projects.is_empty(),
+            projects: args.projects.clone(),
+            tokens: args.token.iter().map(|token| Sensitive::new(token.clone())).collect(),
+            client,
+            token_ttl: args.token_ttl,
+            rate_limit: args.rate_limit,
         },
-        any_project: args.projects.is_empty(),
-        projects: args.projects.clone(),
-        tokens: args.token.iter().map(|token| Sensitive::new(token.clone())).collect(),
-        client,
-        token_ttl: args.token_ttl,
-        secrets: match args.secrets {
-            SecretsArg::Masked => SecretsOnGet::Masked,
-            SecretsArg::Shown => SecretsOnGet::Shown,
-            SecretsArg::Cipher => SecretsOnGet::Cipher,
-        },
+        secrets: args.secrets,
         latency: args.latency,
-        rate_limit: args.rate_limit,
-        faults,
-        seed: args.seed,
+        fault: args.fault,
         ..sandbox::Options::default()
-    })
+    }
 }
 
 /// Where it listens, and lines to paste.

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::error::CommandError;
 use crate::api::{RetryPolicy, WriteLimit};
 use crate::config::{Config, Location, Target};
-use crate::leader::{Leadership, Terms};
+use crate::leadership::Terms;
 use crate::plan::{Filter, Plan, RunRules};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
 use crate::source::{self, Mirror, Repository, Snapshot, Stop};
@@ -164,9 +164,9 @@ impl Session {
         patience: Duration,
         stop: &CancellationToken,
     ) -> Result<Terms, CommandError> {
-        let leadership = Leadership::new(&self.engine, true);
         let targets = &self.engine.config.targets;
-        leadership.elected_for(targets, patience, stop).await.map_err(CommandError::Failed)
+        let elected = self.engine.leadership.elected_for(targets, patience, stop).await;
+        elected.map_err(CommandError::Failed)
     }
 
     /// Prepares every target.

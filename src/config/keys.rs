@@ -282,10 +282,5 @@ static NOTIFY: Section = Section {
             Kind::Words(NotifyEvent::WORDS),
             "What is told; default: all.",
         ),
-        key(
-            "template",
-            Kind::Text,
-            "The text, where the built-in one does not suit: words with {event}, {target}, {project}, {url}, {state}, {commit}, {subject}, {author} and {message}, the built-in text.",
-        ),
     ],
 };

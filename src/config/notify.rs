@@ -1,4 +1,4 @@
-//! The section `notify`: whom the daemon tells, of what, in which words.
+//! The section `notify`: the receivers that the daemon tells, and of which events.
 
 use crate::reference::holds_env;
 
@@ -6,7 +6,7 @@ use super::code;
 use super::fields::Fields;
 use super::problems::Problem;
 use super::reader::Reader;
-use super::{Notify, SecretText, Template, url};
+use super::{Notify, SecretText, url};
 
 /// Who is told, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,6 @@ pub(super) fn build(reader: &mut Reader<'_>, list: &[Fields]) -> Vec<Notify> {
 }
 
 fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
-    let template = template(reader, fields);
     let url = fields.secret("url")?;
     let word = fields.word("kind");
     let kind = NotifyKind::ALL.into_iter().find(|kind| Some(kind.as_str()) == word);
@@ -97,21 +96,7 @@ fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
         .into_iter()
         .filter(|event| words.is_empty() || words.contains(&event.as_str()))
         .collect();
-    Some(Notify { kind, url, secret, events, template })
-}
-
-fn template(reader: &mut Reader<'_>, fields: &Fields) -> Option<Template> {
-    let text = fields.text("template")?;
-    match Template::parse(&text.value) {
-        Ok(template) => Some(template),
-        Err(problem) => {
-            let place = fields.place_of("template");
-            let help = format!("it may hold {}", Template::placeholders());
-            let message = format!("`template` {problem}");
-            reader.problems.add(place, Problem::error(&code::BAD_VALUE, message).help(help));
-            None
-        }
-    }
+    Some(Notify { kind, url, secret, events })
 }
 
 /// The URL of a chat or of a webhook is a secret: who knows it may post.

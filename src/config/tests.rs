@@ -290,7 +290,6 @@ fn each_mistake_has_its_code() {
         (&target("source: {verify: {}}\n"), "AG604"),
         (&target("source: {verify: }\n"), "AG604"),
         (&target("notify: [{kind: github, url: 'https://x'}]\n"), "AG604"),
-        (&target("notify: [{kind: slack, url: '${env:U}', template: '{nope}'}]\n"), "AG606"),
         (&target("notify: [{kind: slack, url: '${env:U}', events: [aplied]}]\n"), "AG606"),
         (&target("notify: [{kind: slack, url: 'https://x'}]\n"), "AG607"),
         ("- a\n", "AG605"),

@@ -27,7 +27,7 @@ use super::status::{
 use super::telling;
 use super::watchdog::Watched;
 use crate::config::Target;
-use crate::leader::{Candidate, Standby, Term};
+use crate::leadership::{Leadership, Standby, Term};
 use crate::name::CommitId;
 use crate::notify::Notifier;
 use crate::plan::State;
@@ -56,8 +56,8 @@ pub(super) struct Keeper {
     /// Whom to tell.
     pub(super) notifier: Notifier,
     pub(super) writes: bool,
-    /// Whether this process may act for the target.
-    pub(super) candidate: Candidate,
+    /// Decides whether this process may act for the target.
+    pub(super) leadership: Arc<dyn Leadership>,
     /// Ends the task.
     pub(super) shutdown: CancellationToken,
 }
@@ -92,9 +92,10 @@ impl Keeper {
     /// Waits until this process may act; a suspension is remembered by whoever is asked for it.
     async fn elected(&self) -> Option<Term> {
         // Beside each other: a state that somebody else has locked holds up no election.
+        let told = |standby| self.stand_by(standby);
         tokio::select! {
             biased;
-            term = self.candidate.elected(&self.shutdown, |standby| self.stand_by(standby)) => term,
+            term = self.leadership.elected(&self.target, &self.shutdown, &told) => term,
             never = self.remember_suspensions() => match never {},
         }
     }

@@ -8,7 +8,7 @@ use super::pass::{Ending, Manner, Pass, nothing, pass};
 use super::supervisor::{Daemon, engine};
 use super::tasks::FINISHING;
 use crate::apply::{TargetOutcome, only_planned};
-use crate::leader::Leadership;
+use crate::leadership::{Alone, Leadership};
 use crate::secret::Redactor;
 use crate::source::SourceError;
 
@@ -26,10 +26,10 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
     }
     let seen = tokio::task::block_in_place(|| source.look())?;
     let manner = Manner { writes: daemon.writes, once: true };
-    let leadership = Leadership::new(&engine, daemon.writes);
+    let leadership: &dyn Leadership =
+        if daemon.writes { engine.leadership.as_ref() } else { &Alone };
     let passes = engine.config.targets.iter().map(async |target| {
-        let candidate = leadership.candidate(target);
-        let term = match candidate.elected_within(ELECTION, &daemon.shutdown).await {
+        let term = match leadership.elected_within(target, ELECTION, &daemon.shutdown).await {
             Ok(term) => term,
             Err(problem) => return nothing(target, Some(problem), false),
         };

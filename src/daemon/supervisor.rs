@@ -25,7 +25,7 @@ use super::tasks::{Over, Tasks};
 use super::trigger::{Trigger, Wanted};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::leader::Leadership;
+use crate::leadership::{Alone, Leadership};
 use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
@@ -175,7 +175,9 @@ impl Generation {
         let mut keepers = Vec::new();
         let (notifier, senders) =
             Notifier::start(&config.notify, &engine.environment, &engine.redactor);
-        let leadership = Leadership::new(&engine, daemon.writes);
+        // A process that writes nothing needs no right to.
+        let leadership: Arc<dyn Leadership> =
+            if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
         for target in &config.targets {
             let orders = Arc::new(Orders::default());
             let key = TargetKey::of(target);
@@ -193,7 +195,7 @@ impl Generation {
                 memories: memories.clone(),
                 notifier: notifier.clone(),
                 writes: daemon.writes,
-                candidate: leadership.candidate(target),
+                leadership: Arc::clone(&leadership),
                 shutdown: ending.clone(),
             };
             tasks.spawn(format!("{} at {}", target.project, target.url), keeper.keep());

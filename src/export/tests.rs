@@ -17,9 +17,9 @@ use crate::catalog;
 use crate::config::{Config, FlagSource};
 use crate::environment::Environment;
 use crate::live::LiveConnection;
-use crate::plan::{Filter, TargetPlan};
+use crate::plan::{Filter, RunRules, TargetPlan};
 use crate::reconcile::{self, Engine, ReadBackMode};
-use crate::sandbox::{self, Dialect, Running, Sandbox, SecretsOnGet, Unset};
+use crate::sandbox::{self, Access, Answers, Dialect, Running, Sandbox, SecretsOnGet, Unset};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Files, Snapshot};
 use bodies::CANARY;
@@ -91,17 +91,14 @@ fn engine(sandbox: &Running, folder: &Path, mut variables: BTreeMap<String, Stri
 async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan, bool) {
     let options = reconcile::Options {
         writes: applies,
-        filter: Filter::default(),
+        rules: RunRules { degraded_at_once: true, ..RunRules::default() },
         base: None,
-        allow_deletes: false,
         resend_secrets: false,
         with_secrets: true,
         follows: false,
         read_back: ReadBackMode::All,
-        degraded_at_once: true,
         lock_timeout: std::time::Duration::from_secs(30),
         retries: RetryPolicy::command(),
-        marks: false,
         holder: "test".to_owned(),
         stop: CancellationToken::new(),
         limit: crate::api::WriteLimit::default(),
@@ -133,9 +130,9 @@ async fn an_export_plans_to_nothing() {
             (SecretsOnGet::ByGuide, Unset::Absent, true),
         ] {
             let case = format!("{dialect:?} {secrets:?} {unset:?} {full}");
-            let options =
-                sandbox::Options { dialect, secrets, unset, ..sandbox::Options::default() };
-            let sandbox = start(sandbox::Options { bookkeeping: true, ..options }).await;
+            let answers = Answers { unset, bookkeeping: true, ..Answers::default() };
+            let options = sandbox::Options { dialect, secrets, answers, ..Default::default() };
+            let sandbox = start(options).await;
             let export = export(&sandbox, full).await;
             assert_eq!(export.documents.len(), 28, "{case}");
             assert_eq!(export.passed_over, [""; 0]);
@@ -160,7 +157,7 @@ async fn an_export_plans_to_nothing() {
 async fn an_export_makes_the_project_again() {
     let options = || sandbox::Options {
         secrets: SecretsOnGet::Shown,
-        projects: vec![PROJECT.to_owned()],
+        access: Access::to(&[PROJECT]),
         ..sandbox::Options::default()
     };
     let source = start(options()).await;

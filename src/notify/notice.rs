@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::config::{NotifyEvent, Placeholder, Template};
+use crate::config::NotifyEvent;
 use crate::name::ConnectionName;
 use crate::secret::Redactor;
 use crate::source::Commit;
@@ -53,17 +53,13 @@ pub struct Subject {
 }
 
 impl Notice {
-    /// The text for people: the template's or the built-in one, without any secret.
-    pub(super) fn text(&self, template: Option<&Template>, redactor: &Redactor) -> String {
-        let text = match template {
-            Some(template) => template.fill(|placeholder| self.value(placeholder)),
-            None => self.message(),
-        };
-        redactor.redact(&text)
+    /// The text for people, without any secret.
+    pub(super) fn text(&self, redactor: &Redactor) -> String {
+        redactor.redact(&self.message())
     }
 
     /// The body for programs, without any secret.
-    pub(super) fn json(&self, template: Option<&Template>, redactor: &Redactor) -> Value {
+    pub(super) fn json(&self, redactor: &Redactor) -> Value {
         let clean = |text: &str| redactor.redact(text);
         let commit = self.commit.as_ref().map(|commit| {
             json!({
@@ -93,28 +89,11 @@ impl Notice {
             "source": clean(&self.source),
             "commit": commit,
             "state": self.state,
-            "message": self.text(template, redactor),
+            "message": self.text(redactor),
             "error": self.error.as_deref().map(clean),
             "count": self.subjects.len(),
             "connections": subjects.collect::<Vec<_>>(),
         })
-    }
-
-    fn value(&self, placeholder: Placeholder) -> String {
-        let of_commit = |pick: fn(&Commit) -> &str| {
-            self.commit.as_ref().map(pick).unwrap_or_default().to_owned()
-        };
-        match placeholder {
-            Placeholder::Event => self.event.as_str().to_owned(),
-            Placeholder::Target => self.target.clone(),
-            Placeholder::Project => self.project.clone(),
-            Placeholder::Url => self.url.clone(),
-            Placeholder::State => self.state.replace('_', " "),
-            Placeholder::Commit => of_commit(|commit| commit.id.short()),
-            Placeholder::Subject => of_commit(|commit| &commit.subject),
-            Placeholder::Author => of_commit(|commit| &commit.author),
-            Placeholder::Message => self.message(),
-        }
     }
 
     fn message(&self) -> String {

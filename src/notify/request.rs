@@ -33,15 +33,14 @@ pub(super) fn request(
     redactor: &Redactor,
 ) -> Result<Request, &'static str> {
     let given = web_address(url)?;
-    let template = receiver.template.as_ref();
-    let text = || notice.text(template, redactor);
+    let text = || notice.text(redactor);
     let header = |name, value: String| (name, Sensitive::new(value));
     let token = secret.map(Sensitive::expose).unwrap_or_default();
     let event = header("x-apinizer-gitops-event", notice.event.as_str().to_owned());
     let (url, headers, body) = match receiver.kind {
         NotifyKind::Slack => (given, Vec::new(), json!({"text": escaped(&text())})),
         NotifyKind::Webhook => {
-            let body = notice.json(template, redactor).to_string();
+            let body = notice.json(redactor).to_string();
             let mut headers = vec![event];
             headers.extend(secret.map(|secret| header(SIGNATURE, signature(secret, &body))));
             return Ok(Request { url: given, headers, body });

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::config::{SecretText, Template};
+use crate::config::SecretText;
 use crate::name::CommitId;
 use crate::source::Commit;
 
@@ -59,7 +59,7 @@ async fn take(
     (answer, format!("said {CANARY}"))
 }
 
-fn to(kind: NotifyKind, template: Option<&str>) -> Notify {
+fn to(kind: NotifyKind) -> Notify {
     Notify {
         kind,
         url: SecretText("${env:NOTIFY_URL}".to_owned()),
@@ -70,7 +70,6 @@ fn to(kind: NotifyKind, template: Option<&str>) -> Notify {
             NotifyEvent::Drift,
             NotifyEvent::Held,
         ],
-        template: template.map(|text| Template::parse(text).unwrap()),
     }
 }
 
@@ -118,7 +117,7 @@ fn assert_no_canary(got: &Got) {
 async fn a_webhook_is_signed_and_holds_no_secret() {
     let receiver = Receiver::default();
     let url = format!("{}/hook", receiver.start().await);
-    let (notifier, senders) = started(&to(NotifyKind::Webhook, None), &url);
+    let (notifier, senders) = started(&to(NotifyKind::Webhook), &url);
     notifier.tell(notice(NotifyEvent::Failed));
     let got = receiver.wait_for(1).await.remove(0);
     assert_no_canary(&got);
@@ -141,7 +140,7 @@ async fn a_webhook_is_signed_and_holds_no_secret() {
 async fn a_chat_gets_words_and_nothing_of_what_changed_nothing() {
     let receiver = Receiver::default();
     let url = receiver.start().await;
-    let (notifier, senders) = started(&to(NotifyKind::Slack, None), &url);
+    let (notifier, senders) = started(&to(NotifyKind::Slack), &url);
     notifier.tell(Notice { subjects: Vec::new(), ..notice(NotifyEvent::Applied) });
     notifier.tell(notice(NotifyEvent::Recovered));
     notifier.tell(notice(NotifyEvent::Failed));
@@ -154,20 +153,6 @@ async fn a_chat_gets_words_and_nothing_of_what_changed_nothing() {
     let text = "prod: 1 connection failed at 3f2a91c03f2a (Add &lt;mail&gt; (sensitive))\n\
                 - 500: bad password (sensitive)\n- failed email `orders`: 400: (sensitive)";
     assert_eq!(body, json!({"text": text}));
-}
-
-#[tokio::test]
-async fn a_template_takes_the_place_of_the_words() {
-    let receiver = Receiver::default();
-    let url = receiver.start().await;
-    let template = "{event} on {target}/{project} by {author}: {subject}";
-    let (notifier, _senders) = started(&to(NotifyKind::Slack, Some(template)), &url);
-    notifier.tell(notice(NotifyEvent::Failed));
-    let got = receiver.wait_for(1).await;
-    let body: Value = serde_json::from_str(&got[0].2).unwrap();
-    let text =
-        "failed on prod/Payments by Ada &lt;ada@example.com&gt;: Add &lt;mail&gt; (sensitive)";
-    assert_eq!(body["text"], text);
 }
 
 #[tokio::test]
@@ -204,7 +189,7 @@ async fn the_commit_gets_its_status() {
     ] {
         let receiver = Receiver::default();
         let url = format!("{}{repository}", receiver.start().await);
-        let (notifier, senders) = started(&to(kind, None), &url);
+        let (notifier, senders) = started(&to(kind), &url);
         // Drift is nothing about a commit.
         notifier.tell(notice(NotifyEvent::Drift));
         notifier.tell(notice(event));
@@ -227,7 +212,7 @@ async fn the_commit_gets_its_status() {
 #[test]
 fn github_itself_has_its_api_elsewhere() {
     let url = crate::secret::Sensitive::new("https://github.com/team/config".to_owned());
-    let receiver = to(NotifyKind::GitHub, None);
+    let receiver = to(NotifyKind::GitHub);
     let notice = notice(NotifyEvent::Applied);
     let redactor = Redactor::default();
     let made = request::request(&notice, &receiver, &url, None, &redactor)
@@ -247,7 +232,7 @@ async fn a_receiver_that_is_down_is_asked_again_and_one_that_refuses_is_not() {
     let busy = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
     receiver.answers.lock().unwrap().extend(busy);
     let url = receiver.start().await;
-    let (notifier, _senders) = started(&to(NotifyKind::Webhook, None), &url);
+    let (notifier, _senders) = started(&to(NotifyKind::Webhook), &url);
     notifier.tell(notice(NotifyEvent::Failed));
     let got = receiver.wait_for(3).await;
     assert!(got.iter().all(|one| one.2 == got[0].2));
@@ -263,7 +248,7 @@ async fn a_receiver_that_is_down_is_asked_again_and_one_that_refuses_is_not() {
 async fn a_receiver_that_hangs_holds_nobody_up_and_nothing_piles_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (notifier, senders) = started(&to(NotifyKind::Webhook, None), &url);
+    let (notifier, senders) = started(&to(NotifyKind::Webhook), &url);
     for _ in 0..10 * QUEUE {
         notifier.tell(notice(NotifyEvent::Failed));
     }

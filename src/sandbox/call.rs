@@ -68,11 +68,6 @@ impl Call {
         }
     }
 
-    /// Whether it lists connections.
-    pub(super) fn is_list(&self) -> bool {
-        matches!(self, Self::List { .. })
-    }
-
     /// Whether it changes a connection.
     pub(super) fn is_write(&self) -> bool {
         matches!(self, Self::Create(_) | Self::Update(_) | Self::Delete(_))

@@ -3,13 +3,14 @@
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::answer::Answer;
 use super::call::{Call, Path};
-use super::dialect::{Deployed, Refusal};
+use super::dialect::{Answer, Deployed};
 use super::incoming::Incoming;
-use super::options::{OnExisting, Options, Rename};
-use super::store::{Storable, Store};
+use super::options::{Fault, Names, OnExisting, OnHidden, Options, Rename};
+use super::refusal::Refusal;
+use super::store::{Storable, Store, Stored};
 use super::view::{self, Audience};
+use crate::catalog;
 use crate::name::ConnectionName;
 
 /// Carries out a call on connections, or says why not.
@@ -18,24 +19,24 @@ pub(super) fn carry_out(
     options: &Options,
     call: &Call,
     body: &[u8],
-    undeployed: bool,
 ) -> Result<Answer, Refusal> {
-    let mut target = Target { store, options, undeployed };
+    let mut target = Target { store, options };
     match call {
         Call::List { project, type_name } => target.list(project, type_name.as_deref()),
         Call::Get(path) => target.get(path),
         Call::Create(path) => target.create(path, body),
         Call::Update(path) => target.update(path, body),
         Call::Delete(path) => target.delete(path),
-        Call::Token | Call::NoSuchPath => Err(Refusal::NoSuchPath),
-        Call::NoSuchMethod => Err(Refusal::NoSuchMethod),
+        // The other calls are answered before a connection is looked for.
+        Call::Token | Call::NoSuchPath | Call::NoSuchMethod => {
+            Err(Refusal::Other(StatusCode::NOT_FOUND))
+        }
     }
 }
 
 struct Target<'a> {
     store: &'a mut Store,
     options: &'a Options,
-    undeployed: bool,
 }
 
 impl Target<'_> {
@@ -45,44 +46,50 @@ impl Target<'_> {
         if !self.options.knows(type_name) {
             return Err(Refusal::UnknownType(type_name.to_owned()));
         }
-        let body = self.store.list(self.options, project, type_name);
-        Ok(Answer::json_bytes(StatusCode::OK, body))
+        Ok(Answer::entries(self.store.list(self.options, project, type_name)))
     }
 
     fn get(&self, path: &Path) -> Result<Answer, Refusal> {
         self.check_project(&path.project, false)?;
         let name = ConnectionName::new(&path.name);
-        let stored = self.store.get(&path.project, &name).ok_or_else(|| missing(path, false))?;
-        let shown = view::draw(self.options, &path.project, stored, Audience::Get);
-        let body = self.options.dialect.entries([&*text_of(shown)].into_iter());
-        Ok(Answer::json_bytes(StatusCode::OK, body))
+        let named = self.store.named(&path.project, &name);
+        let shown = named.map(|s| view::draw(self.options, &path.project, s, Audience::Get));
+        let shown: Vec<Value> = shown.map(Value::Object).collect();
+        if shown.is_empty() {
+            return Err(missing(path, false));
+        }
+        Ok(Answer::entries(self.options.dialect.entries(shown)))
     }
 
     fn create(&mut self, path: &Path, body: &[u8]) -> Result<Answer, Refusal> {
         self.check_project(&path.project, false)?;
         let incoming = Incoming::read(self.options, body)?.named_as(path)?;
-        let name = ConnectionName::new(&path.name);
-        if let Some(stored) = self.store.get(&path.project, &name) {
+        let old = self.find(&path.project, &path.name, &incoming.type_name);
+        if let Some(old) = &old {
             if self.options.on_existing() != OnExisting::Update {
                 return Err(Refusal::AlreadyExists(path.name.clone()));
             }
-            check_type(&stored.type_name, &incoming)?;
+            check_type(&old.type_name, &incoming)?;
         }
-        self.store(path, Some(&name), incoming)
+        self.store(path, old.as_ref(), incoming)
     }
 
     fn update(&mut self, path: &Path, body: &[u8]) -> Result<Answer, Refusal> {
         self.check_project(&path.project, true)?;
-        let old = ConnectionName::new(&path.name);
-        let stored = self.store.get(&path.project, &old).ok_or_else(|| missing(path, true))?;
-        let old_type = stored.type_name.clone();
-        let incoming = match self.options.rename {
+        let name = ConnectionName::new(&path.name);
+        if self.store.get(&path.project, &name).is_none() {
+            return Err(missing(path, true));
+        }
+        let incoming = match self.options.writes.rename {
             Rename::Allowed => Incoming::read(self.options, body)?,
             Rename::Refused => Incoming::read(self.options, body)?.named_as(path)?,
         };
-        check_type(&old_type, &incoming)?;
-        let new = ConnectionName::new(&incoming.name);
-        if new != old && self.store.get(&path.project, &new).is_some() {
+        let old = self.find(&path.project, &path.name, &incoming.type_name);
+        let old = old.ok_or_else(|| missing(path, true))?;
+        check_type(&old.type_name, &incoming)?;
+        if ConnectionName::new(&incoming.name) != name
+            && self.find(&path.project, &incoming.name, &incoming.type_name).is_some()
+        {
             return Err(Refusal::AlreadyExists(incoming.name));
         }
         self.store(path, Some(&old), incoming)
@@ -91,27 +98,66 @@ impl Target<'_> {
     fn delete(&mut self, path: &Path) -> Result<Answer, Refusal> {
         self.check_project(&path.project, true)?;
         let name = ConnectionName::new(&path.name);
-        let stored = self.store.take(&path.project, &name).ok_or_else(|| missing(path, true))?;
-        let deployed = self.deployed(&path.name, &stored.body());
-        Ok(self.options.dialect.written(deployed))
+        let key = self.store.get(&path.project, &name).map(Stored::key);
+        let taken = key.and_then(|key| self.store.take(&path.project, &key));
+        let stored = taken.ok_or_else(|| missing(path, true))?;
+        Ok(self.options.dialect.written(self.deployed(&stored.body())))
+    }
+
+    /// The connection that a write to this name and type is about.
+    fn find(&self, project: &str, name: &str, type_name: &str) -> Option<Stored> {
+        let name = ConnectionName::new(name);
+        let any_type = self.options.writes.names == Names::OnceInProject;
+        let mut named = self.store.named(project, &name);
+        named.find(|stored| any_type || stored.type_name == type_name).cloned()
     }
 
     fn store(
         &mut self,
         path: &Path,
-        old: Option<&ConnectionName>,
-        incoming: Incoming,
+        old: Option<&Stored>,
+        mut incoming: Incoming,
     ) -> Result<Answer, Refusal> {
-        let deployed = self.deployed(&incoming.name, &incoming.body);
+        if let Some(old) = old {
+            self.keep_hidden(old, &mut incoming)?;
+        }
+        let deployed = self.deployed(&incoming.body);
         let new = Storable::new(incoming.body).ok_or(Refusal::BadBody)?;
-        self.store.put(self.options, &path.project, old, new);
+        self.store.put(self.options, &path.project, old.map(Stored::key).as_ref(), new);
         Ok(self.options.dialect.written(deployed))
     }
 
-    fn deployed(&self, name: &str, body: &Map<String, Value>) -> Deployed {
+    /// Treats hidden fields for which a write brings no value as the options say.
+    fn keep_hidden(&self, old: &Stored, incoming: &mut Incoming) -> Result<(), Refusal> {
+        let before = old.body();
+        let Some(known) = catalog::find(&old.type_name) else { return Ok(()) };
+        for field in known.fields().filter(|field| view::is_hidden(self.options, known, field)) {
+            let on_hidden = match incoming.body.get(field.name) {
+                None => self.options.writes.omitted_secret,
+                Some(Value::Null) => self.options.writes.null_secret,
+                Some(_) => continue,
+            };
+            let Some(value) = before.get(field.name).filter(|value| !value.is_null()) else {
+                continue;
+            };
+            match on_hidden {
+                OnHidden::Clear => {}
+                OnHidden::Keep => {
+                    incoming.body.insert(field.name.to_owned(), value.clone());
+                }
+                OnHidden::Refuse => {
+                    let problem = (field.name.to_owned(), "is required".to_owned());
+                    return Err(Refusal::Invalid(vec![problem]));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn deployed(&self, body: &Map<String, Value>) -> Deployed {
         if body.get("deployToWorker") == Some(&Value::Bool(false)) {
             Deployed::NotAsked
-        } else if self.undeployed || self.options.deployments.fails_for(name) {
+        } else if self.options.fault == Some(Fault::Undeployed) {
             Deployed::Failed
         } else {
             Deployed::Done
@@ -119,8 +165,9 @@ impl Target<'_> {
     }
 
     fn check_project(&self, name: &str, changing: bool) -> Result<(), Refusal> {
-        let known = self.options.any_project
-            || self.options.projects.iter().any(|project| project == name)
+        let access = &self.options.access;
+        let known = access.any_project
+            || access.projects.iter().any(|project| project == name)
             || self.store.has_project(name);
         if known { Ok(()) } else { Err(Refusal::NoProject { name: name.to_owned(), changing }) }
     }
@@ -139,8 +186,4 @@ fn check_type(old: &str, incoming: &Incoming) -> Result<(), Refusal> {
         from: old.to_owned(),
         to: incoming.type_name.clone(),
     })
-}
-
-fn text_of(body: Map<String, Value>) -> String {
-    Value::Object(body).to_string()
 }

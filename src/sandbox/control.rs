@@ -2,20 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::http::Method;
 use serde_json::{Map, Value};
 
-use super::data::Saver;
-use super::faults::{Fault, Faults};
-use super::gate::{Gate, Moment};
 use super::log::LoggedCall;
-use super::options::{Deployments, Options};
+use super::options::Options;
 use super::server::Server;
-use super::store::Storable;
+use super::store::{Storable, Stored};
 use crate::name::ConnectionName;
 
 /// A hold on a running sandbox: it edits connections as somebody would in the Manager's
-/// console, watches the calls, and makes them fail or wait. Nothing of it is logged as a call.
+/// console, watches the calls, and changes how the server behaves. Nothing of it is logged as a call.
 #[derive(Clone, Debug)]
 pub struct Control {
     server: Arc<Server>,
@@ -38,8 +34,10 @@ impl Control {
     pub fn put(&self, project: &str, body: Value) -> Result<(), NotAConnection> {
         let Value::Object(body) = body else { return Err(NotAConnection) };
         let new = Storable::new(body).ok_or(NotAConnection)?;
-        self.server.store().put(&self.server.options(), project, None, new);
-        self.changed();
+        let mut store = self.server.store();
+        let old = store.get(project, &new.name).map(Stored::key);
+        store.put(&self.server.options(), project, old.as_ref(), new);
+        self.server.save(&store);
         Ok(())
     }
 
@@ -52,23 +50,23 @@ impl Control {
         change: impl FnOnce(&mut Map<String, Value>),
     ) -> bool {
         let name = ConnectionName::new(name);
-        {
-            let mut store = self.server.store();
-            let Some(stored) = store.get(project, &name) else { return false };
-            let mut body = stored.body();
-            change(&mut body);
-            let Some(new) = Storable::new(body) else { return false };
-            store.put(&self.server.options(), project, Some(&name), new);
-        }
-        self.changed();
+        let mut store = self.server.store();
+        let Some(stored) = store.get(project, &name) else { return false };
+        let (key, mut body) = (stored.key(), stored.body());
+        change(&mut body);
+        let Some(new) = Storable::new(body) else { return false };
+        store.put(&self.server.options(), project, Some(&key), new);
+        self.server.save(&store);
         true
     }
 
     /// Removes a connection; `false`: there is none of that name.
     #[must_use]
     pub fn remove(&self, project: &str, name: &str) -> bool {
-        let removed = self.server.store().take(project, &ConnectionName::new(name)).is_some();
-        self.changed();
+        let mut store = self.server.store();
+        let key = store.get(project, &ConnectionName::new(name)).map(Stored::key);
+        let removed = key.and_then(|key| store.take(project, &key)).is_some();
+        self.server.save(&store);
         removed
     }
 
@@ -121,48 +119,14 @@ impl Control {
         self.server.log.count()
     }
 
-    /// Lets the next `times` calls fail whose method is this one (`None`: any) and whose path
-    /// and query, as they are sent, contain the text; it comes before any chance.
-    pub fn fail_next(&self, method: Option<Method>, path: &str, fault: Fault, times: usize) {
-        self.server.drawing.script(method, path, fault, times);
-    }
-
-    /// Puts other chances in the place of those of the options.
-    pub fn set_faults(&self, faults: Faults) {
-        self.server.alter_unseen(|options| options.faults = faults.clone());
-        self.server.drawing.set_chances(faults);
-    }
-
-    /// Ends all faults, scripted or by chance.
-    pub fn clear_faults(&self) {
-        self.server.alter_unseen(|options| options.faults = Faults::default());
-        self.server.drawing.clear();
-    }
-
-    /// Says whose deployment fails from now on.
-    pub fn set_deployments(&self, deployments: Deployments) {
-        self.server.alter_unseen(|options| options.deployments = deployments);
-    }
-
     /// Changes the options of the running server. A change of address, data file or seed has
     /// no effect.
     pub fn alter(&self, change: impl FnOnce(&mut Options)) {
         self.server.alter(change);
     }
 
-    /// Holds the calls whose method is this one (`None`: any) and whose path and query, as they
-    /// are sent, contain the text, until the gate is opened or dropped.
-    #[must_use]
-    pub fn gate(&self, method: Option<Method>, path: &str, moment: Moment) -> Gate {
-        self.server.gates.put_up(method, path, moment)
-    }
-
     /// Lets every token expire that the server issued.
     pub fn expire_tokens(&self) {
         self.server.tokens.expire();
-    }
-
-    fn changed(&self) {
-        self.server.saver.as_ref().map(Saver::note);
     }
 }

@@ -1,15 +1,44 @@
-//! How each dialect says that a call succeeded.
+//! How each dialect says that a call succeeded, or did not.
 
-mod refusal;
-
-use axum::http::StatusCode;
-use bytes::{BufMut, Bytes, BytesMut};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
 use super::options::Dialect;
+use super::refusal::Refusal;
 
-pub(super) use refusal::Refusal;
+/// A whole answer, always JSON.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+    retry_after: Option<u64>,
+}
+
+impl Answer {
+    /// Answers a JSON value.
+    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
+        Self { status, body: Bytes::from(body.to_string()), retry_after: None }
+    }
+
+    /// Answers JSON that is text already.
+    pub(super) fn entries(body: Bytes) -> Self {
+        Self { status: StatusCode::OK, body, retry_after: None }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = (self.status, [json], self.body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
 
 /// How the deployment to the workers ended that a write asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +55,16 @@ const ENVIRONMENT: &str = "production";
 const POD: &str = "sandbox-worker-0";
 
 impl Dialect {
-    /// Answers connections, each of them a JSON text already.
-    pub(super) fn entries<'a>(self, entries: impl ExactSizeIterator<Item = &'a str>) -> Bytes {
+    /// Answers connections.
+    pub(super) fn entries(self, entries: Vec<Value>) -> Bytes {
         let count = entries.len();
-        let mut body = BytesMut::with_capacity(256 + count * 512);
-        body.put_slice(match self {
-            Self::Current => br#"{"status":"SUCCESS","resultList":["#,
-            Self::Older => br#"{"success":true,"resultList":["#,
-        });
-        for (index, entry) in entries.enumerate() {
-            if index > 0 {
-                body.put_u8(b',');
+        let body = match self {
+            Self::Current => {
+                json!({"status": "SUCCESS", "resultList": entries, "resultCount": count})
             }
-            body.put_slice(entry.as_bytes());
-        }
-        body.put_slice(format!(r#"],"resultCount":{count}}}"#).as_bytes());
-        body.freeze()
+            Self::Older => json!({"success": true, "resultList": entries, "resultCount": count}),
+        };
+        Bytes::from(body.to_string())
     }
 
     /// Answers a write.
@@ -84,23 +107,12 @@ impl Dialect {
         Answer::json(StatusCode::OK, &body)
     }
 
-    /// Answers with success outside and a failure inside.
-    pub(super) fn failed(self) -> Answer {
-        let text = Refusal::Internal.text(self);
-        let body = match self {
-            Self::Current => json!({"status": "FAILURE", "resultMessage": text}),
-            Self::Older => json!({"success": false, "error_description": text}),
-        };
-        Answer::json(StatusCode::OK, &body)
-    }
-
     /// Answers a call that is not carried out.
     pub(super) fn refused(self, refusal: &Refusal) -> Answer {
-        let text = refusal.text(self);
-        let status = refusal.status(self);
+        let (status, code, text) = refusal.told(self);
         let mut body = match self {
             Self::Current => json!({"status": "FAILURE", "resultMessage": text}),
-            Self::Older => json!({"error": refusal.code(), "error_description": text}),
+            Self::Older => json!({"error": code, "error_description": text}),
         };
         if let (Self::Older, Refusal::Invalid(problems)) = (self, refusal) {
             body["validation_errors"] = problems
@@ -108,16 +120,12 @@ impl Dialect {
                 .map(|(field, message)| json!({"field": field, "message": message}))
                 .collect::<Value>();
         }
-        match (self, refusal) {
-            (Self::Older, Refusal::RateLimited { after }) => {
-                body["retry_after"] = json!(after);
-                Answer::json(status, &body)
-            }
-            (Self::Current, Refusal::RateLimited { after }) => {
-                Answer::json(status, &body).with_retry_after(Some(after.to_string()))
-            }
-            _ => Answer::json(status, &body),
+        let is_limit = status == StatusCode::TOO_MANY_REQUESTS;
+        if is_limit && self == Self::Older {
+            body["retry_after"] = json!(1);
         }
+        let retry_after = (is_limit && self == Self::Current).then_some(1);
+        Answer { retry_after, ..Answer::json(status, &body) }
     }
 }
 
@@ -131,12 +139,12 @@ mod tests {
 
     #[test]
     fn entries_are_counted() {
-        let body = Dialect::Current.entries([r#"{"a":1}"#, r#"{"b":2}"#].into_iter());
+        let body = Dialect::Current.entries(vec![json!({"a": 1}), json!({"b": 2})]);
         assert_eq!(
             value(&body),
             json!({"status": "SUCCESS", "resultList": [{"a": 1}, {"b": 2}], "resultCount": 2})
         );
-        let body = Dialect::Older.entries([].into_iter());
+        let body = Dialect::Older.entries(Vec::new());
         assert_eq!(value(&body), json!({"success": true, "resultList": [], "resultCount": 0}));
     }
 

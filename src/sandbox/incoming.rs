@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::call::Path;
-use super::dialect::Refusal;
-use super::options::Options;
+use super::options::{Options, UnknownFields};
+use super::refusal::Refusal;
 use crate::catalog::{self, Field, Kind};
 use crate::name;
 
@@ -37,13 +37,24 @@ impl Incoming {
                 problems.push((field.name.to_owned(), problem.to_owned()));
             }
         }
+        let is_known = |name: &str| {
+            ["type", "name"].contains(&name)
+                || known.field(name).is_some()
+                || catalog::is_bookkeeping(known, name)
+        };
+        match options.writes.unknown_fields {
+            UnknownFields::Kept => {}
+            UnknownFields::Dropped => body.retain(|name, _| is_known(name)),
+            UnknownFields::Refused => problems.extend(
+                body.keys()
+                    .filter(|name| !is_known(name))
+                    .map(|name| (name.clone(), "is not known".to_owned())),
+            ),
+        }
         if !problems.is_empty() {
             return Err(Refusal::Invalid(problems));
         }
-        if options.drop_unknown_fields {
-            body.retain(|name, _| name == "type" || name == "name" || known.field(name).is_some());
-        }
-        for rewrite in &options.rewrites {
+        for rewrite in &options.writes.rewrites {
             rewrite.apply(&type_name, &mut body);
         }
         Ok(Self { type_name, name, body })
@@ -56,14 +67,6 @@ impl Incoming {
         } else {
             Err(Refusal::NameMismatch { path: path.name.clone(), body: self.name })
         }
-    }
-}
-
-impl Options {
-    /// Whether this server knows a type.
-    pub(super) fn knows(&self, type_name: &str) -> bool {
-        !self.unsupported_types.iter().any(|name| name == type_name)
-            && catalog::find(type_name).is_some_and(|known| known.name == type_name)
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde_json::{Map, Value};
 
-use super::faults::Faults;
-use super::rewrite::Rewrite;
+use crate::catalog;
 use crate::secret::Sensitive;
 
 /// How a sandbox behaves. Most of it can be changed while it runs, with
@@ -18,8 +18,29 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The file that keeps the connections; without one they live in memory.
     pub data: Option<PathBuf>,
+    /// The ids and the cipher texts depend on it.
+    pub seed: u64,
     /// Which of the two dialects it speaks.
     pub dialect: Dialect,
+    /// Who may call, and what there is to call.
+    pub access: Access,
+    /// What `GET` of one connection shows of secrets; lists never show any.
+    pub secrets: SecretsOnGet,
+    /// What else answers show.
+    pub answers: Answers,
+    /// What writes do.
+    pub writes: Writes,
+    /// Types that this server does not know.
+    pub unsupported_types: Vec<String>,
+    /// How long every call takes at least.
+    pub latency: Duration,
+    /// What goes wrong with every call.
+    pub fault: Option<Fault>,
+}
+
+/// Who may call, and what there is to call.
+#[derive(Clone, Debug)]
+pub struct Access {
     /// The projects that exist.
     pub projects: Vec<String>,
     /// Every project exists, whatever its name.
@@ -27,44 +48,51 @@ pub struct Options {
     /// The bearer tokens that are accepted. With none, and without a client, any token is; a
     /// call without a token is always refused.
     pub tokens: Vec<Sensitive>,
-    /// Who may ask for a token. Without one, anybody may.
+    /// The client that may ask for a token. Without one, any client may.
     pub client: Option<Client>,
     /// How long a token lasts that was asked for.
     pub token_ttl: Duration,
-    /// What `GET` of one connection shows of secrets; lists never show any.
-    pub secrets: SecretsOnGet,
-    /// What `POST` does where the name exists; `None`: as the dialect has it.
-    pub existing: Option<OnExisting>,
+    /// How many calls are taken in a second; `None`: as many as come.
+    pub rate_limit: Option<u32>,
+}
+
+/// What answers show.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
     /// The status where a project or a connection is not found; `None`: as the dialect has it.
     pub missing: Option<OnMissing>,
-    /// What a `PUT` with another name in its body does.
-    pub rename: Rename,
+    /// Where the server's own id of a connection is shown.
+    pub ids: Ids,
     /// What is answered for a field that no write has set.
     pub unset: Unset,
     /// Leaves fields out that are null, instead of answering `null`.
     pub omit_nulls: bool,
     /// What the entries of a list hold.
     pub list_fields: ListFields,
-    /// Shows the server's own `id` of each connection.
-    pub show_ids: bool,
     /// Shows when a connection was created and changed, and by whom.
     pub bookkeeping: bool,
-    /// Forgets the fields of a write that the type does not have.
-    pub drop_unknown_fields: bool,
-    /// Types that this server does not know.
-    pub unsupported_types: Vec<String>,
+    /// Fields that are shown in another way than [`Options::secrets`] says; the last one that
+    /// fits a field counts.
+    pub fields: Vec<FieldOnGet>,
+}
+
+/// What writes do.
+#[derive(Clone, Debug, Default)]
+pub struct Writes {
+    /// What `POST` does where the name exists; `None`: as the dialect has it.
+    pub existing: Option<OnExisting>,
+    /// What a `PUT` with another name in its body does.
+    pub rename: Rename,
+    /// How often a name may exist in a project.
+    pub names: Names,
+    /// What becomes of fields that the type does not have.
+    pub unknown_fields: UnknownFields,
+    /// What a `PUT` does whose hidden field is `null`.
+    pub null_secret: OnHidden,
+    /// What a `PUT` does that leaves a hidden field out.
+    pub omitted_secret: OnHidden,
     /// Values that the server changes as it stores them.
     pub rewrites: Vec<Rewrite>,
-    /// Whose deployment to the workers fails.
-    pub deployments: Deployments,
-    /// How long every call takes at least.
-    pub latency: Duration,
-    /// How many calls are taken in a second; `None`: as many as come.
-    pub rate_limit: Option<u32>,
-    /// Faults that strike by chance.
-    pub faults: Faults,
-    /// What the chances, the ids and the cipher texts are drawn from.
-    pub seed: u64,
 }
 
 impl Default for Options {
@@ -72,30 +100,38 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             data: None,
+            seed: 0,
             dialect: Dialect::Current,
+            access: Access::default(),
+            secrets: SecretsOnGet::ByGuide,
+            answers: Answers::default(),
+            writes: Writes::default(),
+            unsupported_types: Vec::new(),
+            latency: Duration::ZERO,
+            fault: None,
+        }
+    }
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
             projects: vec!["demo".to_owned()],
             any_project: false,
             tokens: Vec::new(),
             client: None,
             token_ttl: Duration::from_secs(3600),
-            secrets: SecretsOnGet::ByGuide,
-            existing: None,
-            missing: None,
-            rename: Rename::Allowed,
-            unset: Unset::Null,
-            omit_nulls: false,
-            list_fields: ListFields::All,
-            show_ids: true,
-            bookkeeping: false,
-            drop_unknown_fields: false,
-            unsupported_types: Vec::new(),
-            rewrites: Vec::new(),
-            deployments: Deployments::Done,
-            latency: Duration::ZERO,
             rate_limit: None,
-            faults: Faults::default(),
-            seed: 0,
         }
+    }
+}
+
+impl Access {
+    /// Lets any token into these projects.
+    #[must_use]
+    pub fn to(projects: &[&str]) -> Self {
+        let projects = projects.iter().map(|name| (*name).to_owned()).collect();
+        Self { projects, ..Self::default() }
     }
 }
 
@@ -103,19 +139,25 @@ impl Options {
     /// What `POST` does where the name exists.
     #[must_use]
     pub fn on_existing(&self) -> OnExisting {
-        self.existing.unwrap_or(match self.dialect {
+        self.writes.existing.unwrap_or(match self.dialect {
             Dialect::Current => OnExisting::Update,
             Dialect::Older => OnExisting::Refuse,
         })
+    }
+
+    /// Whether this server knows a type.
+    pub(super) fn knows(&self, type_name: &str) -> bool {
+        !self.unsupported_types.iter().any(|name| name == type_name)
+            && catalog::find(type_name).is_some_and(|known| known.name == type_name)
     }
 }
 
 /// The two shapes of answers that servers in the field give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Dialect {
-    /// `{"status": "SUCCESS", ...}`.
+    /// `status: SUCCESS`; POST on an existing name updates it.
     Current,
-    /// `{"success": true, ...}`.
+    /// `success: true`; POST on an existing name is refused.
     Older,
 }
 
@@ -139,12 +181,55 @@ pub enum SecretsOnGet {
     Shown,
     /// Asterisks.
     Asterisks,
-    /// A text that is the same for the same secret, and is not the secret.
+    /// Cipher text, the same for the same secret.
     Cipher,
+    /// Cipher text with a new nonce each time.
+    FreshCipher,
+}
+
+/// What `GET` of one connection shows in certain fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldOnGet {
+    type_name: String,
+    field: Option<String>,
+    pub(super) shown: SecretsOnGet,
+}
+
+impl FieldOnGet {
+    /// All secret fields of a type.
+    #[must_use]
+    pub fn secrets_of(type_name: &str, shown: SecretsOnGet) -> Self {
+        Self { type_name: type_name.to_owned(), field: None, shown }
+    }
+
+    /// One field, be it marked as a secret or not.
+    #[must_use]
+    pub fn one(type_name: &str, field: &str, shown: SecretsOnGet) -> Self {
+        Self { type_name: type_name.to_owned(), field: Some(field.to_owned()), shown }
+    }
+
+    /// Whether it is about this field.
+    pub(super) fn fits(&self, type_name: &str, field: &str, is_secret: bool) -> bool {
+        self.type_name == type_name && self.field.as_deref().map_or(is_secret, |name| name == field)
+    }
+}
+
+/// Where the server's own id of a connection is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ids {
+    /// In lists and by `GET` of one connection.
+    #[default]
+    Everywhere,
+    /// In lists alone.
+    OnlyInLists,
+    /// By `GET` of one connection alone.
+    OnlyOnGet,
+    /// Nowhere.
+    Nowhere,
 }
 
 /// What `POST` does where the name exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExisting {
     /// It replaces the connection.
     Update,
@@ -155,7 +240,7 @@ pub enum OnExisting {
 }
 
 /// The status where a project or a connection is not found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnMissing {
     /// 404.
     NotFound,
@@ -164,18 +249,54 @@ pub enum OnMissing {
 }
 
 /// What a `PUT` with another name in its body does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rename {
     /// It renames the connection.
+    #[default]
     Allowed,
     /// It is refused: path and body have to agree.
     Refused,
 }
 
+/// How often a name may exist in a project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Once, whatever the type.
+    #[default]
+    OnceInProject,
+    /// Once in each type. `GET` of the name answers all of them, `DELETE` removes the first.
+    OnceInType,
+}
+
+/// What becomes of fields that the type does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// They are stored and shown.
+    #[default]
+    Kept,
+    /// They are forgotten.
+    Dropped,
+    /// The write is refused.
+    Refused,
+}
+
+/// What a `PUT` does to a field that `GET` does not show as it is, where it brings no value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnHidden {
+    /// The stored value is lost.
+    #[default]
+    Clear,
+    /// The stored value stays.
+    Keep,
+    /// The write is refused if there is a stored value.
+    Refuse,
+}
+
 /// What is answered for a field that no write has set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unset {
     /// `null`.
+    #[default]
     Null,
     /// The documented default; `null` where there is none.
     Default,
@@ -184,34 +305,72 @@ pub enum Unset {
 }
 
 /// What the entries of a list hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListFields {
     /// Every field.
+    #[default]
     All,
     /// Only the fields that all types share.
     Summary,
 }
 
-/// Whose deployment to the workers fails.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deployments {
-    /// Nobody's.
-    Done,
-    /// That of the connections with these names, without regard to case.
-    FailingFor(Vec<String>),
-    /// Everybody's.
-    Failing,
+/// What goes wrong with every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fault {
+    /// 500, and nothing is done.
+    Error,
+    /// 503, and nothing is done.
+    Unavailable,
+    /// 401, and nothing is done.
+    Unauthorized,
+    /// Writes are saved, and their deployment to the workers fails.
+    Undeployed,
 }
 
-impl Deployments {
-    /// Whether the deployment of a connection fails.
+/// One field that the server rewrites at every write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewrite {
+    /// The type whose connections it touches.
+    pub type_name: String,
+    /// The field.
+    pub field: String,
+    /// What becomes of its value.
+    pub to: RewriteTo,
+}
+
+/// What becomes of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RewriteTo {
+    /// Its text in lower case.
+    Lowercase,
+    /// Its text in upper case.
+    Uppercase,
+    /// Always this value.
+    Value(Value),
+    /// The field is forgotten.
+    Forgotten,
+}
+
+impl Rewrite {
+    /// Names the field and what becomes of it.
     #[must_use]
-    pub fn fails_for(&self, name: &str) -> bool {
-        match self {
-            Self::Done => false,
-            Self::Failing => true,
-            Self::FailingFor(names) => {
-                names.iter().any(|failing| failing.to_lowercase() == name.to_lowercase())
+    pub fn new(type_name: &str, field: &str, to: RewriteTo) -> Self {
+        Self { type_name: type_name.to_owned(), field: field.to_owned(), to }
+    }
+
+    /// Changes the body of a write, if it is for this rewrite.
+    pub(super) fn apply(&self, type_name: &str, body: &mut Map<String, Value>) {
+        if self.type_name != type_name {
+            return;
+        }
+        let Some(value) = body.get_mut(&self.field) else { return };
+        match (&self.to, value) {
+            (RewriteTo::Lowercase, Value::String(text)) => *text = text.to_lowercase(),
+            (RewriteTo::Uppercase, Value::String(text)) => *text = text.to_uppercase(),
+            (RewriteTo::Lowercase | RewriteTo::Uppercase, _) => {}
+            (RewriteTo::Value(other), value) => *value = other.clone(),
+            (RewriteTo::Forgotten, _) => {
+                body.remove(&self.field);
             }
         }
     }

@@ -3,27 +3,29 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{Method, Request, Response};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use super::answer::{Answer, Reply};
 use super::call::Call;
-use super::data::Saver;
-use super::dialect::Refusal;
-use super::faults::{Drawing, Fault};
-use super::gate::{Gates, Moment};
+use super::connections;
+use super::data;
+use super::dialect::Answer;
 use super::log::Log;
-use super::options::Options;
-use super::rate::Rate;
+use super::options::{Fault, Options};
+use super::refusal::Refusal;
 use super::store::Store;
 use super::tokens::Tokens;
-use super::{connections, spoil};
 
 /// The largest body of a request.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
+
+/// What a rate limit counts in.
+const WINDOW: Duration = Duration::from_secs(1);
 
 /// One sandbox: what its calls, its console and its data file share.
 #[derive(Debug)]
@@ -31,25 +33,20 @@ pub(super) struct Server {
     options: RwLock<Arc<Options>>,
     store: Mutex<Store>,
     pub(super) tokens: Tokens,
-    pub(super) drawing: Drawing,
-    pub(super) gates: Gates,
-    rate: Rate,
+    /// Since when the calls of the current second are counted.
+    window: Mutex<(Instant, u32)>,
     pub(super) log: Log,
-    pub(super) saver: Option<Saver>,
 }
 
 impl Server {
     /// Puts a sandbox together.
-    pub(super) fn new(options: Options, store: Store, saver: Option<Saver>) -> Self {
+    pub(super) fn new(options: Options, store: Store) -> Self {
         Self {
-            drawing: Drawing::new(options.seed, options.faults.clone()),
             options: RwLock::new(Arc::new(options)),
             store: Mutex::new(store),
             tokens: Tokens::default(),
-            gates: Gates::default(),
-            rate: Rate::default(),
-            log: Log::new(),
-            saver,
+            window: Mutex::new((Instant::now(), 0)),
+            log: Log::default(),
         }
     }
 
@@ -62,128 +59,100 @@ impl Server {
     pub(super) fn alter(&self, change: impl FnOnce(&mut Options)) {
         let mut store = self.store();
         let mut options = self.options.write().unwrap_or_else(PoisonError::into_inner);
-        let before = options.faults.clone();
         change(Arc::make_mut(&mut options));
-        if options.faults != before {
-            self.drawing.set_chances(options.faults.clone());
-        }
-        store.redraw(&options);
-    }
-
-    /// Changes options that no list shows.
-    pub(super) fn alter_unseen(&self, change: impl FnOnce(&mut Options)) {
-        change(Arc::make_mut(&mut self.options.write().unwrap_or_else(PoisonError::into_inner)));
+        store.redraw();
     }
 
     /// The connections. Where both are held, this lock is taken before that of the options.
     pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Writes the data file, if there is one; `false`: it could not be written.
+    pub(super) fn save(&self, store: &Store) -> bool {
+        let Some(path) = &self.options().data else { return true };
+        let saved = data::save(path, store);
+        if let Err(error) = &saved {
+            tracing::error!(path = %path.display(), %error, "sandbox data not saved");
+        }
+        saved.is_ok()
+    }
+
+    /// Counts a call; `true`: it is one too many in this second.
+    fn is_over(&self, limit: Option<u32>) -> bool {
+        let Some(limit) = limit else { return false };
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.0.elapsed() >= WINDOW {
+            *window = (Instant::now(), 0);
+        }
+        window.1 += 1;
+        window.1 > limit
+    }
 }
 
-/// A request, read whole.
-struct Received {
-    method: Method,
-    /// Path and query, as they were sent.
-    target: String,
-    call: Call,
-    authorization: Option<String>,
-    body: Bytes,
-}
-
-/// Answers every request that is not for the control surface.
-pub(super) async fn answer(
+/// Notes every request of the API and how it ended.
+///
+/// The rest is a task of its own: a server does not stop in the middle of a write because the
+/// client has gone, so neither does this one.
+pub(super) async fn log(
     State(server): State<Arc<Server>>,
-    request: Request<Body>,
-) -> Response<Body> {
+    request: Request,
+    next: Next,
+) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
-        return Reply::Broken.into_response();
+    let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let received = Received {
-        target: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-        call: Call::of(&parts.method, parts.uri.path(), parts.uri.query()),
-        authorization: parts
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned),
-        method: parts.method,
-        body,
-    };
-    // A task of its own: a server does not stop in the middle of a write because the client
-    // has gone, so neither does this one.
-    let task = tokio::spawn(async move { server.take(received).await });
-    task.await.unwrap_or(Reply::Broken).into_response()
+    let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+    let is_token = Call::of(&parts.method, parts.uri.path(), None) == Call::Token;
+    // The form of a token request is a secret that no test has to see.
+    let seen = if is_token { Bytes::new() } else { body.clone() };
+    let number = server.log.arrived(&parts.method, &target, seen);
+    let request = Request::from_parts(parts, Body::from(body));
+    let answered = tokio::spawn(async move {
+        let response = next.run(request).await;
+        server.log.ended(number, response.status().as_u16());
+        response
+    });
+    answered.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// Answers every request of the API.
+pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
+    let call = Call::of(&parts.method, parts.uri.path(), parts.uri.query());
+    let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    wait(server.options().latency).await;
+    let answer = server.take(&call, token, &body);
+    answer.unwrap_or_else(|refusal| server.options().refused(&refusal)).into_response()
 }
 
 impl Server {
-    async fn take(&self, received: Received) -> Reply {
-        let Received { method, target, .. } = &received;
-        // The form of a token request is a secret that no test has to see.
-        let seen = if received.call == Call::Token { Bytes::new() } else { received.body.clone() };
-        let number = self.log.arrived(method, target, seen);
-        let struck = self.drawing.draw(method, target, &received.call);
-        if !self.gates.pass(method, target, Moment::Before).await {
-            self.log.ended(number, Reply::Broken.status(), None);
-            return Reply::Broken;
-        }
-        let pause = self.options().latency + struck.slow;
-        wait(pause).await;
+    fn take(&self, call: &Call, token: Option<&str>, body: &[u8]) -> Result<Answer, Refusal> {
         let options = self.options();
-        let over = self.rate.count(options.rate_limit, Instant::now());
-        let fault = struck.fault.or(over);
-        let reply = match &fault {
-            Some(fault) if fault.strikes_before() => spoil::instead(options.dialect, fault),
-            _ => {
-                let undeployed = fault == Some(Fault::Undeployed);
-                let answer = match self.carry_out(&options, &received, undeployed).await {
-                    Ok(answer) => answer,
-                    Err(refusal) => options.refused(&refusal),
-                };
-                match &fault {
-                    Some(fault) => spoil::after(options.dialect, fault, answer),
-                    None => Reply::Whole(answer),
-                }
-            }
-        };
-        self.log.ended(number, reply.status(), fault.or_else(|| slowness(struck.slow)));
-        self.gates.pass(method, target, Moment::After).await;
-        reply
-    }
-
-    async fn carry_out(
-        &self,
-        options: &Options,
-        received: &Received,
-        undeployed: bool,
-    ) -> Result<Answer, Refusal> {
-        match &received.call {
-            Call::NoSuchPath => return Err(Refusal::NoSuchPath),
-            Call::NoSuchMethod => return Err(Refusal::NoSuchMethod),
-            Call::Token => return self.tokens.issue(options, &received.body),
-            _ => self.tokens.check(options, received.authorization.as_deref())?,
+        if self.is_over(options.access.rate_limit) {
+            return Err(Refusal::Other(StatusCode::TOO_MANY_REQUESTS));
         }
-        let (answer, change) = {
-            let mut store = self.store();
-            // Read again under the lock: what is drawn now has to fit what was drawn before.
-            let options = self.options();
-            let answer = connections::carry_out(
-                &mut store,
-                &options,
-                &received.call,
-                &received.body,
-                undeployed,
-            )?;
-            // Noted under the lock of the store, so that the file that holds this change is
-            // known by its number.
-            let change = received.call.is_write().then(|| self.saver.as_ref().map(Saver::note));
-            (answer, change.flatten())
-        };
-        if let (Some(saver), Some(change)) = (&self.saver, change)
-            && !saver.wait(change).await
-        {
-            return Err(Refusal::NotSaved);
+        match options.fault {
+            Some(Fault::Error) => return Err(Refusal::Other(StatusCode::INTERNAL_SERVER_ERROR)),
+            Some(Fault::Unavailable) => {
+                return Err(Refusal::Other(StatusCode::SERVICE_UNAVAILABLE));
+            }
+            Some(Fault::Unauthorized) => return Err(Refusal::BadToken),
+            Some(Fault::Undeployed) | None => {}
+        }
+        match call {
+            Call::NoSuchPath => return Err(Refusal::Other(StatusCode::NOT_FOUND)),
+            Call::NoSuchMethod => return Err(Refusal::Other(StatusCode::METHOD_NOT_ALLOWED)),
+            Call::Token => return self.tokens.issue(&options.access, body),
+            _ => self.tokens.check(&options.access, token)?,
+        }
+        let mut store = self.store();
+        // Read again under the lock: what is drawn now has to fit what was drawn before.
+        let answer = connections::carry_out(&mut store, &self.options(), call, body)?;
+        if call.is_write() && !self.save(&store) {
+            return Err(Refusal::Other(StatusCode::INTERNAL_SERVER_ERROR));
         }
         Ok(answer)
     }
@@ -201,8 +170,4 @@ async fn wait(pause: Duration) {
     if !precise {
         tokio::time::sleep(pause).await;
     }
-}
-
-fn slowness(slow: Duration) -> Option<Fault> {
-    (!slow.is_zero()).then_some(Fault::Slow(slow))
 }

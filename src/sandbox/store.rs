@@ -1,8 +1,7 @@
 //! The connections that a sandbox holds.
 //!
-//! A list is what is asked for most and what is largest, so the entry of each connection is
-//! drawn once, when it is written, and the answer of a whole list is kept until one of its
-//! connections changes. Bodies are kept as JSON text, a quarter of the size of the parsed form.
+//! A list is the largest answer and the most frequent one, so the answer of a list is kept until
+//! one of its connections changes: a benchmark measures the client, not this server.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::options::Options;
-use super::stored::Stored;
 use super::view::{self, Audience};
 use crate::name::ConnectionName;
 use crate::secret::Sensitive;
@@ -35,29 +33,67 @@ impl Storable {
     }
 }
 
+/// A connection, its body as JSON text: a quarter of the size of the parsed form.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) id: String,
+    pub(super) type_name: String,
+    pub(super) name: ConnectionName,
+    pub(super) created: Timestamp,
+    pub(super) modified: Timestamp,
+    text: Sensitive,
+}
+
+impl Stored {
+    /// The body as it was written, less what the server fills by itself.
+    pub(super) fn body(&self) -> Map<String, Value> {
+        serde_json::from_str(self.text.expose()).unwrap_or_default()
+    }
+
+    /// The body as JSON text.
+    pub(super) fn text(&self) -> &str {
+        self.text.expose()
+    }
+
+    /// Where it is in its project.
+    pub(super) fn key(&self) -> Key {
+        (self.name.clone(), self.type_name.clone())
+    }
+}
+
+/// Where a connection is in its project.
+pub(super) type Key = (ConnectionName, String);
+
 /// The connections of all projects.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     projects: BTreeMap<String, Project>,
-    next_id: u64,
+    /// The number that the last id was made from.
+    pub(super) last_id: u64,
 }
 
 #[derive(Debug, Default)]
 struct Project {
-    connections: BTreeMap<ConnectionName, Stored>,
-    types: BTreeMap<String, OneType>,
-}
-
-#[derive(Debug, Default)]
-struct OneType {
-    entries: BTreeMap<ConnectionName, Box<str>>,
-    answer: Option<Bytes>,
+    connections: BTreeMap<Key, Stored>,
+    lists: BTreeMap<String, Bytes>,
 }
 
 impl Store {
-    /// The connection of that name.
-    pub(super) fn get(&self, project: &str, name: &ConnectionName) -> Option<&Stored> {
-        self.projects.get(project)?.connections.get(name)
+    /// The connections of that name, of whatever type.
+    pub(super) fn named<'a>(
+        &'a self,
+        project: &str,
+        name: &'a ConnectionName,
+    ) -> impl Iterator<Item = &'a Stored> {
+        let from = (name.clone(), String::new());
+        let project = self.projects.get(project);
+        let of_project = project.into_iter().flat_map(move |p| p.connections.range(from.clone()..));
+        of_project.map(|(_, stored)| stored).take_while(move |stored| stored.name == *name)
+    }
+
+    /// The first connection of that name.
+    pub(super) fn get<'a>(&'a self, project: &str, name: &'a ConnectionName) -> Option<&'a Stored> {
+        self.named(project, name).next()
     }
 
     /// Whether something was ever stored in the project.
@@ -73,16 +109,18 @@ impl Store {
     }
 
     /// The answer to a list of one type.
-    pub(super) fn list(&mut self, options: &Options, project: &str, type_name: &str) -> Bytes {
-        let of_type =
-            self.projects.get_mut(project).and_then(|project| project.types.get_mut(type_name));
-        let Some(of_type) = of_type else { return options.dialect.entries([].into_iter()) };
-        of_type
-            .answer
-            .get_or_insert_with(|| {
-                options.dialect.entries(of_type.entries.values().map(AsRef::as_ref))
-            })
-            .clone()
+    pub(super) fn list(&mut self, options: &Options, name: &str, type_name: &str) -> Bytes {
+        let Some(project) = self.projects.get_mut(name) else {
+            return options.dialect.entries(Vec::new());
+        };
+        if let Some(kept) = project.lists.get(type_name) {
+            return kept.clone();
+        }
+        let of_type = project.connections.values().filter(|stored| stored.type_name == type_name);
+        let entries = of_type.map(|stored| view::draw(options, name, stored, Audience::List));
+        let answer = options.dialect.entries(entries.map(Value::Object).collect());
+        project.lists.insert(type_name.to_owned(), answer.clone());
+        answer
     }
 
     /// Stores a connection in the place of `old`, keeping its id, or as a new one.
@@ -90,88 +128,48 @@ impl Store {
         &mut self,
         options: &Options,
         project: &str,
-        old: Option<&ConnectionName>,
+        old: Option<&Key>,
         new: Storable,
     ) {
-        let replaced = self.take(project, old.unwrap_or(&new.name));
         let now = Timestamp::now();
+        let replaced = old.and_then(|old| self.take(project, old));
         let (id, created) = match replaced {
             Some(replaced) => (replaced.id, replaced.created),
             None => (self.new_id(options.seed), now),
         };
-        let Storable { type_name, name, text } = new;
-        let stored = Stored { id, type_name, name, created, modified: now, text };
-        self.insert(options, project, stored);
+        self.restore(project, id, (created, now), new);
     }
 
     /// Takes a connection out.
-    pub(super) fn take(&mut self, project: &str, name: &ConnectionName) -> Option<Stored> {
+    pub(super) fn take(&mut self, project: &str, key: &Key) -> Option<Stored> {
         let project = self.projects.get_mut(project)?;
-        let stored = project.connections.remove(name)?;
-        if let Some(of_type) = project.types.get_mut(&stored.type_name) {
-            of_type.entries.remove(name);
-            of_type.answer = None;
-        }
-        Some(stored)
+        project.lists.remove(&key.1);
+        project.connections.remove(key)
     }
 
     /// Draws every list anew, after the options have changed.
-    pub(super) fn redraw(&mut self, options: &Options) {
-        for (project_name, project) in &mut self.projects {
-            project.types.clear();
-            for stored in project.connections.values() {
-                add_entry(&mut project.types, options, project_name, stored);
-            }
-        }
+    pub(super) fn redraw(&mut self) {
+        self.projects.values_mut().for_each(|project| project.lists.clear());
     }
 
-    /// Puts a connection back that the data file kept.
+    /// Puts a connection where it belongs, with an id that it has already.
     pub(super) fn restore(
         &mut self,
-        options: &Options,
         project: &str,
         id: String,
         (created, modified): (Timestamp, Timestamp),
         body: Storable,
     ) {
         let Storable { type_name, name, text } = body;
-        let stored = Stored { id, type_name, name, created, modified, text };
-        self.insert(options, project, stored);
-    }
-
-    /// The number that the next id is made from.
-    pub(super) fn next_id(&self) -> u64 {
-        self.next_id
-    }
-
-    /// Continues the ids where the data file left them.
-    pub(super) fn continue_ids(&mut self, next_id: u64) {
-        self.next_id = next_id;
-    }
-
-    fn insert(&mut self, options: &Options, project_name: &str, stored: Stored) {
-        let project = self.projects.entry(project_name.to_owned()).or_default();
-        add_entry(&mut project.types, options, project_name, &stored);
-        // The key is taken anew, since a map keeps the spelling of the key that it has.
-        project.connections.remove(&stored.name);
-        project.connections.insert(stored.name.clone(), stored);
+        let project = self.projects.entry(project.to_owned()).or_default();
+        project.lists.remove(&type_name);
+        let key = (name.clone(), type_name.clone());
+        project.connections.insert(key, Stored { id, type_name, name, created, modified, text });
     }
 
     /// An id as the Manager's database gives them: 24 hexadecimal digits.
     fn new_id(&mut self, seed: u64) -> String {
-        self.next_id += 1;
-        format!("{:08x}{:016x}", seed & 0xffff_ffff, self.next_id)
+        self.last_id += 1;
+        format!("{:08x}{:016x}", seed & 0xffff_ffff, self.last_id)
     }
-}
-
-fn add_entry(
-    types: &mut BTreeMap<String, OneType>,
-    options: &Options,
-    project: &str,
-    stored: &Stored,
-) {
-    let entry = view::draw(options, project, stored, Audience::List);
-    let of_type = types.entry(stored.type_name.clone()).or_default();
-    of_type.entries.insert(stored.name.clone(), Value::Object(entry).to_string().into());
-    of_type.answer = None;
 }

@@ -7,7 +7,7 @@
 //! | `DELETE /sandbox/connections/{project}/{name}` | removes a connection |
 //! | `GET /sandbox/calls` | the calls that were made |
 //! | `DELETE /sandbox/calls` | forgets them |
-//! | `PUT /sandbox/faults` | takes faults as `--fault` spells them; an empty body ends all |
+//! | `PUT /sandbox/fault` | takes a fault as `--fault` spells it; an empty body ends it |
 //!
 //! It asks for no token, so it answers callers on this machine only, and no web page: a
 //! request that a browser sends for one carries an `Origin`.
@@ -21,10 +21,11 @@ use axum::http::header::ORIGIN;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, patch, put};
+use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use super::control::Control;
-use super::faults::Faults;
+use super::options::Fault;
 use crate::catalog;
 
 /// The routes below `/sandbox`.
@@ -33,7 +34,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(control: Control) -> Rout
         .route("/connections", get(connections))
         .route("/connections/{project}/{name}", patch(edit).delete(remove))
         .route("/calls", get(calls).delete(forget_calls))
-        .route("/faults", put(set_faults))
+        .route("/fault", put(set_fault))
         .layer(middleware::from_fn(only_from_here))
         .with_state(control)
 }
@@ -123,13 +124,14 @@ async fn forget_calls(State(control): State<Control>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn set_faults(State(control): State<Control>, body: String) -> Response {
-    match body.parse::<Faults>() {
-        Ok(faults) => {
-            control.clear_faults();
-            control.set_faults(faults);
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-    }
+async fn set_fault(State(control): State<Control>, body: String) -> Response {
+    let fault = match body.trim() {
+        "" => None,
+        name => match Fault::from_str(name, false) {
+            Ok(fault) => Some(fault),
+            Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        },
+    };
+    control.alter(|options| options.fault = fault);
+    StatusCode::NO_CONTENT.into_response()
 }

@@ -1,6 +1,5 @@
 //! The behaviours of a sandbox, over HTTP.
 
-mod breaking;
 mod control;
 mod dialects;
 mod keeping;

@@ -3,8 +3,8 @@
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
 
-use super::options::{ListFields, Options, SecretsOnGet, Unset};
-use super::stored::Stored;
+use super::options::{Ids, ListFields, Options, SecretsOnGet, Unset};
+use super::store::Stored;
 use crate::catalog::{self, ConnectionType, Default, Field, Kind, Secrecy};
 
 /// The fields that a [`ListFields::Summary`] holds.
@@ -32,27 +32,35 @@ pub(super) fn draw(
         for field in known.fields() {
             fill_unset(options, field, &mut body);
             fill_by_server(project, field, &mut body);
-            if matches!(field.secrecy, Secrecy::Secret { .. }) {
-                let shown = secret(options, known, audience, body.get(field.name));
-                body.insert(field.name.to_owned(), shown);
+            if let Some(how) = shown_as(options, known, field) {
+                let listed = !is_secret(field) && how == SecretsOnGet::Shown;
+                let is_shown = audience == Audience::Get || listed;
+                let value = shown(options.seed, how, is_shown, body.get(field.name));
+                body.insert(field.name.to_owned(), value);
             }
         }
         if known.name == "kafka" {
             name_stores_once(audience, &mut body);
         }
     }
-    if options.bookkeeping {
+    if options.answers.bookkeeping {
         body.insert("created".to_owned(), Value::from(stored.created.to_string()));
         body.insert("modified".to_owned(), Value::from(stored.modified.to_string()));
         body.insert("modifiedBy".to_owned(), Value::from("sandbox"));
     }
-    if options.show_ids {
+    let shows_id = match options.answers.ids {
+        Ids::Everywhere => true,
+        Ids::OnlyInLists => audience == Audience::List,
+        Ids::OnlyOnGet => audience == Audience::Get,
+        Ids::Nowhere => false,
+    };
+    if shows_id {
         body.shift_insert(0, "id".to_owned(), Value::from(stored.id.as_str()));
     }
-    if audience == Audience::List && options.list_fields == ListFields::Summary {
+    if audience == Audience::List && options.answers.list_fields == ListFields::Summary {
         body.retain(|name, _| SUMMARY.contains(&name.as_str()));
     }
-    if options.omit_nulls {
+    if options.answers.omit_nulls {
         body.retain(|_, value| !value.is_null());
     }
     body
@@ -80,7 +88,7 @@ fn fill_unset(options: &Options, field: &Field, body: &mut Map<String, Value>) {
     if body.get(field.name).is_some_and(|value| !value.is_null()) {
         return;
     }
-    match (options.unset, &field.default) {
+    match (options.answers.unset, &field.default) {
         (Unset::Default, Some(default)) => {
             body.insert(field.name.to_owned(), value_of(default));
         }
@@ -172,28 +180,40 @@ fn name_stores_once(audience: Audience, body: &mut Map<String, Value>) {
     }
 }
 
-fn secret(
-    options: &Options,
-    known: &ConnectionType,
-    audience: Audience,
-    value: Option<&Value>,
-) -> Value {
-    let value = match value {
-        Some(value) if audience == Audience::Get && !value.is_null() => value,
-        _ => return Value::Null,
-    };
-    let shown = match options.secrets {
+fn is_secret(field: &Field) -> bool {
+    matches!(field.secrecy, Secrecy::Secret { .. })
+}
+
+/// Whether `GET` shows something else in the place of this field.
+pub(super) fn is_hidden(options: &Options, known: &ConnectionType, field: &Field) -> bool {
+    shown_as(options, known, field).is_some_and(|how| how != SecretsOnGet::Shown)
+}
+
+/// What is shown in the place of a field; `None`: the field is none that is ever hidden.
+fn shown_as(options: &Options, known: &ConnectionType, field: &Field) -> Option<SecretsOnGet> {
+    let is_secret = is_secret(field);
+    let mut special = options.answers.fields.iter().rev();
+    let special = special.find(|special| special.fits(known.name, field.name, is_secret));
+    match special.map(|special| special.shown).or(is_secret.then_some(options.secrets))? {
         SecretsOnGet::ByGuide if known.secrets_on_get == catalog::SecretsOnGet::Shown => {
-            SecretsOnGet::Shown
+            Some(SecretsOnGet::Shown)
         }
-        SecretsOnGet::ByGuide => SecretsOnGet::Masked,
-        other => other,
+        SecretsOnGet::ByGuide => Some(SecretsOnGet::Masked),
+        how => Some(how),
+    }
+}
+
+/// What is shown of a value; lists show no secret and nothing that is hidden.
+fn shown(seed: u64, how: SecretsOnGet, is_shown: bool, value: Option<&Value>) -> Value {
+    let Some(value) = value.filter(|value| is_shown && !value.is_null()) else {
+        return Value::Null;
     };
-    match shown {
+    match how {
         SecretsOnGet::ByGuide | SecretsOnGet::Masked => Value::Null,
         SecretsOnGet::Shown => value.clone(),
         SecretsOnGet::Asterisks => Value::from("********"),
-        SecretsOnGet::Cipher => Value::from(cipher_text(options.seed, value)),
+        SecretsOnGet::Cipher => Value::from(cipher_text(seed, value)),
+        SecretsOnGet::FreshCipher => Value::from(cipher_text(fastrand::u64(..), value)),
     }
 }
 

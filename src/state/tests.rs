@@ -1,7 +1,5 @@
 //! Reading and replacing the state, on a disk that works and on one that does not.
 
-use std::collections::BTreeMap;
-
 use super::*;
 use serde_json::json;
 
@@ -201,28 +199,4 @@ fn a_folder_that_vanishes_is_made_again() {
     let record = Record { suspended: true, ..Record::default() };
     file.write(&record).unwrap();
     assert_eq!(file.read().unwrap(), record);
-}
-
-#[test]
-fn a_large_state_is_read_as_a_small_one() {
-    use crate::inventory::{Base, BaseField, Owned};
-    let (_folder, file) = dir();
-    let mut record = Record { suspended: true, ..Record::default() };
-    for number in 0..18 {
-        let declared = json!(format!("{number} \"ä\" ").repeat(100_000));
-        let field = BaseField { declared, print: None, unverified: false };
-        let base = Base::of(&BTreeMap::from([("/description".to_owned(), field)]));
-        let owned = Owned { type_name: "email".to_owned(), base, ..Owned::default() };
-        record.inventory.insert(format!("c{number}").as_str().into(), owned);
-    }
-    file.write(&record).unwrap();
-    assert!(fs::metadata(file.path()).unwrap().len() > 16 << 20, "it counts as large");
-    assert_eq!(file.read().unwrap(), record);
-    assert_eq!(file.read_marked().unwrap(), (record, file.mark().unwrap()));
-    assert!(file.glance().unwrap().suspended);
-    let text = fs::read(file.path()).unwrap();
-    fs::write(file.path(), &text[..text.len() - 3]).unwrap();
-    assert!(matches!(file.read(), Err(StateError::Damaged { .. })));
-    assert!(matches!(file.read_marked(), Err(StateError::Damaged { .. })));
-    assert!(file.glance().is_err());
 }

@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::time::Duration;
 
-use apinizer_gitops::sandbox::{Fault, Moment};
 use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use crate::faults::{Fault, Moment};
 use crate::running::{Applying, Running, eventually};
 use crate::secrets::masked;
 use crate::world::{CANARY, CHECKOUT, World, email, email_body, ftp, one_target, refusal};
@@ -170,7 +170,7 @@ fn a_mistyped_path_replaces_nothing() {
     }
     world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
     assert_eq!(world.live("a")["type"], json!("email"));
-    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(0);
     assert_eq!(world.live("a")["type"], json!("ftp"));
     world.write("other/a.yaml", &email("a", ""));
     world.commit("a commit that does change it");

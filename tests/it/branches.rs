@@ -1,9 +1,9 @@
 //! What another branch, or a part of the names, was to lose is not lost by the rest.
 
-use apinizer_gitops::sandbox::Fault;
 use axum::http::Method;
 use serde_json::json;
 
+use crate::faults::Fault;
 use crate::world::{World, email, ftp, refusal};
 
 /// A world in which `connections` declares `a` and `others`, and `other` declares the same `others`;

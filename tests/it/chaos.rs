@@ -4,16 +4,35 @@
 //! `CHAOS_SEEDS=N` runs more seeds; `CHAOS_SEED=S` replays one.
 
 use apinizer_gitops::sandbox::{Dialect, Options};
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::faults::{Chance, Fault};
 use crate::running::{Running, eventually};
 use crate::secrets::masked;
 use crate::world::{CANARY, PROJECT, World, email_body, ftp, number_of};
 
 /// About one call in three is struck.
-const FAULTS: &str = "error=0.06,late-error=0.04,unavailable=0.03,rate=0.01,html=0.03,late-html=0.02,\
-                      reset=0.05,lost=0.04,truncate=0.03,slow=0.05:20,undeployed=0.03,shortlist=0.02,\
-                      noname=0.02,failure=0.01,forbidden=0.01,unauthorized=0.005";
+fn faults() -> [Chance; 16] {
+    [
+        (Fault::Error, 0.06),
+        (Fault::LateError, 0.04),
+        (Fault::Unavailable, 0.03),
+        (Fault::RateLimited { after: 1 }, 0.01),
+        (Fault::Html(StatusCode::BAD_GATEWAY), 0.03),
+        (Fault::LateHtml, 0.02),
+        (Fault::Reset, 0.05),
+        (Fault::Lost, 0.04),
+        (Fault::Truncated, 0.03),
+        (Fault::Slow(20), 0.05),
+        (Fault::Undeployed, 0.03),
+        (Fault::ShortList, 0.02),
+        (Fault::NoName, 0.02),
+        (Fault::Failure, 0.01),
+        (Fault::Forbidden, 0.01),
+        (Fault::Unauthorized, 0.005),
+    ]
+}
 
 /// How many calls are made under those faults, at most, for each call without them.
 const MOST_CALLS: u64 = 4;
@@ -89,9 +108,10 @@ fn check_live(world: &World, by_hand: &Value) {
     }
 }
 
-/// Runs the drill; how many calls it took.
-fn drill(options: Options) -> u64 {
+/// Runs the drill under faults that are drawn from a seed; how many calls it took.
+fn drill(options: Options, faults: &[Chance], seed: u64) -> u64 {
     let world = world(options);
+    world.control().fail_by_chance(faults, seed);
     let by_hand = world.live("by-hand");
     for change in changes() {
         change(&world);
@@ -110,17 +130,16 @@ fn drill(options: Options) -> u64 {
 
 #[test]
 fn chaos_converges_touches_nothing_else_loses_no_secret_and_does_not_hammer() {
-    let ideal = drill(masked());
+    let ideal = drill(masked(), &[], 0);
     let seeds = match number_of("CHAOS_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number_of("CHAOS_SEEDS").unwrap_or(2),
     };
     for seed in seeds {
         let dialect = if seed % 2 == 0 { Dialect::Current } else { Dialect::Older };
-        let faults = FAULTS.parse().unwrap();
-        let calls =
-            std::panic::catch_unwind(|| drill(Options { dialect, faults, seed, ..masked() }))
-                .unwrap_or_else(|_| panic!("CHAOS_SEED={seed} fails"));
+        let options = Options { dialect, ..masked() };
+        let calls = std::panic::catch_unwind(|| drill(options, &faults(), seed))
+            .unwrap_or_else(|_| panic!("CHAOS_SEED={seed} fails"));
         // Shown by `--nocapture`; the multiple is what docs/reliability.md states.
         println!("CHAOS_SEED={seed}: {calls} calls, {ideal} without faults");
         assert!(calls <= MOST_CALLS * ideal, "CHAOS_SEED={seed}: {calls} calls for {ideal}");
@@ -129,8 +148,8 @@ fn chaos_converges_touches_nothing_else_loses_no_secret_and_does_not_hammer() {
 
 #[test]
 fn a_daemon_in_chaos_converges_by_itself() {
-    let faults = FAULTS.parse().unwrap();
-    let mut world = World::with(Options { faults, seed: 7, ..masked() });
+    let mut world = World::with(masked());
+    world.control().fail_by_chance(&faults(), 7);
     world.target("max_deletes: 100\nresync: 1s");
     world.make(email_body("by-hand"));
     let by_hand = world.live("by-hand");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use apinizer_gitops::sandbox::{Moment, Options};
+use apinizer_gitops::sandbox::Options;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::faults::Moment;
 use crate::running::Applying;
 use crate::world::{CANARY, World, email_body};
 

@@ -1,6 +1,6 @@
 //! Tokens: renewed by one task, and a refusal that is not asked for again and again.
 
-use apinizer_gitops::sandbox::{Client, Options};
+use apinizer_gitops::sandbox::{Access, Client, Options};
 use apinizer_gitops::secret::Sensitive;
 use serde_json::json;
 
@@ -8,7 +8,8 @@ use crate::running::{Running, eventually};
 use crate::world::{World, refusal};
 
 fn refusing() -> World {
-    World::with(Options { tokens: vec![Sensitive::new("another".into())], ..Options::default() })
+    let tokens = vec![Sensitive::new("another".into())];
+    World::with(Options { access: Access { tokens, ..Access::default() }, ..Options::default() })
 }
 
 #[test]
@@ -44,7 +45,8 @@ fn the_daemon_tries_a_refused_token_again_slowly() {
 /// A target that asks for its tokens, with `${env:API_USER}` and `${env:API_PASSWORD}`.
 fn asking() -> World {
     let client = Client { id: "gitops".to_owned(), secret: Sensitive::new("s3cret-word".into()) };
-    let mut world = World::with(Options { client: Some(client), ..Options::default() });
+    let access = Access { client: Some(client), ..Access::default() };
+    let mut world = World::with(Options { access, ..Options::default() });
     let config = "source: {path: '{repo}'}\ntargets:\n  - name: default\n    url: {url}\n    \
                   project: demo\n    username: ${env:API_USER}\n    password: ${env:API_PASSWORD}\n    \
                   resync: 1s\n";

@@ -81,7 +81,7 @@ fn a_dry_run_never_writes() {
 
 #[test]
 fn sigterm_finishes_the_call_in_flight_and_records_it() {
-    use apinizer_gitops::sandbox::Moment;
+    use crate::faults::Moment;
     let world = World::new();
     world.commit_email("a", "");
     let gate = world.control().gate(Some(axum::http::Method::POST), "/a/", Moment::After);

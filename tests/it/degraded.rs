@@ -1,10 +1,11 @@
 //! Saved, but not deployed to the workers.
 
-use apinizer_gitops::sandbox::{Deployments, Dialect, Fault, Options};
+use apinizer_gitops::sandbox::{Dialect, Options};
 use apinizer_gitops::state::StateDir;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::faults::Fault;
 use crate::running::{Running, eventually};
 use crate::world::{PROJECT, World};
 
@@ -30,7 +31,7 @@ fn the_reason_names_where_it_failed_in_both_dialects() {
 fn pauses_grow_from_a_minute_to_an_hour() {
     let world = World::new();
     world.commit_email("a", "");
-    world.control().set_deployments(Deployments::Failing);
+    world.control().fail_next(None, "", Fault::Undeployed, usize::MAX);
     let pauses: Vec<i64> = (0..9)
         .map(|_| {
             world.apply().code(1);
@@ -81,7 +82,7 @@ fn a_delete_that_was_not_deployed_is_forgotten_with_a_new_connection() {
 fn the_daemon_shows_it_and_waits_before_it_writes_again() {
     let mut world = World::new();
     world.target("resync: 1s");
-    world.control().set_deployments(Deployments::FailingFor(vec!["a".to_owned()]));
+    world.control().fail_next(None, "/a/", Fault::Undeployed, usize::MAX);
     world.commit_email("a", "");
     world.commit_email("b", "");
     let daemon = Running::start(&world, &[]);
@@ -115,9 +116,9 @@ fn a_clock_that_was_set_back_puts_no_write_off_for_ever() {
     let mut world = World::new();
     world.target("");
     world.commit_email("a", "");
-    world.control().set_deployments(Deployments::Failing);
+    world.control().fail_next(None, "", Fault::Undeployed, usize::MAX);
     world.apply().code(1);
-    world.control().set_deployments(Deployments::Done);
+    world.control().clear_faults();
     let file = StateDir::new(world.state_dir()).file(&world.url(), PROJECT);
     let text = std::fs::read_to_string(file.path()).unwrap();
     let next = world.record()["degraded"]["a"]["next"].to_string();

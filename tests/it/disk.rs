@@ -2,10 +2,10 @@
 
 use std::process::{Command, Stdio};
 
-use apinizer_gitops::sandbox::Moment;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::faults::Moment;
 use crate::running::Applying;
 use crate::world::{CANARY, Ran, World};
 

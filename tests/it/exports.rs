@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use apinizer_gitops::sandbox::{Dialect, Options, SecretsOnGet, Unset};
+use apinizer_gitops::sandbox::{Answers, Dialect, Options, SecretsOnGet, Unset};
 use serde_json::json;
 
 use crate::world::{Ran, World, email_body};
@@ -87,10 +87,11 @@ fn what_is_exported_plans_to_nothing_in_both_dialects() {
 #[test]
 fn and_from_servers_that_show_less_or_more() {
     for unset in [Unset::Default, Unset::Absent] {
-        round_trip(Options { unset, bookkeeping: true, ..Options::default() });
+        let answers = Answers { unset, bookkeeping: true, ..Answers::default() };
+        round_trip(Options { answers, ..Options::default() });
     }
     round_trip(Options {
-        omit_nulls: true,
+        answers: Answers { omit_nulls: true, ..Answers::default() },
         secrets: SecretsOnGet::Asterisks,
         ..Options::default()
     });

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use apinizer_gitops::sandbox::{Moment as Gate, Options};
+use apinizer_gitops::sandbox::Options;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::faults::Moment as Gate;
 use crate::running::Applying;
 use crate::secrets::masked;
 use crate::world::{CANARY, World, email, email_body, ftp, number_of};

@@ -1,9 +1,10 @@
 //! Lists are believed whole or not at all.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, Options};
+use apinizer_gitops::sandbox::{Dialect, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::faults::Fault;
 use crate::world::{World, email_body, ftp};
 
 fn answer(body: &Value) -> Fault {

@@ -1,9 +1,10 @@
 //! A write whose answer never came, or came broken: what is there decides, in both dialects.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, Options, SecretsOnGet};
+use apinizer_gitops::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::faults::Fault;
 use crate::world::{CANARY, World, ftp};
 
 const PLAIN: &str = "type: email\nname: plain\nhost: smtp.example.com\n";
@@ -68,8 +69,9 @@ fn in_dialect(dialect: Dialect) {
     {
         // Without an id of the server, the old name tells whether a rename was done.
         let secrets = if number == 1 { SecretsOnGet::Shown } else { SecretsOnGet::Masked };
-        let show_ids = number % 2 == 0;
-        lose_every_answer(Options { dialect, secrets, show_ids, ..Options::default() }, &fault);
+        let ids = if number % 2 == 0 { Ids::Everywhere } else { Ids::Nowhere };
+        let answers = Answers { ids, ..Answers::default() };
+        lose_every_answer(Options { dialect, secrets, answers, ..Options::default() }, &fault);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Notifications, received over HTTP.
 
-use apinizer_gitops::sandbox::Fault;
 use serde_json::{Value, json};
 
+use crate::faults::Fault;
 use crate::receiver::Received;
 use crate::running::{Running, eventually};
 use crate::world::{CANARY, CHECKOUT, World, one_target};
@@ -24,7 +24,7 @@ fn with_notify(world: &mut World, target: &str, address: &str) {
     world.config(&format!(
         "{target}notify:\n  \
          - {{kind: webhook, url: '${{env:HOOK_URL}}'}}\n  \
-         - {{kind: slack, url: '${{env:CHAT_URL}}', events: [failed], template: '{{event}}: {{message}}'}}\n  \
+         - {{kind: slack, url: '${{env:CHAT_URL}}', events: [failed]}}\n  \
          - {{kind: gitea, url: '{address}/team/config', secret: '${{env:HOST_TOKEN}}'}}\n"
     ));
 }
@@ -60,7 +60,7 @@ fn what_happens_is_told_once_and_without_a_secret() {
         .collect();
     let chat: Vec<_> = got.iter().filter(|(path, _)| path == "/chat-c4nary").collect();
     assert_eq!(chat.len(), 1);
-    assert!(chat[0].1.contains("failed: default: 1 connection blocked"), "{}", chat[0].1);
+    assert!(chat[0].1.contains("default: 1 connection blocked"), "{}", chat[0].1);
     let status = format!("/api/v1/repos/team/config/statuses/{commit}");
     assert!(got.iter().any(|(path, body)| *path == status && body.contains("success")));
     for (_, body) in &got {

@@ -1,12 +1,18 @@
 //! `renamedFrom`: when it acts, when it is inert, and what it holds back.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, Options, Rename};
+use apinizer_gitops::sandbox::{Answers, Dialect, Ids, Options, Rename, Writes};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
+use crate::faults::Fault;
 use crate::secrets::masked;
 use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
+
+/// A server on which path and body have to agree.
+pub(crate) fn refusing_renames() -> Writes {
+    Writes { rename: Rename::Refused, ..Writes::default() }
+}
 
 #[test]
 fn neither_name_live_is_a_plain_create() {
@@ -76,7 +82,8 @@ fn a_rename_keeps_masked_secrets_and_what_git_does_not_declare() {
 #[test]
 fn a_refused_rename_is_blocked_and_its_old_name_is_left_alone() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = World::with(Options { dialect, rename: Rename::Refused, ..Options::default() });
+        let world =
+            World::with(Options { dialect, writes: refusing_renames(), ..Options::default() });
         world.settle(&["old", "other"]);
         world.commit_rename("old", "new");
         world.apply().code(1).says("refuses the rename");
@@ -301,6 +308,7 @@ fn an_old_name_that_a_list_left_out_is_looked_for_before_anything_is_made() {
     let body = json!({"status": "SUCCESS", "resultList": [world.live("other")]}).to_string();
     let short = Fault::Answer { status: StatusCode::OK, body, retry_after: None };
     world.control().fail_next(Some(Method::GET), "type=email", short, 1);
+    world.apply();
     world.apply().code(0);
     assert_eq!(world.names(), ["new", "other"]);
     assert_eq!(world.control().id(PROJECT, "new"), id);
@@ -331,7 +339,10 @@ fn a_rename_that_was_done_takes_nothing_that_somebody_made_later() {
 
 #[test]
 fn a_rename_that_arrived_is_known_where_no_ids_are_shown() {
-    let world = World::with(Options { show_ids: false, ..Options::default() });
+    let world = World::with(Options {
+        answers: Answers { ids: Ids::Nowhere, ..Answers::default() },
+        ..Options::default()
+    });
     world.settle(&["old", "other"]);
     world.commit_rename("old", "new");
     assert!(kill_at_first_write(&world, true));
@@ -346,7 +357,7 @@ fn a_rename_that_arrived_is_known_where_no_ids_are_shown() {
 #[test]
 fn protect_of_a_rename_that_waits_is_of_the_old_name() {
     for leaves in [false, true] {
-        let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+        let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
         world.settle(&["old", "other"]);
         world.remove("connections/old.yaml");
         world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
@@ -387,4 +398,27 @@ fn a_rename_that_cannot_be_made_says_what_to_do() {
     world.write("connections/new.yaml", &ftp("new", "x-gitops: {renamedFrom: old}\n"));
     world.commit("of another type");
     world.plan().code(1).says("to go on: ");
+}
+
+#[test]
+fn a_rename_that_would_wipe_a_secret_is_blocked_in_the_plan() {
+    let world = World::with(masked());
+    world.make(email_body("old"));
+    world.write(
+        "connections/old.yaml",
+        "type: email\nname: old\nhost: smtp.example.com\nusername: u\n",
+    );
+    world.settle(&["other"]);
+    world.remove("connections/old.yaml");
+    let document = "type: email\nname: new\nhost: smtp.example.com\nusername: u\n\
+                    x-gitops: {renamedFrom: old}\n";
+    world.write("connections/new.yaml", document);
+    world.commit("rename it without its password");
+    for _ in 0..2 {
+        assert_eq!(world.changes(&[]), ["blocked new"]);
+        world.plan().code(1).says("would wipe it");
+        world.apply().code(1).says("would wipe it");
+    }
+    assert!(world.writes().is_empty());
+    assert_eq!(world.live("old")["password"], json!(CANARY));
 }

@@ -1,10 +1,11 @@
 //! Another type under the same name: a delete and a create, with a way back.
 
-use apinizer_gitops::sandbox::{Dialect, Fault, Moment, Options, SecretsOnGet};
+use apinizer_gitops::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
+use crate::faults::{Fault, Moment};
 use crate::running::Applying;
 use crate::secrets::masked;
 use crate::world::{CANARY, World, email_body, ftp, refusal};
@@ -122,7 +123,7 @@ fn one_that_only_failed_is_tried_once_more() {
         world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
         world.apply().code(1).says("made again");
         world.forget_calls();
-        world.apply().code(1).says("--allow-deletes --name='a'` tries it once more");
+        world.apply().code(1).says("--allow-delete").says("tries it once more");
         assert_eq!(world.writes(), [""; 0], "not for ever");
         asked_for(&world);
     }
@@ -131,12 +132,12 @@ fn one_that_only_failed_is_tried_once_more() {
 /// Somebody who has made room for it asks for it by name.
 fn asked_for(world: &World) {
     for arguments in
-        [&["--name", "a"][..], &["--allow-deletes"], &["--allow-deletes", "--name", "a*"]]
+        [&["--name", "a"][..], &["--allow-deletes"], &["--allow-deletes", "--name", "a"]]
     {
         world.run(&[&["apply", "--yes"], arguments].concat()).code(1);
         assert_eq!(world.writes(), [""; 0], "{arguments:?}");
     }
-    let asking = ["apply", "--yes", "--allow-deletes", "--name", "a"];
+    let asking = ["apply", "--yes", "--allow-delete", "a"];
     world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
     world.run(&asking).code(1).says("made again");
     world.apply().code(1).says("tries it once more");
@@ -243,7 +244,10 @@ fn what_a_failed_replace_deleted_is_the_tools_no_more() {
 
 #[test]
 fn a_killed_replace_claims_nothing_where_no_ids_are_shown() {
-    let world = replacing(Options { show_ids: false, ..Options::default() });
+    let world = replacing(Options {
+        answers: Answers { ids: Ids::Nowhere, ..Answers::default() },
+        ..Options::default()
+    });
     let gate = world.control().gate(Some(Method::POST), "/a/", Moment::Before);
     assert!(Applying::until(&world, &gate).kill());
     assert_eq!(world.names(), ["b"]);
@@ -251,4 +255,21 @@ fn a_killed_replace_claims_nothing_where_no_ids_are_shown() {
     world.edit("a", "host", json!("by.hand"));
     world.apply().code(1);
     assert_eq!(world.live("a")["host"], json!("by.hand"));
+}
+
+#[test]
+fn a_held_replace_names_the_commits_that_removed_and_declared_the_name() {
+    let mut world = World::new();
+    world.target("max_deletes: 0");
+    world.settle(&["a", "b"]);
+    world.commit_without(&["a"]);
+    world.apply().code(3).says("max_deletes");
+    world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+    world.commit("another a, of another type");
+    let ran = world.apply().code(3).says("removed").says("another type");
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!said.contains("paths, target or config"), "a commit did it: {said}");
+    assert_eq!(world.live("a")["type"], json!("email"));
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(0);
+    assert_eq!(world.live("a")["type"], json!("syslog"));
 }

@@ -5,11 +5,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use apinizer_gitops::sandbox::{Moment, Options};
+use apinizer_gitops::sandbox::Options;
 use apinizer_gitops::state::StateDir;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NAMESPACE};
+use crate::faults::Moment;
 use crate::world::{CANARY, PROJECT, World, email};
 
 /// How long anything may take; far more than it does.

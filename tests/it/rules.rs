@@ -1,6 +1,6 @@
 //! What may be written, and what never: one test for each sentence that is easily broken.
 
-use apinizer_gitops::sandbox::{Dialect, ListFields, Options};
+use apinizer_gitops::sandbox::{Answers, Dialect, ListFields, Options, Rewrite, RewriteTo, Writes};
 use axum::http::Method;
 use serde_json::json;
 
@@ -52,7 +52,7 @@ fn a_mistyped_path_or_a_lost_state_deletes_nothing() {
     assert_eq!(world.names(), ["a", "b", "z"]);
     world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
     assert_eq!(world.names(), ["a", "b", "z"]);
-    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(3);
     assert_eq!(world.names(), ["b", "z"]);
     std::fs::remove_dir_all(world.state_dir()).unwrap();
     world.apply().code(0);
@@ -66,7 +66,7 @@ fn protect_outlives_its_document() {
     world.settle(&["b"]);
     world.commit_without(&["a"]);
     world.apply().code(3).says("protected");
-    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(3);
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(3);
     assert_eq!(world.names(), ["a", "b"]);
     world.commit_email("a", "");
     world.apply().code(0);
@@ -80,7 +80,8 @@ fn both_dialects_and_summary_lists_converge() {
     for dialect in [Dialect::Current, Dialect::Older] {
         for list_fields in [ListFields::All, ListFields::Summary] {
             for omit_nulls in [false, true] {
-                let options = Options { dialect, list_fields, omit_nulls, ..Options::default() };
+                let answers = Answers { list_fields, omit_nulls, ..Answers::default() };
+                let options = Options { dialect, answers, ..Options::default() };
                 let world = World::with(options);
                 world.commit_email("stays", "");
                 world.commit_email("a", "port: 2525\nenableStartTls: false\n");
@@ -133,8 +134,9 @@ fn a_changed_type_is_a_replace_and_a_refused_one_is_undone_once() {
 
 #[test]
 fn a_field_that_the_server_rewrites_is_given_up_after_two_puts() {
-    let rewrites = vec!["email.host=lowercase".parse().unwrap()];
-    let world = World::with(Options { rewrites, ..Options::default() });
+    let rewrites = vec![Rewrite::new("email", "host", RewriteTo::Lowercase)];
+    let writes = Writes { rewrites, ..Writes::default() };
+    let world = World::with(Options { writes, ..Options::default() });
     world.write("connections/a.yaml", "type: email\nname: a\nhost: SMTP.example.com\n");
     world.commit("a");
     world.apply().code(0);

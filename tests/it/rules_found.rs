@@ -1,10 +1,12 @@
 //! What the random histories of `model` found, each as short as it can be told.
 
-use apinizer_gitops::sandbox::{Fault, ListFields, Options, Rename, SecretsOnGet};
+use apinizer_gitops::sandbox::{Answers, Ids, ListFields, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
+use crate::faults::Fault;
+use crate::renames::refusing_renames;
 use crate::world::{PROJECT, World, email};
 
 #[test]
@@ -56,21 +58,8 @@ fn the_old_name_of_a_rename_that_waits_is_declared() {
 }
 
 #[test]
-fn a_put_keeps_a_secret_whose_drift_is_only_reported() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
-    world.target("drift: report\nverify_secrets: 0s");
-    world.settle(&["a"]);
-    world.apply().code(0);
-    world.edit("a", "password", json!("typed in the console"));
-    world.commit_email("a", "port: 2525\n");
-    world.apply().code(0);
-    assert_eq!(world.live("a")["port"], json!(2525));
-    assert_eq!(world.live("a")["password"], json!("typed in the console"));
-}
-
-#[test]
 fn a_step_that_waits_in_vain_leaves_no_claim() {
-    let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
     world.settle(&["a", "b"]);
     for name in ["a", "b"] {
         world.remove(&format!("connections/{name}.yaml"));
@@ -84,7 +73,7 @@ fn a_step_that_waits_in_vain_leaves_no_claim() {
 
 #[test]
 fn a_create_that_waits_in_vain_is_not_given_up() {
-    let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
     world.settle(&["a"]);
     world.commit_email("a", "port: 2525\n");
     world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
@@ -96,7 +85,10 @@ fn a_create_that_waits_in_vain_is_not_given_up() {
 
 #[test]
 fn a_claim_waits_where_the_list_shows_a_part_and_the_reading_fails() {
-    let world = World::with(Options { list_fields: ListFields::Summary, ..Options::default() });
+    let world = World::with(Options {
+        answers: Answers { list_fields: ListFields::Summary, ..Answers::default() },
+        ..Options::default()
+    });
     world.commit_email("a", "");
     assert!(kill_at_first_write(&world, true));
     let refusal = Fault::Answer {
@@ -115,7 +107,7 @@ fn a_claim_waits_where_the_list_shows_a_part_and_the_reading_fails() {
 
 #[test]
 fn a_commit_removes_what_it_did_not_get_to_rename() {
-    let world = World::with(Options { rename: Rename::Refused, ..Options::default() });
+    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
     world.settle(&["a", "other"]);
     world.commit_rename("a", "b");
     world.apply().code(1);
@@ -138,7 +130,10 @@ fn a_write_that_died_before_it_was_sent_is_no_write_that_did_not_stick() {
 
 #[test]
 fn one_of_another_type_made_by_hand_is_taken_over_like_any_other() {
-    let mut world = World::with(Options { show_ids: false, ..Options::default() });
+    let mut world = World::with(Options {
+        answers: Answers { ids: Ids::Nowhere, ..Answers::default() },
+        ..Options::default()
+    });
     world.settle(&["a", "b"]);
     assert!(world.control().remove(PROJECT, "a"));
     let syslog = json!({"type": "syslog", "name": "a", "syslogServerHostname": "h"});

@@ -5,9 +5,9 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use apinizer_gitops::sandbox::Gate;
 use serde_json::Value;
 
+use crate::faults::Gate;
 use crate::world::{Ran, World};
 
 /// How long anything may take; far more than it does.

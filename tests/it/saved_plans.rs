@@ -1,6 +1,6 @@
 //! A saved plan is carried out as it stands or not at all; `--base` needs no state.
 
-use apinizer_gitops::sandbox::{ListFields, Options};
+use apinizer_gitops::sandbox::{Answers, ListFields, Options};
 use serde_json::json;
 
 use crate::secrets::masked;
@@ -124,7 +124,10 @@ fn a_listed_delete_that_is_held_today_changes_nothing() {
 
 #[test]
 fn what_only_a_single_answer_shows_is_digested_too() {
-    let world = World::with(Options { list_fields: ListFields::Summary, ..Options::default() });
+    let world = World::with(Options {
+        answers: Answers { list_fields: ListFields::Summary, ..Answers::default() },
+        ..Options::default()
+    });
     world.commit_email("a", "port: 1\n");
     world.settle(&["b"]);
     world.commit_email("c", "");

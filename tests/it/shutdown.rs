@@ -4,10 +4,10 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use apinizer_gitops::sandbox::{Fault, Moment};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::faults::{Fault, Moment};
 use crate::running::{Applying, Running, eventually};
 use crate::world::{CANARY, World, ftp};
 
@@ -64,7 +64,7 @@ fn what_waits_for_another_try_ends_at_the_first_ctrl_c() {
     let slow = Fault::RateLimited { after: 55 };
     world.control().fail_next(Some(Method::POST), "/a/", slow, 1000);
     let applying = Applying::start(&world);
-    eventually("a refusal", || !world.control().calls().iter().all(|call| call.fault.is_none()));
+    eventually("a refusal", || world.control().struck() > 0);
     let began = Instant::now();
     applying.signal("-INT");
     let ran = applying.ends().code(1);
@@ -110,7 +110,7 @@ fn the_daemon_ends_at_once_on_a_second_signal() {
 fn the_daemon_ends_while_the_api_is_down_or_silent() {
     let world = World::new();
     world.commit_email("a", "");
-    world.control().set_faults("error=1".parse().unwrap());
+    world.control().fail_next(None, "", Fault::Error, usize::MAX);
     let mut daemon = Running::start(&world, &[]);
     eventually("a failure", || world.control().call_count() > 0);
     daemon.signal("-TERM");
@@ -147,7 +147,7 @@ fn a_newer_commit_ends_the_retries_of_an_older_one() {
     eventually("created", || world.names() == ["a"]);
     world.control().fail_next(Some(Method::PUT), "/a/", Fault::Error, 1000);
     world.commit_email("a", "port: 1\n");
-    let struck = || world.control().calls().iter().filter(|call| call.fault.is_some()).count();
+    let struck = || world.control().struck();
     eventually("some retries", || struck() > 2);
     world.commit_email("a", "port: 2\n");
     eventually("told", || {

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use apinizer_gitops::sandbox::{Control, Fault, Options, Running, Sandbox};
+use apinizer_gitops::sandbox::{Access, Options};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::faults::{Control, Fault, Server};
 pub(crate) use crate::ran::Ran;
 
 /// The project that every world's sandbox has.
@@ -24,7 +25,7 @@ pub(crate) const CANARY: &str = "c4nary-Zq\"7/ü";
 /// A hermetic world for one test.
 pub(crate) struct World {
     folder: tempfile::TempDir,
-    running: Option<Running>,
+    running: Option<Server>,
     runtime: Runtime,
     /// The environment of the program, nothing else.
     pub(crate) env: BTreeMap<String, String>,
@@ -53,8 +54,8 @@ impl World {
             .enable_all()
             .build()
             .unwrap();
-        let options = Options { projects: vec![PROJECT.to_owned()], ..options };
-        let running = runtime.block_on(Sandbox::start(options)).unwrap();
+        let access = Access { projects: vec![PROJECT.to_owned()], ..options.access };
+        let running = runtime.block_on(Server::start(Options { access, ..options }));
         let env = BTreeMap::from([
             ("APINIZER_TOKEN".to_owned(), "a-token-for-tests".to_owned()),
             ("SMTP_PASSWORD".to_owned(), CANARY.to_owned()),
@@ -93,7 +94,7 @@ impl World {
     /// Lets the sandbox have these projects.
     pub(crate) fn alter_projects(&self, names: &[&str]) {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        self.control().alter(|options| options.projects = names);
+        self.control().alter(|options| options.access.projects = names);
     }
 
     /// Writes a config file beside the repository and uses it from now on; `{url}` and `{repo}`

@@ -5,31 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 
 use crate::config::parse_duration;
-
-/// Which of the two dialects of the API the sandbox speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DialectArg {
-    /// `status: SUCCESS`; POST on an existing name updates it.
-    #[default]
-    Current,
-    /// `success: true`; POST on an existing name is refused.
-    Older,
-}
-
-/// What the sandbox shows of a secret when one connection is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum SecretsArg {
-    /// `null`.
-    #[default]
-    Masked,
-    /// The secret itself.
-    Shown,
-    /// Cipher text.
-    Cipher,
-}
+use crate::sandbox::{Dialect, Fault, SecretsOnGet};
 
 /// The arguments of `sandbox`.
 #[derive(Args, Clone, Debug)]
@@ -41,11 +20,11 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
     /// Which dialect of the API it speaks.
-    #[arg(long, value_enum, value_name = "DIALECT", default_value_t)]
-    pub dialect: DialectArg,
+    #[arg(long, value_enum, value_name = "DIALECT", default_value = "current")]
+    pub dialect: Dialect,
     /// What GET of one connection shows of secrets; lists never show them.
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
-    pub secrets: SecretsArg,
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "masked")]
+    pub secrets: SecretsOnGet,
     /// A project that exists (repeatable); without any, every project does.
     // The id is that of the global flag, of which this one takes the place.
     #[arg(id = "project", long = "project", value_name = "NAME", action = ArgAction::Append)]
@@ -70,44 +49,9 @@ pub struct SandboxArgs {
     /// Answer 429 to more calls a second than this.
     #[arg(long, value_name = "CALLS")]
     pub rate_limit: Option<u32>,
-    /// Faults and their shares, as error=0.2,reset=0.1 (repeatable); --help lists them.
-    ///
-    /// Each is `NAME[@METHOD]=SHARE[:NUMBER]`: a share of the calls, or of those of one method, from 0
-    /// to 1. Which calls are struck follows from --fault-seed and from the calls that are made, so a
-    /// drill can be repeated.
-    ///
-    /// Nothing is done:
-    ///   error         500
-    ///   unavailable   503; :SECONDS asks the client to wait
-    ///   rate          429; :SECONDS to wait, else 1
-    ///   unauthorized  401
-    ///   forbidden     403
-    ///   failure       200 with a failure inside
-    ///   html          a proxy's page; :STATUS, else 502
-    ///   reset         the connection breaks
-    ///
-    /// All is done, and the client cannot know:
-    ///   late-error    500
-    ///   late-html     a proxy's page with 502
-    ///   lost          the connection breaks without an answer
-    ///   truncate      the connection breaks in the middle of the answer
-    ///
-    /// Lists, writes and time:
-    ///   shortlist     a list lacks its last entry, and counts it all the same
-    ///   noname        the last entry of a list has no name
-    ///   undeployed    a write is saved, and its deployment fails
-    ///   slow          the answer takes longer; :MILLISECONDS, else 200
-    #[arg(
-        long = "fault",
-        value_name = "FAULT=SHARE",
-        value_delimiter = ',',
-        action = ArgAction::Append,
-        verbatim_doc_comment
-    )]
-    pub faults: Vec<String>,
-    /// The seed of the faults, so that a drill can be repeated.
-    #[arg(long = "fault-seed", alias = "seed", value_name = "NUMBER", default_value_t = 0)]
-    pub seed: u64,
+    /// What goes wrong with every call, until `PUT /sandbox/fault` says otherwise.
+    #[arg(long, value_enum, value_name = "FAULT")]
+    pub fault: Option<Fault>,
     /// How long each answer is held back.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
     pub latency: Duration,

@@ -73,10 +73,10 @@ fn plan_and_apply_share_their_flags() {
 
 #[test]
 fn the_sandbox_has_projects_of_its_own() {
-    let cli = parse("sandbox --project A --project B --fault error=0.2,reset=0.1 --fault slow=1");
+    let cli = parse("sandbox --project A --project B --fault unavailable");
     let Command::Sandbox(sandbox) = cli.unwrap().command else { panic!() };
     assert_eq!(sandbox.projects, ["A", "B"]);
-    assert_eq!(sandbox.faults, ["error=0.2", "reset=0.1", "slow=1"]);
+    assert_eq!(sandbox.fault, Some(crate::sandbox::Fault::Unavailable));
     assert_eq!(sandbox.listen.port(), 8089);
 }
 

@@ -50,7 +50,6 @@ fn passed(results: Vec<(Change, ChangeResult)>, states: Vec<ConnectionState>) ->
         outcome: Some(TargetOutcome { results, ..TargetOutcome::default() }),
         applied: false,
         credentials_refused: false,
-        basis: None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{PROJECT, bodies, engine, export, reconcile, values};
 use crate::catalog::{self, Field};
 use crate::export::{check, files};
 use crate::plan::equality::is_empty;
-use crate::sandbox::{self, Sandbox, SecretsOnGet};
+use crate::sandbox::{self, Access, Sandbox, SecretsOnGet};
 
 /// A value that no form of the console would send, and that may be live all the same.
 fn odd() -> impl Strategy<Value = Value> {
@@ -71,7 +71,7 @@ proptest! {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let options = sandbox::Options {
                 secrets: SecretsOnGet::Shown,
-                projects: vec![PROJECT.to_owned()],
+                access: Access::to(&[PROJECT]),
                 ..sandbox::Options::default()
             };
             let sandbox = Sandbox::start(options).await.unwrap();

@@ -74,11 +74,10 @@ fn what_git_declares_with_a_reference_is_not_shown() {
     let base = [("/host", field("${env:SMTP}.internal")), ("/password", field("${env:MAILS}"))];
     let owned = Owned {
         type_name: "email".to_owned(),
-        base: std::collections::BTreeMap::from(base.map(|(path, field)| (path.to_owned(), field)))
-            .into(),
+        base: base.map(|(path, field)| (path.to_owned(), field)).into(),
         ..Owned::default()
     };
-    record.inventory.insert(ConnectionName::new("mails"), owned);
+    record.edit(&ConnectionName::new("mails"), |memory| memory.owned = Some(owned));
     let mut known = KnownReferences::default();
     known.add_record(&record);
     let body = json!({
@@ -100,11 +99,11 @@ fn what_git_declares_of_the_servers_own_fields_stays() {
     let field = BaseField { declared: json!("k1"), print: None, unverified: false };
     let owned = Owned {
         type_name: "kafka".to_owned(),
-        base: std::collections::BTreeMap::from([("/keyStoreId".to_owned(), field)]).into(),
+        base: [("/keyStoreId".to_owned(), field)].into(),
         ..Owned::default()
     };
     let mut record = Record::default();
-    record.inventory.insert(ConnectionName::new("k"), owned);
+    record.edit(&ConnectionName::new("k"), |memory| memory.owned = Some(owned));
     let mut known = KnownReferences::default();
     known.add_record(&record);
     let body = |name: &str| {

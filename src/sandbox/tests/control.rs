@@ -1,4 +1,4 @@
-use super::super::Moment;
+use super::super::Fault;
 use super::*;
 
 #[tokio::test]
@@ -41,37 +41,70 @@ async fn calls_are_kept_in_their_order_until_taken() {
 }
 
 #[tokio::test]
-async fn a_gate_holds_a_call_before_or_after_it_is_done() {
-    let trial = std::sync::Arc::new(Trial::current().await);
-    let control = trial.running.control().clone();
-    for (moment, done) in [(Moment::Before, false), (Moment::After, true)] {
-        let gate = control.gate(Some(Method::POST), "", moment);
-        let caller = std::sync::Arc::clone(&trial);
-        let call = tokio::spawn(async move { caller.create(&email("a")).await });
-        gate.wait_for(1).await;
-        assert_eq!(gate.arrived(), 1);
-        assert_eq!(trial.stored("a").is_some(), done);
-        trial.list("email").await;
-        assert!(!call.is_finished());
-        gate.open();
-        call.await.expect("an answer");
-        assert!(control.remove("demo", "a"));
+async fn a_write_is_done_when_the_client_has_gone() {
+    let latency = std::time::Duration::from_millis(100);
+    let trial = Trial::of(Options { latency, ..Options::default() }).await;
+    let body = email("a");
+    let call = trial.send("POST", "/apiops/projects/demo/connections/a/", Some(&body));
+    assert!(tokio::time::timeout(latency / 4, call).await.is_err());
+    trial.list("email").await;
+    trial.list("email").await;
+    assert_eq!(trial.stored("a"), Some(email("a")));
+}
+
+#[tokio::test]
+async fn a_stop_frees_the_address() {
+    let trial = Trial::current().await;
+    let address = trial.running.address();
+    trial.list("email").await;
+    trial.running.stop().await;
+    let again = Sandbox::start(Options { listen: address, ..Options::default() }).await;
+    assert_eq!(again.expect("the address is free").address(), address);
+}
+
+#[tokio::test]
+async fn a_layer_may_answer_in_the_place_of_the_api() {
+    let layers = |api: axum::Router| {
+        api.layer(axum::middleware::from_fn(|_: axum::extract::Request, _| async {
+            StatusCode::IM_A_TEAPOT
+        }))
+    };
+    let running = Sandbox::start_behind(Options::default(), layers).await.expect("a sandbox");
+    let trial = Trial { running, client: reqwest::Client::new() };
+    let response = trial.send("GET", &one("a"), None).await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
+    assert_eq!(trial.running.control().calls()[0].status, Some(418));
+    let surface = trial.request("GET", "/sandbox/calls").send().await.expect("an answer");
+    assert_eq!(surface.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn more_calls_than_the_limit_are_told_to_come_back() {
+    for trial in [Trial::current().await, Trial::older().await] {
+        trial.running.control().alter(|options| options.access.rate_limit = Some(1));
+        trial.send("GET", &one("a"), None).await.expect("an answer");
+        let response = trial.send("GET", &one("a"), None).await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+        let header = response.headers().contains_key("retry-after");
+        let body: Value = response.json().await.expect("JSON");
+        assert_ne!(header, body["retry_after"] == json!(1));
     }
 }
 
 #[tokio::test]
-async fn a_stop_opens_gates_and_frees_the_address() {
+async fn a_fault_strikes_every_call_until_it_ends() {
     let trial = Trial::current().await;
-    let control = trial.running.control().clone();
-    let address = trial.running.address();
-    let gate = control.gate(None, "", Moment::Before);
-    let request = trial.request("GET", &one("a")).bearer_auth("any");
-    let call = tokio::spawn(request.send());
-    gate.wait_for(1).await;
-    trial.running.stop().await;
-    assert_eq!(call.await.expect("a task").expect("an answer").status(), StatusCode::BAD_REQUEST);
-    let again = Sandbox::start(Options { listen: address, ..Options::default() }).await;
-    assert_eq!(again.expect("the address is free").address(), address);
+    for (fault, status) in [
+        (Fault::Error, StatusCode::INTERNAL_SERVER_ERROR),
+        (Fault::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+        (Fault::Unauthorized, StatusCode::UNAUTHORIZED),
+    ] {
+        trial.running.control().alter(|options| options.fault = Some(fault));
+        assert_eq!(trial.call("POST", &one("a"), Some(&email("a"))).await.0, status);
+        assert_eq!(trial.stored("a"), None);
+    }
+    trial.running.control().alter(|options| options.fault = None);
+    trial.create(&email("a")).await;
 }
 
 #[tokio::test]
@@ -115,16 +148,16 @@ async fn the_surface_shows_edits_and_counts() {
 #[tokio::test]
 async fn the_surface_takes_faults_and_no_web_page() {
     let trial = Trial::current().await;
-    let put = |body: &'static str| trial.request("PUT", "/sandbox/faults").body(body).send();
-    let wrong = put("boom=1").await.expect("an answer");
+    let put = |body: &'static str| trial.request("PUT", "/sandbox/fault").body(body).send();
+    let wrong = put("boom").await.expect("an answer");
     assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
-    assert!(wrong.text().await.expect("a text").contains("there is no fault `boom`"));
-    assert_eq!(put("error=1").await.expect("an answer").status(), StatusCode::NO_CONTENT);
+    assert!(wrong.text().await.expect("a text").contains("boom"));
+    assert_eq!(put("error").await.expect("an answer").status(), StatusCode::NO_CONTENT);
     assert_eq!(trial.call("GET", &one("a"), None).await.0, StatusCode::INTERNAL_SERVER_ERROR);
     put("").await.expect("an answer");
     assert_eq!(trial.call("GET", &one("a"), None).await.0, StatusCode::BAD_REQUEST);
     let page = trial
-        .request("PUT", "/sandbox/faults")
+        .request("PUT", "/sandbox/fault")
         .header("origin", "https://example.com")
         .send()
         .await

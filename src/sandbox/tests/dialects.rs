@@ -92,11 +92,11 @@ async fn a_create_on_an_existing_name_updates_or_is_refused() {
     assert!(answer["error_description"].as_str().expect("a text").contains("already exists"));
     assert_eq!(older.stored("orders"), Some(email("orders")));
 
-    older.running.control().alter(|options| options.existing = Some(OnExisting::Conflict));
+    older.running.control().alter(|options| options.writes.existing = Some(OnExisting::Conflict));
     let (status, _) = older.call("POST", &one("orders"), Some(&changed)).await;
     assert_eq!(status, StatusCode::CONFLICT);
     // Each dialect also with the other's way.
-    older.running.control().alter(|options| options.existing = Some(OnExisting::Update));
+    older.running.control().alter(|options| options.writes.existing = Some(OnExisting::Update));
     older.create(&changed).await;
     assert_eq!(older.stored("orders"), Some(changed));
 }
@@ -121,11 +121,11 @@ async fn a_path_without_its_slash_is_not_found() {
 #[tokio::test]
 async fn the_status_of_what_is_missing_can_be_either() {
     let trial = Trial::current().await;
-    trial.running.control().alter(|options| options.missing = Some(OnMissing::NotFound));
+    trial.running.control().alter(|options| options.answers.missing = Some(OnMissing::NotFound));
     let (status, _) = trial.call("DELETE", &one("none"), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let trial = Trial::older().await;
-    trial.running.control().alter(|options| options.missing = Some(OnMissing::BadRequest));
+    trial.running.control().alter(|options| options.answers.missing = Some(OnMissing::BadRequest));
     let (status, _) = trial.call("GET", &one("none"), None).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }

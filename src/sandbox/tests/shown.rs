@@ -1,4 +1,4 @@
-use super::super::{ListFields, SecretsOnGet, Unset};
+use super::super::{Answers, FieldOnGet, Ids, ListFields, SecretsOnGet, Unset};
 use super::*;
 
 #[tokio::test]
@@ -42,14 +42,14 @@ async fn unset_fields_are_null_or_their_default_or_absent() {
     trial.create(&json!({"type": "email", "name": "a", "host": "h", "from": null})).await;
     assert_eq!(trial.get("a").await["port"], Value::Null);
     assert_eq!(trial.list("email").await[0]["port"], Value::Null);
-    control.alter(|options| options.unset = Unset::Default);
+    control.alter(|options| options.answers.unset = Unset::Default);
     assert_eq!(trial.get("a").await["port"], 587);
     assert_eq!(trial.list("email").await[0]["enabled"], true);
     assert_eq!(trial.get("a").await["additionalProperties"], json!([]));
     control.alter(|options| {
-        options.unset = Unset::Absent;
-        options.omit_nulls = true;
-        options.show_ids = false;
+        options.answers.unset = Unset::Absent;
+        options.answers.omit_nulls = true;
+        options.answers.ids = Ids::Nowhere;
     });
     let expected = json!({"type": "email", "name": "a", "host": "h", "projectName": "demo"});
     assert_eq!(trial.get("a").await, expected);
@@ -58,7 +58,11 @@ async fn unset_fields_are_null_or_their_default_or_absent() {
 
 #[tokio::test]
 async fn a_summary_lacks_most_fields() {
-    let trial = Trial::of(Options { list_fields: ListFields::Summary, ..Options::default() }).await;
+    let trial = Trial::of(Options {
+        answers: Answers { list_fields: ListFields::Summary, ..Answers::default() },
+        ..Options::default()
+    })
+    .await;
     trial.create(&email("orders")).await;
     let list = trial.list("email").await;
     assert_eq!(list[0]["name"], "orders");
@@ -68,7 +72,11 @@ async fn a_summary_lacks_most_fields() {
 
 #[tokio::test]
 async fn the_server_fills_what_is_its_own() {
-    let trial = Trial::of(Options { bookkeeping: true, ..Options::default() }).await;
+    let trial = Trial::of(Options {
+        answers: Answers { bookkeeping: true, ..Answers::default() },
+        ..Options::default()
+    })
+    .await;
     let elastic = json!({
         "type": "elasticsearch",
         "name": "logs",
@@ -100,4 +108,47 @@ async fn kafka_names_its_stores_in_lists_and_shows_their_ids_elsewhere() {
     let (status, _) = trial.call("PUT", &one("events"), Some(&shown)).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(trial.list("kafka").await[0]["keyStoreName"], "keys");
+}
+
+#[tokio::test]
+async fn types_and_fields_are_shown_in_ways_of_their_own() {
+    let trial = Trial::current().await;
+    let control = trial.running.control();
+    let graylog = json!({
+        "type": "graylog", "name": "logs", "host": "h", "tlsTrustCertChainFile": "Y2VydA==",
+    });
+    trial.create(&email("orders")).await;
+    trial.create(&graylog).await;
+    assert_eq!(trial.get("logs").await["tlsTrustCertChainFile"], "Y2VydA==");
+    control.alter(|options| {
+        options.secrets = SecretsOnGet::Shown;
+        let certificate = FieldOnGet::one("graylog", "tlsTrustCertChainFile", SecretsOnGet::Masked);
+        let secrets = FieldOnGet::secrets_of("email", SecretsOnGet::FreshCipher);
+        options.answers.fields = vec![certificate, secrets];
+    });
+    assert_eq!(trial.get("logs").await["tlsTrustCertChainFile"], Value::Null);
+    assert_eq!(trial.list("graylog").await[0]["tlsTrustCertChainFile"], Value::Null);
+    let (first, second) = (trial.get("orders").await, trial.get("orders").await);
+    assert_ne!(first["password"], second["password"], "another nonce each time");
+    assert!(!first.to_string().contains("hunter2"));
+    assert_eq!(trial.list("email").await[0]["password"], Value::Null);
+    let clear = FieldOnGet::one("email", "password", SecretsOnGet::Shown);
+    control.alter(|options| options.answers.fields.push(clear));
+    assert_eq!(trial.get("orders").await["password"], "hunter2", "the last one counts");
+}
+
+#[tokio::test]
+async fn ids_are_shown_in_lists_or_by_get_or_both() {
+    let trial = Trial::current().await;
+    trial.create(&email("orders")).await;
+    for (ids, listed, got) in [
+        (Ids::Everywhere, true, true),
+        (Ids::OnlyInLists, true, false),
+        (Ids::OnlyOnGet, false, true),
+        (Ids::Nowhere, false, false),
+    ] {
+        trial.running.control().alter(|options| options.answers.ids = ids);
+        assert_eq!(trial.list("email").await[0].get("id").is_some(), listed, "{ids:?}");
+        assert_eq!(trial.get("orders").await.get("id").is_some(), got, "{ids:?}");
+    }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::Client;
+use super::super::{Access, Client};
 use super::*;
 use crate::secret::Sensitive;
 
@@ -34,7 +34,12 @@ async fn a_call_needs_a_token() {
         [(Dialect::Older, "error", "invalid_token"), (Dialect::Current, "status", "FAILURE")]
     {
         let tokens = vec![sensitive("right")];
-        let trial = Trial::of(Options { dialect, tokens, ..Options::default() }).await;
+        let trial = Trial::of(Options {
+            dialect,
+            access: Access { tokens, ..Access::default() },
+            ..Options::default()
+        })
+        .await;
         for token in [None, Some("wrong")] {
             let (status, answer) = trial.list_with(token).await;
             assert_eq!((status, &answer[field]), (StatusCode::UNAUTHORIZED, &json!(value)));
@@ -52,8 +57,11 @@ async fn client_credentials_give_a_token_that_expires() {
     for (dialect, code) in [(Dialect::Older, "token_expired"), (Dialect::Current, "")] {
         let trial = Trial::of(Options {
             dialect,
-            client: Some(client.clone()),
-            token_ttl: Duration::from_secs(60),
+            access: Access {
+                client: Some(client.clone()),
+                token_ttl: Duration::from_secs(60),
+                ..Access::default()
+            },
             ..Options::default()
         })
         .await;
@@ -80,7 +88,11 @@ async fn client_credentials_give_a_token_that_expires() {
 
 #[tokio::test]
 async fn a_token_of_no_time_has_expired_at_once() {
-    let trial = Trial::of(Options { token_ttl: Duration::ZERO, ..Options::default() }).await;
+    let trial = Trial::of(Options {
+        access: Access { token_ttl: Duration::ZERO, ..Access::default() },
+        ..Options::default()
+    })
+    .await;
     let (_, answer) = trial.ask("client_credentials", "anybody", "x").await;
     let token = answer["access_token"].as_str().expect("a token").to_owned();
     assert_eq!(trial.list_with(Some(&token)).await.0, StatusCode::UNAUTHORIZED);

@@ -1,4 +1,7 @@
-use super::super::{Deployments, Rename};
+use super::super::{
+    Fault, FieldOnGet, Names, OnHidden, Rename, Rewrite, RewriteTo, SecretsOnGet, UnknownFields,
+    Writes,
+};
 use super::*;
 
 #[tokio::test]
@@ -72,7 +75,7 @@ async fn a_put_renames_and_keeps_the_id() {
         .collect();
     assert_eq!(names, ["new", "taken"]);
 
-    control.alter(|options| options.rename = Rename::Refused);
+    control.alter(|options| options.writes.rename = Rename::Refused);
     let (status, _) = trial.call("PUT", &one("new"), Some(&email("newer"))).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, _) = trial.call("PUT", &one("new"), Some(&email("New"))).await;
@@ -128,34 +131,98 @@ async fn a_body_that_cannot_be_read_is_refused() {
 
 #[tokio::test]
 async fn a_failing_deployment_is_saved() {
-    let failing = Deployments::FailingFor(vec!["Orders".to_owned()]);
-    let trial = Trial::of(Options { deployments: failing, ..Options::default() }).await;
+    let trial = Trial::of(Options { fault: Some(Fault::Undeployed), ..Options::default() }).await;
     let written = trial.create(&email("orders")).await;
     assert_eq!(written["status"], "SUCCESS");
     assert_eq!(written["deploymentResult"]["success"], false);
     assert!(trial.stored("orders").is_some());
-    let written = trial.create(&email("other")).await;
-    assert_eq!(written["deploymentResult"]["success"], true);
     let mut body = email("orders");
     body["deployToWorker"] = json!(false);
     let written = trial.create(&body).await;
     assert_eq!(written.get("deploymentResult"), None, "nothing was deployed");
-    trial.running.control().set_deployments(Deployments::Done);
+    trial.running.control().alter(|options| options.fault = None);
     let written = trial.create(&email("orders")).await;
     assert_eq!(written["deploymentResult"]["success"], true);
 }
 
 #[tokio::test]
 async fn rewritten_and_unknown_fields_do_not_stick() {
-    let trial = Trial::of(Options {
-        rewrites: vec!["email.host=lowercase".parse().expect("a rewrite")],
-        drop_unknown_fields: true,
-        ..Options::default()
-    })
-    .await;
+    let writes = Writes {
+        rewrites: vec![Rewrite::new("email", "host", RewriteTo::Lowercase)],
+        unknown_fields: UnknownFields::Dropped,
+        ..Writes::default()
+    };
+    let trial = Trial::of(Options { writes, ..Options::default() }).await;
     let mut body = email("orders");
     body["host"] = json!("SMTP.example.com");
     body["hots"] = json!("typo");
     trial.create(&body).await;
     assert_eq!(trial.stored("orders"), Some(email("orders")));
+    let control = trial.running.control();
+    control.alter(|options| options.writes.unknown_fields = UnknownFields::Refused);
+    let (status, answer) = trial.call("PUT", &one("orders"), Some(&body)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(answer["resultMessage"].as_str().expect("a text").contains("hots"));
+    let shown = trial.get("orders").await;
+    let (status, _) = trial.call("PUT", &one("orders"), Some(&shown)).await;
+    assert_eq!(status, StatusCode::OK, "what was shown is known");
+}
+
+#[tokio::test]
+async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
+    let trial = Trial::current().await;
+    let control = trial.running.control();
+    let graylog = json!({
+        "type": "graylog", "name": "logs", "host": "h", "tlsTrustCertChainFile": "Y2VydA==",
+    });
+    let masked = FieldOnGet::one("graylog", "tlsTrustCertChainFile", SecretsOnGet::Masked);
+    control.alter(|options| options.answers.fields = vec![masked]);
+    let left = || control.get("demo", "logs").expect("logs")["tlsTrustCertChainFile"].clone();
+    for is_null in [true, false] {
+        for (on_hidden, status, after) in [
+            (OnHidden::Keep, StatusCode::OK, json!("Y2VydA==")),
+            (OnHidden::Refuse, StatusCode::BAD_REQUEST, json!("Y2VydA==")),
+            (OnHidden::Clear, StatusCode::OK, Value::Null),
+        ] {
+            control.put("demo", graylog.clone()).expect("a connection");
+            control.alter(|options| {
+                let writes = &mut options.writes;
+                (writes.null_secret, writes.omitted_secret) = (OnHidden::Clear, OnHidden::Clear);
+                let said =
+                    if is_null { &mut writes.null_secret } else { &mut writes.omitted_secret };
+                *said = on_hidden;
+            });
+            let mut body = graylog.clone();
+            body["tlsTrustCertChainFile"] = Value::Null;
+            if !is_null {
+                body.as_object_mut().expect("an object").remove("tlsTrustCertChainFile");
+            }
+            let (got, _) = trial.call("PUT", &one("logs"), Some(&body)).await;
+            assert_eq!(got, status, "{on_hidden:?} {is_null}");
+            if on_hidden == OnHidden::Clear && !is_null {
+                assert_eq!(control.get("demo", "logs"), Some(body));
+            } else {
+                assert_eq!(left(), after, "{on_hidden:?} {is_null}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_may_exist_once_in_each_type() {
+    let writes = Writes { names: Names::OnceInType, ..Writes::default() };
+    let trial = Trial::of(Options { writes, ..Options::default() }).await;
+    trial.create(&email("orders")).await;
+    trial.create(&webhook("orders")).await;
+    let (_, both) = trial.call("GET", &one("orders"), None).await;
+    assert_eq!(both["resultCount"], 2);
+    let mut body = webhook("orders");
+    body["timeout"] = json!(9);
+    let (status, _) = trial.call("PUT", &one("orders"), Some(&body)).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(trial.list("webhook").await[0]["timeout"], 9);
+    assert_eq!(trial.list("email").await[0]["host"], "smtp.example.com");
+    trial.call("DELETE", &one("orders"), None).await;
+    assert_eq!(trial.list("email").await, json!([]));
+    assert_eq!(trial.list("webhook").await[0]["name"], "orders");
 }

@@ -11,22 +11,23 @@ use apinizer_gitops::api::RetryPolicy;
 use apinizer_gitops::apply::ChangeResult;
 use apinizer_gitops::config::Config;
 use apinizer_gitops::environment::Environment;
-use apinizer_gitops::plan::{Change, Filter, Plan};
+use apinizer_gitops::plan::{Change, Filter, Plan, RunRules};
 use apinizer_gitops::reconcile::{Engine, Options, Outcome, ReadBackMode, carry_out, prepare};
 use apinizer_gitops::report;
-use apinizer_gitops::sandbox::{self, Control, Gate, Moment, Running, Sandbox};
+use apinizer_gitops::sandbox::{self, Access, Ids};
 use apinizer_gitops::source::{Repository, Snapshot};
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
-use super::document::Tree;
+use super::document::{BASE, Tree};
 use super::memory::{Adopt, Flags, Live, Settings};
+use crate::faults::{Control, Gate, Moment, Server};
 use crate::world::PROJECT;
 
 pub(crate) struct Ground {
     folder: tempfile::TempDir,
     repository: git2::Repository,
-    running: Running,
+    running: Server,
     source: Arc<Repository>,
     engine: Option<Engine>,
     shows_ids: bool,
@@ -51,9 +52,9 @@ impl Ground {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("repo");
         let repository = git2::Repository::init(&path).unwrap();
-        let shows_ids = server.show_ids;
-        let options = sandbox::Options { projects: vec![PROJECT.to_owned()], ..server };
-        let running = Sandbox::start(options).await.unwrap();
+        let shows_ids = server.answers.ids == Ids::Everywhere;
+        let options = sandbox::Options { access: Access::to(&[PROJECT]), ..server };
+        let running = Server::start(options).await;
         Self {
             source: Arc::new(Repository::open(&path).unwrap()),
             folder,
@@ -88,6 +89,7 @@ impl Ground {
     /// Commits a tree; the commit's id.
     pub(crate) fn commit(&mut self, tree: &Tree, consents: bool) -> String {
         let repository = &self.repository;
+        let links = &tree.links;
         let mut folders: BTreeMap<String, Vec<(String, git2::Oid)>> = BTreeMap::new();
         for (path, text) in tree.files() {
             let (folder, file) = path.split_once('/').unwrap();
@@ -98,7 +100,9 @@ impl Ground {
         for (folder, files) in folders {
             let mut builder = repository.treebuilder(None).unwrap();
             for (file, blob) in files {
-                builder.insert(file, blob, 0o100_644).unwrap();
+                let name = file.strip_suffix(".yaml").unwrap_or_default();
+                let is_link = folder == BASE && links.contains(name);
+                builder.insert(file, blob, if is_link { 0o120_000 } else { 0o100_644 }).unwrap();
             }
             root.insert(folder, builder.write().unwrap(), 0o040_000).unwrap();
         }
@@ -172,14 +176,17 @@ impl Ground {
         let types: Vec<String> = flags.types.iter().map(|kind| kind.name().to_owned()).collect();
         Options {
             writes,
-            filter: Filter::new(&flags.names, &types),
+            rules: RunRules {
+                filter: Filter::new(&flags.names, &types),
+                allow_deletes: flags.allow_deletes,
+                allow_delete: flags.allow_delete.iter().map(|name| name.as_str().into()).collect(),
+                degraded_at_once: true,
+            },
             base: flags.base.map(|at| self.snapshot_at(&self.commits[at])),
-            allow_deletes: flags.allow_deletes,
             resend_secrets: flags.resend,
             with_secrets: true,
             follows: false,
             read_back: ReadBackMode::Due,
-            degraded_at_once: true,
             lock_timeout: Duration::from_secs(5),
             retries: RetryPolicy {
                 base: Duration::from_millis(1),
@@ -187,7 +194,6 @@ impl Ground {
                 broken_answers: 3,
                 ..RetryPolicy::command()
             },
-            marks: false,
             holder: "the model".to_owned(),
             stop: CancellationToken::new(),
             limit: apinizer_gitops::api::WriteLimit::default(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::cluster::Kind;
+use super::cluster::Kind;
 
 /// A Lease as it was last seen to change.
 ///

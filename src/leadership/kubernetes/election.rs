@@ -16,12 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
-use super::Standby;
+use super::cluster::{Cluster, ClusterError, Kind, Written};
 use super::lease::{self, Look, Observed};
+use super::{Standby, Term};
 use crate::api::WriteLimit;
-use crate::cluster::{Cluster, ClusterError, Kind, Written, object_name};
-use crate::config::Target;
-use crate::reconcile::Engine;
+use crate::leadership::Renewal;
 
 /// A Lease is renewed, and looked at by those who want it, so often in its duration.
 const LOOKS: u32 = 10;
@@ -36,67 +35,18 @@ const MODESTY: u32 = 30;
 /// How long giving a Lease back may take at a shutdown, which others wait for.
 const GIVING_BACK: Duration = Duration::from_secs(5);
 
-/// This process among the replicas.
-#[derive(Debug)]
-pub(super) struct Replica {
-    cluster: Arc<Cluster>,
-    identity: String,
-    lasts: Duration,
-    held: Arc<Mutex<u32>>,
-}
-
 /// The election for one target.
 #[derive(Clone, Debug)]
 pub(super) struct Election {
-    cluster: Arc<Cluster>,
-    identity: String,
-    target: String,
-    lease: String,
-    lasts: Duration,
-    longest_call: Duration,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) identity: String,
+    pub(super) target: String,
+    pub(super) lease: String,
+    pub(super) lasts: Duration,
+    pub(super) longest_call: Duration,
     // How many Leases this process holds. Locked while one is taken, so that they are taken one
     // at a time, each with the count before it.
-    held: Arc<Mutex<u32>>,
-}
-
-/// A Lease that is held, and renewed by a task of its own.
-#[derive(Debug)]
-pub(super) struct Tenure {
-    election: Election,
-    over: CancellationToken,
-    limit: WriteLimit,
-    giving_back: CancellationToken,
-    // Dropped without being given back, the Lease simply runs out.
-    task: AbortOnDropHandle<()>,
-}
-
-impl Replica {
-    pub(super) fn new(cluster: Arc<Cluster>, engine: &Engine) -> Self {
-        let environment = &engine.environment;
-        let pod = environment.plain("POD_NAME").or_else(|| environment.plain("HOSTNAME"));
-        let node = rustix::system::uname();
-        let pod = pod.map_or_else(|| node.nodename().to_string_lossy().into_owned(), str::to_owned);
-        let lasts = engine.config.kubernetes.as_ref().map_or(Duration::ZERO, |k| k.lease);
-        Self {
-            cluster,
-            // A pod that starts again is another replica: what it had begun is not known to it.
-            identity: format!("{pod}_{:016x}", fastrand::u64(..)),
-            lasts,
-            held: Arc::default(),
-        }
-    }
-
-    pub(super) fn election(&self, target: &Target) -> Election {
-        Election {
-            cluster: Arc::clone(&self.cluster),
-            identity: self.identity.clone(),
-            target: target.name.clone(),
-            lease: object_name(&target.url, &target.project),
-            lasts: self.lasts,
-            longest_call: target.timeout,
-            held: Arc::clone(&self.held),
-        }
-    }
+    pub(super) held: Arc<Mutex<u32>>,
 }
 
 impl Election {
@@ -104,15 +54,15 @@ impl Election {
     pub(super) async fn win(
         &self,
         shutdown: &CancellationToken,
-        told: impl Fn(Standby),
-    ) -> Option<Tenure> {
+        told: &(dyn Fn(Standby) + Send + Sync),
+    ) -> Option<Term> {
         let mut observed = Observed::default();
         let mut free_since = None;
         while !shutdown.is_cancelled() {
             // Not left in the middle: a claim without its answer would have to run out.
             let tried = self.attempt(&mut observed, &mut free_since, shutdown).await;
             let (wait, holder, problem) = match tried {
-                Ok(Attempt::Won(tenure)) => return Some(tenure),
+                Ok(Attempt::Won(term)) => return Some(term),
                 Ok(Attempt::NotYet(wait)) => (wait, None, None),
                 Ok(Attempt::Held(by)) => (self.pause(), Some(by), None),
                 Err(error) => (self.pause(), None, Some(error.to_string())),
@@ -163,7 +113,7 @@ impl Election {
         }
     }
 
-    fn begin(&self, lease: Value, began: Instant, shutdown: &CancellationToken) -> Tenure {
+    fn begin(&self, lease: Value, began: Instant, shutdown: &CancellationToken) -> Term {
         let over = shutdown.child_token();
         let limit = WriteLimit::at(self.until(began));
         let giving_back = CancellationToken::new();
@@ -175,10 +125,10 @@ impl Election {
             giving_back: giving_back.clone(),
         });
         let task = AbortOnDropHandle::new(tokio::spawn(keeping));
-        Tenure { election: self.clone(), over, limit, giving_back, task }
+        Term { over, limit, renewal: Some(Renewal { giving_back, task }) }
     }
 
-    /// Renews the Lease until it is given back or lost.
+    /// Renews the Lease until it is given back or lost; frees it once it is given back.
     async fn keep(self, mut kept: Kept) {
         let mut renew_at = Instant::now() + self.pause();
         let mut failing = false;
@@ -192,13 +142,13 @@ impl Election {
             let last_moment = kept.until.checked_sub(self.longest_call).unwrap_or(kept.until);
             let began = Instant::now();
             match tokio::time::timeout_at(last_moment, self.renew(&mut kept.lease)).await {
-                Ok(Ok(Renewal::Done)) => {
+                Ok(Ok(Renewed::Done)) => {
                     kept.until = self.until(began);
                     kept.limit.move_to(kept.until);
                     renew_at = began + self.pause();
                     failing = false;
                 }
-                Ok(Ok(Renewal::Taken(by))) => {
+                Ok(Ok(Renewed::Taken(by))) => {
                     warn!(target = %self.target, "the lease was taken by {by}");
                     kept.limit.move_to(began);
                     break "another replica took it";
@@ -216,30 +166,49 @@ impl Election {
         kept.over.cancel();
         *self.held.lock().await -= 1;
         info!(target = %self.target, lease = %self.lease, "this replica no longer acts for the target: {why}");
+        kept.giving_back.cancelled().await;
+        self.give_back().await;
     }
 
-    async fn renew(&self, lease: &mut Value) -> Result<Renewal, ClusterError> {
+    async fn renew(&self, lease: &mut Value) -> Result<Renewed, ClusterError> {
         if let Written::Done(renewed) = self.write(Some(lease)).await? {
             *lease = renewed;
-            return Ok(Renewal::Done);
+            return Ok(Renewed::Done);
         }
         // Somebody wrote beside us: a renewal of ours without an answer, a label, or a thief.
         let Some(found) = self.cluster.get(Kind::Lease, &self.lease).await? else {
-            return Ok(Renewal::Taken("nobody: it was deleted".to_owned()));
+            return Ok(Renewed::Taken("nobody: it was deleted".to_owned()));
         };
         if lease::holder(&found) != Some(self.identity.as_str()) {
-            return Ok(Renewal::Taken(lease::holder(&found).unwrap_or("nobody").to_owned()));
+            return Ok(Renewed::Taken(lease::holder(&found).unwrap_or("nobody").to_owned()));
         }
         *lease = found;
         match self.write(Some(lease)).await? {
             Written::Done(renewed) => {
                 *lease = renewed;
-                Ok(Renewal::Done)
+                Ok(Renewed::Done)
             }
             Written::Conflict => Err(ClusterError::NoAnswer {
                 what: format!("PUT Lease {}", self.lease),
                 problem: "somebody else keeps changing it".to_owned(),
             }),
+        }
+    }
+
+    async fn give_back(&self) {
+        let target = &self.target;
+        let freeing = async {
+            let mut answer = self.free().await;
+            while let Err(ClusterError::NoAnswer { .. }) = answer {
+                tokio::time::sleep(self.lasts / MODESTY).await;
+                answer = self.free().await;
+            }
+            answer
+        };
+        match tokio::time::timeout(GIVING_BACK, freeing).await {
+            Ok(Ok(())) => debug!(%target, "the lease is free"),
+            Ok(Err(error)) => warn!(%target, "the lease is left to run out: {error}"),
+            Err(_) => warn!(%target, "the lease is left to run out: no answer in time"),
         }
     }
 
@@ -279,45 +248,15 @@ impl Election {
     }
 }
 
-impl Tenure {
-    pub(super) fn over(&self) -> &CancellationToken {
-        &self.over
-    }
-
-    pub(super) fn limit(&self) -> &WriteLimit {
-        &self.limit
-    }
-
-    pub(super) async fn give_back(self) {
-        self.giving_back.cancel();
-        // The task neither panics nor is aborted while it is waited for.
-        let _ = self.task.await;
-        let target = &self.election.target;
-        let freeing = async {
-            let mut answer = self.election.free().await;
-            while let Err(ClusterError::NoAnswer { .. }) = answer {
-                tokio::time::sleep(self.election.lasts / MODESTY).await;
-                answer = self.election.free().await;
-            }
-            answer
-        };
-        match tokio::time::timeout(GIVING_BACK, freeing).await {
-            Ok(Ok(())) => debug!(%target, "the lease is free"),
-            Ok(Err(error)) => warn!(%target, "the lease is left to run out: {error}"),
-            Err(_) => warn!(%target, "the lease is left to run out: no answer in time"),
-        }
-    }
-}
-
 /// What one attempt to win came to.
 enum Attempt {
-    Won(Tenure),
+    Won(Term),
     NotYet(Duration),
     Held(String),
 }
 
 /// What one renewal came to.
-enum Renewal {
+enum Renewed {
     Done,
     Taken(String),
 }

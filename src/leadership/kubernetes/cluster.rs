@@ -26,7 +26,7 @@ const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// What the objects are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// `coordination.k8s.io/v1`.
     Lease,
     /// `v1`.
@@ -35,7 +35,7 @@ pub enum Kind {
 
 /// What became of a write.
 #[derive(Debug)]
-pub enum Written {
+pub(super) enum Written {
     /// The object as it is now.
     Done(Value),
     /// Somebody else made, changed or deleted it meanwhile.
@@ -44,7 +44,7 @@ pub enum Written {
 
 /// Why the cluster cannot be asked; no text holds a token.
 #[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
+pub(super) enum ClusterError {
     /// Nothing says where the API is.
     #[error(
         "this process is not in a Kubernetes cluster (KUBERNETES_SERVICE_HOST is not set); name the \
@@ -86,7 +86,7 @@ pub enum ClusterError {
 
 /// The API of the cluster, with the service account of this process.
 #[derive(Debug)]
-pub struct Cluster {
+pub(super) struct Cluster {
     settings: Kubernetes,
     in_cluster: Option<String>,
     timeout: Duration,
@@ -103,8 +103,7 @@ impl Kind {
     }
 
     /// The beginning of an object of this kind.
-    #[must_use]
-    pub fn named(self, name: &str) -> Value {
+    pub(super) fn named(self, name: &str) -> Value {
         let (version, kind) = match self {
             Self::Lease => ("coordination.k8s.io/v1", "Lease"),
             Self::Secret => ("v1", "Secret"),
@@ -122,8 +121,7 @@ impl Kind {
 
 /// What the Lease and the Secret of a target are called: a name that people recognise, and a
 /// digest that depends on URL and project and on nothing else.
-#[must_use]
-pub fn object_name(url: &str, project: &str) -> String {
+pub(super) fn object_name(url: &str, project: &str) -> String {
     let digest = sha256_hex(&format!("{url}\n{project}"));
     let readable: String = project
         .chars()
@@ -140,8 +138,7 @@ pub fn object_name(url: &str, project: &str) -> String {
 
 impl Cluster {
     /// Names the cluster; nothing is read or sent yet.
-    #[must_use]
-    pub fn new(settings: &Kubernetes, environment: &Environment) -> Self {
+    pub(super) fn new(settings: &Kubernetes, environment: &Environment) -> Self {
         let host = environment.plain("KUBERNETES_SERVICE_HOST").map(|host| {
             // An address of IPv6 stands in brackets.
             if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
@@ -159,7 +156,7 @@ impl Cluster {
     ///
     /// # Errors
     /// The cluster cannot be asked.
-    pub async fn get(&self, kind: Kind, name: &str) -> Result<Option<Value>, ClusterError> {
+    pub(super) async fn get(&self, kind: Kind, name: &str) -> Result<Option<Value>, ClusterError> {
         let what = format!("GET {kind:?} {name}");
         let (status, body) = self.call(Method::GET, kind, Some(name), None, &what).await?;
         match status {
@@ -173,7 +170,7 @@ impl Cluster {
     ///
     /// # Errors
     /// The cluster cannot be asked, or refuses.
-    pub async fn create(&self, kind: Kind, object: &Value) -> Result<Written, ClusterError> {
+    pub(super) async fn create(&self, kind: Kind, object: &Value) -> Result<Written, ClusterError> {
         self.write(Method::POST, kind, object).await
     }
 
@@ -181,7 +178,11 @@ impl Cluster {
     ///
     /// # Errors
     /// The cluster cannot be asked, or refuses.
-    pub async fn replace(&self, kind: Kind, object: &Value) -> Result<Written, ClusterError> {
+    pub(super) async fn replace(
+        &self,
+        kind: Kind,
+        object: &Value,
+    ) -> Result<Written, ClusterError> {
         self.write(Method::PUT, kind, object).await
     }
 

@@ -16,7 +16,8 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, ClusterError, Kind, Written};
+use super::cluster::{Cluster, ClusterError, Kind, Written};
+use crate::state::StateStore;
 
 /// The key of the Secret that holds the state.
 const KEY: &str = "state.json.gz";
@@ -27,7 +28,7 @@ const LARGEST: usize = 1024 * 1024 - 16 * 1024;
 /// The largest state that is unpacked, so that a damaged or foreign Secret cannot fill the memory.
 const LARGEST_UNPACKED: u64 = 256 * 1024 * 1024;
 
-/// How often one call is made; another replica takes over if the cluster is away for longer.
+/// How often one call is made; another replica acts if the cluster is away for longer.
 const ATTEMPTS: u32 = 3;
 
 /// The pause between two attempts.
@@ -35,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The Secrets of all targets.
 #[derive(Debug)]
-pub struct Secrets {
+pub(super) struct Secrets {
     cluster: Arc<Cluster>,
     // The Secrets as they were last read or written.
     known: Mutex<BTreeMap<String, Value>>,
@@ -43,58 +44,21 @@ pub struct Secrets {
 
 /// The Secret of one target.
 #[derive(Clone, Debug)]
-pub(super) struct SecretPlace {
+pub(super) struct SecretStore {
     secrets: Arc<Secrets>,
     name: String,
 }
 
 impl Secrets {
     /// Names the cluster; nothing is read yet.
-    #[must_use]
-    pub fn new(cluster: Arc<Cluster>) -> Self {
+    pub(super) fn new(cluster: Arc<Cluster>) -> Self {
         Self { cluster, known: Mutex::default() }
     }
 }
 
-impl SecretPlace {
+impl SecretStore {
     pub(super) fn new(secrets: Arc<Secrets>, name: String) -> Self {
         Self { secrets, name }
-    }
-
-    /// Where it is, in words.
-    pub(super) fn shown(&self) -> String {
-        format!("secret/{}", self.name)
-    }
-
-    /// Reads the state; `None`: there is none.
-    pub(super) fn read(&self) -> io::Result<Option<Vec<u8>>> {
-        let found = waited_for(self.get()).map_err(io::Error::other)?;
-        let Some(secret) = found else {
-            self.known().remove(&self.name);
-            return Ok(None);
-        };
-        let packed = secret["data"][KEY].as_str().map(|text| STANDARD.decode(text));
-        self.known().insert(self.name.clone(), secret);
-        match packed {
-            Some(Ok(packed)) => unpacked(&packed).map(Some),
-            // Not ours, or somebody emptied it: never taken for an empty state.
-            Some(Err(_)) | None => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("it holds no readable `{KEY}`; move it away, or restore it from a backup"),
-            )),
-        }
-    }
-
-    /// Replaces the state that was read before.
-    pub(super) fn write(&self, state: &[u8]) -> io::Result<()> {
-        let packed = packed(state)?;
-        let before = self.known().get(&self.name).cloned();
-        let is_new = before.is_none();
-        let mut secret = before.unwrap_or_else(|| Kind::Secret.named(&self.name));
-        secret["data"][KEY] = json!(STANDARD.encode(packed));
-        let now = waited_for(self.put(secret, is_new))?;
-        self.known().insert(self.name.clone(), now);
-        Ok(())
     }
 
     async fn get(&self) -> Result<Option<Value>, ClusterError> {
@@ -139,6 +103,41 @@ impl SecretPlace {
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Value>> {
         self.secrets.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StateStore for SecretStore {
+    fn shown(&self) -> String {
+        format!("secret/{}", self.name)
+    }
+
+    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        let found = waited_for(self.get()).map_err(io::Error::other)?;
+        let Some(secret) = found else {
+            self.known().remove(&self.name);
+            return Ok(None);
+        };
+        let packed = secret["data"][KEY].as_str().map(|text| STANDARD.decode(text));
+        self.known().insert(self.name.clone(), secret);
+        match packed {
+            Some(Ok(packed)) => unpacked(&packed).map(Some),
+            // Not ours, or somebody emptied it: never taken for an empty state.
+            Some(Err(_)) | None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("it holds no readable `{KEY}`; move it away, or restore it from a backup"),
+            )),
+        }
+    }
+
+    fn write(&self, state: &[u8]) -> io::Result<()> {
+        let packed = packed(state)?;
+        let before = self.known().get(&self.name).cloned();
+        let is_new = before.is_none();
+        let mut secret = before.unwrap_or_else(|| Kind::Secret.named(&self.name));
+        secret["data"][KEY] = json!(STANDARD.encode(packed));
+        let now = waited_for(self.put(secret, is_new))?;
+        self.known().insert(self.name.clone(), now);
+        Ok(())
     }
 }
 

@@ -1,0 +1,218 @@
+//! Which process acts for a target.
+//!
+//! A daemon that is alone acts for all of its targets, for as long as it runs. With the section
+//! `kubernetes` in the config (and the feature of that name in the build), replicas share the
+//! targets: there is a Lease for each, and only its holder acts. Either way a [`Term`] is the
+//! right to act, with a token that ends when the right does and a limit for writes: none begins
+//! that might still be under way when another replica may begin its own.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::api::WriteLimit;
+use crate::config::{Config, Target};
+use crate::environment::Environment;
+use crate::state::StateStore;
+
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+
+/// Decides which process acts for a target.
+pub trait Leadership: fmt::Debug + Send + Sync {
+    /// Waits until this process may act for the target; `None`: it ends before. `told` hears why
+    /// it may not yet.
+    fn elected<'a>(
+        &'a self,
+        target: &'a Target,
+        shutdown: &'a CancellationToken,
+        told: &'a (dyn Fn(Standby) + Send + Sync),
+    ) -> BoxFuture<'a, Option<Term>>;
+
+    /// What keeps the state of a target for all processes that may act for it; `None`: the file
+    /// of each does.
+    fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>>;
+}
+
+/// As the config says.
+#[must_use]
+pub fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
+    #[cfg(feature = "kubernetes")]
+    if let Some(settings) = &config.kubernetes {
+        return Arc::new(kubernetes::Replicas::new(settings, environment));
+    }
+    // Without the feature no config has the section.
+    let _ = (config, environment);
+    Arc::new(Alone)
+}
+
+/// A process that shares its targets with no other, or writes nothing.
+#[derive(Debug)]
+pub struct Alone;
+
+impl Leadership for Alone {
+    fn elected<'a>(
+        &'a self,
+        _: &'a Target,
+        shutdown: &'a CancellationToken,
+        _: &'a (dyn Fn(Standby) + Send + Sync),
+    ) -> BoxFuture<'a, Option<Term>> {
+        Box::pin(async { (!shutdown.is_cancelled()).then(|| Term::for_good(shutdown)) })
+    }
+
+    fn state_store(&self, _: &Target) -> Option<Arc<dyn StateStore>> {
+        None
+    }
+}
+
+/// The right to act for one target.
+#[derive(Debug)]
+pub struct Term {
+    over: CancellationToken,
+    limit: WriteLimit,
+    renewal: Option<Renewal>,
+}
+
+/// The task that renews a right which may be lost. It frees the right when it is given back;
+/// dropped before that, the right simply runs out.
+#[derive(Debug)]
+struct Renewal {
+    giving_back: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+/// Why the right to act is not there yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standby {
+    /// The replica that has it.
+    pub holder: Option<String>,
+    /// Why it cannot be known which replica has it.
+    pub problem: Option<String>,
+    /// By when there is more to say.
+    pub again_in: Duration,
+}
+
+impl Term {
+    /// The right of a process that is alone: it ends with the process.
+    #[must_use]
+    pub fn for_good(shutdown: &CancellationToken) -> Self {
+        Self { over: shutdown.child_token(), limit: WriteLimit::default(), renewal: None }
+    }
+
+    /// Whether it ends with the process and not before.
+    #[must_use]
+    pub fn is_for_good(&self) -> bool {
+        self.renewal.is_none()
+    }
+
+    /// Cancelled once nothing may be begun any more.
+    #[must_use]
+    pub fn over(&self) -> &CancellationToken {
+        &self.over
+    }
+
+    /// By when writes have to be over.
+    #[must_use]
+    pub fn limit(&self) -> &WriteLimit {
+        &self.limit
+    }
+
+    /// Gives the right back. The caller has nothing under way any more.
+    pub async fn give_back(self) {
+        if let Some(Renewal { giving_back, task }) = self.renewal {
+            giving_back.cancel();
+            // The task neither panics nor is aborted while it is waited for.
+            let _ = task.await;
+        }
+    }
+}
+
+/// The rights to act for several targets, for a command that does all in one go.
+#[derive(Debug)]
+pub struct Terms {
+    terms: Vec<Term>,
+    limit: WriteLimit,
+}
+
+impl Terms {
+    /// By when writes have to be over.
+    #[must_use]
+    pub fn limit(&self) -> &WriteLimit {
+        &self.limit
+    }
+
+    /// Gives the rights back. The caller has nothing under way any more.
+    pub async fn give_back(self) {
+        for term in self.terms {
+            term.give_back().await;
+        }
+    }
+}
+
+impl dyn Leadership {
+    /// Waits for the right to act for each of the targets; `stop` is cancelled when one is lost.
+    ///
+    /// # Errors
+    /// The time is over; why one is not to be had, in words.
+    pub async fn elected_for(
+        &self,
+        targets: &[Target],
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Terms, String> {
+        let mut terms = Terms { terms: Vec::new(), limit: WriteLimit::default() };
+        for target in targets {
+            match self.elected_within(target, patience, stop).await {
+                Ok(term) => {
+                    terms.limit = terms.limit.and(&term.limit);
+                    let (over, stop) = (term.over.clone(), stop.clone());
+                    if !term.is_for_good() {
+                        tokio::spawn(async move {
+                            over.cancelled().await;
+                            stop.cancel();
+                        });
+                    }
+                    terms.terms.push(term);
+                }
+                Err(problem) => {
+                    terms.give_back().await;
+                    return Err(format!("target {}: {problem}", target.name));
+                }
+            }
+        }
+        Ok(terms)
+    }
+
+    /// As [`Leadership::elected`], for a caller that waits for a limited time.
+    ///
+    /// # Errors
+    /// The time is over; why the right is not there, in words.
+    pub async fn elected_within(
+        &self,
+        target: &Target,
+        patience: Duration,
+        shutdown: &CancellationToken,
+    ) -> Result<Term, String> {
+        let last = Mutex::new(None);
+        let told = |standby| {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(standby);
+        };
+        let elected = tokio::time::timeout(patience, self.elected(target, shutdown, &told)).await;
+        if let Ok(term) = elected {
+            return term.ok_or_else(|| "the run is ending".to_owned());
+        }
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(match last {
+            Some(Standby { problem: Some(problem), .. }) => problem,
+            Some(Standby { holder: Some(holder), .. }) => format!(
+                "{holder} acts for the target: suspend it or stop it first, or wait until its \
+                 lease has run out"
+            ),
+            _ => "the target's lease was not to be had in time".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! Replicas in a Kubernetes cluster: a Lease for each target, and where it is asked for a Secret
+//! that keeps the target's state.
+
+mod cluster;
+mod election;
+mod lease;
+mod secret;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{Leadership, Standby, Term};
+use crate::config::{Kubernetes, Target};
+use crate::environment::Environment;
+use crate::state::StateStore;
+use cluster::{Cluster, object_name};
+use election::Election;
+use secret::{SecretStore, Secrets};
+
+/// This process among the replicas.
+#[derive(Debug)]
+pub(super) struct Replicas {
+    cluster: Arc<Cluster>,
+    identity: String,
+    lasts: Duration,
+    // How many Leases this process holds.
+    held: Arc<Mutex<u32>>,
+    secrets: Option<Arc<Secrets>>,
+}
+
+impl Replicas {
+    /// Names the cluster; nothing is read or sent yet.
+    pub(super) fn new(settings: &Kubernetes, environment: &Environment) -> Self {
+        let pod = environment.plain("POD_NAME").or_else(|| environment.plain("HOSTNAME"));
+        let node = rustix::system::uname();
+        let pod = pod.map_or_else(|| node.nodename().to_string_lossy().into_owned(), str::to_owned);
+        let cluster = Arc::new(Cluster::new(settings, environment));
+        let secrets = || Arc::new(Secrets::new(Arc::clone(&cluster)));
+        Self {
+            // A pod that starts again is another replica: what it had begun is not known to it.
+            identity: format!("{pod}_{:016x}", fastrand::u64(..)),
+            lasts: settings.lease,
+            held: Arc::default(),
+            secrets: settings.state_in_secret.then(secrets),
+            cluster,
+        }
+    }
+
+    fn election(&self, target: &Target) -> Election {
+        Election {
+            cluster: Arc::clone(&self.cluster),
+            identity: self.identity.clone(),
+            target: target.name.clone(),
+            lease: object_name(&target.url, &target.project),
+            lasts: self.lasts,
+            longest_call: target.timeout,
+            held: Arc::clone(&self.held),
+        }
+    }
+}
+
+impl Leadership for Replicas {
+    fn elected<'a>(
+        &'a self,
+        target: &'a Target,
+        shutdown: &'a CancellationToken,
+        told: &'a (dyn Fn(Standby) + Send + Sync),
+    ) -> BoxFuture<'a, Option<Term>> {
+        let election = self.election(target);
+        Box::pin(async move { election.win(shutdown, told).await })
+    }
+
+    fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>> {
+        let secrets = Arc::clone(self.secrets.as_ref()?);
+        let name = object_name(&target.url, &target.project);
+        Some(Arc::new(SecretStore::new(secrets, name)))
+    }
+}
