@@ -109,7 +109,12 @@ fn parse(
         let message = format!("the key `{}` is here for the second time", shown.escape_debug());
         let related = vec![(first, "the first is here".to_owned())];
         problems.hide(Place { start: place.start, end: (place.end.0 + 1, 0) });
-        problems.add_related(place, Problem::error(&code::DUPLICATE_KEY, message), related);
+        let mut problem = Problem::error(&code::DUPLICATE_KEY, message);
+        if key == "<<" {
+            problem =
+                problem.help("merge several mappings with one `<<` and a list: `<<: [*one, *two]`");
+        }
+        problems.add_related(place, problem, related);
     }
     from_tree(&root, problems, path, environment, strict)
 }

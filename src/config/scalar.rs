@@ -88,6 +88,16 @@ pub(super) fn var(reader: &mut Reader<'_>, name: &str, node: &Node) -> Option<Js
             _ => {}
         }
         if let Some(number) = number(written) {
+            let shown = number.to_string();
+            if shown != written {
+                let message = format!(
+                    "the var `{name}` is the number {shown}, so a text with `${{var:{name}}}` in it \
+                     gets `{shown}` and not `{written}`"
+                );
+                let problem = Problem::warning(&code::NUMBER_AS_WRITTEN, message)
+                    .help(format!("write `'{written}'` if it is to stay as it is written"));
+                reader.problems.add(node.place, problem);
+            }
             return Some(Json::Number(number));
         }
     }

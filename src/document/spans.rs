@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::text::to_u32;
-use super::yaml::loses_precision;
+use super::yaml::{Rewritten, SHORTER_BY, loses_precision};
 
 /// A part of a document's text; lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +65,19 @@ impl Spans {
     /// Reads the places of a document that begins on `first_line` of its file; `None` where this
     /// parser does not take the text.
     pub(crate) fn of(chunk: &str, first_line: u32) -> Option<Self> {
+        Self::read(chunk, first_line, &HashMap::new()).or_else(|| {
+            let rewritten = Rewritten::of(chunk)?;
+            Self::read(&rewritten.text, first_line, &rewritten.columns())
+        })
+    }
+
+    /// Reads places; `longer` are the columns behind which a line of the file is longer by
+    /// [`SHORTER_BY`] than the text here.
+    fn read(text: &str, first_line: u32, longer: &HashMap<usize, Vec<usize>>) -> Option<Self> {
         let mut reader = Reader::default();
-        for event in Parser::new_from_str(chunk) {
+        for event in Parser::new_from_str(text) {
             let (event, span) = event.ok()?;
-            reader.take(event, placed(span, first_line));
+            reader.take(event, placed(span, first_line, longer));
         }
         Some(Self { nodes: reader.nodes, anchors: reader.anchors })
     }
@@ -192,13 +201,17 @@ impl Spans {
     }
 }
 
-fn placed(span: saphyr_parser::Span, first_line: u32) -> Span {
+fn placed(span: saphyr_parser::Span, first_line: u32, longer: &HashMap<usize, Vec<usize>>) -> Span {
     let line = |line: usize| to_u32(line).saturating_add(first_line).saturating_sub(1);
+    let column = |line: usize, column: usize| {
+        let before = longer.get(&line).into_iter().flatten().filter(|at| **at < column).count();
+        to_u32(column + SHORTER_BY * before).saturating_add(1)
+    };
     Span {
         line: line(span.start.line()),
-        column: to_u32(span.start.col()).saturating_add(1),
+        column: column(span.start.line(), span.start.col()),
         end_line: line(span.end.line()),
-        end_column: to_u32(span.end.col()).saturating_add(1),
+        end_column: column(span.end.line(), span.end.col()),
     }
 }
 
@@ -331,6 +344,14 @@ mod tests {
         assert_eq!(s.keys("/a", "b").iter().map(|k| k.line).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(s.odd_key("").map(|k| k.line), Some(4));
         assert_eq!(spans("a: 1\nb: 1e999\nc: '1e999'\n").lossy_number().map(|n| n.line), Some(2));
+    }
+
+    #[test]
+    fn counts_pairs_of_surrogates_as_they_are_written() {
+        let s = spans("a: {b: \"\\ud83d\\ude00 \\ud83d\\ude00\", \"\\ud83d\\ude00\": 1, c: x}\n");
+        assert_eq!(at(&s, "/a/b"), (1, 8, 1, 35));
+        assert_eq!(at(&s, "/a/c"), (1, 57, 1, 58));
+        assert!(s.value("/a/😀").is_some());
     }
 
     #[test]

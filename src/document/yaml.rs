@@ -8,6 +8,7 @@
 mod failure;
 mod guard;
 mod plain;
+mod surrogates;
 mod visitor;
 
 use serde::de::DeserializeSeed;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use visitor::{Budget, Node};
 
 pub(crate) use failure::{Cause, Failure};
+pub(crate) use surrogates::{Rewritten, SHORTER_BY};
 
 /// The largest document, in bytes of its text.
 pub(crate) const LARGEST_DOCUMENT: usize = 1024 * 1024;
@@ -36,7 +38,16 @@ pub(crate) fn parse(chunk: &str) -> Result<Parsed, Failure> {
     }
     match plain::read(chunk) {
         Some(value) => Ok(Parsed { value, has_floats: false, is_plain: true }),
-        None => parse_with_libyaml(chunk),
+        None => match parse_with_libyaml(chunk) {
+            Err(failure) if matches!(failure.cause, Cause::Syntax(_)) => {
+                let Some(rewritten) = Rewritten::of(chunk) else { return Err(failure) };
+                parse_with_libyaml(&rewritten.text).map_err(|mut failure| {
+                    failure.offset = failure.offset.map(|offset| rewritten.offset_before(offset));
+                    failure
+                })
+            }
+            parsed => parsed,
+        },
     }
 }
 

@@ -102,6 +102,9 @@ impl Check<'_> {
                         self.check_var(pointer, name, findings);
                     }
                 }
+                if let Some(misnamed) = reference::misnamed_variable(text) {
+                    findings.push(misnamed_variable(pointer, misnamed));
+                }
                 Some(segments)
             }
         }
@@ -226,6 +229,18 @@ fn malformed(pointer: &str, text: &str, error: &ReferenceError) -> Finding {
     Finding::error(&code::BAD_REFERENCE, pointer, format!("in `{}`: {error}", for_people(pointer)))
         .part(Part::Text(written))
         .help("write `$${` for text that only looks like a reference")
+}
+
+/// Text that looks like one of Apinizer's variables.
+fn misnamed_variable(pointer: &str, written: &str) -> Finding {
+    let message = format!(
+        "{} in `{}` is no variable of Apinizer's: their names have letters, digits, `_` and `.`",
+        quoted(written),
+        for_people(pointer)
+    );
+    Finding::warning(&code::BAD_REFERENCE, pointer, message)
+        .part(Part::Text(written.to_owned()))
+        .help("correct the name if it is meant as a variable; it is sent as it is written")
 }
 
 /// A malformed reference in a field that is or hides a secret.

@@ -51,7 +51,11 @@ impl Check<'_> {
             findings.push(malformed_secret(pointer).help(write()));
             return;
         };
-        if segments.iter().any(|segment| matches!(segment, Segment::Text(_))) {
+        if reference::misnamed_variable(text) == Some(text) {
+            let help = "their names have letters, digits, `_` and `.`";
+            let help = format!("{help}; for a value from where this runs {}", write());
+            findings.push(literal("holds no variable of Apinizer's").help(help));
+        } else if segments.iter().any(|segment| matches!(segment, Segment::Text(_))) {
             let write = write();
             let help = format!("{write}; if the value was ever pushed, change it");
             findings.push(literal("is written out in the file").help(help));

@@ -135,6 +135,12 @@ static GRAMMAR: &[Grammar] = &[
         help: "write `\\\\` for a backslash, or use '...' where `\\` stands for itself",
     },
     Grammar {
+        theirs: "found invalid Unicode character escape code",
+        code: &code::SYNTAX,
+        ours: "this `\\u` escape is no character, perhaps one half of a pair of surrogates",
+        help: "write both halves, or the character itself",
+    },
+    Grammar {
         theirs: "did not find expected alphabetic or numeric character",
         code: &code::SYNTAX,
         ours: "`*` begins an alias and `&` an anchor, and a name has to follow",
@@ -279,6 +285,9 @@ impl Cause {
             Self::TooLarge(_) => "write large texts into documents of their own",
             Self::TooManyValues => "write the values out instead of repeating aliases of aliases",
             Self::TooDeep => "flatten the value; no connection needs more than a few levels",
+            Self::DuplicateKey(key) if key == "<<" => {
+                "merge several mappings with one `<<` and a list: `<<: [*one, *two]`"
+            }
             Self::DuplicateKey(_) => "remove one of the two",
             Self::KeyKind(_) => "put the key into quotes",
             Self::Tag => "remove the tag, or put a text that begins with `!` into quotes",

@@ -23,6 +23,30 @@ fn yaml_1_1_words_stay_texts() {
 }
 
 #[test]
+fn pairs_of_surrogates_are_read_as_json_means_them() {
+    assert_eq!(
+        value(r#"{"a": "x\ud83d\ude00\uD83D\uDE01", "\ud83d\ude00": 1, "b": "\\ud83d"}"#),
+        json!({"a": "x😀😁", "😀": 1, "b": r"\ud83d"})
+    );
+    assert_eq!(
+        value(
+            r#"a: "\ud83d\ude00"
+b: '\ud83d\ude00'
+c: \ud83d\ude00 # "\ud83d\ude00"
+d: |
+  "\ud83d\ude00"
+"#
+        ),
+        json!({"a": "😀", "b": r"\ud83d\ude00", "c": r"\ud83d\ude00", "d": "\"\\ud83d\\ude00\"\n"})
+    );
+    for text in [r#"a: "\ud83d""#, r#"a: "\ude00\ud83d""#, r#"a: "\ud83d\u0041""#] {
+        assert_eq!(failure(text).cause.code().id, "AG005", "{text}");
+    }
+    let failure = failure(r#"a: ["\ud83d\ude00", @]"#);
+    assert_eq!(failure.offset, Some(20));
+}
+
+#[test]
 fn merges_also_what_was_merged() {
     assert_eq!(
         value(
@@ -32,6 +56,7 @@ fn merges_also_what_was_merged() {
                "d": {"y": 2, "x": 1, "w": 4}})
     );
     assert_eq!(failure("a: {<<: 3}").cause, Cause::BadMerge);
+    assert_eq!(failure("a: {<<: 3}").pointer(), "/a/<<");
     assert_eq!(failure("a: {<<: {x: 1}, <<: {y: 1}}").cause, Cause::DuplicateKey("<<".to_owned()));
 }
 

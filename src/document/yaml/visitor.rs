@@ -173,7 +173,10 @@ impl<'de> Visitor<'de> for Node<'_> {
             }
         }
         if let Some(source) = merged {
-            merge(&mut entries, source).map_err(|()| self.budget.fail(Cause::BadMerge))?;
+            merge(&mut entries, source).map_err(|()| {
+                let error = self.budget.fail(Cause::BadMerge);
+                self.budget.passed_through(error, || Step::Key("<<".to_owned()))
+            })?;
         }
         Ok(Value::Object(entries))
     }
