@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 use crate::catalog::{ConnectionType, Field, Kind, Secrecy, is_bookkeeping};
-use crate::document::{Declared, Document, Options, Place};
+use crate::document::{Document, Options, Place};
 use crate::environment::Environment;
 use crate::name::ConnectionName;
 use crate::parallel;
@@ -36,14 +36,14 @@ pub struct DesiredConnection {
     /// Its name, as git spells it.
     pub name: ConnectionName,
     /// What `x-gitops` says.
-    pub options: Arc<Options>,
+    pub options: Options,
     /// Where it is declared.
     pub place: Place,
     /// Why it cannot be written: a reference without a value. The texts hold no value.
     pub unresolved: Box<[String]>,
     /// Whether it declares a field with something in it that is a secret of its type.
     pub declares_secret: bool,
-    declared: Declared,
+    declared: Map<String, Value>,
     values: Arc<Values>,
     fields: OnceLock<Box<[DesiredField]>>,
 }
@@ -210,8 +210,9 @@ pub fn resolve_and_look<R: Send>(
 /// Learns the values of the environment that documents may refer to, so that nobody can repeat one
 /// before they are resolved.
 pub fn learn(documents: &[Document], environment: &Environment, redactor: &Redactor) {
-    let names: BTreeSet<&str> = documents.iter().flat_map(|d| d.fields.env_names()).collect();
-    for value in names.into_iter().filter_map(|name| environment.lookup(name).ok()) {
+    let declared = documents.iter().flat_map(|document| document.fields.values());
+    let names: BTreeSet<String> = declared.flat_map(env_names).collect();
+    for value in names.into_iter().filter_map(|name| environment.lookup(&name).ok()) {
         redactor.learn(value.expose());
     }
 }
@@ -263,13 +264,12 @@ struct Apart<F = Box<[DesiredField]>> {
 
 fn take_all_apart(
     connection_type: &'static ConnectionType,
-    declared: &Declared,
+    declared: &Map<String, Value>,
     resolver: &mut Resolver<'_>,
 ) -> Apart {
     let lookup = |key: &str| connection_type.field(key);
-    let fields = declared.fields();
-    let mut apart = Apart { fields: Vec::with_capacity(fields.len()), unresolved: Vec::new() };
-    take_apart(&mut String::new(), fields, &lookup, resolver, &mut apart);
+    let mut apart = Apart { fields: Vec::with_capacity(declared.len()), unresolved: Vec::new() };
+    take_apart(&mut String::new(), declared.clone(), &lookup, resolver, &mut apart);
     // It is the server's, whoever pasted it from an answer: another connection may have that id.
     apart.fields.retain(|one| {
         one.field.is_some() || !is_bookkeeping(connection_type, one.path.trim_start_matches('/'))

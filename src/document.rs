@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
 
 mod cache;
 mod check;
 pub mod code;
-mod declared;
 mod diagnostic;
 mod examine;
 mod file;
@@ -25,7 +26,6 @@ mod locate;
 mod options;
 mod pointer;
 mod renames;
-mod request;
 mod snippet;
 mod spans;
 mod split;
@@ -34,10 +34,8 @@ mod yaml;
 
 pub use cache::{ParseCache, Read};
 pub(crate) use check::refused;
-pub use declared::Declared;
 pub use diagnostic::{Diagnostic, Mark, Severity};
-pub use load::{DeclaredThen, Loaded, declared_names, load};
-pub use request::LoadRequest;
+pub use load::{DeclaredThen, LoadRequest, Loaded, declared_names, load};
 pub use text::LARGEST_FILE;
 
 /// Where a document begins.
@@ -58,9 +56,10 @@ pub struct Document {
     /// Its name, as the first path spells it.
     pub name: ConnectionName,
     /// What `x-gitops` says.
-    pub options: Arc<Options>,
-    /// The fields that it declares.
-    pub fields: Declared,
+    pub options: Options,
+    /// The fields that it declares, without `type`, `name` and `x-gitops`, in the order of the
+    /// document and with references as written.
+    pub fields: Map<String, Value>,
     /// Where it begins: in the last path that has a say in it.
     pub place: Place,
 }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub(crate) use kind::texts_to_numbers;
+
 use super::code::{self, Code};
 use super::finding::{Finding, Part, quoted};
 use super::options::{holds_reference, no_reference};

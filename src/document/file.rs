@@ -1,12 +1,4 @@
-//! One file: its bytes to the raw documents in it, and what is wrong with them.
-//!
-//! What is kept of a document is a text, its own where that is plain and JSON else: it takes a
-//! fraction of the memory of the tree, and reading it again costs about as much as copying the tree
-//! would. Whoever wants to see the tree without that looks when the file is parsed.
-
-use std::num::NonZeroU64;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+//! One file: its bytes to the documents in it, and what is wrong with them.
 
 use serde_json::{Map, Value};
 
@@ -17,8 +9,7 @@ use super::snippet::{Masks, is_secret_in_key, point, whole_file};
 use super::spans::Spans;
 use super::split::{Chunk, split};
 use super::text::FileText;
-use super::yaml::{self, Cause, Failure, Parsed};
-use crate::catalog::ConnectionType;
+use super::yaml::{self, Cause, Failure};
 use crate::name::ConnectionName;
 
 /// How many documents of a file may fail before the rest of it is left alone.
@@ -33,83 +24,22 @@ pub(crate) struct ParsedFile {
     pub(crate) problems: Vec<Diagnostic>,
 }
 
-/// Those of a document on which no target's variables have a bearing.
-pub(crate) const ANY_CIRCUMSTANCES: NonZeroU64 = NonZeroU64::MAX;
-
 /// A document as it stands in its file.
 #[derive(Debug)]
 pub(crate) struct RawDocument {
     /// Its name, where it has one that can be used.
     pub(crate) name: Option<ConnectionName>,
-    content: Content,
+    /// Its keys and values, `type`, `name` and `x-gitops` too.
+    pub(crate) fields: Map<String, Value>,
     /// Its part of the file.
     pub(crate) chunk: Chunk,
     /// The line of its first key.
     pub(crate) line: u32,
-    /// Under which circumstances it was found to be without a problem, perhaps any; 0: none.
-    faultless: AtomicU64,
-    /// Its type, once it was found to be a connection without `x-gitops`.
-    plain_type: OnceLock<&'static ConnectionType>,
-}
-
-/// Looks at a document that was just read, with its keys and values.
-pub(crate) type Look<'l> = dyn Fn(&RawDocument, Map<String, Value>) + Sync + 'l;
-
-/// Keys and values.
-#[derive(Debug)]
-enum Content {
-    /// As plain YAML.
-    Yaml(Box<str>),
-    /// As JSON.
-    Json(Box<str>),
-}
-
-impl RawDocument {
-    /// Its text: plain YAML, or JSON.
-    pub(crate) fn text(&self) -> &str {
-        match &self.content {
-            Content::Yaml(text) | Content::Json(text) => text,
-        }
-    }
-
-    /// Its keys and values, read anew at every call.
-    pub(crate) fn fields(&self) -> Map<String, Value> {
-        // It was read before, so it can be read.
-        match &self.content {
-            Content::Yaml(text) => match yaml::parse(text) {
-                Ok(Parsed { value: Value::Object(fields), .. }) => fields,
-                _ => Map::new(),
-            },
-            Content::Json(text) => serde_json::from_str(text).unwrap_or_default(),
-        }
-    }
-
-    /// Whether the checks found nothing under these very circumstances, or under any: the content
-    /// is the same, so they would find nothing again.
-    pub(crate) fn is_faultless(&self, circumstances: NonZeroU64) -> bool {
-        let known = self.faultless.load(Ordering::Relaxed);
-        known == circumstances.get() || known == ANY_CIRCUMSTANCES.get()
-    }
-
-    /// Remembers that the checks found nothing.
-    pub(crate) fn note_faultless(&self, circumstances: NonZeroU64) {
-        self.faultless.store(circumstances.get(), Ordering::Relaxed);
-    }
-
-    /// Its type, where it is known to be a connection without `x-gitops`.
-    pub(crate) fn plain_type(&self) -> Option<&'static ConnectionType> {
-        self.plain_type.get().copied()
-    }
-
-    /// Remembers that it is a connection of a type, without `x-gitops`.
-    pub(crate) fn note_plain_type(&self, connection_type: &'static ConnectionType) {
-        let _ = self.plain_type.set(connection_type);
-    }
 }
 
 impl ParsedFile {
-    /// Reads the documents of a file and shows each to `look`.
-    pub(crate) fn parse(bytes: Vec<u8>, look: &Look<'_>) -> Self {
+    /// Reads the documents of a file.
+    pub(crate) fn parse(bytes: Vec<u8>) -> Self {
         let mut parsed = Self::default();
         match FileText::decode(bytes) {
             Ok(text) => {
@@ -118,7 +48,7 @@ impl ParsedFile {
                         parsed.problems.push(too_many(&chunk));
                         break;
                     }
-                    parsed.take(&text, chunk, look);
+                    parsed.take(&text, chunk);
                 }
             }
             Err(problem) => {
@@ -129,8 +59,6 @@ impl ParsedFile {
                 parsed.problems.push(error(problem.code, problem.message, problem.help, mark));
             }
         }
-        // Most files hold one document, and a vector makes room for four.
-        parsed.documents.shrink_to_fit();
         parsed
     }
 
@@ -144,11 +72,11 @@ impl ParsedFile {
 
     /// About how many bytes it takes in memory.
     pub(crate) fn weight(&self) -> usize {
-        let documents: usize = self.documents.iter().map(|d| d.chunk.range.len() + 160).sum();
+        let documents: usize = self.documents.iter().map(|d| 6 * d.chunk.range.len() + 400).sum();
         128 + documents + self.problems.len() * 512
     }
 
-    fn take(&mut self, file: &FileText, chunk: Chunk, look: &Look<'_>) {
+    fn take(&mut self, file: &FileText, chunk: Chunk) {
         let text = file.slice(chunk.range.clone());
         match yaml::parse(text) {
             Err(failure) => self.problems.push(explain(&failure, file, &chunk)),
@@ -169,22 +97,7 @@ impl ParsedFile {
                     Value::Object(fields) => {
                         let line = chunk.content_line.unwrap_or(chunk.first_line);
                         let name = name_of(&fields).map(ConnectionName::new);
-                        let content = if parsed.is_plain {
-                            Content::Yaml(Box::from(text))
-                        } else {
-                            // A tree of values that JSON has always has a text.
-                            Content::Json(serde_json::to_string(&fields).unwrap_or_default().into())
-                        };
-                        let document = RawDocument {
-                            name,
-                            content,
-                            chunk,
-                            line,
-                            faultless: AtomicU64::new(0),
-                            plain_type: OnceLock::new(),
-                        };
-                        look(&document, fields);
-                        self.documents.push(document);
+                        self.documents.push(RawDocument { name, fields, chunk, line });
                     }
                     other => self.problems.push(not_a_mapping(&other, file, &chunk)),
                 }
@@ -284,7 +197,7 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<(String, u32, u32)> {
-        let parsed = ParsedFile::parse(text.as_bytes().to_vec(), &|_, _| ());
+        let parsed = ParsedFile::parse(text.as_bytes().to_vec());
         parsed.problems.iter().map(|p| (p.code.to_owned(), p.mark.line, p.mark.column)).collect()
     }
 
@@ -296,7 +209,6 @@ mod tests {
     fn an_error_does_not_hide_the_next_document() {
         let parsed = ParsedFile::parse(
             b"a: [1\n---\n# c\nname: x\n---\n- list\n---\n\tb: c\n---\nname: y\n".to_vec(),
-            &|_, _| (),
         );
         let lines: Vec<_> = parsed.documents.iter().map(|d| d.line).collect();
         assert_eq!(lines, [4, 10]);
@@ -321,7 +233,7 @@ mod tests {
 
     #[test]
     fn duplicates_name_both_places() {
-        let parsed = ParsedFile::parse(b"a:\n  b: 1\n  c: 2\n  b: 3\n".to_vec(), &|_, _| ());
+        let parsed = ParsedFile::parse(b"a:\n  b: 1\n  c: 2\n  b: 3\n".to_vec());
         let problem = &parsed.problems[0];
         assert_eq!((problem.mark.line, problem.mark.column), (4, 3));
         assert_eq!(problem.related[0].0.line, 2);
@@ -333,10 +245,9 @@ mod tests {
         {
             assert_eq!(problems(text), [], "{text:?}");
         }
-        let parsed =
-            ParsedFile::parse("\u{feff}a: b\r\nc: 'd'\r\n".as_bytes().to_vec(), &|_, _| ());
+        let parsed = ParsedFile::parse("\u{feff}a: b\r\nc: 'd'\r\n".as_bytes().to_vec());
         assert_eq!(
-            serde_json::json!(parsed.documents[0].fields()),
+            serde_json::json!(parsed.documents[0].fields),
             serde_json::json!({"a": "b", "c": "d"})
         );
     }

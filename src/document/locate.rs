@@ -61,7 +61,7 @@ impl<'l> Locator<'l> {
     pub(crate) fn diagnose(
         &mut self,
         finding: Finding,
-        merged: Option<&Merged>,
+        merged: Option<&Merged<'_>>,
         target: Option<&str>,
     ) -> Diagnostic {
         let at = finding.at.or_else(|| merged?.origin(&finding.pointer));
@@ -127,12 +127,12 @@ impl<'l> Locator<'l> {
 
 /// Hides what the catalog knows to be a secret in a document of this type.
 fn hide_known(raw: &RawDocument, spans: &Spans, masks: &mut Masks) {
-    let fields = raw.fields();
+    let fields = &raw.fields;
     let named = fields.get("type").and_then(Value::as_str).and_then(catalog::find);
     for connection_type in catalog::all().filter(|t| named.is_none_or(|named| named.name == t.name))
     {
-        for part in hidden::secret_parts(connection_type, &fields) {
-            let text = lookup(&fields, &part.pointer).and_then(Value::as_str);
+        for part in hidden::secret_parts(connection_type, fields) {
+            let text = lookup(fields, &part.pointer).and_then(Value::as_str);
             let secret = match (&part.range, text) {
                 (Some(range), Some(text)) => text.get(range.clone()).unwrap_or(text),
                 _ => "literal",

@@ -7,7 +7,6 @@
 
 mod failure;
 mod guard;
-mod plain;
 mod surrogates;
 mod visitor;
 
@@ -27,8 +26,6 @@ pub(crate) struct Parsed {
     pub(crate) value: Value,
     /// It holds numbers of which only the text can say whether they were kept exactly.
     pub(crate) has_floats: bool,
-    /// It is so plain that reading its text again costs no more than reading JSON.
-    pub(crate) is_plain: bool,
 }
 
 /// Reads one document.
@@ -36,26 +33,23 @@ pub(crate) fn parse(chunk: &str) -> Result<Parsed, Failure> {
     if chunk.len() > LARGEST_DOCUMENT {
         return Err(Failure::at_root(Cause::TooLarge(chunk.len())));
     }
-    match plain::read(chunk) {
-        Some(value) => Ok(Parsed { value, has_floats: false, is_plain: true }),
-        None => match parse_with_libyaml(chunk) {
-            Err(failure) if matches!(failure.cause, Cause::Syntax(_)) => {
-                let Some(rewritten) = Rewritten::of(chunk) else { return Err(failure) };
-                parse_with_libyaml(&rewritten.text).map_err(|mut failure| {
-                    failure.offset = failure.offset.map(|offset| rewritten.offset_before(offset));
-                    failure
-                })
-            }
-            parsed => parsed,
-        },
+    match read(chunk) {
+        Err(failure) if matches!(failure.cause, Cause::Syntax(_)) => {
+            let Some(rewritten) = Rewritten::of(chunk) else { return Err(failure) };
+            read(&rewritten.text).map_err(|mut failure| {
+                failure.offset = failure.offset.map(|offset| rewritten.offset_before(offset));
+                failure
+            })
+        }
+        parsed => parsed,
     }
 }
 
-fn parse_with_libyaml(chunk: &str) -> Result<Parsed, Failure> {
+fn read(chunk: &str) -> Result<Parsed, Failure> {
     guard::check(chunk)?;
     let budget = Budget::default();
     match Node::root(&budget).deserialize(serde_yaml::Deserializer::from_str(chunk)) {
-        Ok(value) => Ok(Parsed { value, has_floats: budget.has_floats(), is_plain: false }),
+        Ok(value) => Ok(Parsed { value, has_floats: budget.has_floats() }),
         Err(error) => Err(budget.failure().unwrap_or_else(|| Failure::from_yaml(&error, chunk))),
     }
 }

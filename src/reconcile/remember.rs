@@ -1,8 +1,6 @@
 //! What the record keeps beside the plan: what outlives its document, and what a base revision stands
 //! for.
 
-use std::sync::Arc;
-
 use crate::desired::Desired;
 use crate::inventory::{GoodCommit, Owned, Record};
 use crate::plan::compare::Context;
@@ -15,7 +13,7 @@ pub(super) fn keep_protected(desired: &mut Desired, record: &Record) {
         let is_protected =
             |name| record.inventory.get(name).is_some_and(|owned: &Owned| owned.protect);
         if names.into_iter().flatten().any(is_protected) {
-            Arc::make_mut(&mut connection.options).protect = true;
+            connection.options.protect = true;
         }
     }
 }

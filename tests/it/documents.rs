@@ -128,7 +128,12 @@ fn apinizers_variables_may_hold_dots() {
         "connections/a.yaml",
         "type: email\nname: a\nhost: ${api.hostname}\nauth: true\nusername: u\npassword: ${mail.pass_word}\n",
     );
-    world.write("connections/w.yaml", &format!("{WEBHOOK}headerList:\n  - {{name: Authorization, value: 'Bearer ${{api.token}}'}}\n"));
+    world.write(
+        "connections/w.yaml",
+        &format!(
+            "{WEBHOOK}headerList:\n  - {{name: Authorization, value: 'Bearer ${{api.token}}'}}\n"
+        ),
+    );
     world.commit("with dots");
     world.run(&["validate"]).code(0);
     world.apply().code(0);
@@ -137,8 +142,14 @@ fn apinizers_variables_may_hold_dots() {
     assert_eq!(world.live("w")["headerList"][0]["value"], json!("Bearer ${api.token}"));
     world.plan().code(0);
     let exported = world.run(&["export"]).code(0).stdout.clone();
-    assert!(exported.contains("${api.hostname}") && exported.contains("${mail.pass_word}"), "{exported}");
-    world.write("connections/a.yaml", "type: email\nname: a\nhost: h\nauth: true\nusername: u\npassword: ${mail-pass}\n");
+    assert!(
+        exported.contains("${api.hostname}") && exported.contains("${mail.pass_word}"),
+        "{exported}"
+    );
+    world.write(
+        "connections/a.yaml",
+        "type: email\nname: a\nhost: h\nauth: true\nusername: u\npassword: ${mail-pass}\n",
+    );
     world.run(&["validate"]).code(1).says("AG303").says("letters, digits, `_` and `.`");
     world.write("connections/a.yaml", "type: email\nname: a\nhost: ${mail-host}\n");
     world.run(&["validate"]).code(0).says("AG301").says("letters, digits, `_` and `.`");
@@ -164,7 +175,10 @@ fn json_with_pairs_of_surrogates_is_pasted_as_it_is() {
 fn merge_keys_are_told_of_the_list_form_and_where_they_stand() {
     let world = World::new();
     let head = "type: webhook\nname: w\nhttpMethod: POST\nfullUrl: https://h.example.com/a\n";
-    world.write("connections/w.yaml", &format!("{head}timeout: 1\nx: &x {{a: 1}}\n<<: *x\n<<: *x\n"));
+    world.write(
+        "connections/w.yaml",
+        &format!("{head}timeout: 1\nx: &x {{a: 1}}\n<<: *x\n<<: *x\n"),
+    );
     world.run(&["validate"]).code(1).says("w.yaml:8:1").says("`<<: [*one, *two]`");
     world.write("connections/w.yaml", &format!("{head}timeout: 1\n<<: 5\n"));
     world.run(&["validate"]).code(1).says("AG015").says("w.yaml:6:5");
@@ -178,6 +192,25 @@ fn a_number_var_that_changes_inside_a_text_is_a_warning() {
     world.run(&["validate"]).code(0).says("AG618").says("`1.1` and not `1.10`");
     world.target("vars: {version: '1.10'}");
     assert!(!format!("{:?}", world.run(&["validate"]).code(0)).contains("AG618"));
+}
+
+#[test]
+fn the_text_of_a_number_is_sent_as_the_number() {
+    let world = World::new();
+    world.commit_email("a", "port: '587'\n");
+    world.run(&["validate"]).code(0);
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(587));
+    world.plan().code(0);
+    world.commit_email("a", "port: 0588\n");
+    world.run(&["validate"]).code(0).says("AG202").says("leading zero");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(588));
+    world.plan().code(0);
+    for text in ["'0x24c'", "'5 87'", "5e2", "+587", "' 587'", "1_000"] {
+        world.write_email("a", &format!("port: {text}\n"));
+        world.run(&["validate"]).code(1).says("AG202");
+    }
 }
 
 #[test]

@@ -33,10 +33,9 @@ impl Rewritten {
         let mut rewritten = Self { text: String::with_capacity(text.len()), at: Vec::new() };
         let mut done = 0;
         for event in Parser::new_from_str(&stand_in) {
-            let Ok((Event::Scalar(_, ScalarStyle::DoubleQuoted, ..), span)) = event else {
-                event.ok()?;
-                continue;
-            };
+            // What stands behind another mistake need not be read.
+            let Ok((event, span)) = event else { break };
+            let Event::Scalar(_, ScalarStyle::DoubleQuoted, ..) = event else { continue };
             let end = offsets.get(span.end.index()).copied().unwrap_or(text.len());
             let mut at = *offsets.get(span.start.index())?;
             while let Some(found) = text.get(at..end)?.find('\\') {

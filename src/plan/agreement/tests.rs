@@ -97,8 +97,8 @@ impl Company {
         let document = Document {
             connection_type: crate::catalog::find(type_name).unwrap(),
             name: "one".into(),
-            options: Arc::default(),
-            fields: (&fields).into(),
+            options: crate::document::Options::default(),
+            fields,
             place: Place { file: Arc::from("one.yaml"), line: 1 },
         };
         let environment = Some(&self.environment);

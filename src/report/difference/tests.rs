@@ -128,10 +128,7 @@ fn long_texts_are_told_by_lines() {
   +c
 "#);
     insta::assert_snapshot!(shown(json!("\n"), json!("\n\n")), @r#"
-= f
-   
-   
-  +
+~ f: "\n" -> "\n\n"
 "#);
     let url = "jdbc:postgresql://db.internal.example.com:5432/payments?ssl=true";
     insta::assert_snapshot!(shown(json!(url), json!(url.replace("5432", "5433"))), @r#"
