@@ -1,6 +1,6 @@
 //! The configuration: one file, or a few flags for the single target.
 //!
-//! A file is read in three steps: YAML to a tree with places (`yaml`), the tree to typed values
+//! A file is read in three steps: YAML to values (`yaml`, as for documents), those to typed values
 //! by the tables of keys (`keys`, `read`), and those to the [`Config`] with the checks that need
 //! more than one key (`source`, `target`, `server`). Every problem of a file is found in one go.
 //!
@@ -39,7 +39,6 @@ mod source;
 mod target;
 mod template;
 mod url;
-mod yaml;
 
 pub use crate::source::CONFIG_FILE as FILE_NAME;
 pub use digest::config_digest;

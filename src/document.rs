@@ -14,29 +14,19 @@ use crate::name::ConnectionName;
 
 mod cache;
 mod check;
-pub mod code;
-mod diagnostic;
 mod examine;
 mod file;
-mod finding;
 mod gather;
 mod layers;
 mod load;
 mod locate;
 mod options;
-mod pointer;
 mod renames;
-mod snippet;
-mod spans;
-mod split;
-mod text;
-mod yaml;
 
+pub use crate::diagnostic::{Diagnostic, LARGEST_FILE, Mark, Severity, code};
 pub use cache::{ParseCache, Read};
 pub(crate) use check::refused;
-pub use diagnostic::{Diagnostic, Mark, Severity};
 pub use load::{DeclaredThen, LoadRequest, Loaded, declared_names, load};
-pub use text::LARGEST_FILE;
 
 /// Where a document begins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

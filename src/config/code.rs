@@ -1,6 +1,6 @@
 //! The stable codes of what can be wrong with a config, one table for messages and documents.
 
-use crate::document::code::Code;
+use crate::diagnostic::code::Code;
 
 macro_rules! codes {
     ($($name:ident $id:literal $title:literal, $cause:literal, $cure:literal;)+) => {

@@ -17,10 +17,10 @@ use serde_json::{Map, Value};
 
 pub(crate) use kind::texts_to_numbers;
 
-use super::code::{self, Code};
-use super::finding::{Finding, Part, quoted};
 use super::options::{holds_reference, no_reference};
 use crate::catalog::{self, ConnectionType};
+use crate::diagnostic::code::{self, Code};
+use crate::diagnostic::{Finding, Part, quoted};
 use crate::pointer::steps;
 
 /// The most problems that are listed of one document.

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use super::Options;
 use super::check::{Check, connection_type, texts_to_numbers};
-use super::code;
-use super::finding::{Finding, Part, quoted};
 use super::layers::{Layer, Merged};
 use super::load::{LoadRequest, is_for};
 use super::options::{self, KEY};
-use super::pointer::{child, item};
 use crate::catalog::ConnectionType;
+use crate::diagnostic::code;
+use crate::diagnostic::{Finding, Part, quoted};
 use crate::name::ConnectionName;
+use crate::pointer::{child, item};
 
 /// The documents of one name, merged and checked.
 pub(super) struct Examined<'f> {

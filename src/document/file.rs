@@ -1,16 +1,14 @@
 //! One file: its bytes to the documents in it, and what is wrong with them.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
-use super::code::{self, Code};
-use super::diagnostic::{Diagnostic, Mark, Severity};
 use super::options::name_of;
-use super::snippet::{Masks, is_secret_in_key, point, whole_file};
-use super::spans::Spans;
-use super::split::{Chunk, split};
-use super::text::FileText;
-use super::yaml::{self, Cause, Failure};
+use crate::diagnostic::code;
+use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, split};
 use crate::name::ConnectionName;
+use crate::yaml;
 
 /// How many documents of a file may fail before the rest of it is left alone.
 const MOST_PROBLEMS: usize = 100;
@@ -43,6 +41,7 @@ impl ParsedFile {
         let mut parsed = Self::default();
         match FileText::decode(bytes) {
             Ok(text) => {
+                let text = Arc::new(text);
                 for chunk in split(&text) {
                     if parsed.problems.len() == MOST_PROBLEMS {
                         parsed.problems.push(too_many(&chunk));
@@ -52,11 +51,12 @@ impl ParsedFile {
                 }
             }
             Err(problem) => {
-                let mut mark = whole_file();
+                let mut mark = Mark::whole_file();
                 if let Some((line, column)) = problem.place {
                     mark = Mark { line, column, ..mark };
                 }
-                parsed.problems.push(error(problem.code, problem.message, problem.help, mark));
+                let diagnostic = Diagnostic::error(problem.code, problem.message, mark);
+                parsed.problems.push(diagnostic.help(problem.help));
             }
         }
         parsed
@@ -66,8 +66,8 @@ impl ParsedFile {
     pub(crate) fn unreadable(reason: &str) -> Self {
         let message = format!("the file cannot be read: {reason}");
         let help = "check that it is a regular file that this user may read";
-        let problem = error(&code::UNREADABLE_FILE, message, help, whole_file());
-        Self { documents: Vec::new(), problems: vec![problem] }
+        let problem = Diagnostic::error(&code::UNREADABLE_FILE, message, Mark::whole_file());
+        Self { documents: Vec::new(), problems: vec![problem.help(help)] }
     }
 
     /// About how many bytes it takes in memory.
@@ -76,120 +76,39 @@ impl ParsedFile {
         128 + documents + self.problems.len() * 512
     }
 
-    fn take(&mut self, file: &FileText, chunk: Chunk) {
-        let text = file.slice(chunk.range.clone());
-        match yaml::parse(text) {
-            Err(failure) => self.problems.push(explain(&failure, file, &chunk)),
-            Ok(parsed) => {
-                let lossy = parsed
-                    .has_floats
-                    .then(|| Spans::of(text, chunk.first_line)?.lossy_number())
-                    .flatten();
-                if let Some(span) = lossy {
-                    let spans = Spans::of(text, chunk.first_line);
-                    let mark = Masks::of(file, &chunk, spans.as_ref()).mark(file, span);
-                    let cause = Cause::LossyNumber;
-                    self.problems.push(error(cause.code(), cause.message(), cause.help(), mark));
-                    return;
-                }
-                match parsed.value {
-                    Value::Null => {}
-                    Value::Object(fields) => {
-                        let line = chunk.content_line.unwrap_or(chunk.first_line);
-                        let name = name_of(&fields).map(ConnectionName::new);
-                        self.documents.push(RawDocument { name, fields, chunk, line });
-                    }
-                    other => self.problems.push(not_a_mapping(&other, file, &chunk)),
-                }
+    fn take(&mut self, file: &Arc<FileText>, chunk: Chunk) {
+        match yaml::parse(file.slice(chunk.range.clone())) {
+            Err(failure) => {
+                let is_broken = failure.is_of_shape();
+                let excerpt = if is_broken { Excerpt::broken } else { Excerpt::new };
+                self.problems.push(failure.diagnose(&excerpt(file, &chunk)));
             }
+            Ok(Value::Null) => {}
+            Ok(Value::Object(fields)) => {
+                let line = chunk.content_line.unwrap_or(chunk.first_line);
+                let name = name_of(&fields).map(ConnectionName::new);
+                self.documents.push(RawDocument { name, fields, chunk, line });
+            }
+            Ok(other) => self.problems.push(not_a_mapping(&other, file, &chunk)),
         }
-    }
-}
-
-fn error(code: &'static Code, message: String, help: &str, mark: Mark) -> Diagnostic {
-    Diagnostic {
-        code: code.id,
-        severity: Severity::Error,
-        message,
-        help: Some(help.to_owned()),
-        mark,
-        related: Vec::new(),
-        target: None,
     }
 }
 
 fn too_many(rest: &Chunk) -> Diagnostic {
     let message = format!("{MOST_PROBLEMS} documents of the file failed; the rest was not read");
-    let mark = Mark { line: rest.first_line, column: 1, ..whole_file() };
-    error(&code::TOO_MANY, message, "mend those that are listed and run again", mark)
+    let mark = Mark { line: rest.first_line, column: 1, ..Mark::whole_file() };
+    Diagnostic::error(&code::TOO_MANY, message, mark)
+        .help("mend those that are listed and run again")
 }
 
-fn not_a_mapping(value: &Value, file: &FileText, chunk: &Chunk) -> Diagnostic {
-    let what = if value.is_array() { "a list" } else { "a single value" };
-    let mut mark = first_line(file, chunk);
+fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnostic {
+    let kind = if value.is_array() { "a list" } else { "a single value" };
     // What stands alone has no key that would say whether it is a secret.
-    mark.text = String::new();
-    error(
-        &code::NOT_A_MAPPING,
-        format!("the document is {what}, and a connection is declared as `key: value` pairs"),
-        "begin with `type:` and `name:`; separate several connections by a line `---`",
-        mark,
-    )
-}
-
-fn first_line(file: &FileText, chunk: &Chunk) -> Mark {
-    let line = chunk.content_line.unwrap_or(chunk.first_line);
-    let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
-    let indent = file.line(line).chars().take_while(|c| c.is_whitespace()).count();
-    let column = super::text::to_u32(indent + 1);
-    Masks::of_broken(file, chunk, spans.as_ref()).mark(file, point((line, column)))
-}
-
-/// Finds the place of a failure and says it.
-fn explain(failure: &Failure, file: &FileText, chunk: &Chunk) -> Diagnostic {
-    let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
-    // A stray tag or a key that is none makes a secret look like something else.
-    let masks = match failure.cause {
-        Cause::Syntax(_) | Cause::Tag | Cause::KeyKind(_) => {
-            Masks::of_broken(file, chunk, spans.as_ref())
-        }
-        _ => Masks::of(file, chunk, spans.as_ref()),
-    };
-    let pointer = failure.pointer();
-    let mut related = Vec::new();
-    let mut found = match (&failure.cause, &spans) {
-        (Cause::DuplicateKey(key), Some(spans)) => {
-            let places = spans.keys(&pointer, key);
-            if let [first, _, ..] = places.as_slice() {
-                related.push((masks.mark(file, *first), "it is given first here".to_owned()));
-            }
-            places.get(1).copied()
-        }
-        (Cause::KeyKind(_), Some(spans)) => spans.odd_key(&pointer),
-        (Cause::Syntax(_) | Cause::UnknownAnchor, _) | (_, None) => None,
-        (_, Some(spans)) if failure.offset.is_none() => spans.value(&pointer),
-        _ => None,
-    };
-    if found.is_none()
-        && let Some(offset) = failure.offset
-    {
-        // An error at the end of the text is shown where the text ends.
-        let offset = chunk.range.start.saturating_add(offset).min(chunk.range.end);
-        let end = file.slice(chunk.range.start..offset).trim_end().len() + chunk.range.start;
-        let at = if offset >= chunk.range.end { end } else { offset };
-        found = Some(point(file.place_of(at)));
-    }
-    if let Some((line, column)) = failure.begins {
-        let place = (line.saturating_add(chunk.first_line).saturating_sub(1), column);
-        related.push((masks.mark(file, point(place)), "it begins here".to_owned()));
-    }
-    let mark = found.map_or_else(|| first_line(file, chunk), |span| masks.mark(file, span));
-    let cause = &failure.cause;
-    let message = match cause {
-        Cause::DuplicateKey(key) if is_secret_in_key(key) => "a key is given twice".to_owned(),
-        cause => cause.message(),
-    };
-    Diagnostic { related, ..error(cause.code(), message, cause.help(), mark) }
+    let mark = Mark { text: String::new(), ..Excerpt::broken(file, chunk).first_line() };
+    let message =
+        format!("the document is {kind}, and a connection is declared as `key: value` pairs");
+    Diagnostic::error(&code::NOT_A_MAPPING, message, mark)
+        .help("begin with `type:` and `name:`; separate several connections by a line `---`")
 }
 
 #[cfg(test)]

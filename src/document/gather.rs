@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::code;
 use super::file::ParsedFile;
-use super::finding::{At, Finding, Part, quoted};
 use super::layers::Layer;
 use super::options::{holds_reference, no_reference};
+use crate::diagnostic::code;
+use crate::diagnostic::{At, Finding, Part, quoted};
 use crate::name::{self, ConnectionName};
 use crate::source::{FileEntry, Folder};
 

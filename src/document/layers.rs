@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::file::RawDocument;
-use super::finding::At;
-use super::pointer;
+use crate::diagnostic::At;
+use crate::pointer::look_up;
 
 /// One document in one path.
 #[derive(Debug)]
@@ -43,8 +43,7 @@ impl<'f> Merged<'f> {
         }
         let mut pointer = pointer;
         while !pointer.is_empty() {
-            let brings =
-                |layer: &&Layer| pointer::lookup(&layer.document.fields, pointer).is_some();
+            let brings = |layer: &&Layer| look_up(&layer.document.fields, pointer).is_some();
             if let Some(layer) = self.layers.iter().rev().find(brings) {
                 return Some(layer.at);
             }

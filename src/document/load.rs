@@ -6,20 +6,20 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::cache::{ParseCache, Read};
-use super::code;
-use super::diagnostic::{Diagnostic, Severity};
 use super::examine::{Examined, examine};
 use super::file::ParsedFile;
-use super::finding::{At, Finding, Part};
 use super::gather::{Gathered, gather};
 use super::layers::Merged;
 use super::locate::Locator;
 use super::options;
-use super::pointer::child;
 use super::renames::{self, Rename};
 use super::{Document, Place};
+use crate::diagnostic::code;
+use crate::diagnostic::{At, Finding, Part};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::name::ConnectionName;
 use crate::parallel;
+use crate::pointer::child;
 use crate::source::{FileEntry, Folder};
 
 /// How many problems of one file are told.

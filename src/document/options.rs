@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::Options;
-use super::code;
-use super::finding::{Finding, Part, quoted};
-use super::pointer::{child, item};
 use crate::catalog::{ConnectionType, nearest_of};
+use crate::diagnostic::code;
+use crate::diagnostic::{Finding, Part, quoted};
 use crate::name::{self, ConnectionName};
+use crate::pointer::{child, item};
 use crate::reference::{self, Segment};
 
 /// The key itself.

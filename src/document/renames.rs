@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::code;
-use super::finding::{At, Finding, Part};
 use super::options::KEY;
-use super::pointer::child;
+use crate::diagnostic::code;
+use crate::diagnostic::{At, Finding, Part};
 use crate::name::ConnectionName;
+use crate::pointer::child;
 
 /// One rename: the new name, the old one, and where it is declared.
 pub(crate) struct Rename<'n> {

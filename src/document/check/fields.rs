@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use super::kind::{self, Fit};
 use super::{Check, MOST_FINDINGS};
 use crate::catalog::{Field, Kind, is_bookkeeping, nearest_of};
-use crate::document::code;
-use crate::document::finding::{Finding, Part, quoted};
+use crate::diagnostic::code;
+use crate::diagnostic::is_secret_in_key;
+use crate::diagnostic::{Finding, Part, quoted};
 use crate::document::options::KEY;
-use crate::document::pointer::{child, for_people, item};
-use crate::document::snippet::is_secret_in_key;
+use crate::pointer::{child, for_people, item};
 use crate::secret::SENSITIVE;
 
 impl Check<'_> {

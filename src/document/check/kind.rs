@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::catalog::{Choices, ConnectionType, Default, Kind, Verdict, nearest_of};
-use crate::document::code::{self, Code};
-use crate::document::finding::{Finding, quoted};
+use crate::diagnostic::code::{self, Code};
+use crate::diagnostic::{Finding, quoted};
 
 /// How a value fits.
 #[derive(Debug, PartialEq, Eq)]

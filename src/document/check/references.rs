@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use super::Check;
 use super::kind::{self, Fit};
 use crate::catalog::{Kind, Secrecy, nearest_of};
-use crate::document::code;
-use crate::document::finding::{Finding, Part, quoted};
-use crate::document::pointer::{child, for_people, item};
-use crate::document::snippet::{hides_secret, is_secret_key};
+use crate::diagnostic::code;
+use crate::diagnostic::{Finding, Part, quoted};
+use crate::diagnostic::{hides_secret, is_secret_key};
 use crate::pointer::steps;
+use crate::pointer::{child, for_people, item};
 use crate::reference::{self, ReferenceError, Segment};
 
 impl Check<'_> {

@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use super::Check;
 use super::references::malformed_secret;
 use crate::catalog::{Field, hidden};
-use crate::document::code;
-use crate::document::finding::{Finding, Part};
-use crate::document::pointer::{child, for_people, item};
-use crate::document::snippet::is_secret_in_key;
+use crate::diagnostic::code;
+use crate::diagnostic::is_secret_in_key;
+use crate::diagnostic::{Finding, Part};
 use crate::pointer::steps;
+use crate::pointer::{child, for_people, item};
 use crate::reference::{self, Segment};
 
 impl Check<'_> {

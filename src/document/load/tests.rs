@@ -100,7 +100,7 @@ fn a_good_document_loads() {
     assert!(document.options.protect);
     assert_eq!(
         json!(document.fields),
-        json!({"host": "${var:h}", "port": "25", "auth": true, "username": "u",
+        json!({"host": "${var:h}", "port": 25, "auth": true, "username": "u",
                "password": "${env:P}", "from": "a@b.c"})
     );
     assert_eq!(loaded.folders, [(Arc::from("c"), true, 1)]);

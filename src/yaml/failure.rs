@@ -1,6 +1,9 @@
 //! Why a document cannot be read, told without a word of its content.
 
-use crate::document::code::{self, Code};
+use crate::diagnostic::code::{self, Code};
+use crate::diagnostic::{Diagnostic, Excerpt, is_secret_in_key};
+use crate::places::Span;
+use crate::pointer::{push_index, push_key};
 
 /// What is wrong with a document, and how to find the place.
 #[derive(Debug)]
@@ -228,11 +231,55 @@ impl Failure {
         let mut pointer = String::new();
         for step in self.path.iter().rev() {
             match step {
-                Step::Key(key) => crate::document::pointer::push_key(&mut pointer, key),
-                Step::Item(index) => crate::document::pointer::push_index(&mut pointer, *index),
+                Step::Key(key) => push_key(&mut pointer, key),
+                Step::Item(index) => push_index(&mut pointer, *index),
             }
         }
         pointer
+    }
+
+    /// The problem with its place, in the document that could not be read.
+    pub(crate) fn diagnose(&self, excerpt: &Excerpt) -> Diagnostic {
+        let mut related = Vec::new();
+        let mut found = self.place(excerpt);
+        if let (Cause::DuplicateKey(key), Some(places)) = (&self.cause, excerpt.places()) {
+            let keys = places.keys(&self.pointer(), key);
+            if let [first, second, ..] = keys.as_slice() {
+                related.push((excerpt.mark_span(*first), "it is given first here".to_owned()));
+                found = Some(*second);
+            }
+        }
+        if let Some((line, column)) = self.begins {
+            let begins = Span::point((excerpt.line_in_file(line), column));
+            related.push((excerpt.mark_span(begins), "it begins here".to_owned()));
+        }
+        let mark = found.map_or_else(|| excerpt.first_line(), |span| excerpt.mark_span(span));
+        let message = match &self.cause {
+            Cause::DuplicateKey(key) if is_secret_in_key(key) => "a key is given twice".to_owned(),
+            cause => cause.message(),
+        };
+        let diagnostic =
+            Diagnostic::error(self.cause.code(), message, mark).help(self.cause.help());
+        Diagnostic { related, ..diagnostic }
+    }
+
+    fn place(&self, excerpt: &Excerpt) -> Option<Span> {
+        if let Some(offset) = self.offset {
+            return Some(excerpt.point_at(offset));
+        }
+        let places = excerpt.places()?;
+        match &self.cause {
+            Cause::Syntax(_) | Cause::UnknownAnchor => None,
+            Cause::KeyKind(_) => places.odd_key(&self.pointer()),
+            Cause::LossyNumber if self.path.is_empty() => places.lossy_number(),
+            _ => places.value(&self.pointer()),
+        }
+    }
+
+    /// Whether the document may mean something else than the parser of places makes of it.
+    pub(crate) fn is_of_shape(&self) -> bool {
+        // A stray tag or a key that is none makes a secret look like something else.
+        matches!(self.cause, Cause::Syntax(_) | Cause::Tag | Cause::KeyKind(_))
     }
 }
 

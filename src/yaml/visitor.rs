@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.budget.spend(value.len())?;
         // `1e400` comes as a text, since no float holds it; only its quotes tell what was meant.
         if value.starts_with(|c: char| matches!(c, '0'..='9' | '+' | '-' | '.'))
-            && super::loses_precision(value)
+            && crate::places::loses_precision(value)
         {
             self.budget.floats.set(true);
         }
