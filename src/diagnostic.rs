@@ -1,4 +1,4 @@
-//! A problem in a file that a person has to mend: what is wrong, where, and what to write instead.
+//! A problem in a file: its message, its place, and the way to mend it.
 //!
 //! Checks work on values and tell a [`Finding`] by JSON pointer, so they stay free of files and
 //! texts. An [`Excerpt`] of the file gives it its place and the source line, in which no secret is
@@ -15,7 +15,6 @@ use code::Code;
 pub(crate) use excerpt::Excerpt;
 pub(crate) use finding::{At, Finding, Part, quoted};
 pub(crate) use masks::{hides_secret, is_secret_in_key, is_secret_key, only_references};
-pub use text::LARGEST_FILE;
 pub(crate) use text::{Chunk, FileText, split};
 
 /// How bad a problem is.

@@ -4,13 +4,14 @@
 //! target together: overlays merged, fields checked against the catalog, plain variables checked.
 //! Every problem is a [`Diagnostic`] that already knows its place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
+use crate::source::Folder;
 
 mod cache;
 mod check;
@@ -23,10 +24,22 @@ mod locate;
 mod options;
 mod renames;
 
-pub use crate::diagnostic::{Diagnostic, LARGEST_FILE, Mark, Severity, code};
+pub use crate::diagnostic::{Diagnostic, Mark, Severity, code};
 pub use cache::{ParseCache, Read};
 pub(crate) use check::refused;
-pub use load::{DeclaredThen, LoadRequest, Loaded, declared_names, load};
+pub use load::{DeclaredThen, Loaded, declared_names, load};
+
+/// What to load.
+pub struct LoadRequest<'r> {
+    /// One for each configured path, in its order: later ones patch earlier ones.
+    pub folders: &'r [Folder],
+    /// The target that it is for; `None`: every document counts, whatever its `targets`.
+    pub target: Option<&'r str>,
+    /// The names of all targets, to warn of `targets` that name none; `None`: not known.
+    pub known_targets: Option<&'r BTreeSet<String>>,
+    /// The target's variables; `None`: not known, so nothing is said of them.
+    pub vars: Option<&'r BTreeMap<String, Value>>,
+}
 
 /// Where a document begins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

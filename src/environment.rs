@@ -169,7 +169,7 @@ fn read_secret_file(path: &Path) -> Result<(Sensitive, bool), String> {
         ErrorKind::InvalidData => "is not UTF-8".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    // Before it is opened: opening a pipe waits for somebody to write to it.
+    // Before it is opened: opening a pipe waits for a writer.
     let found = std::fs::metadata(path).map_err(unreadable)?;
     if !found.is_file() {
         return Err("is no regular file".to_owned());

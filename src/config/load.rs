@@ -25,7 +25,7 @@ const LARGEST: u64 = 1024 * 1024;
 pub struct Loaded {
     /// The config.
     pub config: Config,
-    /// What is no error and worth a word.
+    /// Problems that do not refuse it.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -110,7 +110,7 @@ fn parse(
                 Cause::DuplicateKey(_) => code::DUPLICATE_KEY.id,
                 _ => code::SYNTAX.id,
             };
-            // Without values nothing says what is a secret: none is shown.
+            // Without keys there is no telling which values are secrets, so none is shown.
             for mark in problem.related.iter_mut().map(|(mark, _)| mark).chain([&mut problem.mark])
             {
                 mark.text = key_alone(&mark.text);
@@ -172,7 +172,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The folder that keeps the state where nobody says which: systemd's, else the user's.
+/// The folder of the state by default: systemd's, else the user's.
 fn default_state_dir(environment: &Environment) -> PathBuf {
     // systemd gives several folders with colons between them.
     let first = |list: &str| list.split(':').next().map(PathBuf::from);

@@ -16,12 +16,12 @@ pub(super) struct Problems {
     found: Vec<Finding>,
 }
 
-/// What refuses the config; [`Problems::add`] says where it is.
+/// An error, which refuses the config; [`Problems::add`] says where it is.
 pub(super) fn error(code: &'static Code, message: impl Into<String>) -> Finding {
     Finding::error(code, "", message.into())
 }
 
-/// What is taken, and told all the same.
+/// A warning; [`Problems::add`] says where it is.
 pub(super) fn warning(code: &'static Code, message: impl Into<String>) -> Finding {
     Finding::warning(code, "", message.into())
 }

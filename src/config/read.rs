@@ -19,7 +19,7 @@ use super::scalar;
 use super::{parse_duration, parse_listen, parse_max_deletes, parse_size};
 
 impl Reader<'_> {
-    /// Reads a mapping; what is wrong in it is noted.
+    /// Reads a mapping, and notes its problems.
     pub(super) fn section(&mut self, section: &'static Section, node: &Node<'_>) -> Fields {
         let mut fields = Fields::new(section, &node.pointer);
         if !matches!(node.value, Value::Object(_) | Value::Null) {

@@ -1,4 +1,4 @@
-//! What reading a config needs, and what it gathers on the way.
+//! Values of a config with their pointers, and the state of reading one.
 
 use std::borrow::Cow;
 
@@ -34,12 +34,12 @@ impl<'v> Node<'v> {
     }
 }
 
-/// What reading a config needs, and what it gathers on the way.
+/// The state of reading a config.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
-    /// What was found wrong.
+    /// The problems so far.
     pub(super) problems: Problems,
-    /// What references are resolved in.
+    /// Where references are resolved.
     pub(super) environment: &'a Environment,
     /// Whether a reference to an unset variable is an error.
     pub(super) strict: bool,

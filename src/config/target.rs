@@ -133,7 +133,7 @@ fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
 /// itself is `.`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it cannot be used.
 pub(super) fn repository_path(path: &str) -> Result<String, &'static str> {
     let drive = path.as_bytes().get(1) == Some(&b':');
     if path.starts_with(['/', '\\', '~']) || drive {

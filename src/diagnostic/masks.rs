@@ -20,8 +20,7 @@ pub(crate) use words::{hides_secret, is_secret_in_key, is_secret_key, only_refer
 /// The longest line that is shown whole, in characters.
 const LONGEST_LINE: usize = 400;
 
-/// The longest text that is searched for secrets, in bytes; nobody reads a longer one in a
-/// snippet, so it is hidden unseen.
+/// The longest text that is searched for secrets, in bytes; a longer one is hidden unseen.
 const LONGEST_LOOK: usize = 4096;
 
 /// The columns to hide, by line; columns count from 1, and `u32::MAX` is the end of the line.

@@ -10,7 +10,7 @@ use super::code::{self, Code};
 use crate::places::to_u32;
 
 /// The largest file that is read, in bytes.
-pub const LARGEST_FILE: usize = 4 * 1024 * 1024;
+const LARGEST_FILE: usize = 4 * 1024 * 1024;
 
 /// A file's content as text, without its byte-order mark.
 #[derive(Debug)]

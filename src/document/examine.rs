@@ -1,16 +1,14 @@
-//! What the documents of one name come to, and what is wrong with them: a function of their layers
-//! alone, so that names are looked at side by side.
+//! The documents of one name, merged and checked: a function of their layers alone, so that names
+//! are checked in parallel.
 
 use std::collections::BTreeSet;
 
-use super::Options;
 use super::check::{Check, connection_type, texts_to_numbers};
 use super::layers::{Layer, Merged};
-use super::load::{LoadRequest, is_for};
 use super::options::{self, KEY};
+use super::{LoadRequest, Options};
 use crate::catalog::ConnectionType;
-use crate::diagnostic::code;
-use crate::diagnostic::{Finding, Part, quoted};
+use crate::diagnostic::{Finding, Part, code, quoted};
 use crate::name::ConnectionName;
 use crate::pointer::{child, item};
 
@@ -27,8 +25,8 @@ pub(super) struct Examined<'f> {
     pub(super) connection_type: Option<&'static ConnectionType>,
 }
 
-/// Merges and checks the documents of one name; `found` are its layers, and what is wrong with
-/// having them.
+/// Merges and checks the documents of one name; `found` are its layers, and the problems of having
+/// them.
 pub(super) fn examine<'f>(
     request: &LoadRequest<'_>,
     name: ConnectionName,
@@ -38,9 +36,8 @@ pub(super) fn examine<'f>(
     let mut merged = Merged::of(layers);
     let options = options::read(&merged.fields, &mut findings);
     check_targets(request, options.targets.as_ref(), &mut findings);
-    // What is wrong elsewhere is told there; a document that is declared twice is wrong for every
-    // target.
-    let is_for_target = is_for(request.target, options.targets.as_ref());
+    // Other targets tell their own problems; a document that is declared twice is wrong for all.
+    let is_for_target = options::are_for(options.targets.as_ref(), request.target);
     let mut found_type = None;
     if is_for_target {
         found_type = check(request, &name, &mut merged, &options, &mut findings);

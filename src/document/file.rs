@@ -1,12 +1,11 @@
-//! One file: its bytes to the documents in it, and what is wrong with them.
+//! One file: its bytes to the documents in it and their problems.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::options::name_of;
-use crate::diagnostic::code;
-use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, split};
+use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, code, split};
 use crate::name::ConnectionName;
 use crate::yaml;
 
@@ -18,7 +17,7 @@ const MOST_PROBLEMS: usize = 100;
 pub(crate) struct ParsedFile {
     /// The documents that could be read, in order.
     pub(crate) documents: Vec<RawDocument>,
-    /// What is wrong; the marks have no file name yet, since one content may have many.
+    /// The problems; the marks have no file name yet, since one content may have many.
     pub(crate) problems: Vec<Diagnostic>,
 }
 

@@ -8,8 +8,7 @@ use serde_json::{Map, Value};
 use super::file::ParsedFile;
 use super::layers::Layer;
 use super::options::{holds_reference, no_reference};
-use crate::diagnostic::code;
-use crate::diagnostic::{At, Finding, Part, quoted};
+use crate::diagnostic::{At, Finding, Part, code, quoted};
 use crate::name::{self, ConnectionName};
 use crate::source::{FileEntry, Folder};
 
@@ -21,7 +20,7 @@ const MOST_DUPLICATES: usize = 20;
 /// What the files declare.
 #[derive(Default)]
 pub(crate) struct Gathered<'f> {
-    /// The layers of each name in the order of the paths, and what is wrong with having them.
+    /// The layers of each name in the order of the paths, and the problems of having them.
     pub(crate) names: BTreeMap<ConnectionName, (Vec<Layer<'f>>, Vec<Finding>)>,
     /// Documents without a usable name.
     pub(crate) findings: Vec<Finding>,

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::cache::{ParseCache, Read};
 use super::examine::{Examined, examine};
 use super::file::ParsedFile;
@@ -13,10 +11,8 @@ use super::layers::Merged;
 use super::locate::Locator;
 use super::options;
 use super::renames::{self, Rename};
-use super::{Document, Place};
-use crate::diagnostic::code;
-use crate::diagnostic::{At, Finding, Part};
-use crate::diagnostic::{Diagnostic, Severity};
+use super::{Document, LoadRequest, Place};
+use crate::diagnostic::{At, Diagnostic, Finding, Part, Severity, code};
 use crate::name::ConnectionName;
 use crate::parallel;
 use crate::pointer::child;
@@ -25,7 +21,7 @@ use crate::source::{FileEntry, Folder};
 /// How many problems of one file are told.
 const MOST_OF_FILE: usize = 1000;
 
-/// What a target should hold, and what is wrong with the files that say so.
+/// The connections that a target should hold, and the problems of the files that say so.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The valid documents for this target, sorted by name.
@@ -51,26 +47,6 @@ impl Loaded {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
-    }
-}
-
-/// What to load.
-pub struct LoadRequest<'r> {
-    /// One for each configured path, in its order: later ones patch earlier ones.
-    pub folders: &'r [Folder],
-    /// The target that it is for; `None`: every document counts, whatever its `targets`.
-    pub target: Option<&'r str>,
-    /// The names of all targets, to warn of `targets` that name none; `None`: not known.
-    pub known_targets: Option<&'r BTreeSet<String>>,
-    /// The target's variables; `None`: not known, so nothing is said of them.
-    pub vars: Option<&'r BTreeMap<String, Value>>,
-}
-
-/// Whether documents with these `targets` are for a target.
-pub(super) fn is_for(target: Option<&str>, targets: Option<&BTreeSet<String>>) -> bool {
-    match (target, targets) {
-        (Some(target), Some(targets)) => targets.contains(target),
-        _ => true,
     }
 }
 
@@ -130,7 +106,7 @@ pub fn declared_names(
     let mut then = DeclaredThen::default();
     for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
         let merged = Merged::of(layers);
-        if !is_for(target, options::targets_of(&merged.fields).as_ref()) {
+        if !options::are_for(options::targets_of(&merged.fields).as_ref(), target) {
             continue;
         }
         if let Some(old) = options::old_name_of(&merged.fields) {
@@ -161,7 +137,7 @@ struct Loader<'r> {
 }
 
 impl<'r> Loader<'r> {
-    /// Takes what is wrong with files, under the names that they have here.
+    /// Adds the problems of files, under the names that they have here.
     fn file_problems(&mut self, entries: &[&FileEntry], files: &[Arc<ParsedFile>]) {
         for (entry, file) in entries.iter().zip(files) {
             if file.problems.is_empty() {
@@ -226,7 +202,7 @@ impl<'r> Loader<'r> {
         }
     }
 
-    /// Takes what the documents of one name came to.
+    /// Adds the merged documents of one name.
     fn connection(&mut self, examined: Examined<'r>) {
         let Examined { name, mut merged, options, findings, is_for_target, connection_type } =
             examined;

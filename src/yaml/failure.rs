@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, Excerpt, is_secret_in_key};
 use crate::places::Span;
 use crate::pointer::{push_index, push_key};
 
-/// What is wrong with a document, and how to find the place.
+/// Why a document cannot be read, and how to find the place.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) cause: Cause,
@@ -24,7 +24,7 @@ pub(super) enum Step {
     Item(usize),
 }
 
-/// What is wrong with a document.
+/// The kinds of failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// Its text has this many bytes.

@@ -15,7 +15,7 @@ const MOST_VALUES: usize = 200_000;
 /// How many bytes of text a document may hold once its aliases are expanded.
 const MOST_TEXT: usize = 8 * 1024 * 1024;
 
-/// What one document has used up, and what went wrong in it.
+/// How much of its bounds one document has used, and why it cannot be read.
 #[derive(Default)]
 pub(super) struct Budget {
     values: Cell<usize>,

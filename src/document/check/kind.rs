@@ -10,7 +10,7 @@ use crate::diagnostic::{Finding, quoted};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Good,
-    /// It is sent as it is, but somebody should look at it.
+    /// It is sent as it is, with a warning.
     Doubtful {
         code: &'static Code,
         problem: String,

@@ -5,8 +5,7 @@ use serde_json::{Map, Value};
 use super::Check;
 use super::secrets::variable;
 use crate::catalog::{Default, Field, Kind, Required};
-use crate::diagnostic::Finding;
-use crate::diagnostic::code;
+use crate::diagnostic::{Finding, code};
 use crate::pointer::{child, for_people};
 
 impl Check<'_> {
