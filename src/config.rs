@@ -1,6 +1,6 @@
 //! The configuration: one file, or a few flags for the single target.
 //!
-//! A file is read in three steps: YAML to a tree with places (`yaml`), the tree to typed values
+//! A file is read in three steps: YAML to values (`yaml`, as for documents), those to typed values
 //! by the tables of keys (`keys`, `read`), and those to the [`Config`] with the checks that need
 //! more than one key (`source`, `target`, `server`). Every problem of a file is found in one go.
 //!
@@ -38,7 +38,6 @@ mod server;
 mod source;
 mod target;
 mod url;
-mod yaml;
 
 pub use crate::source::CONFIG_FILE as FILE_NAME;
 pub use digest::config_digest;
@@ -122,15 +121,15 @@ pub struct Target {
     pub prune: bool,
     /// How many deletes a run may make.
     pub max_deletes: MaxDeletes,
-    /// What may be taken over.
+    /// Which live connections are adopted.
     pub adopt: Adopt,
-    /// What is done about drift.
+    /// Whether drift is written back or kept.
     pub drift: Drift,
     /// How often live is compared when git is quiet.
     pub resync: Duration,
     /// How many calls may be under way at once.
     pub concurrency: usize,
-    /// What is done with a commit that does not load whole.
+    /// Whether a commit that does not load whole is refused.
     pub on_invalid: OnInvalid,
     /// How often each secret that the API shows is read back.
     pub verify_secrets: Duration,
@@ -165,18 +164,18 @@ pub enum MaxDeletes {
     Count(usize),
 }
 
-/// What may be taken over.
+/// Which live connections are adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adopt {
-    /// Whatever git declares.
+    /// All that git declares.
     Always,
-    /// What is equal in all that can be read.
+    /// Those that are equal in all that can be read.
     Equal,
-    /// Nothing.
+    /// None.
     Never,
 }
 
-/// What is done about drift.
+/// Whether drift is written back or kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drift {
     /// It is written back.
@@ -185,7 +184,7 @@ pub enum Drift {
     Report,
 }
 
-/// What is done with a commit that does not load whole.
+/// Whether a commit that does not load whole is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnInvalid {
     /// It is refused whole.

@@ -136,7 +136,6 @@ pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired
     let mut resolver = Resolver::new(*resolution);
     let connections = documents.into_iter().map(|document| {
         let Document { connection_type, name, options, fields, place } = document;
-        let (fields, options) = (fields.fields(), (*options).clone());
         let mut found = Found { connection_type, fields: Vec::new(), unresolved: Vec::new() };
         found.take_apart("", fields, &|key| connection_type.field(key), &mut resolver);
         let Found { fields, unresolved, .. } = found;
@@ -149,11 +148,7 @@ pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired
 /// The names of the environment that documents refer to.
 #[must_use]
 pub fn env_names_of(documents: &[Document]) -> BTreeSet<String> {
-    documents
-        .iter()
-        .flat_map(|document| document.fields.fields().into_values().collect::<Vec<_>>())
-        .flat_map(|v| env_names(&v))
-        .collect()
+    documents.iter().flat_map(|document| document.fields.values()).flat_map(env_names).collect()
 }
 
 /// Resolves a single declared value.

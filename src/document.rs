@@ -4,41 +4,42 @@
 //! target together: overlays merged, fields checked against the catalog, plain variables checked.
 //! Every problem is a [`Diagnostic`] that already knows its place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
+use crate::source::Folder;
 
 mod cache;
 mod check;
-pub mod code;
-mod declared;
-mod diagnostic;
 mod examine;
 mod file;
-mod finding;
 mod gather;
 mod layers;
 mod load;
 mod locate;
 mod options;
-mod pointer;
 mod renames;
-mod request;
-mod snippet;
-mod spans;
-mod split;
-mod text;
-mod yaml;
 
+pub use crate::diagnostic::{Diagnostic, Mark, Severity, code};
 pub use cache::{ParseCache, Read};
 pub(crate) use check::refused;
-pub use declared::Declared;
-pub use diagnostic::{Diagnostic, Mark, Severity};
 pub use load::{DeclaredThen, Loaded, declared_names, load};
-pub use request::LoadRequest;
-pub use text::LARGEST_FILE;
+
+/// What to load.
+pub struct LoadRequest<'r> {
+    /// One for each configured path, in its order: later ones patch earlier ones.
+    pub folders: &'r [Folder],
+    /// The target that it is for; `None`: every document counts, whatever its `targets`.
+    pub target: Option<&'r str>,
+    /// The names of all targets, to warn of `targets` that name none; `None`: not known.
+    pub known_targets: Option<&'r BTreeSet<String>>,
+    /// The target's variables; `None`: not known, so nothing is said of them.
+    pub vars: Option<&'r BTreeMap<String, Value>>,
+}
 
 /// Where a document begins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,9 +59,10 @@ pub struct Document {
     /// Its name, as the first path spells it.
     pub name: ConnectionName,
     /// What `x-gitops` says.
-    pub options: Arc<Options>,
-    /// The fields that it declares.
-    pub fields: Declared,
+    pub options: Options,
+    /// The fields that it declares, without `type`, `name` and `x-gitops`, in the order of the
+    /// document and with references as written.
+    pub fields: Map<String, Value>,
     /// Where it begins: in the last path that has a say in it.
     pub place: Place,
 }

@@ -3,11 +3,12 @@
 
 mod dotenv;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{Error as IoError, ErrorKind, Read as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use self::dotenv::Problem;
 use crate::secret::Sensitive;
@@ -16,6 +17,8 @@ use crate::secret::Sensitive;
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, Sensitive>,
+    /// The variables whose file was found to begin with a byte-order mark: told once.
+    with_mark: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Why a name has no value; the text never holds one.
@@ -68,6 +71,21 @@ pub enum EnvFileError {
         /// The variable.
         name: String,
     },
+    /// A variable is given twice.
+    #[error(
+        "the env file {path} gives {name} on line {first} and again on line {line}: remove one of \
+         the two"
+    )]
+    Twice {
+        /// The file.
+        path: String,
+        /// The line of the first value, counted from 1.
+        first: usize,
+        /// The line of the second one.
+        line: usize,
+        /// The variable.
+        name: String,
+    },
 }
 
 /// The largest file that `NAME_FILE` or `--env-file` may name, in bytes: secrets, not a dump.
@@ -77,7 +95,7 @@ impl Environment {
     /// Takes variables as they are, those of the process for example.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables.into_iter().map(|(k, v)| (k, Sensitive::new(v))).collect();
-        Self { variables }
+        Self { variables, with_mark: Arc::default() }
     }
 
     /// Adds the variables of a dotenv file; those that are set already keep their value.
@@ -94,6 +112,9 @@ impl Environment {
         let entries = dotenv::parse(&text).map_err(|problem| match problem {
             Problem::Syntax { line } => EnvFileError::Syntax { path: shown(), line },
             Problem::Dollar { line, name } => EnvFileError::Dollar { path: shown(), line, name },
+            Problem::Twice { first, line, name } => {
+                EnvFileError::Twice { path: shown(), first, line, name }
+            }
         })?;
         for (name, value) in entries {
             let unset = self.variables.get(&name).is_none_or(|v| v.expose().is_empty());
@@ -116,11 +137,17 @@ impl Environment {
         let Some(path) = self.set(&format!("{name}_FILE")) else {
             return Err(Unset::Missing(name.to_owned()));
         };
-        read_secret_file(Path::new(path.expose())).map_err(|problem| Unset::File {
-            name: name.to_owned(),
-            path: path.expose().to_owned(),
-            problem,
-        })
+        let file = || path.expose().to_owned();
+        let (value, has_mark) = read_secret_file(Path::new(path.expose()))
+            .map_err(|problem| Unset::File { name: name.to_owned(), path: file(), problem })?;
+        if has_mark && self.with_mark.lock().is_ok_and(|mut told| told.insert(name.to_owned())) {
+            let file = file();
+            tracing::warn!(
+                file,
+                "the file that {name}_FILE names begins with a byte-order mark, which is left out"
+            );
+        }
+        Ok(value)
     }
 
     /// The plain text of a variable that is no secret: `STATE_DIRECTORY`, `NO_COLOR` and the like.
@@ -134,28 +161,28 @@ impl Environment {
     }
 }
 
-fn read_secret_file(path: &Path) -> Result<Sensitive, String> {
+/// The content of a file less one trailing newline and a byte-order mark at its head, which editors
+/// of Windows write; and whether it had that mark.
+fn read_secret_file(path: &Path) -> Result<(Sensitive, bool), String> {
     let unreadable = |error: IoError| match error.kind() {
         ErrorKind::FileTooLarge => "is larger than 1 MiB".to_owned(),
         ErrorKind::InvalidData => "is not UTF-8".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    // Before it is opened: opening a pipe waits for somebody to write to it.
+    // Before it is opened: opening a pipe waits for a writer.
     let found = std::fs::metadata(path).map_err(unreadable)?;
     if !found.is_file() {
         return Err("is no regular file".to_owned());
     }
-    let mut text = File::open(path).and_then(read_bounded).map_err(unreadable)?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    if text.is_empty() {
+    let text = File::open(path).and_then(read_bounded).map_err(unreadable)?;
+    let without_mark = text.strip_prefix('\u{feff}');
+    let value = without_mark.unwrap_or(&text);
+    let value =
+        value.strip_suffix('\n').map_or(value, |line| line.strip_suffix('\r').unwrap_or(line));
+    if value.is_empty() {
         return Err("is empty".to_owned());
     }
-    Ok(Sensitive::new(text))
+    Ok((Sensitive::new(value.to_owned()), without_mark.is_some()))
 }
 
 /// Reads a file whatever it says of its size, which for a device is nothing.

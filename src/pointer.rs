@@ -1,6 +1,7 @@
-//! The steps of JSON pointers (RFC 6901), as every module reads and writes them.
+//! JSON pointers (RFC 6901), as every module builds, reads and follows them.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
@@ -27,11 +28,60 @@ pub(crate) fn escaped(key: &str) -> Cow<'_, str> {
     }
 }
 
+/// Adds a key to a pointer.
+pub(crate) fn push_key(pointer: &mut String, key: &str) {
+    pointer.push('/');
+    pointer.push_str(&escaped(key));
+}
+
+/// Adds the index of a list's entry to a pointer.
+pub(crate) fn push_index(pointer: &mut String, index: usize) {
+    // Writing to a String cannot fail.
+    let _ = write!(pointer, "/{index}");
+}
+
+/// The pointer with one more key.
+pub(crate) fn child(pointer: &str, key: &str) -> String {
+    let mut child = pointer.to_owned();
+    push_key(&mut child, key);
+    child
+}
+
+/// The pointer with one more index.
+pub(crate) fn item(pointer: &str, index: usize) -> String {
+    let mut item = pointer.to_owned();
+    push_index(&mut item, index);
+    item
+}
+
 /// The value at a pointer into an object.
-pub(crate) fn look_up<'f>(fields: &'f Map<String, Value>, pointer: &str) -> Option<&'f Value> {
-    let path = pointer.get(1..)?;
-    let (top, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
-    fields.get(unescaped(top).as_ref())?.pointer(rest)
+pub(crate) fn look_up<'v>(fields: &'v Map<String, Value>, pointer: &str) -> Option<&'v Value> {
+    let mut steps = steps(pointer);
+    let mut value = fields.get(steps.next()?.as_ref())?;
+    for step in steps {
+        value = match value {
+            Value::Object(entries) => entries.get(step.as_ref())?,
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+/// How a pointer is written for people: `hostPortList[0].port`.
+pub(crate) fn for_people(pointer: &str) -> String {
+    let mut shown = String::new();
+    for step in steps(pointer) {
+        if step.bytes().all(|b| b.is_ascii_digit()) && !step.is_empty() && !shown.is_empty() {
+            let _ = write!(shown, "[{step}]");
+        } else {
+            if !shown.is_empty() {
+                shown.push('.');
+            }
+            shown.push_str(&step);
+        }
+    }
+    shown
 }
 
 /// Sets the value at a pointer and makes the objects above it.
@@ -80,5 +130,16 @@ mod tests {
         let pointer = format!("/{}/0", escaped("a/b~c"));
         assert_eq!(pointer, "/a~1b~0c/0");
         assert_eq!(steps(&pointer).collect::<Vec<_>>(), ["a/b~c", "0"]);
+    }
+
+    #[test]
+    fn builds_and_walks() {
+        let pointer = item(&child("", "a/b~c"), 1);
+        assert_eq!(pointer, "/a~1b~0c/1");
+        let value = serde_json::json!({"a/b~c": [1, {"x": 2}]});
+        let fields = value.as_object().unwrap();
+        assert_eq!(look_up(fields, &child(&pointer, "x")), Some(&Value::from(2)));
+        assert_eq!(look_up(fields, "/a"), None);
+        assert_eq!(for_people("/hosts/0/port"), "hosts[0].port");
     }
 }

@@ -11,7 +11,7 @@ pub enum Segment<'a> {
     Env(&'a str),
     /// `${var:NAME}`: a plain value of the target.
     Var(&'a str),
-    /// `${NAME}`: Apinizer's own variable, sent as it is written.
+    /// `${NAME}`: Apinizer's own variable, sent as it is written; the name may hold dots.
     Apinizer(&'a str),
 }
 
@@ -75,17 +75,17 @@ pub fn parse(text: &str) -> Result<Vec<Segment<'_>>, ReferenceError> {
         plain.push(text, at, found);
         let inside = &text[found + 2..];
         let name_length = inside
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
             .unwrap_or(inside.len());
         let word = &inside[..name_length];
         match inside[name_length..].chars().next() {
-            Some(':') if !word.is_empty() => {
+            Some(':') if !word.is_empty() && !word.contains('.') => {
                 let (segment, end) = ours(inside, word, found)?;
                 plain.flush(text, &mut segments);
                 segments.push(segment);
                 at = found + 2 + end;
             }
-            Some('}') if is_variable_name(word) => {
+            Some('}') if is_apinizer_name(word) => {
                 plain.flush(text, &mut segments);
                 segments.push(Segment::Apinizer(word));
                 at = found + 2 + name_length + 1;
@@ -159,6 +159,24 @@ fn is_variable_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+fn is_apinizer_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+}
+
+/// What looks like one of Apinizer's variables and is none, since its name holds another character
+/// than letters, digits, `_` and `.`.
+#[must_use]
+pub fn misnamed_variable(text: &str) -> Option<&str> {
+    text.match_indices("${").find_map(|(at, _)| {
+        let is_escaped = text.get(..at).is_some_and(|before| before.ends_with('$'));
+        let (name, _) = text.get(at + 2..)?.split_once('}')?;
+        let is_of_a_name = |c: char| !c.is_whitespace() && !":{$\"'".contains(c);
+        let is_one_word = !name.is_empty() && name.chars().all(is_of_a_name);
+        let end = at + 2 + name.len() + 1;
+        (is_one_word && !is_escaped && !is_apinizer_name(name)).then(|| text.get(at..end)).flatten()
+    })
+}
+
 fn is_var_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
@@ -211,6 +229,7 @@ mod tests {
                 text("c")
             ]
         );
+        assert_eq!(parse("${api.hostname}").unwrap(), vec![Segment::Apinizer("api.hostname")]);
     }
 
     #[test]
@@ -222,10 +241,18 @@ mod tests {
 
     #[test]
     fn looks_alike_stands_for_itself() {
-        for plain in ["${", "${}", "${a b}", "$", "$$", "{}", "${-x}", "100$"] {
+        for plain in ["${", "${}", "${a b}", "$", "$$", "{}", "${-x}", "${a.b-c}", "100$"] {
             assert_eq!(parse(plain).unwrap(), vec![text(plain)], "{plain}");
         }
         assert!(parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_variable_with_another_character_in_its_name_is_found() {
+        assert_eq!(misnamed_variable("a${B}${db-host}"), Some("${db-host}"));
+        for none in ["", "${", "${}", "${a b}", "${a.b}", "${env:a-b}", "$${a-b}", "${a-b"] {
+            assert_eq!(misnamed_variable(none), None, "{none}");
+        }
     }
 
     #[test]

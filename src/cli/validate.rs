@@ -34,6 +34,9 @@ pub async fn run(args: &ValidateArgs, context: &Context) -> Result<u8, CommandEr
     } else if let Some(config) = config.filter(|_| !has_config_errors) {
         problems.extend(check_targets(args, context, config).await?);
     }
+    if args.strict {
+        problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);
+    }
     show(args.output, &problems, context);
     Ok(u8::from(problems.iter().any(|d| d.severity == Severity::Error)))
 }
@@ -202,6 +205,5 @@ pub(super) fn show(output: ValidateOutput, problems: &[Diagnostic], context: &Co
         ValidateOutput::Json => context.print_json(&diagnostics::json(problems)),
         ValidateOutput::Markdown => context.print(&diagnostics::markdown(problems)),
         ValidateOutput::Github => context.print(&diagnostics::github(problems)),
-        ValidateOutput::Sarif => context.print_json(&diagnostics::sarif(problems)),
     }
 }

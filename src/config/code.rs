@@ -1,6 +1,6 @@
 //! The stable codes of what can be wrong with a config, one table for messages and documents.
 
-use crate::document::code::Code;
+use crate::diagnostic::code::Code;
 
 macro_rules! codes {
     ($($name:ident $id:literal $title:literal, $cause:literal, $cure:literal;)+) => {
@@ -69,6 +69,9 @@ codes! {
     NOT_BUILT_IN "AG617" "not in this build",
         "A key needs a feature that this program was built without.",
         "Use a build with the feature, or take the key out.";
+    NUMBER_AS_WRITTEN "AG618" "number that is written otherwise",
+        "A var is a number whose text has another form: texts that use `1.10` get `1.1`.",
+        "Quote it if it is a text, a version say; else write the number that the message shows.";
 }
 
 #[cfg(test)]

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use crate::pointer::child;
+
 use super::keys::Section;
-use super::yaml::Place;
 use super::{MaxDeletes, SecretText, parse_duration, parse_max_deletes, parse_size};
 
 /// The values of one mapping.
 #[derive(Debug)]
 pub(super) struct Fields {
     section: &'static Section,
-    values: BTreeMap<&'static str, (Typed, Place)>,
+    values: BTreeMap<&'static str, Typed>,
     /// Where the mapping is.
-    pub(super) place: Place,
+    pub(super) pointer: String,
 }
 
 /// A text as it is written, and what it stands for.
@@ -57,7 +58,7 @@ pub(super) enum Typed {
     /// Some of the words of its key.
     Words(Vec<&'static str>),
     /// Texts.
-    Texts(Vec<(Text, Place)>),
+    Texts(Vec<(Text, String)>),
     /// Plain values by name.
     Vars(BTreeMap<String, Json>),
     /// An address to listen on; `None`: nowhere.
@@ -70,18 +71,18 @@ pub(super) enum Typed {
 
 impl Fields {
     /// Begins with none.
-    pub(super) fn new(section: &'static Section, place: Place) -> Self {
-        Self { section, values: BTreeMap::new(), place }
+    pub(super) fn new(section: &'static Section, pointer: &str) -> Self {
+        Self { section, values: BTreeMap::new(), pointer: pointer.to_owned() }
     }
 
     /// Adds a value.
-    pub(super) fn put(&mut self, key: &'static str, value: Typed, place: Place) {
-        self.values.insert(key, (value, place));
+    pub(super) fn put(&mut self, key: &'static str, value: Typed) {
+        self.values.insert(key, value);
     }
 
     /// Where the value of a key is; of an absent one, where the mapping is.
-    pub(super) fn place_of(&self, key: &str) -> Place {
-        self.values.get(key).map_or(self.place, |(_, place)| *place)
+    pub(super) fn place_of(&self, key: &str) -> String {
+        if self.has(key) { child(&self.pointer, key) } else { self.pointer.clone() }
     }
 
     /// Whether a key has a value that could be read.
@@ -160,15 +161,15 @@ impl Fields {
         }
     }
 
-    /// A list of texts with their places, else its default.
-    pub(super) fn texts(&self, key: &str) -> Vec<(Text, Place)> {
+    /// A list of texts with their pointers, else its default.
+    pub(super) fn texts(&self, key: &str) -> Vec<(Text, String)> {
         match self.get(key) {
             Some(Typed::Texts(texts)) => texts.clone(),
             _ => match self.default_value(key) {
                 Some(Json::Array(items)) => items
                     .iter()
                     .filter_map(Json::as_str)
-                    .map(|text| (Text::plain(text), self.place))
+                    .map(|text| (Text::plain(text), self.pointer.clone()))
                     .collect(),
                 _ => Vec::new(),
             },
@@ -208,7 +209,7 @@ impl Fields {
     }
 
     fn get(&self, key: &str) -> Option<&Typed> {
-        self.values.get(key).map(|(value, _)| value)
+        self.values.get(key)
     }
 
     fn default_value(&self, key: &str) -> Option<Json> {

@@ -1,14 +1,15 @@
-//! The single target that needs no file: flags become the tree that a file would be.
+//! The single target that needs no file: flags become the values that a file would hold.
 
 use std::path::{Path, PathBuf};
 
-use crate::document::Diagnostic;
+use serde_json::{Map, Value, json};
+
+use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 
 use super::FILE_NAME;
-use super::load::from_tree;
-use super::problems::{Problem, Problems};
-use super::yaml::{Entry, Node, Place, Value};
+use super::load::from_value;
+use super::problems::{Problems, error};
 use super::{Loaded, code};
 
 /// What the flags of the single target say.
@@ -34,37 +35,33 @@ impl super::Config {
         flags: &FlagSource,
         environment: &Environment,
     ) -> Result<Loaded, Vec<Diagnostic>> {
-        let mut problems = Problems::new("command line", "");
+        let mut problems = Problems::new("command line", None);
         for (flag, missing) in
             [("--url", flags.url.is_none()), ("--project", flags.project.is_none())]
         {
             if missing {
                 let message = format!("there is no config, and no `{flag}` either");
                 let help = format!("give --url and --project, or write {FILE_NAME}");
-                let problem = Problem::error(&code::MISSING_KEY, message).help(help);
-                problems.add(Place::default(), problem);
+                problems.add("", error(&code::MISSING_KEY, message).help(help));
             }
         }
         if flags.url.is_none() || flags.project.is_none() {
             return Err(problems.finish());
         }
         let repo = flags.repo.as_deref().unwrap_or(Path::new("."));
-        let mut target = vec![entry("name", text("default"))];
-        target.extend(flags.url.iter().map(|url| entry("url", text(url))));
-        target.extend(flags.project.iter().map(|project| entry("project", text(project))));
-        target.extend(
-            credentials(environment)
-                .iter()
-                .map(|(key, name)| entry(key, text(&format!("${{env:{name}}}")))),
-        );
-        if !flags.paths.is_empty() {
-            let paths = flags.paths.iter().map(|path| text(path)).collect();
-            target.push(entry("paths", node(Value::List(paths))));
+        let mut target = Map::new();
+        target.insert("name".to_owned(), json!("default"));
+        target.insert("url".to_owned(), json!(flags.url));
+        target.insert("project".to_owned(), json!(flags.project));
+        for (key, name) in credentials(environment) {
+            target.insert((*key).to_owned(), json!(format!("${{env:{name}}}")));
         }
-        let targets = node(Value::List(vec![node(Value::Map(target))]));
-        let root = node(Value::Map(vec![entry("targets", targets)]));
+        if !flags.paths.is_empty() {
+            target.insert("paths".to_owned(), json!(flags.paths));
+        }
+        let root = json!({"targets": [Value::Object(target)]});
         // `--repo` is the folder that a file would be in, so that a `${` in it stays text.
-        from_tree(&root, problems, &repo.join(FILE_NAME), environment, true)
+        from_value(&root, problems, &repo.join(FILE_NAME), environment, true)
     }
 }
 
@@ -76,16 +73,4 @@ fn credentials(environment: &Environment) -> &'static [(&'static str, &'static s
     } else {
         &[("token", "APINIZER_TOKEN")]
     }
-}
-
-fn node(value: Value) -> Node {
-    Node { value, place: Place::default() }
-}
-
-fn text(text: &str) -> Node {
-    node(Value::Scalar { text: text.to_owned(), plain: false })
-}
-
-fn entry(key: &str, value: Node) -> Entry {
-    Entry { key: key.to_owned(), place: Place::default(), value }
 }

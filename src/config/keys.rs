@@ -184,7 +184,7 @@ static TARGET: Section = Section {
         key("vars", Kind::Vars, "Plain values for ${var:NAME}; they are shown like any other."),
         key("prune", Kind::Boolean, "Whether owned connections that git no longer declares are deleted.").or("true"),
         key("max_deletes", Kind::MaxDeletes, "How many deletes a run may make: a share of the inventory (never less than 3) or an exact count.").or("\"30%\""),
-        key("adopt", Kind::Word(&["always", "equal", "never"]), "Which live connections are taken over when git declares them; default: always, with `drift: report` equal."),
+        key("adopt", Kind::Word(&["always", "equal", "never"]), "Which live connections are adopted when git declares them; default: always, with `drift: report` equal."),
         key("drift", Kind::Word(&["correct", "report"]), "Whether drift is written back, or shown and kept.").or("\"correct\""),
         key("resync", Kind::Duration(SECOND), "How often live is compared when git is quiet.").or("\"5m\""),
         key("concurrency", Kind::Integer(1, 256), "How many calls may be under way at once.").or("8"),

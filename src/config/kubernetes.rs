@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::code;
 use super::fields::Fields;
 use super::keys::KUBERNETES;
-use super::problems::Problem;
+use super::problems::error;
 use super::reader::Reader;
 use super::{Kubernetes, Target, url};
 
@@ -23,13 +23,13 @@ pub(super) fn build(
     if !root.has("kubernetes") {
         return None;
     }
-    let none = Fields::new(&KUBERNETES, root.place_of("kubernetes"));
+    let none = Fields::new(&KUBERNETES, &root.place_of("kubernetes"));
     let fields = root.fields("kubernetes").unwrap_or(&none);
     if !cfg!(feature = "kubernetes") {
         let message = "this program was built without the feature `kubernetes`";
-        let problem = Problem::error(&code::NOT_BUILT_IN, message)
+        let problem = error(&code::NOT_BUILT_IN, message)
             .help("build it with `--features kubernetes`, or take the section out of the config");
-        reader.problems.add(fields.place, problem);
+        reader.problems.add(&fields.pointer, problem);
         return None;
     }
     let lease = fields.duration("lease");
@@ -38,20 +38,20 @@ pub(super) fn build(
             "the `lease` is shorter than {CALLS_PER_LEASE} times the `timeout` of the target `{}`",
             target.name
         );
-        let problem = Problem::error(&code::BAD_VALUE, message).help(
+        let problem = error(&code::BAD_VALUE, message).help(
             "a write has to be over before another replica may begin one: lengthen `lease`, or \
              shorten `timeout`",
         );
-        reader.problems.add(fields.place_of("lease"), problem);
+        reader.problems.add(&fields.place_of("lease"), problem);
     }
     let api = fields.text("api").map(|text| text.value.trim_end_matches('/').to_owned());
     if let Some(api) = &api
         && !may_carry_a_token(api)
     {
         let message = "the `api` of Kubernetes is no https URL without user info";
-        let problem = Problem::error(&code::BAD_URL, message)
+        let problem = error(&code::BAD_URL, message)
             .help("http is taken on this machine only, where `kubectl proxy` listens");
-        reader.problems.add(fields.place_of("api"), problem);
+        reader.problems.add(&fields.place_of("api"), problem);
     }
     let account = "/var/run/secrets/kubernetes.io/serviceaccount";
     Some(Kubernetes {

@@ -2,16 +2,19 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::document::{Diagnostic, Severity};
+use serde_json::Value;
+
+use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, Severity, split};
 use crate::environment::Environment;
+use crate::yaml::{self, Cause};
 
 use super::code;
 use super::fields::Fields;
 use super::keys::{ROOT, SERVER, SOURCE};
-use super::problems::{Problem, Problems};
-use super::reader::Reader;
-use super::yaml::{self, Node, Place};
+use super::problems::{Problems, error, key_alone};
+use super::reader::{Node, Reader};
 use super::{Config, kubernetes, notify, server, source, target};
 
 /// The largest config that is read, in bytes.
@@ -22,7 +25,7 @@ const LARGEST: u64 = 1024 * 1024;
 pub struct Loaded {
     /// The config.
     pub config: Config,
-    /// What is no error and worth a word.
+    /// Problems that do not refuse it.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -71,10 +74,8 @@ fn read(path: &Path, environment: &Environment, strict: bool) -> Result<Loaded, 
 }
 
 fn unreadable(path: &Path, problem: impl std::fmt::Display) -> Vec<Diagnostic> {
-    let mut problems = Problems::new(&path.display().to_string(), "");
-    problems
-        .add(Place::default(), Problem::error(&code::UNREADABLE, format!("the config {problem}")));
-    problems.finish()
+    let mark = Mark { file: path.display().to_string(), ..Mark::whole_file() };
+    vec![Diagnostic::error(&code::UNREADABLE, format!("the config {problem}"), mark)]
 }
 
 fn parse(
@@ -86,44 +87,50 @@ fn parse(
     if bytes.len() as u64 > LARGEST {
         return Err(unreadable(path, "is larger than 1 MiB"));
     }
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return Err(unreadable(path, "is not UTF-8"));
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.contains('\0') {
-        return Err(unreadable(path, "holds a NUL character"));
+    let text = FileText::decode(bytes.to_vec())
+        .map_err(|problem| unreadable(path, format!("cannot be used: {}", problem.message)))?;
+    let text = Arc::new(text);
+    let mut documents = split(&text).into_iter();
+    let document =
+        documents.next().unwrap_or(Chunk { range: 0..0, first_line: 1, content_line: None });
+    let excerpt = Excerpt::unmasked(&text, &document);
+    let file = path.display().to_string();
+    if let Some(second) = documents.next() {
+        let mark = Mark { file, line: second.first_line, column: 1, ..Mark::whole_file() };
+        let message = "a config is one document, and here begins a second".to_owned();
+        return Err(vec![Diagnostic::error(&code::SYNTAX, message, mark)]);
     }
-    let mut problems = Problems::new(&path.display().to_string(), text);
-    let (root, duplicates) = match yaml::parse(text) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            // Without a tree nobody knows what is a secret: no value is shown.
-            problems.hide_values();
-            let message = format!("this is not well-formed YAML: {}", error.message);
-            problems.add(error.place, Problem::error(&code::SYNTAX, message));
-            return Err(problems.finish());
+    match yaml::parse(text.slice(document.range.clone())) {
+        Ok(root) => {
+            from_value(&root, Problems::new(&file, Some(excerpt)), path, environment, strict)
         }
-    };
-    for (key, place, first) in duplicates {
-        let shown: String = key.chars().take(60).collect();
-        let message = format!("the key `{}` is here for the second time", shown.escape_debug());
-        let related = vec![(first, "the first is here".to_owned())];
-        problems.hide(Place { start: place.start, end: (place.end.0 + 1, 0) });
-        problems.add_related(place, Problem::error(&code::DUPLICATE_KEY, message), related);
+        Err(failure) => {
+            let mut problem = failure.diagnose(&excerpt);
+            problem.code = match failure.cause {
+                Cause::DuplicateKey(_) => code::DUPLICATE_KEY.id,
+                _ => code::SYNTAX.id,
+            };
+            // Without keys there is no telling which values are secrets, so none is shown.
+            for mark in problem.related.iter_mut().map(|(mark, _)| mark).chain([&mut problem.mark])
+            {
+                mark.text = key_alone(&mark.text);
+                mark.file.clone_from(&file);
+            }
+            Err(vec![problem])
+        }
     }
-    from_tree(&root, problems, path, environment, strict)
 }
 
-/// Makes a config of the tree of a file that stands, or would stand, at `path`.
-pub(super) fn from_tree(
-    root: &Node,
+/// Makes a config of the values of a file that stands, or would stand, at `path`.
+pub(super) fn from_value(
+    root: &Value,
     problems: Problems,
     path: &Path,
     environment: &Environment,
     strict: bool,
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut reader = Reader { problems, environment, strict, resolved: Vec::new() };
-    let fields = reader.section(&ROOT, root);
+    let fields = reader.section(&ROOT, &Node { value: root, pointer: String::new() });
     let config = build(&mut reader, &fields, folder_of(path));
     let found = reader.problems.finish();
     if found.iter().any(|problem| problem.severity == Severity::Error) {
@@ -133,16 +140,15 @@ pub(super) fn from_tree(
 }
 
 fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
-    let no_source = Fields::new(&SOURCE, fields.place);
+    let no_source = Fields::new(&SOURCE, &fields.pointer);
     let source = source::build(reader, fields.fields("source").unwrap_or(&no_source), folder);
     let targets = target::build_all(reader, fields.list("targets"), folder);
     if fields.has("targets") && fields.list("targets").is_empty() {
-        let problem =
-            Problem::error(&code::BAD_VALUE, "`targets` is empty: there is nothing to do");
-        reader.problems.add(fields.place_of("targets"), problem);
+        let problem = error(&code::BAD_VALUE, "`targets` is empty: there is nothing to do");
+        reader.problems.add(&fields.place_of("targets"), problem);
     }
     let kubernetes = kubernetes::build(reader, fields, &targets, folder);
-    let no_server = Fields::new(&SERVER, fields.place);
+    let no_server = Fields::new(&SERVER, &fields.pointer);
     Config {
         source,
         targets,
@@ -166,7 +172,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The folder that keeps the state where nobody says which: systemd's, else the user's.
+/// The folder of the state by default: systemd's, else the user's.
 fn default_state_dir(environment: &Environment) -> PathBuf {
     // systemd gives several folders with colons between them.
     let first = |list: &str| list.split(':').next().map(PathBuf::from);

@@ -4,7 +4,7 @@ use crate::reference::holds_env;
 
 use super::code;
 use super::fields::Fields;
-use super::problems::Problem;
+use super::problems::error;
 use super::reader::Reader;
 use super::{Notify, SecretText, url};
 
@@ -80,16 +80,16 @@ fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
     let word = fields.word("kind");
     let kind = NotifyKind::ALL.into_iter().find(|kind| Some(kind.as_str()) == word);
     if !kind.is_some_and(NotifyKind::is_git_host) && !url.is_reference() {
-        reader.problems.hide(fields.place_of("url"));
+        reader.problems.hide(&fields.place_of("url"));
     }
     let kind = kind?;
     let secret = fields.secret("secret");
     check_url(reader, fields, kind, &url);
     if kind.is_git_host() && secret.is_none() {
         let message = format!("a commit status on {} has no `secret`", kind.as_str());
-        let problem = Problem::error(&code::MISSING_KEY, message)
+        let problem = error(&code::MISSING_KEY, message)
             .help("write `secret: ${env:NAME}` for a token of the git host");
-        reader.problems.add(fields.place, problem);
+        reader.problems.add(&fields.pointer, problem);
     }
     let words = fields.words("events");
     let events = NotifyEvent::ALL
@@ -108,14 +108,14 @@ fn check_url(reader: &mut Reader<'_>, fields: &Fields, kind: NotifyKind, url: &S
              else than `${{env:NAME}}`",
             kind.as_str()
         );
-        let problem = Problem::error(&code::LITERAL_SECRET, message)
+        let problem = error(&code::LITERAL_SECRET, message)
             .help("put the URL into the environment and write `url: ${env:NOTIFY_URL}`");
-        reader.problems.add(place, problem);
+        reader.problems.add(&place, problem);
     } else if !holds_env(&url.0) {
         let web = url.0.starts_with("https://") || url.0.starts_with("http://");
         if !web || url::has_user_info(&url.0) {
             let message = "the `url` of a notification is an http or https URL without user info";
-            reader.problems.add(place, Problem::error(&code::BAD_URL, message));
+            reader.problems.add(&place, error(&code::BAD_URL, message));
         }
     }
 }

@@ -5,71 +5,68 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::Value;
 
 use crate::catalog::nearest_of;
+use crate::diagnostic::Part;
 
 use super::code;
 use super::fields::{Fields, Text, Typed};
 use super::keys::{Key, Kind, OneOf, Section};
-use super::problems::Problem;
-use super::reader::Reader;
+use super::problems::{error, related};
+use super::reader::{Node, Reader};
 use super::scalar;
-use super::yaml::{Entry, Node, Place, Value};
 use super::{parse_duration, parse_listen, parse_max_deletes, parse_size};
 
 impl Reader<'_> {
-    /// Reads a mapping; what is wrong in it is noted.
-    pub(super) fn section(&mut self, section: &'static Section, node: &Node) -> Fields {
-        let mut fields = Fields::new(section, node.place);
-        let entries: &[Entry] = match &node.value {
-            Value::Map(entries) => entries,
-            _ if node.is_null() => &[],
-            _ => {
-                self.wrong_kind(section.name, "a mapping of keys", node);
-                return fields;
-            }
-        };
-        for entry in entries {
-            let Some(key) = section.key(&entry.key) else {
-                self.unknown_key(section, entry);
+    /// Reads a mapping, and notes its problems.
+    pub(super) fn section(&mut self, section: &'static Section, node: &Node<'_>) -> Fields {
+        let mut fields = Fields::new(section, &node.pointer);
+        if !matches!(node.value, Value::Object(_) | Value::Null) {
+            self.wrong_kind(section.name, "a mapping of keys", node);
+            return fields;
+        }
+        let entries = node.entries();
+        for (name, value) in &entries {
+            let Some(key) = section.key(name) else {
+                self.unknown_key(section, name, value);
                 continue;
             };
-            if entry.value.is_null() && !matches!(key.kind, Kind::Vars | Kind::Section(_)) {
-                let name = key.name;
-                let problem = Problem::error(&code::WRONG_KIND, format!("`{name}` has no value"))
+            if value.value.is_null() && !matches!(key.kind, Kind::Vars | Kind::Section(_)) {
+                let problem = error(&code::WRONG_KIND, format!("`{name}` has no value"))
+                    .part(Part::Key)
                     .help("write a value, or leave the key out");
-                self.problems.add(entry.place, problem);
-            } else if let Some(value) = self.value(key, &entry.value) {
-                fields.put(key.name, value, entry.value.place);
+                self.problems.add(&value.pointer, problem);
+            } else if let Some(value) = self.value(key, value) {
+                fields.put(key.name, value);
             }
         }
-        self.complete(section, entries, node.place);
+        self.complete(section, &entries, &node.pointer);
         fields
     }
 
-    fn unknown_key(&mut self, section: &Section, entry: &Entry) {
+    fn unknown_key(&mut self, section: &Section, key: &str, value: &Node<'_>) {
         // What stands there may be a secret under a mistyped key.
-        self.hide_unless_reference(&entry.value);
-        let shown: String = entry.key.chars().take(60).collect();
+        self.hide_unless_reference(value);
+        let shown: String = key.chars().take(60).collect();
         let message = format!("{} has no key `{}`", section.name, shown.escape_debug());
         let known = section.keys.iter().map(|key| key.name);
-        let help = match nearest_of(known.clone(), &entry.key, |name| *name) {
+        let help = match nearest_of(known.clone(), key, |name| *name) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("its keys are {}", known.collect::<Vec<_>>().join(", ")),
         };
-        self.problems.add(entry.place, Problem::error(&code::UNKNOWN_KEY, message).help(help));
+        let problem = error(&code::UNKNOWN_KEY, message).help(help).part(Part::Key);
+        self.problems.add(&value.pointer, problem);
     }
 
     /// Notes the keys that are missing, and those that exclude each other.
-    fn complete(&mut self, section: &Section, entries: &[Entry], place: Place) {
-        let here = |name: &str| entries.iter().find(|entry| entry.key == name);
-        let begin = Place { start: place.start, end: place.start };
+    fn complete(&mut self, section: &Section, entries: &[(&str, Node<'_>)], pointer: &str) {
+        let here = |name: &str| entries.iter().find(|(key, _)| *key == name);
+        let missing = |message| error(&code::MISSING_KEY, message).part(Part::Begin);
         for key in section.keys.iter().filter(|key| key.required) {
             if here(key.name).is_none() {
                 let message = format!("{} has no `{}`", section.name, key.name);
-                let problem = Problem::error(&code::MISSING_KEY, message).help(key.about);
-                self.problems.add(begin, problem);
+                self.problems.add(pointer, missing(message).help(key.about));
             }
         }
         for OneOf { groups, required } in section.choices {
@@ -80,37 +77,33 @@ impl Reader<'_> {
             match used.as_slice() {
                 [] if *required => {
                     let message = format!("{} has no {}", section.name, either(groups));
-                    self.problems.add(begin, Problem::error(&code::MISSING_KEY, message));
+                    self.problems.add(pointer, missing(message));
                 }
                 [] => {}
                 [group] => {
                     for name in group.iter().filter(|name| here(name).is_none()) {
                         let message = format!("{} has no `{name}`", section.name);
                         let help = format!("write {}", together(group));
-                        let problem = Problem::error(&code::MISSING_KEY, message).help(help);
-                        self.problems.add(begin, problem);
+                        self.problems.add(pointer, missing(message).help(help));
                     }
                 }
                 several => {
                     let names: Vec<&str> =
                         several.iter().flat_map(|group| group.iter()).copied().collect();
-                    let present: Vec<&Entry> = entries
-                        .iter()
-                        .filter(|entry| names.contains(&entry.key.as_str()))
-                        .collect();
-                    let Some((last, earlier)) = present.split_last() else { continue };
+                    let mut present = entries.iter().filter(|(key, _)| names.contains(key)).rev();
+                    let Some((_, last)) = present.next() else { continue };
                     let message = format!("{} may have only {}", section.name, either(groups));
-                    let others =
-                        earlier.iter().map(|entry| (entry.place, "the other is here".to_owned()));
-                    let problem =
-                        Problem::error(&code::CONTRADICTION, message).help("keep one of them");
-                    self.problems.add_related(last.place, problem, others.collect());
+                    let problem = error(&code::CONTRADICTION, message).part(Part::Key);
+                    let problem = present.rev().fold(problem, |problem, (_, earlier)| {
+                        related(problem, &earlier.pointer, "the other is here")
+                    });
+                    self.problems.add(&last.pointer, problem.help("keep one of them"));
                 }
             }
         }
     }
 
-    fn value(&mut self, key: &'static Key, node: &Node) -> Option<Typed> {
+    fn value(&mut self, key: &'static Key, node: &Node<'_>) -> Option<Typed> {
         let name = key.name;
         match &key.kind {
             Kind::Text => scalar::text(self, name, node).map(Typed::Text),
@@ -145,12 +138,12 @@ impl Reader<'_> {
             }),
             Kind::Word(words) => {
                 let text = scalar::text(self, name, node)?;
-                self.word(name, words, &text, node.place).map(Typed::Word)
+                self.word(name, words, &text, &node.pointer).map(Typed::Word)
             }
             Kind::Words(words) => {
                 let texts = self.texts(name, node)?;
                 let words =
-                    texts.iter().filter_map(|(text, place)| self.word(name, words, text, *place));
+                    texts.iter().filter_map(|(text, place)| self.word(name, words, text, place));
                 Some(Typed::Words(words.collect()))
             }
             Kind::Texts => self.texts(name, node).map(Typed::Texts),
@@ -168,7 +161,7 @@ impl Reader<'_> {
     fn parsed(
         &mut self,
         name: &str,
-        node: &Node,
+        node: &Node<'_>,
         parse: impl FnOnce(&str) -> Result<Typed, String>,
     ) -> Option<Typed> {
         let text = scalar::text(self, name, node)?;
@@ -179,7 +172,7 @@ impl Reader<'_> {
             Ok(value) => Some(value),
             Err(help) => {
                 let message = format!("the value of `{name}` cannot be used");
-                self.problems.add(node.place, Problem::error(&code::BAD_VALUE, message).help(help));
+                self.problems.add(&node.pointer, error(&code::BAD_VALUE, message).help(help));
                 None
             }
         }
@@ -190,7 +183,7 @@ impl Reader<'_> {
         name: &str,
         words: &'static [&'static str],
         text: &Text,
-        place: Place,
+        pointer: &str,
     ) -> Option<&'static str> {
         let found = words.iter().copied().find(|word| *word == text.value);
         if found.is_none() && text.resolved {
@@ -199,43 +192,44 @@ impl Reader<'_> {
                 Some(near) => format!("did you mean `{near}`? The words are {}", words.join(", ")),
                 None => format!("the words are {}", words.join(", ")),
             };
-            self.problems.add(place, Problem::error(&code::BAD_VALUE, message).help(help));
+            self.problems.add(pointer, error(&code::BAD_VALUE, message).help(help));
         }
         found
     }
 
-    fn texts(&mut self, name: &str, node: &Node) -> Option<Vec<(Text, Place)>> {
+    fn texts(&mut self, name: &str, node: &Node<'_>) -> Option<Vec<(Text, String)>> {
         let items = self.list(name, node)?;
         let texts = items.iter().filter_map(|item| {
             let text = scalar::text(self, name, item)?;
-            Some((text, item.place))
+            Some((text, item.pointer.clone()))
         });
         Some(texts.collect())
     }
 
-    fn list<'n>(&mut self, name: &str, node: &'n Node) -> Option<&'n [Node]> {
-        if let Value::List(items) = &node.value {
-            return Some(items);
+    fn list<'v>(&mut self, name: &str, node: &Node<'v>) -> Option<Vec<Node<'v>>> {
+        if node.value.is_array() {
+            return Some(node.items());
         }
         self.wrong_kind(&format!("`{name}`"), "a list", node);
         None
     }
 
-    fn vars(&mut self, name: &str, node: &Node) -> Option<BTreeMap<String, Json>> {
-        let Value::Map(entries) = &node.value else {
-            if !node.is_null() {
+    fn vars(&mut self, name: &str, node: &Node<'_>) -> Option<BTreeMap<String, Value>> {
+        if !node.value.is_object() {
+            if !node.value.is_null() {
                 self.wrong_kind(&format!("`{name}`"), "a mapping of names to values", node);
             }
             return None;
-        };
+        }
         let mut vars = BTreeMap::new();
-        for entry in entries {
+        for (key, value) in node.entries() {
             let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-            if entry.key.is_empty() || !entry.key.chars().all(allowed) {
+            if key.is_empty() || !key.chars().all(allowed) {
                 let message = "a var's name has only letters, digits, `_`, `-` and `.`";
-                self.problems.add(entry.place, Problem::error(&code::BAD_NAME, message));
-            } else if let Some(value) = scalar::var(self, &entry.key, &entry.value) {
-                vars.insert(entry.key.clone(), value);
+                let problem = error(&code::BAD_NAME, message).part(Part::Key);
+                self.problems.add(&value.pointer, problem);
+            } else if let Some(value) = scalar::var(self, key, &value) {
+                vars.insert(key.to_owned(), value);
             }
         }
         Some(vars)

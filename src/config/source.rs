@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::code;
 use super::fields::Fields;
-use super::problems::Problem;
+use super::problems::{error, warning};
 use super::reader::Reader;
 use super::{Location, Source, url};
 use crate::source::{Verify, problem_with_url};
@@ -17,17 +17,17 @@ pub(super) fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> 
                 _ if !text.resolved => None,
                 Some(problem) => {
                     let message = format!("the repository's `url` cannot be used: {problem}");
-                    Some(Problem::error(&code::BAD_URL, message))
+                    Some(error(&code::BAD_URL, message))
                 }
                 None if url::is_exposed(&text.value) => {
                     let message =
                         "the repository, and the token for it, cross the network unencrypted";
-                    Some(Problem::warning(&code::PLAIN_HTTP, message).help("use https or ssh"))
+                    Some(warning(&code::PLAIN_HTTP, message).help("use https or ssh"))
                 }
                 None => None,
             };
             if let Some(problem) = problem {
-                reader.problems.add(fields.place_of("url"), problem);
+                reader.problems.add(&fields.place_of("url"), problem);
             }
             (Location::Url(text.value.clone()), text.written.clone())
         }

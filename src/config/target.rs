@@ -6,9 +6,8 @@ use std::path::Path;
 use super::code;
 use super::fields::Fields;
 use super::fields::Text;
-use super::problems::Problem;
+use super::problems::{error, related, warning};
 use super::reader::Reader;
-use super::yaml::Place;
 use super::{Adopt, Credentials, Drift, OnInvalid, Target, url};
 
 /// Builds the targets that have a name, a URL and a project; paths are relative to the folder of
@@ -29,7 +28,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
         name.filter(|text| text.resolved).and_then(|text| problem_with(&text.value))
     {
         let message = format!("the target's name {problem}");
-        reader.problems.add(fields.place_of("name"), Problem::error(&code::BAD_NAME, message));
+        reader.problems.add(&fields.place_of("name"), error(&code::BAD_NAME, message));
     }
     let (url, written_url) = url?;
     let project = fields.text("project")?;
@@ -87,16 +86,16 @@ fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String 
             if manager.exposed {
                 let message = "the credentials and secrets of this target cross the network \
                                unencrypted";
-                let problem = Problem::warning(&code::PLAIN_HTTP, message).help(
+                let problem = warning(&code::PLAIN_HTTP, message).help(
                     "use https, with `ca_file` where the certificate is of a private authority",
                 );
-                reader.problems.add(place, problem);
+                reader.problems.add(&place, problem);
             }
             manager.url
         }
         Err(problem) => {
             let message = format!("the target's `url` cannot be used: {problem}");
-            reader.problems.add(place, Problem::error(&code::BAD_URL, message));
+            reader.problems.add(&place, error(&code::BAD_URL, message));
             text.value.clone()
         }
     }
@@ -106,24 +105,23 @@ fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     let texts = fields.texts("paths");
     if texts.is_empty() {
-        let problem =
-            Problem::error(&code::BAD_VALUE, "`paths` is empty: no document would be read");
-        reader.problems.add(fields.place_of("paths"), problem);
+        let problem = error(&code::BAD_VALUE, "`paths` is empty: no document would be read");
+        reader.problems.add(&fields.place_of("paths"), problem);
     }
     for (text, place) in texts {
         let path = match repository_path(&text.value) {
             Ok(path) => path,
             Err(problem) => {
                 let message = format!("an entry of `paths` {problem}");
-                let problem = Problem::error(&code::OUTSIDE, message)
+                let problem = error(&code::OUTSIDE, message)
                     .help("write it relative to the root of the repository, as `connections`");
-                reader.problems.add(place, problem);
+                reader.problems.add(&place, problem);
                 continue;
             }
         };
         if paths.contains(&path) {
-            let problem = Problem::error(&code::CONTRADICTION, "`paths` names a folder twice");
-            reader.problems.add(place, problem);
+            let problem = error(&code::CONTRADICTION, "`paths` names a folder twice");
+            reader.problems.add(&place, problem);
         } else {
             paths.push(path);
         }
@@ -135,7 +133,7 @@ fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
 /// itself is `.`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it cannot be used.
 pub(super) fn repository_path(path: &str) -> Result<String, &'static str> {
     let drive = path.as_bytes().get(1) == Some(&b':');
     if path.starts_with(['/', '\\', '~']) || drive {
@@ -168,17 +166,14 @@ fn problem_with(name: &str) -> Option<&'static str> {
 }
 
 fn check_names(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
-    let mut first: HashMap<&str, Place> = HashMap::new();
+    let mut first: HashMap<&str, String> = HashMap::new();
     for (target, fields) in built {
         let place = fields.place_of("name");
         if let Some(earlier) = first.get(target.name.as_str()) {
-            let problem = Problem::error(&code::DUPLICATE_TARGET, "two targets have this name")
+            let problem = error(&code::DUPLICATE_TARGET, "two targets have this name")
                 .help("give each target a name of its own");
-            reader.problems.add_related(
-                place,
-                problem,
-                vec![(*earlier, "the first is here".to_owned())],
-            );
+            let problem = related(problem, earlier, "the first is here");
+            reader.problems.add(&place, problem);
         } else {
             first.insert(&target.name, place);
         }
@@ -186,20 +181,17 @@ fn check_names(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
 }
 
 fn check_projects(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
-    let mut first: HashMap<(&str, &str), Place> = HashMap::new();
+    let mut first: HashMap<(&str, &str), String> = HashMap::new();
     for (target, fields) in built {
         let place = fields.place_of("project");
         let key = (target.url.as_str(), target.project.as_str());
         if let Some(earlier) = first.get(&key) {
             let message =
                 "two targets have this URL and project, and would undo each other's changes";
-            let problem = Problem::error(&code::SAME_PROJECT, message)
+            let problem = error(&code::SAME_PROJECT, message)
                 .help("merge them into one target with the `paths` of both");
-            reader.problems.add_related(
-                place,
-                problem,
-                vec![(*earlier, "the first is here".to_owned())],
-            );
+            let problem = related(problem, earlier, "the first is here");
+            reader.problems.add(&place, problem);
         } else {
             first.insert(key, place);
         }

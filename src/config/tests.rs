@@ -230,7 +230,7 @@ notify:
 20:24+11 AG607 the `url` of a slack notification is a secret and holds something else than `${env:NAME}` [put the URL into the environment and write `url: ${env:NOTIFY_URL}`]
       - {kind: slack, url: (sensitive), events: [aplied]}
 20:77+6 AG606 the value of `events` is not one of its words [did you mean `applied`? The words are applied, failed, drift, held, recovered]
-      - {kind: slack, url: (sensitive), events: [aplied]}
+      - {kind: slack, url: (sensitive)                               , events: [aplied]}
 "#);
 }
 

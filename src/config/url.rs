@@ -16,7 +16,7 @@ pub(super) struct ManagerUrl {
 /// Reads a Manager's URL.
 ///
 /// # Errors
-/// What is wrong with it, never with its text.
+/// Why it cannot be used, without its text.
 pub(super) fn manager(text: &str) -> Result<ManagerUrl, &'static str> {
     let url =
         Url::parse(text).map_err(|_| "it is no URL such as `https://apinizer.example.com`")?;

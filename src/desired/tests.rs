@@ -8,8 +8,8 @@ fn document(name: &str, fields: &Value) -> Document {
     Document {
         connection_type: crate::catalog::find("email").unwrap(),
         name: name.into(),
-        options: Options::default().into(),
-        fields: fields.as_object().unwrap().into(),
+        options: Options::default(),
+        fields: fields.as_object().unwrap().clone(),
         place: Place { file: Arc::from("a.yaml"), line: 1 },
     }
 }

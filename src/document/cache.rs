@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::file::{Look, ParsedFile};
+use super::file::ParsedFile;
 use crate::parallel;
 use crate::source::FileEntry;
 
@@ -40,14 +40,8 @@ impl ParseCache {
     }
 
     /// The parsed files of these entries, in their order. What is not known yet is read and
-    /// parsed, on several threads where there is much of it, and each of its documents is shown to
-    /// `look`.
-    pub(crate) fn files(
-        &self,
-        entries: &[&FileEntry],
-        read: &Read<'_>,
-        look: &Look<'_>,
-    ) -> Vec<Arc<ParsedFile>> {
+    /// parsed, on several threads where there is much of it.
+    pub(crate) fn files(&self, entries: &[&FileEntry], read: &Read<'_>) -> Vec<Arc<ParsedFile>> {
         let mut files: Vec<Option<Arc<ParsedFile>>> = {
             let mut kept = self.kept();
             kept.load += 1;
@@ -55,7 +49,7 @@ impl ParseCache {
         };
         let missing: Vec<usize> =
             files.iter().enumerate().filter(|(_, f)| f.is_none()).map(|(index, _)| index).collect();
-        let parsed = self.parse(entries, &missing, read, look);
+        let parsed = self.parse(entries, &missing, read);
         let mut kept = self.kept();
         for (index, (file, keep)) in missing.into_iter().zip(parsed) {
             if keep && let Some(entry) = entries.get(index) {
@@ -75,12 +69,11 @@ impl ParseCache {
         entries: &[&FileEntry],
         missing: &[usize],
         read: &Read<'_>,
-        look: &Look<'_>,
     ) -> Vec<(Arc<ParsedFile>, bool)> {
         let one = |index: &usize| match entries.get(*index).map(|entry| read(entry)) {
             Some(Ok(bytes)) => {
                 self.parsed.fetch_add(1, Ordering::Relaxed);
-                (Arc::new(ParsedFile::parse(bytes, look)), true)
+                (Arc::new(ParsedFile::parse(bytes)), true)
             }
             Some(Err(reason)) => (Arc::new(ParsedFile::unreadable(&reason)), false),
             None => (Arc::default(), false),
@@ -140,12 +133,12 @@ mod tests {
         let entries: Vec<_> = (0..200).map(entry).collect();
         let all: Vec<_> = entries.iter().collect();
         let read = |entry: &FileEntry| Ok(format!("name: {}", entry.path).into_bytes());
-        let files = cache.files(&all, &read, &|_, _| ());
+        let files = cache.files(&all, &read);
         assert_eq!((files.len(), cache.parsed()), (200, 200));
-        assert_eq!(files[150].documents[0].fields()["name"], "150.yaml");
+        assert_eq!(files[150].documents[0].fields["name"], "150.yaml");
         let more = entry(200);
         let again: Vec<_> = entries.iter().chain([&more]).collect();
-        assert_eq!(cache.files(&again, &read, &|_, _| ()).len(), 201);
+        assert_eq!(cache.files(&again, &read).len(), 201);
         assert_eq!(cache.parsed(), 201);
     }
 
@@ -153,8 +146,8 @@ mod tests {
     fn a_failed_read_is_not_kept() {
         let cache = ParseCache::default();
         let one = entry(1);
-        let failed = cache.files(&[&one], &|_| Err("no".to_owned()), &|_, _| ());
+        let failed = cache.files(&[&one], &|_| Err("no".to_owned()));
         assert_eq!(failed[0].problems[0].code, "AG001");
-        assert!(cache.files(&[&one], &|_| Ok(Vec::new()), &|_, _| ())[0].problems.is_empty());
+        assert!(cache.files(&[&one], &|_| Ok(Vec::new()))[0].problems.is_empty());
     }
 }

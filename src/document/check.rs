@@ -15,10 +15,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::code::{self, Code};
-use super::finding::{Finding, Part, quoted};
+pub(crate) use kind::texts_to_numbers;
+
 use super::options::{holds_reference, no_reference};
 use crate::catalog::{self, ConnectionType};
+use crate::diagnostic::code::{self, Code};
+use crate::diagnostic::{Finding, Part, quoted};
 use crate::pointer::steps;
 
 /// The most problems that are listed of one document.

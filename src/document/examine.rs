@@ -1,213 +1,97 @@
-//! What the documents of one name come to, and what is wrong with them: a function of their layers
-//! alone, so that names are looked at side by side. Most names have one document with nothing wrong
-//! in it, which is seen when its file is parsed: it is not read again for that.
+//! The documents of one name, merged and checked: a function of their layers alone, so that names
+//! are checked in parallel.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
-
-use super::Options;
-use super::check::{self, Check};
-use super::code;
-use super::declared::{Declared, take_out_the_head};
-use super::file::{ANY_CIRCUMSTANCES, ParsedFile, RawDocument};
-use super::finding::{At, Finding, Part, quoted};
+use super::check::{Check, connection_type, texts_to_numbers};
 use super::layers::{Layer, Merged};
-use super::options;
-use super::pointer::{child, item};
-use super::request::{LoadRequest, is_for};
+use super::options::{self, KEY};
+use super::{LoadRequest, Options};
 use crate::catalog::ConnectionType;
+use crate::diagnostic::{Finding, Part, code, quoted};
 use crate::name::ConnectionName;
+use crate::pointer::{child, item};
 
-/// The documents of one name, looked at.
-pub(super) struct Examined {
+/// The documents of one name, merged and checked.
+pub(super) struct Examined<'f> {
     pub(super) name: ConnectionName,
-    pub(super) merged: Merged,
-    pub(super) options: Arc<Options>,
+    /// Its fields are without `type`, `name` and `x-gitops` where there is a type.
+    pub(super) merged: Merged<'f>,
+    pub(super) options: Options,
     pub(super) findings: Vec<Finding>,
-    pub(super) standing: Standing,
+    /// Whether they declare anything for this target.
+    pub(super) is_for_target: bool,
+    /// The type, where it is for this target and known.
+    pub(super) connection_type: Option<&'static ConnectionType>,
 }
 
-/// What they declare.
-pub(super) enum Standing {
-    /// Nothing for this target.
-    Elsewhere,
-    /// Something of no known type.
-    Untyped,
-    /// A connection, valid or not.
-    Typed(&'static ConnectionType, Declared),
+/// Merges and checks the documents of one name; `found` are its layers, and the problems of having
+/// them.
+pub(super) fn examine<'f>(
+    request: &LoadRequest<'_>,
+    name: ConnectionName,
+    found: (Vec<Layer<'f>>, Vec<Finding>),
+) -> Examined<'f> {
+    let (layers, mut findings) = found;
+    let mut merged = Merged::of(layers);
+    let options = options::read(&merged.fields, &mut findings);
+    check_targets(request, options.targets.as_ref(), &mut findings);
+    // Other targets tell their own problems; a document that is declared twice is wrong for all.
+    let is_for_target = options::are_for(options.targets.as_ref(), request.target);
+    let mut found_type = None;
+    if is_for_target {
+        found_type = check(request, &name, &mut merged, &options, &mut findings);
+    }
+    Examined { name, merged, options, findings, is_for_target, connection_type: found_type }
 }
 
-/// A document that need not be read to know what it comes to.
-pub(super) struct Plain {
-    pub(super) at: At,
-    pub(super) connection_type: &'static ConnectionType,
-    pub(super) declared: Declared,
+fn check(
+    request: &LoadRequest<'_>,
+    name: &ConnectionName,
+    merged: &mut Merged<'_>,
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) -> Option<&'static ConnectionType> {
+    let patches_nothing = matches!(merged.layers.as_slice(), [only] if only.path > 0);
+    let connection_type = connection_type(&merged.fields, patches_nothing, findings)?;
+    for key in ["type", "name", KEY] {
+        merged.fields.shift_remove(key);
+    }
+    let fields = &merged.fields;
+    let name = name.as_str();
+    Check { name, connection_type, fields, vars: request.vars, patches_nothing }.run(findings);
+    ignore_unknown(connection_type, &options.ignore, merged, findings);
+    texts_to_numbers(connection_type, &mut merged.fields);
+    Some(connection_type)
 }
 
-/// What all names are looked at with.
-pub(super) struct Examiner<'e> {
-    pub(super) request: &'e LoadRequest<'e>,
-    pub(super) files: &'e [Arc<ParsedFile>],
-    /// What else than their content decides what is wrong with documents.
-    pub(super) circumstances: NonZeroU64,
-}
-
-impl Examiner<'_> {
-    /// Merges and checks the documents of one name; `found` are its layers, and what is wrong with
-    /// having them.
-    pub(super) fn examine(
-        &self,
-        name: ConnectionName,
-        found: (Vec<Layer>, Vec<Finding>),
-    ) -> Examined {
-        let (layers, mut findings) = found;
-        let mut merged = Merged::of(layers, self.files);
-        let options = Arc::new(options::read(&merged.fields, &mut findings));
-        self.check_targets(options.targets.as_ref(), &mut findings);
-        let standing = if is_for(self.request.target, options.targets.as_ref()) {
-            self.check(&name, &mut merged, &options, &mut findings)
-        } else {
-            // What is wrong elsewhere is said there; a document that is declared twice is wrong
-            // wherever it is for.
-            Standing::Elsewhere
-        };
-        merged.fields = Map::new();
-        Examined { name, merged, options, findings, standing }
-    }
-
-    /// The document of a name that has no other, is plain, and has nothing wrong in it.
-    pub(super) fn plain(&self, found: &(Vec<Layer>, Vec<Finding>)) -> Option<Plain> {
-        let ([Layer { at, .. }], []) = (&*found.0, &*found.1) else { return None };
-        let document = self.document(*at)?;
-        let connection_type = document.plain_type()?;
-        let is_known = document.is_faultless(self.circumstances);
-        let declared = self.declared(*at).filter(|_| is_known)?;
-        Some(Plain { at: *at, connection_type, declared })
-    }
-
-    fn check(
-        &self,
-        name: &ConnectionName,
-        merged: &mut Merged,
-        options: &Options,
-        findings: &mut Vec<Finding>,
-    ) -> Standing {
-        let alone = merged.layers.len() == 1;
-        let patches_nothing = alone && merged.layers.first().is_some_and(|layer| layer.path > 0);
-        let Some(connection_type) =
-            check::connection_type(&merged.fields, patches_nothing, findings)
-        else {
-            return Standing::Untyped;
-        };
-        take_out_the_head(&mut merged.fields);
-        let layer = merged.layers.first().filter(|_| alone && !patches_nothing);
-        let document = layer.and_then(|layer| self.document(layer.at));
-        if !document.is_some_and(|document| document.is_faultless(self.circumstances)) {
-            let before = findings.len();
-            Check {
-                name: name.as_str(),
-                connection_type,
-                fields: &merged.fields,
-                vars: self.request.vars,
-                patches_nothing,
-            }
-            .run(findings);
-            if let Some(document) = document.filter(|_| findings.len() == before) {
-                document.note_faultless(those_of(document, self.circumstances));
-            }
-        }
-        ignore_unknown(connection_type, &options.ignore, merged, findings);
-        let declared = match merged.layers.as_slice() {
-            [only] => self.declared(only.at),
-            _ => None,
-        };
-        Standing::Typed(connection_type, declared.unwrap_or_else(|| Declared::from(&merged.fields)))
-    }
-
-    fn declared(&self, at: At) -> Option<Declared> {
-        Some(Declared::of(self.files.get(at.file)?, at.document))
-    }
-
-    fn document(&self, at: At) -> Option<&RawDocument> {
-        self.files.get(at.file)?.documents.get(at.document)
-    }
-
-    fn check_targets(&self, targets: Option<&BTreeSet<String>>, findings: &mut Vec<Finding>) {
-        let (Some(known), Some(targets)) = (self.request.known_targets, targets) else { return };
-        for target in targets.iter().filter(|target| !known.contains(*target)) {
-            let message = format!("no target is called {}", quoted(target));
-            let pointer = child(&child("", options::KEY), "targets");
-            let nearest = crate::catalog::nearest_of(known.iter(), target, |name| name.as_str());
-            let help = match nearest {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => "check the names of the targets in the config".to_owned(),
-            };
-            findings.push(
-                Finding::warning(&code::UNKNOWN_TARGET, pointer, message)
-                    .help(help)
-                    .part(Part::Text(target.clone())),
-            );
-        }
-    }
-}
-
-/// Looks at a document that was just read, as if it stood alone: if it is plain and nothing is wrong
-/// with it, that is remembered.
-pub(super) fn alone(
-    document: &RawDocument,
-    mut fields: Map<String, Value>,
-    vars: Option<&BTreeMap<String, Value>>,
-    circumstances: NonZeroU64,
+fn check_targets(
+    request: &LoadRequest<'_>,
+    targets: Option<&BTreeSet<String>>,
+    findings: &mut Vec<Finding>,
 ) {
-    let Some(name) = &document.name else { return };
-    let mut findings = Vec::new();
-    if fields.contains_key(options::KEY) {
-        return;
+    let (Some(known), Some(targets)) = (request.known_targets, targets) else { return };
+    for target in targets.iter().filter(|target| !known.contains(*target)) {
+        let message = format!("no target is called {}", quoted(target));
+        let pointer = child(&child("", KEY), "targets");
+        let nearest = crate::catalog::nearest_of(known.iter(), target, |name| name.as_str());
+        let help = match nearest {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "check the names of the targets in the config".to_owned(),
+        };
+        findings.push(
+            Finding::warning(&code::UNKNOWN_TARGET, pointer, message)
+                .help(help)
+                .part(Part::Text(target.clone())),
+        );
     }
-    let connection_type = check::connection_type(&fields, false, &mut findings);
-    let Some(connection_type) = connection_type else { return };
-    take_out_the_head(&mut fields);
-    let check = Check {
-        name: name.as_str(),
-        connection_type,
-        fields: &fields,
-        vars,
-        patches_nothing: false,
-    };
-    check.run(&mut findings);
-    document.note_plain_type(connection_type);
-    if findings.is_empty() {
-        document.note_faultless(those_of(document, circumstances));
-    }
-}
-
-/// The circumstances that have a bearing on a document: targets differ in their variables.
-fn those_of(document: &RawDocument, circumstances: NonZeroU64) -> NonZeroU64 {
-    let text = document.text();
-    // An escape may stand for anything.
-    let may_hold_var = text.contains("${var:") || text.contains('\\');
-    if may_hold_var { circumstances } else { ANY_CIRCUMSTANCES }
-}
-
-/// What else than its content decides what the checks of a document say, as a number.
-pub(super) fn circumstances(vars: Option<&BTreeMap<String, Value>>) -> NonZeroU64 {
-    let mut hasher = DefaultHasher::new();
-    vars.is_some().hash(&mut hasher);
-    for (name, value) in vars.into_iter().flatten() {
-        (name, value.to_string()).hash(&mut hasher);
-    }
-    NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN)
 }
 
 /// Warns of an entry of `ignore` that no field has.
 fn ignore_unknown(
-    connection_type: &'static crate::catalog::ConnectionType,
+    connection_type: &'static ConnectionType,
     ignore: &BTreeSet<String>,
-    merged: &Merged,
+    merged: &Merged<'_>,
     findings: &mut Vec<Finding>,
 ) {
     for entry in ignore {
@@ -222,7 +106,7 @@ fn ignore_unknown(
         );
         let finding = Finding::warning(
             &code::UNKNOWN_FIELD,
-            item(&child(&child("", options::KEY), "ignore"), 0),
+            item(&child(&child("", KEY), "ignore"), 0),
             message,
         )
         .part(Part::Text(top.clone()));
@@ -230,28 +114,5 @@ fn ignore_unknown(
             Some(nearest) => finding.help(format!("did you mean `{}`?", nearest.name)),
             None => finding.help("check the spelling"),
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variables_have_a_bearing_on_what_refers_to_them() {
-        let with = |value: &str| BTreeMap::from([("port".to_owned(), Value::from(value))]);
-        let one = circumstances(Some(&with("1")));
-        let look = |document: &RawDocument, fields| {
-            alone(document, fields, Some(&with("1")), one);
-        };
-        let documents = "type: email\nname: a\nhost: h\n---\n\
-                         type: email\nname: b\nhost: h\nport: ${var:port}\n";
-        let parsed = ParsedFile::parse(documents.as_bytes().to_vec(), &look);
-        let faultless_with = |vars: &BTreeMap<String, Value>| -> Vec<bool> {
-            let circumstances = circumstances(Some(vars));
-            parsed.documents.iter().map(|one| one.is_faultless(circumstances)).collect()
-        };
-        assert_eq!(faultless_with(&with("1")), [true, true]);
-        assert_eq!(faultless_with(&with("none")), [true, false]);
     }
 }

@@ -1,25 +1,13 @@
-//! One file: its bytes to the raw documents in it, and what is wrong with them.
-//!
-//! What is kept of a document is a text, its own where that is plain and JSON else: it takes a
-//! fraction of the memory of the tree, and reading it again costs about as much as copying the tree
-//! would. Whoever wants to see the tree without that looks when the file is parsed.
+//! One file: its bytes to the documents in it and their problems.
 
-use std::num::NonZeroU64;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::code::{self, Code};
-use super::diagnostic::{Diagnostic, Mark, Severity};
 use super::options::name_of;
-use super::snippet::{Masks, is_secret_in_key, point, whole_file};
-use super::spans::Spans;
-use super::split::{Chunk, split};
-use super::text::FileText;
-use super::yaml::{self, Cause, Failure, Parsed};
-use crate::catalog::ConnectionType;
+use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, code, split};
 use crate::name::ConnectionName;
+use crate::yaml;
 
 /// How many documents of a file may fail before the rest of it is left alone.
 const MOST_PROBLEMS: usize = 100;
@@ -29,108 +17,47 @@ const MOST_PROBLEMS: usize = 100;
 pub(crate) struct ParsedFile {
     /// The documents that could be read, in order.
     pub(crate) documents: Vec<RawDocument>,
-    /// What is wrong; the marks have no file name yet, since one content may have many.
+    /// The problems; the marks have no file name yet, since one content may have many.
     pub(crate) problems: Vec<Diagnostic>,
 }
-
-/// Those of a document on which no target's variables have a bearing.
-pub(crate) const ANY_CIRCUMSTANCES: NonZeroU64 = NonZeroU64::MAX;
 
 /// A document as it stands in its file.
 #[derive(Debug)]
 pub(crate) struct RawDocument {
     /// Its name, where it has one that can be used.
     pub(crate) name: Option<ConnectionName>,
-    content: Content,
+    /// Its keys and values, `type`, `name` and `x-gitops` too.
+    pub(crate) fields: Map<String, Value>,
     /// Its part of the file.
     pub(crate) chunk: Chunk,
     /// The line of its first key.
     pub(crate) line: u32,
-    /// Under which circumstances it was found to be without a problem, perhaps any; 0: none.
-    faultless: AtomicU64,
-    /// Its type, once it was found to be a connection without `x-gitops`.
-    plain_type: OnceLock<&'static ConnectionType>,
-}
-
-/// Looks at a document that was just read, with its keys and values.
-pub(crate) type Look<'l> = dyn Fn(&RawDocument, Map<String, Value>) + Sync + 'l;
-
-/// Keys and values.
-#[derive(Debug)]
-enum Content {
-    /// As plain YAML.
-    Yaml(Box<str>),
-    /// As JSON.
-    Json(Box<str>),
-}
-
-impl RawDocument {
-    /// Its text: plain YAML, or JSON.
-    pub(crate) fn text(&self) -> &str {
-        match &self.content {
-            Content::Yaml(text) | Content::Json(text) => text,
-        }
-    }
-
-    /// Its keys and values, read anew at every call.
-    pub(crate) fn fields(&self) -> Map<String, Value> {
-        // It was read before, so it can be read.
-        match &self.content {
-            Content::Yaml(text) => match yaml::parse(text) {
-                Ok(Parsed { value: Value::Object(fields), .. }) => fields,
-                _ => Map::new(),
-            },
-            Content::Json(text) => serde_json::from_str(text).unwrap_or_default(),
-        }
-    }
-
-    /// Whether the checks found nothing under these very circumstances, or under any: the content
-    /// is the same, so they would find nothing again.
-    pub(crate) fn is_faultless(&self, circumstances: NonZeroU64) -> bool {
-        let known = self.faultless.load(Ordering::Relaxed);
-        known == circumstances.get() || known == ANY_CIRCUMSTANCES.get()
-    }
-
-    /// Remembers that the checks found nothing.
-    pub(crate) fn note_faultless(&self, circumstances: NonZeroU64) {
-        self.faultless.store(circumstances.get(), Ordering::Relaxed);
-    }
-
-    /// Its type, where it is known to be a connection without `x-gitops`.
-    pub(crate) fn plain_type(&self) -> Option<&'static ConnectionType> {
-        self.plain_type.get().copied()
-    }
-
-    /// Remembers that it is a connection of a type, without `x-gitops`.
-    pub(crate) fn note_plain_type(&self, connection_type: &'static ConnectionType) {
-        let _ = self.plain_type.set(connection_type);
-    }
 }
 
 impl ParsedFile {
-    /// Reads the documents of a file and shows each to `look`.
-    pub(crate) fn parse(bytes: Vec<u8>, look: &Look<'_>) -> Self {
+    /// Reads the documents of a file.
+    pub(crate) fn parse(bytes: Vec<u8>) -> Self {
         let mut parsed = Self::default();
         match FileText::decode(bytes) {
             Ok(text) => {
+                let text = Arc::new(text);
                 for chunk in split(&text) {
                     if parsed.problems.len() == MOST_PROBLEMS {
                         parsed.problems.push(too_many(&chunk));
                         break;
                     }
-                    parsed.take(&text, chunk, look);
+                    parsed.take(&text, chunk);
                 }
             }
             Err(problem) => {
-                let mut mark = whole_file();
+                let mut mark = Mark::whole_file();
                 if let Some((line, column)) = problem.place {
                     mark = Mark { line, column, ..mark };
                 }
-                parsed.problems.push(error(problem.code, problem.message, problem.help, mark));
+                let diagnostic = Diagnostic::error(problem.code, problem.message, mark);
+                parsed.problems.push(diagnostic.help(problem.help));
             }
         }
-        // Most files hold one document, and a vector makes room for four.
-        parsed.documents.shrink_to_fit();
         parsed
     }
 
@@ -138,145 +65,49 @@ impl ParsedFile {
     pub(crate) fn unreadable(reason: &str) -> Self {
         let message = format!("the file cannot be read: {reason}");
         let help = "check that it is a regular file that this user may read";
-        let problem = error(&code::UNREADABLE_FILE, message, help, whole_file());
-        Self { documents: Vec::new(), problems: vec![problem] }
+        let problem = Diagnostic::error(&code::UNREADABLE_FILE, message, Mark::whole_file());
+        Self { documents: Vec::new(), problems: vec![problem.help(help)] }
     }
 
     /// About how many bytes it takes in memory.
     pub(crate) fn weight(&self) -> usize {
-        let documents: usize = self.documents.iter().map(|d| d.chunk.range.len() + 160).sum();
+        let documents: usize = self.documents.iter().map(|d| 6 * d.chunk.range.len() + 400).sum();
         128 + documents + self.problems.len() * 512
     }
 
-    fn take(&mut self, file: &FileText, chunk: Chunk, look: &Look<'_>) {
-        let text = file.slice(chunk.range.clone());
-        match yaml::parse(text) {
-            Err(failure) => self.problems.push(explain(&failure, file, &chunk)),
-            Ok(parsed) => {
-                let lossy = parsed
-                    .has_floats
-                    .then(|| Spans::of(text, chunk.first_line)?.lossy_number())
-                    .flatten();
-                if let Some(span) = lossy {
-                    let spans = Spans::of(text, chunk.first_line);
-                    let mark = Masks::of(file, &chunk, spans.as_ref()).mark(file, span);
-                    let cause = Cause::LossyNumber;
-                    self.problems.push(error(cause.code(), cause.message(), cause.help(), mark));
-                    return;
-                }
-                match parsed.value {
-                    Value::Null => {}
-                    Value::Object(fields) => {
-                        let line = chunk.content_line.unwrap_or(chunk.first_line);
-                        let name = name_of(&fields).map(ConnectionName::new);
-                        let content = if parsed.is_plain {
-                            Content::Yaml(Box::from(text))
-                        } else {
-                            // A tree of values that JSON has always has a text.
-                            Content::Json(serde_json::to_string(&fields).unwrap_or_default().into())
-                        };
-                        let document = RawDocument {
-                            name,
-                            content,
-                            chunk,
-                            line,
-                            faultless: AtomicU64::new(0),
-                            plain_type: OnceLock::new(),
-                        };
-                        look(&document, fields);
-                        self.documents.push(document);
-                    }
-                    other => self.problems.push(not_a_mapping(&other, file, &chunk)),
-                }
+    fn take(&mut self, file: &Arc<FileText>, chunk: Chunk) {
+        match yaml::parse(file.slice(chunk.range.clone())) {
+            Err(failure) => {
+                let is_broken = failure.is_of_shape();
+                let excerpt = if is_broken { Excerpt::broken } else { Excerpt::new };
+                self.problems.push(failure.diagnose(&excerpt(file, &chunk)));
             }
+            Ok(Value::Null) => {}
+            Ok(Value::Object(fields)) => {
+                let line = chunk.content_line.unwrap_or(chunk.first_line);
+                let name = name_of(&fields).map(ConnectionName::new);
+                self.documents.push(RawDocument { name, fields, chunk, line });
+            }
+            Ok(other) => self.problems.push(not_a_mapping(&other, file, &chunk)),
         }
-    }
-}
-
-fn error(code: &'static Code, message: String, help: &str, mark: Mark) -> Diagnostic {
-    Diagnostic {
-        code: code.id,
-        severity: Severity::Error,
-        message,
-        help: Some(help.to_owned()),
-        mark,
-        related: Vec::new(),
-        target: None,
     }
 }
 
 fn too_many(rest: &Chunk) -> Diagnostic {
     let message = format!("{MOST_PROBLEMS} documents of the file failed; the rest was not read");
-    let mark = Mark { line: rest.first_line, column: 1, ..whole_file() };
-    error(&code::TOO_MANY, message, "mend those that are listed and run again", mark)
+    let mark = Mark { line: rest.first_line, column: 1, ..Mark::whole_file() };
+    Diagnostic::error(&code::TOO_MANY, message, mark)
+        .help("mend those that are listed and run again")
 }
 
-fn not_a_mapping(value: &Value, file: &FileText, chunk: &Chunk) -> Diagnostic {
-    let what = if value.is_array() { "a list" } else { "a single value" };
-    let mut mark = first_line(file, chunk);
+fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnostic {
+    let kind = if value.is_array() { "a list" } else { "a single value" };
     // What stands alone has no key that would say whether it is a secret.
-    mark.text = String::new();
-    error(
-        &code::NOT_A_MAPPING,
-        format!("the document is {what}, and a connection is declared as `key: value` pairs"),
-        "begin with `type:` and `name:`; separate several connections by a line `---`",
-        mark,
-    )
-}
-
-fn first_line(file: &FileText, chunk: &Chunk) -> Mark {
-    let line = chunk.content_line.unwrap_or(chunk.first_line);
-    let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
-    let indent = file.line(line).chars().take_while(|c| c.is_whitespace()).count();
-    let column = super::text::to_u32(indent + 1);
-    Masks::of_broken(file, chunk, spans.as_ref()).mark(file, point((line, column)))
-}
-
-/// Finds the place of a failure and says it.
-fn explain(failure: &Failure, file: &FileText, chunk: &Chunk) -> Diagnostic {
-    let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
-    // A stray tag or a key that is none makes a secret look like something else.
-    let masks = match failure.cause {
-        Cause::Syntax(_) | Cause::Tag | Cause::KeyKind(_) => {
-            Masks::of_broken(file, chunk, spans.as_ref())
-        }
-        _ => Masks::of(file, chunk, spans.as_ref()),
-    };
-    let pointer = failure.pointer();
-    let mut related = Vec::new();
-    let mut found = match (&failure.cause, &spans) {
-        (Cause::DuplicateKey(key), Some(spans)) => {
-            let places = spans.keys(&pointer, key);
-            if let [first, _, ..] = places.as_slice() {
-                related.push((masks.mark(file, *first), "it is given first here".to_owned()));
-            }
-            places.get(1).copied()
-        }
-        (Cause::KeyKind(_), Some(spans)) => spans.odd_key(&pointer),
-        (Cause::Syntax(_) | Cause::UnknownAnchor, _) | (_, None) => None,
-        (_, Some(spans)) if failure.offset.is_none() => spans.value(&pointer),
-        _ => None,
-    };
-    if found.is_none()
-        && let Some(offset) = failure.offset
-    {
-        // An error at the end of the text is shown where the text ends.
-        let offset = chunk.range.start.saturating_add(offset).min(chunk.range.end);
-        let end = file.slice(chunk.range.start..offset).trim_end().len() + chunk.range.start;
-        let at = if offset >= chunk.range.end { end } else { offset };
-        found = Some(point(file.place_of(at)));
-    }
-    if let Some((line, column)) = failure.begins {
-        let place = (line.saturating_add(chunk.first_line).saturating_sub(1), column);
-        related.push((masks.mark(file, point(place)), "it begins here".to_owned()));
-    }
-    let mark = found.map_or_else(|| first_line(file, chunk), |span| masks.mark(file, span));
-    let cause = &failure.cause;
-    let message = match cause {
-        Cause::DuplicateKey(key) if is_secret_in_key(key) => "a key is given twice".to_owned(),
-        cause => cause.message(),
-    };
-    Diagnostic { related, ..error(cause.code(), message, cause.help(), mark) }
+    let mark = Mark { text: String::new(), ..Excerpt::broken(file, chunk).first_line() };
+    let message =
+        format!("the document is {kind}, and a connection is declared as `key: value` pairs");
+    Diagnostic::error(&code::NOT_A_MAPPING, message, mark)
+        .help("begin with `type:` and `name:`; separate several connections by a line `---`")
 }
 
 #[cfg(test)]
@@ -284,7 +115,7 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<(String, u32, u32)> {
-        let parsed = ParsedFile::parse(text.as_bytes().to_vec(), &|_, _| ());
+        let parsed = ParsedFile::parse(text.as_bytes().to_vec());
         parsed.problems.iter().map(|p| (p.code.to_owned(), p.mark.line, p.mark.column)).collect()
     }
 
@@ -296,7 +127,6 @@ mod tests {
     fn an_error_does_not_hide_the_next_document() {
         let parsed = ParsedFile::parse(
             b"a: [1\n---\n# c\nname: x\n---\n- list\n---\n\tb: c\n---\nname: y\n".to_vec(),
-            &|_, _| (),
         );
         let lines: Vec<_> = parsed.documents.iter().map(|d| d.line).collect();
         assert_eq!(lines, [4, 10]);
@@ -321,7 +151,7 @@ mod tests {
 
     #[test]
     fn duplicates_name_both_places() {
-        let parsed = ParsedFile::parse(b"a:\n  b: 1\n  c: 2\n  b: 3\n".to_vec(), &|_, _| ());
+        let parsed = ParsedFile::parse(b"a:\n  b: 1\n  c: 2\n  b: 3\n".to_vec());
         let problem = &parsed.problems[0];
         assert_eq!((problem.mark.line, problem.mark.column), (4, 3));
         assert_eq!(problem.related[0].0.line, 2);
@@ -333,10 +163,9 @@ mod tests {
         {
             assert_eq!(problems(text), [], "{text:?}");
         }
-        let parsed =
-            ParsedFile::parse("\u{feff}a: b\r\nc: 'd'\r\n".as_bytes().to_vec(), &|_, _| ());
+        let parsed = ParsedFile::parse("\u{feff}a: b\r\nc: 'd'\r\n".as_bytes().to_vec());
         assert_eq!(
-            serde_json::json!(parsed.documents[0].fields()),
+            serde_json::json!(parsed.documents[0].fields),
             serde_json::json!({"a": "b", "c": "d"})
         );
     }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::code;
 use super::file::ParsedFile;
-use super::finding::{At, Finding, Part, quoted};
 use super::layers::Layer;
 use super::options::{holds_reference, no_reference};
+use crate::diagnostic::{At, Finding, Part, code, quoted};
 use crate::name::{self, ConnectionName};
 use crate::source::{FileEntry, Folder};
 
@@ -20,10 +19,9 @@ const MOST_DUPLICATES: usize = 20;
 
 /// What the files declare.
 #[derive(Default)]
-pub(crate) struct Gathered {
-    /// The layers of each name in the order of the paths, still without their fields, and what
-    /// is wrong with having them.
-    pub(crate) names: BTreeMap<ConnectionName, (Vec<Layer>, Vec<Finding>)>,
+pub(crate) struct Gathered<'f> {
+    /// The layers of each name in the order of the paths, and the problems of having them.
+    pub(crate) names: BTreeMap<ConnectionName, (Vec<Layer<'f>>, Vec<Finding>)>,
     /// Documents without a usable name.
     pub(crate) findings: Vec<Finding>,
     /// How many documents each path declares.
@@ -63,7 +61,10 @@ pub(crate) fn assign(folders: &[Folder]) -> Vec<(usize, &FileEntry)> {
 }
 
 /// Sorts the documents of parsed files by their names.
-pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]) -> Gathered {
+pub(crate) fn gather<'f>(
+    assigned: &[(usize, &FileEntry)],
+    files: &'f [Arc<ParsedFile>],
+) -> Gathered<'f> {
     let mut gathered = Gathered::default();
     for (file, ((path, entry), parsed)) in assigned.iter().zip(files).enumerate() {
         if gathered.documents_by_folder.len() <= *path {
@@ -79,11 +80,11 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
             match &raw.name {
                 Some(name) => {
                     names.push(name.clone());
-                    gathered.add(name, Layer { at, path: *path, fields: Map::new() });
+                    gathered.add(name, Layer { at, path: *path, document: raw });
                 }
                 None if unnamed_here < MOST_UNNAMED => {
                     unnamed_here += 1;
-                    gathered.findings.push(unnamed(&raw.fields()).at(at));
+                    gathered.findings.push(unnamed(&raw.fields).at(at));
                 }
                 None => {}
             }
@@ -95,11 +96,10 @@ pub(crate) fn gather(assigned: &[(usize, &FileEntry)], files: &[Arc<ParsedFile>]
     gathered
 }
 
-impl Gathered {
+impl<'f> Gathered<'f> {
     /// Puts a layer onto its name; the spelling of the first one stays.
-    fn add(&mut self, name: &ConnectionName, layer: Layer) {
-        let none = || (Vec::with_capacity(1), Vec::new());
-        let (layers, findings) = self.names.entry(name.clone()).or_insert_with(none);
+    fn add(&mut self, name: &ConnectionName, layer: Layer<'f>) {
+        let (layers, findings) = self.names.entry(name.clone()).or_default();
         match layers.last().filter(|last| last.path == layer.path) {
             None => layers.push(layer),
             Some(first) => {

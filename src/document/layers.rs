@@ -1,60 +1,37 @@
 //! Overlays: the documents of one name over the paths of a target, merged.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value};
 
-use super::file::{ParsedFile, RawDocument};
-use super::finding::At;
-use super::pointer;
+use super::file::RawDocument;
+use crate::diagnostic::At;
+use crate::pointer::look_up;
 
 /// One document in one path.
 #[derive(Debug)]
-pub(crate) struct Layer {
+pub(crate) struct Layer<'f> {
     /// Where it stands.
     pub(crate) at: At,
     /// Which path it belongs to, by its place in the target's `paths`.
     pub(crate) path: usize,
-    /// Its keys and values, `type`, `name` and `x-gitops` too; read when the layers are merged.
-    pub(crate) fields: Map<String, Value>,
+    /// The document.
+    pub(crate) document: &'f RawDocument,
 }
 
 /// All documents of one name, in the order of the paths, and what they come to.
 #[derive(Debug)]
-pub(crate) struct Merged {
-    /// The layers, the first one the base; their fields are gone where there is only one.
-    pub(crate) layers: Vec<Layer>,
+pub(crate) struct Merged<'f> {
+    /// The layers, the first one the base.
+    pub(crate) layers: Vec<Layer<'f>>,
     /// What they declare together.
     pub(crate) fields: Map<String, Value>,
 }
 
-impl Merged {
-    /// Reads the layers of a name from their files and merges them; there is at least one.
-    pub(crate) fn of(mut layers: Vec<Layer>, files: &[Arc<ParsedFile>]) -> Self {
-        for layer in &mut layers {
-            let file = files.get(layer.at.file);
-            let document = file.and_then(|file| file.documents.get(layer.at.document));
-            layer.fields = document.map(RawDocument::fields).unwrap_or_default();
-        }
-        Self::new(layers)
-    }
-
-    /// Merges layers; there is at least one.
-    fn new(mut layers: Vec<Layer>) -> Self {
-        let fields = match layers.as_mut_slice() {
-            [only] => std::mem::take(&mut only.fields),
-            several => {
-                let mut fields = Map::new();
-                for (index, layer) in several.iter().enumerate() {
-                    if index == 0 {
-                        fields = layer.fields.clone();
-                    } else {
-                        patch(&mut fields, &layer.fields);
-                    }
-                }
-                fields
-            }
-        };
+impl<'f> Merged<'f> {
+    /// Merges layers.
+    pub(crate) fn of(layers: Vec<Layer<'f>>) -> Self {
+        let mut all = layers.iter().map(|layer| &layer.document.fields);
+        let mut fields = all.next().cloned().unwrap_or_default();
+        all.for_each(|by| patch(&mut fields, by));
         Self { layers, fields }
     }
 
@@ -66,7 +43,7 @@ impl Merged {
         }
         let mut pointer = pointer;
         while !pointer.is_empty() {
-            let brings = |layer: &&Layer| pointer::lookup(&layer.fields, pointer).is_some();
+            let brings = |layer: &&Layer| look_up(&layer.document.fields, pointer).is_some();
             if let Some(layer) = self.layers.iter().rev().find(brings) {
                 return Some(layer.at);
             }
@@ -103,6 +80,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::document::file::ParsedFile;
 
     fn patched(target: Value, by: Value) -> Value {
         let (Value::Object(mut target), Value::Object(by)) = (target, by) else { panic!() };
@@ -134,15 +112,14 @@ mod tests {
 
     #[test]
     fn knows_which_layer_brought_a_value() {
-        let layer = |path: usize, fields: Value| Layer {
+        let files = ["{a: 1, b: {c: 1, d: 1}, e: 1}", "{b: {c: 2}, e: null}"]
+            .map(|text| ParsedFile::parse(text.as_bytes().to_vec()));
+        let layers = files.iter().enumerate().map(|(path, file)| Layer {
             at: At { file: path, document: 0 },
             path,
-            fields: fields.as_object().unwrap().clone(),
-        };
-        let merged = Merged::new(vec![
-            layer(0, json!({"a": 1, "b": {"c": 1, "d": 1}, "e": 1})),
-            layer(1, json!({"b": {"c": 2}, "e": null})),
-        ]);
+            document: &file.documents[0],
+        });
+        let merged = Merged::of(layers.collect());
         assert_eq!(serde_json::json!(merged.fields), json!({"a": 1, "b": {"c": 2, "d": 1}}));
         for (pointer, file) in [("/a", 0), ("/b/c", 1), ("/b/d", 0), ("/e", 1), ("/x", 1), ("", 1)]
         {

@@ -4,27 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cache::{ParseCache, Read};
-use super::code;
-use super::diagnostic::{Diagnostic, Severity};
-use super::examine::{self, Examined, Examiner, Plain, Standing, circumstances};
+use super::examine::{Examined, examine};
 use super::file::ParsedFile;
-use super::finding::{At, Finding, Part};
 use super::gather::{Gathered, gather};
 use super::layers::Merged;
 use super::locate::Locator;
 use super::options;
-use super::pointer::child;
 use super::renames::{self, Rename};
-use super::request::{LoadRequest, is_for};
-use super::{Document, Options, Place};
+use super::{Document, LoadRequest, Place};
+use crate::diagnostic::{At, Diagnostic, Finding, Part, Severity, code};
 use crate::name::ConnectionName;
 use crate::parallel;
+use crate::pointer::child;
 use crate::source::{FileEntry, Folder};
 
 /// How many problems of one file are told.
 const MOST_OF_FILE: usize = 1000;
 
-/// What a target should hold, and what is wrong with the files that say so.
+/// The connections that a target should hold, and the problems of the files that say so.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The valid documents for this target, sorted by name.
@@ -58,36 +55,22 @@ impl Loaded {
 pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> Loaded {
     let assigned = super::gather::assign(request.folders);
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
-    let circumstances = circumstances(request.vars);
-    let files = cache.files(&entries, read, &|document, fields| {
-        examine::alone(document, fields, request.vars, circumstances);
-    });
-    let mut locator = Locator::new(&entries, &files, read);
+    let files = cache.files(&entries, read);
     let mut loader = Loader {
         request,
-        locator: &mut locator,
+        locator: Locator::new(&entries, &files, read),
         loaded: Loaded::default(),
         renames: Vec::new(),
         said: BTreeMap::new(),
         rest: BTreeMap::new(),
-        no_options: Arc::default(),
     };
     loader.file_problems(&entries, &files);
     let gathered = gather(&assigned, &files);
     loader.unnamed(gathered.findings);
     loader.count(request.folders, &gathered.documents_by_folder);
     loader.loaded.names_by_file = gathered.names_by_file;
-    let examiner = Examiner { request, files: &files, circumstances };
-    loader.loaded.documents.reserve_exact(gathered.names.len());
-    // Most are plain, and there is nothing to do for them.
-    let mut others = Vec::new();
-    for (name, found) in gathered.names {
-        match examiner.plain(&found) {
-            Some(plain) => loader.plain(name, plain),
-            None => others.push((name, found)),
-        }
-    }
-    for examined in parallel::map(others, |(name, found)| examiner.examine(name, found)) {
+    let names: Vec<_> = gathered.names.into_iter().collect();
+    for examined in parallel::map(names, |(name, found)| examine(request, name, found)) {
         loader.connection(examined);
     }
     loader.renames();
@@ -118,12 +101,12 @@ pub fn declared_names(
 ) -> DeclaredThen {
     let assigned = super::gather::assign(folders);
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
-    let files = cache.files(&entries, read, &|_, _| ());
+    let files = cache.files(&entries, read);
     let Gathered { names, documents_by_folder, .. } = gather(&assigned, &files);
     let mut then = DeclaredThen::default();
     for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
-        let merged = Merged::of(layers, &files);
-        if !is_for(target, options::targets_of(&merged.fields).as_ref()) {
+        let merged = Merged::of(layers);
+        if !options::are_for(options::targets_of(&merged.fields).as_ref(), target) {
             continue;
         }
         if let Some(old) = options::old_name_of(&merged.fields) {
@@ -141,22 +124,20 @@ pub fn declared_names(
     then
 }
 
-struct Loader<'r, 'l> {
+struct Loader<'r> {
     request: &'r LoadRequest<'r>,
-    locator: &'r mut Locator<'l>,
+    locator: Locator<'r>,
     loaded: Loaded,
     /// The merged documents with a `renamedFrom`, by the number of their document.
-    renames: Vec<(usize, Merged)>,
+    renames: Vec<(usize, Merged<'r>)>,
     /// How many problems of each file were told.
     said: BTreeMap<usize, usize>,
     /// The files with more problems than are told, and how bad the worst of those is.
     rest: BTreeMap<usize, Severity>,
-    /// The options of all documents without `x-gitops`.
-    no_options: Arc<Options>,
 }
 
-impl Loader<'_, '_> {
-    /// Takes over what is wrong with files, under the names that they have here.
+impl<'r> Loader<'r> {
+    /// Adds the problems of files, under the names that they have here.
     fn file_problems(&mut self, entries: &[&FileEntry], files: &[Arc<ParsedFile>]) {
         for (entry, file) in entries.iter().zip(files) {
             if file.problems.is_empty() {
@@ -194,7 +175,7 @@ impl Loader<'_, '_> {
             .collect();
     }
 
-    fn say(&mut self, finding: Finding, merged: Option<&Merged>) {
+    fn say(&mut self, finding: Finding, merged: Option<&Merged<'_>>) {
         let file = finding.at.or_else(|| merged?.origin(&finding.pointer)).map_or(0, |at| at.file);
         let said = self.said.entry(file).or_default();
         *said += 1;
@@ -211,7 +192,7 @@ impl Loader<'_, '_> {
         self.loaded.diagnostics.push(diagnostic);
     }
 
-    fn block(&mut self, name: &ConnectionName, findings: Vec<Finding>, merged: &Merged) {
+    fn block(&mut self, name: &ConnectionName, findings: Vec<Finding>, merged: &Merged<'_>) {
         for finding in findings {
             if finding.is_error() {
                 let reason = finding.message.clone();
@@ -221,36 +202,27 @@ impl Loader<'_, '_> {
         }
     }
 
-    /// Takes over the only document of a name.
-    fn plain(&mut self, name: ConnectionName, plain: Plain) {
-        let Plain { at, connection_type, declared: fields } = plain;
-        let Some(place) = self.place(at) else { return };
-        let options = Arc::clone(&self.no_options);
-        self.loaded.documents.push(Document { connection_type, name, options, fields, place });
-    }
-
-    /// Takes over what the documents of one name came to.
-    fn connection(&mut self, examined: Examined) {
-        let Examined { name, merged, options, findings, standing } = examined;
+    /// Adds the merged documents of one name.
+    fn connection(&mut self, examined: Examined<'r>) {
+        let Examined { name, mut merged, options, findings, is_for_target, connection_type } =
+            examined;
         let refused = findings.iter().any(Finding::is_error);
         self.block(&name, findings, &merged);
-        let (connection_type, fields) = match standing {
-            Standing::Elsewhere => {
-                self.loaded.elsewhere.push(name);
-                return;
-            }
-            Standing::Untyped => return,
-            Standing::Typed(connection_type, fields) => (connection_type, fields),
-        };
+        if !is_for_target {
+            self.loaded.elsewhere.push(name);
+            return;
+        }
+        let Some(connection_type) = connection_type else { return };
         if refused {
-            if let Some(old) = &options.renamed_from {
-                self.loaded.renames_of_invalid.insert(name, old.clone());
+            if let Some(old) = options.renamed_from {
+                self.loaded.renames_of_invalid.insert(name, old);
             }
             return;
         }
         let Some(place) = merged.layers.last().and_then(|layer| self.place(layer.at)) else {
             return;
         };
+        let fields = std::mem::take(&mut merged.fields);
         if options.renamed_from.is_some() {
             self.renames.push((self.loaded.documents.len(), merged));
         }

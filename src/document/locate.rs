@@ -9,15 +9,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::cache::Read;
-use super::diagnostic::{Diagnostic, Mark};
 use super::file::{ParsedFile, RawDocument};
-use super::finding::{At, Finding, Part};
 use super::layers::Merged;
-use super::pointer::lookup;
-use super::snippet::{Masks, only_references, point, whole_file};
-use super::spans::{Span, Spans};
-use super::text::{FileText, to_u32};
 use crate::catalog::{self, hidden};
+use crate::diagnostic::{At, Diagnostic, Excerpt, FileText, Finding, Mark, Part, only_references};
+use crate::pointer::look_up;
 use crate::source::FileEntry;
 
 /// How many documents are kept in memory with their places.
@@ -28,14 +24,8 @@ pub(crate) struct Locator<'l> {
     entries: &'l [&'l FileEntry],
     files: &'l [Arc<ParsedFile>],
     read: &'l Read<'l>,
-    texts: HashMap<usize, Option<FileText>>,
-    documents: HashMap<At, Located>,
-}
-
-/// The places of one document, and what of it must not be shown.
-struct Located {
-    spans: Option<Spans>,
-    masks: Masks,
+    texts: HashMap<usize, Option<Arc<FileText>>>,
+    documents: HashMap<At, Excerpt>,
 }
 
 impl<'l> Locator<'l> {
@@ -61,40 +51,30 @@ impl<'l> Locator<'l> {
     pub(crate) fn diagnose(
         &mut self,
         finding: Finding,
-        merged: Option<&Merged>,
+        merged: Option<&Merged<'_>>,
         target: Option<&str>,
     ) -> Diagnostic {
         let at = finding.at.or_else(|| merged?.origin(&finding.pointer));
         let mark = match at {
             Some(at) => self.mark(at, &finding.pointer, &finding.part),
-            None => whole_file(),
+            None => Mark::whole_file(),
         };
         let related = finding
             .related
             .iter()
-            .map(|(at, pointer, what)| (self.mark(*at, pointer, &Part::Value), what.clone()))
+            .map(|(at, pointer, text)| (self.mark(*at, pointer, &Part::Value), text.clone()))
             .collect();
-        Diagnostic {
-            code: finding.code.id,
-            severity: finding.severity,
-            message: finding.message,
-            help: finding.help,
-            mark,
-            related,
-            target: target.filter(|_| finding.of_target).map(str::to_owned),
-        }
+        let target = target.filter(|_| finding.of_target).map(str::to_owned);
+        Diagnostic { target, ..finding.into_diagnostic(mark, related) }
     }
 
     fn mark(&mut self, at: At, pointer: &str, part: &Part) -> Mark {
         let file = self.file(at).map(ToString::to_string).unwrap_or_default();
         self.locate(at);
-        let mark = match (self.texts.get(&at.file), self.documents.get(&at), self.document(at)) {
-            (Some(Some(text)), Some(located), Some(raw)) => {
-                let span = place(text, located, raw, pointer, part);
-                located.masks.mark(text, span)
-            }
-            (_, _, Some(raw)) => Mark { line: raw.line, column: 1, ..whole_file() },
-            _ => whole_file(),
+        let mark = match (self.documents.get(&at), self.document(at)) {
+            (Some(excerpt), _) => excerpt.mark(pointer, part),
+            (None, Some(raw)) => Mark { line: raw.line, column: 1, ..Mark::whole_file() },
+            (None, None) => Mark::whole_file(),
         };
         Mark { file, ..mark }
     }
@@ -109,100 +89,32 @@ impl<'l> Locator<'l> {
             self.texts.clear();
         }
         let read = self.read;
-        let text = self
-            .texts
-            .entry(at.file)
-            .or_insert_with(|| read(entry).ok().and_then(|bytes| FileText::decode(bytes).ok()));
+        let decode = |bytes| FileText::decode(bytes).ok().map(Arc::new);
+        let text = self.texts.entry(at.file).or_insert_with(|| read(entry).ok().and_then(decode));
         let Some(text) = text else { return };
         self.documents.entry(at).or_insert_with(|| {
-            let spans = Spans::of(text.slice(raw.chunk.range.clone()), raw.chunk.first_line);
-            let mut masks = Masks::of(text, &raw.chunk, spans.as_ref());
-            if let Some(spans) = &spans {
-                hide_known(raw, spans, &mut masks);
-            }
-            Located { spans, masks }
+            let mut excerpt = Excerpt::new(text, &raw.chunk);
+            hide_known(raw, &mut excerpt);
+            excerpt
         });
     }
 }
 
 /// Hides what the catalog knows to be a secret in a document of this type.
-fn hide_known(raw: &RawDocument, spans: &Spans, masks: &mut Masks) {
-    let fields = raw.fields();
+fn hide_known(raw: &RawDocument, excerpt: &mut Excerpt) {
+    let fields = &raw.fields;
     let named = fields.get("type").and_then(Value::as_str).and_then(catalog::find);
     for connection_type in catalog::all().filter(|t| named.is_none_or(|named| named.name == t.name))
     {
-        for part in hidden::secret_parts(connection_type, &fields) {
-            let text = lookup(&fields, &part.pointer).and_then(Value::as_str);
+        for part in hidden::secret_parts(connection_type, fields) {
+            let text = look_up(fields, &part.pointer).and_then(Value::as_str);
             let secret = match (&part.range, text) {
                 (Some(range), Some(text)) => text.get(range.clone()).unwrap_or(text),
                 _ => "literal",
             };
-            if !only_references(secret)
-                && let Some(span) = spans.value(&part.pointer)
-            {
-                masks.hide_span(span);
+            if !only_references(secret) {
+                excerpt.hide(&part.pointer);
             }
         }
     }
-}
-
-/// The span to mark; where the pointer leads nowhere, the nearest thing above it.
-fn place(
-    text: &FileText,
-    located: &Located,
-    raw: &RawDocument,
-    pointer: &str,
-    part: &Part,
-) -> Span {
-    let start = || {
-        let line = text.line(raw.line);
-        let indent = line.chars().take_while(|c| c.is_whitespace()).count();
-        let column = to_u32(indent + 1);
-        let end_column = to_u32(line.trim_end().chars().count() + 1);
-        Span { line: raw.line, column, end_line: raw.line, end_column }
-    };
-    let Some(spans) = located.spans.as_ref().filter(|_| *part != Part::Start) else {
-        return start();
-    };
-    let mut above = pointer;
-    while !above.is_empty() {
-        let exact = above.len() == pointer.len();
-        let key = spans.key(above);
-        let found = match part {
-            _ if !exact => key,
-            Part::Key | Part::Start => key,
-            Part::Value | Part::Text(_) => spans.value(above),
-        };
-        if let Some(span) = found {
-            // An empty value has no extent of its own.
-            let nothing = (span.line, span.column) >= (span.end_line, span.end_column);
-            let span = if nothing { key.unwrap_or(span) } else { span };
-            return match part {
-                Part::Text(wanted) if exact => within(text, span, wanted).unwrap_or(span),
-                _ => span,
-            };
-        }
-        above = above.rfind('/').and_then(|at| above.get(..at)).unwrap_or_default();
-    }
-    start()
-}
-
-/// Where a text stands within a span.
-fn within(text: &FileText, span: Span, wanted: &str) -> Option<Span> {
-    if wanted.is_empty() {
-        return None;
-    }
-    (span.line..=span.end_line).find_map(|number| {
-        let line = text.line(number);
-        let from = if number == span.line { span.column as usize - 1 } else { 0 };
-        let offset = line.char_indices().nth(from)?.0;
-        let found = line.get(offset..)?.find(wanted)? + offset;
-        let (_, column) = point_of(line, found);
-        let length = to_u32(wanted.chars().count());
-        Some(Span { end_column: column + length, ..point((number, column)) })
-    })
-}
-
-fn point_of(line: &str, offset: usize) -> (usize, u32) {
-    (offset, to_u32(line.get(..offset).unwrap_or_default().chars().count() + 1))
 }

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::Options;
-use super::code;
-use super::finding::{Finding, Part, quoted};
-use super::pointer::{child, item};
 use crate::catalog::{ConnectionType, nearest_of};
+use crate::diagnostic::{Finding, Part, code, quoted};
 use crate::name::{self, ConnectionName};
+use crate::pointer::{child, item};
 use crate::reference::{self, Segment};
 
 /// The key itself.
@@ -50,6 +49,14 @@ pub(crate) fn read(fields: &Map<String, Value>, findings: &mut Vec<Finding>) -> 
 /// The targets that a document is for, whatever else is wrong with it; `None`: all.
 pub(crate) fn targets_of(fields: &Map<String, Value>) -> Option<BTreeSet<String>> {
     targets("", fields.get(KEY)?.get("targets")?, &mut Vec::new())
+}
+
+/// Whether documents with these `targets` are for a target.
+pub(super) fn are_for(targets: Option<&BTreeSet<String>>, target: Option<&str>) -> bool {
+    match (targets, target) {
+        (Some(targets), Some(target)) => targets.contains(target),
+        _ => true,
+    }
 }
 
 /// The name of a document, where it has one that can be used.

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::code;
-use super::finding::{At, Finding, Part};
 use super::options::KEY;
-use super::pointer::child;
+use crate::diagnostic::{At, Finding, Part, code};
 use crate::name::ConnectionName;
+use crate::pointer::child;
 
 /// One rename: the new name, the old one, and where it is declared.
 pub(crate) struct Rename<'n> {
@@ -15,7 +14,7 @@ pub(crate) struct Rename<'n> {
     pub(crate) at: Option<At>,
 }
 
-/// What is wrong with the renames of one target, with the name that it blocks.
+/// The problems of the renames of one target, each with the name that it blocks.
 pub(crate) fn check(renames: &[Rename<'_>]) -> Vec<(ConnectionName, Finding)> {
     let mut problems = Vec::new();
     let mut by_old: BTreeMap<&ConnectionName, Vec<&Rename<'_>>> = BTreeMap::new();

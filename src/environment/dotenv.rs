@@ -2,7 +2,12 @@
 //!
 //! Programs that read such files differ in one thing that matters: what a `$` means. Some put the
 //! value of a variable in its place, others take it as it is, and a secret may well hold one. So
-//! it is refused wherever they differ, and nobody sends half a password.
+//! it is refused wherever they differ, and half a password is never sent. A name that is given
+//! twice is refused too: some programs take the first value and some the last.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::Read;
 
 /// One variable of a file.
 pub(super) type Entry = (String, String);
@@ -14,6 +19,8 @@ pub(super) enum Problem {
     Syntax { line: usize },
     /// The value of a variable holds a `$` that is not in single quotes.
     Dollar { line: usize, name: String },
+    /// A variable is given twice.
+    Twice { first: usize, line: usize, name: String },
 }
 
 /// Reads a text to its end. The parser puts values in the place of `$name` and cannot be told not to,
@@ -34,34 +41,61 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Problem> {
         return Err(Problem::Syntax { line: index + 1 });
     }
     let as_written = without_dollars(text, stand_in);
+    let lines_read = Cell::new(0);
     let mut as_read = dotenvy::Iter::new(text.as_bytes());
+    let mut with_stand_ins =
+        dotenvy::Iter::new(LineByLine { rest: &as_written, lines_read: &lines_read });
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
     let mut entries = Vec::new();
-    for entry in dotenvy::Iter::new(as_written.as_bytes()) {
-        let (name, value) =
-            entry.map_err(|error| Problem::Syntax { line: line_of(&error, &as_written) })?;
+    loop {
+        let line = first_line_after(lines_read.get(), text);
+        let Some(entry) = with_stand_ins.next() else { return Ok(entries) };
+        let (name, value) = entry.map_err(|_| Problem::Syntax { line })?;
         let value = value.replace(stand_in, "$");
         if !matches!(as_read.next(), Some(Ok((_, read))) if read == value) {
-            let assigns = |line: &str| {
-                let line = line.trim_start();
-                let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-                let rest = line.strip_prefix(&name).map(str::trim_start);
-                rest.is_some_and(|rest| rest.starts_with('=')) && line.contains('$')
-            };
-            let line = text.lines().position(assigns).map_or(1, |index| index + 1);
             return Err(Problem::Dollar { line, name });
+        }
+        if let Some(first) = lines.insert(name.clone(), line) {
+            return Err(Problem::Twice { first, line, name });
         }
         entries.push((name, value));
     }
-    Ok(entries)
 }
 
-/// The line on which the parser gave up.
-fn line_of(error: &dotenvy::Error, text: &str) -> usize {
-    let begins = match error {
-        dotenvy::Error::LineParse(line, _) => text.find(line.as_str()),
-        _ => None,
-    };
-    text.get(..begins.unwrap_or_default()).unwrap_or_default().matches('\n').count() + 1
+/// The line on which the next entry begins, counted from 1: blank lines and comments are none.
+fn first_line_after(lines_read: usize, text: &str) -> usize {
+    let is_entry = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    text.lines()
+        .enumerate()
+        .skip(lines_read)
+        .find(|(_, line)| is_entry(line))
+        .map_or(lines_read, |(index, _)| index)
+        + 1
+}
+
+/// A text that is read one line at a time, so that the count of the lines says where the parser is.
+struct LineByLine<'t> {
+    rest: &'t str,
+    lines_read: &'t Cell<usize>,
+}
+
+impl Read for LineByLine<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let end = self.rest.find('\n').map_or(self.rest.len(), |at| at + 1);
+        let line = self.rest.as_bytes().get(..end).unwrap_or_default();
+        let mut length = line.len().min(buffer.len());
+        while !self.rest.is_char_boundary(length) {
+            length -= 1;
+        }
+        if let (Some(room), Some(line)) = (buffer.get_mut(..length), line.get(..length)) {
+            room.copy_from_slice(line);
+        }
+        if length == end && self.rest.get(..length).is_some_and(|line| line.ends_with('\n')) {
+            self.lines_read.set(self.lines_read.get() + 1);
+        }
+        self.rest = self.rest.get(length..).unwrap_or_default();
+        Ok(length)
+    }
 }
 
 /// The text with a stand-in for each `$` that no `\` escapes.
@@ -113,6 +147,15 @@ mod tests {
             let text = format!("A='\n'\nPW={value}\n");
             assert_eq!(parse(&text), Err(Problem::Dollar { line: 3, name: "PW".into() }), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_given_twice_is_refused_with_both_lines() {
+        let twice = |first, line| Err(Problem::Twice { first, line, name: "PW".into() });
+        assert_eq!(parse("PW=old\nPW=new"), twice(1, 2));
+        assert_eq!(parse("# c\nPW=old\n\nX='PW=1\nPW=2'\n# PW=c\n  export PW=old"), twice(2, 7));
+        let long = "x".repeat(20_000);
+        assert_eq!(parse(&format!("A={long}\nPW={long}\nPW=")), twice(2, 3));
     }
 
     #[test]

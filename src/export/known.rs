@@ -46,7 +46,7 @@ impl KnownReferences {
     /// Takes the references of a document, which is newer than the base.
     pub fn add_document(&mut self, document: &Document) {
         let lookup = |key: &str| document.connection_type.field(key);
-        self.add_fields(&document.name, "", &document.fields.fields(), &lookup);
+        self.add_fields(&document.name, "", &document.fields, &lookup);
     }
 
     fn add_fields(

@@ -1,5 +1,4 @@
-//! Views of diagnostics: text for people, JSON for programs, annotations for GitHub, SARIF for
-//! code scanning.
+//! Views of diagnostics: text for people, JSON for programs, annotations for GitHub.
 //!
 //! All are drawn from one list of groups, in which a problem that several targets share is told
 //! once. Texts of the user's (file names, values, lines) are made harmless on the way out.
@@ -8,7 +7,6 @@ mod github;
 mod group;
 mod json;
 mod markdown;
-mod sarif;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -16,5 +14,4 @@ mod text;
 pub use github::github;
 pub use json::json;
 pub use markdown::markdown;
-pub use sarif::sarif;
 pub use text::text;

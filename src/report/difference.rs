@@ -66,6 +66,11 @@ fn compare(label: String, before: Option<&Value>, after: Option<&Value>, leaves:
     match (before, after) {
         (None, None) => {}
         (Some(Value::String(before)), Some(Value::String(after)))
+            if let Some((old, new)) = look_alikes(before, after) =>
+        {
+            leaves.push(Leaf { label, kind: Kind::Replaced(old, new) });
+        }
+        (Some(Value::String(before)), Some(Value::String(after)))
             if lines::is_long(before) || lines::is_long(after) =>
         {
             leaves.push(Leaf { label, kind: Kind::Lines(lines::between(before, after)) });
@@ -89,6 +94,46 @@ fn compare(label: String, before: Option<&Value>, after: Option<&Value>, leaves:
         (None, Some(value)) => whole(label, value, true, leaves),
         (Some(value), None) => whole(label, value, false, leaves),
     }
+}
+
+/// Two texts that differ and look the same, with what differs escaped: line ends at their ends, or
+/// another way to write an accent.
+fn look_alikes(before: &str, after: &str) -> Option<(String, String)> {
+    const LONGEST: usize = 40;
+    let [old, new] = [before, after].map(|text| text.chars().collect::<Vec<_>>());
+    let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let [old, new] = [old, new].map(|text| text.get(same..).unwrap_or_default().to_vec());
+    let end = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+    let mut differ = old.iter().rev().skip(end).chain(new.iter().rev().skip(end)).peekable();
+    let is_line_end = |c: &char| matches!(c, '\n' | '\r');
+    let is_at_end = old.iter().chain(&new).all(is_line_end);
+    let is_short = old.len().max(new.len()) - end <= LONGEST;
+    if differ.peek().is_none()
+        || !(is_at_end || (is_short && differ.any(|c| is_part_of_another(*c))))
+    {
+        return None;
+    }
+    let begin = same.saturating_sub(LONGEST / 2);
+    let shown = |text: &str| {
+        let mark = |is_cut: bool| if is_cut { "…" } else { "" };
+        let escaped: String = text
+            .chars()
+            .skip(begin)
+            .take(2 * LONGEST)
+            .map(|c| c.escape_default().to_string())
+            .collect();
+        let is_cut = text.chars().count() > begin + 2 * LONGEST;
+        format!("\"{}{escaped}{}\"", mark(begin > 0), mark(is_cut))
+    };
+    Some((shown(before), shown(after)))
+}
+
+/// Whether a character is drawn as part of another one, or as another one: combining marks, parts
+/// of Hangul, the signs for kelvin, angstrom and ohm.
+fn is_part_of_another(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
+        | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}' | '\u{3099}' | '\u{309a}'
+        | '\u{1100}'..='\u{11ff}' | '\u{2126}' | '\u{212a}' | '\u{212b}')
 }
 
 /// Tells a value that only one side has: in one piece where it is short, else part by part.

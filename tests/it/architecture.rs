@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 12] = [
+const CORE: [&str; 15] = [
     "catalog",
     "document",
+    "diagnostic",
+    "places",
+    "yaml",
     "reference",
     "secret",
     "name",

@@ -122,6 +122,122 @@ fn apinizers_own_variables_pass_through_and_other_schemes_are_errors() {
 }
 
 #[test]
+fn apinizers_variables_may_hold_dots() {
+    let world = World::new();
+    world.write(
+        "connections/a.yaml",
+        "type: email\nname: a\nhost: ${api.hostname}\nauth: true\nusername: u\npassword: ${mail.pass_word}\n",
+    );
+    world.write(
+        "connections/w.yaml",
+        &format!(
+            "{WEBHOOK}headerList:\n  - {{name: Authorization, value: 'Bearer ${{api.token}}'}}\n"
+        ),
+    );
+    world.commit("with dots");
+    world.run(&["validate"]).code(0);
+    world.apply().code(0);
+    assert_eq!(world.live("a")["host"], json!("${api.hostname}"));
+    assert_eq!(world.live("a")["password"], json!("${mail.pass_word}"));
+    assert_eq!(world.live("w")["headerList"][0]["value"], json!("Bearer ${api.token}"));
+    world.plan().code(0);
+    let exported = world.run(&["export"]).code(0).stdout.clone();
+    assert!(
+        exported.contains("${api.hostname}") && exported.contains("${mail.pass_word}"),
+        "{exported}"
+    );
+    world.write(
+        "connections/a.yaml",
+        "type: email\nname: a\nhost: h\nauth: true\nusername: u\npassword: ${mail-pass}\n",
+    );
+    world.run(&["validate"]).code(1).says("AG303").says("letters, digits, `_` and `.`");
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: ${mail-host}\n");
+    world.run(&["validate"]).code(0).says("AG301").says("letters, digits, `_` and `.`");
+}
+
+#[test]
+fn json_with_pairs_of_surrogates_is_pasted_as_it_is() {
+    let world = World::new();
+    world.write(
+        "connections/a.yaml",
+        r#"{"type": "email", "name": "a", "host": "h", "description": "done \ud83d\ude00", "prot": 1}"#,
+    );
+    world.commit("pasted");
+    let ran = world.run(&["validate", "--output", "json"]).code(0);
+    let problem: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(problem["diagnostics"][0]["column"], json!(81), "{ran:?}");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["description"], json!("done 😀"));
+    world.plan().code(0);
+}
+
+#[test]
+fn merge_keys_are_told_of_the_list_form_and_where_they_stand() {
+    let world = World::new();
+    let head = "type: webhook\nname: w\nhttpMethod: POST\nfullUrl: https://h.example.com/a\n";
+    world.write(
+        "connections/w.yaml",
+        &format!("{head}timeout: 1\nx: &x {{a: 1}}\n<<: *x\n<<: *x\n"),
+    );
+    world.run(&["validate"]).code(1).says("w.yaml:8:1").says("`<<: [*one, *two]`");
+    world.write("connections/w.yaml", &format!("{head}timeout: 1\n<<: 5\n"));
+    world.run(&["validate"]).code(1).says("AG015").says("w.yaml:6:5");
+}
+
+#[test]
+fn a_number_var_that_changes_inside_a_text_is_a_warning() {
+    let mut world = World::new();
+    world.target("vars: {version: 1.10}");
+    world.commit_email("a", "description: v${var:version}\n");
+    world.run(&["validate"]).code(0).says("AG618").says("`1.1` and not `1.10`");
+    world.target("vars: {version: '1.10'}");
+    assert!(!format!("{:?}", world.run(&["validate"]).code(0)).contains("AG618"));
+}
+
+#[test]
+fn the_text_of_a_number_is_sent_as_the_number() {
+    let world = World::new();
+    world.commit_email("a", "port: '587'\n");
+    world.run(&["validate"]).code(0);
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(587));
+    world.plan().code(0);
+    world.commit_email("a", "port: 0588\n");
+    world.run(&["validate"]).code(0).says("AG202").says("leading zero");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(588));
+    world.plan().code(0);
+    for text in ["'0x24c'", "'5 87'", "5e2", "'+587'", "' 587'", "1_000"] {
+        world.write_email("a", &format!("port: {text}\n"));
+        world.run(&["validate"]).code(1).says("AG202");
+    }
+}
+
+#[test]
+fn a_name_twice_in_one_env_file_is_an_error_with_both_lines() {
+    let mut world = World::new();
+    world.env.remove("SMTP_PASSWORD");
+    world.commit_email("a", "");
+    let file = world.path("dotenv");
+    std::fs::write(&file, "SMTP_PASSWORD=old\n# c\nSMTP_PASSWORD=new\n").unwrap();
+    let file = file.display().to_string();
+    world.run(&["apply", "--yes", "--env-file", &file]).code(1).says("line 1").says("line 3");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_mounted_secret() {
+    let mut world = World::new();
+    world.env.remove("SMTP_PASSWORD");
+    let file = world.path("secret");
+    std::fs::write(&file, "\u{feff}s3cret-of-file\r\n").unwrap();
+    world.env.insert("SMTP_PASSWORD_FILE".into(), file.display().to_string());
+    world.commit_email("a", "");
+    world.apply().code(0).says("byte-order mark");
+    assert_eq!(world.live("a")["password"], json!("s3cret-of-file"));
+}
+
+#[test]
 fn what_others_may_edit_is_sent_once_and_then_theirs() {
     for dialect in [Dialect::Current, Dialect::Older] {
         let world = World::with(Options { dialect, ..Options::default() });

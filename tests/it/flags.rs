@@ -280,7 +280,6 @@ fn a_result_that_cannot_be_written_is_an_error() {
         &["plan", "--output", "json"],
         &["plan", "--output", "markdown"],
         &["validate", "--output", "json"],
-        &["validate", "--output", "sarif"],
         &["schema"],
         &["explain"],
         &["man"],

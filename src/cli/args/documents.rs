@@ -16,8 +16,6 @@ pub enum ValidateOutput {
     Markdown,
     /// Workflow commands that GitHub shows beside the lines.
     Github,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
 }
 
 /// The arguments of `validate`.
@@ -33,6 +31,9 @@ pub struct ValidateArgs {
     /// Only what this target of the config reads (repeatable).
     #[arg(long = "target", value_name = "NAME", action = ArgAction::Append, conflicts_with = "files")]
     pub targets: Vec<String>,
+    /// Take warnings for errors.
+    #[arg(long)]
+    pub strict: bool,
     /// The form of the problems.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: ValidateOutput,

@@ -5,11 +5,9 @@ use serde_json::{Map, Value};
 use super::kind::{self, Fit};
 use super::{Check, MOST_FINDINGS};
 use crate::catalog::{Field, Kind, is_bookkeeping, nearest_of};
-use crate::document::code;
-use crate::document::finding::{Finding, Part, quoted};
+use crate::diagnostic::{Finding, Part, code, is_secret_in_key, quoted};
 use crate::document::options::KEY;
-use crate::document::pointer::{child, for_people, item};
-use crate::document::snippet::is_secret_in_key;
+use crate::pointer::{child, for_people, item};
 use crate::secret::SENSITIVE;
 
 impl Check<'_> {
@@ -157,7 +155,7 @@ fn unknown(
     let name = if is_secret_in_key(key) { SENSITIVE.to_owned() } else { quoted(key) };
     let message = format!("{what} has no field {name}");
     let finding = Finding::warning(&code::UNKNOWN_FIELD, pointer, message).part(Part::Key);
-    // Nobody reads the hints of what is not listed.
+    // Problems that are not listed need no hint.
     let nearest = if listed < MOST_FINDINGS { nearest_of(known, key, |name| name) } else { None };
     match nearest {
         Some(nearest) => {

@@ -1,16 +1,16 @@
 //! Whether a value without references fits the kind of its field.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::catalog::{Choices, Default, Kind, Verdict, nearest_of};
-use crate::document::code::{self, Code};
-use crate::document::finding::{Finding, quoted};
+use crate::catalog::{Choices, ConnectionType, Default, Kind, Verdict, nearest_of};
+use crate::diagnostic::code::{self, Code};
+use crate::diagnostic::{Finding, quoted};
 
 /// How a value fits.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Good,
-    /// It is sent as it is, but somebody should look at it.
+    /// It is sent as it is, with a warning.
     Doubtful {
         code: &'static Code,
         problem: String,
@@ -118,7 +118,7 @@ fn integer(min: i64, max: i64, default: Option<Default>, value: &Value) -> Fit {
         Value::Number(number) => {
             number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))
         }
-        Value::String(text) => text.trim().parse::<i128>().ok(),
+        Value::String(text) => whole_number(text),
         _ => None,
     };
     let example = match default {
@@ -136,7 +136,55 @@ fn integer(min: i64, max: i64, default: Option<Default>, value: &Value) -> Fit {
             format!("is {number}, and it takes {min} to {max}"),
             format!("write a number between {min} and {max}, such as `{example}`"),
         ),
-        Some(_) => Fit::Good,
+        Some(number) => match value {
+            Value::String(text) if *text != number.to_string() => Fit::doubtful(
+                &code::WRONG_KIND,
+                format!("is written with a leading zero and is sent as {number}"),
+                format!("write `{number}`"),
+            ),
+            _ => Fit::Good,
+        },
+    }
+}
+
+/// The number that a text of decimal digits stands for.
+fn whole_number(text: &str) -> Option<i128> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_decimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_decimal { text.parse().ok() } else { None }
+}
+
+/// Makes numbers of the texts in the fields of a type that hold numbers: `'587'` is sent as 587.
+pub(crate) fn texts_to_numbers(connection_type: &ConnectionType, fields: &mut Map<String, Value>) {
+    for (key, value) in fields {
+        if let Some(field) = connection_type.field(key) {
+            text_to_number(&field.kind, value);
+        }
+    }
+}
+
+fn text_to_number(kind: &Kind, value: &mut Value) {
+    match (kind, value) {
+        (Kind::Integer { .. }, value) => {
+            let number = value.as_str().and_then(whole_number);
+            if let Some(number) = number.and_then(|number| i64::try_from(number).ok()) {
+                *value = Value::from(number);
+            }
+        }
+        (Kind::List(inner) | Kind::Set(inner), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| text_to_number(inner, item));
+        }
+        (Kind::Map(inner), Value::Object(entries)) => {
+            entries.values_mut().for_each(|entry| text_to_number(inner, entry));
+        }
+        (Kind::Object(fields), Value::Object(entries)) => {
+            for (key, entry) in entries {
+                if let Some(field) = fields.iter().find(|field| field.name == key) {
+                    text_to_number(&field.kind, entry);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -7,11 +7,9 @@ use serde_json::{Map, Value};
 use super::Check;
 use super::kind::{self, Fit};
 use crate::catalog::{Kind, Secrecy, nearest_of};
-use crate::document::code;
-use crate::document::finding::{Finding, Part, quoted};
-use crate::document::pointer::{child, for_people, item};
-use crate::document::snippet::{hides_secret, is_secret_key};
+use crate::diagnostic::{Finding, Part, code, hides_secret, is_secret_key, quoted};
 use crate::pointer::steps;
+use crate::pointer::{child, for_people, item};
 use crate::reference::{self, ReferenceError, Segment};
 
 impl Check<'_> {
@@ -101,6 +99,9 @@ impl Check<'_> {
                     if let Segment::Var(name) = segment {
                         self.check_var(pointer, name, findings);
                     }
+                }
+                if let Some(misnamed) = reference::misnamed_variable(text) {
+                    findings.push(misnamed_variable(pointer, misnamed));
                 }
                 Some(segments)
             }
@@ -226,6 +227,18 @@ fn malformed(pointer: &str, text: &str, error: &ReferenceError) -> Finding {
     Finding::error(&code::BAD_REFERENCE, pointer, format!("in `{}`: {error}", for_people(pointer)))
         .part(Part::Text(written))
         .help("write `$${` for text that only looks like a reference")
+}
+
+/// Text that looks like one of Apinizer's variables.
+fn misnamed_variable(pointer: &str, written: &str) -> Finding {
+    let message = format!(
+        "{} in `{}` is no variable of Apinizer's: their names have letters, digits, `_` and `.`",
+        quoted(written),
+        for_people(pointer)
+    );
+    Finding::warning(&code::BAD_REFERENCE, pointer, message)
+        .part(Part::Text(written.to_owned()))
+        .help("correct the name if it is meant as a variable; it is sent as it is written")
 }
 
 /// A malformed reference in a field that is or hides a secret.

@@ -5,9 +5,8 @@ use serde_json::{Map, Value};
 use super::Check;
 use super::secrets::variable;
 use crate::catalog::{Default, Field, Kind, Required};
-use crate::document::code;
-use crate::document::finding::Finding;
-use crate::document::pointer::{child, for_people};
+use crate::diagnostic::{Finding, code};
+use crate::pointer::{child, for_people};
 
 impl Check<'_> {
     /// Checks the top-level fields; `resolved` has the target's variables in it, since what is

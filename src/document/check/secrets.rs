@@ -5,11 +5,9 @@ use serde_json::{Map, Value};
 use super::Check;
 use super::references::malformed_secret;
 use crate::catalog::{Field, hidden};
-use crate::document::code;
-use crate::document::finding::{Finding, Part};
-use crate::document::pointer::{child, for_people, item};
-use crate::document::snippet::is_secret_in_key;
+use crate::diagnostic::{Finding, Part, code, is_secret_in_key};
 use crate::pointer::steps;
+use crate::pointer::{child, for_people, item};
 use crate::reference::{self, Segment};
 
 impl Check<'_> {
@@ -51,7 +49,11 @@ impl Check<'_> {
             findings.push(malformed_secret(pointer).help(write()));
             return;
         };
-        if segments.iter().any(|segment| matches!(segment, Segment::Text(_))) {
+        if reference::misnamed_variable(text) == Some(text) {
+            let help = "their names have letters, digits, `_` and `.`";
+            let help = format!("{help}; for a value from where this runs {}", write());
+            findings.push(literal("holds no variable of Apinizer's").help(help));
+        } else if segments.iter().any(|segment| matches!(segment, Segment::Text(_))) {
             let write = write();
             let help = format!("{write}; if the value was ever pushed, change it");
             findings.push(literal("is written out in the file").help(help));

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::document::diagnostic::Severity;
+use crate::diagnostic::Severity;
 
 /// What is said of the fields of a connection called `order mails`: `code pointer`, errors as
 /// they are and warnings with a `?`.

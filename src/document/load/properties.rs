@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::catalog;
-use crate::report::diagnostics::{github, json, markdown, sarif, text};
+use crate::report::diagnostics::{github, json, markdown, text};
 
 const CANARY: &str = "Canary7XqZ";
 
@@ -39,7 +39,6 @@ fn views(bytes: &[u8]) -> String {
         views.push_str(&json(found).to_string());
         views.push_str(&github(found));
         views.push_str(&markdown(found));
-        views.push_str(&sarif(found).to_string());
         views.push_str(&format!("{:?}", loaded.invalid));
     }
     views

@@ -99,8 +99,8 @@ fn a_good_document_loads() {
     assert_eq!((document.place.line, &*document.place.file), (2, "c/a.yaml"));
     assert!(document.options.protect);
     assert_eq!(
-        json!(document.fields.fields()),
-        json!({"host": "${var:h}", "port": "25", "auth": true, "username": "u",
+        json!(document.fields),
+        json!({"host": "${var:h}", "port": 25, "auth": true, "username": "u",
                "password": "${env:P}", "from": "a@b.c"})
     );
     assert_eq!(loaded.folders, [(Arc::from("c"), true, 1)]);
@@ -190,7 +190,7 @@ fn an_overlay_that_is_fine() {
     let loaded = sources.load(None, None);
     assert_eq!(problems(&loaded), [""; 0]);
     let document = &loaded.documents[0];
-    assert_eq!(json!(document.fields.fields()), json!({"host": "other", "from": "a@b.c"}));
+    assert_eq!(json!(document.fields), json!({"host": "other", "from": "a@b.c"}));
     assert_eq!(document.name.as_str(), "Mails");
     assert_eq!((&*document.place.file, document.place.line), ("over/a.yaml", 3));
     assert!(document.options.protect && document.options.suspend);
@@ -239,7 +239,7 @@ fn nested_paths_give_a_file_to_the_deepest() {
     ])
     .load(None, None);
     assert_eq!(problems(&loaded), [""; 0]);
-    assert_eq!(loaded.documents[0].fields.fields()["host"], "x");
+    assert_eq!(loaded.documents[0].fields["host"], "x");
     assert_eq!(loaded.folders.iter().map(|f| f.2).collect::<Vec<_>>(), [1, 1]);
 }
 
@@ -341,5 +341,5 @@ fn plain_documents_and_others_come_in_the_order_of_their_names() {
             ("c".to_owned(), "d/c.yaml".to_owned(), false),
         ]
     );
-    assert_eq!(loaded.documents[2].fields.fields()["hostName"], "other");
+    assert_eq!(loaded.documents[2].fields["hostName"], "other");
 }

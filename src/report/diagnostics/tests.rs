@@ -82,23 +82,13 @@ fn github_escapes_what_separates() {
 }
 
 #[test]
-fn json_and_sarif_hold_the_same() {
+fn json_holds_each_problem_once() {
     let json = json(&sample());
     assert_eq!(json["summary"], value!({"errors": 2, "warnings": 1}));
     assert_eq!(json["diagnostics"][0]["line"], 4);
     assert_eq!(json["diagnostics"][1]["targets"], value!(["prod", "dev"]));
     assert_eq!(json["diagnostics"][2]["line"], value!(null));
     assert_eq!(json["diagnostics"][2]["related"][0]["message"], "it is first here");
-
-    let sarif = sarif(&sample());
-    let run = &sarif["runs"][0];
-    assert_eq!(sarif["version"], "2.1.0");
-    assert_eq!(run["tool"]["driver"]["rules"].as_array().map(Vec::len), Some(3));
-    assert_eq!(run["results"].as_array().map(Vec::len), Some(3));
-    let place = &run["results"][0]["locations"][0]["physicalLocation"];
-    assert_eq!(place["region"]["endColumn"], 12);
-    let file = &run["results"][2]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
-    assert_eq!(file, "c/%C3%BC%2Cb%3A%1B.yaml");
 }
 
 #[test]

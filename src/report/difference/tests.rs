@@ -37,6 +37,25 @@ fn draw(leaf: &Leaf) -> Vec<String> {
 }
 
 #[test]
+fn texts_that_look_alike_are_shown_escaped() {
+    for (before, after, line) in [
+        ("caf\u{e9}", "cafe\u{301}", r#"~ f: "caf\u{e9}" -> "cafe\u{301}""#),
+        ("a", "a\n", r#"~ f: "a" -> "a\n""#),
+        ("a\nb\n", "a\nb", r#"~ f: "a\nb\n" -> "a\nb""#),
+        ("", "\n", r#"~ f: "" -> "\n""#),
+        ("M\u{fc}ller", "M\u{f6}ller", "~ f: \"M\u{fc}ller\" -> \"M\u{f6}ller\""),
+    ] {
+        assert_eq!(shown(json!(before), json!(after)), line);
+    }
+    let long = "x".repeat(90);
+    let shown = shown(json!(format!("{long}\n")), json!(long));
+    assert!(
+        shown.starts_with("~ f: \"…xxx") && shown.ends_with("x\\n\" -> \"…xxxxxxxxxxxxxxxxxxxx\""),
+        "{shown}"
+    );
+}
+
+#[test]
 fn only_the_element_that_changed_is_told() {
     let list = |timeout: &str| {
         json!([
@@ -109,10 +128,7 @@ fn long_texts_are_told_by_lines() {
   +c
 "#);
     insta::assert_snapshot!(shown(json!("\n"), json!("\n\n")), @r#"
-= f
-   
-   
-  +
+~ f: "\n" -> "\n\n"
 "#);
     let url = "jdbc:postgresql://db.internal.example.com:5432/payments?ssl=true";
     insta::assert_snapshot!(shown(json!(url), json!(url.replace("5432", "5433"))), @r#"

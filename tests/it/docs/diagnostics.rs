@@ -7,9 +7,9 @@ use apinizer_gitops::document::code::{self as document, Code};
 
 #[test]
 fn every_code_has_its_cause_and_cure() {
-    let mut text = "# Diagnostics\n\nGenerated from the tables in `src/document/code.rs` and \
+    let mut text = "# Diagnostics\n\nGenerated from the tables in `src/diagnostic/code.rs` and \
         `src/config/code.rs`. A code never changes its meaning, so scripts may filter on it; \
-        `validate --output json` and `sarif` carry it.\n"
+        `validate --output json` carries it.\n"
         .to_owned();
     let mut groups: Vec<(&str, Vec<&Code>)> =
         document::groups().map(|(heading, codes)| (heading, codes.to_vec())).collect();

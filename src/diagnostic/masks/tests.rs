@@ -1,5 +1,5 @@
 use super::*;
-use crate::document::split::split;
+use crate::diagnostic::split;
 
 const CANARY: &str = "hunter2-canary";
 
@@ -8,11 +8,11 @@ fn shown(text: &str, broken: bool) -> String {
     let file = FileText::decode(text.as_bytes().to_vec()).unwrap();
     let mut lines = String::new();
     for chunk in split(&file) {
-        let spans = Spans::of(file.slice(chunk.range.clone()), chunk.first_line);
+        let spans = Places::of(file.slice(chunk.range.clone()), chunk.first_line);
         assert!(broken || spans.is_some(), "{text}");
         let masks = Masks::of(&file, &chunk, spans.as_ref().filter(|_| !broken));
         for line in 1..=file.line_count() {
-            lines.push_str(&masks.mark(&file, point((line, 1))).text);
+            lines.push_str(&masks.mark(&file, Span::point((line, 1))).text);
             lines.push('\n');
         }
     }
@@ -150,7 +150,7 @@ fn carets_keep_their_column() {
     let file =
         FileText::decode(b"{password: abc, secret: abcdefghijklmnop, port: x}".to_vec()).unwrap();
     let chunk = &split(&file)[0];
-    let spans = Spans::of(file.as_str(), 1).unwrap();
+    let spans = Places::of(file.as_str(), 1).unwrap();
     let masks = Masks::of(&file, chunk, Some(&spans));
     let mark = masks.mark(&file, spans.value("/port").unwrap());
     assert_eq!(mark.text, "{password: ***, secret: (sensitive)     , port: x}");

@@ -4,17 +4,17 @@ use std::collections::HashSet;
 
 use super::words::{hides_secret, is_secret_in_key, is_secret_key, only_references};
 use super::{LONGEST_LOOK, Masks};
-use crate::document::spans::{Entry, Shape, Spans};
+use crate::places::{Entry, Places, Shape};
 
 /// Walks the nodes with a stack of its own; an alias below a secret key hides what it stands for.
-pub(super) fn hide(spans: &Spans, masks: &mut Masks) {
+pub(super) fn hide(places: &Places, masks: &mut Masks) {
     let mut open = vec![(0, false)];
     let mut seen = HashSet::new();
     while let Some((index, secret)) = open.pop() {
         if !seen.insert((index, secret)) {
             continue;
         }
-        let Some(node) = spans.node(index) else { continue };
+        let Some(node) = places.node(index) else { continue };
         match &node.shape {
             Shape::Scalar { text, plain } => {
                 let nothing =
@@ -30,7 +30,7 @@ pub(super) fn hide(spans: &Spans, masks: &mut Masks) {
             }
             Shape::List(items) => open.extend(items.iter().map(|item| (*item, secret))),
             Shape::Mapping(entries) => {
-                let named = names_a_secret(entries, spans);
+                let named = names_a_secret(entries, places);
                 for entry in entries {
                     let key = entry.key.as_deref().unwrap_or_default();
                     if is_secret_in_key(key) {
@@ -41,7 +41,7 @@ pub(super) fn hide(spans: &Spans, masks: &mut Masks) {
                 }
             }
             Shape::Alias(anchor) if secret => {
-                open.extend(spans.anchored(*anchor).map(|target| (target, true)));
+                open.extend(places.anchored(*anchor).map(|target| (target, true)));
             }
             Shape::Alias(_) => {}
         }
@@ -49,12 +49,12 @@ pub(super) fn hide(spans: &Spans, masks: &mut Masks) {
 }
 
 /// `{name: Authorization, value: ...}` and `{key: ssl.keystore.password, value: ...}`.
-fn names_a_secret(entries: &[Entry], spans: &Spans) -> bool {
+fn names_a_secret(entries: &[Entry], places: &Places) -> bool {
     entries.iter().any(|entry| {
         let names = matches!(entry.key.as_deref(), Some("name" | "key"));
         names
             && matches!(
-                spans.node(entry.value).map(|node| &node.shape),
+                places.node(entry.value).map(|node| &node.shape),
                 Some(Shape::Scalar { text, .. }) if is_secret_key(text)
             )
     })

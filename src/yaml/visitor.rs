@@ -15,7 +15,7 @@ const MOST_VALUES: usize = 200_000;
 /// How many bytes of text a document may hold once its aliases are expanded.
 const MOST_TEXT: usize = 8 * 1024 * 1024;
 
-/// What one document has used up, and what went wrong in it.
+/// How much of its bounds one document has used, and why it cannot be read.
 #[derive(Default)]
 pub(super) struct Budget {
     values: Cell<usize>,
@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.budget.spend(value.len())?;
         // `1e400` comes as a text, since no float holds it; only its quotes tell what was meant.
         if value.starts_with(|c: char| matches!(c, '0'..='9' | '+' | '-' | '.'))
-            && super::loses_precision(value)
+            && crate::places::loses_precision(value)
         {
             self.budget.floats.set(true);
         }
@@ -173,7 +173,10 @@ impl<'de> Visitor<'de> for Node<'_> {
             }
         }
         if let Some(source) = merged {
-            merge(&mut entries, source).map_err(|()| self.budget.fail(Cause::BadMerge))?;
+            merge(&mut entries, source).map_err(|()| {
+                let error = self.budget.fail(Cause::BadMerge);
+                self.budget.passed_through(error, || Step::Key("<<".to_owned()))
+            })?;
         }
         Ok(Value::Object(entries))
     }

@@ -11,10 +11,8 @@ mod words;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::diagnostic::Mark;
-use super::spans::{Span, Spans};
-use super::split::Chunk;
-use super::text::{FileText, to_u32};
+use super::{Chunk, FileText, Mark};
+use crate::places::{Places, Span, to_u32};
 use crate::secret::SENSITIVE;
 
 pub(crate) use words::{hides_secret, is_secret_in_key, is_secret_key, only_references};
@@ -22,8 +20,7 @@ pub(crate) use words::{hides_secret, is_secret_in_key, is_secret_key, only_refer
 /// The longest line that is shown whole, in characters.
 const LONGEST_LINE: usize = 400;
 
-/// The longest text that is searched for secrets, in bytes; nobody reads a longer one in a
-/// snippet, so it is hidden unseen.
+/// The longest text that is searched for secrets, in bytes; a longer one is hidden unseen.
 const LONGEST_LOOK: usize = 4096;
 
 /// The columns to hide, by line; columns count from 1, and `u32::MAX` is the end of the line.
@@ -32,12 +29,12 @@ pub(crate) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
 
 impl Masks {
     /// What to hide in a document that parses.
-    pub(crate) fn of(file: &FileText, chunk: &Chunk, spans: Option<&Spans>) -> Self {
-        match spans {
+    pub(crate) fn of(file: &FileText, chunk: &Chunk, places: Option<&Places>) -> Self {
+        match places {
             None => Self::of_broken(file, chunk, None),
-            Some(spans) => {
+            Some(places) => {
                 let mut masks = Self::default();
-                tree::hide(spans, &mut masks);
+                tree::hide(places, &mut masks);
                 masks
             }
         }
@@ -45,11 +42,11 @@ impl Masks {
 
     /// What to hide in a document that does not parse: where one of the two parsers makes sense
     /// of it, it may be another sense than the author's.
-    pub(crate) fn of_broken(file: &FileText, chunk: &Chunk, spans: Option<&Spans>) -> Self {
+    pub(crate) fn of_broken(file: &FileText, chunk: &Chunk, places: Option<&Places>) -> Self {
         let mut masks = Self::default();
         lines::hide(file, chunk, &mut masks);
-        if let Some(spans) = spans {
-            tree::hide(spans, &mut masks);
+        if let Some(places) = places {
+            tree::hide(places, &mut masks);
         }
         masks
     }
@@ -124,16 +121,6 @@ impl Masks {
         let length = end.saturating_sub(column).max(1);
         Mark { file: String::new(), line: span.line, column, length, text }
     }
-}
-
-/// The span of a single character.
-pub(crate) fn point((line, column): (u32, u32)) -> Span {
-    Span { line, column, end_line: line, end_column: column.saturating_add(1) }
-}
-
-/// The mark of a file as a whole.
-pub(crate) fn whole_file() -> Mark {
-    Mark { file: String::new(), line: 0, column: 0, length: 1, text: String::new() }
 }
 
 #[cfg(test)]

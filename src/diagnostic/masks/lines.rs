@@ -5,8 +5,8 @@
 
 use super::words::{hides_secret, is_field, is_secret_key, only_references, says_secret};
 use super::{LONGEST_LOOK, Masks};
-use crate::document::split::Chunk;
-use crate::document::text::{FileText, to_u32};
+use crate::diagnostic::{Chunk, FileText};
+use crate::places::to_u32;
 
 /// The longest key that is looked at as a whole: a line may be a mebibyte without a space, and
 /// every colon in it asks.

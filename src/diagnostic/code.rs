@@ -172,7 +172,7 @@ codes! {
         "`renamedFrom` is the connection's own name; upper and lower case do not differ.",
         "Remove `renamedFrom`.";
     RENAMED_TWICE "AG502" "two connections are renamed from one",
-        "Two documents have the same `renamedFrom`, and only one can take over the connection.",
+        "Two documents have the same `renamedFrom`, and only one can be the new name of the connection.",
         "Remove it from one of them.";
     RENAME_CYCLE "AG503" "renames run in a circle",
         "Following `renamedFrom` from this connection leads back to it, so there is no free name to begin with.",

@@ -1,8 +1,11 @@
 //! Why a document cannot be read, told without a word of its content.
 
-use crate::document::code::{self, Code};
+use crate::diagnostic::code::{self, Code};
+use crate::diagnostic::{Diagnostic, Excerpt, is_secret_in_key};
+use crate::places::Span;
+use crate::pointer::{push_index, push_key};
 
-/// What is wrong with a document, and how to find the place.
+/// Why a document cannot be read, and how to find the place.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) cause: Cause,
@@ -21,7 +24,7 @@ pub(super) enum Step {
     Item(usize),
 }
 
-/// What is wrong with a document.
+/// The kinds of failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// Its text has this many bytes.
@@ -135,6 +138,12 @@ static GRAMMAR: &[Grammar] = &[
         help: "write `\\\\` for a backslash, or use '...' where `\\` stands for itself",
     },
     Grammar {
+        theirs: "found invalid Unicode character escape code",
+        code: &code::SYNTAX,
+        ours: "this `\\u` escape is no character, perhaps one half of a pair of surrogates",
+        help: "write both halves, or the character itself",
+    },
+    Grammar {
         theirs: "did not find expected alphabetic or numeric character",
         code: &code::SYNTAX,
         ours: "`*` begins an alias and `&` an anchor, and a name has to follow",
@@ -222,11 +231,55 @@ impl Failure {
         let mut pointer = String::new();
         for step in self.path.iter().rev() {
             match step {
-                Step::Key(key) => crate::document::pointer::push_key(&mut pointer, key),
-                Step::Item(index) => crate::document::pointer::push_index(&mut pointer, *index),
+                Step::Key(key) => push_key(&mut pointer, key),
+                Step::Item(index) => push_index(&mut pointer, *index),
             }
         }
         pointer
+    }
+
+    /// The problem with its place, in the document that could not be read.
+    pub(crate) fn diagnose(&self, excerpt: &Excerpt) -> Diagnostic {
+        let mut related = Vec::new();
+        let mut found = self.place(excerpt);
+        if let (Cause::DuplicateKey(key), Some(places)) = (&self.cause, excerpt.places()) {
+            let keys = places.keys(&self.pointer(), key);
+            if let [first, second, ..] = keys.as_slice() {
+                related.push((excerpt.mark_span(*first), "it is given first here".to_owned()));
+                found = Some(*second);
+            }
+        }
+        if let Some((line, column)) = self.begins {
+            let begins = Span::point((excerpt.line_in_file(line), column));
+            related.push((excerpt.mark_span(begins), "it begins here".to_owned()));
+        }
+        let mark = found.map_or_else(|| excerpt.first_line(), |span| excerpt.mark_span(span));
+        let message = match &self.cause {
+            Cause::DuplicateKey(key) if is_secret_in_key(key) => "a key is given twice".to_owned(),
+            cause => cause.message(),
+        };
+        let diagnostic =
+            Diagnostic::error(self.cause.code(), message, mark).help(self.cause.help());
+        Diagnostic { related, ..diagnostic }
+    }
+
+    fn place(&self, excerpt: &Excerpt) -> Option<Span> {
+        if let Some(offset) = self.offset {
+            return Some(excerpt.point_at(offset));
+        }
+        let places = excerpt.places()?;
+        match &self.cause {
+            Cause::Syntax(_) | Cause::UnknownAnchor => None,
+            Cause::KeyKind(_) => places.odd_key(&self.pointer()),
+            Cause::LossyNumber if self.path.is_empty() => places.lossy_number(),
+            _ => places.value(&self.pointer()),
+        }
+    }
+
+    /// Whether the document may mean something else than the parser of places makes of it.
+    pub(crate) fn is_of_shape(&self) -> bool {
+        // A stray tag or a key that is none makes a secret look like something else.
+        matches!(self.cause, Cause::Syntax(_) | Cause::Tag | Cause::KeyKind(_))
     }
 }
 
@@ -279,6 +332,9 @@ impl Cause {
             Self::TooLarge(_) => "write large texts into documents of their own",
             Self::TooManyValues => "write the values out instead of repeating aliases of aliases",
             Self::TooDeep => "flatten the value; no connection needs more than a few levels",
+            Self::DuplicateKey(key) if key == "<<" => {
+                "merge several mappings with one `<<` and a list: `<<: [*one, *two]`"
+            }
             Self::DuplicateKey(_) => "remove one of the two",
             Self::KeyKind(_) => "put the key into quotes",
             Self::Tag => "remove the tag, or put a text that begins with `!` into quotes",

@@ -1,4 +1,21 @@
-//! A problem in a file that a person has to mend: what, where, and what to write instead.
+//! A problem in a file: its message, its place, and the way to mend it.
+//!
+//! Checks work on values and tell a [`Finding`] by JSON pointer, so they stay free of files and
+//! texts. An [`Excerpt`] of the file gives it its place and the source line, in which no secret is
+//! shown.
+
+pub mod code;
+mod excerpt;
+mod finding;
+mod masks;
+mod text;
+
+use code::Code;
+
+pub(crate) use excerpt::Excerpt;
+pub(crate) use finding::{At, Finding, Part, quoted};
+pub(crate) use masks::{hides_secret, is_secret_in_key, is_secret_key, only_references};
+pub(crate) use text::{Chunk, FileText, split};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,4 +58,30 @@ pub struct Diagnostic {
     pub related: Vec<(Mark, String)>,
     /// The target that it holds for, where it does not hold for all.
     pub target: Option<String>,
+}
+
+impl Diagnostic {
+    pub(crate) fn error(code: &'static Code, message: String, mark: Mark) -> Self {
+        Self {
+            code: code.id,
+            severity: Severity::Error,
+            message,
+            help: None,
+            mark,
+            related: Vec::new(),
+            target: None,
+        }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Mark {
+    /// The mark of a file as a whole, in a file that is named later.
+    pub(crate) fn whole_file() -> Self {
+        Self { file: String::new(), line: 0, column: 0, length: 1, text: String::new() }
+    }
 }

@@ -1,4 +1,4 @@
-//! Where the values of a document stand in its text.
+//! Where the values of a YAML document stand in its text.
 //!
 //! `serde_yaml` tells no places once it has succeeded, so they are taken from the events of a
 //! second parser, when a diagnostic needs one and only then. Values are never taken from it: the
@@ -8,13 +8,16 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::text::to_u32;
-use super::yaml::loses_precision;
+mod surrogates;
+
+use surrogates::SHORTER_BY;
+
+pub(crate) use surrogates::Rewritten;
 
 /// A part of a document's text; lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
-    /// The first line; within the document until [`Spans::of`] has added where that begins.
+    /// The first line; within the document until [`Places::of`] has added where that begins.
     pub(crate) line: u32,
     pub(crate) column: u32,
     pub(crate) end_line: u32,
@@ -24,7 +27,7 @@ pub(crate) struct Span {
 
 /// The places of everything in one document.
 #[derive(Debug)]
-pub(crate) struct Spans {
+pub(crate) struct Places {
     nodes: Vec<Node>,
     anchors: HashMap<usize, usize>,
 }
@@ -61,14 +64,30 @@ pub(crate) struct Entry {
 /// How many merge keys and aliases are followed from one place.
 const MOST_JUMPS: usize = 256;
 
-impl Spans {
+impl Span {
+    /// The span of a single character.
+    pub(crate) fn point((line, column): (u32, u32)) -> Self {
+        Self { line, column, end_line: line, end_column: column.saturating_add(1) }
+    }
+}
+
+impl Places {
     /// Reads the places of a document that begins on `first_line` of its file; `None` where this
     /// parser does not take the text.
     pub(crate) fn of(chunk: &str, first_line: u32) -> Option<Self> {
+        Self::read(chunk, first_line, &HashMap::new()).or_else(|| {
+            let rewritten = Rewritten::of(chunk)?;
+            Self::read(&rewritten.text, first_line, &rewritten.columns())
+        })
+    }
+
+    /// Reads places; `longer` are the columns behind which a line of the file is longer by
+    /// [`SHORTER_BY`] than the text here.
+    fn read(text: &str, first_line: u32, longer: &HashMap<usize, Vec<usize>>) -> Option<Self> {
         let mut reader = Reader::default();
-        for event in Parser::new_from_str(chunk) {
+        for event in Parser::new_from_str(text) {
             let (event, span) = event.ok()?;
-            reader.take(event, placed(span, first_line));
+            reader.take(event, placed(span, first_line, longer));
         }
         Some(Self { nodes: reader.nodes, anchors: reader.anchors })
     }
@@ -91,6 +110,14 @@ impl Spans {
     /// The place of the key that a pointer ends with; of a list's entry: that entry.
     pub(crate) fn key(&self, pointer: &str) -> Option<Span> {
         self.find(pointer).map(|(key, node)| key.unwrap_or(node.span))
+    }
+
+    /// The text of a single value as it is written, without its quotes.
+    pub(crate) fn text(&self, pointer: &str) -> Option<&str> {
+        match &self.follow(self.find(pointer)?.1)?.shape {
+            Shape::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
     }
 
     /// The places of a key within one mapping, in order.
@@ -192,13 +219,53 @@ impl Spans {
     }
 }
 
-fn placed(span: saphyr_parser::Span, first_line: u32) -> Span {
+/// Bounds a count; a file of 4 MiB has no count that large.
+pub(crate) fn to_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Whether a plain scalar is a number that a 64-bit float does not give back.
+pub(crate) fn loses_precision(plain: &str) -> bool {
+    let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(plain);
+    if !unsigned.bytes().any(|b| b.is_ascii_digit())
+        || !unsigned.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
+    {
+        return false;
+    }
+    let is_float = unsigned.contains(['.', 'e', 'E']);
+    match unsigned.parse::<f64>() {
+        Err(_) => false,
+        Ok(number) if !number.is_finite() => true,
+        Ok(number) => is_float && decimal(unsigned) != decimal(&format!("{number:e}")),
+    }
+}
+
+/// The significant digits of a decimal number and the power of ten of its last one.
+fn decimal(number: &str) -> (String, i64) {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return (String::new(), 0);
+    }
+    let dropped = digits.len() - significant.len();
+    let shift = i64::try_from(dropped).unwrap_or(0) - i64::try_from(fraction.len()).unwrap_or(0);
+    (significant.to_owned(), exponent.parse::<i64>().unwrap_or(i64::MAX).saturating_add(shift))
+}
+
+fn placed(span: saphyr_parser::Span, first_line: u32, longer: &HashMap<usize, Vec<usize>>) -> Span {
     let line = |line: usize| to_u32(line).saturating_add(first_line).saturating_sub(1);
+    let column = |line: usize, column: usize| {
+        let before = longer.get(&line).into_iter().flatten().filter(|at| **at < column).count();
+        to_u32(column + SHORTER_BY * before).saturating_add(1)
+    };
     Span {
         line: line(span.start.line()),
-        column: to_u32(span.start.col()).saturating_add(1),
+        column: column(span.start.line(), span.start.col()),
         end_line: line(span.end.line()),
-        end_column: to_u32(span.end.col()).saturating_add(1),
+        end_column: column(span.end.line(), span.end.col()),
     }
 }
 
@@ -289,12 +356,12 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn spans(text: &str) -> Spans {
-        Spans::of(text, 1).unwrap()
+    fn spans(text: &str) -> Places {
+        Places::of(text, 1).unwrap()
     }
 
     #[track_caller]
-    fn at(spans: &Spans, pointer: &str) -> (u32, u32, u32, u32) {
+    fn at(spans: &Places, pointer: &str) -> (u32, u32, u32, u32) {
         let span = spans.value(pointer).unwrap();
         (span.line, span.column, span.end_line, span.end_column)
     }
@@ -334,7 +401,15 @@ mod tests {
     }
 
     #[test]
+    fn counts_pairs_of_surrogates_as_they_are_written() {
+        let s = spans("a: {b: \"\\ud83d\\ude00 \\ud83d\\ude00\", \"\\ud83d\\ude00\": 1, c: x}\n");
+        assert_eq!(at(&s, "/a/b"), (1, 8, 1, 35));
+        assert_eq!(at(&s, "/a/c"), (1, 59, 1, 60));
+        assert!(s.value("/a/😀").is_some());
+    }
+
+    #[test]
     fn adds_where_the_document_begins() {
-        assert_eq!(Spans::of("---\na: 1\n", 7).unwrap().value("/a").map(|v| v.line), Some(8));
+        assert_eq!(Places::of("---\na: 1\n", 7).unwrap().value("/a").map(|v| v.line), Some(8));
     }
 }

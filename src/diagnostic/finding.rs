@@ -4,10 +4,10 @@
 //! texts; places are looked up afterwards, for the few documents that have problems.
 
 use super::code::Code;
-use super::diagnostic::Severity;
+use super::{Diagnostic, Mark, Severity};
 
 /// A document of a load: the number of its file, and its own number in that file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct At {
     pub(crate) file: usize,
     pub(crate) document: usize,
@@ -41,6 +41,8 @@ pub(crate) enum Part {
     Text(String),
     /// The first key of the document.
     Start,
+    /// The first character of the value.
+    Begin,
 }
 
 impl Finding {
@@ -84,6 +86,19 @@ impl Finding {
     pub(crate) fn at(mut self, at: At) -> Self {
         self.at = Some(at);
         self
+    }
+
+    /// The problem with its places.
+    pub(crate) fn into_diagnostic(self, mark: Mark, related: Vec<(Mark, String)>) -> Diagnostic {
+        Diagnostic {
+            code: self.code.id,
+            severity: self.severity,
+            message: self.message,
+            help: self.help,
+            mark,
+            related,
+            target: None,
+        }
     }
 
     pub(crate) fn is_error(&self) -> bool {
