@@ -46,6 +46,9 @@ pub(crate) struct Planned {
     pub(crate) states: Vec<ConnectionState>,
     /// By type, the connections whose update writes a secret since another one was read back.
     pub(crate) read_back: BTreeMap<String, Vec<ConnectionName>>,
+    /// Connections that have to be read to know whether a PUT would wipe something: the name that
+    /// is live now.
+    pub(crate) to_read: BTreeSet<ConnectionName>,
 }
 
 /// Makes the plan of one target: decides each row, and then what the rules over all deletes hold.
@@ -62,6 +65,7 @@ pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Pl
         record: record.clone(),
         states: Vec::with_capacity(entries.len()),
         read_back: BTreeMap::new(),
+        to_read: BTreeSet::new(),
     };
     for entry in entries {
         planned.take(entry, record);
@@ -80,6 +84,10 @@ impl Planned {
         if entry.read_back {
             let of_type = self.read_back.entry(entry.type_name.clone()).or_default();
             of_type.push(entry.name.clone());
+        }
+        if entry.needs_reading {
+            let old = entry.change.as_ref().and_then(|change| change.previous_name.clone());
+            self.to_read.insert(old.unwrap_or_else(|| entry.name.clone()));
         }
         for path in entry.proven_readable {
             self.record.readable.add(&entry.type_name, path);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::catalog::Field;
 use crate::live::LiveConnection;
 use crate::name::{CommitId, ConnectionName};
 use crate::secret::{Fingerprint, FingerprintKey};
@@ -376,6 +377,17 @@ impl Owned {
             _ => true,
         };
         same_id && self.type_name == live.type_name
+    }
+
+    /// The fingerprints of its secrets that were sent or read back, by pointer.
+    pub fn verified_secrets(&self) -> impl Iterator<Item = (&String, &Fingerprint)> {
+        let own_type = crate::catalog::find(&self.type_name);
+        let is_secret = move |path: &str| {
+            let name = path.trim_start_matches('/');
+            own_type.and_then(|own_type| own_type.field(name)).is_some_and(Field::is_secret)
+        };
+        let verified = self.base.iter().filter(move |(path, f)| !f.unverified && is_secret(path));
+        verified.filter_map(|(path, field)| Some((path, field.print.as_ref()?)))
     }
 
     /// Whether a secret of it was neither sent nor read back.

@@ -46,7 +46,7 @@ pub(super) fn not_ours(
     live: &LiveConnection,
 ) -> Option<String> {
     let view = LiveView::of(live);
-    if !view.is_the_connection_of(owned, job.rules.keys) {
+    if !view.is_the_connection_of(owned, &job.rules) {
         return Some("what is live under that name is not what the tool made".to_owned());
     }
     let planned = job.observed.live.connections.get(name)?;

@@ -46,7 +46,10 @@ impl<'a> Proof<'a> {
                 readable.insert(path);
             }
         }
-        let shown_then = owned.map(|owned| owned.shown_secrets.clone()).unwrap_or_default();
+        let mut shown_then = owned.map(|owned| owned.shown_secrets.clone()).unwrap_or_default();
+        // A secret that git ignores by now: what equals the value that was last sent is it.
+        let sent = owned.into_iter().flat_map(Owned::verified_secrets);
+        shown_then.extend(sent.map(|(path, print)| (path.clone(), print.clone())));
         Self { key: job.rules.keys.key, readable, shown_then }
     }
 

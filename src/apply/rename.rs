@@ -57,7 +57,7 @@ async fn prepared(
     let planned = LiveView { entry, own: job.observed.singles.get(old) };
     let view = LiveView { entry, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(old).cloned());
-    let owned = owned.filter(|owned| view.is_the_connection_of(owned, job.rules.keys));
+    let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
     if job.strict && update::has_moved(desired, owned.as_ref(), &planned, &fresh) {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
     }
@@ -92,7 +92,7 @@ pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection
     {
         let view = LiveView { entry, own: job.observed.singles.get(old) };
         let owned = job.planned.owned(old);
-        let owned = owned.filter(|owned| view.is_the_connection_of(owned, job.rules.keys));
+        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
         let comparison = compared(job, desired, &view, owned, job.rules.readable);
         intent.kept = comparison.kept().map(str::to_owned).collect();
         intent.base = base_after_put(desired, &comparison, &job.rules);

@@ -66,7 +66,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, again: bool) -> Chang
     let planned = LiveView { entry, own: job.observed.singles.get(name).filter(|_| !again) };
     let view = LiveView { entry, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
-    let owned = owned.filter(|owned| view.is_the_connection_of(owned, job.rules.keys));
+    let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
     if job.strict && !again && has_moved(desired, owned.as_ref(), &planned, &fresh) {
         return ChangeResult::Held("it moved since the plan was made".to_owned());
     }

@@ -123,7 +123,6 @@ async fn carry_all_out(
     };
     let runs = prepared.into_iter().map(|mut prepared| async move {
         if prepared.is_suspended() == Some(true) {
-            prepared.hold_suspended();
             return apply::only_planned(&prepared.plan);
         }
         let of_target = |agreed: &&Agreed| agreed.name == prepared.target.name;

@@ -29,7 +29,7 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
             record.last_good.as_ref().is_some_and(|good| good.declared.contains_key(&name));
         if record.forget(&name) || was_degraded {
             let then = if is_declared {
-                "git still declares it, so the next run adopts it again"
+                "it is unmanaged from now on, until the next run adopts it, since git declares it"
             } else {
                 "it is unmanaged from now on"
             };

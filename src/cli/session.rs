@@ -173,7 +173,11 @@ impl Session {
     pub async fn prepare(&self, snapshot: &Snapshot, options: &Options) -> Vec<Prepared<'_>> {
         let targets = self.engine.config.targets.iter();
         let prepare = |target| reconcile::prepare(&self.engine, target, snapshot, options);
-        futures_util::future::join_all(targets.map(prepare)).await
+        let mut prepared = futures_util::future::join_all(targets.map(prepare)).await;
+        for prepared in prepared.iter_mut().filter(|one| one.is_suspended() == Some(true)) {
+            prepared.hold_suspended();
+        }
+        prepared
     }
 
     /// The plan of all targets.

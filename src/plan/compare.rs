@@ -6,9 +6,10 @@ use serde_json::Value;
 
 mod base;
 mod field;
+mod identity;
 mod secret;
 
-pub(crate) use base::{base_of, is_as_base};
+pub(crate) use base::base_of;
 pub(super) use base::{catalog_field, field_at};
 pub(super) use field::{show_desired, with_lives_ignored_parts};
 pub(crate) use secret::{same_in_constant_time, shown_text};

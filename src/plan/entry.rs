@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) gone: bool,
     /// What is remembered from now on, where that changes.
     pub(crate) memory: Option<Memory>,
+    /// Its own answer has to be read to know whether a PUT would wipe something.
+    pub(crate) needs_reading: bool,
     /// Its update writes a secret since another one was read back.
     pub(crate) read_back: bool,
     /// Secret fields that `GET` showed as git has them.
@@ -55,6 +57,7 @@ impl Entry {
             adopted: false,
             gone: false,
             memory: None,
+            needs_reading: false,
             read_back: false,
             proven_readable: Vec::new(),
             notice: None,
@@ -158,4 +161,17 @@ impl Unstable {
     ) -> bool {
         self.is_given_up(key, step, None) && key.matches(&self.print, step, &whole_digest(desired))
     }
+}
+
+/// Why a lost path holds something, and the way past it.
+pub(crate) fn lost_path_in_words(path: &str) -> (String, String) {
+    let reason =
+        format!("held: the path `{path}` declared connections before and is missing or empty now");
+    (reason, way_past())
+}
+
+/// The way past a limit or a lost path.
+pub(crate) fn way_past() -> String {
+    "run `apinizer-gitops apply --allow-deletes`, or commit with the trailer `Allow-Deletes: true`"
+        .to_owned()
 }

@@ -58,6 +58,12 @@ impl History {
         matches!(self.last_good, LastGood::Missing)
     }
 
+    /// Whether the last good commit declared a rename; `true` where that cannot be known.
+    pub(crate) fn declared_rename(&self, new: &ConnectionName, old: &ConnectionName) -> bool {
+        let renamed_from = |then: &DeclaredThen| then.renamed_from.as_ref() == Some(old);
+        self.is_last_good_missing() || self.declared_then(new).is_some_and(renamed_from)
+    }
+
     fn declared_then(&self, name: &ConnectionName) -> Option<&DeclaredThen> {
         match &self.last_good {
             LastGood::Declared(declared) => declared.get(name),

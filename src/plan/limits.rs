@@ -1,7 +1,7 @@
 //! The rules that look at all deletes of a run together: `max_deletes`, and paths that are lost
 //! (DESIGN section 6, rule 3).
 
-use super::entry::Entry;
+use super::entry::{Entry, lost_path_in_words, way_past};
 use super::row::Rows;
 use super::rules::Rules;
 use crate::config::MaxDeletes;
@@ -111,18 +111,6 @@ fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
         )
     };
     Some((reason, format!("{}, or a higher max_deletes", way_past())))
-}
-
-/// Why a lost path holds something, and the way past it.
-pub(super) fn lost_path_in_words(path: &str) -> (String, String) {
-    let reason =
-        format!("held: the path `{path}` declared connections before and is missing or empty now");
-    (reason, way_past())
-}
-
-fn way_past() -> String {
-    "run `apinizer-gitops apply --allow-deletes`, or commit with the trailer `Allow-Deletes: true`"
-        .to_owned()
 }
 
 #[cfg(test)]

@@ -1,12 +1,9 @@
-//! Live's side of a comparison, and the one test for whether it is the same connection.
+//! Live's side of a comparison.
 
 use serde_json::{Map, Value};
 
 use crate::live::LiveConnection;
 use crate::pointer::steps;
-use crate::record::{Base, Owned};
-
-use super::compare::{Keys, is_as_base};
 
 /// What is known of a live connection: its entry in the list, and its own answer to `GET` where it
 /// was read. The own answer is believed first; a field that it leaves out is taken from the list.
@@ -42,21 +39,6 @@ impl<'a> LiveView<'a> {
     /// The server's id, where it shows one.
     pub(crate) fn id(&self) -> Option<&'a String> {
         self.own.and_then(|own| own.id.as_ref()).or(self.entry.id.as_ref())
-    }
-
-    /// Whether it is the very connection of an entry of the inventory. One whose id was not known
-    /// yet, on a server that shows ids, is that connection only if live equals what was written in
-    /// all that can be read: somebody may have deleted ours and made another.
-    pub(crate) fn is_the_connection_of(&self, owned: &Owned, keys: Keys<'_>) -> bool {
-        let is_known = owned.id.is_some() || self.id().is_none();
-        owned.may_be(self.entry)
-            && self.own.is_none_or(|own| owned.may_be(own))
-            && (is_known || self.shows(&owned.type_name, &owned.base, keys))
-    }
-
-    /// Whether live shows a connection as a base has it, in all that can be read.
-    pub(crate) fn shows(&self, type_name: &str, base: &Base, keys: Keys<'_>) -> bool {
-        is_as_base(type_name, base, self, keys)
     }
 }
 

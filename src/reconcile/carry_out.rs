@@ -51,7 +51,8 @@ pub async fn carry_out(
     if record != ready.record_before {
         ledger.edit(|known| *known = record);
     }
-    let mut outcome = make(engine, target, &plan, &ready, &ledger, options, strict, progress).await;
+    let calls = Calls { engine, target, plan: &plan, ready: &ready, ledger: &ledger, options };
+    let mut outcome = calls.make(strict, progress).await;
     settle(&mut states, &outcome, &ledger);
     let applied = is_applied(&outcome);
     if let (true, Some(GoodCommit { commit, .. })) = (applied, &ready.good) {
@@ -60,53 +61,60 @@ pub async fn carry_out(
     Outcome { target: outcome, states, applied }
 }
 
-/// Makes the calls of the plan.
-#[expect(clippy::too_many_arguments, reason = "they become one value, the job, right here")]
-async fn make(
-    engine: &Engine,
-    target: &Target,
-    plan: &TargetPlan,
-    ready: &Ready,
-    ledger: &Ledger,
-    options: &Options,
-    strict: bool,
-    progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
-) -> TargetOutcome {
-    let Ready { desired, live, singles, record, connection, key_is_known, .. } = ready;
-    let keys = Keys { key: &connection.key, is_known: *key_is_known };
-    let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
-    let (nothing_unread, proofs) = (BTreeMap::new(), Proofs::default());
-    let job = Job {
-        plan,
-        desired,
-        observed: Observed { live, singles, unread: &nothing_unread },
-        planned: record,
-        read_back: &ready.read_back,
-        rules: compare_rules(target, options, keys, record),
-        resolution: Resolution {
-            vars: &target.vars,
-            environment: Some(&engine.environment),
-            redactor: &engine.redactor,
-        },
-        lookalikes: &lookalikes,
-        proofs: &proofs,
-        client: &connection.client,
-        ledger,
-        strict,
-        concurrency: target.concurrency,
-        now: now(),
-        stop: &options.stop,
-        progress,
-    };
-    let commit = ready.commit.as_ref().map_or("worktree", CommitId::short);
-    let span = tracing::info_span!("apply", target = %target.name, commit);
-    match apply::apply(&job).instrument(span).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            let mut outcome = apply::only_planned(plan);
-            outcome.results.clear();
-            outcome.errors.push(error.to_string());
-            outcome
+/// What the calls of a plan are made from.
+struct Calls<'a> {
+    engine: &'a Engine,
+    target: &'a Target,
+    plan: &'a TargetPlan,
+    ready: &'a Ready,
+    ledger: &'a Ledger,
+    options: &'a Options,
+}
+
+impl Calls<'_> {
+    /// Makes the calls.
+    async fn make(
+        &self,
+        strict: bool,
+        progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
+    ) -> TargetOutcome {
+        let Self { engine, target, plan, ready, ledger, options } = *self;
+        let Ready { desired, live, singles, record, connection, key_is_known, .. } = ready;
+        let keys = Keys { key: &connection.key, is_known: *key_is_known };
+        let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
+        let (nothing_unread, proofs) = (BTreeMap::new(), Proofs::default());
+        let job = Job {
+            plan,
+            desired,
+            observed: Observed { live, singles, unread: &nothing_unread },
+            planned: record,
+            read_back: &ready.read_back,
+            rules: compare_rules(target, options, keys, record),
+            resolution: Resolution {
+                vars: &target.vars,
+                environment: Some(&engine.environment),
+                redactor: &engine.redactor,
+            },
+            lookalikes: &lookalikes,
+            proofs: &proofs,
+            client: &connection.client,
+            ledger,
+            strict,
+            concurrency: target.concurrency,
+            now: now(),
+            stop: &options.stop,
+            progress,
+        };
+        let commit = ready.commit.as_ref().map_or("worktree", CommitId::short);
+        let span = tracing::info_span!("apply", target = %target.name, commit);
+        match apply::apply(&job).instrument(span).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let mut outcome = apply::only_planned(plan);
+                outcome.results.clear();
+                outcome.errors.push(error.to_string());
+                outcome
+            }
         }
     }
 }

@@ -108,7 +108,7 @@ impl Pass<'_> {
         });
         let live = asked_lists.await.map_err(|_| "the run ended before the answer".to_owned())?;
         self.check_answers(&live, &connection, prepared)?;
-        let looked = self.look_closer(live, &desired, &record, &connection, prepared).await;
+        let mut looked = self.look_closer(live, &desired, &record, &connection, prepared).await;
         let observed = looked.observed();
         settle::settle(&mut record, &observed, keys);
         let invalid = self.with_old_names(blocked, &loaded, &desired, &record, &looked.live);
@@ -125,10 +125,17 @@ impl Pass<'_> {
         }
         let facts =
             CommitFacts { loaded_whole: whole, not_read: &loaded.notices, history: &history };
-        let rules = self.rules(keys, &record, &looked.live, &facts);
         let said = Said { desired: &desired, invalid: &invalid, lost_paths: &lost_paths };
-        let mut planned = plan(join(said, observed, &record), &record, &rules);
-        let consents = rules.consents_to_lost_paths();
+        let decide = |looked: &Looked| {
+            let rules = self.rules(keys, &record, &looked.live, &facts);
+            plan(join(said, looked.observed(), &record), &record, &rules)
+        };
+        let mut planned = decide(&looked);
+        if !planned.to_read.is_empty() {
+            self.read_more(&mut looked, &planned.to_read, &connection).await;
+            planned = decide(&looked);
+        }
+        let consents = options.rules.allow_deletes || history.consents.by_tip;
         keep_due(&mut planned.record, &before, snapshot.commit().is_none(), &options.rules.filter);
         let good = snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow());
         let good = good.map(|commit| {
@@ -139,7 +146,7 @@ impl Pass<'_> {
             good
         });
         planned.hide(&engine.redactor);
-        let Planned { plan, record, states, read_back } = planned;
+        let Planned { plan, record, states, read_back, .. } = planned;
         prepared.take(plan, states);
         prepared.ready = Some(Ready {
             desired,
@@ -325,6 +332,24 @@ impl Pass<'_> {
             }
         }
         Looked { live, singles: read.found, unread, confirmed }
+    }
+
+    /// Reads connections of which a plan has to know more.
+    async fn read_more(
+        &self,
+        looked: &mut Looked,
+        names: &BTreeSet<ConnectionName>,
+        connection: &Connection,
+    ) {
+        let concurrency = self.target.concurrency;
+        let read = observe::singles(&connection.client, names.clone(), concurrency).await;
+        for found in read.found.values() {
+            found.teach_secrets(&self.target.name, &self.engine.redactor);
+        }
+        looked.confirmed.extend(read.found.keys().cloned());
+        looked.singles.extend(read.found);
+        let failed = read.failed.into_iter().map(|(name, error)| (name, error.to_string()));
+        looked.unread.extend(failed);
     }
 
     fn secrets_due(

@@ -18,7 +18,7 @@ const CORE: [&str; 15] = [
     "digest",
     "desired",
     "live",
-    "inventory",
+    "record",
     "plan",
     "parallel",
 ];

@@ -91,8 +91,8 @@ fn sigterm_finishes_the_call_in_flight_and_records_it() {
     gate.open();
     assert_eq!(daemon.ends(), 0);
     assert_eq!(world.names(), ["a"]);
-    assert!(world.record()["inventory"].get("a").is_some());
-    assert!(world.record()["intents"].as_object().unwrap().is_empty());
+    assert!(world.remembered("owned").get("a").is_some());
+    assert!(world.remembered("intent").as_object().unwrap().is_empty());
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_working_tree_deletes_only_with_the_flag() {
     // The checkout comes back to what is committed: nothing of the attempt is left.
     world.git(&["checkout", "-q", "."]);
     world.apply().code(0);
-    assert_eq!(world.record()["deletes"], json!({}));
+    assert_eq!(world.remembered("due"), json!({}));
     world.remove("connections/a.yaml");
     world.run(&["apply", "--yes", "--worktree", "--allow-deletes"]).code(0);
     assert_eq!(world.names(), ["b", "c"]);
@@ -252,7 +252,7 @@ fn a_path_that_empties_holds_though_another_path_holds_documents() {
     world.write("more/m.yaml", &email("m", ""));
     world.commit("and back");
     world.apply().code(0);
-    assert_eq!(world.record()["deletes"], json!({}));
+    assert_eq!(world.remembered("due"), json!({}));
 }
 
 #[test]

@@ -75,14 +75,14 @@ fn a_state_that_cannot_be_written_any_more_begins_nothing_more() {
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b", "c"]);
     assert_eq!(world.live("a")["password"], json!(CANARY));
-    assert_eq!(world.record()["inventory"].as_object().unwrap().len(), 3);
+    assert_eq!(world.remembered("owned").as_object().unwrap().len(), 3);
 }
 
 #[test]
 fn a_state_folder_that_vanishes_is_made_again() {
     let mut world = World::new();
     in_the_middle(&mut world, |world| std::fs::remove_dir_all(world.state_dir()).unwrap()).code(0);
-    assert_eq!(world.record()["inventory"].as_object().unwrap().len(), 3);
+    assert_eq!(world.remembered("owned").as_object().unwrap().len(), 3);
     world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["b", "c"]);

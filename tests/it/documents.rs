@@ -424,7 +424,7 @@ fn reported_drift_takes_over_only_what_is_equal() {
     world.commit_email("b", "");
     world.apply().code(1).says("it differs from git");
     assert!(world.writes().is_empty());
-    assert_eq!(world.record()["inventory"].as_object().unwrap().len(), 1);
+    assert_eq!(world.remembered("owned").as_object().unwrap().len(), 1);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_state_that_cannot_be_read_stops_and_stays() {
     let world = World::settled(&["a"]);
     let file = StateDir::new(world.state_dir()).file(&world.url(), PROJECT);
     let newer =
-        fs::read_to_string(file.path()).unwrap().replacen("\"version\":1", "\"version\":9", 1);
+        fs::read_to_string(file.path()).unwrap().replacen("\"version\":2", "\"version\":9", 1);
     for text in ["{\"version\":1,", newer.as_str()] {
         fs::write(file.path(), text).unwrap();
         world.commit_email("b", "");
@@ -98,7 +98,7 @@ fn a_noted_delete_lasts_and_a_new_declaration_drops_it() {
     world.apply().code(3);
     world.commit_email("a", "");
     world.apply().code(3);
-    assert_eq!(world.record()["deletes"].as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(world.remembered("due").as_object().unwrap().keys().collect::<Vec<_>>(), ["b"]);
     world.target("max_deletes: 2");
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "c", "d"]);
@@ -143,6 +143,6 @@ fn forgetting_a_declared_name_says_that_the_next_pass_adopts_it() {
     assert!(!ran.stdout.contains("unmanaged from now on"), "{}", ran.stdout);
     world.run(&["forget", "b"]).code(0).says("unmanaged from now on");
     world.apply().code(0);
-    assert_eq!(world.record()["inventory"].as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(world.remembered("owned").as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
     assert_eq!(world.names(), ["a", "b"]);
 }

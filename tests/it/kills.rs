@@ -164,7 +164,7 @@ impl Declared {
         let declared = self.connections.keys().cloned().chain(["anchor".to_owned()]);
         let mut expected: BTreeSet<String> = declared.collect();
         let owned: BTreeSet<String> =
-            world.record()["inventory"].as_object().unwrap().keys().cloned().collect();
+            world.remembered("owned").as_object().unwrap().keys().cloned().collect();
         assert_eq!(owned, expected, "what is owned is what git declares");
         expected.insert("by-hand".to_owned());
         assert_eq!(names, expected, "nothing is left over, and nothing is missing");

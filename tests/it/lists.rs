@@ -35,7 +35,7 @@ fn bad_list(kind: &str, fault: &Fault, dialect: Dialect) {
     let mut writes = world.writes();
     writes.sort();
     assert_eq!(writes, ["PUT drifted", "PUT moved"], "{kind}");
-    let owned = world.record()["inventory"]["taken-over"].clone();
+    let owned = world.remembered("owned")["taken-over"].clone();
     assert!(owned.is_object(), "{kind}: what is equal is taken over all the same");
     world.control().clear_faults();
     world.apply().code(0);

@@ -59,7 +59,7 @@ fn lose_every_answer(options: Options, fault: &Fault) {
     struck(&world, Method::DELETE, "/b/", fault, &["DELETE b"]);
     assert_eq!(world.names(), ["anchor", "plain"], "{fault:?}");
     let owned: Vec<String> =
-        world.record()["inventory"].as_object().unwrap().keys().cloned().collect();
+        world.remembered("owned").as_object().unwrap().keys().cloned().collect();
     assert_eq!(owned, ["anchor", "plain"], "{fault:?}");
 }
 

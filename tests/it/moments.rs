@@ -134,7 +134,7 @@ fn a_run_that_is_ended_claims_nothing_that_it_did_not_send() {
     gate.open();
     applying.ends().code(1).says("not started");
     assert_eq!(world.names(), ["a"]);
-    assert_eq!(world.record()["intents"], json!({}));
+    assert_eq!(world.remembered("intent"), json!({}));
     // Somebody makes the other one exactly so, and git drops it: it is theirs.
     world.make(email_body("b"));
     world.commit_without(&["b"]);
@@ -163,7 +163,7 @@ fn what_was_made_anew_meanwhile_is_not_taken_over_unplanned() {
         .code(1);
         assert_eq!(world.names(), ["a", "b"], "renames: {renames}");
         assert_eq!(world.live("a")["description"], json!("made by hand"));
-        world.apply().code(1).says("not taken over");
+        world.apply().code(1).says("not adopted");
         assert_eq!(world.names(), ["a", "b"], "renames: {renames}");
     }
 }

@@ -239,7 +239,7 @@ fn a_rename_that_keeps_drift_is_known_again_after_a_kill() {
     assert!(kill_at_first_write(&world, true));
     assert_eq!(world.names(), ["new", "other"]);
     world.apply().code(0);
-    assert!(world.record()["inventory"].get("new").is_some());
+    assert!(world.remembered("owned").get("new").is_some());
     assert_eq!(world.live("new")["host"], json!("by.hand"));
     assert_eq!(world.changes(&[]), ["drift new"]);
     world.remove("connections/new.yaml");

@@ -270,6 +270,7 @@ fn a_held_replace_names_the_commits_that_removed_and_declared_the_name() {
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(!said.contains("paths, target or config"), "a commit did it: {said}");
     assert_eq!(world.live("a")["type"], json!("email"));
-    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(0);
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(3).says("max_deletes");
+    world.run(&["apply", "--yes", "--allow-delete", "a", "--allow-deletes"]).code(0);
     assert_eq!(world.live("a")["type"], json!("syslog"));
 }

@@ -206,7 +206,7 @@ fn prune_false_leaves_the_inventory_without_a_delete() {
     assert_eq!(plan["summary"]["held"], json!(0));
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b"]);
-    assert!(world.record()["inventory"].get("a").is_none());
+    assert!(world.remembered("owned").get("a").is_none());
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn the_old_name_of_a_rename_that_waits_is_declared() {
         world.remove("connections/a.yaml");
         world.commit_email("b", "x-gitops: {renamedFrom: a, suspend: true}\n");
         world.apply().code(0);
-        assert!(world.record()["inventory"].get("a").is_some(), "{prune}");
+        assert!(world.remembered("owned").get("a").is_some(), "{prune}");
         world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
         world.apply().code(0);
         assert_eq!(world.names(), ["b"]);
@@ -68,7 +68,7 @@ fn a_step_that_waits_in_vain_leaves_no_claim() {
     world.write_email("b", "x-gitops: {renamedFrom: a}\n");
     world.commit("rename a chain");
     world.apply().code(1).says("waits for the name");
-    assert_eq!(world.record()["intents"], json!({}));
+    assert_eq!(world.remembered("intent"), json!({}));
 }
 
 #[test]
@@ -141,10 +141,10 @@ fn one_of_another_type_made_by_hand_is_taken_over_like_any_other() {
     world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
     world.commit("what is live");
     world.target("adopt: never");
-    world.apply().code(1).says("not taken over");
+    world.apply().code(1).says("not adopted");
     world.target("adopt: always");
     world.apply().code(0);
-    assert_eq!(world.record()["inventory"]["a"]["type"], json!("syslog"));
+    assert_eq!(world.remembered("owned")["a"]["type"], json!("syslog"));
     world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["b"]);

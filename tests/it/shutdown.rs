@@ -32,8 +32,7 @@ fn the_first_ctrl_c_finishes_what_was_begun() {
         let ran = applying.ends().code(1).says("2 done").says("1 not started");
         assert!(!ran.stdout.contains("failed"), "{ran:?}");
         assert_eq!(world.names(), ["a", "b"]);
-        let record = world.record();
-        assert_eq!(record["inventory"].as_object().unwrap().len(), 2, "{moment:?}");
+        assert_eq!(world.remembered("owned").as_object().unwrap().len(), 2, "{moment:?}");
         world.apply().code(0);
         assert_eq!(world.names(), ["a", "b", "c"]);
     }
@@ -88,7 +87,7 @@ fn the_second_ctrl_c_ends_at_once_and_the_next_run_makes_it_good() {
         world.apply().code(0);
         assert_eq!(world.names(), ["a", "b", "c"]);
         assert_eq!(world.live("b")["password"], json!(CANARY));
-        assert_eq!(world.record()["inventory"].as_object().unwrap().len(), 3, "{moment:?}");
+        assert_eq!(world.remembered("owned").as_object().unwrap().len(), 3, "{moment:?}");
     }
 }
 

@@ -316,6 +316,15 @@ impl World {
         serde_json::from_str::<Value>(&self.state()).unwrap()["record"].clone()
     }
 
+    /// What the state remembers of each connection in one part: `owned`, `due`, `intent`,
+    /// `degraded`.
+    pub(crate) fn remembered(&self, part: &str) -> Value {
+        let record = self.record();
+        let memories = record["connections"].as_object().unwrap().iter();
+        let with_part = memories.filter_map(|(name, memory)| Some((name, memory.get(part)?)));
+        Value::Object(with_part.map(|(name, part)| (name.clone(), part.clone())).collect())
+    }
+
     fn assert_no_canary(&self, ran: &Ran) {
         let quoted = serde_json::to_string(CANARY).unwrap();
         let escaped = &quoted[1..quoted.len() - 1];

@@ -74,7 +74,7 @@ pub(super) fn matches_base(
 }
 
 /// Whether live shows a connection as a base has it, in all that can be read.
-pub(crate) fn is_as_base(
+pub(super) fn is_as_base(
     type_name: &str,
     base: &Base,
     live: &LiveView<'_>,

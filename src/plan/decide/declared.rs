@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
+use crate::catalog::Field;
 use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{
     CompareRules, Comparison, Remembered, Treatment, compare, show_desired,
 };
-use crate::plan::entry::{Entry, step};
-use crate::plan::limits::lost_path_in_words;
+use crate::plan::entry::{Entry, lost_path_in_words, step};
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::rules::Rules;
 use crate::plan::view::LiveView;
@@ -133,7 +133,7 @@ fn present(
     view: &LiveView<'_>,
     rules: &Rules<'_>,
 ) -> Entry {
-    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, rules.keys()));
+    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
     let remembered = Remembered::of(row.memory, ours.is_some());
     let comparison = compare(desired, view, remembered, &rules.compare);
     let adopts = ours.is_none();
@@ -149,13 +149,14 @@ fn present(
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     if comparison.writes() {
-        let would_wipe = would_wipe(desired, view, &comparison, &rules.compare);
-        let (action, state) = match would_wipe {
-            Some(_) => (Action::Blocked, State::Blocked),
-            None => (Action::Update, State::Pending),
+        let adopted = adopts.then(|| ADOPTED.to_owned());
+        let wipes = would_wipe(desired, view, &comparison, &rules.compare);
+        entry.needs_reading = matches!(wipes, Wipes::NotKnown);
+        let (action, state, reason) = match wipes {
+            Wipes::Yes(why) => (Action::Blocked, State::Blocked, Some(why)),
+            Wipes::No | Wipes::NotKnown => (Action::Update, State::Pending, adopted),
         };
-        entry.reason = would_wipe.or_else(|| adopts.then(|| ADOPTED.to_owned()));
-        entry.state = state;
+        (entry.state, entry.reason) = (state, reason);
         entry.read_back = action == Action::Update && comparison.writes_what_was_read_back();
         entry.change = Some(Change { action, reason: entry.reason.clone(), ..change });
     } else if let Some(degraded) = degraded {
@@ -185,8 +186,8 @@ fn report_kept(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison) {
         let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
         let reason = (treatment == Treatment::GiveUp).then(|| {
             format!(
-                "not converging: the server rewrites {} after every write; it is written again \
-                 once the document, a var or a value of the environment changes",
+                "not converging: the server rewrites {} after every write, so it is not written again \
+                 until the document, a var or a value of the environment changes",
                 paths.join(", ")
             )
         });
@@ -210,27 +211,43 @@ fn report_kept(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison) {
     }
 }
 
-/// Why the PUT will not be sent, where that is certain before its GET: a secret that git does not
-/// declare and that this server was never seen to show, or a mask that it showed.
+/// Whether a PUT would be refused since it would wipe a secret or a file.
+pub(super) enum Wipes {
+    /// It would not, as far as can be known before its GET.
+    No,
+    /// The connection has to be read to know it: lists do not show enough.
+    NotKnown,
+    /// It would, and why.
+    Yes(String),
+}
+
+/// Whether the PUT would be refused: for a secret that git does not declare and that this server was
+/// never seen to show, for a file that it answers `null` for, or for a mask that it showed.
 pub(super) fn would_wipe(
     desired: &DesiredConnection,
     view: &LiveView<'_>,
     comparison: &Comparison,
     rules: &CompareRules<'_>,
-) -> Option<String> {
+) -> Wipes {
     let own_type = desired.connection_type;
     let may_be_readable =
         |path: &str, value: &Value| !value.is_null() && rules.readable.has(own_type.name, path);
     let put = body::for_update(desired, view, comparison, &desired.name, &may_be_readable);
-    let refused = put.err().filter(|refused| !matches!(refused, NoBody::Unresolved(_)))?;
-    let is_certain = match &refused {
-        NoBody::WouldWipe(name) if own_type.field(name).is_some_and(|field| field.is_secret()) => {
-            !rules.readable.has(own_type.name, &format!("/{name}"))
-        }
-        // A list shows `null` where the own answer may show the file.
-        _ => view.own.is_some(),
+    let refused = match put {
+        Ok(_) | Err(NoBody::Unresolved(_)) => return Wipes::No,
+        Err(refused) => refused,
     };
-    is_certain.then(|| refused.to_string())
+    match &refused {
+        NoBody::WouldWipe(name) if own_type.field(name).is_some_and(Field::is_secret) => {
+            if rules.readable.has(own_type.name, &format!("/{name}")) {
+                Wipes::No
+            } else {
+                Wipes::Yes(refused.to_string())
+            }
+        }
+        _ if view.own.is_some() => Wipes::Yes(refused.to_string()),
+        _ => Wipes::NotKnown,
+    }
 }
 
 fn other_type(
@@ -241,7 +258,7 @@ fn other_type(
 ) -> Entry {
     let live_type = &view.entry.type_name;
     let wanted = desired.connection_type.name;
-    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, rules.keys()));
+    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
     let Some(owned) = ours.filter(|owned| owned.type_name != wanted) else {
         let reason = format!("is of type {live_type} on the server, and git declares {wanted}");
         let advice = "give it another name in git, or delete it in the console".to_owned();
@@ -335,7 +352,13 @@ fn remember_agreement(
         return;
     }
     let was_read = view.own.is_some() && desired.declares_secret();
+    let mut shown_secrets = ours.map(|owned| owned.shown_secrets.clone()).unwrap_or_default();
+    // A secret that git no longer declares: what equals the value that was last sent may be kept.
+    let dropped = ours.into_iter().flat_map(|owned| owned.verified_secrets());
+    let dropped = dropped.filter(|(path, _)| !comparison.base.contains_key(*path));
+    shown_secrets.extend(dropped.map(|(path, print)| (path.clone(), print.clone())));
     let owned = Owned {
+        shown_secrets,
         type_name: view.entry.type_name.clone(),
         id: view.id().cloned().or_else(|| ours?.id.clone()),
         base: comparison.base.clone(),

@@ -24,11 +24,7 @@ pub(super) fn decide(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<
             return Some(entry);
         }
         Sight::Unlisted(_) => return None,
-        Sight::Unread(problem) => {
-            let mut entry = delete(row, rules);
-            entry.hold(format!("held: {problem}"), None);
-            return Some(entry);
-        }
+        Sight::Unread(problem) => return Some(Entry::blocked(row, problem.clone(), None)),
     };
     if !rules.policy.prune {
         let mut entry = Entry::new(row, State::Unmanaged, None);
@@ -41,7 +37,7 @@ pub(super) fn decide(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<
         entry.hold(reason, advice);
     }
     // A create tells no id, so the first reading after it does.
-    if owned.id.is_none() && view.is_the_connection_of(owned, rules.keys()) {
+    if owned.id.is_none() && view.is_the_connection_of(owned, &rules.compare) {
         let id = view.id().cloned();
         let owned = &mut entry.memory(row).owned;
         owned.iter_mut().for_each(|owned| owned.id.clone_from(&id));
@@ -78,7 +74,7 @@ fn delete_hold(
     if let Some(hold) = not_known_hold(rules) {
         return Some(hold);
     }
-    if !view.is_the_connection_of(owned, rules.keys()) {
+    if !view.is_the_connection_of(owned, &rules.compare) {
         let reason = "held: what is live under that name is not what the tool made".to_owned();
         return Some((reason, Some(format!("`{forget}` takes it out of the inventory"))));
     }
@@ -189,7 +185,8 @@ fn not_asked_for(row: &Row<'_>, due: Option<&Due>, what: &str, rules: &Rules<'_>
     }
     if let Some(path) = history.still_declared.get(row.name) {
         return format!(
-            "held: the path `{path}`, which the config no longer reads, still declares it"
+            "held: no commit {what}: the path `{path}`, which the config no longer reads, still \
+             declares it"
         );
     }
     if let Some(AskedBy::RemovedBy(commit)) = due.map(|due| &due.asked_by) {

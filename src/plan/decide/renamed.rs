@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{Remembered, Treatment, compare};
-use crate::plan::entry::{Entry, step};
+use crate::plan::entry::{Entry, lost_path_in_words, step};
 use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
 use crate::plan::rules::Rules;
 use crate::plan::{Action, Change, State};
 
-use super::declared::{ADOPTED, came_to_nothing, cannot_be_written, not_adopted, would_wipe};
+use super::declared::{
+    ADOPTED, Wipes, came_to_nothing, cannot_be_written, not_adopted, would_wipe,
+};
 
 /// What `renamedFrom` asks for, as pairs of new and old name.
 #[derive(Default)]
@@ -114,11 +116,11 @@ fn is_there(rows: &Rows<'_>, name: &ConnectionName) -> bool {
 fn is_to_be_renamed(rows: &Rows<'_>, rules: &Rules<'_>, name: &ConnectionName) -> bool {
     let row = rows.get(name).filter(|row| row.wanted().is_none());
     let ours = row.and_then(|row| row.owned().zip(row.view()));
-    ours.is_some_and(|(owned, view)| view.is_the_connection_of(owned, rules.keys()))
+    ours.is_some_and(|(owned, view)| view.is_the_connection_of(owned, &rules.compare))
 }
 
-/// Whether the new name is known as a connection that is another one than what has the old name
-/// now: somebody made that after the rename.
+/// Whether the rename was made before: an earlier commit declared it, and the new name is known as
+/// another connection than what has the old name now, which somebody made after the rename.
 fn was_renamed_before(
     rows: &Rows<'_>,
     rules: &Rules<'_>,
@@ -128,7 +130,9 @@ fn was_renamed_before(
     let known = rows.get(new).and_then(|row| row.owned()?.id.as_ref());
     let shown = rows.get(old).and_then(|row| row.view()?.id());
     let is_another = known.zip(shown).is_some_and(|(known, shown)| known != shown);
-    is_another && !is_to_be_renamed(rows, rules, old)
+    is_another
+        && !is_to_be_renamed(rows, rules, old)
+        && rules.commit.history.declared_rename(new, old)
 }
 
 /// Decides one rename: `row` is the new name's, `old` the old one's.
@@ -141,7 +145,7 @@ fn decide(row: &Row<'_>, old: &Row<'_>, desired: &DesiredConnection, rules: &Rul
     }
     // Blocked above where it is not shown.
     let Some(view) = old.view() else { return Entry::new(row, State::Blocked, None) };
-    let ours = old.owned().filter(|owned| view.is_the_connection_of(owned, rules.keys()));
+    let ours = old.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
     let comparison =
         compare(desired, &view, Remembered::of(old.memory, ours.is_some()), &rules.compare);
     if ours.is_none()
@@ -149,7 +153,8 @@ fn decide(row: &Row<'_>, old: &Row<'_>, desired: &DesiredConnection, rules: &Rul
     {
         return blocked;
     }
-    if let Some(reason) = would_wipe(desired, &view, &comparison, &rules.compare) {
+    let wipes = would_wipe(desired, &view, &comparison, &rules.compare);
+    if let Wipes::Yes(reason) = wipes {
         return Entry::blocked(row, reason, None);
     }
     let change = Change {
@@ -161,8 +166,13 @@ fn decide(row: &Row<'_>, old: &Row<'_>, desired: &DesiredConnection, rules: &Rul
     };
     let mut entry = Entry { change: Some(change), ..Entry::new(row, State::Pending, None) };
     entry.proven_readable = comparison.proven_readable;
+    entry.needs_reading = matches!(wipes, Wipes::NotKnown);
+    if matches!(row.live, Sight::Gone) && row.owned().is_some() {
+        // The connection that had the new name before is gone: what comes is another one.
+        entry.memory(row).owned = None;
+    }
     if let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) {
-        let (reason, advice) = crate::plan::limits::lost_path_in_words(path);
+        let (reason, advice) = lost_path_in_words(path);
         entry.hold(reason, Some(advice));
     }
     entry

@@ -1,0 +1,24 @@
+//! The one test for whether what is live is the connection that is remembered.
+
+use super::base::is_as_base;
+use super::{CompareRules, Keys};
+use crate::plan::view::LiveView;
+use crate::record::{Base, Owned};
+
+impl LiveView<'_> {
+    /// Whether it is the very connection of an entry of the inventory. One whose id was not known
+    /// yet, on a server that shows ids, is that connection only if live equals what was written in
+    /// all that can be read: somebody may have deleted ours and made another. A base revision knows
+    /// no ids.
+    pub(crate) fn is_the_connection_of(&self, owned: &Owned, rules: &CompareRules<'_>) -> bool {
+        let is_known = owned.id.is_some() || self.id().is_none() || rules.stateless;
+        owned.may_be(self.entry)
+            && self.own.is_none_or(|own| owned.may_be(own))
+            && (is_known || self.shows(&owned.type_name, &owned.base, rules.keys))
+    }
+
+    /// Whether live shows a connection as a base has it, in all that can be read.
+    pub(crate) fn shows(&self, type_name: &str, base: &Base, keys: Keys<'_>) -> bool {
+        is_as_base(type_name, base, self, keys)
+    }
+}
