@@ -2,8 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::dialect::Answer;
-use super::options::{Dialect, OnExisting, OnMissing, Options};
+use super::options::Dialect;
 
 /// Why a call is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,30 +37,6 @@ pub(super) enum Refusal {
     BadGrant,
     /// Whatever the status says by itself.
     Other(StatusCode),
-}
-
-impl Options {
-    /// Answers a call that is not carried out: in the words of the dialect, with the status
-    /// that an option may have changed.
-    pub(super) fn refused(&self, refusal: &Refusal) -> Answer {
-        let mut answer = self.dialect.refused(refusal);
-        let status = match refusal {
-            Refusal::NoProject { .. } | Refusal::NoConnection { .. } => {
-                self.answers.missing.map(|missing| match missing {
-                    OnMissing::NotFound => StatusCode::NOT_FOUND,
-                    OnMissing::BadRequest => StatusCode::BAD_REQUEST,
-                })
-            }
-            Refusal::AlreadyExists(_) if self.on_existing() == OnExisting::Conflict => {
-                Some(StatusCode::CONFLICT)
-            }
-            _ => None,
-        };
-        if let Some(status) = status {
-            answer.status = status;
-        }
-        answer
-    }
 }
 
 impl Refusal {
