@@ -50,13 +50,7 @@ impl Refusal {
         };
         match self {
             Self::NoProject { name, changing } => {
-                let text = match dialect {
-                    Dialect::Current => format!("Project ({name}) is not found!"),
-                    Dialect::Older => format!(
-                        "Project (name: {name}) was not found or user does not have privilege to \
-                         access it!"
-                    ),
-                };
+                let text = no_project(dialect, name);
                 (missing(*changing), "not_found", text)
             }
             Self::NoConnection { name, changing } => {
@@ -98,17 +92,27 @@ impl Refusal {
                 "unsupported_grant_type",
                 "The grant type has to be client_credentials!".to_owned(),
             ),
-            Self::Other(status) => {
-                let text = status.canonical_reason().unwrap_or("Failure").to_owned();
-                let code = match *status {
-                    StatusCode::NOT_FOUND => "not_found",
-                    StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-                    StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
-                    StatusCode::TOO_MANY_REQUESTS => "rate_limit_exceeded",
-                    _ => "internal_error",
-                };
-                (*status, code, text)
-            }
+            Self::Other(status) => told_by(*status),
         }
     }
+}
+
+fn no_project(dialect: Dialect, name: &str) -> String {
+    match dialect {
+        Dialect::Current => format!("Project ({name}) is not found!"),
+        Dialect::Older => format!(
+            "Project (name: {name}) was not found or user does not have privilege to access it!"
+        ),
+    }
+}
+
+fn told_by(status: StatusCode) -> (StatusCode, &'static str, String) {
+    let code = match status {
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_exceeded",
+        _ => "internal_error",
+    };
+    (status, code, status.canonical_reason().unwrap_or("Failure").to_owned())
 }
