@@ -33,8 +33,8 @@ pub trait Leadership: fmt::Debug + Send + Sync {
         told: &'a (dyn Fn(Standby) + Send + Sync),
     ) -> BoxFuture<'a, Option<Term>>;
 
-    /// What keeps the state of a target for all processes that may act for it; `None`: the file
-    /// of each does.
+    /// The store that keeps the state of a target for all processes that may act for it; `None`:
+    /// the state is in a file.
     fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>>;
 }
 

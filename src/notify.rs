@@ -2,8 +2,8 @@
 //!
 //! The daemon decides what is news and hands over a [`Notice`]; here it is put into the form of
 //! each receiver and sent. Nothing of it may hold a reconcile up: each receiver has a bounded
-//! queue and a task of its own, and what does not fit is dropped with a word in the log. Every text
-//! passes the redactor before it leaves, whatever it came from.
+//! queue and a task of its own, and a notice that does not fit is dropped with a line in the log.
+//! Every text passes the redactor before it leaves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub use notice::{Notice, Subject};
 /// How many notices may wait for one receiver.
 const QUEUE: usize = 64;
 
-/// How long what is under way may take at the end.
+/// How long deliveries may take at the end.
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// Hands notices to the receivers; clones hand to the same ones.
@@ -78,7 +78,7 @@ impl Notifier {
         (Self { receivers: Arc::new(queues) }, senders)
     }
 
-    /// Tells whoever wants to know of it. Never waits.
+    /// Hands a notice to the receivers that want it. Never waits.
     pub fn tell(&self, notice: Notice) {
         let notice = Arc::new(notice);
         for (receiver, queue) in self.receivers.iter() {
@@ -100,7 +100,7 @@ impl Notifier {
 
 fn is_wanted(receiver: &Notify, notice: &Notice) -> bool {
     let is_of_interest = match receiver.kind {
-        // Nobody wants to read of every commit that changed nothing for a target.
+        // A chat is not told of commits that changed nothing for a target.
         NotifyKind::Slack => notice.event != NotifyEvent::Applied || !notice.subjects.is_empty(),
         NotifyKind::Webhook => true,
         // Drift says nothing of a commit, and without one there is no status.
@@ -110,7 +110,7 @@ fn is_wanted(receiver: &Notify, notice: &Notice) -> bool {
 }
 
 impl Senders {
-    /// Sends what waits, without trying anything again, and ends. The [`Notifier`] has to be gone.
+    /// Sends the waiting notices once each and ends. The [`Notifier`] has to be gone.
     pub async fn end(mut self) {
         self.ending.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };

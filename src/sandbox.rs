@@ -1,12 +1,12 @@
 //! A server that speaks the connection part of the Management API, in both dialects.
 //!
-//! It is for trying things without a Manager, for drills and for CI, and it is what the tests
-//! run against. It behaves as the vendor's guides say that servers behave, with an [`Options`]
+//! It is for trying things without a Manager, for drills and for CI, and the tests
+//! run against it. It behaves as the vendor's guides say that servers behave, with an [`Options`]
 //! field for every point on which servers in the field differ. Tests put chance faults and gates
 //! around it with [`Sandbox::start_behind`].
 //!
-//! Besides the API it answers under `/sandbox/`, to loopback only and without a token, what is
-//! stored, which calls were made, and takes edits as somebody would make them in the console.
+//! Besides the API it answers under `/sandbox/`, to loopback only and without a token, the stored
+//! connections and the calls that were made, and takes edits as a user would make them in the console.
 
 mod call;
 mod connections;
@@ -18,6 +18,7 @@ mod log;
 mod options;
 mod refusal;
 mod server;
+mod server_fields;
 mod store;
 mod surface;
 mod tokens;

@@ -56,7 +56,7 @@ enum Failed {
 }
 
 impl Delivery {
-    /// Sends what comes until nobody is left who could tell anything.
+    /// Sends notices until all senders of them are gone.
     pub(super) async fn run(self, mut waiting: mpsc::Receiver<Arc<Notice>>) {
         while let Some(notice) = waiting.recv().await {
             if let Err(problem) = self.send(&notice).await {
@@ -72,7 +72,7 @@ impl Delivery {
         }
     }
 
-    /// Where it is sent and with what, looked up anew since both may rotate.
+    /// The URL and the secret, looked up anew since both may rotate.
     pub(super) fn address(&self) -> Result<(Sensitive, Option<Sensitive>), String> {
         let look_up = |text: &crate::config::SecretText| {
             let found = text.resolve(&self.environment).map_err(|unset| unset.to_string())?;
@@ -113,7 +113,7 @@ impl Delivery {
         for (name, value) in headers {
             call = call.header(name, value.expose());
         }
-        // What reqwest says holds the URL, which is secret.
+        // The message of reqwest holds the URL, which is secret.
         let lost = |error: reqwest::Error| {
             let cause = innermost(&error.without_url());
             Failed::ForNow(cause, Duration::ZERO)

@@ -17,7 +17,7 @@ const LISTED: usize = 100;
 /// Something happened to a target.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// What.
+    /// The kind of event.
     pub event: NotifyEvent,
     /// The target's name.
     pub target: String,
@@ -33,7 +33,7 @@ pub struct Notice {
     pub state: &'static str,
     /// When.
     pub time: Timestamp,
-    /// What was wrong with the target as a whole.
+    /// The problem with the target as a whole.
     pub error: Option<String>,
     /// The connections that it is about.
     pub subjects: Vec<Subject>,
@@ -46,9 +46,9 @@ pub struct Subject {
     pub type_name: String,
     /// Its name.
     pub name: ConnectionName,
-    /// What was done with it or would be, in one word.
+    /// The change in one word.
     pub what: &'static str,
-    /// Why, or what of it.
+    /// The reason, or the fields.
     pub why: Option<String>,
 }
 

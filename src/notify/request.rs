@@ -13,7 +13,7 @@ use crate::secret::{Redactor, Sensitive};
 /// The longest description of a status that all git hosts take, in characters.
 const DESCRIPTION: usize = 140;
 
-/// What is sent.
+/// A request to a receiver.
 pub(super) struct Request {
     pub(super) url: Url,
     /// Names and values; the values may be secret.
@@ -157,7 +157,7 @@ fn at(url: &Url, path: &str) -> Url {
     url
 }
 
-/// What Slack gives a meaning: names that would call somebody, and links.
+/// Escapes the signs that have a meaning in Slack: mentions and links.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

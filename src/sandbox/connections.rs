@@ -1,6 +1,7 @@
 //! The five calls on connections.
 
 use axum::http::StatusCode;
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::call::{Call, Path};
@@ -46,19 +47,19 @@ impl Target<'_> {
         if !self.options.knows(type_name) {
             return Err(Refusal::UnknownType(type_name.to_owned()));
         }
-        Ok(Answer::entries(self.store.list(self.options, project, type_name)))
+        let options = self.options;
+        let draw = |listed: Vec<&Stored>| entries(options, project, &listed, Audience::List);
+        Ok(Answer::entries(self.store.list(project, type_name, draw)))
     }
 
     fn get(&self, path: &Path) -> Result<Answer, Refusal> {
         self.check_project(&path.project, false)?;
         let name = ConnectionName::new(&path.name);
-        let named = self.store.named(&path.project, &name);
-        let shown = named.map(|s| view::draw(self.options, &path.project, s, Audience::Get));
-        let shown: Vec<Value> = shown.map(Value::Object).collect();
-        if shown.is_empty() {
+        let named: Vec<&Stored> = self.store.named(&path.project, &name).collect();
+        if named.is_empty() {
             return Err(missing(path, false));
         }
-        Ok(Answer::entries(self.options.dialect.entries(shown)))
+        Ok(Answer::entries(entries(self.options, &path.project, &named, Audience::Get)))
     }
 
     fn create(&mut self, path: &Path, body: &[u8]) -> Result<Answer, Refusal> {
@@ -123,7 +124,7 @@ impl Target<'_> {
         }
         let deployed = self.deployed(&incoming.body);
         let new = Storable::new(incoming.body).ok_or(Refusal::BadBody)?;
-        self.store.put(self.options, &path.project, old.map(Stored::key).as_ref(), new);
+        self.store.put(self.options.seed, &path.project, old.map(Stored::key).as_ref(), new);
         Ok(self.options.dialect.written(deployed))
     }
 
@@ -171,6 +172,12 @@ impl Target<'_> {
             || self.store.has_project(name);
         if known { Ok(()) } else { Err(Refusal::NoProject { name: name.to_owned(), changing }) }
     }
+}
+
+/// The answer that shows these connections.
+fn entries(options: &Options, project: &str, shown: &[&Stored], audience: Audience) -> Bytes {
+    let drawn = shown.iter().map(|stored| view::draw(options, project, stored, audience));
+    options.dialect.entries(&drawn.map(Value::Object).collect::<Vec<_>>())
 }
 
 fn missing(path: &Path, changing: bool) -> Refusal {

@@ -1,4 +1,4 @@
-//! What tests and drills do to a sandbox besides calling it.
+//! The hold that tests and drills have on a sandbox besides calling it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::server::Server;
 use super::store::{Storable, Stored};
 use crate::name::ConnectionName;
 
-/// A hold on a running sandbox: it edits connections as somebody would in the Manager's
+/// A hold on a running sandbox: it edits connections as a user would in the Manager's
 /// console, watches the calls, and changes how the server behaves. Nothing of it is logged as a call.
 #[derive(Clone, Debug)]
 pub struct Control {
@@ -36,12 +36,12 @@ impl Control {
         let new = Storable::new(body).ok_or(NotAConnection)?;
         let mut store = self.server.store();
         let old = store.get(project, &new.name).map(Stored::key);
-        store.put(&self.server.options(), project, old.as_ref(), new);
+        store.put(self.server.options().seed, project, old.as_ref(), new);
         self.server.save(&store);
         Ok(())
     }
 
-    /// Changes a stored connection; `false`: there is none of that name, or what became of it
+    /// Changes a stored connection; `false`: there is none of that name, or the changed body
     /// has no `type` or no `name`. Another name renames it.
     pub fn edit(
         &self,
@@ -55,7 +55,7 @@ impl Control {
         let (key, mut body) = (stored.key(), stored.body());
         change(&mut body);
         let Some(new) = Storable::new(body) else { return false };
-        store.put(&self.server.options(), project, Some(&key), new);
+        store.put(self.server.options().seed, project, Some(&key), new);
         self.server.save(&store);
         true
     }
@@ -70,7 +70,7 @@ impl Control {
         removed
     }
 
-    /// The stored body with its secrets, less what the server fills by itself.
+    /// The stored body with its secrets, less the fields that the server fills.
     #[must_use]
     pub fn get(&self, project: &str, name: &str) -> Option<Value> {
         let store = self.server.store();

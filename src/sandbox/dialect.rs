@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::options::Dialect;
+use super::options::{Dialect, OnExisting, OnMissing, Options};
 use super::refusal::Refusal;
 
 /// A whole answer, always JSON.
@@ -45,7 +45,7 @@ impl IntoResponse for Answer {
 pub(super) enum Deployed {
     /// It was done.
     Done,
-    /// It failed: what was written is saved all the same.
+    /// It failed: the write is saved all the same.
     Failed,
     /// The connection is not for the workers.
     NotAsked,
@@ -56,7 +56,7 @@ const POD: &str = "sandbox-worker-0";
 
 impl Dialect {
     /// Answers connections.
-    pub(super) fn entries(self, entries: Vec<Value>) -> Bytes {
+    pub(super) fn entries(self, entries: &[Value]) -> Bytes {
         let count = entries.len();
         let body = match self {
             Self::Current => {
@@ -129,6 +129,30 @@ impl Dialect {
     }
 }
 
+impl Options {
+    /// Answers a call that is not carried out: in the words of the dialect, with the status
+    /// that an option may have changed.
+    pub(super) fn refused(&self, refusal: &Refusal) -> Answer {
+        let mut answer = self.dialect.refused(refusal);
+        let status = match refusal {
+            Refusal::NoProject { .. } | Refusal::NoConnection { .. } => {
+                self.answers.missing.map(|missing| match missing {
+                    OnMissing::NotFound => StatusCode::NOT_FOUND,
+                    OnMissing::BadRequest => StatusCode::BAD_REQUEST,
+                })
+            }
+            Refusal::AlreadyExists(_) if self.on_existing() == OnExisting::Conflict => {
+                Some(StatusCode::CONFLICT)
+            }
+            _ => None,
+        };
+        if let Some(status) = status {
+            answer.status = status;
+        }
+        answer
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,12 +163,12 @@ mod tests {
 
     #[test]
     fn entries_are_counted() {
-        let body = Dialect::Current.entries(vec![json!({"a": 1}), json!({"b": 2})]);
+        let body = Dialect::Current.entries(&[json!({"a": 1}), json!({"b": 2})]);
         assert_eq!(
             value(&body),
             json!({"status": "SUCCESS", "resultList": [{"a": 1}, {"b": 2}], "resultCount": 2})
         );
-        let body = Dialect::Older.entries(Vec::new());
+        let body = Dialect::Older.entries(&[]);
         assert_eq!(value(&body), json!({"success": true, "resultList": [], "resultCount": 0}));
     }
 

@@ -1,4 +1,4 @@
-//! What a write brings, checked as far as servers check it.
+//! The body of a write, checked as far as servers check it.
 
 use serde_json::{Map, Value};
 

@@ -2,8 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::dialect::Answer;
-use super::options::{Dialect, OnExisting, OnMissing, Options};
+use super::options::Dialect;
 
 /// Why a call is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,30 +39,6 @@ pub(super) enum Refusal {
     Other(StatusCode),
 }
 
-impl Options {
-    /// Answers a call that is not carried out: in the words of the dialect, with the status
-    /// that an option may have changed.
-    pub(super) fn refused(&self, refusal: &Refusal) -> Answer {
-        let mut answer = self.dialect.refused(refusal);
-        let status = match refusal {
-            Refusal::NoProject { .. } | Refusal::NoConnection { .. } => {
-                self.answers.missing.map(|missing| match missing {
-                    OnMissing::NotFound => StatusCode::NOT_FOUND,
-                    OnMissing::BadRequest => StatusCode::BAD_REQUEST,
-                })
-            }
-            Refusal::AlreadyExists(_) if self.on_existing() == OnExisting::Conflict => {
-                Some(StatusCode::CONFLICT)
-            }
-            _ => None,
-        };
-        if let Some(status) = status {
-            answer.status = status;
-        }
-        answer
-    }
-}
-
 impl Refusal {
     /// The HTTP status, the code of the older dialect and the text for people.
     pub(super) fn told(&self, dialect: Dialect) -> (StatusCode, &'static str, String) {
@@ -75,13 +50,7 @@ impl Refusal {
         };
         match self {
             Self::NoProject { name, changing } => {
-                let text = match dialect {
-                    Dialect::Current => format!("Project ({name}) is not found!"),
-                    Dialect::Older => format!(
-                        "Project (name: {name}) was not found or user does not have privilege to \
-                         access it!"
-                    ),
-                };
+                let text = no_project(dialect, name);
                 (missing(*changing), "not_found", text)
             }
             Self::NoConnection { name, changing } => {
@@ -123,17 +92,27 @@ impl Refusal {
                 "unsupported_grant_type",
                 "The grant type has to be client_credentials!".to_owned(),
             ),
-            Self::Other(status) => {
-                let text = status.canonical_reason().unwrap_or("Failure").to_owned();
-                let code = match *status {
-                    StatusCode::NOT_FOUND => "not_found",
-                    StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-                    StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
-                    StatusCode::TOO_MANY_REQUESTS => "rate_limit_exceeded",
-                    _ => "internal_error",
-                };
-                (*status, code, text)
-            }
+            Self::Other(status) => told_by(*status),
         }
     }
+}
+
+fn no_project(dialect: Dialect, name: &str) -> String {
+    match dialect {
+        Dialect::Current => format!("Project ({name}) is not found!"),
+        Dialect::Older => format!(
+            "Project (name: {name}) was not found or user does not have privilege to access it!"
+        ),
+    }
+}
+
+fn told_by(status: StatusCode) -> (StatusCode, &'static str, String) {
+    let code = match status {
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_exceeded",
+        _ => "internal_error",
+    };
+    (status, code, status.canonical_reason().unwrap_or("Failure").to_owned())
 }

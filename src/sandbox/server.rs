@@ -1,4 +1,4 @@
-//! What a sandbox is made of, and the way of a request through it.
+//! The parts of a sandbox, and the way of a request through them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -24,10 +24,10 @@ use super::tokens::Tokens;
 /// The largest body of a request.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
-/// What a rate limit counts in.
+/// The time in which a rate limit counts calls.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// One sandbox: what its calls, its console and its data file share.
+/// One sandbox: the parts that calls, control and data file share.
 #[derive(Debug)]
 pub(super) struct Server {
     options: RwLock<Arc<Options>>,
@@ -149,7 +149,7 @@ impl Server {
             _ => self.tokens.check(&options.access, token)?,
         }
         let mut store = self.store();
-        // Read again under the lock: what is drawn now has to fit what was drawn before.
+        // Read again under the lock: an answer that is drawn now has to fit the lists that are kept.
         let answer = connections::carry_out(&mut store, &self.options(), call, body)?;
         if call.is_write() && !self.save(&store) {
             return Err(Refusal::Other(StatusCode::INTERNAL_SERVER_ERROR));

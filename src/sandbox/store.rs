@@ -9,8 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::options::Options;
-use super::view::{self, Audience};
+use super::server_fields;
 use crate::name::ConnectionName;
 use crate::secret::Sensitive;
 
@@ -27,7 +26,7 @@ impl Storable {
     pub(super) fn new(mut body: Map<String, Value>) -> Option<Self> {
         let type_name = body.get("type")?.as_str()?.to_owned();
         let name = ConnectionName::new(body.get("name")?.as_str()?);
-        view::forget_server_fields(&type_name, &mut body);
+        server_fields::forget(&type_name, &mut body);
         let text = Sensitive::new(Value::Object(body).to_string());
         Some(Self { type_name, name, text })
     }
@@ -45,7 +44,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// The body as it was written, less what the server fills by itself.
+    /// The body as it was written, less the fields that the server fills.
     pub(super) fn body(&self) -> Map<String, Value> {
         serde_json::from_str(self.text.expose()).unwrap_or_default()
     }
@@ -108,34 +107,30 @@ impl Store {
         })
     }
 
-    /// The answer to a list of one type.
-    pub(super) fn list(&mut self, options: &Options, name: &str, type_name: &str) -> Bytes {
-        let Some(project) = self.projects.get_mut(name) else {
-            return options.dialect.entries(Vec::new());
-        };
+    /// The answer to a list of one type, drawn if none is kept.
+    pub(super) fn list(
+        &mut self,
+        project: &str,
+        type_name: &str,
+        draw: impl FnOnce(Vec<&Stored>) -> Bytes,
+    ) -> Bytes {
+        let Some(project) = self.projects.get_mut(project) else { return draw(Vec::new()) };
         if let Some(kept) = project.lists.get(type_name) {
             return kept.clone();
         }
         let of_type = project.connections.values().filter(|stored| stored.type_name == type_name);
-        let entries = of_type.map(|stored| view::draw(options, name, stored, Audience::List));
-        let answer = options.dialect.entries(entries.map(Value::Object).collect());
+        let answer = draw(of_type.collect());
         project.lists.insert(type_name.to_owned(), answer.clone());
         answer
     }
 
     /// Stores a connection in the place of `old`, keeping its id, or as a new one.
-    pub(super) fn put(
-        &mut self,
-        options: &Options,
-        project: &str,
-        old: Option<&Key>,
-        new: Storable,
-    ) {
+    pub(super) fn put(&mut self, seed: u64, project: &str, old: Option<&Key>, new: Storable) {
         let now = Timestamp::now();
         let replaced = old.and_then(|old| self.take(project, old));
         let (id, created) = match replaced {
             Some(replaced) => (replaced.id, replaced.created),
-            None => (self.new_id(options.seed), now),
+            None => (self.new_id(seed), now),
         };
         self.restore(project, id, (created, now), new);
     }

@@ -3,7 +3,7 @@
 //! | call | |
 //! |---|---|
 //! | `GET /sandbox/connections` | every stored connection; secrets are shown as `(sensitive)` |
-//! | `PATCH /sandbox/connections/{project}/{name}` | merges a JSON object into a connection, or makes one, as somebody would in the console |
+//! | `PATCH /sandbox/connections/{project}/{name}` | merges a JSON object into a connection, or makes one, as a user would in the console |
 //! | `DELETE /sandbox/connections/{project}/{name}` | removes a connection |
 //! | `GET /sandbox/calls` | the calls that were made |
 //! | `DELETE /sandbox/calls` | forgets them |

@@ -15,16 +15,16 @@ use crate::config::Kubernetes;
 use crate::digest::sha256_hex;
 use crate::environment::Environment;
 
-/// The largest answer that is read: a Secret of 1 MiB in base64, with room for what is beside it.
+/// The largest answer that is read: a Secret of 1 MiB in base64, with room for other fields.
 const LARGEST: usize = 4 * 1024 * 1024;
 
-/// How much of what the API says is repeated.
+/// How much of a message of the API is repeated.
 const LONGEST_MESSAGE: usize = 200;
 
 /// The longest that one call may take.
 const LONGEST_CALL: Duration = Duration::from_secs(10);
 
-/// What the objects are called.
+/// The kinds of objects that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `coordination.k8s.io/v1`.
@@ -33,12 +33,12 @@ pub(super) enum Kind {
     Secret,
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug)]
 pub(super) enum Written {
     /// The object as it is now.
     Done(Value),
-    /// Somebody else made, changed or deleted it meanwhile.
+    /// Another client made, changed or deleted it meanwhile.
     Conflict,
 }
 
@@ -59,27 +59,27 @@ pub(super) enum ClusterError {
     Account {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// No answer came.
-    #[error("the Kubernetes API does not answer ({what}): {problem}")]
+    #[error("the Kubernetes API does not answer ({call}): {problem}")]
     NoAnswer {
         /// The call in words.
-        what: String,
-        /// What went wrong.
+        call: String,
+        /// The reason.
         problem: String,
     },
     /// It refused.
-    #[error("the Kubernetes API refuses ({what}): {status}{message}{advice}")]
+    #[error("the Kubernetes API refuses ({call}): {status}{message}{advice}")]
     Refused {
         /// The call in words.
-        what: String,
+        call: String,
         /// The status.
         status: u16,
-        /// What it said.
+        /// Its message.
         message: String,
-        /// What to do.
+        /// The advice.
         advice: &'static str,
     },
 }
@@ -119,7 +119,7 @@ impl Kind {
     }
 }
 
-/// What the Lease and the Secret of a target are called: a name that people recognise, and a
+/// The name of the Lease and of the Secret of a target: a part that people recognise, and a
 /// digest that depends on URL and project and on nothing else.
 pub(super) fn object_name(url: &str, project: &str) -> String {
     let digest = sha256_hex(&format!("{url}\n{project}"));
@@ -157,12 +157,12 @@ impl Cluster {
     /// # Errors
     /// The cluster cannot be asked.
     pub(super) async fn get(&self, kind: Kind, name: &str) -> Result<Option<Value>, ClusterError> {
-        let what = format!("GET {kind:?} {name}");
-        let (status, body) = self.call(Method::GET, kind, Some(name), None, &what).await?;
+        let call = format!("GET {kind:?} {name}");
+        let (status, body) = self.call(Method::GET, kind, Some(name), None, &call).await?;
         match status {
-            StatusCode::OK => parsed(&body, &what).map(Some),
+            StatusCode::OK => parsed(&body, &call).map(Some),
             StatusCode::NOT_FOUND => Ok(None),
-            status => Err(refused(what, status, &body)),
+            status => Err(refused(call, status, &body)),
         }
     }
 
@@ -193,15 +193,15 @@ impl Cluster {
         object: &Value,
     ) -> Result<Written, ClusterError> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let what = format!("{method} {kind:?} {name}");
+        let call = format!("{method} {kind:?} {name}");
         let replaces = method == Method::PUT;
         let place = replaces.then_some(name);
-        let (status, body) = self.call(method, kind, place, Some(object), &what).await?;
+        let (status, body) = self.call(method, kind, place, Some(object), &call).await?;
         match status {
-            StatusCode::OK | StatusCode::CREATED => parsed(&body, &what).map(Written::Done),
+            StatusCode::OK | StatusCode::CREATED => parsed(&body, &call).map(Written::Done),
             StatusCode::CONFLICT => Ok(Written::Conflict),
             StatusCode::NOT_FOUND if replaces => Ok(Written::Conflict),
-            status => Err(refused(what, status, &body)),
+            status => Err(refused(call, status, &body)),
         }
     }
 
@@ -211,7 +211,7 @@ impl Cluster {
         kind: Kind,
         name: Option<&str>,
         object: Option<&Value>,
-        what: &str,
+        call: &str,
     ) -> Result<(StatusCode, Vec<u8>), ClusterError> {
         let namespace = match &self.settings.namespace {
             Some(namespace) => namespace.clone(),
@@ -243,7 +243,7 @@ impl Cluster {
             }
             Ok(Some((response.status(), body)))
         };
-        let no_answer = |problem: String| ClusterError::NoAnswer { what: what.to_owned(), problem };
+        let no_answer = |problem: String| ClusterError::NoAnswer { call: call.to_owned(), problem };
         match answered.await {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(no_answer(format!("the answer is larger than {LARGEST} bytes"))),
@@ -277,7 +277,7 @@ impl Cluster {
             builder = builder.tls_certs_only(Vec::new());
         }
         let http = builder.build().map_err(|error| ClusterError::NoAnswer {
-            what: "no HTTP client can be made".to_owned(),
+            call: "no HTTP client can be made".to_owned(),
             problem: innermost(error),
         })?;
         *kept = Some(http.clone());
@@ -298,19 +298,19 @@ impl Cluster {
     }
 }
 
-fn parsed(body: &[u8], what: &str) -> Result<Value, ClusterError> {
+fn parsed(body: &[u8], call: &str) -> Result<Value, ClusterError> {
     serde_json::from_slice(body).map_err(|_| ClusterError::NoAnswer {
-        what: what.to_owned(),
+        call: call.to_owned(),
         problem: "the answer is no JSON".to_owned(),
     })
 }
 
-fn refused(what: String, status: StatusCode, body: &[u8]) -> ClusterError {
+fn refused(call: String, status: StatusCode, body: &[u8]) -> ClusterError {
     let said = serde_json::from_slice::<Value>(body).ok();
     let said = said.as_ref().and_then(|status| status["message"].as_str()).unwrap_or_default();
     let said: String = said.chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect();
     ClusterError::Refused {
-        what,
+        call,
         status: status.as_u16(),
         message: if said.is_empty() { said } else { format!(": {said}") },
         advice: match status {

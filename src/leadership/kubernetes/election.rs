@@ -175,12 +175,12 @@ impl Election {
             *lease = renewed;
             return Ok(Renewed::Done);
         }
-        // Somebody wrote beside us: a renewal of ours without an answer, a label, or a thief.
+        // The Lease changed: by a renewal of ours without an answer, a label, or another holder.
         let Some(found) = self.cluster.get(Kind::Lease, &self.lease).await? else {
-            return Ok(Renewed::Taken("nobody: it was deleted".to_owned()));
+            return Ok(Renewed::Taken("no replica: it was deleted".to_owned()));
         };
         if lease::holder(&found) != Some(self.identity.as_str()) {
-            return Ok(Renewed::Taken(lease::holder(&found).unwrap_or("nobody").to_owned()));
+            return Ok(Renewed::Taken(lease::holder(&found).unwrap_or("no replica").to_owned()));
         }
         *lease = found;
         match self.write(Some(lease)).await? {
@@ -189,8 +189,8 @@ impl Election {
                 Ok(Renewed::Done)
             }
             Written::Conflict => Err(ClusterError::NoAnswer {
-                what: format!("PUT Lease {}", self.lease),
-                problem: "somebody else keeps changing it".to_owned(),
+                call: format!("PUT Lease {}", self.lease),
+                problem: "another client keeps changing it".to_owned(),
             }),
         }
     }
@@ -212,8 +212,8 @@ impl Election {
         }
     }
 
-    /// Frees the Lease if it still names us, be it that we gave up renewing it: whatever was
-    /// under way is over.
+    /// Frees the Lease if it still names us, also where we gave up renewing it: no call is under
+    /// way any more.
     async fn free(&self) -> Result<(), ClusterError> {
         loop {
             let Some(found) = self.cluster.get(Kind::Lease, &self.lease).await? else {
@@ -238,7 +238,7 @@ impl Election {
         }
     }
 
-    /// By when what a renewal that was sent then allows has to be over.
+    /// The time by which every call has to be over that a renewal sent at `sent` allows.
     fn until(&self, sent: Instant) -> Instant {
         sent + (self.lasts - self.lasts / MARGIN)
     }
@@ -248,20 +248,20 @@ impl Election {
     }
 }
 
-/// What one attempt to win came to.
+/// The result of one attempt to win.
 enum Attempt {
     Won(Term),
     NotYet(Duration),
     Held(String),
 }
 
-/// What one renewal came to.
+/// The result of one renewal.
 enum Renewed {
     Done,
     Taken(String),
 }
 
-/// What the task that renews works with.
+/// The values of the task that renews.
 struct Kept {
     lease: Value,
     until: Instant,

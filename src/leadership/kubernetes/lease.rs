@@ -1,4 +1,4 @@
-//! A Lease as values: who holds it, whether it is free, and what it is replaced by. Pure: both
+//! A Lease as values: its holder, whether it is free, and the Lease that replaces it. Pure: both
 //! clocks are given.
 
 use std::time::Duration;
@@ -19,19 +19,19 @@ pub(super) struct Observed {
     last: Option<(Value, Instant)>,
 }
 
-/// What a look at a Lease says to one who wants it.
+/// The result of a look at a Lease, for a replica that wants it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// There is none, or nobody holds it, or its holder has been silent for too long.
+    /// There is none, or it has no holder, or its holder has been silent for too long.
     Free,
-    /// It is held by whoever looks.
+    /// The replica that looks holds it.
     Own,
-    /// Another one holds it, at least until then.
+    /// Another replica holds it, at least until then.
     Held { by: String, until: Instant },
 }
 
 impl Observed {
-    /// Takes note of what was read; `now` is after the answer came.
+    /// Notes the Lease that was read; `now` is after the answer came.
     pub(super) fn look(&mut self, lease: Option<&Value>, own: &str, now: Instant) -> Look {
         let Some(lease) = lease else {
             self.last = None;
@@ -59,7 +59,7 @@ impl Observed {
     }
 }
 
-/// Who holds a Lease; an empty name is nobody.
+/// The holder of a Lease; an empty name is none.
 pub(super) fn holder(lease: &Value) -> Option<&str> {
     lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty())
 }
@@ -75,7 +75,7 @@ fn duration(spec: &Value) -> Duration {
 }
 
 /// The Lease to write to hold it from now on: the one that was read with another spec, so that
-/// what others put beside it stays, or a new one.
+/// other fields and labels stay, or a new one.
 pub(super) fn held(
     lease: Option<&Value>,
     name: &str,
@@ -99,7 +99,7 @@ pub(super) fn held(
     new
 }
 
-/// The Lease to write to give it back: anybody may have it at once.
+/// The Lease to write to give it back: any replica may take it at once.
 pub(super) fn given_back(lease: &Value, wall: Timestamp) -> Value {
     let mut new = lease.clone();
     new["spec"]["holderIdentity"] = json!("");
@@ -124,7 +124,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_the_own_clock_says_when_a_lease_runs_out() {
-        // The holder's clock is a year behind: what it writes is long over by ours.
+        // The holder's clock is a year behind: the times that it writes are long past by ours.
         let lease = held(None, "l", "a_1", LASTS, wall("2025-01-01T00:00:00Z"));
         let mut observed = Observed::default();
         let start = Instant::now();

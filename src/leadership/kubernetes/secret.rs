@@ -1,7 +1,7 @@
 //! The state in a Secret of the namespace, for replicas that share no volume.
 //!
 //! A Secret is replaced under the `resourceVersion` that was read, so a replica that has lost its
-//! target without knowing cannot overwrite what the next one remembered. It is packed, since a
+//! target without knowing cannot overwrite the state of the next one. It is packed, since a
 //! Secret takes 1 MiB.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::state::StateStore;
 /// The key of the Secret that holds the state.
 const KEY: &str = "state.json.gz";
 
-/// The most that a Secret takes, in bytes, less room for what else somebody puts in.
+/// The most that a Secret takes, in bytes, less room for other data.
 const LARGEST: usize = 1024 * 1024 - 16 * 1024;
 
 /// The largest state that is unpacked, so that a damaged or foreign Secret cannot fill the memory.
@@ -89,10 +89,10 @@ impl SecretStore {
                     let found = self.get().await.map_err(io::Error::other)?;
                     return match found {
                         Some(found) if found["data"][KEY] == secret["data"][KEY] => Ok(found),
-                        _ => Err(overtaken()),
+                        _ => Err(conflict()),
                     };
                 }
-                Ok(Written::Conflict) => return Err(overtaken()),
+                Ok(Written::Conflict) => return Err(conflict()),
                 Err(ClusterError::NoAnswer { .. }) if attempt < ATTEMPTS => {}
                 Err(error) => return Err(io::Error::other(error)),
             }
@@ -121,7 +121,7 @@ impl StateStore for SecretStore {
         self.known().insert(self.name.clone(), secret);
         match packed {
             Some(Ok(packed)) => unpacked(&packed).map(Some),
-            // Not ours, or somebody emptied it: never taken for an empty state.
+            // Not ours, or emptied by hand: never treated as an empty state.
             Some(Err(_)) | None => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("it holds no readable `{KEY}`; move it away, or restore it from a backup"),
@@ -141,8 +141,8 @@ impl StateStore for SecretStore {
     }
 }
 
-fn overtaken() -> io::Error {
-    io::Error::other("another process wrote it meanwhile, and what it wrote stays")
+fn conflict() -> io::Error {
+    io::Error::other("another process wrote it meanwhile, and that state stays")
 }
 
 /// Reading and writing the state blocks, wherever it is kept.

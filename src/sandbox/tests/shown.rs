@@ -88,7 +88,7 @@ async fn the_server_fills_what_is_its_own() {
     assert_eq!(shown["elasticHostList"][0]["status"], "green");
     assert!(shown["id"].is_string() && shown["created"].is_string());
     let (status, _) = trial.call("PUT", &one("logs"), Some(&shown)).await;
-    assert_eq!(status, StatusCode::OK, "what was shown can be sent back");
+    assert_eq!(status, StatusCode::OK, "the answer can be sent back");
     let stored = trial.stored("logs").expect("a connection");
     assert_eq!(stored.get("id"), None);
     assert_eq!(stored.get("projectName"), None);

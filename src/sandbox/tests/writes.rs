@@ -165,7 +165,7 @@ async fn rewritten_and_unknown_fields_do_not_stick() {
     assert!(answer["resultMessage"].as_str().expect("a text").contains("hots"));
     let shown = trial.get("orders").await;
     let (status, _) = trial.call("PUT", &one("orders"), Some(&shown)).await;
-    assert_eq!(status, StatusCode::OK, "what was shown is known");
+    assert_eq!(status, StatusCode::OK, "the answer can be sent back");
 }
 
 #[tokio::test]
