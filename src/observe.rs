@@ -9,16 +9,15 @@ use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use crate::api::{CallError, Client, ListMark, Listed, Relisted};
+use crate::api::{CallError, Client, Listed};
 use crate::catalog;
 use crate::inventory::Record;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 
-/// The lists of all types as they once were: by type the mark of its answer, `None` where the
-/// server did not know the type.
+/// The lists of all types as they once were; no longer made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks(BTreeMap<&'static str, Option<ListMark>>);
+pub struct Marks;
 
 /// The lists of all types on their way: what else a reconcile reads is read meanwhile.
 #[derive(Debug)]
@@ -29,36 +28,20 @@ pub struct Asked(AbortOnDropHandle<Vec<(&'static str, Answer)>>);
 pub struct Answers(Vec<(&'static str, Answer)>);
 
 /// A list, or why there is none.
-type Answer = Result<Relisted, String>;
+type Answer = Result<Listed, String>;
 
 const ENDED: &str = "the run ended before the answer";
 
-/// Asks for the lists of all types, each read as soon as it is there. Those that are as they were
-/// `before` are not read again; without `before` no marks are made.
+/// Asks for the lists of all types, each read as soon as it is there.
 #[must_use]
-pub fn ask(client: &Client, concurrency: usize, before: Option<&Marks>) -> Asked {
-    let calls: Vec<_> = catalog::all()
-        .map(|known| {
-            let mark = before.map(|marks| marks.0.get(known.name).copied().flatten());
-            list(client.clone(), known.name, mark)
-        })
-        .collect();
+pub fn ask(client: &Client, concurrency: usize, _before: Option<&Marks>) -> Asked {
+    let calls: Vec<_> = catalog::all().map(|known| list(client.clone(), known.name)).collect();
     let lists = stream::iter(calls).buffered(concurrency.max(1)).collect();
     Asked(AbortOnDropHandle::new(tokio::spawn(lists.in_current_span())))
 }
 
-async fn list(
-    client: Client,
-    type_name: &'static str,
-    before: Option<Option<ListMark>>,
-) -> (&'static str, Answer) {
-    let call = async move {
-        let answer = match before {
-            Some(before) => client.relist(type_name, before).await,
-            None => client.list(type_name).await.map(|listed| Relisted::Other(listed, None)),
-        };
-        answer.map_err(|error| error.message)
-    };
+async fn list(client: Client, type_name: &'static str) -> (&'static str, Answer) {
+    let call = async move { client.list(type_name).await.map_err(|error| error.cause()) };
     let task = AbortOnDropHandle::new(tokio::spawn(call.in_current_span()));
     (type_name, done(task.await).unwrap_or_else(|| Err(ENDED.to_owned())))
 }
@@ -79,39 +62,21 @@ impl Asked {
 impl Answers {
     /// Their marks, where every list could be read.
     #[must_use]
-    pub fn marks(&self, before: &Marks) -> Option<Marks> {
-        let mark = |(type_name, answer): &(&'static str, Answer)| match answer {
-            Ok(Relisted::Same(_)) => Some((*type_name, before.0.get(type_name).copied()?)),
-            Ok(Relisted::Other(_, mark)) => Some((*type_name, *mark)),
-            Err(_) => None,
-        };
-        self.0.iter().map(mark).collect::<Option<_>>().map(Marks)
+    pub fn marks(&self, _before: &Marks) -> Option<Marks> {
+        None
     }
 
     /// Whether all of them are as they were.
     #[must_use]
-    pub fn are(&self, before: &Marks) -> bool {
-        self.0.iter().all(|(type_name, answer)| match answer {
-            Ok(Relisted::Same(_)) => true,
-            // A type that the server still does not know.
-            Ok(Relisted::Other(Listed::Unsupported, _)) => before.0.get(type_name) == Some(&None),
-            _ => false,
-        })
+    pub fn are(&self, _before: &Marks) -> bool {
+        false
     }
 
     /// What they show. A list that failed is noted as incomplete and stops the creates and
     /// deletes of the run; it is never taken for an empty one.
     #[must_use]
     pub fn live(self, record: &Record) -> Live {
-        let answers: Vec<(&str, Result<Listed, String>)> = self
-            .0
-            .into_iter()
-            .map(|(type_name, answer)| match answer {
-                Ok(Relisted::Same(list)) => (type_name, list.read(type_name)),
-                Ok(Relisted::Other(listed, _)) => (type_name, Ok(listed)),
-                Err(problem) => (type_name, Err(problem)),
-            })
-            .collect();
+        let answers = self.0;
         let mut live = Live::default();
         let mut shown = Vec::new();
         let lists_some =

@@ -5,57 +5,14 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use super::answer::{Answer, broken, success};
-use super::envelope::Envelope;
+use super::Listed;
+use super::answer::{Answer, Envelope, broken, success};
 use super::error::ErrorKind;
 use super::failure::Failure;
-use super::{ListMark, Listed, Relisted, SameList};
-use crate::digest::sha256;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-
-type Entries<'b> = Vec<&'b RawValue>;
-
-/// Reads the list of one type, unless it is the answer with that mark: it was read before.
-pub(super) fn relist(
-    answer: Answer,
-    type_name: &str,
-    before: Option<ListMark>,
-) -> Result<Relisted, Failure> {
-    let body = answer.body.as_ref().ok().filter(|_| answer.status == reqwest::StatusCode::OK);
-    let body = body.filter(|_| !answer.says_html).cloned();
-    let mark = body.as_ref().map(|body| ListMark(sha256(body)));
-    match body {
-        Some(body) if mark.is_some() && mark == before => Ok(Relisted::Same(SameList(body))),
-        _ => {
-            let listed = list(answer, type_name)?;
-            let mark = mark.filter(|_| matches!(listed, Listed::Complete(_)));
-            Ok(Relisted::Other(listed, mark))
-        }
-    }
-}
-
-impl SameList {
-    /// Takes it apart after all.
-    ///
-    /// # Errors
-    /// It is not what was read before.
-    pub fn read(self, type_name: &str) -> Result<Listed, String> {
-        let answer = Answer {
-            status: reqwest::StatusCode::OK,
-            says_html: false,
-            redirects_to: None,
-            retry_after: None,
-            body: Ok(self.0),
-        };
-        // What it says is not shown: it may repeat a secret.
-        list(answer, type_name).map_err(|_| "the list is not what it was".to_owned())
-    }
-}
 
 /// Reads the list of one type.
 pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {
@@ -105,8 +62,10 @@ pub(super) fn single(
     }
 }
 
+type Entries = Vec<Map<String, Value>>;
+
 /// The entries, once they are as many as the server says.
-fn counted(envelope: Envelope<Entries<'_>>) -> Result<Entries<'_>, Failure> {
+fn counted(envelope: Envelope<Entries>) -> Result<Entries, Failure> {
     let count = match &envelope.result_count {
         None | Some(Value::Null) => None,
         Some(count) => Some(number(count).ok_or_else(|| broken("`resultCount` is no number"))?),
@@ -133,28 +92,21 @@ fn number(count: &Value) -> Option<u64> {
     }
 }
 
-/// The connections of a success; each keeps its part of the text.
-fn connections(body: &Bytes) -> Result<Vec<LiveConnection>, Failure> {
+/// The connections of a success.
+fn connections(body: &[u8]) -> Result<Vec<LiveConnection>, Failure> {
     let entries = counted(success(body)?)?;
-    let mut connections: Vec<LiveConnection> = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.into_iter().enumerate() {
-        // What was read from the text lies in it.
-        let text = body.slice_ref(entry.get().as_bytes());
-        let read = LiveConnection::from_text(text, connections.last());
-        let read = read.map_err(|_| {
-            broken(&format!("entry {} of the list is not of the API's form", index + 1))
-        })?;
-        let connection = read.ok_or_else(|| {
+    let read = entries.iter().enumerate().map(|(index, entry)| {
+        LiveConnection::from_entry(entry).ok_or_else(|| {
             broken(&format!("entry {} of the list has no name or no type", index + 1))
-        })?;
-        connections.push(connection);
-    }
-    Ok(connections)
+        })
+    });
+    read.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     const LIST: &str = r#"{"success": true, "resultCount": 2, "resultList": [

@@ -23,10 +23,7 @@ pub(super) enum Next {
 pub(super) async fn pause_or_fail(job: &Job<'_>, tries: &mut Tries, error: &CallError) -> Next {
     match job.client.retries().pause(tries, error).await {
         Ok(()) => Next::Again,
-        Err(why) => {
-            let message = format!("{}; {why}", error.message);
-            Next::Over(failed(&CallError { message, ..error.clone() }))
-        }
+        Err(why) => Next::Over(failed(&CallError { gave_up: Some(why), ..error.clone() })),
     }
 }
 
@@ -167,17 +164,5 @@ pub(super) fn note_deployment(
 
 /// Whether a failure proves that nothing was made, so that its note can go.
 pub(super) fn nothing_was_done(error: &CallError) -> bool {
-    matches!(
-        error.kind,
-        ErrorKind::Refused
-            | ErrorKind::Unauthorized
-            | ErrorKind::Forbidden
-            | ErrorKind::NotFound
-            | ErrorKind::NoProject
-            | ErrorKind::AlreadyExists
-            | ErrorKind::Unreachable
-            | ErrorKind::NotSent
-            | ErrorKind::Untrusted
-            | ErrorKind::RateLimited
-    )
+    !error.may_have_been_done()
 }

@@ -102,9 +102,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_read_later_is_refused_now() {
-        for text in
-            ["[]", "3", r#"{"a": "\ud800"}"#, r#"{"a": 1e999}"#, r#"{"a": 1} x"#, r#"{"a"}"#]
-        {
+        for text in ["[]", "3", r#"{"a": "\ud800"}"#, r#"{"a": 1} x"#, r#"{"a"}"#] {
             assert!(read(text.as_bytes(), None).is_err(), "{text}");
         }
         assert_eq!(

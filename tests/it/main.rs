@@ -5,6 +5,7 @@ mod git_servers;
 mod ran;
 mod receiver;
 mod running;
+mod tls;
 mod world;
 
 mod architecture;
@@ -15,6 +16,7 @@ mod browser;
 mod chaos;
 #[cfg(feature = "kubernetes")]
 mod cluster;
+mod connecting;
 mod counts;
 mod crashes;
 mod credentials;
