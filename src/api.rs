@@ -1,30 +1,28 @@
 //! The Management API's connection endpoints: five calls, two dialects, one way of failing.
 //!
-//! [`Client`] is one target. A call becomes an address (`address`), one HTTP exchange with a
-//! deadline and a bound (`exchange`, over the TLS of `connector`), and an answer that is read
-//! without being told the server's dialect (`envelope`, `answer`, `failure`); `listing` and `deployment` say
-//! what a success holds. `token` keeps the bearer token, `retry` says whether and when a call is
-//! made again, `pace` makes all calls of a client wait while a server asks for it, and `limit`
-//! keeps back a write that could still be under way when another process may write. What a server
-//! says reaches an error only through `words`.
+//! [`Client`] is one target. A call gets an address (`address`) and becomes one HTTP exchange with a
+//! deadline and a bound (`exchange`, over the TLS of `settings`, through the proxy that `proxy`
+//! chooses); what fails below HTTP is told by `transport`. An answer is read without being told the
+//! server's dialect (`answer`, `failure`); `listing` and `deployment` say what a success holds.
+//! `token` keeps the bearer token, `retry` says whether and when a call is made again and keeps back
+//! a write that could still be under way when another process may write, and `pace` makes all calls
+//! of a client wait while a server asks for it. Whatever a server says reaches an error only through
+//! `error::clean`.
 
 mod address;
 mod answer;
 mod client;
-mod connector;
 mod deployment;
-mod envelope;
 mod error;
 mod exchange;
 mod failure;
-mod limit;
 mod listing;
 mod pace;
+mod proxy;
 mod retry;
 mod settings;
 mod token;
 mod transport;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -33,8 +31,8 @@ pub use address::AddressError;
 pub use client::Client;
 pub use deployment::Deployment;
 pub use error::{CallError, ErrorKind};
-pub use limit::WriteLimit;
-pub use retry::{GiveUp, Retries, RetryPolicy, Tries};
+pub use proxy::{Proxy, ProxyError};
+pub use retry::{GiveUp, Retries, RetryPolicy, Tries, WriteLimit};
 pub use settings::{ClientError, ClientSettings};
 pub use token::Credentials;
 

@@ -54,7 +54,7 @@ impl Notifier {
         let mut queues = Vec::new();
         for receiver in receivers {
             let kind = receiver.kind.as_str();
-            let client = match deliver::client() {
+            let client = match deliver::client(environment) {
                 Ok(client) => client,
                 Err(error) => {
                     warn!(kind, "notifications are off: {error}");

@@ -41,7 +41,7 @@ pub async fn lists(client: Client, concurrency: usize, owned_types: BTreeSet<Str
 }
 
 async fn list(client: &Client, type_name: &'static str) -> (&'static str, Result<Listed, String>) {
-    (type_name, client.list(type_name).await.map_err(|error| error.message))
+    (type_name, client.list(type_name).await.map_err(|error| error.cause()))
 }
 
 /// Adds an entry of a list. A name that is there already is repeated: which of the two a call would

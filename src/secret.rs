@@ -1,8 +1,8 @@
 //! The one type that secrets live in, and what is done to text that may repeat one.
 
 mod fingerprint;
+mod readings;
 mod redact;
-mod shown;
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! The client of one target: what can be called, and the loop around every call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url};
@@ -9,16 +9,17 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{AddressError, Addresses};
-use super::answer::{Answer, success};
-use super::envelope::Envelope;
-use super::error::{CallError, ErrorKind};
+use super::answer::{Answer, Envelope, success};
+use super::error::{CallError, ErrorKind, clean, one_line};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::Failure;
 use super::pace::Pace;
+use super::proxy::Proxy;
 use super::retry::{Retries, RetryPolicy, Tries};
-use super::settings::{ClientError, ClientSettings};
+use super::settings::{ClientError, ClientSettings, http_client};
 use super::token::{Token, Tokens};
-use super::{Deployment, Listed, connector, listing, words};
+use super::transport::Route;
+use super::{Deployment, Listed, listing};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::secret::{Redactor, SensitiveValue};
@@ -40,15 +41,6 @@ struct Inner {
     redactor: Redactor,
 }
 
-/// Whether a failed call may be sent again without looking first.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Resend {
-    /// It changes nothing.
-    AfterAnyFailure,
-    /// It changes something: only if it was not carried out.
-    IfNotDone,
-}
-
 impl Client {
     /// Prepares the calls of one target; nothing is sent yet.
     ///
@@ -62,14 +54,23 @@ impl Client {
         let tokens =
             Tokens::new(&settings.target, &settings.credentials, addresses.token(), &redactor)
                 .ok_or(ClientError::Token)?;
-        let http = connector::http_client(&settings, addresses.is_plain())?;
+        if let Some(password) = settings.proxy.as_ref().and_then(Proxy::password) {
+            redactor.learn(password.expose());
+        }
+        let places = settings.concurrency.clamp(1, Semaphore::MAX_PERMITS);
+        let places_to_come = if settings.proxy.is_some() { places - 1 } else { 0 };
         let exchange = Exchange {
-            http,
+            http: http_client(&settings, addresses.is_plain())?,
             target: settings.target,
-            host: addresses.host().to_owned(),
-            timeout: settings.timeout,
+            route: Route {
+                host: addresses.host().to_owned(),
+                is_plain: addresses.is_plain(),
+                proxy: settings.proxy,
+                timeout: settings.timeout,
+            },
             max_response: settings.max_response,
-            places: Semaphore::new(settings.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            places: Semaphore::new(places - places_to_come),
+            places_to_come: AtomicUsize::new(places_to_come),
             pace: Pace::default(),
             calls: AtomicU64::new(0),
             token_requests: AtomicU64::new(0),
@@ -116,14 +117,11 @@ impl Client {
     /// # Errors
     /// The call failed, or the list cannot be believed to be complete.
     pub async fn list(&self, type_name: &str) -> Result<Listed, CallError> {
+        let name = format!("list of type `{type_name}`");
+        let url = self.inner.addresses.list(type_name);
+        let call = self.prepare(name, Method::GET, url, None)?;
         let asked = type_name.to_owned();
-        let read = move |answer| listing::list(answer, &asked);
-        self.call(&self.list_call(type_name)?, Resend::AfterAnyFailure, read).await
-    }
-
-    fn list_call(&self, type_name: &str) -> Result<Call, CallError> {
-        let what = format!("list of type `{type_name}`");
-        self.prepare(what, Method::GET, self.inner.addresses.list(type_name), None)
+        self.call(&call, move |answer| listing::list(answer, &asked)).await
     }
 
     /// Reads one connection; `None` when the server says that it does not exist.
@@ -133,8 +131,7 @@ impl Client {
     pub async fn get(&self, name: &ConnectionName) -> Result<Option<LiveConnection>, CallError> {
         let call = self.connection(Method::GET, name, None)?;
         let asked = name.clone();
-        self.call(&call, Resend::AfterAnyFailure, move |answer| listing::single(answer, &asked))
-            .await
+        self.call(&call, move |answer| listing::single(answer, &asked)).await
     }
 
     /// Creates a connection.
@@ -177,7 +174,7 @@ impl Client {
     ) -> Result<Deployment, CallError> {
         let call = self.connection(method, name, body)?;
         let redactor = self.inner.redactor.clone();
-        self.call(&call, Resend::IfNotDone, move |answer| written(answer, &redactor)).await
+        self.call(&call, move |answer| written(answer, &redactor)).await
     }
 
     fn connection(
@@ -186,14 +183,13 @@ impl Client {
         name: &ConnectionName,
         body: Option<&SensitiveValue>,
     ) -> Result<Call, CallError> {
-        let what = format!("{method} connection `{name}`");
-        let url = self.inner.addresses.connection(name.as_str());
-        self.prepare(what, method, url, body)
+        let call = format!("{method} connection `{name}`");
+        self.prepare(call, method, self.inner.addresses.connection(name.as_str()), body)
     }
 
     fn prepare(
         &self,
-        what: String,
+        name: String,
         method: Method,
         url: Result<Url, AddressError>,
         body: Option<&SensitiveValue>,
@@ -203,14 +199,14 @@ impl Client {
             None => Payload::Nothing,
         };
         match url {
-            Ok(url) => Ok(Call { what, method, url, payload }),
+            Ok(url) => Ok(Call { name, method, url, payload }),
             Err(problem) => Err(Failure::new(ErrorKind::Refused, problem.to_string())
-                .into_error(&what, &self.inner.redactor)),
+                .into_error(&name, &self.inner.redactor)),
         }
     }
 
     /// Makes a call until it succeeds, fails for good, or the retries end.
-    async fn call<T, R>(&self, call: &Call, resend: Resend, read: R) -> Result<T, CallError>
+    async fn call<T, R>(&self, call: &Call, read: R) -> Result<T, CallError>
     where
         T: Send + 'static,
         R: Fn(Answer) -> Result<T, Failure> + Clone + Send + 'static,
@@ -219,7 +215,6 @@ impl Client {
         let mut may_renew = tokens.can_renew();
         let mut tries = Tries::default();
         loop {
-            self.refuse_if_stopped(call)?;
             let token = self.token(call, None).await?;
             let failure = match exchange.send(call, Some(&token.header), &self.retries).await {
                 Ok(answer) if answer.status == StatusCode::UNAUTHORIZED && may_renew => {
@@ -236,16 +231,19 @@ impl Client {
                 },
                 Err(failure) => failure,
             };
-            let mut error = failure.into_error(&call.what, redactor);
+            let mut error = failure.into_error(&call.name, redactor);
+            if self.retries.stopped().is_some() {
+                return Err(error);
+            }
             if !error.is_transient() {
                 return Err(self.concluded(error));
             }
             exchange.slow_down(tries.failed() + 1, &error, &self.retries);
-            if resend == Resend::IfNotDone && !error.was_not_sent_or_done() {
+            if call.is_write() && !error.was_not_sent_or_done() {
                 return Err(error);
             }
             if let Err(why) = self.retries.pause(&mut tries, &error).await {
-                error.message = format!("{}; {why}", error.message);
+                error.gave_up = Some(why);
                 return Err(error);
             }
         }
@@ -254,18 +252,28 @@ impl Client {
     /// The token for a call, another one than was refused. It has had its own retries.
     async fn token(&self, call: &Call, refused: Option<&Token>) -> Result<Token, CallError> {
         let Inner { exchange, tokens, redactor, .. } = &*self.inner;
+        let was_stopped = self.retries.stopped().is_some();
         tokens.token(refused, exchange, redactor, &self.retries).await.map_err(|error| {
             // Whatever became of the token request, this call was not sent.
             let kind = if error.may_have_been_done() { ErrorKind::Unreachable } else { error.kind };
-            let message = format!("{}: {}", error.call, error.message);
-            let call = words::one_line(&call.what);
-            let error = CallError { call, kind, message, ..error };
+            // Where no server is reached, it does not matter which call found out.
+            let is_told = was_stopped
+                || matches!(
+                    error.kind,
+                    ErrorKind::NoServer | ErrorKind::Untrusted | ErrorKind::ProxyRefused
+                );
+            let message =
+                if is_told { error.message } else { format!("{}: {}", error.call, error.message) };
+            let error = CallError { call: one_line(&call.name), kind, message, ..error };
             if error.is_transient() { error } else { self.concluded(error) }
         })
     }
 
     /// Draws from a final failure what it means for the other calls of this run.
     fn concluded(&self, mut error: CallError) -> CallError {
+        if self.retries.stopped().is_some() {
+            return error;
+        }
         error.message.push_str(match error.kind {
             ErrorKind::Unauthorized => "; check the target's credentials",
             ErrorKind::NoProject => "; check the target's `project` and what the token may see",
@@ -273,22 +281,14 @@ impl Client {
         });
         match error.kind {
             // More calls would only be more refusals, and may lock an account.
-            ErrorKind::Unauthorized | ErrorKind::Untrusted => self.retries.stop(&error),
+            ErrorKind::Unauthorized | ErrorKind::Untrusted | ErrorKind::ProxyRefused => {
+                self.retries.stop(&error);
+            }
             // Nothing was asked.
             ErrorKind::NotSent => {}
             _ => self.retries.answered(),
         }
         error
-    }
-
-    fn refuse_if_stopped(&self, call: &Call) -> Result<(), CallError> {
-        let Some(cause) = self.retries.stopped() else { return Ok(()) };
-        let kind = match cause.kind {
-            ErrorKind::Unauthorized | ErrorKind::Untrusted => cause.kind,
-            _ => ErrorKind::Unreachable,
-        };
-        Err(Failure::new(kind, format!("not sent: {cause}"))
-            .into_error(&call.what, &self.inner.redactor))
     }
 }
 
@@ -320,5 +320,5 @@ fn written(answer: Answer, redactor: &Redactor) -> Result<Deployment, Failure> {
     }
     let envelope: Envelope<serde::de::IgnoredAny> = success(&answer.into_body()?)?;
     let result = envelope.deployment_result.as_ref();
-    Ok(Deployment::read(result, |text| words::clean(redactor, text)))
+    Ok(Deployment::read(result, |text| clean(redactor, text)))
 }

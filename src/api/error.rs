@@ -1,11 +1,14 @@
 //! How a call fails, and what may be done then.
 
+use std::fmt;
 use std::time::Duration;
+
+use super::retry::GiveUp;
+use crate::secret::{Redactor, SENSITIVE};
 
 /// A call that did not succeed. Its text names the call, the connection or type, and what the
 /// server said with every known secret replaced.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{call}: {message}")]
+#[derive(Clone, Debug)]
 pub struct CallError {
     /// The call in words: ``PUT connection `orders` ``, ``list of type `email` ``, `token request`.
     pub call: String,
@@ -15,13 +18,29 @@ pub struct CallError {
     pub message: String,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
+    /// Why the call was not made again, if it could have been.
+    pub gave_up: Option<GiveUp>,
+}
+
+impl std::error::Error for CallError {}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.call, self.message)?;
+        self.gave_up.map_or(Ok(()), |why| write!(f, "; {why}"))
+    }
 }
 
 /// The classes of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The request never left: DNS, refused, TLS handshake, or the run gave the target up.
+    /// Nothing was sent, since no server is there: its name does not resolve, the connection is
+    /// refused, or TLS is not spoken. So it is with a wrong address.
+    NoServer,
+    /// Nothing was sent for another reason: the handshake failed, or the run gave the target up.
     Unreachable,
+    /// The proxy asks for a user name and password; nothing was sent.
+    ProxyRefused,
     /// The run is ending, so nothing was sent.
     NotSent,
     /// The server's certificate is not trusted; nothing was sent.
@@ -71,8 +90,82 @@ impl CallError {
         )
     }
 
+    /// What happened, without the call and without how often it was tried: where many calls fail
+    /// for one cause, it is told once.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self.gave_up {
+            Some(why @ (GiveUp::LongPause(_) | GiveUp::Ending)) => {
+                format!("{}; {why}", self.message)
+            }
+            _ => self.message.clone(),
+        }
+    }
+
+    /// Whether nothing answered.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self.kind, ErrorKind::NoServer | ErrorKind::Unreachable | ErrorKind::AnswerLost)
+    }
+
     /// Whether a write that ended so may be sent again without reading first.
     pub(super) fn was_not_sent_or_done(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::RateLimited)
+        matches!(self.kind, ErrorKind::NoServer | ErrorKind::Unreachable | ErrorKind::RateLimited)
+    }
+}
+
+/// Longer texts are cut: a stack trace helps nobody in a status line.
+const LONGEST: usize = 500;
+
+/// Replaces secrets, control and direction characters in somebody else's text, and cuts it.
+///
+/// Secrets go first, since a cut or a replaced line break could leave half of one; and once more
+/// at the end, since taking characters out can put one together.
+pub(super) fn clean(redactor: &Redactor, text: &str) -> String {
+    let line = one_line(&redactor.redact(text));
+    // Not inside the marks: a secret may be as short as a letter of them.
+    let parts: Vec<String> = line.split(SENSITIVE).map(|part| redactor.redact(part)).collect();
+    let line = parts.join(SENSITIVE);
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// Makes one line of a text, without characters that are no text.
+pub(super) fn one_line(text: &str) -> String {
+    let visible: String =
+        text.chars().map(|c| if c.is_control() || steers_text(c) { ' ' } else { c }).collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Invisible characters with which a text can pretend to read otherwise on a terminal.
+fn steers_text(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_one_clean_line() {
+        let redactor = Redactor::default();
+        assert_eq!(clean(&redactor, " bad\r\n\u{1b}[31mhost\u{202e} "), "bad [31mhost");
+        let long = clean(&redactor, &"ü".repeat(LONGEST + 1));
+        assert_eq!(long.chars().count(), LONGEST + 1);
+        assert!(long.ends_with("ü…"));
+    }
+
+    #[test]
+    fn no_half_of_a_secret_is_left() {
+        let redactor = Redactor::default();
+        redactor.learn("correct horse");
+        redactor.learn("line\nbreak");
+        let text = format!("{}correct horse", "x".repeat(LONGEST - 4));
+        assert!(!clean(&redactor, &text).contains("corr"));
+        assert!(!clean(&redactor, "got line\nbreak").contains("line"));
+        assert_eq!(clean(&redactor, "got correct\n\nhorse"), "got (sensitive)");
+        redactor.learn("t");
+        assert_eq!(clean(&redactor, "got it"), "go(sensitive) i(sensitive)");
     }
 }

@@ -1,20 +1,20 @@
 //! One HTTP exchange: sent when the server may be called, bounded in time and size, counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::answer::Answer;
 use super::error::{CallError, ErrorKind};
 use super::failure::Failure;
-use super::pace::{Held, Pace};
+use super::pace::Pace;
 use super::retry::Retries;
-use super::transport;
+use super::transport::Route;
 
 /// What a server only announces is not reserved beyond this. Room that is never written to takes no
 /// memory, and a list that grows step by step takes twice its size.
@@ -23,7 +23,7 @@ const LARGEST_RESERVE: u64 = 16 * 1024 * 1024;
 /// One call as it is sent.
 pub(super) struct Call {
     /// The call in words.
-    pub(super) what: String,
+    pub(super) name: String,
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) payload: Payload,
@@ -31,7 +31,7 @@ pub(super) struct Call {
 
 impl Call {
     /// Whether it may change something on the server.
-    fn is_write(&self) -> bool {
+    pub(super) fn is_write(&self) -> bool {
         self.method != Method::GET && !matches!(self.payload, Payload::Form(_))
     }
 }
@@ -48,10 +48,12 @@ pub(super) enum Payload {
 pub(super) struct Exchange {
     pub(super) http: reqwest::Client,
     pub(super) target: String,
-    pub(super) host: String,
-    pub(super) timeout: Duration,
+    pub(super) route: Route,
     pub(super) max_response: u64,
     pub(super) places: Semaphore,
+    /// Places that the first answer opens: a proxy that refuses is asked once, since more calls
+    /// could lock an account.
+    pub(super) places_to_come: AtomicUsize,
     pub(super) pace: Pace,
     pub(super) calls: AtomicU64,
     pub(super) token_requests: AtomicU64,
@@ -69,13 +71,17 @@ impl Exchange {
         // wait too.
         let _place = tokio::select! {
             biased;
-            () = retries.ending().cancelled() => return Err(held(&Held::Ending)),
-            place = self.places.acquire() => place.map_err(|_| held(&Held::Ending))?,
+            () = retries.ending().cancelled() => return Err(Failure::run_ends()),
+            place = self.places.acquire() => place.map_err(|_| Failure::run_ends())?,
         };
-        let pause = self.pace.ready(retries.longest_pause(), retries.ending()).await;
-        pause.map_err(|why| held(&why))?;
-        // As late as can be: whatever was waited for before has passed by now.
-        if call.is_write() && !retries.limit().has_room_for(self.timeout) {
+        self.pace.ready(retries.longest_pause(), retries.ending()).await?;
+        // As late as can be: other calls may have failed for good meanwhile, and time has passed.
+        if let Some(cause) = retries.stopped() {
+            let kind = if cause.is_transient() { ErrorKind::Unreachable } else { cause.kind };
+            let not_sent = if call.is_write() { "not sent: " } else { "" };
+            return Err(Failure::new(kind, format!("{not_sent}{}", cause.message)));
+        }
+        if call.is_write() && !retries.limit().has_room_for(self.route.timeout) {
             let why = "not sent: this process may not act for the target for long enough";
             return Err(Failure::new(ErrorKind::Unreachable, why));
         }
@@ -91,7 +97,7 @@ impl Exchange {
             otel.kind = "client",
             target_name = self.target,
             http.request.method = call.method.as_str(),
-            call = call.what,
+            call = call.name,
             http.response.status_code = tracing::field::Empty,
         );
         let answer = self.exchange(call, authorization).instrument(span.clone()).await;
@@ -100,6 +106,9 @@ impl Exchange {
             Ok(answer) if !lost => answer.status.as_str().to_owned(),
             _ => "error".to_owned(),
         };
+        if answer.is_ok() {
+            self.places.add_permits(self.places_to_come.swap(0, Ordering::Relaxed));
+        }
         span.record("http.response.status_code", &status);
         self.note(call, &status, started.elapsed());
         answer
@@ -133,7 +142,10 @@ impl Exchange {
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(body.clone()),
         };
-        let response = request.send().await.map_err(|error| self.describe(&error))?;
+        let response = request.send().await.map_err(|error| self.route.describe(&error))?;
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(self.route.proxy_refused());
+        }
         let status = response.status();
         let says_html = says_html(response.headers());
         let retry_after = retry_after(response.headers(), SystemTime::now());
@@ -155,7 +167,9 @@ impl Exchange {
             return Err(too_large());
         }
         let mut body = BytesMut::with_capacity(announced.min(LARGEST_RESERVE) as usize);
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.describe(&error))? {
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| self.route.describe(&error))?
+        {
             if (body.len() + chunk.len()) as u64 > self.max_response {
                 return Err(too_large());
             }
@@ -164,10 +178,6 @@ impl Exchange {
         // Connections keep parts of it: room that was made in vain would be kept too.
         let spare = body.capacity() - body.len();
         Ok(if spare > body.len() / 8 { Bytes::copy_from_slice(&body) } else { body.freeze() })
-    }
-
-    fn describe(&self, error: &reqwest::Error) -> Failure {
-        transport::describe(error, &self.host, self.timeout)
     }
 
     fn note(&self, call: &Call, status: &str, took: Duration) {
@@ -185,28 +195,11 @@ impl Exchange {
         tracing::debug!(
             target_name = self.target,
             method = call.method.as_str(),
-            call = call.what,
+            call = call.name,
             status,
             milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "API call"
         );
-    }
-}
-
-fn held(why: &Held) -> Failure {
-    match why {
-        Held::For(wait) => {
-            let mut failure = Failure::new(
-                ErrorKind::RateLimited,
-                format!(
-                    "not sent: the server asks to be left alone for another {}s",
-                    wait.as_secs()
-                ),
-            );
-            failure.retry_after = Some(*wait);
-            failure
-        }
-        Held::Ending => Failure::new(ErrorKind::NotSent, "not sent: the run is ending"),
     }
 }
 

@@ -10,9 +10,9 @@ use reqwest::StatusCode;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::envelope::{Envelope, looks_like_html, parse};
-use super::error::{CallError, ErrorKind};
-use super::words;
+use super::answer::{Envelope, looks_like_html, parse};
+use super::error::{CallError, ErrorKind, clean, one_line};
+
 use crate::secret::Redactor;
 
 /// A failure as it came: its message may still repeat a secret, so it has no way to be shown
@@ -40,13 +40,18 @@ impl Failure {
         Self { kind, retry_after: None, unknown_type: false, message: message.into() }
     }
 
+    pub(super) fn run_ends() -> Self {
+        Self::new(ErrorKind::NotSent, "not sent: the run is ending")
+    }
+
     pub(super) fn into_error(self, call: &str, redactor: &Redactor) -> CallError {
         CallError {
             // Names are git's, never secret, and what makes the error of use.
-            call: words::one_line(call),
+            call: one_line(call),
             kind: self.kind,
-            message: words::clean(redactor, &self.message),
+            message: clean(redactor, &self.message),
             retry_after: self.retry_after,
+            gave_up: None,
         }
     }
 

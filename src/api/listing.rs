@@ -5,19 +5,14 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Listed;
-use super::answer::{Answer, broken, success};
-use super::envelope::Envelope;
+use super::answer::{Answer, Envelope, broken, success};
 use super::error::ErrorKind;
 use super::failure::Failure;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-
-type Entries<'b> = Vec<&'b RawValue>;
 
 /// Reads the list of one type.
 pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {
@@ -67,8 +62,10 @@ pub(super) fn single(
     }
 }
 
+type Entries = Vec<Map<String, Value>>;
+
 /// The entries, once they are as many as the server says.
-fn counted(envelope: Envelope<Entries<'_>>) -> Result<Entries<'_>, Failure> {
+fn counted(envelope: Envelope<Entries>) -> Result<Entries, Failure> {
     let count = match &envelope.result_count {
         None | Some(Value::Null) => None,
         Some(count) => Some(number(count).ok_or_else(|| broken("`resultCount` is no number"))?),
@@ -96,12 +93,9 @@ fn number(count: &Value) -> Option<u64> {
 }
 
 /// The connections of a success.
-fn connections(body: &Bytes) -> Result<Vec<LiveConnection>, Failure> {
+fn connections(body: &[u8]) -> Result<Vec<LiveConnection>, Failure> {
     let entries = counted(success(body)?)?;
     let read = entries.into_iter().enumerate().map(|(index, entry)| {
-        let entry: Map<String, Value> = serde_json::from_str(entry.get()).map_err(|_| {
-            broken(&format!("entry {} of the list is not of the API's form", index + 1))
-        })?;
         LiveConnection::from_entry(entry).ok_or_else(|| {
             broken(&format!("entry {} of the list has no name or no type", index + 1))
         })
@@ -112,6 +106,7 @@ fn connections(body: &Bytes) -> Result<Vec<LiveConnection>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     const LIST: &str = r#"{"success": true, "resultCount": 2, "resultList": [

@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::error::ErrorKind;
+use super::failure::Failure;
+
 /// No server may silence a client for longer, whatever date it names.
 const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
@@ -13,15 +16,6 @@ const LONGEST_HOLD: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     not_before: Mutex<Option<Instant>>,
-}
-
-/// Why a call was not sent.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Held {
-    /// The server asked for a longer pause than this run takes.
-    For(Duration),
-    /// The run is ending.
-    Ending,
 }
 
 impl Pace {
@@ -34,20 +28,25 @@ impl Pace {
         }
     }
 
-    /// Waits until calls may be sent, unless that takes longer than `longest`.
+    /// Waits until calls may be sent, unless that takes longer than `longest` or the run ends.
     pub(super) async fn ready(
         &self,
         longest: Duration,
         ending: &CancellationToken,
-    ) -> Result<(), Held> {
+    ) -> Result<(), Failure> {
         // The moment may move while we wait for it.
         while let Some(wait) = self.remaining() {
             if wait > longest {
-                return Err(Held::For(wait));
+                let seconds = wait.as_secs();
+                let message =
+                    format!("not sent: the server asks to be left alone for another {seconds}s");
+                let mut failure = Failure::new(ErrorKind::RateLimited, message);
+                failure.retry_after = Some(wait);
+                return Err(failure);
             }
             tokio::select! {
                 biased;
-                () = ending.cancelled() => return Err(Held::Ending),
+                () = ending.cancelled() => return Err(Failure::run_ends()),
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -86,11 +85,10 @@ mod tests {
         let pace = Pace::default();
         let ending = CancellationToken::new();
         pace.slow_down(Duration::from_secs(86_400));
-        assert_eq!(
-            pace.ready(Duration::from_secs(60), &ending).await,
-            Err(Held::For(LONGEST_HOLD))
-        );
+        let held = pace.ready(Duration::from_secs(60), &ending).await.unwrap_err();
+        assert_eq!((held.kind, held.retry_after), (ErrorKind::RateLimited, Some(LONGEST_HOLD)));
         ending.cancel();
-        assert_eq!(pace.ready(LONGEST_HOLD, &ending).await, Err(Held::Ending));
+        let held = pace.ready(LONGEST_HOLD, &ending).await.unwrap_err();
+        assert_eq!(held.kind, ErrorKind::NotSent);
     }
 }

@@ -12,10 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{CallError, ErrorKind};
-use super::limit::WriteLimit;
 
 /// The numbers of the retries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
     /// The most that is waited before the second attempt; it doubles with each further one.
     pub base: Duration,
@@ -31,9 +30,13 @@ pub struct RetryPolicy {
     /// After this long without one success the target is given up, and a call that failed for
     /// this long is not made again.
     pub give_up_after: Duration,
+    /// The same where no server is found that could answer, and none answered before in this run.
+    pub give_up_without_server_after: Duration,
     /// A server that asks for a longer pause is not waited for. Such a pause comes on top of
     /// `give_up_after`, at most once.
     pub longest_pause: Duration,
+    /// Tells the person who waits that calls are made again, and why.
+    pub tell: Option<fn(&str)>,
 }
 
 impl RetryPolicy {
@@ -47,14 +50,17 @@ impl RetryPolicy {
             broken_answers: 6,
             retries: 200,
             give_up_after: Duration::from_secs(30),
+            give_up_without_server_after: Duration::from_secs(3),
             longest_pause: Duration::from_secs(60),
+            tell: None,
         }
     }
 
     /// What suits one reconcile of the daemon, which goes on with the next one anyway.
     #[must_use]
     pub fn daemon() -> Self {
-        Self { give_up_after: Duration::from_secs(120), ..Self::command() }
+        let give_up_after = Duration::from_secs(120);
+        Self { give_up_after, give_up_without_server_after: give_up_after, ..Self::command() }
     }
 
     /// What suits the end of a change that must not stay half made, when the run is ending.
@@ -64,6 +70,16 @@ impl RetryPolicy {
             give_up_after: Duration::from_secs(10),
             longest_pause: Duration::from_secs(5),
             ..Self::command()
+        }
+    }
+
+    /// How long nothing may succeed before the target is given up.
+    fn give_up_after(&self, kind: ErrorKind, answered: bool) -> Duration {
+        match kind {
+            ErrorKind::NoServer if !answered => {
+                self.give_up_without_server_after.min(self.give_up_after)
+            }
+            _ => self.give_up_after,
         }
     }
 
@@ -86,6 +102,9 @@ impl Tries {
         self.failed
     }
 }
+
+/// A person is told of a new run of failures at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What a retry takes from the budget of a run, in successes.
 const SUCCESSES_PER_RETRY: u32 = 2;
@@ -110,6 +129,10 @@ struct Progress {
     credit: u32,
     // The first failure since the last success.
     failing_since: Option<Instant>,
+    // Whether a call was ever answered.
+    answered: bool,
+    // When the person who waits was last told that calls are made again.
+    told_at: Option<Instant>,
     stopped_by: Option<CallError>,
 }
 
@@ -144,7 +167,13 @@ impl Retries {
     #[must_use]
     pub fn new(policy: RetryPolicy, ending: CancellationToken) -> Self {
         let credit = policy.credit();
-        let progress = Mutex::new(Progress { credit, failing_since: None, stopped_by: None });
+        let progress = Mutex::new(Progress {
+            credit,
+            failing_since: None,
+            answered: false,
+            told_at: None,
+            stopped_by: None,
+        });
         let shared = Arc::new(Shared { policy, ending, progress });
         Self { shared, limit: WriteLimit::default() }
     }
@@ -183,6 +212,7 @@ impl Retries {
     pub(super) fn answered(&self) {
         let mut progress = self.progress();
         progress.failing_since = None;
+        progress.answered = true;
         progress.credit = progress.credit.saturating_add(1).min(self.shared.policy.credit());
         // Other calls that got through do not make a refused token right.
         if progress.stopped_by.as_ref().is_some_and(CallError::is_transient) {
@@ -223,8 +253,9 @@ impl Retries {
         let call_fails_since = *tries.failing_since.get_or_insert(now);
         let mut progress = self.progress();
         let failing_since = *progress.failing_since.get_or_insert(now);
+        let give_up_after = policy.give_up_after(error.kind, progress.answered);
         if progress.stopped_by.is_some() {
-            return Err(GiveUp::Target(policy.give_up_after));
+            return Err(GiveUp::Target(give_up_after));
         }
         if let Some(named) = error.retry_after.filter(|named| *named > policy.longest_pause) {
             return Err(GiveUp::LongPause(named));
@@ -243,29 +274,74 @@ impl Retries {
         let extra = error.retry_after.map_or(Duration::ZERO, |_| policy.longest_pause);
         let left = |since: Instant| {
             let failing_for = now.saturating_duration_since(since);
-            let left = policy.give_up_after.saturating_add(extra).saturating_sub(failing_for);
+            let left = give_up_after.saturating_add(extra).saturating_sub(failing_for);
             let is_over = left.is_zero() || (error.retry_after.is_some() && wait > left);
             (!is_over).then_some(left)
         };
         let Some(left_of_target) = left(failing_since) else {
             // Quick refusals are no reason to leave calls of other kinds unmade; silence is.
-            if matches!(error.kind, ErrorKind::Unreachable | ErrorKind::AnswerLost) {
+            if error.is_silence() {
                 progress.stopped_by = Some(error.clone());
             }
-            return Err(GiveUp::Target(policy.give_up_after));
+            return Err(GiveUp::Target(give_up_after));
         };
         let Some(left_of_call) = left(call_fails_since) else {
-            return Err(GiveUp::Call(policy.give_up_after));
+            return Err(GiveUp::Call(give_up_after));
         };
         let Some(credit) = progress.credit.checked_sub(SUCCESSES_PER_RETRY) else {
             return Err(GiveUp::Budget);
         };
         progress.credit = credit;
+        if let Some(tell) = policy.tell
+            && progress.told_at.is_none_or(|at| at + TELL_EVERY < failing_since)
+        {
+            progress.told_at = Some(now);
+            tell(&format!("{}; trying again for up to {give_up_after:?}", error.message));
+        }
         Ok(wait.min(left_of_target).min(left_of_call))
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The moment by which every write of a run has to be over; clones share it. A process that may
+/// act for a target only for a time moves it on as long as it may; without one, which is the
+/// default, writes have all the time there is.
+#[derive(Clone, Debug, Default)]
+pub struct WriteLimit {
+    until: Vec<Arc<Mutex<Instant>>>,
+}
+
+impl WriteLimit {
+    /// Writes have to be over by then.
+    #[must_use]
+    pub fn at(until: Instant) -> Self {
+        Self { until: vec![Arc::new(Mutex::new(until))] }
+    }
+
+    /// Both limits at once: the earlier one counts.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self { until: self.until.iter().chain(&other.until).cloned().collect() }
+    }
+
+    /// Moves the limit, for all who share it.
+    pub fn move_to(&self, at: Instant) {
+        for until in &self.until {
+            *until.lock().unwrap_or_else(PoisonError::into_inner) = at;
+        }
+    }
+
+    /// Whether a write that begins now, and may take so long, is over in time.
+    #[must_use]
+    pub fn has_room_for(&self, longest: Duration) -> bool {
+        let Some(over) = Instant::now().checked_add(longest) else { return self.until.is_empty() };
+        let is_in_time = |until: &Arc<Mutex<Instant>>| {
+            over <= *until.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        self.until.iter().all(is_in_time)
     }
 }
 

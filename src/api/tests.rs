@@ -38,6 +38,7 @@ fn settings(url: &str, credentials: Credentials) -> ClientSettings {
         timeout: Duration::from_secs(20),
         max_response: LIMIT,
         ca_file: None,
+        proxy: None,
         concurrency: 8,
         user_agent: "apinizer-gitops/test".into(),
     }

@@ -13,8 +13,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::answer::{Answer, broken, unreadable};
-use super::envelope::{looks_like_html, parse};
+use super::answer::{Answer, broken, looks_like_html, parse, unreadable};
 use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::{Failure, seconds};
@@ -53,6 +52,22 @@ pub(super) struct Current {
     generation: u64,
 }
 
+impl Current {
+    /// The token at hand, unless it was refused or is soon to expire; or the failure of another
+    /// task that asked for one since then.
+    fn known(&self, refused: Option<&Token>, since: Instant) -> Option<Result<Token, CallError>> {
+        let is_good = |token: &&Token| {
+            let is_other = refused.is_none_or(|refused| refused.generation != token.generation);
+            is_other && token.renew_at.is_none_or(|at| Instant::now() < at)
+        };
+        if let Some(token) = self.token.as_ref().filter(is_good) {
+            return Some(Ok(token.clone()));
+        }
+        let (failed_at, error) = self.failed.as_ref()?;
+        (*failed_at >= since).then(|| Err(error.clone()))
+    }
+}
+
 /// A token as it goes into a call; the generation tells a later 401 which one was refused.
 #[derive(Clone)]
 pub(super) struct Token {
@@ -76,7 +91,7 @@ impl Tokens {
             Credentials::ClientCredentials { username, password } => {
                 redactor.learn_next((target, "password"), password.expose());
                 let request = Call {
-                    what: "token request".to_owned(),
+                    name: "token request".to_owned(),
                     method: Method::POST,
                     url: url.clone(),
                     payload: Payload::Form(form(username, password).into()),
@@ -102,28 +117,15 @@ impl Tokens {
     ) -> Result<Token, CallError> {
         let (request, current) = match self {
             Self::Given(header) => {
-                return Ok(Token {
-                    header: header.clone(),
-                    generation: 0,
-                    renew_at: None,
-                    expires_at: None,
-                });
+                let header = header.clone();
+                return Ok(Token { header, generation: 0, renew_at: None, expires_at: None });
             }
             Self::Asked { request, current } => (request, current),
         };
         let asked_at = Instant::now();
         let mut current = current.lock().await;
-        if let Some(token) = &current.token {
-            let is_other = refused.is_none_or(|refused| refused.generation != token.generation);
-            if is_other && token.renew_at.is_none_or(|at| Instant::now() < at) {
-                return Ok(token.clone());
-            }
-        }
-        // Somebody asked while we waited, and failed: that is our answer too.
-        if let Some((failed_at, error)) = &current.failed
-            && *failed_at >= asked_at
-        {
-            return Err(error.clone());
+        if let Some(known) = current.known(refused, asked_at) {
+            return known;
         }
         let older = current.token.take();
         match ask(request, exchange, redactor, retries).await {
@@ -171,7 +173,7 @@ async fn ask(
                 retries.answered();
                 return Ok(token);
             }
-            Err(failure) => failure.into_error(&request.what, redactor),
+            Err(failure) => failure.into_error(&request.name, redactor),
         };
         exchange.slow_down(tries.failed() + 1, &error, retries);
         if retries.pause(&mut tries, &error).await.is_err() {

@@ -49,8 +49,7 @@ pub(super) async fn send<'s, T>(
         let is_first = tries.failed() == 0;
         let may_have_arrived = error.may_have_been_done() || (!is_first && is_proof(error.kind));
         if !may_have_arrived {
-            let nothing_was_done = is_first && nothing_was_done(&error);
-            return Sent::Failed { error, nothing_was_done };
+            return Sent::Failed { error, nothing_was_done: is_first };
         }
         match look(error.clone()).await {
             Ok(Some(arrived)) => return Sent::Arrived(arrived),
@@ -58,27 +57,9 @@ pub(super) async fn send<'s, T>(
             Err(result) => return Sent::Over(result),
         }
         if let Err(why) = job.client.retries().pause(&mut tries, &error).await {
-            let message = format!("{}; {why}", error.message);
-            return Sent::Over(failed(&CallError { message, ..error }));
+            return Sent::Over(failed(&CallError { gave_up: Some(why), ..error }));
         }
     }
-}
-
-/// Whether a failure proves that nothing was made, so that its intent can go.
-fn nothing_was_done(error: &CallError) -> bool {
-    matches!(
-        error.kind,
-        ErrorKind::Refused
-            | ErrorKind::Unauthorized
-            | ErrorKind::Forbidden
-            | ErrorKind::NotFound
-            | ErrorKind::NoProject
-            | ErrorKind::AlreadyExists
-            | ErrorKind::Unreachable
-            | ErrorKind::NotSent
-            | ErrorKind::Untrusted
-            | ErrorKind::RateLimited
-    )
 }
 
 /// A failed call as the result of its change. One that was sent before was begun.

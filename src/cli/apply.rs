@@ -41,6 +41,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     }
     let mut session = Session::new(context, &args.narrow.targets)?;
     let mut options = options(&args.narrow, args.rules.lock_timeout, "apply")?;
+    options.retries = context.retries();
     args.rules.allow(&mut options);
     options.read_back = ReadBackMode::Due;
     options.follows = args.read.rev.is_none();

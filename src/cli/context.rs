@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::args::{Color, GlobalArgs};
 use super::error::CommandError;
+use crate::api::RetryPolicy;
 use crate::config::{Config, FILE_NAME, FlagSource, Loaded, Location};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
@@ -159,6 +160,13 @@ impl Context {
         }
     }
 
+    /// How calls are made again. On a terminal the person who waits is told of it.
+    #[must_use]
+    pub fn retries(&self) -> RetryPolicy {
+        let tells = !self.global.quiet && io::stderr().is_terminal();
+        RetryPolicy { tell: tells.then_some(say), ..RetryPolicy::command() }
+    }
+
     /// Writes JSON to stdout.
     pub fn print_json(&self, value: &serde_json::Value) {
         self.print(&format!("{value:#}"));
@@ -166,8 +174,12 @@ impl Context {
 
     /// Says something to the person at stderr.
     pub fn say(&self, text: &str) {
-        let mut err = io::stderr().lock();
-        let end = if text.ends_with('\n') { "" } else { "\n" };
-        let _ = write!(err, "{text}{end}").and_then(|()| err.flush());
+        say(text);
     }
+}
+
+fn say(text: &str) {
+    let mut err = io::stderr().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(err, "{text}{end}").and_then(|()| err.flush());
 }

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use tokio_util::sync::CancellationToken;
+
 use super::args::ExportArgs;
 use super::context::Context;
 use super::error::CommandError;
 use super::session::{Session, known_types};
+use crate::api::Retries;
 use crate::config::{Location, Target};
 use crate::document::Severity;
 use crate::export::{Export, KnownReferences, Options, check, files, read, template};
@@ -25,7 +28,8 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let session = Session::new(context, &targets)?;
     let target = session.single_target()?;
     let engine = &session.engine;
-    let client = client(engine, target).map_err(CommandError::failed)?;
+    let retries = Retries::new(context.retries(), CancellationToken::new());
+    let client = client(engine, target).map_err(CommandError::failed)?.with_retries(retries);
     let live = read::connections(&client, &filter, target.concurrency)
         .await
         .map_err(CommandError::failed)?;

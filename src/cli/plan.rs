@@ -18,6 +18,7 @@ use crate::report::{self, Style, diagnostics};
 pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError> {
     let mut session = Session::new(context, &args.narrow.targets)?;
     let mut options = options(&args.narrow, args.rules.lock_timeout, "plan")?;
+    options.retries = context.retries();
     args.rules.allow(&mut options);
     options.with_secrets = !args.without_secrets;
     if args.verify_secrets {

@@ -192,7 +192,7 @@ static TARGET: Section = Section {
         key("verify_secrets", Kind::Duration(Duration::ZERO), "How often each secret that the API shows is read back; 0s: every time.").or("\"1h\""),
         key("timeout", Kind::Duration(Duration::from_millis(100)), "The deadline of one call.").or("\"30s\""),
         key("max_response", Kind::Size(1024), "The largest answer that is taken.").or("\"256 MiB\""),
-        key("ca_file", Kind::Text, "Certificates in PEM to trust beside those of the system, relative to this file."),
+        key("ca_file", Kind::Text, "Certificates in PEM to trust beside those of the system: authorities, or the server's own as it is. Relative to this file."),
     ],
 };
 

@@ -44,6 +44,7 @@ async fn live(sandbox: &Running) -> Vec<LiveConnection> {
         timeout: std::time::Duration::from_secs(30),
         max_response: 1 << 20,
         ca_file: None,
+        proxy: None,
         concurrency: 8,
         user_agent: "test".to_owned(),
     };

@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 
 use super::Notice;
 use super::request::{self, Request};
+use crate::api::Proxy;
 use crate::config::Notify;
 use crate::environment::Environment;
 use crate::secret::{Redactor, Sensitive};
@@ -27,8 +28,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 const REPEATED: usize = 200;
 
 /// Makes the HTTP client of a receiver; proxies are those of the environment.
-pub(super) fn client() -> reqwest::Result<reqwest::Client> {
+pub(super) fn client(environment: &Environment) -> reqwest::Result<reqwest::Client> {
+    let environment = environment.clone();
+    let proxy = reqwest::Proxy::custom(move |url| {
+        let proxy = Proxy::for_url(url.as_str(), &environment).ok().flatten();
+        proxy.map(|proxy| proxy.url().clone())
+    });
     reqwest::Client::builder()
+        .no_proxy()
+        .proxy(proxy)
         .user_agent(concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")))
         .timeout(DEADLINE)
         // A redirect could carry the token elsewhere.
@@ -109,6 +117,8 @@ impl Delivery {
                 .map_err(str::to_owned)
         });
         let Request { url, headers, body } = made.map_err(Failed::ForGood)?;
+        Proxy::for_url(url.as_str(), &self.environment)
+            .map_err(|error| Failed::ForGood(error.to_string()))?;
         let mut call = self.client.post(url).header("content-type", "application/json").body(body);
         for (name, value) in headers {
             call = call.header(name, value.expose());

@@ -112,6 +112,10 @@ fn number(value: &Value) -> Option<Cow<'_, str>> {
     if let Ok(whole) = text.parse::<i128>() {
         return Some(Cow::Owned(whole.to_string()));
     }
+    // More digits than fit: two that differ must not be one float.
+    if text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) {
+        return (!text.is_empty()).then_some(text);
+    }
     let float = text.parse::<f64>().ok().filter(|f| f.is_finite())?;
     // A float without a fraction is the whole number that it shows as.
     Some(Cow::Owned(format!("{float}")))

@@ -21,6 +21,9 @@ pub enum ConnectError {
     /// A credential has no value.
     #[error("the credentials of the target are not there: {0}")]
     Unset(#[from] Unset),
+    /// The environment names no usable proxy.
+    #[error(transparent)]
+    Proxy(#[from] api::ProxyError),
     /// The client cannot be made.
     #[error(transparent)]
     Client(#[from] api::ClientError),
@@ -76,7 +79,9 @@ pub(super) fn connect(engine: &Engine, target: &Target) -> Result<Connection, Co
     let client = match clients.get(&target.name) {
         Some((known, client)) if *known == print => client.clone(),
         _ => {
-            let client = Client::new(settings(target, credentials), engine.redactor.clone())?;
+            let proxy = api::Proxy::for_url(&target.url, environment)?;
+            let settings = settings(target, credentials, proxy);
+            let client = Client::new(settings, engine.redactor.clone())?;
             clients.insert(target.name.clone(), (print, client.clone()));
             client
         }
@@ -93,7 +98,11 @@ impl Connection {
     }
 }
 
-fn settings(target: &Target, credentials: api::Credentials) -> ClientSettings {
+fn settings(
+    target: &Target,
+    credentials: api::Credentials,
+    proxy: Option<api::Proxy>,
+) -> ClientSettings {
     ClientSettings {
         target: target.name.clone(),
         url: target.url.clone(),
@@ -102,6 +111,7 @@ fn settings(target: &Target, credentials: api::Credentials) -> ClientSettings {
         timeout: target.timeout,
         max_response: target.max_response,
         ca_file: target.ca_file.clone(),
+        proxy,
         concurrency: target.concurrency,
         user_agent: concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")).to_owned(),
     }

@@ -19,8 +19,8 @@ use super::listen::MOST_CONNECTIONS;
 /// The least time between two events: a reconcile changes the board many times a second.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How many may follow at once: a follower holds its connection, and the probes need some too.
-const MOST_READERS: usize = MOST_CONNECTIONS / 2;
+/// How many may follow at once: each holds its connection for as long as it likes.
+const MOST_READERS: usize = MOST_CONNECTIONS / 4;
 
 /// The places of those who follow.
 #[derive(Clone, Debug)]

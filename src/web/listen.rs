@@ -1,9 +1,11 @@
 //! Accepting connections, and how much of this process one client may hold.
 //!
-//! Nobody has to prove anything to open a connection, so what a connection may cost is bounded
-//! before anything else is looked at: the time to send a head, the size of it, how long it lives,
-//! and how many there are. `axum::serve` bounds none of these.
+//! Anybody may open a connection, so its cost is bounded before anything else is looked at: the time
+//! to send a head, the size of it, how long it lives, and how many there are. `axum::serve` bounds
+//! none of these. A new connection always finds a place, since it may be a probe: where all are
+//! taken, it takes that of the connection that has been waited for the longest.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +16,6 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -30,7 +31,7 @@ const LARGEST_HEAD: usize = 16 * 1024;
 /// The most headers of one request.
 const MOST_HEADERS: usize = 64;
 
-/// The most connections at once; more wait until one ends.
+/// The most connections at once; one more ends another.
 pub(super) const MOST_CONNECTIONS: usize = 256;
 
 /// How long a connection may live, so that one that is read slowly does not hold its place for
@@ -126,15 +127,9 @@ pub(super) async fn serve(
 ) {
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let routes = routes(site, keys, is_loopback, ending.clone());
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let places = Places::default();
     let connections = TaskTracker::new();
     loop {
-        let place = tokio::select! {
-            () = ending.cancelled() => break,
-            place = Arc::clone(&places).acquire_owned() => place,
-        };
-        // The semaphore is never closed.
-        let Ok(place) = place else { break };
         let stream = tokio::select! {
             () = ending.cancelled() => break,
             accepted = listener.accept() => match accepted {
@@ -148,14 +143,74 @@ pub(super) async fn serve(
         };
         let routes = routes.clone();
         let (ending, shutdown) = (ending.clone(), shutdown.clone());
+        let place = places.take();
         connections.spawn(async move {
-            answer(stream, routes, ending, shutdown).await;
-            drop(place);
+            tokio::select! {
+                () = place.taken.cancelled() => debug!("a connection made room for another"),
+                () = answer(stream, routes, ending, shutdown, &place) => {}
+            }
         });
     }
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// The places of the connections, in the order in which they came.
+#[derive(Clone, Default)]
+struct Places(Arc<Mutex<PlacesTaken>>);
+
+#[derive(Default)]
+struct PlacesTaken {
+    next: u64,
+    /// By number, those whose request has not come yet.
+    waiting: BTreeMap<u64, CancellationToken>,
+    asked: BTreeMap<u64, CancellationToken>,
+}
+
+/// The place of one connection, until it is dropped or another connection takes it.
+struct Place {
+    places: Places,
+    number: u64,
+    /// Cancelled when another connection takes the place.
+    taken: CancellationToken,
+}
+
+impl Places {
+    /// Takes a place. Where there is none, the oldest connection without a request loses its own;
+    /// where all have asked, the oldest of them, which is read slowly or follows events.
+    fn take(&self) -> Place {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.waiting.len() + places.asked.len() >= MOST_CONNECTIONS {
+            let loser = places.waiting.pop_first().or_else(|| places.asked.pop_first());
+            if let Some((_, taken)) = loser {
+                taken.cancel();
+            }
+        }
+        let number = places.next;
+        places.next += 1;
+        let taken = CancellationToken::new();
+        places.waiting.insert(number, taken.clone());
+        Place { places: self.clone(), number, taken }
+    }
+}
+
+impl Place {
+    /// Notes that a request has come.
+    fn asked(&self) {
+        let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = places.waiting.remove(&self.number) {
+            places.asked.insert(self.number, taken);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.waiting.remove(&self.number);
+        places.asked.remove(&self.number);
+    }
 }
 
 /// Serves one connection until it ends, lived too long or the listener ends.
@@ -164,6 +219,7 @@ async fn answer(
     routes: Router,
     ending: CancellationToken,
     shutdown: CancellationToken,
+    place: &Place,
 ) {
     let mut server = http1::Builder::new();
     server
@@ -175,6 +231,7 @@ async fn answer(
     let begins = asked.clone();
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(move |request| {
+        place.asked();
         begins.cancel();
         routes.call(request)
     });

@@ -33,6 +33,8 @@ fn an_update_keeps_what_git_does_not_declare() {
     let world = World::settled(&["orders"]);
     world.edit("orders", "description", json!("by hand"));
     world.edit("orders", "futureField", json!({"a": [1]}));
+    let numbers = "[123456789012345678901234567890,1.10,-0.0]";
+    world.edit("orders", "futureNumbers", serde_json::from_str(numbers).unwrap());
     world.commit_email("orders", "port: 26\n");
     world.plan().code(2).says("port");
     world.forget_calls();
@@ -42,6 +44,7 @@ fn an_update_keeps_what_git_does_not_declare() {
     assert_eq!(live["port"], json!(26));
     assert_eq!(live["description"], json!("by hand"));
     assert_eq!(live["futureField"], json!({"a": [1]}));
+    assert_eq!(live["futureNumbers"].to_string(), numbers);
     assert_eq!(live["password"], json!(CANARY), "no PUT wipes a secret");
 }
 

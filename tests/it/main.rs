@@ -7,6 +7,7 @@ mod git_servers;
 mod ran;
 mod receiver;
 mod running;
+mod tls;
 mod world;
 
 mod allow_delete;
@@ -18,6 +19,7 @@ mod browser;
 mod chaos;
 #[cfg(feature = "kubernetes")]
 mod cluster;
+mod connecting;
 mod converging;
 mod counts;
 mod crashes;

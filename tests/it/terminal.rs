@@ -1,15 +1,14 @@
 //! A command at a terminal, where `apply` asks.
 
 use std::io::{Read as _, Write as _};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use crate::git_servers::{program, serve};
 use crate::ran::Ran;
-use crate::world::World;
+use crate::world::{CHECKOUT, World, one_target};
 
-/// Runs a command at a terminal of its own, and does something once it asks; then it is answered
-/// `yes`. What it shows all comes to stdout. Nothing where this machine has no `script`.
-fn asked(world: &World, arguments: &[&str], meanwhile: impl FnOnce()) -> Option<Ran> {
+/// Starts a command at a terminal of its own. Nothing where this machine has no `script`.
+fn at_terminal(world: &World, arguments: &[&str]) -> Option<Child> {
     let script = program("script")?;
     let inside = world.command(arguments);
     let words = std::iter::once(inside.get_program()).chain(inside.get_args());
@@ -19,7 +18,13 @@ fn asked(world: &World, arguments: &[&str], meanwhile: impl FnOnce()) -> Option<
     command.arg("-qec").arg(words.join(" ")).arg("/dev/null");
     command.env_clear().current_dir(inside.get_current_dir().unwrap());
     command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    Some(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+}
+
+/// Runs a command at a terminal of its own, and does something once it asks; then it is answered
+/// `yes`. What it shows all comes to stdout. Nothing where this machine has no `script`.
+fn asked(world: &World, arguments: &[&str], meanwhile: impl FnOnce()) -> Option<Ran> {
+    let mut child = at_terminal(world, arguments)?;
     let (mut typed, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut stdout = Vec::new();
     while !stdout.ends_with(b"for an answer.") {
@@ -53,4 +58,19 @@ fn a_commit_that_is_pushed_while_somebody_is_asked_was_not_agreed_to() {
     assert!(world.writes().is_empty());
     asked(&world, &["apply"], || ()).unwrap().code(0);
     assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn a_command_says_once_that_it_tries_again_and_why() {
+    let mut world = World::new();
+    world.commit_email("a", "");
+    world.config(&one_target(CHECKOUT, "").replace("{url}", "http://127.0.0.1:9"));
+    let Some(child) = at_terminal(&world, &["plan"]) else { return };
+    let ran = world.ended(child.wait_with_output().unwrap()).code(1);
+    let cause = "connection refused by 127.0.0.1:9";
+    let ran = ran.says(&format!("{cause}; trying again for up to 3s"));
+    assert_eq!(ran.stdout.matches(cause).count(), 2, "the line, and the end: {}", ran.stdout);
+    let ran = world.plan().code(1).says(cause);
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    assert_eq!(text.matches(cause).count(), 1, "without a terminal only the end: {text}");
 }

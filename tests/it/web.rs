@@ -1,6 +1,7 @@
 //! What the daemon serves over HTTP, asked as others ask it.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use serde_json::json;
 
@@ -140,4 +141,33 @@ fn is_fetched_and_applied(branch: &str) {
         assert_eq!(push("main"), 202);
     }
     eventually("the pushed commit", || world.names() == ["a", "b"]);
+}
+
+#[test]
+fn probes_are_answered_beside_heads_that_never_end_and_streams_that_stay_open() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    let address = daemon.address.trim_start_matches("http://").to_owned();
+    let open = |text: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let is_answered = |when: &str| {
+        for path in ["/healthz", "/metrics"] {
+            let begun = std::time::Instant::now();
+            assert_eq!(daemon.get(&world, path).0, 200, "{path} {when}");
+            assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{path} {when}");
+        }
+    };
+    let events = format!("GET /events HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let heads: Vec<_> = (0..400).map(|_| open("GET / HTTP/1.1\r\nX-Slow: ")).collect();
+    is_answered("beside heads");
+    let streams: Vec<_> = (0..400).map(|_| open(&events)).collect();
+    is_answered("beside heads and streams");
+    let more: Vec<_> = (0..400).map(|_| open("GET / HTTP/1.1\r\nX-Slow: ")).collect();
+    drop(heads);
+    is_answered("beside streams and newer heads");
+    drop((streams, more));
 }

@@ -8,6 +8,7 @@ fn error(kind: ErrorKind, retry_after: Option<u64>) -> CallError {
         kind,
         message: "failed".into(),
         retry_after: retry_after.map(Duration::from_secs),
+        gave_up: None,
     }
 }
 
@@ -32,10 +33,11 @@ async fn first(retries: &Retries, error: &CallError) -> Result<(), GiveUp> {
 #[tokio::test(start_paused = true)]
 async fn only_passing_failures_are_tried_again() {
     use ErrorKind::{
-        AlreadyExists, AnswerLost, BrokenAnswer, Forbidden, NoProject, NotFound, NotSent,
-        RateLimited, Refused, ServerError, TooLarge, Unauthorized, Unreachable, Untrusted,
+        AlreadyExists, AnswerLost, BrokenAnswer, Forbidden, NoProject, NoServer, NotFound, NotSent,
+        ProxyRefused, RateLimited, Refused, ServerError, TooLarge, Unauthorized, Unreachable,
+        Untrusted,
     };
-    for kind in [Unreachable, AnswerLost, BrokenAnswer, ServerError, RateLimited] {
+    for kind in [NoServer, Unreachable, AnswerLost, BrokenAnswer, ServerError, RateLimited] {
         assert_eq!(first(&retries(), &error(kind, None)).await, Ok(()), "{kind:?}");
     }
     let last = [
@@ -44,6 +46,7 @@ async fn only_passing_failures_are_tried_again() {
         NoProject,
         NotFound,
         NotSent,
+        ProxyRefused,
         Refused,
         TooLarge,
         Unauthorized,
@@ -179,4 +182,60 @@ fn the_backoff_doubles_up_to_its_cap() {
     let millis: Vec<u128> =
         [1, 2, 8, 9, 40].map(|n| retries.longest_backoff(n).as_millis()).to_vec();
     assert_eq!(millis, [200, 400, 25_600, 30_000, 30_000]);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_write_has_to_be_over_before_the_earliest_limit() {
+    assert!(WriteLimit::default().has_room_for(Duration::MAX), "there is no limit");
+    let early = WriteLimit::at(Instant::now() + 10 * SECOND);
+    let both = early.and(&WriteLimit::at(Instant::now() + 60 * SECOND));
+    assert!(both.has_room_for(10 * SECOND));
+    tokio::time::advance(SECOND).await;
+    assert!(!both.has_room_for(10 * SECOND));
+    early.move_to(Instant::now() + 20 * SECOND);
+    assert!(both.has_room_for(20 * SECOND));
+    assert!(!both.has_room_for(21 * SECOND));
+    assert!(!both.has_room_for(Duration::MAX));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_gives_a_wrong_address_up_soon() {
+    let refused = error(ErrorKind::NoServer, None);
+    let retries = retries();
+    let start = Instant::now();
+    let (_, why) = fail(&retries, &refused).await;
+    assert_eq!(why, GiveUp::Target(3 * SECOND));
+    assert!(start.elapsed() <= 4 * SECOND && retries.stopped().is_some());
+
+    // A server that answered before is being started again.
+    retries.answered();
+    let mut tries = Tries::default();
+    let start = Instant::now();
+    while start.elapsed() < 4 * SECOND {
+        retries.pause(&mut tries, &refused).await.unwrap();
+    }
+
+    let daemon = Retries::new(RetryPolicy::daemon(), CancellationToken::new());
+    let (_, why) = fail(&daemon, &refused).await;
+    assert_ne!(why, GiveUp::Target(3 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_person_who_waits_is_told_once_that_calls_are_made_again() {
+    static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let policy = RetryPolicy {
+        tell: Some(|text| TOLD.lock().unwrap().push(text.to_owned())),
+        ..RetryPolicy::command()
+    };
+    let retries = Retries::new(policy, CancellationToken::new());
+    for _ in 0..3 {
+        first(&retries, &error(ErrorKind::ServerError, None)).await.unwrap();
+        retries.answered();
+    }
+    assert_eq!(*TOLD.lock().unwrap(), ["failed; trying again for up to 30s"]);
+    tokio::time::advance(11 * SECOND).await;
+    first(&retries, &error(ErrorKind::ServerError, None)).await.unwrap();
+    assert_eq!(TOLD.lock().unwrap().len(), 2, "it is another outage");
 }

@@ -1,0 +1,223 @@
+//! Which proxy leads to a target: the variables are those that curl, git and others read too.
+//!
+//! The choice is made here and not by reqwest, which ignores a proxy URL that it cannot read, sends
+//! loopback targets through a proxy, and takes `NO_PROXY=*` for names only.
+
+use std::net::IpAddr;
+
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use url::Host;
+
+use crate::environment::Environment;
+use crate::secret::Sensitive;
+
+/// The proxy of one target. Its URL may hold a password, so it is never shown whole.
+#[derive(Clone)]
+pub struct Proxy {
+    url: Url,
+    shown: String,
+}
+
+/// Why a proxy cannot be used; the text never repeats its URL, which may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the variable {variable} {problem}")]
+pub struct ProxyError {
+    variable: &'static str,
+    problem: &'static str,
+}
+
+impl Proxy {
+    /// Chooses the proxy for the calls to a URL; `None` where they go straight to the target, as
+    /// they always do on loopback.
+    ///
+    /// # Errors
+    /// The variable that counts for the URL does not hold the URL of an HTTP proxy.
+    pub fn for_url(url: &str, environment: &Environment) -> Result<Option<Self>, ProxyError> {
+        // An address that cannot be read is told of by those who call it.
+        let Ok(url) = Url::parse(url) else { return Ok(None) };
+        let Some(host) = url.host() else { return Ok(None) };
+        let port = url.port_or_known_default().unwrap_or_default();
+        let variables = match url.scheme() {
+            "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+            _ => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
+        };
+        let mut set = variables.iter().filter_map(|name| Some((*name, environment.plain(name)?)));
+        let Some((variable, text)) = set.next() else { return Ok(None) };
+        let exempt = environment.plain("NO_PROXY").or_else(|| environment.plain("no_proxy"));
+        if is_loopback(&host) || exempt.is_some_and(|list| is_exempt(list, &host, port)) {
+            return Ok(None);
+        }
+        Self::parse(text).map(Some).map_err(|problem| ProxyError { variable, problem })
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
+        let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let url = Url::parse(&url).map_err(|_| "holds no URL of a proxy")?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("names a proxy that is neither http nor https; no other kind is supported");
+        }
+        let host = url.host_str().ok_or("holds no URL of a proxy")?;
+        let port = url.port_or_known_default().unwrap_or_default();
+        let shown = format!("{host}:{port}");
+        Ok(Self { url, shown })
+    }
+
+    /// Its URL, with the password.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Host and port.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The password in the URL.
+    pub(super) fn password(&self) -> Option<Sensitive> {
+        let password = percent_decode_str(self.url.password()?).decode_utf8_lossy();
+        Some(Sensitive::new(password.into_owned()))
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Proxy({})", self.shown)
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            name.eq_ignore_ascii_case("localhost") || name.to_lowercase().ends_with(".localhost")
+        }
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.to_canonical().is_loopback(),
+    }
+}
+
+/// Whether `NO_PROXY` lists a host: `*`, addresses, networks, names with all that is below them,
+/// each with a port or without.
+fn is_exempt(list: &str, host: &Host<&str>, port: u16) -> bool {
+    let entries = list.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty());
+    entries.into_iter().any(|entry| {
+        let (entry, of_port) = match entry.rsplit_once(':') {
+            // A colon before the last one makes it an address.
+            Some((name, port)) if !name.contains(':') || name.ends_with(']') => {
+                (name, port.parse::<u16>().ok())
+            }
+            _ => (entry, None),
+        };
+        let is_listed = match host {
+            _ if entry == "*" => true,
+            Host::Domain(name) => is_below(name, entry),
+            Host::Ipv4(address) => is_in_network((*address).into(), entry),
+            Host::Ipv6(address) => is_in_network((*address).into(), entry),
+        };
+        is_listed && of_port.is_none_or(|listed| listed == port)
+    })
+}
+
+fn is_below(name: &str, domain: &str) -> bool {
+    let domain = domain.trim_start_matches('*').trim_matches('.').to_lowercase();
+    let name = name.trim_end_matches('.').to_lowercase();
+    let above = name.strip_suffix(&domain);
+    !domain.is_empty() && above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+}
+
+fn is_in_network(address: IpAddr, entry: &str) -> bool {
+    let (network, prefix) = match entry.split_once('/') {
+        Some((network, prefix)) => (network, prefix.parse().ok()),
+        None => (entry, Some(u32::MAX)),
+    };
+    let network = network.trim_start_matches('[').trim_end_matches(']').parse();
+    let (Ok(network), Some(prefix)) = (network, prefix) else { return false };
+    let (width, difference) = match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            (32, u128::from(address.to_bits() ^ network.to_bits()))
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => (128, address.to_bits() ^ network.to_bits()),
+        _ => return false,
+    };
+    let beyond = width - prefix.min(width);
+    difference.checked_shr(beyond).unwrap_or_default() == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, ProxyError> {
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let proxy = Proxy::for_url(url, &Environment::new(variables))?;
+        Ok(proxy.map(|proxy| proxy.shown().to_owned()))
+    }
+
+    #[test]
+    fn each_scheme_has_its_variable() {
+        let set =
+            [("HTTP_PROXY", "plain:1"), ("https_proxy", "http://tls:2/"), ("ALL_PROXY", "a:3")];
+        assert_eq!(chosen("http://h.example", &set).unwrap().as_deref(), Some("plain:1"));
+        assert_eq!(chosen("https://h.example", &set).unwrap().as_deref(), Some("tls:2"));
+        assert_eq!(chosen("https://h.example", &set[2..]).unwrap().as_deref(), Some("a:3"));
+        assert_eq!(chosen("https://h.example", &[("HTTPS_PROXY", "")]), Ok(None));
+    }
+
+    #[test]
+    fn loopback_never_goes_through_a_proxy() {
+        let set = [("HTTP_PROXY", "http://p:1")];
+        for host in ["localhost:80", "a.localhost", "127.0.0.1", "127.9.9.9:8080", "[::1]:1"] {
+            assert_eq!(chosen(&format!("http://{host}"), &set), Ok(None), "{host}");
+        }
+        assert!(chosen("http://localhost.example", &set).unwrap().is_some());
+    }
+
+    #[test]
+    fn no_proxy_lists_names_addresses_and_networks() {
+        for (list, host, is_direct) in [
+            ("*", "10.0.0.1", true),
+            ("*", "h.example", true),
+            ("a.example, h.example", "h.example", true),
+            ("example", "h.example", true),
+            (".example", "h.example", true),
+            ("*.example", "h.example", true),
+            ("ample", "h.example", false),
+            ("h.example:443", "h.example", true),
+            ("h.example:80", "h.example", false),
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.0/8", "10.9.9.9", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.0/x", "10.0.0.1", false),
+            ("0.0.0.0/0", "11.0.0.1", true),
+            ("fd00::/8", "[fd00::1]", true),
+            ("[fd00::1]:443", "[fd00::1]", true),
+            ("fd00::1", "[fd00::2]", false),
+            ("", "h.example", false),
+        ] {
+            let set = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", list)];
+            let proxy = chosen(&format!("https://{host}"), &set).unwrap();
+            assert_eq!(proxy.is_none(), is_direct, "{list} {host}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_url_is_an_error_that_does_not_repeat_it() {
+        for text in ["http://u:pass word@", "socks5://u:pass@p:1", "http://", "u:pass@p:x"] {
+            let error = chosen("https://h.example", &[("HTTPS_PROXY", text)]).unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("HTTPS_PROXY") && !text.contains("pass"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_not_shown() {
+        let environment =
+            Environment::new([("HTTPS_PROXY".to_owned(), "http://u:p%40ss@p".to_owned())]);
+        let proxy = Proxy::for_url("https://h.example", &environment).unwrap().unwrap();
+        assert_eq!(proxy.password().unwrap().expose(), "p@ss");
+        assert_eq!(format!("{proxy:?}"), "Proxy(p:80)");
+    }
+}
