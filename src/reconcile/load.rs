@@ -15,8 +15,10 @@ const MANY: u64 = 1000;
 pub struct LoadedTarget {
     /// The documents and their problems.
     pub loaded: Loaded,
-    /// What the listing passed over.
+    /// What is told of files that are not read.
     pub notices: Vec<String>,
+    /// Those of them that hold deletes.
+    pub unread: Vec<String>,
 }
 
 /// Reads and loads what a snapshot declares for a target. Blocks on the repository.
@@ -43,8 +45,9 @@ pub fn load_target(
     if engine.cache.parsed() - parsed > MANY {
         snapshot.rest();
     }
-    let notices = listing.notices.iter().map(ToString::to_string).collect();
-    Ok(LoadedTarget { loaded, notices })
+    let unread: Vec<String> = listing.unread.iter().cloned().collect();
+    let notices = unread.iter().cloned().chain(listing.skipped()).collect();
+    Ok(LoadedTarget { loaded, notices, unread })
 }
 
 /// What a snapshot declares for a target, whatever else is wrong with it.

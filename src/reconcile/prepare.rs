@@ -229,7 +229,7 @@ async fn fill(
     let Opened { mut loaded, client, key, lock, recalled, lists, marks } = opened;
     let Recalled { record: before, mark: state, .. } = recalled;
     let whole = !loaded.loaded.has_errors();
-    let skipped = std::mem::take(&mut loaded.notices);
+    let skipped = std::mem::take(&mut loaded.unread);
     let documents = std::mem::take(&mut loaded.loaded.documents);
     let renames = std::mem::take(&mut loaded.loaded.renames_of_invalid);
     // The rest is not needed again, and of many connections it is large.

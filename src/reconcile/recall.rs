@@ -9,6 +9,7 @@ use super::load::load_target;
 use super::{Engine, Options, remember};
 use crate::config::Target;
 use crate::desired;
+use crate::document::Severity;
 use crate::inventory::Record;
 use crate::secret::FingerprintKey;
 use crate::source::Snapshot;
@@ -117,9 +118,12 @@ fn of_base(
 ) -> Result<Recalled, String> {
     let then = load_target(engine, target, base).map_err(|e| e.to_string())?;
     if then.loaded.has_errors() {
-        return Err(
-            "the base revision does not load whole, so what it declared is not known".to_owned()
-        );
+        let errors =
+            then.loaded.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+        let first = errors.map(|found| format!(": {}", found.message)).next().unwrap_or_default();
+        return Err(format!(
+            "the base revision does not load whole, so what it declared is not known{first}"
+        ));
     }
     let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
     let good = then.as_good_commit(engine.config_digest(target), &commit, &Record::default());
