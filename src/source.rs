@@ -1,41 +1,38 @@
 //! Where the documents come from: a commit's tree, or the working tree.
 //!
 //! [`Repository`] reads what is on this machine and never writes. [`Mirror`] brings a URL here by
-//! the program `git`, [`verify()`] has it check signatures, and [`Watcher`] tells when there is
-//! something to look at. What reads a repository blocks; what has `git` do it is awaited.
+//! the program `git`, [`verify()`] has it check signatures, and [`Watcher`] tells when there may
+//! be something new. Reading a repository blocks; whatever needs the program `git` has a deadline.
 
-mod disk;
 mod error;
-mod fetch;
+mod files;
 #[cfg(test)]
 mod fixture;
 mod git;
 mod history;
 mod layout;
-mod objects;
+mod listing;
+mod mirror;
+mod object_database;
 mod references;
 mod repository;
-mod selection;
-mod snapshot;
 mod tree;
 mod verify;
 mod watch;
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::name::CommitId;
 
-pub use disk::Files;
 pub use error::SourceError;
-pub use fetch::{FetchStatus, Mirror, problem_with_url};
+pub use files::Files;
 pub use git::Stop;
 pub use history::{History, HistoryCommit};
+pub use listing::{CONFIG_FILE, FileEntry, Folder, Listing};
+pub use mirror::{FetchStatus, Mirror, problem_with_url};
 pub use repository::Repository;
-pub use selection::CONFIG_FILE;
-pub use snapshot::Snapshot;
 pub use verify::{Verify, verify};
 pub use watch::{Wake, Watcher};
 
@@ -52,64 +49,62 @@ pub struct Commit {
     pub time: i64,
 }
 
-/// One file of a snapshot, not read yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileEntry {
-    /// The path relative to the root of the repository, `/` between its steps.
-    pub path: Arc<str>,
-    /// The id of its content: two entries with one id have equal content. For a working tree
-    /// it is git's blob id of the bytes on disk.
-    pub blob: [u8; 20],
-}
-
-/// The files below one configured path.
+/// What one reconcile reads.
 #[derive(Clone, Debug)]
-pub struct Folder {
-    /// The path as the config has it.
-    pub path: Arc<str>,
-    /// Whether the snapshot has it at all.
-    pub exists: bool,
-    /// The YAML files below it, sorted by path.
-    pub files: Vec<FileEntry>,
+pub enum Snapshot {
+    /// The tree of a commit.
+    Commit {
+        /// Where it is.
+        repository: Arc<Repository>,
+        /// The commit.
+        commit: Commit,
+    },
+    /// Files as they are now, committed or not.
+    Disk(Files),
 }
 
-/// What a listing of configured paths gave.
-#[derive(Clone, Debug, Default)]
-pub struct Listing {
-    /// The folders, one for each path, in their order.
-    pub folders: Vec<Folder>,
-    /// What was passed over though it looks as if it were meant.
-    pub notices: Vec<Notice>,
-}
-
-/// Something that was passed over though it looks as if it were meant.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Notice {
-    /// A name that is not UTF-8; the path shows it as well as it can.
-    NotUtf8 {
-        /// The path.
-        path: String,
-    },
-    /// A symbolic link that is named like a document.
-    Link {
-        /// The path.
-        path: String,
-    },
-    /// A submodule, or another repository inside this one.
-    Submodule {
-        /// The path.
-        path: String,
-    },
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Snapshot {
+    /// The commit; `None` for files.
+    #[must_use]
+    pub fn commit(&self) -> Option<&Commit> {
         match self {
-            Self::NotUtf8 { path } => write!(f, "{path} is skipped: its name is not UTF-8"),
-            Self::Link { path } => write!(f, "{path} is skipped: symbolic links are not followed"),
-            Self::Submodule { path } => {
-                write!(f, "{path} is skipped: it is a repository of its own, a submodule")
+            Self::Commit { commit, .. } => Some(commit),
+            Self::Disk(_) => None,
+        }
+    }
+
+    /// Lists the documents below each of the paths.
+    ///
+    /// # Errors
+    /// The repository or a folder cannot be read.
+    pub fn folders(
+        &self,
+        paths: &[String],
+        config_file: Option<&str>,
+    ) -> Result<Listing, SourceError> {
+        match self {
+            Self::Commit { repository, commit } => {
+                repository.folders(&commit.id, paths, config_file)
             }
+            Self::Disk(files) => files.folders(paths, config_file),
+        }
+    }
+
+    /// Reads a file of a listing.
+    ///
+    /// # Errors
+    /// It is too large, a pointer of Git LFS, has changed since, or cannot be read.
+    pub fn read(&self, entry: &FileEntry) -> Result<Vec<u8>, SourceError> {
+        match self {
+            Self::Commit { repository, .. } => repository.read(entry),
+            Self::Disk(files) => files.read(entry),
+        }
+    }
+
+    /// Frees the memory that libgit2 holds for the objects that were read.
+    pub fn rest(&self) {
+        if let Self::Commit { repository, .. } = self {
+            repository.rest();
         }
     }
 }

@@ -148,7 +148,7 @@ impl Session {
                 let never = CancellationToken::new();
                 mirror.fetch(&never).await.map_err(CommandError::failed)?;
                 self.engine.mirror = Some(mirror.clone());
-                (open(mirror.path())?, Some(mirror))
+                (mirror.repository().map_err(CommandError::failed)?, Some(mirror))
             }
         };
         self.repository = Some(opened.clone());

@@ -10,7 +10,7 @@ use super::session::{Session, config_in_repository};
 use crate::config::{Config, Location};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
 use crate::report::diagnostics;
-use crate::source::{FileEntry, Files, Folder, Repository, Snapshot, SourceError};
+use crate::source::{FileEntry, Files, Folder, Listing, Repository, Snapshot, SourceError};
 
 /// Runs `validate`; the exit code.
 ///
@@ -85,7 +85,7 @@ fn check_named_files(
     }
     let files = Files::named_in(here.clone());
     let mut listing = files.folders(&paths, None).map_err(CommandError::failed)?;
-    let mut notes: BTreeSet<String> = listing.notices.iter().map(ToString::to_string).collect();
+    let mut notes: BTreeSet<String> = notes_of(&listing);
     for folder in &mut listing.folders {
         if !folder.exists {
             return Err(CommandError::Failed(format!("there is no {}", folder.path)));
@@ -133,6 +133,11 @@ fn without_config(context: &Context, here: &Path, files: &mut Vec<FileEntry>) {
     });
 }
 
+/// What is told of files that are not read.
+fn notes_of(listing: &Listing) -> BTreeSet<String> {
+    listing.unread.iter().cloned().chain(listing.skipped()).collect()
+}
+
 /// Says what was passed over, as a plan does.
 fn say_notes(context: &Context, notes: &BTreeSet<String>) {
     if !context.global.quiet {
@@ -173,7 +178,7 @@ async fn check_targets(
                 missing.path, target.name
             )));
         }
-        notes.extend(listing.notices.iter().map(ToString::to_string));
+        notes.extend(notes_of(&listing));
         let request = LoadRequest {
             folders: &listing.folders,
             target: Some(&target.name),

@@ -115,6 +115,9 @@ impl Source {
     /// The repository, kept open for what it remembers; it finds by itself what was replaced
     /// under its path.
     fn repository(&self) -> Result<Arc<Repository>, SourceError> {
+        if let Some(mirror) = self.mirror() {
+            return mirror.repository();
+        }
         let mut opened = self.opened.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(repository) = &*opened {
             return Ok(Arc::clone(repository));

@@ -7,6 +7,7 @@ use super::Options;
 use super::load::load_target;
 use crate::config::Target;
 use crate::desired;
+use crate::document::Severity;
 use crate::plan::compare::{Keys, base_of};
 use crate::record::{Memory, Owned, Record};
 use crate::source::Snapshot;
@@ -21,9 +22,11 @@ pub(super) fn record_of_base(
 ) -> Result<Record, String> {
     let then = load_target(engine, target, base).map_err(|error| error.to_string())?;
     if then.loaded.has_errors() {
-        return Err(
-            "the base revision does not load whole, so what it declared is not known".to_owned()
-        );
+        let errors = then.loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error);
+        let first = errors.map(|d| format!(": {}", d.message)).next().unwrap_or_default();
+        return Err(format!(
+            "the base revision does not load whole, so what it declared is not known{first}"
+        ));
     }
     let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
     let good = then.as_good_commit(engine.config_digest(target), &commit);

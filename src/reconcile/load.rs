@@ -14,8 +14,10 @@ use crate::source::{Snapshot, SourceError};
 pub struct LoadedTarget {
     /// The documents and their problems.
     pub loaded: Loaded,
-    /// What the listing passed over.
+    /// What is told of files that are not read.
     pub notices: Vec<String>,
+    /// Those of them that hold deletes.
+    pub unread: Vec<String>,
 }
 
 /// Reads and loads what a snapshot declares for a target. Blocks on the repository.
@@ -38,8 +40,9 @@ pub fn load_target(
     let loaded = document::load(&request, &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())
     });
-    let notices = listing.notices.iter().map(ToString::to_string).collect();
-    Ok(LoadedTarget { loaded, notices })
+    let unread: Vec<String> = listing.unread.iter().cloned().collect();
+    let notices = unread.iter().cloned().chain(listing.skipped()).collect();
+    Ok(LoadedTarget { loaded, notices, unread })
 }
 
 /// What a snapshot declares for a target below some paths, whatever else is wrong with it.

@@ -124,7 +124,7 @@ impl Pass<'_> {
             noting.note(&mut record);
         }
         let facts =
-            CommitFacts { loaded_whole: whole, not_read: &loaded.notices, history: &history };
+            CommitFacts { loaded_whole: whole, not_read: &loaded.unread, history: &history };
         let said = Said { desired: &desired, invalid: &invalid, lost_paths: &lost_paths };
         let decide = |looked: &Looked| {
             let rules = self.rules(keys, &record, &looked.live, &facts);

@@ -1,5 +1,6 @@
 //! Why a source cannot be read, as sentences for the user.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,20 +11,14 @@ use crate::name::CommitId;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing is there.
-    #[error("there is no {path}; give the place of the repository with --repo or `source.path`")]
-    NotFound {
-        /// The place.
-        path: PathBuf,
-    },
+    #[error("there is no {0}; give the place of the repository with --repo or `source.path`")]
+    NotFound(PathBuf),
     /// Something is there, but no repository.
     #[error(
-        "{path} is no git repository, and lies in none; `git init` makes one, --worktree does \
+        "{0} is no git repository, and lies in none; `git init` makes one, --worktree does \
          not need a commit but does need a repository"
     )]
-    NotARepository {
-        /// The place.
-        path: PathBuf,
-    },
+    NotARepository(PathBuf),
     /// The repository is of a kind that cannot be read.
     #[error("the repository {path} cannot be read: {detail}")]
     Unsupported {
@@ -33,11 +28,8 @@ pub enum SourceError {
         detail: String,
     },
     /// The repository has no working tree.
-    #[error("{path} is a bare repository, so it has no files for --worktree to read")]
-    Bare {
-        /// The repository.
-        path: PathBuf,
-    },
+    #[error("{0} is a bare repository, so it has no files for --worktree to read")]
+    Bare(PathBuf),
     /// The branch is not there.
     #[error(
         "{place} has no branch `{branch}`; correct `source.branch`, or leave it out to follow HEAD"
@@ -96,6 +88,23 @@ pub enum SourceError {
         /// What libgit2 said.
         detail: String,
     },
+    /// An object was left out of a partial clone.
+    #[error(
+        "{place} lacks {object}: it is a partial clone, made with `--filter`, and reading it \
+         fetches nothing; clone it without `--filter`"
+    )]
+    NotCloned {
+        /// What was looked for.
+        object: String,
+        /// The repository.
+        place: PathBuf,
+    },
+    /// A file is a stand-in for one that Git LFS keeps elsewhere.
+    #[error(
+        "{0} is a pointer of Git LFS, whose content is not in the repository; \
+         `git lfs untrack` it and commit the file itself"
+    )]
+    LfsPointer(String),
     /// Far more files than connections are ever declared in.
     #[error(
         "{path} holds more than {limit} files; point `paths` at the folders that declare connections"
@@ -117,11 +126,8 @@ pub enum SourceError {
         limit: u64,
     },
     /// A file of the working tree changed between being listed and being read.
-    #[error("{path} changed while it was read; it is read again at the next reconcile")]
-    Changed {
-        /// The file.
-        path: String,
-    },
+    #[error("{0} changed while it was read; it is read again at the next reconcile")]
+    Changed(String),
     /// The file system refused.
     #[error("cannot {doing} {path}: {source}")]
     Io {
@@ -143,7 +149,7 @@ pub enum SourceError {
         detail: String,
     },
     /// The program `git` cannot be started.
-    #[error("cannot start the program `git` to {doing}: {source}; install it, or put it into PATH")]
+    #[error("cannot start the program `git` to {doing}: {source}{}", advice_on_start(.source))]
     NoGit {
         /// What was tried, as a verb.
         doing: String,
@@ -167,17 +173,11 @@ pub enum SourceError {
         deadline: Duration,
     },
     /// The call was given up, because the program is ending.
-    #[error("git was stopped while it tried to {doing}")]
-    Stopped {
-        /// What was tried, as a verb.
-        doing: String,
-    },
+    #[error("git was stopped while it tried to {0}")]
+    Stopped(String),
     /// The token for the git host is named and cannot be read.
-    #[error("there is no token to fetch `source.url` with: {problem}")]
-    Token {
-        /// Why; without the value.
-        problem: Unset,
-    },
+    #[error("there is no token to fetch `source.url` with: {0}")]
+    Token(Unset),
     /// The URL is none that is given to git.
     #[error("`source.url` ({url}) cannot be used: {problem}")]
     Url {
@@ -224,7 +224,48 @@ impl SourceError {
         }
     }
 
+    /// Whether an object is missing or damaged.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Corrupt { .. })
+    }
+
+    /// Whether a call was ended before it could succeed or fail.
+    pub(super) fn is_interruption(&self) -> bool {
+        matches!(self, Self::Stopped { .. } | Self::TimedOut { .. })
+    }
+
     pub(crate) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { doing, path: path.to_path_buf(), source }
+    }
+}
+
+/// What to do where the system does not start a program.
+fn advice_on_start(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "; install it, or put it into PATH",
+        ErrorKind::WouldBlock => {
+            "; the system starts no more processes: raise the limit (`ulimit -u`, or the pids \
+             limit of the container), or end some"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_program_that_is_missing_is_to_be_installed() {
+        let said = |number| {
+            let (doing, source) = ("fetch".to_owned(), std::io::Error::from_raw_os_error(number));
+            SourceError::NoGit { doing, source }.to_string()
+        };
+        assert!(said(2).contains("install it"), "{}", said(2));
+        // EAGAIN, ENOMEM, EACCES.
+        for number in [11, 12, 13] {
+            assert!(!said(number).contains("install it"), "{}", said(number));
+        }
+        assert!(said(11).contains("no more processes"), "{}", said(11));
     }
 }

@@ -1,14 +1,16 @@
 //! The program `git` as a child process: for the network, for signatures, and for references
 //! that libgit2 cannot read.
 //!
-//! A child never asks anybody anything, has a deadline, and is stopped with all that it started.
-//! What it says is bounded, and shown only after secrets are replaced in it.
+//! A child never asks for input, has a deadline, and is stopped with all that it started. What it
+//! says is bounded, and shown only after secrets are replaced in it. Every child of the program is
+//! started here, so that the others are known to be adopted ones.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -140,35 +142,39 @@ impl Git {
     pub(super) fn run(mut self, stop: &Stop) -> Result<Output, SourceError> {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         own_group(&mut self.command);
-        let failed = |doing: &str, source| SourceError::NoGit { doing: doing.to_owned(), source };
-        let mut child = self.command.spawn().map_err(|e| failed(&self.doing, e))?;
-        let stdout = child.stdout.take().map(Capture::start);
-        let stderr = child.stderr.take().map(Capture::start);
-        let status = match self.wait(&mut child, stop) {
-            Ok(status) => status,
-            Err(error) => {
-                end(&mut child);
-                return Err(error);
-            }
-        };
-        let text = |capture: Option<Capture>| capture.map_or_else(String::new, Capture::finish);
-        let said = presentable(&text(stderr), &self.redactor);
-        Ok(Output { status, stdout: text(stdout), said })
+        let mut child = spawn(&mut self.command).map_err(|e| self.not_started(e))?;
+        let outcome = self.follow(&mut child, stop);
+        if outcome.is_err() {
+            end(&mut child);
+        }
+        own_children().remove(&child.id());
+        outcome
+    }
+
+    fn follow(&self, child: &mut Child, stop: &Stop) -> Result<Output, SourceError> {
+        let stdout = Capture::start(child.stdout.take()).map_err(|e| self.not_started(e))?;
+        let stderr = Capture::start(child.stderr.take()).map_err(|e| self.not_started(e))?;
+        let status = self.wait(child, stop)?;
+        let said = presentable(&stderr.finish(), &self.redactor);
+        Ok(Output { status, stdout: stdout.finish(), said })
+    }
+
+    fn not_started(&self, source: io::Error) -> SourceError {
+        SourceError::NoGit { doing: self.doing.clone(), source }
     }
 
     fn wait(&self, child: &mut Child, stop: &Stop) -> Result<ExitStatus, SourceError> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            if let Some(status) = child
-                .try_wait()
-                .map_err(|source| SourceError::NoGit { doing: self.doing.clone(), source })?
-            {
-                return Ok(status);
-            }
             let doing = self.doing.clone();
+            match child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) => {}
+                Err(error) => return Err(SourceError::Failed { doing, said: error.to_string() }),
+            }
             if stop.is_stopped() {
-                return Err(SourceError::Stopped { doing });
+                return Err(SourceError::Stopped(doing));
             }
             if started.elapsed() >= self.deadline {
                 return Err(SourceError::TimedOut { doing, deadline: self.deadline });
@@ -183,11 +189,12 @@ impl Git {
 /// holds the stream open for as long as it lives, so its end is not waited for.
 struct Capture {
     taken: Arc<Mutex<Vec<u8>>>,
-    reader: Option<thread::JoinHandle<()>>,
+    reader: thread::JoinHandle<()>,
 }
 
 impl Capture {
-    fn start(mut stream: impl Read + Send + 'static) -> Self {
+    fn start(stream: Option<impl Read + Send + 'static>) -> io::Result<Self> {
+        let mut stream = stream.ok_or(io::ErrorKind::BrokenPipe)?;
         let taken = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&taken);
         let read = move || {
@@ -206,19 +213,65 @@ impl Capture {
                 }
             }
         };
-        Self { taken, reader: thread::Builder::new().name("git-output".into()).spawn(read).ok() }
+        let reader = thread::Builder::new().name("git-output".into()).spawn(read)?;
+        Ok(Self { taken, reader })
     }
 
     fn finish(self) -> String {
-        if let Some(reader) = self.reader {
-            let started = Instant::now();
-            while !reader.is_finished() && started.elapsed() < GRACE {
-                thread::sleep(Duration::from_millis(1));
-            }
+        let started = Instant::now();
+        while !self.reader.is_finished() && started.elapsed() < GRACE {
+            thread::sleep(Duration::from_millis(1));
         }
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&taken).into_owned()
     }
+}
+
+/// The children that are waited for by the one who started them.
+static OWN_CHILDREN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn own_children() -> MutexGuard<'static, BTreeSet<u32>> {
+    OWN_CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a child, after those that were adopted and have ended made room for it.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    // Locked until the new one is in the set: it may have ended before.
+    let mut own = own_children();
+    #[cfg(target_os = "linux")]
+    reap_adopted(&own);
+    let child = command.spawn()?;
+    own.insert(child.id());
+    Ok(child)
+}
+
+/// Waits for adopted children that have ended. Only process 1 of a container and a subreaper have
+/// any: `git` leaves helpers and ssh behind when it fails. Without this each stays as a zombie,
+/// until no process can be started.
+#[cfg(target_os = "linux")]
+fn reap_adopted(own: &BTreeSet<u32>) {
+    use rustix::process::{Pid, WaitOptions, child_subreaper, waitpid};
+    let this = std::process::id();
+    if this != 1 && !matches!(child_subreaper(), Ok(Some(_))) {
+        return;
+    }
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let name = process.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        if is_zombie_of(&stat, this) && !own.contains(&id.unsigned_abs()) {
+            // Another thread may have been faster.
+            let _ = waitpid(Pid::from_raw(id), WaitOptions::NOHANG);
+        }
+    }
+}
+
+/// Reads a line of `/proc/PID/stat`: the state and the parent follow the name in parentheses.
+#[cfg(target_os = "linux")]
+fn is_zombie_of(stat: &str, parent: u32) -> bool {
+    let Some((_, fields)) = stat.rsplit_once(") ") else { return false };
+    let mut fields = fields.split(' ');
+    fields.next() == Some("Z") && fields.next().and_then(|id| id.parse().ok()) == Some(parent)
 }
 
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use git2::Oid;
 
 use super::SourceError;
-use super::objects::Objects;
+use super::object_database::ObjectDatabase;
 use crate::name::CommitId;
 
 /// How many commits one reading of the history may cover.
@@ -68,7 +68,7 @@ impl History {
 
 /// Reads what is reached from `tip` and not from `last_good`, which both have to be there.
 pub(super) fn since(
-    objects: &Objects,
+    objects: &ObjectDatabase,
     tip: Oid,
     last_good: Option<Oid>,
 ) -> Result<History, SourceError> {
@@ -94,7 +94,7 @@ pub(super) fn since(
 }
 
 /// Whether one commit carries the trailer; not so where it is not there.
-pub(super) fn allows_deletes(objects: &Objects, id: Oid) -> Result<bool, SourceError> {
+pub(super) fn allows_deletes(objects: &ObjectDatabase, id: Oid) -> Result<bool, SourceError> {
     objects.read(|repository| match repository.find_commit(id) {
         Ok(commit) => Ok(consents(commit.message_raw_bytes())),
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),

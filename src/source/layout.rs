@@ -26,7 +26,7 @@ impl Layout {
         let start = match fs::canonicalize(path) {
             Ok(start) => start,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(SourceError::NotFound { path: path.to_path_buf() });
+                return Err(SourceError::NotFound(path.to_path_buf()));
             }
             Err(error) => return Err(SourceError::io("open", path, error)),
         };
@@ -41,7 +41,7 @@ impl Layout {
                 return Ok(Self::new(folder.to_path_buf(), parent.map(Path::to_path_buf)));
             }
         }
-        Err(SourceError::NotARepository { path: path.to_path_buf() })
+        Err(SourceError::NotARepository(path.to_path_buf()))
     }
 
     fn new(git: PathBuf, work: Option<PathBuf>) -> Self {
@@ -81,7 +81,7 @@ fn pointed(base: &Path, file: &Path, label: &str) -> Option<PathBuf> {
 }
 
 /// What git itself asks of a git folder.
-pub(super) fn is_git_folder(path: &Path) -> bool {
+fn is_git_folder(path: &Path) -> bool {
     let shared = |name: &str| path.join(name).is_dir() || path.join("commondir").is_file();
     path.join("HEAD").symlink_metadata().is_ok() && shared("objects") && shared("refs")
 }

@@ -47,6 +47,12 @@ impl<'a> References<'a> {
 
     /// The commit that a revision names, tags peeled.
     pub(super) fn resolve(&self, rev: &str) -> Result<Oid, SourceError> {
+        let (name, _) = split_revision(rev);
+        if self.commit_of(&format!("refs/tags/{name}"))?.is_some()
+            && self.commit_of(&format!("refs/heads/{name}"))?.is_some()
+        {
+            warn_of_tag_and_branch(name);
+        }
         let found = match self {
             Self::Library(repository, _) => {
                 match repository.revparse_single(rev).and_then(|o| o.peel(ObjectType::Commit)) {
@@ -102,7 +108,11 @@ impl<'a> References<'a> {
     fn commit_of(&self, name: &str) -> Result<Option<Oid>, SourceError> {
         match self {
             Self::Library(repository, layout) => match repository.refname_to_id(name) {
-                Ok(id) => Ok(Some(id)),
+                Ok(id) => {
+                    let tag = repository.find_tag(id);
+                    let tagged = tag.and_then(|tag| tag.as_object().peel_to_commit());
+                    Ok(Some(tagged.map_or(id, |commit| commit.id())))
+                }
                 Err(error) if is_absence(&error) => Ok(None),
                 Err(error) => Err(fault(layout, name, &error)),
             },
@@ -166,6 +176,18 @@ impl<'a> References<'a> {
 /// The whole name of a branch, however the config spells it.
 pub(super) fn full_name(branch: &str) -> String {
     if branch.starts_with("refs/") { branch.to_owned() } else { format!("refs/heads/{branch}") }
+}
+
+/// Splits `main~2` into the name and the steps from it.
+pub(super) fn split_revision(rev: &str) -> (&str, &str) {
+    let steps = [rev.find(['~', '^', ':']), rev.find("@{")].into_iter().flatten().min();
+    rev.split_at(steps.unwrap_or(rev.len()))
+}
+
+pub(super) fn warn_of_tag_and_branch(name: &str) {
+    tracing::warn!(
+        "`{name}` is a tag and a branch: the tag is read; write refs/heads/{name} for the branch"
+    );
 }
 
 fn program(layout: &Layout) -> Git {

@@ -1,18 +1,18 @@
 //! A repository on this machine, read only.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use git2::Oid;
 
-use super::disk::Files;
+use super::files::Files;
 use super::git::Stop;
 use super::history::{self, History};
 use super::layout::Layout;
-use super::objects::Objects;
+use super::object_database::ObjectDatabase;
 use super::references::References;
-use super::tree::TreeCache;
-use super::{Commit, FileEntry, Listing, SourceError};
+use super::{Commit, FileEntry, Listing, SourceError, tree};
 use crate::name::CommitId;
 
 /// A repository on this machine: a checkout, a linked worktree, a bare one, or a symbolic link to
@@ -24,21 +24,8 @@ use crate::name::CommitId;
 pub struct Repository {
     path: PathBuf,
     stop: Stop,
-    view: RwLock<Arc<View>>,
-    trees: TreeCache,
-}
-
-struct View {
-    layout: Layout,
-    objects: Objects,
-}
-
-impl View {
-    fn open(path: &Path) -> Result<Self, SourceError> {
-        let layout = Layout::discover(path)?;
-        let objects = Objects::open(layout.objects(), layout.place())?;
-        Ok(Self { layout, objects })
-    }
+    objects: RwLock<Arc<ObjectDatabase>>,
+    damaged: Arc<AtomicBool>,
 }
 
 impl Repository {
@@ -55,9 +42,10 @@ impl Repository {
     /// # Errors
     /// Nothing is there, or no repository.
     pub fn open_until(path: &Path, stop: &Stop) -> Result<Self, SourceError> {
-        let view = RwLock::new(Arc::new(View::open(path)?));
-        let (path, stop) = (path.to_path_buf(), stop.clone());
-        Ok(Self { path, stop, view, trees: TreeCache::default() })
+        let damaged = Arc::default();
+        let objects = ObjectDatabase::open(Layout::discover(path)?, Arc::clone(&damaged))?;
+        let objects = RwLock::new(Arc::new(objects));
+        Ok(Self { path: path.to_path_buf(), stop: stop.clone(), objects, damaged })
     }
 
     /// The newest commit of a branch; without one, that of HEAD, which may be detached.
@@ -65,9 +53,9 @@ impl Repository {
     /// # Errors
     /// The repository, the branch or its commit is not there.
     pub fn head(&self, branch: Option<&str>) -> Result<Commit, SourceError> {
-        let view = self.look_again()?;
-        let id = References::open(&view.layout, &self.stop).tip(branch)?;
-        commit(&view, id)
+        let objects = self.look_again()?;
+        let id = References::open(objects.layout(), &self.stop).tip(branch)?;
+        commit(&objects, id)
     }
 
     /// The branch that HEAD names; `None`: it is detached.
@@ -75,18 +63,19 @@ impl Repository {
     /// # Errors
     /// The repository is not there.
     pub fn branch(&self) -> Result<Option<String>, SourceError> {
-        let view = self.look_again()?;
-        References::open(&view.layout, &self.stop).branch()
+        let objects = self.look_again()?;
+        References::open(objects.layout(), &self.stop).branch()
     }
 
     /// The commit that a revision names: a branch, a tag, an id or whatever `git rev-parse` takes.
+    /// Of a tag and a branch of one name it is the tag, with a warning.
     ///
     /// # Errors
     /// It names nothing, or no commit.
     pub fn resolve(&self, rev: &str) -> Result<Commit, SourceError> {
-        let view = self.look_again()?;
-        let id = References::open(&view.layout, &self.stop).resolve(rev)?;
-        commit(&view, id)
+        let objects = self.look_again()?;
+        let id = References::open(objects.layout(), &self.stop).resolve(rev)?;
+        commit(&objects, id)
     }
 
     /// What is known of a commit, if it is here.
@@ -94,9 +83,9 @@ impl Repository {
     /// # Errors
     /// It is here and damaged.
     pub fn commit(&self, id: &CommitId) -> Result<Option<Commit>, SourceError> {
-        let view = self.view();
+        let objects = self.objects();
         match oid(id) {
-            Some(id) if view.objects.has_commit(id)? => commit(&view, id).map(Some),
+            Some(id) if objects.has_commit(id)? => commit(&objects, id).map(Some),
             _ => Ok(None),
         }
     }
@@ -106,7 +95,7 @@ impl Repository {
     /// # Errors
     /// It is here and damaged.
     pub fn has_commit(&self, id: &CommitId) -> Result<bool, SourceError> {
-        oid(id).map_or(Ok(false), |id| self.view().objects.has_commit(id))
+        oid(id).map_or(Ok(false), |id| self.objects().has_commit(id))
     }
 
     /// Lists the documents of a commit below each of the paths, which are relative to its root;
@@ -120,21 +109,20 @@ impl Repository {
         paths: &[String],
         config_file: Option<&str>,
     ) -> Result<Listing, SourceError> {
-        let view = self.view();
-        self.trees.list(&view.objects, self.known(id)?, paths, config_file)
+        tree::list(&self.objects(), self.known(id)?, paths, config_file)
     }
 
     /// Reads a file of a commit; several threads may read at once.
     ///
     /// # Errors
-    /// The file's content is missing, damaged or too large.
+    /// The file's content is missing, damaged, too large or kept by Git LFS.
     pub fn read(&self, entry: &FileEntry) -> Result<Vec<u8>, SourceError> {
-        self.view().objects.blob(entry)
+        self.objects().blob(entry)
     }
 
     /// Lets go of what is kept in memory of the objects that were read.
     pub fn rest(&self) {
-        self.view().objects.rest();
+        self.objects().rest();
     }
 
     /// The commits that are reached from `tip` and not from `last_good`.
@@ -147,7 +135,7 @@ impl Repository {
         last_good: Option<&CommitId>,
     ) -> Result<History, SourceError> {
         let last_good = last_good.map(|id| self.known(id)).transpose()?;
-        history::since(&self.view().objects, self.known(tip)?, last_good)
+        history::since(&self.objects(), self.known(tip)?, last_good)
     }
 
     /// Whether a commit carries the trailer `Allow-Deletes: true`.
@@ -155,7 +143,7 @@ impl Repository {
     /// # Errors
     /// The commit is damaged.
     pub fn allows_deletes(&self, id: &CommitId) -> Result<bool, SourceError> {
-        oid(id).map_or(Ok(false), |id| history::allows_deletes(&self.view().objects, id))
+        oid(id).map_or(Ok(false), |id| history::allows_deletes(&self.objects(), id))
     }
 
     /// The checked-out files as they are.
@@ -163,20 +151,20 @@ impl Repository {
     /// # Errors
     /// The repository is bare.
     pub fn worktree(&self) -> Result<Files, SourceError> {
-        let view = self.look_again()?;
-        let bare = || SourceError::Bare { path: self.path.clone() };
-        Ok(Files::of_worktree(view.layout.work.clone().ok_or_else(bare)?))
+        let objects = self.look_again()?;
+        let bare = || SourceError::Bare(self.path.clone());
+        Ok(Files::of_worktree(objects.layout().work.clone().ok_or_else(bare)?))
     }
 
     /// The folder that paths are relative to, where files are checked out.
     #[must_use]
     pub fn root(&self) -> Option<PathBuf> {
-        self.view().layout.work.clone()
+        self.objects().layout().work.clone()
     }
 
     /// The folder that git works on, for its program.
     pub(super) fn git_folder(&self) -> PathBuf {
-        self.view().layout.git.clone()
+        self.objects().layout().git.clone()
     }
 
     /// Reads one header field of a commit, the signature for example.
@@ -185,9 +173,9 @@ impl Repository {
         id: &CommitId,
         field: &str,
     ) -> Result<Option<Vec<u8>>, SourceError> {
-        let (view, id) = (self.view(), self.known(id)?);
-        view.objects.read(|repository| {
-            let fault = |e: &git2::Error| SourceError::of_commit(e, id, view.layout.place());
+        let (objects, id) = (self.objects(), self.known(id)?);
+        objects.read(|repository| {
+            let fault = |e: &git2::Error| SourceError::of_commit(e, id, objects.place());
             let commit = repository.find_commit(id).map_err(|e| fault(&e))?;
             match commit.header_field_bytes(field) {
                 Ok(value) => Ok(Some(value.to_vec())),
@@ -204,15 +192,21 @@ impl Repository {
         })
     }
 
-    fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    /// Whether a read found something missing or damaged since this was asked last.
+    pub(super) fn take_damaged(&self) -> bool {
+        self.damaged.swap(false, Ordering::Relaxed)
+    }
+
+    fn objects(&self) -> Arc<ObjectDatabase> {
+        Arc::clone(&self.objects.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Discovers the repository anew and lets go of packs that `git gc` may have removed.
-    fn look_again(&self) -> Result<Arc<View>, SourceError> {
-        let view = Arc::new(View::open(&self.path)?);
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&view);
-        Ok(view)
+    fn look_again(&self) -> Result<Arc<ObjectDatabase>, SourceError> {
+        let layout = Layout::discover(&self.path)?;
+        let objects = Arc::new(ObjectDatabase::open(layout, Arc::clone(&self.damaged))?);
+        *self.objects.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&objects);
+        Ok(objects)
     }
 }
 
@@ -226,11 +220,11 @@ fn oid(id: &CommitId) -> Option<Oid> {
     Oid::from_str(&id.0).ok().filter(|_| id.0.len() == 40)
 }
 
-fn commit(view: &View, id: Oid) -> Result<Commit, SourceError> {
-    view.objects.read(|repository| {
-        let found = repository.find_commit(id).map_err(|e| {
-            SourceError::of_object(&e, format!("the commit {id}"), view.layout.place())
-        })?;
+fn commit(objects: &ObjectDatabase, id: Oid) -> Result<Commit, SourceError> {
+    objects.read(|repository| {
+        let found = repository
+            .find_commit(id)
+            .map_err(|e| SourceError::of_object(&e, format!("the commit {id}"), objects.place()))?;
         let author = found.author();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Commit {

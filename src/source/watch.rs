@@ -5,7 +5,7 @@
 //! somewhere else; the new watches are in place before the old ones go. Where the system gives no
 //! events the same things are looked at from time to time.
 
-mod plan;
+mod places;
 mod poll;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use notify::event::{CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecursiveMode, Watcher as _};
 
 use super::SourceError;
-use plan::Plan;
+use places::WatchedFolders;
 use poll::Poll;
 
 /// How soon after a folder appeared it is looked at again: what was put into it before it was
@@ -67,7 +67,7 @@ impl Watcher {
             wake,
             signals: signals.clone(),
             received,
-            plan: Plan::default(),
+            watched: WatchedFolders::default(),
             backend: Backend::None,
             told: false,
         };
@@ -104,7 +104,7 @@ struct Worker<F> {
     wake: F,
     signals: Sender<Signal>,
     received: Receiver<Signal>,
-    plan: Plan,
+    watched: WatchedFolders,
     backend: Backend,
     told: bool,
 }
@@ -165,39 +165,39 @@ impl<F: Fn(Wake)> Worker<F> {
         if !counts {
             return None;
         }
-        event.paths.iter().find_map(|path| self.plan.meaning(path, event.kind))
+        event.paths.iter().find_map(|path| self.watched.meaning(path, event.kind))
     }
 
     /// Watches what has to be watched now. Between looking and watching things may move on, so
     /// it looks again until nothing did.
     fn settle(&mut self) {
         for _ in 0..8 {
-            let plan = Plan::make(&self.location, &self.files);
-            if plan == self.plan && !matches!(self.backend, Backend::None) {
+            let watched = WatchedFolders::make(&self.location, &self.files);
+            if watched == self.watched && !matches!(self.backend, Backend::None) {
                 return;
             }
-            self.backend = match self.events(&plan) {
+            self.backend = match self.events(&watched) {
                 Ok(backend) => backend,
                 Err(error) => {
                     self.tell(&error);
-                    Backend::Polling(Poll::start(&plan))
+                    Backend::Polling(Poll::start(&watched))
                 }
             };
-            self.plan = plan;
+            self.watched = watched;
         }
     }
 
-    fn events(&self, plan: &Plan) -> notify::Result<Backend> {
+    fn events(&self, watched: &WatchedFolders) -> notify::Result<Backend> {
         let signals = self.signals.clone();
         let mut watcher = notify::recommended_watcher(move |event| {
             // It fails only if the worker has ended.
             let _ = signals.send(Signal::Event(event));
         })?;
-        for (folder, recursive) in plan.folders() {
+        for (folder, recursive) in watched.folders() {
             let mode =
                 if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
             match watcher.watch(folder, mode) {
-                // Gone since the plan was made; the next look sees it.
+                // Gone since the watched was made; the next look sees it.
                 Err(notify::Error { kind: notify::ErrorKind::PathNotFound, .. }) => {}
                 other => other?,
             }
@@ -207,7 +207,7 @@ impl<F: Fn(Wake)> Worker<F> {
 
     fn fall_back(&mut self, error: &notify::Error) {
         self.tell(error);
-        self.backend = Backend::Polling(Poll::start(&self.plan));
+        self.backend = Backend::Polling(Poll::start(&self.watched));
     }
 
     fn tell(&mut self, error: &notify::Error) {
@@ -233,7 +233,7 @@ impl<F: Fn(Wake)> Worker<F> {
 
     fn poll(&mut self) -> Option<Wake> {
         match &mut self.backend {
-            Backend::Polling(poll) => poll.look(&self.plan),
+            Backend::Polling(poll) => poll.look(&self.watched),
             Backend::None | Backend::Events(_) => None,
         }
     }

@@ -253,24 +253,6 @@ fn a_shallow_clone_deletes_by_its_state_and_holds_what_it_cannot_know() {
 }
 
 #[test]
-fn a_submodule_is_told_and_nothing_of_it_is_read() {
-    let world = World::new();
-    let inner = world.path("inner");
-    fs::create_dir_all(inner.join("sub")).unwrap();
-    git_in(&inner, &["init", "-q", "-b", "main"]);
-    fs::write(inner.join("hidden.yaml"), email("hidden", "")).unwrap();
-    git_in(&inner, &["add", "-A"]);
-    git_in(&inner, &["commit", "-q", "-m", "inner"]);
-    world.commit_email("a", "");
-    let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add"];
-    world.git(&[&add[..], &[inner.to_str().unwrap(), "connections/sub"]].concat());
-    world.commit("a submodule");
-    world.plan().code(2).says("connections/sub is skipped: it is a repository of its own");
-    world.apply().code(0);
-    assert_eq!(world.names(), ["a"]);
-}
-
-#[test]
 fn a_tree_of_50_000_files_is_read_beside_the_documents() {
     let world = World::new();
     world.commit_email("a", "");
@@ -319,52 +301,4 @@ fn a_checkout_that_another_user_owns_is_read() {
     world.git(&["-c", &safe, "commit", "-q", "-m", "another port"]);
     eventually("followed", || port(&world, "a") == json!(2));
     assert_eq!(source_error(&world, &daemon), "");
-}
-
-/// A file that moves changes nothing, also where it moves out of sight.
-#[test]
-fn what_is_not_read_may_declare_what_seems_to_be_removed() {
-    use std::os::unix::ffi::OsStrExt as _;
-    let moved_out_of_sight = |world: &World, how: usize| {
-        let (repo, file) = (world.repo(), world.repo().join("connections/a.yaml"));
-        match how {
-            0 => {
-                let name = std::ffi::OsStr::from_bytes(b"connections/m\xfcnchen.yaml");
-                std::fs::rename(&file, repo.join(name)).unwrap();
-            }
-            1 => {
-                std::fs::rename(&file, repo.join("shared.yaml")).unwrap();
-                std::os::unix::fs::symlink("../shared.yaml", &file).unwrap();
-            }
-            _ => {
-                world.remove("connections/a.yaml");
-                let id = world.git(&["rev-parse", "HEAD"]).trim().to_owned();
-                let entry = format!("160000,{id},connections/team");
-                world.git(&["update-index", "--add", "--cacheinfo", &entry]);
-            }
-        }
-    };
-    for how in 0..3 {
-        let world = World::settled(&["a", "b"]);
-        moved_out_of_sight(&world, how);
-        if how < 2 {
-            world.git(&["add", "-A"]);
-        } else {
-            world.git(&["add", "connections/a.yaml"]);
-        }
-        world.git(&["commit", "-qm", "move it"]);
-        world.apply().code(3).says("is skipped").says("what is not read may declare it");
-        assert_eq!(world.names(), ["a", "b"]);
-        world.run(&["apply", "--yes", "--allow-delete", "a"]).code(0);
-        assert_eq!(world.names(), ["b"]);
-    }
-    // Somebody who takes both out says so.
-    let world = World::settled(&["a", "b"]);
-    moved_out_of_sight(&world, 1);
-    world.commit("a link to it");
-    world.apply().code(3);
-    world.remove("connections/a.yaml");
-    world.commit("and not even that");
-    world.apply().code(0);
-    assert_eq!(world.names(), ["b"]);
 }

@@ -16,7 +16,7 @@ use crate::world::{CANARY, World, git_in};
 const TOKEN: &str = CANARY;
 
 /// Follows a url from now on.
-fn follow(world: &mut World, url: &str, source: &str, target: &str) {
+pub(crate) fn follow(world: &mut World, url: &str, source: &str, target: &str) {
     world.source(&format!("url: '{url}', poll: 1s{source}"), target);
 }
 
@@ -25,23 +25,23 @@ fn give_token(world: &mut World, token: &str) {
 }
 
 /// Declares an email connection and pushes it.
-fn push_email(world: &World, to: &Path, name: &str, more: &str) -> String {
+pub(crate) fn push_email(world: &World, to: &Path, name: &str, more: &str) -> String {
     let commit = world.commit_email(name, more);
     push(world, to);
     commit
 }
 
-fn push(world: &World, to: &Path) {
+pub(crate) fn push(world: &World, to: &Path) {
     world.git(&["push", "-q", "--force", to.to_str().unwrap(), "HEAD"]);
 }
 
-fn live_port(world: &World, name: &str) -> Value {
+pub(crate) fn live_port(world: &World, name: &str) -> Value {
     let is_live = world.names().contains(&name.to_owned());
     if is_live { world.live(name)["port"].clone() } else { Value::Null }
 }
 
 /// The one mirror in the state folder.
-fn mirror(world: &World) -> PathBuf {
+pub(crate) fn mirror(world: &World) -> PathBuf {
     let entries = fs::read_dir(world.state_dir().join("mirrors")).unwrap();
     let mut mirrors = entries.map(|e| e.unwrap().path()).filter(|path| path.is_dir());
     mirrors.next().unwrap()

@@ -66,6 +66,10 @@ impl Running {
         Self { child, address, logs }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What a variable of its environment is.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let environment = std::fs::read(format!("/proc/{}/environ", self.child.id())).unwrap();

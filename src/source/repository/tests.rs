@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::source::Notice;
 use crate::source::fixture::{Fixture, git_in};
 
 mod faults;
@@ -66,13 +65,21 @@ fn only_documents_are_listed_in_order() {
     let expected = ["c/a-b.yaml", "c/a.yaml", "c/a/x.yml", "c/z.yaml"];
     assert_eq!(paths(&listing), expected);
     assert!(listing.folders[0].exists && !listing.folders[1].exists);
-    assert_eq!(listing.notices, [Notice::Link { path: "c/link.yaml".into() }]);
+    let link = |path: &str| format!("{path} is skipped: symbolic links are not followed");
+    assert!(listing.unread.iter().eq(&[link("c/link.yaml"), link("c/linked")]));
+    assert_eq!(
+        listing.skipped(),
+        [
+            "c/X.YAML is skipped: only names that end in .yaml or .yml are read",
+            "c/.hidden.yaml is skipped: its name begins with a dot",
+        ]
+    );
 
     // The working tree is listed by the same rules and named by the same ids.
     let files = repository.worktree().unwrap();
     let on_disk = files.folders(&wanted, Some("c/custom.yaml")).unwrap();
     assert_eq!(on_disk.folders[0].files, listing.folders[0].files);
-    assert_eq!(on_disk.notices, listing.notices);
+    assert_eq!((&on_disk.unread, on_disk.skipped()), (&listing.unread, listing.skipped()));
     assert!(!on_disk.folders[1].exists);
     assert_eq!(files.read(&on_disk.folders[0].files[0]).unwrap(), b"c/a-b.yaml");
 }
@@ -220,10 +227,10 @@ fn submodules_are_passed_over() {
     let repository = open(&git.at);
     let listing = listed(&repository, &id, &["c"]);
     assert_eq!(paths(&listing), ["c/b.yaml"]);
-    let notice = Notice::Submodule { path: "c/sub".into() };
-    assert_eq!(listing.notices, std::slice::from_ref(&notice));
+    let told = "c/sub is skipped: it is a repository of its own, a submodule";
+    assert!(listing.unread.iter().eq([told]));
     let files = repository.worktree().unwrap();
-    assert_eq!(files.folders(&["c".into()], None).unwrap().notices, [notice]);
+    assert!(files.folders(&["c".into()], None).unwrap().unread.iter().eq([told]));
     // A submodule is a repository of its own, and can be the source.
     assert_eq!(open(&git.at.join("c/sub")).head(None).unwrap().subject, "inner");
 }
@@ -237,30 +244,10 @@ fn a_name_that_is_not_utf8_is_told() {
     fs::write(git.at.join("c").join(name), "x").unwrap();
     let id = git.commit("first");
     let repository = open(&git.at);
-    let wanted = [Notice::NotUtf8 { path: "c/\u{fffd}.yaml".into() }];
-    assert_eq!(listed(&repository, &id, &["c"]).notices, wanted);
+    let told = "c/\u{fffd}.yaml is skipped: its name is not UTF-8";
+    assert!(listed(&repository, &id, &["c"]).unread.iter().eq([told]));
     let on_disk = repository.worktree().unwrap().folders(&["c".into()], None).unwrap();
-    assert_eq!(on_disk.notices, wanted);
-}
-
-#[test]
-fn unchanged_folders_share_their_paths_between_commits() {
-    let git = Fixture::new();
-    git.write("c/same/a.yaml", "a");
-    git.write("c/moving/b.yaml", "1");
-    let repository = open(&git.at);
-    let mut seen: Vec<FileEntry> = Vec::new();
-    for round in 0..5 {
-        git.write("c/moving/b.yaml", &round.to_string());
-        let id = git.commit("round");
-        let files = listed(&repository, &id, &["c"]).folders.remove(0).files;
-        assert_eq!(repository.read(&files[0]).unwrap(), round.to_string().as_bytes());
-        if let [moving, same] = &seen[..] {
-            assert!(std::sync::Arc::ptr_eq(&moving.path, &files[0].path));
-            assert!(std::sync::Arc::ptr_eq(&same.path, &files[1].path));
-        }
-        seen = files;
-    }
+    assert!(on_disk.unread.iter().eq([told]));
 }
 
 #[test]

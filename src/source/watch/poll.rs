@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use notify::EventKind;
 
 use super::Wake;
-use super::plan::Plan;
+use super::places::WatchedFolders;
 
 /// How often it is looked at least.
 pub(super) const INTERVAL: Duration = Duration::from_secs(2);
@@ -33,9 +33,9 @@ struct Seen {
 }
 
 impl Poll {
-    pub(super) fn start(plan: &Plan) -> Self {
+    pub(super) fn start(watched: &WatchedFolders) -> Self {
         let mut poll = Self { seen: Seen::default(), due: Instant::now() };
-        poll.look(plan);
+        poll.look(watched);
         poll
     }
 
@@ -51,14 +51,14 @@ impl Poll {
     }
 
     /// Looks, if it is time to, and says what changed.
-    pub(super) fn look(&mut self, plan: &Plan) -> Option<Wake> {
+    pub(super) fn look(&mut self, watched: &WatchedFolders) -> Option<Wake> {
         let started = Instant::now();
         if started < self.due {
             return None;
         }
         let mut seen = Seen::default();
-        for (folder, recursive) in plan.folders() {
-            see(plan, folder, recursive, &mut seen);
+        for (folder, recursive) in watched.folders() {
+            see(watched, folder, recursive, &mut seen);
         }
         self.due = Instant::now() + INTERVAL.max(started.elapsed() * SHARE);
         let before = std::mem::replace(&mut self.seen, seen);
@@ -72,11 +72,11 @@ impl Poll {
     }
 }
 
-fn see(plan: &Plan, folder: &Path, recursive: bool, seen: &mut Seen) {
+fn see(watched: &WatchedFolders, folder: &Path, recursive: bool, seen: &mut Seen) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let Ok(found) = entry.metadata() else { continue };
-        let part = match plan.meaning(&path, EventKind::Any) {
+        let part = match watched.meaning(&path, EventKind::Any) {
             Some(Wake::Files) => Some(&mut seen.files),
             Some(_) => Some(&mut seen.repository),
             None => None,
@@ -92,7 +92,7 @@ fn see(plan: &Plan, folder: &Path, recursive: bool, seen: &mut Seen) {
             *part = part.wrapping_add(hasher.finish());
         }
         if recursive && found.is_dir() {
-            see(plan, &path, recursive, seen);
+            see(watched, &path, recursive, seen);
         }
     }
 }

@@ -185,11 +185,11 @@ fn without_events_it_is_looked_at() {
     let git = Fixture::new();
     git.write("c/a.yaml", "a");
     git.commit("first");
-    let plan = || Plan::make(&git.at, &["c".to_owned()]);
-    let mut poll = Poll::start(&plan());
+    let watched = || WatchedFolders::make(&git.at, &["c".to_owned()]);
+    let mut poll = Poll::start(&watched());
     let mut look = || {
         poll.hurry();
-        poll.look(&plan())
+        poll.look(&watched())
     };
     assert_eq!(look(), None);
     git.commit("second");

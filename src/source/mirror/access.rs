@@ -39,7 +39,7 @@ impl Access {
         let password = match environment.lookup(TOKEN) {
             Ok(password) => password,
             Err(Unset::Missing(_)) => return Ok(Self::AsConfigured),
-            Err(problem @ Unset::File { .. }) => return Err(SourceError::Token { problem }),
+            Err(problem @ Unset::File { .. }) => return Err(SourceError::Token(problem)),
         };
         redactor.learn(password.expose());
         let username = environment.plain(USERNAME).unwrap_or(ANY_USER).to_owned();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::SystemTime;
 
+use super::fetch::{Tip, read_tip};
 use super::*;
 use crate::source::fixture::{Fixture, git_in};
 
@@ -22,6 +23,23 @@ fn fetch(mirror: &Mirror) -> Result<CommitId, SourceError> {
 
 fn keep(mirror: &Mirror, target: &str, commit: &CommitId) -> Result<CommitId, SourceError> {
     mirror.inner.keep(target, commit.clone(), &Stop::default())
+}
+
+/// The same mirror, whose server and locks are waited for less long.
+fn with_deadline(mirror: &Mirror, deadline: Duration) -> Mirror {
+    let old = &mirror.inner;
+    let inner = Inner {
+        url: old.url.clone(),
+        branch: old.branch.clone(),
+        folder: old.folder.clone(),
+        environment: old.environment.clone(),
+        redactor: old.redactor.clone(),
+        deadline,
+        status: Mutex::default(),
+        opened: Mutex::default(),
+        checked: Mutex::default(),
+    };
+    Mirror { inner: Arc::new(inner) }
 }
 
 #[test]
@@ -168,7 +186,7 @@ fn what_is_kept_waits_for_a_rebuild_and_for_no_server() {
     fetch(&mirror).unwrap();
     let (folder, never) = (mirror.path(), Stop::default());
     let replacing = MirrorLock::to_keep(folder, Duration::ZERO, &never).unwrap();
-    let impatient = mirror.clone().with_deadline(Duration::from_millis(300));
+    let impatient = with_deadline(&mirror, Duration::from_millis(300));
     let waited = keep(&impatient, "prod", &first);
     assert!(matches!(waited, Err(SourceError::TimedOut { .. })), "{waited:?}");
     drop(replacing);
@@ -225,7 +243,7 @@ fn a_server_that_hangs_is_given_up_with_all_that_was_started() {
     let (environment, redactor) = (Environment::default(), Redactor::default());
     let url = format!("http://{address}/repo.git");
     let mirror = Mirror::new(&url, None, &git.beside("state"), &environment, &redactor).unwrap();
-    let mirror = mirror.with_deadline(Duration::from_millis(300));
+    let mirror = with_deadline(&mirror, Duration::from_millis(300));
     let error = fetch(&mirror).unwrap_err();
     assert!(matches!(error, SourceError::TimedOut { .. }), "{error}");
     assert_eq!(mirror.status().error, Some(error.to_string()));
@@ -262,4 +280,19 @@ async fn a_fetch_that_is_dropped_lets_go_of_the_mirror() {
     drop(dropped);
     assert_eq!(mirror.fetch(&never).await.unwrap(), tip);
     assert_eq!(mirror.fetch_revision("main", &never).await.unwrap(), tip);
+}
+
+const SAID: &str = "ref: refs/heads/trunk\tHEAD\naaa\tHEAD\nbbb\trefs/heads/x/refs/heads/main\n\
+                    ccc\trefs/heads/main\nddd\trefs/tags/v1\neee\trefs/tags/v1^{}\n";
+
+#[test]
+fn the_branch_is_the_wanted_one_or_the_default() {
+    let tip = |branch: &str, id: &str| Tip { branch: branch.into(), id: CommitId(id.into()) };
+    assert_eq!(read_tip(SAID, None, "u").unwrap(), tip("trunk", "aaa"));
+    assert_eq!(read_tip(SAID, Some("refs/heads/main"), "u").unwrap(), tip("main", "ccc"));
+    assert_eq!(read_tip(SAID, Some("refs/tags/v1"), "u").unwrap(), tip("refs/tags/v1", "eee"));
+    let missing = read_tip(SAID, Some("refs/heads/no"), "u").unwrap_err();
+    assert!(matches!(missing, SourceError::NoSuchBranch { .. }), "{missing}");
+    assert!(matches!(read_tip("", None, "u"), Err(SourceError::Unborn { .. })));
+    assert!(matches!(read_tip("aaa\tHEAD\n", None, "u"), Err(SourceError::NoSuchBranch { .. })));
 }

@@ -2,12 +2,14 @@
 //!
 //! The program `git` does the talking, so credential helpers, ssh configuration and proxies work
 //! as the user has them. A poll that finds nothing new is one child process and one connection.
+//! Where the server answers and the mirror cannot be read, the mirror is made anew.
 
 mod access;
+mod fetch;
 mod folder;
-mod kept;
-mod remote;
+mod revision;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +18,6 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::git::{Git, Stop, without_user_info};
-use super::references::full_name;
 use super::{Repository, SourceError};
 use crate::digest::hex;
 use crate::environment::Environment;
@@ -30,11 +31,11 @@ use folder::MirrorLock;
 /// How long one exchange with the server may take.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// How many deadlines the first copy may take, which brings the whole history.
-const FIRST_COPY: u32 = 5;
-
 /// Where references of the tool's own are kept, out of the way of branches.
 const OWN_REFERENCES: &str = "refs/apinizer-gitops";
+
+/// Where the last good commits of targets are kept, wherever branches go.
+const KEPT_REFERENCES: &str = "refs/apinizer-gitops/target";
 
 /// The mirror of a URL; clones are the same mirror.
 #[derive(Clone)]
@@ -50,6 +51,15 @@ struct Inner {
     redactor: Redactor,
     deadline: Duration,
     status: Mutex<FetchStatus>,
+    opened: Mutex<Option<Arc<Repository>>>,
+    checked: Mutex<Checked>,
+}
+
+/// What was last found readable.
+#[derive(Default)]
+struct Checked {
+    tip: Option<CommitId>,
+    blobs: HashSet<[u8; 20]>,
 }
 
 /// How the last fetches went.
@@ -94,30 +104,24 @@ impl Mirror {
             redactor: redactor.clone(),
             deadline: DEADLINE,
             status: Mutex::default(),
+            opened: Mutex::default(),
+            checked: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// Sets another deadline for one exchange with the server.
-    #[cfg(test)]
-    fn with_deadline(self, deadline: Duration) -> Self {
-        let old = &self.inner;
-        let inner = Inner {
-            url: old.url.clone(),
-            branch: old.branch.clone(),
-            folder: old.folder.clone(),
-            environment: old.environment.clone(),
-            redactor: old.redactor.clone(),
-            deadline,
-            status: Mutex::new(self.status()),
-        };
-        Self { inner: Arc::new(inner) }
     }
 
     /// Where the mirror is; there is something after the first fetch that succeeded.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.inner.folder
+    }
+
+    /// The mirror as a repository; there is one after the first fetch that succeeded.
+    ///
+    /// # Errors
+    /// It was never fetched, or cannot be opened.
+    pub fn repository(&self) -> Result<Arc<Repository>, SourceError> {
+        self.inner.repository()
     }
 
     /// How the last fetches went.
@@ -159,14 +163,14 @@ impl Mirror {
         let outcome = self.inner.fetch(stop);
         let mut status = self.inner.status();
         match &outcome {
-            Ok((branch, _)) => {
-                let branch = Some(branch.clone());
+            Ok(tip) => {
+                let branch = Some(tip.branch.clone());
                 *status = FetchStatus { fetched_at: Some(Timestamp::now()), branch, error: None };
             }
             Err(error) => status.error = Some(error.to_string()),
         }
         drop(status);
-        outcome.map(|(_, id)| id)
+        outcome.map(|tip| tip.id)
     }
 
     /// Keeps a commit and its history in the mirror for a target, wherever its branch goes, and
@@ -198,7 +202,7 @@ impl Mirror {
             }
         };
         drop(guard);
-        done.unwrap_or_else(|_| Err(SourceError::Stopped { doing: self.inner.doing() }))
+        done.unwrap_or_else(|_| Err(SourceError::Stopped(self.inner.doing())))
     }
 }
 
@@ -211,143 +215,44 @@ impl Drop for StopOnDrop {
 }
 
 impl Inner {
-    /// One fetch: what the server has, and only if that is news, its objects.
-    fn fetch(&self, stop: &Stop) -> Result<(String, CommitId), SourceError> {
-        let _lock = self.lock(stop)?;
-        let tip = remote::ask(self, stop)?;
-        if !folder::is_mirror(&self.folder) {
-            self.rebuild(&tip, stop)?;
-        } else if let Err(error) = self.update(&tip, stop) {
-            if !folder::is_damage(&error) {
-                return Err(error);
-            }
-            tracing::warn!(%error, "the mirror is damaged and is made anew");
-            self.rebuild(&tip, stop)?;
-        }
-        Ok((tip.branch, tip.id))
-    }
-
     fn lock(&self, stop: &Stop) -> Result<MirrorLock, SourceError> {
         let lock = MirrorLock::to_fetch(&self.folder, self.deadline, stop)?;
         folder::put_back(&self.folder)?;
         Ok(lock)
     }
 
-    /// Makes the mirror beside its place and puts it there when it is whole, so that one that
-    /// was interrupted is never taken for one.
-    fn rebuild(&self, tip: &remote::Tip, stop: &Stop) -> Result<(), SourceError> {
-        let fresh = folder::beside(&self.folder, "new");
-        folder::remove(&fresh)?;
-        let init = Git::to("make the mirror", self.deadline)
-            .env("GIT_DEFAULT_REF_FORMAT", "files")
-            .env("GIT_DEFAULT_HASH", "sha1")
-            .args(&["init", "--quiet", "--bare", "--template="])
-            .arg(&fresh);
-        init.succeed(stop)?;
-        self.transfer(&fresh, &tip.refspec(), self.deadline * FIRST_COPY, stop)?;
-        self.follow(&fresh, tip, stop)?;
-        // What is kept in the mirror after that goes with it.
-        let _keeping = MirrorLock::to_keep(&self.folder, self.deadline, stop)?;
-        self.bring_kept(&fresh, stop);
-        folder::replace(&self.folder, &fresh)
-    }
-
-    /// Brings the mirror up to date; what stands in the way and can be removed is, once.
-    fn update(&self, tip: &remote::Tip, stop: &Stop) -> Result<(), SourceError> {
-        let Err(error) = self.try_to_update(tip, stop) else { return Ok(()) };
-        let unlocked = folder::remove_stale_locks(&self.folder, &error, self.deadline);
-        if !unlocked && !self.remove_conflicting(&tip.branch, stop)? {
-            return Err(error);
+    fn repository(&self) -> Result<Arc<Repository>, SourceError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(repository) = &*opened {
+            return Ok(Arc::clone(repository));
         }
-        self.try_to_update(tip, stop)
+        let repository = Arc::new(Repository::open(&self.folder)?);
+        *opened = Some(Arc::clone(&repository));
+        Ok(repository)
     }
 
-    fn try_to_update(&self, tip: &remote::Tip, stop: &Stop) -> Result<(), SourceError> {
-        let repository = Repository::open_until(&self.folder, stop)?;
-        let here = repository.head(Some(&tip.branch)).ok().map(|commit| commit.id);
-        if here.as_ref() != Some(&tip.id) {
-            self.transfer(&self.folder, &tip.refspec(), self.deadline, stop)?;
-            self.tidy(stop);
+    /// Has a reference of the target name the commit.
+    fn keep(&self, target: &str, commit: CommitId, stop: &Stop) -> Result<CommitId, SourceError> {
+        let reference = format!("{KEPT_REFERENCES}/{}", digest(target));
+        let kept = Repository::open_until(&self.folder, stop)?.resolve(&reference);
+        if kept.is_ok_and(|kept| kept.id == commit) {
+            return Ok(commit);
         }
-        self.follow(&self.folder, tip, stop)
-    }
-
-    /// Removes branches that cannot be beside the followed one, as `a` and `a/b` cannot; says
-    /// whether there were any.
-    fn remove_conflicting(&self, branch: &str, stop: &Stop) -> Result<bool, SourceError> {
-        let wanted = full_name(branch);
-        let list = self.local("list the branches of the mirror".to_owned());
-        let list = list.args(&["for-each-ref", "--format=%(refname)", "refs/heads"]);
-        let mut removed = false;
-        for name in list.succeed(stop)?.stdout.lines() {
-            let (short, long) =
-                if name.len() < wanted.len() { (name, &*wanted) } else { (&*wanted, name) };
-            if long.strip_prefix(short).is_some_and(|rest| rest.starts_with('/')) {
-                let remove = self.local(format!("remove the branch {name} from the mirror"));
-                remove.args(&["update-ref", "-d", name]).succeed(stop)?;
-                removed = true;
+        let _lock = MirrorLock::to_keep(&self.folder, self.deadline, stop)?;
+        let update = || {
+            let call = self.local(format!("keep the commit {commit}"));
+            call.args(&["update-ref", &reference, &commit.0]).succeed(stop)
+        };
+        if let Err(error) = update() {
+            if !matches!(error, SourceError::Failed { .. }) {
+                return Err(error);
             }
+            folder::remove_stale_locks(&self.folder, &error, self.deadline);
+            // git does not overwrite a damaged reference.
+            let _ = std::fs::remove_file(self.folder.join(&reference));
+            update()?;
         }
-        Ok(removed)
-    }
-
-    fn revision(&self, rev: &str, stop: &Stop) -> Result<CommitId, SourceError> {
-        let _lock = self.lock(stop)?;
-        let repository = Repository::open_until(&self.folder, stop)?;
-        let as_id = CommitId(rev.to_owned());
-        if let Some(commit) = repository.commit(&as_id)? {
-            return Ok(commit.id);
-        }
-        let own = format!("{OWN_REFERENCES}/revision/{}", digest(rev));
-        let refspec = format!("+{rev}:{own}");
-        let named = git2::Reference::is_valid_name(&format!("refs/{rev}"));
-        if named && self.transfer(&self.folder, &refspec, self.deadline, stop).is_ok() {
-            return repository.resolve(&own).map(|commit| commit.id);
-        }
-        repository.resolve(rev).map(|commit| commit.id)
-    }
-
-    fn transfer(
-        &self,
-        folder: &Path,
-        refspec: &str,
-        deadline: Duration,
-        stop: &Stop,
-    ) -> Result<(), SourceError> {
-        let call = self
-            .over_network(folder, deadline)?
-            .args(&["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
-            .args(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"])
-            .args(&["--no-recurse-submodules", "--end-of-options", &self.url, refspec]);
-        call.succeed(stop).map(drop).map_err(access::with_advice)
-    }
-
-    /// Makes HEAD name the server's own branch, which is followed where the config names none.
-    /// Other configs that share the mirror may follow others.
-    fn follow(&self, folder: &Path, tip: &remote::Tip, stop: &Stop) -> Result<(), SourceError> {
-        if self.branch.is_some() {
-            return Ok(());
-        }
-        let named = std::fs::read_to_string(folder.join("HEAD")).unwrap_or_default();
-        let wanted = full_name(&tip.branch);
-        if named.strip_prefix("ref: ").map(str::trim_end) == Some(&wanted) {
-            return Ok(());
-        }
-        let call = Git::to("set the branch of the mirror", self.deadline).arg("--git-dir");
-        call.arg(folder).args(&["symbolic-ref", "HEAD", &wanted]).succeed(stop).map(drop)
-    }
-
-    /// Packs what many fetches left, in the foreground, so that it cannot outlive its deadline.
-    fn tidy(&self, stop: &Stop) {
-        let call = self
-            .local("tidy the mirror".to_owned())
-            .args(&["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"])
-            // Another process may be about to keep what no reference names any more.
-            .args(&["-c", "gc.pruneExpire=2.weeks.ago"])
-            .args(&["gc", "--auto", "--quiet"]);
-        if let Err(error) = call.succeed(stop) {
-            tracing::debug!(%error, "the mirror was not tidied");
-        }
+        Ok(commit)
     }
 
     fn local(&self, doing: String) -> Git {
@@ -369,11 +274,15 @@ impl Inner {
 
     fn shown_url(&self) -> String {
         // It may have come from the environment.
-        self.redactor.redact(&super::git::without_user_info(&self.url))
+        self.redactor.redact(&without_user_info(&self.url))
     }
 
     fn status(&self) -> MutexGuard<'_, FetchStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn checked(&self) -> MutexGuard<'_, Checked> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

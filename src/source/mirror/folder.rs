@@ -1,5 +1,6 @@
 //! The folder of a mirror: one writer at a time, whole or not at all, no lock left behind.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,22 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::name::CommitId;
 use crate::source::SourceError;
 use crate::source::git::Stop;
-use crate::source::layout::is_git_folder;
-
-/// What git says of a repository that lost something, as it does when the machine lost power.
-const DAMAGE: [&str; 9] = [
-    "corrupt",
-    "bad object",
-    "reference broken",
-    "unable to resolve reference",
-    "unable to read",
-    "is empty",
-    "missing blob",
-    "missing tree",
-    "not a git repository",
-];
 
 /// The right to write to a mirror, against other processes and tasks of the tool.
 pub(super) struct MirrorLock(#[expect(dead_code, reason = "held, never read")] fs::File);
@@ -67,7 +55,7 @@ impl MirrorLock {
         while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let doing = format!("wait for another process to release {}", path.display());
             if stop.is_stopped() {
-                return Err(SourceError::Stopped { doing });
+                return Err(SourceError::Stopped(doing));
             }
             if started.elapsed() > patience {
                 return Err(SourceError::TimedOut { doing, deadline: patience });
@@ -78,20 +66,25 @@ impl MirrorLock {
     }
 }
 
-/// Whether a mirror is there; what is in it is another question.
-pub(super) fn is_mirror(folder: &Path) -> bool {
-    is_git_folder(folder)
-}
-
-/// Whether git's complaint is about the mirror rather than about the server.
-pub(super) fn is_damage(error: &SourceError) -> bool {
-    match error {
-        SourceError::Failed { said, .. } => {
-            !said.contains("remote: ") && DAMAGE.iter().any(|words| said.contains(words))
-        }
-        SourceError::Corrupt { .. } | SourceError::Missing { .. } => true,
-        _ => false,
-    }
+/// The commits that are kept for targets, each with its reference. The files are read without
+/// git, which may be unable to read the mirror.
+pub(super) fn kept_references(folder: &Path, prefix: &str) -> Vec<(String, CommitId)> {
+    let packed = fs::read(folder.join("packed-refs")).unwrap_or_default();
+    let packed = String::from_utf8_lossy(&packed).into_owned();
+    let packed = packed.lines().filter_map(|line| {
+        let (id, name) = line.split_once(' ')?;
+        name.strip_prefix(prefix)?.strip_prefix('/')?;
+        Some((name.to_owned(), id.to_owned()))
+    });
+    let loose = fs::read_dir(folder.join(prefix)).into_iter().flatten().flatten();
+    let loose = loose.filter_map(|file| {
+        let name = format!("{prefix}/{}", file.file_name().to_str()?);
+        Some((name, fs::read_to_string(file.path()).ok()?.trim_end().to_owned()))
+    });
+    // A loose reference is newer than a packed one.
+    let all: BTreeMap<String, String> = packed.chain(loose).collect();
+    let is_whole = |id: &str| id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    all.into_iter().filter(|(_, id)| is_whole(id)).map(|(name, id)| (name, CommitId(id))).collect()
 }
 
 /// A path beside the folder, named after it.
@@ -99,9 +92,10 @@ pub(super) fn beside(folder: &Path, extension: &str) -> PathBuf {
     folder.with_extension(extension)
 }
 
-/// Removes a folder with all that is in it; none is fine.
+/// Removes a folder with all that is in it, or a file in its place; none is fine.
 pub(super) fn remove(folder: &Path) -> Result<(), SourceError> {
-    match fs::remove_dir_all(folder) {
+    let is_folder = folder.symlink_metadata().is_ok_and(|found| found.is_dir());
+    match if is_folder { fs::remove_dir_all(folder) } else { fs::remove_file(folder) } {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(SourceError::io("remove", folder, error))
         }

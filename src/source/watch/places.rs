@@ -10,7 +10,7 @@ use notify::event::{CreateKind, ModifyKind, RemoveKind};
 
 use super::Wake;
 use crate::source::layout::Layout;
-use crate::source::selection::{is_document, is_hidden, normal};
+use crate::source::listing::{is_document, is_hidden, normal};
 
 /// How many symbolic links may lie on the way to a repository.
 const MOST_LINKS: usize = 40;
@@ -18,7 +18,7 @@ const MOST_LINKS: usize = 40;
 /// The folders to watch. Two plans are equal if they watch the same names in the same folders,
 /// and a folder that was replaced by another of its name is not the same.
 #[derive(Default, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct WatchedFolders {
     folders: BTreeMap<PathBuf, Interest>,
 }
 
@@ -35,32 +35,32 @@ struct Interest {
     documents: bool,
 }
 
-impl Plan {
+impl WatchedFolders {
     /// Works out what to watch for the repository at an absolute path, and for the documents
     /// below some paths of its working tree.
     pub(super) fn make(location: &Path, files: &[String]) -> Self {
-        let mut plan = Self::default();
-        let found = plan.follow(location);
+        let mut watched = Self::default();
+        let found = watched.follow(location);
         match Layout::discover(location) {
             Ok(layout) => {
-                plan.repository(&layout);
+                watched.repository(&layout);
                 if let Some(work) = &layout.work {
-                    files.iter().for_each(|path| plan.documents(work, path));
+                    files.iter().for_each(|path| watched.documents(work, path));
                 }
             }
             // It may be about to become one.
             Err(_) => {
                 if let Some(found) = found {
-                    plan.folder(&found.join(".git")).all = true;
-                    plan.folder(&found).all = true;
+                    watched.folder(&found.join(".git")).all = true;
+                    watched.folder(&found).all = true;
                 }
             }
         }
-        plan.folders.retain(|folder, _| folder.is_dir());
-        for (folder, interest) in &mut plan.folders {
+        watched.folders.retain(|folder, _| folder.is_dir());
+        for (folder, interest) in &mut watched.folders {
             interest.identity = identity(folder);
         }
-        plan
+        watched
     }
 
     /// The folders and whether those below them are watched too.

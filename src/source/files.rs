@@ -1,14 +1,15 @@
-//! Files as they are on disk: the working tree of `--worktree`, and what `validate` is given.
+//! Files as they are now: the working tree of `--worktree`, and what `validate` is given.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Oid};
 
-use super::selection::{LARGEST_FILE, MOST_FILES, is_document, is_hidden, normal};
-use super::{FileEntry, Folder, Listing, Notice, SourceError};
+use super::listing::{
+    LARGEST_FILE, MOST_FILES, is_document, is_hidden, is_lfs_pointer, joined, normal,
+};
+use super::{FileEntry, Listing, SourceError};
 
 /// Files below a folder, read as they are at that moment.
 #[derive(Clone, Debug)]
@@ -42,12 +43,10 @@ impl Files {
     ) -> Result<Listing, SourceError> {
         let mut listing = Listing::default();
         for path in paths {
-            let mut walk = Walk { notices: BTreeSet::new(), files: Vec::new(), named: path };
+            let mut walk = Walk { path, listing: &mut listing, files: Vec::new() };
             let exists = self.path(path, &mut walk)?;
-            walk.files.retain(|file| Some(&*file.path) != config_file);
-            walk.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-            listing.folders.push(Folder { path: path.as_str().into(), exists, files: walk.files });
-            listing.notices.extend(walk.notices);
+            let files = walk.files;
+            listing.add(path, exists, files, config_file);
         }
         Ok(listing)
     }
@@ -58,10 +57,16 @@ impl Files {
     /// The file is gone, has changed, or is too large.
     pub fn read(&self, entry: &FileEntry) -> Result<Vec<u8>, SourceError> {
         let path = self.root.join(&*entry.path);
-        let changed = || SourceError::Changed { path: entry.path.to_string() };
+        let changed = || SourceError::Changed(entry.path.to_string());
         let bytes = read_bounded(&path, &entry.path)?.ok_or_else(changed)?;
         // The loader remembers documents by this id, so other content may not pass under it.
-        if blob_id(&path, &bytes)? != entry.blob { Err(changed()) } else { Ok(bytes) }
+        if blob_id(&path, &bytes)? != entry.blob {
+            return Err(changed());
+        }
+        if is_lfs_pointer(&bytes) {
+            return Err(SourceError::LfsPointer(entry.path.to_string()));
+        }
+        Ok(bytes)
     }
 
     fn path(&self, path: &str, walk: &mut Walk<'_>) -> Result<bool, SourceError> {
@@ -81,7 +86,13 @@ impl Files {
             Ok(found) if found.is_dir() => walk.below(&full, &relative).map(|()| true),
             Ok(found) if found.is_file() => {
                 let name = relative.rsplit('/').next().unwrap_or_default();
-                if is_document(name) {
+                // The command that names files says itself which of them it skips.
+                let is_read = if self.named_by_user {
+                    is_document(name)
+                } else {
+                    walk.listing.is_read(&relative, name)
+                };
+                if is_read {
                     walk.take(&full, relative)?;
                 }
                 Ok(true)
@@ -101,10 +112,11 @@ impl Files {
     }
 }
 
+/// The walk below one configured path.
 struct Walk<'a> {
-    named: &'a str,
+    path: &'a str,
+    listing: &'a mut Listing,
     files: Vec<FileEntry>,
-    notices: BTreeSet<Notice>,
 }
 
 impl Walk<'_> {
@@ -123,33 +135,42 @@ impl Walk<'_> {
             };
             for entry in entries {
                 let entry = entry.map_err(|e| SourceError::io("list", &folder, e))?;
-                let name = entry.file_name();
-                if is_hidden(name.as_encoded_bytes()) {
-                    continue;
-                }
-                let path = joined(&prefix, &name.to_string_lossy());
-                if name.to_str().is_none() {
-                    self.notices.insert(Notice::NotUtf8 { path });
-                    continue;
-                }
-                let Ok(kind) = entry.file_type() else { continue };
-                if kind.is_dir() {
-                    // A repository of its own: a submodule, or a clone inside the clone.
-                    if entry.path().join(".git").symlink_metadata().is_ok() {
-                        self.notices.insert(Notice::Submodule { path });
-                    } else {
-                        pending.push((entry.path(), path));
-                    }
-                } else if is_document(&name.to_string_lossy()) {
-                    if kind.is_symlink() {
-                        self.notices.insert(Notice::Link { path });
-                    } else if kind.is_file() {
-                        self.take(&entry.path(), path)?;
-                    }
-                }
+                pending.extend(self.entry(&entry, &prefix)?);
             }
         }
         Ok(())
+    }
+
+    /// Takes in one entry of a folder; a folder is given back to be walked.
+    fn entry(
+        &mut self,
+        entry: &fs::DirEntry,
+        prefix: &str,
+    ) -> Result<Option<(PathBuf, String)>, SourceError> {
+        let (name, place) = (entry.file_name(), entry.path());
+        let path = joined(prefix, &name.to_string_lossy());
+        // What is gone again was never there.
+        let Ok(kind) = entry.file_type() else { return Ok(None) };
+        match name.to_str() {
+            Some(name) if is_hidden(name.as_bytes()) && kind.is_file() => {
+                self.listing.is_read(&path, name);
+            }
+            _ if is_hidden(name.as_encoded_bytes()) => {}
+            None => self.listing.not_utf8(&path),
+            Some(_) if kind.is_symlink() => self.listing.link(&path),
+            // A submodule, or a clone inside the clone.
+            Some(_) if kind.is_dir() && place.join(".git").symlink_metadata().is_ok() => {
+                self.listing.submodule(&path);
+            }
+            Some(_) if kind.is_dir() => return Ok(Some((place, path))),
+            Some(_) if !kind.is_file() => self.listing.special(&path),
+            Some(name) => {
+                if self.listing.is_read(&path, name) {
+                    self.take(&place, path)?;
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn take(&mut self, file: &Path, path: String) -> Result<(), SourceError> {
@@ -170,7 +191,7 @@ impl Walk<'_> {
     }
 
     fn too_many(&self) -> SourceError {
-        SourceError::TooManyFiles { path: self.named.to_owned(), limit: MOST_FILES }
+        SourceError::TooManyFiles { path: self.path.to_owned(), limit: MOST_FILES }
     }
 }
 
@@ -203,12 +224,4 @@ fn blob_id(file: &Path, bytes: &[u8]) -> Result<[u8; 20], SourceError> {
 
 fn is_absence(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-fn joined(prefix: &str, name: &str) -> String {
-    match prefix {
-        "" => name.to_owned(),
-        prefix if prefix.ends_with('/') => format!("{prefix}{name}"),
-        prefix => format!("{prefix}/{name}"),
-    }
 }

@@ -1,0 +1,145 @@
+//! Deletes are held while something below the paths is not read; what is skipped for its name
+//! is told and holds nothing.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::world::{World, email, git_in};
+
+/// A world in which `a` and `b` are live, and both are declared in the folder `team`.
+fn settled() -> World {
+    let world = World::new();
+    for name in ["a", "b"] {
+        world.write(&format!("connections/team/{name}.yaml"), &email(name, ""));
+    }
+    world.write_email("c", "");
+    world.commit("declare them");
+    world.apply().code(0);
+    world
+}
+
+/// Moves what the path has out of the paths, and puts a link to it there.
+fn becomes_a_link(world: &World, path: &str) {
+    let (repo, away) = (world.repo(), world.repo().join("away"));
+    fs::rename(repo.join(path), &away).unwrap();
+    let up = "../".repeat(Path::new(path).components().count() - 1);
+    symlink(format!("{up}away"), repo.join(path)).unwrap();
+    world.git(&["add", "-A"]);
+}
+
+fn becomes_a_submodule(world: &World, path: &str) {
+    world.git(&["rm", "-rqf", path]);
+    let id = world.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    world.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{id},{path}")]);
+}
+
+fn gets_a_name_that_is_no_text(world: &World, path: &str) {
+    let away = OsStr::from_bytes(b"connections/m\xfcnchen");
+    fs::rename(world.repo().join(path), world.repo().join(away)).unwrap();
+    world.git(&["add", "-A"]);
+}
+
+#[test]
+fn files_and_folders_that_are_no_longer_read_hold_deletes() {
+    type Becomes = fn(&World, &str);
+    let ways: [(&str, Becomes); 3] = [
+        ("symbolic links are not followed", becomes_a_link),
+        ("it is a repository of its own", becomes_a_submodule),
+        ("its name is not UTF-8", gets_a_name_that_is_no_text),
+    ];
+    for (told, becomes) in ways {
+        for path in ["connections/team", "connections/team/a.yaml"] {
+            let world = settled();
+            becomes(&world, path);
+            world.git(&["commit", "-qm", "move it out of sight"]);
+            world.plan().code(3).says(told);
+            world.apply().code(3).says("is skipped").says(told);
+            assert_eq!(world.names(), ["a", "b", "c"], "{path}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_path_that_becomes_a_link_holds_deletes() {
+    let world = settled();
+    becomes_a_link(&world, "connections");
+    world.commit("all of it");
+    world.apply().code(3);
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_later_commit_that_removes_the_link_removes_the_connection() {
+    let world = settled();
+    becomes_a_link(&world, "connections/c.yaml");
+    world.commit("a link to it");
+    world.apply().code(3);
+    world.remove("connections/c.yaml");
+    world.commit("and no link");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn files_that_are_skipped_for_their_names_are_told_and_hold_nothing() {
+    let world = settled();
+    let rename = |to: &str| {
+        fs::rename(world.repo().join("connections/c.yaml"), world.repo().join(to)).unwrap();
+    };
+    world.write("connections/README.md", "About these connections");
+    world.write("connections/.gitkeep", "");
+    world.commit("files that nobody takes for documents");
+    let plan = world.plan().code(0);
+    assert!(!plan.stdout.contains("skipped"), "{}", plan.stdout);
+    rename("connections/c.json");
+    world.commit("another ending");
+    let told = "connections/c.json is skipped: only names that end in .yaml or .yml are read";
+    world.plan().code(2).says(told).says("1 to delete");
+    world.run(&["validate"]).code(0).says(told);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+    world.write("connections/.d.yaml", &email("d", ""));
+    world.commit("a hidden one");
+    world.plan().code(0).says("connections/.d.yaml is skipped: its name begins with a dot");
+    for number in 0..200 {
+        world.write(&format!("connections/more/{number:03}.txt"), "x");
+    }
+    world.commit("many");
+    let plan = world.plan().code(0).says("connections/more/000.txt").says("and 19");
+    assert!(!plan.stdout.contains("100.txt"), "{}", plan.stdout);
+}
+
+#[test]
+fn a_git_lfs_pointer_is_told_as_such() {
+    let world = settled();
+    let pointer = "version https://git-lfs.github.com/spec/v1\n\
+                   oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n\
+                   size 12345\n";
+    world.write("connections/c.yaml", pointer);
+    world.commit("tracked by LFS");
+    for command in [&["validate"][..], &["plan"], &["apply", "--yes"]] {
+        world.run(command).code(1).says("connections/c.yaml is a pointer of Git LFS");
+    }
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_submodule_is_told_and_nothing_of_it_is_read() {
+    let world = World::new();
+    let inner = world.path("inner");
+    fs::create_dir_all(inner.join("sub")).unwrap();
+    git_in(&inner, &["init", "-q", "-b", "main"]);
+    fs::write(inner.join("hidden.yaml"), email("hidden", "")).unwrap();
+    git_in(&inner, &["add", "-A"]);
+    git_in(&inner, &["commit", "-q", "-m", "inner"]);
+    world.commit_email("a", "");
+    let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add"];
+    world.git(&[&add[..], &[inner.to_str().unwrap(), "connections/sub"]].concat());
+    world.commit("a submodule");
+    world.plan().code(2).says("connections/sub is skipped: it is a repository of its own");
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a"]);
+}
