@@ -170,7 +170,7 @@ fn a_mistyped_path_replaces_nothing() {
     }
     world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
     assert_eq!(world.live("a")["type"], json!("email"));
-    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(0);
     assert_eq!(world.live("a")["type"], json!("ftp"));
     world.write("other/a.yaml", &email("a", ""));
     world.commit("a commit that does change it");

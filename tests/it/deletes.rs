@@ -1,8 +1,9 @@
 //! Deletes: who asked for them, how many may go, and what holds them back.
 
+use axum::http::Method;
 use serde_json::json;
 
-use crate::world::{CHECKOUT, World, email, email_body, ftp, git_in, one_target};
+use crate::world::{CHECKOUT, World, email, email_body, ftp, git_in, one_target, refusal};
 
 #[test]
 fn an_adoption_in_the_same_commit_frees_no_delete_of_everything() {
@@ -141,7 +142,7 @@ fn a_shallow_clone_answers_from_the_state_and_not_from_a_commit_that_is_gone() {
     world.apply().code(3);
     assert_eq!(world.names(), ["b", "c"]);
     world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
-    world.run(&["apply", "--yes", "--allow-deletes", "--name", "b"]).code(0);
+    world.run(&["apply", "--yes", "--allow-delete", "b"]).code(0);
     assert_eq!(world.names(), ["c"]);
 }
 
@@ -349,23 +350,21 @@ fn replaces_outside_a_narrowed_run_count_too() {
 }
 
 #[test]
-fn a_name_that_is_no_pattern_can_be_asked_for() {
-    let mut world = World::new();
-    let names = ["[x", "{y", "a\\", "a[b]"];
-    world.target("paths: [connections, other]");
-    for (index, name) in names.iter().enumerate() {
-        let document = json!({"type": "email", "name": name, "host": "h"});
-        world.write(&format!("connections/{index}.yaml"), &document.to_string());
+fn a_consent_ends_when_a_commit_that_was_never_loaded_declares_the_name() {
+    for trailer_is_of_the_tip in [true, false] {
+        let mut world = World::new();
+        world.target("max_deletes: 0");
+        world.settle(&["a", "b", "c"]);
+        world.remove("connections/a.yaml");
+        world.commit("remove a\n\nAllow-Deletes: true");
+        if !trailer_is_of_the_tip {
+            world.commit("something else");
+        }
+        world.control().fail_next(Some(Method::DELETE), "/a/", refusal("not now"), 1);
+        world.apply().code(1);
+        world.commit_email("a", "");
+        world.commit_without(&["a"]);
+        world.apply().code(3).says("max_deletes");
+        assert_eq!(world.names(), ["a", "b", "c"]);
     }
-    world.write("other/k.yaml", &email("k", ""));
-    world.commit("all");
-    world.apply().code(0);
-    world.target("paths: [other]");
-    for name in names {
-        let named = format!("--name={name}");
-        world.plan().code(3).says(&format!("--name='{name}'"));
-        world.run(&["apply", "--yes", "--allow-deletes", &named]).code(0);
-        assert!(!world.names().contains(&name.to_owned()));
-    }
-    assert_eq!(world.names(), ["k"]);
 }

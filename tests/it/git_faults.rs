@@ -355,7 +355,7 @@ fn what_is_not_read_may_declare_what_seems_to_be_removed() {
         world.git(&["commit", "-qm", "move it"]);
         world.apply().code(3).says("is skipped").says("what is not read may declare it");
         assert_eq!(world.names(), ["a", "b"]);
-        world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
+        world.run(&["apply", "--yes", "--allow-delete", "a"]).code(0);
         assert_eq!(world.names(), ["b"]);
     }
     // Somebody who takes both out says so.

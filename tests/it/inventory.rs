@@ -134,3 +134,15 @@ fn forgetting_what_nobody_knows_leaves_no_state() {
     world.commit_email("a", "");
     world.plan().code(2).says("deletes cannot be known");
 }
+
+#[test]
+fn forgetting_a_declared_name_says_that_the_next_pass_adopts_it() {
+    let world = World::settled(&["a", "b"]);
+    world.commit_without(&["b"]);
+    let ran = world.run(&["forget", "a"]).code(0).says("adopt");
+    assert!(!ran.stdout.contains("unmanaged from now on"), "{}", ran.stdout);
+    world.run(&["forget", "b"]).code(0).says("unmanaged from now on");
+    world.apply().code(0);
+    assert_eq!(world.record()["inventory"].as_object().unwrap().keys().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(world.names(), ["a", "b"]);
+}

@@ -82,10 +82,10 @@ fn a_list_that_lacks_a_name_of_the_inventory_is_not_believed_before_a_create() {
         retry_after: None,
     };
     world.control().fail_next(Some(Method::GET), "type=email", empty.clone(), 1);
-    world.apply().code(0);
+    world.apply().code(1).says("the list of email is not complete");
     assert_eq!(world.calls(), ["GET a"]);
     world.control().fail_next(Some(Method::GET), "type=email", empty, 1);
-    world.plan().code(0);
+    world.plan().code(1).says("the list of email is not complete");
     assert_eq!(world.live("a")["description"], json!("by hand"));
 }
 

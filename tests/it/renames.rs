@@ -308,6 +308,7 @@ fn an_old_name_that_a_list_left_out_is_looked_for_before_anything_is_made() {
     let body = json!({"status": "SUCCESS", "resultList": [world.live("other")]}).to_string();
     let short = Fault::Answer { status: StatusCode::OK, body, retry_after: None };
     world.control().fail_next(Some(Method::GET), "type=email", short, 1);
+    world.apply();
     world.apply().code(0);
     assert_eq!(world.names(), ["new", "other"]);
     assert_eq!(world.control().id(PROJECT, "new"), id);
@@ -397,4 +398,27 @@ fn a_rename_that_cannot_be_made_says_what_to_do() {
     world.write("connections/new.yaml", &ftp("new", "x-gitops: {renamedFrom: old}\n"));
     world.commit("of another type");
     world.plan().code(1).says("to go on: ");
+}
+
+#[test]
+fn a_rename_that_would_wipe_a_secret_is_blocked_in_the_plan() {
+    let world = World::with(masked());
+    world.make(email_body("old"));
+    world.write(
+        "connections/old.yaml",
+        "type: email\nname: old\nhost: smtp.example.com\nusername: u\n",
+    );
+    world.settle(&["other"]);
+    world.remove("connections/old.yaml");
+    let document = "type: email\nname: new\nhost: smtp.example.com\nusername: u\n\
+                    x-gitops: {renamedFrom: old}\n";
+    world.write("connections/new.yaml", document);
+    world.commit("rename it without its password");
+    for _ in 0..2 {
+        assert_eq!(world.changes(&[]), ["blocked new"]);
+        world.plan().code(1).says("would wipe it");
+        world.apply().code(1).says("would wipe it");
+    }
+    assert!(world.writes().is_empty());
+    assert_eq!(world.live("old")["password"], json!(CANARY));
 }

@@ -123,7 +123,7 @@ fn one_that_only_failed_is_tried_once_more() {
         world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
         world.apply().code(1).says("made again");
         world.forget_calls();
-        world.apply().code(1).says("--allow-deletes --name='a'` tries it once more");
+        world.apply().code(1).says("--allow-delete").says("tries it once more");
         assert_eq!(world.writes(), [""; 0], "not for ever");
         asked_for(&world);
     }
@@ -132,12 +132,12 @@ fn one_that_only_failed_is_tried_once_more() {
 /// Somebody who has made room for it asks for it by name.
 fn asked_for(world: &World) {
     for arguments in
-        [&["--name", "a"][..], &["--allow-deletes"], &["--allow-deletes", "--name", "a*"]]
+        [&["--name", "a"][..], &["--allow-deletes"], &["--allow-deletes", "--name", "a"]]
     {
         world.run(&[&["apply", "--yes"], arguments].concat()).code(1);
         assert_eq!(world.writes(), [""; 0], "{arguments:?}");
     }
-    let asking = ["apply", "--yes", "--allow-deletes", "--name", "a"];
+    let asking = ["apply", "--yes", "--allow-delete", "a"];
     world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
     world.run(&asking).code(1).says("made again");
     world.apply().code(1).says("tries it once more");
@@ -255,4 +255,21 @@ fn a_killed_replace_claims_nothing_where_no_ids_are_shown() {
     world.edit("a", "host", json!("by.hand"));
     world.apply().code(1);
     assert_eq!(world.live("a")["host"], json!("by.hand"));
+}
+
+#[test]
+fn a_held_replace_names_the_commits_that_removed_and_declared_the_name() {
+    let mut world = World::new();
+    world.target("max_deletes: 0");
+    world.settle(&["a", "b"]);
+    world.commit_without(&["a"]);
+    world.apply().code(3).says("max_deletes");
+    world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+    world.commit("another a, of another type");
+    let ran = world.apply().code(3).says("removed").says("another type");
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!said.contains("paths, target or config"), "a commit did it: {said}");
+    assert_eq!(world.live("a")["type"], json!("email"));
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(0);
+    assert_eq!(world.live("a")["type"], json!("syslog"));
 }

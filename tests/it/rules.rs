@@ -52,7 +52,7 @@ fn a_mistyped_path_or_a_lost_state_deletes_nothing() {
     assert_eq!(world.names(), ["a", "b", "z"]);
     world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
     assert_eq!(world.names(), ["a", "b", "z"]);
-    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(0);
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(3);
     assert_eq!(world.names(), ["b", "z"]);
     std::fs::remove_dir_all(world.state_dir()).unwrap();
     world.apply().code(0);
@@ -66,7 +66,7 @@ fn protect_outlives_its_document() {
     world.settle(&["b"]);
     world.commit_without(&["a"]);
     world.apply().code(3).says("protected");
-    world.run(&["apply", "--yes", "--allow-deletes", "--name", "a"]).code(3);
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(3);
     assert_eq!(world.names(), ["a", "b"]);
     world.commit_email("a", "");
     world.apply().code(0);

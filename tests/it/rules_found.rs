@@ -1,6 +1,6 @@
 //! What the random histories of `model` found, each as short as it can be told.
 
-use apinizer_gitops::sandbox::{Answers, Ids, ListFields, Options, SecretsOnGet};
+use apinizer_gitops::sandbox::{Answers, Ids, ListFields, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
@@ -55,19 +55,6 @@ fn the_old_name_of_a_rename_that_waits_is_declared() {
         world.apply().code(0);
         assert_eq!(world.names(), ["b"]);
     }
-}
-
-#[test]
-fn a_put_keeps_a_secret_whose_drift_is_only_reported() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
-    world.target("drift: report\nverify_secrets: 0s");
-    world.settle(&["a"]);
-    world.apply().code(0);
-    world.edit("a", "password", json!("typed in the console"));
-    world.commit_email("a", "port: 2525\n");
-    world.apply().code(0);
-    assert_eq!(world.live("a")["port"], json!(2525));
-    assert_eq!(world.live("a")["password"], json!("typed in the console"));
 }
 
 #[test]

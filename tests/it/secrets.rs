@@ -191,3 +191,17 @@ fn another_reference_is_sent_under_another_key_too() {
         assert!(world.writes().is_empty());
     }
 }
+
+#[test]
+fn only_the_one_that_was_sent_to_look_first_is_counted_as_done() {
+    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.target("verify_secrets: 0s");
+    world.settle(&["a", "b", "c", "d", "e"]);
+    world.apply().code(0);
+    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
+    world.forget_calls();
+    let ran = world.run(&["apply", "--yes", "--output", "json"]).code(0);
+    assert_eq!(world.writes().len(), 1);
+    let outcome: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(outcome["targets"][0]["summary"]["done"], json!(1), "{outcome}");
+}

@@ -1,0 +1,103 @@
+//! Writes that do not stick: a server that rewrites a field is not written to for ever, and people
+//! who edit a field are corrected however often they do.
+
+use apinizer_gitops::sandbox::{Answers, ListFields, Options, Writes};
+use serde_json::json;
+
+use crate::world::World;
+
+fn puts(world: &World) -> usize {
+    world.writes().iter().filter(|call| *call == "PUT a").count()
+}
+
+#[test]
+fn a_field_that_people_edit_between_readings_is_corrected_every_time() {
+    for list_fields in [ListFields::All, ListFields::Summary] {
+        let answers = Answers { list_fields, ..Answers::default() };
+        let world = World::with(Options { answers, ..Options::default() });
+        world.commit_email("a", "port: 1\n");
+        world.settle(&["b"]);
+        for round in 0..8 {
+            world.edit("a", "port", json!(100 + round));
+            world.apply().code(0);
+            assert_eq!(world.live("a")["port"], json!(1), "round {round}");
+        }
+        assert_eq!(puts(&world), 8);
+        world.plan().code(0);
+    }
+}
+
+#[test]
+fn a_field_that_people_edit_to_two_values_in_turn_is_corrected_every_time() {
+    let world = World::new();
+    world.commit_email("a", "description: of git\n");
+    world.settle(&["b"]);
+    for round in 0..8 {
+        let text = if round % 2 == 0 { "by hand" } else { "by another hand" };
+        world.edit("a", "description", json!(text));
+        world.apply().code(0);
+        assert_eq!(world.live("a")["description"], json!("of git"), "round {round}");
+    }
+}
+
+/// A server that stores hosts in small letters.
+fn rewriting_hosts() -> Options {
+    let rewrites = vec!["email.host=lowercase".parse().unwrap()];
+    Options { writes: Writes { rewrites, ..Writes::default() }, ..Options::default() }
+}
+
+fn rewriting() -> World {
+    let world = World::with(rewriting_hosts());
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: SMTP.example.com\n");
+    world.commit("a");
+    world
+}
+
+#[test]
+fn a_field_that_the_server_rewrites_is_given_up_after_two_puts() {
+    let world = rewriting();
+    world.apply().code(0);
+    world.forget_calls();
+    for _ in 0..5 {
+        world.apply();
+    }
+    assert_eq!(puts(&world), 2);
+    // What ends it is said too.
+    world.plan().says("not converging").says("until");
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: smtp.example.com\n");
+    world.commit("as the server wants it");
+    world.plan().code(0);
+}
+
+#[test]
+fn an_edit_by_hand_does_not_end_what_the_server_rewrites() {
+    let world = rewriting();
+    for _ in 0..4 {
+        world.apply();
+    }
+    world.forget_calls();
+    // Another field is edited and corrected; the host stays given up.
+    world.edit("a", "port", json!(9));
+    world.apply();
+    world.apply();
+    assert!(puts(&world) <= 1);
+    world.plan().says("not converging");
+}
+
+#[test]
+fn another_value_of_a_var_is_tried_again() {
+    let mut world = World::with(rewriting_hosts());
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: ${var:host}\n");
+    world.commit("a");
+    world.target("vars: {host: SMTP.example.com}");
+    for _ in 0..5 {
+        world.apply();
+    }
+    world.forget_calls();
+    world.target("vars: {host: MAIL.example.com}");
+    for _ in 0..5 {
+        world.apply();
+    }
+    assert_eq!(puts(&world), 2);
+    assert_eq!(world.live("a")["host"], json!("mail.example.com"));
+}

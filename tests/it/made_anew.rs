@@ -1,0 +1,115 @@
+//! A connection that somebody made anew by hand under a name of the tool is not the tool's.
+
+use apinizer_gitops::sandbox::{Answers, ListFields, Options};
+use axum::http::Method;
+use serde_json::json;
+
+use crate::faults::{Fault, Moment};
+use crate::running::Applying;
+use crate::world::{PROJECT, World, email_body};
+
+/// Creates `a`, then somebody deletes it and makes another before the tool looks again.
+fn made_anew_after_the_create(world: &World, change: impl FnOnce(&mut serde_json::Value)) {
+    world.settle(&["a", "b"]);
+    let mut body = world.live("a");
+    assert!(world.control().remove(PROJECT, "a"));
+    change(&mut body);
+    world.make(body);
+    world.commit_without(&["a"]);
+}
+
+#[test]
+fn the_ids_of_creates_are_read_at_the_end_of_the_run() {
+    let world = World::new();
+    made_anew_after_the_create(&world, |_| ());
+    world.plan().code(3).says("not what the tool made");
+    world.apply().code(3).says("not what the tool made");
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn ids_are_read_with_one_list_for_each_type_that_had_a_create() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.write_email(name, "");
+    }
+    world.write("connections/s.yaml", "type: syslog\nname: s\nsyslogServerHostname: h\n");
+    world.commit("three mails and a syslog");
+    world.apply().code(0);
+    let calls = world.control().take_calls();
+    let last_write = calls.iter().rposition(|call| call.method == "POST").unwrap();
+    let after: Vec<&str> = calls[last_write + 1..].iter().map(|call| call.path.as_str()).collect();
+    let of =
+        |kind: &str| after.iter().filter(|path| path.contains(&format!("type={kind}"))).count();
+    assert_eq!((of("email"), of("syslog"), after.len()), (1, 1, 2), "{after:?}");
+}
+
+#[test]
+fn ids_are_read_after_a_replace_and_after_other_changes_failed() {
+    let world = World::settled(&["a", "b"]);
+    world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+    world.commit_email("b", "port: 26\n");
+    world.control().fail_next(Some(Method::PUT), "/b/", Fault::Forbidden, 1);
+    world.apply().code(1);
+    let body = world.live("a");
+    assert_eq!(body["type"], json!("syslog"));
+    assert!(world.control().remove(PROJECT, "a"));
+    world.make(body);
+    world.commit_without(&["a"]);
+    world.apply().code(3).says("not what the tool made");
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+/// Where the list at the end fails, the entry has no id: then only what is equal counts as ours.
+#[test]
+fn without_an_id_only_what_equals_the_write_is_ours() {
+    for is_equal in [true, false] {
+        let world = World::new();
+        for name in ["a", "b"] {
+            world.write_email(name, "");
+        }
+        world.commit("two mails");
+        let gate = world.control().gate(Some(Method::POST), "/connections/", Moment::After);
+        let applying = Applying::until(&world, &gate);
+        world.control().fail_next(Some(Method::GET), "type=email", Fault::Forbidden, 9);
+        gate.open();
+        applying.ends();
+        world.control().clear_faults();
+        let mut body = world.live("a");
+        assert!(world.control().remove(PROJECT, "a"));
+        if !is_equal {
+            body["host"] = json!("by.hand");
+        }
+        world.make(body);
+        world.commit_without(&["a"]);
+        let ran = world.apply();
+        if is_equal {
+            ran.code(0);
+            assert_eq!(world.names(), ["b"]);
+        } else {
+            ran.code(3).says("not what the tool made");
+            assert_eq!(world.names(), ["a", "b"]);
+        }
+    }
+}
+
+#[test]
+fn without_an_id_a_field_that_only_a_read_shows_counts_too() {
+    let answers = Answers { list_fields: ListFields::Summary, ..Answers::default() };
+    let options = Options { answers, ..Options::default() };
+    let world = World::with(options);
+    made_anew_after_the_create(&world, |body| body["host"] = json!("by.hand"));
+    world.apply().code(3).says("not what the tool made");
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn what_was_made_anew_after_a_reading_is_not_deleted() {
+    let world = World::settled(&["a", "b"]);
+    world.apply().code(0);
+    assert!(world.control().remove(PROJECT, "a"));
+    world.make(email_body("a"));
+    world.commit_without(&["a"]);
+    world.apply().code(3).says("not what the tool made");
+    assert_eq!(world.names(), ["a", "b"]);
+}

@@ -1,0 +1,178 @@
+//! A PUT never stores what only stands for a secret: cipher text, a mask, a `null` in place of a
+//! file. Whether a secret can be read is a fact of the answers of this pass.
+
+use apinizer_gitops::sandbox::{FieldOnGet, Options, SecretsOnGet};
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::answers::{read_as, read_as_cipher_text, showing, shown};
+use crate::world::{CANARY, World, email, email_body, refusal};
+
+const UNDECLARED: &str = "type: email\nname: a\nhost: smtp.example.com\nusername: u\n";
+const IGNORED: &str = "x-gitops: {ignore: [password]}\n";
+
+/// A server that shows secrets, with a connection `a` and a second one whose password git declares,
+/// so that the password of the type is proven readable.
+fn readable(document_of_a: &str, keys: &str) -> World {
+    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.target(&format!("verify_secrets: 0s\n{keys}"));
+    world.make(email_body("a"));
+    world.write("connections/a.yaml", document_of_a);
+    world.settle(&["proves"]);
+    world.apply().code(0);
+    assert_eq!(world.live("a")["password"], json!(CANARY));
+    world.forget_calls();
+    world
+}
+
+/// The server is upgraded: it answers each read with other cipher text.
+fn upgraded(world: &World) {
+    world.control().alter(|options| options.secrets = SecretsOnGet::FreshCipher);
+}
+
+/// Asserts that nothing but git's value was ever stored as the password of `a`.
+#[track_caller]
+fn keeps_the_password(world: &World) {
+    assert_eq!(world.live("a")["password"], json!(CANARY));
+}
+
+#[test]
+fn cipher_text_is_not_sent_back_for_a_password_that_git_does_not_declare() {
+    for document in [UNDECLARED.to_owned(), email("a", IGNORED)] {
+        let world = readable(&document, "");
+        upgraded(&world);
+        world.write("connections/a.yaml", &format!("{document}port: 2525\n"));
+        world.commit("another port");
+        world.apply().code(1).says("would wipe it");
+        keeps_the_password(&world);
+        assert!(!world.writes().contains(&"PUT a".to_owned()));
+    }
+}
+
+#[test]
+fn cipher_text_that_stays_the_same_is_not_sent_back_either() {
+    let world = readable(UNDECLARED, "");
+    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
+    world.write("connections/a.yaml", &format!("{UNDECLARED}port: 2525\n"));
+    world.commit("another port");
+    world.apply().code(1).says("would wipe it");
+    keeps_the_password(&world);
+}
+
+#[test]
+fn a_password_that_this_pass_shows_to_be_readable_is_sent_back() {
+    let world = readable(UNDECLARED, "");
+    world.write("connections/a.yaml", &format!("{UNDECLARED}port: 2525\n"));
+    world.commit("another port");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(2525));
+    keeps_the_password(&world);
+}
+
+#[test]
+fn the_way_back_of_a_replace_stores_no_cipher_text() {
+    let world = readable(UNDECLARED, "");
+    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
+    world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+    world.commit("a is syslog now");
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("no syslog here"), 1);
+    world.apply().code(1);
+    keeps_the_password(&world);
+    assert!(!world.writes().contains(&"DELETE a".to_owned()), "blocked before the delete");
+}
+
+#[test]
+fn a_declared_password_is_sent_as_git_has_it_after_puts_that_did_not_stick() {
+    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.target("verify_secrets: 0s");
+    world.settle(&["a"]);
+    world.apply().code(0);
+    upgraded(&world);
+    // Alone of its type, so that no other one is sent to look first.
+    for round in 0..5 {
+        world.commit_email("a", &format!("port: {}\n", 2525 + round));
+        world.apply();
+        world.apply();
+        world.apply();
+        assert_eq!(world.live("a")["port"], json!(2525 + round));
+        keeps_the_password(&world);
+    }
+}
+
+#[test]
+fn a_declared_password_is_sent_as_git_has_it_where_drift_is_only_reported() {
+    let world = readable(&email("a", ""), "drift: report\nadopt: always");
+    upgraded(&world);
+    world.apply();
+    keeps_the_password(&world);
+    world.commit_email("a", "port: 2525\n");
+    world.apply();
+    assert_eq!(world.live("a")["port"], json!(2525));
+    keeps_the_password(&world);
+}
+
+#[test]
+fn a_password_that_somebody_typed_is_replaced_by_the_next_put_where_drift_is_only_reported() {
+    let world = readable(&email("a", ""), "drift: report\nadopt: always");
+    world.edit("a", "password", json!("typed in the console"));
+    world.run(&["plan", "--verify-secrets"]).code(2);
+    world.commit_email("a", "port: 2525\n");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(2525));
+    keeps_the_password(&world);
+}
+
+const GRAYLOG: &str = "type: graylog\nname: a\nhostname: logs.example.com\ntlsEnabled: true\n";
+
+/// A graylog connection whose certificates the server has and answers as `null`.
+fn with_certificates() -> World {
+    let world = World::new();
+    world.control().alter(|options| {
+        let certificates = "tlsTrustCertChainFile";
+        let hidden = FieldOnGet::one("graylog", certificates, SecretsOnGet::Masked);
+        options.answers.fields.push(hidden);
+    });
+    world.make(json!({
+        "type": "graylog", "name": "a", "hostname": "logs.example.com", "tlsEnabled": true,
+        "tlsTrustCertChainFile": "Y2VydGlmaWNhdGVz", "tlsTrustCertChainFileName": "chain.pem",
+    }));
+    world.write("connections/a.yaml", GRAYLOG);
+    world.commit("declare it");
+    world.apply().code(0);
+    world
+}
+
+#[test]
+fn a_certificate_that_the_server_hides_is_not_wiped() {
+    let world = with_certificates();
+    world.write("connections/a.yaml", &format!("{GRAYLOG}port: 12202\n"));
+    world.commit("another port");
+    world.plan().code(1).says("tlsTrustCertChainFile");
+    let ran = world.apply().code(1).says("tlsTrustCertChainFile");
+    assert!(ran.stdout.contains("null") || ran.stderr.contains("null"), "the way past: {ran:?}");
+    assert_eq!(world.live("a")["tlsTrustCertChainFile"], json!("Y2VydGlmaWNhdGVz"));
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_certificate_that_git_declares_null_is_emptied() {
+    let world = with_certificates();
+    let document = format!("{GRAYLOG}port: 12202\ntlsTrustCertChainFile: null\n");
+    world.write("connections/a.yaml", &document);
+    world.commit("another port, and no certificates");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(12202));
+    let stored = world.live("a").get("tlsTrustCertChainFile").cloned().unwrap_or_default();
+    assert_eq!(stored, Value::Null);
+}
+
+#[test]
+fn a_certificate_that_git_declares_is_sent_as_git_has_it() {
+    let mut world = with_certificates();
+    world.env.insert("CHAIN".into(), "bmV3ZXI=".into());
+    let document = format!("{GRAYLOG}port: 12202\ntlsTrustCertChainFile: ${{env:CHAIN}}\n");
+    world.write("connections/a.yaml", &document);
+    world.commit("another port, and other certificates");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["tlsTrustCertChainFile"], json!("bmV3ZXI="));
+}
