@@ -1,7 +1,7 @@
 //! Writes that do not stick: a server that rewrites a field is not written to for ever, and people
 //! who edit a field are corrected however often they do.
 
-use apinizer_gitops::sandbox::{Answers, ListFields, Options, Writes};
+use apinizer_gitops::sandbox::{Answers, ListFields, Options, Rewrite, RewriteTo, Writes};
 use serde_json::json;
 
 use crate::world::World;
@@ -42,7 +42,7 @@ fn a_field_that_people_edit_to_two_values_in_turn_is_corrected_every_time() {
 
 /// A server that stores hosts in small letters.
 fn rewriting_hosts() -> Options {
-    let rewrites = vec!["email.host=lowercase".parse().unwrap()];
+    let rewrites = vec![Rewrite::new("email", "host", RewriteTo::Lowercase)];
     Options { writes: Writes { rewrites, ..Writes::default() }, ..Options::default() }
 }
 

@@ -5,6 +5,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use crate::answers::{answer, list_emails_without, showing, shown};
+use crate::faults::{Fault, Moment};
 use crate::running::{Applying, Running, eventually};
 use crate::world::{PROJECT, World};
 

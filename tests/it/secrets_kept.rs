@@ -5,7 +5,6 @@ use apinizer_gitops::sandbox::{FieldOnGet, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::answers::{read_as, read_as_cipher_text, showing, shown};
 use crate::world::{CANARY, World, email, email_body, refusal};
 
 const UNDECLARED: &str = "type: email\nname: a\nhost: smtp.example.com\nusername: u\n";
