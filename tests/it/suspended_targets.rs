@@ -25,7 +25,7 @@ fn an_apply_holds_a_suspended_target_and_says_so() {
     let world = suspended();
     world.write_email("a", "port: 26\n");
     world.commit_without(&["b"]);
-    world.apply().code(3).says("suspended").says("--target default");
+    world.apply().code(3).says("suspended").says("resume");
     assert!(world.writes().is_empty());
     world.plan().code(3).says("suspended");
     for output in ["json", "markdown"] {
@@ -34,12 +34,17 @@ fn an_apply_holds_a_suspended_target_and_says_so() {
 }
 
 #[test]
-fn an_apply_that_names_a_suspended_target_writes_to_it() {
+fn an_apply_writes_once_the_target_is_resumed() {
     let world = suspended();
     world.commit_email("a", "port: 26\n");
-    world.run(&["apply", "--yes", "--target", "default"]).code(0).says("suspended");
+    world.apply().code(3).says("suspended");
+    let daemon = Running::start(&world, &["--dry-run"]);
+    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/resume", "admin"), 202);
+    eventually("it is resumed", || world.record()["suspended"] == json!(false));
+    drop(daemon);
+    world.apply().code(0);
     assert_eq!(world.live("a")["port"], json!(26));
-    assert_eq!(world.record()["suspended"], json!(true), "it stays suspended");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::document::{Kind, SECRET};
 use super::history::History;
-use super::memory::{Flags, Live, MaxDeletes};
+use super::memory::{Flags, Live, MaxDeletes, Shows};
 use super::setting::Setting;
 use super::steps::{Disturbance, Event, Turn};
 use crate::world::PROJECT;
@@ -39,6 +39,8 @@ struct Seen {
     made: BTreeSet<String>,
     /// All names that any commit declared or renamed from.
     named: BTreeSet<String>,
+    /// Somebody consented to deletes, with a flag or a trailer.
+    is_consented: bool,
 }
 
 /// Carries a history out; what may never happen is the error.
@@ -72,6 +74,8 @@ impl History {
         self.log(format!("{turn:?}"));
         self.commit_events(turn.events.iter().filter(|event| is_kept(event)));
         self.see_names(seen);
+        seen.is_consented |= turn.flags.allow_deletes
+            || turn.events.iter().any(|event| matches!(event, Event::Consent));
         let flags = Flags { allow_deletes: turn.flags.allow_deletes, ..Flags::default() };
         let before = self.ground.live();
         match &turn.disturbance {
@@ -108,6 +112,9 @@ impl History {
             if !seen.named.contains(name) {
                 return Err(format!("`{name}` was deleted, and git never knew it"));
             }
+            if self.tree.links.contains(name) && !seen.is_consented && seen.made.contains(id) {
+                return Err(format!("`{name}` was deleted, and a link that is not read has it"));
+            }
             let was = Kind::of(&before[name].body);
             let declared = self.tree.base.get(name).filter(|d| !d.elsewhere && !d.suspend);
             if declared.is_some_and(|document| document.kind == was) && seen.made.contains(id) {
@@ -119,6 +126,7 @@ impl History {
                 return Err(format!("`{name}` was changed, and git never knew it"));
             }
         }
+        self.check_secrets(before, &now)?;
         let record = self.record();
         let known: BTreeSet<&String> = ["inventory", "intents"]
             .iter()
@@ -138,6 +146,32 @@ impl History {
         Ok(())
     }
 
+    /// No secret is lost: neither to what the server shows in its place nor to nothing at all.
+    fn check_secrets(
+        &self,
+        before: &BTreeMap<String, Live>,
+        now: &BTreeMap<String, Live>,
+    ) -> Result<(), String> {
+        for (name, live) in now {
+            let secret = live.body.get(SECRET).and_then(Value::as_str).unwrap_or_default();
+            if secret.starts_with("{cipher}") || secret.starts_with('*') {
+                return Err(format!("`{name}` has `{secret}` for a secret"));
+            }
+            let had = before.values().find(|old| old.id == live.id);
+            let had = had.and_then(|old| old.body.get(SECRET)).and_then(Value::as_str);
+            let is_lost = secret.is_empty() && had.is_some_and(|had| !had.is_empty());
+            let is_used = Kind::of(&live.body).uses_secret(&live.body);
+            let may_be_null = |commit: &super::document::Commit| {
+                let document = commit.tree.base.get(name);
+                document.is_some_and(|d| d.fields.get(SECRET).is_some_and(Value::is_null))
+            };
+            if is_lost && is_used && !self.commits.iter().any(may_be_null) {
+                return Err(format!("`{name}` lost its secret"));
+            }
+        }
+        Ok(())
+    }
+
     /// Once nothing goes wrong any more, git is what is live.
     async fn ends_well(&mut self, seen: &mut Seen) -> Result<(), String> {
         self.ground.settings.max = MaxDeletes::Count(100);
@@ -146,6 +180,7 @@ impl History {
             [
                 Event::Mend,
                 Event::Consent,
+                Event::Shows(Shows::All),
                 Event::Rotate("FIRST", Some(7)),
                 Event::Rotate("SECOND", Some(7)),
             ]

@@ -106,7 +106,17 @@ impl History {
     ) -> Result<(), String> {
         self.check_live(&expected, before)?;
         self.memory = expected.memory;
+        self.learn_ids();
         self.check_record()
+    }
+
+    /// The ids of what a run created are read at its end.
+    fn learn_ids(&mut self) {
+        let live = self.ground.live();
+        for (name, owned) in self.memory.owned.iter_mut().filter(|(_, owned)| owned.id.is_none()) {
+            let id = live.get(name).map(|live| live.id.clone());
+            owned.id = id.filter(|_| self.setting.ids);
+        }
     }
 
     pub(super) fn check_live(
@@ -205,7 +215,7 @@ impl History {
 
 pub(super) fn name_of(call: &LoggedCall) -> String {
     let name = call.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    name.replace("%20", " ").replace("%25", "%")
+    name.replace("%2A", "*").replace("%20", " ").replace("%25", "%")
 }
 
 /// Every write is one that the rules allow on an undisturbed run.

@@ -186,12 +186,21 @@ pub(crate) enum Broken {
     File,
 }
 
+/// What the overlay says of a connection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Patch {
+    pub(crate) fields: Fields,
+    pub(crate) protect: bool,
+}
+
 /// The tree of a commit: a folder of documents and one of patches, each file named after the
 /// connection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Tree {
     pub(crate) base: BTreeMap<String, Document>,
-    pub(crate) patches: BTreeMap<String, Fields>,
+    pub(crate) patches: BTreeMap<String, Patch>,
+    /// Names whose file is a link, which is not read.
+    pub(crate) links: BTreeSet<String>,
     pub(crate) broken: BTreeMap<String, Broken>,
 }
 
@@ -254,10 +263,26 @@ impl Tree {
             files.insert(format!("{BASE}/{name}.yaml"), text);
         }
         for (name, patch) in &self.patches {
-            let text = format!("name: {}\n{}", json!(name), lines(patch));
+            let mut text = format!("name: {}\n{}", json!(name), lines(&patch.fields));
+            if patch.protect {
+                text.push_str("x-gitops: {protect: true}\n");
+            }
             files.insert(format!("{OVERLAY}/{name}.yaml"), text);
         }
         files
+    }
+
+    /// The names that a path declares or patches.
+    pub(crate) fn touched_by(&self, path: &str) -> BTreeSet<String> {
+        match path {
+            BASE => {
+                let base = self.base.iter().filter(|(_, document)| !document.elsewhere);
+                let read = base.filter(|(name, _)| !self.links.contains(*name));
+                read.map(|(name, _)| name.clone()).collect()
+            }
+            OVERLAY => self.patches.keys().cloned().collect(),
+            _ => BTreeSet::new(),
+        }
     }
 
     pub(crate) fn load(&self, paths: &[&'static str]) -> Loaded {
@@ -265,7 +290,11 @@ impl Tree {
         for path in paths {
             let count = match *path {
                 BASE => Some(
-                    self.base.keys().filter(|n| self.broken.get(*n) != Some(&Broken::File)).count(),
+                    self.base
+                        .keys()
+                        .filter(|n| self.broken.get(*n) != Some(&Broken::File))
+                        .filter(|n| !self.links.contains(*n))
+                        .count(),
                 ),
                 OVERLAY => Some(self.patches.len()),
                 _ => None,
@@ -275,6 +304,7 @@ impl Tree {
         if paths.contains(&BASE) {
             for (name, document) in &self.base {
                 match self.broken.get(name) {
+                    _ if self.links.contains(name) => {}
                     None if document.elsewhere => {}
                     None => {
                         loaded.documents.insert(name.clone(), document.clone());
@@ -290,9 +320,14 @@ impl Tree {
         }
         if paths.contains(&OVERLAY) {
             for (name, patch) in &self.patches {
-                let is_declared = paths.contains(&BASE) && self.base.contains_key(name);
+                let is_declared = paths.contains(&BASE)
+                    && self.base.contains_key(name)
+                    && !self.links.contains(name);
                 match loaded.documents.get_mut(name) {
-                    Some(document) => merge(&mut document.fields, patch),
+                    Some(document) => {
+                        merge(&mut document.fields, &patch.fields);
+                        document.protect |= patch.protect;
+                    }
                     // Of a document that is for other targets, or broken already.
                     None if is_declared && self.broken.get(name) != Some(&Broken::File) => {}
                     // It patches nothing, and is not complete by itself.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::document::{BASE, Document, Kind, SECRET, Tree};
 use super::history::{History, secret};
 use super::memory::Memory;
+use super::setting;
 use super::steps::Event;
 use crate::world::PROJECT;
 
@@ -37,6 +38,17 @@ impl History {
                 tree.base.remove(*name);
                 tree.patches.remove(*name);
                 tree.broken.remove(*name);
+                tree.links.remove(*name);
+            }
+            Event::RemoveBase(name) => {
+                tree.base.remove(*name);
+                tree.broken.remove(*name);
+                tree.links.remove(*name);
+            }
+            Event::Link(name) => {
+                if tree.base.contains_key(*name) && !tree.links.remove(*name) {
+                    tree.links.insert(at(name));
+                }
             }
             Event::Protect(name) => flip(tree, name, |d| &mut d.protect),
             Event::Suspend(name) => flip(tree, name, |d| &mut d.suspend),
@@ -57,6 +69,7 @@ impl History {
                     document.renamed_from = with.then(|| at(old));
                     tree.base.insert(at(new), document);
                     tree.broken.remove(*old);
+                    tree.links.remove(*old);
                     if let Some(patch) = tree.patches.remove(*old) {
                         tree.patches.insert(at(new), patch);
                     }
@@ -78,7 +91,13 @@ impl History {
             Event::Patch(name, field, value) => {
                 if tree.base.contains_key(*name) {
                     let patch = tree.patches.entry(at(name)).or_default();
-                    patch.insert(at(field), value.clone());
+                    patch.fields.insert(at(field), value.clone());
+                }
+            }
+            Event::ProtectByPatch(name) => {
+                if tree.base.contains_key(*name) {
+                    let patch = tree.patches.entry(at(name)).or_default();
+                    patch.protect = !patch.protect;
                 }
             }
             Event::Unpatch(name) => drop(tree.patches.remove(*name)),
@@ -86,6 +105,7 @@ impl History {
                 tree.patches.clear();
                 if *path == BASE {
                     tree.base.clear();
+                    tree.links.clear();
                     tree.broken.clear();
                 }
             }
@@ -132,6 +152,11 @@ impl History {
                 self.memory = Memory::default();
             }
             Event::NewProcess => self.ground.reconfigured(),
+            Event::Shows(shows) => {
+                self.setting.shows = *shows;
+                let secrets = setting::secrets_on_get(*shows);
+                self.ground.control().alter(|options| options.secrets = secrets);
+            }
         }
         if matches!(
             event,

@@ -19,7 +19,7 @@ use apinizer_gitops::source::{Repository, Snapshot};
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
-use super::document::Tree;
+use super::document::{BASE, Tree};
 use super::memory::{Adopt, Flags, Live, Settings};
 use crate::faults::{Control, Gate, Moment, Server};
 use crate::world::PROJECT;
@@ -89,6 +89,7 @@ impl Ground {
     /// Commits a tree; the commit's id.
     pub(crate) fn commit(&mut self, tree: &Tree, consents: bool) -> String {
         let repository = &self.repository;
+        let links = &tree.links;
         let mut folders: BTreeMap<String, Vec<(String, git2::Oid)>> = BTreeMap::new();
         for (path, text) in tree.files() {
             let (folder, file) = path.split_once('/').unwrap();
@@ -99,7 +100,9 @@ impl Ground {
         for (folder, files) in folders {
             let mut builder = repository.treebuilder(None).unwrap();
             for (file, blob) in files {
-                builder.insert(file, blob, 0o100_644).unwrap();
+                let name = file.strip_suffix(".yaml").unwrap_or_default();
+                let is_link = folder == BASE && links.contains(name);
+                builder.insert(file, blob, if is_link { 0o120_000 } else { 0o100_644 }).unwrap();
             }
             root.insert(folder, builder.write().unwrap(), 0o040_000).unwrap();
         }

@@ -41,6 +41,11 @@ pub(super) fn secret(name: &str, version: u64) -> (String, String) {
     (name.to_owned(), format!("s3cret-{name}-{version}-xyzzy"))
 }
 
+/// Whether the model knows what comes of an event.
+fn is_predicted(event: &Event) -> bool {
+    !matches!(event, Event::Shows(_) | Event::Link(_))
+}
+
 impl History {
     pub(crate) async fn new(setting: &Setting) -> Self {
         let env = BTreeMap::from([secret("FIRST", 0), secret("SECOND", 0)]);
@@ -108,7 +113,7 @@ impl History {
 
     async fn turn(&mut self, turn: &Turn) -> Result<(), String> {
         self.log(format!("{turn:?}"));
-        self.commit_events(turn.events.iter());
+        self.commit_events(turn.events.iter().filter(|event| is_predicted(event)));
         if turn.stateless && self.stateless_run(&turn.flags).await? {
             return Ok(());
         }
@@ -118,6 +123,9 @@ impl History {
         match &turn.disturbance {
             None => self.check_apply(&turn.flags, expected, &live).await?,
             Some(disturbance) => self.disturbed(disturbance, &turn.flags, expected, &live).await?,
+        }
+        if turn.is_last_look && turn.disturbance.is_none() {
+            return Ok(());
         }
         self.check_quiet(&turn.flags).await
     }
@@ -137,6 +145,7 @@ impl History {
                 settings: &self.ground.settings,
                 shows: self.setting.shows,
                 renames: self.setting.renames,
+                ids: self.setting.ids,
                 env: &self.ground.env,
                 commits: &self.commits,
                 live,
@@ -195,7 +204,14 @@ impl History {
         });
         Memory {
             owned: owned.collect(),
-            good: Some(Good { commit: at, loaded: loaded.clone() }),
+            good: Some(Good {
+                commit: at,
+                loaded: loaded.clone(),
+                touched: paths
+                    .iter()
+                    .map(|path| (*path, self.commits[at].tree.touched_by(path)))
+                    .collect(),
+            }),
             stateless: true,
             ..Memory::default()
         }

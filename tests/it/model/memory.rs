@@ -58,6 +58,9 @@ pub(crate) struct Note {
 pub(crate) struct Good {
     pub(crate) commit: usize,
     pub(crate) loaded: Loaded,
+    /// The names that each path touched when it last declared something, of paths that are read
+    /// and of those that an earlier commit was read with.
+    pub(crate) touched: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -115,6 +118,8 @@ pub(crate) enum Shows {
     /// Those of emails.
     Some,
     CipherText,
+    /// Another text at each read.
+    FreshCipherText,
 }
 
 impl Shows {
@@ -125,7 +130,7 @@ impl Shows {
             Self::All => Some(stored.clone()),
             Self::Some if kind == Kind::Email => Some(stored.clone()),
             Self::Some | Self::Nothing => None,
-            Self::CipherText => Some(Value::from("some cipher text")),
+            Self::CipherText | Self::FreshCipherText => Some(Value::from("some cipher text")),
         }
     }
 }
@@ -134,6 +139,8 @@ impl Shows {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Flags {
     pub(crate) allow_deletes: bool,
+    /// `--allow-delete`: these exact names.
+    pub(crate) allow_delete: Vec<String>,
     pub(crate) resend: bool,
     pub(crate) names: Vec<String>,
     pub(crate) types: Vec<Kind>,
@@ -147,8 +154,19 @@ impl Flags {
     }
 
     pub(crate) fn admits(&self, kind: Kind, name: &str) -> bool {
-        (self.names.is_empty() || self.names.iter().any(|n| n == name))
+        (self.names.is_empty() || self.names.iter().any(|glob| fits(glob, name)))
             && (self.types.is_empty() || self.types.contains(&kind))
+    }
+}
+
+/// Whether a name fits a glob, of which the model has `*` alone.
+fn fits(glob: &str, name: &str) -> bool {
+    match glob.split_once('*') {
+        None => glob == name,
+        Some((head, tail)) => {
+            let rest = name.strip_prefix(head);
+            rest.is_some_and(|rest| (0..=rest.len()).any(|at| fits(tail, &rest[at..])))
+        }
     }
 }
 
@@ -158,6 +176,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) shows: Shows,
     pub(crate) renames: bool,
+    /// The server shows ids.
+    pub(crate) ids: bool,
     pub(crate) env: &'a BTreeMap<String, String>,
     /// The history, the tip last.
     pub(crate) commits: &'a [Commit],

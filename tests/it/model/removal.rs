@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, Kind, Loaded, SECRET};
-use super::memory::{Hold, Live, MaxDeletes, Note, Owned};
+use super::memory::{Hold, Live, MaxDeletes, Memory, Note, Owned, Sight};
 use super::rules::{Planned, Run};
 
 /// Notes which deletes are due, what consents to them, and what holds them at first sight.
@@ -25,7 +25,8 @@ pub(crate) fn note(run: &mut Run<'_>) {
         notes.insert(name.clone(), note.clone());
     }
     if let (Some(good), Some(loaded)) = (&run.before.good, &good) {
-        let then = declared_in(run, loaded);
+        let mut then = declared_in(run, loaded);
+        then.retain(|name| !declared_by_an_unread_path(run).contains(name));
         for name in run.before.owned.keys() {
             if !declared.contains(name) && then.contains(name) {
                 let note = notes.entry(name.clone());
@@ -64,7 +65,7 @@ pub(crate) fn note(run: &mut Run<'_>) {
             }
         }
     }
-    if is_emptied(run) {
+    if !run.lost_paths.is_empty() {
         for (name, note) in &mut notes {
             let asks = note.becomes.is_none() || replaced.contains_key(name);
             note.emptied |= asks && !note.consent && !note.undue;
@@ -147,17 +148,61 @@ fn replaced(run: &Run<'_>) -> BTreeMap<String, Kind> {
     documents.filter(|(n, d)| is_replaced(n, d.kind)).map(|(n, d)| (n.clone(), d.kind)).collect()
 }
 
-/// Whether a path that declared something in the last good commit is missing or empty.
-fn is_emptied(run: &Run<'_>) -> bool {
-    let Some(good) = &run.before.good else { return false };
-    let had = |loaded: &Loaded, path: &str| loaded.counts.get(path).copied().flatten().unwrap_or(0);
-    run.loaded.counts.keys().any(|path| had(&good.loaded, path) > 0 && had(&run.loaded, path) == 0)
+/// Paths that declared something in the last good commit, or were lost before it, and are missing
+/// or empty now. One that today's config no longer has is missing where the config has a path that
+/// does not exist: it is mistyped.
+pub(crate) fn lost_paths(
+    sight: Sight<'_>,
+    before: &Memory,
+    loaded: &Loaded,
+) -> BTreeSet<&'static str> {
+    let Some(good) = &before.good else { return BTreeSet::new() };
+    let is_mistyped = loaded.counts.values().any(Option::is_none);
+    let declared_something = good.touched.iter().filter(|(_, names)| !names.is_empty());
+    let is_lost = |path: &&'static str| match loaded.counts.get(path) {
+        Some(count) => count.unwrap_or(0) == 0,
+        None => is_mistyped && !sight.settings.paths.contains(path),
+    };
+    declared_something.map(|(path, _)| *path).filter(is_lost).collect()
+}
+
+/// Whether somebody consents to what a lost path holds.
+pub(crate) fn consents_to_lost_paths(sight: Sight<'_>, before: &Memory) -> bool {
+    let tip = sight.commits.len() - 1;
+    let is_new = before.good.as_ref().is_none_or(|good| good.commit < tip);
+    sight.flags.allow_deletes || (is_new && sight.commits[tip].consents)
+}
+
+/// The names that each path touched, once this commit is the last good one. A path that is lost, or
+/// that today's config does not read, keeps its names, unless somebody consented.
+pub(crate) fn touched(run: &Run<'_>) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let tree = &run.sight.commits.last().unwrap().tree;
+    let mut touched: BTreeMap<_, _> = BTreeMap::new();
+    for path in &run.sight.settings.paths {
+        touched.insert(*path, tree.touched_by(path));
+    }
+    let is_consented = consents_to_lost_paths(run.sight, run.before);
+    for (path, names) in run.before.good.iter().flat_map(|good| &good.touched) {
+        let is_lost = run.lost_paths.contains(path);
+        if (is_lost && !is_consented) || !touched.contains_key(path) {
+            touched.insert(*path, names.clone());
+        }
+    }
+    touched
+}
+
+/// Names that a path which today's config does not read still declares, or patches.
+fn declared_by_an_unread_path(run: &Run<'_>) -> BTreeSet<String> {
+    let tree = &run.sight.commits.last().unwrap().tree;
+    let paths = run.before.good.iter().flat_map(|good| good.touched.keys());
+    let unread = paths.filter(|path| !run.sight.settings.paths.contains(*path));
+    unread.flat_map(|path| tree.touched_by(path)).collect()
 }
 
 /// Decides what is deleted, and replaced, and what is held.
 pub(crate) fn decide(run: &mut Run<'_>) {
     let flags = run.sight.flags.clone();
-    let is_exact = |name: &String| flags.allow_deletes && flags.names.contains(name);
+    let is_exact = |name: &String| flags.allow_delete.contains(name);
     let mut due: BTreeSet<String> = BTreeSet::new();
     let mut gone: BTreeSet<String> = BTreeSet::new();
     let mut held: Vec<(String, &'static str)> = Vec::new();
@@ -182,7 +227,10 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             }
             continue;
         }
-        let is_ours = run.ours(&name, live).is_some_and(|o| o.kind == Kind::of(&live.body));
+        let is_ours = run.ours(&name, live).is_some_and(|owned| {
+            let is_known = owned.id.is_some() || !run.sight.ids;
+            owned.kind == Kind::of(&live.body) && (is_known || shows_its_base(&owned, live))
+        });
         let alone = if !run.loaded.is_whole() {
             Some("load whole")
         } else if !is_ours {
@@ -307,7 +355,7 @@ fn group(
     let is_over = held_before + gone.len() >= 2;
     let count = due.len() + outside;
     let whole = is_over && count > 0 && count >= held_before;
-    let emptied = is_emptied(run);
+    let emptied = !run.lost_paths.is_empty();
     let mut held = Vec::new();
     for name in due {
         if !run.replaces.contains(name)

@@ -48,6 +48,10 @@ pub(crate) struct Run<'a> {
     /// Something is blocked only when it is carried out.
     pub(crate) fails: bool,
     pub(crate) freed: BTreeSet<String>,
+    /// Paths that declared something before and are missing or empty now.
+    pub(crate) lost_paths: BTreeSet<&'static str>,
+    /// The names that they touched, which are neither updated nor lose their protection.
+    pub(crate) lost: BTreeSet<String>,
     /// Names that a planned rename should have freed and did not.
     pub(crate) not_freed: BTreeSet<String>,
     pub(crate) waiting: BTreeSet<String>,
@@ -75,7 +79,14 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     {
         return nothing(sight, before);
     }
+    let lost_paths = removal::lost_paths(sight, before, &loaded);
+    let touched = before.good.as_ref().map(|good| &good.touched);
+    let lost = touched.into_iter().flatten().filter(|(path, _)| lost_paths.contains(*path));
+    let lost = lost.flat_map(|(_, names)| names.clone()).collect();
+    let is_consented = removal::consents_to_lost_paths(sight, before);
     let mut run = Run {
+        lost_paths,
+        lost: if is_consented { BTreeSet::new() } else { lost },
         sight,
         before,
         readable,
@@ -150,7 +161,8 @@ impl Run<'_> {
             removal::keep_narrowly(&mut self);
         }
         if whole && !self.sight.flags.narrow() {
-            self.memory.good = Some(Good { commit: tip, loaded: self.loaded.clone() });
+            let touched = removal::touched(&self);
+            self.memory.good = Some(Good { commit: tip, loaded: self.loaded.clone(), touched });
             if apply_exit == 0 {
                 self.memory.applied = Some(tip);
             }
@@ -197,8 +209,14 @@ impl Run<'_> {
         id: Option<String>,
         base: BTreeMap<String, Agreed>,
     ) {
-        let owned = Owned { kind: document.kind, id, base, protect: document.protect };
+        let protect = document.protect || self.keeps_protection(name);
+        let owned = Owned { kind: document.kind, id, base, protect };
         self.memory.owned.insert(name.to_owned(), owned);
+    }
+
+    /// Whether a lost path may have declared the protection of a name.
+    fn keeps_protection(&self, name: &str) -> bool {
+        self.lost.contains(name) && self.before.owned.get(name).is_some_and(|owned| owned.protect)
     }
 
     pub(crate) fn may_take_over(&self, fate: &Fate) -> bool {
@@ -227,12 +245,13 @@ impl Run<'_> {
             self.left_out(name, document);
             return;
         }
+        let keeps_protection = self.keeps_protection(name);
         if let Some(owned) = self.memory.owned.get_mut(name)
             && !self.freed.contains(name)
             // A commit that declares another type is none that lifted it first.
             && (owned.kind == document.kind || document.protect)
         {
-            owned.protect = document.protect;
+            owned.protect = document.protect || keeps_protection;
         }
         if document.suspend {
             return;
@@ -289,6 +308,14 @@ impl Run<'_> {
             return;
         }
         let id = Some(live.id.clone());
+        if fate.writes() && self.lost.contains(name) {
+            let held = Some("missing or empty");
+            self.changes.push(Planned { action: "update", name: name.to_owned(), held });
+            if fate.keeps() {
+                self.plan("drift", name);
+            }
+            return;
+        }
         if ours.is_some() || !fate.writes() {
             self.own(name, document, id.clone(), fate.base.clone());
             if ours.is_none() {
@@ -330,8 +357,7 @@ impl Run<'_> {
         let live_kind = Kind::of(&live.body);
         let ours = self.ours(name, live).filter(|owned| owned.kind == live_kind);
         let asked = Asked::of(document, self.sight.settings, self.sight.env);
-        let flags = &self.sight.flags;
-        let is_exact = flags.allow_deletes && flags.names.iter().any(|asked| asked == name);
+        let is_exact = self.sight.flags.allow_delete.iter().any(|asked| asked == name);
         ours.is_some() && (is_exact || self.before.refused.get(name) != Some(&asked))
     }
 

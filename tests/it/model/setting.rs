@@ -6,6 +6,16 @@ use super::document::{BASE, OVERLAY};
 use super::memory::{Adopt, MaxDeletes, Settings, Shows};
 use super::steps::Random;
 
+pub(super) fn secrets_on_get(shows: Shows) -> sandbox::SecretsOnGet {
+    match shows {
+        Shows::All => sandbox::SecretsOnGet::Shown,
+        Shows::Nothing => sandbox::SecretsOnGet::Masked,
+        Shows::Some => sandbox::SecretsOnGet::ByGuide,
+        Shows::CipherText => sandbox::SecretsOnGet::Cipher,
+        Shows::FreshCipherText => sandbox::SecretsOnGet::FreshCipher,
+    }
+}
+
 /// What a server and a target are like, drawn once for a history.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
@@ -60,12 +70,7 @@ impl Setting {
     pub(super) fn server(&self) -> sandbox::Options {
         sandbox::Options {
             dialect: if self.older { sandbox::Dialect::Older } else { sandbox::Dialect::Current },
-            secrets: match self.shows {
-                Shows::All => sandbox::SecretsOnGet::Shown,
-                Shows::Nothing => sandbox::SecretsOnGet::Masked,
-                Shows::Some => sandbox::SecretsOnGet::ByGuide,
-                Shows::CipherText => sandbox::SecretsOnGet::Cipher,
-            },
+            secrets: secrets_on_get(self.shows),
             answers: sandbox::Answers {
                 ids: if self.ids { sandbox::Ids::Everywhere } else { sandbox::Ids::Nowhere },
                 omit_nulls: self.omits_nulls,

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::faults::Moment;
 
 use super::document::{BASE, Broken, Kind, MISTYPED, OVERLAY};
-use super::memory::{Adopt, Flags, MaxDeletes};
+use super::memory::{Adopt, Flags, MaxDeletes, Shows};
 
-pub(crate) const NAMES: [&str; 6] = ["a", "b", "c d", "e", "f%", "g"];
+pub(crate) const NAMES: [&str; 6] = ["a", "b", "c d", "e", "f%", "a*"];
 
 /// `SplitMix64`: the same history for the same seed.
 pub(crate) struct Random(pub(crate) u64);
@@ -38,6 +38,10 @@ pub(crate) enum Event {
     Set(&'static str, &'static str, Value),
     Drop(&'static str, &'static str),
     Remove(&'static str),
+    /// The overlay's part stays.
+    RemoveBase(&'static str),
+    /// Its file becomes a link, or a file again.
+    Link(&'static str),
     Protect(&'static str),
     Suspend(&'static str),
     Elsewhere(&'static str),
@@ -48,6 +52,7 @@ pub(crate) enum Event {
     Retype(&'static str, Kind),
     Patch(&'static str, &'static str, Value),
     Unpatch(&'static str),
+    ProtectByPatch(&'static str),
     EmptyPath(&'static str),
     Break(&'static str, Broken),
     Mend,
@@ -66,6 +71,8 @@ pub(crate) enum Event {
     Host(&'static str),
     LoseState,
     NewProcess,
+    /// The server shows secrets in another way from now on.
+    Shows(Shows),
 }
 
 /// How a run goes wrong.
@@ -77,6 +84,8 @@ pub(crate) enum Disturbance {
     Reads(usize),
     /// A list fails so.
     Lists(ListFailure),
+    /// A list lacks a name that a read of it shows.
+    LateList(&'static str),
     /// The process dies after so many changes, at its next write.
     Crash(usize, Moment),
     /// The server refuses every POST.
@@ -113,6 +122,8 @@ pub(crate) struct Turn {
     pub(crate) disturbance: Option<Disturbance>,
     /// The run compares with the last applied commit, without a state.
     pub(crate) stateless: bool,
+    /// Nothing looks at live between this run and the next events.
+    pub(crate) is_last_look: bool,
 }
 
 pub(crate) fn turn(random: &mut Random) -> Turn {
@@ -128,11 +139,13 @@ pub(crate) fn turn(random: &mut Random) -> Turn {
             flags.allow_deletes = true;
             flags.names = vec![random.of(&NAMES).to_owned()];
         }
+        5 => flags.allow_delete = vec![random.of(&NAMES).to_owned()],
         _ => {}
     }
     let disturbance = random.one_in(3).then(|| disturbance(random));
     let stateless = random.one_in(8);
-    Turn { events, flags, disturbance, stateless }
+    let is_last_look = random.one_in(3);
+    Turn { events, flags, disturbance, stateless, is_last_look }
 }
 
 fn disturbance(random: &mut Random) -> Disturbance {
@@ -160,6 +173,7 @@ fn disturbance(random: &mut Random) -> Disturbance {
             ListFailure::NoName,
             ListFailure::Html,
         ])),
+        9 => Disturbance::LateList(random.of(&NAMES)),
         6 => Disturbance::RefusePosts,
         _ => Disturbance::Crash(random.below(3), random.of(&[Moment::Before, Moment::After])),
     }
@@ -169,7 +183,7 @@ fn event(random: &mut Random) -> Event {
     let name = random.of(&NAMES);
     let other = random.of(&NAMES);
     let port = 1000 + random.below(9) as u64;
-    match random.below(66) {
+    match random.below(70) {
         0..=11 => Event::Declare(
             name,
             random.of(&[Kind::Email, Kind::Email, Kind::Ftp, Kind::Syslog]),
@@ -210,6 +224,8 @@ fn event(random: &mut Random) -> Event {
             vec![BASE],
             vec![MISTYPED],
             vec![OVERLAY],
+            vec![BASE, MISTYPED],
+            vec![MISTYPED, OVERLAY],
         ])),
         58 => Event::Prune(!random.one_in(3)),
         59..=60 => Event::Max(random.of(&[
@@ -228,7 +244,17 @@ fn event(random: &mut Random) -> Event {
             Event::Host("two.example.com"),
             Event::NewProcess,
         ]),
-        _ => random.of(&[Event::LoseState, Event::NewProcess, Event::NewProcess]),
+        65 => random.of(&[Event::LoseState, Event::NewProcess, Event::NewProcess]),
+        66 => Event::ProtectByPatch(name),
+        67 => Event::RemoveBase(name),
+        68 => Event::Link(name),
+        _ => Event::Shows(random.of(&[
+            Shows::All,
+            Shows::Some,
+            Shows::Nothing,
+            Shows::CipherText,
+            Shows::FreshCipherText,
+        ])),
     }
 }
 

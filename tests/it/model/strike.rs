@@ -4,6 +4,7 @@ use reqwest::{Method, StatusCode};
 
 use crate::faults::Fault;
 
+use super::document::Kind;
 use super::history::History;
 use super::steps::{Disturbance, Failure, ListFailure};
 
@@ -19,12 +20,20 @@ impl History {
             }
             Disturbance::Reads(times) => {
                 for name in super::steps::NAMES {
-                    let path = format!("/{}/", name.replace('%', "%25").replace(' ', "%20"));
+                    let path = format!("/{}/", encoded(name));
                     control.fail_next(Some(Method::GET), &path, Fault::Error, *times);
                 }
             }
             Disturbance::Lists(failure) => {
                 control.fail_next(Some(Method::GET), "?type=ftp", failure.fault(), 9);
+            }
+            Disturbance::LateList(name) => {
+                // Of the one list that shows it; the lists at the end of a run are on time.
+                let unlisted = || Fault::Unlisted((*name).to_owned());
+                for kind in Kind::ALL {
+                    let list = format!("?type={}", kind.name());
+                    control.fail_next(Some(Method::GET), &list, unlisted(), 1);
+                }
             }
             Disturbance::RefusePosts => {
                 let refusal = Fault::Answer {
@@ -38,6 +47,11 @@ impl History {
             Disturbance::Crash(..) => {}
         }
     }
+}
+
+/// A name as it is sent in a path.
+fn encoded(name: &str) -> String {
+    name.replace('%', "%25").replace(' ', "%20").replace('*', "%2A")
 }
 
 impl Failure {
