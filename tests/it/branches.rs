@@ -32,7 +32,7 @@ fn refuse_deletes(world: &World, run: impl FnOnce()) {
 }
 
 #[test]
-fn what_a_narrowed_run_saw_missing_is_not_due_for_others() {
+fn a_name_that_a_narrowed_run_saw_missing_is_not_due_outside_it() {
     for seen in ["a", "b"] {
         let mut world = world("max_deletes: 0", &["b", "c"]);
         on_the_branch(&world, || drop(world.commit_without(&["a"])));
@@ -44,7 +44,7 @@ fn what_a_narrowed_run_saw_missing_is_not_due_for_others() {
 }
 
 #[test]
-fn what_another_branch_removed_is_not_due_here() {
+fn a_removal_on_another_branch_is_not_due_here() {
     let mut world = world("max_deletes: 3", &["b", "c", "d"]);
     on_the_branch(&world, || drop(world.commit_without(&["a"])));
     refuse_deletes(&world, || drop(world.run(&["apply", "--yes", "--rev", "try"]).code(1)));
@@ -171,7 +171,7 @@ fn the_trailer_of_the_tip_consents_in_a_shallow_clone_too() {
 }
 
 #[test]
-fn what_a_shallow_clone_could_not_tell_is_asked_again() {
+fn a_shallow_clone_that_could_not_tell_is_asked_again() {
     let mut world = world("max_deletes: 3", &["b", "c", "d"]);
     let shallow = world.path("shallow").display().to_string();
     world.source(&format!("path: '{shallow}'"), "paths: [connections, more]");

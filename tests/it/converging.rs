@@ -4,6 +4,7 @@
 use apinizer_gitops::sandbox::{Answers, ListFields, Options, Rewrite, RewriteTo, Writes};
 use serde_json::json;
 
+use crate::crashes::kill_at_first_write;
 use crate::world::World;
 
 fn puts(world: &World) -> usize {
@@ -100,4 +101,48 @@ fn another_value_of_a_var_is_tried_again() {
     }
     assert_eq!(puts(&world), 2);
     assert_eq!(world.live("a")["host"], json!("mail.example.com"));
+}
+
+#[test]
+fn a_write_that_was_never_sent_does_not_count() {
+    let world = World::settled(&["a"]);
+    world.commit_email("a", "port: 2525\n");
+    for _ in 0..3 {
+        assert!(kill_at_first_write(&world, true));
+        world.edit("a", "port", json!(587));
+    }
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(2525));
+}
+
+#[test]
+fn fields_that_displace_each_other_are_given_up() {
+    let world = World::new();
+    world.commit_email("a", "port: 25\n");
+    world.apply().code(0);
+    let push_aside = |round: usize| match round % 2 {
+        0 => world.edit("a", "port", json!(587)),
+        _ => world.edit("a", "host", json!("another.host")),
+    };
+    push_aside(0);
+    let mut written = 0;
+    for round in 1..40 {
+        world.forget_calls();
+        world.apply();
+        if !world.writes().is_empty() {
+            written += 1;
+            push_aside(round);
+        }
+    }
+    assert!((3..=16).contains(&written), "{written} PUTs");
+    world.plan().says("not converging");
+    // What somebody does now and then is put right however often it is.
+    world.edit("a", "port", json!(25));
+    world.edit("a", "host", json!("smtp.example.com"));
+    for round in 0..20 {
+        world.apply().code(0);
+        push_aside(round);
+        world.apply().code(0);
+        world.plan().code(0);
+    }
 }

@@ -146,3 +146,31 @@ fn the_old_name_waits_though_the_new_one_was_once_ours() {
         assert!(world.writes().is_empty());
     }
 }
+
+#[test]
+fn an_unresolved_reference_blocks_its_connection_alone() {
+    let world = World::new();
+    world.commit_email("a", "");
+    world.write("connections/b.yaml", "type: email\nname: b\nhost: ${env:NOT_SET}\n");
+    world.commit("b");
+    world.apply().code(1).says("NOT_SET");
+    assert_eq!(world.names(), ["a"]);
+}
+
+#[test]
+fn a_refused_commit_changes_nothing() {
+    let world = World::settled(&["a"]);
+    world.write(
+        "connections/b.yaml",
+        "type: email\nname: b\nhost: h\nauth: true\nusername: u\npassword: plain\n",
+    );
+    world.commit_email("c", "");
+    let ran = world.apply().code(1);
+    assert!(!format!("{ran:?}").contains("plain\""));
+    assert!(world.writes().is_empty());
+    let mut world = world;
+    world.target("on_invalid: isolate");
+    world.commit_without(&["a"]);
+    world.apply();
+    assert_eq!(world.names(), ["a", "c"], "valid ones are applied and nothing is deleted");
+}

@@ -1,13 +1,13 @@
 //! A list that lacks a connection which a single read still shows, as a server answers it that has
 //! not caught up with itself: it forgets nothing, creates nothing and deletes nothing.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::answers::{answer, list_emails_without, showing, shown};
+use crate::answers::{list_emails_without, shown};
 use crate::faults::{Fault, Moment};
 use crate::running::{Applying, Running, eventually};
-use crate::world::{PROJECT, World};
+use crate::world::{PROJECT, World, email_body};
 
 const NOT_COMPLETE: &str = "the list of email is not complete";
 
@@ -106,7 +106,7 @@ fn a_name_is_forgotten_once_a_read_confirms_that_it_is_gone() {
     world.apply().code(0);
     assert_eq!(world.calls(), ["GET a"]);
     // Another one of that name is not the tool's.
-    world.make(crate::world::email_body("a"));
+    world.make(email_body("a"));
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b"]);
     assert!(world.writes().is_empty());
@@ -143,7 +143,7 @@ fn a_name_that_a_list_lacks_again_after_the_plan_is_not_created() {
     assert!(world.control().remove(PROJECT, "a"));
     let gate = world.control().gate(Some(Method::GET), "/connections/a/", Moment::Before);
     let applying = Applying::until(&world, &gate);
-    world.make(crate::world::email_body("a"));
+    world.make(email_body("a"));
     world.edit("a", "description", json!("made meanwhile"));
     let theirs = shown(&world, "a");
     gate.open();
@@ -153,32 +153,18 @@ fn a_name_that_a_list_lacks_again_after_the_plan_is_not_created() {
 }
 
 #[test]
-fn protection_counts_from_the_first_pass_whatever_its_lists_gave() {
-    let failure = answer(&json!({"status": "FAILURE", "resultMessage": "not now"}));
-    for (lists, fault) in [
-        ("type=email", showing(&[json!({"type": "email"})])),
-        ("type=email", failure.clone()),
-        ("?type=", Fault::Forbidden),
-        ("?type=", failure),
-        ("?type=", Fault::Unauthorized),
-    ] {
-        let world = World::settled(&["a", "b"]);
-        world.commit_email("a", "x-gitops: {protect: true}\n");
-        world.control().fail_next(Some(Method::GET), lists, fault.clone(), 99);
-        world.apply().code(1);
-        world.control().clear_faults();
-        world.commit_without(&["a"]);
-        world.apply().code(3).says("protected");
-        assert_eq!(world.names(), ["a", "b"], "{lists} {fault:?}");
-    }
-}
-
-#[test]
-fn protection_counts_from_the_first_pass_though_its_connection_is_blocked() {
-    let world = World::settled(&["a", "b"]);
-    world.commit_email("a", "from: ${env:NOT_SET}\nx-gitops: {protect: true}\n");
-    world.apply().code(1).says("NOT_SET");
-    world.commit_without(&["a"]);
-    world.apply().code(3).says("protected");
-    assert_eq!(world.names(), ["a", "b"]);
+fn a_declared_name_that_a_list_lacks_is_not_created() {
+    let world = World::settled(&["a"]);
+    world.edit("a", "description", json!("by hand"));
+    let empty = Fault::Answer {
+        status: StatusCode::OK,
+        body: r#"{"status":"SUCCESS","resultList":[],"resultCount":0}"#.into(),
+        retry_after: None,
+    };
+    world.control().fail_next(Some(Method::GET), "type=email", empty.clone(), 1);
+    world.apply().code(1).says("the list of email is not complete");
+    assert_eq!(world.calls(), ["GET a"]);
+    world.control().fail_next(Some(Method::GET), "type=email", empty, 1);
+    world.plan().code(1).says("the list of email is not complete");
+    assert_eq!(world.live("a")["description"], json!("by hand"));
 }

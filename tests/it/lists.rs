@@ -1,6 +1,6 @@
 //! Lists are believed whole or not at all.
 
-use apinizer_gitops::sandbox::{Dialect, Options};
+use apinizer_gitops::sandbox::{Answers, Dialect, ListFields, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -85,4 +85,60 @@ fn a_list_over_the_limit_says_which_key_raises_it() {
     world.plan().code(1).says("`max_response` of 2048 bytes");
     let lists = world.control().take_calls();
     assert_eq!(lists.iter().filter(|call| call.path.contains("type=email")).count(), 1);
+}
+
+#[test]
+fn both_dialects_and_summary_lists_converge() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        for list_fields in [ListFields::All, ListFields::Summary] {
+            for omit_nulls in [false, true] {
+                let answers = Answers { list_fields, omit_nulls, ..Answers::default() };
+                let options = Options { dialect, answers, ..Options::default() };
+                let world = World::with(options);
+                world.commit_email("stays", "");
+                world.commit_email("a", "port: 2525\nenableStartTls: false\n");
+                world.apply().code(0);
+                world.plan().code(0);
+                world.edit("a", "port", json!(1));
+                world.apply().code(0);
+                assert_eq!(world.live("a")["port"], json!(2525));
+                world.commit_without(&["a"]);
+                world.apply().code(0);
+                assert_eq!(world.names(), ["stays"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_type_that_the_server_does_not_know_blocks_its_documents_alone() {
+    for dialect in [Dialect::Current, Dialect::Older] {
+        let world = World::with(Options {
+            dialect,
+            unsupported_types: vec!["syslog".to_owned()],
+            ..Options::default()
+        });
+        world.commit_email("a", "");
+        world.commit_email("b", "");
+        world.plan().code(2).says("does not know the type syslog");
+        world.apply().code(0);
+        world.remove("connections/a.yaml");
+        world.write("connections/s.yaml", "type: syslog\nname: s\nsyslogServerHostname: h\n");
+        world.commit_email("c", "");
+        world.apply().code(1);
+        assert_eq!(world.names(), ["b", "c"], "nothing is held for it");
+    }
+}
+
+#[test]
+fn a_type_of_the_inventory_that_the_server_no_longer_knows_is_an_incomplete_list() {
+    let world = World::new();
+    world.write("connections/g.yaml", "type: syslog\nname: g\nsyslogServerHostname: h\n");
+    world.settle(&["a", "b"]);
+    world.control().alter(|options| options.unsupported_types = vec!["syslog".to_owned()]);
+    world.remove("connections/a.yaml");
+    world.write_email("c", "");
+    world.commit("remove a, add c");
+    world.apply().code(1).says("syslog");
+    assert!(world.writes().is_empty());
 }

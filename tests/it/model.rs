@@ -2,7 +2,7 @@
 //! against a small model of the rules that was written from their words and not from the program.
 //!
 //! `MODEL_HISTORIES=N` runs more histories, `MODEL_SEED=S` runs one (with both: N from S). A history that fails is made
-//! shorter before it is shown.
+//! shorter before it is shown, unless `MODEL_WHOLE=1` asks for it as it is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,7 +101,9 @@ fn check_histories(usual: u64, setting: fn(&mut Random) -> Setting, check: Check
             let (setting, turns) = draw(seed, setting);
             let run = |turns: &[Turn]| caught(|| check(&runtime, &setting, turns));
             if let Err(whole) = run(&turns) {
-                let turns = shorter(&|turns| run(turns).is_err(), turns);
+                let is_shown_whole = number("MODEL_WHOLE").is_some();
+                let fails = |turns: &[Turn]| run(turns).is_err();
+                let turns = if is_shown_whole { turns } else { shorter(&fails, turns) };
                 let problem = run(&turns).err().unwrap_or(whole);
                 failures.lock().unwrap().push(format!("MODEL_SEED={seed}\n{problem}"));
             }

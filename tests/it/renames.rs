@@ -52,7 +52,7 @@ fn a_rename_that_is_done_is_inert() {
 }
 
 #[test]
-fn an_old_name_outside_the_inventory_is_taken_over_as_the_config_says() {
+fn an_old_name_outside_the_inventory_is_adopted_as_the_config_says() {
     for (adopt, code, name) in [("always", 0, "new"), ("never", 1, "old"), ("equal", 0, "new")] {
         let mut world = World::new();
         world.target(&format!("adopt: {adopt}"));
@@ -250,7 +250,7 @@ fn a_rename_that_keeps_drift_is_known_again_after_a_kill() {
 
 /// A chain whose free end somebody took: what the names stand for must not move along it.
 #[test]
-fn a_chain_that_ends_at_somebody_elses_connection_waits_whole() {
+fn a_chain_that_ends_at_an_unmanaged_connection_waits_whole() {
     let world = World::settled(&["a", "b", "x", "y"]);
     let id = world.control().id(PROJECT, "b");
     world.make(email_body("c"));
@@ -282,7 +282,7 @@ fn an_old_name_that_is_still_ours_is_not_deleted_while_its_rename_is_declared() 
 }
 
 #[test]
-fn a_rename_that_arrived_is_known_by_the_id_whoever_took_the_old_name() {
+fn a_rename_that_arrived_is_known_by_its_id() {
     let world = World::settled(&["old", "other"]);
     world.apply().code(0);
     let id = world.control().id(PROJECT, "old");
@@ -315,7 +315,7 @@ fn an_old_name_that_a_list_left_out_is_looked_for_before_anything_is_made() {
 }
 
 #[test]
-fn a_rename_that_was_done_takes_nothing_that_somebody_made_later() {
+fn a_rename_that_is_done_does_not_take_a_later_connection() {
     let world = World::settled(&["old", "other"]);
     world.commit_rename("old", "new");
     world.apply().code(0);
@@ -421,4 +421,72 @@ fn a_rename_that_would_wipe_a_secret_is_blocked_in_the_plan() {
     }
     assert!(world.writes().is_empty());
     assert_eq!(world.live("old")["password"], json!(CANARY));
+}
+
+#[test]
+fn a_rename_is_one_put_and_a_chain_goes_from_its_free_end() {
+    let world = World::settled(&["a", "b"]);
+    world.remove("connections/a.yaml");
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.write_email("c", "x-gitops: {renamedFrom: b}\n");
+    world.commit("a becomes b, b becomes c");
+    world.apply().code(0);
+    assert_eq!(world.writes(), ["PUT b", "PUT a"]);
+    assert_eq!(world.names(), ["b", "c"]);
+    world.plan().code(0);
+    world.apply().code(0);
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn the_old_name_of_a_waiting_rename_counts_as_declared() {
+    for prune in ["true", "false"] {
+        let mut world = World::new();
+        world.target(&format!("prune: {prune}"));
+        world.settle(&["a"]);
+        world.remove("connections/a.yaml");
+        world.commit_email("b", "x-gitops: {renamedFrom: a, suspend: true}\n");
+        world.apply().code(0);
+        assert!(world.remembered("owned").get("a").is_some(), "{prune}");
+        world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
+        world.apply().code(0);
+        assert_eq!(world.names(), ["b"]);
+    }
+}
+
+#[test]
+fn a_step_that_waits_for_a_refused_rename_leaves_no_intent() {
+    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
+    world.settle(&["a", "b"]);
+    for name in ["a", "b"] {
+        world.remove(&format!("connections/{name}.yaml"));
+    }
+    world.write_email("c", "x-gitops: {renamedFrom: b}\n");
+    world.write_email("b", "x-gitops: {renamedFrom: a}\n");
+    world.commit("rename a chain");
+    world.apply().code(1).says("waits for the name");
+    assert_eq!(world.remembered("intent"), json!({}));
+}
+
+#[test]
+fn a_create_that_waits_for_a_refused_rename_is_not_given_up() {
+    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
+    world.settle(&["a"]);
+    world.commit_email("a", "port: 2525\n");
+    world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
+    for _ in 0..3 {
+        world.plan().says("+ email  a");
+        world.apply().code(1);
+    }
+}
+
+#[test]
+fn a_commit_deletes_the_old_name_of_a_rename_that_was_refused() {
+    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
+    world.settle(&["a", "other"]);
+    world.commit_rename("a", "b");
+    world.apply().code(1);
+    world.commit_without(&["b"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["other"]);
 }

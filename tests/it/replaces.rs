@@ -8,7 +8,7 @@ use crate::crashes::kill_at_first_write;
 use crate::faults::{Fault, Moment};
 use crate::running::Applying;
 use crate::secrets::masked;
-use crate::world::{CANARY, World, email_body, ftp, refusal};
+use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
 
 fn replacing(options: Options) -> World {
     let mut world = World::with(options);
@@ -33,7 +33,7 @@ fn a_replace_is_a_get_a_delete_and_a_create() {
 }
 
 #[test]
-fn a_refused_one_brings_the_old_one_back_with_its_masked_secrets() {
+fn a_refused_replace_restores_the_old_connection_with_its_masked_secrets() {
     for dialect in [Dialect::Current, Dialect::Older] {
         let world = replacing(Options { dialect, ..masked() });
         world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
@@ -49,7 +49,7 @@ fn a_refused_one_brings_the_old_one_back_with_its_masked_secrets() {
 }
 
 #[test]
-fn what_could_not_be_brought_back_is_not_deleted() {
+fn a_connection_that_could_not_be_restored_is_not_deleted() {
     for secrets in [SecretsOnGet::Masked, SecretsOnGet::Cipher, SecretsOnGet::Asterisks] {
         let mut world = replacing(Options { secrets, ..Options::default() });
         world.env.remove("SMTP_PASSWORD");
@@ -64,7 +64,7 @@ fn what_could_not_be_brought_back_is_not_deleted() {
 }
 
 #[test]
-fn the_new_one_is_resolved_before_the_old_one_is_deleted() {
+fn the_new_connection_is_resolved_before_the_delete() {
     let mut world = replacing(masked());
     world.env.remove("FTP_PASSWORD");
     world.apply().code(1).says("FTP_PASSWORD");
@@ -75,7 +75,7 @@ fn the_new_one_is_resolved_before_the_old_one_is_deleted() {
 fn any_other_difference_of_type_is_blocked() {
     // Somebody replaced ours by one of another type.
     let world = World::settled(&["a", "b"]);
-    assert!(world.control().remove(crate::world::PROJECT, "a"));
+    assert!(world.control().remove(PROJECT, "a"));
     world.make(json!({"type": "ftp", "name": "a", "host": "h", "protocol": "FTP"}));
     world.plan().code(1).says("is of type ftp on the server");
     world.apply().code(1);
@@ -108,7 +108,7 @@ fn a_create_whose_answer_was_lost_is_looked_after() {
 
 /// A failure that says nothing of the document is no refusal of it; but it is not tried for ever.
 #[test]
-fn one_that_only_failed_is_tried_once_more() {
+fn a_replace_that_only_failed_is_tried_once_more() {
     for failures in [1, 2] {
         let world = replacing(masked());
         world.control().fail_next(Some(Method::POST), "/a/", Fault::Forbidden, 1);
@@ -148,7 +148,7 @@ fn asked_for(world: &World) {
 }
 
 #[test]
-fn one_that_was_refused_is_tried_when_somebody_asks_for_it() {
+fn a_refused_replace_is_tried_again_on_request() {
     let world = replacing(masked());
     world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
     world.apply().code(1).says("made again");
@@ -159,7 +159,7 @@ fn one_that_was_refused_is_tried_when_somebody_asks_for_it() {
 /// Two ways in which the old one is gone by the tool's own hand and the new one is not there: git
 /// goes back, and where drift is only reported that is no drift.
 #[test]
-fn what_a_replace_left_behind_is_no_drift() {
+fn a_replace_that_ended_halfway_leaves_no_drift() {
     for is_killed in [true, false] {
         let mut world = replacing(masked());
         world.target("drift: report");
@@ -179,7 +179,7 @@ fn what_a_replace_left_behind_is_no_drift() {
 }
 
 #[test]
-fn a_consent_to_one_replace_is_none_to_another() {
+fn consent_to_one_replace_is_no_consent_to_another() {
     let mut world = replacing(masked());
     world.target("max_deletes: 0");
     world.commit("consent\n\nAllow-Deletes: true");
@@ -196,7 +196,7 @@ fn a_consent_to_one_replace_is_none_to_another() {
 }
 
 #[test]
-fn what_a_server_masks_inside_a_field_is_brought_back_or_not_deleted() {
+fn a_masked_part_of_a_field_is_restored_or_blocks_the_replace() {
     for is_declared in [true, false] {
         let world = World::with(masked());
         let headers =
@@ -224,7 +224,7 @@ fn what_a_server_masks_inside_a_field_is_brought_back_or_not_deleted() {
 }
 
 #[test]
-fn what_a_failed_replace_deleted_is_the_tools_no_more() {
+fn a_connection_that_a_failed_replace_deleted_leaves_the_inventory() {
     for (adopt, code) in [("always", 0), ("never", 1)] {
         let mut world = replacing(Options::default());
         world.target(&format!("adopt: {adopt}"));
@@ -273,4 +273,83 @@ fn a_held_replace_names_the_commits_that_removed_and_declared_the_name() {
     world.run(&["apply", "--yes", "--allow-delete", "a"]).code(3).says("max_deletes");
     world.run(&["apply", "--yes", "--allow-delete", "a", "--allow-deletes"]).code(0);
     assert_eq!(world.live("a")["type"], json!("syslog"));
+}
+
+#[test]
+fn a_replace_whose_delete_was_lost_is_made_good_where_drift_is_only_reported() {
+    let mut world = World::settled(&["a", "b"]);
+    world.target("drift: report");
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is ftp now");
+    let gate = world.control().gate(Some(Method::DELETE), "/a/", Moment::Before);
+    world.control().fail_next(Some(Method::DELETE), "/a/", Fault::Lost, 1);
+    let applying = Applying::until(&world, &gate);
+    world.control().fail_next(Some(Method::GET), "/a/", Fault::Forbidden, 50);
+    gate.open();
+    applying.ends().code(1).says("not known");
+    assert_eq!(world.names(), ["b"]);
+    world.control().clear_faults();
+    world.git(&["revert", "--no-edit", "HEAD"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+    assert_eq!(world.live("a")["type"], json!("email"));
+}
+
+#[test]
+fn a_mistyped_path_replaces_nothing() {
+    let mut world = World::settled(&["a", "b", "c", "d"]);
+    for name in ["b", "c", "d"] {
+        world.write(&format!("other/{name}.yaml"), &email(name, ""));
+    }
+    world.write("other/a.yaml", &ftp("a", ""));
+    world.commit("the same elsewhere, but for the type of a");
+    world.apply().code(0);
+    world.target("paths: [other]");
+    // However often it is looked at, and whatever else is committed.
+    for round in 0..3 {
+        world.apply().code(3).says("no commit changed its type");
+        assert_eq!(world.live("a")["type"], json!("email"), "{round}");
+        world.commit(&format!("round {round}"));
+    }
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
+    assert_eq!(world.live("a")["type"], json!("email"));
+    world.run(&["apply", "--yes", "--allow-delete", "a"]).code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+    world.write("other/a.yaml", &email("a", ""));
+    world.commit("a commit that does change it");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("email"));
+}
+
+#[test]
+fn a_changed_type_is_a_replace_and_a_refused_replace_is_undone_once() {
+    let world = World::settled(&["a", "b"]);
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("a is ftp now");
+    assert_eq!(world.changes(&[]), ["replace a"]);
+    world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
+    world.apply().code(1).says("no ftp here");
+    assert_eq!(world.live("a")["type"], json!("email"));
+    assert_eq!(world.live("a")["password"], json!(CANARY));
+    world.forget_calls();
+    world.apply().code(1);
+    assert!(world.writes().is_empty(), "a refused replace is not tried for ever");
+    world.write("connections/a.yaml", &ftp("a", "").replace("FTP", "SFTP"));
+    world.commit("another try");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
+}
+
+#[test]
+fn without_prune_a_replace_is_held() {
+    let mut world = World::new();
+    world.target("prune: false");
+    world.settle(&["a", "b"]);
+    world.write("connections/a.yaml", &ftp("a", ""));
+    world.commit("another type");
+    world.apply().code(3).says("`prune` is off");
+    assert_eq!(world.live("a")["type"], json!("email"));
+    world.target("prune: true");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["type"], json!("ftp"));
 }

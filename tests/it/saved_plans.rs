@@ -1,8 +1,10 @@
 //! A saved plan is carried out as it stands or not at all; `--base` needs no state.
 
 use apinizer_gitops::sandbox::{Answers, ListFields, Options};
+use axum::http::Method;
 use serde_json::json;
 
+use crate::faults::Fault;
 use crate::secrets::masked;
 use crate::world::{CANARY, CHECKOUT, World, email, email_body, ftp, one_target};
 
@@ -123,7 +125,7 @@ fn a_listed_delete_that_is_held_today_changes_nothing() {
 }
 
 #[test]
-fn what_only_a_single_answer_shows_is_digested_too() {
+fn fields_that_only_a_single_read_shows_are_digested() {
     let world = World::with(Options {
         answers: Answers { list_fields: ListFields::Summary, ..Answers::default() },
         ..Options::default()
@@ -200,7 +202,7 @@ fn the_base_knows_renames_replaces_and_limits() {
 }
 
 #[test]
-fn what_drifted_from_the_base_is_not_replaced_and_the_plan_says_so() {
+fn a_connection_that_drifted_from_the_base_is_not_replaced() {
     let world = World::settled(&["a", "b", "c", "d"]);
     let base = world.git(&["rev-parse", "HEAD"]);
     std::fs::remove_dir_all(world.state_dir()).unwrap();
@@ -235,4 +237,29 @@ fn a_saved_plan_whose_reason_is_gone_is_stale() {
     let ran = world.run(&["apply", &file, "--yes"]).code(3);
     ran.says("the update of `a` was to be made, and today none is due");
     assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_saved_plan_is_not_carried_out_without_its_deletes() {
+    let mut world = World::settled(&["a", "b"]);
+    world.remove("connections/a.yaml");
+    world.commit_email("b", "port: 26\n");
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.target("prune: false");
+    world.forget_calls();
+    world.run(&["apply", &file, "--yes"]).code(3).says("the delete of `a` was to be made");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_list_that_fails_is_no_stale_plan() {
+    let world = World::settled(&["a", "b"]);
+    world.commit_without(&["a"]);
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.control().fail_next(Some(Method::GET), "type=email", Fault::Forbidden, 1);
+    let ran = world.run(&["apply", &file, "--yes"]).code(1).says("the list of email");
+    assert!(!ran.stderr.contains("no longer on the server"), "{}", ran.stderr);
+    assert_eq!(world.names(), ["a", "b"]);
 }

@@ -28,7 +28,7 @@ fn a_rotated_secret_is_written_without_a_commit() {
 }
 
 #[test]
-fn a_taken_over_masked_secret_is_unverified_and_no_change() {
+fn an_adopted_masked_secret_is_unverified_and_no_change() {
     let mut world = World::with(masked());
     world.make(email_body("orders"));
     world.commit_email("orders", "");
@@ -120,7 +120,7 @@ fn values_of_the_environment_are_never_shown_whatever_the_field() {
 }
 
 #[test]
-fn what_a_server_repeats_of_a_secret_is_not_shown() {
+fn a_secret_in_an_answer_is_not_shown() {
     let world = World::new();
     world.commit_email("a", "");
     let refusal = refusal(&format!("bad {CANARY} here"));
@@ -129,7 +129,7 @@ fn what_a_server_repeats_of_a_secret_is_not_shown() {
 }
 
 #[test]
-fn what_a_list_repeats_of_a_secret_is_not_shown() {
+fn a_secret_in_the_answer_of_a_list_is_not_shown() {
     let world = World::new();
     world.commit_email("a", "");
     let refusal = refusal(&format!("bad {CANARY} here"));
@@ -138,7 +138,7 @@ fn what_a_list_repeats_of_a_secret_is_not_shown() {
 }
 
 #[test]
-fn what_a_server_repeats_of_a_secret_inside_another_field_is_not_shown() {
+fn a_secret_of_another_field_in_an_answer_is_not_shown() {
     let world = World::settled(&["a"]);
     let properties = json!([{"key": "mail.smtp.password", "value": "typed-in-the-console"}]);
     world.edit("a", "additionalProperties", properties);
@@ -193,7 +193,7 @@ fn another_reference_is_sent_under_another_key_too() {
 }
 
 #[test]
-fn only_the_one_that_was_sent_to_look_first_is_counted_as_done() {
+fn an_update_that_was_not_sent_after_a_read_back_is_not_counted_as_done() {
     let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
     world.target("verify_secrets: 0s");
     world.settle(&["a", "b", "c", "d", "e"]);

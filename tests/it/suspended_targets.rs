@@ -1,5 +1,7 @@
 //! A target that somebody suspended is not written to by an `apply` that does not name it.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::running::{Running, eventually};
@@ -52,4 +54,49 @@ fn an_apply_to_a_suspended_target_in_sync_ends_with_0() {
     let world = suspended();
     world.apply().code(0).says("suspended");
     world.plan().code(0).says("suspended");
+}
+
+/// A daemon that takes orders with the token `admin`.
+fn administered() -> (World, Running) {
+    let mut world = World::settled(&["a"]);
+    world.env.insert("ADMIN".into(), "admin".into());
+    let config = one_target(CHECKOUT, "");
+    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    let daemon = Running::start(&world, &[]);
+    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    (world, daemon)
+}
+
+#[test]
+fn a_suspension_outlives_a_reload() {
+    let (world, daemon) = administered();
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
+    daemon.signal("-HUP");
+    eventually("the suspension is remembered", || world.record()["suspended"] == json!(true));
+    world.commit_email("late", "");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(world.names(), ["a"]);
+}
+
+#[test]
+fn a_suspension_that_cannot_be_saved_holds_the_target() {
+    let (world, daemon) = administered();
+    // Where the new state would be written there is something that cannot be replaced.
+    let in_the_way = world.state_file().with_extension("new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
+    eventually("it is said", || daemon.logs().contains("could not be remembered"));
+    let target = || daemon.status(&world)["targets"][0].clone();
+    assert_eq!(target()["state"], json!("failing"));
+    world.forget_calls();
+    world.commit_email("a", "port: 1\n");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(world.writes().is_empty());
+    daemon.signal("-HUP");
+    eventually("a new config", || daemon.logs().contains("the config was read again"));
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(world.writes().is_empty());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    eventually("it is remembered", || target()["state"] == json!("suspended"));
+    assert!(world.writes().is_empty());
 }

@@ -128,11 +128,10 @@ impl History {
         }
         self.check_secrets(before, &now)?;
         let record = self.record();
-        let known: BTreeSet<&String> = ["inventory", "intents"]
-            .iter()
-            .flat_map(|part| record[part].as_object().into_iter().flatten())
-            .map(|(name, _)| name)
-            .collect();
+        let memories = record["connections"].as_object().into_iter().flatten();
+        let is_known = |memory: &Value| ["owned", "intent"].iter().any(|part| memory.get(part).is_some());
+        let known: BTreeSet<&String> =
+            memories.filter(|(_, memory)| is_known(memory)).map(|(name, _)| name).collect();
         for name in &known {
             if !seen.named.contains(*name) {
                 return Err(format!("`{name}` is claimed, and git never knew it"));

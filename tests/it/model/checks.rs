@@ -151,18 +151,20 @@ impl History {
             return Err("a secret is in the state".to_owned());
         }
         let record = self.record();
-        let keys = |of: &str| -> BTreeSet<String> {
-            record[of].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+        let memories = || record["connections"].as_object().into_iter().flatten();
+        let keys = |part: &str| -> BTreeSet<String> {
+            let with_part = memories().filter(|(_, memory)| memory.get(part).is_some());
+            with_part.map(|(name, _)| name.clone()).collect()
         };
         let owned: BTreeSet<String> = self.memory.owned.keys().cloned().collect();
-        if keys("inventory") != owned {
+        if keys("owned") != owned {
             return Err(format!(
                 "the inventory is {:?} and should be {owned:?}",
-                keys("inventory")
+                keys("owned")
             ));
         }
-        if !keys("intents").is_empty() {
-            return Err(format!("notes of calls are left: {:?}", keys("intents")));
+        if !keys("intent").is_empty() {
+            return Err(format!("notes of calls are left: {:?}", keys("intent")));
         }
         let id = |at: Option<usize>| at.map_or(Value::Null, |at| json!(self.commits[at].id));
         let good = id(self.memory.good.as_ref().map(|good| good.commit));
@@ -180,7 +182,7 @@ impl History {
             ));
         }
         for (name, owned) in &self.memory.owned {
-            let kept = &record["inventory"][name];
+            let kept = &record["connections"][name]["owned"];
             let protect = kept["protect"] == json!(true);
             let base: BTreeSet<&str> = kept["base"]
                 .as_object()

@@ -1,0 +1,118 @@
+//! What happens between a plan and its calls.
+
+use axum::http::Method;
+use serde_json::json;
+
+use crate::faults::Moment;
+use crate::running::Applying;
+use crate::world::{PROJECT, Ran, World, email_body};
+
+/// Applies, and does something while a reading of `a` is held.
+fn apply_while(world: &World, meanwhile: impl FnOnce()) -> Ran {
+    let gate = world.control().gate(Some(Method::GET), "/connections/a/", Moment::Before);
+    let applying = Applying::until(world, &gate);
+    meanwhile();
+    gate.open();
+    applying.ends()
+}
+
+#[test]
+fn drift_since_the_plan_is_kept_where_it_is_only_reported() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2\n");
+    apply_while(&world, || {
+        world.edit("a", "host", json!("typed.meanwhile"));
+    })
+    .code(0);
+    assert_eq!(world.live("a")["host"], json!("typed.meanwhile"));
+    assert_eq!(world.live("a")["port"], json!(2));
+}
+
+#[test]
+fn a_connection_that_is_in_sync_by_then_is_not_written() {
+    let world = World::new();
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2\n");
+    world.forget_calls();
+    apply_while(&world, || world.edit("a", "port", json!(2))).code(0);
+    assert!(world.writes().is_empty());
+    world.plan().code(0);
+}
+
+#[test]
+fn a_connection_that_moved_is_planned_again() {
+    let world = World::new();
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2\n");
+    apply_while(&world, || {
+        world.edit("a", "description", json!("typed meanwhile"));
+        world.edit("a", "host", json!("typed.meanwhile"));
+    })
+    .code(0);
+    assert_eq!(world.live("a")["description"], json!("typed meanwhile"));
+    assert_eq!(world.live("a")["host"], json!("smtp.example.com"));
+    assert_eq!(world.live("a")["port"], json!(2));
+}
+
+#[test]
+fn a_connection_that_was_made_anew_is_not_deleted() {
+    let world = World::settled(&["a", "b", "c"]);
+    world.commit_without(&["a"]);
+    apply_while(&world, || {
+        assert!(world.control().remove(PROJECT, "a"));
+        world.make(email_body("a"));
+    })
+    .code(3);
+    assert_eq!(world.names(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_connection_that_was_made_anew_is_not_adopted_unplanned() {
+    for renames in [false, true] {
+        let mut world = World::new();
+        world.target("adopt: never");
+        world.commit_email("a", "port: 1\n");
+        world.settle(&["b"]);
+        if renames {
+            world.commit_rename("a", "new");
+        } else {
+            world.commit_email("a", "port: 2\n");
+        }
+        apply_while(&world, || {
+            assert!(world.control().remove(PROJECT, "a"));
+            let mut body = email_body("a");
+            body["description"] = json!("made by hand");
+            world.make(body);
+        })
+        .code(1);
+        assert_eq!(world.names(), ["a", "b"], "renames: {renames}");
+        assert_eq!(world.live("a")["description"], json!("made by hand"));
+        world.apply().code(1).says("not adopted");
+        assert_eq!(world.names(), ["a", "b"], "renames: {renames}");
+    }
+}
+
+#[test]
+fn a_run_that_is_ended_owns_nothing_that_it_did_not_send() {
+    let mut world = World::new();
+    world.target("concurrency: 1");
+    world.commit_email("a", "");
+    world.commit_email("b", "");
+    let gate = world.control().gate(Some(Method::POST), "/connections/a/", Moment::Before);
+    let mut applying = Applying::until(&world, &gate);
+    applying.ask_to_end("-TERM");
+    gate.open();
+    applying.ends().code(1).says("not started");
+    assert_eq!(world.names(), ["a"]);
+    assert_eq!(world.remembered("intent"), json!({}));
+    // Somebody makes the other one exactly so, and git drops it: it is theirs.
+    world.make(email_body("b"));
+    world.commit_without(&["b"]);
+    world.apply().code(0);
+    assert_eq!(world.names(), ["a", "b"]);
+}
