@@ -26,7 +26,7 @@ pub struct Leadership {
     replica: Option<election::Replica>,
 }
 
-/// What one target's keeper applies to for the right to act.
+/// What one target loop applies to for the right to act.
 #[derive(Debug, Default)]
 pub struct Candidate {
     #[cfg(feature = "kubernetes")]

@@ -33,13 +33,11 @@ mod past;
 mod prepare;
 mod recall;
 mod remember;
-mod still;
 
 pub use carry_out::{Outcome, carry_out};
 pub use connect::{ConnectError, client};
 pub use load::{LoadedTarget, load_target};
-pub use prepare::{go_on, prepare};
-pub use still::{Basis, Begun, Stillness, is_still};
+pub use prepare::prepare;
 
 /// What lives as long as the process: the configuration, the environment, what was parsed.
 #[derive(Debug)]
@@ -165,8 +163,6 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// How calls are made again.
     pub retries: RetryPolicy,
-    /// Whether what a pass is made from is marked, so that a later one can see whether it moved.
-    pub marks: bool,
     /// Who this is, for those who wait for the lock.
     pub holder: String,
     /// Ends waits and begins nothing more: a shutdown, or a newer commit.
@@ -188,6 +184,21 @@ pub enum ReadBackMode {
     All,
 }
 
+/// A step of a pass that can fail for the target as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Reading and loading the documents.
+    Load,
+    /// Resolving the credentials and making the client.
+    Connect,
+    /// Locking or reading the state.
+    State,
+    /// Comparing with what earlier commits declared.
+    History,
+    /// Asking the API for the lists.
+    Observe,
+}
+
 /// A target whose plan is made; [`carry_out()`] does the rest.
 #[derive(Debug)]
 pub struct Prepared<'e> {
@@ -204,8 +215,8 @@ pub struct Prepared<'e> {
     /// Whether the server refused the credentials, or its certificate is not trusted: more calls
     /// would only be more refusals.
     pub credentials_refused: bool,
-    /// What it was made from, where it found nothing to do and marks were asked for.
-    pub basis: Option<Basis>,
+    /// The step that failed, where the target could not be looked at.
+    pub failed_step: Option<Step>,
     /// What carrying it out needs; `None` where the target could not be looked at.
     pub(crate) ready: Option<Ready>,
 }

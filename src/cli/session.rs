@@ -239,7 +239,6 @@ pub fn options(
         degraded_at_once: true,
         lock_timeout,
         retries: RetryPolicy::command(),
-        marks: false,
         holder: holder.to_owned(),
         stop: CancellationToken::new(),
         limit: WriteLimit::default(),

@@ -101,7 +101,6 @@ async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan
         degraded_at_once: true,
         lock_timeout: std::time::Duration::from_secs(30),
         retries: RetryPolicy::command(),
-        marks: false,
         holder: "test".to_owned(),
         stop: CancellationToken::new(),
         limit: crate::api::WriteLimit::default(),

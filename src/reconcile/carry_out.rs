@@ -22,8 +22,6 @@ pub struct Outcome {
     pub states: Vec<ConnectionState>,
     /// Whether the commit counts as applied: nothing failed, nothing was held.
     pub applied: bool,
-    /// Whether the state is as it was.
-    pub nothing_written: bool,
 }
 
 /// Carries a plan out and remembers what came of it.
@@ -45,7 +43,7 @@ pub async fn carry_out(
         ..TargetOutcome::default()
     };
     let Some(ready) = ready else {
-        return Outcome { target: outcome, states, applied: false, nothing_written: true };
+        return Outcome { target: outcome, states, applied: false };
     };
     let file = (!ready.stateless).then(|| engine.state_file(target));
     let ledger = Ledger::new(ready.record_before.clone(), file, ready.lock.clone());
@@ -91,7 +89,7 @@ pub async fn carry_out(
     if let (true, Some(GoodCommit { commit, .. })) = (applied, &ready.good) {
         remember_applied(&ledger, commit, &mut outcome).await;
     }
-    Outcome { target: outcome, states, applied, nothing_written: !ledger.is_edited() }
+    Outcome { target: outcome, states, applied }
 }
 
 /// The record as the plan leaves it, with this commit as the last good one: the notes of the

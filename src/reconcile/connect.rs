@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::Engine;
-use crate::api::{self, Client, ClientSettings};
+use super::{Engine, Options};
+use crate::api::{self, Client, ClientSettings, Retries};
 use crate::config::{Credentials, SecretText, Target};
 use crate::environment::Unset;
 use crate::secret::{FingerprintKey, Sensitive};
@@ -31,6 +31,15 @@ pub enum ConnectError {
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) key: FingerprintKey,
+}
+
+impl Connection {
+    /// The same for one run, whose retries have a budget of their own.
+    pub(super) fn with_retries(self, options: &Options) -> Self {
+        let retries = Retries::new(options.retries, options.stop.child_token());
+        let client = self.client.with_retries(retries.within(options.limit.clone()));
+        Self { client, ..self }
+    }
 }
 
 /// The client of a target, for whoever only reads.

@@ -11,8 +11,7 @@ use super::notes::{self, Noting};
 use super::past::{Past, is_overtaken, past};
 use super::recall::{self, Recalled, lock};
 use super::remember;
-use super::still::{Basis, Begun, Made};
-use super::{Engine, Options, Prepared, Ready, isolates};
+use super::{Engine, Options, Prepared, Ready, Step, isolates};
 use crate::api::Client;
 use crate::config::Target;
 use crate::desired::{self, Resolved};
@@ -20,7 +19,7 @@ use crate::document::Severity;
 use crate::inventory::{GoodCommit, Record};
 use crate::live::Live;
 use crate::name::ConnectionName;
-use crate::observe::{self, Answers, Asked, Marks};
+use crate::observe::{self, Answers, Asked};
 use crate::parallel;
 use crate::plan::intents::{self, Settling};
 use crate::plan::{Planned, TargetPlan};
@@ -36,17 +35,6 @@ pub async fn prepare<'e>(
     snapshot: &Snapshot,
     options: &Options,
 ) -> Prepared<'e> {
-    go_on(engine, target, snapshot, options, None).await
-}
-
-/// Does what [`prepare`] does, with what was begun already.
-pub async fn go_on<'e>(
-    engine: &'e Engine,
-    target: &'e Target,
-    snapshot: &Snapshot,
-    options: &Options,
-    begun: Option<Begun>,
-) -> Prepared<'e> {
     let mut prepared = Prepared {
         target,
         plan: TargetPlan {
@@ -59,19 +47,14 @@ pub async fn go_on<'e>(
         diagnostics: Vec::new(),
         refused: false,
         credentials_refused: false,
-        basis: None,
+        failed_step: None,
         ready: None,
     };
-    if let Err(problem) = fill(engine, target, snapshot, options, begun, &mut prepared).await {
+    if let Err((step, problem)) = fill(engine, target, snapshot, options, &mut prepared).await {
+        prepared.failed_step = Some(step);
         prepared.plan.errors.push(problem);
     }
     prepared
-}
-
-/// Lists that are asked for, or answered already.
-enum Lists {
-    Asked(Asked),
-    Answered(Answers),
 }
 
 /// What a pass begins with.
@@ -81,8 +64,7 @@ struct Opened {
     key: FingerprintKey,
     lock: Option<Lock>,
     recalled: Recalled,
-    lists: Lists,
-    marks: Option<Marks>,
+    lists: Asked,
 }
 
 /// Reads documents and state, one beside the other where no lock has to be waited for, and asks for
@@ -92,53 +74,43 @@ async fn open(
     target: &Target,
     snapshot: &Snapshot,
     options: &Options,
-    begun: Option<Begun>,
     prepared: &mut Prepared<'_>,
-) -> Result<Opened, String> {
-    let early = recall::early(engine, target, options).filter(|_| begun.is_none());
-    // A client takes some milliseconds to make, and needs nothing of what is loaded. A daemon has
-    // its clients from before.
-    let hurry = if options.marks { 0 } else { usize::MAX };
+) -> Result<Opened, (Step, String)> {
+    let early = recall::early(engine, target, options);
+    // A client takes some milliseconds to make, and needs nothing of what is loaded.
     let (connection, loaded) = blocking(|| {
         parallel::both(
-            hurry,
-            || begun.is_none().then(|| connect(engine, target)),
+            usize::MAX,
+            || connect(engine, target),
             || load_target(engine, target, snapshot),
         )
     });
-    let loaded = loaded.map_err(|e| e.to_string())?;
+    let loaded = loaded.map_err(|e| (Step::Load, e.to_string()))?;
     prepared.diagnostics.clone_from(&loaded.loaded.diagnostics);
     prepared.plan.notices.extend(loaded.notices.iter().cloned());
     if loaded.loaded.has_errors() && !isolates(target) {
         prepared.refused = true;
-        return Err(refusal(snapshot, &prepared.diagnostics));
+        return Err((Step::Load, refusal(snapshot, &prepared.diagnostics)));
     }
-    let marks = options.marks.then(Marks::default);
-    let (connection, lock, answered, marks) = match (begun, connection) {
-        (Some(Begun { connection, lock, answers, before }), _) => {
-            (connection, lock, Some(answers), Some(before))
-        }
-        (None, connection) => {
-            let connection = connection.unwrap_or_else(|| connect(engine, target));
-            let connection = connection.map_err(|e| e.to_string())?;
-            let connection = connection.with_retries(options);
-            (connection, lock(engine, target, options).await?, None, marks)
-        }
-    };
-    let Connection { client, key } = connection;
+    let connection = connection.map_err(|e| (Step::Connect, e.to_string()))?;
+    let Connection { client, key } = connection.with_retries(options);
+    let of_state = |problem| (Step::State, problem);
+    let lock = lock(engine, target, options).await.map_err(of_state)?;
     let recalled = match early {
-        Some(early) => early.recalled().await?,
-        None => blocking(|| recall::recall(engine, target, options, &key))?,
+        Some(early) => early.recalled().await,
+        None => blocking(|| recall::recall(engine, target, options, &key)),
     };
+    let recalled = recalled.map_err(of_state)?;
     if options.writes
         && options.follows
         && blocking(|| is_overtaken(engine, snapshot, &recalled.record))
     {
-        return Err(
+        return Err((
+            Step::History,
             "a newer commit was applied by another process while this one waited; what is \
                     older is not put in its place"
                 .to_owned(),
-        );
+        ));
     }
     // Before the first call: an answer may repeat a value, and its text is cleaned when it comes.
     if options.with_secrets {
@@ -146,11 +118,8 @@ async fn open(
         blocking(|| desired::learn(documents, &engine.environment, &engine.redactor));
     }
     // Under the lock: what another process changed before is in the lists and in the record.
-    let lists = match answered {
-        Some(answers) => Lists::Answered(answers),
-        None => Lists::Asked(observe::ask(&client, target.concurrency, marks.as_ref())),
-    };
-    Ok(Opened { loaded, client, key, lock, recalled, lists, marks })
+    let lists = observe::ask(&client, target.concurrency, None);
+    Ok(Opened { loaded, client, key, lock, recalled, lists })
 }
 
 /// What is known of before, by this snapshot.
@@ -218,28 +187,25 @@ async fn fill(
     target: &Target,
     snapshot: &Snapshot,
     options: &Options,
-    begun: Option<Begun>,
     prepared: &mut Prepared<'_>,
-) -> Result<(), String> {
-    let opened = open(engine, target, snapshot, options, begun, prepared).await?;
+) -> Result<(), (Step, String)> {
+    let opened = open(engine, target, snapshot, options, prepared).await?;
     let notices = &mut prepared.plan.notices;
     notices.extend(opened.recalled.notice.clone());
     let Remembered { mut record, key_is_known, past, good, mut invalid, elsewhere } =
-        blocking(|| remembered(engine, target, snapshot, options, &opened, notices))?;
-    let Opened { mut loaded, client, key, lock, recalled, lists, marks } = opened;
-    let Recalled { record: before, mark: state, .. } = recalled;
+        blocking(|| remembered(engine, target, snapshot, options, &opened, notices))
+            .map_err(|problem| (Step::History, problem))?;
+    let Opened { mut loaded, client, key, lock, recalled, lists } = opened;
+    let before = recalled.record;
     let whole = !loaded.loaded.has_errors();
     let skipped = std::mem::take(&mut loaded.notices);
     let documents = std::mem::take(&mut loaded.loaded.documents);
     let renames = std::mem::take(&mut loaded.loaded.renames_of_invalid);
     // The rest is not needed again, and of many connections it is large.
     drop(loaded);
-    let answers = match lists {
-        Lists::Asked(asked) => asked.answers().await,
-        Lists::Answered(answers) => answers,
-    };
-    let lists = marks.and_then(|marks| answers.marks(&marks));
-    let live = observed(answers, &record, &client, prepared)?;
+    let answers = lists.answers().await;
+    let live = observed(answers, &record, &client, prepared);
+    let live = live.map_err(|problem| (Step::Observe, problem))?;
     let context = look::context(target, options, &record, &key, key_is_known);
     let resolution = engine.resolution(target, options);
     let Resolved { mut desired, found: agreements, env_names } =
@@ -284,18 +250,6 @@ async fn fill(
         worktree: snapshot.commit().is_none(),
     });
     notes::keep(&mut planned.record, &before, snapshot, options);
-    prepared.basis = Basis::of(Made {
-        engine,
-        target,
-        commit: snapshot.commit().map(|commit| &commit.id),
-        desired: &desired,
-        env_names,
-        is_plain: whole && key_is_known && needed.is_empty() && singles.is_empty(),
-        planned: &planned,
-        lists,
-        state,
-        key: &key,
-    });
     planned.hide(&engine.redactor);
     take(prepared, planned, |record, canaries| Ready {
         desired,

@@ -1,7 +1,6 @@
 //! The record to start from: that of the state, or the one that the base revision stands for.
 
 use std::panic::resume_unwind;
-use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -12,13 +11,11 @@ use crate::desired;
 use crate::inventory::Record;
 use crate::secret::FingerprintKey;
 use crate::source::Snapshot;
-use crate::state::{Lock, StateFile, StateMark};
+use crate::state::{Lock, StateFile};
 
 /// What is remembered of a target.
 pub(super) struct Recalled {
     pub(super) record: Record,
-    /// What tells the state from any other, where marks are asked for.
-    pub(super) mark: Option<StateMark>,
     /// What has to be said of it.
     pub(super) notice: Option<String>,
 }
@@ -32,22 +29,12 @@ pub(super) async fn lock(
     target: &Target,
     options: &Options,
 ) -> Result<Option<Lock>, String> {
-    lock_within(options.lock_timeout, engine, target, options).await
-}
-
-/// The same with another patience.
-pub(super) async fn lock_within(
-    patience: Duration,
-    engine: &Engine,
-    target: &Target,
-    options: &Options,
-) -> Result<Option<Lock>, String> {
     if options.base.is_some() || !options.writes {
         return Ok(None);
     }
     let file = engine.state_file(target);
     let lock = tokio::select! {
-        lock = file.lock(patience, &options.holder) => lock,
+        lock = file.lock(options.lock_timeout, &options.holder) => lock,
         () = options.stop.cancelled() => return Err("the run is ending".to_owned()),
     };
     lock.map(Some).map_err(|e| e.to_string())
@@ -60,14 +47,13 @@ pub(super) fn early(engine: &Engine, target: &Target, options: &Options) -> Opti
     }
     let file = engine.state_file(target);
     let folder = engine.config.state_dir.display().to_string();
-    let marks = options.marks;
     Some(Early(spawn_blocking(move || {
         let notice = (!file.exists()).then(|| {
             format!(
                 "there is no state of this target in {folder} and no --base: deletes cannot be known"
             )
         });
-        Ok(Recalled { notice, ..of_state(&file, marks)? })
+        Ok(Recalled { notice, ..of_state(&file)? })
     })))
 }
 
@@ -93,19 +79,13 @@ pub(super) fn recall(
 ) -> Result<Recalled, String> {
     match &options.base {
         Some(base) => of_base(engine, target, options, base, key),
-        None => of_state(&engine.state_file(target), options.marks),
+        None => of_state(&engine.state_file(target)),
     }
 }
 
-fn of_state(file: &StateFile, marks: bool) -> Result<Recalled, String> {
-    let failed = |error: crate::state::StateError| error.to_string();
-    let (record, mark) = if marks {
-        let (record, mark) = file.read_marked().map_err(failed)?;
-        (record, Some(mark))
-    } else {
-        (file.read().map_err(failed)?, None)
-    };
-    Ok(Recalled { record, mark, notice: None })
+fn of_state(file: &StateFile) -> Result<Recalled, String> {
+    let record = file.read().map_err(|error| error.to_string())?;
+    Ok(Recalled { record, notice: None })
 }
 
 fn of_base(
@@ -128,5 +108,5 @@ fn of_base(
     let notice = "compared with the base revision, without a state: rotated values of the \
                   environment are not seen";
     let record = remember::record_of_base(good, &desired, key);
-    Ok(Recalled { record, mark: None, notice: Some(notice.to_owned()) })
+    Ok(Recalled { record, notice: Some(notice.to_owned()) })
 }

@@ -51,7 +51,6 @@ mod secrets;
 mod shutdown;
 mod signatures;
 mod status;
-mod still;
 mod terminal;
 #[cfg(feature = "otel")]
 mod traces;

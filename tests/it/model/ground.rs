@@ -187,7 +187,6 @@ impl Ground {
                 broken_answers: 3,
                 ..RetryPolicy::command()
             },
-            marks: false,
             holder: "the model".to_owned(),
             stop: CancellationToken::new(),
             limit: apinizer_gitops::api::WriteLimit::default(),
