@@ -1,4 +1,5 @@
-//! The stages of a reconcile without git and HTTP: parse, resolve, compare, plan.
+//! The stages of a reconcile before the plan: parse, load, resolve. `benches/compare` measures whole
+//! commands.
 //!
 //! `cargo bench` measures them for 1,000, 10,000 and 100,000 connections; with `-- --test` each
 //! runs once for 1,000, so that CI sees that they still work.
@@ -7,18 +8,13 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use apinizer_gitops::config::{Adopt, MaxDeletes};
 use apinizer_gitops::desired::{self, Desired, Resolution};
 use apinizer_gitops::document::{self, LoadRequest, Loaded, ParseCache};
 use apinizer_gitops::environment::Environment;
-use apinizer_gitops::inventory::Record;
-use apinizer_gitops::live::{Live, LiveConnection};
-use apinizer_gitops::plan::compare::{Context, LiveView, compare};
-use apinizer_gitops::plan::{Agreement, Filter, Planned, Situation, agreement, plan};
-use apinizer_gitops::secret::{FingerprintKey, Redactor, Sensitive};
+use apinizer_gitops::secret::Redactor;
 use apinizer_gitops::source::{FileEntry, Folder};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The email connection of the examples, another one for each number.
 fn document(number: usize) -> String {
@@ -39,7 +35,6 @@ struct Company {
     vars: BTreeMap<String, Value>,
     environment: Environment,
     redactor: Redactor,
-    key: FingerprintKey,
 }
 
 impl Company {
@@ -58,7 +53,6 @@ impl Company {
             vars: BTreeMap::from([("domain".to_owned(), json!("example.com"))]),
             environment: Environment::new(variables),
             redactor: Redactor::default(),
-            key: FingerprintKey::derive(&Sensitive::new("a-token".to_owned())),
         }
     }
 
@@ -87,65 +81,6 @@ impl Company {
             },
         )
     }
-
-    /// Live as it is once everything was applied.
-    fn live(desired: &Desired) -> Live {
-        let mut live = Live::default();
-        for connection in desired.values() {
-            let mut body = Map::new();
-            body.insert("type".to_owned(), json!(connection.connection_type.name));
-            body.insert("name".to_owned(), json!(connection.name.as_str()));
-            for known in connection.connection_type.fields() {
-                body.insert(known.name.to_owned(), Value::Null);
-            }
-            for field in connection.fields().iter().filter(|field| !field.is_secret()) {
-                let value = field.value().cloned().unwrap_or_default();
-                body.insert(field.path.trim_start_matches('/').to_owned(), value);
-            }
-            if let Some(entry) = LiveConnection::from_entry(&body) {
-                live.connections.insert(connection.name.clone(), entry);
-            }
-        }
-        live
-    }
-
-    fn context<'a>(&'a self, record: &'a Record) -> Context<'a> {
-        Context {
-            record,
-            key: &self.key,
-            key_is_known: true,
-            stateless: false,
-            corrects_drift: true,
-            resend_secrets: false,
-        }
-    }
-
-    fn plan(&self, desired: &Desired, live: &Live, record: &Record) -> Planned {
-        let context = self.context(record);
-        let agreements: Vec<Agreement> =
-            desired.values().map(|connection| agreement(connection, live, &context)).collect();
-        plan(&Situation {
-            desired,
-            invalid: &BTreeMap::new(),
-            live,
-            singles: &BTreeMap::new(),
-            context,
-            adopt: Adopt::Always,
-            prune: true,
-            max_deletes: MaxDeletes::Percent(30),
-            allow_deletes: false,
-            worktree: false,
-            loaded_whole: true,
-            skipped: &[],
-            last_good_unavailable: false,
-            emptied: &[],
-            filter: &Filter::default(),
-            degraded_at_once: false,
-            unread: &BTreeMap::new(),
-            agreements: &agreements,
-            now: 0,
-        })
-    }
 }
 
 fn stages(criterion: &mut Criterion) {
@@ -159,11 +94,6 @@ fn stages(criterion: &mut Criterion) {
         let cache = ParseCache::default();
         let desired = company.resolve(company.load(&cache));
         assert_eq!(desired.len(), *count, "the documents of the benchmark are valid");
-        let live = Company::live(&desired);
-        let record = company.plan(&desired, &live, &Record::default()).record;
-        let in_sync = company.plan(&desired, &live, &record).plan.summary;
-        assert_eq!(in_sync.unchanged, *count, "the benchmark is about connections in sync");
-
         let mut group = criterion.benchmark_group("stages");
         group.sample_size(10);
         group.throughput(Throughput::Elements(u64::try_from(*count).unwrap_or(u64::MAX)));
@@ -179,20 +109,6 @@ fn stages(criterion: &mut Criterion) {
                 |loaded| company.resolve(loaded),
                 criterion::BatchSize::PerIteration,
             );
-        });
-        group.bench_function(BenchmarkId::new("compare", count), |bench| {
-            let context = company.context(&record);
-            bench.iter(|| {
-                for connection in desired.values() {
-                    let entry = &live.connections[&connection.name];
-                    let base = record.inventory[&connection.name].base.fields();
-                    let view = LiveView::new(entry, None);
-                    black_box(compare(connection, &view, Some(&base), &context));
-                }
-            });
-        });
-        group.bench_function(BenchmarkId::new("plan", count), |bench| {
-            bench.iter(|| company.plan(&desired, &live, black_box(&record)));
         });
         group.finish();
     }

@@ -1,30 +1,127 @@
 //! The daemon: keeps every target equal to git for as long as it runs.
 //!
-//! One task, the `supervisor`, reads the source and tells; one task for each target, its
-//! `keeper`, reconciles. A target that is down holds no other back, and whatever wakes the
-//! daemon only says that there is something to look at.
+//! Everything that happens is an [`event`](Trigger) in one channel. One task, the `SourceLoop`,
+//! receives the events, waits until a burst of them is over (`Debounce`), reads the source and
+//! posts orders. One task for each target, its `TargetLoop`, has a `Mailbox` for these orders and
+//! reconciles. A `Reporter` tells board, log, metrics and receivers how each reconcile ended. So a
+//! target that is down holds no other back, and an event only says that there is something to look
+//! at.
 
 mod cause;
-mod fetching;
-mod follow;
-mod keeper;
+mod debounce;
+mod event;
+mod log;
+mod mailbox;
 mod measure;
 mod news;
 mod once;
-mod orders;
 mod pass;
-mod quiet;
+mod report;
 mod schedule;
+mod source;
+mod source_loop;
 pub mod status;
-mod supervisor;
+mod target_loop;
 mod tasks;
-mod telling;
-pub mod trigger;
+mod throttle;
 mod watchdog;
 
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::reconcile::Engine;
+use crate::secret::Redactor;
+use crate::source::SourceError;
+
+use news::NewsMemory;
+use source::Source;
+use source_loop::SourceLoop;
+
 pub use cause::Cause;
+pub use event::{Events, Trigger, UnknownTarget};
 pub use once::once;
 pub use status::Board;
-pub use supervisor::{Daemon, Reload, Reloaded, run};
-pub use trigger::Trigger;
 pub use watchdog::{Watchdog, Watched};
+
+/// A config that was read again, and its file relative to the root of the repository, if it lies
+/// in it.
+pub type Reloaded = (Config, Option<String>);
+
+/// Reads the config again; `Err` holds what is wrong with it, in words.
+pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send + Sync>;
+
+/// What a daemon needs.
+pub struct Daemon {
+    /// The configuration to start with.
+    pub config: Config,
+    /// The environment.
+    pub environment: Environment,
+    /// The config file relative to the root of the repository, if it lies in it.
+    pub config_file: Option<String>,
+    /// Whether anything is written.
+    pub writes: bool,
+    /// Whether the files of the working tree are followed instead of commits.
+    pub worktree: bool,
+    /// What is shown.
+    pub board: Board,
+    /// Sends events.
+    pub trigger: Trigger,
+    /// Receives them.
+    pub events: Events,
+    /// Reads the config again.
+    pub reload: Reload,
+    /// Ends it.
+    pub shutdown: CancellationToken,
+}
+
+/// A config with what follows from it: what reconciles use, and the source that they read.
+struct Opened {
+    engine: Engine,
+    source: Source,
+}
+
+impl Daemon {
+    /// Prepares what a config asks for. The redactor outlives a config: a server may repeat a
+    /// secret of before a rotation.
+    fn open(&self, reloaded: Reloaded, redactor: &Redactor) -> Result<Opened, SourceError> {
+        let (config, config_file) = reloaded;
+        let source = Source::new(&config, self.worktree, &self.environment, redactor)?;
+        let engine = Engine::new(config, self.environment.clone());
+        let mut engine = engine.with_redactor(redactor.clone());
+        engine.config_file = config_file;
+        engine.mirror = source.mirror().cloned();
+        Ok(Opened { engine, source })
+    }
+
+    /// Prepares what the config to start with asks for.
+    fn open_first(&self, redactor: &Redactor) -> Result<Opened, SourceError> {
+        self.open((self.config.clone(), self.config_file.clone()), redactor)
+    }
+}
+
+/// Runs until the shutdown. Only what makes starting impossible is an error.
+///
+/// # Errors
+/// The source of the config cannot be followed.
+pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
+    let memory = NewsMemory::default();
+    let redactor = Redactor::default();
+    daemon.trigger.wake(Cause::Start);
+    let opened = daemon.open_first(&redactor)?;
+    let mut current = SourceLoop::start(&daemon, opened, &memory, None);
+    let mut leaving = JoinSet::new();
+    while let Some(opened) = current.run(&mut daemon, &redactor).await {
+        info!("the config was read again");
+        let next = SourceLoop::start(&daemon, opened, &memory, Some(&current));
+        // A target that hangs holds up neither the others nor the next config.
+        leaving.spawn(std::mem::replace(&mut current, next).end());
+        while leaving.try_join_next().is_some() {}
+        daemon.trigger.wake(Cause::Reload);
+    }
+    leaving.spawn(current.end());
+    leaving.join_all().await;
+    Ok(())
+}

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use apinizer_gitops::cli::{self, Context};
 
 mod logging;
-mod memory;
 #[cfg(feature = "otel")]
 mod traces;
 
@@ -26,9 +25,6 @@ fn main() -> ExitCode {
         }
     };
     let is_daemon = matches!(&arguments.command, cli::Command::Run(run) if !run.once);
-    if is_daemon {
-        memory::give_back_at_once();
-    }
     // A variable that is no text can be no reference's value.
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -158,6 +158,21 @@ pub enum ReadBackMode {
     All,
 }
 
+/// A step of a pass that can fail for the target as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Reading and loading the documents.
+    Load,
+    /// Resolving the credentials and making the client.
+    Connect,
+    /// Locking or reading the state.
+    State,
+    /// Comparing with what earlier commits declared.
+    History,
+    /// Asking the API for the lists.
+    Observe,
+}
+
 /// A target whose plan is made; [`carry_out()`] does the rest.
 #[derive(Debug)]
 pub struct Prepared<'e> {
@@ -174,6 +189,8 @@ pub struct Prepared<'e> {
     /// Whether the server refused the credentials, or its certificate is not trusted: more calls
     /// would only be more refusals.
     pub credentials_refused: bool,
+    /// The step that failed, where the target could not be looked at.
+    pub failed_step: Option<Step>,
     /// What carrying it out needs; `None` where the target could not be looked at.
     pub(crate) ready: Option<Ready>,
     /// The record with `protect` as the commit declares it, to be kept even where the target could

@@ -141,7 +141,7 @@ async fn resume(State(served): Shared, Query(which): Query<Which>) -> Response {
     accepted(served.site.trigger.resume(which.target.as_deref()))
 }
 
-fn accepted(result: Result<(), crate::daemon::trigger::UnknownTarget>) -> Response {
+fn accepted(result: Result<(), crate::daemon::UnknownTarget>) -> Response {
     match result {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Command, DemoArgs, GlobalArgs};
 use super::context::Context;
 use super::error::CommandError;
+use super::signals::Ending;
 use crate::config::FILE_NAME;
 use crate::demo::{PROJECT, Stage};
 
@@ -20,7 +21,7 @@ pub async fn run(args: &DemoArgs, context: &Context) -> Result<u8, CommandError>
     let told_to_end = CancellationToken::new();
     let listening = told_to_end.clone();
     tokio::spawn(async move {
-        super::signals::terminated().await;
+        Ending::or_hang_up().asked_for().await;
         listening.cancel();
     });
     let stage = Stage::build(&folder, args.listen).await.map_err(CommandError::failed)?;

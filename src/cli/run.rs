@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -10,12 +9,13 @@ use super::args::RunArgs;
 use super::context::Context;
 use super::error::CommandError;
 use super::session::{config_in_repository, narrow};
+use super::signals::{Ending, Meaning, Sighup, end_at_once};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
 use crate::report;
 use crate::web::{self, Key, Keys, Listener, Site};
 
-/// Runs the daemon until SIGTERM or SIGINT; with `--once` makes one reconcile and ends as `apply`
+/// Runs the daemon until SIGTERM, SIGINT or the terminal's hang-up; with `--once` makes one reconcile and ends as `apply`
 /// does.
 ///
 /// # Errors
@@ -29,9 +29,9 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         })?;
     }
     let shutdown = CancellationToken::new();
-    end_on_signals(&shutdown);
+    end_on_signals(&shutdown, args.once);
     let board = Board::default();
-    let trigger = Trigger::new(board.clone());
+    let (trigger, events) = Trigger::channel(board.clone());
     let metrics = if args.once { None } else { web::metrics::install().ok() };
     if let Some(metrics) = metrics.clone() {
         tokio::spawn(web::metrics::upkeep(metrics, shutdown.clone()));
@@ -46,6 +46,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         worktree: args.worktree,
         board,
         trigger: trigger.clone(),
+        events,
         reload: Box::new(move || {
             let config = self::config(&arguments, &again).map_err(|error| error.text(false))?;
             serve(&served, &config, &again).map_err(|error| error.text(false))?;
@@ -61,7 +62,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         return Ok(report::exit::of_outcomes(&outcomes));
     }
     serve(&listener, &daemon.config, context)?;
-    reload_on_hangup(trigger, shutdown.clone());
+    reload_on_sighup(trigger, shutdown.clone());
     info!(version = env!("CARGO_PKG_VERSION"), dry_run = args.dry_run, "started");
     let ended = daemon::run(daemon).await.map_err(CommandError::failed);
     shutdown.cancel();
@@ -122,26 +123,29 @@ fn keys(config: &Config, context: &Context) -> Result<Keys, CommandError> {
 }
 
 /// The first signal ends the daemon in good order, the second at once.
-fn end_on_signals(shutdown: &CancellationToken) {
+fn end_on_signals(shutdown: &CancellationToken, once: bool) {
     let shutdown = shutdown.clone();
-    let mut ending = super::signals::Ending::listen();
+    let mut ending = if once { Ending::listen() } else { Ending::or_hang_up() };
     tokio::spawn(async move {
         ending.asked_for().await;
         info!("ending: calls in flight are finished");
         shutdown.cancel();
         ending.asked_for().await;
-        super::signals::end_at_once();
+        end_at_once();
     });
 }
 
-/// SIGHUP reads the config again and fetches.
-fn reload_on_hangup(trigger: Trigger, shutdown: CancellationToken) {
+/// SIGHUP reads the config again and fetches, unless the terminal hung up.
+fn reload_on_sighup(trigger: Trigger, shutdown: CancellationToken) {
+    let mut sighup = Sighup::listen();
     tokio::spawn(async move {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                _ = hangup.recv() => trigger.reload(),
+                meaning = sighup.next() => match meaning {
+                    Meaning::Reload => trigger.reload(),
+                    Meaning::HangUp => return,
+                },
             }
         }
     });

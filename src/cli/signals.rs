@@ -1,33 +1,124 @@
-//! The signals that end a command.
+//! The signals that end a command, and what SIGHUP means.
+
+use std::fs::File;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The terminal that controls the process, if one does.
+const TERMINAL: &str = "/dev/tty";
+
+/// How long the system may take to take a terminal away after it sent the signal for that.
+const HANG_UP: Duration = Duration::from_millis(200);
+
+/// Whether the process ends with the terminal that it was started at.
+static ENDS_WITH_TERMINAL: OnceLock<bool> = OnceLock::new();
 
 /// SIGINT and SIGTERM, from now on: none that comes between two waits is missed.
 #[derive(Debug)]
 pub struct Ending {
     signals: Option<(Signal, Signal)>,
+    sighup: Option<Sighup>,
 }
 
 impl Ending {
-    /// Takes the signals over. Where they cannot be had, the system's own handling stays in force.
+    /// Handles the signals. Where that is not possible, the system's own handling stays in force.
     #[must_use]
     pub fn listen() -> Self {
         let both = (signal(SignalKind::interrupt()).ok()).zip(signal(SignalKind::terminate()).ok());
-        Self { signals: both }
+        Self { signals: both, sighup: None }
+    }
+
+    /// The same, and a terminal that hangs up.
+    #[must_use]
+    pub fn or_hang_up() -> Self {
+        Self { sighup: Some(Sighup::listen()), ..Self::listen() }
     }
 
     /// Waits for the next of them.
     pub async fn asked_for(&mut self) {
-        match &mut self.signals {
+        let Self { signals, sighup } = self;
+        let hung_up = async {
+            match sighup {
+                Some(sighup) => sighup.hung_up().await,
+                None => std::future::pending().await,
+            }
+        };
+        match signals {
             Some((interrupt, terminate)) => {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    () = hung_up => {}
                 }
             }
-            None => std::future::pending().await,
+            None => hung_up.await,
         }
     }
+}
+
+/// SIGHUP, from now on.
+///
+/// The system sends it when the terminal that controls the process goes away (an ssh session ends,
+/// a window is closed), and people send it to have the config read again. It is a hang-up if the
+/// process had a controlling terminal when it started and has none any more; `kill -HUP` from the
+/// same terminal leaves the terminal there. A process that was started with SIGHUP ignored, as
+/// `nohup` does, is to outlive its terminal.
+#[derive(Debug)]
+pub struct Sighup {
+    signal: Option<Signal>,
+    ends_with_terminal: bool,
+}
+
+/// What one SIGHUP means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// The terminal is gone.
+    HangUp,
+    /// The config is to be read again.
+    Reload,
+}
+
+impl Sighup {
+    /// Handles the signal.
+    #[must_use]
+    pub fn listen() -> Self {
+        // The first answer counts: a handler hides whether the signal was ignored at the start.
+        let ends_with_terminal =
+            *ENDS_WITH_TERMINAL.get_or_init(|| has_terminal() && !is_ignored());
+        Self { signal: signal(SignalKind::hangup()).ok(), ends_with_terminal }
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Meaning {
+        let Some(signal) = &mut self.signal else { return std::future::pending().await };
+        signal.recv().await;
+        if self.ends_with_terminal {
+            tokio::time::sleep(HANG_UP).await;
+            if !has_terminal() {
+                return Meaning::HangUp;
+            }
+        }
+        Meaning::Reload
+    }
+
+    async fn hung_up(&mut self) {
+        while self.next().await != Meaning::HangUp {}
+    }
+}
+
+fn has_terminal() -> bool {
+    File::open(TERMINAL).is_ok()
+}
+
+/// Whether SIGHUP is ignored, as it is at the start under `nohup`.
+fn is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is signal 1, which is the lowest bit.
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Waits for SIGINT or SIGTERM, once.

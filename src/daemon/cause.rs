@@ -9,23 +9,23 @@ pub enum Cause {
     Repository,
     /// A file of the working tree changed.
     Files,
-    /// The source could not be read for a while, and can be again.
+    /// The source can be read again after a failure.
     Return,
-    /// Nothing was told of the repository for a while, so it was looked at.
+    /// The daemon looked by itself, in case the system missed a change.
     Look,
-    /// A fetch brought something new.
+    /// A fetch ended.
     Fetch,
-    /// A git host told of a push.
+    /// A git host reported a push.
     Webhook,
-    /// Somebody asked for it by `POST /api/v1/reconcile`.
+    /// A request to `POST /api/v1/reconcile`.
     Request,
     /// SIGHUP: the config is read again too.
     Reload,
-    /// Somebody suspended or resumed the target.
+    /// The target was suspended or resumed.
     Suspension,
     /// The target failed before.
     Retry,
-    /// What was saved but not deployed is due to be written again.
+    /// A connection that was saved but not deployed is due to be written again.
     Degraded,
     /// It is time to compare.
     Resync,

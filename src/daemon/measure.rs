@@ -1,11 +1,11 @@
-//! What the metrics say of a reconcile.
+//! The metrics of a reconcile.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::news::News;
-use super::pass::Passed;
+use super::pass::PassResult;
 use super::status::ReconcileOutcome;
 use crate::plan::State;
 
@@ -13,7 +13,7 @@ use crate::plan::State;
 /// seconds since 1970.
 pub(super) fn measure(
     target: &str,
-    passed: &Passed,
+    result: &PassResult,
     outcome: ReconcileOutcome,
     news: &News,
     duration: Duration,
@@ -37,17 +37,17 @@ pub(super) fn measure(
         metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label()).record(seconds);
     }
     // A target that could not be looked at keeps its last counts.
-    if !passed.was_looked_at() {
+    if !result.was_looked_at() {
         return;
     }
     set_counts(target, |state: State| {
-        let count = passed.states.iter().filter(|known| known.state == state).count();
+        let count = result.states.iter().filter(|known| known.state == state).count();
         f64::from(u32::try_from(count).unwrap_or(u32::MAX))
     });
 }
 
-/// Takes the counts of a target back that this process no longer acts for.
-pub(super) fn nothing(target: &str) {
+/// Takes back the counts of a target: another replica counts for it from now on.
+pub(super) fn take_back(target: &str) {
     set_counts(target, |_| 0.0);
 }
 

@@ -1,24 +1,23 @@
-//! What of a reconcile is news: each thing is told once when it comes up, not at every resync.
+//! What of a reconcile is news: each thing is told once, when it comes up, and not at every resync.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::pass::Passed;
-use super::status::ReconcileOutcome;
-use crate::apply::ChangeResult;
-use crate::config::{NotifyEvent, Target};
+use super::pass::PassResult;
+use super::status::{ReconcileOutcome, TargetKey};
+use crate::config::NotifyEvent;
 use crate::name::{CommitId, ConnectionName};
 use crate::notify::{Notice, Subject};
 use crate::plan::{Change, Origin, State};
 use crate::source::Commit;
 
-/// What was told of each target. It outlives a config that is read again.
+/// What was told about each target. It outlives a config that is read again.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memories(Arc<Mutex<BTreeMap<String, Memory>>>);
+pub(super) struct NewsMemory(Arc<Mutex<BTreeMap<String, Memory>>>);
 
-/// What was told of one target.
+/// What was told about one target.
 #[derive(Debug, Default)]
 struct Memory {
     /// The commit that was told to be applied, or was so at the start.
@@ -35,13 +34,13 @@ struct Memory {
 pub(super) struct News {
     /// A commit has been applied whole that had not been before.
     pub(super) is_newly_applied: bool,
-    /// The connections that drifted since the last look.
-    pub(super) drifted: Vec<Change>,
-    /// What is told of, in order.
+    /// The changes of connections that drifted since the last look, each with whether it was made.
+    pub(super) drifted: Vec<(Change, bool)>,
+    /// The events to tell, in order.
     pub(super) events: Vec<NotifyEvent>,
 }
 
-impl Memories {
+impl NewsMemory {
     /// Remembers what a target's state says was applied, if nothing is remembered yet.
     pub(super) fn begin(&self, target: &str, applied: Option<CommitId>) {
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,19 +52,19 @@ impl Memories {
     pub(super) fn learn(
         &self,
         target: &str,
-        passed: &Passed,
+        result: &PassResult,
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
     ) -> News {
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.entry(target.to_owned()).or_default().learn(passed, outcome, commit)
+        memories.entry(target.to_owned()).or_default().learn(result, outcome, commit)
     }
 }
 
 impl Memory {
     fn learn(
         &mut self,
-        passed: &Passed,
+        result: &PassResult,
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
     ) -> News {
@@ -74,13 +73,13 @@ impl Memory {
         if outcome == Interrupted {
             return news;
         }
-        if passed.was_looked_at() {
-            news.drifted = self.newly_drifted(passed);
+        if result.was_looked_at() {
+            news.drifted = self.newly_drifted(result);
         }
         if !news.drifted.is_empty() {
             news.events.push(NotifyEvent::Drift);
         }
-        if passed.applied && commit.is_some() && self.applied.as_ref() != commit {
+        if result.applied && commit.is_some() && self.applied.as_ref() != commit {
             self.applied = commit.cloned();
             news.is_newly_applied = true;
             news.events.push(NotifyEvent::Applied);
@@ -94,8 +93,8 @@ impl Memory {
         } else {
             self.failed = None;
         }
-        if passed.was_looked_at() {
-            let held = passed.states.iter().filter(|known| known.state == State::Held);
+        if result.was_looked_at() {
+            let held = result.states.iter().filter(|known| known.state == State::Held);
             let held: BTreeSet<_> = held.map(|known| known.name.clone()).collect();
             if !held.is_subset(&self.held) {
                 news.events.push(NotifyEvent::Held);
@@ -108,20 +107,19 @@ impl Memory {
         news
     }
 
-    /// The changes with a field that drifted since the last look.
-    fn newly_drifted(&mut self, passed: &Passed) -> Vec<Change> {
-        let made = passed.made();
+    /// The changes with a field that drifted since the last look, each with whether it was made.
+    fn newly_drifted(&mut self, result: &PassResult) -> Vec<(Change, bool)> {
         let mut new = Vec::new();
         let mut still = BTreeMap::new();
-        for change in &passed.plan.changes {
+        for (change, is_made) in result.changes() {
             let fields = drifted_fields(change);
             if fields.is_empty() {
                 continue;
             }
             if self.drifted.get(&change.name).is_none_or(|known| !fields.is_subset(known)) {
-                new.push(change.clone());
+                new.push((change.clone(), is_made));
             }
-            if !made.has(change) {
+            if !is_made {
                 still.insert(change.name.clone(), fields);
             }
         }
@@ -130,83 +128,72 @@ impl Memory {
     }
 }
 
-fn drifted_fields(change: &Change) -> BTreeSet<String> {
+/// The fields of a change that somebody else moved.
+pub(super) fn drifted_fields(change: &Change) -> BTreeSet<String> {
     let drifted = change.fields.iter().filter(|field| field.origin != Origin::Git);
     drifted.map(|field| field.path.clone()).collect()
 }
 
-/// Puts news into words; they are sent by somebody else.
+/// Puts an event into words for the receivers.
 pub(super) fn notice(
     event: NotifyEvent,
-    target: &Target,
-    source: &str,
+    (target, source): (&TargetKey, &str),
     commit: Option<&Commit>,
-    passed: &Passed,
+    result: &PassResult,
     outcome: ReconcileOutcome,
     news: &News,
 ) -> Notice {
-    let errors = passed.outcome.as_ref().map_or(&passed.plan.errors, |outcome| &outcome.errors);
+    let errors = result.errors();
     let tells_errors = event == NotifyEvent::Failed && !errors.is_empty();
     Notice {
         event,
         target: target.name.clone(),
-        project: target.project_as_written.clone(),
-        url: target.url_as_written.clone(),
+        project: target.project.clone(),
+        url: target.url.clone(),
         source: source.to_owned(),
         commit: commit.cloned(),
         state: outcome.as_str(),
         time: Timestamp::now(),
         error: tells_errors.then(|| errors.join("; ")),
-        subjects: subjects(event, passed, news),
+        subjects: subjects(event, result, news),
     }
 }
 
-fn subjects(event: NotifyEvent, passed: &Passed, news: &News) -> Vec<Subject> {
+fn subjects(event: NotifyEvent, result: &PassResult, news: &News) -> Vec<Subject> {
     let subject = |change: &Change, what, why| Subject {
         type_name: change.type_name.clone(),
         name: change.name.clone(),
         what,
         why,
     };
-    let made = passed.made();
-    let results = passed.outcome.iter().flat_map(|outcome| &outcome.results);
+    let in_state = |wanted: &[State]| {
+        let states = result.states.iter().filter(|known| wanted.contains(&known.state));
+        let subject = states.map(|known| Subject {
+            type_name: known.type_name.clone(),
+            name: known.name.clone(),
+            what: known.state.as_str(),
+            why: known.reason.clone(),
+        });
+        subject.collect()
+    };
     match event {
-        NotifyEvent::Applied => results
-            .filter(|(_, result)| *result == ChangeResult::Done)
-            .map(|(change, _)| subject(change, change.action.as_str(), change.reason.clone()))
-            .collect(),
-        NotifyEvent::Failed => results
-            .filter_map(|(change, result)| match result {
-                ChangeResult::Failed(why) => Some(subject(change, "failed", Some(why.clone()))),
-                ChangeResult::Blocked(why) => Some(subject(change, "blocked", Some(why.clone()))),
-                ChangeResult::Degraded(why) => {
-                    Some(subject(change, "not deployed", Some(why.clone())))
-                }
-                _ => None,
-            })
-            .collect(),
-        // The names of the fields are enough; what they hold is nobody's business in a chat.
-        NotifyEvent::Drift => news
-            .drifted
-            .iter()
-            .map(|change| {
+        NotifyEvent::Applied => {
+            let made = result.changes().into_iter().filter(|(_, is_made)| *is_made);
+            made.map(|(change, _)| subject(change, change.action.as_str(), change.reason.clone()))
+                .collect()
+        }
+        NotifyEvent::Failed => in_state(&[State::Failed, State::Blocked, State::Degraded]),
+        NotifyEvent::Held => in_state(&[State::Held]),
+        // The names of the fields are enough: their values do not belong into a chat.
+        NotifyEvent::Drift => {
+            let drifted = news.drifted.iter().map(|(change, is_made)| {
                 let fields: Vec<_> = drifted_fields(change).into_iter().collect();
                 let fields = fields.iter().map(|path| path.trim_start_matches('/'));
-                let what = if made.has(change) { "put right" } else { "drifted" };
+                let what = if *is_made { "put right" } else { "drifted" };
                 subject(change, what, Some(fields.collect::<Vec<_>>().join(", ")))
-            })
-            .collect(),
-        NotifyEvent::Held => passed
-            .states
-            .iter()
-            .filter(|known| known.state == State::Held)
-            .map(|known| Subject {
-                type_name: known.type_name.clone(),
-                name: known.name.clone(),
-                what: "held",
-                why: known.reason.clone(),
-            })
-            .collect(),
+            });
+            drifted.collect()
+        }
         NotifyEvent::Recovered => Vec::new(),
     }
 }

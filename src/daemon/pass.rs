@@ -1,32 +1,31 @@
 //! One reconcile of one target as the daemon makes it: the newest commit, or the last good one
 //! where the newest is refused.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::follow::{Seen, Source};
+use super::source::{Seen, Source};
+use super::status::{Counts, ReconcileOutcome};
 use crate::api::{RetryPolicy, WriteLimit};
 use crate::apply::{ChangeResult, TargetOutcome};
 use crate::config::Target;
 use crate::document::Diagnostic;
-use crate::name::ConnectionName;
-use crate::plan::{Change, ConnectionState, RunRules, TargetPlan};
-use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, carry_out};
+use crate::plan::{Change, ConnectionState, RunRules, State, TargetPlan};
+use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, Step, carry_out};
 
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// After this long without one success a reconcile ends and the target is shown as failing; the
-/// keeper tries again by itself.
+/// target loop tries again by itself.
 const GIVE_UP: Duration = Duration::from_secs(15);
 
 /// How a daemon reconciles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Manner {
+pub(super) struct Mode {
     /// Whether anything is written.
     pub(super) writes: bool,
     /// Whether this is the only reconcile, so that nothing is put off.
@@ -42,49 +41,75 @@ pub(super) struct Ending {
     pub(super) limit: WriteLimit,
 }
 
-/// What came of one reconcile.
-#[derive(Clone, Debug)]
-pub(super) struct Passed {
+/// The result of one reconcile.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PassResult {
     pub(super) plan: TargetPlan,
     pub(super) states: Arc<Vec<ConnectionState>>,
     pub(super) diagnostics: Arc<Vec<Diagnostic>>,
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
-    /// What carrying the plan out gave; `None`: it was only looked at.
+    /// How carrying the plan out ended; `None`: the target was only looked at.
     pub(super) outcome: Option<TargetOutcome>,
     /// Whether the commit counts as applied.
     pub(super) applied: bool,
     /// Whether the server refused the credentials or is not trusted.
     pub(super) credentials_refused: bool,
+    /// The step that failed, where the target could not be looked at.
+    pub(super) failed_step: Option<Step>,
 }
 
-impl Passed {
-    /// Whether live could be looked at, so that the states say how things stand.
+impl PassResult {
+    /// What is wrong with the target as a whole.
+    pub(super) fn errors(&self) -> &[String] {
+        self.outcome.as_ref().map_or(&self.plan.errors, |outcome| &outcome.errors)
+    }
+
+    /// Whether live could be looked at, so that the states are those of now.
     pub(super) fn was_looked_at(&self) -> bool {
         !self.states.is_empty() || self.plan.errors.is_empty()
     }
 
-    /// The changes of the plan that were made.
-    pub(super) fn made(&self) -> Made {
-        let results = self.outcome.iter().flat_map(|outcome| &outcome.results);
-        let made = results.filter(|(_, result)| *result == ChangeResult::Done);
-        Made(made.map(|(change, _)| (change.name.clone(), change.action.as_str())).collect())
-    }
-}
-
-/// The changes that were made.
-pub(super) struct Made(BTreeSet<(ConnectionName, &'static str)>);
-
-impl Made {
-    /// Whether a change is among them.
-    pub(super) fn has(&self, change: &Change) -> bool {
-        self.0.contains(&(change.name.clone(), change.action.as_str()))
+    /// The changes of the plan, each with whether it was made.
+    pub(super) fn changes(&self) -> Vec<(&Change, bool)> {
+        match &self.outcome {
+            Some(TargetOutcome { results, .. }) if !results.is_empty() => results
+                .iter()
+                .map(|(change, result)| (change, *result == ChangeResult::Done))
+                .collect(),
+            _ => self.plan.changes.iter().map(|change| (change, false)).collect(),
+        }
     }
 
-    /// Whether nothing was made.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// How the reconcile ended. `interrupted`: a shutdown or a newer commit asked it to end.
+    pub(super) fn ended_as(&self, interrupted: bool) -> ReconcileOutcome {
+        if self.refused.is_some() {
+            return ReconcileOutcome::Refused;
+        }
+        let Some(outcome) = &self.outcome else { return self.looked_at_only() };
+        let outcome = ReconcileOutcome::of(outcome, &Counts::of(outcome), interrupted);
+        // A connection that waits for its next write is still not deployed, though this pass had
+        // nothing to do.
+        let waits = self.states.iter().any(|known| known.state == State::Degraded);
+        if waits && outcome.is_success() { ReconcileOutcome::Degraded } else { outcome }
+    }
+
+    fn looked_at_only(&self) -> ReconcileOutcome {
+        let summary = &self.plan.summary;
+        if !self.plan.errors.is_empty() {
+            ReconcileOutcome::Failed
+        } else if self.suspended {
+            ReconcileOutcome::Suspended
+        } else if summary.blocked > 0 {
+            ReconcileOutcome::Blocked
+        } else if summary.held > 0 {
+            ReconcileOutcome::Held
+        } else if self.plan.changes.is_empty() {
+            ReconcileOutcome::InSync
+        } else {
+            ReconcileOutcome::Pending
+        }
     }
 }
 
@@ -95,41 +120,34 @@ pub(super) struct Pass<'a> {
     pub(super) source: &'a Source,
     /// The newest of the source.
     pub(super) seen: &'a Seen,
-    pub(super) manner: Manner,
+    pub(super) mode: Mode,
     pub(super) ending: Ending,
 }
 
 /// Makes one reconcile, up to what ends it.
-pub(super) async fn pass(pass: Pass<'_>) -> Passed {
+pub(super) async fn pass(pass: Pass<'_>) -> PassResult {
     let commit = pass.seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
     let span = tracing::debug_span!("reconcile", target_name = %pass.target.name, commit);
-    look_and_make(pass).instrument(span).await
+    newest_or_last_good(pass).instrument(span).await
 }
 
-async fn look_and_make(pass: Pass<'_>) -> Passed {
-    let Pass { engine, target, source, seen, manner, ending } = pass;
-    let options = options(manner, ending);
-    let mut refused = seen.refused.clone();
-    let mut prepared = None;
-    if refused.is_none() {
-        let newest = reconcile::prepare(engine, target, &seen.snapshot, &options).await;
-        if newest.refused {
-            refused = Some(newest.plan.errors.join("; "));
+async fn newest_or_last_good(pass: Pass<'_>) -> PassResult {
+    let Pass { engine, target, source, seen, mode, ending } = pass;
+    let options = options(mode, ending);
+    let (reason, diagnostics) = match &seen.refused {
+        Some(reason) => (reason.clone(), Vec::new()),
+        None => {
+            let newest = reconcile::prepare(engine, target, &seen.snapshot, &options).await;
+            if !newest.refused {
+                return finish(engine, newest, &options).await;
+            }
+            (newest.plan.errors.join("; "), newest.diagnostics)
         }
-        prepared = Some(newest);
-    }
-    let Some(reason) = refused else {
-        // Present, since nothing was refused.
-        let Some(prepared) = prepared else {
-            return nothing(target, None, is_suspended(engine, target));
-        };
-        return finish(engine, prepared, &options).await;
     };
-    let diagnostics = prepared.map(|p| p.diagnostics).unwrap_or_default();
     // The drift of the last good commit is still corrected.
     let good = engine.state_file(target).read().ok().and_then(|record| record.last_good);
     let older = good.map(|good| tokio::task::block_in_place(|| source.older(&good.commit)));
-    let mut passed = match older {
+    let mut result = match older {
         Some(Ok(Some(snapshot))) => {
             let prepared = reconcile::prepare(engine, target, &snapshot, &options).await;
             finish(engine, prepared, &options).await
@@ -137,51 +155,49 @@ async fn look_and_make(pass: Pass<'_>) -> Passed {
         Some(Err(error)) => nothing(target, Some(error.to_string()), is_suspended(engine, target)),
         _ => nothing(target, None, is_suspended(engine, target)),
     };
-    passed.diagnostics = Arc::new(diagnostics);
-    passed.applied = false;
-    passed.plan.errors.insert(0, reason.clone());
-    if let Some(outcome) = &mut passed.outcome {
+    result.diagnostics = Arc::new(diagnostics);
+    result.applied = false;
+    result.plan.errors.insert(0, reason.clone());
+    if let Some(outcome) = &mut result.outcome {
         outcome.errors.insert(0, reason.clone());
     }
-    passed.refused = Some(reason);
-    passed
+    result.refused = Some(reason);
+    result
 }
 
-async fn finish(engine: &Engine, mut prepared: Prepared<'_>, options: &Options) -> Passed {
+async fn finish(engine: &Engine, mut prepared: Prepared<'_>, options: &Options) -> PassResult {
     let target = prepared.target;
     let suspended = prepared.is_suspended().unwrap_or_else(|| is_suspended(engine, target));
-    let mut passed = Passed {
+    let mut result = PassResult {
         plan: prepared.plan.clone(),
-        states: Arc::default(),
         diagnostics: Arc::new(std::mem::take(&mut prepared.diagnostics)),
-        refused: None,
         suspended,
-        outcome: None,
-        applied: false,
         credentials_refused: prepared.credentials_refused,
+        failed_step: prepared.failed_step,
+        ..PassResult::default()
     };
     if !options.writes || suspended {
-        passed.states = Arc::new(prepared.states);
-        return passed;
+        result.states = Arc::new(prepared.states);
+        return result;
     }
-    let silent = |_: &crate::plan::Change, _: &ChangeResult| {};
+    let silent = |_: &Change, _: &ChangeResult| {};
     let done = carry_out(engine, prepared, options, false, &silent).await;
-    Passed {
+    PassResult {
         states: Arc::new(done.states),
         outcome: Some(done.target),
         applied: done.applied,
-        ..passed
+        ..result
     }
 }
 
-/// Whether somebody suspended a target that was not looked at; one whose state cannot be read is
-/// shown with that problem.
+/// Whether a target that was not looked at is suspended. One whose state cannot be read is shown
+/// with that problem.
 fn is_suspended(engine: &Engine, target: &Target) -> bool {
     engine.state_file(target).read().is_ok_and(|known| known.suspended)
 }
 
-/// A target that could not be looked at.
-pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -> Passed {
+/// The result for a target that could not be looked at.
+pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -> PassResult {
     let plan = TargetPlan {
         name: target.name.clone(),
         project: target.project_as_written.clone(),
@@ -196,29 +212,20 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
         errors: plan.errors.clone(),
         ..TargetOutcome::default()
     };
-    Passed {
-        plan,
-        states: Arc::default(),
-        diagnostics: Arc::default(),
-        refused: None,
-        suspended,
-        outcome: Some(outcome),
-        applied: false,
-        credentials_refused: false,
-    }
+    PassResult { plan, suspended, outcome: Some(outcome), ..PassResult::default() }
 }
 
-fn options(manner: Manner, Ending { stop, limit }: Ending) -> Options {
+fn options(mode: Mode, Ending { stop, limit }: Ending) -> Options {
     Options {
-        writes: manner.writes,
-        rules: RunRules { degraded_at_once: manner.once, ..RunRules::default() },
+        writes: mode.writes,
+        rules: RunRules { degraded_at_once: mode.once, ..RunRules::default() },
         base: None,
         resend_secrets: false,
         with_secrets: true,
         follows: true,
-        read_back: if manner.once { ReadBackMode::Due } else { ReadBackMode::Spread },
+        read_back: if mode.once { ReadBackMode::Due } else { ReadBackMode::Spread },
         lock_timeout: LOCK_TIMEOUT,
-        retries: if manner.once {
+        retries: if mode.once {
             RetryPolicy::command()
         } else {
             RetryPolicy { give_up_after: GIVE_UP, ..RetryPolicy::daemon() }
@@ -229,7 +236,7 @@ fn options(manner: Manner, Ending { stop, limit }: Ending) -> Options {
     }
 }
 
-/// Sets or lifts the suspension of a target, in its state.
+/// Suspends or resumes a target, in its state.
 pub(super) async fn set_suspended(
     engine: &Engine,
     target: &Target,

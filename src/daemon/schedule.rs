@@ -1,18 +1,8 @@
-//! When a target is looked at again, and how bursts become one. Pure: chance and time are given.
+//! When a target is reconciled again. Pure: chance and time are given.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::cause::Cause;
-
-/// After this long without another trigger a burst is over. What git writes for one commit comes
-/// within a few milliseconds. A single commit waits for it too: that it is one, and not the first
-/// of a script's whose last puts back what it deletes, nobody knows before.
-const QUIET: Duration = Duration::from_millis(10);
-
-/// A burst is not waited out for longer.
-const LONGEST_BURST: Duration = Duration::from_millis(100);
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -23,30 +13,6 @@ const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// The longest pause after refused credentials, unless the resync is slower.
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(600);
-
-/// Triggers that come close together.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Burst {
-    first: Instant,
-    last: Instant,
-}
-
-impl Burst {
-    /// The first trigger came.
-    pub(super) fn began(now: Instant) -> Self {
-        Self { first: now, last: now }
-    }
-
-    /// Another one came.
-    pub(super) fn again(&mut self, now: Instant) {
-        self.last = now;
-    }
-
-    /// When what they are about is looked at.
-    pub(super) fn is_over_at(&self) -> Instant {
-        (self.last + QUIET).min(self.first + LONGEST_BURST)
-    }
-}
 
 /// When a target's next turn is, if nothing happens before, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,19 +76,6 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_ends_when_it_is_quiet_or_too_long() {
-        let start = Instant::now();
-        let mut burst = Burst::began(start);
-        assert_eq!(burst.is_over_at(), start + Duration::from_millis(10));
-        burst.again(start + Duration::from_millis(8));
-        assert_eq!(burst.is_over_at(), start + Duration::from_millis(18));
-        for millis in (0..200).step_by(5) {
-            burst.again(start + Duration::from_millis(millis));
-        }
-        assert_eq!(burst.is_over_at(), start + Duration::from_millis(100));
-    }
 
     #[test]
     fn pauses_grow_up_to_the_resync() {

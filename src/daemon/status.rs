@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::cause::Cause;
 use super::watchdog::Watchdog;
 use crate::document::Diagnostic;
-use crate::name::{CommitId, ConnectionName};
+use crate::name::CommitId;
 use crate::plan::{ConnectionState, TargetPlan};
 use crate::source::Commit;
 
@@ -91,8 +91,6 @@ pub struct TargetStatus {
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// Whether the commit that was seen is refused, so that the last good one is kept up.
     pub refused: bool,
-    /// The deletes and replaces that a rule holds back, with why.
-    pub held: Vec<(ConnectionName, String)>,
     /// The last reconciles, newest first.
     pub history: Vec<HistoryEntry>,
 }
@@ -225,7 +223,7 @@ impl Board {
     /// The status as `/api/v1/status` has it.
     #[must_use]
     pub fn to_json(&self) -> impl serde::Serialize + use<> {
-        json::Body(self.status())
+        json::Body::of(self.status())
     }
 
     /// Who watches over the tasks.

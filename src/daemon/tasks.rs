@@ -21,9 +21,8 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// None yet; those before them may still be finishing.
-    pub(super) fn after(before: &Over) -> Self {
-        let mut over = before.clone();
+    /// None yet; those of the config before may still be finishing.
+    pub(super) fn after(mut over: Over) -> Self {
         over.retain(|_, task| !task.is_cancelled());
         Self { running: JoinSet::new(), over }
     }
@@ -67,18 +66,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_waits_for_who_works_on_the_same_and_for_nobody_else() {
+    async fn a_task_waits_only_for_an_older_one_that_works_on_the_same() {
         let said = Arc::new(Mutex::new(Vec::new()));
         let hangs = CancellationToken::new();
         let says = |word: &'static str| {
             let said = Arc::clone(&said);
             async move { said.lock().unwrap().push(word) }
         };
-        let mut first = Tasks::after(&Over::default());
+        let mut first = Tasks::after(Over::default());
         first.spawn("a".into(), hangs.clone().cancelled_owned());
         let over = first.over();
         let left = tokio::spawn(first.end());
-        let mut second = Tasks::after(&over);
+        let mut second = Tasks::after(over);
         second.spawn("a".into(), says("a"));
         second.spawn("b".into(), says("b"));
         tokio::time::sleep(FINISHING / 2).await;

@@ -10,7 +10,7 @@ use super::base::record_of_base;
 use super::connect::{Connection, connect};
 use super::history::{Asked, Past, is_overtaken};
 use super::load::{LoadedTarget, load_target};
-use super::{Engine, Options, Prepared, ReadBackMode, Ready, isolates, now};
+use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now};
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
 use crate::document::Severity;
@@ -46,11 +46,13 @@ pub async fn prepare<'e>(
         diagnostics: Vec::new(),
         refused: false,
         credentials_refused: false,
+        failed_step: None,
         ready: None,
         protected: None,
     };
     let pass = Pass { engine, target, snapshot, options };
-    if let Err(problem) = pass.fill(&mut prepared).await {
+    if let Err((step, problem)) = pass.fill(&mut prepared).await {
+        prepared.failed_step = Some(step);
         prepared.plan.errors.push(problem);
     }
     prepared
@@ -81,12 +83,14 @@ struct Looked {
 
 impl Pass<'_> {
     /// Makes the plan; the error stops the target as a whole.
-    async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), String> {
+    async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
         let Self { engine, target, snapshot, options } = *self;
-        let loaded = self.load(prepared)?;
-        let connection = connect(engine, target).map_err(|error| error.to_string())?;
+        let loaded = self.load(prepared).map_err(|problem| (Step::Load, problem))?;
+        let connection =
+            connect(engine, target).map_err(|error| (Step::Connect, error.to_string()))?;
         let connection = connection.with_retries(options);
-        let Recalled { mut record, lock } = self.recall(&connection, prepared).await?;
+        let recalled = self.recall(&connection, prepared).await;
+        let Recalled { mut record, lock } = recalled.map_err(|problem| (Step::State, problem))?;
         let before = record.clone();
         let keys = self.keys(&mut record, &connection, prepared);
         let whole = !loaded.loaded.has_errors();
@@ -98,16 +102,19 @@ impl Pass<'_> {
         let asked_lists = self.ask_lists(&connection, &record);
         let Asked { history, lost, unread_paths } = blocking(|| {
             let past = Past { engine, target, snapshot, loaded: &loaded };
-            past.ask(&mut record).map_err(|error| error.to_string())
+            past.ask(&mut record).map_err(|error| (Step::History, error.to_string()))
         })?;
-        tell_missing_paths(&loaded, &record, prepared)?;
-        let blocked = loaded.blocked(record.last_good.as_ref())?;
+        tell_missing_paths(&loaded, &record, prepared).map_err(|problem| (Step::Load, problem))?;
+        let blocked = loaded.blocked(record.last_good.as_ref());
+        let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
         let lost_paths = lost.by_name();
         keep_protection(&mut desired, &record, |name| {
             snapshot.commit().is_none() || !whole || lost_paths.contains_key(name)
         });
-        let live = asked_lists.await.map_err(|_| "the run ended before the answer".to_owned())?;
-        self.check_answers(&live, &connection, prepared)?;
+        let ended = |_| (Step::Observe, "the run ended before the answer".to_owned());
+        let live = asked_lists.await.map_err(ended)?;
+        let checked = self.check_answers(&live, &connection, prepared);
+        checked.map_err(|problem| (Step::Observe, problem))?;
         let mut looked = self.look_closer(live, &desired, &record, &connection, prepared).await;
         let observed = looked.observed();
         settle::settle(&mut record, &observed, keys);

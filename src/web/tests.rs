@@ -16,7 +16,7 @@ pub(super) fn key(secret: &str) -> Key {
 
 fn site() -> Site {
     let board = Board::default();
-    Site { trigger: Trigger::new(board.clone()), board, metrics: None }
+    Site { trigger: Trigger::channel(board.clone()).0, board, metrics: None }
 }
 
 fn keys(token: Option<&str>) -> Keys {

@@ -1,9 +1,10 @@
 //! The daemon: what wakes it, what it shows, how it ends.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::running::{Running, eventually};
-use crate::world::{CANARY, World};
+use crate::world::{CANARY, World, refusal};
 
 fn live_port(world: &World, name: &str) -> Value {
     let is_live = world.names().contains(&name.to_owned());
@@ -180,12 +181,121 @@ fn json_logs_name_commit_target_and_connection() {
     assert_eq!(made["span"]["commit"], json!(commit[..12]));
 }
 
+/// The lines of the log that warn.
+fn warnings(daemon: &Running) -> Vec<String> {
+    let logs = daemon.logs();
+    logs.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect()
+}
+
 #[test]
-fn memory_is_given_back_at_once_unless_the_environment_says_otherwise() {
-    let world = World::settled(&["a"]);
+fn failures_of_one_kind_are_logged_once_whatever_their_texts_say() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.settle(&["a"]);
+    world.commit_email("a", "port: 1\n");
+    let failed = || world.control().struck();
+    let put = |id: &str| {
+        let text = format!("request {id} was refused");
+        world.control().fail_next(Some(Method::PUT), "/a/", refusal(&text), 1);
+    };
+    put("cafe");
     let daemon = Running::start(&world, &[]);
-    assert_eq!(daemon.variable("MIMALLOC_PURGE_DELAY").as_deref(), Some("0"));
-    drop(daemon);
-    let told = Running::within(&world, &["env", "MIMALLOC_PURGE_DELAY=7"], &[]);
-    assert_eq!(told.variable("MIMALLOC_PURGE_DELAY").as_deref(), Some("7"));
+    eventually("a refused write", || failed() == 1);
+    // Two kinds of failures take turns, and each text is another one.
+    for (round, id) in ["beef", "fade", "deed"].iter().enumerate() {
+        let text = format!("request {id} was refused");
+        world.control().fail_next(Some(Method::GET), "type=", refusal(&text), 14);
+        put(id);
+        eventually("refused lists, and then a refused write", || failed() == 1 + 15 * (round + 1));
+    }
+    eventually("the write", || live_port(&world, "a") == json!(1));
+    eventually("recovered", || daemon.logs().contains("recovered"));
+    let warnings = warnings(&daemon);
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+}
+
+#[test]
+fn trouble_is_logged_with_target_commit_type_and_connection() {
+    let world = World::new();
+    world.commit_email("fine", "");
+    let commit = world.commit_email("a", "from: ${env:NOPE}\n");
+    let daemon = Running::start(&world, &["--log-format", "json"]);
+    let warning = || {
+        let logs = daemon.logs();
+        let lines: Vec<Value> =
+            logs.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        lines.into_iter().find(|line| line["level"] == json!("WARN"))
+    };
+    eventually("a warning", || warning().is_some());
+    let warning = warning().unwrap();
+    let fields = ["target", "commit", "type", "connection"].map(|field| warning[field].clone());
+    assert_eq!(fields, ["default", &commit[..12], "email", "a"].map(|text| json!(text)));
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.starts_with("email `a` is blocked: "), "{message}");
+}
+
+#[test]
+fn a_resync_with_nothing_changed_reads_the_lists_and_writes_nothing() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.settle(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    eventually("ready", || daemon.get(&world, "/readyz").0 == 200);
+    let state = world.state();
+    world.forget_calls();
+    eventually("two resyncs", || world.control().call_count() >= 28);
+    let calls = world.control().take_calls();
+    let is_list = |path: &str| path.contains("type=");
+    assert!(calls.iter().all(|call| call.method == "GET" && is_list(&call.path)), "{calls:?}");
+    assert_eq!(world.state(), state);
+    assert_eq!(daemon.status(&world)["targets"][0]["state"], json!("in_sync"));
+}
+
+#[test]
+fn a_rotated_secret_is_sent() {
+    let mut world = World::new();
+    let file = world.path("rotating");
+    std::fs::write(&file, "first").unwrap();
+    world.env.remove("SMTP_PASSWORD");
+    world.env.insert("SMTP_PASSWORD_FILE".to_owned(), file.display().to_string());
+    world.target("resync: 1s");
+    world.settle(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    eventually("ready", || daemon.get(&world, "/readyz").0 == 200);
+    world.forget_calls();
+    std::fs::write(&file, "second").unwrap();
+    eventually("sent", || world.writes().iter().any(|call| call.starts_with("PUT")));
+}
+
+#[test]
+fn a_state_that_another_process_changed_is_read_again() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.settle(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    let state_of = || daemon.status(&world)["targets"][0]["state"].clone();
+    eventually("in sync", || state_of() == json!("in_sync"));
+    world.run(&["forget", "a"]).code(0);
+    eventually("adopted again", || world.record()["inventory"]["a"].is_object());
+    eventually("suspended", || {
+        // Again, should a reconcile have been writing the state just then.
+        let suspended = world.state().replace("\"suspended\":false", "\"suspended\":true");
+        std::fs::write(world.state_file(), suspended).unwrap();
+        state_of() == json!("suspended")
+    });
+    world.edit("a", "port", json!(9));
+    world.forget_calls();
+    eventually("two resyncs", || world.control().call_count() >= 28);
+    assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_connection_that_was_deleted_by_hand_is_made_again() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.settle(&["a"]);
+    let daemon = Running::start(&world, &[]);
+    eventually("ready", || daemon.get(&world, "/readyz").0 == 200);
+    assert!(world.control().remove(crate::world::PROJECT, "a"));
+    eventually("made again", || world.names() == ["a"]);
 }

@@ -18,8 +18,8 @@ mod browser;
 mod chaos;
 #[cfg(feature = "kubernetes")]
 mod cluster;
-mod consent;
 mod connecting;
+mod consent;
 mod converging;
 mod counts;
 mod crashes;
@@ -42,9 +42,6 @@ mod lists;
 mod lost_answers;
 mod made_anew;
 mod meanwhile;
-mod lists;
-mod lost_answers;
-mod made_anew;
 mod metrics;
 mod mirrors;
 mod model;
@@ -61,7 +58,6 @@ mod renames;
 mod replaces;
 #[cfg(feature = "kubernetes")]
 mod replicas;
-mod rotation;
 mod revisions;
 mod rotation;
 mod same_names;
@@ -73,7 +69,6 @@ mod shutdown;
 mod signatures;
 mod state_file;
 mod status;
-mod still;
 mod suspended_targets;
 mod terminal;
 #[cfg(feature = "otel")]

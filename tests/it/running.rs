@@ -18,6 +18,8 @@ pub(crate) struct Running {
     /// `http://` and where it listens.
     pub(crate) address: String,
     logs: Arc<Mutex<Vec<String>>>,
+    /// The process of the daemon itself, where `script` gives it a terminal.
+    at_terminal: Option<u32>,
 }
 
 impl Running {
@@ -63,19 +65,57 @@ impl Running {
         std::thread::spawn(move || {
             lines.map_while(Result::ok).for_each(|line| kept.lock().unwrap().push(line));
         });
-        Self { child, address, logs }
+        Self { child, address, logs, at_terminal: None }
+    }
+
+    /// One at a terminal of its own, which a program may start. Nothing where this machine has no
+    /// `script`.
+    pub(crate) fn at_terminal(world: &World, program: &[&str]) -> Option<Self> {
+        let script = crate::git_servers::program("script")?;
+        let inside = world.command(&["run", "--listen", "127.0.0.1:0"]);
+        let words = program.iter().map(|word| (*word).to_owned());
+        let own = std::iter::once(inside.get_program()).chain(inside.get_args());
+        let own = own.map(|word| word.to_str().unwrap().to_owned());
+        let words = words.chain(own).map(|word| format!("'{}'", word.replace('\'', r"'\''")));
+        let errors = world.path("stderr");
+        let line = format!(
+            "exec {} 2>'{}'",
+            words.collect::<Vec<_>>().join(" "),
+            errors.to_str().unwrap()
+        );
+        let mut command = Command::new(script);
+        command.arg("-qec").arg(line).arg("/dev/null").env_clear();
+        command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(inside.get_current_dir().unwrap());
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        let said = || std::fs::read_to_string(&errors).unwrap_or_default();
+        eventually("it listens", || said().contains("listening on "));
+        let text = said();
+        let address = text.lines().find_map(|line| line.strip_prefix("listening on ")).unwrap();
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let inner = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
+        let logs = Arc::default();
+        Some(Self { child, address: address.to_owned(), logs, at_terminal: Some(inner) })
+    }
+
+    /// Takes the terminal away, as the end of an ssh session does.
+    pub(crate) fn hang_up(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the end of one whose terminal is gone.
+    pub(crate) fn is_gone(&self) {
+        let status = format!("/proc/{}/stat", self.id());
+        // Nobody but the system's first process is left to ask how it ended.
+        eventually("it ends", || {
+            std::fs::read_to_string(&status).map_or(true, |text| text.contains(") Z "))
+        });
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// What a variable of its environment is.
-    pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        let environment = std::fs::read(format!("/proc/{}/environ", self.child.id())).unwrap();
-        let mut variables = environment.split(|byte| *byte == 0);
-        let text = variables.find_map(|entry| entry.strip_prefix(format!("{name}=").as_bytes()))?;
-        Some(String::from_utf8(text.to_vec()).unwrap())
+        self.at_terminal.unwrap_or_else(|| self.child.id())
     }
 
     /// What it wrote to stderr so far.
@@ -112,7 +152,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        send_signal(&self.child, name);
+        send_signal(self.id(), name);
     }
 
     /// Asks it to end, and waits until it says that it has heard.
@@ -135,6 +175,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if let Some(process) = self.at_terminal {
+            // It may have ended already.
+            let _ = Command::new("kill").args(["-KILL", &process.to_string()]).output();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -167,7 +211,7 @@ impl<'a> Applying<'a> {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        send_signal(&self.child, name);
+        send_signal(self.child.id(), name);
     }
 
     /// Asks it to end, and waits until it says that it has heard.
@@ -198,9 +242,8 @@ impl<'a> Applying<'a> {
     }
 }
 
-fn send_signal(child: &Child, name: &str) {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+fn send_signal(process: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &process.to_string()]).status().unwrap().success());
 }
 
 #[track_caller]

@@ -153,6 +153,7 @@ fn a_newer_commit_ends_the_retries_of_an_older_one() {
         let history = daemon.status(&world)["targets"][0]["history"].clone();
         history.as_array().unwrap().iter().any(|entry| entry["outcome"] == json!("interrupted"))
     });
+    eventually("logged", || daemon.logs().contains("a newer commit ended the retries of this one"));
     world.control().clear_faults();
     eventually("the newer commit", || world.live("a")["port"] == json!(2));
     let puts: Vec<_> = (world.control().calls().iter())
@@ -160,4 +161,48 @@ fn a_newer_commit_ends_the_retries_of_an_older_one() {
         .map(|call| call.body().unwrap().expose()["port"].clone())
         .collect();
     assert_eq!(puts, [json!(2)], "the older one is not written any more");
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_the_daemon_and_a_sent_sighup_does_not() {
+    let mut world = World::new();
+    world.target("resync: 24h\nvars: {port: 1}");
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: h\nport: ${var:port}\n");
+    world.commit("a");
+    let Some(mut daemon) = Running::at_terminal(&world, &[]) else { return };
+    eventually("created", || world.names() == ["a"]);
+    world.target("resync: 24h\nvars: {port: 2}");
+    daemon.signal("-HUP");
+    eventually("the new config", || world.live("a")["port"] == json!(2));
+    daemon.hang_up();
+    daemon.is_gone();
+    // Had it been killed, the call would not have come to its end.
+    assert!(world.record()["intents"].as_object().unwrap().is_empty());
+}
+
+#[test]
+fn a_terminal_that_hangs_up_lets_the_calls_in_flight_end() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let gate = world.control().gate(Some(Method::POST), "/a/", Moment::After);
+    let Some(mut daemon) = Running::at_terminal(&world, &[]) else { return };
+    world.block_on(gate.wait_for(1));
+    daemon.hang_up();
+    std::thread::sleep(Duration::from_secs(1));
+    gate.open();
+    daemon.is_gone();
+    assert!(world.record()["inventory"].get("a").is_some());
+    assert!(world.record()["intents"].as_object().unwrap().is_empty());
+}
+
+#[test]
+fn nohup_keeps_the_daemon_when_the_terminal_hangs_up() {
+    let world = World::new();
+    world.commit_email("a", "");
+    let Some(mut daemon) = Running::at_terminal(&world, &["nohup"]) else { return };
+    eventually("created", || world.names() == ["a"]);
+    daemon.hang_up();
+    std::thread::sleep(Duration::from_secs(1));
+    world.commit_email("b", "");
+    eventually("it goes on", || world.names() == ["a", "b"]);
 }

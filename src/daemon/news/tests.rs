@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::apply::TargetOutcome;
+use crate::apply::{ChangeResult, TargetOutcome};
 use crate::plan::{Action, ConnectionState, FieldChange, TargetPlan};
 
 fn commit(text: &str) -> CommitId {
@@ -39,21 +39,17 @@ fn held(name: &str) -> ConnectionState {
     }
 }
 
-fn passed(results: Vec<(Change, ChangeResult)>, states: Vec<ConnectionState>) -> Passed {
+fn passed(results: Vec<(Change, ChangeResult)>, states: Vec<ConnectionState>) -> PassResult {
     let changes = results.iter().map(|(change, _)| change.clone()).collect();
-    Passed {
+    PassResult {
         plan: TargetPlan { changes, ..TargetPlan::default() },
         states: Arc::new(states),
-        diagnostics: Arc::default(),
-        refused: None,
-        suspended: false,
         outcome: Some(TargetOutcome { results, ..TargetOutcome::default() }),
-        applied: false,
-        credentials_refused: false,
+        ..PassResult::default()
     }
 }
 
-fn failing() -> Passed {
+fn failing() -> PassResult {
     let mut passed = passed(Vec::new(), Vec::new());
     passed.plan.errors.push("the API is down".to_owned());
     passed
@@ -63,7 +59,7 @@ fn failing() -> Passed {
 struct Told(Memory);
 
 impl Told {
-    fn of(&mut self, passed: &Passed, outcome: ReconcileOutcome, at: &str) -> Vec<NotifyEvent> {
+    fn of(&mut self, passed: &PassResult, outcome: ReconcileOutcome, at: &str) -> Vec<NotifyEvent> {
         self.0.learn(passed, outcome, Some(&commit(at))).events
     }
 }
@@ -71,11 +67,11 @@ impl Told {
 #[test]
 fn a_commit_is_applied_once() {
     let mut told = Told::default();
-    let applied = Passed { applied: true, ..passed(Vec::new(), Vec::new()) };
+    let applied = PassResult { applied: true, ..passed(Vec::new(), Vec::new()) };
     assert_eq!(told.of(&applied, ReconcileOutcome::Applied, "a"), [NotifyEvent::Applied]);
     assert!(told.of(&applied, ReconcileOutcome::InSync, "a").is_empty());
     assert_eq!(told.of(&applied, ReconcileOutcome::InSync, "b"), [NotifyEvent::Applied]);
-    let memories = Memories::default();
+    let memories = NewsMemory::default();
     memories.begin("prod", Some(commit("c")));
     memories.begin("prod", Some(commit("d")));
     let after_a_restart =

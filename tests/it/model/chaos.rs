@@ -129,7 +129,8 @@ impl History {
         self.check_secrets(before, &now)?;
         let record = self.record();
         let memories = record["connections"].as_object().into_iter().flatten();
-        let is_known = |memory: &Value| ["owned", "intent"].iter().any(|part| memory.get(part).is_some());
+        let is_known =
+            |memory: &Value| ["owned", "intent"].iter().any(|part| memory.get(part).is_some());
         let known: BTreeSet<&String> =
             memories.filter(|(_, memory)| is_known(memory)).map(|(name, _)| name).collect();
         for name in &known {

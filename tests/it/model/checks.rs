@@ -158,10 +158,7 @@ impl History {
         };
         let owned: BTreeSet<String> = self.memory.owned.keys().cloned().collect();
         if keys("owned") != owned {
-            return Err(format!(
-                "the inventory is {:?} and should be {owned:?}",
-                keys("owned")
-            ));
+            return Err(format!("the inventory is {:?} and should be {owned:?}", keys("owned")));
         }
         if !keys("intent").is_empty() {
             return Err(format!("notes of calls are left: {:?}", keys("intent")));

@@ -1,0 +1,137 @@
+//! What can happen to the daemon, and the one channel through which it hears of it.
+//!
+//! An event carries no work: it says that there is something to look at. Events that come during a
+//! reconcile stay in the channel and cause another one.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::cause::Cause;
+use super::status::Board;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// There may be something new to read.
+    Wake(Cause),
+    /// There may be something new at the url of the source, which is fetched first.
+    Fetch(Cause),
+    /// A fetch ended, which was made for these causes.
+    Fetched(BTreeSet<Cause>),
+    /// The config is to be read again.
+    Reload,
+    /// Targets are to be suspended or resumed.
+    Suspend { targets: Vec<String>, suspended: bool },
+}
+
+/// The config has no target of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the config has no target `{0}`")]
+pub struct UnknownTarget(pub String);
+
+/// Sends events to the daemon; clones send to the same one.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    board: Board,
+    events: UnboundedSender<Event>,
+}
+
+/// Receives the events of a [`Trigger`].
+#[derive(Debug)]
+pub struct Events(UnboundedReceiver<Event>);
+
+impl Trigger {
+    /// Makes the channel of a daemon that shows itself on this board.
+    ///
+    /// It has no bound, since a watcher of the file system cannot wait. An event is a few bytes,
+    /// and the daemon takes all of them out each time that it reads the source.
+    #[must_use]
+    pub fn channel(board: Board) -> (Self, Events) {
+        let (events, receiver) = unbounded_channel();
+        (Self { board, events }, Events(receiver))
+    }
+
+    /// Says that there may be something new to read.
+    pub fn wake(&self, cause: Cause) {
+        self.send(Event::Wake(cause));
+    }
+
+    /// Says that there may be something new at the url of the source: it is fetched first, and
+    /// whatever comes of that, the targets are reconciled. A `path` is read at once.
+    pub fn fetch_and_reconcile(&self, cause: Cause) {
+        self.send(Event::Fetch(cause));
+    }
+
+    /// Has the config read again, and then everything looked at.
+    pub fn reload(&self) {
+        self.send(Event::Reload);
+    }
+
+    /// Suspends a target, or all of them: they are looked at and not written.
+    ///
+    /// # Errors
+    /// There is no such target.
+    pub fn suspend(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
+        self.set_suspended(target, true)
+    }
+
+    /// Ends the suspension of a target, or of all of them.
+    ///
+    /// # Errors
+    /// There is no such target.
+    pub fn resume(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
+        self.set_suspended(target, false)
+    }
+
+    fn set_suspended(&self, target: Option<&str>, suspended: bool) -> Result<(), UnknownTarget> {
+        let status = self.board.status();
+        let targets = match target {
+            Some(name) if status.target(name).is_none() => {
+                return Err(UnknownTarget(name.to_owned()));
+            }
+            Some(name) => vec![name.to_owned()],
+            None => status.targets.iter().map(|target| target.name.clone()).collect(),
+        };
+        self.send(Event::Suspend { targets, suspended });
+        Ok(())
+    }
+
+    /// Says that a fetch ended.
+    pub(super) fn fetched(&self, causes: BTreeSet<Cause>) {
+        self.send(Event::Fetched(causes));
+    }
+
+    fn send(&self, event: Event) {
+        // Without a receiver the daemon has ended.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Events {
+    /// Waits for the next event.
+    pub(super) async fn next(&mut self) -> Event {
+        match self.0.recv().await {
+            Some(event) => event,
+            // The daemon itself holds a trigger, so this is not reached while it runs.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes an event that is there already.
+    pub(super) fn take(&mut self) -> Option<Event> {
+        self.0.try_recv().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_targets_are_refused() {
+        let (trigger, _events) = Trigger::channel(Board::default());
+        assert_eq!(trigger.suspend(Some("x")), Err(UnknownTarget("x".to_owned())));
+        assert_eq!(trigger.resume(None), Ok(()));
+    }
+}

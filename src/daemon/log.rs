@@ -1,0 +1,179 @@
+//! The log lines about a reconcile.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::news::{News, drifted_fields};
+use super::pass::PassResult;
+use super::status::{Counts, ReconcileOutcome};
+use super::throttle::{LogThrottle, more_than_0};
+use crate::document::{Diagnostic, Severity};
+use crate::name::{CommitId, ConnectionName};
+use crate::plan::State;
+use crate::reconcile::Step;
+
+/// How long a kind is remembered that does not come again.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// How many problems of a refused commit, or names of connections in one line, are logged.
+const MOST_NAMED: usize = 5;
+
+/// A kind of failure, each of one commit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum FailureKind {
+    /// The commit is refused.
+    Refused,
+    /// The server refused the credentials.
+    Credentials,
+    /// A step of the reconcile failed.
+    Step(Step),
+    /// The plan could not be carried out.
+    CarryOut,
+    /// Changes were not made, and no connection says why.
+    NotMade,
+    /// A connection is not as git declares it: the state's word, and its name.
+    Connection(&'static str, ConnectionName),
+}
+
+/// How the log repeats what is wrong with one target.
+pub(super) type TargetThrottle = LogThrottle<(Option<CommitId>, FailureKind)>;
+
+/// One reconcile of a target, for the log.
+pub(super) struct TargetLog<'a> {
+    pub(super) target: &'a str,
+    pub(super) commit: Option<&'a CommitId>,
+    pub(super) throttle: &'a TargetThrottle,
+}
+
+impl TargetLog<'_> {
+    /// Logs how the reconcile ended.
+    pub(super) fn outcome(&self, result: &PassResult, outcome: ReconcileOutcome) {
+        let (target, commit, now) = (self.target, self.short(), Instant::now());
+        debug!(target, commit, errors = ?result.errors(), "reconciled: {}", outcome.as_str());
+        self.throttle.forget(REMEMBERED, now);
+        // Neither says anything about a failure.
+        if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
+            return;
+        }
+        if !outcome.is_success() {
+            return self.failures(result);
+        }
+        if self.throttle.is_over(now) {
+            info!(target, commit, "recovered");
+        }
+        if outcome == ReconcileOutcome::Applied {
+            let Counts { done, adopted, .. } =
+                result.outcome.as_ref().map(Counts::of).unwrap_or_default();
+            info!(target, commit, changed = done, adopted, "the commit is applied");
+        }
+    }
+
+    /// Logs that a newer commit ended the retries of this one.
+    pub(super) fn cut_short(&self, newer: &CommitId) {
+        let (target, commit, newer) = (self.target, self.short(), newer.short());
+        info!(target, commit, newer, "a newer commit ended the retries of this one");
+    }
+
+    /// Logs each connection that drifted since the last look.
+    pub(super) fn drift(&self, news: &News) {
+        let (target, commit) = (self.target, self.short());
+        for (change, is_made) in &news.drifted {
+            let (kind, name) = (change.type_name.as_str(), &change.name);
+            let corrected = if *is_made { " and was put right" } else { "" };
+            let fields: Vec<_> = drifted_fields(change).into_iter().collect();
+            let fields = fields.join(", ");
+            info!(target, commit, r#type = kind, connection = %name, fields, "{kind} `{name}` drifted{corrected}");
+        }
+    }
+
+    fn short(&self) -> &str {
+        self.commit.map_or("worktree", CommitId::short)
+    }
+
+    /// Whether a failure is to be logged now, and how often it came since it was last.
+    fn due(&self, kind: FailureKind) -> Option<u64> {
+        self.throttle.count((self.commit.cloned(), kind), Instant::now())
+    }
+
+    fn failures(&self, result: &PassResult) {
+        let (target, commit) = (self.target, self.short());
+        for (state, words) in TROUBLE {
+            self.connections(result, state, words);
+        }
+        let has = |state| result.states.iter().any(|known| known.state == state);
+        let (kind, text) = if !result.errors().is_empty() {
+            (FailureKind::of(result), result.errors().join("; "))
+        } else if TROUBLE.iter().any(|(state, _)| has(*state)) {
+            return;
+        } else {
+            let count = result.plan.changes.len();
+            (FailureKind::NotMade, format!("{count} changes of the plan are not made"))
+        };
+        let is_refused = kind == FailureKind::Refused;
+        let Some(repeated) = self.due(kind) else { return };
+        if is_refused {
+            self.diagnostics(&result.diagnostics);
+        }
+        warn!(target, commit, repeated = more_than_0(repeated), "{text}");
+    }
+
+    /// Logs the first errors in the documents of a refused commit; `validate` shows all of them.
+    fn diagnostics(&self, diagnostics: &[Diagnostic]) {
+        let (target, commit) = (self.target, self.short());
+        let errors = diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
+        for Diagnostic { code, mark, message, .. } in errors.take(MOST_NAMED) {
+            let (file, line, column) = (&mark.file, mark.line, mark.column);
+            error!(target, commit, code, "{file}:{line}:{column}: {message}");
+        }
+    }
+
+    /// Logs the connections in one state: a line for each that is new, one for all that stay.
+    fn connections(&self, result: &PassResult, state: State, words: &str) {
+        let (target, commit) = (self.target, self.short());
+        let mut again = Vec::new();
+        for known in result.states.iter().filter(|known| known.state == state) {
+            let (kind, name) = (known.type_name.as_str(), &known.name);
+            match self.due(FailureKind::Connection(state.as_str(), name.clone())) {
+                None => {}
+                Some(0) => {
+                    let reason = known.reason.as_deref().unwrap_or("the reason is not known");
+                    warn!(
+                        target, commit, r#type = kind, connection = %name,
+                        "{kind} `{name}` {words}: {reason}"
+                    );
+                }
+                Some(_) => again.push(format!("`{name}`")),
+            }
+        }
+        let count = again.len();
+        if count > 0 {
+            let more = count.saturating_sub(MOST_NAMED);
+            again.truncate(MOST_NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let names = again.join(", ");
+            warn!(target, commit, state = state.as_str(), count, "still: {names}{more}");
+        }
+    }
+}
+
+impl FailureKind {
+    /// The kind of what is wrong with a target as a whole.
+    fn of(result: &PassResult) -> Self {
+        match result.failed_step {
+            _ if result.refused.is_some() => Self::Refused,
+            _ if result.credentials_refused => Self::Credentials,
+            Some(step) => Self::Step(step),
+            None => Self::CarryOut,
+        }
+    }
+}
+
+/// The states in which a connection is not as git declares it, and their words.
+const TROUBLE: [(State, &str); 4] = [
+    (State::Failed, "failed"),
+    (State::Blocked, "is blocked"),
+    (State::Held, "is held"),
+    (State::Degraded, "is saved but not deployed"),
+];

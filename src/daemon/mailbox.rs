@@ -1,0 +1,223 @@
+//! The orders for the loop of one target.
+//!
+//! Orders that come while a reconcile is under way are kept for the next one, so nothing is lost
+//! and many become one. A newer commit also ends the retries of an older one.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::cause::Cause;
+use crate::name::CommitId;
+
+/// How many reconciles in a row may be ended by newer commits. One more is left to finish, or a
+/// branch that moves all the time would never be applied.
+const MOST_ENDED_EARLY: u32 = 3;
+
+/// The mailbox of one target.
+#[derive(Debug, Default)]
+pub(super) struct Mailbox {
+    inner: Mutex<Inner>,
+    posted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    // Why a reconcile is due; empty: none is.
+    causes: BTreeSet<Cause>,
+    // The target is to be suspended (`true`) or resumed. It stays until the state says so.
+    suspension: Option<bool>,
+    // The commit of the last reconcile, or of the one under way.
+    looked_at: Option<CommitId>,
+    // Ends the reconcile that is under way.
+    running: Option<CancellationToken>,
+    // The commit that ended it.
+    ended_by: Option<CommitId>,
+    ended_early: u32,
+}
+
+/// That there is something to look at.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Order {
+    /// Why.
+    pub(super) causes: BTreeSet<Cause>,
+    /// The newest commit, where one could be read.
+    pub(super) tip: Option<CommitId>,
+    /// Whether the system tells of what changes.
+    pub(super) is_watched: bool,
+}
+
+impl Order {
+    /// Whether a commit that was looked at already answers it: the system reports a change in the
+    /// repository's folder whatever it was about.
+    fn is_old(&self, looked_at: Option<&CommitId>) -> bool {
+        match &self.tip {
+            Some(tip) => self.causes.iter().all(|c| c.is_a_hint()) && Some(tip) == looked_at,
+            // Files have no commit that tells whether they changed.
+            None => self.is_watched && self.causes.iter().all(|cause| *cause == Cause::Look),
+        }
+    }
+}
+
+impl Mailbox {
+    /// Posts an order, unless it says nothing new to this target.
+    pub(super) fn post(&self, order: &Order) {
+        let mut inner = self.inner();
+        if order.causes.is_empty() || order.is_old(inner.looked_at.as_ref()) {
+            return;
+        }
+        inner.causes.extend(&order.causes);
+        let is_newer = order.tip.is_some() && order.tip != inner.looked_at;
+        if is_newer
+            && inner.ended_early < MOST_ENDED_EARLY
+            && let Some(running) = inner.running.take()
+        {
+            inner.ended_early += 1;
+            inner.ended_by.clone_from(&order.tip);
+            running.cancel();
+        }
+        drop(inner);
+        self.posted.notify_one();
+    }
+
+    /// Orders that the target is suspended (`true`) or resumed.
+    pub(super) fn suspend(&self, suspended: bool) {
+        let mut inner = self.inner();
+        inner.suspension = Some(suspended);
+        inner.causes.insert(Cause::Suspension);
+        drop(inner);
+        self.posted.notify_one();
+    }
+
+    /// Waits until there is an order.
+    pub(super) async fn posted(&self) {
+        self.posted.notified().await;
+    }
+
+    /// Waits until the target is to be suspended or resumed; other orders stay.
+    pub(super) async fn suspension_posted(&self) {
+        while self.suspension().is_none() {
+            self.posted().await;
+        }
+    }
+
+    /// Whether the target is to be suspended or resumed.
+    pub(super) fn suspension(&self) -> Option<bool> {
+        self.inner().suspension
+    }
+
+    /// The state says that the target is suspended or resumed; a newer order for that stays.
+    pub(super) fn suspension_saved(&self, suspended: bool) {
+        self.inner().suspension.take_if(|newest| *newest == suspended);
+    }
+
+    /// Takes why a reconcile is due.
+    pub(super) fn take(&self) -> BTreeSet<Cause> {
+        std::mem::take(&mut self.inner().causes)
+    }
+
+    /// A reconcile looks at this commit from now on; a newer one ends it by `stop`.
+    pub(super) fn begin(&self, commit: Option<CommitId>, stop: CancellationToken) {
+        let mut inner = self.inner();
+        inner.looked_at = commit;
+        inner.running = Some(stop);
+        inner.ended_by = None;
+    }
+
+    /// The reconcile is over: the newer commit that ended it, if one did.
+    pub(super) fn end(&self) -> Option<CommitId> {
+        let mut inner = self.inner();
+        if inner.running.take().is_some() {
+            inner.ended_early = 0;
+        }
+        inner.ended_by.take()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(cause: Cause, tip: &str) -> Order {
+        Order { causes: BTreeSet::from([cause]), tip: id(tip), is_watched: true }
+    }
+
+    fn id(text: &str) -> Option<CommitId> {
+        Some(CommitId(text.to_owned()))
+    }
+
+    #[test]
+    fn an_order_during_a_reconcile_causes_another_one() {
+        let mailbox = Mailbox::default();
+        mailbox.post(&order(Cause::Start, "a"));
+        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Start]));
+        let stop = CancellationToken::new();
+        mailbox.begin(id("a"), stop.clone());
+        mailbox.post(&order(Cause::Request, "a"));
+        mailbox.post(&order(Cause::Webhook, "a"));
+        assert!(!stop.is_cancelled(), "the same commit ends nothing");
+        assert_eq!(mailbox.end(), None);
+        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Request, Cause::Webhook]));
+        assert_eq!(mailbox.take(), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_change_without_another_commit_is_no_order() {
+        let mailbox = Mailbox::default();
+        mailbox.begin(id("a"), CancellationToken::new());
+        mailbox.post(&order(Cause::Repository, "a"));
+        assert_eq!(mailbox.take(), BTreeSet::new());
+        // A commit that cannot be read is one.
+        mailbox.post(&Order { tip: None, ..order(Cause::Repository, "a") });
+        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Repository]));
+    }
+
+    #[test]
+    fn watched_files_are_not_looked_at_in_between() {
+        let mailbox = Mailbox::default();
+        let files = |cause| Order { tip: None, ..order(cause, "") };
+        mailbox.begin(None, CancellationToken::new());
+        mailbox.post(&files(Cause::Look));
+        assert_eq!(mailbox.take(), BTreeSet::new());
+        for cause in [Cause::Files, Cause::Repository, Cause::Return] {
+            mailbox.post(&files(cause));
+            assert_eq!(mailbox.take(), BTreeSet::from([cause]));
+        }
+        mailbox.post(&Order { is_watched: false, ..files(Cause::Look) });
+        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Look]));
+    }
+
+    #[test]
+    fn a_newer_commit_ends_an_older_one_but_not_for_ever() {
+        let mailbox = Mailbox::default();
+        let mut ended = 0;
+        for round in 0..8 {
+            let stop = CancellationToken::new();
+            let newer = (round + 1).to_string();
+            mailbox.begin(id(&round.to_string()), stop.clone());
+            mailbox.post(&order(Cause::Repository, &newer));
+            ended += u32::from(stop.is_cancelled());
+            assert_eq!(mailbox.end(), id(&newer).filter(|_| stop.is_cancelled()));
+        }
+        assert_eq!(ended, 6, "three ended, one finished, three ended, one finished");
+    }
+
+    #[test]
+    fn the_last_order_about_a_suspension_counts() {
+        let mailbox = Mailbox::default();
+        mailbox.suspend(true);
+        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Suspension]));
+        assert_eq!(mailbox.suspension(), Some(true), "it stays until the state says so");
+        mailbox.suspend(false);
+        mailbox.suspension_saved(true);
+        assert_eq!(mailbox.suspension(), Some(false));
+        mailbox.suspension_saved(false);
+        assert_eq!(mailbox.suspension(), None);
+    }
+}

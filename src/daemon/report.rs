@@ -1,0 +1,236 @@
+//! The one place that tells how a reconcile ended: to board, log, metrics and receivers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::cause::Cause;
+use super::log::{TargetLog, TargetThrottle};
+use super::measure::{self, measure};
+use super::news::{self, NewsMemory};
+use super::pass::PassResult;
+use super::schedule::Turn;
+use super::source::Seen;
+use super::status::{
+    Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, ShownPlan, TargetKey, TargetState,
+    TargetStatus,
+};
+use super::throttle::{LogThrottle, more_than_0};
+use crate::leadership::Standby;
+use crate::name::CommitId;
+use crate::notify::Notifier;
+use crate::plan::{Change, State, TargetPlan};
+use crate::source::Commit;
+use crate::state::StateError;
+
+/// Tells what happens to one target.
+pub(super) struct Reporter {
+    key: TargetKey,
+    /// Where the documents come from, as the config has it.
+    source: String,
+    board: Board,
+    memory: NewsMemory,
+    notifier: Notifier,
+    throttle: TargetThrottle,
+    suspension_throttle: LogThrottle<()>,
+}
+
+/// How one reconcile ended, beside its result.
+pub(super) struct Ended<'a> {
+    pub(super) seen: &'a Seen,
+    pub(super) outcome: ReconcileOutcome,
+    /// The newer commit that ended it.
+    pub(super) newer: Option<CommitId>,
+    pub(super) cause: Cause,
+    /// When it began.
+    pub(super) time: Timestamp,
+    pub(super) duration: Duration,
+    /// When the next one is due.
+    pub(super) turn: Turn,
+}
+
+impl Reporter {
+    pub(super) fn new(
+        key: TargetKey,
+        source: &str,
+        board: &Board,
+        memory: &NewsMemory,
+        notifier: &Notifier,
+    ) -> Self {
+        Self {
+            key,
+            source: source.to_owned(),
+            board: board.clone(),
+            memory: memory.clone(),
+            notifier: notifier.clone(),
+            throttle: LogThrottle::default(),
+            suspension_throttle: LogThrottle::default(),
+        }
+    }
+
+    /// A reconcile begins.
+    pub(super) fn begins(&self) {
+        self.board.edit_target(&self.key, |status| status.reconciling = true);
+    }
+
+    /// An earlier run of the daemon applied this commit last.
+    pub(super) fn applied_before(&self, commit: Commit) {
+        self.memory.begin(&self.key.name, Some(commit.id.clone()));
+        self.board.edit_target(&self.key, |status| {
+            status.commit_applied.get_or_insert(commit);
+        });
+    }
+
+    /// Another replica acts for the target, or it is not known which one does.
+    pub(super) fn stand_by(&self, Standby { holder, problem, .. }: Standby) {
+        self.board.edit_target(&self.key, |status| {
+            // Only the replica that acts reports the status; what is known here is old by now.
+            let TargetStatus { name, project, url, history, last_reconcile, .. } =
+                std::mem::take(status);
+            let state = if problem.is_some() { TargetState::Failing } else { TargetState::Standby };
+            let notices = holder.map(|by| format!("{by} acts for this target"));
+            *status = TargetStatus {
+                name,
+                project,
+                url,
+                history,
+                last_reconcile,
+                state,
+                notices: notices.into_iter().collect(),
+                error: problem,
+                ..TargetStatus::default()
+            };
+        });
+    }
+
+    /// This process no longer acts for the target: another replica counts from now on.
+    pub(super) fn take_back(&self) {
+        if self.board.shows(&self.key) {
+            measure::take_back(&self.key.name);
+        }
+    }
+
+    /// The state could not be written to suspend or resume the target.
+    pub(super) fn suspension_not_saved(&self, error: &StateError) {
+        let (target, now) = (&self.key.name, Instant::now());
+        let problem = format!("the suspension could not be remembered: {error}");
+        if let Some(repeated) = self.suspension_throttle.count((), now).map(more_than_0) {
+            warn!(target, repeated, "{problem}");
+        }
+        self.board.edit_target(&self.key, |status| {
+            status.state = TargetState::Failing;
+            status.error = Some(problem);
+        });
+    }
+
+    /// A reconcile ended.
+    pub(super) fn report(&self, result: PassResult, ended: &Ended<'_>) {
+        let commit = ended.seen.snapshot.commit();
+        let id = commit.map(|commit| &commit.id);
+        let name = &self.key.name;
+        let log = TargetLog { target: name, commit: id, throttle: &self.throttle };
+        match &ended.newer {
+            Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => log.cut_short(newer),
+            _ => log.outcome(&result, ended.outcome),
+        }
+        // A newer config may have pointed the name elsewhere meanwhile.
+        if !self.board.shows(&self.key) {
+            return;
+        }
+        let news = self.memory.learn(name, &result, ended.outcome, id);
+        log.drift(&news);
+        let committed = commit.map(|commit| commit.time);
+        measure(name, &result, ended.outcome, &news, ended.duration, committed);
+        for event in &news.events {
+            let target = (&self.key, self.source.as_str());
+            self.notifier.tell(news::notice(*event, target, commit, &result, ended.outcome, &news));
+        }
+        self.board.edit_target(&self.key, |status| show(status, result, ended));
+    }
+}
+
+/// Shows a reconcile on the board.
+fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
+    let commit = ended.seen.snapshot.commit().cloned();
+    let id = commit.as_ref().map(|commit| commit.id.clone());
+    let now = Timestamp::now();
+    status.reconciling = false;
+    status.suspended = result.suspended;
+    // A reconcile that was interrupted does not say how the target stands.
+    if ended.outcome != ReconcileOutcome::Interrupted {
+        status.state = state_of(&result, ended.outcome);
+    }
+    status.commit_seen.clone_from(&commit);
+    if result.applied {
+        status.commit_applied = commit;
+    }
+    status.last_reconcile = Some(now);
+    let after = jiff::SignedDuration::try_from(ended.turn.after).ok();
+    status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
+    let errors = result.errors();
+    status.error = match &ended.newer {
+        Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
+            Some(format!("a newer commit, {}, ended the retries of this one", newer.short()))
+        }
+        _ => (!errors.is_empty()).then(|| errors.join("; ")),
+    };
+    status.remember(HistoryEntry {
+        time: ended.time,
+        cause: ended.cause,
+        commit: id.clone(),
+        outcome: ended.outcome,
+        counts: result.outcome.as_ref().map(Counts::of).unwrap_or_default(),
+        error: status.error.clone(),
+        duration: ended.duration,
+    });
+    show_plan(status, result, id.as_ref(), now);
+}
+
+fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
+    let has = |state: State| result.states.iter().any(|known| known.state == state);
+    match outcome {
+        _ if result.suspended => TargetState::Suspended,
+        ReconcileOutcome::Refused => TargetState::Refused,
+        ReconcileOutcome::Failed | ReconcileOutcome::Interrupted => TargetState::Failing,
+        ReconcileOutcome::Blocked => TargetState::Blocked,
+        ReconcileOutcome::Degraded => TargetState::Degraded,
+        ReconcileOutcome::Held => TargetState::Held,
+        ReconcileOutcome::Pending => TargetState::Pending,
+        _ if has(State::NotConverging) => TargetState::NotConverging,
+        ReconcileOutcome::Drifted => TargetState::Drifted,
+        _ => TargetState::InSync,
+    }
+}
+
+/// Shows the plan, the states and the holds of a reconcile.
+fn show_plan(
+    status: &mut TargetStatus,
+    result: PassResult,
+    commit: Option<&CommitId>,
+    time: Timestamp,
+) {
+    status.notices.clone_from(&result.plan.notices);
+    status.refused = result.refused.is_some();
+    let changes = result.changes().into_iter().map(|(change, made)| (change.clone(), made));
+    let (made, left): (Vec<_>, Vec<_>) = changes.partition(|(_, made)| *made);
+    // Connections that could not be looked at keep their last state.
+    if result.was_looked_at() {
+        status.connections = result.states;
+    }
+    status.diagnostics = result.diagnostics;
+    let plan = TargetPlan { changes: Vec::new(), ..result.plan };
+    let shown = |changes: Vec<(Change, bool)>, most: usize| {
+        let more = changes.len().saturating_sub(most);
+        let changes: Vec<_> = changes.into_iter().take(most).map(|(change, _)| change).collect();
+        (!changes.is_empty()).then(|| {
+            let plan = Arc::new(TargetPlan { changes, ..plan.clone() });
+            ShownPlan { time, commit: commit.cloned(), plan, more }
+        })
+    };
+    status.pending = shown(left, usize::MAX);
+    // The last plan that changed something stays.
+    status.applied = shown(made, KEPT).or(status.applied.take());
+}

@@ -1,0 +1,328 @@
+//! The task that receives all events: it waits until a burst of them is over, reads the source, and
+//! posts orders to the loops of the targets.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug_span, info, warn};
+
+use super::cause::Cause;
+use super::debounce::{Batch, Debounce};
+use super::event::Event;
+use super::mailbox::{Mailbox, Order};
+use super::news::NewsMemory;
+use super::pass::Mode;
+use super::report::Reporter;
+use super::source::{FetchLoop, Seen, Source};
+use super::status::{Board, TargetKey, TargetState};
+use super::target_loop::TargetLoop;
+use super::tasks::Tasks;
+use super::throttle::{LogThrottle, more_than_0};
+use super::{Daemon, Opened};
+use crate::config::{Config, Target};
+use crate::leadership::{Alone, Leadership};
+use crate::name::CommitId;
+use crate::notify::{Notifier, Senders};
+use crate::reconcile::Engine;
+use crate::secret::Redactor;
+use crate::source::{FetchStatus, Mirror, SourceError, Wake, Watcher};
+
+/// How long one look at the source may take before the probe calls it stuck.
+const LONGEST_LOOK: Duration = Duration::from_secs(300);
+
+/// How often the source is looked at without an event, in case one was missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// The same while it cannot be read: its repair may cause no event.
+const LOOK_AGAIN_SOON: Duration = Duration::from_secs(5);
+
+/// The daemon under one config; a new config starts the next one.
+pub(super) struct SourceLoop {
+    source: Source,
+    // The newest of the source, for the target loops.
+    seen: watch::Sender<Option<Seen>>,
+    targets: Vec<(TargetKey, Arc<Mailbox>)>,
+    // Where to ask for a fetch; `None`: the source is a path.
+    fetches: Option<UnboundedSender<Cause>>,
+    watcher: Option<Watcher>,
+    board: Board,
+    began: Instant,
+    // The last look failed.
+    unreadable: bool,
+    throttle: LogThrottle<()>,
+    tasks: Tasks,
+    senders: Senders,
+    ending: CancellationToken,
+}
+
+impl SourceLoop {
+    /// Starts the tasks of a config; those of the previous one may still be finishing.
+    pub(super) fn start(
+        daemon: &Daemon,
+        opened: Opened,
+        memory: &NewsMemory,
+        previous: Option<&Self>,
+    ) -> Self {
+        let Opened { engine, source } = opened;
+        let engine = Arc::new(engine);
+        let config = &engine.config;
+        let board = &daemon.board;
+        board.set_targets(&config.targets);
+        board.edit_source(|shown| {
+            shown.is_url = source.mirror().is_some();
+            shown.location.clone_from(&config.source.as_written);
+            shown.branch.clone_from(&config.source.branch);
+            shown.worktree = daemon.worktree;
+        });
+        let (notifier, senders) =
+            Notifier::start(&config.notify, &engine.environment, &engine.redactor);
+        let over = previous.map(|previous| previous.tasks.over());
+        let mut started = Self {
+            seen: watch::Sender::new(None),
+            targets: Vec::new(),
+            fetches: None,
+            watcher: None,
+            board: board.clone(),
+            began: Instant::now(),
+            unreadable: false,
+            throttle: LogThrottle::default(),
+            tasks: Tasks::after(over.unwrap_or_default()),
+            senders,
+            ending: daemon.shutdown.child_token(),
+            source,
+        };
+        // A process that writes nothing needs no right to.
+        let leadership: Arc<dyn Leadership> =
+            if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
+        for target in &config.targets {
+            let key = TargetKey::of(target);
+            let leadership = Arc::clone(&leadership);
+            let source = &config.source.as_written;
+            let reporter = Reporter::new(key.clone(), source, board, memory, &notifier);
+            // What was accepted may come to nothing with the older loop.
+            let suspended = previous.and_then(|previous| previous.suspension_of(&key));
+            let mailbox = started.start_target(daemon, &engine, target, leadership, reporter);
+            if let Some(suspended) = suspended {
+                mailbox.suspend(suspended);
+            }
+            started.targets.push((key, mailbox));
+        }
+        match started.source.mirror().cloned() {
+            Some(mirror) => started.start_fetching(daemon, mirror, config.source.poll),
+            // The mirror of a url is only changed by our own fetches.
+            None => started.watcher = watch_source(daemon, &started.source, config),
+        }
+        started
+    }
+
+    fn start_target(
+        &mut self,
+        daemon: &Daemon,
+        engine: &Arc<Engine>,
+        target: &Target,
+        leadership: Arc<dyn Leadership>,
+        reporter: Reporter,
+    ) -> Arc<Mailbox> {
+        let mailbox = Arc::new(Mailbox::default());
+        let target_loop = TargetLoop {
+            engine: Arc::clone(engine),
+            target: target.clone(),
+            source: self.source.clone(),
+            seen: self.seen.subscribe(),
+            mailbox: Arc::clone(&mailbox),
+            watched: self.board.watchdog().watch(format!("target {}", target.name)),
+            reporter,
+            mode: Mode { writes: daemon.writes, once: false },
+            leadership,
+            shutdown: self.ending.clone(),
+        };
+        self.tasks.spawn(format!("{} at {}", target.project, target.url), target_loop.run());
+        mailbox
+    }
+
+    fn start_fetching(&mut self, daemon: &Daemon, mirror: Mirror, poll: Duration) {
+        let (fetches, wanted) = unbounded_channel();
+        let (trigger, board) = (daemon.trigger.clone(), daemon.board.clone());
+        let works_on = mirror.path().display().to_string();
+        let shutdown = self.ending.clone();
+        let fetch_loop = FetchLoop { mirror, poll, wanted, trigger, board, shutdown };
+        self.tasks.spawn(works_on, fetch_loop.run());
+        self.fetches = Some(fetches);
+    }
+
+    fn suspension_of(&self, key: &TargetKey) -> Option<bool> {
+        let (_, mailbox) = self.targets.iter().find(|(known, _)| known == key)?;
+        mailbox.suspension()
+    }
+
+    /// Serves events until the shutdown (`None`) or until there is a new config.
+    pub(super) async fn run(&mut self, daemon: &mut Daemon, redactor: &Redactor) -> Option<Opened> {
+        let watched = daemon.board.watchdog().watch("the source loop");
+        let new_config = loop {
+            watched.expect(LOOK_AGAIN);
+            let again = if self.unreadable { LOOK_AGAIN_SOON } else { LOOK_AGAIN };
+            let first = tokio::select! {
+                biased;
+                () = daemon.shutdown.cancelled() => {
+                    let mut last = Batch::default();
+                    std::iter::from_fn(|| daemon.events.take()).for_each(|event| last.add(event));
+                    self.post_suspensions(&last);
+                    break None;
+                }
+                event = daemon.events.next() => event,
+                () = tokio::time::sleep(again) => Event::Wake(Cause::Look),
+            };
+            watched.expect(LONGEST_LOOK);
+            let mut batch = Debounce::gather(first, &mut daemon.events).await;
+            self.post_suspensions(&batch);
+            if batch.reload {
+                match reload(daemon, redactor) {
+                    Ok(opened) => break Some(opened),
+                    Err(problem) => {
+                        warn!("the config is refused, and the old one stays: {problem}");
+                        batch.fetch.insert(Cause::Reload);
+                    }
+                }
+            }
+            self.serve(batch);
+        };
+        self.ending.cancel();
+        self.watcher = None;
+        new_config
+    }
+
+    /// Waits for the tasks, which finish what they began.
+    pub(super) async fn end(self) {
+        self.tasks.end().await;
+        self.senders.end().await;
+    }
+
+    fn post_suspensions(&self, batch: &Batch) {
+        for (name, suspended) in &batch.suspensions {
+            for (_, mailbox) in self.targets.iter().filter(|(key, _)| key.name == *name) {
+                mailbox.suspend(*suspended);
+            }
+        }
+    }
+
+    /// Asks for the fetches of a batch, and reads the source for the rest of it.
+    fn serve(&mut self, batch: Batch) {
+        let Batch { mut causes, fetch, .. } = batch;
+        match &self.fetches {
+            Some(fetches) => fetch.into_iter().for_each(|cause| {
+                // Without a receiver the daemon is ending.
+                let _ = fetches.send(cause);
+            }),
+            None => causes.extend(fetch),
+        }
+        if !causes.is_empty() {
+            self.look(causes);
+        }
+    }
+
+    /// Reads the source and posts orders to the targets.
+    fn look(&mut self, mut causes: BTreeSet<Cause>) {
+        // The first fetch sends an event however it ends. A host that hangs is not waited for for
+        // long: the commits that an earlier run fetched are there.
+        let fetch = self.source.mirror().map(Mirror::status);
+        let is_first = fetch.as_ref().is_some_and(|fetch| *fetch == FetchStatus::default());
+        if is_first && self.began.elapsed() < LOOK_AGAIN {
+            return;
+        }
+        let source = &self.source;
+        let looked =
+            debug_span!("git read").in_scope(|| tokio::task::block_in_place(|| source.look()));
+        let tip = match looked {
+            Ok(seen) => {
+                if std::mem::take(&mut self.unreadable) {
+                    causes.insert(Cause::Return);
+                }
+                self.readable(seen, fetch)
+            }
+            Err(error) => {
+                let problem = match fetch {
+                    // Nothing is there before the first fetch that succeeded.
+                    Some(FetchStatus { fetched_at: None, error: Some(failed), .. }) => failed,
+                    Some(_) if is_first => "the first fetch has not come to an end yet".to_owned(),
+                    _ => error.to_string(),
+                };
+                self.unreadable = true;
+                // The targets stay on the commit that was read before, at their own pace.
+                causes.retain(|cause| !cause.is_a_hint());
+                self.cannot_be_read(&problem);
+                None
+            }
+        };
+        let order = Order { causes, tip, is_watched: self.watcher.is_some() };
+        for (_, mailbox) in &self.targets {
+            mailbox.post(&order);
+        }
+    }
+
+    fn readable(&self, seen: Seen, fetch: Option<FetchStatus>) -> Option<CommitId> {
+        let commit = seen.snapshot.commit().cloned();
+        let tip = commit.as_ref().map(|commit| commit.id.clone());
+        let branch = seen.branch.clone();
+        self.board.edit_source(|shown| {
+            shown.commit = commit;
+            shown.branch = branch;
+            shown.error = fetch.and_then(|fetch| fetch.error);
+        });
+        if self.throttle.is_over(Instant::now()) {
+            info!("the source can be read again");
+        }
+        self.seen.send_replace(Some(seen));
+        tip
+    }
+
+    fn cannot_be_read(&self, problem: &str) {
+        if let Some(repeated) = self.throttle.count((), Instant::now()).map(more_than_0) {
+            warn!(repeated, "the source cannot be read: {problem}");
+        }
+        self.board.edit_source(|shown| shown.error = Some(problem.to_owned()));
+        // Before anything was read there is no commit to stay on: every target fails.
+        if self.seen.borrow().is_some() {
+            return;
+        }
+        for (key, _) in &self.targets {
+            self.board.edit_target(key, |status| {
+                status.state = TargetState::Failing;
+                status.error = Some(problem.to_owned());
+                status.last_reconcile = Some(jiff::Timestamp::now());
+            });
+        }
+    }
+}
+
+/// Reads the config again and prepares what it asks for.
+fn reload(daemon: &Daemon, redactor: &Redactor) -> Result<Opened, String> {
+    let reloaded = (daemon.reload)()?;
+    daemon.open(reloaded, redactor).map_err(|error: SourceError| error.to_string())
+}
+
+/// Watches the repository, and the files of the working tree where they are followed.
+fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Option<Watcher> {
+    let mut files: BTreeSet<String> = BTreeSet::new();
+    if daemon.worktree {
+        files.extend(config.targets.iter().flat_map(|target| target.paths.clone()));
+    }
+    let trigger = daemon.trigger.clone();
+    let wake = move |wake: Wake| {
+        trigger.wake(match wake {
+            Wake::Files => Cause::Files,
+            Wake::Repository | Wake::Unknown => Cause::Repository,
+        });
+    };
+    match Watcher::start(source.path(), &Vec::from_iter(files), wake) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            warn!("the source is not watched, and looked at every 30 s: {error}");
+            None
+        }
+    }
+}

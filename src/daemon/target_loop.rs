@@ -1,0 +1,213 @@
+//! The task of one target: it waits for an order or for the target's own next turn, and reconciles.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::cause::Cause;
+use super::mailbox::Mailbox;
+use super::pass::{Ending, Mode, Pass, PassResult, pass, set_suspended};
+use super::report::{Ended, Reporter};
+use super::schedule::Standing;
+use super::source::{Seen, Source};
+use super::status::ReconcileOutcome;
+use super::watchdog::Watched;
+use crate::config::Target;
+use crate::leadership::{Leadership, Standby, Term};
+use crate::plan::State;
+use crate::reconcile::Engine;
+use crate::source::Commit;
+
+/// How long one reconcile may take before the probe calls it stuck.
+const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
+
+/// The pause before a suspension that could not be saved is tried again.
+const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the loop of a target works with.
+pub(super) struct TargetLoop {
+    pub(super) engine: Arc<Engine>,
+    pub(super) target: Target,
+    pub(super) source: Source,
+    /// The newest of the source.
+    pub(super) seen: watch::Receiver<Option<Seen>>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) watched: Watched,
+    pub(super) reporter: Reporter,
+    pub(super) mode: Mode,
+    /// Decides whether this process may act for the target.
+    pub(super) leadership: Arc<dyn Leadership>,
+    /// Ends the task.
+    pub(super) shutdown: CancellationToken,
+}
+
+impl TargetLoop {
+    /// Reconciles until the shutdown, whenever this process may act for the target.
+    pub(super) async fn run(self) {
+        while let Some(term) = self.elected().await {
+            self.act(&term).await;
+            if !term.is_for_good() {
+                self.reporter.take_back();
+            }
+            term.give_back().await;
+        }
+        // A suspension that was accepted outlives the end.
+        self.save_suspension().await;
+        debug!(target = %self.target.name, "the loop of the target ends with the daemon");
+    }
+
+    /// Waits until this process may act. A suspension is saved meanwhile.
+    async fn elected(&self) -> Option<Term> {
+        let stand_by = |standby: Standby| {
+            self.watched.expect(standby.again_in);
+            self.reporter.stand_by(standby);
+        };
+        // Beside each other: a state that another process has locked holds up no election.
+        tokio::select! {
+            biased;
+            term = self.leadership.elected(&self.target, &self.shutdown, &stand_by) => term,
+            never = self.save_suspensions() => match never {},
+        }
+    }
+
+    async fn save_suspensions(&self) -> Infallible {
+        loop {
+            self.mailbox.suspension_posted().await;
+            self.suspend_as_ordered().await;
+        }
+    }
+
+    /// Acts for the target until the term is over.
+    async fn act(&self, term: &Term) {
+        self.show_last_applied();
+        let mut failures = 0;
+        // A replica that takes its turn looks at once; else the start is an order.
+        let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
+        while let Some(causes) = self.next_turn(next.take(), term.over()).await {
+            let Some(seen) = self.seen.borrow().clone() else { continue };
+            let (time, started) = (Timestamp::now(), Instant::now());
+            self.watched.expect(LONGEST_PASS);
+            self.reporter.begins();
+            let stop = term.over().child_token();
+            let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
+            self.mailbox.begin(commit, stop.clone());
+            let ending = Ending { stop: stop.clone(), limit: term.limit().clone() };
+            let result = self.pass(&seen, ending).await;
+            let newer = self.mailbox.end();
+            let outcome = result.ended_as(stop.is_cancelled());
+            failures = failures_after(outcome, failures);
+            let turn = self.standing(failures, &result).next(fastrand::f64());
+            let duration = started.elapsed();
+            let cause = causes.first().copied().unwrap_or(Cause::Resync);
+            let ended = Ended { seen: &seen, outcome, newer, cause, time, duration, turn };
+            self.reporter.report(result, &ended);
+            next = Some((Instant::now() + turn.after, turn.cause));
+            self.watched.expect(turn.after);
+        }
+    }
+
+    async fn pass(&self, seen: &Seen, ending: Ending) -> PassResult {
+        let Self { engine, target, source, mode, .. } = self;
+        pass(Pass { engine, target, source, seen, mode: *mode, ending }).await
+    }
+
+    /// Shows the commit that an earlier run of the daemon applied last.
+    fn show_last_applied(&self) {
+        let record = tokio::task::block_in_place(|| self.engine.state_file(&self.target).read());
+        let Some(id) = record.ok().and_then(|record| record.last_applied) else { return };
+        // Its subject is in the repository, unless that cannot be read or no longer has it.
+        let known = tokio::task::block_in_place(|| self.source.older(&id)).ok().flatten();
+        let unknown = Commit { id, subject: String::new(), author: String::new(), time: 0 };
+        let commit = known.and_then(|known| known.commit().cloned()).unwrap_or(unknown);
+        self.reporter.applied_before(commit);
+    }
+
+    /// Waits for an order or for the own next turn; `None`: the term is over.
+    async fn next_turn(
+        &self,
+        next: Option<(Instant, Cause)>,
+        over: &CancellationToken,
+    ) -> Option<BTreeSet<Cause>> {
+        let own_turn = async {
+            match next {
+                Some((at, cause)) => {
+                    tokio::time::sleep_until(at).await;
+                    cause
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let cause = tokio::select! {
+            biased;
+            () = over.cancelled() => return None,
+            () = self.mailbox.posted() => None,
+            cause = own_turn => Some(cause),
+        };
+        let mut causes = self.mailbox.take();
+        causes.extend(cause);
+        // A reconcile that does not know of a suspension would write against it.
+        tokio::select! {
+            biased;
+            () = over.cancelled() => None,
+            () = self.suspend_as_ordered() => Some(causes),
+        }
+    }
+
+    /// Saves what is ordered about a suspension, however often that has to be tried.
+    async fn suspend_as_ordered(&self) {
+        while !self.save_suspension().await {
+            tokio::time::sleep(SUSPENSION_PAUSE).await;
+        }
+    }
+
+    /// Saves what is ordered about a suspension; `false`: the state could not be written.
+    async fn save_suspension(&self) -> bool {
+        while let Some(suspended) = self.mailbox.suspension() {
+            if self.mode.writes
+                && let Err(error) = set_suspended(&self.engine, &self.target, suspended).await
+            {
+                self.watched.expect(LONGEST_PASS);
+                self.reporter.suspension_not_saved(&error);
+                return false;
+            }
+            let what = if suspended { "suspended" } else { "resumed" };
+            info!(target = %self.target.name, "the target is {what}");
+            self.mailbox.suspension_saved(suspended);
+        }
+        true
+    }
+
+    fn standing(&self, failures: u32, result: &PassResult) -> Standing {
+        let refused = result.credentials_refused;
+        let waits = result.states.iter().any(|known| known.state == State::Degraded);
+        let degraded_in = if waits { self.degraded_in() } else { None };
+        Standing { resync: self.target.resync, failures, refused, degraded_in }
+    }
+
+    /// How long until a connection that was saved but not deployed is due to be written again.
+    fn degraded_in(&self) -> Option<Duration> {
+        let file = self.engine.state_file(&self.target);
+        let record = tokio::task::block_in_place(|| file.read()).ok()?;
+        let now = Timestamp::now().as_second();
+        // One that is overdue after a reconcile could not be written by it (blocked, suspended, a
+        // dry run), so it waits for the next turn like everything else.
+        let due = record.next_degraded_write(now)?;
+        Some(Duration::from_secs((due - now).unsigned_abs()))
+    }
+}
+
+/// How many reconciles in a row failed. Held, blocked and suspended targets wait for a person, not
+/// for another try.
+fn failures_after(outcome: ReconcileOutcome, failures: u32) -> u32 {
+    match outcome {
+        ReconcileOutcome::Failed | ReconcileOutcome::Interrupted => failures.saturating_add(1),
+        _ => 0,
+    }
+}
