@@ -393,11 +393,11 @@ fn a_rename_that_cannot_be_made_says_what_to_do() {
     let world = World::settled(&["old", "other"]);
     world.make(email_body("new"));
     world.commit_rename("old", "new");
-    world.plan().code(1).says("to go on: ");
+    world.plan().code(1).says("to proceed: ");
     assert!(world.control().remove(PROJECT, "new"));
     world.write("connections/new.yaml", &ftp("new", "x-gitops: {renamedFrom: old}\n"));
     world.commit("of another type");
-    world.plan().code(1).says("to go on: ");
+    world.plan().code(1).says("to proceed: ");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub fn markdown(outcomes: &[TargetOutcome]) -> String {
             let mut piece = vec![format!("! {}{of}: {word}", named(change))];
             piece.extend(why.map(|why| format!("#     {why}")));
             let advice = change.advice.as_deref().map(escape::plain);
-            piece.extend(advice.map(|advice| format!("#     to go on: {advice}")));
+            piece.extend(advice.map(|advice| format!("#     to proceed: {advice}")));
             piece
         })
         .collect();

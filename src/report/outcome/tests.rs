@@ -49,12 +49,12 @@ fn as_text() {
   ! database  ledger: blocked
   ? graylog  logs: drift, only reported
 
-Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 taken over as they are; 40 in sync before.
+Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 adopted as they are; 40 in sync before.
   rabbitMq events failed: PUT connection `events`: the server said: no such queue
   linux-script cleanup saved but not deployed: production: worker 2 did not answer
   email old-mails not started
   ldap staff held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
-      to go on: `apinizer-gitops apply --allow-deletes`
+      to proceed: `apinizer-gitops apply --allow-deletes`
   database ledger blocked: unresolved: the environment has no X (nor X_FILE)
 "#);
     insta::assert_snapshot!(text(&[quiet("a"), outcome()], &Style::default()).lines().take(4).collect::<Vec<_>>().join("\n"), @r#"
@@ -72,7 +72,7 @@ Nothing to do; 5 in sync.
 fn as_markdown() {
     insta::assert_snapshot!(markdown(&[outcome()]), @r#"
 <!-- apinizer-gitops:apply -->
-### Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 taken over as they are; 40 in sync before.
+### Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 adopted as they are; 40 in sync before.
 
 **Not made**
 
@@ -84,7 +84,7 @@ fn as_markdown() {
 ! delete email old-mails: not started
 ! delete ldap staff: held
 #     5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
-#     to go on: `apinizer-gitops apply --allow-deletes`
+#     to proceed: `apinizer-gitops apply --allow-deletes`
 ! blocked database ledger: blocked
 #     unresolved: the environment has no X (nor X_FILE)
 ```

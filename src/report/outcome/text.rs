@@ -49,7 +49,7 @@ pub fn text(outcomes: &[TargetOutcome], style: &Style) -> String {
             ),
         );
         if let Some(advice) = &change.advice {
-            push(&mut out, &format!("      to go on: {}", escape::plain(advice)));
+            push(&mut out, &format!("      to proceed: {}", escape::plain(advice)));
         }
     }
     out

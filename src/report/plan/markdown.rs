@@ -147,7 +147,7 @@ fn head(change: &Change) -> Vec<String> {
     let mut lines = vec![format!("{sign} {action} {type_name} {}{held}", words::name(change))];
     lines.extend(words::reason(change).map(|reason| format!("#     {reason}")));
     let advice = change.advice.as_deref().map(escape::plain);
-    lines.extend(advice.map(|advice| format!("#     to go on: {advice}")));
+    lines.extend(advice.map(|advice| format!("#     to proceed: {advice}")));
     lines
 }
 

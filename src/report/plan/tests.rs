@@ -51,9 +51,9 @@ note: there is no state and no --base: deletes cannot be known
   - ldap          staff  (held)
       held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most
       3)
-      to go on: `apinizer-gitops apply --allow-deletes`
+      to proceed: `apinizer-gitops apply --allow-deletes`
 
-Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to take over as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified.
+Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified.
 "#);
 }
 
@@ -69,7 +69,7 @@ fn several_targets_have_headings() {
 note: prod: there is no state and no --base: deletes cannot be known
 /srv/gateway-config, worktree: files as they are, committed or not
 
-prod (Payments at https://apinizer.example.com): 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to take over as they are, 1 held, 1 blocked; 40 in sync, 1 unmanaged, 3 unverified
+prod (Payments at https://apinizer.example.com): 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked; 40 in sync, 1 unmanaged, 3 unverified
 
   » email     order-mails -> order-notifications
       git  port  25 -> 587
@@ -86,7 +86,7 @@ staging (Payments at https://staging.example.com): 5 in sync
 dr (Payments at https://staging.example.com): 5 in sync
 error: the Manager cannot be reached: connection refused
 
-Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to take over as they are, 1 held, 1 blocked; 50 in sync, 1 unmanaged, 3 unverified; 1 target with errors.
+Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked; 50 in sync, 1 unmanaged, 3 unverified; 1 target with errors.
 "#);
 }
 
@@ -103,7 +103,7 @@ No changes. 5 connections are in sync.
 fn a_rich_plan_as_markdown() {
     insta::assert_snapshot!(markdown(&plan_of(vec![rich_target()]), &Style::default()), @r#"
 <!-- apinizer-gitops:plan -->
-### Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to take over as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified.
+### Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified.
 
 `/srv/gateway-config at 3f2a91c0d1e2 (Add order mails)`
 
@@ -120,10 +120,10 @@ fn a_rich_plan_as_markdown() {
 #     git no longer declares it
 - delete ldap staff (held)
 #     held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
-#     to go on: `apinizer-gitops apply --allow-deletes`
+#     to proceed: `apinizer-gitops apply --allow-deletes`
 ```
 
-<details><summary><b>prod</b> (Payments): 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to take over as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified</summary>
+<details><summary><b>prod</b> (Payments): 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified</summary>
 
 ```diff
 ! rename email order-mails -> order-notifications
@@ -160,7 +160,7 @@ fn a_rich_plan_as_markdown() {
 #     git no longer declares it
 - delete ldap staff (held)
 #     held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
-#     to go on: `apinizer-gitops apply --allow-deletes`
+#     to proceed: `apinizer-gitops apply --allow-deletes`
 ```
 
 </details>

@@ -90,7 +90,7 @@ fn one(out: &mut String, change: &Change, type_width: usize, style: &Style) {
         wrapped(out, &reason, role, style);
     }
     if let Some(advice) = &change.advice {
-        wrapped(out, &format!("to go on: {}", escape::plain(advice)), Role::Aside, style);
+        wrapped(out, &format!("to proceed: {}", escape::plain(advice)), Role::Aside, style);
     }
     fields::write(out, change, style);
 }
