@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{AddressError, Addresses};
-use super::answer::{Answer, Envelope, success};
+use super::answer::{Answer, success};
+use super::envelope::Envelope;
 use super::error::{CallError, ErrorKind, clean, one_line};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::Failure;

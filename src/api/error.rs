@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::retry::GiveUp;
 use crate::secret::{Redactor, SENSITIVE};
 
 /// A call that did not succeed. Its text names the call, the connection or type, and what the
@@ -141,6 +140,32 @@ pub(super) fn one_line(text: &str) -> String {
 /// Invisible characters with which a text can pretend to read otherwise on a terminal.
 fn steers_text(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Why a call is not made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GiveUp {
+    /// The failure is no passing one.
+    #[error("trying again would not help")]
+    Final,
+    /// The run is ending, or a newer commit is there.
+    #[error("the run is ending")]
+    Ending,
+    /// This call was attempted often enough.
+    #[error("gave up after {0} attempts")]
+    Attempts(u32),
+    /// This call failed for too long.
+    #[error("gave up after {0:?}")]
+    Call(Duration),
+    /// Too many calls of the run failed.
+    #[error("not tried again: too many calls of this run failed")]
+    Budget,
+    /// Nothing succeeded for too long.
+    #[error("gave up on the target: no call succeeded for {0:?}")]
+    Target(Duration),
+    /// The server asks for a longer pause than this run takes.
+    #[error("the server asks for a pause of {0:?}, which is too long to wait for")]
+    LongPause(Duration),
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::answer::{Envelope, looks_like_html, parse};
+use super::envelope::{Envelope, looks_like_html, parse};
 use super::error::{CallError, ErrorKind, clean, one_line};
 
 use crate::secret::Redactor;

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::Listed;
-use super::answer::{Answer, Envelope, broken, success};
+use super::answer::{Answer, broken, success};
+use super::envelope::Envelope;
 use super::error::ErrorKind;
 use super::failure::Failure;
 use crate::live::LiveConnection;

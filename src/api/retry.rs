@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::error::{CallError, ErrorKind};
+use super::error::{CallError, ErrorKind, GiveUp};
 
 /// The numbers of the retries.
 #[derive(Clone, Copy, Debug)]
@@ -134,32 +134,6 @@ struct Progress {
     // When the person who waits was last told that calls are made again.
     told_at: Option<Instant>,
     stopped_by: Option<CallError>,
-}
-
-/// Why a call is not made again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GiveUp {
-    /// The failure is no passing one.
-    #[error("trying again would not help")]
-    Final,
-    /// The run is ending, or a newer commit is there.
-    #[error("the run is ending")]
-    Ending,
-    /// This call was attempted often enough.
-    #[error("gave up after {0} attempts")]
-    Attempts(u32),
-    /// This call failed for too long.
-    #[error("gave up after {0:?}")]
-    Call(Duration),
-    /// Too many calls of the run failed.
-    #[error("not tried again: too many calls of this run failed")]
-    Budget,
-    /// Nothing succeeded for too long.
-    #[error("gave up on the target: no call succeeded for {0:?}")]
-    Target(Duration),
-    /// The server asks for a longer pause than this run takes.
-    #[error("the server asks for a pause of {0:?}, which is too long to wait for")]
-    LongPause(Duration),
 }
 
 impl Retries {

@@ -13,7 +13,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::answer::{Answer, broken, looks_like_html, parse, unreadable};
+use super::answer::{Answer, broken, unreadable};
+use super::envelope::{looks_like_html, parse};
 use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::failure::{Failure, seconds};

@@ -1,12 +1,15 @@
 //! `forget NAME...`: takes names out of the inventory without a call.
 
+use std::collections::BTreeSet;
+
 use tokio_util::sync::CancellationToken;
 
-use super::args::ForgetArgs;
+use super::args::{ForgetArgs, ReadArgs};
 use super::context::Context;
 use super::error::CommandError;
 use super::session::Session;
 use crate::name::ConnectionName;
+use crate::reconcile::load_target;
 
 /// Runs `forget`; the exit code.
 ///
@@ -14,7 +17,8 @@ use crate::name::ConnectionName;
 /// The state cannot be used, or has none of a name.
 pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandError> {
     let targets: Vec<String> = args.target.iter().cloned().collect();
-    let session = Session::new(context, &targets)?;
+    let mut session = Session::new(context, &targets)?;
+    let declared = declared_now(&mut session).await;
     let target = session.single_target()?;
     let file = session.engine.state_file(target);
     let stop = CancellationToken::new();
@@ -25,11 +29,9 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     for name in &args.names {
         let name = ConnectionName::new(name);
         let was_degraded = record.memory(&name).is_some_and(|memory| memory.degraded.is_some());
-        let is_declared =
-            record.last_good.as_ref().is_some_and(|good| good.declared.contains_key(&name));
         if record.forget(&name) || was_degraded {
-            let then = if is_declared {
-                "it is unmanaged from now on, until the next run adopts it, since git declares it"
+            let then = if declared.contains(&name) {
+                "git still declares it, so the next run adopts it again"
             } else {
                 "it is unmanaged from now on"
             };
@@ -48,4 +50,16 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     }
     let which = unknown.join(", ");
     Err(CommandError::Failed(format!("not in the inventory of `{}`: {which}", target.name)))
+}
+
+/// The names that the newest commit declares; none where it cannot be read.
+async fn declared_now(session: &mut Session) -> BTreeSet<ConnectionName> {
+    let Ok(snapshot) = session.snapshot(&ReadArgs::default()).await else {
+        return BTreeSet::new();
+    };
+    let Ok(target) = session.single_target() else { return BTreeSet::new() };
+    let load = || load_target(&session.engine, target, &snapshot);
+    let loaded = tokio::task::block_in_place(load);
+    let documents = loaded.map(|loaded| loaded.loaded.documents).unwrap_or_default();
+    documents.into_iter().map(|document| document.name).collect()
 }

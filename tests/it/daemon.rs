@@ -276,7 +276,7 @@ fn a_state_that_another_process_changed_is_read_again() {
     let state_of = || daemon.status(&world)["targets"][0]["state"].clone();
     eventually("in sync", || state_of() == json!("in_sync"));
     world.run(&["forget", "a"]).code(0);
-    eventually("adopted again", || world.record()["inventory"]["a"].is_object());
+    eventually("adopted again", || world.remembered("owned")["a"].is_object());
     eventually("suspended", || {
         // Again, should a reconcile have been writing the state just then.
         let suspended = world.state().replace("\"suspended\":false", "\"suspended\":true");

@@ -177,7 +177,7 @@ fn a_terminal_that_hangs_up_ends_the_daemon_and_a_sent_sighup_does_not() {
     daemon.hang_up();
     daemon.is_gone();
     // Had it been killed, the call would not have come to its end.
-    assert!(world.record()["intents"].as_object().unwrap().is_empty());
+    assert!(world.remembered("intent").as_object().unwrap().is_empty());
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_terminal_that_hangs_up_lets_the_calls_in_flight_end() {
     std::thread::sleep(Duration::from_secs(1));
     gate.open();
     daemon.is_gone();
-    assert!(world.record()["inventory"].get("a").is_some());
-    assert!(world.record()["intents"].as_object().unwrap().is_empty());
+    assert!(world.remembered("owned").get("a").is_some());
+    assert!(world.remembered("intent").as_object().unwrap().is_empty());
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn an_apply_writes_once_the_target_is_resumed() {
     let world = suspended();
     world.commit_email("a", "port: 26\n");
     world.apply().code(3).says("suspended");
-    let daemon = Running::start(&world, &["--dry-run"]);
+    let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
     assert_eq!(daemon.send(&world, "POST", "/api/v1/resume", "admin"), 202);
     eventually("it is resumed", || world.record()["suspended"] == json!(false));

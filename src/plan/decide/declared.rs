@@ -16,7 +16,7 @@ use crate::plan::view::LiveView;
 use crate::plan::{Action, Change, FieldChange, Origin, State};
 use crate::record::{BaseField, Memory, Owned};
 
-use super::removed::{for_the_shell, replace_hold};
+use super::removed::{allow_delete_command, replace_hold};
 
 /// The reason of a change that takes a connection into the inventory.
 pub(super) const ADOPTED: &str = "adopted";
@@ -271,9 +271,8 @@ fn other_type(
              the document has not changed since"
         );
         let advice = format!(
-            "change the document; where the server takes it now, `apinizer-gitops apply \
-             --allow-delete {}` tries it once more",
-            for_the_shell(desired.name.as_str())
+            "change the document; where the server takes it now, `{}` tries it once more",
+            allow_delete_command(&desired.name)
         );
         return Entry::blocked(row, reason, Some(advice));
     }

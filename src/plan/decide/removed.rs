@@ -69,7 +69,7 @@ fn delete_hold(
     rules: &Rules<'_>,
 ) -> Option<Hold> {
     let name = row.name;
-    let (word, forget) = (for_the_shell(name.as_str()), forget_command(name));
+    let (allow, forget) = (allow_delete_command(name), forget_command(name));
     let due = row.memory.and_then(|memory| memory.due.as_ref());
     if let Some(hold) = not_known_hold(rules) {
         return Some(hold);
@@ -88,10 +88,8 @@ fn delete_hold(
         return Some((reason, Some(advice)));
     }
     if !due.is_some_and(Due::asks_for_a_delete) && !rules.allows_delete_of(name) {
-        let advice = format!(
-            "`apinizer-gitops apply --allow-delete {word}` deletes it, `{forget}` leaves it alone"
-        );
-        return Some((not_asked_for(row, due, "removed it", rules), Some(advice)));
+        let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
+        return Some((not_asked_for(row, due, "held: no commit removed it", rules), Some(advice)));
     }
     let consents = due.is_some_and(|due| due.consent.is_some()) || rules.run.allow_deletes;
     if let Some(not_read) = rules.commit.not_read.first()
@@ -100,8 +98,7 @@ fn delete_hold(
     {
         let reason = format!("held: what is not read may declare it; {not_read}");
         let advice = format!(
-            "make it a file that is read or move it elsewhere, or `apinizer-gitops apply \
-             --allow-delete {word}` deletes the connection"
+            "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
         );
         return Some((reason, Some(advice)));
     }
@@ -138,9 +135,11 @@ pub(super) fn replace_hold(
     let wanted = desired.connection_type.name;
     let is_asked_for = due.is_some_and(|due| due.asks_for_a_replace_by(wanted));
     if !is_asked_for && !rules.allows_delete_of(row.name) {
-        let word = for_the_shell(row.name.as_str());
-        let advice = format!("`apinizer-gitops apply --allow-delete {word}` replaces it");
-        return Some((not_asked_for(row, due, "changed its type", rules), Some(advice)));
+        let advice = format!("`{}` replaces it", allow_delete_command(row.name));
+        return Some((
+            not_asked_for(row, due, "held: no commit changed its type", rules),
+            Some(advice),
+        ));
     }
     (!rules.policy.prune).then(|| {
         let advice = "set `prune: true`, or give it another name in git".to_owned();
@@ -174,19 +173,18 @@ fn worktree_hold(what: &str, rules: &Rules<'_>) -> Option<Hold> {
     Some((format!("held: a working tree is no decision to {what}"), Some(advice)))
 }
 
-/// Why no commit is known to have asked for a delete or replace.
-fn not_asked_for(row: &Row<'_>, due: Option<&Due>, what: &str, rules: &Rules<'_>) -> String {
+/// Why a delete or replace is held that no commit is known to have asked for; `no_commit` is the
+/// beginning of that sentence.
+fn not_asked_for(row: &Row<'_>, due: Option<&Due>, no_commit: &str, rules: &Rules<'_>) -> String {
     let history = &rules.commit.history;
     if history.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
         return format!(
-            "held: the repository no longer has the last good commit, so whether a commit {what} \
-             is not known"
+            "{no_commit}, as far as is known: the repository no longer has the last good commit"
         );
     }
     if let Some(path) = history.still_declared.get(row.name) {
         return format!(
-            "held: no commit {what}: the path `{path}`, which the config no longer reads, still \
-             declares it"
+            "{no_commit}: the path `{path}`, which the config no longer reads, still declares it"
         );
     }
     if let Some(AskedBy::RemovedBy(commit)) = due.map(|due| &due.asked_by) {
@@ -197,9 +195,16 @@ fn not_asked_for(row: &Row<'_>, due: Option<&Due>, what: &str, rules: &Rules<'_>
         );
     }
     format!(
-        "held: no commit {what} since the last good one; paths, target or config changed, or a \
-         narrowed run made it"
+        "{no_commit} since the last good one; paths, target or config changed, or a narrowed run \
+         made it"
     )
+}
+
+/// The command that consents to the delete of exactly one name.
+pub(super) fn allow_delete_command(name: &ConnectionName) -> String {
+    let between = if name.as_str().starts_with('-') { '=' } else { ' ' };
+    let word = for_the_shell(name.as_str());
+    format!("apinizer-gitops apply --allow-delete{between}{word}")
 }
 
 /// The command that takes a name out of the inventory.
