@@ -178,9 +178,9 @@ fn worktree_hold(what: &str, rules: &Rules<'_>) -> Option<Hold> {
 fn not_asked_for(row: &Row<'_>, due: Option<&Due>, no_commit: &str, rules: &Rules<'_>) -> String {
     let history = &rules.commit.history;
     if history.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
-        return format!(
-            "{no_commit}, as far as is known: the repository no longer has the last good commit"
-        );
+        return "held: the repository no longer has the last good commit, so whether a commit asked for \
+                it is not known"
+            .to_owned();
     }
     if let Some(path) = history.still_declared.get(row.name) {
         return format!(
