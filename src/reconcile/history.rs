@@ -21,12 +21,15 @@ pub(super) struct Past<'a> {
     pub(super) loaded: &'a LoadedTarget,
 }
 
+/// Paths with the names that they touched.
+type NamesByPath = BTreeMap<String, BTreeSet<ConnectionName>>;
+
 /// What git says of the past.
 pub(super) struct Asked {
     pub(super) history: History,
     pub(super) lost: LostPaths,
     /// Paths that are not read any more, to be kept with the commit, and the names they touched.
-    pub(super) unread_paths: BTreeMap<String, BTreeSet<ConnectionName>>,
+    pub(super) unread_paths: NamesByPath,
 }
 
 impl Past<'_> {
@@ -89,10 +92,7 @@ impl Past<'_> {
         &self,
         good: &GoodCommit,
         counts: &BTreeMap<String, usize>,
-    ) -> Result<
-        (BTreeMap<ConnectionName, String>, BTreeMap<String, BTreeSet<ConnectionName>>),
-        SourceError,
-    > {
+    ) -> Result<(BTreeMap<ConnectionName, String>, NamesByPath), SourceError> {
         let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
         let unread = recorded.chain(good.unread_paths.keys()).filter(|p| !counts.contains_key(*p));
         let (mut names, mut paths) = (BTreeMap::new(), BTreeMap::new());

@@ -353,7 +353,7 @@ fn remember_agreement(
     let was_read = view.own.is_some() && desired.declares_secret();
     let mut shown_secrets = ours.map(|owned| owned.shown_secrets.clone()).unwrap_or_default();
     // A secret that git no longer declares: what equals the value that was last sent may be kept.
-    let dropped = ours.into_iter().flat_map(|owned| owned.verified_secrets());
+    let dropped = ours.into_iter().flat_map(Owned::verified_secrets);
     let dropped = dropped.filter(|(path, _)| !comparison.base.contains_key(*path));
     shown_secrets.extend(dropped.map(|(path, print)| (path.clone(), print.clone())));
     let owned = Owned {

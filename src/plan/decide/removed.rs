@@ -149,8 +149,9 @@ pub(super) fn replace_hold(
 
 /// What is needed to know that a connection is to be deleted at all.
 fn not_known_hold(rules: &Rules<'_>) -> Option<Hold> {
-    if let Some(problem) = rules.live.why_incomplete() {
-        return Some((format!("held: {problem}"), None));
+    if let Some((type_name, problem)) = rules.live.incomplete.first_key_value() {
+        let reason = format!("held: the list of {type_name} is not complete ({problem})");
+        return Some((reason, None));
     }
     (!rules.commit.loaded_whole).then(|| ("held: the commit did not load whole".to_owned(), None))
 }
