@@ -3,8 +3,6 @@
 //! Creates and deletes are decided by what a list does not show, so a list that is short of one
 //! entry is worse than none. Whatever does not add up makes the answer a broken one.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value};
 
 use super::Listed;
@@ -26,17 +24,10 @@ pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {
         Err(failure) if failure.unknown_type => return Ok(Listed::Unsupported),
         Err(failure) => return Err(failure),
     };
-    let mut names = HashSet::with_capacity(connections.len());
-    for connection in &connections {
-        let LiveConnection { name, type_name: found, .. } = connection;
-        if !found.eq_ignore_ascii_case(type_name) {
-            return Err(broken(&format!("the list holds `{name}`, which is of type `{found}`")));
-        }
-        if !names.insert(name) {
-            return Err(broken(&format!("the list holds `{name}` twice")));
-        }
+    let other = connections.iter().find(|one| !one.type_name.eq_ignore_ascii_case(type_name));
+    if let Some(LiveConnection { name, type_name: found, .. }) = other {
+        return Err(broken(&format!("the list holds `{name}`, which is of type `{found}`")));
     }
-    drop(names);
     Ok(Listed::Complete(connections))
 }
 

@@ -1,5 +1,7 @@
 //! Reading whole connections: each by its own GET, with what only its list shows.
 
+use std::collections::BTreeMap;
+
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::Value;
@@ -23,13 +25,15 @@ pub async fn connections(
     let types = catalog::all().filter(|candidate| filter.admits_type(candidate.name));
     let calls: Vec<_> = types.map(|candidate| client.list(candidate.name)).collect();
     let mut lists = stream::iter(calls).buffered(concurrency);
-    let mut listed = Vec::new();
+    // A name that lists show twice is read once.
+    let mut listed = BTreeMap::new();
     while let Some(list) = lists.next().await {
         if let Listed::Complete(connections) = list? {
-            listed.extend(connections.into_iter().filter(|c| filter.admits(&c.type_name, &c.name)));
+            let admitted = connections.into_iter().filter(|c| filter.admits(&c.type_name, &c.name));
+            listed.extend(admitted.map(|connection| (connection.name.clone(), connection)));
         }
     }
-    let mut singles = stream::iter(listed)
+    let mut singles = stream::iter(listed.into_values())
         .map(|entry| async move {
             let single = client.get(&entry.name).await?;
             Ok(single.and_then(|single| whole(&single, &entry)))

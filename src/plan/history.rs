@@ -266,38 +266,44 @@ pub(crate) fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> 
     record.owned(new).is_some() && is_live
 }
 
-/// Keeps what was due before where the run is no reason for others: what a working tree lacks, no
+/// Keeps what was due before where the run is no reason for others. What a working tree lacks, no
 /// commit removed. A narrowed run leaves the last good commit as it was, so that the next whole one
 /// finds again what is still due by then; what held it is kept.
 pub(crate) fn keep_due(planned: &mut Record, before: &Record, is_worktree: bool, filter: &Filter) {
+    if !is_worktree && !filter.is_narrow() {
+        return;
+    }
     let names: BTreeSet<ConnectionName> =
         planned.connections.keys().chain(before.connections.keys()).cloned().collect();
     for name in names {
         let known = before.memory(&name).and_then(|memory| memory.due.as_ref());
         let now = planned.memory(&name).and_then(|memory| memory.due.as_ref());
-        if is_worktree {
-            if known != now {
-                let known = known.cloned();
-                planned.edit(&name, |memory| memory.due = known);
-            }
-            continue;
+        let kept = if is_worktree {
+            known.cloned()
+        } else {
+            let type_name = before.owned(&name).map_or("", |owned| &owned.type_name);
+            now.and_then(|now| due_after_narrow_run(now, known, filter.admits(type_name, &name)))
+        };
+        if now != kept.as_ref() {
+            planned.edit(&name, |memory| memory.due = kept);
         }
-        if !filter.is_narrow() {
-            return;
-        }
-        let Some(mut due) = now.cloned() else { continue };
-        let owned = before.owned(&name);
-        let is_of_the_run = filter.admits(owned.map_or("", |owned| &owned.type_name), &name);
-        if let Some(known) = known.filter(|_| !is_of_the_run) {
-            due = known.clone();
-        } else if !known.is_some_and(Due::is_asked_for) && due.is_asked_for() {
-            due.asked_by = AskedBy::NoCommit;
-        }
-        let is_worth_keeping = due.asked_by != AskedBy::NoCommit
-            || due.over_limit.is_some()
-            || due.lost_path.is_some();
-        planned.edit(&name, |memory| memory.due = Some(due).filter(|_| is_worth_keeping));
     }
+}
+
+/// What a narrowed run leaves of something that is due: nothing new is asked for by it.
+fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> Option<Due> {
+    if let Some(known) = known.filter(|_| !is_of_the_run) {
+        return Some(known.clone());
+    }
+    let was_asked_for = known.is_some_and(Due::is_asked_for);
+    let asked_by = match &now.asked_by {
+        AskedBy::Commit(_) | AskedBy::WorkingTree if !was_asked_for => AskedBy::NoCommit,
+        asked_by => asked_by.clone(),
+    };
+    let due = Due { asked_by, ..now.clone() };
+    let tells_something =
+        due.asked_by != AskedBy::NoCommit || due.over_limit.is_some() || due.lost_path.is_some();
+    tells_something.then_some(due)
 }
 
 /// Raises `protect` where a document declares it, also of the old name of a rename that is not done:

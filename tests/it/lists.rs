@@ -56,10 +56,6 @@ fn a_bad_list_stops_creates_and_deletes_and_nothing_else() {
         ("an entry without a name", entry(json!({"type": "kafka"}))),
         ("an entry without a type", entry(json!({"name": "k"}))),
         ("an entry of another type", entry(json!({"type": "email", "name": "k"}))),
-        (
-            "one name twice",
-            list_of(&json!([{"type": "kafka", "name": "k"}, {"type": "kafka", "name": "K"}])),
-        ),
         ("more than max_response", entry(json!({"type": "kafka", "name": "x".repeat(70_000)}))),
         (
             "no JSON",
@@ -74,6 +70,26 @@ fn a_bad_list_stops_creates_and_deletes_and_nothing_else() {
             scope.spawn(move || bad_list(kind, fault, dialect));
         }
     });
+}
+
+#[test]
+fn a_name_that_lists_show_twice_blocks_that_name_alone() {
+    let world = World::settled(&["a", "b", "c", "d"]);
+    world.commit_without(&["b"]);
+    world.write_email("c", "port: 26\n");
+    world.commit_email("new", "");
+    for removed in [false, true] {
+        world.forget_calls();
+        let name = if removed { "b" } else { "a" };
+        let twice = Fault::ListedTwice(name.to_owned());
+        world.control().fail_next(Some(Method::GET), "type=email", twice, usize::MAX);
+        world.apply().code(1).says("shows it twice").says(name);
+        world.control().clear_faults();
+        assert!(!world.writes().contains(&format!("PUT {name}")), "{name}");
+        assert!(!world.writes().contains(&format!("DELETE {name}")), "{name}");
+    }
+    assert_eq!(world.live("c")["port"], json!(26), "the others are written");
+    assert!(world.names().contains(&"new".to_owned()), "and created");
 }
 
 #[test]
