@@ -23,7 +23,7 @@ use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
     CommitFacts, Observed, Planned, Policy, Rules, Said, TargetPlan, join, plan, settle,
 };
-use crate::record::Record;
+use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
 use crate::state::{Lock, StateFile};
 
@@ -66,9 +66,16 @@ struct Pass<'a> {
     options: &'a Options,
 }
 
-/// What is remembered of the target.
-struct Recalled {
+/// What a pass knows before it looks at live.
+struct Opened {
+    loaded: LoadedTarget,
+    desired: Desired,
+    connection: Connection,
+    /// Whether the record's fingerprints were made under today's key.
+    key_is_known: bool,
     record: Record,
+    /// The record as it was read.
+    before: Record,
     lock: Option<Lock>,
 }
 
@@ -84,92 +91,125 @@ struct Looked {
 impl Pass<'_> {
     /// Makes the plan; the error stops the target as a whole.
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
-        let Self { engine, target, snapshot, options } = *self;
-        let loaded = self.load(prepared).map_err(|problem| (Step::Load, problem))?;
-        let connection =
-            connect(engine, target).map_err(|error| (Step::Connect, error.to_string()))?;
-        let connection = connection.with_retries(options);
-        let recalled = self.recall(&connection, prepared).await;
-        let Recalled { mut record, lock } = recalled.map_err(|problem| (Step::State, problem))?;
-        let before = record.clone();
-        let keys = self.keys(&mut record, &connection, prepared);
-        let whole = !loaded.loaded.has_errors();
-        let mut desired = self.resolve(&loaded, prepared);
-        if raise_protection(&mut record, &desired) {
-            prepared.protected = Some((record.clone(), lock.clone()));
-        }
-        // Under the lock: what another process changed before is in the lists and in the record.
-        let asked_lists = self.ask_lists(&connection, &record);
-        let Asked { history, lost, unread_paths } = blocking(|| {
-            let past = Past { engine, target, snapshot, loaded: &loaded };
-            past.ask(&mut record).map_err(|error| (Step::History, error.to_string()))
-        })?;
-        tell_missing_paths(&loaded, &record, prepared).map_err(|problem| (Step::Load, problem))?;
-        let blocked = loaded.blocked(record.last_good.as_ref());
-        let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
-        let lost_paths = lost.by_name();
-        keep_protection(&mut desired, &record, |name| {
-            snapshot.commit().is_none() || !whole || lost_paths.contains_key(name)
+        let mut opened = self.open(prepared).await?;
+        let (asked, live) = self.ask(&mut opened, prepared).await?;
+        let lost_paths = asked.lost.by_name();
+        let whole = !opened.loaded.loaded.has_errors();
+        keep_protection(&mut opened.desired, &opened.record, |name| {
+            self.snapshot.commit().is_none() || !whole || lost_paths.contains_key(name)
         });
-        let ended = |_| (Step::Observe, "the run ended before the answer".to_owned());
-        let live = asked_lists.await.map_err(ended)?;
-        let checked = self.check_answers(&live, &connection, prepared);
-        checked.map_err(|problem| (Step::Observe, problem))?;
-        let mut looked = self.look_closer(live, &desired, &record, &connection, prepared).await;
-        let observed = looked.observed();
-        settle::settle(&mut record, &observed, keys);
-        let invalid = self.with_old_names(blocked, &loaded, &desired, &record, &looked.live);
-        if whole {
-            let not_removed = invalid.keys().cloned().collect();
-            let noting = Noting {
-                desired: &desired,
-                not_removed: &not_removed,
-                live: &looked.live,
-                filter: &options.rules.filter,
-                history: &history,
-            };
-            noting.note(&mut record);
-        }
-        let facts =
-            CommitFacts { loaded_whole: whole, not_read: &loaded.unread, history: &history };
-        let said = Said { desired: &desired, invalid: &invalid, lost_paths: &lost_paths };
-        let decide = |looked: &Looked| {
-            let rules = self.rules(keys, &record, &looked.live, &facts);
-            plan(join(said, looked.observed(), &record), &record, &rules)
-        };
-        let mut planned = decide(&looked);
-        if !planned.to_read.is_empty() {
-            self.read_more(&mut looked, &planned.to_read, &connection).await;
-            planned = decide(&looked);
-        }
-        let consents = options.rules.allow_deletes || history.consents.by_tip;
-        keep_due(&mut planned.record, &before, snapshot.commit().is_none(), &options.rules.filter);
-        let good = snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow());
-        let good = good.map(|commit| {
-            let mut good = loaded.as_good_commit(engine.config_digest(target), &commit.id);
-            if !consents {
-                good.unread_paths = unread_paths;
-            }
-            good
-        });
-        planned.hide(&engine.redactor);
+        let mut looked = self.look_closer(live, &opened, prepared).await;
+        let mut planned = self.decide(&mut opened, &asked, &lost_paths, &mut looked).await?;
+        planned.hide(&self.engine.redactor);
         let Planned { plan, record, states, read_back, .. } = planned;
         prepared.take(plan, states);
+        let good = self.good_commit(&opened, asked);
+        let Opened { desired, connection, key_is_known, before, lock, .. } = opened;
         prepared.ready = Some(Ready {
             desired,
             live: looked.live,
             singles: looked.singles,
             confirmed: looked.confirmed,
             read_back,
-            key_is_known: keys.is_known,
             connection,
+            key_is_known,
             record,
             record_before: before,
             good,
-            commit: snapshot.commit().map(|commit| commit.id.clone()),
+            commit: self.snapshot.commit().map(|commit| commit.id.clone()),
             lock,
         });
         Ok(())
+    }
+
+    /// Reads documents, credentials and state, and resolves the documents.
+    async fn open(&self, prepared: &mut Prepared<'_>) -> Result<Opened, (Step, String)> {
+        let loaded = self.load(prepared).map_err(|problem| (Step::Load, problem))?;
+        let connection = connect(self.engine, self.target);
+        let connection = connection.map_err(|error| (Step::Connect, error.to_string()))?;
+        let connection = connection.with_retries(self.options);
+        let recalled = self.recall(&connection, prepared).await;
+        let (before, lock) = recalled.map_err(|problem| (Step::State, problem))?;
+        let mut record = before.clone();
+        let key_is_known = self.check_key(&mut record, &connection, prepared);
+        let desired = self.resolve(&loaded, prepared);
+        if raise_protection(&mut record, &desired) {
+            prepared.protected = Some((record.clone(), lock.clone()));
+        }
+        Ok(Opened { loaded, desired, connection, key_is_known, record, before, lock })
+    }
+
+    /// Asks the API for the lists, and git for the history meanwhile. Both come after the state was
+    /// locked: what another process changed before is in the lists and in the record.
+    async fn ask(
+        &self,
+        opened: &mut Opened,
+        prepared: &mut Prepared<'_>,
+    ) -> Result<(Asked, Live), (Step, String)> {
+        let Self { engine, target, snapshot, .. } = *self;
+        let lists = self.ask_lists(&opened.connection, &opened.record);
+        let asked = blocking(|| {
+            let past = Past { engine, target, snapshot, loaded: &opened.loaded };
+            past.ask(&mut opened.record).map_err(|error| (Step::History, error.to_string()))
+        })?;
+        tell_missing_paths(&opened.loaded, &opened.record, prepared)
+            .map_err(|problem| (Step::Load, problem))?;
+        let ended = |_| (Step::Observe, "the run ended before the answer".to_owned());
+        let live = lists.await.map_err(ended)?;
+        self.check_answers(&live, &opened.connection, prepared)
+            .map_err(|problem| (Step::Observe, problem))?;
+        Ok((asked, live))
+    }
+
+    /// Settles what earlier runs left open, notes what is due, joins the rows and decides them.
+    async fn decide(
+        &self,
+        opened: &mut Opened,
+        asked: &Asked,
+        lost_paths: &BTreeMap<ConnectionName, String>,
+        looked: &mut Looked,
+    ) -> Result<Planned, (Step, String)> {
+        let Opened { loaded, desired, connection, key_is_known, record, before, .. } = opened;
+        let keys = Keys { key: &connection.key, is_known: *key_is_known };
+        let blocked = loaded.blocked(record.last_good.as_ref());
+        let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
+        settle::settle(record, &looked.observed(), keys);
+        let invalid = self.with_old_names(blocked, loaded, desired, record, &looked.live);
+        let loaded_whole = !loaded.loaded.has_errors();
+        let filter = &self.options.rules.filter;
+        if loaded_whole {
+            let not_removed = invalid.keys().cloned().collect();
+            let (live, history) = (&looked.live, &asked.history);
+            Noting { desired, not_removed: &not_removed, live, filter, history }.note(record);
+        }
+        let facts = CommitFacts { loaded_whole, not_read: &loaded.unread, history: &asked.history };
+        let said = Said { desired, invalid: &invalid, lost_paths };
+        let record = &*record;
+        let decide = |looked: &Looked| {
+            let rules = self.rules(keys, record, &looked.live, &facts);
+            plan(join(said, looked.observed(), record), record, &rules)
+        };
+        let mut planned = decide(looked);
+        if !planned.to_read.is_empty() {
+            self.read_more(looked, &planned.to_read, connection).await;
+            planned = decide(looked);
+        }
+        keep_due(&mut planned.record, before, self.snapshot.commit().is_none(), filter);
+        Ok(planned)
+    }
+
+    /// What the state keeps of the commit, if it loaded whole and the run is not narrowed. Lost paths
+    /// are kept with it until they are back or somebody consents.
+    fn good_commit(&self, opened: &Opened, asked: Asked) -> Option<GoodCommit> {
+        let Self { engine, target, options, .. } = *self;
+        let whole = !opened.loaded.loaded.has_errors();
+        let commit =
+            self.snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow())?;
+        let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
+        if !options.rules.allow_deletes && !asked.history.consents.by_tip {
+            good.unread_paths = asked.unread_paths;
+        }
+        Some(good)
     }
 
     /// Loads the documents; a commit with errors is refused, unless the target isolates them.
@@ -197,7 +237,7 @@ impl Pass<'_> {
         &self,
         connection: &Connection,
         prepared: &mut Prepared<'_>,
-    ) -> Result<Recalled, String> {
+    ) -> Result<(Record, Option<Lock>), String> {
         let Self { engine, target, snapshot, options } = *self;
         if let Some(base) = &options.base {
             let notice = "compared with the base revision, without a state: rotated values of the \
@@ -205,7 +245,7 @@ impl Pass<'_> {
             prepared.plan.notices.push(notice.to_owned());
             let keys = Keys { key: &connection.key, is_known: true };
             let record = blocking(|| record_of_base(engine, target, base, options, keys))?;
-            return Ok(Recalled { record, lock: None });
+            return Ok((record, None));
         }
         let file = engine.state_file(target);
         let lock = if options.writes { Some(self.lock(&file).await?) } else { None };
@@ -222,7 +262,7 @@ impl Pass<'_> {
                         older one is not put in its place"
                 .to_owned());
         }
-        Ok(Recalled { record, lock })
+        Ok((record, lock))
     }
 
     async fn lock(&self, file: &StateFile) -> Result<Lock, String> {
@@ -233,13 +273,14 @@ impl Pass<'_> {
         lock.map_err(|error| error.to_string())
     }
 
-    /// The key of fingerprints; another one than the record's makes every masked secret unverified.
-    fn keys<'c>(
+    /// Whether the record's fingerprints were made under today's key; another one makes every masked
+    /// secret unverified.
+    fn check_key(
         &self,
         record: &mut Record,
-        connection: &'c Connection,
+        connection: &Connection,
         prepared: &mut Prepared<'_>,
-    ) -> Keys<'c> {
+    ) -> bool {
         let check = connection.key.check_value();
         let is_known = record.key_check.as_ref().is_none_or(|known| *known == check);
         if !is_known {
@@ -250,7 +291,7 @@ impl Pass<'_> {
             );
         }
         record.key_check = Some(check);
-        Keys { key: &connection.key, is_known }
+        is_known
     }
 
     /// Resolves all references before the first call: an answer may repeat a value, and its text is
@@ -302,11 +343,10 @@ impl Pass<'_> {
     async fn look_closer(
         &self,
         mut live: Live,
-        desired: &Desired,
-        record: &Record,
-        connection: &Connection,
+        opened: &Opened,
         prepared: &mut Prepared<'_>,
     ) -> Looked {
+        let Opened { desired, record, connection, .. } = opened;
         let filter = &self.options.rules.filter;
         let stateless = self.options.base.is_some();
         let confirmed = reading::to_confirm(desired, &live, record, filter, stateless);
