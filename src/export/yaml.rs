@@ -47,7 +47,7 @@ fn pair_without_end(text: &mut String, indent: usize, key: &str, value: &Value) 
     text.pop();
 }
 
-/// What follows a key's colon.
+/// The text behind a key's colon.
 fn rest(text: &mut String, indent: usize, value: &Value) {
     match value {
         Value::Array(values) if !values.is_empty() => items(text, indent + STEP, values),

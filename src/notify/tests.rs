@@ -15,13 +15,13 @@ use crate::source::Commit;
 
 const CANARY: &str = "c4nary-\"7/x";
 
-/// What a receiver got: path, headers, body.
+/// A request to a receiver: path, headers, body.
 type Got = (String, HeaderMap, String);
 
 #[derive(Clone, Default)]
 struct Receiver {
     got: Arc<Mutex<Vec<Got>>>,
-    /// What is answered before all is well.
+    /// The answers before all is well.
     answers: Arc<Mutex<Vec<StatusCode>>>,
 }
 

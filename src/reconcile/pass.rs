@@ -66,13 +66,13 @@ struct Pass<'a> {
     options: &'a Options,
 }
 
-/// What is remembered of the target.
+/// The memory of the target.
 struct Recalled {
     record: Record,
     lock: Option<Lock>,
 }
 
-/// What was read of live.
+/// The answers that were read of live.
 struct Looked {
     live: Live,
     singles: BTreeMap<ConnectionName, LiveConnection>,
@@ -424,7 +424,7 @@ impl Looked {
     }
 }
 
-/// What decides the comparisons of a run.
+/// The rules of the comparisons of a run.
 pub(super) fn compare_rules<'r>(
     target: &Target,
     options: &Options,

@@ -62,7 +62,7 @@ pub(super) struct Git {
     redactor: Redactor,
 }
 
-/// What a call left behind.
+/// The output of a call.
 pub(super) struct Output {
     pub(super) status: ExitStatus,
     pub(super) stdout: String,
@@ -307,7 +307,7 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// What a child said, fit for a message: no secret, no user info, no control characters, short.
+/// The words of a child, fit for a message: no secret, no user info, no control characters, short.
 fn presentable(text: &str, redactor: &Redactor) -> String {
     let text = redactor.redact(&without_user_info(text));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -16,7 +16,7 @@ fn of(name: &str) -> &'static ConnectionType {
     find(name).unwrap()
 }
 
-/// What `mask` makes of a JDBC URL.
+/// A JDBC URL as `mask` shows it.
 fn shown_url(url: &str) -> String {
     let masked = mask(of("database"), &object(json!({"jdbcUrl": url})));
     masked["jdbcUrl"].as_str().unwrap().to_owned()

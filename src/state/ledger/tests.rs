@@ -17,7 +17,7 @@ fn a_write_that_broke_off_is_not_taken_for_done() {
     let (_folder, file, ledger) = ledger();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let handle = runtime.handle().clone();
-    // What is begun from here on is cancelled.
+    // A task that starts from here on is cancelled.
     runtime.shutdown_background();
     let _entered = handle.enter();
     let mut context = Context::from_waker(Waker::noop());

@@ -1,4 +1,4 @@
-//! What holds for any text: no secret is shown, nothing else is hidden, nothing is lost.
+//! Properties of any text: no secret is shown, nothing else is hidden, nothing is lost.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
