@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn splits_what_is_ours_from_what_is_apinizers() {
+    fn splits_our_references_from_apinizers_variables() {
         assert_eq!(
             parse("a${env:A}b${var:x-y.z}${HOST}c").unwrap(),
             vec![

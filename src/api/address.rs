@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_address_is_refused_without_an_echo() {
+    fn a_name_without_an_address_is_refused_without_an_echo() {
         assert_eq!(Addresses::new("h:8443", "p").err(), Some(AddressError::NotHttp));
         assert_eq!(Addresses::new("https://u:secret@h", "p").err(), Some(AddressError::UserInfo));
         assert_eq!(Addresses::new("https://h?token=x", "p").err(), Some(AddressError::Query));

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_adds_inside_lists_and_maps_is_left_out() {
+    fn fields_that_a_server_adds_inside_lists_and_maps_are_left_out() {
         let body = json!({
             "topicName": "t",
             "propertiesMap": {

@@ -177,7 +177,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
         #[test]
-        fn what_is_written_is_read_back(pairs in prop::collection::vec((text(), value()), 1..5)) {
+        fn a_written_value_is_read_back(pairs in prop::collection::vec((text(), value()), 1..5)) {
             let value = Value::Object(pairs.into_iter().collect());
             let text = write(&value);
             let read: Value = serde_yaml::from_str(&text)

@@ -344,7 +344,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_call_that_hangs_is_stopped_with_what_it_started() {
+    fn a_call_that_hangs_is_stopped_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         // `git` runs the alias in a shell, which starts another process: all hold the pipe.
