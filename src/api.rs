@@ -37,7 +37,7 @@ pub use retry::{Retries, RetryPolicy, Tries, WriteLimit};
 pub use settings::{ClientError, ClientSettings};
 pub use token::Credentials;
 
-/// What a list of one type gave.
+/// The answer to the list of one type.
 #[derive(Debug)]
 pub enum Listed {
     /// The whole list.

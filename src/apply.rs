@@ -35,9 +35,9 @@ pub(crate) use proof::Proofs;
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) plan: &'a TargetPlan,
-    /// What git wants.
+    /// The desired connections.
     pub(crate) desired: &'a Desired,
-    /// What live had when the plan was made.
+    /// Live as it was when the plan was made.
     pub(crate) observed: Observed<'a>,
     /// The record as the plan leaves it.
     pub(crate) planned: &'a Record,
@@ -48,7 +48,7 @@ pub(crate) struct Job<'a> {
     pub(crate) resolution: Resolution<'a>,
     /// Names that a server may take for another one that is live or declared.
     pub(crate) lookalikes: &'a BTreeSet<ConnectionName>,
-    /// What this run found out of secrets that are shown.
+    /// The findings of this run about secrets that are shown.
     pub(crate) proofs: &'a Proofs,
     pub(crate) client: &'a Client,
     pub(crate) ledger: &'a Ledger,
@@ -59,7 +59,7 @@ pub(crate) struct Job<'a> {
     pub(crate) concurrency: usize,
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
-    /// Ends the run: what has begun is finished, nothing more is begun.
+    /// Ends the run: calls in flight are finished, and no further one starts.
     pub(crate) stop: &'a CancellationToken,
     /// Told after each change.
     pub(crate) progress: &'a (dyn Fn(&Change, &ChangeResult) + Sync),
@@ -113,7 +113,7 @@ impl Job<'_> {
         CompareRules { readable, ..self.rules }
     }
 
-    /// Whether nothing more may be begun.
+    /// Whether no further call may start.
     fn is_ending(&self) -> bool {
         self.stop.is_cancelled() || self.client.retries().stopped().is_some()
     }
@@ -132,14 +132,14 @@ type Numbered<'c> = Vec<(usize, &'c Change)>;
 
 struct Run<'j, 'a> {
     job: &'j Job<'a>,
-    /// Cancelled once an acknowledged write could not be made durable: nothing more is begun.
+    /// Cancelled once an acknowledged write could not be made durable: no further call starts.
     failed_to_save: CancellationToken,
     /// Names that a rename of this plan should have freed, and did not.
     not_done: BTreeSet<ConnectionName>,
 }
 
 impl Run<'_, '_> {
-    /// Makes all changes in their order (DESIGN section 6, rule 7).
+    /// Makes all changes in their order (rule 7).
     async fn all(mut self) -> Vec<(Change, ChangeResult)> {
         let mut results: BTreeMap<usize, ChangeResult> = BTreeMap::new();
         let changes = &self.job.plan.changes;
@@ -176,7 +176,7 @@ impl Run<'_, '_> {
     }
 
     /// Where secrets of a type that were read back differ on several connections at once, one is
-    /// written and read back before the others: perhaps the server has begun to hide them. Where
+    /// written and read back before the others: perhaps the server hides them from now on. Where
     /// that one was not written, the others wait.
     async fn updates(&self, updates: Numbered<'_>, results: &mut BTreeMap<usize, ChangeResult>) {
         let several = self.job.read_back.values().filter(|names| names.len() > 1);

@@ -39,15 +39,15 @@ pub use lookup::{all, find, is_bookkeeping, nearest, nearest_of};
 pub struct ConnectionType {
     /// The value of `type` in the API, spelled as the API spells it.
     pub name: &'static str,
-    /// What connections of this type are for, one sentence.
+    /// The purpose of connections of this type, one sentence.
     pub about: &'static str,
-    /// What `GET` of one connection shows of its secrets, as the guide of the type says.
+    /// Whether `GET` of one connection shows its secrets, by the guide of the type.
     pub secrets_on_get: SecretsOnGet,
     /// The fields of this type alone; [`ConnectionType::fields`] adds the common ones.
     pub own_fields: &'static [Field],
 }
 
-/// What the guide of a type says that `GET` of one connection shows of secret fields.
+/// Whether `GET` of one connection shows secret fields, by the guide of the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretsOnGet {
     /// Shown in full.
@@ -63,7 +63,7 @@ pub enum SecretsOnGet {
 pub struct Field {
     /// The key in the JSON body.
     pub name: &'static str,
-    /// What its value is.
+    /// The kind of its value.
     pub kind: Kind,
     /// Whether a document has to declare it.
     pub required: Required,
@@ -78,7 +78,7 @@ pub struct Field {
     pub filled_by_server: bool,
     /// Which of the vendor's documents has the field.
     pub fact: Fact,
-    /// What it means, in our own words.
+    /// Its meaning, in our own words.
     pub about: &'static str,
 }
 
@@ -93,7 +93,7 @@ pub enum Fact {
     OpenApiOnly,
 }
 
-/// What a field's value is.
+/// The kind of a field's value.
 #[derive(Debug)]
 pub enum Kind {
     /// Any text.

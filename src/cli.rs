@@ -53,7 +53,7 @@ pub fn command() -> clap::Command {
 /// Runs a command; the exit code of its success.
 ///
 /// # Errors
-/// What stopped it, or that its result could not be written; the process ends with 1.
+/// The command was stopped, or its result could not be written; the process ends with 1.
 pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandError> {
     let code = perform(command, context).await?;
     context.written()?;

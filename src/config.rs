@@ -226,7 +226,7 @@ pub struct Notify {
     pub kind: NotifyKind,
     /// Where it is sent; of a git host the address of the repository there.
     pub url: SecretText,
-    /// What signs or authorises it.
+    /// The secret that signs or authorises it.
     pub secret: Option<SecretText>,
     /// Which events are told.
     pub events: Vec<NotifyEvent>,

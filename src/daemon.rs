@@ -1,7 +1,7 @@
 //! The daemon: keeps every target equal to git for as long as it runs.
 //!
 //! Everything that happens is an [`event`](Trigger) in one channel. One task, the `SourceLoop`,
-//! receives the events, waits until a burst of them is over (`Debounce`), reads the source and
+//! receives the events, debounces them (`Debounce`), reads the source and
 //! posts orders. One task for each target, its `TargetLoop`, has a `Mailbox` for these orders and
 //! reconciles. A `Reporter` tells board, log, metrics and receivers how each reconcile ended. So a
 //! target that is down holds no other back, and an event only says that there is something to look
@@ -53,7 +53,7 @@ pub type Reloaded = (Config, Option<String>);
 /// Reads the config again; `Err` holds what is wrong with it, in words.
 pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send + Sync>;
 
-/// What a daemon needs.
+/// The parts of a daemon.
 pub struct Daemon {
     /// The configuration to start with.
     pub config: Config,
@@ -65,7 +65,7 @@ pub struct Daemon {
     pub writes: bool,
     /// Whether the files of the working tree are followed instead of commits.
     pub worktree: bool,
-    /// What is shown.
+    /// The status that is shown.
     pub board: Board,
     /// Sends events.
     pub trigger: Trigger,

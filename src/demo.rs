@@ -1,7 +1,7 @@
 //! The stage of `demo`: a repository made from the examples, the secrets that they refer to, and
 //! a sandbox in which somebody has worked by hand.
 //!
-//! What happens on it is the command's to do, with the same `plan`, `apply` and `run` that
+//! The command decides what happens on it, with the same `plan`, `apply` and `run` that
 //! everybody uses: the demo shows nothing that the program would not do elsewhere.
 
 mod examples;
@@ -39,7 +39,7 @@ pub enum DemoError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The repository cannot be made.
@@ -115,7 +115,7 @@ fn free(listen: SocketAddr) -> SocketAddr {
     bind(listen).or_else(|_| other()).unwrap_or(listen)
 }
 
-/// What was there before git: one connection under its old name, one that drifted from what git
+/// The connections from before git: one under its old name, one that drifted from what git
 /// will declare, and one that git knows nothing of.
 fn work_by_hand(control: &Control) -> Result<(), NotAConnection> {
     control.put(

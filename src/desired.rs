@@ -1,4 +1,4 @@
-//! What a target should hold: documents with their references resolved.
+//! The desired state of a target: documents with their references resolved.
 //!
 //! A connection is taken apart into the fields that git owns. An object with named fields is
 //! owned field by field, so each of them is a field of its own here; a list and a free map are
@@ -30,7 +30,7 @@ pub struct DesiredConnection {
     pub connection_type: &'static ConnectionType,
     /// Its name, as git spells it.
     pub name: ConnectionName,
-    /// What `x-gitops` says.
+    /// The options under `x-gitops`.
     pub options: Options,
     /// Where it is declared.
     pub place: Place,
@@ -45,7 +45,7 @@ pub struct DesiredConnection {
 pub struct DesiredField {
     /// JSON pointer into the connection.
     pub path: String,
-    /// What the catalog knows of it.
+    /// Its field in the catalog.
     pub field: Option<&'static Field>,
     /// The value as declared, references as text.
     pub declared: Value,

@@ -48,9 +48,9 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// Whether it refuses the commit.
     pub severity: Severity,
-    /// What is wrong, one sentence that names the field and never a secret value.
+    /// The problem in one sentence that names the field and never a secret value.
     pub message: String,
-    /// What to do.
+    /// The cure.
     pub help: Option<String>,
     /// Where it is.
     pub mark: Mark,

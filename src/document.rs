@@ -29,7 +29,7 @@ pub use cache::{ParseCache, Read};
 pub(crate) use check::refused;
 pub use load::{DeclaredThen, Loaded, declared_names, load};
 
-/// What to load.
+/// A request to load documents.
 pub struct LoadRequest<'r> {
     /// One for each configured path, in its order: later ones patch earlier ones.
     pub folders: &'r [Folder],
@@ -58,7 +58,7 @@ pub struct Document {
     pub connection_type: &'static ConnectionType,
     /// Its name, as the first path spells it.
     pub name: ConnectionName,
-    /// What `x-gitops` says.
+    /// The options under `x-gitops`.
     pub options: Options,
     /// The fields that it declares, without `type`, `name` and `x-gitops`, in the order of the
     /// document and with references as written.

@@ -34,7 +34,7 @@ pub enum Unset {
         name: String,
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
 }
@@ -47,7 +47,7 @@ pub enum EnvFileError {
     Read {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: IoError,
     },
     /// A line is not `NAME=value`.

@@ -40,7 +40,7 @@ pub use template::template;
 /// How documents are written.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// What the names of new variables begin with: the project.
+    /// The start of the names of new variables: the project.
     pub prefix: String,
     /// Fields that hold their documented default are written too.
     pub full: bool,
@@ -75,11 +75,11 @@ pub struct Exported {
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// What it stands for, in words.
+    /// Its meaning, in words.
     pub about: String,
     /// The documents only offer it, in a comment.
     pub offered: bool,
-    /// What it stood for, where the API showed it: for a redactor to learn, never to be written.
+    /// Its value, where the API showed it: for a redactor to learn, never to be written.
     pub value: Option<Sensitive>,
 }
 
@@ -143,7 +143,7 @@ impl Export {
         export
     }
 
-    /// What cannot be seen before a document is whole, such as that it is too large.
+    /// Some problems show only when a document is whole, such as that it is too large.
     fn pass_over_what_does_not_load(&mut self) {
         let refused = check::refused(&self.documents);
         let mut index = 0;

@@ -109,7 +109,7 @@ impl Term {
         self.renewal.is_none()
     }
 
-    /// Cancelled once nothing may be begun any more.
+    /// Cancelled once no further call may start.
     #[must_use]
     pub fn over(&self) -> &CancellationToken {
         &self.over

@@ -1,4 +1,4 @@
-//! What a target holds now, as the API answered it.
+//! The live state of a target, as the API answered it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,8 @@ use crate::name::ConnectionName;
 use crate::pointer;
 use crate::secret::Redactor;
 
-/// What only may be a secret is taken for one from this length on: shorter words are everywhere.
+/// A value that only may be a secret is treated as one from this length on: shorter words are
+/// common.
 const SHORTEST_GUESS: usize = 8;
 
 /// One connection as the API showed it.
@@ -70,7 +71,7 @@ impl fmt::Debug for LiveConnection {
     }
 }
 
-/// What the lists of one target showed.
+/// The lists of one target.
 #[derive(Debug, Default)]
 pub struct Live {
     /// The connections of all lists that could be read.

@@ -12,7 +12,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 #[cfg(feature = "otel")]
 use crate::traces::{self, Traces};
 
-/// What has to be sent before the end: nothing, unless traces are built in.
+/// The guard that is kept until the end: empty, unless traces are built in.
 #[cfg(not(feature = "otel"))]
 pub(crate) struct Traces;
 

@@ -8,7 +8,7 @@ const FEW: usize = 1024;
 /// How many neighbours are worked on together at least.
 const LOT: usize = 128;
 
-/// What becomes of each value, in their order. A panic of one is a panic here.
+/// The results for the values, in their order. A panic of one is a panic here.
 pub(crate) fn map<T: Send, R: Send>(values: Vec<T>, one: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
     if values.len() < FEW {
         return values.into_iter().map(one).collect();

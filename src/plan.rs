@@ -1,4 +1,4 @@
-//! What would change: the one model that text, JSON, markdown, page and metrics are views of.
+//! The plan: the one model that text, JSON, markdown, page and metrics are views of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -153,7 +153,7 @@ impl Planned {
 }
 
 impl Action {
-    /// The order in which changes are made (DESIGN section 6, rule 7); deletes come last.
+    /// The order in which changes are made (rule 7); deletes come last.
     fn order(self) -> usize {
         match self {
             Self::Rename => 0,
@@ -191,7 +191,7 @@ impl Summary {
     }
 }
 
-/// What one run would do on its targets.
+/// The changes that one run would make on its targets.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The commit that was read; `None` with `--worktree`.
@@ -202,7 +202,7 @@ pub struct Plan {
     pub targets: Vec<TargetPlan>,
 }
 
-/// What one run would do on one target.
+/// The changes that one run would make on one target.
 #[derive(Clone, Debug, Default)]
 pub struct TargetPlan {
     /// The target's name in the config.
@@ -215,9 +215,9 @@ pub struct TargetPlan {
     pub changes: Vec<Change>,
     /// The counts.
     pub summary: Summary,
-    /// What stopped the target as a whole, or one document of it: one sentence each.
+    /// The errors that stopped the target as a whole, or one document of it: one sentence each.
     pub errors: Vec<String>,
-    /// What has to be said first, in every output: that deletes cannot be known without a state,
+    /// The notices that come first, in every output: that deletes cannot be known without a state,
     /// that secrets were not compared, and the like.
     pub notices: Vec<String>,
     /// Live connections that git neither declares nor owns.
@@ -227,7 +227,7 @@ pub struct TargetPlan {
 /// One change of one connection.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// What would be done.
+    /// The action.
     pub action: Action,
     /// The connection's type; of a replace: the new one.
     pub type_name: String,
@@ -247,7 +247,7 @@ pub struct Change {
     pub place: Option<Place>,
 }
 
-/// What would be done with one connection.
+/// The action on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -288,9 +288,9 @@ impl Action {
 pub struct FieldChange {
     /// JSON pointer into the connection.
     pub path: String,
-    /// What live has; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
+    /// Live's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
     pub before: Option<Value>,
-    /// What git wants; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
+    /// Git's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
     pub after: Option<Value>,
     /// Whether the values themselves are hidden.
     pub sensitive: bool,
@@ -304,7 +304,7 @@ pub struct FieldChange {
 pub enum Origin {
     /// A commit, a var, or a value of the environment.
     Git,
-    /// Somebody else, on the server.
+    /// A change on the server that git did not make.
     Drift,
     /// Both.
     Both,

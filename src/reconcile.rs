@@ -38,7 +38,8 @@ pub use connect::{ConnectError, client};
 pub use load::{LoadedTarget, load_target};
 pub use pass::prepare;
 
-/// What lives as long as the process: the configuration, the environment, what was parsed.
+/// The values that live as long as the process: the configuration, the environment, parsed
+/// documents.
 #[derive(Debug)]
 pub struct Engine {
     /// The configuration.
@@ -91,8 +92,8 @@ impl Engine {
         file.kept_in(self.leadership.state_store(target))
     }
 
-    /// What decides which documents a target reads, and from where: while it stays the same, the
-    /// state answers for the last good commit, and the repository need not be asked.
+    /// The digest that decides which documents a target reads, and from where: while it stays the
+    /// same, the state answers for the last good commit, and the repository need not be asked.
     #[must_use]
     pub fn config_digest(&self, target: &Target) -> String {
         let location = match &self.config.source.location {
@@ -116,12 +117,12 @@ impl Engine {
     }
 }
 
-/// What a run may do, and how.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Whether anything is written, the state included.
     pub writes: bool,
-    /// What the run was asked to do: its filter and its consents.
+    /// The requests of the run: its filter and its consents.
     pub rules: RunRules,
     /// `--base`: the revision that stands for the state.
     pub base: Option<Snapshot>,
@@ -191,14 +192,14 @@ pub struct Prepared<'e> {
     pub credentials_refused: bool,
     /// The step that failed, where the target could not be looked at.
     pub failed_step: Option<Step>,
-    /// What carrying it out needs; `None` where the target could not be looked at.
+    /// The inputs of carrying it out; `None` where the target could not be looked at.
     pub(crate) ready: Option<Ready>,
     /// The record with `protect` as the commit declares it, to be kept even where the target could
     /// not be looked at.
     pub(crate) protected: Option<(Record, Option<Lock>)>,
 }
 
-/// What carrying a plan out needs.
+/// The inputs of carrying a plan out.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) desired: Desired,
@@ -215,7 +216,7 @@ pub(crate) struct Ready {
     pub(crate) record: Record,
     /// The record as it was read.
     pub(crate) record_before: Record,
-    /// What this commit declares, if it loaded whole and the run is not narrowed.
+    /// The declarations of this commit, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
     pub(crate) commit: Option<CommitId>,
     /// Held until what came of the plan is remembered.

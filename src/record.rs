@@ -1,4 +1,4 @@
-//! What the tool remembers of a target between two reconciles. [`crate::state`] keeps it on disk.
+//! The memory of a target between two reconciles. [`crate::state`] keeps it on disk.
 //!
 //! Everything about one connection lies in its [`Memory`]; the rest of the [`Record`] is about the
 //! target as a whole. No secret is in it.
@@ -28,7 +28,7 @@ pub struct Record {
     pub last_applied: Option<CommitId>,
     /// Tells whether fingerprints were made under today's key.
     pub key_check: Option<String>,
-    /// What is remembered of each connection. Each memory is shared between the record as it was
+    /// The memory of each connection. Each is shared between the record as it was
     /// read, as the plan leaves it and as it is being written, until one of them changes it.
     pub connections: BTreeMap<ConnectionName, Arc<Memory>>,
     /// Secret fields that `GET` was seen to show in full.
@@ -70,7 +70,7 @@ impl Readable {
     }
 }
 
-/// What is remembered of one connection.
+/// The memory of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Memory {
@@ -94,7 +94,7 @@ pub struct Memory {
 /// The base of a connection: git's value of each field when live last agreed with it, by pointer.
 pub type Base = BTreeMap<String, BaseField>;
 
-/// What a commit declared for a target when it was last good.
+/// The declarations of a commit for a target when it was last good.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GoodCommit {
@@ -158,7 +158,7 @@ pub struct Owned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseField {
-    /// What git declared; a field with a reference is kept as the text of the reference.
+    /// The declared value; a field with a reference is kept as the text of the reference.
     #[serde(rename = "is")]
     pub declared: Value,
     /// Of a field with a reference: the fingerprint of the value that was written or found.
@@ -179,7 +179,7 @@ pub struct Intent {
     /// The name that a rename frees; `None`: a create.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<ConnectionName>,
-    /// What was sent, as the base that its success leaves.
+    /// The values that were sent, as the base that success leaves.
     pub base: Base,
     /// The fields in which a rename keeps what live has: their base is the older one, and does not
     /// tell whether the call arrived.
@@ -194,7 +194,7 @@ pub struct Intent {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Due {
-    /// What is to be done.
+    /// The step that is due.
     pub to: DueStep,
     /// Who asked for it.
     pub asked_by: AskedBy,
@@ -216,7 +216,7 @@ pub struct Due {
     pub moved_to: Option<ConnectionName>,
 }
 
-/// What is due.
+/// The step that is due.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DueStep {
@@ -302,7 +302,7 @@ pub const LONGEST_PAUSE: i64 = 60 * 60;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Degraded {
-    /// What the server said, redacted.
+    /// The server's words, redacted.
     pub reason: String,
     /// How often it was written since.
     pub attempts: u32,
@@ -336,7 +336,8 @@ const PUTS_IN_A_ROW: u32 = 8;
 pub struct Unstable {
     /// The fingerprint of the value that was written.
     pub print: Fingerprint,
-    /// What live showed before the last PUT; a step that has no value of its own shows `null`.
+    /// The value that live showed before the last PUT; a step without a value of its own shows
+    /// `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<Fingerprint>,
     /// How many PUTs carried it without live agreeing since.
@@ -421,7 +422,7 @@ impl Memory {
 }
 
 impl Record {
-    /// What is remembered of a connection.
+    /// The memory of a connection.
     #[must_use]
     pub fn memory(&self, name: &ConnectionName) -> Option<&Memory> {
         self.connections.get(name).map(|memory| &**memory)

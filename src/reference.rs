@@ -23,7 +23,7 @@ pub enum ReferenceError {
     UnknownScheme {
         /// Where the reference begins.
         offset: usize,
-        /// What stands before the colon.
+        /// The text before the colon.
         scheme: String,
     },
     /// `${env:}` or a name with a character that no variable has.
@@ -163,8 +163,8 @@ fn is_apinizer_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
 }
 
-/// What looks like one of Apinizer's variables and is none, since its name holds another character
-/// than letters, digits, `_` and `.`.
+/// A text that looks like one of Apinizer's variables and is none, since its name holds another
+/// character than letters, digits, `_` and `.`.
 #[must_use]
 pub fn misnamed_variable(text: &str) -> Option<&str> {
     text.match_indices("${").find_map(|(at, _)| {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn splits_what_is_ours_from_what_is_apinizers() {
+    fn splits_our_references_from_apinizers_variables() {
         assert_eq!(
             parse("a${env:A}b${var:x-y.z}${HOST}c").unwrap(),
             vec![

@@ -62,7 +62,7 @@ pub enum SandboxError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The data file cannot be read.
@@ -70,7 +70,7 @@ pub enum SandboxError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The data file cannot be written.
@@ -78,7 +78,7 @@ pub enum SandboxError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The data file is no data file of a sandbox.
@@ -90,7 +90,7 @@ pub enum SandboxError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The problem, and where it is.
         problem: String,
     },
 }

@@ -13,7 +13,7 @@ pub(crate) use fingerprint::canonical;
 pub use fingerprint::{Fingerprint, FingerprintKey};
 pub use redact::Redactor;
 
-/// What is shown in the place of a sensitive value.
+/// The text in the place of a sensitive value.
 pub const SENSITIVE: &str = "(sensitive)";
 
 /// A text that must not be seen: it has no `Display`, no `Serialize` and no `PartialEq`, and is

@@ -36,7 +36,7 @@ pub use repository::Repository;
 pub use verify::{Verify, verify};
 pub use watch::{Wake, Watcher};
 
-/// What is known of a commit.
+/// The facts of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Commit {
     /// Its id.
@@ -49,7 +49,7 @@ pub struct Commit {
     pub time: i64,
 }
 
-/// What one reconcile reads.
+/// The input of one reconcile.
 #[derive(Clone, Debug)]
 pub enum Snapshot {
     /// The tree of a commit.

@@ -1,5 +1,5 @@
 //! The record of a target on disk: one JSON file per URL and project, locked for one reconcile,
-//! read again at the start of each, and replaced as a whole (DESIGN section 7).
+//! read again at the start of each, and replaced as a whole.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -37,7 +37,7 @@ pub enum StateError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file cannot be read.
@@ -45,7 +45,7 @@ pub enum StateError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file is not a state.
@@ -85,7 +85,7 @@ pub enum StateError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process works on the target.
@@ -101,7 +101,7 @@ pub enum StateError {
     },
 }
 
-/// What is around the record. The record is read once it is known to be ours; its text is kept
+/// The envelope around the record. The record is read once it is known to be ours; its text is kept
 /// till then, since a tree of values would take five times its size.
 #[derive(Deserialize)]
 struct Envelope<'a> {

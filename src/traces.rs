@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// How long one export may take; at the end of the program too.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What has to be sent before the end.
+/// The spans that have to be sent before the end.
 pub(crate) struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {

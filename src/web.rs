@@ -26,12 +26,12 @@ mod page;
 pub use keys::{Key, Keys};
 pub use listen::Listener;
 
-/// What is served.
+/// The values that requests are served from.
 #[derive(Clone)]
 pub struct Site {
-    /// What is shown.
+    /// The status that is shown.
     pub board: Board,
-    /// What a request may wake.
+    /// The trigger that a request may wake.
     pub trigger: Trigger,
     /// Draws the metrics.
     pub metrics: Option<PrometheusHandle>,
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Site {
     }
 }
 
-/// What is served at one address.
+/// The answer at one address.
 #[derive(Debug)]
 struct Served {
     site: Site,
@@ -121,7 +121,7 @@ async fn draw_metrics(State(served): Shared) -> Response {
     }
 }
 
-/// What may be asked for of all targets or of one. A mistyped key must not mean all of them.
+/// The parameters of a call for all targets or for one. A mistyped key must not mean all of them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Which {

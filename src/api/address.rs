@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
-/// What RFC 3986 leaves as it is in a path segment; everything else is encoded.
+/// The characters that RFC 3986 allows in a path segment; all others are encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The addresses of one target.
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_address_is_refused_without_an_echo() {
+    fn a_name_without_an_address_is_refused_without_an_echo() {
         assert_eq!(Addresses::new("h:8443", "p").err(), Some(AddressError::NotHttp));
         assert_eq!(Addresses::new("https://u:secret@h", "p").err(), Some(AddressError::UserInfo));
         assert_eq!(Addresses::new("https://h?token=x", "p").err(), Some(AddressError::Query));

@@ -11,7 +11,7 @@ use super::envelope::{Envelope, Verdict, looks_like_html, parse};
 use super::error::ErrorKind;
 use super::failure::{Failure, WORDS_DECIDE};
 
-/// What came back over HTTP, whole or not.
+/// An answer over HTTP, whole or not.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -39,7 +39,7 @@ impl Answer {
         Ok(body)
     }
 
-    /// What a status other than 2xx means.
+    /// The failure that a status other than 2xx means.
     pub(super) fn into_failure(self) -> Failure {
         let Self { status, says_html, redirects_to, retry_after, body } = self;
         if status.is_redirection() {

@@ -1,8 +1,8 @@
-//! What a write says of the workers: both shapes of `deploymentResult`.
+//! The deployment result of a write: both shapes of `deploymentResult`.
 
 use serde_json::{Map, Value};
 
-/// What a write said beyond its success.
+/// The deployment result of a write that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deployment {
     /// Deployed, or the server did not speak of it.

@@ -11,9 +11,9 @@ use crate::secret::{Redactor, SENSITIVE};
 pub struct CallError {
     /// The call in words: ``PUT connection `orders` ``, ``list of type `email` ``, `token request`.
     pub call: String,
-    /// What class of failure it is.
+    /// The class of the failure.
     pub kind: ErrorKind,
-    /// What happened, one sentence.
+    /// The failure in one sentence.
     pub message: String,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
@@ -89,7 +89,7 @@ impl CallError {
         )
     }
 
-    /// What happened, without the call and without how often it was tried: where many calls fail
+    /// The failure without the call and without the number of tries: where many calls fail
     /// for one cause, it is told once.
     #[must_use]
     pub fn cause(&self) -> String {

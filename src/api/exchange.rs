@@ -16,7 +16,7 @@ use super::pace::Pace;
 use super::retry::Retries;
 use super::transport::Route;
 
-/// What a server only announces is not reserved beyond this. Room that is never written to takes no
+/// The most that is reserved for an announced length. Room that is never written to takes no
 /// memory, and a list that grows step by step takes twice its size.
 const LARGEST_RESERVE: u64 = 16 * 1024 * 1024;
 
@@ -36,7 +36,7 @@ impl Call {
     }
 }
 
-/// What a call carries. It may hold secrets.
+/// The body of a call. It may hold secrets.
 pub(super) enum Payload {
     Nothing,
     Json(Bytes),

@@ -55,7 +55,7 @@ impl Failure {
         }
     }
 
-    /// What a status other than 2xx means, with the words of its body.
+    /// The failure that a status other than 2xx means, with the words of its body.
     pub(super) fn of_status(
         status: StatusCode,
         says_html: bool,
@@ -149,7 +149,7 @@ impl Said {
         }
     }
 
-    /// What the words alone say.
+    /// The kind of failure that the words alone tell.
     fn kind(&self) -> Option<ErrorKind> {
         let words = format!("{} {}", self.code, self.text).to_lowercase().replace('_', " ");
         if words.contains("already exist") {

@@ -40,7 +40,7 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// What suits a command that somebody waits for.
+    /// The policy of a command that somebody waits for.
     #[must_use]
     pub fn command() -> Self {
         Self {
@@ -56,14 +56,14 @@ impl RetryPolicy {
         }
     }
 
-    /// What suits one reconcile of the daemon, which goes on with the next one anyway.
+    /// The policy of one reconcile of the daemon, which goes on with the next one anyway.
     #[must_use]
     pub fn daemon() -> Self {
         let give_up_after = Duration::from_secs(120);
         Self { give_up_after, give_up_without_server_after: give_up_after, ..Self::command() }
     }
 
-    /// What suits the end of a change that must not stay half made, when the run is ending.
+    /// The policy for the end of a change that must not stay half made, when the run is ending.
     #[must_use]
     pub fn finishing() -> Self {
         Self {
@@ -106,7 +106,7 @@ impl Tries {
 /// A person is told of a new run of failures at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-/// What a retry takes from the budget of a run, in successes.
+/// The price of a retry in the budget of a run, in successes.
 const SUCCESSES_PER_RETRY: u32 = 2;
 
 /// The retries of one reconcile of one target; clones share them.
@@ -125,7 +125,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Progress {
-    // What is left for retries, counted in successes.
+    // The credit that is left for retries, counted in successes.
     credit: u32,
     // The first failure since the last success.
     failing_since: Option<Instant>,
@@ -175,8 +175,8 @@ impl Retries {
         }
     }
 
-    /// What made this run give the target up as a whole: the server refused the credentials, or
-    /// nothing answered for too long. Nothing more is sent then.
+    /// The error that made this run give the target up as a whole: the server refused the
+    /// credentials, or nothing answered for too long. Nothing more is sent then.
     #[must_use]
     pub fn stopped(&self) -> Option<CallError> {
         self.progress().stopped_by.clone()

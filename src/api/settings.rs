@@ -1,4 +1,4 @@
-//! What a client has to know of its target, and the HTTP client that is made from it: TLS, trust,
+//! The settings of a client for its target, and the HTTP client that is made from them: TLS, trust,
 //! deadlines, and what reqwest must not do by itself.
 
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(20);
 /// The longest time for a connection to come about.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// What a client has to know of its target.
+/// The settings of a client for its target.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// The target's name, for metrics and logs.
@@ -42,7 +42,7 @@ pub struct ClientSettings {
     pub proxy: Option<Proxy>,
     /// How many calls may be under way at once.
     pub concurrency: usize,
-    /// What the client calls itself.
+    /// The client's `User-Agent`.
     pub user_agent: String,
 }
 
@@ -57,7 +57,7 @@ pub enum ClientError {
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// The token has characters that no header takes.
@@ -88,7 +88,7 @@ pub(super) fn http_client(
             .pool_idle_timeout(IDLE)
             // A redirect could carry the token elsewhere, and turns a PUT into a GET.
             .redirect(reqwest::redirect::Policy::none())
-            // What is sent again is decided here, where it is known what a call does.
+            // The policy of retries decides here, where it is known what a call does.
             .retry(reqwest::retry::never())
             .referer(false)
             .no_proxy();

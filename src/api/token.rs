@@ -31,7 +31,7 @@ const AHEAD: Duration = Duration::from_secs(60);
 pub enum Credentials {
     /// A bearer token.
     Token(Sensitive),
-    /// What a bearer token is asked for with.
+    /// The credentials that a bearer token is asked for with.
     ClientCredentials {
         /// The user.
         username: Sensitive,

@@ -78,11 +78,11 @@ impl Route {
     }
 }
 
-// What hyper-util says of a tunnel, behind `tunnel error: `.
+// The words of hyper-util about a tunnel, behind `tunnel error: `.
 const NOT_CONNECTED: &str = "failed to create underlying connection";
 const REFUSED: &str = "proxy authorization required";
 
-/// What the chain of sources says.
+/// The facts that the chain of sources tells.
 #[derive(Default)]
 struct Cause {
     text: String,
@@ -165,7 +165,7 @@ fn reaching(error: &reqwest::Error, cause: &Cause, whom: &str) -> (ErrorKind, St
     (ErrorKind::Unreachable, format!("cannot connect to {whom}: {text}"))
 }
 
-/// What a certificate that is not trusted calls for.
+/// The advice for a certificate that is not trusted.
 fn untrusted(why: &CertificateError, whom: &str) -> String {
     let is_self_signed = || format!("{why:?}").contains("CaUsedAsEndEntity");
     match why {

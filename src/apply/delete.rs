@@ -47,7 +47,10 @@ pub(super) fn not_ours(
 ) -> Option<String> {
     let view = LiveView::of(live);
     if !view.is_the_connection_of(owned, &job.rules) {
-        return Some("what is live under that name is not what the tool made".to_owned());
+        return Some(
+            "the connection that is live under that name is not the one in the inventory"
+                .to_owned(),
+        );
     }
     let planned = job.observed.live.connections.get(name)?;
     if planned.id.is_some() && live.id.is_some() && planned.id != live.id {

@@ -1,5 +1,5 @@
 //! The ids of what a run created: a create does not tell them, and without one a connection that
-//! somebody makes anew under the name could be mistaken for ours (DESIGN section 6, rule 3).
+//! somebody makes anew under the name could be mistaken for ours (rule 3).
 
 use std::collections::BTreeSet;
 

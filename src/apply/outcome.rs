@@ -1,10 +1,10 @@
-//! What came of a run on one target.
+//! The outcome of a run on one target.
 
 use serde::Serialize;
 
 use crate::plan::{Action, Change, TargetPlan};
 
-/// What came of applying a plan to one target.
+/// The outcome of applying a plan to one target.
 #[derive(Clone, Debug, Default)]
 pub struct TargetOutcome {
     /// The target's name in the config.
@@ -15,9 +15,9 @@ pub struct TargetOutcome {
     pub url: String,
     /// Each change with its result, in the order of the plan.
     pub results: Vec<(Change, ChangeResult)>,
-    /// What stopped the target as a whole.
+    /// The errors that stopped the target as a whole.
     pub errors: Vec<String>,
-    /// What has to be said all the same: a type the server does not know, a field that it rewrites.
+    /// Notices of a run that went on: a type the server does not know, a field that it rewrites.
     pub notices: Vec<String>,
     /// Connections adopted without a write.
     pub adopted: usize,
@@ -25,7 +25,7 @@ pub struct TargetOutcome {
     pub unchanged: usize,
 }
 
-/// What came of one change.
+/// The result of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeResult {
     /// It was made.
@@ -61,7 +61,7 @@ pub struct Counts {
     pub held: usize,
     /// Drift that is only reported.
     pub drifted: usize,
-    /// Not begun.
+    /// Not started.
     pub not_started: usize,
     /// Adopted without a write.
     pub adopted: usize,

@@ -1,6 +1,5 @@
-//! Whether secrets that git does not declare may be sent back as live shows them (DESIGN section 6,
-//! rule 5). A server that once showed secrets in clear may show cipher text today, so this very pass
-//! has to prove it.
+//! Whether secrets that git does not declare may be sent back as live shows them (rule 5). A server
+//! that once showed secrets in clear may show cipher text today, so this very pass has to prove it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +13,17 @@ use crate::plan::view::LiveView;
 use crate::record::Owned;
 use crate::secret::{Fingerprint, FingerprintKey};
 
-/// What this pass found out of the secrets of types: by type and pointer, whether one that git
+/// The findings of this pass about secrets: by type and pointer, whether one that git
 /// declares reads back equal now.
 #[derive(Debug, Default)]
 pub(crate) struct Proofs(tokio::sync::Mutex<BTreeMap<(&'static str, String), bool>>);
 
-/// What is proven of the secrets of one connection.
+/// The proven secrets of one connection.
 pub(super) struct Proof<'a> {
     key: &'a FingerprintKey,
     /// The fields that a secret of the type proves to be shown in clear.
     readable: BTreeSet<String>,
-    /// What `GET` showed when a field was proven.
+    /// The values that `GET` showed when a field was proven.
     shown_then: BTreeMap<String, Fingerprint>,
 }
 

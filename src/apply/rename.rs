@@ -155,7 +155,7 @@ async fn taken(
     }
 }
 
-/// What is live under the new name, if it is what was live under the old one: without an answer
+/// The connection under the new name, if it is the one that had the old name: without an answer
 /// of the PUT it may be somebody else's.
 async fn was_renamed(
     job: &Job<'_>,

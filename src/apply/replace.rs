@@ -17,7 +17,7 @@ use crate::pointer::{self, steps};
 use crate::record::{Base, Owned};
 use crate::secret::SensitiveValue;
 
-/// What the replace deletes.
+/// The connection that the replace deletes.
 struct Old {
     owned: Owned,
     live: LiveConnection,
@@ -76,7 +76,7 @@ async fn make_new(job: &Job<'_>, desired: &DesiredConnection, old: Old) -> Chang
     let name = &desired.name;
     // Whatever comes under that name now is somebody else's, until it is ours.
     job.ledger.edit_memory(name, |memory| memory.owned = None);
-    // What was deleted must not stay away because the run is ending.
+    // The deleted connection must not stay away because the run is ending.
     let (client, never) = (job.client.finishing(), CancellationToken::new());
     let job = &Job { client: &client, stop: &never, ..*job };
     let (result, is_refused) = match create::post(job, desired).await {

@@ -1,4 +1,4 @@
-//! What all writes have in common: sending until the outcome is known, and remembering what was
+//! The common part of all writes: sending until the outcome is known, and remembering what was
 //! acknowledged.
 
 use futures_util::future::BoxFuture;
@@ -19,7 +19,7 @@ pub(super) enum Sent<T> {
     Arrived(T),
     /// It was refused, or never sent.
     Failed {
-        /// What the server said.
+        /// The server's words.
         error: CallError,
         /// Whether it is certain that no attempt of it was carried out or may yet arrive.
         nothing_was_done: bool,
@@ -62,7 +62,7 @@ pub(super) async fn send<'s, T>(
     }
 }
 
-/// A failed call as the result of its change. One that was sent before was begun.
+/// A failed call as the result of its change. One that was sent may have been carried out.
 pub(super) fn ended(error: &CallError, nothing_was_done: bool) -> ChangeResult {
     if nothing_was_done { failed(error) } else { ChangeResult::Failed(error.to_string()) }
 }
@@ -83,8 +83,8 @@ pub(super) async fn read(
     Ok(learned(job, found))
 }
 
-/// Reads what became of a write that was sent. The end of the run does not end this: what was
-/// begun is finished and remembered.
+/// Reads what became of a write that was sent. The end of the run does not end this: a
+/// write that was sent is finished and remembered.
 pub(super) async fn look_after(
     job: &Job<'_>,
     name: &ConnectionName,

@@ -61,7 +61,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, again: bool) -> Chang
     if !again && is_made_anew(job, name, &fresh) {
         return ChangeResult::Failed(MADE_ANEW.to_owned());
     }
-    // What was there before this run made it is another connection.
+    // The connection that was there before this run made this one is another one.
     let entry = job.observed.live.connections.get(name).filter(|_| !again).unwrap_or(&fresh);
     let planned = LiveView { entry, own: job.observed.singles.get(name).filter(|_| !again) };
     let view = LiveView { entry, own: Some(&fresh) };
@@ -156,7 +156,7 @@ fn count_puts(
     }
 }
 
-/// Somebody else brought it to what git wants: it is remembered without a write.
+/// Takes an agreement that somebody else made into the memory, without a write.
 fn agree(
     job: &Job<'_>,
     desired: &DesiredConnection,

@@ -1,8 +1,8 @@
-//! What the documents allow where a field holds one of a few words.
+//! The allowed words of fields that hold one of a few words, by the vendor's documents.
 
 use super::Choices;
 
-/// What the two documents say of one value of a choice.
+/// Which of the two documents allow one value of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Every document that lists words lists this one.

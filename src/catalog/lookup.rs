@@ -40,7 +40,7 @@ pub fn find(name: &str) -> Option<&'static ConnectionType> {
 /// The type that somebody may have meant by a name that is none.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static ConnectionType> {
-    // What the things are called elsewhere resembles other types more than the right one.
+    // Words that are used elsewhere for these things resemble other types more than the right one.
     let meant = match name.to_ascii_lowercase().as_str() {
         "smtp" | "mail" => "email",
         "sftp" | "ftps" => "ftp",

@@ -132,7 +132,7 @@ fn choices_are_judged_by_both_documents() {
 }
 
 #[test]
-fn conditions_count_what_is_not_declared_with_its_default() {
+fn conditions_count_undeclared_fields_with_their_defaults() {
     let database = find("database").unwrap();
     let Required::When(condition) = database.field("password").unwrap().required else { panic!() };
     let holds = |fields| database.holds(&condition, &object(fields));

@@ -55,7 +55,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         let plan = session.plan_of(&snapshot, &prepared);
         show_diagnostics(context, &prepared);
         show(context, &plan, Output::Text, &context.style());
-        // Nobody agrees to what was not shown.
+        // A plan that was not shown cannot be agreed to.
         context.written()?;
         if !has_work(&plan) {
             return Ok(match report::exit::of_plan(&plan) {
@@ -153,7 +153,7 @@ fn confirmed(context: &Context) -> Result<bool, CommandError> {
     Ok(answer.trim() == "yes")
 }
 
-/// The first Ctrl-C or SIGTERM finishes what has begun, the second ends at once.
+/// The first Ctrl-C or SIGTERM finishes the calls in flight, the second ends at once.
 fn stop_on_signals(stop: &CancellationToken, context: &Context) {
     let stop = stop.clone();
     let quiet = context.global.quiet;
@@ -213,7 +213,7 @@ fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) -> Result<(), Command
     Ok(())
 }
 
-/// What was agreed on for one target, by the saved plan or at the prompt.
+/// The changes that were agreed on for one target, by the saved plan or at the prompt.
 struct Agreed {
     name: String,
     url: String,
@@ -241,7 +241,7 @@ impl From<SavedTarget> for Agreed {
     }
 }
 
-/// What moved since then, one sentence each: nothing is done if anything did.
+/// The differences since then, one sentence each: nothing is done if there is any.
 fn moved(agreed: &[Agreed], prepared: &[Prepared<'_>]) -> Result<Vec<String>, CommandError> {
     let mut all = Vec::new();
     for prepared in prepared {
@@ -258,11 +258,12 @@ fn moved(agreed: &[Agreed], prepared: &[Prepared<'_>]) -> Result<Vec<String>, Co
         match (&then.digests, prepared.digests()) {
             (Some(then), Some(now)) => moved.extend(then.moved(&now)),
             (Some(_), None) => return Err(CommandError::Failed(prepared.plan.errors.join("; "))),
-            // What could not be looked at when it was asked about has no changes in the list.
+            // A target that could not be looked at when it was asked about has no changes in the
+            // list.
             (None, _) => {}
         }
         moved.extend(ends_otherwise(&prepared.plan, &then.changes));
-        // What lists that failed do not show has not moved: nobody knows.
+        // Connections that failed lists do not show may not have moved.
         if !moved.is_empty() && !prepared.plan.errors.is_empty() {
             return Err(CommandError::Failed(prepared.plan.errors.join("; ")));
         }

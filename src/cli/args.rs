@@ -23,7 +23,7 @@ pub use reconcile::{
 };
 pub use sandbox::{DemoArgs, SandboxArgs};
 
-/// What stands below the help of the program.
+/// The text below the help of the program.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; of plan: live is what git declares
@@ -50,7 +50,7 @@ pub struct Cli {
     /// The flags that every command takes.
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// What to do.
+    /// The verb.
     #[command(subcommand)]
     pub command: Command,
 }

@@ -1,4 +1,4 @@
-//! What every verb has at hand: the global flags, the environment, and where output goes.
+//! The context of every verb: the global flags, the environment, and where output goes.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use crate::environment::Environment;
 use crate::report::Style;
 use crate::report::diagnostics;
 
-/// What every verb has at hand.
+/// The context of every verb.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The flags that every command takes.

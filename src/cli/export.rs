@@ -90,7 +90,7 @@ fn write(
     Ok(())
 }
 
-/// What the names of variables begin with: the project, unless that itself is a secret.
+/// The start of the names of variables: the project, unless that itself is a secret.
 fn prefix(target: &Target) -> &str {
     if target.project == target.project_as_written { &target.project } else { &target.name }
 }

@@ -105,7 +105,7 @@ fn serve(listener: &Listener, config: &Config, context: &Context) -> Result<(), 
     Ok(())
 }
 
-/// What requests are checked against.
+/// The keys that requests are checked against.
 fn keys(config: &Config, context: &Context) -> Result<Keys, CommandError> {
     let key = |name: &str, text: &Option<SecretText>| {
         let key = text.clone().map(|text| Key::new(text, &context.environment)).transpose();

@@ -1,4 +1,4 @@
-//! What `plan`, `apply`, `forget` and `export` share: the targets they are about, and the
+//! The part that `plan`, `apply`, `forget` and `export` share: the targets they are about, and the
 //! snapshot they read.
 
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl Session {
         self.engine.config.source.as_written.clone()
     }
 
-    /// What the flags say to read, verified where the config asks for it.
+    /// The snapshot that the flags name, verified where the config asks for it.
     ///
     /// # Errors
     /// The repository, the revision or its signature is not as it should be.

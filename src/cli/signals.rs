@@ -71,7 +71,7 @@ pub struct Sighup {
     ends_with_terminal: bool,
 }
 
-/// What one SIGHUP means.
+/// The meaning of one SIGHUP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// The terminal is gone.

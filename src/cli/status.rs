@@ -74,7 +74,7 @@ async fn watch(
                     context.say(&text);
                     problem = Some(text);
                 }
-                // What comes next is news, whatever it is.
+                // The next status is shown, whatever it is.
                 shown = None;
             }
         }

@@ -101,7 +101,7 @@ fn check_named_files(
     Ok(load(&request, &cache, &read).diagnostics)
 }
 
-/// What has to be said of a file that is named itself; nothing of a folder.
+/// The note about a file that is named itself; none about a folder.
 ///
 /// # Errors
 /// It is a symbolic link, and nothing is read through it.
@@ -133,7 +133,7 @@ fn without_config(context: &Context, here: &Path, files: &mut Vec<FileEntry>) {
     });
 }
 
-/// What is told of files that are not read.
+/// The notes about files that are not read.
 fn notes_of(listing: &Listing) -> BTreeSet<String> {
     listing.unread.iter().cloned().chain(listing.skipped()).collect()
 }

@@ -1,4 +1,4 @@
-//! What of a config decides which documents a target reads.
+//! The digest of the part of a config that decides which documents a target reads.
 
 use super::Target;
 use crate::digest::{Sha256, hex};

@@ -23,7 +23,7 @@ pub(super) struct Fields {
 /// A text as it is written, and what it stands for.
 #[derive(Clone, Debug)]
 pub(super) struct Text {
-    /// What it stands for. It may come from the environment: never show it.
+    /// Its value. It may come from the environment: never show it.
     pub(super) value: String,
     /// How it is written, which is what may be shown.
     pub(super) written: String,

@@ -12,7 +12,7 @@ use super::load::from_value;
 use super::problems::{Problems, error};
 use super::{Loaded, code};
 
-/// What the flags of the single target say.
+/// The flags of the single target.
 #[derive(Clone, Debug, Default)]
 pub struct FlagSource {
     /// `--repo`; `None`: the current folder.
@@ -30,7 +30,7 @@ impl super::Config {
     /// or else `APINIZER_USERNAME` and `APINIZER_PASSWORD`.
     ///
     /// # Errors
-    /// What the flags lack, or what of them cannot be used.
+    /// The flags are incomplete, or one of them cannot be used.
     pub fn from_flags(
         flags: &FlagSource,
         environment: &Environment,

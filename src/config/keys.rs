@@ -8,7 +8,7 @@ use super::{NotifyEvent, NotifyKind};
 /// The keys of one mapping of the config.
 #[derive(Debug)]
 pub(super) struct Section {
-    /// What it is called in a message.
+    /// Its name in a message.
     pub(super) name: &'static str,
     /// Its keys.
     pub(super) keys: &'static [Key],
@@ -30,17 +30,17 @@ pub(super) struct OneOf {
 pub(super) struct Key {
     /// How it is written.
     pub(super) name: &'static str,
-    /// What its value is.
+    /// The kind of its value.
     pub(super) kind: Kind,
     /// The value of an absent key, as JSON.
     pub(super) default: Option<&'static str>,
     /// Whether it has to be there.
     pub(super) required: bool,
-    /// What it means, one sentence.
+    /// Its meaning, one sentence.
     pub(super) about: &'static str,
 }
 
-/// What a key's value is.
+/// The kind of a key's value.
 #[derive(Debug)]
 pub(super) enum Kind {
     /// A text.

@@ -9,7 +9,7 @@ use super::problems::error;
 use super::reader::Reader;
 use super::{Kubernetes, Target, url};
 
-/// How many of the longest call have to fit into a lease: one that has just begun, and one for
+/// How many of the longest call have to fit into a lease: one that has just started, and one for
 /// the renewals that may fail meanwhile.
 const CALLS_PER_LEASE: u32 = 2;
 

@@ -42,7 +42,7 @@ impl NotifyKind {
     }
 }
 
-/// What happened to a target.
+/// An event of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotifyEvent {
     /// A commit was applied whole.

@@ -46,7 +46,7 @@ impl Reader<'_> {
     }
 
     fn unknown_key(&mut self, section: &Section, key: &str, value: &Node<'_>) {
-        // What stands there may be a secret under a mistyped key.
+        // The value may be a secret under a mistyped key.
         self.hide_unless_reference(value);
         let shown: String = key.chars().take(60).collect();
         let message = format!("{} has no key `{}`", section.name, shown.escape_debug());

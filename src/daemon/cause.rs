@@ -1,4 +1,4 @@
-//! What made the daemon look.
+//! The cause of a reconcile.
 
 /// Why there is something to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

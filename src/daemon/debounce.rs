@@ -23,7 +23,7 @@ pub(super) struct Debounce {
     last: Instant,
 }
 
-/// What the events of one burst ask for.
+/// The requests of the events of one burst.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     /// Why the source is to be read; empty: it is not.

@@ -1,4 +1,4 @@
-//! What can happen to the daemon, and the one channel through which it hears of it.
+//! The events of the daemon, and the one channel through which it receives them.
 //!
 //! An event carries no work: it says that there is something to look at. Events that come during a
 //! reconcile stay in the channel and cause another one.

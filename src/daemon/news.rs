@@ -1,4 +1,5 @@
-//! What of a reconcile is news: each thing is told once, when it comes up, and not at every resync.
+//! Finds the news in a reconcile: each thing is told once, when it comes up, and not at every
+//! resync.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +14,11 @@ use crate::notify::{Notice, Subject};
 use crate::plan::{Change, Origin, State};
 use crate::source::Commit;
 
-/// What was told about each target. It outlives a config that is read again.
+/// The news that were told of each target. They outlive a config that is read again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NewsMemory(Arc<Mutex<BTreeMap<String, Memory>>>);
 
-/// What was told about one target.
+/// The news that were told of one target.
 #[derive(Debug, Default)]
 struct Memory {
     /// The commit that was told to be applied, or was so at the start.
@@ -29,7 +30,7 @@ struct Memory {
     drifted: BTreeMap<ConnectionName, BTreeSet<String>>,
 }
 
-/// What is new after one reconcile.
+/// The news after one reconcile.
 #[derive(Debug, Default)]
 pub(super) struct News {
     /// A commit has been applied whole that had not been before.

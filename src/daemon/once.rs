@@ -52,7 +52,7 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
     Ok(results.into_iter().map(outcome).collect())
 }
 
-/// Waits until calls that were begun have had their time after the shutdown.
+/// Waits until the calls in flight have had their time after the shutdown.
 async fn too_long_after(shutdown: &CancellationToken) {
     shutdown.cancelled().await;
     tokio::time::sleep(FINISHING).await;

@@ -32,10 +32,10 @@ pub(super) struct Mode {
     pub(super) once: bool,
 }
 
-/// What ends a reconcile.
+/// The signals that end a reconcile.
 #[derive(Clone, Debug)]
 pub(super) struct Ending {
-    /// Nothing more is begun once it is cancelled.
+    /// No further call starts once it is cancelled.
     pub(super) stop: CancellationToken,
     /// By when every write has to be over.
     pub(super) limit: WriteLimit,
@@ -61,7 +61,7 @@ pub(super) struct PassResult {
 }
 
 impl PassResult {
-    /// What is wrong with the target as a whole.
+    /// The errors of the target as a whole.
     pub(super) fn errors(&self) -> &[String] {
         self.outcome.as_ref().map_or(&self.plan.errors, |outcome| &outcome.errors)
     }

@@ -21,7 +21,7 @@ pub(super) struct Turn {
     pub(super) cause: Cause,
 }
 
-/// What the next turn is worked out from.
+/// The facts that the time of the next turn depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     /// How often live is compared.

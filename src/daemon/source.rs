@@ -37,7 +37,7 @@ enum Place {
     Mirror(Mirror),
 }
 
-/// What is to be read now, and why the newest commit may not be.
+/// The snapshot to read now, and why it may not be the newest commit.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     /// The branch that was read.

@@ -1,4 +1,4 @@
-//! The task that receives all events: it waits until a burst of them is over, reads the source, and
+//! The task that receives all events: it debounces them, reads the source, and
 //! posts orders to the loops of the targets.
 
 use std::collections::BTreeSet;
@@ -104,7 +104,7 @@ impl SourceLoop {
             let leadership = Arc::clone(&leadership);
             let source = &config.source.as_written;
             let reporter = Reporter::new(key.clone(), source, board, memory, &notifier);
-            // What was accepted may come to nothing with the older loop.
+            // The older loop may end before it acts on a suspension that was accepted.
             let suspended = previous.and_then(|previous| previous.suspension_of(&key));
             let mailbox = started.start_target(daemon, &engine, target, leadership, reporter);
             if let Some(suspended) = suspended {

@@ -1,4 +1,4 @@
-//! What the daemon knows and shows: one model that the page, the API, the probes and the events
+//! The status of the daemon: one model that the page, the API, the probes and the events
 //! are drawn from.
 //!
 //! A [`Board`] is shared by all tasks. What is on it is replaced, never changed in place, so a
@@ -77,13 +77,14 @@ pub struct TargetStatus {
     pub last_reconcile: Option<Timestamp>,
     /// When the next one is due if nothing happens before.
     pub next_reconcile: Option<Timestamp>,
-    /// What is wrong with the target as a whole.
+    /// The error of the target as a whole.
     pub error: Option<String>,
-    /// What else has to be said.
+    /// Other notices.
     pub notices: Vec<String>,
     /// How each connection stands.
     pub connections: Arc<Vec<ConnectionState>>,
-    /// What a reconcile would still change: held, blocked, failed, reported or not written.
+    /// The changes that a reconcile would still make: held, blocked, failed, reported or not
+    /// written.
     pub pending: Option<ShownPlan>,
     /// The last plan that changed something.
     pub applied: Option<ShownPlan>,
@@ -95,7 +96,7 @@ pub struct TargetStatus {
     pub history: Vec<HistoryEntry>,
 }
 
-/// What a target is told from others by: one that is pointed elsewhere is another one.
+/// The identity of a target: one that is pointed elsewhere is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetKey {
     /// Its name in the config.
@@ -145,7 +146,7 @@ pub(super) const KEPT: usize = 100;
 pub struct HistoryEntry {
     /// When it began.
     pub time: Timestamp,
-    /// What started it.
+    /// The cause that started it.
     pub cause: Cause,
     /// The commit; `None`: the working tree, or none could be read.
     pub commit: Option<CommitId>,
@@ -153,7 +154,7 @@ pub struct HistoryEntry {
     pub outcome: ReconcileOutcome,
     /// How many changes ended how.
     pub counts: Counts,
-    /// What was wrong with the target as a whole.
+    /// The error of the target as a whole.
     pub error: Option<String>,
     /// How long it took.
     pub duration: Duration,

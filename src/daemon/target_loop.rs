@@ -31,7 +31,7 @@ const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
 /// The pause before a suspension that could not be saved is tried again.
 const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the loop of a target works with.
+/// The parts of a target's loop.
 pub(super) struct TargetLoop {
     pub(super) engine: Arc<Engine>,
     pub(super) target: Target,

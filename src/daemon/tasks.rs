@@ -11,7 +11,7 @@ use tracing::warn;
 /// How long tasks may take to finish their calls once they are to end.
 pub(super) const FINISHING: Duration = Duration::from_secs(20);
 
-/// What is cancelled when a task is over, by what it works on: a project at its URL, a mirror.
+/// The tokens that end with a task, by what it works on: a project at its URL, a mirror.
 pub(super) type Over = BTreeMap<String, CancellationToken>;
 
 /// The tasks of one config.

@@ -21,7 +21,7 @@ pub struct Watchdog {
 
 #[derive(Debug, Default)]
 struct Tasks {
-    // Of one name there are two while a new config takes over from an older one.
+    // There are two of one name while a new config replaces an older one.
     expected: BTreeMap<u64, (String, Instant)>,
     newest: u64,
 }

@@ -8,11 +8,11 @@
 pub struct Code {
     /// The stable id, `AG` and three digits.
     pub id: &'static str,
-    /// What is wrong, in a few words.
+    /// The problem in a few words.
     pub title: &'static str,
     /// When it comes up.
     pub cause: &'static str,
-    /// What to do about it.
+    /// The cure.
     pub cure: &'static str,
 }
 

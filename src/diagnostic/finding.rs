@@ -20,7 +20,7 @@ pub(crate) struct Finding {
     pub(crate) severity: Severity,
     /// JSON pointer into the merged document.
     pub(crate) pointer: String,
-    /// What is marked there.
+    /// The part that is marked there.
     pub(crate) part: Part,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
@@ -32,7 +32,7 @@ pub(crate) struct Finding {
     pub(crate) related: Vec<(At, String, String)>,
 }
 
-/// What is marked of a place.
+/// The marked part of a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Key,

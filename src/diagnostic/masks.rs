@@ -28,7 +28,7 @@ const LONGEST_LOOK: usize = 4096;
 pub(crate) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
 
 impl Masks {
-    /// What to hide in a document that parses.
+    /// Finds the secrets to hide in a document that parses.
     pub(crate) fn of(file: &FileText, chunk: &Chunk, places: Option<&Places>) -> Self {
         match places {
             None => Self::of_broken(file, chunk, None),
@@ -40,8 +40,8 @@ impl Masks {
         }
     }
 
-    /// What to hide in a document that does not parse: where one of the two parsers makes sense
-    /// of it, it may be another sense than the author's.
+    /// Finds the secrets to hide in a document that does not parse: where one of the two parsers
+    /// makes sense of it, it may be another sense than the author's.
     pub(crate) fn of_broken(file: &FileText, chunk: &Chunk, places: Option<&Places>) -> Self {
         let mut masks = Self::default();
         lines::hide(file, chunk, &mut masks);

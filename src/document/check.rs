@@ -102,7 +102,7 @@ pub(crate) fn refused(
     refused
 }
 
-/// What the checks of one document know.
+/// The context of the checks of one document.
 pub(crate) struct Check<'a> {
     /// The connection's name, from which names of variables are made.
     pub(crate) name: &'a str,

@@ -12,7 +12,7 @@ use crate::yaml;
 /// How many documents of a file may fail before the rest of it is left alone.
 const MOST_PROBLEMS: usize = 100;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedFile {
     /// The documents that could be read, in order.
@@ -102,7 +102,7 @@ fn too_many(rest: &Chunk) -> Diagnostic {
 
 fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnostic {
     let kind = if value.is_array() { "a list" } else { "a single value" };
-    // What stands alone has no key that would say whether it is a secret.
+    // A value that stands alone has no key that would say whether it is a secret.
     let mark = Mark { text: String::new(), ..Excerpt::broken(file, chunk).first_line() };
     let message =
         format!("the document is {kind}, and a connection is declared as `key: value` pairs");

@@ -17,7 +17,7 @@ const MOST_UNNAMED: usize = 100;
 /// How many other documents of one name are told.
 const MOST_DUPLICATES: usize = 20;
 
-/// What the files declare.
+/// The declarations of the files.
 #[derive(Default)]
 pub(crate) struct Gathered<'f> {
     /// The layers of each name in the order of the paths, and the problems of having them.

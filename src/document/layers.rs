@@ -22,7 +22,7 @@ pub(crate) struct Layer<'f> {
 pub(crate) struct Merged<'f> {
     /// The layers, the first one the base.
     pub(crate) layers: Vec<Layer<'f>>,
-    /// What they declare together.
+    /// The fields that they declare together.
     pub(crate) fields: Map<String, Value>,
 }
 

@@ -77,7 +77,7 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
     loader.finish()
 }
 
-/// What files of the past declared for a target.
+/// The declarations of older files for a target.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DeclaredThen {
     /// The names of the documents.
@@ -90,8 +90,8 @@ pub struct DeclaredThen {
     pub paths: BTreeMap<String, usize>,
 }
 
-/// What the files declare for a target, whatever is wrong with their documents: for commits of the
-/// past, which may not load by the rules of today.
+/// The declarations of the files for a target, whatever is wrong with their documents: for commits
+/// of the past, which may not load by the rules of today.
 #[must_use]
 pub fn declared_names(
     folders: &[Folder],

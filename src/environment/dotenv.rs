@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_assignment_is_refused_with_its_line() {
+    fn a_line_without_an_assignment_is_refused_with_its_number() {
         for line in [
             "a",
             "=b",

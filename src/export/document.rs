@@ -19,7 +19,7 @@ use crate::secret::Sensitive;
 pub(super) struct Text {
     /// How it is written.
     pub(super) yaml: String,
-    /// What of live is not in it.
+    /// The fields of live that are not in it.
     pub(super) left_out: Vec<LeftOut>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn text(
     let owner = format!("{} {name}", connection_type.name);
     let body = live.body();
     let mut fields = fields::normal(connection_type, body.clone());
-    // What the server would fill by itself is not written, unless somebody wanted another value.
+    // A value that the server fills by itself is not written, unless somebody wanted another value.
     for path in known.declared(&live.name) {
         let value = look_up(body, path).filter(|value| !is_empty(value));
         if let Some(value) = value.filter(|_| look_up(&fields, path).is_none())
@@ -163,14 +163,15 @@ fn extract(
     extracted.fields
 }
 
-/// What stands for a secret field.
+/// The text in the place of a secret field.
 enum Secret {
     Declared(Value),
     /// It may be set, and nothing requires it: its reference, for a comment.
     Offered(String),
 }
 
-/// What stands for a secret field: a reference where it is set or has to be, else an offer.
+/// The text in the place of a secret field: a reference where it is set or has to be, else an
+/// offer.
 fn secret(
     connection_type: &ConnectionType,
     field: &'static Field,

@@ -1,4 +1,4 @@
-//! What of a live connection belongs into a document, in a stable order and form.
+//! Chooses the fields of a live connection that belong into a document, in a stable order and form.
 
 use serde_json::{Map, Value};
 
@@ -98,7 +98,7 @@ fn normal_value(kind: &'static Kind, value: Value) -> Value {
         }
         (Kind::Object(named), Value::Object(inner)) => Value::Object(object(named.iter(), inner)),
         (Kind::Map(item), Value::Object(mut map)) => {
-            // Nobody can tell an entry that is null from one that is not there.
+            // An entry that is null cannot be told from one that is not there.
             map.retain(|_, value| !value.is_null());
             map.sort_keys();
             let entries = map.into_iter().map(|(key, value)| (key, normal_value(item, value)));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_adds_inside_lists_and_maps_is_left_out() {
+    fn fields_that_a_server_adds_inside_lists_and_maps_are_left_out() {
         let body = json!({
             "topicName": "t",
             "propertiesMap": {

@@ -35,7 +35,7 @@ pub enum WriteError {
     Io {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -109,7 +109,7 @@ pub fn write(folder: &Path, files: &[ExportFile], force: bool) -> Result<Vec<Pat
         return Err(WriteError::Exist(existing));
     }
     for (file, path) in files.iter().zip(&paths) {
-        // What is asked for here is cut by the umask, as for any new file.
+        // The permissions asked for here are cut by the umask, as for any new file.
         let permissions = std::fs::Permissions::from_mode(0o666);
         let mut written = tempfile::Builder::new()
             .prefix(".apinizer-gitops-")

@@ -1,6 +1,6 @@
-//! What git declares already. A field that holds a reference is sensitive on both sides: the
-//! reference is exported, whatever live shows there. And no field that is declared may be left out,
-//! since that takes it away.
+//! The values that git declares already. A field that holds a reference is sensitive on both sides:
+//! the reference is exported, whatever live shows there. And no field that is declared may be left
+//! out, since that takes it away.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ use crate::record::Record;
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, Sensitive};
 
-/// What is shorter is replaced only as a whole text: inside a longer one it may be something else.
+/// A shorter value is replaced only as a whole text: inside a longer one it may be something else.
 const LONG: usize = 8;
 
-/// What git declares with references to the environment: values by connection and JSON pointer.
+/// The values that git declares with references to the environment, by connection and JSON pointer.
 #[derive(Clone, Debug, Default)]
 pub struct KnownReferences {
     by_name: BTreeMap<ConnectionName, BTreeMap<String, Value>>,

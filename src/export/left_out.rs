@@ -1,6 +1,6 @@
-//! What of a live connection is not written, and why. Live may hold what no document may, such as
-//! a port of 0; a field that is not declared keeps what it has, so a document without it still
-//! plans to nothing.
+//! The fields of a live connection that are not written, and why. Live may hold values that no
+//! document may, such as a port of 0; a field that is not declared keeps what it has, so a
+//! document without it still plans to nothing.
 
 use serde_json::{Map, Value};
 

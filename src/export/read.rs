@@ -46,7 +46,8 @@ pub async fn connections(
     Ok(connections)
 }
 
-/// What GET shows, and what only the list does: Kafka's stores are named there and nowhere else.
+/// The answer to GET, with the fields that only the list shows: Kafka's stores are named only
+/// there.
 fn whole(single: &LiveConnection, entry: &LiveConnection) -> Option<LiveConnection> {
     let mut body = single.body().clone();
     for (key, value) in entry.body() {

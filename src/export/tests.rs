@@ -1,4 +1,4 @@
-//! What is exported passes `validate` and, with the values set, plans to nothing: all types,
+//! An export passes `validate` and, with the values set, plans to nothing: all types,
 //! both dialects, secrets shown and masked, and back again into an empty project.
 
 mod anything;

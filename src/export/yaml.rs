@@ -47,7 +47,7 @@ fn pair_without_end(text: &mut String, indent: usize, key: &str, value: &Value) 
     text.pop();
 }
 
-/// What follows a key's colon.
+/// The text behind a key's colon.
 fn rest(text: &mut String, indent: usize, value: &Value) {
     match value {
         Value::Array(values) if !values.is_empty() => items(text, indent + STEP, values),
@@ -177,7 +177,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
         #[test]
-        fn what_is_written_is_read_back(pairs in prop::collection::vec((text(), value()), 1..5)) {
+        fn a_written_value_is_read_back(pairs in prop::collection::vec((text(), value()), 1..5)) {
             let value = Value::Object(pairs.into_iter().collect());
             let text = write(&value);
             let read: Value = serde_yaml::from_str(&text)

@@ -41,7 +41,7 @@ impl Replicas {
         let cluster = Arc::new(Cluster::new(settings, environment));
         let secrets = || Arc::new(Secrets::new(Arc::clone(&cluster)));
         Self {
-            // A pod that starts again is another replica: it does not know which calls it had begun.
+            // A pod that starts again is another replica: it does not know which calls it had sent.
             identity: format!("{pod}_{:016x}", fastrand::u64(..)),
             lasts: settings.lease,
             held: Arc::default(),

@@ -111,7 +111,7 @@ impl Notice {
         text
     }
 
-    /// What happened, in a few words.
+    /// The event in a few words.
     pub(super) fn headline(&self) -> String {
         let count = |one: &str, several: &str| match self.subjects.len() {
             1 => format!("1 {one}"),

@@ -15,13 +15,13 @@ use crate::source::Commit;
 
 const CANARY: &str = "c4nary-\"7/x";
 
-/// What a receiver got: path, headers, body.
+/// A request to a receiver: path, headers, body.
 type Got = (String, HeaderMap, String);
 
 #[derive(Clone, Default)]
 struct Receiver {
     got: Arc<Mutex<Vec<Got>>>,
-    /// What is answered before all is well.
+    /// The answers before all is well.
     answers: Arc<Mutex<Vec<StatusCode>>>,
 }
 
@@ -137,7 +137,7 @@ async fn a_webhook_is_signed_and_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_chat_gets_words_and_nothing_of_what_changed_nothing() {
+async fn a_chat_gets_words_and_only_about_changes() {
     let receiver = Receiver::default();
     let url = receiver.start().await;
     let (notifier, senders) = started(&to(NotifyKind::Slack), &url);
@@ -245,7 +245,7 @@ async fn a_receiver_that_is_down_is_asked_again_and_one_that_refuses_is_not() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_hangs_holds_nobody_up_and_nothing_piles_up() {
+async fn a_receiver_that_hangs_delays_no_other_and_its_queue_is_bounded() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (notifier, senders) = started(&to(NotifyKind::Webhook), &url);

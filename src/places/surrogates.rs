@@ -33,7 +33,7 @@ impl Rewritten {
         let mut rewritten = Self { text: String::with_capacity(text.len()), at: Vec::new() };
         let mut done = 0;
         for event in Parser::new_from_str(&stand_in) {
-            // What stands behind another mistake need not be read.
+            // The text behind another mistake need not be read.
             let Ok((event, span)) = event else { break };
             let Event::Scalar(_, ScalarStyle::DoubleQuoted, ..) = event else { continue };
             let end = offsets.get(span.end.index()).copied().unwrap_or(text.len());

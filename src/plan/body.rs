@@ -1,5 +1,5 @@
 //! The body of a create or of a PUT: what git declares, what live has beside it, and no secret
-//! that would be wiped (DESIGN section 6, rule 5).
+//! that would be wiped (rule 5).
 
 use std::collections::BTreeSet;
 
@@ -98,7 +98,7 @@ pub(crate) fn for_update(
     Ok(SensitiveValue::new(body))
 }
 
-/// What live has, less the server's bookkeeping and the secrets, which are put in one by one.
+/// Live's fields, less the server's bookkeeping and the secrets, which are put in one by one.
 fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<String, Value> {
     let mut body = live.body().clone();
     if live.own.is_some() {
@@ -138,7 +138,7 @@ fn keep_hidden(
             return Ok(());
         }
     }
-    // Nothing shown is no proof that it is empty: the server may have begun to hide it.
+    // A field that is not shown may hold a value: the server may hide it by now.
     let is_used = body.as_object().is_none_or(|object| field.is_used(own_type, object));
     match (is_used, field.is_file()) {
         (false, _) => {

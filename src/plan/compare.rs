@@ -27,7 +27,7 @@ pub(crate) struct Keys<'a> {
     pub(crate) is_known: bool,
 }
 
-/// What decides a comparison beside the connection itself.
+/// The rules of a comparison beside the connection itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CompareRules<'a> {
     pub(crate) keys: Keys<'a>,
@@ -41,7 +41,7 @@ pub(crate) struct CompareRules<'a> {
     pub(crate) resend_secrets: bool,
 }
 
-/// What comparing one connection gave.
+/// The result of comparing one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     /// The differences, in the order of the document, dropped fields last.
@@ -61,7 +61,7 @@ pub(crate) struct Comparison {
 pub(crate) struct Difference {
     /// How it is shown.
     pub(crate) change: FieldChange,
-    /// What is done about it.
+    /// The treatment of it.
     pub(crate) treatment: Treatment,
     /// Git no longer declares the field: it goes back to its default.
     pub(crate) dropped: bool,
@@ -71,7 +71,7 @@ pub(crate) struct Difference {
     pub(crate) read_back: bool,
 }
 
-/// What is done about a difference.
+/// The treatment of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Treatment {
     /// Git's value is written.
@@ -109,7 +109,7 @@ impl Comparison {
     }
 }
 
-/// What is remembered of a connection that a comparison looks at.
+/// The part of a memory that a comparison looks at.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Remembered<'a> {
     /// The base of its entry in the inventory; `None` for a connection that is adopted.
@@ -119,7 +119,7 @@ pub(crate) struct Remembered<'a> {
 }
 
 impl<'a> Remembered<'a> {
-    /// What a memory says of the connection that is live: nothing of a base where that is another
+    /// The part of a memory that fits the live connection: no base where that is another
     /// connection than ours.
     pub(crate) fn of(memory: Option<&'a Memory>, is_ours: bool) -> Self {
         let owned = memory.and_then(|memory| memory.owned.as_ref()).filter(|_| is_ours);
@@ -174,7 +174,7 @@ impl<'a> Comparing<'a> {
         }
     }
 
-    /// What is done about a difference between git's value and live's.
+    /// The treatment of a difference between git's value and live's.
     fn treatment(
         &self,
         path: &str,

@@ -1,4 +1,4 @@
-//! What is done with one connection: pure, one row at a time.
+//! Decides one connection: pure, one row at a time.
 
 use super::State;
 use super::entry::Entry;
@@ -36,7 +36,7 @@ fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Entry> {
     if row.view().is_some() {
         let mut entry = Entry::new(row, State::Unmanaged, None);
         if row.memory.is_some_and(|memory| memory.degraded.is_some()) {
-            // Somebody made again what a delete was not deployed of.
+            // The connection whose delete was not deployed has been made again.
             entry.memory(row).degraded = None;
         }
         return Some(entry);

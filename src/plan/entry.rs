@@ -1,4 +1,4 @@
-//! What one pass decided of one connection.
+//! The decision of one pass about one connection.
 
 use super::row::{Claim, Row};
 use super::{Action, Change, State};
@@ -6,7 +6,7 @@ use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::record::{Memory, Unstable};
 
-/// What one pass decided of one connection: how it stands, what would be done, and what to remember.
+/// The decision of one pass about one connection: how it stands, the change, and what to remember.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) name: ConnectionName,
@@ -16,7 +16,7 @@ pub(crate) struct Entry {
     pub(crate) reason: Option<String>,
     /// A declared secret was neither sent nor read back.
     pub(crate) unverified: bool,
-    /// What would be done, or what is blocked.
+    /// The change that would be made, or that is blocked.
     pub(crate) change: Option<Change>,
     /// Differences in which live is kept: drift that is only reported, fields that the server
     /// rewrites.
@@ -25,7 +25,7 @@ pub(crate) struct Entry {
     pub(crate) adopted: bool,
     /// It leaves the inventory, since it is gone.
     pub(crate) gone: bool,
-    /// What is remembered from now on, where that changes.
+    /// The memory from now on, where it changes.
     pub(crate) memory: Option<Memory>,
     /// Its own answer has to be read to know whether a PUT would wipe something.
     pub(crate) needs_reading: bool,
@@ -33,7 +33,7 @@ pub(crate) struct Entry {
     pub(crate) read_back: bool,
     /// Secret fields that `GET` showed as git has them.
     pub(crate) proven_readable: Vec<String>,
-    /// What has to be said once.
+    /// A notice that is said once.
     pub(crate) notice: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl Entry {
         Self { change: Some(blocked), ..Self::new(row, State::Blocked, Some(reason)) }
     }
 
-    /// What to remember, to be changed: the row's memory if nothing changed it yet.
+    /// The memory to be changed: the row's own if nothing changed it yet.
     pub(crate) fn memory(&mut self, row: &Row<'_>) -> &mut Memory {
         self.memory.get_or_insert_with(|| row.memory.cloned().unwrap_or_default())
     }
@@ -140,8 +140,8 @@ pub(crate) mod step {
     pub(crate) const RENAME: &str = "/name";
 }
 
-/// What decides whether a step that came to nothing is tried again: all that is declared, with the
-/// values of its references.
+/// The digest that decides whether a step that came to nothing is tried again: all that is
+/// declared, with the values of its references.
 pub(crate) fn whole_digest(desired: &DesiredConnection) -> serde_json::Value {
     let fields = desired.fields.iter().map(|field| {
         let value = field.value().unwrap_or(&field.declared);

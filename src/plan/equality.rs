@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_add_to_an_object_in_a_list_is_no_difference() {
+    fn a_field_that_servers_add_to_an_object_in_a_list_is_no_difference() {
         let list = Kind::List(&Kind::Any);
         assert!(same_as(
             &list,

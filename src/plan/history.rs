@@ -1,5 +1,5 @@
 //! Which deletes and replaces commits asked for: from what earlier commits declared to what is due
-//! now. Pure; `reconcile::history` asks git (DESIGN section 6, rule 3).
+//! now. Pure; `reconcile::history` asks git (rule 3).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +9,14 @@ use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::record::{AskedBy, DeclaredThen, Due, DueStep, GoodCommit, Memory, Record};
 
-/// What earlier commits declared and consented to.
+/// The declarations and consents of earlier commits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     /// The commit that is looked at; `None`: the working tree.
     pub(crate) commit: Option<CommitId>,
     /// The last good commit, read with today's config.
     pub(crate) last_good: LastGood,
-    /// What the commits since then consent to.
+    /// The consents of the commits since then.
     pub(crate) consents: Consents,
     /// Names that the commit declares and that another branch removed, or gave another type: what is
     /// due there stays, for the day on which a commit of that branch comes again.
@@ -27,7 +27,7 @@ pub(crate) struct History {
     pub(crate) lost_paths: Vec<String>,
 }
 
-/// What the last good commit declared, read with today's config.
+/// The declarations of the last good commit, read with today's config.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum LastGood {
     /// There is none: nothing was ever applied.
@@ -39,7 +39,7 @@ pub(crate) enum LastGood {
     Declared(BTreeMap<ConnectionName, DeclaredThen>),
 }
 
-/// What commits consent to by the trailer `Allow-Deletes`.
+/// The consents of commits by the trailer `Allow-Deletes`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Consents {
     /// Names that a commit with the trailer itself removed, with that commit.
@@ -79,7 +79,7 @@ impl History {
     }
 }
 
-/// What is looked at to find what is due.
+/// The facts from which the due deletes and replaces are found.
 pub(crate) struct Noting<'a> {
     pub(crate) desired: &'a Desired,
     /// Names that do not count as removed, since a document that is not valid blocks them.
@@ -143,7 +143,7 @@ impl Noting<'_> {
         was_declared: bool,
         declared_in: Option<&CommitId>,
     ) -> Option<Due> {
-        // What was begun to be made may turn out to be ours.
+        // A create that may have been sent may turn out to be ours.
         if memory.owned.is_none() && memory.intent.is_none() {
             return None;
         }
@@ -232,8 +232,8 @@ impl Noting<'_> {
         })
     }
 
-    /// What is due with the consents that commits gave, and with a lost path noted: the paths of the
-    /// next commit are compared with those of this one.
+    /// A due delete with the consents that commits gave, and with a lost path noted: the paths of
+    /// the next commit are compared with those of this one.
     fn with_consent(&self, name: &ConnectionName, memory: &Memory, mut due: Due) -> Due {
         let consents = &self.history.consents;
         if consents.ended.contains(name) {

@@ -1,5 +1,5 @@
 //! The rules that look at all deletes of a run together: `max_deletes`, and paths that are lost
-//! (DESIGN section 6, rule 3).
+//! (rule 3).
 
 use super::entry::{Entry, lost_path_in_words, way_past};
 use super::row::Rows;
@@ -68,7 +68,7 @@ impl Group {
         let is_whole = all >= 2 && self.due >= 1 && self.due >= self.inventory;
         let allowed_now = allowed(self.max, self.inventory);
         match before {
-            // What is held stays held: only a higher `max_deletes` frees it here, measured at the
+            // A held delete stays held: only a higher `max_deletes` frees it here, measured at the
             // inventory of that day, so that a larger one later does not. It was not `max_deletes`
             // that held the whole inventory.
             Some(before) => {
@@ -87,8 +87,8 @@ impl Group {
     }
 }
 
-/// What holds a due delete, where so many are due today: the rule with its numbers, and the exact way
-/// past it.
+/// The reason that holds a due delete, where so many are due today: the rule with its numbers, and
+/// the exact way past it.
 fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
     let Some(OverLimit { due, allowed, inventory }) = &due.over_limit else {
         return due.lost_path.as_deref().map(lost_path_in_words);
@@ -98,7 +98,7 @@ fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
             format!("held: all {inventory} connections of the inventory would be deleted at once");
         return Some((reason, way_past()));
     }
-    // What is held stays held, also where others were taken back since.
+    // A held delete stays held, also where others were taken back since.
     let reason = if *due == due_now {
         format!(
             "held by max_deletes: {due} deletes are due and {allowed} allowed (the inventory holds \

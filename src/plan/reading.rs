@@ -79,7 +79,7 @@ fn lacks_a_declared_field(
         if field.is_secret() || desired.ignores(path) || lists(path) {
             return false;
         }
-        // What is absent and agrees with the default may still be hidden: but not where the
+        // A field that is absent and agrees with the default may still be hidden: but not where the
         // list shows the field of any other connection of the type.
         !equal(field.field, Some(value), None) || (!is_empty(value) && !shown.has(type_name, path))
     });

@@ -16,11 +16,11 @@ pub(crate) type Rows<'a> = BTreeMap<&'a ConnectionName, Row<'a>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) name: &'a ConnectionName,
-    /// What git declares.
+    /// Git's side.
     pub(crate) declared: Declared<'a>,
-    /// What live shows.
+    /// Live's side.
     pub(crate) live: Sight<'a>,
-    /// What is remembered.
+    /// The memory of it.
     pub(crate) memory: Option<&'a Memory>,
     /// A path that declared a part of it in the last good commit and is missing or empty now.
     pub(crate) lost_path: Option<&'a str>,
@@ -28,7 +28,7 @@ pub(crate) struct Row<'a> {
     pub(crate) claim: Option<Claim<'a>>,
 }
 
-/// What git declares under a name.
+/// Git's side of a name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Declared<'a> {
     /// A valid document.
@@ -39,7 +39,7 @@ pub(crate) enum Declared<'a> {
     Absent,
 }
 
-/// What live shows under a name.
+/// Live's side of a name.
 #[derive(Clone, Debug)]
 pub(crate) enum Sight<'a> {
     /// It is there.
@@ -52,7 +52,7 @@ pub(crate) enum Sight<'a> {
     Unread(String),
 }
 
-/// What a document that renames from this name to its own does to it.
+/// The effect on a name of a document that renames from it to its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim<'a> {
     /// A rename of this plan frees the name for another connection.
@@ -63,7 +63,7 @@ pub(crate) enum Claim<'a> {
     Inert(&'a ConnectionName),
 }
 
-/// What was read of live.
+/// The answers that were read of live.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed<'a> {
     /// The lists.
@@ -75,7 +75,7 @@ pub(crate) struct Observed<'a> {
 }
 
 impl<'a> Observed<'a> {
-    /// What live shows under a name.
+    /// Live's side of a name.
     pub(crate) fn sight(&self, name: &ConnectionName) -> Sight<'a> {
         if let Some(problem) = self.unread.get(name) {
             return Sight::Unread(format!("could not be read: {problem}"));
@@ -92,7 +92,7 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// What git says of a target.
+/// Git's side of a target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Said<'a> {
     /// The valid documents.
@@ -136,7 +136,7 @@ impl<'a> Row<'a> {
         self.memory?.owned.as_ref()
     }
 
-    /// What live shows, where it shows anything.
+    /// The view of the live connection, where there is one.
     pub(crate) fn view(&self) -> Option<LiveView<'a>> {
         match &self.live {
             Sight::Shown(view) => Some(*view),

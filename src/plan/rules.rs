@@ -1,4 +1,4 @@
-//! What decides a plan beside the rows.
+//! The rules of a plan: everything that decides it beside the rows.
 
 use super::compare::{CompareRules, Keys};
 use super::filter::Filter;
@@ -7,7 +7,7 @@ use crate::config::{Adopt, MaxDeletes};
 use crate::live::Live;
 use crate::name::ConnectionName;
 
-/// What decides a plan beside the rows. The same rows and rules give the same plan.
+/// The rules of a plan. The same rows and rules give the same plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) policy: Policy,
@@ -19,10 +19,10 @@ pub(crate) struct Rules<'a> {
     pub(crate) now: i64,
 }
 
-/// What the config of a target allows.
+/// The policy of a target, from the config.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
-    /// What may be adopted.
+    /// Which connections may be adopted.
     pub(crate) adopt: Adopt,
     /// Whether what git no longer declares is deleted.
     pub(crate) prune: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Policy {
     pub(crate) max_deletes: MaxDeletes,
 }
 
-/// What a run was asked to do.
+/// The requests of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunRules {
     /// `--name` and `--type`.
@@ -43,14 +43,15 @@ pub struct RunRules {
     pub degraded_at_once: bool,
 }
 
-/// What is known of the commit that is looked at.
+/// The facts about the commit that is looked at.
 #[derive(Debug)]
 pub(crate) struct CommitFacts<'a> {
     /// Whether it loaded whole.
     pub(crate) loaded_whole: bool,
-    /// What was not read below the paths and why: it may declare what seems to be removed.
+    /// Files that were not read below the paths, and why: they may declare connections that seem
+    /// removed.
     pub(crate) not_read: &'a [String],
-    /// What earlier commits declared and consented to.
+    /// The declarations and consents of earlier commits.
     pub(crate) history: &'a History,
 }
 

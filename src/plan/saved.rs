@@ -23,7 +23,7 @@ pub const SAVED_VERSION: u32 = 1;
 pub struct SavedPlan {
     /// The version of the format.
     pub apinizer_gitops_plan: u32,
-    /// What narrowed or widened the run that made it.
+    /// The options that narrowed or widened the run that made it.
     pub options: SavedOptions,
     /// One for each target.
     pub targets: Vec<SavedTarget>,
@@ -60,7 +60,7 @@ pub struct SavedTarget {
     pub url: String,
     /// Its project.
     pub project: String,
-    /// What the plan was made from.
+    /// The digests of the inputs of the plan.
     pub digests: Digests,
     /// The changes that it lists.
     pub changes: Vec<SavedChange>,
@@ -69,7 +69,7 @@ pub struct SavedTarget {
 /// One change that a saved plan lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedChange {
-    /// What would be done.
+    /// The action.
     pub action: String,
     /// The connection's name.
     pub name: ConnectionName,
@@ -77,14 +77,14 @@ pub struct SavedChange {
     pub held: bool,
 }
 
-/// What a plan was made from, connection by connection.
+/// Digests of the inputs of a plan, connection by connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
-    /// What git wants: overlays and vars applied, values of the environment as references.
+    /// The desired state: overlays and vars applied, values of the environment as references.
     pub desired: BTreeMap<ConnectionName, String>,
-    /// What live has of that and of the inventory, without secrets and bookkeeping.
+    /// Live's values of that and of the inventory, without secrets and bookkeeping.
     pub live: BTreeMap<ConnectionName, String>,
-    /// What the tool owns.
+    /// The inventory.
     pub inventory: BTreeMap<ConnectionName, String>,
 }
 
@@ -132,7 +132,7 @@ impl Digests {
         }
     }
 
-    /// What moved between these digests and later ones, one sentence each.
+    /// The differences between these digests and later ones, one sentence each.
     #[must_use]
     pub fn moved(&self, now: &Self) -> Vec<String> {
         let parts = [

@@ -1,4 +1,4 @@
-//! What became of creates and renames whose answer was never seen (DESIGN section 7).
+//! Settles creates and renames whose answer was never seen.
 
 use super::compare::Keys;
 use super::row::Observed;

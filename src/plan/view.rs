@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::live::LiveConnection;
 use crate::pointer::steps;
 
-/// What is known of a live connection: its entry in the list, and its own answer to `GET` where it
+/// The view of a live connection: its entry in the list, and its own answer to `GET` where it
 /// was read. The own answer is believed first; a field that it leaves out is taken from the list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveView<'a> {

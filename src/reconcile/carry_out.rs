@@ -15,7 +15,7 @@ use crate::plan::{Change, ConnectionState, Observed, State, TargetPlan};
 use crate::record::{GoodCommit, Owned, Record};
 use crate::state::Ledger;
 
-/// What came of one pass over one target.
+/// The outcome of one pass over one target.
 #[derive(Debug)]
 pub struct Outcome {
     /// Each change with its result.
@@ -61,7 +61,7 @@ pub async fn carry_out(
     Outcome { target: outcome, states, applied }
 }
 
-/// What the calls of a plan are made from.
+/// The inputs of the calls of a plan.
 struct Calls<'a> {
     engine: &'a Engine,
     target: &'a Target,

@@ -24,7 +24,7 @@ pub(super) struct Past<'a> {
 /// Paths with the names that they touched.
 type NamesByPath = BTreeMap<String, BTreeSet<ConnectionName>>;
 
-/// What git says of the past.
+/// The answers of git about the past.
 pub(super) struct Asked {
     pub(super) history: History,
     pub(super) lost: LostPaths,
@@ -60,8 +60,8 @@ impl Past<'_> {
         Ok(Asked { history, lost, unread_paths })
     }
 
-    /// What the last good commit declared, read with today's config; and its paths, where they had
-    /// to be read anew. The state knows both, save where the config has changed since.
+    /// The declarations of the last good commit, read with today's config; and its paths, where
+    /// they had to be read anew. The state knows both, save where the config has changed since.
     fn last_good(
         &self,
         good: &GoodCommit,
@@ -107,7 +107,7 @@ impl Past<'_> {
         Ok((names, paths))
     }
 
-    /// What a commit declares, read with today's config; `None`: it is not here.
+    /// The declarations of a commit, read with today's config; `None`: it is not here.
     fn declared_by(
         &self,
         repository: &Arc<Repository>,
@@ -130,7 +130,7 @@ impl Past<'_> {
         Ok(names)
     }
 
-    /// What the commits since the last good one consent to. Where the history is cut short, as in a
+    /// The consents of the commits since the last good one. Where the history is cut short, as in a
     /// shallow clone, only the tip can be seen: what is before it consents to nothing.
     fn consents(
         &self,
@@ -166,8 +166,8 @@ impl Past<'_> {
         let due = record.connections.iter().filter_map(|(name, m)| Some((name, m.due.as_ref()?)));
         let consented: BTreeSet<ConnectionName> =
             due.filter(|(_, due)| due.consent.is_some()).map(|(name, _)| name.clone()).collect();
-        // What came back later was removed by a later commit, which has to consent by itself. Every
-        // commit is read once, however many consented.
+        // A name that came back was removed again by a later commit, which has to consent by
+        // itself. Every commit is read once, however many consented.
         for commit in &history.commits {
             let is_later = |given: &(_, HashSet<&CommitId>, BTreeSet<_>)| {
                 !given.2.is_empty() && given.1.contains(&commit.id)
@@ -271,7 +271,7 @@ struct Lineage<'a> {
     repository: &'a Arc<Repository>,
     tip: &'a CommitId,
     reached: BTreeMap<CommitId, bool>,
-    /// What commits declared that were read.
+    /// The declarations of the commits that were read.
     read: BTreeMap<CommitId, Option<DeclaredThen>>,
 }
 
@@ -286,7 +286,7 @@ impl Lineage<'_> {
         declared_type: Option<&str>,
     ) -> Result<bool, SourceError> {
         let AskedBy::Commit(asked_by) = due.asked_by.clone() else {
-            // What was not known, since the repository did not have the commit, may be known now.
+            // A commit that the repository did not have before may be there now.
             let may_be_asked_for = due.replaces_by().is_some() || declared_type.is_none();
             let is_known = matches!(due.asked_by, AskedBy::NoCommit | AskedBy::NotKnown);
             if is_known && may_be_asked_for && self.still_declares(name, due, owned_type)? {

@@ -1,4 +1,4 @@
-//! What a snapshot declares for a target.
+//! The declarations of a snapshot for a target.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use crate::name::{CommitId, ConnectionName};
 use crate::record::{DeclaredThen, GoodCommit};
 use crate::source::{Snapshot, SourceError};
 
-/// What a snapshot declares for a target.
+/// The declarations of a snapshot for a target.
 #[derive(Debug)]
 pub struct LoadedTarget {
     /// The documents and their problems.
     pub loaded: Loaded,
-    /// What is told of files that are not read.
+    /// The notes about files that are not read.
     pub notices: Vec<String>,
     /// Those of them that hold deletes.
     pub unread: Vec<String>,
@@ -45,7 +45,7 @@ pub fn load_target(
     Ok(LoadedTarget { loaded, notices, unread })
 }
 
-/// What a snapshot declares for a target below some paths, whatever else is wrong with it.
+/// The declarations of a snapshot below some paths, whatever else is wrong with it.
 pub(super) fn declared_below(
     engine: &Engine,
     target: &Target,
@@ -59,7 +59,7 @@ pub(super) fn declared_below(
 }
 
 impl LoadedTarget {
-    /// What the state keeps of a commit that loaded whole.
+    /// The part of a commit that loaded whole that the state keeps.
     pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
         let mut files: BTreeMap<&ConnectionName, Vec<String>> = BTreeMap::new();
         for (file, names) in &self.loaded.names_by_file {
@@ -125,7 +125,7 @@ impl LoadedTarget {
     ) -> BTreeMap<ConnectionName, ConnectionName> {
         let documents = self.loaded.documents.iter();
         let valid = documents.filter_map(|d| Some((&d.name, d.options.renamed_from.as_ref()?)));
-        // What cannot be read now renamed what the last good commit said.
+        // A document that cannot be read now renames as the last good commit said.
         let then = good.into_iter().flat_map(|good| &good.declared);
         let then = then.filter_map(|(name, then)| Some((name, then.renamed_from.as_ref()?)));
         let mut renames: BTreeMap<ConnectionName, ConnectionName> = then

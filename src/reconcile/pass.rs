@@ -79,7 +79,7 @@ struct Opened {
     lock: Option<Lock>,
 }
 
-/// What was read of live.
+/// The answers that were read of live.
 struct Looked {
     live: Live,
     singles: BTreeMap<ConnectionName, LiveConnection>,
@@ -464,7 +464,7 @@ impl Looked {
     }
 }
 
-/// What decides the comparisons of a run.
+/// The rules of the comparisons of a run.
 pub(super) fn compare_rules<'r>(
     target: &Target,
     options: &Options,

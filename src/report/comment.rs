@@ -3,7 +3,7 @@
 //! Git hosts refuse a comment that is too long, so everything is written under a budget: the
 //! summary always, then what is to be deleted, then the differences, which are the first to go.
 //!
-//! What is foreign stands in code spans or in fenced blocks whose lines all begin with a sign, or
+//! Foreign text stands in code spans or in fenced blocks whose lines all begin with a sign, or
 //! with a sign's space and four more: no such line can be the fence that ends the block.
 
 use super::escape;
@@ -11,7 +11,7 @@ use super::escape;
 /// The longest comment in bytes; GitHub takes 65,536 characters, and none is longer in its count
 /// than in bytes.
 pub(super) const LONGEST: usize = 64_000;
-/// What is kept free for the words at the end.
+/// The room that is kept free for the words at the end.
 const RESERVE: usize = 500;
 /// The longest line of a block, in bytes; longer ones are cut.
 const LONGEST_LINE: usize = 2000;

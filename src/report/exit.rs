@@ -1,4 +1,4 @@
-//! What a plan or an outcome ends a command with.
+//! Exit codes of a plan or an outcome.
 
 use crate::apply::{ChangeResult, TargetOutcome};
 use crate::plan::{Action, Plan};

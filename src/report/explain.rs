@@ -1,4 +1,4 @@
-//! What `explain` shows: the catalog for people.
+//! The texts of `explain`: the catalog for people.
 
 mod table;
 mod words;
@@ -16,9 +16,9 @@ pub enum ExplainError {
     /// No type has this name.
     #[error("there is no connection type `{name}`: {}", suggestion(nearest, "explain"))]
     UnknownType {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// What may have been meant.
+        /// The name that may have been meant.
         nearest: Option<&'static str>,
     },
     /// A type, or an object inside it, has no field of this name.
@@ -26,9 +26,9 @@ pub enum ExplainError {
     UnknownField {
         /// The type or field that was looked into.
         parent: String,
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// What may have been meant.
+        /// The name that may have been meant.
         nearest: Option<&'static str>,
     },
     /// The field holds no object.
@@ -36,7 +36,7 @@ pub enum ExplainError {
     NoFieldsInside {
         /// The field that was looked into.
         parent: String,
-        /// What it holds.
+        /// The kind of value that it holds.
         kind: String,
     },
 }

@@ -23,26 +23,26 @@ impl Default for Style {
     }
 }
 
-/// What a colour stands for.
+/// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// What comes.
+    /// An addition.
     Added,
-    /// What goes.
+    /// A removal.
     Removed,
-    /// What changes.
+    /// A change.
     Changed,
-    /// What is renamed.
+    /// A rename.
     Renamed,
-    /// What goes and comes back as something else.
+    /// A removal and an addition in its place.
     Replaced,
-    /// What is wrong.
+    /// An error.
     Wrong,
-    /// What wants attention.
+    /// A warning.
     Attention,
-    /// What can be passed over.
+    /// A detail that can be skipped.
     Aside,
-    /// What stands above the rest.
+    /// A heading.
     Heading,
     /// The part of a line that changed, on its way out.
     RemovedPart,

@@ -87,7 +87,7 @@ pub(crate) fn reason(change: &Change) -> Option<String> {
     }
 }
 
-/// What a plan was made from: `/srv/config at 3f2a91c0d1e2 (Add order mails)`.
+/// The inputs of a plan: `/srv/config at 3f2a91c0d1e2 (Add order mails)`.
 pub(super) fn source(plan: &Plan) -> String {
     let source = escape::plain(&plan.source);
     match &plan.commit {
@@ -182,7 +182,7 @@ pub(super) fn drifted(changes: &[Change]) -> usize {
     changes.iter().filter(|change| change.action == Action::Drift).count()
 }
 
-/// What is said where nothing is to be done.
+/// The sentence for a plan without changes.
 pub(super) fn no_changes(summary: &Summary) -> String {
     let aside = listed(&[(summary.unmanaged, "unmanaged"), (summary.unverified, "unverified")]);
     let aside = if aside.is_empty() { aside } else { format!(" ({aside})") };

@@ -24,17 +24,17 @@ pub struct Options {
     pub dialect: Dialect,
     /// Who may call, and what there is to call.
     pub access: Access,
-    /// What `GET` of one connection shows of secrets; lists never show any.
+    /// How `GET` of one connection shows secrets; lists never show any.
     pub secrets: SecretsOnGet,
-    /// What else answers show.
+    /// How answers are shown beside that.
     pub answers: Answers,
-    /// What writes do.
+    /// The behaviour of writes.
     pub writes: Writes,
     /// Types that this server does not know.
     pub unsupported_types: Vec<String>,
     /// How long every call takes at least.
     pub latency: Duration,
-    /// What goes wrong with every call.
+    /// The fault of every call.
     pub fault: Option<Fault>,
 }
 
@@ -56,18 +56,18 @@ pub struct Access {
     pub rate_limit: Option<u32>,
 }
 
-/// What answers show.
+/// How answers are shown.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     /// The status where a project or a connection is not found; `None`: as the dialect has it.
     pub missing: Option<OnMissing>,
     /// Where the server's own id of a connection is shown.
     pub ids: Ids,
-    /// What is answered for a field that no write has set.
+    /// The answer for a field that no write has set.
     pub unset: Unset,
     /// Leaves fields out that are null, instead of answering `null`.
     pub omit_nulls: bool,
-    /// What the entries of a list hold.
+    /// The fields of the entries of a list.
     pub list_fields: ListFields,
     /// Shows when a connection was created and changed, and by whom.
     pub bookkeeping: bool,
@@ -76,20 +76,20 @@ pub struct Answers {
     pub fields: Vec<FieldOnGet>,
 }
 
-/// What writes do.
+/// The behaviour of writes.
 #[derive(Clone, Debug, Default)]
 pub struct Writes {
-    /// What `POST` does where the name exists; `None`: as the dialect has it.
+    /// The effect of `POST` where the name exists; `None`: as the dialect has it.
     pub existing: Option<OnExisting>,
-    /// What a `PUT` with another name in its body does.
+    /// The effect of a `PUT` with another name in its body.
     pub rename: Rename,
     /// How often a name may exist in a project.
     pub names: Names,
-    /// What becomes of fields that the type does not have.
+    /// The treatment of fields that the type does not have.
     pub unknown_fields: UnknownFields,
-    /// What a `PUT` does whose hidden field is `null`.
+    /// The effect of a `PUT` whose hidden field is `null`.
     pub null_secret: OnHidden,
-    /// What a `PUT` does that leaves a hidden field out.
+    /// The effect of a `PUT` that leaves a hidden field out.
     pub omitted_secret: OnHidden,
     /// Values that the server changes as it stores them.
     pub rewrites: Vec<Rewrite>,
@@ -136,7 +136,7 @@ impl Access {
 }
 
 impl Options {
-    /// What `POST` does where the name exists.
+    /// The effect of `POST` where the name exists.
     #[must_use]
     pub fn on_existing(&self) -> OnExisting {
         self.writes.existing.unwrap_or(match self.dialect {
@@ -170,10 +170,10 @@ pub struct Client {
     pub secret: Sensitive,
 }
 
-/// What `GET` of one connection shows of its secrets.
+/// How `GET` of one connection shows its secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SecretsOnGet {
-    /// What the guide of each type says; `null` where it says nothing.
+    /// As the guide of each type says; `null` where it says nothing.
     ByGuide,
     /// `null`.
     Masked,
@@ -187,7 +187,7 @@ pub enum SecretsOnGet {
     FreshCipher,
 }
 
-/// What `GET` of one connection shows in certain fields.
+/// How `GET` of one connection shows certain fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldOnGet {
     type_name: String,
@@ -228,7 +228,7 @@ pub enum Ids {
     Nowhere,
 }
 
-/// What `POST` does where the name exists.
+/// The effect of `POST` where the name exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnExisting {
     /// It replaces the connection.
@@ -248,7 +248,7 @@ pub enum OnMissing {
     BadRequest,
 }
 
-/// What a `PUT` with another name in its body does.
+/// The effect of a `PUT` with another name in its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rename {
     /// It renames the connection.
@@ -268,7 +268,7 @@ pub enum Names {
     OnceInType,
 }
 
-/// What becomes of fields that the type does not have.
+/// The treatment of fields that the type does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownFields {
     /// They are stored and shown.
@@ -280,7 +280,7 @@ pub enum UnknownFields {
     Refused,
 }
 
-/// What a `PUT` does to a field that `GET` does not show as it is, where it brings no value.
+/// The effect of a `PUT` on a field that `GET` does not show as it is, where it brings no value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnHidden {
     /// The stored value is lost.
@@ -292,7 +292,7 @@ pub enum OnHidden {
     Refuse,
 }
 
-/// What is answered for a field that no write has set.
+/// The answer for a field that no write has set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unset {
     /// `null`.
@@ -304,7 +304,7 @@ pub enum Unset {
     Absent,
 }
 
-/// What the entries of a list hold.
+/// The fields of the entries of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListFields {
     /// Every field.
@@ -314,7 +314,7 @@ pub enum ListFields {
     Summary,
 }
 
-/// What goes wrong with every call.
+/// The fault of every call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
     /// 500, and nothing is done.
@@ -334,11 +334,11 @@ pub struct Rewrite {
     pub type_name: String,
     /// The field.
     pub field: String,
-    /// What becomes of its value.
+    /// The result for its value.
     pub to: RewriteTo,
 }
 
-/// What becomes of a value.
+/// The result for a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RewriteTo {
     /// Its text in lower case.

@@ -114,7 +114,7 @@ pub(super) fn is_hidden(options: &Options, known: &ConnectionType, field: &Field
     shown_as(options, known, field).is_some_and(|how| how != SecretsOnGet::Shown)
 }
 
-/// What is shown in the place of a field; `None`: the field is none that is ever hidden.
+/// The text in the place of a field; `None`: the field is never hidden.
 fn shown_as(options: &Options, known: &ConnectionType, field: &Field) -> Option<SecretsOnGet> {
     let is_secret = is_secret(field);
     let mut special = options.answers.fields.iter().rev();
@@ -128,7 +128,7 @@ fn shown_as(options: &Options, known: &ConnectionType, field: &Field) -> Option<
     }
 }
 
-/// What is shown of a value; lists show no secret and nothing that is hidden.
+/// A value as it is shown; lists show no secret and nothing that is hidden.
 fn shown(seed: u64, how: SecretsOnGet, is_shown: bool, value: Option<&Value>) -> Value {
     let Some(value) = value.filter(|value| is_shown && !value.is_null()) else {
         return Value::Null;

@@ -1,4 +1,4 @@
-//! What a text says to programs that take escapes out of it, and where in the text they find it.
+//! The readings of a text by programs that take escapes out of it, and where in the text they are.
 
 use std::ops::Range;
 
@@ -45,7 +45,7 @@ impl Reading {
         is_other.then_some(Self { bytes, places: Some(places), is_packed: false })
     }
 
-    /// What the bytes say whose digits hold so many bits each, `digits` of them from `start` on.
+    /// The reading of bytes whose digits hold so many bits each, `digits` of them from `start` on.
     fn unpacked(&self, bytes: Vec<u8>, start: usize, bits: usize) -> Self {
         let place = |at: usize| {
             let first = start + at * 8 / bits;
@@ -55,7 +55,7 @@ impl Reading {
         Self { bytes, places: Some(places), is_packed: true }
     }
 
-    /// What its runs of base64 and of hexadecimal digits hold. A word before them may have been
+    /// Reads its runs of base64 and of hexadecimal digits. A word before them may have been
     /// taken for a part of them, so each is read from several digits on.
     fn unpack(&self, readings: &mut Vec<Self>) {
         for run in runs(&self.bytes, |b| b.is_ascii_alphanumeric() || b"+/-_".contains(&b)) {

@@ -24,7 +24,7 @@ pub enum SourceError {
     Unsupported {
         /// The repository.
         path: PathBuf,
-        /// What is in the way.
+        /// The obstacle.
         detail: String,
     },
     /// The repository has no working tree.
@@ -71,7 +71,7 @@ pub enum SourceError {
         "{place} lacks {object}; if `git gc` is not at work there, `git fsck` shows what is lost"
     )]
     Missing {
-        /// What was looked for.
+        /// The object that was looked for.
         object: String,
         /// The repository.
         place: PathBuf,
@@ -81,11 +81,11 @@ pub enum SourceError {
         "{object} in {place} is damaged ({detail}); `git fsck` shows the extent, a new clone repairs it"
     )]
     Corrupt {
-        /// What was read.
+        /// The object that was read.
         object: String,
         /// The repository.
         place: PathBuf,
-        /// What libgit2 said.
+        /// The words of libgit2.
         detail: String,
     },
     /// An object was left out of a partial clone.
@@ -94,7 +94,7 @@ pub enum SourceError {
          fetches nothing; clone it without `--filter`"
     )]
     NotCloned {
-        /// What was looked for.
+        /// The object that was looked for.
         object: String,
         /// The repository.
         place: PathBuf,
@@ -131,43 +131,43 @@ pub enum SourceError {
     /// The file system refused.
     #[error("cannot {doing} {path}: {source}")]
     Io {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         doing: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Something else that libgit2 said.
     #[error("cannot {doing} in {place}: {detail}")]
     Git {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         doing: String,
         /// The repository.
         place: PathBuf,
-        /// What libgit2 said.
+        /// The words of libgit2.
         detail: String,
     },
     /// The program `git` cannot be started.
     #[error("cannot start the program `git` to {doing}: {source}{}", advice_on_start(.source))]
     NoGit {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         doing: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The program `git` failed; what it said has no secret in it.
     #[error("git failed to {doing}: {said}")]
     Failed {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         doing: String,
-        /// What it said, redacted.
+        /// Its words, redacted.
         said: String,
     },
     /// The program `git` did not end in time and was killed.
     #[error("git did not {doing} within {} s and was stopped", .deadline.as_secs())]
     TimedOut {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         doing: String,
         /// The deadline.
         deadline: Duration,
@@ -183,7 +183,7 @@ pub enum SourceError {
     Url {
         /// The URL without user info.
         url: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
     /// The commit has no signature of the wanted kind.
@@ -199,7 +199,7 @@ pub enum SourceError {
     BadSignature {
         /// The commit.
         commit: CommitId,
-        /// What git said.
+        /// The words of git.
         said: String,
     },
 }
@@ -239,7 +239,7 @@ impl SourceError {
     }
 }
 
-/// What to do where the system does not start a program.
+/// The advice where the system does not start a program.
 fn advice_on_start(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::NotFound => "; install it, or put it into PATH",

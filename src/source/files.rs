@@ -149,7 +149,7 @@ impl Walk<'_> {
     ) -> Result<Option<(PathBuf, String)>, SourceError> {
         let (name, place) = (entry.file_name(), entry.path());
         let path = joined(prefix, &name.to_string_lossy());
-        // What is gone again was never there.
+        // A file that is gone again was never there.
         let Ok(kind) = entry.file_type() else { return Ok(None) };
         match name.to_str() {
             Some(name) if is_hidden(name.as_bytes()) && kind.is_file() => {

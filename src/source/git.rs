@@ -62,7 +62,7 @@ pub(super) struct Git {
     redactor: Redactor,
 }
 
-/// What a call left behind.
+/// The output of a call.
 pub(super) struct Output {
     pub(super) status: ExitStatus,
     pub(super) stdout: String,
@@ -307,7 +307,7 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// What a child said, fit for a message: no secret, no user info, no control characters, short.
+/// The words of a child, fit for a message: no secret, no user info, no control characters, short.
 fn presentable(text: &str, redactor: &Redactor) -> String {
     let text = redactor.redact(&without_user_info(text));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -344,7 +344,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_call_that_hangs_is_stopped_with_what_it_started() {
+    fn a_call_that_hangs_is_stopped_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         // `git` runs the alias in a shell, which starts another process: all hold the pipe.

@@ -111,7 +111,7 @@ struct Walk<'a> {
     // By time, so that both sides are met at the same pace.
     queue: BinaryHeap<(i64, Oid)>,
     good: HashMap<Oid, bool>,
-    // What is queued and not good; when it is empty nothing more can be found.
+    // Queued commits that are not good; when there are none, nothing more can be found.
     open: HashSet<Oid>,
     complete: bool,
 }
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         let mut found = Vec::new();
         let mut oldest = i64::MAX;
         while let Some((time, id)) = self.queue.pop() {
-            // What is good is followed for a while longer: where clocks were wrong it may turn
+            // A good commit is followed for a while longer: where clocks were wrong it may turn
             // out to reach more of what was found.
             if self.open.is_empty() && time < oldest.saturating_sub(CLOCK_SKEW) {
                 break;

@@ -80,7 +80,7 @@ fn pointed(base: &Path, file: &Path, label: &str) -> Option<PathBuf> {
     fs::canonicalize(base.join(named)).ok()
 }
 
-/// What git itself asks of a git folder.
+/// The check that git itself makes of a git folder.
 fn is_git_folder(path: &Path) -> bool {
     let shared = |name: &str| path.join(name).is_dir() || path.join("commondir").is_file();
     path.join("HEAD").symlink_metadata().is_ok() && shared("objects") && shared("refs")

@@ -45,14 +45,14 @@ pub struct Folder {
 pub struct Listing {
     /// The folders, one for each path, in their order.
     pub folders: Vec<Folder>,
-    /// What cannot be read, in sentences. Deletes are held while there is any.
+    /// Files that cannot be read, in sentences. Deletes are held while there is any.
     pub unread: BTreeSet<String>,
     other_ending: BTreeSet<String>,
     hidden: BTreeSet<String>,
 }
 
 impl Listing {
-    /// What was skipped for its name, in sentences.
+    /// Files that were skipped for their names, in sentences.
     #[must_use]
     pub fn skipped(&self) -> Vec<String> {
         [

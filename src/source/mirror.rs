@@ -55,7 +55,7 @@ struct Inner {
     checked: Mutex<Checked>,
 }
 
-/// What was last found readable.
+/// The state that was last found readable.
 #[derive(Default)]
 struct Checked {
     tip: Option<CommitId>,
@@ -262,7 +262,7 @@ impl Inner {
     fn over_network(&self, folder: &Path, deadline: Duration) -> Result<Git, SourceError> {
         let access = Access::now(&self.environment, &self.redactor)?;
         let call = Git::to(self.doing(), deadline).redactor(&self.redactor);
-        // What outlives a program that was killed comes to an end by itself.
+        // A child that outlives a killed program comes to an end by itself.
         let call = call.args(&["-c", "http.lowSpeedLimit=1"]);
         let call = call.args(&["-c", &format!("http.lowSpeedTime={}", DEADLINE.as_secs())]);
         Ok(access.give(call, &self.url).arg("--git-dir").arg(folder))

@@ -76,7 +76,7 @@ impl<'a> References<'a> {
     }
 
     fn head(&self) -> Result<Oid, SourceError> {
-        // What git checks out on the way of a rebase or a bisection is nobody's decision.
+        // The commit that git checks out during a rebase or a bisection is no decision.
         if let Some(branch) = self.branch_left_for_a_while()
             && let Some(id) = self.commit_of(&branch)?
         {

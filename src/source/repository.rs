@@ -78,7 +78,7 @@ impl Repository {
         commit(&objects, id)
     }
 
-    /// What is known of a commit, if it is here.
+    /// The facts of a commit, if it is here.
     ///
     /// # Errors
     /// It is here and damaged.

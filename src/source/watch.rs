@@ -1,6 +1,6 @@
 //! Tells when there may be something new to read.
 //!
-//! What matters is small: HEAD, the references, and the links on the way to them. What is watched
+//! The watched places are few: HEAD, the references, and the links on the way to them. The list
 //! is worked out again after every change, since a change may be that the repository is now
 //! somewhere else; the new watches are in place before the old ones go. Where the system gives no
 //! events the same things are looked at from time to time.
@@ -49,7 +49,7 @@ enum Signal {
 impl Watcher {
     /// Starts to watch the repository at `location`, which may be absent for now; with `files`
     /// also the documents below these paths of its working tree. `wake` is called from a thread
-    /// of the watcher and should only pass the news on; bursts are passed on as they come.
+    /// of the watcher and should only pass the news on; events are passed on one by one.
     ///
     /// # Errors
     /// No thread can be started, or the current folder is needed and is gone.
@@ -148,7 +148,7 @@ impl<F: Fn(Wake)> Worker<F> {
         }
     }
 
-    /// What an event means for the source; most mean nothing. Reads are events too, and a
+    /// The meaning of an event for the source; most mean nothing. Reads are events too, and a
     /// daemon that reads what it watches would wake itself for ever.
     fn meaning(&self, event: &Event) -> Option<Wake> {
         if event.need_rescan() {

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// What replacing a file asks of the disk.
+/// The disk operations of replacing a file.
 pub(super) trait Files {
     fn make_folder(&self, folder: &Path) -> io::Result<()>;
     fn create(&self, path: &Path) -> io::Result<File>;

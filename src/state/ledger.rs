@@ -38,7 +38,7 @@ struct LastWrite {
 }
 
 impl Ledger {
-    /// Takes over a record that was read from a file under its lock, or one without a file.
+    /// Starts with a record that was read from a file under its lock, or one without a file.
     #[must_use]
     pub fn new(record: Record, file: Option<StateFile>, lock: Option<Lock>) -> Self {
         let last = LastWrite { ended: Instant::now(), took: Duration::ZERO, edits: 0 };
@@ -67,7 +67,7 @@ impl Ledger {
         self.edit(|record| record.edit(name, change))
     }
 
-    /// Whether the record was changed since it was taken over.
+    /// Whether the record was changed since the start.
     #[must_use]
     pub fn is_edited(&self) -> bool {
         self.record().1 > 0
@@ -109,7 +109,7 @@ impl Ledger {
         let lock = self.inner.lock.clone();
         let write = move || {
             let written = file.write(&record);
-            // Whoever waits for this may be gone, and the next one must not write beside it.
+            // The task that waits for this may be gone, and the next one must not write beside it.
             drop(lock);
             written
         };

@@ -21,7 +21,7 @@ fn an_absent_state_is_empty_and_a_written_one_comes_back() {
 }
 
 #[test]
-fn what_cannot_be_read_is_never_overwritten() {
+fn a_state_that_cannot_be_read_is_never_overwritten() {
     let (_folder, file) = dir();
     for (text, expected) in [
         ("{", "damaged"),

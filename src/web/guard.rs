@@ -108,7 +108,7 @@ pub(super) async fn deadline(request: Request, next: Next) -> Response {
     }
 }
 
-/// What every answer carries.
+/// The headers of every answer.
 pub(super) async fn headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [

@@ -1,4 +1,4 @@
-//! What requests are checked against.
+//! The keys that requests are checked against.
 
 use std::sync::Arc;
 

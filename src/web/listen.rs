@@ -108,7 +108,7 @@ impl Listener {
         Ok(is_new.then_some(bound))
     }
 
-    /// Waits until every answer has ended; the shutdown has to have begun.
+    /// Waits until every answer has ended; the shutdown has to be under way.
     pub async fn ended(&self) {
         drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.tasks.close();

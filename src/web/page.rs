@@ -34,7 +34,7 @@ macro_rules! own {
 }
 pub(super) use own;
 
-/// What of the connections is shown.
+/// The filter of the connections that are shown.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Shown {
     /// Part of a name, a type or a reason, in any case.

@@ -81,7 +81,7 @@ fn consent_to_one_name_is_no_glob() {
 }
 
 #[test]
-fn consent_to_all_that_a_limit_holds_is_none_to_what_no_commit_removed() {
+fn consent_to_deletes_over_a_limit_frees_no_delete_that_no_commit_asked_for() {
     let world = not_removed_by_a_commit(&["a", "b"]);
     for arguments in [
         &["--allow-deletes"][..],
@@ -96,7 +96,7 @@ fn consent_to_all_that_a_limit_holds_is_none_to_what_no_commit_removed() {
 }
 
 #[test]
-fn the_plan_shows_what_consent_to_one_name_frees() {
+fn the_plan_shows_the_delete_that_consent_to_one_name_frees() {
     let world = not_removed_by_a_commit(&["a", "b"]);
     let changes = world.changes(&["--allow-delete", "a"]);
     assert_eq!(changes, ["delete a", "delete b (held)"]);

@@ -46,7 +46,8 @@ const EFFECTS: [&str; 12] = [
     "::now()",
 ];
 
-fn files(path: &Path, found: &mut Vec<PathBuf>) {
+/// All Rust files at or below a path.
+pub(crate) fn files(path: &Path, found: &mut Vec<PathBuf>) {
     if path.is_dir() {
         for entry in fs::read_dir(path).unwrap() {
             files(&entry.unwrap().path(), found);
@@ -206,6 +207,28 @@ fn the_map_names_every_module() {
         let is_named = map.contains(&format!("`{module}`"));
         assert!(is_named || ["lib", "main"].contains(&module), "ARCHITECTURE.md lacks {module}");
     }
+}
+
+/// The tables of ARCHITECTURE.md lead from a rule to the function that decides it.
+#[test]
+fn the_map_leads_from_each_rule_to_its_function() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let mut rules = BTreeSet::new();
+    for line in map.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let Some([file, function]) = cells.last_chunk() else { continue };
+        let (file, function) = (file.trim_matches('`'), function.trim_matches('`'));
+        if !file.starts_with("src/") || !file.ends_with(".rs") {
+            continue;
+        }
+        let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+        let is_there = ["(", "<"].iter().any(|end| text.contains(&format!("fn {function}{end}")));
+        assert!(is_there, "ARCHITECTURE.md: {file} has no function {function}");
+        rules.insert(cells[0].to_owned());
+    }
+    let missing = (1..=9).map(|rule| rule.to_string()).find(|rule| !rules.contains(rule));
+    assert!(missing.is_none(), "ARCHITECTURE.md does not say where rule {missing:?} is decided");
 }
 
 fn version(text: &str) -> Vec<u32> {

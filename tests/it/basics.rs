@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::world::{CANARY, World, email_body};
 
 #[test]
-fn what_git_declares_is_created_and_then_in_sync() {
+fn a_declared_connection_is_created_and_then_in_sync() {
     let world = World::new();
     world.commit_email("orders", "port: 2525\n");
     world.plan().code(2).says("create");
@@ -29,7 +29,7 @@ fn a_plan_in_sync_makes_one_call_for_each_type() {
 }
 
 #[test]
-fn an_update_keeps_what_git_does_not_declare() {
+fn an_update_keeps_fields_that_git_does_not_declare() {
     let world = World::settled(&["orders"]);
     world.edit("orders", "description", json!("by hand"));
     world.edit("orders", "futureField", json!({"a": [1]}));
@@ -59,7 +59,7 @@ fn drift_is_corrected() {
 }
 
 #[test]
-fn what_a_commit_removes_is_deleted_and_what_git_never_declared_is_not() {
+fn a_connection_that_a_commit_removes_is_deleted_and_an_unmanaged_one_is_not() {
     let world = World::new();
     world.make(email_body("by-hand"));
     world.settle(&["orders", "invoices"]);

@@ -99,7 +99,7 @@ fn an_amended_commit_asks_for_the_same_deletes() {
 }
 
 #[test]
-fn a_narrowed_run_drops_the_notes_of_what_is_declared_again() {
+fn a_narrowed_run_drops_the_notes_of_names_that_are_declared_again() {
     let world = world("max_deletes: 0", &["b", "c"]);
     world.remove("connections/a.yaml");
     world.git(&["commit", "-qam", "Remove a\n\nAllow-Deletes: true"]);
@@ -134,7 +134,7 @@ fn a_replace_stays_due_over_a_mistyped_path() {
 }
 
 #[test]
-fn an_older_commit_that_declares_a_name_leaves_what_a_newer_one_asks_for() {
+fn an_older_commit_that_declares_a_name_leaves_the_delete_of_a_newer_one() {
     for narrow in [&["--name", "b"][..], &[]] {
         let world = world("max_deletes: 3", &["b", "c", "d"]);
         world.remove("connections/a.yaml");

@@ -71,7 +71,7 @@ fn a_field_that_the_server_rewrites_is_given_up_after_two_puts() {
 }
 
 #[test]
-fn an_edit_by_hand_does_not_end_what_the_server_rewrites() {
+fn an_edit_by_hand_does_not_end_a_rewrite_by_the_server() {
     let world = rewriting();
     for _ in 0..4 {
         world.apply();

@@ -7,7 +7,7 @@ mod commands;
 mod config;
 mod console;
 mod diagnostics;
-mod pages;
+pub(crate) mod pages;
 mod picture;
 
 use std::fs;

@@ -238,7 +238,7 @@ fn a_byte_order_mark_is_no_part_of_a_mounted_secret() {
 }
 
 #[test]
-fn what_others_may_edit_is_sent_once_and_then_theirs() {
+fn an_ignored_field_is_sent_on_create_and_then_kept_as_live_has_it() {
     for dialect in [Dialect::Current, Dialect::Older] {
         let world = World::with(Options { dialect, ..Options::default() });
         let ignoring = format!(
@@ -325,7 +325,7 @@ fn a_literal_where_secrets_hide_is_an_error_that_does_not_repeat_it() {
 }
 
 #[test]
-fn what_somebody_typed_where_secrets_hide_is_shown_nowhere() {
+fn a_secret_that_was_typed_into_a_hidden_place_is_shown_nowhere() {
     let mut world = World::with(masked());
     world.env.insert("TOKEN".into(), "t0ken-of-git".into());
     world.write(
@@ -413,7 +413,7 @@ fn another_key_makes_masked_secrets_unverified_with_a_warning() {
 }
 
 #[test]
-fn reported_drift_takes_over_only_what_is_equal() {
+fn only_equal_connections_are_adopted_where_drift_is_reported() {
     let mut world = World::new();
     world.target("drift: report");
     world.make(crate::world::email_body("a"));
@@ -428,7 +428,7 @@ fn reported_drift_takes_over_only_what_is_equal() {
 }
 
 #[test]
-fn bookkeeping_that_somebody_pasted_is_never_sent() {
+fn pasted_bookkeeping_is_never_sent() {
     let world = World::new();
     world.commit_email("a", "id: 5\ncreated: '2020-01-01'\nrevision: 7\n");
     world.apply().code(0).says("never sent");

@@ -76,7 +76,7 @@ fn round_trip(options: Options) {
 }
 
 #[test]
-fn what_is_exported_plans_to_nothing_in_both_dialects() {
+fn an_export_plans_to_nothing_in_both_dialects() {
     for dialect in [Dialect::Current, Dialect::Older] {
         for secrets in [SecretsOnGet::ByGuide, SecretsOnGet::Masked, SecretsOnGet::Shown] {
             round_trip(Options { dialect, secrets, ..Options::default() });
@@ -164,7 +164,7 @@ fn connections_that_no_document_can_declare_are_passed_over() {
 
 /// Leaving a field out that git declares would take it away.
 #[test]
-fn what_git_declares_stays_in_the_export() {
+fn declared_fields_stay_in_the_export() {
     let world = World::new();
     world.commit_email("a", "port: 25\n");
     world.apply().code(0);
@@ -176,7 +176,7 @@ fn what_git_declares_stays_in_the_export() {
 }
 
 #[test]
-fn what_a_folder_declares_already_is_not_declared_twice() {
+fn a_name_that_a_folder_declares_already_is_not_declared_twice() {
     let world = World::settled(&["a", "b"]);
     let folder = world.path("exported");
     let dir = folder.display().to_string();

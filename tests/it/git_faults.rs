@@ -220,7 +220,7 @@ fn gc_and_a_force_push_are_followed() {
 }
 
 #[test]
-fn a_shallow_clone_deletes_by_its_state_and_holds_what_it_cannot_know() {
+fn a_shallow_clone_deletes_by_its_state_and_holds_deletes_that_it_cannot_check() {
     let mut world = World::new();
     for name in ["a", "b", "c"] {
         world.commit_email(name, "");

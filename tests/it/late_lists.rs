@@ -35,7 +35,7 @@ fn a_due_delete_outlives_a_list_that_lacks_its_name() {
 }
 
 #[test]
-fn a_plan_says_that_a_list_lacks_what_a_read_shows() {
+fn a_plan_says_that_a_list_lacks_a_name_that_a_read_shows() {
     let world = World::settled(&["a", "b"]);
     world.commit_without(&["a"]);
     for output in ["text", "json", "markdown"] {

@@ -62,7 +62,7 @@ fn ids_are_read_after_a_replace_and_after_other_changes_failed() {
 
 /// Where the list at the end fails, the entry has no id: then only what is equal counts as ours.
 #[test]
-fn without_an_id_only_what_equals_the_write_is_ours() {
+fn without_an_id_only_a_connection_equal_to_the_write_is_ours() {
     for is_equal in [true, false] {
         let world = World::new();
         for name in ["a", "b"] {
@@ -104,7 +104,7 @@ fn without_an_id_a_field_that_only_a_read_shows_counts_too() {
 }
 
 #[test]
-fn what_was_made_anew_after_a_reading_is_not_deleted() {
+fn a_connection_that_was_made_anew_after_a_reading_is_not_deleted() {
     let world = World::settled(&["a", "b"]);
     world.apply().code(0);
     assert!(world.control().remove(PROJECT, "a"));

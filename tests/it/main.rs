@@ -78,4 +78,5 @@ mod validate;
 mod watching;
 mod web;
 mod without_secrets;
+mod words;
 mod working_tree;

@@ -30,7 +30,7 @@ fn with_notify(world: &mut World, target: &str, address: &str) {
 }
 
 #[test]
-fn what_happens_is_told_once_and_without_a_secret() {
+fn events_are_told_once_and_without_a_secret() {
     let mut world = World::new();
     let got = Received::start(&world);
     with_notify(&mut world, "max_deletes: 0", &got.address);

@@ -320,7 +320,7 @@ fn a_host_that_hangs_holds_up_nothing_and_no_child_shows_the_token() {
 }
 
 #[test]
-fn a_host_that_is_down_is_told_and_what_was_fetched_is_kept_up() {
+fn a_host_that_is_down_is_told_and_the_fetched_commit_stays_in_force() {
     let mut world = World::new();
     let bare = serve(&world, "gateway.git");
     let url = format!("file://{}", bare.display());

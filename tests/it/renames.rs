@@ -64,7 +64,7 @@ fn an_old_name_outside_the_inventory_is_adopted_as_the_config_says() {
 }
 
 #[test]
-fn a_rename_keeps_masked_secrets_and_what_git_does_not_declare() {
+fn a_rename_keeps_masked_secrets_and_undeclared_fields() {
     for dialect in [Dialect::Current, Dialect::Older] {
         let world = World::with(Options { dialect, ..masked() });
         world.settle(&["old", "other"]);
@@ -389,7 +389,7 @@ fn a_name_that_is_declared_anew_is_not_renamed_again() {
 }
 
 #[test]
-fn a_rename_that_cannot_be_made_says_what_to_do() {
+fn a_rename_that_cannot_be_made_gives_advice() {
     let world = World::settled(&["old", "other"]);
     world.make(email_body("new"));
     world.commit_rename("old", "new");

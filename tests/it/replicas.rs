@@ -161,7 +161,7 @@ fn writes(world: &World) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn one_replica_acts_and_the_other_takes_over_when_it_dies() {
+fn one_replica_acts_and_the_other_follows_when_it_dies() {
     let world = World::new();
     let cluster = Cluster::start(&world);
     world.commit_email("keep", "");
@@ -320,7 +320,7 @@ fn one_whose_lease_is_taken_away_stands_by() {
 }
 
 #[test]
-fn a_state_that_somebody_else_wrote_is_not_overwritten() {
+fn a_state_of_another_writer_is_not_overwritten() {
     let world = World::new();
     let cluster = Cluster::start(&world);
     world.commit_email("keep", "");
@@ -383,7 +383,7 @@ fn a_suspension_that_waits_for_the_state_holds_up_no_election() {
 }
 
 #[test]
-fn what_the_role_lacks_is_said_and_nothing_is_written() {
+fn missing_rights_of_the_role_are_told_and_nothing_is_written() {
     let world = World::new();
     let cluster = Cluster::start(&world);
     cluster.forbid("leases");

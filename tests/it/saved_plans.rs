@@ -87,7 +87,7 @@ fn a_base_revision_stands_for_the_state() {
 }
 
 #[test]
-fn a_listed_delete_of_what_had_drifted_is_made() {
+fn a_listed_delete_of_a_drifted_connection_is_made() {
     let world = World::settled(&["a", "b", "c"]);
     world.edit("a", "port", json!(9));
     world.edit("b", "port", json!(9));

@@ -111,7 +111,7 @@ fn a_declared_password_is_sent_as_git_has_it_where_drift_is_only_reported() {
 }
 
 #[test]
-fn a_password_that_somebody_typed_is_replaced_by_the_next_put_where_drift_is_only_reported() {
+fn a_drifted_password_is_replaced_by_the_next_put_where_drift_is_only_reported() {
     let world = readable(&email("a", ""), "drift: report\nadopt: always");
     world.edit("a", "password", json!("typed in the console"));
     world.run(&["plan", "--verify-secrets"]).code(2);

@@ -22,7 +22,7 @@ fn three_one_by_one() -> World {
 }
 
 #[test]
-fn the_first_ctrl_c_finishes_what_was_begun() {
+fn the_first_ctrl_c_finishes_the_calls_in_flight() {
     for (moment, signal_name) in [(Moment::Before, "-INT"), (Moment::After, "-TERM")] {
         let world = three_one_by_one();
         let gate = world.control().gate(Some(Method::POST), "/b/", moment);
@@ -57,7 +57,7 @@ fn a_single_reconcile_ends_too_whatever_the_server_does() {
 }
 
 #[test]
-fn what_waits_for_another_try_ends_at_the_first_ctrl_c() {
+fn a_wait_for_another_try_ends_at_the_first_ctrl_c() {
     let world = World::new();
     world.commit_email("a", "");
     let slow = Fault::RateLimited { after: 55 };
@@ -124,7 +124,7 @@ fn the_daemon_ends_while_the_api_is_down_or_silent() {
 }
 
 #[test]
-fn a_replace_that_was_begun_is_finished() {
+fn a_replace_whose_delete_was_sent_is_finished() {
     let world = World::settled(&["a", "b"]);
     world.write("connections/a.yaml", &ftp("a", ""));
     world.commit("a is of another type");

@@ -48,7 +48,7 @@ fn a_token_of_the_config_is_used() {
 }
 
 #[test]
-fn watching_shows_what_changes_until_it_is_ended() {
+fn watching_shows_changes_until_it_is_ended() {
     let world = World::new();
     world.commit_email("a", "");
     let daemon = Running::start(&world, &[]);
@@ -74,7 +74,7 @@ fn watching_shows_what_changes_until_it_is_ended() {
 }
 
 #[test]
-fn what_was_applied_last_is_what_was_made() {
+fn the_last_applied_plan_lists_the_changes_that_were_made() {
     let mut world = World::new();
     world.target("max_deletes: 1");
     world.settle(&["a", "b", "c"]);

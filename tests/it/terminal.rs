@@ -41,7 +41,7 @@ fn asked(world: &World, arguments: &[&str], meanwhile: impl FnOnce()) -> Option<
 }
 
 #[test]
-fn a_commit_that_is_pushed_while_somebody_is_asked_was_not_agreed_to() {
+fn a_commit_that_is_pushed_during_the_prompt_is_not_applied() {
     let mut world = World::new();
     let bare = serve(&world, "gateway.git");
     let push = |world: &World| world.git(&["push", "-q", bare.to_str().unwrap(), "HEAD"]);

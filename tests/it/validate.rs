@@ -41,7 +41,7 @@ fn warnings_alone_are_no_failure_but_with_strict() {
 }
 
 #[test]
-fn what_is_exported_validates_and_plans_to_nothing() {
+fn an_export_validates_and_plans_to_nothing() {
     let world = World::new();
     world.commit_email("a", "port: 2525\n");
     world.apply().code(0);
@@ -94,7 +94,7 @@ fn the_config_file_is_no_document_wherever_it_is_named() {
 }
 
 #[test]
-fn what_is_skipped_is_said() {
+fn skipped_files_are_told() {
     use std::os::unix::ffi::OsStringExt as _;
     use std::os::unix::fs::symlink;
 

@@ -82,7 +82,7 @@ fn sighup_moves_the_listener() {
 }
 
 #[test]
-fn somebody_elsewhere_needs_the_token_and_is_told_of_when_there_is_none() {
+fn other_machines_need_the_token_and_a_missing_one_is_told() {
     let mut world = World::new();
     world.commit_email("a", "");
     let daemon = Running::start(&world, &["--listen", "0.0.0.0:0"]);

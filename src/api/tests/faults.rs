@@ -131,7 +131,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn secrets_in_what_a_server_says_are_replaced() {
+async fn secrets_in_a_servers_words_are_replaced() {
     let said = "no host for \"s3cret\" in czNjcmV0 of static-token\n\u{1b}[31m";
     for reply in [
         Reply::json(400, &json!({"status": "FAILURE", "resultMessage": said})),
@@ -158,7 +158,7 @@ async fn secrets_in_what_a_server_says_are_replaced() {
 }
 
 #[tokio::test]
-async fn an_address_where_nobody_listens_is_unreachable() {
+async fn an_address_without_a_listener_is_unreachable() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -17,7 +17,7 @@ pub struct LiteralSecret {
     pub pointer: String,
     /// Which secret it is, in words: "the header `Authorization`".
     pub what: String,
-    /// What to write instead, without the secret.
+    /// The text to write instead, without the secret.
     pub advice: String,
 }
 

@@ -16,7 +16,7 @@ fn of(name: &str) -> &'static ConnectionType {
     find(name).unwrap()
 }
 
-/// What `mask` makes of a JDBC URL.
+/// A JDBC URL as `mask` shows it.
 fn shown_url(url: &str) -> String {
     let masked = mask(of("database"), &object(json!({"jdbcUrl": url})));
     masked["jdbcUrl"].as_str().unwrap().to_owned()
@@ -300,7 +300,7 @@ fn extraction_gives_references_and_the_secrets_that_they_stand_for() {
 }
 
 #[test]
-fn a_text_that_nobody_writes_by_hand_is_hidden_whole() {
+fn a_text_that_is_extremely_long_is_hidden_whole() {
     let long = "password=a&".repeat(100_000);
     let shown = mask(of("database"), &object(json!({"jdbcUrl": long, "description": long})));
     assert_eq!(shown["jdbcUrl"], "(sensitive)");

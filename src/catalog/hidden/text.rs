@@ -11,7 +11,7 @@ use super::url::{self, Found, is_boolean};
 /// by hand, and looking into it takes time that grows with its square.
 const LONGEST: usize = 16 * 1024;
 
-/// What kind of text a value is.
+/// The kind of text that a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// Text that may mention a URL with user info.
@@ -31,7 +31,7 @@ pub(super) enum Shape {
 }
 
 impl Shape {
-    /// What the value of a header is; `None` where its name says nothing.
+    /// The kind of a header's value; `None` where its name says nothing.
     pub(super) fn of_header(name: &str) -> Option<Self> {
         match name.trim().to_ascii_lowercase().as_str() {
             "cookie" | "set-cookie" => Some(Self::Cookie),
@@ -39,7 +39,7 @@ impl Shape {
         }
     }
 
-    /// What the value of a client property is; `None` where its name says nothing.
+    /// The kind of a client property's value; `None` where its name says nothing.
     pub(super) fn of_property(name: &str) -> Option<Self> {
         let folded = name.trim().to_ascii_lowercase();
         if folded.ends_with("sasl.jaas.config") {
@@ -104,7 +104,7 @@ fn in_prose(skeleton: &str, found: &mut Vec<Found>) {
     }
 }
 
-/// What follows `Bearer` and its like, or everything.
+/// The part behind `Bearer` and its like, or everything.
 fn after_scheme(skeleton: &str) -> Option<Range<usize>> {
     const SCHEMES: &[&str] = &[
         "apikey",

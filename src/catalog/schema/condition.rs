@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::pattern;
 use crate::catalog::{Condition, ConnectionType, Kind};
 
-/// What a condition over top-level fields of a type looks like as a schema; a field that is not
+/// The schema of a condition over top-level fields of a type; a field that is not
 /// declared, `null` or empty counts with its default there, too.
 pub(super) fn schema(connection_type: &ConnectionType, condition: &Condition) -> Value {
     let default_holds = || connection_type.holds(condition, &serde_json::Map::new());

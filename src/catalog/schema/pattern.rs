@@ -7,7 +7,7 @@ pub(super) const NAME: &str = r"^[^\s/]([^/\u0000-\u001f]*[^\s/])?$";
 pub(super) const HOLDS_REFERENCE: &str =
     r"\$\{(env:[A-Za-z0-9_]+|var:[A-Za-z0-9_.\-]+|[A-Za-z0-9_.]+)\}";
 
-/// What a secret field may hold: references that no plain value comes from, and nothing else.
+/// The pattern of a secret field: references that no plain value comes from, and nothing else.
 pub(super) const SECRET: &str = r"^(\$\{(env:[A-Za-z0-9_]+|[A-Za-z0-9_.]+)\})+$";
 
 /// A word in any case and with or without a number behind it, as choices are compared.

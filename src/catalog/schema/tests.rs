@@ -73,7 +73,7 @@ fn passes(name: &str, changes: &Value) -> bool {
 }
 
 #[test]
-fn what_validate_refuses_is_refused() {
+fn documents_that_validate_refuses_are_refused() {
     for changes in [
         json!({"host": "(none)"}),
         json!({"port": 70000}),
@@ -101,7 +101,7 @@ fn what_validate_refuses_is_refused() {
 }
 
 #[test]
-fn what_is_fine_or_a_warning_passes() {
+fn documents_without_errors_pass() {
     for changes in [
         json!({"port": "${var:smtp_port}"}),
         json!({"port": "587"}),

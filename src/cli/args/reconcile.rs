@@ -21,7 +21,7 @@ pub enum Output {
     Markdown,
 }
 
-/// What narrows a run. A narrowed run deletes nothing outside its filter.
+/// The filter of a run. A narrowed run deletes nothing outside its filter.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct NarrowArgs {
     /// Only this target of the config (repeatable).
@@ -49,7 +49,7 @@ pub struct ReadArgs {
     pub worktree: bool,
 }
 
-/// What may be written beyond what the rules let through by themselves.
+/// The writes that are allowed beyond those that the rules let through by themselves.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct WriteRules {
     /// Consent to deletes that a limit or a missing path holds back.
@@ -79,13 +79,13 @@ impl WriteRules {
 /// The arguments of `plan`.
 #[derive(Args, Clone, Debug)]
 pub struct PlanArgs {
-    /// What narrows the run.
+    /// The filter of the run.
     #[command(flatten)]
     pub narrow: NarrowArgs,
     /// Which files are read.
     #[command(flatten)]
     pub read: ReadArgs,
-    /// What may be written.
+    /// The writes that are allowed.
     #[command(flatten)]
     pub rules: WriteRules,
     /// Save the plan for `apply FILE`; there is no secret in it.
@@ -112,13 +112,13 @@ pub struct ApplyArgs {
     /// all.
     #[arg(value_name = "PLANFILE")]
     pub plan_file: Option<PathBuf>,
-    /// What narrows the run.
+    /// The filter of the run.
     #[command(flatten)]
     pub narrow: NarrowArgs,
     /// Which files are read.
     #[command(flatten)]
     pub read: ReadArgs,
-    /// What may be written.
+    /// The writes that are allowed.
     #[command(flatten)]
     pub rules: WriteRules,
     /// Do not ask; required where there is no terminal.

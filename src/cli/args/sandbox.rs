@@ -22,7 +22,7 @@ pub struct SandboxArgs {
     /// Which dialect of the API it speaks.
     #[arg(long, value_enum, value_name = "DIALECT", default_value = "current")]
     pub dialect: Dialect,
-    /// What GET of one connection shows of secrets; lists never show them.
+    /// How GET of one connection shows secrets; lists never show them.
     #[arg(long, value_enum, value_name = "WHAT", default_value = "masked")]
     pub secrets: SecretsOnGet,
     /// A project that exists (repeatable); without any, every project does.
@@ -49,7 +49,7 @@ pub struct SandboxArgs {
     /// Answer 429 to more calls a second than this.
     #[arg(long, value_name = "CALLS")]
     pub rate_limit: Option<u32>,
-    /// What goes wrong with every call, until `PUT /sandbox/fault` says otherwise.
+    /// The fault of every call, until `PUT /sandbox/fault` says otherwise.
     #[arg(long, value_enum, value_name = "FAULT")]
     pub fault: Option<Fault>,
     /// How long each answer is held back.

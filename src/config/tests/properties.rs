@@ -1,4 +1,4 @@
-//! What holds of any text, and of all keys.
+//! Properties of any text, and of all keys.
 
 use proptest::prelude::*;
 

@@ -98,12 +98,12 @@ fn drift_is_told_when_it_comes_up() {
     let kept = |path| passed(vec![(drifted("a", path), ChangeResult::Reported)], vec![]);
     assert_eq!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
     assert!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a").is_empty());
-    // What cannot be looked at has not gone.
+    // A target that cannot be looked at has not recovered.
     let _ = told.of(&failing(), ReconcileOutcome::Failed, "a");
     let recovered = told.of(&kept("/port"), ReconcileOutcome::Drifted, "a");
     assert_eq!(recovered, [NotifyEvent::Recovered]);
     assert_eq!(told.of(&kept("/host"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
-    // What was put right and drifts again is drift again; a write that fails is the same drift.
+    // Drift that was corrected and comes again is news; a write that fails is the same drift.
     let corrected = passed(vec![(drifted("a", "/host"), ChangeResult::Done)], vec![]);
     assert!(told.of(&corrected, ReconcileOutcome::Applied, "a").is_empty());
     assert_eq!(told.of(&corrected, ReconcileOutcome::Applied, "a"), [NotifyEvent::Drift]);

@@ -33,7 +33,7 @@ impl ReconcileOutcome {
     /// How an outcome ended, the worst first. `interrupted`: somebody asked it to end.
     #[must_use]
     pub fn of(outcome: &TargetOutcome, counts: &Counts, interrupted: bool) -> Self {
-        // What failed then was perhaps only not tried again.
+        // A failure of then was perhaps only not tried again.
         let is_cut_short = counts.not_started + counts.failed > 0 || !outcome.errors.is_empty();
         if interrupted && is_cut_short {
             Self::Interrupted
@@ -103,7 +103,7 @@ pub enum TargetState {
     NotConverging,
     /// The commit is refused; the last good one is kept up.
     Refused,
-    /// Somebody suspended it.
+    /// The target is suspended.
     Suspended,
     /// A call, the state, the source or the target as a whole failed.
     Failing,

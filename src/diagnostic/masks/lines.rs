@@ -1,4 +1,4 @@
-//! What to hide in a document that does not parse: a scan of its lines.
+//! Finds the secrets to hide in a document that does not parse, by a scan of its lines.
 //!
 //! Nothing says there where a key ends and its value begins; a forgotten colon may be the very
 //! mistake. So whatever follows a word that speaks of a secret is taken for one.
@@ -19,7 +19,7 @@ enum Running {
     Block { outer: usize, is_literal: bool },
     /// Everything up to this quote does.
     Quote(char),
-    /// It has not begun: what comes next belongs to it, whatever its indentation, up to a line
+    /// It has not started: the next line belongs to it, whatever its indentation, up to a line
     /// that begins with a field of the catalog. Deeper lines than this are a block.
     Awaited(Option<usize>),
 }
@@ -99,7 +99,7 @@ pub(super) fn hide(file: &FileText, chunk: &Chunk, masks: &mut Masks) {
     }
 }
 
-/// What of a secret value goes on in this line.
+/// The part of a secret value that goes on in this line.
 fn going_on(running: Option<Running>, line: &str, indent: usize) -> Option<Running> {
     let is_blank = line.trim().is_empty();
     match running? {

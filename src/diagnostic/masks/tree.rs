@@ -1,4 +1,4 @@
-//! What to hide in a document that parses.
+//! Finds the secrets to hide in a document that parses.
 
 use std::collections::HashSet;
 

@@ -10,7 +10,7 @@ use crate::reference::{self, Segment};
 struct Names {
     secret: BTreeSet<&'static str>,
     plain: BTreeSet<&'static str>,
-    /// What a misspelled name of a secret comes near to, in lower case.
+    /// Names of secrets that a misspelled one comes near to, in lower case.
     near: BTreeSet<String>,
 }
 
@@ -46,7 +46,7 @@ impl Names {
     }
 }
 
-/// What is in the names of fields that are secrets in one version of SNMP and plain in another.
+/// A word in the names of fields that are secrets in one version of SNMP and plain in another.
 const COMMUNITY: &str = "Community";
 
 /// Whether a key says that its value is a secret, a misspelled one too.

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::diagnostic::Severity;
 
-/// What is said of the fields of a connection called `order mails`: `code pointer`, errors as
+/// The findings about the fields of a connection called `order mails`: `code pointer`, errors as
 /// they are and warnings with a `?`.
 fn said_with(
     type_name: &str,

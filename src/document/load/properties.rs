@@ -1,4 +1,4 @@
-//! What holds for every input: it ends in documents or diagnostics, and no view shows a secret.
+//! Properties of every input: it ends in documents or diagnostics, and no view shows a secret.
 
 use proptest::prelude::*;
 

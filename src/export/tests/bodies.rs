@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::{ConnectionType, Field, HiddenPlace, Kind, Required, Secrecy};
 
-/// What every secret value of these bodies begins with.
+/// The start of every secret value in these bodies.
 pub(super) const CANARY: &str = "canary-7f3a";
 
 /// A connection with every field that a client may set.

@@ -22,7 +22,7 @@ fn one(body: Value) -> (String, String) {
 }
 
 #[test]
-fn a_document_as_somebody_would_have_written_it() {
+fn a_document_reads_as_if_written_by_hand() {
     let (text, variables) = one(json!({
         "id": "7", "type": "email", "name": "order-mails", "host": "${SMTP_HOST}", "port": 465,
         "auth": true, "username": "orders@example.com", "password": null, "enabled": true,
@@ -67,7 +67,7 @@ fn apinizers_own_variables_stay() {
 }
 
 #[test]
-fn what_git_declares_with_a_reference_is_not_shown() {
+fn fields_that_git_declares_with_a_reference_are_not_shown() {
     let field =
         |text: &str| BaseField { declared: Value::from(text), print: None, unverified: false };
     let mut record = Record::default();
@@ -95,7 +95,7 @@ fn what_git_declares_with_a_reference_is_not_shown() {
 }
 
 #[test]
-fn what_git_declares_of_the_servers_own_fields_stays() {
+fn declared_fields_of_the_server_stay() {
     let field = BaseField { declared: json!("k1"), print: None, unverified: false };
     let owned = Owned {
         type_name: "kafka".to_owned(),

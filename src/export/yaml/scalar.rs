@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_misread_is_quoted() {
+    fn a_scalar_that_could_be_misread_is_quoted() {
         for plain in [
             "smtp.example.com",
             "${env:A}",

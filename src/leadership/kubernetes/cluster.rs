@@ -337,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_what_kubernetes_takes_and_differ_by_url_and_project() {
+    fn names_are_valid_in_kubernetes_and_differ_by_url_and_project() {
         let names = [
             object_name("https://a.example.com", "Payments"),
             object_name("https://a.example.com", "payments"),

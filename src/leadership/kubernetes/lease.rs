@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_written_keeps_what_is_beside_it() {
+    async fn a_write_keeps_the_fields_of_others() {
         let made =
             held(None, "l", "a", Duration::from_millis(1500), wall("2026-01-02T03:04:05.678Z"));
         assert_eq!(

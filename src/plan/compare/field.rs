@@ -117,7 +117,7 @@ impl Comparing<'_> {
         self.found.differences.push(difference);
     }
 
-    /// What may be shown of live's side of a field.
+    /// Live's side of a field as it may be shown.
     fn show_live(&self, path: &str, value: Option<&Value>, sensitive: bool) -> Option<Value> {
         let value = value.filter(|v| !v.is_null())?;
         if sensitive {
@@ -148,7 +148,8 @@ impl Comparing<'_> {
     }
 }
 
-/// What may be shown of git's side: the declared text where it holds a secret, else the value.
+/// Git's side of a field as it may be shown: the declared text where it holds a secret, else the
+/// value.
 pub(in crate::plan) fn show_desired(
     desired: &DesiredConnection,
     field: &DesiredField,

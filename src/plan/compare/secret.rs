@@ -1,4 +1,4 @@
-//! A secret field: what was sent last, and what `GET` shows of it (DESIGN section 5, "Secrets").
+//! A secret field: the value that was sent last is compared with the one that `GET` shows.
 
 use serde_json::Value;
 
@@ -102,7 +102,7 @@ impl Comparing<'_> {
     }
 }
 
-/// What is known of the value that was sent last.
+/// The knowledge of the value that was sent last.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sent {
     Never,
@@ -134,7 +134,7 @@ impl Sent {
     }
 }
 
-/// What `GET` says of a secret.
+/// The answer of `GET` about a secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     /// `null`, absent, asterisks, or no reading at all.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::live::LiveConnection;
 use crate::pointer::steps;
 
-/// What is known of a live connection: its entry in the list, and its own `GET` where there was
+/// The view of a live connection: its entry in the list, and its own `GET` where there was
 /// one. `GET` is believed first; a field that it leaves out is taken from the list.
 pub struct LiveView<'a> {
     /// The entry of the list, or the connection's own answer.

@@ -91,7 +91,7 @@ fn follow_protect(
 fn hold_for_lost_path(entry: &mut Entry, row: &Row<'_>, rules: &Rules<'_>) {
     let is_sent = |change: &Change| !matches!(change.action, Action::Blocked | Action::Drift);
     let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
-    // What is left of the document is not remembered as agreed either.
+    // The rest of the document is not remembered as agreed either.
     (entry.memory, entry.adopted) = (None, false);
     if entry.change.as_ref().is_some_and(is_sent) {
         let (reason, advice) = lost_path_in_words(path);
@@ -328,7 +328,7 @@ fn learn_what_settled(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison)
     let unstable = &mut entry.memory(row).unstable;
     unstable.remove(step::CREATE);
     for path in &comparison.settled {
-        // What agrees while something else is written may be pushed aside by that.
+        // A field that agrees while another one is written may be displaced by that.
         match unstable.get_mut(path).filter(|_| comparison.writes()) {
             Some(known) => (known.puts, known.given_up) = (0, false),
             None => _ = unstable.remove(path),

@@ -1,5 +1,5 @@
 //! A connection of the inventory that git no longer declares: deleted, held, or forgotten. The rules
-//! that look at one connection alone are here (DESIGN section 6, rule 3); those that look at all
+//! that look at one connection alone are here (rule 3); those that look at all
 //! deletes together are in [`crate::plan::limits`].
 
 use crate::desired::DesiredConnection;
@@ -75,7 +75,9 @@ fn delete_hold(
         return Some(hold);
     }
     if !view.is_the_connection_of(owned, &rules.compare) {
-        let reason = "held: what is live under that name is not what the tool made".to_owned();
+        let reason =
+            "held: the connection that is live under that name is not the one in the inventory"
+                .to_owned();
         return Some((reason, Some(format!("`{forget}` takes it out of the inventory"))));
     }
     if let Some(hold) = moved_from_base(owned, view, rules) {
@@ -96,14 +98,15 @@ fn delete_hold(
         && !consents
         && !rules.allows_delete_of(name)
     {
-        let reason = format!("held: what is not read may declare it; {not_read}");
+        let reason = format!("held: a file that is not read may declare it; {not_read}");
         let advice = format!(
             "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
         );
         return Some((reason, Some(advice)));
     }
     if owned.protect {
-        let reason = "held: it is protected; taking the document out is no consent".to_owned();
+        let reason =
+            "held: it is protected; removing its document does not lift `protect`".to_owned();
         let advice = "declare it again without `protect`, apply that, then remove it".to_owned();
         return Some((reason, Some(advice)));
     }
@@ -147,7 +150,7 @@ pub(super) fn replace_hold(
     })
 }
 
-/// What is needed to know that a connection is to be deleted at all.
+/// The conditions without which no delete can be decided.
 fn not_known_hold(rules: &Rules<'_>) -> Option<Hold> {
     if let Some((type_name, problem)) = rules.live.incomplete.first_key_value() {
         let reason = format!("held: the list of {type_name} is not complete ({problem})");
@@ -171,7 +174,7 @@ fn worktree_hold(what: &str, rules: &Rules<'_>) -> Option<Hold> {
         return None;
     }
     let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`".to_owned();
-    Some((format!("held: a working tree is no decision to {what}"), Some(advice)))
+    Some((format!("held: a run on the working tree does not {what} without consent"), Some(advice)))
 }
 
 /// Why a delete or replace is held that no commit is known to have asked for; `no_commit` is the

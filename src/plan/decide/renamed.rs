@@ -1,4 +1,4 @@
-//! Renames come first: they free the names that later steps need (DESIGN section 6, rules 6 and 7).
+//! Renames come first: they free the names that later steps need (rules 6 and 7).
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::declared::{
     ADOPTED, Wipes, came_to_nothing, cannot_be_written, not_adopted, would_wipe,
 };
 
-/// What `renamedFrom` asks for, as pairs of new and old name.
+/// The pairs of new and old name that `renamedFrom` asks for.
 #[derive(Default)]
 struct Renames<'a> {
     /// Those that are due, a chain from its free end.

@@ -56,7 +56,7 @@ fn head(group: &Group<'_>) -> String {
     format!("- {severity} {} {place}: {message}", diagnostic.code)
 }
 
-/// What to do about it, and for which targets it holds.
+/// The cure, and the targets for which it holds.
 fn tail(group: &Group<'_>) -> String {
     let targets = Some(&group.targets).filter(|targets| !targets.is_empty());
     let targets = targets.map(|targets| format!("targets: {}", targets.join(", ")));

@@ -20,13 +20,13 @@ const LARGEST_WITH_PARTS: usize = 16 * 1024;
 /// One line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// What became of it.
+    /// The change of it.
     pub(crate) sign: LineSign,
     /// Its pieces, each with whether it is the part that changed.
     pub(crate) pieces: Vec<(bool, String)>,
 }
 
-/// What became of a line.
+/// The change of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineSign {
     /// It stayed.

@@ -120,7 +120,7 @@ fn long_texts_are_told_by_lines() {
   +and another
   +
 "#);
-    // What follows the line end that both have is no line.
+    // The text behind the line end that both have is no line.
     insta::assert_snapshot!(shown(json!("a\nb\n"), json!("a\nc\n")), @r#"
 = f
    a

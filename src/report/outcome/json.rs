@@ -6,7 +6,7 @@ use crate::apply::{ChangeResult, Counts, TargetOutcome};
 use crate::report::plan::change_json;
 use crate::report::{FORMAT_VERSION, exit};
 
-/// What came of it as JSON, `format_version` 1.0: each change as in the plan, with its `result`
+/// The outcome as JSON, `format_version` 1.0: each change as in the plan, with its `result`
 /// and, where it was not made, the `message` that says why.
 #[must_use]
 pub fn json(outcomes: &[TargetOutcome]) -> Value {

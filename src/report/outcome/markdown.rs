@@ -10,8 +10,8 @@ use super::{ending, told_again};
 /// The hidden first line by which a comment is found again, to be updated in place.
 pub const MARKER: &str = "<!-- apinizer-gitops:apply -->";
 
-/// What came of it as a comment: the counts, what was not made and why, and folded what was. It
-/// is always under 65,000 characters.
+/// The outcome as a comment: the counts, the changes that were not made and why, and folded the
+/// others. It is always under 65,000 characters.
 #[must_use]
 pub fn markdown(outcomes: &[TargetOutcome]) -> String {
     let mut comment = Comment::new(MARKER);

@@ -7,8 +7,8 @@ use crate::report::{escape, words};
 
 use super::{ending, told_again};
 
-/// What came of it as text: one line for each change, the counts, and again what was not made
-/// with why and the way past.
+/// The outcome as text: one line for each change, the counts, and again the changes that were not
+/// made with why and the way past.
 #[must_use]
 pub fn text(outcomes: &[TargetOutcome], style: &Style) -> String {
     let mut out = String::new();

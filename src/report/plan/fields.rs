@@ -12,7 +12,7 @@ const WIDEST_LABEL: usize = 30;
 
 /// Writes the differences of a change.
 pub(super) fn write(out: &mut String, change: &Change, style: &Style) {
-    // What a created connection holds all comes from git.
+    // All fields of a created connection come from git.
     let is_new = change.action == Action::Create;
     let rows: Vec<(&str, Leaf)> = change
         .fields

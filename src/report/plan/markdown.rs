@@ -90,7 +90,7 @@ fn folded(comment: &mut Comment, target: &TargetPlan) -> usize {
         .map(|change| {
             let mut piece = head(change);
             for field in &change.fields {
-                // What a created connection holds all comes from git.
+                // All fields of a created connection come from git.
                 let origin = match change.action {
                     Action::Create => String::new(),
                     _ => format!(" ({})", words::origin(field.origin)),

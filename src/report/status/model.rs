@@ -67,7 +67,7 @@ pub(super) fn source(status: &Value) -> String {
     }
 }
 
-/// What went wrong with the source.
+/// The error of the source.
 pub(super) fn source_error(status: &Value) -> Option<String> {
     told(status.get("source")?, "error")
 }

@@ -119,7 +119,7 @@ async fn a_path_without_its_slash_is_not_found() {
 }
 
 #[tokio::test]
-async fn the_status_of_what_is_missing_can_be_either() {
+async fn the_status_of_a_missing_thing_can_be_either() {
     let trial = Trial::current().await;
     trial.running.control().alter(|options| options.answers.missing = Some(OnMissing::NotFound));
     let (status, _) = trial.call("DELETE", &one("none"), None).await;

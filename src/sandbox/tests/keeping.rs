@@ -6,7 +6,7 @@ fn options(path: &std::path::Path) -> Options {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_restart() {
+async fn a_written_connection_is_there_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("data.json");
     let trial = Trial::of(options(&path)).await;
@@ -67,7 +67,7 @@ async fn a_damaged_file_is_refused_and_kept() {
 }
 
 #[tokio::test]
-async fn a_stop_keeps_what_the_console_edited() {
+async fn a_stop_keeps_edits_of_the_console() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("data.json");
     let trial = Trial::of(options(&path)).await;

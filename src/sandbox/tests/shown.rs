@@ -71,7 +71,7 @@ async fn a_summary_lacks_most_fields() {
 }
 
 #[tokio::test]
-async fn the_server_fills_what_is_its_own() {
+async fn the_server_fills_its_own_fields() {
     let trial = Trial::of(Options {
         answers: Answers { bookkeeping: true, ..Answers::default() },
         ..Options::default()

@@ -5,7 +5,7 @@ use super::super::{
 use super::*;
 
 #[tokio::test]
-async fn a_put_replaces_the_whole_object_and_wipes_what_it_lacks() {
+async fn a_put_replaces_the_whole_object_and_wipes_missing_fields() {
     let trial = Trial::current().await;
     trial.create(&email("orders")).await;
     let mut body = email("orders");

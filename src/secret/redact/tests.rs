@@ -130,7 +130,7 @@ fn a_short_secret_in_a_value_shows_only_as_a_word_of_its_own() {
 }
 
 #[test]
-fn what_is_learnt_later_is_found_too() {
+fn a_secret_that_is_learnt_later_is_found_too() {
     let redactor = Redactor::default();
     assert!(!redactor.is_shown_in("hunter2-and-more"));
     redactor.learn("hunter2-and-more");

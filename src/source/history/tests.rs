@@ -93,7 +93,7 @@ fn clocks_that_run_backwards_do_not_matter() {
 }
 
 #[test]
-fn a_shallow_clone_says_what_it_lacks() {
+fn a_shallow_clone_names_the_missing_commit() {
     let git = Fixture::new();
     let first = git.commit("first");
     let second = git.commit("second");

@@ -33,7 +33,7 @@ pub(super) enum Access {
 }
 
 impl Access {
-    /// What the environment says now: a token that is mounted as a file may have been rotated.
+    /// The environment as it is now: a token that is mounted as a file may have been rotated.
     /// It and the forms it is sent in are replaced in what git says from now on.
     pub(super) fn now(environment: &Environment, redactor: &Redactor) -> Result<Self, SourceError> {
         let password = match environment.lookup(TOKEN) {
@@ -71,7 +71,7 @@ fn encoded(username: &str, password: &Sensitive) -> String {
     base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()))
 }
 
-/// What is wrong with the URL of a repository: one that carries a secret, or that makes git run a
+/// The problem with the URL of a repository: it carries a secret, or makes git run a
 /// program of its choice; `None`: nothing.
 #[must_use]
 pub fn problem_with_url(url: &str) -> Option<&'static str> {

@@ -57,7 +57,7 @@ impl Inner {
         read_tip(&self.references_of_server(&names, stop)?, wanted.as_deref(), &self.shown_url())
     }
 
-    /// What the server says of references, in the lines of `git ls-remote`.
+    /// The server's references, in the lines of `git ls-remote`.
     pub(super) fn references_of_server(
         &self,
         names: &[&str],
@@ -254,7 +254,7 @@ impl Inner {
 }
 
 impl Tip {
-    /// What brings it here, even where history was rewritten.
+    /// The refspec that brings it here, even where history was rewritten.
     fn refspec(&self) -> String {
         let name = full_name(&self.branch);
         format!("+{name}:{name}")

@@ -37,7 +37,7 @@ impl Inner {
                 fetched.map_err(|error| if is_id { absent(self.folder.clone()) } else { error })?;
                 own
             }
-            // What the mirror has of another name may be gone from the server.
+            // The mirror may have another name that is gone from the server.
             None if is_head || is_id => name,
             None => return Err(absent(self.folder.clone())),
         };

@@ -63,7 +63,7 @@ fn the_default_branch_is_mirrored_with_its_history() {
 }
 
 #[test]
-fn a_force_push_is_followed_and_what_is_kept_stays() {
+fn a_force_push_is_followed_and_kept_commits_stay() {
     let git = Fixture::new();
     git.commit("base");
     let gone = git.commit("gone");
@@ -97,7 +97,7 @@ fn a_default_branch_that_is_renamed_is_followed() {
 }
 
 #[test]
-fn a_server_that_is_gone_leaves_what_was_fetched() {
+fn a_server_that_is_gone_leaves_the_fetched_commit() {
     let git = Fixture::new();
     let first = git.commit("first");
     let mirror = mirror(&git, None);
@@ -162,7 +162,7 @@ fn a_half_made_or_damaged_mirror_is_made_anew() {
 }
 
 #[test]
-fn what_is_kept_outlives_a_rebuild_that_was_cut_off() {
+fn kept_commits_outlive_a_rebuild_that_was_cut_off() {
     let git = Fixture::new();
     git.commit("base");
     let gone = git.commit("gone");
@@ -179,7 +179,7 @@ fn what_is_kept_outlives_a_rebuild_that_was_cut_off() {
 }
 
 #[test]
-fn what_is_kept_waits_for_a_rebuild_and_for_no_server() {
+fn a_kept_commit_waits_for_a_rebuild_and_for_no_server() {
     let git = Fixture::new();
     let first = git.commit("first");
     let mirror = mirror(&git, None);

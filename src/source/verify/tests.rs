@@ -61,7 +61,7 @@ fn only_allowed_ssh_signers_pass() {
     let error = check(&git, &signed, &Verify::GpgKeyring(signers.clone())).unwrap_err();
     assert!(matches!(error, SourceError::Unsigned { kind: "GPG", .. }), "{error}");
 
-    // What the repository says of itself and of replaced objects has no weight.
+    // The repository's own configuration and replaced objects have no weight.
     git.git(&["config", "gpg.ssh.program", "true"]);
     git.git(&["config", "gpg.ssh.allowedSignersFile", "/dev/null"]);
     git.git(&["replace", &foreign.0, &signed.0]);

@@ -68,7 +68,7 @@ impl WatchedFolders {
         self.folders.iter().map(|(folder, i)| (folder.as_path(), i.below || i.documents))
     }
 
-    /// What a change of a path means.
+    /// The meaning of a change of a path.
     pub(super) fn meaning(&self, path: &Path, kind: EventKind) -> Option<Wake> {
         // A watched folder itself: it was removed or moved away.
         if self.folders.contains_key(path) {

@@ -17,10 +17,10 @@ use super::places::WatchedFolders;
 /// How often it is looked at least.
 pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 
-/// What share of the time looking may take, as its inverse.
+/// The share of the time that looking may take, as its inverse.
 const SHARE: u32 = 50;
 
-/// What was seen at the last look.
+/// The state at the last look.
 pub(super) struct Poll {
     seen: Seen,
     due: Instant,

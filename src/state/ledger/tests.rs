@@ -17,7 +17,7 @@ fn a_write_that_broke_off_is_not_taken_for_done() {
     let (_folder, file, ledger) = ledger();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let handle = runtime.handle().clone();
-    // What is begun from here on is cancelled.
+    // A task that starts from here on is cancelled.
     runtime.shutdown_background();
     let _entered = handle.enter();
     let mut context = Context::from_waker(Waker::noop());
@@ -28,7 +28,7 @@ fn a_write_that_broke_off_is_not_taken_for_done() {
 }
 
 #[tokio::test]
-async fn the_lock_is_held_until_a_write_that_nobody_waits_for_is_over() {
+async fn the_lock_is_held_until_an_abandoned_write_is_over() {
     let (_folder, file, ledger) = ledger();
     // Opening it waits until somebody reads.
     let slow = file.path().with_extension("new");

@@ -1,4 +1,4 @@
-//! What the payload of a push says: which repository, which branches.
+//! The payload of a push: which repository, which branches.
 
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use crate::plan::{Action, Change};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::words;
 
-/// What was changed last, behind a click.
+/// The last changes, behind a click.
 pub(super) fn plan(target: &str, shown: &ShownPlan) -> Markup {
     let changes = &shown.plan.changes;
     let count = changes.len() + shown.more;
@@ -29,7 +29,7 @@ pub(super) fn plan(target: &str, shown: &ShownPlan) -> Markup {
     }
 }
 
-/// What is not made yet of one connection, and why.
+/// A change of one connection that is not made yet, and why.
 pub(super) fn waiting(change: &Change, said: Option<&str>, key: &str, is_open: bool) -> Markup {
     let reason = said.map(str::to_owned).or_else(|| words::reason(change));
     html! {

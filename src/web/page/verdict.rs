@@ -54,7 +54,7 @@ fn verdict(status: &Status) -> (Mood, String) {
     if status.source.error.is_some() {
         return (Mood::Bad, "The source cannot be read".to_owned());
     }
-    // What another replica keeps is told on that replica's page.
+    // A target of another replica is told on that replica's page.
     let own = || status.targets.iter().filter(|target| target.state != TargetState::Standby);
     if own().next().is_none() && !status.targets.is_empty() {
         return (Mood::Good, "Other replicas act for all targets".to_owned());

@@ -22,7 +22,7 @@ fn secrets() {
 }
 
 /// Every page of the repository that is written for people.
-fn pages() -> Vec<PathBuf> {
+pub(crate) fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = [root.to_path_buf(), root.join("docs"), root.join("docs/reference")];
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());

@@ -1,4 +1,4 @@
-//! What holds for any text: no secret is shown, nothing else is hidden, nothing is lost.
+//! Properties of any text: no secret is shown, nothing else is hidden, nothing is lost.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn what_holds_no_secret_is_shown_as_it_is(text in "[a-z0-9 .,_/-]{0,30}", number in any::<i64>()) {
+    fn a_text_without_a_secret_is_shown_as_it_is(text in "[a-z0-9 .,_/-]{0,30}", number in any::<i64>()) {
         for connection_type in all() {
             let fields: Map<String, Value> = connection_type
                 .fields()

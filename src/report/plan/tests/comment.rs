@@ -1,4 +1,4 @@
-//! What a comment on a pull request may hold, and how long it may be.
+//! The limits of a comment on a pull request: its content and its length.
 
 use proptest::prelude::*;
 

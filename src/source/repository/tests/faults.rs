@@ -40,7 +40,7 @@ fn packed_and_collected_objects_stay_readable() {
 }
 
 #[test]
-fn what_is_not_a_repository_is_said() {
+fn a_folder_that_is_no_repository_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let error = Repository::open(folder.path()).unwrap_err();
     assert!(matches!(error, SourceError::NotARepository { .. }), "{error}");
