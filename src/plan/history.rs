@@ -290,7 +290,7 @@ pub(crate) fn keep_due(planned: &mut Record, before: &Record, is_worktree: bool,
     }
 }
 
-/// What a narrowed run leaves of something that is due: nothing new is asked for by it.
+/// Something that is due, as a narrowed run leaves it: nothing new is asked for by it.
 fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> Option<Due> {
     if let Some(known) = known.filter(|_| !is_of_the_run) {
         return Some(known.clone());

@@ -66,7 +66,7 @@ struct Pass<'a> {
     options: &'a Options,
 }
 
-/// What a pass knows before it looks at live.
+/// The things that a pass knows before it looks at live.
 struct Opened {
     loaded: LoadedTarget,
     desired: Desired,
@@ -198,7 +198,7 @@ impl Pass<'_> {
         Ok(planned)
     }
 
-    /// What the state keeps of the commit, if it loaded whole and the run is not narrowed. Lost paths
+    /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths
     /// are kept with it until they are back or somebody consents.
     fn good_commit(&self, opened: &Opened, asked: Asked) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;

@@ -22,8 +22,8 @@ fn made_anew_after_the_create(world: &World, change: impl FnOnce(&mut serde_json
 fn the_ids_of_creates_are_read_at_the_end_of_the_run() {
     let world = World::new();
     made_anew_after_the_create(&world, |_| ());
-    world.plan().code(3).says("not what the tool made");
-    world.apply().code(3).says("not what the tool made");
+    world.plan().code(3).says("not the one in the inventory");
+    world.apply().code(3).says("not the one in the inventory");
     assert_eq!(world.names(), ["a", "b"]);
 }
 
@@ -56,7 +56,7 @@ fn ids_are_read_after_a_replace_and_after_other_changes_failed() {
     assert!(world.control().remove(PROJECT, "a"));
     world.make(body);
     world.commit_without(&["a"]);
-    world.apply().code(3).says("not what the tool made");
+    world.apply().code(3).says("not the one in the inventory");
     assert_eq!(world.names(), ["a", "b"]);
 }
 
@@ -87,7 +87,7 @@ fn without_an_id_only_a_connection_equal_to_the_write_is_ours() {
             ran.code(0);
             assert_eq!(world.names(), ["b"]);
         } else {
-            ran.code(3).says("not what the tool made");
+            ran.code(3).says("not the one in the inventory");
             assert_eq!(world.names(), ["a", "b"]);
         }
     }
@@ -99,7 +99,7 @@ fn without_an_id_a_field_that_only_a_read_shows_counts_too() {
     let options = Options { answers, ..Options::default() };
     let world = World::with(options);
     made_anew_after_the_create(&world, |body| body["host"] = json!("by.hand"));
-    world.apply().code(3).says("not what the tool made");
+    world.apply().code(3).says("not the one in the inventory");
     assert_eq!(world.names(), ["a", "b"]);
 }
 
@@ -110,6 +110,6 @@ fn a_connection_that_was_made_anew_after_a_reading_is_not_deleted() {
     assert!(world.control().remove(PROJECT, "a"));
     world.make(email_body("a"));
     world.commit_without(&["a"]);
-    world.apply().code(3).says("not what the tool made");
+    world.apply().code(3).says("not the one in the inventory");
     assert_eq!(world.names(), ["a", "b"]);
 }

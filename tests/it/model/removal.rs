@@ -234,7 +234,7 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         let alone = if !run.loaded.is_whole() {
             Some("load whole")
         } else if !is_ours {
-            Some("not what the tool made")
+            Some("not the one in the inventory")
         } else if run.before.stateless && !shows_its_base(&owned, live) {
             Some("base revision")
         } else if waits_for_its_rename(run, &name) {
