@@ -90,6 +90,9 @@ impl History {
                 self.ground.control().clear_faults();
             }
         }
+        if self.memory.suspended && self.ground.live().len() != before.len() {
+            return Err("a suspended target was written to".to_owned());
+        }
         self.check_run(&before, seen)
     }
 
@@ -181,6 +184,7 @@ impl History {
                 Event::Mend,
                 Event::Consent,
                 Event::Shows(Shows::All),
+                Event::SuspendTarget(false),
                 Event::Rotate("FIRST", Some(7)),
                 Event::Rotate("SECOND", Some(7)),
             ]

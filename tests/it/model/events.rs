@@ -151,6 +151,11 @@ impl History {
                 self.ground.lose_state();
                 self.memory = Memory::default();
             }
+            Event::SuspendTarget(suspended) => {
+                if self.ground.suspend(*suspended) {
+                    self.memory.suspended = *suspended;
+                }
+            }
             Event::NewProcess => self.ground.reconfigured(),
             Event::Shows(shows) => {
                 self.setting.shows = *shows;

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::checks::{check_calls, name_of};
 use super::document::{Commit, Kind, SECRET, Tree};
 use super::ground::Ground;
-use super::memory::{Adopt, Agreed, Asked, Flags, Good, Live, Memory, Owned, Shows, Sight};
+use super::memory::{
+    Adopt, Agreed, Asked, Flags, Good, Live, Memory, Owned, SecretKnown, Shows, Sight,
+};
 use super::rules::{Expected, expect};
 use super::setting::Setting;
 use super::steps::{Disturbance, Event, Turn};
@@ -199,7 +201,9 @@ impl History {
         let owned = loaded.documents.iter().map(|(name, document)| {
             let fields = document.fields.iter().filter(|(field, _)| !document.ignores(field));
             let base = fields.map(|(f, v)| (f.clone(), agreed(name, f, v))).collect();
-            let owned = Owned { kind: document.kind, id: None, base, protect: document.protect };
+            let secret = SecretKnown::default();
+            let (kind, protect) = (document.kind, document.protect);
+            let owned = Owned { kind, id: None, base, protect, secret };
             (name.clone(), owned)
         });
         Memory {
@@ -229,6 +233,8 @@ impl History {
         self.forget_calls();
         match disturbance {
             Disturbance::Crash(after, moment) => self.ground.crash(flags, *after, *moment).await,
+            // Of a name outside the inventory a list is believed: what it lacks may be created.
+            Disturbance::LateList(name) if !self.memory.owned.contains_key(*name) => {}
             fault => {
                 self.strike(fault);
                 self.ground.apply(flags).await;
@@ -249,7 +255,13 @@ impl History {
             .filter(|(name, _)| !expected.written.contains(*name))
             .map(|(name, live)| (name.clone(), live.clone()))
             .collect();
-        self.check_after(expected, &untouched)
+        self.check_after(expected, &untouched)?;
+        if self.learn_readable() {
+            let live = self.ground.live();
+            let again = self.expected(&live, &Flags { resend: false, ..flags.clone() });
+            self.check_apply(flags, again, &live).await?;
+        }
+        Ok(())
     }
 
     /// What is remembered after a POST was refused: a create is due again, a replace is not,

@@ -241,7 +241,7 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("renamedFrom")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("commit")
-        } else if owned.protect {
+        } else if run.memory.owned[&name].protect {
             Some("protected")
         } else {
             None
@@ -265,6 +265,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("protected")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("changed its type")
+        } else if run.lost.contains(&name) {
+            Some("missing or empty")
         } else if !run.sight.settings.prune {
             Some("prune")
         } else {
@@ -363,7 +365,8 @@ fn group(
         {
             continue;
         }
-        let known = run.memory.notes.get(name).cloned().unwrap_or_default();
+        let unasked = || Note { undue: true, ..Note::default() };
+        let known = run.memory.notes.get(name).cloned().unwrap_or_else(unasked);
         let is_new = !run.memory.notes.contains_key(name);
         if known.consent || run.sight.flags.allow_deletes {
             if let Some(note) = run.memory.notes.get_mut(name) {

@@ -70,6 +70,8 @@ pub(crate) enum Event {
     Isolate(bool),
     Host(&'static str),
     LoseState,
+    /// Somebody suspends the target, or resumes it.
+    SuspendTarget(bool),
     NewProcess,
     /// The server shows secrets in another way from now on.
     Shows(Shows),
@@ -183,7 +185,7 @@ fn event(random: &mut Random) -> Event {
     let name = random.of(&NAMES);
     let other = random.of(&NAMES);
     let port = 1000 + random.below(9) as u64;
-    match random.below(70) {
+    match random.below(71) {
         0..=11 => Event::Declare(
             name,
             random.of(&[Kind::Email, Kind::Email, Kind::Ftp, Kind::Syslog]),
@@ -248,6 +250,7 @@ fn event(random: &mut Random) -> Event {
         66 => Event::ProtectByPatch(name),
         67 => Event::RemoveBase(name),
         68 => Event::Link(name),
+        69 => Event::SuspendTarget(random.one_in(3)),
         _ => Event::Shows(random.of(&[
             Shows::All,
             Shows::Some,
