@@ -65,7 +65,12 @@ pub(crate) async fn run(setting: &Setting, turns: &[Turn]) -> Result<(), String>
 fn is_kept(event: &Event) -> bool {
     !matches!(
         event,
-        Event::Paths(_) | Event::Prune(_) | Event::Adopt(_) | Event::LoseState | Event::Isolate(_)
+        Event::Paths(_)
+            | Event::Prune(_)
+            | Event::Adopt(_)
+            | Event::LoseState
+            | Event::Isolate(_)
+            | Event::ConsoleHabit(_)
     )
 }
 
@@ -115,7 +120,7 @@ impl History {
             if !seen.named.contains(name) {
                 return Err(format!("`{name}` was deleted, and git never knew it"));
             }
-            if self.tree.links.contains(name) && !seen.is_consented && seen.made.contains(id) {
+            if self.tree.is_link(name) && !seen.is_consented && seen.made.contains(id) {
                 return Err(format!("`{name}` was deleted, and a link that is not read has it"));
             }
             let was = Kind::of(&before[name].body);

@@ -21,10 +21,13 @@ use apinizer_gitops::source::{Repository, Snapshot};
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
-use super::document::{BASE, Tree};
+use super::document::{BASE, FOLDER, OVERLAY, Tree};
 use super::memory::{Adopt, Flags, Live, Settings};
 use crate::faults::{Control, Gate, Moment, Server};
 use crate::world::PROJECT;
+
+/// The mode of a link in a tree of git.
+const LINK: i32 = 0o120_000;
 
 pub(crate) struct Ground {
     folder: tempfile::TempDir,
@@ -105,20 +108,26 @@ impl Ground {
     /// Commits a tree; the commit's id.
     pub(crate) fn commit(&mut self, tree: &Tree, consents: bool) -> String {
         let repository = &self.repository;
-        let links = &tree.links;
-        let mut folders: BTreeMap<String, Vec<(String, git2::Oid)>> = BTreeMap::new();
-        for (path, text) in tree.files() {
-            let (folder, file) = path.split_once('/').unwrap();
+        let mut folders: BTreeMap<&str, git2::TreeBuilder<'_>> = BTreeMap::new();
+        let files = tree.files();
+        for (path, text) in &files {
+            let (folder, file) = path.rsplit_once('/').unwrap();
             let blob = repository.blob(text.as_bytes()).unwrap();
-            folders.entry(folder.to_owned()).or_default().push((file.to_owned(), blob));
+            let name = file.strip_suffix(".yaml").unwrap_or_default();
+            let is_link = folder != OVERLAY && tree.links.contains(name);
+            let builder = folders.entry(folder);
+            let builder = builder.or_insert_with(|| repository.treebuilder(None).unwrap());
+            builder.insert(file, blob, if is_link { LINK } else { 0o100_644 }).unwrap();
         }
         let mut root = repository.treebuilder(None).unwrap();
-        for (folder, files) in folders {
-            let mut builder = repository.treebuilder(None).unwrap();
-            for (file, blob) in files {
-                let name = file.strip_suffix(".yaml").unwrap_or_default();
-                let is_link = folder == BASE && links.contains(name);
-                builder.insert(file, blob, if is_link { 0o120_000 } else { 0o100_644 }).unwrap();
+        let inner = folders.remove(&*format!("{BASE}/{FOLDER}"));
+        for (folder, mut builder) in folders {
+            if let Some(inner) = inner.as_ref().filter(|_| folder == BASE) {
+                let link = || repository.blob(b"../elsewhere").unwrap();
+                match tree.folder_is_link {
+                    true => builder.insert(FOLDER, link(), LINK).unwrap(),
+                    false => builder.insert(FOLDER, inner.write().unwrap(), 0o040_000).unwrap(),
+                };
             }
             root.insert(folder, builder.write().unwrap(), 0o040_000).unwrap();
         }

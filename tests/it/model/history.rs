@@ -1,6 +1,6 @@
 //! One history: its turns are carried out and each run is checked against the rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use apinizer_gitops::sandbox::LoggedCall;
 use serde_json::{Value, json};
@@ -21,6 +21,9 @@ pub(crate) struct History {
     pub(crate) tree: Tree,
     pub(super) commits: Vec<Commit>,
     pub(super) memory: Memory,
+    /// Connections that people edit before every run, and how often they did.
+    pub(super) habits: BTreeSet<&'static str>,
+    pub(super) edits: u64,
     /// The log that a failure shows.
     pub(super) log: Vec<String>,
 }
@@ -45,7 +48,7 @@ pub(super) fn secret(name: &str, version: u64) -> (String, String) {
 
 /// Whether the model knows what comes of an event.
 fn is_predicted(event: &Event) -> bool {
-    !matches!(event, Event::Shows(_) | Event::Link(_))
+    !matches!(event, Event::Shows(_))
 }
 
 impl History {
@@ -58,6 +61,8 @@ impl History {
             tree: Tree::default(),
             commits: Vec::new(),
             memory: Memory::default(),
+            habits: BTreeSet::new(),
+            edits: 0,
             log: vec![format!("{setting:?}")],
         };
         history.commit(false);
@@ -116,6 +121,7 @@ impl History {
     async fn turn(&mut self, turn: &Turn) -> Result<(), String> {
         self.log(format!("{turn:?}"));
         self.commit_events(turn.events.iter().filter(|event| is_predicted(event)));
+        self.follow_habits();
         if turn.stateless && self.stateless_run(&turn.flags).await? {
             return Ok(());
         }

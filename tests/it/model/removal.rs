@@ -241,6 +241,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("renamedFrom")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("commit")
+        } else if hides_something(run, &name) {
+            Some("not read")
         } else if run.memory.owned[&name].protect {
             Some("protected")
         } else {
@@ -314,6 +316,16 @@ pub(crate) fn decide(run: &mut Run<'_>) {
 fn is_due(run: &Run<'_>, name: &str) -> bool {
     let becomes = run.loaded.documents.get(name).map(|document| document.kind);
     run.memory.notes.get(name).is_some_and(|note| !note.undue && note.becomes == becomes)
+}
+
+/// Whether something that is not read may declare the name, and nobody consented to the delete.
+fn hides_something(run: &Run<'_>, name: &str) -> bool {
+    let flags = &run.sight.flags;
+    let is_consented = flags.allow_deletes
+        || flags.allow_delete.iter().any(|exact| exact == name)
+        || run.memory.notes.get(name).is_some_and(|note| note.consent);
+    let tree = &run.sight.commits.last().unwrap().tree;
+    !is_consented && run.sight.settings.paths.iter().any(|path| tree.has_links(path))
 }
 
 /// Whether both names of its rename are live and ours, so that nothing was renamed.
