@@ -4,6 +4,7 @@
 //! `MODEL_HISTORIES=N` runs more histories, `MODEL_SEED=S` runs one (with both: N from S). A history that fails is made
 //! shorter before it is shown, unless `MODEL_WHOLE=1` asks for it as it is.
 
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -105,7 +106,10 @@ fn check_histories(usual: u64, setting: fn(&mut Random) -> Setting, check: Check
                 let fails = |turns: &[Turn]| run(turns).is_err();
                 let turns = if is_shown_whole { turns } else { shorter(&fails, turns) };
                 let problem = run(&turns).err().unwrap_or(whole);
-                failures.lock().unwrap().push(format!("MODEL_SEED={seed}\n{problem}"));
+                let failure = format!("MODEL_SEED={seed}\n{problem}");
+                // Told at once: many histories take their time.
+                writeln!(std::io::stderr(), "{failure}").unwrap();
+                failures.lock().unwrap().push(failure);
             }
         }
     };
@@ -115,7 +119,7 @@ fn check_histories(usual: u64, setting: fn(&mut Random) -> Setting, check: Check
         }
     });
     let failures = failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert!(failures.is_empty(), "{} histories break the rules", failures.len());
 }
 
 #[test]

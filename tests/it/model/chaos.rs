@@ -65,7 +65,12 @@ pub(crate) async fn run(setting: &Setting, turns: &[Turn]) -> Result<(), String>
 fn is_kept(event: &Event) -> bool {
     !matches!(
         event,
-        Event::Paths(_) | Event::Prune(_) | Event::Adopt(_) | Event::LoseState | Event::Isolate(_)
+        Event::Paths(_)
+            | Event::Prune(_)
+            | Event::Adopt(_)
+            | Event::LoseState
+            | Event::Isolate(_)
+            | Event::ConsoleHabit(_)
     )
 }
 
@@ -90,6 +95,9 @@ impl History {
                 self.ground.control().clear_faults();
             }
         }
+        if self.memory.suspended && self.ground.live().len() != before.len() {
+            return Err("a suspended target was written to".to_owned());
+        }
         self.check_run(&before, seen)
     }
 
@@ -112,7 +120,7 @@ impl History {
             if !seen.named.contains(name) {
                 return Err(format!("`{name}` was deleted, and git never knew it"));
             }
-            if self.tree.links.contains(name) && !seen.is_consented && seen.made.contains(id) {
+            if self.tree.is_link(name) && !seen.is_consented && seen.made.contains(id) {
                 return Err(format!("`{name}` was deleted, and a link that is not read has it"));
             }
             let was = Kind::of(&before[name].body);
@@ -181,6 +189,7 @@ impl History {
                 Event::Mend,
                 Event::Consent,
                 Event::Shows(Shows::All),
+                Event::SuspendTarget(false),
                 Event::Rotate("FIRST", Some(7)),
                 Event::Rotate("SECOND", Some(7)),
             ]

@@ -56,6 +56,7 @@ impl History {
             // Where several rules hold a whole group, any of them may be told.
             let by_group = ["max_deletes", "all ", "missing or empty"];
             let is_told = reason.contains(why)
+                || (why == "changed its type" && reason.contains("no commit asked for a replace"))
                 || (by_group.contains(&why) && by_group.iter().any(|w| reason.contains(w)));
             if !is_told {
                 return Err(format!("{} is held with `{reason}`, not for `{why}`", change.name));
@@ -117,6 +118,20 @@ impl History {
             let id = live.get(name).map(|live| live.id.clone());
             owned.id = id.filter(|_| self.setting.ids);
         }
+    }
+
+    /// Takes over which secrets can be read, where a run that went wrong found that out earlier;
+    /// whether it did.
+    pub(super) fn learn_readable(&mut self) -> bool {
+        let record = self.record();
+        let is_readable = |kind: &Kind| {
+            let fields = record["readable"][kind.name()].as_array();
+            fields.is_some_and(|fields| !fields.is_empty())
+        };
+        let known = Kind::ALL.into_iter().filter(is_readable).collect();
+        let is_new = self.memory.readable != known;
+        self.memory.readable = known;
+        is_new
     }
 
     pub(super) fn check_live(

@@ -201,6 +201,8 @@ pub(crate) struct Tree {
     pub(crate) patches: BTreeMap<String, Patch>,
     /// Names whose file is a link, which is not read.
     pub(crate) links: BTreeSet<String>,
+    /// The folder of some documents is a link, which is not read either.
+    pub(crate) folder_is_link: bool,
     pub(crate) broken: BTreeMap<String, Broken>,
 }
 
@@ -212,6 +214,9 @@ pub(crate) struct Commit {
 }
 
 pub(crate) const BASE: &str = "connections";
+/// A folder in it, and the names of which it has the documents.
+pub(crate) const FOLDER: &str = "folder";
+pub(crate) const IN_FOLDER: [&str; 2] = ["e", "f%"];
 pub(crate) const OVERLAY: &str = "overlay";
 /// A path that no commit ever has.
 pub(crate) const MISTYPED: &str = "conections";
@@ -246,6 +251,17 @@ impl Loaded {
 }
 
 impl Tree {
+    /// Whether the document of a name is not read, since it is a link or lies behind one.
+    pub(crate) fn is_link(&self, name: &str) -> bool {
+        let is_behind_one = self.folder_is_link && IN_FOLDER.contains(&name);
+        self.base.contains_key(name) && (self.links.contains(name) || is_behind_one)
+    }
+
+    /// Whether anything below a path is not read.
+    pub(crate) fn has_links(&self, path: &str) -> bool {
+        path == BASE && self.base.keys().any(|name| self.is_link(name))
+    }
+
     pub(crate) fn files(&self) -> BTreeMap<String, String> {
         let mut files = BTreeMap::from([
             (format!("{BASE}/.keep"), String::new()),
@@ -260,7 +276,9 @@ impl Tree {
                 ),
                 Some(Broken::File) => "type: [\n".to_owned(),
             };
-            files.insert(format!("{BASE}/{name}.yaml"), text);
+            let is_in_folder = IN_FOLDER.contains(&name.as_str());
+            let folder = if is_in_folder { format!("{BASE}/{FOLDER}") } else { BASE.to_owned() };
+            files.insert(format!("{folder}/{name}.yaml"), text);
         }
         for (name, patch) in &self.patches {
             let mut text = format!("name: {}\n{}", json!(name), lines(&patch.fields));
@@ -277,7 +295,7 @@ impl Tree {
         match path {
             BASE => {
                 let base = self.base.iter().filter(|(_, document)| !document.elsewhere);
-                let read = base.filter(|(name, _)| !self.links.contains(*name));
+                let read = base.filter(|(name, _)| !self.is_link(name));
                 read.map(|(name, _)| name.clone()).collect()
             }
             OVERLAY => self.patches.keys().cloned().collect(),
@@ -293,7 +311,7 @@ impl Tree {
                     self.base
                         .keys()
                         .filter(|n| self.broken.get(*n) != Some(&Broken::File))
-                        .filter(|n| !self.links.contains(*n))
+                        .filter(|n| !self.is_link(n))
                         .count(),
                 ),
                 OVERLAY => Some(self.patches.len()),
@@ -304,7 +322,7 @@ impl Tree {
         if paths.contains(&BASE) {
             for (name, document) in &self.base {
                 match self.broken.get(name) {
-                    _ if self.links.contains(name) => {}
+                    _ if self.is_link(name) => {}
                     None if document.elsewhere => {}
                     None => {
                         loaded.documents.insert(name.clone(), document.clone());
@@ -320,9 +338,8 @@ impl Tree {
         }
         if paths.contains(&OVERLAY) {
             for (name, patch) in &self.patches {
-                let is_declared = paths.contains(&BASE)
-                    && self.base.contains_key(name)
-                    && !self.links.contains(name);
+                let is_declared =
+                    paths.contains(&BASE) && self.base.contains_key(name) && !self.is_link(name);
                 match loaded.documents.get_mut(name) {
                     Some(document) => {
                         merge(&mut document.fields, &patch.fields);

@@ -50,6 +50,7 @@ impl History {
                     tree.links.insert(at(name));
                 }
             }
+            Event::LinkFolder => tree.folder_is_link = !tree.folder_is_link,
             Event::Protect(name) => flip(tree, name, |d| &mut d.protect),
             Event::Suspend(name) => flip(tree, name, |d| &mut d.suspend),
             Event::Elsewhere(name) => flip(tree, name, |d| &mut d.elsewhere),
@@ -125,6 +126,11 @@ impl History {
             Event::ConsoleEdit(name, field, value) => {
                 self.ground.control().edit(PROJECT, name, |body| edit(body, field, value));
             }
+            Event::ConsoleHabit(name) => {
+                if !self.habits.remove(*name) {
+                    self.habits.insert(*name);
+                }
+            }
             Event::ConsoleDelete(name) => drop(self.ground.control().remove(PROJECT, name)),
             Event::ConsoleRecreate(name) => {
                 let control = self.ground.control();
@@ -151,6 +157,11 @@ impl History {
                 self.ground.lose_state();
                 self.memory = Memory::default();
             }
+            Event::SuspendTarget(suspended) => {
+                if self.ground.suspend(*suspended) {
+                    self.memory.suspended = *suspended;
+                }
+            }
             Event::NewProcess => self.ground.reconfigured(),
             Event::Shows(shows) => {
                 self.setting.shows = *shows;
@@ -169,6 +180,17 @@ impl History {
                 | Event::Host(_)
         ) {
             self.ground.reconfigured();
+        }
+    }
+}
+
+impl History {
+    /// The edits that people make before every run, each time with another value.
+    pub(super) fn follow_habits(&mut self) {
+        self.edits += 1;
+        for name in &self.habits {
+            let port = json!(2000 + self.edits);
+            self.ground.control().edit(PROJECT, name, |body| edit(body, "port", &port));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::document::{Document, Kind, SECRET};
-use super::memory::{Agreed, Live, Owned, Sight};
+use super::memory::{Agreed, Live, Owned, SecretKnown, Sight};
 use super::rules::Run;
 
 /// What becomes of a field that differs.
@@ -23,6 +23,8 @@ pub(crate) struct Fate {
     pub(crate) base: BTreeMap<String, Agreed>,
     /// A secret was read back and is git's.
     pub(crate) read_equal: bool,
+    /// The base of the secret is what was first seen.
+    pub(crate) unverified: bool,
 }
 
 impl Fate {
@@ -103,7 +105,8 @@ fn compare_knowing(
     let kind = document.kind;
     let none = BTreeMap::new();
     let base = ours.map_or(&none, |owned| &owned.base);
-    let mut fate = Fate::default();
+    let unverified = ours.is_some_and(|owned| owned.secret.unverified);
+    let mut fate = Fate { unverified, ..Fate::default() };
     for (field, declared) in &document.fields {
         let older = base.get(field);
         if document.ignores(field) {
@@ -167,11 +170,13 @@ fn compare_secret(
     let is_readable = readable.contains(&document.kind);
     if shown.as_ref() == Some(&value) && !value.is_null() {
         fate.read_equal = true;
+        fate.unverified = false;
         fate.base.insert(SECRET.to_owned(), agreed(sight, declared));
     } else if shown.is_some() && is_readable {
         keep_older(fate, SECRET, older);
         differ(run, fate, SECRET, sent != Some(true), sent == Some(true));
     } else if sent == Some(true) || (sent.is_none() && ours.is_none()) {
+        fate.unverified |= sent.is_none();
         fate.base.insert(SECRET.to_owned(), agreed(sight, declared));
     } else {
         keep_older(fate, SECRET, older);
@@ -182,12 +187,53 @@ fn compare_secret(
     }
 }
 
+/// What is known of the secret once the connection was compared: of one that git dropped, the value
+/// that was sent last.
+pub(crate) fn secret_known(fate: &Fate, ours: Option<&Owned>) -> SecretKnown {
+    let dropped = ours
+        .filter(|owned| !owned.secret.unverified && !fate.base.contains_key(SECRET))
+        .and_then(|owned| owned.base.get(SECRET))
+        .map(|agreed| agreed.value.clone());
+    let known = ours.and_then(|owned| owned.secret.shown.clone());
+    SecretKnown { unverified: fate.unverified, shown: dropped.or(known) }
+}
+
+/// What is known of it after a PUT.
+pub(crate) fn secret_after_put(
+    run: &Run<'_>,
+    document: &Document,
+    live: &Live,
+    fate: &Fate,
+    ours: Option<&Owned>,
+) -> SecretKnown {
+    let is_sent = is_sent(document, fate);
+    let known = ours.and_then(|_| value_when_proven(fate, ours));
+    let shown = run.sight.shows.of(document.kind, live.body.get(SECRET));
+    let proven = shown.filter(|_| !is_declared(document) && run.proves(document.kind));
+    SecretKnown { unverified: !is_sent && fate.unverified, shown: proven.or(known) }
+}
+
+/// The value of the secret of which a reading that shows it again tells that it shows it in clear.
+fn value_when_proven(fate: &Fate, ours: Option<&Owned>) -> Option<Value> {
+    let sent = fate.base.get(SECRET).filter(|_| ours.is_some() && !fate.unverified);
+    sent.map(|agreed| agreed.value.clone()).or_else(|| secret_known(fate, ours).shown)
+}
+
+fn is_declared(document: &Document) -> bool {
+    document.fields.contains_key(SECRET) && !document.ignores(SECRET)
+}
+
+fn is_sent(document: &Document, fate: &Fate) -> bool {
+    is_declared(document) && !fate.keep(SECRET)
+}
+
 /// The body after the PUT; nothing where it would wipe a secret.
 pub(crate) fn put(
     run: &Run<'_>,
     document: &Document,
     live: &Live,
     fate: &Fate,
+    ours: Option<&Owned>,
 ) -> Option<Map<String, Value>> {
     let mut body = live.body.clone();
     for (field, declared) in &document.fields {
@@ -201,20 +247,22 @@ pub(crate) fn put(
         }
     }
     let kind = document.kind;
-    let is_sent =
-        document.fields.contains_key(SECRET) && !document.ignores(SECRET) && !fate.keep(SECRET);
-    if kind.has_secret() && !is_sent {
-        keep_secret(run, kind, &mut body)?;
+    if kind.has_secret() && !is_sent(document, fate) {
+        keep_secret(run, kind, &mut body, value_when_proven(fate, ours).as_ref())?;
     }
     Some(body)
 }
 
-/// A secret that git does not declare: as it can be read, or left out where it has no use.
-fn keep_secret(run: &Run<'_>, kind: Kind, body: &mut Map<String, Value>) -> Option<()> {
-    let stored = body.get(SECRET);
-    let is_readable = run.memory.readable.contains(&kind);
-    let is_set = stored.is_some_and(|v| !v.is_null() && *v != "");
-    if is_readable && is_set && run.sight.shows.of(kind, stored).as_ref() == stored {
+/// A secret that git does not declare: as it is shown if this pass proves that to be its value, or
+/// left out where it has no use.
+fn keep_secret(
+    run: &Run<'_>,
+    kind: Kind,
+    body: &mut Map<String, Value>,
+    then: Option<&Value>,
+) -> Option<()> {
+    let shown = run.sight.shows.of(kind, body.get(SECRET));
+    if shown.is_some() && (shown.as_ref() == then || run.proves(kind)) {
         return Some(());
     }
     let is_used = kind.uses_secret(body);

@@ -2,27 +2,32 @@
 //! folder, and the calls that the commands make.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use apinizer_gitops::api::RetryPolicy;
-use apinizer_gitops::apply::ChangeResult;
-use apinizer_gitops::config::Config;
+use apinizer_gitops::apply::{ChangeResult, only_planned};
+use apinizer_gitops::config::{Config, Target};
 use apinizer_gitops::environment::Environment;
 use apinizer_gitops::plan::{Change, Filter, Plan, RunRules};
-use apinizer_gitops::reconcile::{Engine, Options, Outcome, ReadBackMode, carry_out, prepare};
+use apinizer_gitops::reconcile::{
+    Engine, Options, Outcome, Prepared, ReadBackMode, carry_out, prepare,
+};
 use apinizer_gitops::report;
 use apinizer_gitops::sandbox::{self, Access, Ids};
 use apinizer_gitops::source::{Repository, Snapshot};
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
-use super::document::{BASE, Tree};
+use super::document::{BASE, FOLDER, OVERLAY, Tree};
 use super::memory::{Adopt, Flags, Live, Settings};
 use crate::faults::{Control, Gate, Moment, Server};
 use crate::world::PROJECT;
+
+/// The mode of a link in a tree of git.
+const LINK: i32 = 0o120_000;
 
 pub(crate) struct Ground {
     folder: tempfile::TempDir,
@@ -41,6 +46,20 @@ pub(crate) struct Shown {
     pub(crate) changes: Vec<Change>,
     pub(crate) exit: u8,
     pub(crate) errors: Vec<String>,
+}
+
+/// What a command looks at: of a suspended target everything is held.
+async fn prepared<'e>(
+    engine: &'e Engine,
+    target: &'e Target,
+    snapshot: &Snapshot,
+    options: &Options,
+) -> Prepared<'e> {
+    let mut prepared = prepare(engine, target, snapshot, options).await;
+    if prepared.is_suspended() == Some(true) {
+        prepared.hold_suspended();
+    }
+    prepared
 }
 
 impl Ground {
@@ -89,20 +108,26 @@ impl Ground {
     /// Commits a tree; the commit's id.
     pub(crate) fn commit(&mut self, tree: &Tree, consents: bool) -> String {
         let repository = &self.repository;
-        let links = &tree.links;
-        let mut folders: BTreeMap<String, Vec<(String, git2::Oid)>> = BTreeMap::new();
-        for (path, text) in tree.files() {
-            let (folder, file) = path.split_once('/').unwrap();
+        let mut folders: BTreeMap<&str, git2::TreeBuilder<'_>> = BTreeMap::new();
+        let files = tree.files();
+        for (path, text) in &files {
+            let (folder, file) = path.rsplit_once('/').unwrap();
             let blob = repository.blob(text.as_bytes()).unwrap();
-            folders.entry(folder.to_owned()).or_default().push((file.to_owned(), blob));
+            let name = file.strip_suffix(".yaml").unwrap_or_default();
+            let is_link = folder != OVERLAY && tree.links.contains(name);
+            let builder = folders.entry(folder);
+            let builder = builder.or_insert_with(|| repository.treebuilder(None).unwrap());
+            builder.insert(file, blob, if is_link { LINK } else { 0o100_644 }).unwrap();
         }
         let mut root = repository.treebuilder(None).unwrap();
-        for (folder, files) in folders {
-            let mut builder = repository.treebuilder(None).unwrap();
-            for (file, blob) in files {
-                let name = file.strip_suffix(".yaml").unwrap_or_default();
-                let is_link = folder == BASE && links.contains(name);
-                builder.insert(file, blob, if is_link { 0o120_000 } else { 0o100_644 }).unwrap();
+        let inner = folders.remove(&*format!("{BASE}/{FOLDER}"));
+        for (folder, mut builder) in folders {
+            if let Some(inner) = inner.as_ref().filter(|_| folder == BASE) {
+                let link = || repository.blob(b"../elsewhere").unwrap();
+                match tree.folder_is_link {
+                    true => builder.insert(FOLDER, link(), LINK).unwrap(),
+                    false => builder.insert(FOLDER, inner.write().unwrap(), 0o040_000).unwrap(),
+                };
             }
             root.insert(folder, builder.write().unwrap(), 0o040_000).unwrap();
         }
@@ -125,14 +150,24 @@ impl Ground {
         let _ = std::fs::remove_dir_all(self.folder.path().join("state"));
     }
 
+    /// Suspends the target, or resumes it, as the daemon notes it; whether there is a state.
+    pub(crate) fn suspend(&self, suspended: bool) -> bool {
+        let Some(file) = self.state_file() else { return false };
+        let text = std::fs::read_to_string(&file).unwrap();
+        let key = |suspended: bool| format!("\"suspended\":{suspended}");
+        std::fs::write(&file, text.replace(&key(!suspended), &key(suspended))).unwrap();
+        true
+    }
+
     /// The text of the state.
     pub(crate) fn state(&self) -> String {
-        let Ok(files) = std::fs::read_dir(self.folder.path().join("state")) else {
-            return String::new();
-        };
-        let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|e| e == "json"));
-        paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+        self.state_file().map(|file| std::fs::read_to_string(file).unwrap()).unwrap_or_default()
+    }
+
+    fn state_file(&self) -> Option<PathBuf> {
+        let files = std::fs::read_dir(self.folder.path().join("state")).ok()?;
+        let mut paths = files.map(|file| file.unwrap().path());
+        paths.find(|path| path.extension().is_some_and(|e| e == "json"))
     }
 
     fn config(&self) -> String {
@@ -216,7 +251,7 @@ impl Ground {
         let options = self.options(flags, false);
         let engine = self.engine();
         let target = &engine.config.targets[0];
-        let prepared = prepare(engine, target, &snapshot, &options).await;
+        let prepared = prepared(engine, target, &snapshot, &options).await;
         let plan = Plan {
             commit: snapshot.commit().cloned(),
             source: String::new(),
@@ -235,8 +270,13 @@ impl Ground {
         let options = self.options(flags, true);
         let engine = self.engine();
         let target = &engine.config.targets[0];
-        let prepared = prepare(engine, target, &snapshot, &options).await;
-        let outcome = carry_out(engine, prepared, &options, false, &|_, _| {}).await;
+        let prepared = prepared(engine, target, &snapshot, &options).await;
+        let outcome = match prepared.is_suspended() {
+            Some(true) => {
+                Outcome { target: only_planned(&prepared.plan), states: Vec::new(), applied: false }
+            }
+            _ => carry_out(engine, prepared, &options, false, &|_, _| {}).await,
+        };
         (report::exit::of_outcomes(std::slice::from_ref(&outcome.target)), outcome)
     }
 
@@ -258,7 +298,10 @@ impl Ground {
         let done = AtomicUsize::new(0);
         let engine = self.engine();
         let target = &engine.config.targets[0];
-        let prepared = prepare(engine, target, &snapshot, &options).await;
+        let prepared = prepared(engine, target, &snapshot, &options).await;
+        if prepared.is_suspended() == Some(true) {
+            return;
+        }
         let progress = |_: &Change, _: &ChangeResult| {
             if done.fetch_add(1, Ordering::SeqCst) + 1 == after {
                 put_up();

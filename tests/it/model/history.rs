@@ -1,6 +1,6 @@
 //! One history: its turns are carried out and each run is checked against the rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use apinizer_gitops::sandbox::LoggedCall;
 use serde_json::{Value, json};
@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::checks::{check_calls, name_of};
 use super::document::{Commit, Kind, SECRET, Tree};
 use super::ground::Ground;
-use super::memory::{Adopt, Agreed, Asked, Flags, Good, Live, Memory, Owned, Shows, Sight};
+use super::memory::{
+    Adopt, Agreed, Asked, Flags, Good, Live, Memory, Owned, SecretKnown, Shows, Sight,
+};
 use super::rules::{Expected, expect};
 use super::setting::Setting;
 use super::steps::{Disturbance, Event, Turn};
@@ -19,6 +21,9 @@ pub(crate) struct History {
     pub(crate) tree: Tree,
     pub(super) commits: Vec<Commit>,
     pub(super) memory: Memory,
+    /// Connections that people edit before every run, and how often they did.
+    pub(super) habits: BTreeSet<&'static str>,
+    pub(super) edits: u64,
     /// The log that a failure shows.
     pub(super) log: Vec<String>,
 }
@@ -43,7 +48,7 @@ pub(super) fn secret(name: &str, version: u64) -> (String, String) {
 
 /// Whether the model knows what comes of an event.
 fn is_predicted(event: &Event) -> bool {
-    !matches!(event, Event::Shows(_) | Event::Link(_))
+    !matches!(event, Event::Shows(_))
 }
 
 impl History {
@@ -56,6 +61,8 @@ impl History {
             tree: Tree::default(),
             commits: Vec::new(),
             memory: Memory::default(),
+            habits: BTreeSet::new(),
+            edits: 0,
             log: vec![format!("{setting:?}")],
         };
         history.commit(false);
@@ -114,6 +121,7 @@ impl History {
     async fn turn(&mut self, turn: &Turn) -> Result<(), String> {
         self.log(format!("{turn:?}"));
         self.commit_events(turn.events.iter().filter(|event| is_predicted(event)));
+        self.follow_habits();
         if turn.stateless && self.stateless_run(&turn.flags).await? {
             return Ok(());
         }
@@ -199,7 +207,9 @@ impl History {
         let owned = loaded.documents.iter().map(|(name, document)| {
             let fields = document.fields.iter().filter(|(field, _)| !document.ignores(field));
             let base = fields.map(|(f, v)| (f.clone(), agreed(name, f, v))).collect();
-            let owned = Owned { kind: document.kind, id: None, base, protect: document.protect };
+            let secret = SecretKnown::default();
+            let (kind, protect) = (document.kind, document.protect);
+            let owned = Owned { kind, id: None, base, protect, secret };
             (name.clone(), owned)
         });
         Memory {
@@ -229,6 +239,8 @@ impl History {
         self.forget_calls();
         match disturbance {
             Disturbance::Crash(after, moment) => self.ground.crash(flags, *after, *moment).await,
+            // Of a name outside the inventory a list is believed: what it lacks may be created.
+            Disturbance::LateList(name) if !self.memory.owned.contains_key(*name) => {}
             fault => {
                 self.strike(fault);
                 self.ground.apply(flags).await;
@@ -249,7 +261,13 @@ impl History {
             .filter(|(name, _)| !expected.written.contains(*name))
             .map(|(name, live)| (name.clone(), live.clone()))
             .collect();
-        self.check_after(expected, &untouched)
+        self.check_after(expected, &untouched)?;
+        if self.learn_readable() {
+            let live = self.ground.live();
+            let again = self.expected(&live, &Flags { resend: false, ..flags.clone() });
+            self.check_apply(flags, again, &live).await?;
+        }
+        Ok(())
     }
 
     /// What is remembered after a POST was refused: a create is due again, a replace is not,

@@ -28,6 +28,16 @@ pub(crate) struct Owned {
     pub(crate) id: Option<String>,
     pub(crate) base: BTreeMap<String, Agreed>,
     pub(crate) protect: bool,
+    pub(crate) secret: SecretKnown,
+}
+
+/// What is known of the secret of a connection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SecretKnown {
+    /// The base has it as it was first seen: it was neither sent nor read back.
+    pub(crate) unverified: bool,
+    /// What live showed when it was proven, of a secret that git does not declare.
+    pub(crate) shown: Option<Value>,
 }
 
 /// Why a due delete waits for somebody's word.
@@ -73,6 +83,8 @@ pub(crate) struct Memory {
     pub(crate) readable: BTreeSet<Kind>,
     /// What was declared when the server refused to replace a connection.
     pub(crate) refused: BTreeMap<String, Asked>,
+    /// Somebody suspended the target.
+    pub(crate) suspended: bool,
     /// It stands for a revision (`--base`), not for a state.
     pub(crate) stateless: bool,
 }

@@ -241,7 +241,9 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("renamedFrom")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("commit")
-        } else if owned.protect {
+        } else if hides_something(run, &name) {
+            Some("not read")
+        } else if run.memory.owned[&name].protect {
             Some("protected")
         } else {
             None
@@ -265,6 +267,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("protected")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("changed its type")
+        } else if run.lost.contains(&name) {
+            Some("missing or empty")
         } else if !run.sight.settings.prune {
             Some("prune")
         } else {
@@ -312,6 +316,16 @@ pub(crate) fn decide(run: &mut Run<'_>) {
 fn is_due(run: &Run<'_>, name: &str) -> bool {
     let becomes = run.loaded.documents.get(name).map(|document| document.kind);
     run.memory.notes.get(name).is_some_and(|note| !note.undue && note.becomes == becomes)
+}
+
+/// Whether something that is not read may declare the name, and nobody consented to the delete.
+fn hides_something(run: &Run<'_>, name: &str) -> bool {
+    let flags = &run.sight.flags;
+    let is_consented = flags.allow_deletes
+        || flags.allow_delete.iter().any(|exact| exact == name)
+        || run.memory.notes.get(name).is_some_and(|note| note.consent);
+    let tree = &run.sight.commits.last().unwrap().tree;
+    !is_consented && run.sight.settings.paths.iter().any(|path| tree.has_links(path))
 }
 
 /// Whether both names of its rename are live and ours, so that nothing was renamed.
@@ -363,7 +377,8 @@ fn group(
         {
             continue;
         }
-        let known = run.memory.notes.get(name).cloned().unwrap_or_default();
+        let unasked = || Note { undue: true, ..Note::default() };
+        let known = run.memory.notes.get(name).cloned().unwrap_or_else(unasked);
         let is_new = !run.memory.notes.contains_key(name);
         if known.consent || run.sight.flags.allow_deletes {
             if let Some(note) = run.memory.notes.get_mut(name) {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::document::{Document, Kind};
+use super::document::{Document, Kind, SECRET};
 use super::fields;
-use super::memory::Live;
+use super::memory::{Live, SecretKnown};
 use super::rules::Run;
 
 impl Run<'_> {
@@ -91,10 +91,19 @@ impl Run<'_> {
             self.block(new);
             return false;
         }
+        let again = fields::compare_again(self, &document, &old_live, ours.as_ref());
+        let body = fields::put(self, &document, &old_live, &again, ours.as_ref());
+        if body.is_none() && !self.before.readable.contains(&document.kind) {
+            self.block(new);
+            return false;
+        }
         self.learn(document.kind, &fate);
+        if self.lost.contains(new) {
+            self.hold_for_lost_path("rename", new);
+            return false;
+        }
+        let fate = again;
         self.plan("rename", new);
-        let fate = fields::compare_again(self, &document, &old_live, ours.as_ref());
-        let body = fields::put(self, &document, &old_live, &fate);
         let is_free = !self.not_freed.contains(new);
         match body {
             Some(mut body) if self.sight.renames && is_free => {
@@ -106,7 +115,10 @@ impl Run<'_> {
                 let id = Some(old_live.id.clone());
                 self.live.insert(new.to_owned(), Live { id: old_live.id, body });
                 let base = fields::base_after_put(self, &document, &fate);
-                self.own(new, &document, id, base);
+                // What was shown under the old name is not known of the new one.
+                let unverified = !document.fields.contains_key(SECRET) && fate.unverified;
+                let secret = SecretKnown { unverified, shown: None };
+                self.own(new, &document, id, base, secret);
             }
             _ => {
                 // A server that refuses is asked, and so is the inventory left as it was.

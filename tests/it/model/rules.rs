@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::document::{Document, Kind, Loaded};
+use super::document::{Document, Kind, Loaded, SECRET};
 use super::fields::{self, Fate};
-use super::memory::{Adopt, Agreed, Asked, Good, Live, Memory, Note, Owned, Sight};
+use super::memory::{Adopt, Agreed, Asked, Good, Live, Memory, Note, Owned, SecretKnown, Sight};
 use super::removal;
 
 /// What one change is expected to be.
@@ -64,7 +64,26 @@ pub(crate) struct Run<'a> {
 
 pub(crate) fn expect(sight: Sight<'_>, before: &Memory) -> Expected {
     let planned = expect_knowing(sight, before, &before.readable);
-    expect_knowing(sight, before, &planned.memory.readable)
+    let expected = expect_knowing(sight, before, &planned.memory.readable);
+    if before.suspended { suspended(expected, sight, before) } else { expected }
+}
+
+/// Of a suspended target everything is held, and nothing is remembered.
+fn suspended(expected: Expected, sight: Sight<'_>, before: &Memory) -> Expected {
+    let mut changes = expected.changes;
+    for change in changes.iter_mut().filter(|c| !["blocked", "drift"].contains(&c.action)) {
+        change.held = Some("suspended");
+    }
+    let is_refused = expected.plan_exit == 1;
+    let is_held = changes.iter().any(|change| change.held.is_some());
+    let exit = match (is_refused, is_held, changes.is_empty()) {
+        (true, _, _) => 1,
+        (_, true, _) => 3,
+        (_, _, false) => 2,
+        _ => 0,
+    };
+    let apply_exit = if exit == 2 { 0 } else { exit };
+    Expected { changes, plan_exit: exit, apply_exit, ..nothing(sight, before) }
 }
 
 fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) -> Expected {
@@ -106,6 +125,7 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     if whole {
         removal::note(&mut run);
     }
+    run.raise_protection();
     run.renames();
     for (name, document) in run.loaded.documents.clone() {
         run.declared(&name, &document);
@@ -187,6 +207,12 @@ impl Run<'_> {
         self.changes.push(Planned { action, name: name.to_owned(), held: None });
     }
 
+    /// What is left of a document whose other part is on a lost path is not written.
+    pub(crate) fn hold_for_lost_path(&mut self, action: &'static str, name: &str) {
+        let held = Some("missing or empty");
+        self.changes.push(Planned { action, name: name.to_owned(), held });
+    }
+
     pub(crate) fn block(&mut self, name: &str) {
         self.plan("blocked", name);
     }
@@ -208,15 +234,49 @@ impl Run<'_> {
         document: &Document,
         id: Option<String>,
         base: BTreeMap<String, Agreed>,
+        secret: SecretKnown,
     ) {
-        let protect = document.protect || self.keeps_protection(name);
-        let owned = Owned { kind: document.kind, id, base, protect };
+        let old = document.renamed_from.as_deref();
+        let is_kept = self.keeps_protection(name, name)
+            || old.is_some_and(|old| self.keeps_protection(old, name));
+        let protect = document.protect || is_kept;
+        let owned = Owned { kind: document.kind, id, base, protect, secret };
         self.memory.owned.insert(name.to_owned(), owned);
     }
 
-    /// Whether a lost path may have declared the protection of a name.
-    fn keeps_protection(&self, name: &str) -> bool {
-        self.lost.contains(name) && self.before.owned.get(name).is_some_and(|owned| owned.protect)
+    /// What a document protects is protected from the first pass that sees it, and so is what it
+    /// is to be renamed from.
+    fn raise_protection(&mut self) {
+        for (name, document) in self.loaded.documents.iter().filter(|(_, d)| d.protect) {
+            let old = document.renamed_from.iter().filter(|old| {
+                let owned = self.before.owned.get(*old);
+                !self.loaded.documents.contains_key(*old)
+                    && owned.is_some_and(|owned| owned.kind == document.kind)
+            });
+            for name in old.chain([name]) {
+                self.memory.owned.entry(name.clone()).and_modify(|owned| owned.protect = true);
+            }
+        }
+    }
+
+    /// Whether the protection of `owned` outlives the document of `declared`: only a commit that
+    /// loaded whole lifts it, with all of its paths.
+    fn keeps_protection(&self, owned: &str, declared: &str) -> bool {
+        let is_protected = self.before.owned.get(owned).is_some_and(|owned| owned.protect);
+        is_protected && (self.lost.contains(declared) || !self.loaded.is_whole())
+    }
+
+    /// Whether a declared secret of the type reads back equal now. Three are tried.
+    pub(crate) fn proves(&self, kind: Kind) -> bool {
+        let documents = self.loaded.documents.iter();
+        let witnesses = documents.filter_map(|(name, document)| {
+            let declared = document.fields.get(SECRET).filter(|_| !document.ignores(SECRET))?;
+            let wanted = self.sight.resolve(declared).filter(Value::is_string)?;
+            let live = self.sight.live.get(name)?;
+            (Kind::of(&live.body) == kind).then_some((live, wanted))
+        });
+        let mut tried = witnesses.take(3);
+        tried.any(|(live, wanted)| self.sight.shows.of(kind, live.body.get(SECRET)) == Some(wanted))
     }
 
     pub(crate) fn may_take_over(&self, fate: &Fate) -> bool {
@@ -245,7 +305,7 @@ impl Run<'_> {
             self.left_out(name, document);
             return;
         }
-        let keeps_protection = self.keeps_protection(name);
+        let keeps_protection = self.keeps_protection(name, name);
         if let Some(owned) = self.memory.owned.get_mut(name)
             && !self.freed.contains(name)
             // A commit that declares another type is none that lifted it first.
@@ -278,6 +338,10 @@ impl Run<'_> {
             self.plan("drift", name);
             return;
         }
+        if self.lost.contains(name) {
+            self.hold_for_lost_path("create", name);
+            return;
+        }
         self.plan("create", name);
         if self.not_freed.contains(name) {
             self.fails = true;
@@ -295,7 +359,7 @@ impl Run<'_> {
         }
         self.live.insert(name.to_owned(), Live { id: String::new(), body });
         let base = fields::base_of(self.sight, document);
-        self.own(name, document, None, base);
+        self.own(name, document, None, base, SecretKnown::default());
         self.written.insert(name.to_owned());
     }
 
@@ -308,25 +372,27 @@ impl Run<'_> {
             return;
         }
         let id = Some(live.id.clone());
-        if fate.writes() && self.lost.contains(name) {
-            let held = Some("missing or empty");
-            self.changes.push(Planned { action: "update", name: name.to_owned(), held });
+        if self.lost.contains(name) {
+            if fate.writes() {
+                self.hold_for_lost_path("update", name);
+            }
             if fate.keeps() {
                 self.plan("drift", name);
             }
             return;
         }
         if ours.is_some() || !fate.writes() {
-            self.own(name, document, id.clone(), fate.base.clone());
+            let secret = fields::secret_known(&fate, ours.as_ref());
+            self.own(name, document, id.clone(), fate.base.clone(), secret);
             if ours.is_none() {
                 self.memory.notes.remove(name);
             }
         }
         if fate.writes() {
             let again = fields::compare_again(self, document, live, ours.as_ref());
-            match fields::put(self, document, live, &again) {
+            match fields::put(self, document, live, &again, ours.as_ref()) {
                 // Whether a secret that can be read is shown is known only from the PUT's own GET.
-                None if !self.memory.readable.contains(&document.kind) => self.block(name),
+                None if !self.before.readable.contains(&document.kind) => self.block(name),
                 None => {
                     self.plan("update", name);
                     self.fails = true;
@@ -335,7 +401,9 @@ impl Run<'_> {
                     self.plan("update", name);
                     self.live.insert(name.to_owned(), Live { id: live.id.clone(), body });
                     let base = fields::base_after_put(self, document, &again);
-                    self.own(name, document, id, base);
+                    let secret =
+                        fields::secret_after_put(self, document, live, &again, ours.as_ref());
+                    self.own(name, document, id, base, secret);
                     self.written.insert(name.to_owned());
                 }
             }

@@ -42,6 +42,8 @@ pub(crate) enum Event {
     RemoveBase(&'static str),
     /// Its file becomes a link, or a file again.
     Link(&'static str),
+    /// A folder of documents becomes a link, or a folder again.
+    LinkFolder,
     Protect(&'static str),
     Suspend(&'static str),
     Elsewhere(&'static str),
@@ -59,6 +61,8 @@ pub(crate) enum Event {
     Consent,
     ConsoleCreate(&'static str, Kind),
     ConsoleEdit(&'static str, &'static str, Value),
+    /// Somebody edits its port before every run from now on, or does so no more.
+    ConsoleHabit(&'static str),
     ConsoleDelete(&'static str),
     ConsoleRecreate(&'static str),
     Rotate(&'static str, Option<u64>),
@@ -70,6 +74,8 @@ pub(crate) enum Event {
     Isolate(bool),
     Host(&'static str),
     LoseState,
+    /// Somebody suspends the target, or resumes it.
+    SuspendTarget(bool),
     NewProcess,
     /// The server shows secrets in another way from now on.
     Shows(Shows),
@@ -183,7 +189,7 @@ fn event(random: &mut Random) -> Event {
     let name = random.of(&NAMES);
     let other = random.of(&NAMES);
     let port = 1000 + random.below(9) as u64;
-    match random.below(70) {
+    match random.below(73) {
         0..=11 => Event::Declare(
             name,
             random.of(&[Kind::Email, Kind::Email, Kind::Ftp, Kind::Syslog]),
@@ -248,6 +254,9 @@ fn event(random: &mut Random) -> Event {
         66 => Event::ProtectByPatch(name),
         67 => Event::RemoveBase(name),
         68 => Event::Link(name),
+        71 => Event::LinkFolder,
+        70 => Event::ConsoleHabit(name),
+        69 => Event::SuspendTarget(random.one_in(3)),
         _ => Event::Shows(random.of(&[
             Shows::All,
             Shows::Some,
