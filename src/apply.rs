@@ -14,35 +14,32 @@ use crate::api::Client;
 use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
 use crate::plan::compare::CompareRules;
-use crate::plan::{Action, Change, Observed, TargetPlan, step, whole_digest};
+use crate::plan::{Action, Change, ChangeResult, Entry, Observed, TargetPlan, step, whole_digest};
 use crate::record::{Readable, Record};
 use crate::state::{Ledger, StateError};
 
 mod create;
 mod delete;
 mod ids;
-mod outcome;
 mod proof;
 mod rename;
 mod replace;
 mod send;
 mod update;
 
-pub use outcome::{ChangeResult, Counts, TargetOutcome, only_planned};
 pub(crate) use proof::Proofs;
 
 /// All that carrying out the plan of one target needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
-    pub(crate) plan: &'a TargetPlan,
-    /// The desired connections.
+    /// The target's name in the config.
+    pub(crate) target: &'a str,
+    /// What git wants.
     pub(crate) desired: &'a Desired,
     /// Live as it was when the plan was made.
     pub(crate) observed: Observed<'a>,
     /// The record as the plan leaves it.
     pub(crate) planned: &'a Record,
-    /// By type, the connections whose update writes a secret since another one was read back.
-    pub(crate) read_back: &'a BTreeMap<String, Vec<ConnectionName>>,
     pub(crate) rules: CompareRules<'a>,
     /// Resolves the secrets of what a replace deletes.
     pub(crate) resolution: Resolution<'a>,
@@ -65,33 +62,43 @@ pub(crate) struct Job<'a> {
     pub(crate) progress: &'a (dyn Fn(&Change, &ChangeResult) + Sync),
 }
 
-/// Carries the plan out.
+/// Carries the plan out, and keeps in its entries what came of each change.
 ///
 /// # Errors
-/// The state could not be written before the first call; nothing was sent then.
-pub(crate) async fn apply(job: &Job<'_>) -> Result<TargetOutcome, StateError> {
-    note_before_the_calls(job);
+/// The state could not be written. Before the first call nothing was sent then.
+pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), StateError> {
+    note_before_the_calls(job, plan);
     job.ledger.save().await?;
-    let mut outcome = outcome::start(job.plan);
-    let run = Run { job, failed_to_save: CancellationToken::new(), not_done: BTreeSet::new() };
-    outcome.results = run.all().await;
-    ids::learn(job, &outcome.results).await;
-    if let Err(error) = job.ledger.save().await {
-        outcome.errors.push(error.to_string());
+    let changes = plan.entries.iter().filter(|entry| entry.read_back).rev();
+    let changes = changes.filter_map(|entry| entry.change.as_ref());
+    let run = Run {
+        job,
+        entries: &plan.entries,
+        read_back: changes.map(|change| (change.type_name.as_str(), &change.name)).collect(),
+        failed_to_save: CancellationToken::new(),
+        not_done: BTreeSet::new(),
+    };
+    let mut results = run.all().await;
+    for (index, entry) in plan.entries.iter_mut().enumerate() {
+        if let Some(result) = results.remove(&index) {
+            entry.end(result);
+        }
     }
-    Ok(outcome)
+    ids::learn(job, &plan.entries).await;
+    job.ledger.save().await
 }
 
 /// Notes every create and rename in one go: a crash between a call and its answer must leave no
 /// orphan. Where a call follows the state is written even if nothing is noted, so that one that
 /// cannot be written stops the run before its first call; where none does it is left as it is.
-fn note_before_the_calls(job: &Job<'_>) {
-    let is_sent = |c: &&Change| !c.held && !matches!(c.action, Action::Blocked | Action::Drift);
-    if !job.plan.changes.iter().any(|change| is_sent(&change)) {
+fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
+    let changes = plan.entries.iter().filter_map(|entry| entry.change.as_ref());
+    let sent: Vec<&Change> = changes.filter(|change| change.is_sent()).collect();
+    if sent.is_empty() {
         return;
     }
     job.ledger.edit(|record| {
-        for change in job.plan.changes.iter().filter(is_sent) {
+        for change in sent {
             let Some(desired) = job.desired.get(&change.name) else { continue };
             let intent = match change.action {
                 Action::Create | Action::Replace => create::intent(desired, &job.rules),
@@ -127,24 +134,33 @@ impl Job<'_> {
     }
 }
 
-/// Changes with their place in the plan.
+/// Changes with the numbers of their entries.
 type Numbered<'c> = Vec<(usize, &'c Change)>;
+
+/// What came of the changes, by the numbers of their entries.
+type Results = BTreeMap<usize, ChangeResult>;
 
 struct Run<'j, 'a> {
     job: &'j Job<'a>,
-    /// Cancelled once an acknowledged write could not be made durable: no further call starts.
+    entries: &'j [Entry],
+    /// By type, the first of the connections whose update writes a secret since another one was
+    /// read back.
+    read_back: BTreeMap<&'j str, &'j ConnectionName>,
+    /// Cancelled once an acknowledged write could not be made durable: nothing more is begun.
     failed_to_save: CancellationToken,
     /// Names that a rename of this plan should have freed, and did not.
     not_done: BTreeSet<ConnectionName>,
 }
 
-impl Run<'_, '_> {
-    /// Makes all changes in their order (rule 7).
-    async fn all(mut self) -> Vec<(Change, ChangeResult)> {
-        let mut results: BTreeMap<usize, ChangeResult> = BTreeMap::new();
-        let changes = &self.job.plan.changes;
-        let of = |action: Action| -> Numbered<'_> {
-            changes.iter().enumerate().filter(|(_, c)| c.action == action).collect()
+impl<'j> Run<'j, '_> {
+    /// Makes all changes in their order (DESIGN section 6, rule 7).
+    async fn all(mut self) -> Results {
+        let mut results = Results::new();
+        let entries = self.entries;
+        let of = |action: Action| -> Numbered<'j> {
+            let changes = entries.iter().map(|entry| entry.change.as_ref()).enumerate();
+            let changes = changes.filter_map(|(index, change)| Some((index, change?)));
+            changes.filter(|(_, change)| change.action == action).collect()
         };
         // A chain of renames is walked from its free end, one after the other.
         for (index, change) in of(Action::Rename) {
@@ -167,41 +183,29 @@ impl Run<'_, '_> {
         for action in [Action::Delete, Action::Blocked, Action::Drift] {
             self.phase(of(action), &mut results).await;
         }
-        let in_order = changes.iter().cloned().enumerate();
-        let with_result = in_order.map(|(index, change)| {
-            let result = results.remove(&index).unwrap_or(ChangeResult::NotStarted);
-            (change, result)
-        });
-        with_result.collect()
+        results
     }
 
     /// Where secrets of a type that were read back differ on several connections at once, one is
     /// written and read back before the others: perhaps the server hides them from now on. Where
     /// that one was not written, the others wait.
-    async fn updates(&self, updates: Numbered<'_>, results: &mut BTreeMap<usize, ChangeResult>) {
-        let several = self.job.read_back.values().filter(|names| names.len() > 1);
-        let groups: Vec<(&ConnectionName, &[ConnectionName])> =
-            several.filter_map(|names| names.split_first()).collect();
-        let is_first = |change: &Change| groups.iter().any(|(first, _)| **first == change.name);
+    async fn updates(&self, updates: Numbered<'_>, results: &mut Results) {
+        let is_first = |change: &Change| self.is_read_back_first(change);
         let (first, others): (Numbered<'_>, Numbered<'_>) =
             updates.into_iter().partition(|(_, change)| is_first(change));
-        let first_ones: Vec<(usize, ConnectionName)> =
-            first.iter().map(|(index, change)| (*index, change.name.clone())).collect();
+        let numbers: Vec<(&str, usize)> =
+            first.iter().map(|(index, change)| (change.type_name.as_str(), *index)).collect();
         self.phase(first, results).await;
-        let failed: BTreeSet<&ConnectionName> = first_ones
-            .iter()
-            .filter(|(index, _)| {
-                let result = results.get(index);
-                !matches!(result, Some(ChangeResult::Done | ChangeResult::NotNeeded))
-            })
-            .map(|(_, name)| name)
-            .collect();
-        let waits = |change: &Change| {
-            let mut failed_groups = groups.iter().filter(|(first, _)| failed.contains(first));
-            failed_groups.any(|(_, others)| others.contains(&change.name))
+        let is_written = |index: &usize| {
+            matches!(results.get(index), Some(ChangeResult::Done | ChangeResult::NotNeeded))
         };
+        let failed = numbers.into_iter().filter(|(_, index)| !is_written(index));
+        let failed: BTreeSet<&str> = failed.map(|(type_name, _)| type_name).collect();
+        let is_read_back = |index: usize| self.entries.get(index).is_some_and(|e| e.read_back);
         let (waiting, others): (Numbered<'_>, Numbered<'_>) =
-            others.into_iter().partition(|(_, change)| waits(change));
+            others.into_iter().partition(|(index, change)| {
+                is_read_back(*index) && failed.contains(change.type_name.as_str())
+            });
         self.phase(others, results).await;
         for (index, change) in waiting {
             let why = "waits until another secret of its type has been written and read back";
@@ -211,7 +215,11 @@ impl Run<'_, '_> {
         }
     }
 
-    async fn phase(&self, changes: Numbered<'_>, results: &mut BTreeMap<usize, ChangeResult>) {
+    fn is_read_back_first(&self, change: &Change) -> bool {
+        self.read_back.get(change.type_name.as_str()) == Some(&&change.name)
+    }
+
+    async fn phase(&self, changes: Numbered<'_>, results: &mut Results) {
         let mut waiting = changes.into_iter();
         let mut running = FuturesUnordered::new();
         loop {
@@ -257,12 +265,8 @@ impl Run<'_, '_> {
 
     async fn carry_out(&self, change: &Change) -> ChangeResult {
         let job = self.job;
-        let reason = || change.reason.clone().unwrap_or_default();
-        match change.action {
-            Action::Blocked => return ChangeResult::Blocked(reason()),
-            Action::Drift => return ChangeResult::Reported,
-            _ if change.held => return ChangeResult::Held(reason()),
-            _ => {}
+        if !change.is_sent() {
+            return change.without_call();
         }
         if job.is_ending() || self.failed_to_save.is_cancelled() {
             return ChangeResult::NotStarted;
@@ -284,7 +288,7 @@ impl Run<'_, '_> {
             Action::Rename => rename::rename(job, change, desired).await,
             Action::Replace => replace::replace(job, desired).await,
             Action::Create => create::create(job, desired).await,
-            _ => update::update(job, desired).await,
+            _ => update::update(job, desired, self.is_read_back_first(change)).await,
         }
     }
 }

@@ -1,16 +1,17 @@
 //! The plan: the one model that text, JSON, markdown, page and metrics are views of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::document::Place;
+use crate::document::{Diagnostic, Severity};
 use crate::name::ConnectionName;
 use crate::source::Commit;
 
 pub(crate) mod body;
+mod change;
 pub(crate) mod compare;
+mod counts;
 mod decide;
 mod entry;
 pub mod equality;
@@ -25,13 +26,16 @@ pub(crate) mod settle;
 mod state;
 pub(crate) mod view;
 
+pub use change::{Action, Change, ChangeResult, FieldChange, Origin};
+pub use counts::{Counts, Summary};
 pub(crate) use decide::{for_the_shell, forget_command};
-pub(crate) use entry::{Entry, step, whole_digest};
+pub use entry::Entry;
+pub(crate) use entry::{Decision, step, whole_digest};
 pub use filter::Filter;
 pub(crate) use row::{Observed, Rows, Said, join};
 pub use rules::RunRules;
 pub(crate) use rules::{CommitFacts, Policy, Rules};
-pub use state::{ConnectionState, State};
+pub use state::State;
 
 use crate::record::Record;
 use crate::secret::{Redactor, SENSITIVE};
@@ -42,10 +46,6 @@ pub(crate) struct Planned {
     pub(crate) plan: TargetPlan,
     /// The record with what needs no call: adoptions, agreements, names that left, holds.
     pub(crate) record: Record,
-    /// How each connection stands, before anything is applied.
-    pub(crate) states: Vec<ConnectionState>,
-    /// By type, the connections whose update writes a secret since another one was read back.
-    pub(crate) read_back: BTreeMap<String, Vec<ConnectionName>>,
     /// Connections that have to be read to know whether a PUT would wipe something: the name that
     /// is live now.
     pub(crate) to_read: BTreeSet<ConnectionName>,
@@ -53,59 +53,40 @@ pub(crate) struct Planned {
 
 /// Makes the plan of one target: decides each row, and then what the rules over all deletes hold.
 pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
-    let mut entries = decide::decide_renames(&mut rows, rules);
-    let decided: BTreeSet<ConnectionName> = entries.iter().map(|e| e.name.clone()).collect();
+    let mut decisions = decide::decide_renames(&mut rows, rules);
+    let decided: BTreeSet<ConnectionName> =
+        decisions.iter().map(|decision| decision.entry.name.clone()).collect();
     let others = rows.values().filter(|row| !decided.contains(row.name));
-    entries.extend(others.filter_map(|row| decide::decide(row, rules)));
-    limits::limit(&mut entries, &rows, rules);
+    decisions.extend(others.filter_map(|row| decide::decide(row, rules)));
+    limits::limit(&mut decisions, &rows, rules);
+    let mut planned =
+        Planned { plan: TargetPlan::default(), record: record.clone(), to_read: BTreeSet::new() };
     let filter = &rules.run.filter;
-    entries.retain(|entry| filter.admits(&entry.type_name, &entry.name));
-    let mut planned = Planned {
-        plan: TargetPlan::default(),
-        record: record.clone(),
-        states: Vec::with_capacity(entries.len()),
-        read_back: BTreeMap::new(),
-        to_read: BTreeSet::new(),
-    };
-    for entry in entries {
-        planned.take(entry, record);
+    let is_admitted = |entry: &Entry| filter.admits(&entry.type_name, &entry.name);
+    for decision in decisions.into_iter().filter(|decision| is_admitted(&decision.entry)) {
+        planned.take(decision, record);
     }
-    planned.plan.changes.sort_by_key(|change| change.action.order());
     planned.tell(rules);
     planned
 }
 
 impl Planned {
-    fn take(&mut self, entry: Entry, before: &Record) {
-        self.plan.summary.count(&entry);
-        if entry.state == State::Unmanaged && !entry.gone {
-            self.plan.unmanaged.push((entry.type_name.clone(), entry.name.clone()));
-        }
-        if entry.read_back {
-            let of_type = self.read_back.entry(entry.type_name.clone()).or_default();
-            of_type.push(entry.name.clone());
-        }
-        if entry.needs_reading {
+    fn take(&mut self, decision: Decision, before: &Record) {
+        let Decision { mut entry, gone, memory, needs_reading, proven_readable, notice } = decision;
+        if needs_reading {
             let old = entry.change.as_ref().and_then(|change| change.previous_name.clone());
             self.to_read.insert(old.unwrap_or_else(|| entry.name.clone()));
         }
-        for path in entry.proven_readable {
+        for path in proven_readable {
             self.record.readable.add(&entry.type_name, path);
         }
-        if let Some(memory) = entry.memory {
+        if let Some(memory) = memory {
             self.record.set(&entry.name, memory);
         }
-        self.plan.notices.extend(entry.notice);
-        self.plan.changes.extend(entry.change.into_iter().chain(entry.kept));
-        if !entry.gone {
-            self.states.push(ConnectionState {
-                last_change: before.owned(&entry.name).and_then(|owned| owned.last_change),
-                type_name: entry.type_name,
-                name: entry.name,
-                state: entry.state,
-                reason: entry.reason,
-                unverified: entry.unverified,
-            });
+        self.plan.notices.extend(notice);
+        if !gone {
+            entry.last_change = before.owned(&entry.name).and_then(|owned| owned.last_change);
+            self.plan.entries.push(entry);
         }
     }
 
@@ -136,58 +117,18 @@ impl Planned {
     /// Hides what live shows of secrets where none belong: somebody typed them there. Names that
     /// git declares are its own.
     pub(crate) fn hide(&mut self, redactor: &Redactor) {
-        for field in self.plan.changes.iter_mut().flat_map(|change| &mut change.fields) {
-            if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
-                field.before = Some(Value::from(SENSITIVE));
-                field.sensitive = true;
+        for entry in &mut self.plan.entries {
+            let changes = entry.change.iter_mut().chain(&mut entry.kept);
+            for field in changes.flat_map(|change| &mut change.fields) {
+                if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
+                    field.before = Some(Value::from(SENSITIVE));
+                    field.sensitive = true;
+                }
+            }
+            if entry.state == State::Unmanaged && redactor.is_shown_in_name(entry.name.as_str()) {
+                entry.name = ConnectionName::new(SENSITIVE);
             }
         }
-        let unmanaged = self.states.iter_mut().filter(|known| known.state == State::Unmanaged);
-        let names = unmanaged.map(|known| &mut known.name);
-        for name in names.chain(self.plan.unmanaged.iter_mut().map(|(_, name)| name)) {
-            if redactor.is_shown_in_name(name.as_str()) {
-                *name = ConnectionName::new(SENSITIVE);
-            }
-        }
-    }
-}
-
-impl Action {
-    /// The order in which changes are made (rule 7); deletes come last.
-    fn order(self) -> usize {
-        match self {
-            Self::Rename => 0,
-            Self::Replace => 1,
-            Self::Create => 2,
-            Self::Update => 3,
-            Self::Drift => 4,
-            Self::Blocked => 5,
-            Self::Delete => 6,
-        }
-    }
-}
-
-impl Summary {
-    fn count(&mut self, entry: &Entry) {
-        if let Some(change) = &entry.change {
-            let counter = match change.action {
-                Action::Create => Some(&mut self.create),
-                Action::Update => Some(&mut self.update),
-                Action::Replace => Some(&mut self.replace),
-                Action::Rename => Some(&mut self.rename),
-                Action::Delete => Some(&mut self.delete),
-                Action::Blocked => Some(&mut self.blocked),
-                Action::Drift => None,
-            };
-            counter.into_iter().for_each(|counter| *counter += 1);
-            self.held += usize::from(change.held);
-        }
-        let is_quiet = entry.change.is_none() && entry.kept.is_empty() && !entry.adopted;
-        let stands = matches!(entry.state, State::InSync | State::Degraded) && !entry.gone;
-        self.unchanged += usize::from(is_quiet && stands);
-        self.adopt += usize::from(entry.adopted);
-        self.unmanaged += usize::from(entry.state == State::Unmanaged && !entry.gone);
-        self.unverified += usize::from(entry.unverified);
     }
 }
 
@@ -202,7 +143,7 @@ pub struct Plan {
     pub targets: Vec<TargetPlan>,
 }
 
-/// The changes that one run would make on one target.
+/// What one run would do on one target, and what came of it once it is carried out.
 #[derive(Clone, Debug, Default)]
 pub struct TargetPlan {
     /// The target's name in the config.
@@ -211,129 +152,69 @@ pub struct TargetPlan {
     pub project: String,
     /// The Manager's URL, without user info.
     pub url: String,
-    /// The changes in the order in which they would be made; `blocked` and `drift` come last.
-    pub changes: Vec<Change>,
-    /// The counts.
-    pub summary: Summary,
-    /// The errors that stopped the target as a whole, or one document of it: one sentence each.
+    /// Its connections, one entry for each.
+    pub entries: Vec<Entry>,
+    /// What stopped the target as a whole, or one document of it: one sentence each.
     pub errors: Vec<String>,
     /// The notices that come first, in every output: that deletes cannot be known without a state,
     /// that secrets were not compared, and the like.
     pub notices: Vec<String>,
-    /// Live connections that git neither declares nor owns.
-    pub unmanaged: Vec<(String, ConnectionName)>,
+    /// The problems of its documents.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
-/// One change of one connection.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// The action.
-    pub action: Action,
-    /// The connection's type; of a replace: the new one.
-    pub type_name: String,
-    /// The connection's name, as live spells it where it is live.
-    pub name: ConnectionName,
-    /// The name that a rename frees.
-    pub previous_name: Option<ConnectionName>,
-    /// Why, where the fields do not say it: `adopted`, the rule that holds or blocks it.
-    pub reason: Option<String>,
-    /// The exact way past what holds or blocks it.
-    pub advice: Option<String>,
-    /// The differences; none for a delete.
-    pub fields: Vec<FieldChange>,
-    /// A rule holds this delete or replace back.
-    pub held: bool,
-    /// Where git declares it; of a delete: nowhere.
-    pub place: Option<Place>,
-}
-
-/// The action on one connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// POST.
-    Create,
-    /// PUT.
-    Update,
-    /// DELETE, then POST: another type under the same name.
-    Replace,
-    /// PUT with another name.
-    Rename,
-    /// DELETE.
-    Delete,
-    /// Nothing, since something is wrong with this connection.
-    Blocked,
-    /// Nothing, since the target only reports drift.
-    Drift,
-}
-
-impl Action {
-    /// The word for it in JSON and logs.
+impl TargetPlan {
+    /// The changes in the order in which they are made (DESIGN section 6, rule 7).
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Replace => "replace",
-            Self::Rename => "rename",
-            Self::Delete => "delete",
-            Self::Blocked => "blocked",
-            Self::Drift => "drift",
-        }
+    pub fn changes(&self) -> Vec<&Change> {
+        let mut changes: Vec<&Change> = self.entries.iter().flat_map(Entry::changes).collect();
+        changes.sort_by_key(|change| change.action.order());
+        changes
     }
-}
 
-/// One field that differs. Its values are already fit to be shown.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FieldChange {
-    /// JSON pointer into the connection.
-    pub path: String,
-    /// Live's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
-    pub before: Option<Value>,
-    /// Git's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
-    pub after: Option<Value>,
-    /// Whether the values themselves are hidden.
-    pub sensitive: bool,
-    /// Who moved it.
-    pub origin: Origin,
-}
+    /// The changes with what came of them, in the same order; none where it was only planned.
+    pub fn results(&self) -> impl Iterator<Item = (&Change, &ChangeResult)> {
+        self.changes().into_iter().filter_map(|change| Some((change, change.result.as_ref()?)))
+    }
 
-/// Who moved a field away from the base.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// A commit, a var, or a value of the environment.
-    Git,
-    /// A change on the server that git did not make.
-    Drift,
-    /// Both.
-    Both,
-}
+    /// The counts of what would be done.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        Summary::of(&self.entries)
+    }
 
-/// The counts of a target's plan. A held delete or replace is counted under its action and
-/// under `held`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Connections to create.
-    pub create: usize,
-    /// Connections to update.
-    pub update: usize,
-    /// Connections to replace.
-    pub replace: usize,
-    /// Connections to rename.
-    pub rename: usize,
-    /// Connections to delete.
-    pub delete: usize,
-    /// Connections that are adopted without a write.
-    pub adopt: usize,
-    /// Deletes and replaces that a rule holds back.
-    pub held: usize,
-    /// Connections that are as git wants them.
-    pub unchanged: usize,
-    /// Connections that something is wrong with.
-    pub blocked: usize,
     /// Live connections that git neither declares nor owns.
-    pub unmanaged: usize,
-    /// Connections with a secret that was never sent nor read back.
-    pub unverified: usize,
+    pub fn unmanaged(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.state == State::Unmanaged)
+    }
+
+    /// Whether a connection stands so.
+    #[must_use]
+    pub fn has(&self, state: State) -> bool {
+        self.entries.iter().any(|entry| entry.state == state)
+    }
+
+    /// What is doubtful about its documents.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|problem| problem.severity == Severity::Warning)
+    }
+
+    /// The plan of a run that makes no call: what would be sent is not started.
+    #[must_use]
+    pub fn without_calls(mut self) -> Self {
+        for entry in &mut self.entries {
+            for change in entry.change.iter_mut().chain(&mut entry.kept) {
+                change.result = Some(change.without_call());
+            }
+        }
+        self
+    }
+
+    /// Whether it was carried out whole: nothing failed, nothing was held, nothing is left.
+    #[must_use]
+    pub fn is_applied(&self) -> bool {
+        let is_success =
+            |change: &Change| change.result.as_ref().is_some_and(ChangeResult::is_success);
+        self.errors.is_empty() && self.entries.iter().flat_map(Entry::changes).all(is_success)
+    }
 }

@@ -12,13 +12,13 @@ use crate::api::{RetryPolicy, WriteLimit};
 use crate::config::{Config, Location, OnInvalid, Target, config_digest};
 use crate::desired::{Desired, Resolution};
 use crate::digest::sha256_hex;
-use crate::document::{Diagnostic, ParseCache};
+use crate::document::ParseCache;
 use crate::environment::Environment;
 use crate::leadership::{self, Leadership};
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
-use crate::plan::{Action, ConnectionState, RunRules, TargetPlan};
+use crate::plan::{Change, RunRules, TargetPlan};
 use crate::record::{GoodCommit, Record};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Mirror, Snapshot};
@@ -33,7 +33,7 @@ mod pass;
 
 use connect::Connection;
 
-pub use carry_out::{Outcome, carry_out};
+pub use carry_out::carry_out;
 pub use connect::{ConnectError, client};
 pub use load::{LoadedTarget, load_target};
 pub use pass::prepare;
@@ -181,10 +181,6 @@ pub struct Prepared<'e> {
     pub target: &'e Target,
     /// The plan; with errors and without changes where the target could not be looked at.
     pub plan: TargetPlan,
-    /// How each connection stands.
-    pub states: Vec<ConnectionState>,
-    /// The problems of its documents.
-    pub diagnostics: Vec<Diagnostic>,
     /// Whether the commit was refused for its documents.
     pub refused: bool,
     /// Whether the server refused the credentials, or its certificate is not trusted: more calls
@@ -207,8 +203,6 @@ pub(crate) struct Ready {
     pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
     /// The names that were read one by one since the lists do not say enough.
     pub(crate) confirmed: BTreeSet<ConnectionName>,
-    /// By type, the connections whose update writes a secret since another one was read back.
-    pub(crate) read_back: BTreeMap<String, Vec<ConnectionName>>,
     pub(crate) connection: Connection,
     /// Whether the record's fingerprints were made under today's key.
     pub(crate) key_is_known: bool,
@@ -242,29 +236,20 @@ impl Prepared<'_> {
     /// Holds every change, since the target is suspended.
     pub fn hold_suspended(&mut self) {
         let name = crate::plan::for_the_shell(&self.target.name);
-        for change in &mut self.plan.changes {
-            if !matches!(change.action, Action::Blocked | Action::Drift) {
-                self.plan.summary.held += usize::from(!change.held);
-                change.held = true;
-                change.reason = Some("held: the target is suspended".to_owned());
-                change.advice = Some(format!("`apinizer-gitops resume --target {name}`"));
+        for entry in &mut self.plan.entries {
+            if entry.change.as_ref().is_some_and(Change::is_sent) {
+                let advice = format!("`apinizer-gitops resume --target {name}`");
+                entry.hold("held: the target is suspended".to_owned(), Some(advice));
             }
         }
         self.plan.notices.push("the target is suspended: nothing is written".to_owned());
     }
 
     /// Takes a plan that was made over, beside what was said before it.
-    fn take(&mut self, plan: TargetPlan, states: Vec<ConnectionState>) {
-        let told = std::mem::take(&mut self.plan);
-        self.plan = TargetPlan {
-            name: told.name,
-            project: told.project,
-            url: told.url,
-            notices: [told.notices, plan.notices].concat(),
-            errors: [told.errors, plan.errors].concat(),
-            ..plan
-        };
-        self.states = states;
+    fn take(&mut self, plan: TargetPlan) {
+        self.plan.entries = plan.entries;
+        self.plan.notices.extend(plan.notices);
+        self.plan.errors.extend(plan.errors);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Views of the plan and of its outcome: text for a terminal, JSON for programs, markdown for a
 //! comment on a pull request.
 //!
-//! All of them are drawn from one model, [`crate::plan::Plan`] or
-//! [`crate::apply::TargetOutcome`], and show its differences in one order and one wording
+//! All of them are drawn from one model, the entries of a [`crate::plan::TargetPlan`], and show
+//! its differences in one order and one wording
 //! (`difference`), so that none can show what another hides. Values come redacted; what is
 //! left to do here is to make them harmless: an escape sequence in a name may not reach a
 //! terminal, and a fence in a value may not end a block of markdown (`escape`).
@@ -20,6 +20,12 @@ mod style;
 pub(crate) mod words;
 
 pub use style::Style;
+
+/// Ends a line, without blanks at its end.
+fn line(out: &mut String, text: impl AsRef<str>) {
+    out.push_str(text.as_ref().trim_end());
+    out.push('\n');
+}
 
 /// The version of the JSON forms; fields are only added, never changed.
 pub const FORMAT_VERSION: &str = "1.0";

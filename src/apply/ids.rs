@@ -3,23 +3,23 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChangeResult, Job};
+use super::Job;
 use crate::api::Listed;
 use crate::name::ConnectionName;
-use crate::plan::{Action, Change};
+use crate::plan::{Action, Entry};
 
 /// Reads one list for each type of which something was created, where lists show ids, and keeps the
 /// ids. A list that cannot be read is no failure of the run: the next reading compares what live
 /// shows with what was written.
-pub(super) async fn learn(job: &Job<'_>, results: &[(Change, ChangeResult)]) {
+pub(super) async fn learn(job: &Job<'_>, entries: &[Entry]) {
     let live = job.observed.live;
     if !live.connections.is_empty() && !live.shows_ids() {
         return;
     }
-    let created: BTreeSet<&ConnectionName> = results
-        .iter()
-        .filter(|(change, _)| matches!(change.action, Action::Create | Action::Replace))
-        .map(|(change, _)| &change.name)
+    let changes = entries.iter().filter_map(|entry| entry.change.as_ref());
+    let created: BTreeSet<&ConnectionName> = changes
+        .filter(|change| matches!(change.action, Action::Create | Action::Replace))
+        .map(|change| &change.name)
         .collect();
     let types: BTreeSet<String> = job.ledger.read(|record| {
         let owned = created.iter().filter_map(|name| record.owned(name));

@@ -101,7 +101,7 @@ pub(super) async fn look_after(
 
 fn learned(job: &Job<'_>, found: Option<LiveConnection>) -> Option<LiveConnection> {
     if let Some(live) = &found {
-        live.teach_secrets(&job.plan.name, job.resolution.redactor);
+        live.teach_secrets(job.target, job.resolution.redactor);
     }
     found
 }

@@ -18,12 +18,14 @@ use crate::record::{Memory, Owned};
 /// Why an update ends whose connection is no longer there.
 const DELETED: &str = "somebody deleted it meanwhile";
 
-/// Brings one connection to what git wants.
-pub(super) async fn update(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
+/// Brings one connection to what git wants; `reads_back` looks whether its secrets arrived.
+pub(super) async fn update(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    reads_back: bool,
+) -> ChangeResult {
     let result = write(job, desired, false).await;
-    let of_type = job.read_back.get(desired.connection_type.name);
-    let is_first = of_type.is_some_and(|names| names.first() == Some(&desired.name));
-    if is_first && result == ChangeResult::Done {
+    if reads_back && result == ChangeResult::Done {
         return read_back(job, desired).await;
     }
     result

@@ -8,14 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::args::{ApplyArgs, Output};
 use super::context::Context;
 use super::error::CommandError;
-use super::plan::{show, show_diagnostics};
+use super::plan::{show, show_errors};
 use super::session::{Session, options};
-use crate::apply::{self, ChangeResult, TargetOutcome};
 use crate::plan::saved::{
     Digests, SAVED_VERSION, SavedChange, SavedPlan, SavedTarget, changes_of, ends_otherwise,
     keep_listed,
 };
-use crate::plan::{Action, Change, Plan};
+use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
 use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
 use crate::report;
 
@@ -53,7 +52,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     if asks {
         let prepared = session.prepare(&snapshot, &options).await;
         let plan = session.plan_of(&snapshot, &prepared);
-        show_diagnostics(context, &prepared);
+        show_errors(context, &prepared);
         show(context, &plan, Output::Text, &context.style());
         // A plan that was not shown cannot be agreed to.
         context.written()?;
@@ -79,7 +78,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     options.limit = terms.limit().clone();
     let prepared = session.prepare(&snapshot, &options).await;
     if !asks {
-        show_diagnostics(context, &prepared);
+        show_errors(context, &prepared);
     }
     let agreed: Option<Vec<Agreed>> = match saved {
         Some(saved) => Some(saved.targets.into_iter().map(Agreed::from).collect()),
@@ -97,9 +96,14 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         ));
         return Ok(STALE);
     }
-    let outcomes = carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
+    let mut outcomes =
+        carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
     terms.give_back().await;
     let style = context.style();
+    if asks && args.output == Output::Text {
+        // The plan that was asked about has shown the warnings.
+        outcomes.iter_mut().for_each(|outcome| outcome.diagnostics.clear());
+    }
     match args.output {
         Output::Text => context.print(&report::outcome::text(&outcomes, &style)),
         Output::Json => context.print_json(&report::outcome::json(&outcomes)),
@@ -114,7 +118,7 @@ async fn carry_all_out(
     agreed: Option<&[Agreed]>,
     options: &Options,
     context: &Context,
-) -> Vec<TargetOutcome> {
+) -> Vec<TargetPlan> {
     let style = context.style();
     let shows_progress = !context.global.quiet && io::stderr().is_terminal();
     let progress = &|change: &Change, result: &ChangeResult| {
@@ -124,26 +128,22 @@ async fn carry_all_out(
     };
     let runs = prepared.into_iter().map(|mut prepared| async move {
         if prepared.is_suspended() == Some(true) {
-            return apply::only_planned(&prepared.plan);
+            return prepared.plan.without_calls();
         }
         let of_target = |agreed: &&Agreed| agreed.name == prepared.target.name;
         if let Some(agreed) = agreed.and_then(|all| all.iter().find(of_target)) {
             keep_listed(&mut prepared.plan, &agreed.changes);
         }
         let strict = agreed.is_some();
-        carry_out(&session.engine, prepared, options, strict, progress).await.target
+        carry_out(&session.engine, prepared, options, strict, progress).await
     });
     futures_util::future::join_all(runs).await
 }
 
 /// Whether there is anything to ask about.
 fn has_work(plan: &Plan) -> bool {
-    plan.targets.iter().any(|target| {
-        target.summary.adopt > 0
-            || target.changes.iter().any(|change| {
-                !change.held && !matches!(change.action, Action::Blocked | Action::Drift)
-            })
-    })
+    let mut entries = plan.targets.iter().flat_map(|target| &target.entries);
+    entries.any(|entry| entry.adopted || entry.change.as_ref().is_some_and(Change::is_sent))
 }
 
 fn confirmed(context: &Context) -> Result<bool, CommandError> {

@@ -4,6 +4,7 @@ use super::args::{Output, PlanArgs};
 use super::context::Context;
 use super::error::CommandError;
 use super::session::{Session, options};
+use crate::document::Severity;
 use crate::plan::Plan;
 use crate::plan::saved::{
     Digests, SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, changes_of,
@@ -30,7 +31,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
     }
     let prepared = session.prepare(&snapshot, &options).await;
     let plan = session.plan_of(&snapshot, &prepared);
-    show_diagnostics(context, &prepared);
+    show_errors(context, &prepared);
     let style = Style { list_unmanaged: args.list_unmanaged, ..context.style() };
     show(context, &plan, args.output, &style);
     let code = report::exit::of_plan(&plan);
@@ -61,12 +62,13 @@ pub(super) fn show(context: &Context, plan: &Plan, output: Output, style: &Style
     }
 }
 
-/// The problems of documents, each once, on stderr.
-pub(super) fn show_diagnostics(context: &Context, prepared: &[Prepared<'_>]) {
-    let all: Vec<_> = prepared.iter().flat_map(|p| p.diagnostics.iter().cloned()).collect();
+/// The errors of documents, each once, on stderr; warnings stand in the plan.
+pub(super) fn show_errors(context: &Context, prepared: &[Prepared<'_>]) {
+    let all = prepared.iter().flat_map(|prepared| &prepared.plan.diagnostics);
+    let errors: Vec<_> = all.filter(|d| d.severity == Severity::Error).cloned().collect();
     let quiet = context.global.quiet && prepared.iter().all(|p| !p.refused);
-    if !all.is_empty() && !quiet {
-        context.say(&diagnostics::text(&all, context.colors_stderr()));
+    if !errors.is_empty() && !quiet {
+        context.say(&diagnostics::text(&errors, context.colors_stderr()));
     }
 }
 

@@ -51,7 +51,7 @@ impl TargetLog<'_> {
     /// Logs how the reconcile ended.
     pub(super) fn outcome(&self, result: &PassResult, outcome: ReconcileOutcome) {
         let (target, commit, now) = (self.target, self.short(), Instant::now());
-        debug!(target, commit, errors = ?result.errors(), "reconciled: {}", outcome.as_str());
+        debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.as_str());
         self.throttle.forget(REMEMBERED, now);
         // Neither says anything about a failure.
         if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
@@ -64,8 +64,7 @@ impl TargetLog<'_> {
             info!(target, commit, "recovered");
         }
         if outcome == ReconcileOutcome::Applied {
-            let Counts { done, adopted, .. } =
-                result.outcome.as_ref().map(Counts::of).unwrap_or_default();
+            let Counts { done, adopted, .. } = Counts::of([&result.plan]);
             info!(target, commit, changed = done, adopted, "the commit is applied");
         }
     }
@@ -79,9 +78,9 @@ impl TargetLog<'_> {
     /// Logs each connection that drifted since the last look.
     pub(super) fn drift(&self, news: &News) {
         let (target, commit) = (self.target, self.short());
-        for (change, is_made) in &news.drifted {
+        for change in &news.drifted {
             let (kind, name) = (change.type_name.as_str(), &change.name);
-            let corrected = if *is_made { " and was put right" } else { "" };
+            let corrected = if change.is_made() { " and was put right" } else { "" };
             let fields: Vec<_> = drifted_fields(change).into_iter().collect();
             let fields = fields.join(", ");
             info!(target, commit, r#type = kind, connection = %name, fields, "{kind} `{name}` drifted{corrected}");
@@ -102,19 +101,18 @@ impl TargetLog<'_> {
         for (state, words) in TROUBLE {
             self.connections(result, state, words);
         }
-        let has = |state| result.states.iter().any(|known| known.state == state);
-        let (kind, text) = if !result.errors().is_empty() {
-            (FailureKind::of(result), result.errors().join("; "))
-        } else if TROUBLE.iter().any(|(state, _)| has(*state)) {
+        let (kind, text) = if !result.plan.errors.is_empty() {
+            (FailureKind::of(result), result.plan.errors.join("; "))
+        } else if TROUBLE.iter().any(|(state, _)| result.plan.has(*state)) {
             return;
         } else {
-            let count = result.plan.changes.len();
+            let count = result.plan.changes().len();
             (FailureKind::NotMade, format!("{count} changes of the plan are not made"))
         };
         let is_refused = kind == FailureKind::Refused;
         let Some(repeated) = self.due(kind) else { return };
         if is_refused {
-            self.diagnostics(&result.diagnostics);
+            self.diagnostics(&result.plan.diagnostics);
         }
         warn!(target, commit, repeated = more_than_0(repeated), "{text}");
     }
@@ -133,7 +131,7 @@ impl TargetLog<'_> {
     fn connections(&self, result: &PassResult, state: State, words: &str) {
         let (target, commit) = (self.target, self.short());
         let mut again = Vec::new();
-        for known in result.states.iter().filter(|known| known.state == state) {
+        for known in result.plan.entries.iter().filter(|known| known.state == state) {
             let (kind, name) = (known.type_name.as_str(), &known.name);
             match self.due(FailureKind::Connection(state.as_str(), name.clone())) {
                 None => {}

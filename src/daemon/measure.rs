@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::news::News;
 use super::pass::PassResult;
 use super::status::ReconcileOutcome;
-use crate::plan::State;
+use crate::plan::{Entry, State};
 
 /// Counts and measures one reconcile of a target; `committed` is when its commit was made, in
 /// seconds since 1970.
@@ -41,7 +41,8 @@ pub(super) fn measure(
         return;
     }
     set_counts(target, |state: State| {
-        let count = result.states.iter().filter(|known| known.state == state).count();
+        let stands = |entry: &&Entry| entry.state == state && !entry.is_deleted();
+        let count = result.plan.entries.iter().filter(stands).count();
         f64::from(u32::try_from(count).unwrap_or(u32::MAX))
     });
 }

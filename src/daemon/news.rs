@@ -11,7 +11,7 @@ use super::status::{ReconcileOutcome, TargetKey};
 use crate::config::NotifyEvent;
 use crate::name::{CommitId, ConnectionName};
 use crate::notify::{Notice, Subject};
-use crate::plan::{Change, Origin, State};
+use crate::plan::{Change, Entry, Origin, State};
 use crate::source::Commit;
 
 /// The news that were told of each target. They outlive a config that is read again.
@@ -35,8 +35,8 @@ struct Memory {
 pub(super) struct News {
     /// A commit has been applied whole that had not been before.
     pub(super) is_newly_applied: bool,
-    /// The changes of connections that drifted since the last look, each with whether it was made.
-    pub(super) drifted: Vec<(Change, bool)>,
+    /// The changes of connections that drifted since the last look.
+    pub(super) drifted: Vec<Change>,
     /// The events to tell, in order.
     pub(super) events: Vec<NotifyEvent>,
 }
@@ -95,8 +95,8 @@ impl Memory {
             self.failed = None;
         }
         if result.was_looked_at() {
-            let held = result.states.iter().filter(|known| known.state == State::Held);
-            let held: BTreeSet<_> = held.map(|known| known.name.clone()).collect();
+            let held = result.plan.entries.iter().filter(|entry| entry.state == State::Held);
+            let held: BTreeSet<_> = held.map(|entry| entry.name.clone()).collect();
             if !held.is_subset(&self.held) {
                 news.events.push(NotifyEvent::Held);
             }
@@ -108,19 +108,19 @@ impl Memory {
         news
     }
 
-    /// The changes with a field that drifted since the last look, each with whether it was made.
-    fn newly_drifted(&mut self, result: &PassResult) -> Vec<(Change, bool)> {
+    /// The changes with a field that drifted since the last look.
+    fn newly_drifted(&mut self, result: &PassResult) -> Vec<Change> {
         let mut new = Vec::new();
         let mut still = BTreeMap::new();
-        for (change, is_made) in result.changes() {
+        for change in result.plan.changes() {
             let fields = drifted_fields(change);
             if fields.is_empty() {
                 continue;
             }
             if self.drifted.get(&change.name).is_none_or(|known| !fields.is_subset(known)) {
-                new.push((change.clone(), is_made));
+                new.push(change.clone());
             }
-            if !is_made {
+            if !change.is_made() {
                 still.insert(change.name.clone(), fields);
             }
         }
@@ -144,7 +144,7 @@ pub(super) fn notice(
     outcome: ReconcileOutcome,
     news: &News,
 ) -> Notice {
-    let errors = result.errors();
+    let errors = &result.plan.errors;
     let tells_errors = event == NotifyEvent::Failed && !errors.is_empty();
     Notice {
         event,
@@ -168,29 +168,29 @@ fn subjects(event: NotifyEvent, result: &PassResult, news: &News) -> Vec<Subject
         why,
     };
     let in_state = |wanted: &[State]| {
-        let states = result.states.iter().filter(|known| wanted.contains(&known.state));
-        let subject = states.map(|known| Subject {
-            type_name: known.type_name.clone(),
-            name: known.name.clone(),
-            what: known.state.as_str(),
-            why: known.reason.clone(),
-        });
-        subject.collect()
+        let entries = result.plan.entries.iter().filter(|entry| wanted.contains(&entry.state));
+        let subject = |entry: &Entry| Subject {
+            type_name: entry.type_name.clone(),
+            name: entry.name.clone(),
+            what: entry.state.as_str(),
+            why: entry.reason.clone(),
+        };
+        entries.map(subject).collect()
     };
     match event {
         NotifyEvent::Applied => {
-            let made = result.changes().into_iter().filter(|(_, is_made)| *is_made);
-            made.map(|(change, _)| subject(change, change.action.as_str(), change.reason.clone()))
+            let made = result.plan.changes().into_iter().filter(|change| change.is_made());
+            made.map(|change| subject(change, change.action.as_str(), change.reason.clone()))
                 .collect()
         }
         NotifyEvent::Failed => in_state(&[State::Failed, State::Blocked, State::Degraded]),
         NotifyEvent::Held => in_state(&[State::Held]),
         // The names of the fields are enough: their values do not belong into a chat.
         NotifyEvent::Drift => {
-            let drifted = news.drifted.iter().map(|(change, is_made)| {
+            let drifted = news.drifted.iter().map(|change| {
                 let fields: Vec<_> = drifted_fields(change).into_iter().collect();
                 let fields = fields.iter().map(|path| path.trim_start_matches('/'));
-                let what = if *is_made { "put right" } else { "drifted" };
+                let what = if change.is_made() { "put right" } else { "drifted" };
                 subject(change, what, Some(fields.collect::<Vec<_>>().join(", ")))
             });
             drifted.collect()

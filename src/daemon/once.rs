@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::pass::{Ending, Mode, Pass, nothing, pass};
 use super::tasks::FINISHING;
 use super::{Daemon, Opened};
-use crate::apply::{TargetOutcome, only_planned};
 use crate::leadership::{Alone, Leadership};
+use crate::plan::TargetPlan;
 use crate::secret::Redactor;
 use crate::source::SourceError;
 
@@ -19,7 +19,7 @@ const ELECTION: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The source cannot be read.
-pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
+pub async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError> {
     let Opened { engine, source } = daemon.open_first(&Redactor::default())?;
     if let Some(mirror) = source.mirror() {
         mirror.fetch(&daemon.shutdown).await?;
@@ -46,10 +46,11 @@ pub async fn once(daemon: &Daemon) -> Result<Vec<TargetOutcome>, SourceError> {
         result
     });
     let results = futures_util::future::join_all(passes).await;
-    let outcome = |result: super::pass::PassResult| {
-        result.outcome.unwrap_or_else(|| only_planned(&result.plan))
+    let ended = |result: super::pass::PassResult| match result.carried_out {
+        true => result.plan,
+        false => result.plan.without_calls(),
     };
-    Ok(results.into_iter().map(outcome).collect())
+    Ok(results.into_iter().map(ended).collect())
 }
 
 /// Waits until the calls in flight have had their time after the shutdown.

@@ -1,19 +1,16 @@
 //! One reconcile of one target as the daemon makes it: the newest commit, or the last good one
 //! where the newest is refused.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::source::{Seen, Source};
-use super::status::{Counts, ReconcileOutcome};
+use super::status::ReconcileOutcome;
 use crate::api::{RetryPolicy, WriteLimit};
-use crate::apply::{ChangeResult, TargetOutcome};
 use crate::config::Target;
-use crate::document::Diagnostic;
-use crate::plan::{Change, ConnectionState, RunRules, State, TargetPlan};
+use crate::plan::{Change, ChangeResult, RunRules, State, TargetPlan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, Step, carry_out};
 
 /// How long another process on the same state is waited for.
@@ -45,13 +42,11 @@ pub(super) struct Ending {
 #[derive(Clone, Debug, Default)]
 pub(super) struct PassResult {
     pub(super) plan: TargetPlan,
-    pub(super) states: Arc<Vec<ConnectionState>>,
-    pub(super) diagnostics: Arc<Vec<Diagnostic>>,
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
-    /// How carrying the plan out ended; `None`: the target was only looked at.
-    pub(super) outcome: Option<TargetOutcome>,
+    /// Whether the plan was carried out; else the target was only looked at.
+    pub(super) carried_out: bool,
     /// Whether the commit counts as applied.
     pub(super) applied: bool,
     /// Whether the server refused the credentials or is not trusted.
@@ -61,25 +56,9 @@ pub(super) struct PassResult {
 }
 
 impl PassResult {
-    /// The errors of the target as a whole.
-    pub(super) fn errors(&self) -> &[String] {
-        self.outcome.as_ref().map_or(&self.plan.errors, |outcome| &outcome.errors)
-    }
-
-    /// Whether live could be looked at, so that the states are those of now.
+    /// Whether live could be looked at, so that the entries are those of now.
     pub(super) fn was_looked_at(&self) -> bool {
-        !self.states.is_empty() || self.plan.errors.is_empty()
-    }
-
-    /// The changes of the plan, each with whether it was made.
-    pub(super) fn changes(&self) -> Vec<(&Change, bool)> {
-        match &self.outcome {
-            Some(TargetOutcome { results, .. }) if !results.is_empty() => results
-                .iter()
-                .map(|(change, result)| (change, *result == ChangeResult::Done))
-                .collect(),
-            _ => self.plan.changes.iter().map(|change| (change, false)).collect(),
-        }
+        !self.plan.entries.is_empty() || self.plan.errors.is_empty()
     }
 
     /// How the reconcile ended. `interrupted`: a shutdown or a newer commit asked it to end.
@@ -87,16 +66,18 @@ impl PassResult {
         if self.refused.is_some() {
             return ReconcileOutcome::Refused;
         }
-        let Some(outcome) = &self.outcome else { return self.looked_at_only() };
-        let outcome = ReconcileOutcome::of(outcome, &Counts::of(outcome), interrupted);
+        if !self.carried_out {
+            return self.looked_at_only();
+        }
+        let outcome = ReconcileOutcome::of(&self.plan, interrupted);
         // A connection that waits for its next write is still not deployed, though this pass had
         // nothing to do.
-        let waits = self.states.iter().any(|known| known.state == State::Degraded);
+        let waits = self.plan.has(State::Degraded);
         if waits && outcome.is_success() { ReconcileOutcome::Degraded } else { outcome }
     }
 
     fn looked_at_only(&self) -> ReconcileOutcome {
-        let summary = &self.plan.summary;
+        let summary = self.plan.summary();
         if !self.plan.errors.is_empty() {
             ReconcileOutcome::Failed
         } else if self.suspended {
@@ -105,7 +86,7 @@ impl PassResult {
             ReconcileOutcome::Blocked
         } else if summary.held > 0 {
             ReconcileOutcome::Held
-        } else if self.plan.changes.is_empty() {
+        } else if self.plan.changes().is_empty() {
             ReconcileOutcome::InSync
         } else {
             ReconcileOutcome::Pending
@@ -141,7 +122,7 @@ async fn newest_or_last_good(pass: Pass<'_>) -> PassResult {
             if !newest.refused {
                 return finish(engine, newest, &options).await;
             }
-            (newest.plan.errors.join("; "), newest.diagnostics)
+            (newest.plan.errors.join("; "), newest.plan.diagnostics)
         }
     };
     // The drift of the last good commit is still corrected.
@@ -155,39 +136,28 @@ async fn newest_or_last_good(pass: Pass<'_>) -> PassResult {
         Some(Err(error)) => nothing(target, Some(error.to_string()), is_suspended(engine, target)),
         _ => nothing(target, None, is_suspended(engine, target)),
     };
-    result.diagnostics = Arc::new(diagnostics);
+    result.plan.diagnostics = diagnostics;
     result.applied = false;
     result.plan.errors.insert(0, reason.clone());
-    if let Some(outcome) = &mut result.outcome {
-        outcome.errors.insert(0, reason.clone());
-    }
     result.refused = Some(reason);
     result
 }
 
-async fn finish(engine: &Engine, mut prepared: Prepared<'_>, options: &Options) -> PassResult {
+async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &Options) -> PassResult {
     let target = prepared.target;
     let suspended = prepared.is_suspended().unwrap_or_else(|| is_suspended(engine, target));
-    let mut result = PassResult {
-        plan: prepared.plan.clone(),
-        diagnostics: Arc::new(std::mem::take(&mut prepared.diagnostics)),
+    let result = PassResult {
         suspended,
         credentials_refused: prepared.credentials_refused,
         failed_step: prepared.failed_step,
         ..PassResult::default()
     };
     if !options.writes || suspended {
-        result.states = Arc::new(prepared.states);
-        return result;
+        return PassResult { plan: prepared.plan, ..result };
     }
     let silent = |_: &Change, _: &ChangeResult| {};
-    let done = carry_out(engine, prepared, options, false, &silent).await;
-    PassResult {
-        states: Arc::new(done.states),
-        outcome: Some(done.target),
-        applied: done.applied,
-        ..result
-    }
+    let plan = carry_out(engine, prepared, options, false, &silent).await;
+    PassResult { applied: plan.is_applied(), plan, carried_out: true, ..result }
 }
 
 /// Whether a target that was not looked at is suspended. One whose state cannot be read is shown
@@ -205,14 +175,7 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
         errors: error.into_iter().collect(),
         ..TargetPlan::default()
     };
-    let outcome = TargetOutcome {
-        name: plan.name.clone(),
-        project: plan.project.clone(),
-        url: plan.url.clone(),
-        errors: plan.errors.clone(),
-        ..TargetOutcome::default()
-    };
-    PassResult { plan, suspended, outcome: Some(outcome), ..PassResult::default() }
+    PassResult { plan, suspended, carried_out: true, ..PassResult::default() }
 }
 
 fn options(mode: Mode, Ending { stop, limit }: Ending) -> Options {

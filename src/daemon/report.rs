@@ -15,14 +15,14 @@ use super::pass::PassResult;
 use super::schedule::Turn;
 use super::source::Seen;
 use super::status::{
-    Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, ShownPlan, TargetKey, TargetState,
+    Applied, Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState,
     TargetStatus,
 };
 use super::throttle::{LogThrottle, more_than_0};
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
-use crate::plan::{Change, State, TargetPlan};
+use crate::plan::{Change, State};
 use crate::source::Commit;
 use crate::state::StateError;
 
@@ -170,7 +170,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     status.last_reconcile = Some(now);
     let after = jiff::SignedDuration::try_from(ended.turn.after).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
-    let errors = result.errors();
+    let errors = &result.plan.errors;
     status.error = match &ended.newer {
         Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
             Some(format!("a newer commit, {}, ended the retries of this one", newer.short()))
@@ -180,17 +180,16 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     status.remember(HistoryEntry {
         time: ended.time,
         cause: ended.cause,
-        commit: id.clone(),
+        commit: id,
         outcome: ended.outcome,
-        counts: result.outcome.as_ref().map(Counts::of).unwrap_or_default(),
+        counts: if result.carried_out { Counts::of([&result.plan]) } else { Counts::default() },
         error: status.error.clone(),
         duration: ended.duration,
     });
-    show_plan(status, result, id.as_ref(), now);
+    show_plan(status, result, now);
 }
 
 fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
-    let has = |state: State| result.states.iter().any(|known| known.state == state);
     match outcome {
         _ if result.suspended => TargetState::Suspended,
         ReconcileOutcome::Refused => TargetState::Refused,
@@ -199,38 +198,33 @@ fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
         ReconcileOutcome::Degraded => TargetState::Degraded,
         ReconcileOutcome::Held => TargetState::Held,
         ReconcileOutcome::Pending => TargetState::Pending,
-        _ if has(State::NotConverging) => TargetState::NotConverging,
+        _ if result.plan.has(State::NotConverging) => TargetState::NotConverging,
         ReconcileOutcome::Drifted => TargetState::Drifted,
         _ => TargetState::InSync,
     }
 }
 
-/// Shows the plan, the states and the holds of a reconcile.
-fn show_plan(
-    status: &mut TargetStatus,
-    result: PassResult,
-    commit: Option<&CommitId>,
-    time: Timestamp,
-) {
-    status.notices.clone_from(&result.plan.notices);
+/// Shows the entries of a reconcile and what it changed.
+fn show_plan(status: &mut TargetStatus, result: PassResult, time: Timestamp) {
     status.refused = result.refused.is_some();
-    let changes = result.changes().into_iter().map(|(change, made)| (change.clone(), made));
-    let (made, left): (Vec<_>, Vec<_>) = changes.partition(|(_, made)| *made);
-    // Connections that could not be looked at keep their last state.
-    if result.was_looked_at() {
-        status.connections = result.states;
+    let mut made: Vec<Change> =
+        result.plan.changes().into_iter().filter(|change| change.is_made()).cloned().collect();
+    // What was changed last stays until something else is.
+    if !made.is_empty() {
+        let more = made.len().saturating_sub(KEPT);
+        made.truncate(KEPT);
+        status.applied = Some(Applied { time, changes: Arc::new(made), more });
     }
-    status.diagnostics = result.diagnostics;
-    let plan = TargetPlan { changes: Vec::new(), ..result.plan };
-    let shown = |changes: Vec<(Change, bool)>, most: usize| {
-        let more = changes.len().saturating_sub(most);
-        let changes: Vec<_> = changes.into_iter().take(most).map(|(change, _)| change).collect();
-        (!changes.is_empty()).then(|| {
-            let plan = Arc::new(TargetPlan { changes, ..plan.clone() });
-            ShownPlan { time, commit: commit.cloned(), plan, more }
-        })
-    };
-    status.pending = shown(left, usize::MAX);
-    // The last plan that changed something stays.
-    status.applied = shown(made, KEPT).or(status.applied.take());
+    let looked_at = result.was_looked_at();
+    status.notices = result.plan.notices;
+    status.diagnostics = Arc::new(result.plan.diagnostics);
+    // Connections that could not be looked at keep their last state.
+    if looked_at {
+        let mut entries = result.plan.entries;
+        entries.retain(|entry| !entry.is_deleted());
+        for entry in &mut entries {
+            entry.change.take_if(|change| change.is_made());
+        }
+        status.connections = Arc::new(entries);
+    }
 }

@@ -14,13 +14,13 @@ use super::cause::Cause;
 use super::watchdog::Watchdog;
 use crate::document::Diagnostic;
 use crate::name::CommitId;
-use crate::plan::{ConnectionState, TargetPlan};
+use crate::plan::{Change, Entry};
 use crate::source::Commit;
 
 mod json;
 mod outcome;
 
-pub use crate::apply::Counts;
+pub use crate::plan::Counts;
 pub use outcome::{ReconcileOutcome, TargetState};
 
 /// How many reconciles of a target are remembered.
@@ -81,13 +81,11 @@ pub struct TargetStatus {
     pub error: Option<String>,
     /// Other notices.
     pub notices: Vec<String>,
-    /// How each connection stands.
-    pub connections: Arc<Vec<ConnectionState>>,
-    /// The changes that a reconcile would still make: held, blocked, failed, reported or not
-    /// written.
-    pub pending: Option<ShownPlan>,
-    /// The last plan that changed something.
-    pub applied: Option<ShownPlan>,
+    /// Its connections, each with what a reconcile would still change: held, blocked, failed,
+    /// reported or not written.
+    pub connections: Arc<Vec<Entry>>,
+    /// What was changed last.
+    pub applied: Option<Applied>,
     /// The problems of the documents of the commit that was seen.
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// Whether the commit that was seen is refused, so that the last good one is kept up.
@@ -124,16 +122,14 @@ impl TargetKey {
     }
 }
 
-/// A plan with the moment and the commit that it was made for.
+/// The changes that one reconcile made.
 #[derive(Clone, Debug)]
-pub struct ShownPlan {
+pub struct Applied {
     /// When.
     pub time: Timestamp,
-    /// The commit; `None`: the working tree.
-    pub commit: Option<CommitId>,
-    /// The plan.
-    pub plan: Arc<TargetPlan>,
-    /// How many of its changes are not kept.
+    /// The first of them.
+    pub changes: Arc<Vec<Change>>,
+    /// How many more there were.
     pub more: usize,
 }
 

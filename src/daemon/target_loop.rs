@@ -186,7 +186,7 @@ impl TargetLoop {
 
     fn standing(&self, failures: u32, result: &PassResult) -> Standing {
         let refused = result.credentials_refused;
-        let waits = result.states.iter().any(|known| known.state == State::Degraded);
+        let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
         Standing { resync: self.target.resync, failures, refused, degraded_in }
     }

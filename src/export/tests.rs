@@ -112,13 +112,13 @@ async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan
         return (plan, false);
     }
     let outcome = reconcile::carry_out(engine, prepared, &options, false, &|_, _| {}).await;
-    (plan, outcome.applied)
+    (plan, outcome.is_applied())
 }
 
 fn assert_in_sync(plan: &TargetPlan, case: &str) {
     assert_eq!(plan.errors, [""; 0], "{case}");
-    assert!(plan.changes.is_empty(), "{case}: {:#?}", plan.changes);
-    assert_eq!((plan.summary.adopt, plan.summary.blocked), (28, 0), "{case}");
+    assert!(plan.changes().is_empty(), "{case}: {:#?}", plan.changes());
+    assert_eq!((plan.summary().adopt, plan.summary().blocked), (28, 0), "{case}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -169,7 +169,7 @@ async fn an_export_makes_the_project_again() {
     let copy = Sandbox::start(options()).await.unwrap();
     let engine = engine(&copy, folder.path(), values(&first, &source));
     let (plan, applied) = reconcile(&engine, folder.path(), true).await;
-    assert_eq!((plan.summary.create, applied), (28, true), "{:#?}", plan.errors);
+    assert_eq!((plan.summary().create, applied), (28, true), "{:#?}", plan.errors);
 
     let second = export(&copy, false).await;
     for (first, second) in first.documents.iter().zip(&second.documents) {

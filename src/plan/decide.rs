@@ -1,7 +1,7 @@
 //! Decides one connection: pure, one row at a time.
 
 use super::State;
-use super::entry::Entry;
+use super::entry::Decision;
 use super::row::{Claim, Declared, Row};
 use super::rules::Rules;
 
@@ -13,17 +13,17 @@ pub(crate) use removed::{for_the_shell, forget_command};
 pub(crate) use renamed::decide_renames;
 
 /// Decides one row; `None` where there is nothing to say of it.
-pub(crate) fn decide(row: &Row<'_>, rules: &Rules<'_>) -> Option<Entry> {
-    let mut entry = match row.declared {
-        Declared::Invalid(reason) => Entry::blocked(row, reason.to_owned(), None),
+pub(crate) fn decide(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
+    let mut decision = match row.declared {
+        Declared::Invalid(reason) => Decision::blocked(row, reason.to_owned(), None),
         Declared::Wanted(desired) => declared::decide(row, desired, rules),
         Declared::Absent => absent(row, rules)?,
     };
-    entry.settle_memory(row);
-    Some(entry)
+    decision.settle_memory(row);
+    Some(decision)
 }
 
-fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Entry> {
+fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
     // While a rename is not done, its commit counts as declaring the old name.
     match row.claim {
         Some(Claim::Frees(_)) => return None,
@@ -34,17 +34,19 @@ fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Entry> {
         return removed::decide(row, owned, rules);
     }
     if row.view().is_some() {
-        let mut entry = Entry::new(row, State::Unmanaged, None);
+        let mut decision = Decision::new(row, State::Unmanaged, None);
         if row.memory.is_some_and(|memory| memory.degraded.is_some()) {
-            // The connection whose delete was not deployed has been made again.
-            entry.memory(row).degraded = None;
+            // Somebody made again what a delete was not deployed of.
+            decision.memory(row).degraded = None;
         }
-        return Some(entry);
+        return Some(decision);
     }
     // A delete that the workers did not get: there is nothing left to send, so it is shown until
     // somebody makes the connection again or forgets it.
     let degraded = row.memory?.degraded.as_ref()?;
     let type_name = degraded.deleted.clone()?;
     let reason = format!("deleted, but not deployed: {}", degraded.reason);
-    Some(Entry { type_name, ..Entry::new(row, State::Degraded, Some(reason)) })
+    let mut decision = Decision::new(row, State::Degraded, Some(reason));
+    decision.entry.type_name = type_name;
+    Some(decision)
 }

@@ -1,36 +1,48 @@
 //! The decision of one pass about one connection.
 
 use super::row::{Claim, Row};
-use super::{Action, Change, State};
+use super::{Action, Change, ChangeResult, State};
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::record::{Memory, Unstable};
 
-/// The decision of one pass about one connection: how it stands, the change, and what to remember.
+/// One connection of a target as all reports show it: how it stands, what would be done, and what
+/// came of that.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) name: ConnectionName,
-    pub(crate) type_name: String,
-    pub(crate) state: State,
+pub struct Entry {
+    /// Its name.
+    pub name: ConnectionName,
+    /// Its type.
+    pub type_name: String,
+    /// How it stands.
+    pub state: State,
     /// Why, where the state does not say it.
-    pub(crate) reason: Option<String>,
+    pub reason: Option<String>,
     /// A declared secret was neither sent nor read back.
-    pub(crate) unverified: bool,
-    /// The change that would be made, or that is blocked.
-    pub(crate) change: Option<Change>,
+    pub unverified: bool,
+    /// When the tool last wrote it, in seconds since 1970.
+    pub last_change: Option<i64>,
+    /// What would be done, or what is blocked.
+    pub change: Option<Change>,
     /// Differences in which live is kept: drift that is only reported, fields that the server
     /// rewrites.
-    pub(crate) kept: Vec<Change>,
+    pub kept: Vec<Change>,
     /// It enters the inventory without a write.
-    pub(crate) adopted: bool,
+    pub adopted: bool,
+    /// Its update writes a secret since another one was read back.
+    pub read_back: bool,
+}
+
+/// What is decided of one connection: its entry, and what only the plan itself needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) entry: Entry,
     /// It leaves the inventory, since it is gone.
     pub(crate) gone: bool,
     /// The memory from now on, where it changes.
     pub(crate) memory: Option<Memory>,
     /// Its own answer has to be read to know whether a PUT would wipe something.
     pub(crate) needs_reading: bool,
-    /// Its update writes a secret since another one was read back.
-    pub(crate) read_back: bool,
     /// Secret fields that `GET` showed as git has them.
     pub(crate) proven_readable: Vec<String>,
     /// A notice that is said once.
@@ -39,54 +51,25 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// An entry without a change.
-    pub(crate) fn new(row: &Row<'_>, state: State, reason: Option<String>) -> Self {
-        let view = row.view();
-        let type_name = row.type_name().to_owned();
-        let name = match row.wanted() {
-            Some(desired) => desired.name.clone(),
-            None => view.map_or_else(|| row.name.clone(), |view| view.entry.name.clone()),
-        };
+    #[must_use]
+    pub fn new(name: ConnectionName, type_name: String, state: State) -> Self {
         Self {
             name,
             type_name,
             state,
-            reason,
+            reason: None,
             unverified: false,
+            last_change: None,
             change: None,
             kept: Vec::new(),
             adopted: false,
-            gone: false,
-            memory: None,
-            needs_reading: false,
             read_back: false,
-            proven_readable: Vec::new(),
-            notice: None,
         }
     }
 
-    /// An entry whose change is blocked.
-    pub(crate) fn blocked(row: &Row<'_>, reason: String, advice: Option<String>) -> Self {
-        let blocked = Change {
-            action: Action::Blocked,
-            reason: Some(reason.clone()),
-            advice,
-            ..Change::of(row)
-        };
-        Self { change: Some(blocked), ..Self::new(row, State::Blocked, Some(reason)) }
-    }
-
-    /// The memory to be changed: the row's own if nothing changed it yet.
-    pub(crate) fn memory(&mut self, row: &Row<'_>) -> &mut Memory {
-        self.memory.get_or_insert_with(|| row.memory.cloned().unwrap_or_default())
-    }
-
-    /// Drops a change of memory that changes nothing.
-    pub(crate) fn settle_memory(&mut self, row: &Row<'_>) {
-        let is_same = |memory: &mut Memory| match row.memory {
-            Some(known) => memory == known,
-            None => memory.is_empty(),
-        };
-        self.memory.take_if(|memory| is_same(memory));
+    /// Its change, and the differences in which live is kept.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.change.iter().chain(&self.kept)
     }
 
     /// Holds its change, with the reason and the way past it.
@@ -107,6 +90,80 @@ impl Entry {
         let action = self.change.as_ref().map(|change| change.action);
         matches!(action, Some(Action::Delete | Action::Replace))
     }
+
+    /// Notes what came of its change, and how it stands since then.
+    pub(crate) fn end(&mut self, result: ChangeResult) {
+        let stands = match &result {
+            ChangeResult::Done | ChangeResult::NotNeeded => Some((State::InSync, None)),
+            ChangeResult::Degraded(why) => Some((State::Degraded, Some(why))),
+            ChangeResult::Failed(why) => Some((State::Failed, Some(why))),
+            ChangeResult::Blocked(why) => Some((State::Blocked, Some(why))),
+            ChangeResult::Held(why) => Some((State::Held, Some(why))),
+            ChangeResult::Reported | ChangeResult::NotStarted => None,
+        };
+        if let Some((state, reason)) = stands {
+            (self.state, self.reason) = (state, reason.cloned());
+        }
+        if let Some(change) = &mut self.change {
+            change.result = Some(result);
+        }
+    }
+
+    /// Whether the run deleted it.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        let is_delete = |change: &Change| change.action == Action::Delete;
+        self.state == State::InSync && self.change.as_ref().is_some_and(is_delete)
+    }
+}
+
+impl Decision {
+    /// A decision that changes nothing.
+    pub(crate) fn new(row: &Row<'_>, state: State, reason: Option<String>) -> Self {
+        let name = match row.wanted() {
+            Some(desired) => desired.name.clone(),
+            None => row.view().map_or_else(|| row.name.clone(), |view| view.entry.name.clone()),
+        };
+        Self {
+            entry: Entry { reason, ..Entry::new(name, row.type_name().to_owned(), state) },
+            gone: false,
+            memory: None,
+            needs_reading: false,
+            proven_readable: Vec::new(),
+            notice: None,
+        }
+    }
+
+    /// The same with a change.
+    pub(crate) fn with(mut self, change: Change) -> Self {
+        self.entry.change = Some(change);
+        self
+    }
+
+    /// A decision that blocks the connection.
+    pub(crate) fn blocked(row: &Row<'_>, reason: String, advice: Option<String>) -> Self {
+        let blocked = Change {
+            action: Action::Blocked,
+            reason: Some(reason.clone()),
+            advice,
+            ..Change::of(row)
+        };
+        Self::new(row, State::Blocked, Some(reason)).with(blocked)
+    }
+
+    /// What to remember, to be changed: the row's memory if nothing changed it yet.
+    pub(crate) fn memory(&mut self, row: &Row<'_>) -> &mut Memory {
+        self.memory.get_or_insert_with(|| row.memory.cloned().unwrap_or_default())
+    }
+
+    /// Drops a change of memory that changes nothing.
+    pub(crate) fn settle_memory(&mut self, row: &Row<'_>) {
+        let is_same = |memory: &mut Memory| match row.memory {
+            Some(known) => memory == known,
+            None => memory.is_empty(),
+        };
+        self.memory.take_if(|memory| is_same(memory));
+    }
 }
 
 impl Change {
@@ -126,6 +183,7 @@ impl Change {
             fields: Vec::new(),
             held: false,
             place: desired.map(|desired| desired.place.clone()),
+            result: None,
         }
     }
 }

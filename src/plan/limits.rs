@@ -1,7 +1,7 @@
 //! The rules that look at all deletes of a run together: `max_deletes`, and paths that are lost
 //! (rule 3).
 
-use super::entry::{Entry, lost_path_in_words, way_past};
+use super::entry::{Decision, lost_path_in_words, way_past};
 use super::row::Rows;
 use super::rules::Rules;
 use crate::config::MaxDeletes;
@@ -18,22 +18,26 @@ pub(crate) fn allowed(max: MaxDeletes, inventory: usize) -> usize {
 
 /// Holds the deletes and replaces that nothing else holds, if they are too many together or a path
 /// is lost, and keeps the reason in what is remembered.
-pub(crate) fn limit(entries: &mut [Entry], rows: &Rows<'_>, rules: &Rules<'_>) {
-    let owns = |entry: &&Entry| rows.get(&entry.name).is_some_and(|row| row.owned().is_some());
-    let gone = entries.iter().filter(|entry| entry.gone).count();
+pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, rules: &Rules<'_>) {
+    let owns = |decision: &&Decision| {
+        rows.get(&decision.entry.name).is_some_and(|row| row.owned().is_some())
+    };
+    let gone = decisions.iter().filter(|decision| decision.gone).count();
     let owned = rows.values().filter(|row| row.owned().is_some()).count();
-    let is_due = |entry: &&Entry| {
-        owns(entry) && entry.deletes() && entry.change.as_ref().is_some_and(|change| !change.held)
+    let is_due = |decision: &&Decision| {
+        owns(decision)
+            && decision.entry.deletes()
+            && decision.entry.change.as_ref().is_some_and(|change| !change.held)
     };
     let group = Group {
         max: rules.policy.max_deletes,
-        due: entries.iter().filter(is_due).count(),
+        due: decisions.iter().filter(is_due).count(),
         inventory: owned - gone,
         gone,
     };
     let lost = rules.commit.history.lost_paths.first();
-    for entry in entries.iter_mut().filter(|entry| is_due(&&**entry)) {
-        let Some(row) = rows.get(&entry.name) else { continue };
+    for decision in decisions.iter_mut().filter(|decision| is_due(&&**decision)) {
+        let Some(row) = rows.get(&decision.entry.name) else { continue };
         let known = row.memory.and_then(|memory| memory.due.clone());
         let mut due = known.clone().unwrap_or_default();
         if due.consent.is_some() || rules.run.allow_deletes {
@@ -43,11 +47,11 @@ pub(crate) fn limit(entries: &mut [Entry], rows: &Rows<'_>, rules: &Rules<'_>) {
             due.lost_path = due.lost_path.or_else(|| lost.cloned());
         }
         if let Some((reason, advice)) = in_words(&due, group.due) {
-            entry.hold(reason, Some(advice));
+            decision.entry.hold(reason, Some(advice));
         }
         let is_worth_keeping = known.is_some() || due != Due::default();
-        entry.memory(row).due = Some(due).filter(|_| is_worth_keeping);
-        entry.settle_memory(row);
+        decision.memory(row).due = Some(due).filter(|_| is_worth_keeping);
+        decision.settle_memory(row);
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Action, TargetPlan};
+use super::{Action, Change, TargetPlan};
 use crate::catalog::{self, hidden, is_bookkeeping};
 use crate::desired::{Desired, DesiredConnection, DesiredField, env_names, holds_env, lies_in};
 use crate::digest::sha256_hex;
@@ -89,7 +89,7 @@ pub struct Digests {
 }
 
 impl SavedChange {
-    fn is_of(&self, change: &super::Change) -> bool {
+    fn is_of(&self, change: &Change) -> bool {
         self.name == change.name
     }
 }
@@ -165,8 +165,8 @@ fn moved(
 /// The changes of a plan as a saved one lists them.
 #[must_use]
 pub fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
-    plan.changes
-        .iter()
+    plan.changes()
+        .into_iter()
         .filter(|change| !matches!(change.action, Action::Blocked | Action::Drift))
         .map(|change| SavedChange {
             action: change.action.as_str().to_owned(),
@@ -178,10 +178,13 @@ pub fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
 
 /// Takes out of a plan what a saved one does not list: it is carried out and nothing more.
 pub fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
-    plan.changes.retain(|change| {
+    let is_listed = |change: &Change| {
         matches!(change.action, Action::Blocked | Action::Drift)
             || listed.iter().any(|one| one.action == change.action.as_str() && one.is_of(change))
-    });
+    };
+    for entry in &mut plan.entries {
+        entry.change.take_if(|change| !is_listed(change));
+    }
 }
 
 /// Listed changes that would end otherwise than they are listed though nothing moved, since the
@@ -189,8 +192,9 @@ pub fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
 #[must_use]
 pub fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
     let otherwise = |one: &SavedChange| {
-        let mut today = plan.changes.iter().filter(|c| one.is_of(c) && c.action != Action::Drift);
-        let Some(change) = today.next() else {
+        let mut today = plan.entries.iter().filter_map(|entry| entry.change.as_ref());
+        let is_today = |change: &&Change| one.is_of(change) && change.action != Action::Drift;
+        let Some(change) = today.find(is_today) else {
             let (action, name) = (&one.action, &one.name);
             return (!one.held).then(|| {
                 format!("the {action} of `{name}` was to be made, and today none is due")

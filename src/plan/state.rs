@@ -2,27 +2,6 @@
 
 use serde::Serialize;
 
-use crate::name::ConnectionName;
-
-/// One connection of a target.
-#[derive(Clone, Debug, Serialize)]
-pub struct ConnectionState {
-    /// Its type.
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// Its name.
-    pub name: ConnectionName,
-    /// How it stands.
-    pub state: State,
-    /// Why, where the state does not say it.
-    pub reason: Option<String>,
-    /// A declared secret was neither sent nor read back.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub unverified: bool,
-    /// When the tool last wrote it, in seconds since 1970.
-    pub last_change: Option<i64>,
-}
-
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

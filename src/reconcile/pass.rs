@@ -42,8 +42,6 @@ pub async fn prepare<'e>(
             url: target.url_as_written.clone(),
             ..TargetPlan::default()
         },
-        states: Vec::new(),
-        diagnostics: Vec::new(),
         refused: false,
         credentials_refused: false,
         failed_step: None,
@@ -101,8 +99,8 @@ impl Pass<'_> {
         let mut looked = self.look_closer(live, &opened, prepared).await;
         let mut planned = self.decide(&mut opened, &asked, &lost_paths, &mut looked).await?;
         planned.hide(&self.engine.redactor);
-        let Planned { plan, record, states, read_back, .. } = planned;
-        prepared.take(plan, states);
+        let Planned { plan, record, .. } = planned;
+        prepared.take(plan);
         let good = self.good_commit(&opened, asked);
         let Opened { desired, connection, key_is_known, before, lock, .. } = opened;
         prepared.ready = Some(Ready {
@@ -110,7 +108,6 @@ impl Pass<'_> {
             live: looked.live,
             singles: looked.singles,
             confirmed: looked.confirmed,
-            read_back,
             connection,
             key_is_known,
             record,
@@ -216,14 +213,14 @@ impl Pass<'_> {
     fn load(&self, prepared: &mut Prepared<'_>) -> Result<LoadedTarget, String> {
         let load = || load_target(self.engine, self.target, self.snapshot);
         let loaded = blocking(load).map_err(|error| error.to_string())?;
-        prepared.diagnostics.clone_from(&loaded.loaded.diagnostics);
+        prepared.plan.diagnostics.clone_from(&loaded.loaded.diagnostics);
         prepared.plan.notices.extend(loaded.notices.iter().cloned());
         if !loaded.loaded.has_errors() || isolates(self.target) {
             return Ok(loaded);
         }
         prepared.refused = true;
         let is_error = |d: &&crate::document::Diagnostic| d.severity == Severity::Error;
-        let errors = prepared.diagnostics.iter().filter(is_error).count();
+        let errors = prepared.plan.diagnostics.iter().filter(is_error).count();
         let what = match self.snapshot.commit() {
             Some(commit) => format!("commit {}", commit.id.short()),
             None => "the working tree".to_owned(),

@@ -6,7 +6,8 @@
 //! Foreign text stands in code spans or in fenced blocks whose lines all begin with a sign, or
 //! with a sign's space and four more: no such line can be the fence that ends the block.
 
-use super::escape;
+use super::{diagnostics, escape};
+use crate::plan::TargetPlan;
 
 /// The longest comment in bytes; GitHub takes 65,536 characters, and none is longer in its count
 /// than in bytes.
@@ -46,21 +47,33 @@ impl Comment {
         fits
     }
 
+    /// Writes what is said of targets as a whole: notes, warnings about documents, errors.
+    pub(super) fn said_of(&mut self, targets: &[TargetPlan]) {
+        let several = targets.len() > 1;
+        let of_all = |pick: fn(&TargetPlan) -> &Vec<String>| {
+            let of_one = move |target: &TargetPlan| -> Vec<String> {
+                let name = if several { format!("{}: ", target.name) } else { String::new() };
+                pick(target).iter().map(|sentence| format!("{name}{sentence}")).collect()
+            };
+            targets.iter().flat_map(of_one).collect::<Vec<String>>()
+        };
+        self.list("Notes", &of_all(|target| &target.notices));
+        self.list("Warnings", &diagnostics::warning_lines(targets));
+        self.list("Errors", &of_all(|target| &target.errors));
+    }
+
     /// Writes as many of the sentences as have room, at most twenty, as a list of code spans.
-    pub(super) fn list<'a>(&mut self, title: &str, sentences: impl Iterator<Item = &'a str>) {
-        let mut sentences = sentences.peekable();
-        if sentences.peek().is_none() || !self.line(&format!("\n**{title}**\n")) {
+    pub(super) fn list(&mut self, title: &str, sentences: &[String]) {
+        if sentences.is_empty() || !self.line(&format!("\n**{title}**\n")) {
             return;
         }
-        let mut written = 0;
-        for sentence in sentences.by_ref().take(20) {
+        for sentence in sentences.iter().take(20) {
             if !self.line(&format!("- {}", escape::code_span(sentence))) {
                 return;
             }
-            written += 1;
         }
-        let more = sentences.count();
-        if written == 20 && more > 0 {
+        let more = sentences.len().saturating_sub(20);
+        if more > 0 {
             self.line(&format!("- and {more} more"));
         }
     }

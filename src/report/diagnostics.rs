@@ -15,3 +15,7 @@ pub use github::github;
 pub use json::json;
 pub use markdown::markdown;
 pub use text::text;
+
+pub(super) use json::warnings as warnings_json;
+pub(super) use markdown::warnings as warning_lines;
+pub(super) use text::warnings as warnings_text;

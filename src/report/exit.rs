@@ -1,7 +1,6 @@
 //! Exit codes of a plan or an outcome.
 
-use crate::apply::{ChangeResult, TargetOutcome};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, ChangeResult, Plan, TargetPlan};
 
 /// All is as git declares it, or was made so.
 pub const DONE: u8 = 0;
@@ -15,7 +14,7 @@ pub const HELD: u8 = 3;
 /// The exit code of a plan: 1 wins over 3, and 3 over 2.
 #[must_use]
 pub fn of_plan(plan: &Plan) -> u8 {
-    let changes = || plan.targets.iter().flat_map(|target| &target.changes);
+    let changes = || plan.targets.iter().flat_map(TargetPlan::changes);
     if plan.targets.iter().any(|target| !target.errors.is_empty())
         || changes().any(|change| change.action == Action::Blocked)
     {
@@ -31,8 +30,8 @@ pub fn of_plan(plan: &Plan) -> u8 {
 
 /// The exit code of what was applied: 1 wins over 3.
 #[must_use]
-pub fn of_outcomes(outcomes: &[TargetOutcome]) -> u8 {
-    let results = || outcomes.iter().flat_map(|outcome| &outcome.results);
+pub fn of_outcomes(outcomes: &[TargetPlan]) -> u8 {
+    let results = || outcomes.iter().flat_map(TargetPlan::results);
     let is_bad = |result: &ChangeResult| match result {
         ChangeResult::Degraded(_)
         | ChangeResult::Failed(_)

@@ -4,8 +4,7 @@ mod json;
 mod markdown;
 mod text;
 
-use crate::apply::{ChangeResult, Counts, TargetOutcome};
-use crate::plan::Change;
+use crate::plan::{Change, ChangeResult, Counts, TargetPlan};
 
 pub use json::json;
 pub use markdown::{MARKER, markdown};
@@ -14,8 +13,8 @@ pub use text::{progress, text};
 use super::{escape, words};
 
 /// The one line that says what came of it.
-fn line(outcomes: &[TargetOutcome]) -> String {
-    let counts = Counts::of_all(outcomes);
+fn line(outcomes: &[TargetPlan]) -> String {
+    let counts = Counts::of(outcomes);
     let failed = outcomes.iter().filter(|outcome| !outcome.errors.is_empty()).count();
     let made = words::listed(&[
         (counts.done, "done"),
@@ -61,19 +60,11 @@ fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<Strin
 
 /// Those changes that were not made and should be told again at the end, with their target.
 fn told_again(
-    outcomes: &[TargetOutcome],
-) -> impl Iterator<Item = (&TargetOutcome, &Change, &ChangeResult)> {
+    outcomes: &[TargetPlan],
+) -> impl Iterator<Item = (&TargetPlan, &Change, &ChangeResult)> {
     outcomes.iter().flat_map(|outcome| {
-        outcome
-            .results
-            .iter()
-            .filter(|(_, result)| {
-                !matches!(
-                    result,
-                    ChangeResult::Done | ChangeResult::NotNeeded | ChangeResult::Reported
-                )
-            })
-            .map(move |(change, result)| (outcome, change, result))
+        let again = outcome.results().filter(|(_, result)| !result.is_success());
+        again.map(move |(change, result)| (outcome, change, result))
     })
 }
 

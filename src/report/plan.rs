@@ -2,7 +2,6 @@
 
 mod fields;
 mod json;
-mod layout;
 mod markdown;
 mod text;
 

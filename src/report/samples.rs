@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::document::Place;
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::{Action, Change, FieldChange, Origin, Plan, Summary, TargetPlan};
+use crate::plan::{Action, Change, Entry, FieldChange, Origin, Plan, State, TargetPlan};
 use crate::source::Commit;
 
 pub(super) fn commit() -> Commit {
@@ -27,7 +27,20 @@ pub(super) fn change(action: Action, type_name: &str, name: &str) -> Change {
         fields: Vec::new(),
         held: false,
         place: None,
+        result: None,
     }
+}
+
+/// An entry with that change.
+pub(super) fn entry(change: Change) -> Entry {
+    let entry = Entry::new(change.name.clone(), change.type_name.clone(), State::Pending);
+    Entry { change: Some(change), ..entry }
+}
+
+/// So many connections that need no write.
+pub(super) fn calm(count: usize, state: State) -> Vec<Entry> {
+    let name = |number| ConnectionName::new(&format!("calm-{number}"));
+    (0..count).map(|number| Entry::new(name(number), "email".to_owned(), state)).collect()
 }
 
 pub(super) fn field(path: &str, before: Value, after: Value, origin: Origin) -> FieldChange {
@@ -62,76 +75,69 @@ pub(super) fn rich_target() -> TargetPlan {
             ["#!/bin/sh", "set -eu", "cd /srv", line, "ls", "du -sh .", "df", "exit 0"].join("\n")
         )
     };
+    let changes = vec![
+        Change {
+            previous_name: Some(ConnectionName::new("order-mails")),
+            fields: vec![field("/port", json!(25), json!(587), Origin::Git)],
+            ..change(Action::Rename, "email", "order-notifications")
+        },
+        Change {
+            reason: Some("the type changes from kafka to rabbitMq".to_owned()),
+            fields: vec![field("/host", Value::Null, json!("mq.example.com"), Origin::Git)],
+            place: place("connections/mq.yaml", 4),
+            ..change(Action::Replace, "rabbitMq", "events")
+        },
+        Change {
+            fields: vec![
+                field("/host", Value::Null, json!("smtp.example.com"), Origin::Git),
+                field("/port", Value::Null, json!(587), Origin::Git),
+                secret("/password", Value::Null, json!("${env:ORDERS_SMTP_PASSWORD}")),
+            ],
+            place: place("connections/mail.yaml", 12),
+            ..change(Action::Create, "email", "newsletter")
+        },
+        Change {
+            fields: vec![
+                field("/description", json!("Nightly"), json!("Every night"), Origin::Drift),
+                field("/additionalProperties", list("1000"), list("2000"), Origin::Both),
+                secret("/password", json!("${env:SSH}"), json!("${env:SSH}")),
+                field("/script", script("rm -rf tmp"), script("rm -rf ./tmp"), Origin::Git),
+            ],
+            ..change(Action::Update, "linux-script", "cleanup")
+        },
+        change(Action::Delete, "email", "old-mails"),
+        Change {
+            held: true,
+            reason: Some(
+                "5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)"
+                    .to_owned(),
+            ),
+            advice: Some("`apinizer-gitops apply --allow-deletes`".to_owned()),
+            ..change(Action::Delete, "ldap", "staff")
+        },
+        Change {
+            reason: Some("unresolved: the environment has no X (nor X_FILE)".to_owned()),
+            place: place("connections/db.yaml", 1),
+            ..change(Action::Blocked, "database", "ledger")
+        },
+        Change {
+            fields: vec![field("/level", json!("INFO"), json!("DEBUG"), Origin::Drift)],
+            ..change(Action::Drift, "graylog", "logs")
+        },
+    ];
+    let mut entries: Vec<Entry> = changes.into_iter().map(entry).collect();
+    entries.extend(calm(40, State::InSync));
+    entries.iter_mut().rev().take(3).for_each(|entry| entry.unverified = true);
+    let adopted = calm(2, State::InSync).into_iter();
+    entries.extend(adopted.map(|entry| Entry { adopted: true, ..entry }));
+    entries.push(Entry::new("by-hand".into(), "syslog".to_owned(), State::Unmanaged));
     TargetPlan {
         name: "prod".to_owned(),
         project: "Payments".to_owned(),
         url: "https://apinizer.example.com".to_owned(),
-        changes: vec![
-            Change {
-                previous_name: Some(ConnectionName::new("order-mails")),
-                fields: vec![field("/port", json!(25), json!(587), Origin::Git)],
-                ..change(Action::Rename, "email", "order-notifications")
-            },
-            Change {
-                reason: Some("the type changes from kafka to rabbitMq".to_owned()),
-                fields: vec![field("/host", Value::Null, json!("mq.example.com"), Origin::Git)],
-                place: place("connections/mq.yaml", 4),
-                ..change(Action::Replace, "rabbitMq", "events")
-            },
-            Change {
-                fields: vec![
-                    field("/host", Value::Null, json!("smtp.example.com"), Origin::Git),
-                    field("/port", Value::Null, json!(587), Origin::Git),
-                    secret("/password", Value::Null, json!("${env:ORDERS_SMTP_PASSWORD}")),
-                ],
-                place: place("connections/mail.yaml", 12),
-                ..change(Action::Create, "email", "newsletter")
-            },
-            Change {
-                fields: vec![
-                    field("/description", json!("Nightly"), json!("Every night"), Origin::Drift),
-                    field("/additionalProperties", list("1000"), list("2000"), Origin::Both),
-                    secret("/password", json!("${env:SSH}"), json!("${env:SSH}")),
-                    field("/script", script("rm -rf tmp"), script("rm -rf ./tmp"), Origin::Git),
-                ],
-                ..change(Action::Update, "linux-script", "cleanup")
-            },
-            change(Action::Delete, "email", "old-mails"),
-            Change {
-                held: true,
-                reason: Some(
-                    "5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)"
-                        .to_owned(),
-                ),
-                advice: Some("`apinizer-gitops apply --allow-deletes`".to_owned()),
-                ..change(Action::Delete, "ldap", "staff")
-            },
-            Change {
-                reason: Some("unresolved: the environment has no X (nor X_FILE)".to_owned()),
-                place: place("connections/db.yaml", 1),
-                ..change(Action::Blocked, "database", "ledger")
-            },
-            Change {
-                fields: vec![field("/level", json!("INFO"), json!("DEBUG"), Origin::Drift)],
-                ..change(Action::Drift, "graylog", "logs")
-            },
-        ],
-        summary: Summary {
-            create: 1,
-            update: 1,
-            replace: 1,
-            rename: 1,
-            delete: 2,
-            adopt: 2,
-            held: 1,
-            unchanged: 40,
-            blocked: 1,
-            unmanaged: 1,
-            unverified: 3,
-        },
-        errors: Vec::new(),
+        entries,
         notices: vec!["there is no state and no --base: deletes cannot be known".to_owned()],
-        unmanaged: vec![("syslog".to_owned(), ConnectionName::new("by-hand"))],
+        ..TargetPlan::default()
     }
 }
 
@@ -145,7 +151,7 @@ pub(super) fn quiet_target(name: &str) -> TargetPlan {
         name: name.to_owned(),
         project: "Payments".to_owned(),
         url: "https://staging.example.com".to_owned(),
-        summary: Summary { unchanged: 5, ..Summary::default() },
+        entries: calm(5, State::InSync),
         ..TargetPlan::default()
     }
 }

@@ -1,7 +1,7 @@
 //! The words and signs that all forms share.
 
 use crate::document::Place;
-use crate::plan::{Action, Change, Origin, Plan, Summary};
+use crate::plan::{Action, Change, Origin, Plan, Summary, TargetPlan};
 
 use super::escape;
 use super::style::Role;
@@ -57,8 +57,8 @@ pub(super) fn place(place: &Place) -> String {
 
 /// The order in which people read the changes: as they would be made, with what is not made
 /// before the deletes, which come last.
-pub(super) fn reading_order(changes: &[Change]) -> Vec<&Change> {
-    let mut ordered: Vec<&Change> = changes.iter().collect();
+pub(super) fn reading_order(target: &TargetPlan) -> Vec<&Change> {
+    let mut ordered = target.changes();
     ordered.sort_by_key(|change| match change.action {
         Action::Delete => 3,
         Action::Blocked => 2,
@@ -99,25 +99,8 @@ pub(super) fn source(plan: &Plan) -> String {
     }
 }
 
-/// The sum of some summaries.
-pub(super) fn total<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Summary {
-    summaries.fold(Summary::default(), |sum, one| Summary {
-        create: sum.create + one.create,
-        update: sum.update + one.update,
-        replace: sum.replace + one.replace,
-        rename: sum.rename + one.rename,
-        delete: sum.delete + one.delete,
-        adopt: sum.adopt + one.adopt,
-        held: sum.held + one.held,
-        unchanged: sum.unchanged + one.unchanged,
-        blocked: sum.blocked + one.blocked,
-        unmanaged: sum.unmanaged + one.unmanaged,
-        unverified: sum.unverified + one.unverified,
-    })
-}
-
-/// The counts of a plan as the end of a sentence; `drifted` counts what is only reported.
-pub(super) fn counts(summary: &Summary, drifted: usize) -> String {
+/// The counts of a plan as the end of a sentence.
+pub(super) fn counts(summary: &Summary) -> String {
     let pending = listed(&[
         (summary.create, "to create"),
         (summary.update, "to update"),
@@ -127,7 +110,7 @@ pub(super) fn counts(summary: &Summary, drifted: usize) -> String {
         (summary.adopt, "to adopt as they are"),
         (summary.held, "held"),
         (summary.blocked, "blocked"),
-        (drifted, "drifted"),
+        (summary.drifted, "drifted"),
     ]);
     let aside = listed(&[
         (summary.unchanged, "in sync"),
@@ -153,15 +136,13 @@ pub(super) fn listed(counts: &[(usize, &str)]) -> String {
 
 /// The one line that says what a plan comes to.
 pub(super) fn plan_line(plan: &Plan) -> String {
-    let summary = total(plan.targets.iter().map(|target| &target.summary));
-    let drifted = plan.targets.iter().map(|target| drifted(&target.changes)).sum();
-    let quiet =
-        plan.targets.iter().all(|target| target.changes.is_empty() && target.errors.is_empty());
-    if quiet && summary.adopt == 0 {
+    let summary = Summary::of(plan.targets.iter().flat_map(|target| &target.entries));
+    let failed = plan.targets.iter().filter(|target| !target.errors.is_empty()).count();
+    let is_quiet = plan.targets.iter().all(|target| target.changes().is_empty());
+    if is_quiet && failed == 0 && summary.adopt == 0 {
         return no_changes(&summary);
     }
-    let failed = plan.targets.iter().filter(|target| !target.errors.is_empty()).count();
-    let counts = counts(&summary, drifted);
+    let counts = counts(&summary);
     match (failed, counts.is_empty()) {
         (0, _) => format!("Plan: {counts}."),
         (_, true) => format!("Plan: {}.", targets_in_error(failed)),
@@ -177,13 +158,8 @@ fn targets_in_error(count: usize) -> String {
     }
 }
 
-/// How many connections have drift that is only reported.
-pub(super) fn drifted(changes: &[Change]) -> usize {
-    changes.iter().filter(|change| change.action == Action::Drift).count()
-}
-
-/// The sentence for a plan without changes.
-pub(super) fn no_changes(summary: &Summary) -> String {
+/// What is said where nothing is to be done.
+fn no_changes(summary: &Summary) -> String {
     let aside = listed(&[(summary.unmanaged, "unmanaged"), (summary.unverified, "unverified")]);
     let aside = if aside.is_empty() { aside } else { format!(" ({aside})") };
     match summary.unchanged {

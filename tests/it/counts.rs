@@ -81,7 +81,7 @@ fn a_commit_that_changes_one_file_parses_one_file() {
             let snapshot = session.snapshot(&ReadArgs::default()).await.unwrap();
             let prepared = session.prepare(&snapshot, &options).await;
             assert_eq!(prepared[0].plan.errors, Vec::<String>::new());
-            assert_eq!(prepared[0].plan.summary.create, MANY);
+            assert_eq!(prepared[0].plan.summary().create, MANY);
             session.engine.cache.parsed() - before
         })
     };

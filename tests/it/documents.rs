@@ -195,6 +195,25 @@ fn a_number_var_that_changes_inside_a_text_is_a_warning() {
 }
 
 #[test]
+fn warnings_about_documents_stand_in_every_output() {
+    let world = World::new();
+    world.commit_email("a", "protocl: x\n");
+    for arguments in [&["plan", "--output"][..], &["apply", "--yes", "--output"]] {
+        for output in ["text", "markdown", "json"] {
+            let ran = world.run(&[arguments, &[output]].concat());
+            assert_eq!(ran.stdout.matches("AG201").count(), 1, "{}", ran.stdout);
+            assert!(ran.stdout.contains("`protocl`") && !ran.stderr.contains("AG201"), "{ran:?}");
+        }
+    }
+    let target = world.plan_json(&[]);
+    assert_eq!(target["warnings"][0]["file"], json!("connections/a.yaml"));
+    let line = target["warnings"][0]["line"].as_u64().unwrap_or_default();
+    let text = std::fs::read_to_string(world.repo().join("connections/a.yaml")).unwrap();
+    assert!(text.lines().nth(line as usize - 1).unwrap().starts_with("protocl"));
+    assert_eq!(target["notes"], target["notices"]);
+}
+
+#[test]
 fn the_text_of_a_number_is_sent_as_the_number() {
     let world = World::new();
     world.commit_email("a", "port: '587'\n");

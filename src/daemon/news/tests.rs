@@ -1,8 +1,5 @@
-use std::sync::Arc;
-
 use super::*;
-use crate::apply::{ChangeResult, TargetOutcome};
-use crate::plan::{Action, ConnectionState, FieldChange, TargetPlan};
+use crate::plan::{Action, ChangeResult, FieldChange, TargetPlan};
 
 fn commit(text: &str) -> CommitId {
     CommitId(text.repeat(40))
@@ -25,32 +22,28 @@ fn drifted(name: &str, path: &str) -> Change {
         }],
         held: false,
         place: None,
+        result: None,
     }
 }
 
-fn held(name: &str) -> ConnectionState {
-    ConnectionState {
-        type_name: "email".to_owned(),
-        name: name.into(),
-        state: State::Held,
-        reason: None,
-        unverified: false,
-        last_change: None,
-    }
+fn held(name: &str) -> Entry {
+    Entry::new(name.into(), "email".to_owned(), State::Held)
 }
 
-fn passed(results: Vec<(Change, ChangeResult)>, states: Vec<ConnectionState>) -> PassResult {
-    let changes = results.iter().map(|(change, _)| change.clone()).collect();
-    PassResult {
-        plan: TargetPlan { changes, ..TargetPlan::default() },
-        states: Arc::new(states),
-        outcome: Some(TargetOutcome { results, ..TargetOutcome::default() }),
-        ..PassResult::default()
-    }
+fn written(change: Change, result: ChangeResult) -> Entry {
+    let mut entry = Entry::new(change.name.clone(), "email".to_owned(), State::Pending);
+    entry.change = Some(change);
+    entry.end(result);
+    entry
+}
+
+fn passed(entries: Vec<Entry>) -> PassResult {
+    let plan = TargetPlan { entries, ..TargetPlan::default() };
+    PassResult { plan, carried_out: true, ..PassResult::default() }
 }
 
 fn failing() -> PassResult {
-    let mut passed = passed(Vec::new(), Vec::new());
+    let mut passed = passed(Vec::new());
     passed.plan.errors.push("the API is down".to_owned());
     passed
 }
@@ -67,7 +60,7 @@ impl Told {
 #[test]
 fn a_commit_is_applied_once() {
     let mut told = Told::default();
-    let applied = PassResult { applied: true, ..passed(Vec::new(), Vec::new()) };
+    let applied = PassResult { applied: true, ..passed(Vec::new()) };
     assert_eq!(told.of(&applied, ReconcileOutcome::Applied, "a"), [NotifyEvent::Applied]);
     assert!(told.of(&applied, ReconcileOutcome::InSync, "a").is_empty());
     assert_eq!(told.of(&applied, ReconcileOutcome::InSync, "b"), [NotifyEvent::Applied]);
@@ -82,7 +75,7 @@ fn a_commit_is_applied_once() {
 #[test]
 fn a_failure_is_told_once_for_each_commit_and_so_is_its_end() {
     let mut told = Told::default();
-    let fine = passed(Vec::new(), Vec::new());
+    let fine = passed(Vec::new());
     assert!(told.of(&fine, ReconcileOutcome::InSync, "a").is_empty());
     assert_eq!(told.of(&failing(), ReconcileOutcome::Failed, "a"), [NotifyEvent::Failed]);
     assert!(told.of(&failing(), ReconcileOutcome::Failed, "a").is_empty());
@@ -95,7 +88,7 @@ fn a_failure_is_told_once_for_each_commit_and_so_is_its_end() {
 #[test]
 fn drift_is_told_when_it_comes_up() {
     let mut told = Told::default();
-    let kept = |path| passed(vec![(drifted("a", path), ChangeResult::Reported)], vec![]);
+    let kept = |path| passed(vec![written(drifted("a", path), ChangeResult::Reported)]);
     assert_eq!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
     assert!(told.of(&kept("/port"), ReconcileOutcome::Drifted, "a").is_empty());
     // A target that cannot be looked at has not recovered.
@@ -103,8 +96,8 @@ fn drift_is_told_when_it_comes_up() {
     let recovered = told.of(&kept("/port"), ReconcileOutcome::Drifted, "a");
     assert_eq!(recovered, [NotifyEvent::Recovered]);
     assert_eq!(told.of(&kept("/host"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
-    // Drift that was corrected and comes again is news; a write that fails is the same drift.
-    let corrected = passed(vec![(drifted("a", "/host"), ChangeResult::Done)], vec![]);
+    // What was put right and drifts again is drift again; a write that fails is the same drift.
+    let corrected = passed(vec![written(drifted("a", "/host"), ChangeResult::Done)]);
     assert!(told.of(&corrected, ReconcileOutcome::Applied, "a").is_empty());
     assert_eq!(told.of(&corrected, ReconcileOutcome::Applied, "a"), [NotifyEvent::Drift]);
 }
@@ -112,7 +105,7 @@ fn drift_is_told_when_it_comes_up() {
 #[test]
 fn what_is_held_is_told_when_it_grows() {
     let mut told = Told::default();
-    let with = |names: &[&str]| passed(vec![], names.iter().map(|name| held(name)).collect());
+    let with = |names: &[&str]| passed(names.iter().map(|name| held(name)).collect());
     assert_eq!(told.of(&with(&["a"]), ReconcileOutcome::Held, "a"), [NotifyEvent::Held]);
     assert!(told.of(&with(&["a"]), ReconcileOutcome::Held, "a").is_empty());
     assert_eq!(told.of(&with(&["a", "b"]), ReconcileOutcome::Held, "b"), [NotifyEvent::Held]);

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{HistoryEntry, SourceStatus, Status, TargetStatus};
-use crate::plan::ConnectionState;
+use crate::plan::Entry;
 use crate::source::Commit;
 
 /// The body of `/api/v1/status`.
@@ -68,7 +68,7 @@ fn target(target: &TargetStatus) -> Value {
     })
 }
 
-fn connection(connection: &ConnectionState) -> Value {
+fn connection(connection: &Entry) -> Value {
     let mut json = json!({
         "type": connection.type_name,
         "name": connection.name.as_str(),

@@ -1,6 +1,6 @@
 //! The words for how a reconcile ended and how a target stands.
 
-use crate::apply::{Counts, TargetOutcome};
+use crate::plan::{Counts, TargetPlan};
 
 /// How a reconcile ended: the label `outcome` of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +30,15 @@ pub enum ReconcileOutcome {
 }
 
 impl ReconcileOutcome {
-    /// How an outcome ended, the worst first. `interrupted`: somebody asked it to end.
+    /// How carrying a plan out ended, the worst first. `interrupted`: somebody asked it to end.
     #[must_use]
-    pub fn of(outcome: &TargetOutcome, counts: &Counts, interrupted: bool) -> Self {
-        // A failure of then was perhaps only not tried again.
-        let is_cut_short = counts.not_started + counts.failed > 0 || !outcome.errors.is_empty();
+    pub fn of(plan: &TargetPlan, interrupted: bool) -> Self {
+        let counts = Counts::of([plan]);
+        // What failed then was perhaps only not tried again.
+        let is_cut_short = counts.not_started + counts.failed > 0 || !plan.errors.is_empty();
         if interrupted && is_cut_short {
             Self::Interrupted
-        } else if !outcome.errors.is_empty() || counts.failed + counts.not_started > 0 {
+        } else if !plan.errors.is_empty() || counts.failed + counts.not_started > 0 {
             Self::Failed
         } else if counts.blocked > 0 {
             Self::Blocked

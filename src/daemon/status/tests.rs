@@ -16,13 +16,10 @@ fn the_json_is_what_readers_rely_on() {
     board.status.send_modify(|status| {
         Arc::make_mut(status).targets = vec![Arc::new(TargetStatus {
             name: "prod".to_owned(),
-            connections: Arc::new(vec![ConnectionState {
-                type_name: "email".to_owned(),
-                name: "mail".into(),
-                state: State::InSync,
-                reason: None,
+            connections: Arc::new(vec![Entry {
                 unverified: true,
                 last_change: Some(60),
+                ..Entry::new("mail".into(), "email".to_owned(), State::InSync)
             }]),
             ..TargetStatus::default()
         })];
@@ -47,13 +44,11 @@ fn every_field_is_where_readers_find_it() {
         author: "Ada <ada@example.com>".to_owned(),
         time: 1,
     };
-    let connection = |name: &str, unverified| ConnectionState {
-        type_name: "email".to_owned(),
-        name: name.into(),
-        state: State::Held,
+    let connection = |name: &str, unverified| Entry {
         reason: Some("over the limit".to_owned()),
         unverified,
         last_change: unverified.then_some(60),
+        ..Entry::new(name.into(), "email".to_owned(), State::Held)
     };
     let time = Timestamp::new(3, 999).unwrap();
     let board = Board::default();

@@ -89,9 +89,9 @@ proptest! {
             files::write(&folder.path().join("out"), &written, false).unwrap();
             let engine = engine(&sandbox, folder.path(), values(&export, &sandbox));
             let (plan, _) = reconcile(&engine, folder.path(), false).await;
-            prop_assert_eq!(plan.errors, Vec::<String>::new());
-            prop_assert!(plan.changes.is_empty(), "{:#?}\n{:#?}", plan.changes, written);
-            prop_assert_eq!(plan.summary.blocked, 0);
+            prop_assert_eq!(&plan.errors, &Vec::<String>::new());
+            prop_assert!(plan.changes().is_empty(), "{:#?}\n{:#?}", plan.changes(), written);
+            prop_assert_eq!(plan.summary().blocked, 0);
             sandbox.stop().await;
             Ok(())
         })?;

@@ -9,7 +9,7 @@ use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{
     CompareRules, Comparison, Remembered, Treatment, compare, show_desired,
 };
-use crate::plan::entry::{Entry, lost_path_in_words, step};
+use crate::plan::entry::{Decision, lost_path_in_words, step};
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::rules::Rules;
 use crate::plan::view::LiveView;
@@ -21,32 +21,32 @@ use super::removed::{allow_delete_command, replace_hold};
 /// The reason of a change that takes a connection into the inventory.
 pub(super) const ADOPTED: &str = "adopted";
 
-pub(super) fn decide(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Entry {
-    let mut entry = decide_wanted(row, desired, rules);
-    follow_protect(&mut entry, row, desired, rules);
-    hold_for_lost_path(&mut entry, row, rules);
-    entry
+pub(super) fn decide(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Decision {
+    let mut decision = decide_wanted(row, desired, rules);
+    follow_protect(&mut decision, row, desired, rules);
+    hold_for_lost_path(&mut decision, row, rules);
+    decision
 }
 
-fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Entry {
+fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Decision {
     if desired.options.suspend {
-        return Entry::new(row, State::Suspended, None);
+        return Decision::new(row, State::Suspended, None);
     }
     if let Some(Claim::Locks(new)) = row.claim {
         let reason = format!("waits until `{new}` has been renamed from it");
-        return Entry::blocked(row, reason, None);
+        return Decision::blocked(row, reason, None);
     }
     if let Some(reason) = cannot_be_written(desired, rules) {
-        return Entry::blocked(row, reason, None);
+        return Decision::blocked(row, reason, None);
     }
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
     match &row.live {
         _ if is_freed => create(row, desired, None, rules),
         Sight::Gone => create(row, desired, row.owned(), rules),
-        Sight::Unread(problem) => Entry::blocked(row, problem.clone(), None),
+        Sight::Unread(problem) => Decision::blocked(row, problem.clone(), None),
         Sight::Unlisted(problem) => {
             let reason = format!("not created: whether it exists is not known, since {problem}");
-            Entry::blocked(row, reason, None)
+            Decision::blocked(row, reason, None)
         }
         Sight::Shown(view) if view.entry.type_name == desired.connection_type.name => {
             present(row, desired, view, rules)
@@ -70,32 +70,33 @@ pub(super) fn cannot_be_written(desired: &DesiredConnection, rules: &Rules<'_>) 
 /// The inventory remembers `protect` as it was last declared. Only a commit that loaded whole lifts
 /// it, and only with the type that is protected and with all of its paths.
 fn follow_protect(
-    entry: &mut Entry,
+    decision: &mut Decision,
     row: &Row<'_>,
     desired: &DesiredConnection,
     rules: &Rules<'_>,
 ) {
     let protect = desired.options.protect;
     let may_lift = rules.commit.loaded_whole && row.lost_path.is_none() && !rules.is_worktree();
-    let remembered = entry.memory.as_ref().or(row.memory).and_then(|memory| memory.owned.as_ref());
+    let remembered =
+        decision.memory.as_ref().or(row.memory).and_then(|memory| memory.owned.as_ref());
     let same_type = remembered.is_some_and(|o| o.type_name == desired.connection_type.name);
     let changes = remembered.is_some_and(|owned| owned.protect != protect);
     if changes && (protect || (may_lift && same_type)) {
-        let owned = &mut entry.memory(row).owned;
+        let owned = &mut decision.memory(row).owned;
         owned.iter_mut().for_each(|owned| owned.protect = protect);
     }
 }
 
 /// A path that declared a part of this connection is missing or empty now: what is left of the
 /// document is not written.
-fn hold_for_lost_path(entry: &mut Entry, row: &Row<'_>, rules: &Rules<'_>) {
+fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
     let is_sent = |change: &Change| !matches!(change.action, Action::Blocked | Action::Drift);
     let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
-    // The rest of the document is not remembered as agreed either.
-    (entry.memory, entry.adopted) = (None, false);
-    if entry.change.as_ref().is_some_and(is_sent) {
+    // What is left of the document is not remembered as agreed either.
+    (decision.memory, decision.entry.adopted) = (None, false);
+    if decision.entry.change.as_ref().is_some_and(is_sent) {
         let (reason, advice) = lost_path_in_words(path);
-        entry.hold(reason, Some(advice));
+        decision.entry.hold(reason, Some(advice));
     }
 }
 
@@ -104,14 +105,16 @@ fn create(
     desired: &DesiredConnection,
     owned: Option<&Owned>,
     rules: &Rules<'_>,
-) -> Entry {
+) -> Decision {
     if let Some(problem) = rules.live.why_incomplete() {
         let reason = format!("not created: whether it exists is not known, since {problem}");
-        return Entry::blocked(row, reason, None);
+        return Decision::blocked(row, reason, None);
     }
     if came_to_nothing(row.memory, desired, step::CREATE, rules) {
         let reason = "not converging: the server took it twice and does not list it".to_owned();
-        return Entry { state: State::NotConverging, ..Entry::blocked(row, reason, None) };
+        let mut decision = Decision::blocked(row, reason, None);
+        decision.entry.state = State::NotConverging;
+        return decision;
     }
     let reason = owned.map(|_| "deleted outside git".to_owned());
     let origin = match owned {
@@ -124,7 +127,7 @@ fn create(
         if is_kept { (Action::Drift, State::Drifted) } else { (Action::Create, State::Pending) };
     let fields = created_fields(desired, origin);
     let change = Change { action, reason: reason.clone(), fields, ..Change::of(row) };
-    Entry { change: Some(change), ..Entry::new(row, state, reason) }
+    Decision::new(row, state, reason).with(change)
 }
 
 fn present(
@@ -132,7 +135,7 @@ fn present(
     desired: &DesiredConnection,
     view: &LiveView<'_>,
     rules: &Rules<'_>,
-) -> Entry {
+) -> Decision {
     let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
     let remembered = Remembered::of(row.memory, ours.is_some());
     let comparison = compare(desired, view, remembered, &rules.compare);
@@ -140,43 +143,46 @@ fn present(
     if adopts && let Some(blocked) = not_adopted(row, &comparison, rules) {
         return blocked;
     }
-    let mut entry = Entry::new(row, State::InSync, None);
-    entry.unverified = comparison.unverified;
-    entry.proven_readable.clone_from(&comparison.proven_readable);
-    learn_what_settled(&mut entry, row, &comparison);
-    remember_agreement(&mut entry, row, desired, view, ours, &comparison, rules);
+    let mut decision = Decision::new(row, State::InSync, None);
+    decision.entry.unverified = comparison.unverified;
+    decision.proven_readable.clone_from(&comparison.proven_readable);
+    learn_what_settled(&mut decision, row, &comparison);
+    remember_agreement(&mut decision, row, desired, view, ours, &comparison, rules);
     let change = Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     if comparison.writes() {
         let adopted = adopts.then(|| ADOPTED.to_owned());
         let wipes = would_wipe(desired, view, &comparison, &rules.compare);
-        entry.needs_reading = matches!(wipes, Wipes::NotKnown);
+        decision.needs_reading = matches!(wipes, Wipes::NotKnown);
         let (action, state, reason) = match wipes {
             Wipes::Yes(why) => (Action::Blocked, State::Blocked, Some(why)),
             Wipes::No | Wipes::NotKnown => (Action::Update, State::Pending, adopted),
         };
-        (entry.state, entry.reason) = (state, reason);
-        entry.read_back = action == Action::Update && comparison.writes_what_was_read_back();
-        entry.change = Some(Change { action, reason: entry.reason.clone(), ..change });
+        (decision.entry.state, decision.entry.reason) = (state, reason);
+        decision.entry.read_back =
+            action == Action::Update && comparison.writes_what_was_read_back();
+        decision.entry.change =
+            Some(Change { action, reason: decision.entry.reason.clone(), ..change });
     } else if let Some(degraded) = degraded {
         let is_due = rules.run.degraded_at_once || degraded.is_due(rules.now);
-        entry.state = State::Degraded;
-        entry.reason = Some(degraded.reason.clone());
+        decision.entry.state = State::Degraded;
+        decision.entry.reason = Some(degraded.reason.clone());
         if is_due {
             let reason = format!("saved but not deployed: {}", degraded.reason);
-            entry.reason = Some(reason);
-            entry.change = Some(Change { reason: entry.reason.clone(), ..change });
+            decision.entry.reason = Some(reason);
+            decision.entry.change =
+                Some(Change { reason: decision.entry.reason.clone(), ..change });
         }
     }
-    entry.adopted = adopts && entry.change.is_none();
-    report_kept(&mut entry, row, &comparison);
-    entry
+    decision.entry.adopted = adopts && decision.entry.change.is_none();
+    report_kept(&mut decision, row, &comparison);
+    decision
 }
 
 /// Shows the differences in which live is kept: drift that is only reported, and fields that the
 /// server rewrites.
-fn report_kept(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison) {
+fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
     let both = [(Treatment::Keep, State::Drifted), (Treatment::GiveUp, State::NotConverging)];
     for (treatment, state) in both {
         let fields = comparison.treated(treatment);
@@ -192,22 +198,22 @@ fn report_kept(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison) {
             )
         });
         if let Some(reason) = &reason {
-            let unstable = &mut entry.memory(row).unstable;
+            let unstable = &mut decision.memory(row).unstable;
             let mut is_new = false;
             for path in &paths {
                 let known = unstable.get_mut(*path);
                 is_new |= known.is_some_and(|k| !std::mem::replace(&mut k.given_up, true));
             }
             if is_new {
-                entry.notice = Some(format!("`{}` is {reason}", entry.name));
+                decision.notice = Some(format!("`{}` is {reason}", decision.entry.name));
             }
         }
-        if entry.state == State::InSync {
-            entry.state = state;
-            entry.reason.clone_from(&reason);
+        if decision.entry.state == State::InSync {
+            decision.entry.state = state;
+            decision.entry.reason.clone_from(&reason);
         }
         let change = Change { action: Action::Drift, reason, fields, ..Change::of(row) };
-        entry.kept.push(change);
+        decision.entry.kept.push(change);
     }
 }
 
@@ -255,14 +261,14 @@ fn other_type(
     desired: &DesiredConnection,
     view: &LiveView<'_>,
     rules: &Rules<'_>,
-) -> Entry {
+) -> Decision {
     let live_type = &view.entry.type_name;
     let wanted = desired.connection_type.name;
     let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
     let Some(owned) = ours.filter(|owned| owned.type_name != wanted) else {
         let reason = format!("is of type {live_type} on the server, and git declares {wanted}");
         let advice = "give it another name in git, or delete it in the console".to_owned();
-        return Entry::blocked(row, reason, Some(advice));
+        return Decision::blocked(row, reason, Some(advice));
     };
     let was_refused = came_to_nothing(row.memory, desired, step::REPLACE, rules);
     if was_refused && !rules.allows_delete_of(&desired.name) {
@@ -274,7 +280,7 @@ fn other_type(
             "change the document; where the server takes it now, `{}` tries it once more",
             allow_delete_command(&desired.name)
         );
-        return Entry::blocked(row, reason, Some(advice));
+        return Decision::blocked(row, reason, Some(advice));
     }
     let change = Change {
         action: Action::Replace,
@@ -282,11 +288,11 @@ fn other_type(
         fields: created_fields(desired, Origin::Git),
         ..Change::of(row)
     };
-    let mut entry = Entry { change: Some(change), ..Entry::new(row, State::Pending, None) };
+    let mut decision = Decision::new(row, State::Pending, None).with(change);
     if let Some((reason, advice)) = replace_hold(row, owned, view, desired, rules) {
-        entry.hold(reason, advice);
+        decision.entry.hold(reason, advice);
     }
-    entry
+    decision
 }
 
 /// Whether a step was tried often enough for what is declared today.
@@ -305,7 +311,7 @@ pub(super) fn not_adopted(
     row: &Row<'_>,
     comparison: &Comparison,
     rules: &Rules<'_>,
-) -> Option<Entry> {
+) -> Option<Decision> {
     let (why, advice) = match rules.policy.adopt {
         Adopt::Always => return None,
         Adopt::Equal if comparison.differences.is_empty() => return None,
@@ -313,19 +319,19 @@ pub(super) fn not_adopted(
         Adopt::Never => ("`adopt` is `never`", "set `adopt: equal` or `adopt: always`"),
     };
     let reason = format!("not adopted: it was made outside git, and {why}");
-    let mut entry = Entry::blocked(row, reason, Some(advice.to_owned()));
-    if let Some(change) = &mut entry.change {
+    let mut decision = Decision::blocked(row, reason, Some(advice.to_owned()));
+    if let Some(change) = &mut decision.entry.change {
         change.fields = comparison.differences.iter().map(|d| d.change.clone()).collect();
     }
-    entry.proven_readable.clone_from(&comparison.proven_readable);
-    Some(entry)
+    decision.proven_readable.clone_from(&comparison.proven_readable);
+    Some(decision)
 }
 
-fn learn_what_settled(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison) {
+fn learn_what_settled(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
     if row.memory.is_none_or(|memory| memory.unstable.is_empty()) {
         return;
     }
-    let unstable = &mut entry.memory(row).unstable;
+    let unstable = &mut decision.memory(row).unstable;
     unstable.remove(step::CREATE);
     for path in &comparison.settled {
         // A field that agrees while another one is written may be displaced by that.
@@ -339,7 +345,7 @@ fn learn_what_settled(entry: &mut Entry, row: &Row<'_>, comparison: &Comparison)
 /// Keeps what agrees now. A connection that is adopted enters the inventory here if nothing has to
 /// be written for it; otherwise its write does that.
 fn remember_agreement(
-    entry: &mut Entry,
+    decision: &mut Decision,
     row: &Row<'_>,
     desired: &DesiredConnection,
     view: &LiveView<'_>,
@@ -370,7 +376,7 @@ fn remember_agreement(
             .cloned()
             .unwrap_or_else(|| Owned { protect: desired.options.protect, ..Owned::default() })
     };
-    let memory = entry.memory(row);
+    let memory = decision.memory(row);
     match ours {
         Some(_) => memory.owned = Some(owned),
         None => *memory = Memory { owned: Some(owned), ..Memory::default() },

@@ -4,7 +4,7 @@
 
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
-use crate::plan::entry::Entry;
+use crate::plan::entry::Decision;
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::rules::Rules;
 use crate::plan::view::LiveView;
@@ -14,38 +14,38 @@ use crate::record::{AskedBy, Due, Memory, Owned};
 /// Why something is held, and the way past it.
 type Hold = (String, Option<String>);
 
-pub(super) fn decide(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<Entry> {
+pub(super) fn decide(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<Decision> {
     let view = match &row.live {
         Sight::Shown(view) => view,
         Sight::Gone => {
-            let mut entry = Entry::new(row, State::Unmanaged, None);
-            *entry.memory(row) = Memory::default();
-            entry.gone = true;
-            return Some(entry);
+            let mut decision = Decision::new(row, State::Unmanaged, None);
+            *decision.memory(row) = Memory::default();
+            decision.gone = true;
+            return Some(decision);
         }
         Sight::Unlisted(_) => return None,
-        Sight::Unread(problem) => return Some(Entry::blocked(row, problem.clone(), None)),
+        Sight::Unread(problem) => return Some(Decision::blocked(row, problem.clone(), None)),
     };
     if !rules.policy.prune {
-        let mut entry = Entry::new(row, State::Unmanaged, None);
-        entry.type_name.clone_from(&view.entry.type_name);
-        *entry.memory(row) = Memory::default();
-        return Some(entry);
+        let mut decision = Decision::new(row, State::Unmanaged, None);
+        decision.entry.type_name.clone_from(&view.entry.type_name);
+        *decision.memory(row) = Memory::default();
+        return Some(decision);
     }
-    let mut entry = delete(row, rules);
+    let mut decision = delete(row, rules);
     if let Some((reason, advice)) = delete_hold(row, owned, view, rules) {
-        entry.hold(reason, advice);
+        decision.entry.hold(reason, advice);
     }
     // A create tells no id, so the first reading after it does.
     if owned.id.is_none() && view.is_the_connection_of(owned, &rules.compare) {
         let id = view.id().cloned();
-        let owned = &mut entry.memory(row).owned;
+        let owned = &mut decision.memory(row).owned;
         owned.iter_mut().for_each(|owned| owned.id.clone_from(&id));
     }
-    Some(entry)
+    Some(decision)
 }
 
-fn delete(row: &Row<'_>, rules: &Rules<'_>) -> Entry {
+fn delete(row: &Row<'_>, rules: &Rules<'_>) -> Decision {
     let asked_by = row.memory.and_then(|m| m.due.as_ref()).map(|due| &due.asked_by);
     let reason = match asked_by {
         Some(AskedBy::Commit(commit)) => {
@@ -54,11 +54,11 @@ fn delete(row: &Row<'_>, rules: &Rules<'_>) -> Entry {
         _ => "no longer in git".to_owned(),
     };
     let change = Change { action: Action::Delete, reason: Some(reason.clone()), ..Change::of(row) };
-    let mut entry = Entry::new(row, State::Pending, Some(reason));
+    let mut decision = Decision::new(row, State::Pending, Some(reason));
     if let Some(live) = row.view().filter(|_| rules.policy.prune) {
-        entry.type_name.clone_from(&live.entry.type_name);
+        decision.entry.type_name.clone_from(&live.entry.type_name);
     }
-    Entry { change: Some(change), ..entry }
+    decision.with(change)
 }
 
 /// Why one delete is held, whatever the others are.

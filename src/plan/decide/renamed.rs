@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{Remembered, Treatment, compare};
-use crate::plan::entry::{Entry, lost_path_in_words, step};
+use crate::plan::entry::{Decision, lost_path_in_words, step};
 use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
 use crate::plan::rules::Rules;
 use crate::plan::{Action, Change, State};
@@ -29,9 +29,9 @@ type Pair<'a> = (&'a ConnectionName, &'a ConnectionName);
 
 /// Decides all renames in their order, and notes in the rows of the old names what that means for
 /// them.
-pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<Entry> {
+pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<Decision> {
     let renames = arrange(rows, rules);
-    let mut entries = Vec::new();
+    let mut decisions = Vec::new();
     let claim = |rows: &mut Rows<'a>, old: &ConnectionName, claim: Claim<'a>| {
         if let Some(row) = rows.get_mut(old) {
             row.claim = Some(claim);
@@ -47,22 +47,22 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<
             let advice = format!(
                 "take `renamedFrom` out of `{new}`, or delete one of the two in the console"
             );
-            entries.push(Entry::blocked(row, reason, Some(advice)));
+            decisions.push(Decision::blocked(row, reason, Some(advice)));
         }
         claim(rows, old, Claim::Locks(new));
     }
     for (new, old) in renames.due {
-        let entry = rows.get(new).zip(rows.get(old)).and_then(|(row, old)| {
+        let decision = rows.get(new).zip(rows.get(old)).and_then(|(row, old)| {
             let is_admitted = rules.run.filter.admits(row.type_name(), new);
             row.wanted().filter(|_| is_admitted).map(|desired| decide(row, old, desired, rules))
         });
-        let is_planned = entry.as_ref().is_some_and(|entry| {
-            entry.change.as_ref().is_some_and(|c| c.action == Action::Rename && !c.held)
+        let is_planned = decision.as_ref().is_some_and(|decision| {
+            decision.entry.change.as_ref().is_some_and(|c| c.action == Action::Rename && !c.held)
         });
-        entries.extend(entry);
+        decisions.extend(decision);
         claim(rows, old, if is_planned { Claim::Frees(new) } else { Claim::Locks(new) });
     }
-    entries
+    decisions
 }
 
 /// Finds the renames that are due. A rename acts if the old name is live and the new one is not; a
@@ -136,15 +136,20 @@ fn was_renamed_before(
 }
 
 /// Decides one rename: `row` is the new name's, `old` the old one's.
-fn decide(row: &Row<'_>, old: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Entry {
+fn decide(
+    row: &Row<'_>,
+    old: &Row<'_>,
+    desired: &DesiredConnection,
+    rules: &Rules<'_>,
+) -> Decision {
     if desired.options.suspend {
-        return Entry::new(row, State::Suspended, None);
+        return Decision::new(row, State::Suspended, None);
     }
     if let Some((reason, advice)) = why_not(row, old, desired, rules) {
-        return Entry::blocked(row, reason, advice);
+        return Decision::blocked(row, reason, advice);
     }
     // Blocked above where it is not shown.
-    let Some(view) = old.view() else { return Entry::new(row, State::Blocked, None) };
+    let Some(view) = old.view() else { return Decision::new(row, State::Blocked, None) };
     let ours = old.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
     let comparison =
         compare(desired, &view, Remembered::of(old.memory, ours.is_some()), &rules.compare);
@@ -155,7 +160,7 @@ fn decide(row: &Row<'_>, old: &Row<'_>, desired: &DesiredConnection, rules: &Rul
     }
     let wipes = would_wipe(desired, &view, &comparison, &rules.compare);
     if let Wipes::Yes(reason) = wipes {
-        return Entry::blocked(row, reason, None);
+        return Decision::blocked(row, reason, None);
     }
     let change = Change {
         action: Action::Rename,
@@ -164,18 +169,18 @@ fn decide(row: &Row<'_>, old: &Row<'_>, desired: &DesiredConnection, rules: &Rul
         fields: comparison.treated(Treatment::Write),
         ..Change::of(row)
     };
-    let mut entry = Entry { change: Some(change), ..Entry::new(row, State::Pending, None) };
-    entry.proven_readable = comparison.proven_readable;
-    entry.needs_reading = matches!(wipes, Wipes::NotKnown);
+    let mut decision = Decision::new(row, State::Pending, None).with(change);
+    decision.proven_readable = comparison.proven_readable;
+    decision.needs_reading = matches!(wipes, Wipes::NotKnown);
     if matches!(row.live, Sight::Gone) && row.owned().is_some() {
         // The connection that had the new name before is gone: what comes is another one.
-        entry.memory(row).owned = None;
+        decision.memory(row).owned = None;
     }
     if let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) {
         let (reason, advice) = lost_path_in_words(path);
-        entry.hold(reason, Some(advice));
+        decision.entry.hold(reason, Some(advice));
     }
-    entry
+    decision
 }
 
 /// Why a rename cannot be made now, and what would help.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::group::{Group, counts, groups, word};
 use crate::document::{Diagnostic, Mark};
+use crate::plan::TargetPlan;
 
 /// The version of this form; fields are only added, never changed.
 const FORMAT_VERSION: &str = "1.0";
@@ -18,6 +19,21 @@ pub fn json(diagnostics: &[Diagnostic]) -> Value {
         "diagnostics": groups.iter().map(entry).collect::<Vec<_>>(),
         "summary": {"errors": errors, "warnings": warnings},
     })
+}
+
+/// The warnings about the documents of a target, as plan and outcome list them.
+pub(in crate::report) fn warnings(target: &TargetPlan) -> Value {
+    let warning = |one: &Diagnostic| {
+        let place = (one.mark.line > 0).then_some((one.mark.line, one.mark.column));
+        json!({
+            "code": one.code,
+            "message": one.message,
+            "file": one.mark.file,
+            "line": place.map(|(line, _)| line),
+            "column": place.map(|(_, column)| column),
+        })
+    };
+    target.warnings().map(warning).collect()
 }
 
 fn entry(group: &Group<'_>) -> Value {

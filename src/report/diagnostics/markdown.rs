@@ -1,7 +1,8 @@
 //! Diagnostics for a comment on a pull request.
 
 use super::group::{Group, groups, word, words};
-use crate::document::{Diagnostic, Severity};
+use crate::document::{Diagnostic, Mark, Severity};
+use crate::plan::TargetPlan;
 use crate::report::comment::Comment;
 use crate::report::escape;
 
@@ -41,17 +42,30 @@ pub fn markdown(diagnostics: &[Diagnostic]) -> String {
     comment.finish(&last)
 }
 
+/// The warnings about the documents of some targets, each once.
+pub(in crate::report) fn warnings(targets: &[TargetPlan]) -> Vec<String> {
+    let all: Vec<Diagnostic> = targets.iter().flat_map(TargetPlan::warnings).cloned().collect();
+    let line = |group: &Group<'_>| {
+        let Diagnostic { code, mark, message, .. } = group.diagnostic;
+        format!("{code} {}: {message}", place(mark))
+    };
+    groups(&all).iter().map(line).collect()
+}
+
+fn place(mark: &Mark) -> String {
+    match mark.line {
+        0 => mark.file.clone(),
+        line => format!("{}:{line}:{}", mark.file, mark.column),
+    }
+}
+
 fn head(group: &Group<'_>) -> String {
     let diagnostic = group.diagnostic;
     let severity = match diagnostic.severity {
         Severity::Error => format!("**{}**", word(diagnostic.severity)),
         Severity::Warning => word(diagnostic.severity).to_owned(),
     };
-    let mark = &diagnostic.mark;
-    let place = match mark.line {
-        0 => escape::code_span(&mark.file),
-        line => escape::code_span(&format!("{}:{line}:{}", mark.file, mark.column)),
-    };
+    let place = escape::code_span(&place(&diagnostic.mark));
     let message = escape::code_span(&diagnostic.message);
     format!("- {severity} {} {place}: {message}", diagnostic.code)
 }

@@ -6,6 +6,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::group::{Group, counts, groups, harmless, word, words};
 use crate::document::{Diagnostic, Mark, Severity};
+use crate::plan::TargetPlan;
+use crate::report;
 
 /// Draws diagnostics for a terminal or a log; nothing where there are none.
 #[must_use]
@@ -17,6 +19,13 @@ pub fn text(diagnostics: &[Diagnostic], color: bool) -> String {
     }
     page.summary(&groups);
     page.text
+}
+
+/// The warnings about the documents of some targets, above what a report says of them.
+pub(in crate::report) fn warnings(targets: &[TargetPlan], style: &report::Style) -> String {
+    let all: Vec<Diagnostic> = targets.iter().flat_map(TargetPlan::warnings).cloned().collect();
+    let text = text(&all, style.color);
+    if text.is_empty() { text } else { text + "\n" }
 }
 
 struct Page {

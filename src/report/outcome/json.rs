@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::apply::{ChangeResult, Counts, TargetOutcome};
+use crate::plan::{ChangeResult, Counts, TargetPlan};
 use crate::report::plan::change_json;
-use crate::report::{FORMAT_VERSION, exit};
+use crate::report::{FORMAT_VERSION, diagnostics, exit};
 
 /// The outcome as JSON, `format_version` 1.0: each change as in the plan, with its `result`
 /// and, where it was not made, the `message` that says why.
 #[must_use]
-pub fn json(outcomes: &[TargetOutcome]) -> Value {
+pub fn json(outcomes: &[TargetPlan]) -> Value {
     json!({
         "format_version": FORMAT_VERSION,
         "exit_code": exit::of_outcomes(outcomes),
@@ -17,10 +17,9 @@ pub fn json(outcomes: &[TargetOutcome]) -> Value {
     })
 }
 
-fn target(outcome: &TargetOutcome) -> Value {
+fn target(outcome: &TargetPlan) -> Value {
     let changes: Vec<Value> = outcome
-        .results
-        .iter()
+        .results()
         .map(|(change, result)| {
             let mut shown = change_json(change);
             let (word, message) = word(result);
@@ -31,7 +30,7 @@ fn target(outcome: &TargetOutcome) -> Value {
             shown
         })
         .collect();
-    let counts = Counts::of(outcome);
+    let counts = Counts::of([outcome]);
     json!({
         "name": outcome.name,
         "project": outcome.project,
@@ -50,6 +49,8 @@ fn target(outcome: &TargetOutcome) -> Value {
         },
         "errors": outcome.errors,
         "notices": outcome.notices,
+        "notes": outcome.notices,
+        "warnings": diagnostics::warnings_json(outcome),
     })
 }
 

@@ -1,7 +1,6 @@
 //! An outcome as a comment on a pull request or in a job's summary.
 
-use crate::apply::TargetOutcome;
-use crate::plan::Change;
+use crate::plan::{Change, TargetPlan};
 use crate::report::comment::Comment;
 use crate::report::{escape, words};
 
@@ -13,20 +12,11 @@ pub const MARKER: &str = "<!-- apinizer-gitops:apply -->";
 /// The outcome as a comment: the counts, the changes that were not made and why, and folded the
 /// others. It is always under 65,000 characters.
 #[must_use]
-pub fn markdown(outcomes: &[TargetOutcome]) -> String {
+pub fn markdown(outcomes: &[TargetPlan]) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", super::line(outcomes)));
     let several = outcomes.len() > 1;
-    let of_all = |pick: fn(&TargetOutcome) -> &Vec<String>| {
-        let of_one = move |outcome: &TargetOutcome| -> Vec<String> {
-            let name = if several { format!("{}: ", outcome.name) } else { String::new() };
-            pick(outcome).iter().map(|sentence| format!("{name}{sentence}")).collect()
-        };
-        outcomes.iter().flat_map(of_one).collect::<Vec<String>>()
-    };
-    let (notices, errors) = (of_all(|outcome| &outcome.notices), of_all(|outcome| &outcome.errors));
-    comment.list("Notes", notices.iter().map(String::as_str));
-    comment.list("Errors", errors.iter().map(String::as_str));
+    comment.said_of(outcomes);
     let not_made: Vec<Vec<String>> = told_again(outcomes)
         .map(|(outcome, change, result)| {
             let (word, why) = ending(change, result);
@@ -45,8 +35,7 @@ pub fn markdown(outcomes: &[TargetOutcome]) -> String {
     let mut left_out = not_made.len() - comment.block("\n**Not made**\n\n", &not_made, "");
     for outcome in outcomes {
         let pieces: Vec<Vec<String>> = outcome
-            .results
-            .iter()
+            .results()
             .map(|(change, result)| {
                 vec![format!(
                     "{} {}: {}",

@@ -1,40 +1,25 @@
 use super::*;
 use crate::plan::Action;
-use crate::report::samples::{change, quiet_target, rich_target};
+use crate::report::samples::{change, entry, quiet_target, rich_target};
 use crate::report::{Style, exit};
 
-fn outcome() -> TargetOutcome {
-    let plan = rich_target();
+fn outcome() -> TargetPlan {
+    let mut plan = rich_target().without_calls();
     let results = [
         ChangeResult::Done,
         ChangeResult::Failed("PUT connection `events`: the server said: no such queue".to_owned()),
         ChangeResult::Done,
         ChangeResult::Degraded("production: worker 2 did not answer".to_owned()),
-        ChangeResult::NotStarted,
-        ChangeResult::Held(plan.changes[5].reason.clone().unwrap()),
-        ChangeResult::Blocked(plan.changes[6].reason.clone().unwrap()),
-        ChangeResult::Reported,
     ];
-    TargetOutcome {
-        name: plan.name,
-        project: plan.project,
-        url: plan.url,
-        results: plan.changes.into_iter().zip(results).collect(),
-        adopted: 2,
-        unchanged: 40,
-        ..TargetOutcome::default()
+    for (entry, result) in plan.entries.iter_mut().zip(results) {
+        entry.end(result);
     }
+    plan.notices.clear();
+    plan
 }
 
-fn quiet(name: &str) -> TargetOutcome {
-    let plan = quiet_target(name);
-    TargetOutcome {
-        name: plan.name,
-        project: plan.project,
-        url: plan.url,
-        unchanged: 5,
-        ..TargetOutcome::default()
-    }
+fn quiet(name: &str) -> TargetPlan {
+    quiet_target(name).without_calls()
 }
 
 #[test]
@@ -44,18 +29,18 @@ fn as_text() {
 -/+ rabbitMq  events: failed
   + email  newsletter: done
   ~ linux-script  cleanup: saved but not deployed
+  ? graylog  logs: drift, only reported
+  ! database  ledger: blocked
   - email  old-mails: not started
   - ldap  staff: held
-  ! database  ledger: blocked
-  ? graylog  logs: drift, only reported
 
 Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 adopted as they are; 40 in sync before.
   rabbitMq events failed: PUT connection `events`: the server said: no such queue
   linux-script cleanup saved but not deployed: production: worker 2 did not answer
+  database ledger blocked: unresolved: the environment has no X (nor X_FILE)
   email old-mails not started
   ldap staff held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
       to proceed: `apinizer-gitops apply --allow-deletes`
-  database ledger blocked: unresolved: the environment has no X (nor X_FILE)
 "#);
     insta::assert_snapshot!(text(&[quiet("a"), outcome()], &Style::default()).lines().take(4).collect::<Vec<_>>().join("\n"), @r#"
 a (Payments at https://staging.example.com)
@@ -81,12 +66,12 @@ fn as_markdown() {
 #     PUT connection `events`: the server said: no such queue
 ! update linux-script cleanup: saved but not deployed
 #     production: worker 2 did not answer
+! blocked database ledger: blocked
+#     unresolved: the environment has no X (nor X_FILE)
 ! delete email old-mails: not started
 ! delete ldap staff: held
 #     5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
 #     to proceed: `apinizer-gitops apply --allow-deletes`
-! blocked database ledger: blocked
-#     unresolved: the environment has no X (nor X_FILE)
 ```
 
 <details><summary><b>prod</b></summary>
@@ -96,10 +81,10 @@ fn as_markdown() {
 ! replace rabbitMq events: failed
 + create email newsletter: done
 ! update linux-script cleanup: saved but not deployed
+# drift graylog logs: drift, only reported
+# blocked database ledger: blocked
 - delete email old-mails: not started
 - delete ldap staff: held
-# blocked database ledger: blocked
-# drift graylog logs: drift, only reported
 ```
 
 </details>
@@ -109,7 +94,7 @@ fn as_markdown() {
 #[test]
 fn as_json() {
     let mut outcome = outcome();
-    outcome.results.drain(2..7);
+    outcome.entries.drain(2..7);
     let written = json(&[outcome]);
     insta::assert_snapshot!(serde_json::to_string_pretty(&written).unwrap(), @r#"
 {
@@ -191,7 +176,9 @@ fn as_json() {
         "unchanged": 40
       },
       "errors": [],
-      "notices": []
+      "notices": [],
+      "notes": [],
+      "warnings": []
     }
   ]
 }
@@ -201,9 +188,10 @@ fn as_json() {
 #[test]
 fn exit_codes_by_rank() {
     let of = |results: Vec<ChangeResult>| {
-        let results =
-            results.into_iter().map(|r| (change(Action::Update, "email", "x"), r)).collect();
-        exit::of_outcomes(&[TargetOutcome { results, ..quiet("a") }])
+        let change = change(Action::Update, "email", "x");
+        let change = |result| Change { result: Some(result), ..change.clone() };
+        let entries = results.into_iter().map(|result| entry(change(result))).collect();
+        exit::of_outcomes(&[TargetPlan { entries, ..quiet("a") }])
     };
     let text = String::new;
     assert_eq!(of(vec![ChangeResult::Done, ChangeResult::Reported]), 0);
@@ -216,15 +204,15 @@ fn exit_codes_by_rank() {
     ] {
         assert_eq!(of(vec![ChangeResult::Held(text()), bad]), 1);
     }
-    let failed = TargetOutcome { errors: vec![text()], ..quiet("a") };
+    let failed = TargetPlan { errors: vec![text()], ..quiet("a") };
     assert_eq!(exit::of_outcomes(&[failed]), 1);
 }
 
 #[test]
 fn a_long_outcome_fits_a_comment() {
     let mut long = outcome();
-    let one = long.results[1].clone();
-    long.results = vec![one; 3000];
+    let one = long.entries[1].clone();
+    long.entries = vec![one; 3000];
     let written = markdown(&[long]);
     assert!(written.len() < 65_000);
     assert!(written.contains("3000 failed"));

@@ -1,55 +1,54 @@
 //! An outcome for people at a terminal.
 
-use crate::apply::{ChangeResult, TargetOutcome};
-use crate::plan::Change;
+use crate::plan::{Change, ChangeResult, TargetPlan};
 use crate::report::style::{Role, Style};
-use crate::report::{escape, words};
+use crate::report::{diagnostics, escape, line, words};
 
 use super::{ending, told_again};
 
 /// The outcome as text: one line for each change, the counts, and again the changes that were not
 /// made with why and the way past.
 #[must_use]
-pub fn text(outcomes: &[TargetOutcome], style: &Style) -> String {
-    let mut out = String::new();
+pub fn text(outcomes: &[TargetPlan], style: &Style) -> String {
+    let mut out = diagnostics::warnings_text(outcomes, style);
     let several = outcomes.len() > 1;
     for outcome in outcomes {
         if several {
             let name = style.paint(Role::Heading, escape::plain(&outcome.name));
             let (project, url) = (escape::plain(&outcome.project), escape::plain(&outcome.url));
-            push(&mut out, &format!("{name} ({project} at {url})"));
+            line(&mut out, format!("{name} ({project} at {url})"));
         }
         for notice in &outcome.notices {
             let notice = format!("note: {}", escape::plain(notice));
-            push(&mut out, &style.paint(Role::Attention, notice));
+            line(&mut out, style.paint(Role::Attention, notice));
         }
         for error in &outcome.errors {
-            push(&mut out, &style.paint(Role::Wrong, format!("error: {}", escape::plain(error))));
+            line(&mut out, style.paint(Role::Wrong, format!("error: {}", escape::plain(error))));
         }
-        for (change, result) in &outcome.results {
-            push(&mut out, &progress(change, result, style));
+        for (change, result) in outcome.results() {
+            line(&mut out, progress(change, result, style));
         }
     }
     if !out.is_empty() {
-        push(&mut out, "");
+        line(&mut out, "");
     }
-    push(&mut out, &style.paint(Role::Heading, super::line(outcomes)));
+    line(&mut out, style.paint(Role::Heading, super::line(outcomes)));
     for (outcome, change, result) in told_again(outcomes) {
         let of =
             if several { format!("{}: ", escape::plain(&outcome.name)) } else { String::new() };
         let (word, why) = ending(change, result);
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         let name = words::name(change);
-        push(
+        line(
             &mut out,
-            &format!(
+            format!(
                 "  {of}{} {name} {}{why}",
                 escape::plain(&change.type_name),
                 style.paint(role(result), word)
             ),
         );
         if let Some(advice) = &change.advice {
-            push(&mut out, &format!("      to proceed: {}", escape::plain(advice)));
+            line(&mut out, format!("      to proceed: {}", escape::plain(advice)));
         }
     }
     out
@@ -74,9 +73,4 @@ fn role(result: &ChangeResult) -> Role {
         | ChangeResult::Reported
         | ChangeResult::NotStarted => Role::Attention,
     }
-}
-
-fn push(out: &mut String, line: &str) {
-    out.push_str(line);
-    out.push('\n');
 }

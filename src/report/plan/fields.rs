@@ -3,9 +3,10 @@
 use crate::plan::{Action, Change};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::style::{Role, Style};
-use crate::report::words;
+use crate::report::{line, words};
 
-use super::layout::{INDENT, line};
+/// Where the lines below the head of a change begin.
+pub(super) const INDENT: usize = 6;
 
 /// The widest column of labels.
 const WIDEST_LABEL: usize = 30;

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::name::ConnectionName;
-use crate::plan::{Change, FieldChange, Plan, TargetPlan};
-use crate::report::{FORMAT_VERSION, Style};
+use crate::plan::{Change, Entry, FieldChange, Plan, TargetPlan};
+use crate::report::{FORMAT_VERSION, Style, diagnostics};
 
 /// The plan as JSON, `format_version` 1.0.
 #[must_use]
@@ -24,14 +24,17 @@ fn target(target: &TargetPlan, style: &Style) -> Value {
         "name": target.name,
         "project": target.project,
         "url": target.url,
-        "changes": target.changes.iter().map(change).collect::<Vec<_>>(),
-        "summary": target.summary,
+        "changes": target.changes().into_iter().map(change).collect::<Vec<_>>(),
+        "summary": target.summary(),
         "errors": target.errors,
         "notices": target.notices,
+        "notes": target.notices,
+        "warnings": diagnostics::warnings_json(target),
     });
     if style.list_unmanaged {
-        let connection = |(type_name, name): &(String, ConnectionName)| json!({"type": type_name, "name": name.as_str()});
-        shown["unmanaged"] = target.unmanaged.iter().map(connection).collect();
+        let connection =
+            |entry: &Entry| json!({"type": entry.type_name, "name": entry.name.as_str()});
+        shown["unmanaged"] = target.unmanaged().map(connection).collect();
     }
     shown
 }

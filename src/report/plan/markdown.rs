@@ -19,17 +19,7 @@ pub fn markdown(plan: &Plan, style: &Style) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", words::plan_line(plan)));
     comment.line(&format!("\n{}", escape::code_span(&words::source(plan))));
-    let several = plan.targets.len() > 1;
-    let of_all = |pick: fn(&TargetPlan) -> &Vec<String>| {
-        let of_one = move |target: &TargetPlan| -> Vec<String> {
-            let name = if several { format!("{}: ", target.name) } else { String::new() };
-            pick(target).iter().map(|sentence| format!("{name}{sentence}")).collect()
-        };
-        plan.targets.iter().flat_map(of_one).collect::<Vec<String>>()
-    };
-    let (notices, errors) = (of_all(|target| &target.notices), of_all(|target| &target.errors));
-    comment.list("Notes", notices.iter().map(String::as_str));
-    comment.list("Errors", errors.iter().map(String::as_str));
+    comment.said_of(&plan.targets);
     call_out(&mut comment, plan);
     let mut left_out = 0;
     for target in &plan.targets {
@@ -54,7 +44,7 @@ fn call_out(comment: &mut Comment, plan: &Plan) {
     let pieces: Vec<Vec<String>> = plan
         .targets
         .iter()
-        .flat_map(|target| target.changes.iter().map(move |change| (target, change)))
+        .flat_map(|target| target.changes().into_iter().map(move |change| (target, change)))
         .filter(|(_, change)| matches!(change.action, Action::Delete | Action::Replace))
         .map(|(target, change)| {
             let of =
@@ -76,11 +66,11 @@ fn call_out(comment: &mut Comment, plan: &Plan) {
 /// Writes the changes of a target, folded: with their differences while there is room, else the
 /// heads alone. Says how many changes had no room at all.
 fn folded(comment: &mut Comment, target: &TargetPlan) -> usize {
-    let changes = words::reading_order(&target.changes);
+    let changes = words::reading_order(target);
     if changes.is_empty() {
         return 0;
     }
-    let counts = words::counts(&target.summary, words::drifted(&target.changes));
+    let counts = words::counts(&target.summary());
     let name = [&target.name, &target.project].map(|text| escape::html(text));
     let before =
         format!("\n<details><summary><b>{}</b> ({}): {counts}</summary>\n\n", name[0], name[1]);
@@ -175,10 +165,10 @@ fn rows(leaf: &Leaf, origin: &str) -> Vec<String> {
 
 fn unmanaged(comment: &mut Comment, target: &TargetPlan) -> usize {
     let pieces: Vec<Vec<String>> = target
-        .unmanaged
-        .iter()
-        .map(|(type_name, name)| {
-            vec![format!("      {} {}", escape::plain(type_name), escape::plain(name.as_str()))]
+        .unmanaged()
+        .map(|entry| {
+            let name = escape::plain(entry.name.as_str());
+            vec![format!("      {} {name}", escape::plain(&entry.type_name))]
         })
         .collect();
     if pieces.is_empty() {

@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::plan::{Action, Change, Origin, Plan, Summary, TargetPlan};
-use crate::report::samples::{change, field, plan_of, quiet_target, rich_target};
+use crate::plan::{Action, Change, Origin, Plan, TargetPlan};
+use crate::report::samples::{change, entry, field, plan_of, quiet_target, rich_target};
 use crate::report::{Style, exit};
 
 mod comment;
@@ -61,7 +61,7 @@ Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to ado
 fn several_targets_have_headings() {
     let style = Style { list_unmanaged: true, verbose: true, ..Style::default() };
     let mut one = rich_target();
-    one.changes.truncate(2);
+    one.entries.drain(2..8);
     let mut failed = quiet_target("dr");
     failed.errors.push("the Manager cannot be reached: connection refused".to_owned());
     let plan = Plan { commit: None, ..plan_of(vec![one, quiet_target("staging"), failed]) };
@@ -69,7 +69,7 @@ fn several_targets_have_headings() {
 note: prod: there is no state and no --base: deletes cannot be known
 /srv/gateway-config, worktree: files as they are, committed or not
 
-prod (Payments at https://apinizer.example.com): 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked; 40 in sync, 1 unmanaged, 3 unverified
+prod (Payments at https://apinizer.example.com): 1 to replace, 1 to rename, 2 to adopt as they are; 40 in sync, 1 unmanaged, 3 unverified
 
   » email     order-mails -> order-notifications
       git  port  25 -> 587
@@ -86,7 +86,7 @@ staging (Payments at https://staging.example.com): 5 in sync
 dr (Payments at https://staging.example.com): 5 in sync
 error: the Manager cannot be reached: connection refused
 
-Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked; 50 in sync, 1 unmanaged, 3 unverified; 1 target with errors.
+Plan: 1 to replace, 1 to rename, 2 to adopt as they are; 50 in sync, 1 unmanaged, 3 unverified; 1 target with errors.
 "#);
 }
 
@@ -170,7 +170,7 @@ fn a_rich_plan_as_markdown() {
 #[test]
 fn a_rich_plan_as_json() {
     let mut target = rich_target();
-    target.changes.drain(1..5);
+    target.entries.drain(1..5);
     let plan = json(&plan_of(vec![target]), &Style::default());
     insta::assert_snapshot!(serde_json::to_string_pretty(&plan).unwrap(), @r#"
 {
@@ -204,27 +204,6 @@ fn a_rich_plan_as_json() {
           "line": null
         },
         {
-          "action": "delete",
-          "type": "ldap",
-          "name": "staff",
-          "reason": "5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)",
-          "advice": "`apinizer-gitops apply --allow-deletes`",
-          "fields": [],
-          "held": true,
-          "file": null,
-          "line": null
-        },
-        {
-          "action": "blocked",
-          "type": "database",
-          "name": "ledger",
-          "reason": "unresolved: the environment has no X (nor X_FILE)",
-          "fields": [],
-          "held": false,
-          "file": "connections/db.yaml",
-          "line": 1
-        },
-        {
           "action": "drift",
           "type": "graylog",
           "name": "logs",
@@ -240,14 +219,35 @@ fn a_rich_plan_as_json() {
           "held": false,
           "file": null,
           "line": null
+        },
+        {
+          "action": "blocked",
+          "type": "database",
+          "name": "ledger",
+          "reason": "unresolved: the environment has no X (nor X_FILE)",
+          "fields": [],
+          "held": false,
+          "file": "connections/db.yaml",
+          "line": 1
+        },
+        {
+          "action": "delete",
+          "type": "ldap",
+          "name": "staff",
+          "reason": "5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)",
+          "advice": "`apinizer-gitops apply --allow-deletes`",
+          "fields": [],
+          "held": true,
+          "file": null,
+          "line": null
         }
       ],
       "summary": {
-        "create": 1,
-        "update": 1,
-        "replace": 1,
+        "create": 0,
+        "update": 0,
+        "replace": 0,
         "rename": 1,
-        "delete": 2,
+        "delete": 1,
         "adopt": 2,
         "held": 1,
         "unchanged": 40,
@@ -258,7 +258,11 @@ fn a_rich_plan_as_json() {
       "errors": [],
       "notices": [
         "there is no state and no --base: deletes cannot be known"
-      ]
+      ],
+      "notes": [
+        "there is no state and no --base: deletes cannot be known"
+      ],
+      "warnings": []
     }
   ]
 }
@@ -277,7 +281,10 @@ fn colour_changes_no_character_of_the_text() {
 
 #[test]
 fn exit_codes_by_rank() {
-    let plan = |changes: Vec<Change>| plan_of(vec![TargetPlan { changes, ..quiet_target("a") }]);
+    let plan = |changes: Vec<Change>| {
+        let entries = changes.into_iter().map(entry).collect();
+        plan_of(vec![TargetPlan { entries, ..quiet_target("a") }])
+    };
     let held = || Change { held: true, ..change(Action::Delete, "email", "x") };
     let drift = || change(Action::Drift, "email", "y");
     let blocked = || change(Action::Blocked, "email", "z");

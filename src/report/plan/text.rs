@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use crate::plan::{Action, Change, Plan, TargetPlan};
 use crate::report::style::{Role, Style};
-use crate::report::{escape, words};
+use crate::report::{diagnostics, escape, line, words};
 
-use super::fields;
-use super::layout::{INDENT, line};
+use super::fields::{self, INDENT};
 
 /// The plan as text: what has to be said first, the changes with the deletes last, one line that
 /// sums up. Nothing is said of a connection that is in sync.
@@ -22,6 +21,7 @@ pub fn text(plan: &Plan, style: &Style) -> String {
             line(&mut out, style.paint(Role::Attention, format!("note: {notice}")));
         }
     }
+    out.push_str(&diagnostics::warnings_text(&plan.targets, style));
     line(&mut out, style.paint(Role::Aside, words::source(plan)));
     for target in &plan.targets {
         if plan.targets.len() > 1 {
@@ -42,7 +42,7 @@ fn heading_name(target: &TargetPlan) -> String {
 fn heading(target: &TargetPlan, style: &Style) -> String {
     let name = style.paint(Role::Heading, heading_name(target));
     let (project, url) = (escape::plain(&target.project), escape::plain(&target.url));
-    let counts = words::counts(&target.summary, words::drifted(&target.changes));
+    let counts = words::counts(&target.summary());
     let counts = if counts.is_empty() { counts } else { format!(": {counts}") };
     format!("{name} ({project} at {url}){counts}")
 }
@@ -51,17 +51,18 @@ fn body(out: &mut String, target: &TargetPlan, style: &Style) {
     for error in &target.errors {
         line(out, style.paint(Role::Wrong, format!("error: {}", escape::plain(error))));
     }
-    let changes = words::reading_order(&target.changes);
+    let changes = words::reading_order(target);
     let type_width = changes.iter().map(|change| change.type_name.chars().count()).max();
     for change in changes {
         line(out, "");
         one(out, change, type_width.unwrap_or_default().min(16), style);
     }
-    if style.list_unmanaged && !target.unmanaged.is_empty() {
+    if style.list_unmanaged && target.unmanaged().next().is_some() {
         line(out, "");
         line(out, "Unmanaged, never touched:");
-        for (type_name, name) in &target.unmanaged {
-            let (type_name, name) = (escape::plain(type_name), escape::plain(name.as_str()));
+        for entry in target.unmanaged() {
+            let (type_name, name) =
+                (escape::plain(&entry.type_name), escape::plain(entry.name.as_str()));
             line(out, style.paint(Role::Aside, format!("      {type_name}  {name}")));
         }
     }

@@ -23,7 +23,7 @@ pub fn markdown(status: &Value) -> String {
         let name = told(target, "name").unwrap_or_default();
         told(target, "error").map(|error| format!("{name}: {error}"))
     }));
-    comment.list("Errors", errors.iter().map(String::as_str));
+    comment.list("Errors", &errors);
     let mut left_out = 0;
     for target in targets(status) {
         comment.line(&format!("\n{}: {}\n", escape::code_span(&heading(target)), counts(target)));

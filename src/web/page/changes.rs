@@ -3,28 +3,27 @@
 use maud::{Markup, html};
 
 use super::moment;
-use crate::daemon::status::ShownPlan;
+use crate::daemon::status::Applied;
 use crate::plan::{Action, Change};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::words;
 
-/// The last changes, behind a click.
-pub(super) fn plan(target: &str, shown: &ShownPlan) -> Markup {
-    let changes = &shown.plan.changes;
-    let count = changes.len() + shown.more;
+/// What was changed last, behind a click.
+pub(super) fn plan(target: &str, applied: &Applied) -> Markup {
+    let count = applied.changes.len() + applied.more;
     html! {
         details data-key={ "applied-" (target) } {
             summary {
-                "Last applied" span.quiet { ", " (count) @if count == 1 { " change, " } @else { " changes, " } (moment(shown.time)) }
+                "Last applied" span.quiet { ", " (count) @if count == 1 { " change, " } @else { " changes, " } (moment(applied.time)) }
             }
-            @for change in changes {
+            @for change in applied.changes.iter() {
                 article.change {
                     h4 { (sign(change)) " " (change.name.as_str()) (previous(change)) " " span.quiet { (change.type_name) } }
                     @if let Some(reason) = words::reason(change) { p { (reason) } }
                     (fields(change))
                 }
             }
-            @if shown.more > 0 { p.quiet { "And " (shown.more) " more." } }
+            @if applied.more > 0 { p.quiet { "And " (applied.more) " more." } }
         }
     }
 }

@@ -1,13 +1,10 @@
 //! The connections of a target: what needs attention in the open, the rest behind a click.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 
 use super::{Shown, badge, changes, seconds, sign, words};
 use crate::daemon::status::TargetStatus;
-use crate::name::ConnectionName;
-use crate::plan::{Change, ConnectionState, State};
+use crate::plan::{Entry, State};
 
 /// How many connections of a target are drawn; the search finds the others.
 pub(super) const ROWS: usize = 200;
@@ -22,26 +19,23 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
     let mut matching: Vec<_> =
         target.connections.iter().filter(|one| is_shown(one, shown)).collect();
     matching.sort_by_key(|one| urgency(one.state));
-    let is_calm = |one: &ConnectionState| urgency(one.state) > urgency(State::Suspended);
+    let is_calm = |one: &Entry| urgency(one.state) > urgency(State::Suspended);
     let calm_from = matching.iter().position(|one| is_calm(one)).unwrap_or(matching.len());
     let (wanting, calm) = matching.split_at(calm_from);
     let is_filtered = !shown.q.trim().is_empty() || !shown.state.is_empty();
-    let pending = target.pending.iter().flat_map(|shown| &shown.plan.changes);
-    let pending: BTreeMap<&ConnectionName, &Change> =
-        pending.map(|change| (&change.name, change)).collect();
     html! {
         h3 { "Connections" }
         (counts(target))
         @if matching.is_empty() {
             p.quiet { "None" @if !target.connections.is_empty() { " that the filter lets through" } "." }
         }
-        @if !wanting.is_empty() { (table(target, "that need attention", wanting, &pending)) }
+        @if !wanting.is_empty() { (table(target, "that need attention", wanting)) }
         @if !calm.is_empty() && (is_filtered || wanting.is_empty() && calm.len() <= FEW) {
-            (table(target, "that need nothing", calm, &pending))
+            (table(target, "that need nothing", calm))
         } @else if !calm.is_empty() {
             details data-key={ "calm-" (target.name) } {
                 summary { (calm.len()) @if calm.len() == 1 { " that needs nothing" } @else { " that need nothing" } }
-                (table(target, "that need nothing", calm, &pending))
+                (table(target, "that need nothing", calm))
             }
         }
     }
@@ -64,19 +58,14 @@ fn counts(target: &TargetStatus) -> Markup {
     }
 }
 
-fn table(
-    target: &TargetStatus,
-    which: &str,
-    rows: &[&ConnectionState],
-    pending: &BTreeMap<&ConnectionName, &Change>,
-) -> Markup {
+fn table(target: &TargetStatus, which: &str, rows: &[&Entry]) -> Markup {
     let are_few = rows.len() <= OPEN;
     html! {
         table {
             caption.hidden { "Connections of " (target.name) " " (which) }
             thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Why" } th scope="col" { "Written" } } }
             tbody {
-                @for one in rows.iter().take(ROWS) { (row(target, one, pending.get(&one.name).copied(), are_few)) }
+                @for one in rows.iter().take(ROWS) { (row(target, one, are_few)) }
             }
         }
         @if rows.len() > ROWS {
@@ -85,12 +74,7 @@ fn table(
     }
 }
 
-fn row(
-    target: &TargetStatus,
-    one: &ConnectionState,
-    change: Option<&Change>,
-    is_open: bool,
-) -> Markup {
+fn row(target: &TargetStatus, one: &Entry, is_open: bool) -> Markup {
     let key = format!("{}/{}", target.name, one.name);
     html! {
         tr data-key=(key) {
@@ -101,18 +85,18 @@ fn row(
                 @if one.unverified { " " span.quiet title="a declared secret was neither sent nor read back" { "unverified" } }
             }
             td data-label="Why" {
-                @if let Some(change) = change {
-                    (changes::waiting(change, one.reason.as_deref(), &key, is_open))
-                } @else if let Some(reason) = &one.reason {
-                    p { (reason) }
+                @for (number, change) in one.changes().enumerate() {
+                    @let reason = one.reason.as_deref().filter(|_| number == 0);
+                    (changes::waiting(change, reason, &format!("{key}/{number}"), is_open))
                 }
+                @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
             }
             td data-label="Written" { @if let Some(time) = one.last_change { (seconds(time)) } @else { span.quiet { "never" } } }
         }
     }
 }
 
-fn is_shown(one: &ConnectionState, shown: &Shown) -> bool {
+fn is_shown(one: &Entry, shown: &Shown) -> bool {
     let wanted = shown.q.trim().to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
     (shown.state.is_empty() || one.state.as_str() == shown.state)

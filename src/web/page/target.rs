@@ -60,16 +60,20 @@ fn buttons(target: &TargetStatus) -> Markup {
     }
 }
 
+/// The problems of the documents, errors before warnings.
 fn problems(diagnostics: &[Diagnostic]) -> Markup {
-    let errors = || diagnostics.iter().filter(|one| one.severity == Severity::Error);
-    let count = errors().count();
+    let mut problems: Vec<&Diagnostic> = diagnostics.iter().collect();
+    problems.sort_by_key(|one| one.severity);
+    let count = problems.len();
     html! {
         @if count > 0 {
             h3 { "Problems of the documents" }
             ul.problems {
-                @for one in errors().take(PROBLEMS) {
+                @for one in problems.into_iter().take(PROBLEMS) {
                     li {
-                        code { (one.mark.file) ":" (one.mark.line) } " " (one.message)
+                        code { (one.mark.file) ":" (one.mark.line) } " "
+                        @if one.severity == Severity::Warning { "warning: " }
+                        (one.message)
                         @if let Some(help) = &one.help { p.advice { (help) } }
                     }
                 }

@@ -1,15 +1,20 @@
 use super::*;
 use crate::daemon::status::TargetStatus;
-use crate::plan::ConnectionState;
+use crate::plan::Entry;
 
 fn with_connections(count: usize) -> Status {
-    let connection = |number| ConnectionState {
-        type_name: "email".to_owned(),
-        name: format!("mail-{number:04}").as_str().into(),
-        state: if number == 1999 { ConnectionStanding::Held } else { ConnectionStanding::InSync },
+    let state = |is_held| match is_held {
+        true => ConnectionStanding::Held,
+        false => ConnectionStanding::InSync,
+    };
+    let connection = |number| Entry {
         reason: (number == 1999).then(|| "<script>held</script>".to_owned()),
-        unverified: false,
         last_change: Some(0),
+        ..Entry::new(
+            format!("mail-{number:04}").as_str().into(),
+            "email".to_owned(),
+            state(number == 1999),
+        )
     };
     let target = TargetStatus {
         name: "prod".to_owned(),

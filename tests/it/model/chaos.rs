@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apinizer_gitops::apply::ChangeResult;
-use apinizer_gitops::plan::Action;
+use apinizer_gitops::plan::{Action, ChangeResult};
 use apinizer_gitops::sandbox::{Rewrite, RewriteTo};
 use serde_json::Value;
 
@@ -212,12 +211,12 @@ impl History {
             return Ok(());
         }
         let shown = self.ground.plan(&Flags::default()).await;
-        let results = last.target.results.iter();
-        let excused: BTreeSet<String> = results
+        let excused: BTreeSet<String> = last
+            .results()
             .filter(|(change, result)| match result {
                 // No path changes here, so whatever leaves was removed by a commit.
                 ChangeResult::Held(why) => !why.contains("no commit removed it"),
-                other => change.action != Action::Drift && *other != ChangeResult::Done,
+                other => change.action != Action::Drift && **other != ChangeResult::Done,
             })
             .flat_map(|(change, _)| [Some(&change.name), change.previous_name.as_ref()])
             .flatten()

@@ -88,12 +88,10 @@ impl History {
         if exit != expected.apply_exit {
             let should = expected.apply_exit;
             let results: Vec<_> = outcome
-                .target
-                .results
-                .iter()
+                .results()
                 .map(|(c, r)| format!("{} {}: {r:?}", c.action.as_str(), c.name))
                 .collect();
-            let errors = outcome.target.errors;
+            let errors = outcome.errors;
             return Err(format!("apply exits {exit} and should {should}: {results:?} {errors:?}"));
         }
         Ok(())
@@ -220,7 +218,7 @@ impl History {
         let (_, outcome) = self.ground.apply(&flags).await;
         let calls = self.ground.control().take_calls();
         if let Some(call) = calls.iter().find(|c| c.method != "GET" && !is_refused(c)) {
-            let results = outcome.target.results;
+            let results = outcome.changes();
             return Err(format!("a second apply calls {} {}: {results:?}", call.method, call.path));
         }
         self.check_after(expected, &live)

@@ -8,13 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use apinizer_gitops::api::RetryPolicy;
-use apinizer_gitops::apply::{ChangeResult, only_planned};
 use apinizer_gitops::config::{Config, Target};
 use apinizer_gitops::environment::Environment;
-use apinizer_gitops::plan::{Change, Filter, Plan, RunRules};
-use apinizer_gitops::reconcile::{
-    Engine, Options, Outcome, Prepared, ReadBackMode, carry_out, prepare,
-};
+use apinizer_gitops::plan::{Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
+use apinizer_gitops::reconcile::{Engine, Options, Prepared, ReadBackMode, carry_out, prepare};
 use apinizer_gitops::report;
 use apinizer_gitops::sandbox::{self, Access, Ids};
 use apinizer_gitops::source::{Repository, Snapshot};
@@ -258,26 +255,24 @@ impl Ground {
             targets: vec![prepared.plan.clone()],
         };
         Shown {
-            changes: prepared.plan.changes,
+            changes: prepared.plan.changes().into_iter().cloned().collect(),
             exit: report::exit::of_plan(&plan),
             errors: prepared.plan.errors,
         }
     }
 
     /// What `apply` does; its exit code.
-    pub(crate) async fn apply(&mut self, flags: &Flags) -> (u8, Outcome) {
+    pub(crate) async fn apply(&mut self, flags: &Flags) -> (u8, TargetPlan) {
         let snapshot = self.snapshot();
         let options = self.options(flags, true);
         let engine = self.engine();
         let target = &engine.config.targets[0];
         let prepared = prepared(engine, target, &snapshot, &options).await;
         let outcome = match prepared.is_suspended() {
-            Some(true) => {
-                Outcome { target: only_planned(&prepared.plan), states: Vec::new(), applied: false }
-            }
+            Some(true) => prepared.plan,
             _ => carry_out(engine, prepared, &options, false, &|_, _| {}).await,
         };
-        (report::exit::of_outcomes(std::slice::from_ref(&outcome.target)), outcome)
+        (report::exit::of_outcomes(std::slice::from_ref(&outcome)), outcome)
     }
 
     /// An apply that ends as a killed process does, at the write that comes after so many

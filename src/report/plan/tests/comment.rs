@@ -33,8 +33,9 @@ fn nothing_foreign_is_markup() {
     target.project = hostile.to_owned();
     target.notices = vec![hostile.to_owned()];
     target.errors = vec![hostile.to_owned()];
-    target.unmanaged = vec![(hostile.to_owned(), hostile.into())];
-    for change in &mut target.changes {
+    for entry in &mut target.entries {
+        (entry.name, entry.type_name) = (hostile.into(), hostile.to_owned());
+        let Some(change) = &mut entry.change else { continue };
         change.name = hostile.into();
         change.reason = Some(hostile.to_owned());
         change.advice = Some(hostile.to_owned());
@@ -68,7 +69,7 @@ fn nothing_foreign_is_markup() {
 
 #[test]
 fn thousands_of_changes_fit_and_the_summary_stays() {
-    let changes: Vec<Change> = (0..5000)
+    let changes = (0..5000)
         .map(|n| Change {
             fields: vec![field("/d", json!("a".repeat(70)), json!("b".repeat(70)), Origin::Git)],
             ..change(
@@ -77,9 +78,8 @@ fn thousands_of_changes_fit_and_the_summary_stays() {
                 &format!("connection-{n}"),
             )
         })
-        .collect();
-    let summary = Summary { update: 2500, delete: 2500, ..Summary::default() };
-    let target = TargetPlan { changes, summary, ..quiet_target("prod") };
+        .map(entry);
+    let target = TargetPlan { entries: changes.collect(), ..quiet_target("prod") };
     let written = markdown(&plan_of(vec![target]), &Style::default());
     assert!(written.len() < 65_000, "{}", written.len());
     assert!(
@@ -94,13 +94,13 @@ fn thousands_of_changes_fit_and_the_summary_stays() {
 
 #[test]
 fn differences_give_way_before_names_do() {
-    let changes: Vec<Change> = (0..100)
+    let changes = (0..100)
         .map(|n| Change {
             fields: vec![field("/d", json!("x".repeat(900)), json!("y".repeat(900)), Origin::Git)],
             ..change(Action::Update, "email", &format!("connection-{n}"))
         })
-        .collect();
-    let target = TargetPlan { changes, ..quiet_target("prod") };
+        .map(entry);
+    let target = TargetPlan { entries: changes.collect(), ..quiet_target("prod") };
     let written = markdown(&plan_of(vec![target]), &Style::default());
     assert!(written.len() < 65_000);
     assert!((0..100).all(|n| written.contains(&format!("! update email connection-{n}"))));
@@ -115,7 +115,7 @@ proptest! {
         values in proptest::collection::vec("[\\PC\n]{0,3000}", 1..8),
         repeat in 1..20_usize,
     ) {
-        let changes: Vec<Change> = names
+        let changes = names
             .iter()
             .enumerate()
             .map(|(n, name)| {
@@ -126,8 +126,8 @@ proptest! {
                     ..change(Action::Replace, "email", name)
                 }
             })
-            .collect();
-        let target = TargetPlan { changes, errors: names.clone(), name: names.concat(), ..quiet_target("a") };
+            .map(entry);
+        let target = TargetPlan { entries: changes.collect(), errors: names.clone(), name: names.concat(), ..quiet_target("a") };
         let written = markdown(&plan_of(vec![target.clone(), target]), &Style::default());
         prop_assert!(written.chars().count() < 65_000);
         prop_assert!(written.len() < 65_000);

@@ -1,0 +1,162 @@
+//! One change of one connection, and what came of it.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::document::Place;
+use crate::name::ConnectionName;
+
+/// One change of one connection.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What would be done.
+    pub action: Action,
+    /// The connection's type; of a replace: the new one.
+    pub type_name: String,
+    /// The connection's name, as live spells it where it is live.
+    pub name: ConnectionName,
+    /// The name that a rename frees.
+    pub previous_name: Option<ConnectionName>,
+    /// Why, where the fields do not say it: `adopted`, the rule that holds or blocks it.
+    pub reason: Option<String>,
+    /// The exact way past what holds or blocks it.
+    pub advice: Option<String>,
+    /// The differences; none for a delete.
+    pub fields: Vec<FieldChange>,
+    /// A rule holds this delete or replace back.
+    pub held: bool,
+    /// Where git declares it; of a delete: nowhere.
+    pub place: Option<Place>,
+    /// What came of it; `None`: it was only planned.
+    pub result: Option<ChangeResult>,
+}
+
+/// What came of one change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeResult {
+    /// It was made.
+    Done,
+    /// Live was found to be as git wants it: nothing was sent.
+    NotNeeded,
+    /// It was saved, but the workers did not get it: which, and why.
+    Degraded(String),
+    /// The call failed: what the server said.
+    Failed(String),
+    /// Something is wrong with this connection; nothing was sent.
+    Blocked(String),
+    /// A rule of deletes holds it back.
+    Held(String),
+    /// Drift that is only reported.
+    Reported,
+    /// The run ended before its turn.
+    NotStarted,
+}
+
+impl Change {
+    /// Whether a call makes it: nothing holds or blocks it, and it is more than a report.
+    #[must_use]
+    pub fn is_sent(&self) -> bool {
+        !self.held && !matches!(self.action, Action::Blocked | Action::Drift)
+    }
+
+    /// Whether it was made.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        self.result == Some(ChangeResult::Done)
+    }
+
+    /// What comes of it where no call is made.
+    pub(crate) fn without_call(&self) -> ChangeResult {
+        let reason = || self.reason.clone().unwrap_or_default();
+        match self.action {
+            Action::Blocked => ChangeResult::Blocked(reason()),
+            Action::Drift => ChangeResult::Reported,
+            _ if self.held => ChangeResult::Held(reason()),
+            _ => ChangeResult::NotStarted,
+        }
+    }
+}
+
+impl ChangeResult {
+    /// Whether live is as the change wants it, or nothing more is to be made of it.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Done | Self::NotNeeded | Self::Reported)
+    }
+}
+
+/// What would be done with one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// POST.
+    Create,
+    /// PUT.
+    Update,
+    /// DELETE, then POST: another type under the same name.
+    Replace,
+    /// PUT with another name.
+    Rename,
+    /// DELETE.
+    Delete,
+    /// Nothing, since something is wrong with this connection.
+    Blocked,
+    /// Nothing, since the target only reports drift.
+    Drift,
+}
+
+impl Action {
+    /// The order in which changes are made (DESIGN section 6, rule 7); deletes come last.
+    pub(super) fn order(self) -> usize {
+        match self {
+            Self::Rename => 0,
+            Self::Replace => 1,
+            Self::Create => 2,
+            Self::Update => 3,
+            Self::Drift => 4,
+            Self::Blocked => 5,
+            Self::Delete => 6,
+        }
+    }
+
+    /// The word for it in JSON and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Rename => "rename",
+            Self::Delete => "delete",
+            Self::Blocked => "blocked",
+            Self::Drift => "drift",
+        }
+    }
+}
+
+/// One field that differs. Its values are already fit to be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldChange {
+    /// JSON pointer into the connection.
+    pub path: String,
+    /// What live has; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
+    pub before: Option<Value>,
+    /// What git wants; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
+    pub after: Option<Value>,
+    /// Whether the values themselves are hidden.
+    pub sensitive: bool,
+    /// Who moved it.
+    pub origin: Origin,
+}
+
+/// Who moved a field away from the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A commit, a var, or a value of the environment.
+    Git,
+    /// Somebody else, on the server.
+    Drift,
+    /// Both.
+    Both,
+}

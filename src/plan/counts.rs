@@ -1,0 +1,116 @@
+//! The counts of a plan and of what came of it.
+
+use serde::Serialize;
+
+use super::{Action, ChangeResult, Entry, State, TargetPlan};
+
+/// The counts of a target's plan. A held delete or replace is counted under its action and
+/// under `held`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Connections to create.
+    pub create: usize,
+    /// Connections to update.
+    pub update: usize,
+    /// Connections to replace.
+    pub replace: usize,
+    /// Connections to rename.
+    pub rename: usize,
+    /// Connections to delete.
+    pub delete: usize,
+    /// Connections that are adopted without a write.
+    pub adopt: usize,
+    /// Deletes and replaces that a rule holds back.
+    pub held: usize,
+    /// Connections that are as git wants them.
+    pub unchanged: usize,
+    /// Connections that something is wrong with.
+    pub blocked: usize,
+    /// Live connections that git neither declares nor owns.
+    pub unmanaged: usize,
+    /// Connections with a secret that was never sent nor read back.
+    pub unverified: usize,
+    /// Changes in which drift is only reported.
+    #[serde(skip)]
+    pub drifted: usize,
+}
+
+impl Summary {
+    /// Counts entries.
+    #[must_use]
+    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut summary = Self::default();
+        entries.into_iter().for_each(|entry| summary.count(entry));
+        summary
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        for change in entry.changes() {
+            *match change.action {
+                Action::Create => &mut self.create,
+                Action::Update => &mut self.update,
+                Action::Replace => &mut self.replace,
+                Action::Rename => &mut self.rename,
+                Action::Delete => &mut self.delete,
+                Action::Blocked => &mut self.blocked,
+                Action::Drift => &mut self.drifted,
+            } += 1;
+            self.held += usize::from(change.held);
+        }
+        let is_quiet = entry.changes().next().is_none() && !entry.adopted;
+        let stands = matches!(entry.state, State::InSync | State::Degraded);
+        self.unchanged += usize::from(is_quiet && stands);
+        self.adopt += usize::from(entry.adopted);
+        self.unmanaged += usize::from(entry.state == State::Unmanaged);
+        self.unverified += usize::from(entry.unverified);
+    }
+}
+
+/// How many changes ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Made.
+    pub done: usize,
+    /// Saved but not deployed.
+    pub degraded: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Something is wrong with the connection.
+    pub blocked: usize,
+    /// A rule holds the delete or replace back.
+    pub held: usize,
+    /// Drift that is only reported.
+    pub drifted: usize,
+    /// Not begun.
+    pub not_started: usize,
+    /// Adopted without a write.
+    pub adopted: usize,
+    /// As git wants them.
+    pub unchanged: usize,
+}
+
+impl Counts {
+    /// Counts what came of the plans of some targets together.
+    #[must_use]
+    pub fn of<'a>(targets: impl IntoIterator<Item = &'a TargetPlan>) -> Self {
+        let mut counts = Self::default();
+        for target in targets {
+            let Summary { adopt, unchanged, .. } = target.summary();
+            counts.adopted += adopt;
+            counts.unchanged += unchanged;
+            for (_, result) in target.results() {
+                *match result {
+                    ChangeResult::Done => &mut counts.done,
+                    ChangeResult::NotNeeded => &mut counts.unchanged,
+                    ChangeResult::Degraded(_) => &mut counts.degraded,
+                    ChangeResult::Failed(_) => &mut counts.failed,
+                    ChangeResult::Blocked(_) => &mut counts.blocked,
+                    ChangeResult::Held(_) => &mut counts.held,
+                    ChangeResult::Reported => &mut counts.drifted,
+                    ChangeResult::NotStarted => &mut counts.not_started,
+                } += 1;
+            }
+        }
+        counts
+    }
+}
