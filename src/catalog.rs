@@ -5,7 +5,6 @@
 //! disagree, a field says so, and what only one of them allows is never more than a warning.
 
 mod choices;
-mod common;
 mod condition;
 mod field;
 pub mod hidden;
@@ -31,8 +30,7 @@ mod webhook;
 mod tests;
 
 pub use choices::{Verdict, same_choice};
-pub use common::IDENTITY;
-pub use lookup::{all, find, is_bookkeeping, nearest, nearest_of};
+pub use lookup::{IDENTITY, all, find, is_bookkeeping, nearest, nearest_of};
 
 /// One type of connection, one value of the discriminator `type`.
 #[derive(Debug)]

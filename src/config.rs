@@ -2,7 +2,7 @@
 //!
 //! A file is read in three steps: YAML to values (`yaml`, as for documents), those to typed values
 //! by the tables of keys (`keys`, `read`), and those to the [`Config`] with the checks that need
-//! more than one key (`source`, `target`, `server`). Every problem of a file is found in one go.
+//! more than one key (`load`, `target`, `notify`, `kubernetes`). Every problem of a file is found in one go.
 //!
 //! Values of the environment take part in two ways. Where a credential may stand, the reference
 //! is kept as [`SecretText`] and resolved when it is used, so that a mounted secret can rotate.
@@ -15,38 +15,33 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::environment::{Environment, Unset};
+use crate::reference::{Segment, parse};
 use crate::secret::Sensitive;
 use crate::source::Verify;
 
 pub mod code;
-mod digest;
 mod fields;
 mod flags;
 mod keys;
 mod kubernetes;
-mod listen;
 mod load;
 mod notify;
 mod problems;
 mod quantity;
 mod read;
-mod reader;
 mod scalar;
 mod schema;
-mod secret_text;
-mod server;
-mod source;
 mod target;
 mod url;
 
 pub use crate::source::CONFIG_FILE as FILE_NAME;
-pub use digest::config_digest;
 pub use flags::FlagSource;
-pub use listen::parse_listen;
 pub use load::Loaded;
 pub use notify::{NotifyEvent, NotifyKind};
-pub use quantity::{QuantityError, parse_duration, parse_max_deletes, parse_size};
+pub use quantity::{QuantityError, parse_duration, parse_listen, parse_max_deletes, parse_size};
 pub use schema::schema;
+pub use target::config_digest;
 
 /// The whole configuration, checked; what may be secret is still a reference.
 #[derive(Clone, Debug)]
@@ -73,6 +68,42 @@ pub struct Config {
 /// A text that holds `${env:NAME}` references and, in a secret key, nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretText(pub String);
+
+impl SecretText {
+    /// Whether it is made of `${env:NAME}` references and nothing else.
+    #[must_use]
+    pub fn is_reference(&self) -> bool {
+        parse(&self.0).is_ok_and(|segments| {
+            !segments.is_empty() && segments.iter().all(|s| matches!(s, Segment::Env(_)))
+        })
+    }
+
+    /// Whether any of it comes from the environment.
+    #[must_use]
+    pub fn holds_reference(&self) -> bool {
+        parse(&self.0).is_ok_and(|segments| segments.iter().any(|s| matches!(s, Segment::Env(_))))
+    }
+
+    /// The value that its references stand for now.
+    ///
+    /// # Errors
+    /// A variable has no value.
+    pub fn resolve(&self, environment: &Environment) -> Result<Sensitive, Unset> {
+        let mut value = String::new();
+        // A text that is no template was refused at load; it would stand for itself.
+        let Ok(segments) = parse(&self.0) else { return Ok(Sensitive::new(self.0.clone())) };
+        for segment in segments {
+            match segment {
+                Segment::Text(text) => value.push_str(&text),
+                Segment::Env(name) => value.push_str(environment.lookup(name)?.expose()),
+                Segment::Var(name) | Segment::Apinizer(name) => {
+                    return Err(Unset::Missing(name.to_owned()));
+                }
+            }
+        }
+        Ok(Sensitive::new(value))
+    }
+}
 
 /// Where the documents come from.
 #[derive(Clone, Debug, PartialEq)]

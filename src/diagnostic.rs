@@ -14,7 +14,7 @@ use code::Code;
 
 pub(crate) use excerpt::Excerpt;
 pub(crate) use finding::{At, Finding, Part, quoted};
-pub(crate) use masks::{hides_secret, is_secret_in_key, is_secret_key, only_references};
+pub(crate) use masks::{hides_secret, is_field, is_secret_in_key, only_references};
 pub(crate) use text::{Chunk, FileText, split};
 
 /// How bad a problem is.

@@ -12,7 +12,7 @@ use saphyr_parser::{Event, Parser};
 use serde::de::DeserializeSeed;
 use serde_json::Value;
 
-use crate::places::{Places, Rewritten};
+use crate::places::{Places, with_characters, with_stand_ins};
 use visitor::{Budget, DEEPEST, Node};
 
 pub(crate) use failure::{Cause, Failure};
@@ -28,16 +28,17 @@ pub(crate) fn parse(chunk: &str) -> Result<Value, Failure> {
     if chunk.len() > LARGEST_DOCUMENT {
         return Err(Failure::at_root(Cause::TooLarge(chunk.len())));
     }
-    match read(chunk) {
-        Err(failure) if matches!(failure.cause, Cause::Syntax(_)) => {
-            let Some(rewritten) = Rewritten::of(chunk) else { return Err(failure) };
-            read(&rewritten.text).map_err(|mut failure| {
-                failure.offset = failure.offset.map(|offset| rewritten.offset_before(offset));
-                failure
-            })
-        }
-        parsed => parsed,
-    }
+    let failure = match read(chunk) {
+        Err(failure) if matches!(failure.cause, Cause::Syntax(_)) => failure,
+        parsed => return parsed,
+    };
+    let Some(stand_ins) = with_stand_ins(chunk) else { return Err(failure) };
+    let Some(rewritten) = with_characters(chunk, &stand_ins) else { return Err(failure) };
+    read(&rewritten).map_err(|failure| match read(&stand_ins) {
+        // Its places are those of the document.
+        Err(Failure { offset, begins, .. }) => Failure { offset, begins, ..failure },
+        Ok(_) => failure,
+    })
 }
 
 fn read(chunk: &str) -> Result<Value, Failure> {
@@ -85,7 +86,7 @@ fn guard(chunk: &str) -> Result<(), Failure> {
                 return Err(if error.info().starts_with("recursion limit") {
                     Failure::at_offset(Cause::TooDeep, offset)
                 } else {
-                    Failure::syntax(offset)
+                    Failure::at_offset(Cause::Syntax(String::new()), offset)
                 });
             }
         }

@@ -6,13 +6,10 @@
 //! and exporting them as references ([`extract()`]). So what one of them knows, all know.
 
 mod extract;
-mod jaas;
 mod literal;
 mod mask;
 mod name;
-mod path;
 mod scan;
-mod skeleton;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -23,6 +20,7 @@ use std::ops::Range;
 pub use extract::{Extracted, extract};
 pub use literal::{LiteralSecret, literal_secrets};
 pub use mask::{is_masked_text, mask, mask_at};
+pub(crate) use name::variable;
 pub use scan::secret_parts;
 
 /// A value, or a part of a text, that is a secret.

@@ -3,9 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    ConnectionType, Default, Field, Kind, Required, Secrecy, active_mq, common, database,
-    elasticsearch, email, ftp, graylog, kafka, ldap, linux_script, logback, rabbit_mq, snmp,
-    syslog, webhook,
+    ConnectionType, Default, Field, Kind, Required, Secrecy, active_mq, database, elasticsearch,
+    email, ftp, graylog, kafka, ldap, linux_script, logback, rabbit_mq, snmp, syslog, webhook,
 };
 
 /// All types, in the order of the vendor's list.
@@ -24,6 +23,27 @@ static TYPES: [&ConnectionType; 14] = [
     &linux_script::LINUX_SCRIPT,
     &database::DATABASE,
     &ldap::LDAP,
+];
+
+/// `type` and `name`, which every document declares; neither takes references.
+pub static IDENTITY: [Field; 2] = [
+    Field::text("type").required().about("The type of the connection; it cannot change."),
+    Field::text("name")
+        .required()
+        .about("The name of the connection, unique in its project whatever its case."),
+];
+
+/// The fields that connections of every type have. `type` and `name` stand apart: they are no fields
+/// to compare but the identity of a connection.
+static COMMON: &[Field] = &[
+    Field::text("description").about("What the connection is for, in words for people."),
+    Field::flag("deployToWorker", true)
+        .about("Whether a saved connection is sent on to the gateway's workers."),
+    Field::flag("enabled", true).about("Whether the connection may be used."),
+    Field::text("projectName")
+        .openapi_only()
+        .filled_by_server()
+        .about("The project that holds the connection; the path of a call decides it."),
 ];
 
 /// All connection types, in the order of the vendor's list.
@@ -77,7 +97,7 @@ pub fn nearest_of<T>(
 impl ConnectionType {
     /// The fields of this type, the common ones first; `type` and `name` are not among them.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> + Clone + use<> {
-        common::FIELDS.iter().chain(self.own_fields)
+        COMMON.iter().chain(self.own_fields)
     }
 
     /// The field of this name.

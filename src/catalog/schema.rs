@@ -3,14 +3,21 @@
 //! A schema refuses what `validate` calls an error and lets pass what it calls a warning:
 //! unknown fields, and values of which the vendor's documents say different things.
 
-mod condition;
-mod pattern;
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value, json};
 
-use super::{Choices, ConnectionType, Field, IDENTITY, Kind, Required, all};
+use super::{Choices, Condition, ConnectionType, Field, IDENTITY, Kind, Required, all};
+
+/// A name of a connection that could be a step of a URL's path.
+const NAME: &str = r"^[^\s/]([^/\u0000-\u001f]*[^\s/])?$";
+
+/// A text with a reference in it, of which nobody knows yet what it will be.
+const HOLDS_REFERENCE: &str = r"\$\{(env:[A-Za-z0-9_]+|var:[A-Za-z0-9_.\-]+|[A-Za-z0-9_.]+)\}";
+
+/// What a secret field may hold: references that no plain value comes from, and nothing else.
+const SECRET: &str = r"^(\$\{(env:[A-Za-z0-9_]+|[A-Za-z0-9_.]+)\})+$";
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -58,7 +65,7 @@ fn document(connection_type: &ConnectionType) -> Map<String, Value> {
         "name".to_owned(),
         json!({
             "type": "string",
-            "pattern": pattern::NAME,
+            "pattern": NAME,
             "not": {"enum": [".", ".."]},
             "description": name_field.about,
         }),
@@ -71,7 +78,7 @@ fn document(connection_type: &ConnectionType) -> Map<String, Value> {
             required.push(field.name);
         }
         if let Required::When(when) = &field.required {
-            let holds = condition::schema(connection_type, when);
+            let holds = where_holds(connection_type, when);
             conditions.push(json!({"if": holds, "then": {"required": [field.name]}}));
         }
     }
@@ -117,7 +124,7 @@ fn of_kind(kind: &Kind) -> Map<String, Value> {
         Kind::Choice(choices) => choice(choices),
         Kind::Integer { min, max } => integer(*min, *max),
         Kind::Boolean => {
-            json!({"type": ["boolean", "string", "null"], "pattern": pattern::HOLDS_REFERENCE})
+            json!({"type": ["boolean", "string", "null"], "pattern": HOLDS_REFERENCE})
         }
         Kind::Bytes => json!({"type": ["string", "array", "null"], "items": {"type": "string"}}),
         Kind::List(item) | Kind::Set(item) => {
@@ -138,7 +145,7 @@ fn of_kind(kind: &Kind) -> Map<String, Value> {
 fn integer(min: i64, max: i64) -> Value {
     let mut schema = json!({
         "type": ["integer", "string", "null"],
-        "pattern": format!("^-?[0-9]+$|{}", pattern::HOLDS_REFERENCE),
+        "pattern": format!("^-?[0-9]+$|{}", HOLDS_REFERENCE),
     });
     // Editors count in doubles, which such bounds do not fit.
     if let Some(schema) = schema.as_object_mut()
@@ -155,8 +162,8 @@ fn integer(min: i64, max: i64) -> Value {
 fn choice(choices: &Choices) -> Value {
     let words: Vec<Value> = choices.words().map(Value::from).chain([Value::Null]).collect();
     let otherwise = if choices.documents_agree() {
-        let spellings: Vec<String> = choices.words().map(pattern::any_spelling).collect();
-        let pattern = format!("^({})$|{}", spellings.join("|"), pattern::HOLDS_REFERENCE);
+        let spellings: Vec<String> = choices.words().map(any_spelling).collect();
+        let pattern = format!("^({})$|{}", spellings.join("|"), HOLDS_REFERENCE);
         json!({"type": "string", "pattern": pattern})
     } else {
         json!({"type": "string"})
@@ -175,7 +182,7 @@ fn object(fields: &[Field]) -> Value {
 fn secret() -> Map<String, Value> {
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!(["string", "null"]));
-    schema.insert("pattern".to_owned(), pattern::SECRET.into());
+    schema.insert("pattern".to_owned(), SECRET.into());
     schema
 }
 
@@ -193,7 +200,7 @@ fn options() -> Value {
             },
             "renamedFrom": {
                 "type": "string",
-                "pattern": pattern::NAME,
+                "pattern": NAME,
                 "description": "The name that this connection had before.",
             },
             "ignore": texts(
@@ -207,4 +214,59 @@ fn options() -> Value {
             "targets": texts("Only on these targets."),
         },
     })
+}
+
+/// What a condition over top-level fields of a type looks like as a schema; a field that is not
+/// declared, `null` or empty counts with its default there, too.
+fn where_holds(connection_type: &ConnectionType, condition: &Condition) -> Value {
+    let default_holds = || connection_type.holds(condition, &Map::new());
+    match condition {
+        Condition::Is(name, value) => {
+            let is_boolean = connection_type
+                .field(name)
+                .is_some_and(|field| matches!(field.kind, Kind::Boolean));
+            let declared = if is_boolean {
+                json!({"enum": [*value == "true", value]})
+            } else {
+                json!({"type": "string", "pattern": format!("^{}$", any_spelling(value))})
+            };
+            if default_holds() {
+                let empty = json!({"enum": [null, ""]});
+                json!({"properties": {*name: {"anyOf": [declared, empty]}}})
+            } else {
+                json!({"properties": {*name: declared}, "required": [name]})
+            }
+        }
+        Condition::Present(_) if default_holds() => json!(true),
+        Condition::Present(name) => {
+            let empty = json!({"enum": [null, "", [], {}]});
+            json!({"properties": {*name: {"not": empty}}, "required": [name]})
+        }
+        Condition::Any(conditions) => {
+            json!({"anyOf": each(connection_type, conditions)})
+        }
+        Condition::All(conditions) => {
+            json!({"allOf": each(connection_type, conditions)})
+        }
+    }
+}
+
+fn each(connection_type: &ConnectionType, conditions: &[Condition]) -> Vec<Value> {
+    conditions.iter().map(|condition| where_holds(connection_type, condition)).collect()
+}
+
+/// A word in any case and with or without a number behind it, as choices are compared.
+fn any_spelling(word: &str) -> String {
+    let stem = word.split('(').next().unwrap_or(word);
+    let mut pattern = String::new();
+    for c in stem.chars() {
+        if c.is_ascii_alphabetic() {
+            let (upper, lower) = (c.to_ascii_uppercase(), c.to_ascii_lowercase());
+            pattern.extend(['[', upper, lower, ']']);
+        } else {
+            pattern.push(c);
+        }
+    }
+    pattern.push_str(r"(\([0-9]+\))?");
+    pattern
 }

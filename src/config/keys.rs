@@ -82,6 +82,12 @@ impl Section {
     }
 }
 
+/// Whether any section has a key of that name.
+pub(super) fn is_key(name: &str) -> bool {
+    let sections = [&ROOT, &SOURCE, &VERIFY, &TARGET, &SERVER, &KUBERNETES, &NOTIFY];
+    sections.iter().any(|section| section.key(name).is_some())
+}
+
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, default: None, required: false, about }
 }
@@ -220,8 +226,7 @@ pub(super) static SERVER: Section = Section {
     ],
 };
 
-/// The section `kubernetes`.
-pub(super) static KUBERNETES: Section = Section {
+static KUBERNETES: Section = Section {
     name: "`kubernetes`",
     choices: &[],
     keys: &[

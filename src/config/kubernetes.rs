@@ -1,12 +1,11 @@
 //! The section `kubernetes`: how replicas in a cluster share the targets.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::code;
 use super::fields::Fields;
-use super::keys::KUBERNETES;
 use super::problems::error;
-use super::reader::Reader;
+use super::read::Reader;
 use super::{Kubernetes, Target, url};
 
 /// How many of the longest call have to fit into a lease: one that has just started, and one for
@@ -20,11 +19,7 @@ pub(super) fn build(
     targets: &[Target],
     folder: &Path,
 ) -> Option<Kubernetes> {
-    if !root.has("kubernetes") {
-        return None;
-    }
-    let none = Fields::new(&KUBERNETES, &root.place_of("kubernetes"));
-    let fields = root.fields("kubernetes").unwrap_or(&none);
+    let fields = root.fields("kubernetes")?;
     if !cfg!(feature = "kubernetes") {
         let message = "this program was built without the feature `kubernetes`";
         let problem = error(&code::NOT_BUILT_IN, message)
@@ -53,15 +48,11 @@ pub(super) fn build(
             .help("http is taken on this machine only, where `kubectl proxy` listens");
         reader.problems.add(&fields.place_of("api"), problem);
     }
-    let account = "/var/run/secrets/kubernetes.io/serviceaccount";
     Some(Kubernetes {
         lease,
-        state_in_secret: fields.word("state") == Some("secret"),
+        state_in_secret: fields.word("state") == Some(&"secret"),
         namespace: fields.text("namespace").map(|text| text.value.clone()),
-        service_account: match fields.text("service_account") {
-            Some(text) => folder.join(&text.value),
-            None => PathBuf::from(account),
-        },
+        service_account: folder.join(&fields.text("service_account")?.value),
         api,
     })
 }

@@ -8,14 +8,15 @@ use serde_json::Value;
 
 use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, Severity, split};
 use crate::environment::Environment;
+use crate::source::{Verify, problem_with_url};
 use crate::yaml::{self, Cause};
 
 use super::code;
 use super::fields::Fields;
-use super::keys::{ROOT, SERVER, SOURCE};
-use super::problems::{Problems, error, key_alone};
-use super::reader::{Node, Reader};
-use super::{Config, kubernetes, notify, server, source, target};
+use super::keys::{ROOT, SERVER, SOURCE, is_key};
+use super::problems::{Problems, error, warning};
+use super::read::{Node, Reader};
+use super::{Config, Location, Server, Source, kubernetes, notify, target, url};
 
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -105,15 +106,14 @@ fn parse(
             from_value(&root, Problems::new(&file, Some(excerpt)), path, environment, strict)
         }
         Err(failure) => {
+            let excerpt = Excerpt::broken(&text, &document, is_key);
             let mut problem = failure.diagnose(&excerpt);
             problem.code = match failure.cause {
                 Cause::DuplicateKey(_) => code::DUPLICATE_KEY.id,
                 _ => code::SYNTAX.id,
             };
-            // Without keys there is no telling which values are secrets, so none is shown.
             for mark in problem.related.iter_mut().map(|(mark, _)| mark).chain([&mut problem.mark])
             {
-                mark.text = key_alone(&mark.text);
                 mark.file.clone_from(&file);
             }
             Err(vec![problem])
@@ -140,28 +140,77 @@ pub(super) fn from_value(
 }
 
 fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
-    let no_source = Fields::new(&SOURCE, &fields.pointer);
-    let source = source::build(reader, fields.fields("source").unwrap_or(&no_source), folder);
-    let targets = target::build_all(reader, fields.list("targets"), folder);
-    if fields.has("targets") && fields.list("targets").is_empty() {
+    let absent = |reader: &mut Reader<'_>, section| {
+        reader.section(section, &Node { value: &Value::Null, pointer: fields.pointer.clone() })
+    };
+    let from = fields.fields("source").cloned().unwrap_or_else(|| absent(reader, &SOURCE));
+    let served = fields.fields("server").cloned().unwrap_or_else(|| absent(reader, &SERVER));
+    let source = source(reader, &from, folder);
+    let targets = fields.list("targets");
+    if targets.is_some_and(Vec::is_empty) {
         let problem = error(&code::BAD_VALUE, "`targets` is empty: there is nothing to do");
         reader.problems.add(&fields.place_of("targets"), problem);
     }
+    let targets = target::build_all(reader, targets.map_or(&[], Vec::as_slice), folder);
     let kubernetes = kubernetes::build(reader, fields, &targets, folder);
-    let no_server = Fields::new(&SERVER, &fields.pointer);
     Config {
         source,
         targets,
-        server: server::build(fields.fields("server").unwrap_or(&no_server)),
-        notify: notify::build(reader, fields.list("notify")),
+        server: Server {
+            listen: served.listen("listen").copied().flatten(),
+            token: served.secret("token").cloned(),
+            webhook_secret: served.secret("webhook_secret").cloned(),
+        },
+        notify: notify::build(reader, fields.list("notify").map_or(&[], Vec::as_slice)),
         kubernetes,
         state_dir: match fields.text("state_dir") {
             Some(text) => folder.join(&text.value),
             None => default_state_dir(reader.environment),
         },
-        fingerprint_key: fields.secret("fingerprint_key"),
+        fingerprint_key: fields.secret("fingerprint_key").cloned(),
         resolved: Vec::new(),
     }
+}
+
+/// Builds the source; paths are relative to the folder of the config.
+fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {
+    let (location, as_written) = match (fields.text("url"), fields.text("path")) {
+        (Some(text), _) => {
+            let problem = match problem_with_url(&text.value) {
+                _ if !text.resolved => None,
+                Some(problem) => {
+                    let message = format!("the repository's `url` cannot be used: {problem}");
+                    Some(error(&code::BAD_URL, message))
+                }
+                None if url::is_exposed(&text.value) => {
+                    let message =
+                        "the repository, and the token for it, cross the network unencrypted";
+                    Some(warning(&code::PLAIN_HTTP, message).help("use https or ssh"))
+                }
+                None => None,
+            };
+            if let Some(problem) = problem {
+                reader.problems.add(&fields.place_of("url"), problem);
+            }
+            (Location::Url(text.value.clone()), text.written.clone())
+        }
+        (None, Some(text)) => (Location::Path(folder.join(&text.value)), text.written.clone()),
+        (None, None) => (Location::Path(folder.to_path_buf()), folder.display().to_string()),
+    };
+    Source {
+        location,
+        as_written,
+        branch: fields.text("branch").map(|text| text.value.clone()),
+        poll: fields.duration("poll"),
+        verify: fields.fields("verify").and_then(|verify| verification(verify, folder)),
+    }
+}
+
+fn verification(fields: &Fields, folder: &Path) -> Option<Verify> {
+    let file = |key| fields.text(key).map(|text| folder.join(&text.value));
+    file("ssh_allowed_signers")
+        .map(Verify::SshAllowedSigners)
+        .or_else(|| file("gpg_keyring").map(Verify::GpgKeyring))
 }
 
 /// The folder that relative paths of a config start from.

@@ -5,7 +5,7 @@ use crate::reference::holds_env;
 use super::code;
 use super::fields::Fields;
 use super::problems::error;
-use super::reader::Reader;
+use super::read::Reader;
 use super::{Notify, SecretText, url};
 
 /// Who is told, and in which form.
@@ -76,14 +76,14 @@ pub(super) fn build(reader: &mut Reader<'_>, list: &[Fields]) -> Vec<Notify> {
 }
 
 fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
-    let url = fields.secret("url")?;
-    let word = fields.word("kind");
+    let url = fields.secret("url")?.clone();
+    let word = fields.word("kind").copied();
     let kind = NotifyKind::ALL.into_iter().find(|kind| Some(kind.as_str()) == word);
     if !kind.is_some_and(NotifyKind::is_git_host) && !url.is_reference() {
         reader.problems.hide(&fields.place_of("url"));
     }
     let kind = kind?;
-    let secret = fields.secret("secret");
+    let secret = fields.secret("secret").cloned();
     check_url(reader, fields, kind, &url);
     if kind.is_git_host() && secret.is_none() {
         let message = format!("a commit status on {} has no `secret`", kind.as_str());
@@ -91,7 +91,7 @@ fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
             .help("write `secret: ${env:NAME}` for a token of the git host");
         reader.problems.add(&fields.pointer, problem);
     }
-    let words = fields.words("events");
+    let words = fields.words("events").map(Vec::as_slice).unwrap_or_default();
     let events = NotifyEvent::ALL
         .into_iter()
         .filter(|event| words.is_empty() || words.contains(&event.as_str()))

@@ -75,16 +75,6 @@ impl Problems {
     }
 }
 
-/// The key that a line begins with; nothing of one that begins with something else.
-pub(super) fn key_alone(line: &str) -> String {
-    let Some((key, value)) = line.split_once(':') else { return String::new() };
-    if key.chars().any(|c| !(c.is_alphanumeric() || c.is_whitespace() || "-_".contains(c))) {
-        return String::new();
-    }
-    let value = if value.trim().is_empty() { "" } else { " ..." };
-    format!("{key}:{value}")
-}
-
 /// A text with the user info of every URL in it replaced.
 pub(super) fn without_user_info(text: &str) -> String {
     let mut shown = String::new();

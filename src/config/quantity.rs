@@ -1,5 +1,6 @@
-//! How durations, sizes and shares are written: `1h30m`, `256 MiB`, `30%`.
+//! How durations, sizes, shares and addresses are written: `1h30m`, `256 MiB`, `30%`, `[::1]:80`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::MaxDeletes;
@@ -100,6 +101,25 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
+/// Reads an address to listen on; `none` is nowhere.
+///
+/// # Errors
+/// How to write it instead.
+pub fn parse_listen(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port| (IpAddr::V4(Ipv4Addr::LOCALHOST), port).into()),
+        None => text.parse().ok(),
+    };
+    address.map(Some).ok_or_else(|| {
+        "write an address and a port, as `127.0.0.1:8080`, `0.0.0.0:8080` or `[::1]:8080`, \
+         or `none`"
+            .to_owned()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +179,19 @@ mod tests {
         assert_eq!(parse_max_deletes("12"), Ok(MaxDeletes::Count(12)));
         for text in ["", "%", "101%", "-1", "30 %", "1.5%", "all"] {
             assert_eq!(parse_max_deletes(text), Err(QuantityError::Share), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_none() {
+        assert_eq!(parse_listen("none"), Ok(None));
+        for (text, address) in
+            [("localhost:80", "127.0.0.1:80"), ("0.0.0.0:1", "0.0.0.0:1"), ("[::1]:0", "[::1]:0")]
+        {
+            assert_eq!(parse_listen(text), Ok(Some(address.parse().unwrap())), "{text}");
+        }
+        for text in ["", "8080", "127.0.0.1", "localhost", "host:80", "127.0.0.1:70000"] {
+            assert!(parse_listen(text).is_err(), "{text}");
         }
     }
 }

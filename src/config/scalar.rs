@@ -10,7 +10,7 @@ use super::SecretText;
 use super::code;
 use super::fields::Text;
 use super::problems::{error, warning};
-use super::reader::{Node, Reader};
+use super::read::{Node, Reader};
 
 /// Reads a text and resolves its references.
 pub(super) fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::digest::{Sha256, hex};
+
 use super::code;
-use super::fields::Fields;
-use super::fields::Text;
+use super::fields::{Fields, Text};
 use super::problems::{error, related, warning};
-use super::reader::Reader;
-use super::{Adopt, Credentials, Drift, OnInvalid, Target, url};
+use super::read::Reader;
+use super::{Adopt, Credentials, Drift, MaxDeletes, OnInvalid, Target, url};
 
 /// Builds the targets that have a name, a URL and a project; paths are relative to the folder of
 /// the config.
@@ -32,7 +33,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
     }
     let (url, written_url) = url?;
     let project = fields.text("project")?;
-    let drift = match fields.word("drift") {
+    let drift = match fields.word("drift").copied() {
         Some("report") => Drift::Report,
         _ => Drift::Correct,
     };
@@ -44,10 +45,10 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
         project_as_written: project.written.clone(),
         credentials: credentials(fields)?,
         paths,
-        vars: fields.vars("vars"),
+        vars: fields.vars("vars").cloned().unwrap_or_default(),
         prune: fields.boolean("prune"),
-        max_deletes: fields.max_deletes("max_deletes"),
-        adopt: match fields.word("adopt") {
+        max_deletes: fields.max_deletes("max_deletes").copied().unwrap_or(MaxDeletes::Count(0)),
+        adopt: match fields.word("adopt").copied() {
             Some("always") => Adopt::Always,
             Some("equal") => Adopt::Equal,
             Some("never") => Adopt::Never,
@@ -57,7 +58,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
         drift,
         resync: fields.duration("resync"),
         concurrency: usize::try_from(fields.number("concurrency")).unwrap_or(1),
-        on_invalid: match fields.word("on_invalid") {
+        on_invalid: match fields.word("on_invalid").copied() {
             Some("isolate") => OnInvalid::Isolate,
             _ => OnInvalid::Refuse,
         },
@@ -69,11 +70,12 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
 }
 
 fn credentials(fields: &Fields) -> Option<Credentials> {
-    if let Some(token) = fields.secret("token") {
+    if let Some(token) = fields.secret("token").cloned() {
         return Some(Credentials::Token(token));
     }
-    let username = fields.secret("username")?;
-    Some(Credentials::ClientCredentials { username, password: fields.secret("password")? })
+    let username = fields.secret("username")?.clone();
+    let password = fields.secret("password")?.clone();
+    Some(Credentials::ClientCredentials { username, password })
 }
 
 fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String {
@@ -103,7 +105,7 @@ fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String 
 
 fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
-    let texts = fields.texts("paths");
+    let texts = fields.texts("paths").map(Vec::as_slice).unwrap_or_default();
     if texts.is_empty() {
         let problem = error(&code::BAD_VALUE, "`paths` is empty: no document would be read");
         reader.problems.add(&fields.place_of("paths"), problem);
@@ -115,13 +117,13 @@ fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
                 let message = format!("an entry of `paths` {problem}");
                 let problem = error(&code::OUTSIDE, message)
                     .help("write it relative to the root of the repository, as `connections`");
-                reader.problems.add(&place, problem);
+                reader.problems.add(place, problem);
                 continue;
             }
         };
         if paths.contains(&path) {
             let problem = error(&code::CONTRADICTION, "`paths` names a folder twice");
-            reader.problems.add(&place, problem);
+            reader.problems.add(place, problem);
         } else {
             paths.push(path);
         }
@@ -196,4 +198,19 @@ fn check_projects(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
             first.insert(key, place);
         }
     }
+}
+
+/// A stable digest of what decides which documents a target reads: its name and its paths.
+///
+/// The state keeps it beside what a commit declared; while it is the same, that record answers
+/// for the commit, and the repository need not be asked.
+#[must_use]
+pub fn config_digest(target: &Target) -> String {
+    let mut context = Sha256::new();
+    for part in std::iter::once(&target.name).chain(&target.paths) {
+        // The length keeps ["ab", "c"] and ["a", "bc"] apart.
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    hex(&context.finish())
 }

@@ -199,8 +199,8 @@ notify:
     sourc:
 5:10+15 AG610 the target's `url` cannot be used: its scheme is neither https nor http
         url: ftp://a.example
-7:12+11 AG607 `token` is a secret and holds something else than `${env:NAME}` [put the value into the environment and write `token: ${env:APINIZER_TOKEN}`]
-        token: (sensitive)
+7:12+3 AG607 `token` is a secret and holds something else than `${env:NAME}` [put the value into the environment and write `token: ${env:APINIZER_TOKEN}`]
+        token: ...
 8:13+4 AG614 an entry of `paths` is absolute [write it relative to the root of the repository, as `connections`]
         paths: [/abs, ../up, connections, connections]
 8:19+5 AG614 an entry of `paths` leads out of the repository with `..` [write it relative to the root of the repository, as `connections`]
@@ -222,15 +222,15 @@ notify:
 14:5+1 AG604 a target has no `password` [write `username` and `password`]
       - name: prod
 17:15+10 AG608 the var `a` holds a reference, and vars are plain [vars are shown; write `${env:NAME}` in the document itself]
-        vars: {a: '${env:X}', b: (sensitive)}
-17:30+11 AG605 `b` is a single value, and here is a list
-        vars: {a: '${env:X}', b: (sensitive)}
+        vars: {a: '${env:X}', b: ...}
+17:30+3 AG605 `b` is a single value, and here is a list
+        vars: {a: '${env:X}', b: ...}
 18:18+4 AG606 the value of `listen` cannot be used [write an address and a port, as `127.0.0.1:8080`, `0.0.0.0:8080` or `[::1]:8080`, or `none`]
     server: {listen: here}
-20:24+11 AG607 the `url` of a slack notification is a secret and holds something else than `${env:NAME}` [put the URL into the environment and write `url: ${env:NOTIFY_URL}`]
-      - {kind: slack, url: (sensitive), events: [aplied]}
+20:24+3 AG607 the `url` of a slack notification is a secret and holds something else than `${env:NAME}` [put the URL into the environment and write `url: ${env:NOTIFY_URL}`]
+      - {kind: slack, url: ..., events: [aplied]}
 20:77+6 AG606 the value of `events` is not one of its words [did you mean `applied`? The words are applied, failed, drift, held, recovered]
-      - {kind: slack, url: (sensitive)                               , events: [aplied]}
+      - {kind: slack, url: ...                                       , events: [aplied]}
 "#);
 }
 
@@ -376,4 +376,13 @@ fn the_digest_changes_with_name_and_paths_only() {
     assert_eq!(plain, of(&target("    vars: {a: 1}\n    paths: [connections/]\n")));
     assert_ne!(plain, of(&target("    paths: [connections, b]\n")));
     assert_ne!(plain, of(&target("").replace("prod", "staging")));
+}
+
+#[test]
+fn references_are_resolved_and_text_stays() {
+    let environment = Environment::new([("A".to_owned(), "x".to_owned())]);
+    let resolve = |text: &str| SecretText(text.to_owned()).resolve(&environment);
+    assert_eq!(resolve("${env:A}").unwrap().expose(), "x");
+    assert_eq!(resolve("user-${env:A}").unwrap().expose(), "user-x");
+    assert!(matches!(resolve("${env:B}"), Err(Unset::Missing(name)) if name == "B"));
 }

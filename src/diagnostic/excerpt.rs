@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::masks::Masks;
+use super::masks::{Masks, is_field};
 use super::{Chunk, FileText, Mark, Part};
 use crate::places::{Places, Span, to_u32};
 
@@ -16,19 +16,20 @@ pub(crate) struct Excerpt {
 }
 
 impl Excerpt {
-    /// A document that can be read: what its keys and texts say to be secret is hidden.
+    /// A document that can be read: values that are not plainly harmless are hidden.
     pub(crate) fn new(text: &Arc<FileText>, chunk: &Chunk) -> Self {
         let mut excerpt = Self::unmasked(text, chunk);
-        excerpt.masks = Masks::of(text, chunk, excerpt.places.as_ref());
+        excerpt.masks = match &excerpt.places {
+            Some(places) => Masks::of(places),
+            None => Masks::of_broken(text, chunk, is_field),
+        };
         excerpt
     }
 
-    /// A document that cannot be read: more is hidden, since it may mean something else than it
-    /// looks like.
-    pub(crate) fn broken(text: &Arc<FileText>, chunk: &Chunk) -> Self {
-        let mut excerpt = Self::unmasked(text, chunk);
-        excerpt.masks = Masks::of_broken(text, chunk, excerpt.places.as_ref());
-        excerpt
+    /// A document that cannot be read: of its lines only the keys are shown that are known.
+    pub(crate) fn broken(text: &Arc<FileText>, chunk: &Chunk, is_key: fn(&str) -> bool) -> Self {
+        let masks = Masks::of_broken(text, chunk, is_key);
+        Self { masks, ..Self::unmasked(text, chunk) }
     }
 
     /// A document of which nothing is hidden yet.
@@ -41,10 +42,15 @@ impl Excerpt {
         self.places.as_ref()
     }
 
-    /// Hides the value at a pointer.
+    /// Hides the value at a pointer; where it is not found, what is around it.
     pub(crate) fn hide(&mut self, pointer: &str) {
-        if let Some(span) = self.places.as_ref().and_then(|places| places.value(pointer)) {
-            self.masks.hide_span(span);
+        let Some(places) = &self.places else { return };
+        let mut around = pointer;
+        while let Some(parent) = around.rfind('/') {
+            if let Some(span) = places.value(around) {
+                return self.masks.hide_span(span);
+            }
+            around = around.get(..parent).unwrap_or_default();
         }
     }
 

@@ -1,21 +1,24 @@
 //! Marks in source lines that never show a secret.
 //!
-//! A document that parses is masked by its tree: the value of every key that says secret, and
-//! whatever an alias brings there. One that does not parse is masked line by line, by rules that
-//! rather hide too much. References are shown, since they are what belongs there.
+//! Keys and structure are what a reader needs to find a place, so of values only those are shown
+//! that are plainly harmless. In a document that parses these are references, `null`, and the
+//! values of fields that hold no secret in any type of connection. Where a document does not
+//! parse, nothing says where a value ends: each line shows the known key that it begins with, and
+//! behind it references or nothing.
 
-mod lines;
-mod tree;
 mod words;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{Chunk, FileText, Mark};
-use crate::places::{Places, Span, to_u32};
-use crate::secret::SENSITIVE;
+use crate::places::{Places, Shape, Span, to_u32};
 
-pub(crate) use words::{hides_secret, is_secret_in_key, is_secret_key, only_references};
+use words::is_harmless_field;
+pub(crate) use words::{hides_secret, is_field, is_secret_in_key, only_references};
+
+/// What is shown in the place of a value.
+const HIDDEN: &str = "...";
 
 /// The longest line that is shown whole, in characters.
 const LONGEST_LINE: usize = 400;
@@ -25,34 +28,55 @@ const LONGEST_LOOK: usize = 4096;
 
 /// The columns to hide, by line; columns count from 1, and `u32::MAX` is the end of the line.
 #[derive(Debug, Default)]
-pub(crate) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
+pub(super) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
 
 impl Masks {
-    /// Finds the secrets to hide in a document that parses.
-    pub(crate) fn of(file: &FileText, chunk: &Chunk, places: Option<&Places>) -> Self {
-        match places {
-            None => Self::of_broken(file, chunk, None),
-            Some(places) => {
-                let mut masks = Self::default();
-                tree::hide(places, &mut masks);
-                masks
+    /// Hides the values of a document that parses, but for the harmless ones. A value with an
+    /// anchor may stand for a secret elsewhere.
+    pub(super) fn of(places: &Places) -> Self {
+        let mut masks = Self::default();
+        let mut open = vec![(0, true)];
+        while let Some((index, is_harmless)) = open.pop() {
+            let Some(node) = places.node(index) else { continue };
+            let is_harmless = is_harmless && !node.is_anchored;
+            match &node.shape {
+                Shape::Scalar { text, plain } => {
+                    let is_null =
+                        *plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
+                    let may_show = is_harmless && text.len() <= LONGEST_LOOK && !hides_secret(text);
+                    if !is_null && !may_show && !only_references(text) {
+                        masks.hide_span(node.span);
+                    }
+                }
+                Shape::List(items) => open.extend(items.iter().map(|item| (*item, is_harmless))),
+                Shape::Mapping(entries) => {
+                    for entry in entries {
+                        let key = entry.key.as_deref().unwrap_or_default();
+                        if is_secret_in_key(key) {
+                            masks.hide_span(entry.key_span);
+                        }
+                        open.push((entry.value, is_harmless && is_harmless_field(key)));
+                    }
+                }
+                Shape::Alias(_) => {}
             }
         }
+        masks
     }
 
-    /// Finds the secrets to hide in a document that does not parse: where one of the two parsers
-    /// makes sense of it, it may be another sense than the author's.
-    pub(crate) fn of_broken(file: &FileText, chunk: &Chunk, places: Option<&Places>) -> Self {
+    /// Hides what does not begin a line of a document that does not parse.
+    pub(super) fn of_broken(file: &FileText, chunk: &Chunk, is_key: fn(&str) -> bool) -> Self {
         let mut masks = Self::default();
-        lines::hide(file, chunk, &mut masks);
-        if let Some(places) = places {
-            tree::hide(places, &mut masks);
+        let last = file.place_of(chunk.range.end.saturating_sub(1)).0;
+        for number in chunk.first_line..=last {
+            let shown = harmless_start(file.line(number), is_key).chars().count();
+            masks.hide(number, to_u32(shown + 1)..u32::MAX);
         }
         masks
     }
 
     /// Hides a value wherever it stands.
-    pub(crate) fn hide_span(&mut self, span: Span) {
+    pub(super) fn hide_span(&mut self, span: Span) {
         // A block scalar ends at the beginning of the line after it.
         for line in span.line..=span.end_line {
             let from = if line == span.line { span.column } else { 1 };
@@ -67,7 +91,7 @@ impl Masks {
         self.0.entry(line).or_default().push(columns);
     }
 
-    /// A line with what is secret replaced. What stands before `keep` keeps its column, so that
+    /// A line with what is hidden replaced. What stands before `keep` keeps its column, so that
     /// carets fit below it.
     fn apply(&self, number: u32, line: &str, keep: u32) -> String {
         let Some(hidden) = self.0.get(&number) else { return line.to_owned() };
@@ -83,44 +107,52 @@ impl Masks {
                 continue;
             }
             shown.extend(characters.get(at..start).unwrap_or_default());
-            if range.end <= keep {
-                let width = end - start;
-                let mask = if width < SENSITIVE.len() { "***********" } else { SENSITIVE };
-                shown.push_str(&format!("{:<width$}", mask.get(..width).unwrap_or(mask)));
-            } else {
-                shown.push_str(SENSITIVE);
-            }
+            let width = if range.end <= keep { end - start } else { HIDDEN.len() };
+            shown.push_str(&format!("{HIDDEN:<width$.width$}"));
             at = end;
         }
         shown.extend(characters.get(at..).unwrap_or_default());
         shown
     }
 
-    /// The mark of a span, in a file that is named later. What is hidden is marked as it is
-    /// shown, so that its length stays untold, too.
-    pub(crate) fn mark(&self, file: &FileText, span: Span) -> Mark {
+    /// The mark of a span, in a file that is named later. Of what is hidden the length is not
+    /// told.
+    pub(super) fn mark(&self, file: &FileText, span: Span) -> Mark {
         let line = file.line(span.line);
-        let width = to_u32(line.chars().count());
-        let hidden = self
-            .0
-            .get(&span.line)
-            .into_iter()
-            .flatten()
-            .filter(|range| range.contains(&span.column))
-            .min_by_key(|range| range.start);
-        let (column, end) = match hidden {
-            Some(range) => (range.start, range.start.saturating_add(to_u32(SENSITIVE.len()))),
-            None if span.end_line > span.line => (span.column, width.saturating_add(1)),
-            None => (span.column, span.end_column),
+        let Span { line: number, column, .. } = span;
+        let mut hidden = self.0.get(&number).into_iter().flatten();
+        let end = match hidden.find(|range| range.contains(&column)) {
+            Some(range) if range.start == column => column.saturating_add(to_u32(HIDDEN.len())),
+            Some(_) => column,
+            None if span.end_line > number => to_u32(line.chars().count()).saturating_add(1),
+            None => span.end_column,
         };
-        let mut text = self.apply(span.line, line, column);
+        let mut text = self.apply(number, line, column);
         if let Some((cut, _)) = text.char_indices().nth(LONGEST_LINE) {
             text.truncate(cut);
             text.push('…');
         }
         let length = end.saturating_sub(column).max(1);
-        Mark { file: String::new(), line: span.line, column, length, text }
+        Mark { file: String::new(), line: number, column, length, text }
     }
+}
+
+/// The start of a line that may be shown: the known key that it begins with, and all of it where
+/// nothing but references follows.
+fn harmless_start(line: &str, is_key: fn(&str) -> bool) -> &str {
+    let entry = line.trim_start_matches([' ', '\t', '-', '{', '[', ',', '"', '\'']);
+    let begins = line.len() - entry.len();
+    let known = entry.split_once(':').filter(|(key, _)| is_key(key.trim_end_matches(['"', '\''])));
+    let shown = match known {
+        Some((_, value))
+            if only_references(value.trim_matches([' ', '\t', ',', '{', '[', '"', '\''])) =>
+        {
+            line.len()
+        }
+        Some((key, value)) => begins + key.len() + 1 + usize::from(value.starts_with(' ')),
+        None => begins,
+    };
+    line.get(..shown).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -42,49 +42,32 @@ impl ParseCache {
     /// The parsed files of these entries, in their order. What is not known yet is read and
     /// parsed, on several threads where there is much of it.
     pub(crate) fn files(&self, entries: &[&FileEntry], read: &Read<'_>) -> Vec<Arc<ParsedFile>> {
-        let mut files: Vec<Option<Arc<ParsedFile>>> = {
+        let known: Vec<_> = {
             let mut kept = self.kept();
             kept.load += 1;
-            entries.iter().map(|entry| kept.get(&entry.blob)).collect()
+            entries.iter().map(|entry| (*entry, kept.get(&entry.blob))).collect()
         };
-        let missing: Vec<usize> =
-            files.iter().enumerate().filter(|(_, f)| f.is_none()).map(|(index, _)| index).collect();
-        let parsed = self.parse(entries, &missing, read);
-        let mut kept = self.kept();
-        for (index, (file, keep)) in missing.into_iter().zip(parsed) {
-            if keep && let Some(entry) = entries.get(index) {
-                kept.put(entry.blob, &file);
-            }
-            if let Some(slot) = files.get_mut(index) {
-                *slot = Some(file);
-            }
-        }
-        files.into_iter().map(Option::unwrap_or_default).collect()
-    }
-
-    /// Parses the missing ones; with each, whether it may be kept: a failed read says nothing of
-    /// the content.
-    fn parse(
-        &self,
-        entries: &[&FileEntry],
-        missing: &[usize],
-        read: &Read<'_>,
-    ) -> Vec<(Arc<ParsedFile>, bool)> {
-        let one = |index: &usize| match entries.get(*index).map(|entry| read(entry)) {
-            Some(Ok(bytes)) => {
-                self.parsed.fetch_add(1, Ordering::Relaxed);
-                (Arc::new(ParsedFile::parse(bytes)), true)
-            }
-            Some(Err(reason)) => (Arc::new(ParsedFile::unreadable(&reason)), false),
-            None => (Arc::default(), false),
-        };
-        parallel::map(missing.to_vec(), |index| {
-            let guarded = catch_unwind(AssertUnwindSafe(|| one(&index)));
-            // The parser has no known panic; were there one, it would cost one file.
-            guarded.unwrap_or_else(|_| {
-                (Arc::new(ParsedFile::unreadable("the parser stopped on it")), false)
+        parallel::map(known, |(entry, known)| {
+            known.unwrap_or_else(|| {
+                // The parser has no known panic; were there one, it would cost one file.
+                catch_unwind(AssertUnwindSafe(|| self.parse(entry, read))).unwrap_or_else(|_| {
+                    Arc::new(ParsedFile::unreadable("the parser stopped on it"))
+                })
             })
         })
+    }
+
+    /// Reads and parses a file, and keeps it; a failed read says nothing of the content.
+    fn parse(&self, entry: &FileEntry, read: &Read<'_>) -> Arc<ParsedFile> {
+        match read(entry) {
+            Ok(bytes) => {
+                self.parsed.fetch_add(1, Ordering::Relaxed);
+                let file = Arc::new(ParsedFile::parse(bytes));
+                self.kept().put(entry.blob, &file);
+                file
+            }
+            Err(reason) => Arc::new(ParsedFile::unreadable(&reason)),
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

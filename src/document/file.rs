@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::options::name_of;
-use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, code, split};
+use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, code, is_field, split};
 use crate::name::ConnectionName;
 use crate::yaml;
 
@@ -78,9 +78,8 @@ impl ParsedFile {
     fn take(&mut self, file: &Arc<FileText>, chunk: Chunk) {
         match yaml::parse(file.slice(chunk.range.clone())) {
             Err(failure) => {
-                let is_broken = failure.is_of_shape();
-                let excerpt = if is_broken { Excerpt::broken } else { Excerpt::new };
-                self.problems.push(failure.diagnose(&excerpt(file, &chunk)));
+                let excerpt = Excerpt::broken(file, &chunk, is_field);
+                self.problems.push(failure.diagnose(&excerpt));
             }
             Ok(Value::Null) => {}
             Ok(Value::Object(fields)) => {
@@ -102,8 +101,8 @@ fn too_many(rest: &Chunk) -> Diagnostic {
 
 fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnostic {
     let kind = if value.is_array() { "a list" } else { "a single value" };
-    // A value that stands alone has no key that would say whether it is a secret.
-    let mark = Mark { text: String::new(), ..Excerpt::broken(file, chunk).first_line() };
+    // What stands alone has no key that would say whether it is a secret.
+    let mark = Mark { text: String::new(), ..Excerpt::unmasked(file, chunk).first_line() };
     let message =
         format!("the document is {kind}, and a connection is declared as `key: value` pairs");
     Diagnostic::error(&code::NOT_A_MAPPING, message, mark)

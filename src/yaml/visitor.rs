@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::failure::{Cause, Failure, Step};
+use super::failure::{Cause, Failure};
 
 /// How deep a document may nest.
 pub(super) const DEEPEST: usize = 64;
@@ -47,10 +47,10 @@ impl Budget {
         E::custom("see the budget")
     }
 
-    /// Adds a step of the path on the way out, so that success costs nothing.
-    fn passed_through<E: Error>(&self, error: E, step: impl FnOnce() -> Step) -> E {
+    /// Adds a step of the pointer on the way out, so that success costs nothing.
+    fn passed_through<E>(&self, error: E, step: &str) -> E {
         if let Some(failure) = self.failure.borrow_mut().as_mut() {
-            failure.path.push(step());
+            failure.is_inside(step);
         }
         error
     }
@@ -149,7 +149,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             match list.next_element_seed(inner) {
                 Ok(Some(item)) => items.push(item),
                 Ok(None) => return Ok(Value::Array(items)),
-                Err(e) => return Err(self.budget.passed_through(e, || Step::Item(items.len()))),
+                Err(e) => return Err(self.budget.passed_through(e, &items.len().to_string())),
             }
         }
     }
@@ -159,7 +159,11 @@ impl<'de> Visitor<'de> for Node<'_> {
         let inner = self.inner()?;
         let mut entries = Map::new();
         let mut merged: Option<Value> = None;
-        while let Some(key) = mapping.next_key_seed(Key(self.budget))? {
+        while let Some(key) = mapping.next_key_seed(inner)? {
+            let key = match key {
+                Value::String(key) => key,
+                other => return Err(self.budget.fail(Cause::KeyKind(kind_of(&other)))),
+            };
             let is_merge = key == "<<";
             if entries.contains_key(&key) || (is_merge && merged.is_some()) {
                 return Err(self.budget.fail(Cause::DuplicateKey(key)));
@@ -169,13 +173,13 @@ impl<'de> Visitor<'de> for Node<'_> {
                 Ok(value) => {
                     entries.insert(key, value);
                 }
-                Err(e) => return Err(self.budget.passed_through(e, || Step::Key(key))),
+                Err(e) => return Err(self.budget.passed_through(e, &key)),
             }
         }
         if let Some(source) = merged {
             merge(&mut entries, source).map_err(|()| {
                 let error = self.budget.fail(Cause::BadMerge);
-                self.budget.passed_through(error, || Step::Key("<<".to_owned()))
+                self.budget.passed_through(error, "<<")
             })?;
         }
         Ok(Value::Object(entries))
@@ -201,70 +205,14 @@ fn merge(entries: &mut Map<String, Value>, source: Value) -> Result<(), ()> {
     Ok(())
 }
 
-/// A key, which has to be a text.
-struct Key<'b>(&'b Budget);
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = String;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key<'_> {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<String, E> {
-        self.0.spend(value.len())?;
-        Ok(value.to_owned())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<String, E> {
-        Err(self.0.fail(Cause::KeyKind("`null`")))
-    }
-
-    fn visit_none<E: Error>(self) -> Result<String, E> {
-        self.visit_unit()
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<String, E> {
-        Err(self.0.fail(Cause::KeyKind("a boolean")))
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<String, E> {
-        Err(self.0.fail(Cause::KeyKind("a number")))
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<String, E> {
-        Err(self.0.fail(Cause::KeyKind("a number")))
-    }
-
-    fn visit_i128<E: Error>(self, _: i128) -> Result<String, E> {
-        Err(self.0.fail(Cause::KeyKind("a number")))
-    }
-
-    fn visit_u128<E: Error>(self, _: u128) -> Result<String, E> {
-        Err(self.0.fail(Cause::KeyKind("a number")))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<String, E> {
-        Err(self.0.fail(Cause::KeyKind("a number")))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<String, A::Error> {
-        Err(self.0.fail(Cause::KeyKind("a list")))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<String, A::Error> {
-        Err(self.0.fail(Cause::KeyKind("a mapping")))
-    }
-
-    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<String, A::Error> {
-        Err(self.0.fail(Cause::Tag))
+/// What a key is that is no text.
+fn kind_of(key: &Value) -> &'static str {
+    match key {
+        Value::Null => "`null`",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
     }
 }

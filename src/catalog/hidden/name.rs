@@ -65,7 +65,7 @@ pub(super) fn speaks_of_secret(name: &str) -> bool {
 }
 
 /// A name for a variable: the words in upper case, joined by `_`.
-pub(super) fn variable(parts: &[&str]) -> String {
+pub(crate) fn variable(parts: &[&str]) -> String {
     let words: Vec<String> = parts.iter().flat_map(|part| words(part)).collect();
     let name: String = words
         .join("_")

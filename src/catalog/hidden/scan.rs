@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::name::{says_secret, speaks_of_secret, variable};
-use super::path::{Path, Step};
 use super::text::{Shape, is_key};
 use super::{SecretPart, Standing};
 use crate::catalog::{ConnectionType, Field, HiddenPlace, Kind, Secrecy, same_choice};
+use crate::pointer::{self, child, steps};
 
 /// Every part of a connection, declared or live, that is a secret: secret fields, the places
 /// where secrets hide, and unknown fields whose names say so. References are parts like any
@@ -34,7 +34,7 @@ fn parts_of(
 ) -> Vec<SecretPart> {
     let mut scan = Scan { connection: fields, with_fields, parts: Vec::new() };
     for (key, value) in fields {
-        let path = Path { parent: None, step: Step::Key(key) };
+        let path = child("", key);
         match connection_type.field(key) {
             Some(field) => scan.field(&path, field, value),
             None => scan.unknown(&path, key, value, false),
@@ -85,7 +85,7 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    fn field(&mut self, path: &Path<'_>, field: &'static Field, value: &Value) {
+    fn field(&mut self, path: &str, field: &'static Field, value: &Value) {
         match field.secrecy {
             Secrecy::Secret { .. } if !self.with_fields => return,
             Secrecy::Secret { .. } => {
@@ -99,8 +99,8 @@ impl Scan<'_> {
         self.known(path, &field.kind, value);
     }
 
-    /// Looks at every known value for URLs in texts, and for unknown keys inside objects.
-    fn known(&mut self, path: &Path<'_>, kind: &'static Kind, value: &Value) {
+    /// What holds for every known value: URLs in texts, and unknown keys inside objects.
+    fn known(&mut self, path: &str, kind: &'static Kind, value: &Value) {
         match value {
             Value::String(text) => self.text(path, text, Shape::Prose, None, Standing::Plain),
             Value::Array(items) => {
@@ -109,12 +109,12 @@ impl Scan<'_> {
                     _ => &Kind::Any,
                 };
                 for (index, item) in items.iter().enumerate() {
-                    self.known(&path.index(index), item_kind, item);
+                    self.known(&pointer::item(path, index), item_kind, item);
                 }
             }
             Value::Object(map) => {
                 for (key, inner) in map {
-                    let path = path.key(key);
+                    let path = child(path, key);
                     match kind {
                         Kind::Object(fields) => match fields.iter().find(|f| f.name == key) {
                             Some(field) => self.field(&path, field, inner),
@@ -129,7 +129,7 @@ impl Scan<'_> {
         }
     }
 
-    fn place(&mut self, path: &Path<'_>, field: &Field, place: HiddenPlace, value: &Value) {
+    fn place(&mut self, path: &str, field: &Field, place: HiddenPlace, value: &Value) {
         match place {
             HiddenPlace::Url => {
                 if let Value::String(text) = value {
@@ -154,7 +154,7 @@ impl Scan<'_> {
     /// A map of values by name, or a list of `{name, value}` or `{key, value}`.
     fn named(
         &mut self,
-        path: &Path<'_>,
+        path: &str,
         values: &Value,
         noun: &str,
         shape_of: fn(&str) -> Option<Shape>,
@@ -165,8 +165,8 @@ impl Scan<'_> {
                     let name = ["name", "key"].iter().find_map(|key| item.get(key)?.as_str());
                     let (Some(name), Some(value)) = (name, item.get("value")) else { continue };
                     if let Some(shape) = shape_of(name) {
-                        let item = path.index(index);
-                        self.leaves(&item.key("value"), value, shape, Property { noun, name });
+                        let value_at = child(&pointer::item(path, index), "value");
+                        self.leaves(&value_at, value, shape, Property { noun, name });
                     }
                 }
             }
@@ -174,10 +174,10 @@ impl Scan<'_> {
                 for (name, value) in map {
                     match shape_of(name) {
                         Some(shape) => {
-                            self.leaves(&path.key(name), value, shape, Property { noun, name });
+                            self.leaves(&child(path, name), value, shape, Property { noun, name });
                         }
                         None if value.is_object() => {
-                            self.named(&path.key(name), value, noun, shape_of);
+                            self.named(&child(path, name), value, noun, shape_of);
                         }
                         None => {}
                     }
@@ -188,7 +188,7 @@ impl Scan<'_> {
     }
 
     /// Every text and number in the value of a property; Kafka's say their type beside it.
-    fn leaves(&mut self, path: &Path<'_>, value: &Value, shape: Shape, property: Property<'_>) {
+    fn leaves(&mut self, path: &str, value: &Value, shape: Shape, property: Property<'_>) {
         match value {
             Value::String(text) => {
                 self.text(path, text, shape, Some(property), Standing::Plain);
@@ -199,12 +199,12 @@ impl Scan<'_> {
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.leaves(&path.index(index), item, shape, property);
+                    self.leaves(&pointer::item(path, index), item, shape, property);
                 }
             }
             Value::Object(map) => {
                 for (key, inner) in map.iter().filter(|(key, _)| *key != "valueType") {
-                    self.leaves(&path.key(key), inner, shape, property);
+                    self.leaves(&child(path, key), inner, shape, property);
                 }
             }
             Value::Null | Value::Bool(_) => {}
@@ -212,7 +212,7 @@ impl Scan<'_> {
     }
 
     /// The community is the credential of SNMP 1 and 2c; with 3 the field holds a user's name.
-    fn community(&mut self, path: &Path<'_>, field: &Field, value: &Value) {
+    fn community(&mut self, path: &str, field: &Field, value: &Value) {
         let version = self.connection.get("version").and_then(Value::as_str).unwrap_or_default();
         if same_choice(version, "V3") || value.as_str() == Some("public") {
             return;
@@ -223,7 +223,7 @@ impl Scan<'_> {
     }
 
     /// A field that the catalog does not have.
-    fn unknown(&mut self, path: &Path<'_>, name: &str, value: &Value, suspected: bool) {
+    fn unknown(&mut self, path: &str, name: &str, value: &Value, suspected: bool) {
         let suspected = suspected || speaks_of_secret(name);
         match value {
             Value::String(_) if suspected => {
@@ -237,7 +237,7 @@ impl Scan<'_> {
             Value::String(text) => self.text(path, text, Shape::Prose, None, Standing::Suspected),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.unknown(&path.index(index), name, item, suspected);
+                    self.unknown(&pointer::item(path, index), name, item, suspected);
                 }
             }
             Value::Object(map) => {
@@ -245,7 +245,7 @@ impl Scan<'_> {
                 let secret_value = called.is_some_and(speaks_of_secret);
                 for (key, inner) in map {
                     let suspected = suspected || secret_value && key == "value";
-                    self.unknown(&path.key(key), key, inner, suspected);
+                    self.unknown(&child(path, key), key, inner, suspected);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -255,7 +255,7 @@ impl Scan<'_> {
     /// The secret parts of a text of some shape.
     fn text(
         &mut self,
-        path: &Path<'_>,
+        path: &str,
         text: &str,
         shape: Shape,
         property: Option<Property<'_>>,
@@ -264,16 +264,17 @@ impl Scan<'_> {
         if shape == Shape::Prose && !text.contains("://") && !text.contains("jdbc:") {
             return;
         }
+        let top = steps(path).next().unwrap_or_default();
         for (range, name) in shape.secrets_in(text) {
             let what = match (property, name.as_str()) {
                 (Some(property), "") => property.what(),
                 (Some(property), name) => format!("the `{name}` inside {}", property.what()),
-                (None, "") => format!("the text of `{}`", path.top()),
-                (None, name) => format!("the `{name}` inside the URL in `{}`", path.top()),
+                (None, "") => format!("the text of `{}`", top),
+                (None, name) => format!("the `{name}` inside the URL in `{}`", top),
             };
-            let owner = property.map_or(path.top(), |property| property.name);
+            let owner = property.map_or(&*top, |property| property.name);
             self.parts.push(SecretPart {
-                pointer: path.pointer(),
+                pointer: path.to_owned(),
                 range: Some(range),
                 what,
                 label: variable(&[owner, &name]),
@@ -282,14 +283,7 @@ impl Scan<'_> {
         }
     }
 
-    fn whole(
-        &mut self,
-        path: &Path<'_>,
-        value: &Value,
-        what: &str,
-        label: &str,
-        standing: Standing,
-    ) {
+    fn whole(&mut self, path: &str, value: &Value, what: &str, label: &str, standing: Standing) {
         let range = match value {
             Value::Null => return,
             Value::String(text) if text.is_empty() => return,
@@ -297,6 +291,6 @@ impl Scan<'_> {
             _ => None,
         };
         let (what, label) = (what.to_owned(), label.to_owned());
-        self.parts.push(SecretPart { pointer: path.pointer(), range, what, label, standing });
+        self.parts.push(SecretPart { pointer: path.to_owned(), range, what, label, standing });
     }
 }

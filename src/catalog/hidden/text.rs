@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::jaas;
 use super::name::says_secret;
-use super::skeleton::skeleton;
-use super::url::{self, Found, is_boolean};
+use super::url::{self, Found, is_boolean, name_before};
+use crate::reference::{self, Segment};
+use crate::secret::SENSITIVE;
 
 /// A longer text is not looked into but taken as a secret from end to end: nobody writes one
 /// by hand, and looking into it takes time that grows with its square.
@@ -72,7 +72,7 @@ impl Shape {
             Self::UserAndPassword => {
                 found.push(whole(skeleton.find(':').map_or(0, |at| at + 1)..text.len()));
             }
-            Self::Jaas => jaas::options(&skeleton, &mut found),
+            Self::Jaas => jaas_options(&skeleton, &mut found),
         }
         found.retain(|(range, _)| !range.is_empty());
         found
@@ -149,6 +149,51 @@ fn cookies(skeleton: &str, found: &mut Vec<Found>) {
     }
 }
 
+/// The values of all options in a skeleton whose names say that they are secrets:
+/// `...LoginModule required username="a" password="b";`.
+fn jaas_options(skeleton: &str, found: &mut Vec<Found>) {
+    let mut done = 0;
+    for (equals, _) in skeleton.match_indices('=') {
+        if equals < done {
+            continue;
+        }
+        let Some(name) = name_before(skeleton, equals) else { continue };
+        if !says_secret(&name) {
+            continue;
+        }
+        let after = &skeleton[equals + 1..];
+        let blanks = after.len() - after.trim_start().len();
+        let start = equals + 1 + blanks;
+        let value = &skeleton[start..];
+        let range = match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => start + 1..start + 1 + quoted_length(&value[1..], quote),
+            _ => start..start + value.find([' ', '\t', '\n', '\r', ';']).unwrap_or(value.len()),
+        };
+        done = range.end;
+        let value = &skeleton[range.clone()];
+        if !value.is_empty() && !is_boolean(value) {
+            found.push((range, name));
+        }
+    }
+}
+
+/// How long a quoted value is. A quote ends it only where another option, the end of the entry
+/// or nothing follows: a quote that somebody forgot to escape does not show the rest.
+fn quoted_length(value: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (index, c) in value.char_indices() {
+        let ends = value[index + c.len_utf8()..]
+            .chars()
+            .next()
+            .is_none_or(|next| next == ';' || next.is_whitespace());
+        if c == quote && !escaped && ends {
+            return index;
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    value.len()
+}
+
 /// Whether a host name plainly is a key: a UUID, or a long run of letters and digits without
 /// the dots of a host or the hyphens of a pod.
 pub(super) fn is_key(text: &str) -> bool {
@@ -168,4 +213,43 @@ pub(super) fn is_key(text: &str) -> bool {
 fn is_uuid(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
     lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+/// Stands for each byte of a reference or of what masking has put in a secret's place.
+pub(super) const FILLER: u8 = 1;
+
+/// The longest reference that is known as one, in bytes.
+const LONGEST_REFERENCE: usize = 512;
+
+/// The text with every reference and every `(sensitive)` filled with [`FILLER`], so that the `:`
+/// of `${env:NAME}` separates nothing. Byte offsets are those of the text.
+fn skeleton(text: &str) -> String {
+    if !text.contains("${") && !text.contains(SENSITIVE) {
+        return text.to_owned();
+    }
+    let mut filled = text.as_bytes().to_vec();
+    let mut fill = |from: usize, to: usize| {
+        if let Some(range) = filled.get_mut(from..to) {
+            range.fill(FILLER);
+        }
+    };
+    for (at, _) in text.match_indices(SENSITIVE) {
+        fill(at, at + SENSITIVE.len());
+    }
+    for (at, _) in text.match_indices("${") {
+        if text[..at].ends_with('$') {
+            continue;
+        }
+        let bytes = text.as_bytes().get(at..).unwrap_or_default();
+        let Some(end) = bytes.iter().take(LONGEST_REFERENCE).position(|b| *b == b'}') else {
+            continue;
+        };
+        let length = end + 1;
+        let one = reference::parse(&text[at..at + length]);
+        if one.is_ok_and(|found| !matches!(found.as_slice(), [Segment::Text(_), ..] | [])) {
+            fill(at, at + length);
+        }
+    }
+    // Only whole ASCII runs were overwritten.
+    String::from_utf8(filled).unwrap_or_else(|_| text.to_owned())
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use percent_encoding::percent_decode_str;
 
 use super::name::says_secret;
-use super::skeleton::FILLER;
+use super::text::FILLER;
 
 /// A secret that was found in a text, with the name that it has there.
 pub(super) type Found = (Range<usize>, String);

@@ -1,22 +1,29 @@
-//! Which keys and texts look like secrets.
+//! Which keys and texts look like secrets, and which plainly are none.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use crate::catalog::{self, Field, Kind, Secrecy};
+use crate::catalog::{self, Field, HiddenPlace, Kind, Secrecy};
 use crate::reference::{self, Segment};
 
-/// The fields of the catalog at any depth: those that are secret or hide one, and the others.
+/// The fields of the catalog at any depth.
 struct Names {
     secret: BTreeSet<&'static str>,
+    /// Those that are a secret in no type.
     plain: BTreeSet<&'static str>,
-    /// Names of secrets that a misspelled one comes near to, in lower case.
+    /// Those in which a secret hides, which is not found by a look at the value alone.
+    hiding: BTreeSet<&'static str>,
+    /// What a misspelled name of a secret comes near to, in lower case.
     near: BTreeSet<String>,
 }
 
 static NAMES: LazyLock<Names> = LazyLock::new(|| {
-    let mut names =
-        Names { secret: BTreeSet::new(), plain: BTreeSet::new(), near: BTreeSet::new() };
+    let mut names = Names {
+        secret: BTreeSet::new(),
+        plain: BTreeSet::new(),
+        hiding: BTreeSet::new(),
+        near: BTreeSet::new(),
+    };
     for connection_type in catalog::all() {
         for field in connection_type.fields() {
             names.add(field);
@@ -34,6 +41,9 @@ impl Names {
             Secrecy::Secret { .. } => self.secret.insert(field.name),
             Secrecy::Plain | Secrecy::Hidden(_) => self.plain.insert(field.name),
         };
+        if matches!(field.secrecy, Secrecy::Hidden(place) if place != HiddenPlace::Url) {
+            self.hiding.insert(field.name);
+        }
         let inner = match &field.kind {
             Kind::List(kind) | Kind::Set(kind) | Kind::Map(kind) => kind,
             kind => kind,
@@ -50,7 +60,7 @@ impl Names {
 const COMMUNITY: &str = "Community";
 
 /// Whether a key says that its value is a secret, a misspelled one too.
-pub(crate) fn is_secret_key(key: &str) -> bool {
+fn is_secret_key(key: &str) -> bool {
     if says_secret(key) {
         return true;
     }
@@ -73,7 +83,7 @@ pub(crate) fn is_secret_in_key(key: &str) -> bool {
 }
 
 /// Whether a word speaks of a secret, in a key or anywhere else.
-pub(super) fn says_secret(word: &str) -> bool {
+fn says_secret(word: &str) -> bool {
     const WORDS: &[&str] = &[
         "pass",
         "pwd",
@@ -102,11 +112,18 @@ fn folded(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// Whether a key is one that documents have, so that it is no secret itself. `value` is too common
-/// a word to tell.
-pub(super) fn is_field(key: &str) -> bool {
-    let known = NAMES.secret.contains(key) || NAMES.plain.contains(key);
-    (known && key != "value") || matches!(key, "type" | "name" | "x-gitops")
+/// Whether a key is one that documents have, so that it is no secret itself.
+pub(crate) fn is_field(key: &str) -> bool {
+    NAMES.secret.contains(key) || is_harmless_field(key) || NAMES.hiding.contains(key)
+}
+
+/// Whether what stands under a key is no secret in any document, unless its text shows otherwise.
+/// `value` stands beside a name that decides it.
+pub(super) fn is_harmless_field(key: &str) -> bool {
+    const OURS: &[&str] =
+        &["type", "name", "x-gitops", "protect", "renamedFrom", "ignore", "suspend", "targets"];
+    let is_plain = NAMES.plain.contains(key) && !NAMES.hiding.contains(key) && key != "value";
+    is_plain || OURS.contains(&key)
 }
 
 /// Whether a text holds references to the environment or to Apinizer's variables, and nothing
@@ -117,48 +134,12 @@ pub(crate) fn only_references(text: &str) -> bool {
     })
 }
 
-/// Whether a text of any field looks as if it held a password, token or key.
+/// Whether a text of any field may hold a password, token or key: it speaks of one, or has user
+/// info in a URL.
 pub(crate) fn hides_secret(text: &str) -> bool {
-    text.contains("PRIVATE KEY") || has_user_info(text) || has_assignment(text) || has_scheme(text)
-}
-
-/// `://user:password@`
-fn has_user_info(text: &str) -> bool {
-    text.match_indices("://").any(|(at, found)| {
-        let rest = text.get(at + found.len()..).unwrap_or_default();
-        let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
-        authority
-            .rsplit_once('@')
-            .and_then(|(user, _)| user.split_once(':'))
-            .is_some_and(|(_, password)| !password.is_empty() && !only_references(password))
-    })
-}
-
-/// `password=`, `pwd:` and their like in front of something that is no reference.
-fn has_assignment(text: &str) -> bool {
-    text.match_indices(['=', ':']).any(|(at, _)| {
-        let before = text.get(..at).unwrap_or_default().trim_end();
-        let word = before
-            .rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
-            .next()
-            .unwrap_or_default();
-        if !is_secret_key(word) {
-            return false;
-        }
-        let value = text.get(at + 1..).unwrap_or_default().trim_start();
-        let value = value.split([';', '&', ',', ' ', '"', '\'']).find(|v| !v.is_empty());
-        value.is_some_and(|value| !only_references(value))
-    })
-}
-
-/// `Bearer ...` and `Basic ...`.
-fn has_scheme(text: &str) -> bool {
-    let folded = text.to_ascii_lowercase();
-    ["bearer ", "basic "].iter().any(|scheme| {
-        folded.match_indices(scheme).any(|(at, _)| {
-            let value = text.get(at + scheme.len()..).unwrap_or_default();
-            let word = value.split_whitespace().next().unwrap_or_default();
-            word.len() >= 8 && !only_references(word)
-        })
-    })
+    let mut words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')));
+    let is_scheme = |word: &str| ["bearer", "basic"].iter().any(|s| word.eq_ignore_ascii_case(s));
+    text.contains("PRIVATE KEY")
+        || (text.contains('@') && text.contains(':'))
+        || words.any(|word| is_scheme(word) || is_secret_key(word))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::kind::{self, Fit};
+use super::kind;
 use super::{Check, MOST_FINDINGS};
 use crate::catalog::{Field, Kind, is_bookkeeping, nearest_of};
 use crate::diagnostic::{Finding, Part, code, is_secret_in_key, quoted};
@@ -102,11 +102,10 @@ impl Check<'_> {
                         Value::String(_) | Value::Number(_) | Value::Null => {
                             self.check_references(&pointer, value, findings);
                         }
-                        _ => findings.push(kind::misfit(
-                            &pointer,
-                            &for_people(&pointer),
-                            &Fit::wrong("holds base64 texts", "aGVsbG8="),
-                        )),
+                        _ => findings.extend(
+                            kind::wrong("holds base64 texts", "aGVsbG8=")
+                                .map(|misfit| misfit.finding(&pointer)),
+                        ),
                     }
                 }
             }
@@ -114,10 +113,8 @@ impl Check<'_> {
                 self.check_template(pointer, kind, text, findings);
             }
             (kind, value) => {
-                let fit = kind::fit(kind, default, value);
-                if fit != Fit::Good {
-                    findings.push(kind::misfit(pointer, &for_people(pointer), &fit));
-                }
+                let misfit = kind::fit(kind, default, value);
+                findings.extend(misfit.map(|misfit| misfit.finding(pointer)));
             }
         }
     }

@@ -4,78 +4,68 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{Choices, ConnectionType, Default, Kind, Verdict, nearest_of};
 use crate::diagnostic::code::{self, Code};
-use crate::diagnostic::{Finding, quoted};
+use crate::diagnostic::{Finding, Severity, quoted};
+use crate::pointer::for_people;
 
-/// How a value fits.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fit {
-    Good,
-    /// It is sent as it is, with a warning.
-    Doubtful {
-        code: &'static Code,
-        problem: String,
-        help: String,
-    },
-    Bad {
-        code: &'static Code,
-        problem: String,
-        help: String,
-    },
+/// What is wrong with a value, and how to write it.
+#[derive(Debug)]
+pub(super) struct Misfit {
+    severity: Severity,
+    code: &'static Code,
+    problem: String,
+    help: String,
 }
 
-impl Fit {
-    pub(super) fn wrong(problem: &str, example: &str) -> Self {
-        Self::bad(&code::WRONG_KIND, problem, format!("write for example `{example}`"))
-    }
-
-    fn bad(code: &'static Code, problem: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Bad { code, problem: problem.into(), help: help.into() }
-    }
-
-    fn doubtful(code: &'static Code, problem: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Doubtful { code, problem: problem.into(), help: help.into() }
+impl Misfit {
+    pub(super) fn finding(self, pointer: &str) -> Finding {
+        let message = format!("{} {}", quoted(&for_people(pointer)), self.problem);
+        let finding = Finding::error(self.code, pointer, message).help(self.help);
+        Finding { severity: self.severity, ..finding }
     }
 }
 
-/// The finding of a value that does not fit.
-pub(super) fn misfit(pointer: &str, field: &str, fit: &Fit) -> Finding {
-    match fit {
-        Fit::Good => Finding::warning(&code::WRONG_KIND, pointer, String::new()),
-        Fit::Doubtful { code, problem, help } => {
-            Finding::warning(code, pointer, format!("{} {problem}", quoted(field))).help(help)
-        }
-        Fit::Bad { code, problem, help } => {
-            Finding::error(code, pointer, format!("{} {problem}", quoted(field))).help(help)
-        }
-    }
+pub(super) fn wrong(problem: &str, example: &str) -> Option<Misfit> {
+    bad(&code::WRONG_KIND, problem, format!("write for example `{example}`"))
 }
 
-/// Judges a value. Lists and maps are judged as a whole: what they hold is the caller's to ask.
-pub(super) fn fit(kind: &Kind, default: Option<Default>, value: &Value) -> Fit {
+fn bad(code: &'static Code, problem: impl Into<String>, help: impl Into<String>) -> Option<Misfit> {
+    let (problem, help) = (problem.into(), help.into());
+    Some(Misfit { severity: Severity::Error, code, problem, help })
+}
+
+/// It is sent as it is, with a warning.
+fn doubtful(
+    code: &'static Code,
+    problem: impl Into<String>,
+    help: impl Into<String>,
+) -> Option<Misfit> {
+    Some(Misfit { severity: Severity::Warning, ..bad(code, problem, help)? })
+}
+
+/// What is wrong with a value of a kind. Lists and maps are judged as a whole: what they hold is the caller's to ask.
+pub(super) fn fit(kind: &Kind, default: Option<Default>, value: &Value) -> Option<Misfit> {
     match kind {
-        Kind::Any => Fit::Good,
-        _ if value.is_null() => Fit::Good,
+        Kind::Any => None,
+        _ if value.is_null() => None,
         Kind::Text => text(value),
         Kind::Choice(choices) => choice(choices, value),
         Kind::Integer { min, max } => integer(*min, *max, default, value),
         Kind::Boolean => boolean(value),
         Kind::Bytes => match value {
-            Value::String(_) | Value::Array(_) => Fit::Good,
-            other => {
-                Fit::wrong(&format!("takes a file as base64 text, not {}", a(other)), "aGVsbG8=")
-            }
+            Value::String(_) | Value::Array(_) => None,
+            other => wrong(&format!("takes a file as base64 text, not {}", a(other)), "aGVsbG8="),
         },
         Kind::List(_) | Kind::Set(_) => match value {
-            Value::Array(_) => Fit::Good,
-            other => Fit::bad(
+            Value::Array(_) => None,
+            other => bad(
                 &code::WRONG_KIND,
                 format!("takes a list, not {}", a(other)),
                 "write every entry on a line of its own that begins with `- `",
             ),
         },
         Kind::Object(_) | Kind::Map(_) => match value {
-            Value::Object(_) => Fit::Good,
-            other => Fit::bad(
+            Value::Object(_) => None,
+            other => bad(
                 &code::WRONG_KIND,
                 format!("takes a mapping, not {}", a(other)),
                 "write `key: value` pairs below it, indented",
@@ -84,15 +74,15 @@ pub(super) fn fit(kind: &Kind, default: Option<Default>, value: &Value) -> Fit {
     }
 }
 
-fn text(value: &Value) -> Fit {
+fn text(value: &Value) -> Option<Misfit> {
     match value {
-        Value::String(_) => Fit::Good,
-        Value::Number(_) | Value::Bool(_) => Fit::doubtful(
+        Value::String(_) => None,
+        Value::Number(_) | Value::Bool(_) => doubtful(
             &code::NOT_A_TEXT,
             format!("holds text, and this is {}", a(value)),
             "put it into quotes; it is sent as it is written",
         ),
-        other => Fit::bad(
+        other => bad(
             &code::WRONG_KIND,
             format!("takes a text, not {}", a(other)),
             "write one text, in quotes if need be",
@@ -100,9 +90,9 @@ fn text(value: &Value) -> Fit {
     }
 }
 
-fn boolean(value: &Value) -> Fit {
+fn boolean(value: &Value) -> Option<Misfit> {
     let help = match value {
-        Value::Bool(_) => return Fit::Good,
+        Value::Bool(_) => return None,
         Value::String(text) => match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" => "write `true`, without quotes",
             "false" | "no" | "off" | "n" => "write `false`, without quotes",
@@ -110,10 +100,10 @@ fn boolean(value: &Value) -> Fit {
         },
         _ => "write `true` or `false`",
     };
-    Fit::bad(&code::WRONG_KIND, format!("takes `true` or `false`, not {}", a(value)), help)
+    bad(&code::WRONG_KIND, format!("takes `true` or `false`, not {}", a(value)), help)
 }
 
-fn integer(min: i64, max: i64, default: Option<Default>, value: &Value) -> Fit {
+fn integer(min: i64, max: i64, default: Option<Default>, value: &Value) -> Option<Misfit> {
     let number = match value {
         Value::Number(number) => {
             number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))
@@ -126,23 +116,23 @@ fn integer(min: i64, max: i64, default: Option<Default>, value: &Value) -> Fit {
         _ => min.max(1).to_string(),
     };
     match number {
-        None => Fit::bad(
+        None => bad(
             &code::WRONG_KIND,
             format!("takes a whole number, not {}", a(value)),
             format!("write a number without a fraction, such as `{example}`"),
         ),
-        Some(number) if number < i128::from(min) || number > i128::from(max) => Fit::bad(
+        Some(number) if number < i128::from(min) || number > i128::from(max) => bad(
             &code::OUT_OF_RANGE,
             format!("is {number}, and it takes {min} to {max}"),
             format!("write a number between {min} and {max}, such as `{example}`"),
         ),
         Some(number) => match value {
-            Value::String(text) if *text != number.to_string() => Fit::doubtful(
+            Value::String(text) if *text != number.to_string() => doubtful(
                 &code::WRONG_KIND,
                 format!("is written with a leading zero and is sent as {number}"),
                 format!("write `{number}`"),
             ),
-            _ => Fit::Good,
+            _ => None,
         },
     }
 }
@@ -188,24 +178,24 @@ fn text_to_number(kind: &Kind, value: &mut Value) {
     }
 }
 
-fn choice(choices: &Choices, value: &Value) -> Fit {
+fn choice(choices: &Choices, value: &Value) -> Option<Misfit> {
     let words = || {
         let words: Vec<_> = choices.words().map(|word| format!("`{word}`")).collect();
         words.join(", ")
     };
     let Value::String(text) = value else {
-        return Fit::bad(
+        return bad(
             &code::WRONG_KIND,
             format!("takes one of a few words, not {}", a(value)),
             format!("use one of {}", words()),
         );
     };
     if text.is_empty() {
-        return Fit::Good;
+        return None;
     }
     match choices.verdict(text) {
-        Verdict::Allowed => Fit::Good,
-        Verdict::OnlyOneDocument => Fit::doubtful(
+        Verdict::Allowed => None,
+        Verdict::OnlyOneDocument => doubtful(
             &code::DISPUTED_VALUE,
             format!("is {}, which only one of the vendor's documents allows", quoted(text)),
             format!("all documented words are {}", words()),
@@ -217,10 +207,10 @@ fn choice(choices: &Choices, value: &Value) -> Fit {
                 None => format!("use one of {}", words()),
             };
             if documents_agree {
-                Fit::bad(&code::NOT_ALLOWED, problem, help)
+                bad(&code::NOT_ALLOWED, problem, help)
             } else {
                 let problem = format!("is {}, which neither document knows", quoted(text));
-                Fit::doubtful(&code::DISPUTED_VALUE, problem, help)
+                doubtful(&code::DISPUTED_VALUE, problem, help)
             }
         }
     }

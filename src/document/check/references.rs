@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::Check;
-use super::kind::{self, Fit};
-use crate::catalog::{Kind, Secrecy, nearest_of};
-use crate::diagnostic::{Finding, Part, code, hides_secret, is_secret_key, quoted};
-use crate::pointer::steps;
-use crate::pointer::{child, for_people, item};
+use super::kind;
+use crate::catalog::{Field, Kind, Secrecy, nearest_of};
+use crate::diagnostic::{Finding, Part, code, hides_secret, quoted};
+use crate::pointer::{child, for_people, item, steps};
 use crate::reference::{self, ReferenceError, Segment};
 
 impl Check<'_> {
@@ -47,29 +46,22 @@ impl Check<'_> {
         findings: &mut Vec<Finding>,
     ) {
         let Some(segments) = self.segments(pointer, text, findings) else { return };
-        let field = for_people(pointer);
-        match self.resolve(&segments) {
-            Resolved::Value(value) => {
-                let fit = kind::fit(kind, None, &value);
-                if fit == Fit::Good {
-                    return;
-                }
-                let mut finding = kind::misfit(pointer, &field, &fit);
-                if segments.iter().any(|s| matches!(s, Segment::Var(_))) {
-                    finding.code = &code::BAD_VAR_VALUE;
-                    finding.message.push_str(", with the variables of this target");
-                    finding.of_target = true;
-                }
-                findings.push(finding);
+        let Some(value) = self.resolve(&segments) else {
+            // A reference is a text or a scalar at most, never a list or a mapping.
+            if matches!(kind, Kind::List(_) | Kind::Set(_) | Kind::Object(_) | Kind::Map(_)) {
+                let misfit = kind::fit(kind, None, &Value::String(String::new()));
+                findings.extend(misfit.map(|misfit| misfit.finding(pointer)));
             }
-            Resolved::Later => {
-                // A reference is a text or a scalar at most, never a list or a mapping.
-                if matches!(kind, Kind::List(_) | Kind::Set(_) | Kind::Object(_) | Kind::Map(_)) {
-                    let fit = kind::fit(kind, None, &Value::String(String::new()));
-                    findings.push(kind::misfit(pointer, &field, &fit));
-                }
-            }
+            return;
+        };
+        let Some(misfit) = kind::fit(kind, None, &value) else { return };
+        let mut finding = misfit.finding(pointer);
+        if segments.iter().any(|s| matches!(s, Segment::Var(_))) {
+            finding.code = &code::BAD_VAR_VALUE;
+            finding.message.push_str(", with the variables of this target");
+            finding.of_target = true;
         }
+        findings.push(finding);
     }
 
     /// Splits a text into segments, and says what is wrong with them.
@@ -81,16 +73,17 @@ impl Check<'_> {
     ) -> Option<Vec<Segment<'t>>> {
         match reference::parse(text) {
             Err(error) => {
-                let hides = self
-                    .connection_type
-                    .field_at(pointer)
-                    .is_some_and(|field| !matches!(field.secrecy, Secrecy::Plain))
-                    || steps(pointer).any(|step| is_secret_key(&step))
-                    || hides_secret(text);
-                findings.push(if hides {
-                    malformed_secret(pointer)
-                } else {
+                let top = steps(pointer).next().and_then(|top| self.connection_type.field(&top));
+                let is_plain = |field: Option<&Field>| {
+                    field.is_some_and(|field| matches!(field.secrecy, Secrecy::Plain))
+                };
+                let may_show = is_plain(top)
+                    && is_plain(self.connection_type.field_at(pointer))
+                    && !hides_secret(text);
+                findings.push(if may_show {
                     malformed(pointer, text, &error)
+                } else {
+                    malformed_secret(pointer)
                 });
                 None
             }
@@ -130,31 +123,27 @@ impl Check<'_> {
         findings.push(finding.part(part).of_target());
     }
 
-    /// The value of segments, where it is known without the environment.
-    fn resolve(&self, segments: &[Segment<'_>]) -> Resolved {
+    /// The value of segments; `None`: only the environment, Apinizer or the target's variables can
+    /// say it.
+    fn resolve(&self, segments: &[Segment<'_>]) -> Option<Value> {
         if let [Segment::Var(name)] = segments {
-            return match self.vars.and_then(|vars| vars.get(*name)) {
-                Some(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => {
-                    Resolved::Value(value.clone())
-                }
-                _ => Resolved::Later,
-            };
+            return self.var(name).cloned();
         }
         let mut text = String::new();
         for segment in segments {
             match segment {
                 Segment::Text(plain) => text.push_str(plain),
-                Segment::Var(name) => match self.vars.and_then(|vars| vars.get(*name)) {
-                    Some(Value::String(value)) => text.push_str(value),
-                    Some(value @ (Value::Number(_) | Value::Bool(_))) => {
-                        text.push_str(&value.to_string());
-                    }
-                    _ => return Resolved::Later,
-                },
-                Segment::Env(_) | Segment::Apinizer(_) => return Resolved::Later,
+                Segment::Var(name) => text.push_str(&text_of(self.var(name)?)),
+                Segment::Env(_) | Segment::Apinizer(_) => return None,
             }
         }
-        Resolved::Value(Value::String(text))
+        Some(Value::String(text))
+    }
+
+    /// The value of a variable, where it is known and plain.
+    fn var(&self, name: &str) -> Option<&Value> {
+        let value = self.vars?.get(name)?;
+        matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_)).then_some(value)
     }
 
     /// The fields with the target's variables in their places; other references stay as written.
@@ -174,7 +163,7 @@ impl Check<'_> {
             Value::String(text) if text.contains("${var:") => {
                 let Ok(segments) = reference::parse(text) else { return };
                 *value = match self.resolve(&segments) {
-                    Resolved::Value(value @ (Value::Number(_) | Value::Bool(_))) => value,
+                    Some(value @ (Value::Number(_) | Value::Bool(_))) => value,
                     _ => Value::String(self.with_vars(&segments)),
                 };
             }
@@ -191,12 +180,9 @@ impl Check<'_> {
                 Segment::Text(plain) => text.push_str(&reference::escape(plain)),
                 Segment::Env(name) => text.push_str(&format!("${{env:{name}}}")),
                 Segment::Apinizer(name) => text.push_str(&format!("${{{name}}}")),
-                Segment::Var(name) => match self.vars.and_then(|vars| vars.get(*name)) {
-                    Some(Value::String(value)) => text.push_str(&reference::escape(value)),
-                    Some(value @ (Value::Number(_) | Value::Bool(_))) => {
-                        text.push_str(&value.to_string());
-                    }
-                    _ => text.push_str(&format!("${{var:{name}}}")),
+                Segment::Var(name) => match self.var(name) {
+                    Some(value) => text.push_str(&reference::escape(&text_of(value))),
+                    None => text.push_str(&format!("${{var:{name}}}")),
                 },
             }
         }
@@ -204,10 +190,9 @@ impl Check<'_> {
     }
 }
 
-enum Resolved {
-    Value(Value),
-    /// Only the environment, Apinizer or the target's variables can say it.
-    Later,
+/// What a plain value is inside a text.
+fn text_of(value: &Value) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| value.to_string().into(), Cow::from)
 }
 
 fn holds_var(value: &Value) -> bool {

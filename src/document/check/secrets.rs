@@ -73,36 +73,8 @@ impl Check<'_> {
     /// braces. Nothing else can be said of such a document without showing it.
     pub(super) fn check_keys(&self, findings: &mut Vec<Finding>) -> bool {
         let before = findings.len();
-        let mut open: Vec<(String, &Map<String, Value>)> = vec![(String::new(), self.fields)];
-        let mut lists: Vec<(String, &Vec<Value>)> = Vec::new();
-        loop {
-            let inside: Vec<(String, &Value)> = if let Some((pointer, fields)) = open.pop() {
-                // With a value it may be what a free mapping calls one.
-                for (key, _) in fields.iter().filter(|(k, v)| v.is_null() && is_secret_in_key(k)) {
-                    let message = "a key speaks of a secret and holds more than a name".to_owned();
-                    findings.push(
-                        Finding::error(&code::LITERAL_SECRET, child(&pointer, key), message)
-                            .part(Part::Key)
-                            .help(
-                                "write `key: ${env:NAME}`, with a colon and a space after the key",
-                            ),
-                    );
-                }
-                fields.iter().map(|(key, value)| (child(&pointer, key), value)).collect()
-            } else if let Some((pointer, items)) = lists.pop() {
-                let items = items.iter().enumerate();
-                items.map(|(index, value)| (item(&pointer, index), value)).collect()
-            } else {
-                return findings.len() > before;
-            };
-            for (pointer, value) in inside {
-                match value {
-                    Value::Object(fields) => open.push((pointer, fields)),
-                    Value::Array(items) => lists.push((pointer, items)),
-                    _ => {}
-                }
-            }
-        }
+        check_keys_of("", self.fields, findings);
+        findings.len() > before
     }
 
     /// Checks the places where secrets hide, as they are written and as they are once the
@@ -141,35 +113,41 @@ impl Check<'_> {
     }
 }
 
-/// A name for the environment variable of a field: `ORDER_MAILS_PASSWORD`.
-pub(crate) fn variable(connection: &str, pointer: &str) -> String {
-    let mut variable = String::new();
-    let mut words = vec![connection.to_owned()];
-    words.extend(steps(pointer).map(std::borrow::Cow::into_owned));
-    for word in words {
-        if !variable.is_empty() && !variable.ends_with('_') {
-            variable.push('_');
-        }
-        let mut was_lower = false;
-        for c in word.chars() {
-            if c.is_ascii_alphanumeric() {
-                if c.is_ascii_uppercase() && was_lower {
-                    variable.push('_');
-                }
-                was_lower = !c.is_ascii_uppercase();
-                variable.push(c.to_ascii_uppercase());
-            } else {
-                was_lower = false;
-                if !variable.is_empty() && !variable.ends_with('_') {
-                    variable.push('_');
-                }
-            }
+fn check_keys_of(pointer: &str, fields: &Map<String, Value>, findings: &mut Vec<Finding>) {
+    for (key, value) in fields {
+        let pointer = child(pointer, key);
+        // With a value it may be what a free mapping calls one.
+        if value.is_null() && is_secret_in_key(key) {
+            let message = "a key speaks of a secret and holds more than a name".to_owned();
+            findings.push(
+                Finding::error(&code::LITERAL_SECRET, pointer, message)
+                    .part(Part::Key)
+                    .help("write `key: ${env:NAME}`, with a colon and a space after the key"),
+            );
+        } else {
+            check_keys_in(&pointer, value, findings);
         }
     }
-    let variable = variable.trim_matches('_');
-    if variable.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("_{variable}")
-    } else {
-        variable.to_owned()
+}
+
+fn check_keys_in(pointer: &str, value: &Value, findings: &mut Vec<Finding>) {
+    match value {
+        Value::Object(fields) => check_keys_of(pointer, fields, findings),
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                check_keys_in(&item(pointer, index), value, findings);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A name for the environment variable of a field: `ORDER_MAILS_PASSWORD`.
+pub(crate) fn variable(connection: &str, pointer: &str) -> String {
+    let steps: Vec<_> = std::iter::once(connection.into()).chain(steps(pointer)).collect();
+    let words: Vec<&str> = steps.iter().map(AsRef::as_ref).collect();
+    match hidden::variable(&words) {
+        name if name.starts_with(|c: char| c.is_ascii_digit()) => format!("_{name}"),
+        name => name,
     }
 }

@@ -1,6 +1,6 @@
 //! Diagnostics for a comment on a pull request.
 
-use super::group::{Group, groups, word, words};
+use super::{Group, groups, word, words};
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
 use crate::report::comment::Comment;

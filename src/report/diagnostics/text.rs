@@ -4,10 +4,13 @@ use std::fmt::{Display, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::group::{Group, counts, groups, harmless, word, words};
+use super::{Group, counts, groups, harmless, word, words};
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
 use crate::report;
+
+/// How far to the right of a line's end a place in it may be marked.
+const WIDEST: usize = 100;
 
 /// Draws diagnostics for a terminal or a log; nothing where there are none.
 #[must_use]
@@ -102,8 +105,9 @@ impl Page {
         self.line(format!("{number} {}", shown.trim_end()));
         let columns = shown.chars().count();
         let before = (mark.column as usize).saturating_sub(1);
-        if before <= columns {
-            let length = (mark.length as usize).clamp(1, (columns - before).max(1));
+        // What is hidden may be shorter than it is in the file, and long lines are cut.
+        if before <= columns.max(WIDEST) {
+            let length = (mark.length as usize).clamp(1, columns.saturating_sub(before).max(1));
             let carets: String = std::iter::repeat_n(sign, length).collect();
             let label = if label.is_empty() { String::new() } else { format!(" {label}") };
             let carets = self.paint(style, format!("{carets}{label}"));
