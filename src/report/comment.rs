@@ -6,7 +6,7 @@
 //! Foreign text stands in code spans or in fenced blocks whose lines all begin with a sign, or
 //! with a sign's space and four more: no such line can be the fence that ends the block.
 
-use super::{diagnostics, escape};
+use super::escape;
 use crate::plan::TargetPlan;
 
 /// The longest comment in bytes; GitHub takes 65,536 characters, and none is longer in its count
@@ -48,7 +48,7 @@ impl Comment {
     }
 
     /// Writes what is said of targets as a whole: notes, warnings about documents, errors.
-    pub(super) fn said_of(&mut self, targets: &[TargetPlan]) {
+    pub(super) fn said_of(&mut self, targets: &[TargetPlan], warnings: &[String]) {
         let several = targets.len() > 1;
         let of_all = |pick: fn(&TargetPlan) -> &Vec<String>| {
             let of_one = move |target: &TargetPlan| -> Vec<String> {
@@ -58,7 +58,7 @@ impl Comment {
             targets.iter().flat_map(of_one).collect::<Vec<String>>()
         };
         self.list("Notes", &of_all(|target| &target.notices));
-        self.list("Warnings", &diagnostics::warning_lines(targets));
+        self.list("Warnings", warnings);
         self.list("Errors", &of_all(|target| &target.errors));
     }
 

@@ -63,7 +63,7 @@ impl Failure {
         self.pointer.insert_str(0, &child("", step));
     }
 
-    /// Takes over what the parser says, where that holds nothing of the document.
+    /// Makes a failure of the message of the parser, where that holds nothing of the document.
     pub(super) fn from_yaml(error: &serde_yaml::Error, chunk: &str) -> Self {
         let text = error.to_string();
         let offset = error.location().map(|location| location.index());
@@ -116,9 +116,8 @@ impl Failure {
             related.push((excerpt.mark_span(begins), "it begins here".to_owned()));
         }
         let mark = found.map_or_else(|| excerpt.first_line(), |span| excerpt.mark_span(span));
-        let (code, message, help) = self.cause.told();
-        let diagnostic = Diagnostic::error(code, message, mark).help(help);
-        Diagnostic { related, ..diagnostic }
+        let problem = Diagnostic::error(self.cause.code(), self.cause.message(), mark);
+        Diagnostic { related, ..problem.help(self.cause.help()) }
     }
 
     fn place(&self, excerpt: &Excerpt) -> Option<Span> {
@@ -144,84 +143,76 @@ fn context_of(text: &str) -> Option<(u32, u32)> {
 }
 
 impl Cause {
-    /// The code, what is wrong, and what to do.
-    pub(super) fn told(&self) -> (&'static Code, String, &'static str) {
+    pub(super) fn code(&self) -> &'static Code {
         match self {
-            Self::TooLarge(bytes) => (
-                &code::FILE_TOO_LARGE,
-                format!(
-                    "the document has {bytes} bytes, and {LARGEST_DOCUMENT} (1 MiB) is the most that is read"
-                ),
-                "write large texts into documents of their own",
-            ),
-            Self::TooManyValues => (
-                &code::TOO_MANY_VALUES,
-                "the document holds too many values once its aliases are expanded".to_owned(),
-                "write the values out instead of repeating aliases of aliases",
-            ),
-            Self::TooDeep => (
-                &code::TOO_DEEP,
-                "the document is nested more than 64 levels deep".to_owned(),
-                "flatten the value; no connection needs more than a few levels",
-            ),
-            Self::DuplicateKey(key) => (
-                &code::DUPLICATE_KEY,
-                if is_secret_in_key(key) {
-                    "a key is given twice".to_owned()
-                } else {
-                    format!("the key `{key}` is given twice")
-                },
-                if key == "<<" {
-                    "merge several mappings with one `<<` and a list: `<<: [*one, *two]`"
-                } else {
-                    "remove one of the two"
-                },
-            ),
-            Self::KeyKind(kind) => (
-                &code::KEY_KIND,
-                format!("a key of this mapping is {kind}, not a text"),
-                "put the key into quotes",
-            ),
-            Self::Tag => (
-                &code::TAG,
-                "tags are not supported here".to_owned(),
-                "remove the tag, or put a text that begins with `!` into quotes",
-            ),
-            Self::LossyNumber => (
-                &code::LOSSY_NUMBER,
-                "this number cannot be kept exactly".to_owned(),
-                "put it into quotes if it is a text",
-            ),
-            Self::BadMerge => (
-                &code::BAD_MERGE,
-                "`<<` takes a mapping or a list of mappings".to_owned(),
-                "write `<<: *anchor`, where the anchor marks a mapping",
-            ),
-            Self::UnknownAnchor => (
-                &code::UNKNOWN_ANCHOR,
-                "this alias refers to no anchor of the document".to_owned(),
-                "write `&name` before its first use, or quote a text that begins with `*`",
-            ),
-            Self::Tab => (
-                &code::TAB,
-                "a tab is used for indentation, and YAML takes spaces only".to_owned(),
-                "replace the tab with spaces",
-            ),
-            Self::Unclosed(phrase) => (
-                &code::UNCLOSED,
-                invalid(phrase),
-                "close it, or put the text into quotes if the character belongs to it",
-            ),
-            Self::Syntax(phrase) => (
-                &code::SYNTAX,
-                invalid(phrase),
-                "check quotes, colons and indentation at this place and on the line above",
-            ),
+            Self::TooLarge(_) => &code::FILE_TOO_LARGE,
+            Self::TooManyValues => &code::TOO_MANY_VALUES,
+            Self::TooDeep => &code::TOO_DEEP,
+            Self::DuplicateKey(_) => &code::DUPLICATE_KEY,
+            Self::KeyKind(_) => &code::KEY_KIND,
+            Self::Tag => &code::TAG,
+            Self::LossyNumber => &code::LOSSY_NUMBER,
+            Self::BadMerge => &code::BAD_MERGE,
+            Self::UnknownAnchor => &code::UNKNOWN_ANCHOR,
+            Self::Syntax(_) => &code::SYNTAX,
+            Self::Tab => &code::TAB,
+            Self::Unclosed(_) => &code::UNCLOSED,
         }
     }
-}
 
-fn invalid(phrase: &str) -> String {
-    let colon = if phrase.is_empty() { "" } else { ": " };
-    format!("this is not valid YAML{colon}{phrase}")
+    pub(super) fn message(&self) -> String {
+        let message = match self {
+            Self::TooLarge(bytes) => {
+                return format!(
+                    "the document has {bytes} bytes, and {LARGEST_DOCUMENT} (1 MiB) is the most \
+                     that is read"
+                );
+            }
+            Self::DuplicateKey(key) if !is_secret_in_key(key) => {
+                return format!("the key `{key}` is given twice");
+            }
+            Self::KeyKind(kind) => return format!("a key of this mapping is {kind}, not a text"),
+            Self::Syntax(phrase) | Self::Unclosed(phrase) if !phrase.is_empty() => {
+                return format!("this is not valid YAML: {phrase}");
+            }
+            Self::DuplicateKey(_) => "a key is given twice",
+            Self::TooManyValues => {
+                "the document holds too many values once its aliases are expanded"
+            }
+            Self::TooDeep => "the document is nested more than 64 levels deep",
+            Self::Tag => "tags are not supported here",
+            Self::LossyNumber => "this number cannot be kept exactly",
+            Self::BadMerge => "`<<` takes a mapping or a list of mappings",
+            Self::UnknownAnchor => "this alias refers to no anchor of the document",
+            Self::Tab => "a tab is used for indentation, and YAML takes spaces only",
+            Self::Syntax(_) | Self::Unclosed(_) => "this is not valid YAML",
+        };
+        message.to_owned()
+    }
+
+    fn help(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "write large texts into documents of their own",
+            Self::TooManyValues => "write the values out instead of repeating aliases of aliases",
+            Self::TooDeep => "flatten the value; no connection needs more than a few levels",
+            Self::DuplicateKey(key) if key == "<<" => {
+                "merge several mappings with one `<<` and a list: `<<: [*one, *two]`"
+            }
+            Self::DuplicateKey(_) => "remove one of the two",
+            Self::KeyKind(_) => "put the key into quotes",
+            Self::Tag => "remove the tag, or put a text that begins with `!` into quotes",
+            Self::LossyNumber => "put it into quotes if it is a text",
+            Self::BadMerge => "write `<<: *anchor`, where the anchor marks a mapping",
+            Self::UnknownAnchor => {
+                "write `&name` before its first use, or quote a text that begins with `*`"
+            }
+            Self::Syntax(_) => {
+                "check quotes, colons and indentation at this place and on the line above"
+            }
+            Self::Tab => "replace the tab with spaces",
+            Self::Unclosed(_) => {
+                "close it, or put the text into quotes if the character belongs to it"
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::plan::{Change, TargetPlan};
 use crate::report::comment::Comment;
-use crate::report::{escape, words};
+use crate::report::{diagnostics, escape, words};
 
 use super::{ending, told_again};
 
@@ -16,7 +16,7 @@ pub fn markdown(outcomes: &[TargetPlan]) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", super::line(outcomes)));
     let several = outcomes.len() > 1;
-    comment.said_of(outcomes);
+    comment.said_of(outcomes, &diagnostics::warning_lines(outcomes));
     let not_made: Vec<Vec<String>> = told_again(outcomes)
         .map(|(outcome, change, result)| {
             let (word, why) = ending(change, result);

@@ -4,7 +4,7 @@ use crate::plan::{Action, Change, Plan, TargetPlan};
 use crate::report::comment::Comment;
 use crate::report::difference::{Kind, Leaf, LineSign, leaves};
 use crate::report::style::Style;
-use crate::report::{escape, words};
+use crate::report::{diagnostics, escape, words};
 
 /// The hidden first line by which a comment is found again, to be updated in place.
 pub const MARKER: &str = "<!-- apinizer-gitops:plan -->";
@@ -19,7 +19,7 @@ pub fn markdown(plan: &Plan, style: &Style) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", words::plan_line(plan)));
     comment.line(&format!("\n{}", escape::code_span(&words::source(plan))));
-    comment.said_of(&plan.targets);
+    comment.said_of(&plan.targets, &diagnostics::warning_lines(&plan.targets));
     call_out(&mut comment, plan);
     let mut left_out = 0;
     for target in &plan.targets {
