@@ -30,7 +30,6 @@ mod notify;
 mod problems;
 mod quantity;
 mod read;
-mod scalar;
 mod schema;
 mod target;
 mod url;

@@ -2,6 +2,8 @@
 //!
 //! A mistake in one key never hides that of another: what cannot be read is noted and left out.
 
+mod scalar;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +20,6 @@ use super::code;
 use super::fields::{Fields, Text, Typed};
 use super::keys::{Key, Kind, OneOf, Section};
 use super::problems::{Problems, error, related};
-use super::scalar;
 use super::{SecretText, parse_duration, parse_listen, parse_max_deletes, parse_size};
 
 /// A value of the config and where it is.

@@ -66,7 +66,7 @@ fn shows_what_is_no_secret() {
         ("password: \"${A}${env:B}\"", "password: \"${A}${env:B}\""),
         ("password: null", "password: ..."),
         ("keyStoreName: main\nrouting: {x: null}", "keyStoreName: ...\n..."),
-        ("hostPortList:\n  - hostName: a", "hostPortList:\n  - ..."),
+        ("hostPortList:\n  - hostName: a", "hostPortList:\n  - hostName: ..."),
         ("jdbcUrl: jdbc:mysql://h/d?user=${env:P}", "jdbcUrl: ..."),
         ("url: https://example.com/x", "url: ..."),
         ("port: 25\nhost: smtp.example.com\nusername: joe", "port: ...\nhost: ...\nusername: ..."),

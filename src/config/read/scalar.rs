@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::reference::{self, ReferenceError, Segment};
 
-use super::SecretText;
-use super::code;
-use super::fields::Text;
-use super::problems::{error, warning};
-use super::read::{Node, Reader};
+use super::{Node, Reader};
+use crate::config::SecretText;
+use crate::config::code;
+use crate::config::fields::Text;
+use crate::config::problems::{error, warning};
 
 /// Reads a text and resolves its references.
 pub(super) fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
