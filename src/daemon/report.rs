@@ -204,12 +204,12 @@ fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
     }
 }
 
-/// Shows the entries of a reconcile and what it changed.
+/// Shows the entries of a reconcile and the changes that it made.
 fn show_plan(status: &mut TargetStatus, result: PassResult, time: Timestamp) {
     status.refused = result.refused.is_some();
     let mut made: Vec<Change> =
         result.plan.changes().into_iter().filter(|change| change.is_made()).cloned().collect();
-    // What was changed last stays until something else is.
+    // The last changes stay until something else is changed.
     if !made.is_empty() {
         let more = made.len().saturating_sub(KEPT);
         made.truncate(KEPT);

@@ -47,7 +47,7 @@ impl Comment {
         fits
     }
 
-    /// Writes what is said of targets as a whole: notes, warnings about documents, errors.
+    /// Writes notes, warnings about documents and errors of whole targets.
     pub(super) fn said_of(&mut self, targets: &[TargetPlan]) {
         let several = targets.len() > 1;
         let of_all = |pick: fn(&TargetPlan) -> &Vec<String>| {
