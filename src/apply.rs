@@ -34,7 +34,7 @@ pub(crate) use proof::Proofs;
 pub(crate) struct Job<'a> {
     /// The target's name in the config.
     pub(crate) target: &'a str,
-    /// What git wants.
+    /// The desired connections.
     pub(crate) desired: &'a Desired,
     /// Live as it was when the plan was made.
     pub(crate) observed: Observed<'a>,
@@ -62,7 +62,7 @@ pub(crate) struct Job<'a> {
     pub(crate) progress: &'a (dyn Fn(&Change, &ChangeResult) + Sync),
 }
 
-/// Carries the plan out, and keeps in its entries what came of each change.
+/// Carries the plan out, and keeps the result of each change in its entry.
 ///
 /// # Errors
 /// The state could not be written. Before the first call nothing was sent then.
@@ -137,7 +137,7 @@ impl Job<'_> {
 /// Changes with the numbers of their entries.
 type Numbered<'c> = Vec<(usize, &'c Change)>;
 
-/// What came of the changes, by the numbers of their entries.
+/// The results of the changes, by the numbers of their entries.
 type Results = BTreeMap<usize, ChangeResult>;
 
 struct Run<'j, 'a> {
@@ -146,14 +146,14 @@ struct Run<'j, 'a> {
     /// By type, the first of the connections whose update writes a secret since another one was
     /// read back.
     read_back: BTreeMap<&'j str, &'j ConnectionName>,
-    /// Cancelled once an acknowledged write could not be made durable: nothing more is begun.
+    /// Cancelled once an acknowledged write could not be made durable: no further call starts.
     failed_to_save: CancellationToken,
     /// Names that a rename of this plan should have freed, and did not.
     not_done: BTreeSet<ConnectionName>,
 }
 
 impl<'j> Run<'j, '_> {
-    /// Makes all changes in their order (DESIGN section 6, rule 7).
+    /// Makes all changes in their order (rule 7).
     async fn all(mut self) -> Results {
         let mut results = Results::new();
         let entries = self.entries;

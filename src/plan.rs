@@ -143,7 +143,7 @@ pub struct Plan {
     pub targets: Vec<TargetPlan>,
 }
 
-/// What one run would do on one target, and what came of it once it is carried out.
+/// The entries of one target, with their results once the plan is carried out.
 #[derive(Clone, Debug, Default)]
 pub struct TargetPlan {
     /// The target's name in the config.
@@ -154,7 +154,7 @@ pub struct TargetPlan {
     pub url: String,
     /// Its connections, one entry for each.
     pub entries: Vec<Entry>,
-    /// What stopped the target as a whole, or one document of it: one sentence each.
+    /// The errors that stopped the target as a whole, or one document of it: one sentence each.
     pub errors: Vec<String>,
     /// The notices that come first, in every output: that deletes cannot be known without a state,
     /// that secrets were not compared, and the like.
@@ -164,7 +164,7 @@ pub struct TargetPlan {
 }
 
 impl TargetPlan {
-    /// The changes in the order in which they are made (DESIGN section 6, rule 7).
+    /// The changes in the order in which they are made (rule 7).
     #[must_use]
     pub fn changes(&self) -> Vec<&Change> {
         let mut changes: Vec<&Change> = self.entries.iter().flat_map(Entry::changes).collect();
@@ -172,12 +172,12 @@ impl TargetPlan {
         changes
     }
 
-    /// The changes with what came of them, in the same order; none where it was only planned.
+    /// The changes with their results, in the same order; none where it was only planned.
     pub fn results(&self) -> impl Iterator<Item = (&Change, &ChangeResult)> {
         self.changes().into_iter().filter_map(|change| Some((change, change.result.as_ref()?)))
     }
 
-    /// The counts of what would be done.
+    /// The counts of the changes that would be made.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary::of(&self.entries)
@@ -194,12 +194,12 @@ impl TargetPlan {
         self.entries.iter().any(|entry| entry.state == state)
     }
 
-    /// What is doubtful about its documents.
+    /// The warnings about its documents.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|problem| problem.severity == Severity::Warning)
     }
 
-    /// The plan of a run that makes no call: what would be sent is not started.
+    /// The plan of a run that makes no call: changes that would be sent are not started.
     #[must_use]
     pub fn without_calls(mut self) -> Self {
         for entry in &mut self.entries {

@@ -18,7 +18,7 @@ use crate::leadership::{self, Leadership};
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
-use crate::plan::{Change, RunRules, TargetPlan};
+use crate::plan::{Action, Change, RunRules, TargetPlan};
 use crate::record::{GoodCommit, Record};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Mirror, Snapshot};
@@ -237,7 +237,10 @@ impl Prepared<'_> {
     pub fn hold_suspended(&mut self) {
         let name = crate::plan::for_the_shell(&self.target.name);
         for entry in &mut self.plan.entries {
-            if entry.change.as_ref().is_some_and(Change::is_sent) {
+            let is_written =
+                |change: &&mut Change| !matches!(change.action, Action::Blocked | Action::Drift);
+            if let Some(change) = entry.change.as_mut().filter(is_written) {
+                change.reason = None;
                 let advice = format!("`apinizer-gitops resume --target {name}`");
                 entry.hold("held: the target is suspended".to_owned(), Some(advice));
             }

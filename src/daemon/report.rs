@@ -204,7 +204,7 @@ fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
     }
 }
 
-/// Shows the entries of a reconcile and what it changed.
+/// Shows the entries of a reconcile and the changes that it made.
 fn show_plan(status: &mut TargetStatus, result: PassResult, time: Timestamp) {
     status.refused = result.refused.is_some();
     let mut made: Vec<Change> =

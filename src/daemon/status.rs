@@ -81,8 +81,8 @@ pub struct TargetStatus {
     pub error: Option<String>,
     /// Other notices.
     pub notices: Vec<String>,
-    /// Its connections, each with what a reconcile would still change: held, blocked, failed,
-    /// reported or not written.
+    /// Its connections, each with the change that a reconcile would still make: held, blocked,
+    /// failed, reported or not written.
     pub connections: Arc<Vec<Entry>>,
     /// The last changes.
     pub applied: Option<Applied>,

@@ -1,4 +1,4 @@
-//! The counts of a plan and of what came of it.
+//! The counts of a plan and of its results.
 
 use serde::Serialize;
 
@@ -81,7 +81,7 @@ pub struct Counts {
     pub held: usize,
     /// Drift that is only reported.
     pub drifted: usize,
-    /// Not begun.
+    /// Not started.
     pub not_started: usize,
     /// Adopted without a write.
     pub adopted: usize,
@@ -90,7 +90,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts what came of the plans of some targets together.
+    /// Counts the results of some targets together.
     #[must_use]
     pub fn of<'a>(targets: impl IntoIterator<Item = &'a TargetPlan>) -> Self {
         let mut counts = Self::default();

@@ -6,8 +6,7 @@ use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::record::{Memory, Unstable};
 
-/// One connection of a target as all reports show it: how it stands, what would be done, and what
-/// came of that.
+/// One connection of a target as all reports show it: how it stands, its change, and the result.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Its name.
@@ -22,7 +21,7 @@ pub struct Entry {
     pub unverified: bool,
     /// When the tool last wrote it, in seconds since 1970.
     pub last_change: Option<i64>,
-    /// What would be done, or what is blocked.
+    /// The change that would be made, or that is blocked.
     pub change: Option<Change>,
     /// Differences in which live is kept: drift that is only reported, fields that the server
     /// rewrites.
@@ -33,7 +32,7 @@ pub struct Entry {
     pub read_back: bool,
 }
 
-/// What is decided of one connection: its entry, and what only the plan itself needs.
+/// The decision of one pass about one connection: its entry, and what to remember.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) entry: Entry,
@@ -91,7 +90,7 @@ impl Entry {
         matches!(action, Some(Action::Delete | Action::Replace))
     }
 
-    /// Notes what came of its change, and how it stands since then.
+    /// Notes the result of its change, and how it stands since then.
     pub(crate) fn end(&mut self, result: ChangeResult) {
         let stands = match &result {
             ChangeResult::Done | ChangeResult::NotNeeded => Some((State::InSync, None)),
@@ -151,7 +150,7 @@ impl Decision {
         Self::new(row, State::Blocked, Some(reason)).with(blocked)
     }
 
-    /// What to remember, to be changed: the row's memory if nothing changed it yet.
+    /// The memory to be changed: the row's own if nothing changed it yet.
     pub(crate) fn memory(&mut self, row: &Row<'_>) -> &mut Memory {
         self.memory.get_or_insert_with(|| row.memory.cloned().unwrap_or_default())
     }

@@ -15,7 +15,7 @@ use crate::plan::{Change, ChangeResult, Observed, TargetPlan};
 use crate::record::{GoodCommit, Owned, Record};
 use crate::state::Ledger;
 
-/// Carries a plan out and remembers what came of it; the plan with the results.
+/// Carries a plan out and remembers its results, which the returned plan holds.
 pub async fn carry_out(
     engine: &Engine,
     prepared: Prepared<'_>,

@@ -92,7 +92,7 @@ fn follow_protect(
 fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
     let is_sent = |change: &Change| !matches!(change.action, Action::Blocked | Action::Drift);
     let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
-    // What is left of the document is not remembered as agreed either.
+    // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
     if decision.entry.change.as_ref().is_some_and(is_sent) {
         let (reason, advice) = lost_path_in_words(path);

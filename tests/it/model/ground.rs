@@ -269,7 +269,7 @@ impl Ground {
         let target = &engine.config.targets[0];
         let prepared = prepared(engine, target, &snapshot, &options).await;
         let outcome = match prepared.is_suspended() {
-            Some(true) => prepared.plan,
+            Some(true) => prepared.plan.without_calls(),
             _ => carry_out(engine, prepared, &options, false, &|_, _| {}).await,
         };
         (report::exit::of_outcomes(std::slice::from_ref(&outcome)), outcome)
