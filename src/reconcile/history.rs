@@ -218,10 +218,10 @@ impl Past<'_> {
     }
 
     /// Takes back what commits asked for and consented to from which this one does not come: those of
-    /// another branch, or of a history that was rewritten. What they found missing stays due where the
-    /// commit that declared it last still does: an amended commit asks for the same. The names that
-    /// this commit declares as they are live are the answer: another branch may still ask to be rid
-    /// of them, so that stays noted.
+    /// another branch, or of a history that was rewritten. What they found missing stays due where
+    /// the commit that declared it last still does: an amended commit asks for the same. The names
+    /// that this commit declares as they are live are the answer: another branch may still ask to
+    /// be rid of them, so that stays noted.
     fn take_back_other_branches(
         &self,
         record: &mut Record,
