@@ -1,7 +1,7 @@
-//! Carrying a plan out: the calls, in order, and what came of each.
+//! Carries a plan out: makes the calls, in order, and gives the result of each.
 //!
 //! Everything is noted before it is sent where a crash could otherwise leave an orphan, and
-//! remembered after it was acknowledged. One failure stops nothing but what waits for it.
+//! remembered after it was acknowledged. One failure stops only the changes that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,14 +34,14 @@ pub(crate) use proof::Proofs;
 pub(crate) struct Job<'a> {
     /// The target's name in the config.
     pub(crate) target: &'a str,
-    /// What git wants.
+    /// The desired connections.
     pub(crate) desired: &'a Desired,
     /// Live as it was when the plan was made.
     pub(crate) observed: Observed<'a>,
     /// The record as the plan leaves it.
     pub(crate) planned: &'a Record,
     pub(crate) rules: CompareRules<'a>,
-    /// Resolves the secrets of what a replace deletes.
+    /// Resolves the secrets of the connection that a replace deletes.
     pub(crate) resolution: Resolution<'a>,
     /// Names that a server may take for another one that is live or declared.
     pub(crate) lookalikes: &'a BTreeSet<ConnectionName>,
@@ -49,8 +49,8 @@ pub(crate) struct Job<'a> {
     pub(crate) proofs: &'a Proofs,
     pub(crate) client: &'a Client,
     pub(crate) ledger: &'a Ledger,
-    /// Whether what moved since the plan stops its change: a saved plan is carried out as it
-    /// stands or not at all.
+    /// Whether a connection that moved since the plan stops its change: a saved plan is carried out
+    /// as it stands or not at all.
     pub(crate) strict: bool,
     /// How many calls may be under way at once.
     pub(crate) concurrency: usize,
@@ -137,7 +137,7 @@ impl Job<'_> {
 /// Changes with the numbers of their entries.
 type Numbered<'c> = Vec<(usize, &'c Change)>;
 
-/// What came of the changes, by the numbers of their entries.
+/// The results of the changes, by the numbers of their entries.
 type Results = BTreeMap<usize, ChangeResult>;
 
 struct Run<'j, 'a> {
@@ -146,14 +146,14 @@ struct Run<'j, 'a> {
     /// By type, the first of the connections whose update writes a secret since another one was
     /// read back.
     read_back: BTreeMap<&'j str, &'j ConnectionName>,
-    /// Cancelled once an acknowledged write could not be made durable: nothing more is begun.
+    /// Cancelled once an acknowledged write could not be made durable: no further call starts.
     failed_to_save: CancellationToken,
     /// Names that a rename of this plan should have freed, and did not.
     not_done: BTreeSet<ConnectionName>,
 }
 
 impl<'j> Run<'j, '_> {
-    /// Makes all changes in their order (DESIGN section 6, rule 7).
+    /// Makes all changes in their order (rule 7).
     async fn all(mut self) -> Results {
         let mut results = Results::new();
         let entries = self.entries;

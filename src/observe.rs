@@ -1,4 +1,4 @@
-//! Asking the API what is live: the lists of all types, and single connections.
+//! Asks the API for the live connections: the lists of all types, and single ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 

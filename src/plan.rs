@@ -40,18 +40,18 @@ pub use state::State;
 use crate::record::Record;
 use crate::secret::{Redactor, SENSITIVE};
 
-/// A plan, and what else follows from it without any call.
+/// A plan, and everything that follows from it without a call.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) plan: TargetPlan,
-    /// The record with what needs no call: adoptions, agreements, names that left, holds.
+    /// The record with all changes that need no call: adoptions, agreements, names that left, holds.
     pub(crate) record: Record,
     /// Connections that have to be read to know whether a PUT would wipe something: the name that
     /// is live now.
     pub(crate) to_read: BTreeSet<ConnectionName>,
 }
 
-/// Makes the plan of one target: decides each row, and then what the rules over all deletes hold.
+/// Makes the plan of one target: decides each row, and then applies the limits over all deletes.
 pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
     let mut decisions = decide::decide_renames(&mut rows, rules);
     let decided: BTreeSet<ConnectionName> =
@@ -143,7 +143,7 @@ pub struct Plan {
     pub targets: Vec<TargetPlan>,
 }
 
-/// What one run would do on one target, and what came of it once it is carried out.
+/// The changes that one run would make on one target, with their results once they are carried out.
 #[derive(Clone, Debug, Default)]
 pub struct TargetPlan {
     /// The target's name in the config.
@@ -154,7 +154,7 @@ pub struct TargetPlan {
     pub url: String,
     /// Its connections, one entry for each.
     pub entries: Vec<Entry>,
-    /// What stopped the target as a whole, or one document of it: one sentence each.
+    /// The errors that stopped the target as a whole, or one document of it: one sentence each.
     pub errors: Vec<String>,
     /// The notices that come first, in every output: that deletes cannot be known without a state,
     /// that secrets were not compared, and the like.
@@ -164,7 +164,7 @@ pub struct TargetPlan {
 }
 
 impl TargetPlan {
-    /// The changes in the order in which they are made (DESIGN section 6, rule 7).
+    /// The changes in the order in which they are made (rule 7).
     #[must_use]
     pub fn changes(&self) -> Vec<&Change> {
         let mut changes: Vec<&Change> = self.entries.iter().flat_map(Entry::changes).collect();
@@ -194,7 +194,7 @@ impl TargetPlan {
         self.entries.iter().any(|entry| entry.state == state)
     }
 
-    /// What is doubtful about its documents.
+    /// The warnings about its documents.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|problem| problem.severity == Severity::Warning)
     }

@@ -209,7 +209,7 @@ fn show_plan(status: &mut TargetStatus, result: PassResult, time: Timestamp) {
     status.refused = result.refused.is_some();
     let mut made: Vec<Change> =
         result.plan.changes().into_iter().filter(|change| change.is_made()).cloned().collect();
-    // What was changed last stays until something else is.
+    // The last changes stay until there are others.
     if !made.is_empty() {
         let more = made.len().saturating_sub(KEPT);
         made.truncate(KEPT);

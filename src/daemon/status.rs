@@ -84,7 +84,7 @@ pub struct TargetStatus {
     /// Its connections, each with what a reconcile would still change: held, blocked, failed,
     /// reported or not written.
     pub connections: Arc<Vec<Entry>>,
-    /// What was changed last.
+    /// The last changes.
     pub applied: Option<Applied>,
     /// The problems of the documents of the commit that was seen.
     pub diagnostics: Arc<Vec<Diagnostic>>,

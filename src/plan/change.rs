@@ -9,7 +9,7 @@ use crate::name::ConnectionName;
 /// One change of one connection.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// What would be done.
+    /// The action.
     pub action: Action,
     /// The connection's type; of a replace: the new one.
     pub type_name: String,
@@ -27,11 +27,11 @@ pub struct Change {
     pub held: bool,
     /// Where git declares it; of a delete: nowhere.
     pub place: Option<Place>,
-    /// What came of it; `None`: it was only planned.
+    /// Its result; `None`: it was only planned.
     pub result: Option<ChangeResult>,
 }
 
-/// What came of one change.
+/// The result of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeResult {
     /// It was made.
@@ -65,7 +65,7 @@ impl Change {
         self.result == Some(ChangeResult::Done)
     }
 
-    /// What comes of it where no call is made.
+    /// Its result where no call is made.
     pub(crate) fn without_call(&self) -> ChangeResult {
         let reason = || self.reason.clone().unwrap_or_default();
         match self.action {
@@ -85,7 +85,7 @@ impl ChangeResult {
     }
 }
 
-/// What would be done with one connection.
+/// The action on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -106,7 +106,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The order in which changes are made (DESIGN section 6, rule 7); deletes come last.
+    /// The order in which changes are made (rule 7); deletes come last.
     pub(super) fn order(self) -> usize {
         match self {
             Self::Rename => 0,
@@ -139,9 +139,9 @@ impl Action {
 pub struct FieldChange {
     /// JSON pointer into the connection.
     pub path: String,
-    /// What live has; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
+    /// Live's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
     pub before: Option<Value>,
-    /// What git wants; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
+    /// Git's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
     pub after: Option<Value>,
     /// Whether the values themselves are hidden.
     pub sensitive: bool,
@@ -155,7 +155,7 @@ pub struct FieldChange {
 pub enum Origin {
     /// A commit, a var, or a value of the environment.
     Git,
-    /// Somebody else, on the server.
+    /// A change on the server that git did not make.
     Drift,
     /// Both.
     Both,

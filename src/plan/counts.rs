@@ -81,7 +81,7 @@ pub struct Counts {
     pub held: usize,
     /// Drift that is only reported.
     pub drifted: usize,
-    /// Not begun.
+    /// Not started.
     pub not_started: usize,
     /// Adopted without a write.
     pub adopted: usize,

@@ -36,7 +36,7 @@ fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
     if row.view().is_some() {
         let mut decision = Decision::new(row, State::Unmanaged, None);
         if row.memory.is_some_and(|memory| memory.degraded.is_some()) {
-            // Somebody made again what a delete was not deployed of.
+            // The connection whose delete was not deployed has been made again.
             decision.memory(row).degraded = None;
         }
         return Some(decision);

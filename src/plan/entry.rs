@@ -22,7 +22,7 @@ pub struct Entry {
     pub unverified: bool,
     /// When the tool last wrote it, in seconds since 1970.
     pub last_change: Option<i64>,
-    /// What would be done, or what is blocked.
+    /// The change that would be made, or that is blocked.
     pub change: Option<Change>,
     /// Differences in which live is kept: drift that is only reported, fields that the server
     /// rewrites.
@@ -33,7 +33,7 @@ pub struct Entry {
     pub read_back: bool,
 }
 
-/// What is decided of one connection: its entry, and what only the plan itself needs.
+/// The decision about one connection: its entry, and the parts that only the plan itself needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) entry: Entry,
@@ -151,7 +151,7 @@ impl Decision {
         Self::new(row, State::Blocked, Some(reason)).with(blocked)
     }
 
-    /// What to remember, to be changed: the row's memory if nothing changed it yet.
+    /// The memory to be changed: the row's own if nothing changed it yet.
     pub(crate) fn memory(&mut self, row: &Row<'_>) -> &mut Memory {
         self.memory.get_or_insert_with(|| row.memory.cloned().unwrap_or_default())
     }

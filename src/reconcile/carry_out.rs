@@ -1,4 +1,4 @@
-//! From a plan to what came of it.
+//! From a plan to its outcome.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::plan::{Change, ChangeResult, Observed, TargetPlan};
 use crate::record::{GoodCommit, Owned, Record};
 use crate::state::Ledger;
 
-/// Carries a plan out and remembers what came of it; the plan with the results.
+/// Carries a plan out and remembers the outcome; gives the plan with the results.
 pub async fn carry_out(
     engine: &Engine,
     prepared: Prepared<'_>,

@@ -158,7 +158,7 @@ fn targets_in_error(count: usize) -> String {
     }
 }
 
-/// What is said where nothing is to be done.
+/// The sentence for a plan without changes.
 fn no_changes(summary: &Summary) -> String {
     let aside = listed(&[(summary.unmanaged, "unmanaged"), (summary.unverified, "unverified")]);
     let aside = if aside.is_empty() { aside } else { format!(" ({aside})") };

@@ -96,7 +96,7 @@ fn drift_is_told_when_it_comes_up() {
     let recovered = told.of(&kept("/port"), ReconcileOutcome::Drifted, "a");
     assert_eq!(recovered, [NotifyEvent::Recovered]);
     assert_eq!(told.of(&kept("/host"), ReconcileOutcome::Drifted, "a"), [NotifyEvent::Drift]);
-    // What was put right and drifts again is drift again; a write that fails is the same drift.
+    // Drift that was corrected and comes again is news; a write that fails is the same drift.
     let corrected = passed(vec![written(drifted("a", "/host"), ChangeResult::Done)]);
     assert!(told.of(&corrected, ReconcileOutcome::Applied, "a").is_empty());
     assert_eq!(told.of(&corrected, ReconcileOutcome::Applied, "a"), [NotifyEvent::Drift]);

@@ -8,7 +8,7 @@ use crate::plan::{Action, Change};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::words;
 
-/// What was changed last, behind a click.
+/// The last changes, behind a click.
 pub(super) fn plan(target: &str, applied: &Applied) -> Markup {
     let count = applied.changes.len() + applied.more;
     html! {
