@@ -16,7 +16,7 @@ const NAME: &str = r"^[^\s/]([^/\u0000-\u001f]*[^\s/])?$";
 /// A text with a reference in it, of which nobody knows yet what it will be.
 const HOLDS_REFERENCE: &str = r"\$\{(env:[A-Za-z0-9_]+|var:[A-Za-z0-9_.\-]+|[A-Za-z0-9_.]+)\}";
 
-/// What a secret field may hold: references that no plain value comes from, and nothing else.
+/// The pattern of a secret field: references that no plain value comes from, and nothing else.
 const SECRET: &str = r"^(\$\{(env:[A-Za-z0-9_]+|[A-Za-z0-9_.]+)\})+$";
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -216,7 +216,7 @@ fn options() -> Value {
     })
 }
 
-/// What a condition over top-level fields of a type looks like as a schema; a field that is not
+/// The schema of a condition over top-level fields of a type; a field that is not
 /// declared, `null` or empty counts with its default there, too.
 fn where_holds(connection_type: &ConnectionType, condition: &Condition) -> Value {
     let default_holds = || connection_type.holds(condition, &Map::new());

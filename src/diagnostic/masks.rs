@@ -17,7 +17,7 @@ use crate::places::{Places, Shape, Span, to_u32};
 use words::is_harmless_field;
 pub(crate) use words::{hides_secret, is_field, is_secret_in_key, only_references};
 
-/// What is shown in the place of a value.
+/// The text in the place of a value.
 const HIDDEN: &str = "...";
 
 /// The longest line that is shown whole, in characters.

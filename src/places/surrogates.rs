@@ -24,7 +24,7 @@ pub(crate) fn with_characters(text: &str, stand_ins: &str) -> Option<String> {
     let mut rewritten = String::with_capacity(text.len());
     let mut done = 0;
     for event in Parser::new_from_str(stand_ins) {
-        // What stands behind another mistake need not be read.
+        // The text behind another mistake need not be read.
         let Ok((event, span)) = event else { break };
         let Event::Scalar(_, ScalarStyle::DoubleQuoted, ..) = event else { continue };
         let end = offsets.get(span.end.index()).copied().unwrap_or(text.len());

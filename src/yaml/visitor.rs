@@ -205,7 +205,7 @@ fn merge(entries: &mut Map<String, Value>, source: Value) -> Result<(), ()> {
     Ok(())
 }
 
-/// What a key is that is no text.
+/// The kind of a key that is no text.
 fn kind_of(key: &Value) -> &'static str {
     match key {
         Value::Null => "`null`",

@@ -99,7 +99,7 @@ impl Scan<'_> {
         self.known(path, &field.kind, value);
     }
 
-    /// What holds for every known value: URLs in texts, and unknown keys inside objects.
+    /// Looks at every known value: for URLs in texts, and unknown keys inside objects.
     fn known(&mut self, path: &str, kind: &'static Kind, value: &Value) {
         match value {
             Value::String(text) => self.text(path, text, Shape::Prose, None, Standing::Plain),

@@ -13,7 +13,7 @@ struct Names {
     plain: BTreeSet<&'static str>,
     /// Those in which a secret hides, which is not found by a look at the value alone.
     hiding: BTreeSet<&'static str>,
-    /// What a misspelled name of a secret comes near to, in lower case.
+    /// Names of secrets that a misspelled one comes near to, in lower case.
     near: BTreeSet<String>,
 }
 

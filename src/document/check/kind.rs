@@ -7,7 +7,7 @@ use crate::diagnostic::code::{self, Code};
 use crate::diagnostic::{Finding, Severity, quoted};
 use crate::pointer::for_people;
 
-/// What is wrong with a value, and how to write it.
+/// The problem with a value, and how to write it.
 #[derive(Debug)]
 pub(super) struct Misfit {
     severity: Severity,
@@ -42,7 +42,8 @@ fn doubtful(
     Some(Misfit { severity: Severity::Warning, ..bad(code, problem, help)? })
 }
 
-/// What is wrong with a value of a kind. Lists and maps are judged as a whole: what they hold is the caller's to ask.
+/// The problem with a value of a kind. Lists and maps are judged as a whole: the caller asks for
+/// their contents.
 pub(super) fn fit(kind: &Kind, default: Option<Default>, value: &Value) -> Option<Misfit> {
     match kind {
         Kind::Any => None,

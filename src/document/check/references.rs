@@ -190,7 +190,7 @@ impl Check<'_> {
     }
 }
 
-/// What a plain value is inside a text.
+/// A plain value as it stands inside a text.
 fn text_of(value: &Value) -> Cow<'_, str> {
     value.as_str().map_or_else(|| value.to_string().into(), Cow::from)
 }

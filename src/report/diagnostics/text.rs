@@ -105,7 +105,7 @@ impl Page {
         self.line(format!("{number} {}", shown.trim_end()));
         let columns = shown.chars().count();
         let before = (mark.column as usize).saturating_sub(1);
-        // What is hidden may be shorter than it is in the file, and long lines are cut.
+        // A hidden text may be shorter than in the file, and long lines are cut.
         if before <= columns.max(WIDEST) {
             let length = (mark.length as usize).clamp(1, columns.saturating_sub(before).max(1));
             let carets: String = std::iter::repeat_n(sign, length).collect();
