@@ -28,7 +28,7 @@ fn document(number: usize) -> String {
     )
 }
 
-/// What one server would hold, and what git declares of it.
+/// The connections of one server, and their documents in git.
 struct Company {
     folders: Vec<Folder>,
     texts: Vec<String>,

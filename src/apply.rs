@@ -1,7 +1,7 @@
-//! Carrying a plan out: the calls, in order, and what came of each.
+//! Carries a plan out: makes the calls, in order, and gives the result of each.
 //!
 //! Everything is noted before it is sent where a crash could otherwise leave an orphan, and
-//! remembered after it was acknowledged. One failure stops nothing but what waits for it.
+//! remembered after it was acknowledged. One failure stops only the changes that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +41,7 @@ pub(crate) struct Job<'a> {
     /// The record as the plan leaves it.
     pub(crate) planned: &'a Record,
     pub(crate) rules: CompareRules<'a>,
-    /// Resolves the secrets of what a replace deletes.
+    /// Resolves the secrets of the connection that a replace deletes.
     pub(crate) resolution: Resolution<'a>,
     /// Names that a server may take for another one that is live or declared.
     pub(crate) lookalikes: &'a BTreeSet<ConnectionName>,
@@ -49,8 +49,8 @@ pub(crate) struct Job<'a> {
     pub(crate) proofs: &'a Proofs,
     pub(crate) client: &'a Client,
     pub(crate) ledger: &'a Ledger,
-    /// Whether what moved since the plan stops its change: a saved plan is carried out as it
-    /// stands or not at all.
+    /// Whether a connection that moved since the plan stops its change: a saved plan is carried out
+    /// as it stands or not at all.
     pub(crate) strict: bool,
     /// How many calls may be under way at once.
     pub(crate) concurrency: usize,

@@ -1,4 +1,4 @@
-//! Asking the API what is live: the lists of all types, and single connections.
+//! Asks the API for the live connections: the lists of all types, and single ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,9 @@ use crate::catalog;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 
-/// Reads the lists of all types; `owned_types` are those that the inventory has. A list that failed is noted as incomplete and stops the creates and
-/// deletes of the run; it is never treated as an empty one.
+/// Reads the lists of all types; `owned_types` are those that the inventory has. A list that failed
+/// is noted as incomplete and stops the creates and deletes of the run; it is never treated as an
+/// empty one.
 pub async fn lists(client: Client, concurrency: usize, owned_types: BTreeSet<String>) -> Live {
     let calls: Vec<_> = catalog::all().map(|known| list(&client, known.name)).collect();
     let answers: Vec<_> = stream::iter(calls).buffered(concurrency.max(1)).collect().await;

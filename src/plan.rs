@@ -40,18 +40,18 @@ pub use state::State;
 use crate::record::Record;
 use crate::secret::{Redactor, SENSITIVE};
 
-/// A plan, and what else follows from it without any call.
+/// A plan, and everything that follows from it without a call.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) plan: TargetPlan,
-    /// The record with what needs no call: adoptions, agreements, names that left, holds.
+    /// The record with all changes that need no call: adoptions, agreements, names that left, holds.
     pub(crate) record: Record,
     /// Connections that have to be read to know whether a PUT would wipe something: the name that
     /// is live now.
     pub(crate) to_read: BTreeSet<ConnectionName>,
 }
 
-/// Makes the plan of one target: decides each row, and then what the rules over all deletes hold.
+/// Makes the plan of one target: decides each row, and then applies the limits over all deletes.
 pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
     let mut decisions = decide::decide_renames(&mut rows, rules);
     let decided: BTreeSet<ConnectionName> =

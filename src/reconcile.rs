@@ -1,5 +1,5 @@
-//! One pass over one target: read the source, load, resolve, observe, plan; and, for whoever
-//! asks for it, apply. Commands and the daemon both call it, so none can do what another would
+//! One pass over one target: read the source, load, resolve, observe, plan; and, where
+//! asked for, apply. Commands and the daemon both call it, so none can do what another would
 //! not.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,12 +213,12 @@ pub(crate) struct Ready {
     /// The declarations of this commit, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
     pub(crate) commit: Option<CommitId>,
-    /// Held until what came of the plan is remembered.
+    /// Held until the outcome of the plan is remembered.
     pub(crate) lock: Option<Lock>,
 }
 
 impl Prepared<'_> {
-    /// Digests of what the plan was made from; `None` where the target could not be looked at.
+    /// Digests of the inputs of the plan; `None` where the target could not be looked at.
     #[must_use]
     pub fn digests(&self) -> Option<Digests> {
         let ready = self.ready.as_ref()?;
@@ -256,7 +256,7 @@ impl Prepared<'_> {
     }
 }
 
-/// Whether a target takes what is valid of a commit that does not load whole.
+/// Whether a target applies the valid documents of a commit that does not load whole.
 fn isolates(target: &Target) -> bool {
     target.on_invalid == OnInvalid::Isolate
 }

@@ -231,7 +231,7 @@ pub enum DueStep {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AskedBy {
-    /// No commit is known to have asked for it; only what held it is remembered.
+    /// No commit is known to have asked for it; only the reason that held it is remembered.
     #[default]
     NoCommit,
     /// The repository did not have the commit that tells.
@@ -308,7 +308,7 @@ pub struct Degraded {
     pub attempts: u32,
     /// When the daemon writes it again, in seconds since 1970.
     pub next: i64,
-    /// Of a delete, which is reported and not sent again: the type of what was deleted.
+    /// Of a delete, which is reported and not sent again: the type of the deleted connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<String>,
 }
@@ -369,7 +369,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Owned {
-    /// Whether what is live may be the very connection of this entry: of its type and, where both
+    /// Whether a live connection may be the one of this entry: of its type and, where both
     /// are known, of its id. Whether it is one whose id was not known yet, `plan::identity` tells.
     #[must_use]
     pub fn may_be(&self, live: &LiveConnection) -> bool {
@@ -439,7 +439,7 @@ impl Record {
         self.connections.iter().filter_map(|(name, known)| Some((name, known.owned.as_ref()?)))
     }
 
-    /// Changes what is remembered of a connection. A memory that is left empty goes.
+    /// Changes the memory of a connection. A memory that is left empty goes.
     pub fn edit<T>(&mut self, name: &ConnectionName, change: impl FnOnce(&mut Memory) -> T) -> T {
         let memory = Arc::make_mut(self.connections.entry(name.clone()).or_default());
         let result = change(memory);

@@ -6,7 +6,8 @@
 //! around it with [`Sandbox::start_behind`].
 //!
 //! Besides the API it answers under `/sandbox/`, to loopback only and without a token, the stored
-//! connections and the calls that were made, and takes edits as a user would make them in the console.
+//! connections and the calls that were made, and takes edits as a user would make them in the
+//! console.
 
 mod call;
 mod connections;

@@ -1,5 +1,6 @@
 //! The daemon's HTTP listener: probes, metrics, the status as JSON and as a page, webhooks, and
-//! the calls that change something. Everything shown is drawn from the [`Board`], which holds no secret.
+//! the calls that change something. Everything shown is drawn from the [`Board`], which holds no
+//! secret.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! POST, and finding out what became of it.
+//! Creates a connection with a POST, and finds out whether it arrived.
 
 use std::collections::BTreeSet;
 
@@ -93,7 +93,7 @@ pub(super) async fn post(
     }
 }
 
-/// Decides by what is there whether a POST without an answer made it.
+/// Reads the connection to decide whether a POST without an answer made it.
 async fn found(
     job: &Job<'_>,
     desired: &DesiredConnection,

@@ -11,7 +11,7 @@ use crate::plan::view::LiveView;
 use crate::plan::{Change, body};
 use crate::record::Owned;
 
-/// Deletes what the plan lists, if it still is what the inventory knows.
+/// Deletes a connection that the plan lists, if it still is the one in the inventory.
 pub(super) async fn delete(job: &Job<'_>, change: &Change) -> ChangeResult {
     let name = &change.name;
     let Some(owned) = job.ledger.read(|record| record.owned(name).cloned()) else {

@@ -1,5 +1,5 @@
-//! The ids of what a run created: a create does not tell them, and without one a connection that
-//! somebody makes anew under the name could be mistaken for ours (rule 3).
+//! The ids of the connections that a run created: a create does not tell them, and without one a
+//! connection that somebody makes anew under the name could be mistaken for ours (rule 3).
 
 use std::collections::BTreeSet;
 

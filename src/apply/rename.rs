@@ -18,7 +18,7 @@ use crate::plan::{Change, body, step, whole_digest};
 use crate::record::{Intent, Owned};
 use crate::secret::SensitiveValue;
 
-/// Renames a connection in place, and writes what else git changed in the same call.
+/// Renames a connection in place, and writes git's other changes in the same call.
 pub(super) async fn rename(
     job: &Job<'_>,
     change: &Change,
@@ -136,7 +136,7 @@ async fn put(
     }
 }
 
-/// A server may take the PUT and keep the name: what is there decides.
+/// A server may take the PUT and keep the name, so the connection is read to decide.
 async fn taken(
     job: &Job<'_>,
     desired: &DesiredConnection,

@@ -28,7 +28,7 @@ pub(super) enum Sent<T> {
     Over(ChangeResult),
 }
 
-/// A call, or a look at what became of it.
+/// A call, or a look at its effect.
 pub(super) type Step<'s, T> = BoxFuture<'s, T>;
 
 /// Sends a write until its outcome is known. After an answer was lost, `look` reads what became of it
@@ -83,7 +83,7 @@ pub(super) async fn read(
     Ok(learned(job, found))
 }
 
-/// Reads what became of a write that was sent. The end of the run does not end this: a
+/// Reads the effect of a write that was sent. The end of the run does not end this: a
 /// write that was sent is finished and remembered.
 pub(super) async fn look_after(
     job: &Job<'_>,
@@ -117,7 +117,8 @@ pub(super) fn is_made_anew(job: &Job<'_>, name: &ConnectionName, fresh: &LiveCon
     planned.is_some() && fresh.id.is_some() && planned != fresh.id.as_ref()
 }
 
-/// The base after a PUT: what was written is agreed on now, what live kept has its older base.
+/// The base after a PUT: fields that were written agree now, fields that live kept have their older
+/// base.
 pub(super) fn base_after_put(
     desired: &DesiredConnection,
     comparison: &Comparison,

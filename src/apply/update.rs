@@ -18,7 +18,7 @@ use crate::record::{Memory, Owned};
 /// Why an update ends whose connection is no longer there.
 const DELETED: &str = "somebody deleted it meanwhile";
 
-/// Brings one connection to what git wants; `reads_back` looks whether its secrets arrived.
+/// Makes one connection equal to git; with `reads_back` it looks whether its secrets arrived.
 pub(super) async fn update(
     job: &Job<'_>,
     desired: &DesiredConnection,
@@ -177,7 +177,7 @@ fn agree(
 }
 
 /// Reads a secret back that was written since another one was shown: one that does not come back
-/// equal is not readable after all, and what seemed to be a difference was none.
+/// equal is not readable after all, and the difference was only apparent.
 async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let fresh = match read(job, &desired.name).await {
         Ok(Some(fresh)) => fresh,

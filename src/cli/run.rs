@@ -15,8 +15,8 @@ use crate::daemon::{self, Board, Daemon, Trigger};
 use crate::report;
 use crate::web::{self, Key, Keys, Listener, Site};
 
-/// Runs the daemon until SIGTERM, SIGINT or the terminal's hang-up; with `--once` makes one reconcile and ends as `apply`
-/// does.
+/// Runs the daemon until SIGTERM, SIGINT or the terminal's hang-up; with `--once` makes one
+/// reconcile and ends as `apply` does.
 ///
 /// # Errors
 /// The config cannot be used, or the listener cannot be bound.

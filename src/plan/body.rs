@@ -38,7 +38,7 @@ pub(crate) enum NoBody {
 /// the server shows it in clear.
 pub(crate) type IsProven<'a> = dyn Fn(&str, &Value) -> bool + 'a;
 
-/// The body of a create: what git declares, fields that others may edit included.
+/// The body of a create: all fields that git declares, also those under `ignore`.
 ///
 /// # Errors
 /// A reference has no value.

@@ -1,4 +1,5 @@
-//! One connection, three ways: what git wants, what live has, and the base both once agreed on.
+//! Compares one connection three ways: git's value, live's value, and the base on which both last
+//! agreed.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +47,7 @@ pub(crate) struct CompareRules<'a> {
 pub(crate) struct Comparison {
     /// The differences, in the order of the document, dropped fields last.
     pub(crate) differences: Vec<Difference>,
-    /// The base of all fields that agree now; what differs keeps its older base.
+    /// The base of all fields that agree now; fields that differ keep their older base.
     pub(crate) base: Base,
     /// Whether a declared secret was neither sent nor read back.
     pub(crate) unverified: bool,

@@ -180,10 +180,10 @@ impl Noting<'_> {
         (then != Some(old)).then(|| new.clone())
     }
 
-    /// The replace that is due of a name that the commit declares. It is asked for if a commit changed
-    /// the type: the last good one declared the old one, or what an earlier replace that is not done
-    /// was to make. What holds a delete holds the replace that overtakes it; consent to the one is
-    /// none to the other.
+    /// The replace that is due of a name that the commit declares. It is asked for if a commit
+    /// changed the type: the last good one declared the old type, or the type of an earlier replace
+    /// that is not done. A replace that overtakes a held delete is held for the same reason;
+    /// consent to one of them does not count for the other.
     fn replace_of(
         &self,
         name: &ConnectionName,
@@ -260,15 +260,15 @@ impl Noting<'_> {
 }
 
 /// Whether a rename is done. While it is not, its commit counts as declaring the old name; after
-/// that it does not, so that what somebody makes under the old name was removed by no commit.
+/// that it does not, so that no commit removed a connection that is made later under the old name.
 pub(crate) fn is_renamed(record: &Record, live: &Live, new: &ConnectionName) -> bool {
     let is_live = live.connections.contains_key(new) || !live.is_complete();
     record.owned(new).is_some() && is_live
 }
 
-/// Keeps what was due before where the run is no reason for others. What a working tree lacks, no
-/// commit removed. A narrowed run leaves the last good commit as it was, so that the next whole one
-/// finds again what is still due by then; what held it is kept.
+/// Keeps the due steps of before after a run that asks for none: no commit removed the names that a
+/// working tree lacks, and a narrowed run leaves the last good commit as it was, so that the next
+/// whole run finds again the steps that are still due. The reasons that held them are kept.
 pub(crate) fn keep_due(planned: &mut Record, before: &Record, is_worktree: bool, filter: &Filter) {
     if !is_worktree && !filter.is_narrow() {
         return;

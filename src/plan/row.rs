@@ -1,5 +1,5 @@
-//! Everything about one connection in one pass lies in one row: what git declares, what live shows,
-//! what is remembered.
+//! Everything about one connection in one pass lies in one row: git's side, live's side and the
+//! memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +103,7 @@ pub(crate) struct Said<'a> {
     pub(crate) lost_paths: &'a BTreeMap<ConnectionName, String>,
 }
 
-/// Joins what git declares, what live shows and what is remembered, once.
+/// Joins git's side, live's side and the memory of each name, once.
 pub(crate) fn join<'a>(said: Said<'a>, observed: Observed<'a>, record: &'a Record) -> Rows<'a> {
     let names: BTreeSet<&ConnectionName> = said
         .desired

@@ -24,7 +24,7 @@ pub(crate) struct Rules<'a> {
 pub(crate) struct Policy {
     /// Which connections may be adopted.
     pub(crate) adopt: Adopt,
-    /// Whether what git no longer declares is deleted.
+    /// Whether connections that git no longer declares are deleted.
     pub(crate) prune: bool,
     /// How many deletes a run may make.
     pub(crate) max_deletes: MaxDeletes,
@@ -35,11 +35,11 @@ pub(crate) struct Policy {
 pub struct RunRules {
     /// `--name` and `--type`.
     pub filter: Filter,
-    /// `--allow-deletes`: consent to what a limit or a lost path holds.
+    /// `--allow-deletes`: consent to changes that a limit or a lost path holds.
     pub allow_deletes: bool,
     /// `--allow-delete NAME`: consent to the delete of these names, which no commit asked for.
     pub allow_delete: Vec<ConnectionName>,
-    /// Whether what was saved but not deployed is written again before its pause is over.
+    /// Whether degraded connections are written again before their pause is over.
     pub degraded_at_once: bool,
 }
 
@@ -70,7 +70,7 @@ impl Rules<'_> {
         self.commit.history.commit.is_none()
     }
 
-    /// Whether somebody consented to what a lost path holds.
+    /// Whether the run or the tip consents to changes that a lost path holds.
     pub(crate) fn consents_to_lost_paths(&self) -> bool {
         self.run.allow_deletes || self.commit.history.consents.by_tip
     }

@@ -1,4 +1,4 @@
-//! Saved plans: digests of what a plan was made from, so that it is carried out as it stands or
+//! Saved plans: digests of the inputs of a plan, so that it is carried out as it stands or
 //! not at all.
 
 use std::collections::BTreeMap;
@@ -176,7 +176,8 @@ pub fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
         .collect()
 }
 
-/// Takes out of a plan what a saved one does not list: it is carried out and nothing more.
+/// Removes the changes from a plan that a saved one does not list: it is carried out and nothing
+/// more.
 pub fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
     let is_listed = |change: &Change| {
         matches!(change.action, Action::Blocked | Action::Drift)

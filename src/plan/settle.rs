@@ -6,8 +6,8 @@ use super::view::LiveView;
 use crate::name::ConnectionName;
 use crate::record::{Base, Intent, Memory, Owned, Record};
 
-/// Settles the intents of earlier runs: what live shows as it was sent is owned, what is not there
-/// is forgotten, and what differs was somebody else's.
+/// Settles the intents of earlier runs: a connection that live shows as it was sent is owned, one
+/// that is not there is forgotten, and one that differs is not ours.
 pub(crate) fn settle(record: &mut Record, observed: &Observed<'_>, keys: Keys<'_>) {
     let intents = record
         .connections
@@ -86,7 +86,7 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
 }
 
 /// The connection that is live is not what was sent. Where a replace may have deleted ours, no ids
-/// are shown, and what has the name now is not as ours was, ours is forgotten.
+/// are shown, and the connection of that name is not as ours was, ours is forgotten.
 fn disown(
     record: &mut Record,
     name: &ConnectionName,

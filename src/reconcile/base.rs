@@ -12,7 +12,7 @@ use crate::plan::compare::{Keys, base_of};
 use crate::record::{Memory, Owned, Record};
 use crate::source::Snapshot;
 
-/// The record that a base revision stands for: the inventory is what it declared. Blocks.
+/// The record that a base revision stands for: its declarations are the inventory. Blocks.
 pub(super) fn record_of_base(
     engine: &Engine,
     target: &Target,

@@ -1,4 +1,4 @@
-//! From a plan to what came of it.
+//! From a plan to its outcome.
 
 use std::collections::BTreeMap;
 

@@ -36,7 +36,7 @@ pub(crate) struct Connection {
     pub(crate) key: FingerprintKey,
 }
 
-/// The client of a target, for whoever only reads.
+/// The client of a target, for commands that only read.
 ///
 /// # Errors
 /// A credential has no value, or the client cannot be made.

@@ -1,4 +1,4 @@
-//! Asking git what earlier commits declared and consented to. What follows from it is decided in
+//! Asking git what earlier commits declared and consented to. The answers are judged in
 //! [`crate::plan::history`], which is pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -218,10 +218,10 @@ impl Past<'_> {
     }
 
     /// Takes back what commits asked for and consented to from which this one does not come: those of
-    /// another branch, or of a history that was rewritten. What they found missing stays due where the
-    /// commit that declared it last still does: an amended commit asks for the same. The names that
-    /// this commit declares as they are live are the answer: another branch may still ask to be rid
-    /// of them, so that stays noted.
+    /// another branch, or of a history that was rewritten. What they found missing stays due where
+    /// the commit that declared it last still does: an amended commit asks for the same. The names
+    /// that this commit declares as they are live are the answer: another branch may still ask to
+    /// be rid of them, so that stays noted.
     fn take_back_other_branches(
         &self,
         record: &mut Record,
@@ -348,8 +348,8 @@ impl Lineage<'_> {
     }
 }
 
-/// Whether another process applied what came after this commit, which is the newest no more. One
-/// that the branch was moved back to is.
+/// Whether another process applied a newer commit than this one. A commit to which the branch was
+/// moved back counts as the newest.
 pub(super) fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record) -> bool {
     let (Snapshot::Commit { repository, commit }, Some(good)) = (snapshot, &record.last_good)
     else {

@@ -20,7 +20,7 @@ pub struct LoadedTarget {
     pub unread: Vec<String>,
 }
 
-/// Reads and loads what a snapshot declares for a target. Blocks on the repository.
+/// Reads and loads the documents of a snapshot for a target. Blocks on the repository.
 ///
 /// # Errors
 /// The repository cannot be read. Problems of documents are no errors here.

@@ -229,7 +229,8 @@ impl Pass<'_> {
         Err(format!("{what} is refused: {errors} error{s} in its documents"))
     }
 
-    /// Reads the state, under its lock where it will be written, or what the base revision stands for.
+    /// Reads the state, under its lock where it will be written, or what the base revision stands
+    /// for.
     async fn recall(
         &self,
         connection: &Connection,

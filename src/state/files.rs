@@ -22,7 +22,7 @@ impl Files for Disk {
         fs::create_dir_all(folder)
     }
 
-    /// Only its owner may read it: names and hosts are nobody else's business.
+    /// Only its owner may read it: names and hosts are private.
     fn create(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);

@@ -58,7 +58,7 @@ impl Ledger {
         change(&mut record.0)
     }
 
-    /// Changes what is remembered of one connection.
+    /// Changes the memory of one connection.
     pub(crate) fn edit_memory<T>(
         &self,
         name: &ConnectionName,
@@ -129,7 +129,7 @@ impl Ledger {
 }
 
 impl StateError {
-    /// A write of which nobody knows what came: what relies on it must not begin.
+    /// A write whose outcome is not known: calls that rely on it must not start.
     fn unfinished(path: PathBuf) -> Self {
         Self::Write { path, source: io::Error::other("writing broke off") }
     }

@@ -24,8 +24,8 @@ struct Held {
 }
 
 impl StateFile {
-    /// Locks the state, and waits up to `timeout` for whoever holds it. `holder` is what the
-    /// others are told meanwhile.
+    /// Locks the state, and waits up to `timeout` for its holder. `holder` is the name that
+    /// other processes are told meanwhile.
     ///
     /// # Errors
     /// The folder cannot be used, or the time is over.

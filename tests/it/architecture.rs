@@ -1,4 +1,4 @@
-//! What the source promises about itself: the pure core imports no client, no server and no command
+//! The promises of the source about itself: the pure core imports no client, no server and no command
 //! line; no modules import each other in a circle; the oldest Rust is the one that is promised.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ const CORE: [&str; 15] = [
     "parallel",
 ];
 
-/// What the core may take from elsewhere: values without a connection to anything.
+/// The items that the core may take from elsewhere: values without a connection to anything.
 const VALUES: [(&str, &[&str]); 3] = [
     ("source", &["Commit", "FileEntry", "Folder"]),
     ("config", &["Adopt", "MaxDeletes"]),
@@ -120,7 +120,7 @@ fn no_modules_import_each_other_in_a_circle() {
             .map(|module| (&**module, imported(&folder, &path, module, &modules)))
             .collect();
         edges += imports.values().map(BTreeSet::len).sum::<usize>();
-        // What only imports what is gone goes, until nothing or a circle is left.
+        // A module without imports that are left is removed, until nothing or a circle is left.
         let mut left = imports.clone();
         while let Some(done) =
             left.iter().find(|(_, i)| i.iter().all(|m| !left.contains_key(m))).map(|(m, _)| *m)

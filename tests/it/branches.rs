@@ -1,4 +1,4 @@
-//! What another branch, or a part of the names, was to lose is not lost by the rest.
+//! A removal on another branch, or in a narrowed run, deletes nothing elsewhere.
 
 use axum::http::Method;
 use serde_json::json;
@@ -51,7 +51,7 @@ fn a_removal_on_another_branch_is_not_due_here() {
     world.target("paths: [other]");
     world.apply().code(3).says("no commit removed it");
     assert_eq!(world.names(), ["a", "b", "c", "d"]);
-    // What this branch removes by itself is.
+    // A removal on this branch is one.
     world.target("max_deletes: 3");
     world.apply().code(0);
     world.commit_without(&["a"]);

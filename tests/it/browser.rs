@@ -93,7 +93,7 @@ impl<'w> Browser<'w> {
         self.call("POST", "/execute/sync", &json!({"script": text, "args": []}))
     }
 
-    /// What can be read on the page.
+    /// The text of the page.
     fn text(&self) -> String {
         self.script("return document.body.innerText").as_str().unwrap().to_owned()
     }
@@ -177,7 +177,7 @@ fn a_commit_and_a_held_delete_show_up_without_a_reload() {
     browser.open(&daemon.address);
     browser.shows("Everything is in sync");
     browser.shows("declare first");
-    // What the reader does on the page outlives what is drawn anew.
+    // The reader's search and filters outlive an update of the page.
     browser.script("window.unchanged = true; document.getElementById('q').focus()");
     browser.write("#q", "s");
     world.commit_email("second", "");

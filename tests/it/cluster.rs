@@ -87,7 +87,7 @@ impl Cluster {
             .collect()
     }
 
-    /// Somebody else changes the one object of a kind.
+    /// Changes the one object of a kind, as another client would.
     pub(crate) fn edit(&self, kind: &str, change: impl FnOnce(&mut Value)) {
         let mut objects = self.objects();
         objects.version += 1;

@@ -63,7 +63,7 @@ fn a_field_that_the_server_rewrites_is_given_up_after_two_puts() {
         world.apply();
     }
     assert_eq!(puts(&world), 2);
-    // What ends it is said too.
+    // The message says how it ends.
     world.plan().says("not converging").says("until");
     world.write("connections/a.yaml", "type: email\nname: a\nhost: smtp.example.com\n");
     world.commit("as the server wants it");
@@ -136,7 +136,7 @@ fn fields_that_displace_each_other_are_given_up() {
     }
     assert!((3..=16).contains(&written), "{written} PUTs");
     world.plan().says("not converging");
-    // What somebody does now and then is put right however often it is.
+    // An edit by people is corrected however often it comes.
     world.edit("a", "port", json!(25));
     world.edit("a", "host", json!("smtp.example.com"));
     for round in 0..20 {

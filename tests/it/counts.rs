@@ -1,4 +1,4 @@
-//! What a run costs, in counts: calls that are made and files that are parsed. Never in seconds.
+//! The costs of a run, in counts: calls that are made and files that are parsed. Never in seconds.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ fn a_commit_that_changes_one_file_parses_one_file() {
     world.write(&file(7), &email("mails-7", "port: 26\n"));
     world.commit("one");
     assert_eq!(parsed_by_a_pass(), 1);
-    // What is only moved is the same content.
+    // A file that is only moved has the same content.
     world.git(&["mv", &file(7), "connections/elsewhere.yaml"]);
     world.commit("moved");
     assert_eq!(parsed_by_a_pass(), 0);

@@ -71,7 +71,7 @@ fn a_done_rename_leaves_the_note_of_who_takes_its_old_name() {
     assert!(Applying::until(&world, &gate).kill());
     drop(gate);
     assert_eq!(world.names(), ["a", "b"]);
-    // What the killed run made is the tool's: a commit removes it, and so it is deleted.
+    // A connection that the killed run made is the tool's: a commit removes it, and so it is deleted.
     world.commit_without(&["a"]);
     world.apply().code(0);
     assert_eq!(world.names(), ["b"]);

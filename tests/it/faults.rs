@@ -121,7 +121,7 @@ impl Fault {
         })
     }
 
-    /// What is left of the answer to a call that was carried out.
+    /// The rest of the answer to a call that was carried out.
     async fn spoil(&self, dialect: Dialect, response: Response) -> Response {
         match self {
             Self::Lost => broken(),
@@ -298,7 +298,7 @@ struct Shared {
     bar: watch::Sender<Bar>,
 }
 
-/// What a gate does with the calls that come to it.
+/// The action of a gate on the calls that come to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bar {
     /// They wait.

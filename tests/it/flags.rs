@@ -1,4 +1,4 @@
-//! What may be typed, what comes out, and the code at the end.
+//! Flags, outputs and exit codes.
 
 use std::collections::BTreeSet;
 

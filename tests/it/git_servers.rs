@@ -123,7 +123,7 @@ impl Server {
         Some(server)
     }
 
-    /// What `GIT_SSH_COMMAND` has to be for a key and a file of known hosts of this server.
+    /// The value of `GIT_SSH_COMMAND` for a key and a file of known hosts of this server.
     pub(crate) fn ssh_command(&self, key: &str, known_hosts: &str) -> String {
         let at = self.folder.display();
         format!(

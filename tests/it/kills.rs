@@ -95,7 +95,7 @@ fn kill_one(world: &World, random: &mut fastrand::Rng) -> bool {
     true
 }
 
-/// What git declares: type and port of each name.
+/// The declarations in git: type and port of each name.
 #[derive(Default)]
 struct Declared {
     connections: BTreeMap<String, (bool, u64)>,

@@ -1,4 +1,4 @@
-//! What happens between a plan and its calls.
+//! Changes between a plan and its calls.
 
 use axum::http::Method;
 use serde_json::json;
@@ -110,7 +110,7 @@ fn a_run_that_is_ended_owns_nothing_that_it_did_not_send() {
     applying.ends().code(1).says("not started");
     assert_eq!(world.names(), ["a"]);
     assert_eq!(world.remembered("intent"), json!({}));
-    // Somebody makes the other one exactly so, and git drops it: it is theirs.
+    // People make the other one exactly so, and git drops it: it is theirs.
     world.make(email_body("b"));
     world.commit_without(&["b"]);
     world.apply().code(0);

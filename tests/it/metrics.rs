@@ -12,7 +12,7 @@ use crate::world::World;
 /// Metrics by name with the labels that they carry.
 type Metrics = BTreeMap<String, BTreeSet<String>>;
 
-/// What `/metrics` has, a histogram under each of its three names.
+/// The metrics of `/metrics`, a histogram under each of its three names.
 pub(crate) fn exported(text: &str) -> Metrics {
     let mut metrics = Metrics::new();
     for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
@@ -70,7 +70,7 @@ fn names_and_labels_are_those_that_are_promised() {
     lint(&text);
 }
 
-/// What Prometheus itself thinks of them.
+/// The check by Prometheus itself.
 fn lint(text: &str) {
     let checking = Command::new("promtool")
         .args(["check", "metrics"])

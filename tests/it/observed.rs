@@ -1,4 +1,4 @@
-//! What deploy/ asks of the metrics is what the daemon really exports: names and labels.
+//! The metrics that deploy/ asks for are those that the daemon exports: names and labels.
 
 use std::collections::BTreeSet;
 use std::fs;

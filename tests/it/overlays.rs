@@ -161,7 +161,7 @@ fn an_overlay_path_that_a_commit_emptied_holds_the_updates_of_its_names() {
     assert_eq!(world.live("a")["port"], json!(2525));
     assert_eq!(world.writes(), ["PUT b"]);
     world.apply().code(3).says("over");
-    // Somebody who means it says so.
+    // Consent is given with the flag.
     world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
     assert_ne!(world.live("a")["port"], json!(2525));
     assert!(!world.names().contains(&"z".to_owned()));

@@ -1,8 +1,8 @@
-//! What a run of the program gave, and what a test asks of it.
+//! The result of a run of the program, and the checks that tests make of it.
 
 use std::process::Output;
 
-/// What a run of the program gave.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,

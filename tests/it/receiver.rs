@@ -11,7 +11,7 @@ use crate::world::World;
 /// Paths and bodies.
 type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
-/// What somebody received.
+/// A request that was received.
 pub(crate) struct Received {
     /// `http://` and where it listens.
     pub(crate) address: String,

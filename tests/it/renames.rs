@@ -327,7 +327,7 @@ fn a_rename_that_is_done_does_not_take_a_later_connection() {
     world.apply().code(0);
     assert_eq!(world.names(), ["new", "old", "other"]);
     assert_eq!(world.live("old"), theirs);
-    // What was renamed back is still ours, by its id.
+    // The connection that was renamed back is still ours, by its id.
     world.apply().code(0);
     let ours = world.control().id(PROJECT, "new");
     assert!(world.control().remove(PROJECT, "old"));

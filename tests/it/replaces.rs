@@ -73,7 +73,7 @@ fn the_new_connection_is_resolved_before_the_delete() {
 
 #[test]
 fn any_other_difference_of_type_is_blocked() {
-    // Somebody replaced ours by one of another type.
+    // In the console ours was replaced by one of another type.
     let world = World::settled(&["a", "b"]);
     assert!(world.control().remove(PROJECT, "a"));
     world.make(json!({"type": "ftp", "name": "a", "host": "h", "protocol": "FTP"}));
@@ -129,7 +129,7 @@ fn a_replace_that_only_failed_is_tried_once_more() {
     }
 }
 
-/// Somebody who has made room for it asks for it by name.
+/// Asks for the replace by name, after the server was made to take it.
 fn asked_for(world: &World) {
     for arguments in
         [&["--name", "a"][..], &["--allow-deletes"], &["--allow-deletes", "--name", "a"]]

@@ -16,7 +16,7 @@ use crate::world::{CANARY, PROJECT, World, email};
 /// How long anything may take; far more than it does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What every replica's config has. The lease is as short as can be.
+/// The common part of the replicas' configs. The lease is as short as can be.
 const KUBERNETES: &str = "\
 kubernetes:
   lease: 2s

@@ -108,7 +108,7 @@ impl Running {
     /// Waits for the end of one whose terminal is gone.
     pub(crate) fn is_gone(&self) {
         let status = format!("/proc/{}/stat", self.id());
-        // Nobody but the system's first process is left to ask how it ended.
+        // Only the system's first process can ask how it ended.
         eventually("it ends", || {
             std::fs::read_to_string(&status).map_or(true, |text| text.contains(") Z "))
         });
@@ -118,7 +118,7 @@ impl Running {
         self.at_terminal.unwrap_or_else(|| self.child.id())
     }
 
-    /// What it wrote to stderr so far.
+    /// Its stderr so far.
     pub(crate) fn logs(&self) -> String {
         self.logs.lock().unwrap().join("\n")
     }
@@ -189,7 +189,7 @@ pub(crate) struct Applying<'a> {
     world: &'a World,
     child: Child,
     errors: BufReader<ChildStderr>,
-    /// What was read of stderr so far.
+    /// The part of stderr that was read so far.
     said: String,
 }
 

@@ -96,7 +96,7 @@ impl Signed {
         if is_live { self.world.live("a")["port"].clone() } else { Value::Null }
     }
 
-    /// What holds for every kind of signature.
+    /// The checks for every kind of signature.
     fn holds(&self, unsigned: &str) {
         let world = &self.world;
         self.commit_port(&Signer::new(), 1);

@@ -1,5 +1,5 @@
-//! What wakes the daemon: real changes of real repositories, with the next resync a day away.
-//! The daemon also looks by itself now and then; the history tells that it did not have to.
+//! The events that wake the daemon: real changes of real repositories, with the next resync a day
+//! away. The daemon also looks by itself now and then; the history tells that it did not have to.
 
 use std::fs;
 use std::os::unix::fs::symlink;

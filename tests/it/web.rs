@@ -1,4 +1,4 @@
-//! What the daemon serves over HTTP, asked as others ask it.
+//! The HTTP endpoints of the daemon, asked as other programs ask them.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -211,7 +211,7 @@ impl World {
         self.ended(self.command(arguments).output().unwrap())
     }
 
-    /// What a run of the program gave. Nothing of it may hold the canary.
+    /// The result of a run of the program. No part of it may hold the canary.
     pub(crate) fn ended(&self, output: Output) -> Ran {
         let ran = Ran::from(output);
         self.assert_no_canary(&ran);
@@ -283,14 +283,14 @@ impl World {
         self.control().get(PROJECT, name).unwrap_or_else(|| panic!("{name} is not live"))
     }
 
-    /// Somebody changes a field in the console.
+    /// Changes a field in the console.
     pub(crate) fn edit(&self, name: &str, field: &str, value: Value) {
         assert!(self.control().edit(PROJECT, name, |body| {
             body.insert(field.to_owned(), value);
         }));
     }
 
-    /// Somebody makes a connection in the console.
+    /// Makes a connection in the console.
     pub(crate) fn make(&self, body: Value) {
         self.control().put(PROJECT, body).unwrap();
     }
@@ -316,7 +316,7 @@ impl World {
         serde_json::from_str::<Value>(&self.state()).unwrap()["record"].clone()
     }
 
-    /// What the state remembers of each connection in one part: `owned`, `due`, `intent`,
+    /// The memory of each connection in one part of the state: `owned`, `due`, `intent`,
     /// `degraded`.
     pub(crate) fn remembered(&self, part: &str) -> Value {
         let record = self.record();

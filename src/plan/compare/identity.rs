@@ -1,4 +1,4 @@
-//! The one test for whether what is live is the connection that is remembered.
+//! The one test for whether a live connection is the one in the inventory.
 
 use super::base::is_as_base;
 use super::{CompareRules, Keys};

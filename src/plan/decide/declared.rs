@@ -342,8 +342,8 @@ fn learn_what_settled(decision: &mut Decision, row: &Row<'_>, comparison: &Compa
     }
 }
 
-/// Keeps what agrees now. A connection that is adopted enters the inventory here if nothing has to
-/// be written for it; otherwise its write does that.
+/// Remembers the fields that agree now. A connection that is adopted enters the inventory here if
+/// nothing has to be written for it; otherwise its write does that.
 fn remember_agreement(
     decision: &mut Decision,
     row: &Row<'_>,
@@ -358,7 +358,8 @@ fn remember_agreement(
     }
     let was_read = view.own.is_some() && desired.declares_secret();
     let mut shown_secrets = ours.map(|owned| owned.shown_secrets.clone()).unwrap_or_default();
-    // A secret that git no longer declares: what equals the value that was last sent may be kept.
+    // A secret that git no longer declares may be sent back while it equals the value that was last
+    // sent.
     let dropped = ours.into_iter().flat_map(Owned::verified_secrets);
     let dropped = dropped.filter(|(path, _)| !comparison.base.contains_key(*path));
     shown_secrets.extend(dropped.map(|(path, print)| (path.clone(), print.clone())));

@@ -159,7 +159,7 @@ fn not_known_hold(rules: &Rules<'_>) -> Option<Hold> {
     (!rules.commit.loaded_whole).then(|| ("held: the commit did not load whole".to_owned(), None))
 }
 
-/// Without a state only what live shows as the base revision declared it may go.
+/// Without a state, a delete needs live to equal the declaration of the base revision.
 fn moved_from_base(owned: &Owned, view: &LiveView<'_>, rules: &Rules<'_>) -> Option<Hold> {
     let is_as_declared = || view.shows(&owned.type_name, &owned.base, rules.keys());
     if !rules.compare.stateless || is_as_declared() {

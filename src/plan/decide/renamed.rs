@@ -120,7 +120,7 @@ fn is_to_be_renamed(rows: &Rows<'_>, rules: &Rules<'_>, name: &ConnectionName) -
 }
 
 /// Whether the rename was made before: an earlier commit declared it, and the new name is known as
-/// another connection than what has the old name now, which somebody made after the rename.
+/// another connection than the one that has the old name now, which was made after the rename.
 fn was_renamed_before(
     rows: &Rows<'_>,
     rules: &Rules<'_>,

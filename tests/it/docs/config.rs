@@ -39,7 +39,7 @@ fn section(text: &mut String, title: &str, schema: &Value) {
     }
 }
 
-/// What a value is, in a few words.
+/// The kind of a value, in a few words.
 fn kind(schema: &Value) -> String {
     let schema = schema["anyOf"].get(0).unwrap_or(schema);
     let examples = schema["examples"].as_array().map(|examples| {

@@ -17,7 +17,7 @@ const SANDBOX: &str = "127.0.0.1:8089";
 /// Where the pages' reader lives.
 const HOME: &str = "/home/ada";
 
-/// What stands between the outputs of two commands.
+/// The mark between the outputs of two commands.
 const MARK: char = '\u{1}';
 
 pub(super) enum Step {

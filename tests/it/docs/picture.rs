@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::console::{self, Step};
 
-/// What makes a plan with one of everything; the config lies beside the repository, so that the
-/// ids of the commits are the same in every run.
+/// A script that makes a plan with one of everything; the config lies beside the repository, so
+/// that the ids of the commits are the same in every run.
 const STAGE: &str = "\
 export APINIZER_TOKEN=any SMTP_PASSWORD=made-up
 git init -q -b main gateway-config && mkdir gateway-config/connections
