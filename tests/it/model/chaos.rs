@@ -123,7 +123,10 @@ impl History {
                 return Err(format!("`{name}` was deleted, and a link that is not read has it"));
             }
             let was = Kind::of(&before[name].body);
-            let declared = self.tree.base.get(name).filter(|d| !d.elsewhere && !d.suspend);
+            let declared = self.tree.base.get(name).filter(|d| {
+                // What is behind a link is not read.
+                !d.elsewhere && !d.suspend && !self.tree.is_link(name)
+            });
             if declared.is_some_and(|document| document.kind == was) && seen.made.contains(id) {
                 return Err(format!("`{name}` was deleted, and git declares it"));
             }

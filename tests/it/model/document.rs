@@ -227,6 +227,8 @@ pub(crate) struct Loaded {
     pub(crate) documents: BTreeMap<String, Document>,
     /// Names with a document that has an error.
     pub(crate) invalid: BTreeSet<String>,
+    /// The old names of renames that such documents declare, by the new ones.
+    pub(crate) renames_of_invalid: BTreeMap<String, String>,
     /// Names whose file cannot be read.
     pub(crate) unreadable: BTreeSet<String>,
     /// How many documents each path has; nothing for one that is missing.
@@ -236,6 +238,13 @@ pub(crate) struct Loaded {
 impl Loaded {
     pub(crate) fn is_whole(&self) -> bool {
         self.invalid.is_empty() && self.unreadable.is_empty()
+    }
+
+    fn refuse(&mut self, name: String) {
+        let document = self.documents.remove(&name);
+        let old = document.and_then(|document| document.renamed_from);
+        self.renames_of_invalid.extend(old.map(|old| (name.clone(), old)));
+        self.invalid.insert(name);
     }
 
     /// All names, valid or not.
@@ -360,8 +369,9 @@ impl Tree {
             .filter(|(_, document)| document.lacks_its_secret())
             .map(|(name, _)| name.clone())
             .collect();
-        loaded.documents.retain(|name, _| !incomplete.contains(name));
-        loaded.invalid.extend(incomplete);
+        for name in incomplete {
+            loaded.refuse(name);
+        }
         refuse_renames(&mut loaded);
         loaded
     }
@@ -401,8 +411,7 @@ fn refuse_renames(loaded: &mut Loaded) {
             at = at.and_then(|at| olds.get(at));
         }
         if twice || circle {
-            loaded.documents.remove(name);
-            loaded.invalid.insert(name.clone());
+            loaded.refuse(name.clone());
         }
     }
 }

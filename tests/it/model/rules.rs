@@ -132,6 +132,7 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     }
     for name in run.blocked_names() {
         let kind = sight.live.get(&name).map(|live| Kind::of(&live.body));
+        let kind = kind.or_else(|| Some(before.owned.get(&name)?.kind));
         let admitted = match kind {
             Some(kind) => sight.flags.admits(kind, &name),
             None => sight.flags.types.is_empty() && sight.flags.admits(Kind::Email, &name),
@@ -200,7 +201,26 @@ impl Run<'_> {
     }
 
     pub(crate) fn blocked_names(&self) -> BTreeSet<String> {
-        self.loaded.invalid.union(&self.loaded.unreadable).cloned().collect()
+        let blocked: BTreeSet<String> =
+            self.loaded.invalid.union(&self.loaded.unreadable).cloned().collect();
+        let old_names = self.old_names_of(&blocked);
+        blocked.into_iter().chain(old_names).collect()
+    }
+
+    /// While a rename is not done its old name is kept, also where its document is not valid now:
+    /// what that renames is read from it, or known from the last good commit.
+    fn old_names_of(&self, blocked: &BTreeSet<String>) -> BTreeSet<String> {
+        let then = self.before.good.iter().flat_map(|good| &good.loaded.documents);
+        let then = then.filter_map(|(new, document)| Some((new, document.renamed_from.as_ref()?)));
+        let renames = then.filter(|(new, _)| blocked.contains(*new));
+        let renames = renames.chain(&self.loaded.renames_of_invalid);
+        let is_open = |(new, old): &(&String, &String)| {
+            let is_live = |name: &String| self.sight.live.contains_key(name);
+            let is_owned = |name: &String| self.before.owned.contains_key(name);
+            let is_declared = is_live(old) && self.loaded.documents.contains_key(*old);
+            (is_declared || is_owned(old)) && !(is_owned(new) && is_live(new))
+        };
+        renames.filter(is_open).map(|(_, old)| old.clone()).collect()
     }
 
     pub(crate) fn plan(&mut self, action: &'static str, name: &str) {
@@ -298,7 +318,7 @@ impl Run<'_> {
             .changes
             .iter()
             .any(|c| c.name == name && ["rename", "blocked"].contains(&c.action));
-        if is_settled {
+        if is_settled || self.blocked_names().contains(name) {
             return;
         }
         if !self.sight.flags.admits(document.kind, name) {
