@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::name::says_secret;
-use super::url::{self, Found, is_boolean, name_before};
+use super::url::{self, FILLER, Found, is_boolean, name_before};
 use crate::reference::{self, Segment};
 use crate::secret::SENSITIVE;
 
@@ -214,9 +214,6 @@ fn is_uuid(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
     lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
-
-/// Stands for each byte of a reference or of what masking has put in a secret's place.
-pub(super) const FILLER: u8 = 1;
 
 /// The longest reference that is known as one, in bytes.
 const LONGEST_REFERENCE: usize = 512;

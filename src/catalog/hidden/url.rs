@@ -6,7 +6,9 @@ use std::ops::Range;
 use percent_encoding::percent_decode_str;
 
 use super::name::says_secret;
-use super::text::FILLER;
+
+/// Stands for each byte of a reference or of what masking has put in a secret's place.
+pub(super) const FILLER: u8 = 1;
 
 /// A secret that was found in a text, with the name that it has there.
 pub(super) type Found = (Range<usize>, String);
