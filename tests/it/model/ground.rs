@@ -287,15 +287,15 @@ impl Ground {
             *gates.lock().unwrap() =
                 methods.map(|m| control.gate(Some(m), "/connections/", moment)).into();
         };
-        if after == 0 {
-            put_up();
-        }
         let done = AtomicUsize::new(0);
         let engine = self.engine();
         let target = &engine.config.targets[0];
         let prepared = prepared(engine, target, &snapshot, &options).await;
         if prepared.is_suspended() == Some(true) {
             return;
+        }
+        if after == 0 {
+            put_up();
         }
         let progress = |_: &Change, _: &ChangeResult| {
             if done.fetch_add(1, Ordering::SeqCst) + 1 == after {

@@ -50,7 +50,9 @@ pub(crate) struct Run<'a> {
     pub(crate) freed: BTreeSet<String>,
     /// Paths that declared something before and are missing or empty now.
     pub(crate) lost_paths: BTreeSet<&'static str>,
-    /// The names that they touched, which are neither updated nor lose their protection.
+    /// The names that they touched, which lose no protection in this run.
+    pub(crate) partial: BTreeSet<String>,
+    /// Those of them that are not written, since nobody consented.
     pub(crate) lost: BTreeSet<String>,
     /// Names that a planned rename should have freed and did not.
     pub(crate) not_freed: BTreeSet<String>,
@@ -101,11 +103,12 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     let lost_paths = removal::lost_paths(sight, before, &loaded);
     let touched = before.good.as_ref().map(|good| &good.touched);
     let lost = touched.into_iter().flatten().filter(|(path, _)| lost_paths.contains(*path));
-    let lost = lost.flat_map(|(_, names)| names.clone()).collect();
+    let partial: BTreeSet<String> = lost.flat_map(|(_, names)| names.clone()).collect();
     let is_consented = removal::consents_to_lost_paths(sight, before);
     let mut run = Run {
         lost_paths,
-        lost: if is_consented { BTreeSet::new() } else { lost },
+        lost: if is_consented { BTreeSet::new() } else { partial.clone() },
+        partial,
         sight,
         before,
         readable,
@@ -283,7 +286,7 @@ impl Run<'_> {
     /// loaded whole lifts it, with all of its paths.
     fn keeps_protection(&self, owned: &str, declared: &str) -> bool {
         let is_protected = self.before.owned.get(owned).is_some_and(|owned| owned.protect);
-        is_protected && (self.lost.contains(declared) || !self.loaded.is_whole())
+        is_protected && (self.partial.contains(declared) || !self.loaded.is_whole())
     }
 
     /// Whether a declared secret of the type reads back equal now. Three are tried.
