@@ -269,8 +269,8 @@ impl Scan<'_> {
             let what = match (property, name.as_str()) {
                 (Some(property), "") => property.what(),
                 (Some(property), name) => format!("the `{name}` inside {}", property.what()),
-                (None, "") => format!("the text of `{}`", top),
-                (None, name) => format!("the `{name}` inside the URL in `{}`", top),
+                (None, "") => format!("the text of `{top}`"),
+                (None, name) => format!("the `{name}` inside the URL in `{top}`"),
             };
             let owner = property.map_or(&*top, |property| property.name);
             self.parts.push(SecretPart {
