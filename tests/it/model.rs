@@ -108,7 +108,8 @@ fn check_histories(usual: u64, setting: fn(&mut Random) -> Setting, check: Check
                 let problem = run(&turns).err().unwrap_or(whole);
                 let failure = format!("MODEL_SEED={seed}\n{problem}");
                 // Told at once: many histories take their time.
-                writeln!(std::io::stderr(), "{failure}").unwrap();
+                let mut stderr = std::io::stderr();
+                writeln!(stderr, "{failure}").unwrap();
                 failures.lock().unwrap().push(failure);
             }
         }
