@@ -235,13 +235,13 @@ impl Prepared<'_> {
 
     /// Holds every change, since the target is suspended.
     pub fn hold_suspended(&mut self) {
-        let name = crate::plan::for_the_shell(&self.target.name);
         for entry in &mut self.plan.entries {
             let is_written =
                 |change: &&mut Change| !matches!(change.action, Action::Blocked | Action::Drift);
             if let Some(change) = entry.change.as_mut().filter(is_written) {
                 change.reason = None;
-                let advice = format!("`apinizer-gitops resume --target {name}`");
+                let advice =
+                    "resume it on the daemon's page, or by `POST /api/v1/resume`".to_owned();
                 entry.hold("held: the target is suspended".to_owned(), Some(advice));
             }
         }

@@ -228,7 +228,7 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             continue;
         }
         let is_ours = run.ours(&name, live).is_some_and(|owned| {
-            let is_known = owned.id.is_some() || !run.sight.ids;
+            let is_known = owned.id.is_some() || !run.sight.ids || run.before.stateless;
             owned.kind == Kind::of(&live.body) && (is_known || shows_its_base(&owned, live))
         });
         let alone = if !run.loaded.is_whole() {
