@@ -17,6 +17,7 @@ use crate::plan::saved::{
 use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
 use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
 use crate::report;
+use crate::source::Snapshot;
 
 /// The exit code of a plan that no longer fits.
 const STALE: u8 = 3;
@@ -48,25 +49,13 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     if let Some(base) = &args.read.base {
         options.base = Some(session.revision(base).await?);
     }
-    let mut before = None;
+    let mut agreed: Option<Vec<Agreed>> =
+        saved.map(|saved| saved.targets.into_iter().map(Agreed::from).collect());
     if asks {
-        let prepared = session.prepare(&snapshot, &options).await;
-        let plan = session.plan_of(&snapshot, &prepared);
-        show_errors(context, &prepared);
-        show(context, &plan, Output::Text, &context.style());
-        // A plan that was not shown cannot be agreed to.
-        context.written()?;
-        if !has_work(&plan) {
-            return Ok(match report::exit::of_plan(&plan) {
-                2 => 0,
-                code => code,
-            });
+        match ask(&session, &snapshot, &options, context).await? {
+            Answer::Yes(shown) => agreed = agreed.or(Some(shown)),
+            Answer::Ends(code) => return Ok(code),
         }
-        if !confirmed(context)? {
-            context.say("Nothing was applied.");
-            return Ok(1);
-        }
-        before = Some(prepared.iter().map(Agreed::of).collect::<Vec<_>>());
         // Who asked may have waited long: a commit that came meanwhile is no less a move.
         session.fetch_again().await?;
         snapshot = session.snapshot(&args.read).await?;
@@ -80,16 +69,11 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     if !asks {
         show_errors(context, &prepared);
     }
-    let agreed: Option<Vec<Agreed>> = match saved {
-        Some(saved) => Some(saved.targets.into_iter().map(Agreed::from).collect()),
-        None => before,
-    };
-    let stale = agreed.as_deref().map(|agreed| moved(agreed, &prepared)).transpose();
-    if !matches!(stale.as_ref().map(Option::as_deref), Ok(None | Some([]))) {
+    let stale = agreed.as_deref().map_or(Ok(Vec::new()), |agreed| moved(agreed, &prepared));
+    if !stale.as_ref().is_ok_and(Vec::is_empty) {
         drop(prepared);
         terms.give_back().await;
-        let lines: Vec<String> =
-            stale?.unwrap_or_default().iter().map(|line| format!("  {line}")).collect();
+        let lines: Vec<String> = stale?.iter().map(|line| format!("  {line}")).collect();
         context.say(&format!(
             "held: the plan no longer fits, and nothing was applied:\n{}\nMake a new plan and apply that.",
             lines.join("\n")
@@ -110,6 +94,38 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         Output::Markdown => context.print(&report::outcome::markdown(&outcomes)),
     }
     Ok(report::exit::of_outcomes(&outcomes))
+}
+
+/// The end of the question whether a plan is to be applied.
+enum Answer {
+    /// These changes are agreed on.
+    Yes(Vec<Agreed>),
+    /// There is nothing to do, or the answer is no; the exit code.
+    Ends(u8),
+}
+
+/// Shows the plan and asks.
+async fn ask(
+    session: &Session,
+    snapshot: &Snapshot,
+    options: &Options,
+    context: &Context,
+) -> Result<Answer, CommandError> {
+    let prepared = session.prepare(snapshot, options).await;
+    let plan = session.plan_of(snapshot, &prepared);
+    show_errors(context, &prepared);
+    show(context, &plan, Output::Text, &context.style());
+    // A plan that was not shown cannot be agreed to.
+    context.written()?;
+    if !has_work(&plan) {
+        let code = report::exit::of_plan(&plan);
+        return Ok(Answer::Ends(if code == 2 { 0 } else { code }));
+    }
+    if !confirmed(context)? {
+        context.say("Nothing was applied.");
+        return Ok(Answer::Ends(1));
+    }
+    Ok(Answer::Yes(prepared.iter().map(Agreed::of).collect()))
 }
 
 async fn carry_all_out(

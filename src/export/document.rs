@@ -76,13 +76,29 @@ pub(super) fn text(
         let field_of = |key: &str| connection_type.field(key);
         fields = fields::without_defaults(&fields, &field_of, &is_known);
     }
+    let is_left_out = |field: &Field| left_out.iter().any(|out| out.field == field.name);
+    let open = connection_type.secrets().filter(|field| !is_left_out(field));
+    let offers = add_secrets(open, &mut fields, connection_type, &whole, (name, &owner), names);
+    left_out::what_is_refused(connection_type, name, &mut fields, &mut left_out)?;
+    left_out::what_git_declares(known.declared(&live.name), &left_out)?;
+    Ok(Text { yaml: render(connection_type, name, fields, &offers, &left_out), left_out })
+}
+
+/// Adds a reference for each secret that is set; gives those that are only offered.
+fn add_secrets(
+    open: impl Iterator<Item = &'static Field>,
+    fields: &mut Map<String, Value>,
+    connection_type: &'static ConnectionType,
+    whole: &Map<String, Value>,
+    who: (&str, &str),
+    names: &mut Names,
+) -> BTreeMap<&'static str, String> {
     let mut offers = BTreeMap::new();
-    for field in connection_type.secrets() {
-        let is_left_out = left_out.iter().any(|out| out.field == field.name);
-        if is_left_out || fields.contains_key(field.name) {
+    for field in open {
+        if fields.contains_key(field.name) {
             continue;
         }
-        match secret(connection_type, field, &whole, (name, &owner), names) {
+        match secret(connection_type, field, whole, who, names) {
             Secret::Declared(value) => {
                 fields.insert(field.name.to_owned(), value);
             }
@@ -91,9 +107,7 @@ pub(super) fn text(
             }
         }
     }
-    left_out::what_is_refused(connection_type, name, &mut fields, &mut left_out)?;
-    left_out::what_git_declares(known.declared(&live.name), &left_out)?;
-    Ok(Text { yaml: render(connection_type, name, fields, &offers, &left_out), left_out })
+    offers
 }
 
 /// Takes the fields that git declares with references out, as git declares them.
