@@ -1,7 +1,7 @@
 //! A problem in a file: its message, its place, and the way to mend it.
 //!
-//! Checks work on values and tell a [`Finding`] by JSON pointer, so they stay free of files and
-//! texts. An [`Excerpt`] of the file gives it its place and the source line, in which no secret is
+//! Checks work on values and tell a `Finding` by JSON pointer, so they stay free of files and
+//! texts. An `Excerpt` of the file gives it its place and the source line, in which no secret is
 //! shown.
 
 pub mod code;
