@@ -197,6 +197,7 @@ impl History {
             ]
             .iter(),
         );
+        seen.is_consented = true;
         self.log("the trouble is over".to_owned());
         for _ in 0..4 {
             let before = self.ground.live();
