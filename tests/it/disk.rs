@@ -64,7 +64,7 @@ fn a_state_that_cannot_be_written_any_more_begins_nothing_more() {
         std::fs::rename(world.state_dir(), &aside).unwrap();
         std::fs::write(world.state_dir(), "a file in the place of the folder").unwrap();
         // The state is not written more often than it takes time to write it.
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        std::thread::sleep(std::time::Duration::from_secs(5));
     })
     .code(1)
     .says("cannot be written")
