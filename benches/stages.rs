@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use apinizer_gitops::desired::{self, Desired, Resolution};
-use apinizer_gitops::document::{self, LoadRequest, Loaded, ParseCache};
-use apinizer_gitops::environment::Environment;
-use apinizer_gitops::secret::Redactor;
-use apinizer_gitops::source::{FileEntry, Folder};
+use apinizer_gitops::testing::desired::{self, Desired, Resolution};
+use apinizer_gitops::testing::document::{self, LoadRequest, Loaded, ParseCache};
+use apinizer_gitops::testing::environment::Environment;
+use apinizer_gitops::testing::secret::Redactor;
+use apinizer_gitops::testing::source::{FileEntry, Folder};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
 

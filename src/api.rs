@@ -28,18 +28,18 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-pub use address::AddressError;
-pub use client::Client;
-pub use deployment::Deployment;
-pub use error::{CallError, ErrorKind, GiveUp};
-pub use proxy::{Proxy, ProxyError};
-pub use retry::{Retries, RetryPolicy, Tries, WriteLimit};
-pub use settings::{ClientError, ClientSettings};
-pub use token::Credentials;
+pub(crate) use client::Client;
+pub(crate) use deployment::Deployment;
+pub(crate) use error::{CallError, ErrorKind};
+pub(crate) use proxy::{Proxy, ProxyError};
+pub(crate) use retry::{Retries, Tries};
+pub use retry::{RetryPolicy, WriteLimit};
+pub(crate) use settings::{ClientError, ClientSettings};
+pub(crate) use token::Credentials;
 
 /// The answer to the list of one type.
 #[derive(Debug)]
-pub enum Listed {
+pub(crate) enum Listed {
     /// The whole list.
     Complete(Vec<crate::live::LiveConnection>),
     /// This version of the server does not know the type.

@@ -29,8 +29,9 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use choices::{Verdict, same_choice};
-pub use lookup::{IDENTITY, all, find, is_bookkeeping, nearest, nearest_of};
+pub(crate) use choices::{Verdict, same_choice};
+pub(crate) use lookup::{IDENTITY, is_bookkeeping, nearest, nearest_of};
+pub use lookup::{all, find};
 
 /// One type of connection, one value of the discriminator `type`.
 #[derive(Debug)]

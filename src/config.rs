@@ -34,13 +34,13 @@ mod schema;
 mod target;
 mod url;
 
-pub use crate::source::CONFIG_FILE as FILE_NAME;
-pub use flags::FlagSource;
-pub use load::Loaded;
-pub use notify::{NotifyEvent, NotifyKind};
-pub use quantity::{QuantityError, parse_duration, parse_listen, parse_max_deletes, parse_size};
+pub(crate) use crate::source::CONFIG_FILE as FILE_NAME;
+pub(crate) use flags::FlagSource;
+pub(crate) use load::Loaded;
+pub(crate) use notify::{NotifyEvent, NotifyKind};
+pub(crate) use quantity::{parse_duration, parse_listen, parse_max_deletes, parse_size};
 pub use schema::schema;
-pub use target::config_digest;
+pub(crate) use target::config_digest;
 
 /// The whole configuration, checked; what may be secret is still a reference.
 #[derive(Clone, Debug)]

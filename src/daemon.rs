@@ -20,7 +20,7 @@ mod report;
 mod schedule;
 mod source;
 mod source_loop;
-pub mod status;
+pub(crate) mod status;
 mod target_loop;
 mod tasks;
 mod throttle;
@@ -40,21 +40,20 @@ use news::NewsMemory;
 use source::Source;
 use source_loop::SourceLoop;
 
-pub use cause::Cause;
-pub use event::{Events, Trigger, UnknownTarget};
-pub use once::once;
-pub use status::Board;
-pub use watchdog::{Watchdog, Watched};
+pub(crate) use cause::Cause;
+pub(crate) use event::{Events, Trigger, UnknownTarget};
+pub(crate) use once::once;
+pub(crate) use status::Board;
 
 /// A config that was read again, and its file relative to the root of the repository, if it lies
 /// in it.
-pub type Reloaded = (Config, Option<String>);
+pub(crate) type Reloaded = (Config, Option<String>);
 
 /// Reads the config again; `Err` holds what is wrong with it, in words.
-pub type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send + Sync>;
+pub(crate) type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send + Sync>;
 
 /// The parts of a daemon.
-pub struct Daemon {
+pub(crate) struct Daemon {
     /// The configuration to start with.
     pub config: Config,
     /// The environment.
@@ -106,7 +105,7 @@ impl Daemon {
 ///
 /// # Errors
 /// The source of the config cannot be followed.
-pub async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
+pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     let memory = NewsMemory::default();
     let redactor = Redactor::default();
     daemon.trigger.wake(Cause::Start);

@@ -17,10 +17,10 @@ use serde_json::json;
 use crate::environment::Environment;
 use crate::sandbox::{Access, Control, NotAConnection, Options, Running, Sandbox, SandboxError};
 
-pub use examples::EXAMPLES;
+pub(crate) use examples::EXAMPLES;
 
 /// The project that stands for production.
-pub const PROJECT: &str = "Shop";
+pub(crate) const PROJECT: &str = "Shop";
 
 /// The project beside it.
 const STAGING: &str = "ShopStaging";
@@ -30,7 +30,7 @@ const SANDBOX: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8089);
 
 /// Why there is no stage.
 #[derive(Debug, thiserror::Error)]
-pub enum DemoError {
+pub(crate) enum DemoError {
     /// The folder holds something.
     #[error("{} is not empty; name a new folder with --dir", .0.display())]
     NotEmpty(PathBuf),
@@ -58,7 +58,7 @@ pub enum DemoError {
 
 /// Everything that the demo plays on.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// The sandbox.
     pub sandbox: Running,
     /// The checkout that can be edited.
@@ -76,7 +76,7 @@ impl Stage {
     ///
     /// # Errors
     /// The folder, the repository or the sandbox cannot be had.
-    pub async fn build(folder: &Path, listen: SocketAddr) -> Result<Self, DemoError> {
+    pub(crate) async fn build(folder: &Path, listen: SocketAddr) -> Result<Self, DemoError> {
         let secrets = secrets::make(EXAMPLES.iter().map(|(_, text)| *text))?;
         let tokens = secrets.tokens();
         let options = |listen| Options {

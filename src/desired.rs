@@ -114,7 +114,7 @@ impl DesiredConnection {
 
 /// Whether a pointer is another one, or lies below it.
 #[must_use]
-pub fn lies_in(path: &str, ancestor: &str) -> bool {
+pub(crate) fn lies_in(path: &str, ancestor: &str) -> bool {
     path.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -147,7 +147,7 @@ pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired
 
 /// The names of the environment that documents refer to.
 #[must_use]
-pub fn env_names_of(documents: &[Document]) -> BTreeSet<String> {
+pub(crate) fn env_names_of(documents: &[Document]) -> BTreeSet<String> {
     documents.iter().flat_map(|document| document.fields.values()).flat_map(env_names).collect()
 }
 
@@ -155,7 +155,7 @@ pub fn env_names_of(documents: &[Document]) -> BTreeSet<String> {
 ///
 /// # Errors
 /// A reference has no value; the text names it.
-pub fn resolve_one(declared: &Value, resolution: &Resolution<'_>) -> Result<Value, String> {
+pub(crate) fn resolve_one(declared: &Value, resolution: &Resolution<'_>) -> Result<Value, String> {
     match Resolver::new(*resolution).resolve(declared, None) {
         Ok(value) => Ok(value.unwrap_or_else(|| declared.clone())),
         Err(NoValue::Problem(problem)) => Err(problem),
@@ -212,7 +212,7 @@ impl Found {
 
 /// Whether any text inside a declared value holds an `${env:...}`.
 #[must_use]
-pub fn holds_env(declared: &Value) -> bool {
+pub(crate) fn holds_env(declared: &Value) -> bool {
     match declared {
         Value::String(text) => reference::holds_env(text),
         Value::Array(items) => items.iter().any(holds_env),
@@ -223,7 +223,7 @@ pub fn holds_env(declared: &Value) -> bool {
 
 /// The names of the environment that a declared value refers to.
 #[must_use]
-pub fn env_names(declared: &Value) -> Vec<String> {
+pub(crate) fn env_names(declared: &Value) -> Vec<String> {
     match declared {
         Value::String(text) => {
             let segments = reference::parse(text).unwrap_or_default();

@@ -24,10 +24,12 @@ mod locate;
 mod options;
 mod renames;
 
-pub use crate::diagnostic::{Diagnostic, Mark, Severity, code};
-pub use cache::{ParseCache, Read};
+pub use crate::diagnostic::code;
+pub(crate) use crate::diagnostic::{Diagnostic, Mark, Severity};
+pub use cache::ParseCache;
 pub(crate) use check::refused;
-pub use load::{DeclaredThen, Loaded, declared_names, load};
+pub(crate) use load::{DeclaredThen, declared_names};
+pub use load::{Loaded, load};
 
 /// A request to load documents.
 pub struct LoadRequest<'r> {

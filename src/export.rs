@@ -7,13 +7,13 @@
 //! rules of equality that the plan has. It never holds a secret: where one stands, or may stand,
 //! a reference is written, and [`Variable`] says what has to be set.
 
-pub mod check;
+pub(crate) mod check;
 mod document;
 mod fields;
-pub mod files;
+pub(crate) mod files;
 mod known;
 mod left_out;
-pub mod read;
+pub(crate) mod read;
 mod spelling;
 mod template;
 mod variables;
@@ -34,12 +34,12 @@ use crate::secret::Sensitive;
 
 use left_out::LeftOut;
 
-pub use known::KnownReferences;
-pub use template::template;
+pub(crate) use known::KnownReferences;
+pub(crate) use template::template;
 
 /// How documents are written.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub(crate) struct Options {
     /// The start of the names of new variables: the project.
     pub prefix: String,
     /// Fields that hold their documented default are written too.
@@ -48,7 +48,7 @@ pub struct Options {
 
 /// Live connections as documents.
 #[derive(Debug, Default)]
-pub struct Export {
+pub(crate) struct Export {
     /// One for each connection, by type and then by name.
     pub documents: Vec<Exported>,
     /// The variables that the documents refer to, in their order, each once.
@@ -61,7 +61,7 @@ pub struct Export {
 
 /// One connection as a document.
 #[derive(Clone, Debug)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// Its type.
     pub type_name: &'static str,
     /// Its name, as the server spells it.
@@ -72,7 +72,7 @@ pub struct Exported {
 
 /// A variable of the environment that the documents refer to.
 #[derive(Clone, Debug)]
-pub struct Variable {
+pub(crate) struct Variable {
     /// Its name.
     pub name: String,
     /// Its meaning, in words.
@@ -93,7 +93,11 @@ fn problem_with(name: &str) -> Option<&'static str> {
 impl Export {
     /// Makes the documents of connections; `known` are the references that git declares already.
     #[must_use]
-    pub fn of(connections: &[LiveConnection], known: &KnownReferences, options: &Options) -> Self {
+    pub(crate) fn of(
+        connections: &[LiveConnection],
+        known: &KnownReferences,
+        options: &Options,
+    ) -> Self {
         let mut sorted: Vec<_> = connections
             .iter()
             .filter_map(|live| {

@@ -40,7 +40,7 @@ pub trait Leadership: fmt::Debug + Send + Sync {
 
 /// As the config says.
 #[must_use]
-pub fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
+pub(crate) fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
     #[cfg(feature = "kubernetes")]
     if let Some(settings) = &config.kubernetes {
         return Arc::new(kubernetes::Replicas::new(settings, environment));
@@ -52,7 +52,7 @@ pub fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
 
 /// A process that shares its targets with no other, or writes nothing.
 #[derive(Debug)]
-pub struct Alone;
+pub(crate) struct Alone;
 
 impl Leadership for Alone {
     fn elected<'a>(

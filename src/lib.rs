@@ -1,44 +1,94 @@
 //! Keeps the connections of Apinizer projects equal to what a git repository declares.
 //!
-//! One reconcile reads like the list of modules: a commit ([`source`]) becomes documents
-//! ([`document`]), documents and the environment become the desired state ([`desired`]), the
-//! Management API ([`api`]) shows what is live ([`live`]), both meet in a plan ([`plan`]), the
-//! plan is carried out ([`apply`]) and the result is told ([`report`]). [`reconcile`] is that
-//! one pass; commands ([`cli`]) and the [`daemon`] both call it.
+//! One reconcile reads like the list of modules: a commit (`source`) becomes documents
+//! (`document`), documents and the environment become the desired state (`desired`), the
+//! Management API (`api`) shows what is live (`live`), both meet in a plan (`plan`), the
+//! plan is carried out (`apply`) and the result is told (`report`). `reconcile` is that
+//! one pass; commands (`cli`) and the `daemon` both call it.
 //!
 //! `catalog`, `document`, `reference`, `secret`, `desired`, `live` and `plan` are the pure core:
 //! they take values and return values, and import neither the client, nor the web server, nor
 //! the command line.
 
-pub mod api;
-pub mod apply;
-pub mod catalog;
+mod api;
+mod apply;
+mod catalog;
 pub mod cli;
-pub mod config;
-pub mod daemon;
-pub mod demo;
-pub mod desired;
-pub mod diagnostic;
+mod config;
+mod daemon;
+mod demo;
+mod desired;
+mod diagnostic;
 mod digest;
-pub mod document;
-pub mod environment;
-pub mod export;
-pub mod leadership;
-pub mod live;
-pub mod name;
-pub mod notify;
-pub mod observe;
+mod document;
+mod environment;
+mod export;
+mod leadership;
+mod live;
+mod name;
+mod notify;
+mod observe;
 mod parallel;
 mod places;
-pub mod plan;
+mod plan;
 mod pointer;
-pub mod reconcile;
-pub mod record;
-pub mod reference;
-pub mod report;
-pub mod sandbox;
-pub mod secret;
-pub mod source;
-pub mod state;
-pub mod web;
+mod reconcile;
+mod record;
+mod reference;
+mod report;
+mod sandbox;
+mod secret;
+mod source;
+mod state;
+mod web;
 mod yaml;
+
+/// Items for this crate's own tests, benchmarks and fuzz targets; no interface for other crates.
+#[doc(hidden)]
+pub mod testing {
+    pub mod api {
+        pub use crate::api::{RetryPolicy, WriteLimit};
+    }
+    pub mod catalog {
+        pub use crate::catalog::{all, find, hidden, schema};
+    }
+    pub mod config {
+        pub use crate::config::{Config, Target, code, schema};
+    }
+    pub mod desired {
+        pub use crate::desired::{Desired, Resolution, resolve};
+    }
+    pub mod document {
+        pub use crate::document::{LoadRequest, Loaded, ParseCache, code, load};
+    }
+    pub mod environment {
+        pub use crate::environment::Environment;
+    }
+    pub mod live {
+        pub use crate::live::LiveConnection;
+    }
+    pub mod plan {
+        pub use crate::plan::{Action, Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
+    }
+    pub mod reconcile {
+        pub use crate::reconcile::{Engine, Options, Prepared, ReadBackMode, carry_out, prepare};
+    }
+    pub mod reference {
+        pub use crate::reference::{Segment, escape, parse};
+    }
+    pub mod report {
+        pub use crate::report::{diagnostics, exit, explain};
+    }
+    pub mod sandbox {
+        pub use crate::sandbox::*;
+    }
+    pub mod secret {
+        pub use crate::secret::{Redactor, Sensitive};
+    }
+    pub mod source {
+        pub use crate::source::{FileEntry, Folder, Repository, Snapshot};
+    }
+    pub mod state {
+        pub use crate::state::StateDir;
+    }
+}

@@ -75,7 +75,7 @@ fn lookalike_form(name: &str) -> String {
 /// `/`, `.` and `..` would change the path of a call; control characters and outer spaces are
 /// accidents.
 #[must_use]
-pub fn problem_with(name: &str) -> Option<&'static str> {
+pub(crate) fn problem_with(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("is empty")
     } else if name.trim() != name {

@@ -21,7 +21,7 @@ mod deliver;
 mod notice;
 mod request;
 
-pub use notice::{Notice, Subject};
+pub(crate) use notice::{Notice, Subject};
 
 /// How many notices may wait for one receiver.
 const QUEUE: usize = 64;
@@ -31,13 +31,13 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// Hands notices to the receivers; clones hand to the same ones.
 #[derive(Clone, Debug, Default)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     receivers: Arc<Vec<(Notify, mpsc::Sender<Arc<Notice>>)>>,
 }
 
 /// The tasks that send.
 #[derive(Debug)]
-pub struct Senders {
+pub(crate) struct Senders {
     tasks: JoinSet<()>,
     ending: CancellationToken,
 }
@@ -45,7 +45,7 @@ pub struct Senders {
 impl Notifier {
     /// Starts a task for each receiver.
     #[must_use]
-    pub fn start(
+    pub(crate) fn start(
         receivers: &[Notify],
         environment: &Environment,
         redactor: &Redactor,
@@ -79,7 +79,7 @@ impl Notifier {
     }
 
     /// Hands a notice to the receivers that want it. Never waits.
-    pub fn tell(&self, notice: Notice) {
+    pub(crate) fn tell(&self, notice: Notice) {
         let notice = Arc::new(notice);
         for (receiver, queue) in self.receivers.iter() {
             if !is_wanted(receiver, &notice) {
@@ -111,7 +111,7 @@ fn is_wanted(receiver: &Notify, notice: &Notice) -> bool {
 
 impl Senders {
     /// Sends the waiting notices once each and ends. The [`Notifier`] has to be gone.
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         self.ending.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, all).await.is_err() {

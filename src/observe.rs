@@ -13,7 +13,11 @@ use crate::name::ConnectionName;
 /// Reads the lists of all types; `owned_types` are those that the inventory has. A list that failed
 /// is noted as incomplete and stops the creates and deletes of the run; it is never treated as an
 /// empty one.
-pub async fn lists(client: Client, concurrency: usize, owned_types: BTreeSet<String>) -> Live {
+pub(crate) async fn lists(
+    client: Client,
+    concurrency: usize,
+    owned_types: BTreeSet<String>,
+) -> Live {
     let calls: Vec<_> = catalog::all().map(|known| list(&client, known.name)).collect();
     let answers: Vec<_> = stream::iter(calls).buffered(concurrency.max(1)).collect().await;
     let lists_some = answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
@@ -63,7 +67,7 @@ fn add(live: &mut Live, connection: LiveConnection) {
 
 /// The answers of single reads.
 #[derive(Debug, Default)]
-pub struct Singles {
+pub(crate) struct Singles {
     /// The connections that are there.
     pub found: BTreeMap<ConnectionName, LiveConnection>,
     /// Reads that failed. A name in neither map is not there.
@@ -71,7 +75,7 @@ pub struct Singles {
 }
 
 /// Reads connections one by one.
-pub async fn singles(
+pub(crate) async fn singles(
     client: &Client,
     names: BTreeSet<ConnectionName>,
     concurrency: usize,

@@ -34,8 +34,8 @@ mod pass;
 use connect::Connection;
 
 pub use carry_out::carry_out;
-pub use connect::{ConnectError, client};
-pub use load::{LoadedTarget, load_target};
+pub(crate) use connect::client;
+pub(crate) use load::load_target;
 pub use pass::prepare;
 
 /// The values that live as long as the process: the configuration, the environment, parsed
@@ -190,9 +190,6 @@ pub struct Prepared<'e> {
     pub failed_step: Option<Step>,
     /// The inputs of carrying it out; `None` where the target could not be looked at.
     pub(crate) ready: Option<Ready>,
-    /// The record with `protect` as the commit declares it, to be kept even where the target could
-    /// not be looked at.
-    pub(crate) protected: Option<(Record, Option<Lock>)>,
 }
 
 /// The inputs of carrying a plan out.
@@ -263,7 +260,7 @@ fn isolates(target: &Target) -> bool {
 
 /// Seconds since 1970.
 #[must_use]
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 

@@ -92,7 +92,7 @@ pub struct Memory {
 }
 
 /// The base of a connection: git's value of each field when live last agreed with it, by pointer.
-pub type Base = BTreeMap<String, BaseField>;
+pub(crate) type Base = BTreeMap<String, BaseField>;
 
 /// The declarations of a commit for a target when it was last good.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -296,7 +296,7 @@ pub struct OverLimit {
 
 /// How long a connection that was not deployed waits at most until it is written again, in
 /// seconds.
-pub const LONGEST_PAUSE: i64 = 60 * 60;
+pub(crate) const LONGEST_PAUSE: i64 = 60 * 60;
 
 /// A connection that was saved but not deployed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -166,7 +166,7 @@ fn is_apinizer_name(name: &str) -> bool {
 /// A text that looks like one of Apinizer's variables and is none, since its name holds another
 /// character than letters, digits, `_` and `.`.
 #[must_use]
-pub fn misnamed_variable(text: &str) -> Option<&str> {
+pub(crate) fn misnamed_variable(text: &str) -> Option<&str> {
     text.match_indices("${").find_map(|(at, _)| {
         let is_escaped = text.get(..at).is_some_and(|before| before.ends_with('$'));
         let (name, _) = text.get(at + 2..)?.split_once('}')?;
@@ -184,7 +184,7 @@ fn is_var_name(name: &str) -> bool {
 
 /// Whether a declared text holds an `${env:NAME}`, which makes its field sensitive.
 #[must_use]
-pub fn holds_env(text: &str) -> bool {
+pub(crate) fn holds_env(text: &str) -> bool {
     text.contains("${env:")
         && parse(text).is_ok_and(|all| all.iter().any(|s| matches!(s, Segment::Env(_))))
 }

@@ -13,13 +13,13 @@ pub(crate) mod difference;
 mod escape;
 pub mod exit;
 pub mod explain;
-pub mod outcome;
-pub mod plan;
-pub mod status;
+pub(crate) mod outcome;
+pub(crate) mod plan;
+pub(crate) mod status;
 mod style;
 pub(crate) mod words;
 
-pub use style::Style;
+pub(crate) use style::Style;
 
 /// Ends a line, without blanks at its end.
 fn line(out: &mut String, text: impl AsRef<str>) {
@@ -28,7 +28,7 @@ fn line(out: &mut String, text: impl AsRef<str>) {
 }
 
 /// The version of the JSON forms; fields are only added, never changed.
-pub const FORMAT_VERSION: &str = "1.0";
+pub(crate) const FORMAT_VERSION: &str = "1.0";
 
 #[cfg(test)]
 mod samples;

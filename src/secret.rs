@@ -10,11 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 pub(crate) use fingerprint::canonical;
-pub use fingerprint::{Fingerprint, FingerprintKey};
+pub(crate) use fingerprint::{Fingerprint, FingerprintKey};
 pub use redact::Redactor;
 
 /// The text in the place of a sensitive value.
-pub const SENSITIVE: &str = "(sensitive)";
+pub(crate) const SENSITIVE: &str = "(sensitive)";
 
 /// A text that must not be seen: it has no `Display`, no `Serialize` and no `PartialEq`, and is
 /// wiped when it is dropped.

@@ -26,15 +26,15 @@ use serde::Serialize;
 
 use crate::name::CommitId;
 
-pub use error::SourceError;
-pub use files::Files;
-pub use git::Stop;
-pub use history::{History, HistoryCommit};
-pub use listing::{CONFIG_FILE, FileEntry, Folder, Listing};
-pub use mirror::{FetchStatus, Mirror, problem_with_url};
+pub(crate) use error::SourceError;
+pub(crate) use files::Files;
+pub(crate) use git::Stop;
+pub(crate) use listing::{CONFIG_FILE, Listing};
+pub use listing::{FileEntry, Folder};
+pub(crate) use mirror::{FetchStatus, Mirror, problem_with_url};
 pub use repository::Repository;
-pub use verify::{Verify, verify};
-pub use watch::{Wake, Watcher};
+pub(crate) use verify::{Verify, verify};
+pub(crate) use watch::{Wake, Watcher};
 
 /// The facts of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

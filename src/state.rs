@@ -17,11 +17,11 @@ mod files;
 mod ledger;
 mod lock;
 
-pub use ledger::Ledger;
-pub use lock::Lock;
+pub(crate) use ledger::Ledger;
+pub(crate) use lock::Lock;
 
 /// The version of the format that this program writes.
-pub const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// The folder that holds the state of all targets.
 #[derive(Clone, Debug)]

@@ -21,15 +21,15 @@ mod guard;
 mod hooks;
 mod keys;
 mod listen;
-pub mod metrics;
+pub(crate) mod metrics;
 mod page;
 
-pub use keys::{Key, Keys};
-pub use listen::Listener;
+pub(crate) use keys::{Key, Keys};
+pub(crate) use listen::Listener;
 
 /// The values that requests are served from.
 #[derive(Clone)]
-pub struct Site {
+pub(crate) struct Site {
     /// The status that is shown.
     pub board: Board,
     /// The trigger that a request may wake.

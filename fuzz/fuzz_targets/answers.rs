@@ -1,8 +1,8 @@
 //! Whatever an entry of a list holds, it is shown without panic and masking is idempotent.
 #![no_main]
 
-use apinizer_gitops::catalog::{self, hidden};
-use apinizer_gitops::live::LiveConnection;
+use apinizer_gitops::testing::catalog::{self, hidden};
+use apinizer_gitops::testing::live::LiveConnection;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

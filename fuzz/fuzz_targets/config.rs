@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use apinizer_gitops::config::Config;
-use apinizer_gitops::environment::Environment;
+use apinizer_gitops::testing::config::Config;
+use apinizer_gitops::testing::environment::Environment;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

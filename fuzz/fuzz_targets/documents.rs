@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use apinizer_gitops::document::{LoadRequest, ParseCache, load};
-use apinizer_gitops::report::diagnostics;
-use apinizer_gitops::source::{FileEntry, Folder};
+use apinizer_gitops::testing::document::{LoadRequest, ParseCache, load};
+use apinizer_gitops::testing::report::diagnostics;
+use apinizer_gitops::testing::source::{FileEntry, Folder};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

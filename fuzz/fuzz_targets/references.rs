@@ -1,7 +1,7 @@
 //! Parsing a text gives it back, and what is escaped stands for itself.
 #![no_main]
 
-use apinizer_gitops::reference::{Segment, escape, parse};
+use apinizer_gitops::testing::reference::{Segment, escape, parse};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

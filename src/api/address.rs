@@ -16,7 +16,7 @@ pub(super) struct Addresses {
 
 /// Why no address can be made; the texts never repeat a URL, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
+pub(crate) enum AddressError {
     /// It does not parse.
     #[error("the target's `url` is no absolute http or https URL")]
     NotHttp,

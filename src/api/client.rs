@@ -1,7 +1,7 @@
 //! The client of one target: what can be called, and the loop around every call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use reqwest::{Method, StatusCode, Url};
@@ -30,7 +30,7 @@ const LARGE: usize = 256 * 1024;
 
 /// The client of one target; clones share its connections, its token and its pace.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     inner: Arc<Inner>,
     retries: Retries,
 }
@@ -50,7 +50,7 @@ impl Client {
     ///
     /// # Errors
     /// The settings cannot be used.
-    pub fn new(settings: ClientSettings, redactor: Redactor) -> Result<Self, ClientError> {
+    pub(crate) fn new(settings: ClientSettings, redactor: Redactor) -> Result<Self, ClientError> {
         let addresses = Addresses::new(&settings.url, &settings.project)?;
         let tokens =
             Tokens::new(&settings.target, &settings.credentials, addresses.token(), &redactor)
@@ -73,8 +73,6 @@ impl Client {
             places: Semaphore::new(places - places_to_come),
             places_to_come: AtomicUsize::new(places_to_come),
             pace: Pace::default(),
-            calls: AtomicU64::new(0),
-            token_requests: AtomicU64::new(0),
         };
         let retries = Retries::new(RetryPolicy::command(), CancellationToken::new());
         let inner = Arc::new(Inner { addresses, exchange, tokens, redactor });
@@ -83,41 +81,29 @@ impl Client {
 
     /// The same client for one reconcile with its own retries.
     #[must_use]
-    pub fn with_retries(&self, retries: Retries) -> Self {
+    pub(crate) fn with_retries(&self, retries: Retries) -> Self {
         Self { inner: Arc::clone(&self.inner), retries }
     }
 
     /// The same client for what must not stay half done: the end of the run does not end its
     /// calls, but its retries are few.
     #[must_use]
-    pub fn finishing(&self) -> Self {
+    pub(crate) fn finishing(&self) -> Self {
         let retries = Retries::new(RetryPolicy::finishing(), CancellationToken::new());
         self.with_retries(retries.within(self.retries.limit().clone()))
     }
 
     /// The retries of this reconcile, for the loops around writes.
     #[must_use]
-    pub fn retries(&self) -> &Retries {
+    pub(crate) fn retries(&self) -> &Retries {
         &self.retries
-    }
-
-    /// How many requests were sent, those for tokens aside.
-    #[must_use]
-    pub fn calls(&self) -> u64 {
-        self.inner.exchange.calls.load(Ordering::Relaxed)
-    }
-
-    /// How many requests for tokens were sent.
-    #[must_use]
-    pub fn token_requests(&self) -> u64 {
-        self.inner.exchange.token_requests.load(Ordering::Relaxed)
     }
 
     /// Lists the connections of one type: the whole list, or an error.
     ///
     /// # Errors
     /// The call failed, or the list cannot be believed to be complete.
-    pub async fn list(&self, type_name: &str) -> Result<Listed, CallError> {
+    pub(crate) async fn list(&self, type_name: &str) -> Result<Listed, CallError> {
         let name = format!("list of type `{type_name}`");
         let url = self.inner.addresses.list(type_name);
         let call = self.prepare(name, Method::GET, url, None)?;
@@ -129,7 +115,10 @@ impl Client {
     ///
     /// # Errors
     /// The call failed; a missing project is an error too.
-    pub async fn get(&self, name: &ConnectionName) -> Result<Option<LiveConnection>, CallError> {
+    pub(crate) async fn get(
+        &self,
+        name: &ConnectionName,
+    ) -> Result<Option<LiveConnection>, CallError> {
         let call = self.connection(Method::GET, name, None)?;
         let asked = name.clone();
         self.call(&call, move |answer| listing::single(answer, &asked)).await
@@ -139,7 +128,7 @@ impl Client {
     ///
     /// # Errors
     /// The call failed; see [`CallError::may_have_been_done`].
-    pub async fn create(
+    pub(crate) async fn create(
         &self,
         name: &ConnectionName,
         body: &SensitiveValue,
@@ -151,7 +140,7 @@ impl Client {
     ///
     /// # Errors
     /// The call failed; see [`CallError::may_have_been_done`].
-    pub async fn update(
+    pub(crate) async fn update(
         &self,
         path_name: &ConnectionName,
         body: &SensitiveValue,
@@ -163,7 +152,7 @@ impl Client {
     ///
     /// # Errors
     /// The call failed; see [`CallError::may_have_been_done`].
-    pub async fn delete(&self, name: &ConnectionName) -> Result<Deployment, CallError> {
+    pub(crate) async fn delete(&self, name: &ConnectionName) -> Result<Deployment, CallError> {
         self.write(Method::DELETE, name, None).await
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// The deployment result of a write that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deployment {
+pub(crate) enum Deployment {
     /// Deployed, or the server did not speak of it.
     Done,
     /// Saved, but not deployed to the workers: which environments or pods failed, and why.

@@ -8,7 +8,7 @@ use crate::secret::{Redactor, SENSITIVE};
 /// A call that did not succeed. Its text names the call, the connection or type, and what the
 /// server said with every known secret replaced.
 #[derive(Clone, Debug)]
-pub struct CallError {
+pub(crate) struct CallError {
     /// The call in words: ``PUT connection `orders` ``, ``list of type `email` ``, `token request`.
     pub call: String,
     /// The class of the failure.
@@ -32,7 +32,7 @@ impl fmt::Display for CallError {
 
 /// The classes of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
+pub(crate) enum ErrorKind {
     /// Nothing was sent, since no server is there: its name does not resolve, the connection is
     /// refused, or TLS is not spoken. So it is with a wrong address.
     NoServer,
@@ -72,14 +72,14 @@ pub enum ErrorKind {
 impl CallError {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         self.was_not_sent_or_done()
             || (self.may_have_been_done() && self.kind != ErrorKind::TooLarge)
     }
 
     /// Whether a write that ended so may have been carried out all the same.
     #[must_use]
-    pub fn may_have_been_done(&self) -> bool {
+    pub(crate) fn may_have_been_done(&self) -> bool {
         matches!(
             self.kind,
             ErrorKind::AnswerLost
@@ -92,7 +92,7 @@ impl CallError {
     /// The failure without the call and without the number of tries: where many calls fail
     /// for one cause, it is told once.
     #[must_use]
-    pub fn cause(&self) -> String {
+    pub(crate) fn cause(&self) -> String {
         match self.gave_up {
             Some(why @ (GiveUp::LongPause(_) | GiveUp::Ending)) => {
                 format!("{}; {why}", self.message)
@@ -144,7 +144,7 @@ fn steers_text(c: char) -> bool {
 
 /// Why a call is not made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum GiveUp {
+pub(crate) enum GiveUp {
     /// The failure is no passing one.
     #[error("trying again would not help")]
     Final,

@@ -1,6 +1,6 @@
 //! One HTTP exchange: sent when the server may be called, bounded in time and size, counted.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -55,8 +55,6 @@ pub(super) struct Exchange {
     /// could lock an account.
     pub(super) places_to_come: AtomicUsize,
     pub(super) pace: Pace,
-    pub(super) calls: AtomicU64,
-    pub(super) token_requests: AtomicU64,
 }
 
 impl Exchange {
@@ -86,11 +84,6 @@ impl Exchange {
             return Err(Failure::new(ErrorKind::Unreachable, why));
         }
 
-        let counter = match call.payload {
-            Payload::Form(_) => &self.token_requests,
-            _ => &self.calls,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
         let started = std::time::Instant::now();
         let span = tracing::debug_span!(
             "API call",

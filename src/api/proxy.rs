@@ -14,7 +14,7 @@ use crate::secret::Sensitive;
 
 /// The proxy of one target. Its URL may hold a password, so it is never shown whole.
 #[derive(Clone)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     url: Url,
     shown: String,
 }
@@ -22,7 +22,7 @@ pub struct Proxy {
 /// Why a proxy cannot be used; the text never repeats its URL, which may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the variable {variable} {problem}")]
-pub struct ProxyError {
+pub(crate) struct ProxyError {
     variable: &'static str,
     problem: &'static str,
 }
@@ -33,7 +33,10 @@ impl Proxy {
     ///
     /// # Errors
     /// The variable that counts for the URL does not hold the URL of an HTTP proxy.
-    pub fn for_url(url: &str, environment: &Environment) -> Result<Option<Self>, ProxyError> {
+    pub(crate) fn for_url(
+        url: &str,
+        environment: &Environment,
+    ) -> Result<Option<Self>, ProxyError> {
         // An address that cannot be read is told of by those who call it.
         let Ok(url) = Url::parse(url) else { return Ok(None) };
         let Some(host) = url.host() else { return Ok(None) };
@@ -66,7 +69,7 @@ impl Proxy {
 
     /// Its URL, with the password.
     #[must_use]
-    pub fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Url {
         &self.url
     }
 

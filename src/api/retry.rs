@@ -90,7 +90,7 @@ impl RetryPolicy {
 
 /// The attempts of one call that failed so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tries {
+pub(crate) struct Tries {
     failed: u32,
     failing_since: Option<Instant>,
 }
@@ -98,7 +98,7 @@ pub struct Tries {
 impl Tries {
     /// How many attempts failed.
     #[must_use]
-    pub fn failed(&self) -> u32 {
+    pub(crate) fn failed(&self) -> u32 {
         self.failed
     }
 }
@@ -111,7 +111,7 @@ const SUCCESSES_PER_RETRY: u32 = 2;
 
 /// The retries of one reconcile of one target; clones share them.
 #[derive(Clone, Debug)]
-pub struct Retries {
+pub(crate) struct Retries {
     shared: Arc<Shared>,
     limit: WriteLimit,
 }
@@ -139,7 +139,7 @@ struct Progress {
 impl Retries {
     /// Starts with nothing failed; cancelling `ending` ends every wait at once.
     #[must_use]
-    pub fn new(policy: RetryPolicy, ending: CancellationToken) -> Self {
+    pub(crate) fn new(policy: RetryPolicy, ending: CancellationToken) -> Self {
         let credit = policy.credit();
         let progress = Mutex::new(Progress {
             credit,
@@ -154,7 +154,7 @@ impl Retries {
 
     /// Keeps back every write that might not be over in time.
     #[must_use]
-    pub fn within(self, limit: WriteLimit) -> Self {
+    pub(crate) fn within(self, limit: WriteLimit) -> Self {
         Self { limit, ..self }
     }
 
@@ -166,7 +166,7 @@ impl Retries {
     ///
     /// # Errors
     /// There is to be no next attempt.
-    pub async fn pause(&self, tries: &mut Tries, error: &CallError) -> Result<(), GiveUp> {
+    pub(crate) async fn pause(&self, tries: &mut Tries, error: &CallError) -> Result<(), GiveUp> {
         let wait = self.wait_after(tries, error)?;
         tokio::select! {
             biased;
@@ -178,7 +178,7 @@ impl Retries {
     /// The error that made this run give the target up as a whole: the server refused the
     /// credentials, or nothing answered for too long. Nothing more is sent then.
     #[must_use]
-    pub fn stopped(&self) -> Option<CallError> {
+    pub(crate) fn stopped(&self) -> Option<CallError> {
         self.progress().stopped_by.clone()
     }
 

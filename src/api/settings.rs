@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// The settings of a client for its target.
 #[derive(Clone, Debug)]
-pub struct ClientSettings {
+pub(crate) struct ClientSettings {
     /// The target's name, for metrics and logs.
     pub target: String,
     /// The Manager's URL; it may have a path.
@@ -48,7 +48,7 @@ pub struct ClientSettings {
 
 /// Why there is no client; no text repeats a credential.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The URL or the project cannot be called.
     #[error(transparent)]
     Address(#[from] AddressError),

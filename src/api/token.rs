@@ -28,7 +28,7 @@ const AHEAD: Duration = Duration::from_secs(60);
 
 /// How a target's calls prove who makes them.
 #[derive(Clone, Debug)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// A bearer token.
     Token(Sensitive),
     /// The credentials that a bearer token is asked for with.

@@ -53,7 +53,7 @@ impl Choices {
 
 /// Whether two spellings are one choice: case and a `(n)` suffix do not count.
 #[must_use]
-pub fn same_choice(a: &str, b: &str) -> bool {
+pub(crate) fn same_choice(a: &str, b: &str) -> bool {
     without_number(a).eq_ignore_ascii_case(without_number(b))
 }
 

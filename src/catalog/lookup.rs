@@ -26,7 +26,7 @@ static TYPES: [&ConnectionType; 14] = [
 ];
 
 /// `type` and `name`, which every document declares; neither takes references.
-pub static IDENTITY: [Field; 2] = [
+pub(crate) static IDENTITY: [Field; 2] = [
     Field::text("type").required().about("The type of the connection; it cannot change."),
     Field::text("name")
         .required()
@@ -59,7 +59,7 @@ pub fn find(name: &str) -> Option<&'static ConnectionType> {
 
 /// The type that somebody may have meant by a name that is none.
 #[must_use]
-pub fn nearest(name: &str) -> Option<&'static ConnectionType> {
+pub(crate) fn nearest(name: &str) -> Option<&'static ConnectionType> {
     // Words that are used elsewhere for these things resemble other types more than the right one.
     let meant = match name.to_ascii_lowercase().as_str() {
         "smtp" | "mail" => "email",
@@ -71,7 +71,7 @@ pub fn nearest(name: &str) -> Option<&'static ConnectionType> {
 }
 
 /// The candidate whose name resembles a misspelled one most, if any is near enough to suggest.
-pub fn nearest_of<T>(
+pub(crate) fn nearest_of<T>(
     candidates: impl IntoIterator<Item = T>,
     misspelled: &str,
     name_of: impl Fn(&T) -> &str,
@@ -197,7 +197,7 @@ impl Default {
 /// Whether a top-level key is the server's own bookkeeping (id, dates, authors, revision), which
 /// is never compared, stored or sent. A key that the catalog has for the type never is.
 #[must_use]
-pub fn is_bookkeeping(connection_type: &ConnectionType, key: &str) -> bool {
+pub(crate) fn is_bookkeeping(connection_type: &ConnectionType, key: &str) -> bool {
     const KEYS: &[&str] = &[
         "author",
         "created",

@@ -7,7 +7,7 @@ use super::MaxDeletes;
 
 /// Why a quantity cannot be read: how to write it instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QuantityError {
+pub(crate) enum QuantityError {
     /// It is no duration.
     #[error("a duration is written as `30s`, `5m`, `1h30m` or `500ms`")]
     Duration,
@@ -39,7 +39,7 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 ///
 /// # Errors
 /// The text is no such duration.
-pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     let mut rest = text;
     let mut total: u64 = 0;
     let mut largest_allowed = 0;
@@ -67,7 +67,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
 ///
 /// # Errors
 /// The text is no such size.
-pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, QuantityError> {
     let (number, unit) = leading_number(text).ok_or(QuantityError::Size)?;
     let unit = unit.trim_start().to_ascii_lowercase();
     SIZE_UNITS
@@ -81,7 +81,7 @@ pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
 ///
 /// # Errors
 /// The text is neither, or the share is over 100%.
-pub fn parse_max_deletes(text: &str) -> Result<MaxDeletes, QuantityError> {
+pub(crate) fn parse_max_deletes(text: &str) -> Result<MaxDeletes, QuantityError> {
     let (number, rest) = leading_number(text).ok_or(QuantityError::Share)?;
     match rest {
         "%" => u8::try_from(number)
@@ -105,7 +105,7 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 ///
 /// # Errors
 /// How to write it instead.
-pub fn parse_listen(text: &str) -> Result<Option<SocketAddr>, String> {
+pub(crate) fn parse_listen(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "none" {
         return Ok(None);
     }

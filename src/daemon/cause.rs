@@ -2,7 +2,7 @@
 
 /// Why there is something to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// The daemon started.
     Start,
     /// The repository changed.
@@ -39,7 +39,7 @@ impl Cause {
 
     /// The word for it in JSON and logs.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Repository => "repository",

@@ -28,18 +28,18 @@ pub(super) enum Event {
 /// The config has no target of that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the config has no target `{0}`")]
-pub struct UnknownTarget(pub String);
+pub(crate) struct UnknownTarget(pub String);
 
 /// Sends events to the daemon; clones send to the same one.
 #[derive(Clone, Debug)]
-pub struct Trigger {
+pub(crate) struct Trigger {
     board: Board,
     events: UnboundedSender<Event>,
 }
 
 /// Receives the events of a [`Trigger`].
 #[derive(Debug)]
-pub struct Events(UnboundedReceiver<Event>);
+pub(crate) struct Events(UnboundedReceiver<Event>);
 
 impl Trigger {
     /// Makes the channel of a daemon that shows itself on this board.
@@ -47,24 +47,24 @@ impl Trigger {
     /// It has no bound, since a watcher of the file system cannot wait. An event is a few bytes,
     /// and the daemon takes all of them out each time that it reads the source.
     #[must_use]
-    pub fn channel(board: Board) -> (Self, Events) {
+    pub(crate) fn channel(board: Board) -> (Self, Events) {
         let (events, receiver) = unbounded_channel();
         (Self { board, events }, Events(receiver))
     }
 
     /// Says that there may be something new to read.
-    pub fn wake(&self, cause: Cause) {
+    pub(crate) fn wake(&self, cause: Cause) {
         self.send(Event::Wake(cause));
     }
 
     /// Says that there may be something new at the url of the source: it is fetched first, and
     /// whatever comes of that, the targets are reconciled. A `path` is read at once.
-    pub fn fetch_and_reconcile(&self, cause: Cause) {
+    pub(crate) fn fetch_and_reconcile(&self, cause: Cause) {
         self.send(Event::Fetch(cause));
     }
 
     /// Has the config read again, and then everything looked at.
-    pub fn reload(&self) {
+    pub(crate) fn reload(&self) {
         self.send(Event::Reload);
     }
 
@@ -72,7 +72,7 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub fn suspend(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
+    pub(crate) fn suspend(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
         self.set_suspended(target, true)
     }
 
@@ -80,7 +80,7 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub fn resume(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
+    pub(crate) fn resume(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
         self.set_suspended(target, false)
     }
 

@@ -19,7 +19,7 @@ const ELECTION: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The source cannot be read.
-pub async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError> {
+pub(crate) async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError> {
     let Opened { engine, source } = daemon.open_first(&Redactor::default())?;
     if let Some(mirror) = source.mirror() {
         mirror.fetch(&daemon.shutdown).await?;

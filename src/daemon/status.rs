@@ -20,15 +20,15 @@ use crate::source::Commit;
 mod json;
 mod outcome;
 
-pub use crate::plan::Counts;
-pub use outcome::{ReconcileOutcome, TargetState};
+pub(crate) use crate::plan::Counts;
+pub(crate) use outcome::{ReconcileOutcome, TargetState};
 
 /// How many reconciles of a target are remembered.
 const HISTORY: usize = 50;
 
 /// All that is shown, as it was at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Status {
+pub(crate) struct Status {
     /// The source.
     pub source: SourceStatus,
     /// The targets, in the order of the config.
@@ -37,7 +37,7 @@ pub struct Status {
 
 /// Where the documents come from, and what was read there last.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SourceStatus {
+pub(crate) struct SourceStatus {
     /// Whether it is a url, which is fetched, and not a path.
     pub is_url: bool,
     /// The url or path as the config has it.
@@ -56,7 +56,7 @@ pub struct SourceStatus {
 
 /// One target.
 #[derive(Clone, Debug, Default)]
-pub struct TargetStatus {
+pub(crate) struct TargetStatus {
     /// Its name in the config.
     pub name: String,
     /// The project, as the config has it.
@@ -96,7 +96,7 @@ pub struct TargetStatus {
 
 /// The identity of a target: one that is pointed elsewhere is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetKey {
+pub(crate) struct TargetKey {
     /// Its name in the config.
     pub name: String,
     /// The project, as the config has it.
@@ -108,7 +108,7 @@ pub struct TargetKey {
 impl TargetKey {
     /// That of a target of the config.
     #[must_use]
-    pub fn of(target: &crate::config::Target) -> Self {
+    pub(crate) fn of(target: &crate::config::Target) -> Self {
         Self {
             name: target.name.clone(),
             project: target.project_as_written.clone(),
@@ -124,7 +124,7 @@ impl TargetKey {
 
 /// The changes that one reconcile made.
 #[derive(Clone, Debug)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// When.
     pub time: Timestamp,
     /// The first of them.
@@ -139,7 +139,7 @@ pub(super) const KEPT: usize = 100;
 
 /// One reconcile that is over.
 #[derive(Clone, Debug)]
-pub struct HistoryEntry {
+pub(crate) struct HistoryEntry {
     /// When it began.
     pub time: Timestamp,
     /// The cause that started it.
@@ -158,7 +158,7 @@ pub struct HistoryEntry {
 
 impl TargetStatus {
     /// Adds a reconcile to the history and forgets the oldest.
-    pub fn remember(&mut self, entry: HistoryEntry) {
+    pub(crate) fn remember(&mut self, entry: HistoryEntry) {
         self.history.insert(0, entry);
         self.history.truncate(HISTORY);
     }
@@ -167,13 +167,13 @@ impl TargetStatus {
 impl Status {
     /// The target of that name.
     #[must_use]
-    pub fn target(&self, name: &str) -> Option<&TargetStatus> {
+    pub(crate) fn target(&self, name: &str) -> Option<&TargetStatus> {
         self.targets.iter().find(|target| target.name == name).map(AsRef::as_ref)
     }
 
     /// The targets that no reconcile has ended for yet, those aside that another replica keeps.
     #[must_use]
-    pub fn not_ready(&self) -> Vec<&str> {
+    pub(crate) fn not_ready(&self) -> Vec<&str> {
         self.targets
             .iter()
             .filter(|target| {
@@ -185,14 +185,14 @@ impl Status {
 
     /// Whether every target has been reconciled, or has been found failing.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         !self.targets.is_empty() && self.not_ready().is_empty()
     }
 }
 
 /// The shared status; clones are the same board.
 #[derive(Clone, Debug)]
-pub struct Board {
+pub(crate) struct Board {
     status: Arc<watch::Sender<Arc<Status>>>,
     watchdog: Watchdog,
 }
@@ -207,25 +207,25 @@ impl Default for Board {
 impl Board {
     /// The status of this moment.
     #[must_use]
-    pub fn status(&self) -> Arc<Status> {
+    pub(crate) fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status.borrow())
     }
 
     /// Follows the status; a reader that is slow misses what is overtaken, and never the last.
     #[must_use]
-    pub fn subscribe(&self) -> watch::Receiver<Arc<Status>> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Status>> {
         self.status.subscribe()
     }
 
     /// The status as `/api/v1/status` has it.
     #[must_use]
-    pub fn to_json(&self) -> impl serde::Serialize + use<> {
+    pub(crate) fn to_json(&self) -> impl serde::Serialize + use<> {
         json::Body::of(self.status())
     }
 
     /// Who watches over the tasks.
     #[must_use]
-    pub fn watchdog(&self) -> &Watchdog {
+    pub(crate) fn watchdog(&self) -> &Watchdog {
         &self.watchdog
     }
 
@@ -234,13 +234,13 @@ impl Board {
     ///
     /// # Errors
     /// The names of those that did not.
-    pub fn heartbeat(&self) -> Result<(), Vec<String>> {
+    pub(crate) fn heartbeat(&self) -> Result<(), Vec<String>> {
         let late = self.watchdog.late();
         if late.is_empty() { Ok(()) } else { Err(late) }
     }
 
     /// Changes what is said of the source; an equal text wakes nobody.
-    pub fn edit_source(&self, change: impl FnOnce(&mut SourceStatus)) {
+    pub(crate) fn edit_source(&self, change: impl FnOnce(&mut SourceStatus)) {
         self.status.send_if_modified(|status| {
             let mut source = status.source.clone();
             change(&mut source);
@@ -254,12 +254,12 @@ impl Board {
 
     /// Whether a target is among those of the config that is in force.
     #[must_use]
-    pub fn shows(&self, key: &TargetKey) -> bool {
+    pub(crate) fn shows(&self, key: &TargetKey) -> bool {
         self.status.borrow().targets.iter().any(|target| key.is_of(target))
     }
 
     /// Changes what is said of one target, if it is there.
-    pub fn edit_target(&self, key: &TargetKey, change: impl FnOnce(&mut TargetStatus)) {
+    pub(crate) fn edit_target(&self, key: &TargetKey, change: impl FnOnce(&mut TargetStatus)) {
         self.status.send_if_modified(|status| {
             let mut targets = Arc::make_mut(status).targets.iter_mut();
             let found = targets.find(|target| key.is_of(target));
@@ -268,7 +268,7 @@ impl Board {
     }
 
     /// Sets the targets that there are; what is known of those that stay is kept.
-    pub fn set_targets(&self, targets: &[crate::config::Target]) {
+    pub(crate) fn set_targets(&self, targets: &[crate::config::Target]) {
         self.status.send_modify(|status| {
             let known = status.targets.clone();
             Arc::make_mut(status).targets = targets

@@ -15,7 +15,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// By when each task will be heard of; clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     tasks: Arc<Mutex<Tasks>>,
 }
 
@@ -28,7 +28,7 @@ struct Tasks {
 
 /// A task that is watched over until this is dropped.
 #[derive(Debug)]
-pub struct Watched {
+pub(crate) struct Watched {
     watchdog: Watchdog,
     id: u64,
     name: String,
@@ -36,7 +36,7 @@ pub struct Watched {
 
 impl Watched {
     /// The task is alive, and will say so again within this time.
-    pub fn expect(&self, within: Duration) {
+    pub(crate) fn expect(&self, within: Duration) {
         // A wait that ends beyond what the clock can tell ends never.
         let Some(by) = Instant::now().checked_add(within.saturating_add(GRACE)) else { return };
         let mut tasks = self.watchdog.tasks();
@@ -58,7 +58,7 @@ impl Drop for Watched {
 impl Watchdog {
     /// Watches over a task from when it first says that it is alive.
     #[must_use]
-    pub fn watch(&self, name: impl Into<String>) -> Watched {
+    pub(crate) fn watch(&self, name: impl Into<String>) -> Watched {
         let mut tasks = self.tasks();
         tasks.newest += 1;
         Watched { watchdog: self.clone(), id: tasks.newest, name: name.into() }
@@ -66,7 +66,7 @@ impl Watchdog {
 
     /// The tasks that should have been heard of by now.
     #[must_use]
-    pub fn late(&self) -> Vec<String> {
+    pub(crate) fn late(&self) -> Vec<String> {
         let now = Instant::now();
         let tasks = self.tasks();
         tasks.expected.values().filter(|(_, by)| *by < now).map(|(name, _)| name.clone()).collect()

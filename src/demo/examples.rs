@@ -8,7 +8,7 @@ macro_rules! examples {
 }
 
 /// The files of the examples: path and text.
-pub const EXAMPLES: &[(&str, &str)] = examples![
+pub(crate) const EXAMPLES: &[(&str, &str)] = examples![
     "apinizer-gitops.yaml",
     "connections/orders/broker.yaml",
     "connections/orders/files.yaml",

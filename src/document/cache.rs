@@ -15,7 +15,7 @@ use crate::source::FileEntry;
 const MOST: usize = 160 * 1024 * 1024;
 
 /// Reads the content of a file.
-pub type Read<'r> = dyn Fn(&FileEntry) -> Result<Vec<u8>, String> + Sync + 'r;
+pub(crate) type Read<'r> = dyn Fn(&FileEntry) -> Result<Vec<u8>, String> + Sync + 'r;
 
 /// The files that were parsed, kept for the life of the process.
 #[derive(Debug, Default)]

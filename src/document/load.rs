@@ -79,7 +79,7 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
 
 /// The declarations of older files for a target.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct DeclaredThen {
+pub(crate) struct DeclaredThen {
     /// The names of the documents.
     pub names: BTreeSet<ConnectionName>,
     /// Their types, where they have one that is known.
@@ -93,7 +93,7 @@ pub struct DeclaredThen {
 /// The declarations of the files for a target, whatever is wrong with their documents: for commits
 /// of the past, which may not load by the rules of today.
 #[must_use]
-pub fn declared_names(
+pub(crate) fn declared_names(
     folders: &[Folder],
     target: Option<&str>,
     cache: &ParseCache,

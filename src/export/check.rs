@@ -33,7 +33,7 @@ pub(super) fn refused(documents: &[Exported]) -> BTreeMap<usize, &'static str> {
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn declared_elsewhere(
+pub(crate) fn declared_elsewhere(
     folder: &Path,
     files: &[ExportFile],
     documents: &[Exported],
@@ -59,7 +59,7 @@ pub fn declared_elsewhere(
 
 /// The problems that `validate` would find in files of an export.
 #[must_use]
-pub fn problems(files: &[ExportFile]) -> Vec<Diagnostic> {
+pub(crate) fn problems(files: &[ExportFile]) -> Vec<Diagnostic> {
     let documents = files.iter().filter(|file| !file.name.starts_with('.'));
     problems_in(&documents.map(|file| (file.name.as_str(), file.text.as_str())).collect())
 }

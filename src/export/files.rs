@@ -17,7 +17,7 @@ const TEMPLATE_FILE: &str = ".env.example";
 
 /// One file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportFile {
+pub(crate) struct ExportFile {
     /// Its name, without any folder.
     pub name: String,
     /// Its content.
@@ -26,7 +26,7 @@ pub struct ExportFile {
 
 /// Why an export cannot be put into a folder.
 #[derive(Debug, thiserror::Error)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// Files of these names exist.
     #[error("{} would be overwritten, so nothing was written", list(.0))]
     Exist(Vec<PathBuf>),
@@ -51,7 +51,7 @@ fn list(paths: &[PathBuf]) -> String {
 
 /// The files of an export: one for each connection, or one with all.
 #[must_use]
-pub fn files(export: &Export, single_file: bool) -> Vec<ExportFile> {
+pub(crate) fn files(export: &Export, single_file: bool) -> Vec<ExportFile> {
     let mut files = if single_file {
         vec![ExportFile { name: SINGLE_FILE.to_owned(), text: stream(&export.documents) }]
     } else {
@@ -66,7 +66,7 @@ pub fn files(export: &Export, single_file: bool) -> Vec<ExportFile> {
 
 /// All documents as one text.
 #[must_use]
-pub fn stream(documents: &[Exported]) -> String {
+pub(crate) fn stream(documents: &[Exported]) -> String {
     let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
     texts.join("---\n")
 }
@@ -96,7 +96,11 @@ fn one_each(documents: &[Exported]) -> Vec<ExportFile> {
 /// # Errors
 /// Without `force`, when any of them exists; then nothing is written. The folder or a file in it
 /// cannot be written.
-pub fn write(folder: &Path, files: &[ExportFile], force: bool) -> Result<Vec<PathBuf>, WriteError> {
+pub(crate) fn write(
+    folder: &Path,
+    files: &[ExportFile],
+    force: bool,
+) -> Result<Vec<PathBuf>, WriteError> {
     let at = |path: &Path| {
         let path = path.to_path_buf();
         move |source| WriteError::Io { path, source }

@@ -21,7 +21,7 @@ const LONG: usize = 8;
 
 /// The values that git declares with references to the environment, by connection and JSON pointer.
 #[derive(Clone, Debug, Default)]
-pub struct KnownReferences {
+pub(crate) struct KnownReferences {
     by_name: BTreeMap<ConnectionName, BTreeMap<String, Value>>,
     /// The JSON pointers of all that is declared, by connection.
     declared: BTreeMap<ConnectionName, BTreeSet<String>>,
@@ -35,7 +35,7 @@ pub struct KnownReferences {
 
 impl KnownReferences {
     /// Takes the references of the base.
-    pub fn add_record(&mut self, record: &Record) {
+    pub(crate) fn add_record(&mut self, record: &Record) {
         for (name, owned) in record.inventory() {
             for (path, field) in &owned.base {
                 self.insert(name, path.clone(), &field.declared);
@@ -44,7 +44,7 @@ impl KnownReferences {
     }
 
     /// Takes the references of a document, which is newer than the base.
-    pub fn add_document(&mut self, document: &Document) {
+    pub(crate) fn add_document(&mut self, document: &Document) {
         let lookup = |key: &str| document.connection_type.field(key);
         self.add_fields(&document.name, "", &document.fields, &lookup);
     }
@@ -89,7 +89,7 @@ impl KnownReferences {
 
     /// Looks up what the variables hold, once all are known: where somebody typed that into another
     /// field, it is the reference that is written.
-    pub fn look_up(&mut self, environment: &Environment) {
+    pub(crate) fn look_up(&mut self, environment: &Environment) {
         let value = |name: String| Some((name.clone(), environment.lookup(&name).ok()?));
         self.values = self.variables().into_iter().filter_map(value).collect();
         self.values.iter().for_each(|(_, value)| self.redactor.learn(value.expose()));

@@ -16,7 +16,7 @@ use crate::plan::Filter;
 ///
 /// # Errors
 /// A list or a connection cannot be read: an export with holes would pass for a whole one.
-pub async fn connections(
+pub(crate) async fn connections(
     client: &Client,
     filter: &Filter,
     concurrency: usize,

@@ -16,7 +16,7 @@ const LISTED: usize = 100;
 
 /// Something happened to a target.
 #[derive(Clone, Debug)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// The kind of event.
     pub event: NotifyEvent,
     /// The target's name.
@@ -41,7 +41,7 @@ pub struct Notice {
 
 /// A connection that a notice is about.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// Its type.
     pub type_name: String,
     /// Its name.

@@ -68,7 +68,7 @@ impl Summary {
 
 /// How many changes ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Made.
     pub done: usize,
     /// Saved but not deployed.
@@ -92,7 +92,7 @@ pub struct Counts {
 impl Counts {
     /// Counts the results of some targets together.
     #[must_use]
-    pub fn of<'a>(targets: impl IntoIterator<Item = &'a TargetPlan>) -> Self {
+    pub(crate) fn of<'a>(targets: impl IntoIterator<Item = &'a TargetPlan>) -> Self {
         let mut counts = Self::default();
         for target in targets {
             let Summary { adopt, unchanged, .. } = target.summary();

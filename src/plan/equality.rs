@@ -8,7 +8,7 @@ use crate::catalog::{Default, Field, Kind, same_choice};
 
 /// Whether git's value and live's value of one field are equal. Not for secret fields.
 #[must_use]
-pub fn equal(field: Option<&Field>, desired: Option<&Value>, live: Option<&Value>) -> bool {
+pub(crate) fn equal(field: Option<&Field>, desired: Option<&Value>, live: Option<&Value>) -> bool {
     let kind = field.map(|f| &f.kind);
     let default = field.and_then(|f| f.default.as_ref());
     equal_as(kind, default, desired, live)
@@ -29,7 +29,11 @@ fn equal_as(
 /// Whether a value says no more than an undeclared field does: `null`, absent, the empty text,
 /// list or map, and the documented default are one and the same.
 #[must_use]
-pub fn is_unset(kind: Option<&Kind>, default: Option<&Default>, value: Option<&Value>) -> bool {
+pub(crate) fn is_unset(
+    kind: Option<&Kind>,
+    default: Option<&Default>,
+    value: Option<&Value>,
+) -> bool {
     match value {
         None => true,
         Some(value) if is_empty(value) => true,
@@ -39,7 +43,7 @@ pub fn is_unset(kind: Option<&Kind>, default: Option<&Default>, value: Option<&V
 
 /// Whether a value holds nothing.
 #[must_use]
-pub fn is_empty(value: &Value) -> bool {
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),

@@ -16,11 +16,11 @@ use crate::record::Record;
 use crate::secret::canonical;
 
 /// The version of the file's format.
-pub const SAVED_VERSION: u32 = 1;
+pub(crate) const SAVED_VERSION: u32 = 1;
 
 /// A plan on disk. No secret is in it, and no digest covers the value of one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SavedPlan {
+pub(crate) struct SavedPlan {
     /// The version of the format.
     pub apinizer_gitops_plan: u32,
     /// The options that narrowed or widened the run that made it.
@@ -33,7 +33,7 @@ pub struct SavedPlan {
 
 /// The options of the run that made a plan, which its application repeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedOptions {
+pub(crate) struct SavedOptions {
     /// `--name`.
     pub names: Vec<String>,
     /// `--type`.
@@ -53,7 +53,7 @@ pub struct SavedOptions {
 
 /// The part of a saved plan that is of one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SavedTarget {
+pub(crate) struct SavedTarget {
     /// The target's name in the config.
     pub name: String,
     /// Its URL.
@@ -68,7 +68,7 @@ pub struct SavedTarget {
 
 /// One change that a saved plan lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedChange {
+pub(crate) struct SavedChange {
     /// The action.
     pub action: String,
     /// The connection's name.
@@ -164,7 +164,7 @@ fn moved(
 
 /// The changes of a plan as a saved one lists them.
 #[must_use]
-pub fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
+pub(crate) fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
     plan.changes()
         .into_iter()
         .filter(|change| !matches!(change.action, Action::Blocked | Action::Drift))
@@ -178,7 +178,7 @@ pub fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
 
 /// Removes the changes from a plan that a saved one does not list: it is carried out and nothing
 /// more.
-pub fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
+pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
     let is_listed = |change: &Change| {
         matches!(change.action, Action::Blocked | Action::Drift)
             || listed.iter().any(|one| one.action == change.action.as_str() && one.is_of(change))
@@ -191,7 +191,7 @@ pub fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
 /// Listed changes that would end otherwise than they are listed though nothing moved, since the
 /// config or the environment did: one sentence each.
 #[must_use]
-pub fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
+pub(crate) fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
     let otherwise = |one: &SavedChange| {
         let mut today = plan.entries.iter().filter_map(|entry| entry.change.as_ref());
         let is_today = |change: &&Change| one.is_of(change) && change.action != Action::Drift;

@@ -23,17 +23,10 @@ pub async fn carry_out(
     strict: bool,
     progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
 ) -> TargetPlan {
-    let Prepared { target, plan, ready, protected, .. } = prepared;
+    let Prepared { target, plan, ready, .. } = prepared;
     let mut plan = plan.without_calls();
+    let Some(ready) = ready else { return plan };
     let file = options.base.is_none().then(|| engine.state_file(target));
-    let Some(ready) = ready else {
-        if let (Some((record, lock)), Some(file), true) = (protected, file, options.writes) {
-            let ledger = Ledger::new(Record::default(), Some(file), lock);
-            ledger.edit(|known| *known = record);
-            plan.errors.extend(ledger.save().await.err().map(|error| error.to_string()));
-        }
-        return plan;
-    };
     let ledger = Ledger::new(ready.record_before.clone(), file, ready.lock.clone());
     keep_last_good(engine, target, &ready, options).await;
     let record = with_commit(&ready);

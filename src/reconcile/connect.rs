@@ -17,7 +17,7 @@ pub struct Clients {
 
 /// Why a target cannot be called.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub(crate) enum ConnectError {
     /// A credential has no value.
     #[error("the credentials of the target are not there: {0}")]
     Unset(#[from] Unset),
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
 ///
 /// # Errors
 /// A credential has no value, or the client cannot be made.
-pub fn client(engine: &Engine, target: &Target) -> Result<Client, ConnectError> {
+pub(crate) fn client(engine: &Engine, target: &Target) -> Result<Client, ConnectError> {
     connect(engine, target).map(|connection| connection.client)
 }
 

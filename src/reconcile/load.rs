@@ -11,7 +11,7 @@ use crate::source::{Snapshot, SourceError};
 
 /// The declarations of a snapshot for a target.
 #[derive(Debug)]
-pub struct LoadedTarget {
+pub(crate) struct LoadedTarget {
     /// The documents and their problems.
     pub loaded: Loaded,
     /// The notes about files that are not read.
@@ -24,7 +24,7 @@ pub struct LoadedTarget {
 ///
 /// # Errors
 /// The repository cannot be read. Problems of documents are no errors here.
-pub fn load_target(
+pub(crate) fn load_target(
     engine: &Engine,
     target: &Target,
     snapshot: &Snapshot,

@@ -25,7 +25,7 @@ use crate::plan::{
 };
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
-use crate::state::{Lock, StateFile};
+use crate::state::{Ledger, Lock, StateFile};
 
 /// Reads, loads, resolves, observes and plans one target. Problems are told in the plan.
 pub async fn prepare<'e>(
@@ -46,7 +46,6 @@ pub async fn prepare<'e>(
         credentials_refused: false,
         failed_step: None,
         ready: None,
-        protected: None,
     };
     let pass = Pass { engine, target, snapshot, options };
     if let Err((step, problem)) = pass.fill(&mut prepared).await {
@@ -126,14 +125,28 @@ impl Pass<'_> {
         let connection = connection.map_err(|error| (Step::Connect, error.to_string()))?;
         let connection = connection.with_retries(self.options);
         let recalled = self.recall(&connection, prepared).await;
-        let (before, lock) = recalled.map_err(|problem| (Step::State, problem))?;
+        let (mut before, lock) = recalled.map_err(|problem| (Step::State, problem))?;
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
         let desired = self.resolve(&loaded, prepared);
-        if raise_protection(&mut record, &desired) {
-            prepared.protected = Some((record.clone(), lock.clone()));
+        if raise_protection(&mut before, &desired) {
+            raise_protection(&mut record, &desired);
+            let kept = self.keep_protected(&before, lock.clone()).await;
+            kept.map_err(|problem| (Step::State, problem))?;
         }
         Ok(Opened { loaded, desired, connection, key_is_known, record, before, lock })
+    }
+
+    /// Keeps a raised `protect` at once: it counts from the first pass that loads it, also where the
+    /// lists fail later or the target is suspended.
+    async fn keep_protected(&self, record: &Record, lock: Option<Lock>) -> Result<(), String> {
+        if !self.options.writes || self.options.base.is_some() {
+            return Ok(());
+        }
+        let file = self.engine.state_file(self.target);
+        let ledger = Ledger::new(Record::default(), Some(file), lock);
+        ledger.edit(|known| known.clone_from(record));
+        ledger.save().await.map_err(|error| error.to_string())
     }
 
     /// Asks the API for the lists, and git for the history meanwhile. Both come after the state was

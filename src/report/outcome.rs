@@ -6,9 +6,9 @@ mod text;
 
 use crate::plan::{Change, ChangeResult, Counts, TargetPlan};
 
-pub use json::json;
-pub use markdown::{MARKER, markdown};
-pub use text::{progress, text};
+pub(crate) use json::json;
+pub(crate) use markdown::markdown;
+pub(crate) use text::{progress, text};
 
 use super::{escape, words};
 

@@ -5,9 +5,9 @@ mod json;
 mod markdown;
 mod text;
 
-pub use json::json;
-pub use markdown::{MARKER, markdown};
-pub use text::text;
+pub(crate) use json::json;
+pub(crate) use markdown::markdown;
+pub(crate) use text::text;
 
 pub(super) use json::change as change_json;
 

@@ -7,9 +7,9 @@ mod markdown;
 mod model;
 mod text;
 
-pub use markdown::{MARKER, markdown};
-pub use model::is_healthy;
-pub use text::text;
+pub(crate) use markdown::markdown;
+pub(crate) use model::is_healthy;
+pub(crate) use text::text;
 
 #[cfg(test)]
 mod tests;

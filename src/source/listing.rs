@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// The name of the config file, which lies beside the documents more often than not. It is found
 /// by it in the current folder.
-pub const CONFIG_FILE: &str = "apinizer-gitops.yaml";
+pub(crate) const CONFIG_FILE: &str = "apinizer-gitops.yaml";
 
 /// The most files that one listing may have.
 pub(super) const MOST_FILES: usize = 200_000;

@@ -25,7 +25,7 @@ use crate::name::CommitId;
 use crate::secret::Redactor;
 
 use access::Access;
-pub use access::problem_with_url;
+pub(crate) use access::problem_with_url;
 use folder::MirrorLock;
 
 /// How long one exchange with the server may take.

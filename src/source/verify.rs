@@ -30,7 +30,7 @@ pub enum Verify {
 ///
 /// # Errors
 /// It carries none, one of another kind, or one by somebody else; or git cannot be asked.
-pub fn verify(
+pub(crate) fn verify(
     repository: &Repository,
     commit: &CommitId,
     wanted: &Verify,

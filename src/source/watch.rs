@@ -26,7 +26,7 @@ const SECOND_LOOK: Duration = Duration::from_millis(100);
 
 /// Why a wake was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
+pub(crate) enum Wake {
     /// A branch, HEAD, or the place of the repository changed.
     Repository,
     /// A file of the working tree changed.
@@ -36,7 +36,7 @@ pub enum Wake {
 }
 
 /// Watches a repository for as long as it lives.
-pub struct Watcher {
+pub(crate) struct Watcher {
     signals: Sender<Signal>,
     worker: Option<JoinHandle<()>>,
 }
@@ -53,7 +53,7 @@ impl Watcher {
     ///
     /// # Errors
     /// No thread can be started, or the current folder is needed and is gone.
-    pub fn start(
+    pub(crate) fn start(
         location: &Path,
         files: &[String],
         wake: impl Fn(Wake) + Send + 'static,

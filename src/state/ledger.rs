@@ -16,7 +16,7 @@ const PAUSE_PER_WRITE: u32 = 19;
 /// The record of a target during a run. Edits are cheap; [`Ledger::save`] makes them durable.
 /// A ledger without a file (`--base`, `--dry-run`) keeps its edits to itself.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     inner: Arc<Inner>,
 }
 
@@ -40,19 +40,19 @@ struct LastWrite {
 impl Ledger {
     /// Starts with a record that was read from a file under its lock, or one without a file.
     #[must_use]
-    pub fn new(record: Record, file: Option<StateFile>, lock: Option<Lock>) -> Self {
+    pub(crate) fn new(record: Record, file: Option<StateFile>, lock: Option<Lock>) -> Self {
         let last = LastWrite { ended: Instant::now(), took: Duration::ZERO, edits: 0 };
         let writing = tokio::sync::Mutex::new(last);
         Self { inner: Arc::new(Inner { record: Mutex::new((record, 0)), file, lock, writing }) }
     }
 
     /// Looks at the record.
-    pub fn read<T>(&self, look: impl FnOnce(&Record) -> T) -> T {
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Record) -> T) -> T {
         look(&self.record().0)
     }
 
     /// Changes the record in memory.
-    pub fn edit<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
+    pub(crate) fn edit<T>(&self, change: impl FnOnce(&mut Record) -> T) -> T {
         let mut record = self.record();
         record.1 += 1;
         change(&mut record.0)
@@ -67,17 +67,11 @@ impl Ledger {
         self.edit(|record| record.edit(name, change))
     }
 
-    /// Whether the record was changed since the start.
-    #[must_use]
-    pub fn is_edited(&self) -> bool {
-        self.record().1 > 0
-    }
-
     /// Makes every edit so far durable.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub async fn save(&self) -> Result<(), StateError> {
+    pub(crate) async fn save(&self) -> Result<(), StateError> {
         let mut last = self.inner.writing.lock().await;
         self.write(&mut last).await
     }
@@ -86,7 +80,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub async fn save_if_due(&self) -> Result<(), StateError> {
+    pub(crate) async fn save_if_due(&self) -> Result<(), StateError> {
         match self.inner.writing.try_lock() {
             Ok(mut last) if last.ended.elapsed() >= last.took * PAUSE_PER_WRITE => {
                 self.write(&mut last).await

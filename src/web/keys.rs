@@ -11,7 +11,7 @@ use crate::secret::Sensitive;
 
 /// The secrets of a listener.
 #[derive(Clone, Debug, Default)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// For the calls that change something; they are off without it.
     pub token: Option<Key>,
     /// For webhooks; they are off without it.
@@ -22,7 +22,7 @@ pub struct Keys {
 
 /// A secret that is looked up for every request, so that a mounted one can rotate.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub(crate) struct Key {
     text: SecretText,
     environment: Arc<Environment>,
 }
@@ -32,7 +32,7 @@ impl Key {
     ///
     /// # Errors
     /// It has no value now.
-    pub fn new(text: SecretText, environment: &Environment) -> Result<Self, Unset> {
+    pub(crate) fn new(text: SecretText, environment: &Environment) -> Result<Self, Unset> {
         text.resolve(environment)?;
         Ok(Self { text, environment: Arc::new(environment.clone()) })
     }

@@ -47,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The listener of a daemon; a new config may move it, or change what requests are checked
 /// against.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     site: Site,
     shutdown: CancellationToken,
     open: Mutex<Option<Open>>,
@@ -65,7 +65,7 @@ struct Open {
 impl Listener {
     /// Names what is served; nothing is bound yet.
     #[must_use]
-    pub fn new(site: Site, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(site: Site, shutdown: CancellationToken) -> Self {
         Self { site, shutdown, open: Mutex::default(), tasks: TaskTracker::new() }
     }
 
@@ -74,7 +74,7 @@ impl Listener {
     ///
     /// # Errors
     /// The address cannot be bound; then all stays as it was.
-    pub fn serve(
+    pub(crate) fn serve(
         &self,
         address: Option<SocketAddr>,
         keys: Keys,
@@ -109,7 +109,7 @@ impl Listener {
     }
 
     /// Waits until every answer has ended; the shutdown has to be under way.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.tasks.close();
         self.tasks.wait().await;

@@ -16,7 +16,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// There is one already.
-pub fn install() -> Result<PrometheusHandle, BuildError> {
+pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
     describe();
     metrics::gauge!("apinizer_gitops_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -24,7 +24,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// Keeps the histograms small until the shutdown.
-pub async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
+pub(crate) async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -36,7 +36,7 @@ pub async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
 /// The metrics as they are scraped, without those of targets that the config no longer has: the
 /// recorder forgets nothing, and a target that is gone must not look as if it stood still.
 #[must_use]
-pub fn render(handle: &PrometheusHandle, targets: &[&str]) -> String {
+pub(crate) fn render(handle: &PrometheusHandle, targets: &[&str]) -> String {
     current(&handle.render(), targets)
 }
 

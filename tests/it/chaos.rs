@@ -3,7 +3,7 @@
 //!
 //! `CHAOS_SEEDS=N` runs more seeds; `CHAOS_SEED=S` replays one.
 
-use apinizer_gitops::sandbox::{Dialect, Options};
+use apinizer_gitops::testing::sandbox::{Dialect, Options};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 

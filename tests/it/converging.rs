@@ -1,7 +1,7 @@
 //! Writes that do not stick: a server that rewrites a field is not written to for ever, and people
 //! who edit a field are corrected however often they do.
 
-use apinizer_gitops::sandbox::{Answers, ListFields, Options, Rewrite, RewriteTo, Writes};
+use apinizer_gitops::testing::sandbox::{Answers, ListFields, Options, Rewrite, RewriteTo, Writes};
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;

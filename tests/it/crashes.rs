@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apinizer_gitops::sandbox::Options;
+use apinizer_gitops::testing::sandbox::Options;
 use reqwest::Method;
 use serde_json::json;
 

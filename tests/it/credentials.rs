@@ -1,7 +1,7 @@
 //! Tokens: renewed by one task, and a refusal that is not asked for again and again.
 
-use apinizer_gitops::sandbox::{Access, Client, Options};
-use apinizer_gitops::secret::Sensitive;
+use apinizer_gitops::testing::sandbox::{Access, Client, Options};
+use apinizer_gitops::testing::secret::Sensitive;
 use serde_json::json;
 
 use crate::running::{Running, eventually};

@@ -1,7 +1,7 @@
 //! Saved, but not deployed to the workers.
 
-use apinizer_gitops::sandbox::{Dialect, Options};
-use apinizer_gitops::state::StateDir;
+use apinizer_gitops::testing::sandbox::{Dialect, Options};
+use apinizer_gitops::testing::state::StateDir;
 use reqwest::Method;
 use serde_json::json;
 

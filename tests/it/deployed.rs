@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use apinizer_gitops::config::Config;
-use apinizer_gitops::environment::Environment;
+use apinizer_gitops::testing::config::Config;
+use apinizer_gitops::testing::environment::Environment;
 
 #[track_caller]
 fn loads(path: &str) -> Config {

@@ -50,8 +50,8 @@ fn cell(text: &str) -> String {
 #[test]
 fn schemas() {
     let schemas = [
-        ("connection", apinizer_gitops::catalog::schema::schema_for_any()),
-        ("config", apinizer_gitops::config::schema()),
+        ("connection", apinizer_gitops::testing::catalog::schema::schema_for_any()),
+        ("config", apinizer_gitops::testing::config::schema()),
     ];
     for (name, schema) in schemas {
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
@@ -61,11 +61,12 @@ fn schemas() {
 
 #[test]
 fn connection_types() {
-    let explain = |subject| apinizer_gitops::report::explain::explain(subject, false).unwrap();
+    let explain =
+        |subject| apinizer_gitops::testing::report::explain::explain(subject, false).unwrap();
     let mut text = "# Connection types\n\nGenerated from the catalog; `apinizer-gitops explain` \
         shows the same, and a single field in full.\n\n"
         .to_owned();
-    for kind in apinizer_gitops::catalog::all() {
+    for kind in apinizer_gitops::testing::catalog::all() {
         let fields = explain(Some(kind.name));
         let fields = fields.trim_end();
         text += &format!("## {}\n\n```text\n{fields}\n```\n\n", kind.name);

@@ -1,6 +1,6 @@
 //! Documents end to end: overlays, vars, references, what others may edit, where secrets hide.
 
-use apinizer_gitops::sandbox::{Dialect, Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{Dialect, Options, SecretsOnGet};
 use serde_json::json;
 
 use crate::secrets::masked;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use apinizer_gitops::sandbox::{Answers, Dialect, Options, SecretsOnGet, Unset};
+use apinizer_gitops::testing::sandbox::{Answers, Dialect, Options, SecretsOnGet, Unset};
 use serde_json::json;
 
 use crate::world::{Ran, World, email_body};

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use apinizer_gitops::sandbox::{self, Dialect, Options, Running, Sandbox};
+use apinizer_gitops::testing::sandbox::{self, Dialect, Options, Running, Sandbox};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};

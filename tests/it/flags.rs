@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use apinizer_gitops::sandbox::Options;
+use apinizer_gitops::testing::sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::world::{World, email, email_body, ftp};

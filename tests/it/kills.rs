@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use apinizer_gitops::sandbox::Options;
+use apinizer_gitops::testing::sandbox::Options;
 use reqwest::Method;
 use serde_json::{Value, json};
 

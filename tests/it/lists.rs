@@ -1,6 +1,6 @@
 //! Lists are believed whole or not at all.
 
-use apinizer_gitops::sandbox::{Answers, Dialect, ListFields, Options};
+use apinizer_gitops::testing::sandbox::{Answers, Dialect, ListFields, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! A write whose answer never came, or came broken: what is there decides, in both dialects.
 
-use apinizer_gitops::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
 use reqwest::Method;
 use serde_json::json;
 

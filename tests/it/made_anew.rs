@@ -1,6 +1,6 @@
 //! A connection that somebody made anew by hand under a name of the tool is not the tool's.
 
-use apinizer_gitops::sandbox::{Answers, ListFields, Options};
+use apinizer_gitops::testing::sandbox::{Answers, ListFields, Options};
 use axum::http::Method;
 use serde_json::json;
 

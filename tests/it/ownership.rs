@@ -1,6 +1,6 @@
 //! Which connections are in the inventory: adopted, forgotten, left alone.
 
-use apinizer_gitops::sandbox::{Answers, Ids, ListFields, Options};
+use apinizer_gitops::testing::sandbox::{Answers, Ids, ListFields, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 

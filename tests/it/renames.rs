@@ -1,6 +1,6 @@
 //! `renamedFrom`: when it acts, when it is inert, and what it holds back.
 
-use apinizer_gitops::sandbox::{Answers, Dialect, Ids, Options, Rename, Writes};
+use apinizer_gitops::testing::sandbox::{Answers, Dialect, Ids, Options, Rename, Writes};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 

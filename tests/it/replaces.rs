@@ -1,6 +1,6 @@
 //! Another type under the same name: a delete and a create, with a way back.
 
-use apinizer_gitops::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 

@@ -5,8 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use apinizer_gitops::sandbox::Options;
-use apinizer_gitops::state::StateDir;
+use apinizer_gitops::testing::sandbox::Options;
+use apinizer_gitops::testing::state::StateDir;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NAMESPACE};

@@ -1,7 +1,7 @@
 //! Names that a server may take for one: they are not created beside each other before a read
 //! shows that they are two.
 
-use apinizer_gitops::sandbox::LoggedCall;
+use apinizer_gitops::testing::sandbox::LoggedCall;
 use axum::http::Method;
 use serde_json::json;
 

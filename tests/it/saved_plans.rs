@@ -1,6 +1,6 @@
 //! A saved plan is carried out as it stands or not at all; `--base` needs no state.
 
-use apinizer_gitops::sandbox::{Answers, ListFields, Options};
+use apinizer_gitops::testing::sandbox::{Answers, ListFields, Options};
 use axum::http::Method;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Secrets: sent, compared, rotated, hidden, and never wiped.
 
-use apinizer_gitops::sandbox::{Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 

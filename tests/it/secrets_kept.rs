@@ -1,7 +1,7 @@
 //! A PUT never stores what only stands for a secret: cipher text, a mask, a `null` in place of a
 //! file. Whether a secret can be read is a fact of the answers of this pass.
 
-use apinizer_gitops::sandbox::{FieldOnGet, Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{FieldOnGet, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::fs::File;
 use std::time::Duration;
 
-use apinizer_gitops::state::StateDir;
+use apinizer_gitops::testing::state::StateDir;
 
 use crate::running::eventually;
 use crate::world::{PROJECT, World};

@@ -56,6 +56,22 @@ fn an_apply_to_a_suspended_target_in_sync_ends_with_0() {
     world.plan().code(0).says("suspended");
 }
 
+#[test]
+fn protect_counts_from_a_pass_over_a_suspended_target() {
+    let world = suspended();
+    world.write_email("b", "x-gitops: {protect: true}\n");
+    world.commit("protect b");
+    world.apply().code(0).says("suspended");
+    world.commit_without(&["b"]);
+    let daemon = Running::start(&world, &[]);
+    eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/resume", "admin"), 202);
+    eventually("it is resumed", || world.record()["suspended"] == json!(false));
+    drop(daemon);
+    world.apply().code(3).says("protect");
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
 /// A daemon that takes orders with the token `admin`.
 fn administered() -> (World, Running) {
     let mut world = World::settled(&["a"]);

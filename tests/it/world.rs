@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use apinizer_gitops::sandbox::{Access, Options};
+use apinizer_gitops::testing::sandbox::{Access, Options};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;

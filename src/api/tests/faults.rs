@@ -166,7 +166,6 @@ async fn an_address_without_a_listener_is_unreachable() {
     let error = client.create(&orders(), &body()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NoServer);
     assert!(error.message.contains("connection refused"), "{error}");
-    assert_eq!(client.calls(), 3, "a write that never left is tried again");
 }
 
 #[tokio::test]

@@ -85,6 +85,15 @@ impl Server {
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
+
+    pub(super) fn token_requests(&self) -> usize {
+        self.seen().iter().filter(|seen| seen.is_token_request()).count()
+    }
+
+    /// Requests other than those for tokens.
+    pub(super) fn calls(&self) -> usize {
+        self.seen().len() - self.token_requests()
+    }
 }
 
 impl Drop for Server {

@@ -41,7 +41,7 @@ async fn a_token_is_asked_for_once_and_kept() {
     for result in futures_util::future::join_all(calls).await {
         result.unwrap();
     }
-    assert_eq!((client.calls(), client.token_requests()), (20, 1));
+    assert_eq!((server.calls(), server.token_requests()), (20, 1));
     let request = &server.seen()[0];
     assert_eq!(
         request.body,
@@ -59,8 +59,8 @@ async fn a_refused_token_is_renewed_by_one_task_for_all() {
     for result in futures_util::future::join_all(calls).await {
         result.unwrap();
     }
-    assert_eq!(client.token_requests(), 2);
-    assert!(client.calls() <= 40);
+    assert_eq!(server.token_requests(), 2);
+    assert!(server.calls() <= 40);
 }
 
 #[tokio::test]
@@ -70,12 +70,12 @@ async fn a_second_401_is_final_and_stops_the_run() {
     let error = client.create(&orders(), &body()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unauthorized);
     assert!(error.message.contains("token_expired"), "{error}");
-    assert_eq!((client.calls(), client.token_requests()), (2, 2));
+    assert_eq!((server.calls(), server.token_requests()), (2, 2));
     assert_eq!(client.list("email").await.unwrap_err().kind, ErrorKind::Unauthorized);
-    assert_eq!((client.calls(), client.token_requests()), (2, 2), "nothing more is sent");
+    assert_eq!((server.calls(), server.token_requests()), (2, 2), "nothing more is sent");
     let next = client.with_retries(Retries::new(quick(), CancellationToken::new()));
     next.list("email").await.unwrap_err();
-    assert!(client.calls() > 2, "the next reconcile asks again");
+    assert!(server.calls() > 2, "the next reconcile asks again");
 }
 
 #[tokio::test]
@@ -86,12 +86,12 @@ async fn a_token_is_renewed_ahead_of_its_end() {
     let client = asking(&server);
     client.list("email").await.unwrap();
     client.list("email").await.unwrap();
-    assert_eq!(client.token_requests(), 1);
+    assert_eq!(server.token_requests(), 1);
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(91)).await;
     tokio::time::resume();
     client.list("email").await.unwrap();
-    assert_eq!(client.token_requests(), 2);
+    assert_eq!(server.token_requests(), 2);
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn a_refused_static_token_is_final_at_once() {
     let client = client(&server);
     let error = client.list("email").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unauthorized);
-    assert_eq!(client.calls(), 1);
+    assert_eq!(server.calls(), 1);
     let text = format!("{error} {error:?} {client:?}");
     assert!(!text.contains("static-token"), "{text}");
 }
@@ -151,7 +151,7 @@ async fn refused_client_credentials_are_final() {
         assert_eq!(error.kind, ErrorKind::Unauthorized);
         assert!(error.to_string().contains("`orders`: token request: "), "{error}");
         assert!(!error.to_string().contains("p&ss"), "{error}");
-        assert_eq!((client.calls(), client.token_requests()), (0, 1));
+        assert_eq!((server.calls(), server.token_requests()), (0, 1));
     }
 }
 
@@ -165,7 +165,7 @@ async fn a_token_request_that_fails_in_passing_is_made_again() {
     .await;
     let client = asking(&server);
     client.create(&orders(), &body()).await.unwrap();
-    assert_eq!((client.calls(), client.token_requests()), (1, 2));
+    assert_eq!((server.calls(), server.token_requests()), (1, 2));
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_write_without_a_token_was_surely_not_done() {
     assert!(!error.may_have_been_done());
     assert!(error.message.contains("no `access_token`"), "{error}");
     assert!(!error.to_string().contains("s3cret"));
-    assert_eq!(client.calls(), 0);
+    assert_eq!(server.calls(), 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::plan::{Counts, TargetPlan};
 
 /// How a reconcile ended: the label `outcome` of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReconcileOutcome {
+pub(crate) enum ReconcileOutcome {
     /// Live was as git wants it.
     InSync,
     /// Live was made so.
@@ -32,7 +32,7 @@ pub enum ReconcileOutcome {
 impl ReconcileOutcome {
     /// How carrying a plan out ended, the worst first. `interrupted`: somebody asked it to end.
     #[must_use]
-    pub fn of(plan: &TargetPlan, interrupted: bool) -> Self {
+    pub(crate) fn of(plan: &TargetPlan, interrupted: bool) -> Self {
         let counts = Counts::of([plan]);
         // A failure of then was perhaps only not tried again.
         let is_cut_short = counts.not_started + counts.failed > 0 || !plan.errors.is_empty();
@@ -57,7 +57,7 @@ impl ReconcileOutcome {
 
     /// The word for it in JSON, logs and metrics.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InSync => "in_sync",
             Self::Applied => "applied",
@@ -75,14 +75,14 @@ impl ReconcileOutcome {
 
     /// Whether nothing went wrong and nothing is left to be made.
     #[must_use]
-    pub fn is_success(self) -> bool {
+    pub(crate) fn is_success(self) -> bool {
         matches!(self, Self::InSync | Self::Applied | Self::Drifted)
     }
 }
 
 /// How a target stands as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TargetState {
+pub(crate) enum TargetState {
     /// No reconcile has ended yet.
     #[default]
     Waiting,
@@ -113,7 +113,7 @@ pub enum TargetState {
 impl TargetState {
     /// The word for it in JSON and on the page.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Standby => "standby",

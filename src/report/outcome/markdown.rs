@@ -7,12 +7,12 @@ use crate::report::{diagnostics, escape, words};
 use super::{ending, told_again};
 
 /// The hidden first line by which a comment is found again, to be updated in place.
-pub const MARKER: &str = "<!-- apinizer-gitops:apply -->";
+pub(crate) const MARKER: &str = "<!-- apinizer-gitops:apply -->";
 
 /// The outcome as a comment: the counts, the changes that were not made and why, and folded the
 /// others. It is always under 65,000 characters.
 #[must_use]
-pub fn markdown(outcomes: &[TargetPlan]) -> String {
+pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", super::line(outcomes)));
     let several = outcomes.len() > 1;

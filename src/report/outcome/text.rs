@@ -9,7 +9,7 @@ use super::{ending, told_again};
 /// The outcome as text: one line for each change, the counts, and again the changes that were not
 /// made with why and the way past.
 #[must_use]
-pub fn text(outcomes: &[TargetPlan], style: &Style) -> String {
+pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
     let mut out = diagnostics::warnings_text(outcomes, style);
     let several = outcomes.len() > 1;
     for outcome in outcomes {
@@ -56,7 +56,7 @@ pub fn text(outcomes: &[TargetPlan], style: &Style) -> String {
 
 /// One change as it ended, in one line, as it is told while the run goes on.
 #[must_use]
-pub fn progress(change: &Change, result: &ChangeResult, style: &Style) -> String {
+pub(crate) fn progress(change: &Change, result: &ChangeResult, style: &Style) -> String {
     let sign =
         style.paint(words::role(change.action), format!("{:>3}", words::sign(change.action)));
     let (word, _) = ending(change, result);

@@ -8,7 +8,7 @@ use crate::report::{FORMAT_VERSION, Style, diagnostics};
 
 /// The plan as JSON, `format_version` 1.0.
 #[must_use]
-pub fn json(plan: &Plan, style: &Style) -> Value {
+pub(crate) fn json(plan: &Plan, style: &Style) -> Value {
     json!({
         "format_version": FORMAT_VERSION,
         "commit": plan.commit.as_ref().map(|commit| commit.id.0.as_str()),

@@ -7,7 +7,7 @@ use crate::report::style::Style;
 use crate::report::{diagnostics, escape, words};
 
 /// The hidden first line by which a comment is found again, to be updated in place.
-pub const MARKER: &str = "<!-- apinizer-gitops:plan -->";
+pub(crate) const MARKER: &str = "<!-- apinizer-gitops:plan -->";
 
 /// How many deletes and replaces are called out above the differences.
 const CALLED_OUT: usize = 50;
@@ -15,7 +15,7 @@ const CALLED_OUT: usize = 50;
 /// The plan as a comment: summary first, deletes called out, differences folded. It is always
 /// under 65,000 characters; what gives way are the differences.
 #[must_use]
-pub fn markdown(plan: &Plan, style: &Style) -> String {
+pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", words::plan_line(plan)));
     comment.line(&format!("\n{}", escape::code_span(&words::source(plan))));

@@ -11,7 +11,7 @@ use super::fields::{self, INDENT};
 /// The plan as text: what has to be said first, the changes with the deletes last, one line that
 /// sums up. Nothing is said of a connection that is in sync.
 #[must_use]
-pub fn text(plan: &Plan, style: &Style) -> String {
+pub(crate) fn text(plan: &Plan, style: &Style) -> String {
     let mut out = String::new();
     for target in &plan.targets {
         for notice in &target.notices {

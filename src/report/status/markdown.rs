@@ -10,11 +10,11 @@ use super::model::{
 };
 
 /// The hidden first line by which a comment is found again, to be updated in place.
-pub const MARKER: &str = "<!-- apinizer-gitops:status -->";
+pub(crate) const MARKER: &str = "<!-- apinizer-gitops:status -->";
 
 /// The status as markdown; it is always under 65,000 characters.
 #[must_use]
-pub fn markdown(status: &Value) -> String {
+pub(crate) fn markdown(status: &Value) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(if is_healthy(status) { "### Healthy\n" } else { "### Not healthy\n" });
     comment.line(&format!("\n{}", escape::code_span(&source(status))));

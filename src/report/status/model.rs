@@ -11,7 +11,7 @@ const UNHEALTHY: [&str; 5] = ["blocked", "held", "degraded", "not_converging", "
 /// blocked, held, degraded, failed or not converging. What was not looked at yet is not known to be
 /// healthy.
 #[must_use]
-pub fn is_healthy(status: &Value) -> bool {
+pub(crate) fn is_healthy(status: &Value) -> bool {
     let is_fine = |part: &Value| part.get("error").is_none_or(Value::is_null);
     let Some(targets) = status.get("targets").and_then(Value::as_array) else { return false };
     status.get("source").is_none_or(is_fine)

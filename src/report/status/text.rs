@@ -8,7 +8,7 @@ use super::model::{counts, facts, heading, noted, source, source_error, targets,
 
 /// The status as text: the source, and of each target its counts and what is not in sync.
 #[must_use]
-pub fn text(status: &Value, style: &Style) -> String {
+pub(crate) fn text(status: &Value, style: &Style) -> String {
     let mut lines = vec![source(status)];
     lines.extend(
         source_error(status).map(|error| style.paint(Role::Wrong, format!("error: {error}"))),

@@ -74,7 +74,7 @@ fn encoded(username: &str, password: &Sensitive) -> String {
 /// The problem with the URL of a repository: it carries a secret, or makes git run a
 /// program of its choice; `None`: nothing.
 #[must_use]
-pub fn problem_with_url(url: &str) -> Option<&'static str> {
+pub(crate) fn problem_with_url(url: &str) -> Option<&'static str> {
     if url.trim().is_empty() {
         return Some("it is empty");
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 #[test]
 fn every_key_of_the_config() {
-    let schema = apinizer_gitops::config::schema();
+    let schema = apinizer_gitops::testing::config::schema();
     let mut text = "# The config\n\nGenerated from the table that `apinizer-gitops schema config` \
         prints as JSON Schema. The config is `apinizer-gitops.yaml` in the current folder, or what \
         `--config` or `APINIZER_GITOPS_CONFIG` names. A bold key has to be there. In a secret key \

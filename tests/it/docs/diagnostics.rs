@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use apinizer_gitops::config::code as config;
-use apinizer_gitops::document::code::{self as document, Code};
+use apinizer_gitops::testing::config::code as config;
+use apinizer_gitops::testing::document::code::{self as document, Code};
 
 #[test]
 fn every_code_has_its_cause_and_cure() {

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apinizer_gitops::plan::{Action, ChangeResult};
-use apinizer_gitops::sandbox::{Rewrite, RewriteTo};
+use apinizer_gitops::testing::plan::{Action, ChangeResult};
+use apinizer_gitops::testing::sandbox::{Rewrite, RewriteTo};
 use serde_json::Value;
 
 use super::document::{Kind, SECRET};

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use apinizer_gitops::api::RetryPolicy;
-use apinizer_gitops::config::{Config, Target};
-use apinizer_gitops::environment::Environment;
-use apinizer_gitops::plan::{Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
-use apinizer_gitops::reconcile::{Engine, Options, Prepared, ReadBackMode, carry_out, prepare};
-use apinizer_gitops::report;
-use apinizer_gitops::sandbox::{self, Access, Ids};
-use apinizer_gitops::source::{Repository, Snapshot};
+use apinizer_gitops::testing::api::RetryPolicy;
+use apinizer_gitops::testing::config::{Config, Target};
+use apinizer_gitops::testing::environment::Environment;
+use apinizer_gitops::testing::plan::{Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
+use apinizer_gitops::testing::reconcile::{
+    Engine, Options, Prepared, ReadBackMode, carry_out, prepare,
+};
+use apinizer_gitops::testing::report;
+use apinizer_gitops::testing::sandbox::{self, Access, Ids};
+use apinizer_gitops::testing::source::{Repository, Snapshot};
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
@@ -228,7 +230,7 @@ impl Ground {
             },
             holder: "the model".to_owned(),
             stop: CancellationToken::new(),
-            limit: apinizer_gitops::api::WriteLimit::default(),
+            limit: apinizer_gitops::testing::api::WriteLimit::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apinizer_gitops::sandbox::LoggedCall;
+use apinizer_gitops::testing::sandbox::LoggedCall;
 use serde_json::{Value, json};
 
 use super::checks::{check_calls, name_of};

@@ -32,6 +32,8 @@ pub(crate) struct Expected {
     pub(crate) asked: BTreeSet<String>,
     /// The notes of replaces, for those that come to nothing.
     pub(crate) replacing: BTreeMap<String, Note>,
+    /// The names whose protection counts from the moment that the commit was loaded.
+    pub(crate) raised: BTreeSet<String>,
 }
 
 /// The run in the making.
@@ -62,6 +64,8 @@ pub(crate) struct Run<'a> {
     pub(crate) replaces_outside: BTreeSet<String>,
     /// The notes of those that are made.
     pub(crate) replacing: BTreeMap<String, Note>,
+    /// The names whose protection counts from the moment that the commit was loaded.
+    pub(crate) raised: BTreeSet<String>,
 }
 
 pub(crate) fn expect(sight: Sight<'_>, before: &Memory) -> Expected {
@@ -70,7 +74,7 @@ pub(crate) fn expect(sight: Sight<'_>, before: &Memory) -> Expected {
     if before.suspended { suspended(expected, sight, before) } else { expected }
 }
 
-/// Of a suspended target everything is held, and nothing is remembered.
+/// Of a suspended target everything is held, and nothing is remembered but raised protection.
 fn suspended(expected: Expected, sight: Sight<'_>, before: &Memory) -> Expected {
     let mut changes = expected.changes;
     for change in changes.iter_mut().filter(|c| !["blocked", "drift"].contains(&c.action)) {
@@ -85,7 +89,11 @@ fn suspended(expected: Expected, sight: Sight<'_>, before: &Memory) -> Expected 
         _ => 0,
     };
     let apply_exit = if exit == 2 { 0 } else { exit };
-    Expected { changes, plan_exit: exit, apply_exit, ..nothing(sight, before) }
+    let mut memory = before.clone();
+    for name in &expected.raised {
+        memory.owned.entry(name.clone()).and_modify(|owned| owned.protect = true);
+    }
+    Expected { changes, plan_exit: exit, apply_exit, memory, ..nothing(sight, before) }
 }
 
 fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) -> Expected {
@@ -123,6 +131,7 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
         replaces: BTreeSet::new(),
         replaces_outside: BTreeSet::new(),
         replacing: BTreeMap::new(),
+        raised: BTreeSet::new(),
         loaded,
     };
     if whole {
@@ -158,6 +167,7 @@ fn nothing(sight: Sight<'_>, before: &Memory) -> Expected {
         written: BTreeSet::new(),
         asked: BTreeSet::new(),
         replacing: BTreeMap::new(),
+        raised: BTreeSet::new(),
     }
 }
 
@@ -200,6 +210,7 @@ impl Run<'_> {
             written: self.written,
             asked: self.freed,
             replacing: self.replacing,
+            raised: self.raised,
         }
     }
 
@@ -277,6 +288,7 @@ impl Run<'_> {
                     && owned.is_some_and(|owned| owned.kind == document.kind)
             });
             for name in old.chain([name]) {
+                self.raised.insert(name.clone());
                 self.memory.owned.entry(name.clone()).and_modify(|owned| owned.protect = true);
             }
         }

@@ -1,6 +1,6 @@
 //! What a server and a target are like in one history.
 
-use apinizer_gitops::sandbox::{self};
+use apinizer_gitops::testing::sandbox::{self};
 
 use super::document::{BASE, OVERLAY};
 use super::memory::{Adopt, MaxDeletes, Settings, Shows};
