@@ -44,13 +44,9 @@ deny:
 oldest:
     .ci/run oldest
 
-# The feature `kubernetes`: clippy and its tests.
-kubernetes:
-    .ci/run kubernetes
-
-# The feature `otel`: clippy and its tests.
-otel:
-    .ci/run otel
+# The features `kubernetes` and `otel`: clippy and their tests.
+features:
+    .ci/run features
 
 # What is in deploy/, as far as tools can tell.
 deploy:

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::api::Client;
+use crate::config::Target;
 use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
 use crate::plan::compare::CompareRules;
@@ -32,8 +33,7 @@ pub(crate) use proof::Proofs;
 /// All that carrying out the plan of one target needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
-    /// The target's name in the config.
-    pub(crate) target: &'a str,
+    pub(crate) target: &'a Target,
     /// The desired connections.
     pub(crate) desired: &'a Desired,
     /// Live as it was when the plan was made.
@@ -49,11 +49,15 @@ pub(crate) struct Job<'a> {
     pub(crate) proofs: &'a Proofs,
     pub(crate) client: &'a Client,
     pub(crate) ledger: &'a Ledger,
+    pub(crate) control: Control<'a>,
+}
+
+/// How a run is carried out, and how it ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Control<'a> {
     /// Whether a connection that moved since the plan stops its change: a saved plan is carried out
     /// as it stands or not at all.
     pub(crate) strict: bool,
-    /// How many calls may be under way at once.
-    pub(crate) concurrency: usize,
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
     /// Ends the run: calls in flight are finished, and no further one starts.
@@ -122,7 +126,7 @@ impl Job<'_> {
 
     /// Whether no further call may start.
     fn is_ending(&self) -> bool {
-        self.stop.is_cancelled() || self.client.retries().stopped().is_some()
+        self.control.stop.is_cancelled() || self.client.retries().stopped().is_some()
     }
 
     /// Counts a step that is not tried for ever where nothing comes of it.
@@ -210,7 +214,7 @@ impl<'j> Run<'j, '_> {
         for (index, change) in waiting {
             let why = "waits until another secret of its type has been written and read back";
             let result = ChangeResult::Failed(why.to_owned());
-            (self.job.progress)(change, &result);
+            (self.job.control.progress)(change, &result);
             results.insert(index, result);
         }
     }
@@ -223,7 +227,7 @@ impl<'j> Run<'j, '_> {
         let mut waiting = changes.into_iter();
         let mut running = FuturesUnordered::new();
         loop {
-            while running.len() < self.job.concurrency.max(1)
+            while running.len() < self.job.target.manager.concurrency.max(1)
                 && let Some(numbered) = waiting.next()
             {
                 running.push(self.numbered(numbered));
@@ -256,7 +260,7 @@ impl<'j> Run<'j, '_> {
             _ => {}
         }
         tell(change, &result);
-        (self.job.progress)(change, &result);
+        (self.job.control.progress)(change, &result);
         if self.job.ledger.save_if_due().await.is_err() {
             self.failed_to_save.cancel();
         }

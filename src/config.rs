@@ -133,20 +133,46 @@ pub enum Location {
 pub struct Target {
     /// Its name.
     pub name: String,
-    /// The Manager's URL, without a trailing slash.
-    pub url: String,
-    /// The URL as the config has it, which is what may be shown.
-    pub url_as_written: String,
+    /// The Manager, and how it is called.
+    pub manager: Manager,
     /// The project, case-sensitive.
     pub project: String,
     /// The project as the config has it, which is what may be shown.
     pub project_as_written: String,
-    /// How the tool proves who it is.
-    pub credentials: Credentials,
     /// The folders to read, later ones patch earlier ones.
     pub paths: Vec<String>,
     /// Plain values by name: texts, numbers and booleans.
     pub vars: BTreeMap<String, Value>,
+    /// The rules for writes.
+    pub policy: Policy,
+    /// How often live is compared when git is quiet.
+    pub resync: Duration,
+    /// How often each secret that the API shows is read back.
+    pub verify_secrets: Duration,
+}
+
+/// The Manager of a target, and how it is called.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    /// Its URL, without a trailing slash.
+    pub url: String,
+    /// The URL as the config has it, which is what may be shown.
+    pub url_as_written: String,
+    /// How the tool proves who it is.
+    pub credentials: Credentials,
+    /// Certificates to trust beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// How many calls may be under way at once.
+    pub concurrency: usize,
+    /// The deadline of one call.
+    pub timeout: Duration,
+    /// The largest answer, in bytes.
+    pub max_response: u64,
+}
+
+/// The rules for writes to a target.
+#[derive(Clone, Debug)]
+pub struct Policy {
     /// Whether what git no longer declares is deleted.
     pub prune: bool,
     /// How many deletes a run may make.
@@ -155,20 +181,8 @@ pub struct Target {
     pub adopt: Adopt,
     /// Whether drift is written back or kept.
     pub drift: Drift,
-    /// How often live is compared when git is quiet.
-    pub resync: Duration,
-    /// How many calls may be under way at once.
-    pub concurrency: usize,
     /// Whether a commit that does not load whole is refused.
     pub on_invalid: OnInvalid,
-    /// How often each secret that the API shows is read back.
-    pub verify_secrets: Duration,
-    /// The deadline of one call.
-    pub timeout: Duration,
-    /// The largest answer, in bytes.
-    pub max_response: u64,
-    /// Certificates to trust beside those of the system.
-    pub ca_file: Option<PathBuf>,
 }
 
 /// How the tool proves who it is.

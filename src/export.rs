@@ -15,7 +15,6 @@ mod known;
 mod left_out;
 pub(crate) mod read;
 mod spelling;
-mod template;
 mod variables;
 mod yaml;
 
@@ -35,7 +34,7 @@ use crate::secret::Sensitive;
 use left_out::LeftOut;
 
 pub(crate) use known::KnownReferences;
-pub(crate) use template::template;
+pub(crate) use variables::template;
 
 /// How documents are written.
 #[derive(Clone, Debug, Default)]

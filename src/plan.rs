@@ -35,7 +35,7 @@ pub(crate) use entry::{Decision, step, whole_digest};
 pub use filter::Filter;
 pub(crate) use row::{Observed, Rows, Said, join};
 pub use rules::RunRules;
-pub(crate) use rules::{CommitFacts, Policy, Rules};
+pub(crate) use rules::{CommitFacts, Rules};
 pub(crate) use state::State;
 
 use crate::record::Record;

@@ -88,7 +88,7 @@ impl Engine {
     /// The file that holds the state of a target.
     #[must_use]
     pub fn state_file(&self, target: &Target) -> StateFile {
-        let file = StateDir::new(&self.config.state_dir).file(&target.url, &target.project);
+        let file = StateDir::new(&self.config.state_dir).file(&target.manager.url, &target.project);
         file.kept_in(self.leadership.state_store(target))
     }
 
@@ -255,7 +255,7 @@ impl Prepared<'_> {
 
 /// Whether a target applies the valid documents of a commit that does not load whole.
 fn isolates(target: &Target) -> bool {
-    target.on_invalid == OnInvalid::Isolate
+    target.policy.on_invalid == OnInvalid::Isolate
 }
 
 /// Seconds since 1970.

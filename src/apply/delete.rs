@@ -62,7 +62,7 @@ pub(super) fn not_ours(
         let paths = owned.base.keys().map(String::as_str);
         own_type.is_none_or(|own_type| body::has_moved(own_type, paths, &planned, live))
     };
-    if job.strict && has_moved() {
+    if job.control.strict && has_moved() {
         return Some("it moved since the plan was made".to_owned());
     }
     if job.rules.stateless && !view.shows(&owned.type_name, &owned.base, job.rules.keys) {

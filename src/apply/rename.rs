@@ -58,7 +58,7 @@ async fn prepared(
     let view = LiveView { entry, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(old).cloned());
     let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
-    if job.strict && update::has_moved(desired, owned.as_ref(), &planned, &fresh) {
+    if job.control.strict && update::has_moved(desired, owned.as_ref(), &planned, &fresh) {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
     }
     let readable = job.readable();

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::create::{self, forget_intent};
 use super::delete::{not_ours, send_delete};
 use super::send::{Sent, ended, look_after, read, send};
-use super::{ChangeResult, Job};
+use super::{ChangeResult, Control, Job};
 use crate::catalog::{ConnectionType, Field, is_bookkeeping};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
@@ -78,7 +78,7 @@ async fn make_new(job: &Job<'_>, desired: &DesiredConnection, old: Old) -> Chang
     job.ledger.edit_memory(name, |memory| memory.owned = None);
     // The deleted connection must not stay away because the run is ending.
     let (client, never) = (job.client.finishing(), CancellationToken::new());
-    let job = &Job { client: &client, stop: &never, ..*job };
+    let job = &Job { client: &client, control: Control { stop: &never, ..job.control }, ..*job };
     let (result, is_refused) = match create::post(job, desired).await {
         Ok(result) => (result, false),
         Err(not_made) => (not_made.result, not_made.is_refused),

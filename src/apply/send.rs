@@ -90,7 +90,7 @@ pub(super) async fn look_after(
     name: &ConnectionName,
 ) -> Result<Option<LiveConnection>, ChangeResult> {
     let found = match job.client.get(name).await {
-        Err(_) if job.stop.is_cancelled() => job.client.finishing().get(name).await,
+        Err(_) if job.control.stop.is_cancelled() => job.client.finishing().get(name).await,
         found => found,
     };
     let unknown = |error: CallError| {
@@ -101,7 +101,7 @@ pub(super) async fn look_after(
 
 fn learned(job: &Job<'_>, found: Option<LiveConnection>) -> Option<LiveConnection> {
     if let Some(live) = &found {
-        live.teach_secrets(job.target, job.resolution.redactor);
+        live.teach_secrets(&job.target.name, job.resolution.redactor);
     }
     found
 }
@@ -154,9 +154,9 @@ pub(super) fn remember(
             id,
             base,
             protect: desired.options.protect,
-            secrets_checked: desired.declares_secret().then_some(job.now),
+            secrets_checked: desired.declares_secret().then_some(job.control.now),
             shown_secrets: known.shown_secrets,
-            last_change: Some(job.now),
+            last_change: Some(job.control.now),
         });
     });
     note_deployment(job, name, deployment, None)
@@ -183,7 +183,7 @@ pub(super) fn note_deployment(
         memory.degraded = Some(Degraded {
             reason: reason.clone(),
             attempts: attempts.saturating_add(1),
-            next: job.now.saturating_add(pause),
+            next: job.control.now.saturating_add(pause),
             deleted: deleted.map(str::to_owned),
         });
     });

@@ -69,7 +69,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, again: bool) -> Chang
     let view = LiveView { entry, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
     let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
-    if job.strict && !again && has_moved(desired, owned.as_ref(), &planned, &fresh) {
+    if job.control.strict && !again && has_moved(desired, owned.as_ref(), &planned, &fresh) {
         return ChangeResult::Held("it moved since the plan was made".to_owned());
     }
     let readable = job.readable();

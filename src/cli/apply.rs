@@ -242,7 +242,7 @@ impl Agreed {
     fn of(prepared: &Prepared<'_>) -> Self {
         Self {
             name: prepared.target.name.clone(),
-            url: prepared.target.url.clone(),
+            url: prepared.target.manager.url.clone(),
             project: prepared.target.project.clone(),
             digests: prepared.digests(),
             changes: changes_of(&prepared.plan),
@@ -264,10 +264,10 @@ fn moved(agreed: &[Agreed], prepared: &[Prepared<'_>]) -> Result<Vec<String>, Co
         let mut moved = Vec::new();
         let target = prepared.target;
         let Some(then) = agreed.iter().find(|agreed| agreed.name == target.name) else { continue };
-        if then.url != target.url || then.project != target.project {
+        if then.url != target.manager.url || then.project != target.project {
             all.push(format!(
                 "the plan is of project {} at {}, and the target `{}` is project {} at {}",
-                then.project, then.url, target.name, target.project, target.url
+                then.project, then.url, target.name, target.project, target.manager.url
             ));
             continue;
         }

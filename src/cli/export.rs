@@ -30,7 +30,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let engine = &session.engine;
     let retries = Retries::new(context.retries(), CancellationToken::new());
     let client = client(engine, target).map_err(CommandError::failed)?.with_retries(retries);
-    let live = read::connections(&client, &filter, target.concurrency)
+    let live = read::connections(&client, &filter, target.manager.concurrency)
         .await
         .map_err(CommandError::failed)?;
     let mut known = known_references(engine, target, context)?;

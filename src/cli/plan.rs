@@ -103,7 +103,7 @@ fn save(
 fn saved_target(prepared: &Prepared<'_>, digests: Digests) -> SavedTarget {
     SavedTarget {
         name: prepared.target.name.clone(),
-        url: prepared.target.url.clone(),
+        url: prepared.target.manager.url.clone(),
         project: prepared.target.project.clone(),
         digests,
         changes: changes_of(&prepared.plan),

@@ -28,7 +28,9 @@ pub(super) fn build(
         return None;
     }
     let lease = fields.duration("lease");
-    if let Some(target) = targets.iter().find(|target| lease < target.timeout * CALLS_PER_LEASE) {
+    if let Some(target) =
+        targets.iter().find(|target| lease < target.manager.timeout * CALLS_PER_LEASE)
+    {
         let message = format!(
             "the `lease` is shorter than {CALLS_PER_LEASE} times the `timeout` of the target `{}`",
             target.name

@@ -9,7 +9,7 @@ use super::code;
 use super::fields::{Fields, Text};
 use super::problems::{error, related, warning};
 use super::read::Reader;
-use super::{Adopt, Credentials, Drift, MaxDeletes, OnInvalid, Target, url};
+use super::{Adopt, Credentials, Drift, Manager, MaxDeletes, OnInvalid, Policy, Target, url};
 
 /// Builds the targets that have a name, a URL and a project; paths are relative to the folder of
 /// the config.
@@ -33,19 +33,33 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
     }
     let (url, written_url) = url?;
     let project = fields.text("project")?;
+    Some(Target {
+        name: name?.value.clone(),
+        manager: Manager {
+            url,
+            url_as_written: written_url.written.trim_end_matches('/').to_owned(),
+            credentials: credentials(fields)?,
+            ca_file: fields.text("ca_file").map(|text| folder.join(&text.value)),
+            concurrency: usize::try_from(fields.number("concurrency")).unwrap_or(1),
+            timeout: fields.duration("timeout"),
+            max_response: fields.number("max_response"),
+        },
+        project: project.value.clone(),
+        project_as_written: project.written.clone(),
+        paths,
+        vars: fields.vars("vars").cloned().unwrap_or_default(),
+        policy: policy(fields),
+        resync: fields.duration("resync"),
+        verify_secrets: fields.duration("verify_secrets"),
+    })
+}
+
+fn policy(fields: &Fields) -> Policy {
     let drift = match fields.word("drift").copied() {
         Some("report") => Drift::Report,
         _ => Drift::Correct,
     };
-    Some(Target {
-        name: name?.value.clone(),
-        url,
-        url_as_written: written_url.written.trim_end_matches('/').to_owned(),
-        project: project.value.clone(),
-        project_as_written: project.written.clone(),
-        credentials: credentials(fields)?,
-        paths,
-        vars: fields.vars("vars").cloned().unwrap_or_default(),
+    Policy {
         prune: fields.boolean("prune"),
         max_deletes: fields.max_deletes("max_deletes").copied().unwrap_or(MaxDeletes::Count(0)),
         adopt: match fields.word("adopt").copied() {
@@ -56,17 +70,11 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
             _ => Adopt::Always,
         },
         drift,
-        resync: fields.duration("resync"),
-        concurrency: usize::try_from(fields.number("concurrency")).unwrap_or(1),
         on_invalid: match fields.word("on_invalid").copied() {
             Some("isolate") => OnInvalid::Isolate,
             _ => OnInvalid::Refuse,
         },
-        verify_secrets: fields.duration("verify_secrets"),
-        timeout: fields.duration("timeout"),
-        max_response: fields.number("max_response"),
-        ca_file: fields.text("ca_file").map(|text| folder.join(&text.value)),
-    })
+    }
 }
 
 fn credentials(fields: &Fields) -> Option<Credentials> {
@@ -186,7 +194,7 @@ fn check_projects(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
     let mut first: HashMap<(&str, &str), String> = HashMap::new();
     for (target, fields) in built {
         let place = fields.place_of("project");
-        let key = (target.url.as_str(), target.project.as_str());
+        let key = (target.manager.url.as_str(), target.project.as_str());
         if let Some(earlier) = first.get(&key) {
             let message =
                 "two targets have this URL and project, and would undo each other's changes";

@@ -108,20 +108,26 @@ fn every_key_is_read() {
     assert_eq!(source.poll, Duration::from_secs(60));
     assert_eq!(source.verify, Some(Verify::SshAllowedSigners("/etc/gitops/signers".into())));
     let [prod, staging] = config.targets.as_slice() else { panic!() };
-    assert_eq!((prod.name.as_str(), prod.url.as_str()), ("prod", "https://apinizer.example.com"));
+    assert_eq!(
+        (prod.name.as_str(), prod.manager.url.as_str()),
+        ("prod", "https://apinizer.example.com")
+    );
     assert_eq!(prod.paths, ["connections", "overlays/prod"]);
     insta::assert_snapshot!(
         serde_json::to_string(&prod.vars).unwrap(),
         @r#"{"host":"${HOST}","long":"017","port":587,"quoted":"17","smtp_host":"smtp.example.com","tls":true}"#
     );
-    assert_eq!((prod.prune, prod.max_deletes), (false, MaxDeletes::Count(5)));
-    assert_eq!((prod.adopt, prod.drift), (Adopt::Never, Drift::Report));
-    assert_eq!((prod.resync, prod.concurrency), (Duration::from_secs(5400), 16));
-    assert_eq!((prod.on_invalid, prod.verify_secrets), (OnInvalid::Isolate, Duration::ZERO));
-    assert_eq!((prod.timeout, prod.max_response), (Duration::from_millis(500), 10_000_000));
-    assert_eq!(prod.ca_file.as_deref(), Some(Path::new("/etc/ssl/corp.pem")));
+    assert_eq!((prod.policy.prune, prod.policy.max_deletes), (false, MaxDeletes::Count(5)));
+    assert_eq!((prod.policy.adopt, prod.policy.drift), (Adopt::Never, Drift::Report));
+    assert_eq!((prod.resync, prod.manager.concurrency), (Duration::from_secs(5400), 16));
+    assert_eq!((prod.policy.on_invalid, prod.verify_secrets), (OnInvalid::Isolate, Duration::ZERO));
     assert_eq!(
-        staging.credentials,
+        (prod.manager.timeout, prod.manager.max_response),
+        (Duration::from_millis(500), 10_000_000)
+    );
+    assert_eq!(prod.manager.ca_file.as_deref(), Some(Path::new("/etc/ssl/corp.pem")));
+    assert_eq!(
+        staging.manager.credentials,
         Credentials::ClientCredentials {
             username: SecretText("gitops".to_owned()),
             password: SecretText("${env:STAGING_PASSWORD}".to_owned()),
@@ -144,16 +150,19 @@ fn defaults_are_those_of_the_table() {
     assert_eq!((config.source.branch, config.source.poll), (None, Duration::from_secs(30)));
     let prod = &config.targets[0];
     assert_eq!(prod.paths, ["connections"]);
-    assert_eq!((prod.prune, prod.max_deletes), (true, MaxDeletes::Percent(30)));
-    assert_eq!((prod.adopt, prod.drift), (Adopt::Always, Drift::Correct));
-    assert_eq!((prod.resync, prod.concurrency), (Duration::from_secs(300), 8));
-    assert_eq!(prod.on_invalid, OnInvalid::Refuse);
+    assert_eq!((prod.policy.prune, prod.policy.max_deletes), (true, MaxDeletes::Percent(30)));
+    assert_eq!((prod.policy.adopt, prod.policy.drift), (Adopt::Always, Drift::Correct));
+    assert_eq!((prod.resync, prod.manager.concurrency), (Duration::from_secs(300), 8));
+    assert_eq!(prod.policy.on_invalid, OnInvalid::Refuse);
     assert_eq!(prod.verify_secrets, Duration::from_secs(3600));
-    assert_eq!((prod.timeout, prod.max_response), (Duration::from_secs(30), 256 << 20));
+    assert_eq!(
+        (prod.manager.timeout, prod.manager.max_response),
+        (Duration::from_secs(30), 256 << 20)
+    );
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().ok());
     assert_eq!(config.state_dir, Path::new("/home/u/.local/state/apinizer-gitops"));
     let reporting = parse(&target("    drift: report\n")).unwrap().config;
-    assert_eq!(reporting.targets[0].adopt, Adopt::Equal);
+    assert_eq!(reporting.targets[0].policy.adopt, Adopt::Equal);
 }
 
 #[test]
@@ -264,15 +273,15 @@ fn a_literal_secret_is_never_shown() {
 fn values_of_the_environment_are_used_and_not_shown() {
     let text = target("").replace("https://a.example", "${env:URL}");
     let config = parse(&text).unwrap().config;
-    assert_eq!(config.targets[0].url, "https://a.example/hunter2-canary");
-    assert_eq!(config.targets[0].url_as_written, "${env:URL}");
+    assert_eq!(config.targets[0].manager.url, "https://a.example/hunter2-canary");
+    assert_eq!(config.targets[0].manager.url_as_written, "${env:URL}");
     assert_eq!(config.resolved.len(), 1);
     let unset = target("").replace("https://a.example", "${env:NOT_THERE}");
     assert_eq!(codes(&unset), ["AG609"]);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &unset).unwrap();
     let config = Config::load_unresolved(file.path(), &environment()).unwrap().config;
-    assert_eq!(config.targets[0].url, "${env:NOT_THERE}");
+    assert_eq!(config.targets[0].manager.url, "${env:NOT_THERE}");
 }
 
 #[test]
@@ -354,15 +363,18 @@ fn flags_make_the_target_default() {
     assert_eq!(warnings, []);
     assert_eq!(config.source.location, Location::Path("/srv/x".into()));
     let target = &config.targets[0];
-    assert_eq!((target.name.as_str(), target.url.as_str()), ("default", "http://localhost:8089"));
+    assert_eq!(
+        (target.name.as_str(), target.manager.url.as_str()),
+        ("default", "http://localhost:8089")
+    );
     assert_eq!(target.paths, ["a", "b"]);
     assert_eq!(
-        target.credentials,
+        target.manager.credentials,
         Credentials::Token(SecretText("${env:APINIZER_TOKEN}".to_owned()))
     );
     let user = Environment::new([("APINIZER_USERNAME".to_owned(), "u".to_owned())]);
     let config = Config::from_flags(&flags, &user).unwrap().config;
-    assert!(matches!(config.targets[0].credentials, Credentials::ClientCredentials { .. }));
+    assert!(matches!(config.targets[0].manager.credentials, Credentials::ClientCredentials { .. }));
     let problems = Config::from_flags(&FlagSource::default(), &environment()).unwrap_err();
     assert_eq!(problems.len(), 2);
     assert!(problems[0].message.contains("--"));

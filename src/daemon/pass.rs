@@ -171,7 +171,7 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
     let plan = TargetPlan {
         name: target.name.clone(),
         project: target.project_as_written.clone(),
-        url: target.url_as_written.clone(),
+        url: target.manager.url_as_written.clone(),
         errors: error.into_iter().collect(),
         ..TargetPlan::default()
     };

@@ -141,7 +141,8 @@ impl SourceLoop {
             leadership,
             shutdown: self.ending.clone(),
         };
-        self.tasks.spawn(format!("{} at {}", target.project, target.url), target_loop.run());
+        self.tasks
+            .spawn(format!("{} at {}", target.project, target.manager.url), target_loop.run());
         mailbox
     }
 

@@ -112,7 +112,7 @@ impl TargetKey {
         Self {
             name: target.name.clone(),
             project: target.project_as_written.clone(),
-            url: target.url_as_written.clone(),
+            url: target.manager.url_as_written.clone(),
         }
     }
 

@@ -89,7 +89,7 @@ mod tests {
         let loaded = Config::load_unresolved(&file, &Environment::default()).unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
         let targets = &loaded.config.targets;
-        assert!(targets.iter().all(|target| target.url == "http://127.0.0.1:8089"));
+        assert!(targets.iter().all(|target| target.manager.url == "http://127.0.0.1:8089"));
         assert_eq!(targets[0].resync, std::time::Duration::from_secs(10));
         assert!(matches!(
             make(&at, "http://x", ([127, 0, 0, 1], 1).into()),

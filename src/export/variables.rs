@@ -1,6 +1,8 @@
-//! Names for the variables that stand for secrets: `PROJECT_NAME_FIELD`, each once.
+//! Names for the variables that stand for secrets: `PROJECT_NAME_FIELD`, each once; and the template of
+//! an env file for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use super::spelling::upper_snake;
 use super::{KnownReferences, Variable};
@@ -67,6 +69,22 @@ impl Names {
     pub(super) fn into_variables(self) -> Vec<Variable> {
         self.variables
     }
+}
+
+/// The lines of an env file with the names of the variables, none of their values; those that
+/// documents only offer are commented out.
+#[must_use]
+pub(crate) fn template(variables: &[Variable]) -> String {
+    let mut text = String::from(
+        "# The variables that the exported documents refer to: names only. Keep the file with\n\
+         # their values out of git, and name it with --env-file.\n",
+    );
+    for Variable { name, about, offered, .. } in variables {
+        let comment = if *offered { "# " } else { "" };
+        // Writing to a string cannot fail.
+        write!(text, "\n# {about}\n{comment}{name}=\n").unwrap_or_default();
+    }
+    text
 }
 
 #[cfg(test)]

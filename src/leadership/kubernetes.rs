@@ -55,9 +55,9 @@ impl Replicas {
             cluster: Arc::clone(&self.cluster),
             identity: self.identity.clone(),
             target: target.name.clone(),
-            lease: object_name(&target.url, &target.project),
+            lease: object_name(&target.manager.url, &target.project),
             lasts: self.lasts,
-            longest_call: target.timeout,
+            longest_call: target.manager.timeout,
             held: Arc::clone(&self.held),
         }
     }
@@ -76,7 +76,7 @@ impl Leadership for Replicas {
 
     fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>> {
         let secrets = Arc::clone(self.secrets.as_ref()?);
-        let name = object_name(&target.url, &target.project);
+        let name = object_name(&target.manager.url, &target.project);
         Some(Arc::new(SecretStore::new(secrets, name)))
     }
 }

@@ -3,31 +3,20 @@
 use super::compare::{CompareRules, Keys};
 use super::filter::Filter;
 use super::history::History;
-use crate::config::{Adopt, MaxDeletes};
+use crate::config::Policy;
 use crate::live::Live;
 use crate::name::ConnectionName;
 
 /// The rules of a plan. The same rows and rules give the same plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
-    pub(crate) policy: Policy,
+    pub(crate) policy: &'a Policy,
     pub(crate) run: &'a RunRules,
     pub(crate) compare: CompareRules<'a>,
     pub(crate) live: &'a Live,
     pub(crate) commit: &'a CommitFacts<'a>,
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
-}
-
-/// The policy of a target, from the config.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Policy {
-    /// Which connections may be adopted.
-    pub(crate) adopt: Adopt,
-    /// Whether connections that git no longer declares are deleted.
-    pub(crate) prune: bool,
-    /// How many deletes a run may make.
-    pub(crate) max_deletes: MaxDeletes,
 }
 
 /// The requests of a run.

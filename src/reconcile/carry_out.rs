@@ -6,7 +6,7 @@ use tracing::Instrument as _;
 
 use super::pass::compare_rules;
 use super::{Engine, Options, Prepared, Ready, now};
-use crate::apply::{self, Job, Proofs};
+use crate::apply::{self, Control, Job, Proofs};
 use crate::config::Target;
 use crate::desired::Resolution;
 use crate::name::{self, CommitId};
@@ -71,7 +71,7 @@ impl Calls<'_> {
         let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
         let (nothing_unread, proofs) = (BTreeMap::new(), Proofs::default());
         let job = Job {
-            target: &target.name,
+            target,
             desired,
             observed: Observed { live, singles, unread: &nothing_unread },
             planned: record,
@@ -85,11 +85,7 @@ impl Calls<'_> {
             proofs: &proofs,
             client: &connection.client,
             ledger,
-            strict,
-            concurrency: target.concurrency,
-            now: now(),
-            stop: &options.stop,
-            progress,
+            control: Control { strict, now: now(), stop: &options.stop, progress },
         };
         let commit = ready.commit.as_ref().map_or("worktree", CommitId::short);
         let span = tracing::info_span!("apply", target = %target.name, commit);
@@ -115,7 +111,7 @@ async fn keep_last_good(engine: &Engine, target: &Target, ready: &Ready, options
     let (Some(mirror), Some(good), None) = (&engine.mirror, &ready.good, &options.base) else {
         return;
     };
-    let key = format!("{} {}", target.url, target.project);
+    let key = format!("{} {}", target.manager.url, target.project);
     if let Err(error) = mirror.keep(&key, &good.commit).await {
         tracing::warn!(target = %target.name, %error, "the last good commit is not kept");
     }

@@ -55,7 +55,7 @@ pub(super) fn connect(engine: &Engine, target: &Target) -> Result<Connection, Co
         }
         Ok::<_, Unset>(value)
     };
-    let (credentials, credential, whole) = match &target.credentials {
+    let (credentials, credential, whole) = match &target.manager.credentials {
         Credentials::Token(token) => {
             let token = resolve("token", token)?;
             (api::Credentials::Token(token.clone()), token.clone(), token)
@@ -79,7 +79,7 @@ pub(super) fn connect(engine: &Engine, target: &Target) -> Result<Connection, Co
     let client = match clients.get(&target.name) {
         Some((known, client)) if *known == print => client.clone(),
         _ => {
-            let proxy = api::Proxy::for_url(&target.url, environment)?;
+            let proxy = api::Proxy::for_url(&target.manager.url, environment)?;
             let settings = settings(target, credentials, proxy);
             let client = Client::new(settings, engine.redactor.clone())?;
             clients.insert(target.name.clone(), (print, client.clone()));
@@ -105,14 +105,14 @@ fn settings(
 ) -> ClientSettings {
     ClientSettings {
         target: target.name.clone(),
-        url: target.url.clone(),
+        url: target.manager.url.clone(),
         project: target.project.clone(),
         credentials,
-        timeout: target.timeout,
-        max_response: target.max_response,
-        ca_file: target.ca_file.clone(),
+        timeout: target.manager.timeout,
+        max_response: target.manager.max_response,
+        ca_file: target.manager.ca_file.clone(),
         proxy,
-        concurrency: target.concurrency,
+        concurrency: target.manager.concurrency,
         user_agent: concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")).to_owned(),
     }
 }

@@ -20,9 +20,7 @@ use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
 use crate::plan::history::{Noting, is_renamed, keep_due, raise_protection};
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{
-    CommitFacts, Observed, Planned, Policy, Rules, Said, TargetPlan, join, plan, settle,
-};
+use crate::plan::{CommitFacts, Observed, Planned, Rules, Said, TargetPlan, join, plan, settle};
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
 use crate::state::{Ledger, Lock, StateFile};
@@ -39,7 +37,7 @@ pub async fn prepare<'e>(
         plan: TargetPlan {
             name: target.name.clone(),
             project: target.project_as_written.clone(),
-            url: target.url_as_written.clone(),
+            url: target.manager.url_as_written.clone(),
             ..TargetPlan::default()
         },
         refused: false,
@@ -324,7 +322,7 @@ impl Pass<'_> {
 
     fn ask_lists(&self, connection: &Connection, record: &Record) -> AbortOnDropHandle<Live> {
         let owned_types = record.inventory().map(|(_, owned)| owned.type_name.clone()).collect();
-        let concurrency = self.target.concurrency;
+        let concurrency = self.target.manager.concurrency;
         let lists = observe::lists(connection.client.clone(), concurrency, owned_types);
         AbortOnDropHandle::new(tokio::spawn(lists.in_current_span()))
     }
@@ -363,7 +361,8 @@ impl Pass<'_> {
         let confirmed = reading::to_confirm(desired, &live, record, filter, stateless);
         let due = self.secrets_due(desired, &live, record);
         let wanted = confirmed.union(&due).cloned().collect();
-        let read = observe::singles(&connection.client, wanted, self.target.concurrency).await;
+        let read =
+            observe::singles(&connection.client, wanted, self.target.manager.concurrency).await;
         let mut unread = BTreeMap::new();
         let mut unverified = Vec::new();
         for (name, error) in read.failed {
@@ -399,7 +398,7 @@ impl Pass<'_> {
         names: &BTreeSet<ConnectionName>,
         connection: &Connection,
     ) {
-        let concurrency = self.target.concurrency;
+        let concurrency = self.target.manager.concurrency;
         let read = observe::singles(&connection.client, names.clone(), concurrency).await;
         for found in read.found.values() {
             found.teach_secrets(&self.target.name, &self.engine.redactor);
@@ -457,9 +456,8 @@ impl Pass<'_> {
         live: &'r Live,
         commit: &'r CommitFacts<'r>,
     ) -> Rules<'r> {
-        let Target { adopt, prune, max_deletes, .. } = *self.target;
         Rules {
-            policy: Policy { adopt, prune, max_deletes },
+            policy: &self.target.policy,
             run: &self.options.rules,
             compare: compare_rules(self.target, self.options, keys, record),
             live,
@@ -486,7 +484,7 @@ pub(super) fn compare_rules<'r>(
         keys,
         readable: &record.readable,
         stateless: options.base.is_some(),
-        corrects_drift: target.drift == Drift::Correct,
+        corrects_drift: target.policy.drift == Drift::Correct,
         resend_secrets: options.resend_secrets,
     }
 }

@@ -26,7 +26,7 @@ const CORE: [&str; 15] = [
 /// The items that the core may take from elsewhere: values without a connection to anything.
 const VALUES: [(&str, &[&str]); 3] = [
     ("source", &["Commit", "FileEntry", "Folder"]),
-    ("config", &["Adopt", "MaxDeletes"]),
+    ("config", &["Adopt", "MaxDeletes", "Policy"]),
     ("environment", &["Environment", "Unset"]),
 ];
 

@@ -31,7 +31,7 @@ pub(crate) fn rewrites() -> Vec<Rewrite> {
     ]
 }
 
-/// What has been seen so far.
+/// The observations so far.
 #[derive(Default)]
 struct Seen {
     /// The ids of connections that a run of the tool made.
@@ -60,7 +60,7 @@ pub(crate) async fn run(setting: &Setting, turns: &[Turn]) -> Result<(), String>
     history.finish(result).await
 }
 
-/// What would make an orphan no orphan, or a delete no surprise, has no place here.
+/// Without the events that would make an orphan no orphan, or a delete no surprise.
 fn is_kept(event: &Event) -> bool {
     !matches!(
         event,

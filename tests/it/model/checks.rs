@@ -97,7 +97,7 @@ impl History {
         Ok(())
     }
 
-    /// What is live, and what is remembered.
+    /// Compares live and the record with the rules.
     pub(super) fn check_after(
         &mut self,
         expected: Expected,

@@ -85,7 +85,7 @@ impl Kind {
         (!is_empty && !is_default).then(|| value.clone())
     }
 
-    /// What can be told apart of a body.
+    /// The parts of a body that can be told apart.
     pub(crate) fn plain_body(body: &Map<String, Value>) -> Fields {
         let kind = Self::of(body);
         body.iter()
@@ -186,7 +186,7 @@ pub(crate) enum Broken {
     File,
 }
 
-/// What the overlay says of a connection.
+/// The overlay's part of a connection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Patch {
     pub(crate) fields: Fields,
@@ -221,7 +221,7 @@ pub(crate) const OVERLAY: &str = "overlay";
 /// A path that no commit ever has.
 pub(crate) const MISTYPED: &str = "conections";
 
-/// What a commit declares to a target.
+/// The declarations of a commit for a target.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) documents: BTreeMap<String, Document>,

@@ -1,4 +1,4 @@
-//! What commits and people at the console do.
+//! The events: commits, and people at the console.
 
 use serde_json::{Map, Value, json};
 

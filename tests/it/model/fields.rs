@@ -8,7 +8,7 @@ use super::document::{Document, Kind, SECRET};
 use super::memory::{Agreed, Live, Owned, SecretKnown, Sight};
 use super::rules::Run;
 
-/// What becomes of a field that differs.
+/// The treatment of a field that differs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Treatment {
     Write,
@@ -50,7 +50,7 @@ pub(crate) fn base_of(sight: Sight<'_>, document: &Document) -> BTreeMap<String,
     fields.map(|(field, declared)| (field.clone(), agreed(sight, declared))).collect()
 }
 
-/// What was written is agreed on; what was kept or ignored keeps its older base.
+/// A written field is agreed on; one that was kept or ignored keeps its older base.
 pub(crate) fn base_after_put(
     run: &Run<'_>,
     document: &Document,
@@ -187,7 +187,7 @@ fn compare_secret(
     }
 }
 
-/// What is known of the secret once the connection was compared: of one that git dropped, the value
+/// The knowledge about the secret once the connection was compared: of one that git dropped, the value
 /// that was sent last.
 pub(crate) fn secret_known(fate: &Fate, ours: Option<&Owned>) -> SecretKnown {
     let dropped = ours
@@ -198,7 +198,7 @@ pub(crate) fn secret_known(fate: &Fate, ours: Option<&Owned>) -> SecretKnown {
     SecretKnown { unverified: fate.unverified, shown: dropped.or(known) }
 }
 
-/// What is known of it after a PUT.
+/// The same after a PUT.
 pub(crate) fn secret_after_put(
     run: &Run<'_>,
     document: &Document,

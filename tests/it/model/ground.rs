@@ -1,4 +1,4 @@
-//! What a history runs on, all in this process: a sandbox on loopback, a git repository, a state
+//! The ground under a history, all in this process: a sandbox on loopback, a git repository, a state
 //! folder, and the calls that the commands make.
 
 use std::collections::BTreeMap;
@@ -40,14 +40,14 @@ pub(crate) struct Ground {
     pub(crate) env: BTreeMap<String, String>,
 }
 
-/// What a plan showed.
+/// A plan as it was shown.
 pub(crate) struct Shown {
     pub(crate) changes: Vec<Change>,
     pub(crate) exit: u8,
     pub(crate) errors: Vec<String>,
 }
 
-/// What a command looks at: of a suspended target everything is held.
+/// Prepares a target as a command does: of a suspended one everything is held.
 async fn prepared<'e>(
     engine: &'e Engine,
     target: &'e Target,
@@ -244,7 +244,7 @@ impl Ground {
         Snapshot::Commit { repository: Arc::clone(&self.source), commit }
     }
 
-    /// What `plan` does.
+    /// Runs `plan`.
     pub(crate) async fn plan(&mut self, flags: &Flags) -> Shown {
         let snapshot = self.snapshot();
         let options = self.options(flags, false);
@@ -263,7 +263,7 @@ impl Ground {
         }
     }
 
-    /// What `apply` does; its exit code.
+    /// Runs `apply`; its exit code.
     pub(crate) async fn apply(&mut self, flags: &Flags) -> (u8, TargetPlan) {
         let snapshot = self.snapshot();
         let options = self.options(flags, true);

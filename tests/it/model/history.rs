@@ -193,7 +193,7 @@ impl History {
         }
     }
 
-    /// What a revision stands for: all that it declared is owned.
+    /// The memory that a revision stands for: all that it declared is owned.
     fn memory_of(&self, at: usize) -> Memory {
         let paths = &self.ground.settings.paths;
         let now = self.commits[self.commits.len() - 1].tree.load(paths);
@@ -270,7 +270,7 @@ impl History {
         Ok(())
     }
 
-    /// What is remembered after a POST was refused: a create is due again, a replace is not,
+    /// The memory after a POST was refused: a create is due again, a replace is not,
     /// until its document changes.
     fn refused(&mut self, expected: &Expected, calls: &[LoggedCall]) {
         let live = self.ground.live();

@@ -1,4 +1,4 @@
-//! What the rules say has to be remembered, and all that a run looks at.
+//! The memory that the rules ask for, and all that a run looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,12 +31,12 @@ pub(crate) struct Owned {
     pub(crate) secret: SecretKnown,
 }
 
-/// What is known of the secret of a connection.
+/// The knowledge about the secret of a connection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SecretKnown {
     /// The base has it as it was first seen: it was neither sent nor read back.
     pub(crate) unverified: bool,
-    /// What live showed when it was proven, of a secret that git does not declare.
+    /// Live's value when it was proven, of a secret that git does not declare.
     pub(crate) shown: Option<Value>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct Memory {
     pub(crate) applied: Option<usize>,
     /// Types whose secret `GET` was seen to show.
     pub(crate) readable: BTreeSet<Kind>,
-    /// What was declared when the server refused to replace a connection.
+    /// The declaration when the server refused to replace a connection.
     pub(crate) refused: BTreeMap<String, Asked>,
     /// Somebody suspended the target.
     pub(crate) suspended: bool,
@@ -135,7 +135,7 @@ pub(crate) enum Shows {
 }
 
 impl Shows {
-    /// What a reading says of a secret, if it says anything.
+    /// The secret as a reading shows it, if it does.
     pub(crate) fn of(self, kind: Kind, stored: Option<&Value>) -> Option<Value> {
         let stored = stored.filter(|v| v.as_str().is_some_and(|text| !text.is_empty()))?;
         match self {
@@ -147,7 +147,7 @@ impl Shows {
     }
 }
 
-/// What narrows or widens a run.
+/// The flags of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Flags {
     pub(crate) allow_deletes: bool,
@@ -215,7 +215,7 @@ fn resolve(declared: &Value, settings: &Settings, env: &BTreeMap<String, String>
     }
 }
 
-/// What the server is asked for: another value of a var or of the environment is another thing.
+/// The values that the server is asked for: another value of a var or of the environment is another thing.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Asked {
     kind: Kind,

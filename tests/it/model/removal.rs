@@ -1,4 +1,4 @@
-//! What may be deleted, and what is replaced.
+//! Deletes and replaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +103,7 @@ fn moved_to(run: &Run<'_>, good: &Loaded, old: &str) -> Option<String> {
     Some(new.clone())
 }
 
-/// What a narrowed run remembers: what is held, but not that it is due, since the last good commit
+/// The memory of a narrowed run: a hold, but not that a delete is due, since the last good commit
 /// is as it was; and of what it leaves out nothing new.
 pub(crate) fn keep_narrowly(run: &mut Run<'_>) {
     let before = &run.before.notes;

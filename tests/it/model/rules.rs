@@ -10,7 +10,7 @@ use super::fields::{self, Fate};
 use super::memory::{Adopt, Agreed, Asked, Good, Live, Memory, Note, Owned, SecretKnown, Sight};
 use super::removal;
 
-/// What one change is expected to be.
+/// An expected change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Planned {
     pub(crate) action: &'static str,
@@ -19,7 +19,7 @@ pub(crate) struct Planned {
     pub(crate) held: Option<&'static str>,
 }
 
-/// What the rules say of a run.
+/// The expected outcome of a run.
 pub(crate) struct Expected {
     pub(crate) changes: Vec<Planned>,
     pub(crate) plan_exit: u8,
@@ -241,7 +241,7 @@ impl Run<'_> {
         self.changes.push(Planned { action, name: name.to_owned(), held: None });
     }
 
-    /// What is left of a document whose other part is on a lost path is not written.
+    /// A document of which a part is on a lost path is not written.
     pub(crate) fn hold_for_lost_path(&mut self, action: &'static str, name: &str) {
         let held = Some("missing or empty");
         self.changes.push(Planned { action, name: name.to_owned(), held });
@@ -278,7 +278,7 @@ impl Run<'_> {
         self.memory.owned.insert(name.to_owned(), owned);
     }
 
-    /// What a document protects is protected from the first pass that sees it, and so is what it
+    /// A connection that a document protects is protected from the first pass that sees it, and so is what it
     /// is to be renamed from.
     fn raise_protection(&mut self) {
         for (name, document) in self.loaded.documents.iter().filter(|(_, d)| d.protect) {

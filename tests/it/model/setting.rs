@@ -1,4 +1,4 @@
-//! What a server and a target are like in one history.
+//! The server and the target of one history.
 
 use apinizer_gitops::testing::sandbox::{self};
 
@@ -16,7 +16,7 @@ pub(super) fn secrets_on_get(shows: Shows) -> sandbox::SecretsOnGet {
     }
 }
 
-/// What a server and a target are like, drawn once for a history.
+/// The server and the target, drawn once for a history.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(super) shows: Shows,

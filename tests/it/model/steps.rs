@@ -1,4 +1,4 @@
-//! What happens in a history: commits, console edits, settings, and runs that go wrong. Steps
+//! The steps of a history: commits, console edits, settings, and runs that go wrong. Steps
 //! are plain data made from a seed, so that a failing history can be made shorter; one whose
 //! precondition is not met does nothing.
 

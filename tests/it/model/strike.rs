@@ -1,4 +1,4 @@
-//! What goes wrong on the server.
+//! Faults of the server.
 
 use reqwest::{Method, StatusCode};
 
