@@ -23,6 +23,7 @@ mod renames;
 mod rules;
 mod setting;
 mod steps;
+mod stories;
 mod strike;
 
 use setting::Setting;
@@ -41,7 +42,11 @@ fn number(name: &str) -> Option<u64> {
 fn draw(seed: u64, setting: fn(&mut Random) -> Setting) -> (Setting, Vec<Turn>) {
     let mut random = Random(seed);
     let setting = setting(&mut random);
-    let turns = (0..TURNS).map(|_| steps::turn(&mut random)).collect();
+    let mut turns: Vec<Turn> = (0..TURNS).map(|_| steps::turn(&mut random)).collect();
+    if random.one_in(3) {
+        let at = random.below(TURNS);
+        turns.splice(at..at, stories::draw(&mut random));
+    }
     (setting, turns)
 }
 

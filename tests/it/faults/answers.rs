@@ -13,6 +13,8 @@ use super::Call;
 /// One thing that goes wrong with one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// None: the fault that comes behind it in the script strikes a later call.
+    Nothing,
     /// 500, and nothing was done.
     Error,
     /// 500, and all was done.

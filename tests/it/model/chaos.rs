@@ -36,6 +36,8 @@ pub(crate) fn rewrites() -> Vec<Rewrite> {
 struct Seen {
     /// The ids of connections that a run of the tool made.
     made: BTreeSet<String>,
+    /// The ids of those that somebody made in place of another one since the last run.
+    replaced: BTreeSet<String>,
     /// All names that any commit declared or renamed from.
     named: BTreeSet<String>,
     /// Somebody consented to deletes, with a flag or a trailer.
@@ -82,6 +84,11 @@ impl History {
             || turn.events.iter().any(|event| matches!(event, Event::Consent));
         let flags = Flags { allow_deletes: turn.flags.allow_deletes, ..Flags::default() };
         let before = self.ground.live();
+        let replaced = turn.events.iter().filter_map(|event| match event {
+            Event::ConsoleReplace(name) => before.get(*name).map(|live| live.id.clone()),
+            _ => None,
+        });
+        seen.replaced = replaced.collect();
         match &turn.disturbance {
             None if turn.flags.narrow() => return Ok(()),
             None => drop(self.ground.apply(&flags).await),
@@ -118,6 +125,9 @@ impl History {
         for (id, name) in had.iter().filter(|(id, _)| !has.contains_key(*id)) {
             if !seen.named.contains(name) {
                 return Err(format!("`{name}` was deleted, and git never knew it"));
+            }
+            if seen.replaced.contains(id) {
+                return Err(format!("`{name}` was deleted, and somebody had just made it"));
             }
             if self.tree.is_link(name) && !seen.is_consented && seen.made.contains(id) {
                 return Err(format!("`{name}` was deleted, and a link that is not read has it"));

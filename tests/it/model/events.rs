@@ -139,6 +139,14 @@ impl History {
                     control.put(PROJECT, body).unwrap();
                 }
             }
+            Event::ConsoleReplace(name) => {
+                let control = self.ground.control();
+                if let Some(body) = control.get(PROJECT, name) {
+                    assert!(control.remove(PROJECT, name));
+                    let kind = Kind::of(body.as_object().unwrap());
+                    control.put(PROJECT, console_body(name, kind)).unwrap();
+                }
+            }
             Event::Rotate(name, version) => {
                 match version {
                     Some(version) => self.ground.env.extend([secret(name, *version)]),

@@ -149,18 +149,21 @@ fn replaced(run: &Run<'_>) -> BTreeMap<String, Kind> {
 }
 
 /// Paths that declared something in the last good commit, or were lost before it, and are missing
-/// or empty now. One that today's config no longer has is missing where the config has a path that
-/// does not exist: it is mistyped.
+/// or empty now. One that today's config no longer has is missing where the config has another that is
+/// missing or empty and declared nothing before: it may be mistyped.
 pub(crate) fn lost_paths(
     sight: Sight<'_>,
     before: &Memory,
     loaded: &Loaded,
 ) -> BTreeSet<&'static str> {
     let Some(good) = &before.good else { return BTreeSet::new() };
-    let is_mistyped = loaded.counts.values().any(Option::is_none);
     let declared_something = good.touched.iter().filter(|(_, names)| !names.is_empty());
+    let is_empty = |count: &Option<usize>| count.unwrap_or(0) == 0;
+    let is_mistyped = loaded.counts.iter().any(|(path, count)| {
+        is_empty(count) && !declared_something.clone().any(|(known, _)| known == path)
+    });
     let is_lost = |path: &&'static str| match loaded.counts.get(path) {
-        Some(count) => count.unwrap_or(0) == 0,
+        Some(count) => is_empty(count),
         None => is_mistyped && !sight.settings.paths.contains(path),
     };
     declared_something.map(|(path, _)| *path).filter(is_lost).collect()

@@ -65,6 +65,8 @@ pub(crate) enum Event {
     ConsoleHabit(&'static str),
     ConsoleDelete(&'static str),
     ConsoleRecreate(&'static str),
+    /// Somebody deletes it and makes another one under its name.
+    ConsoleReplace(&'static str),
     Rotate(&'static str, Option<u64>),
     Paths(Vec<&'static str>),
     Prune(bool),
@@ -92,6 +94,8 @@ pub(crate) enum Disturbance {
     Lists(ListFailure),
     /// A list lacks a name that a read of it shows.
     LateList(&'static str),
+    /// The lists at the end of a run, which tell the ids of what it created, cannot be read.
+    IdLists,
     /// The process dies after so many changes, at its next write.
     Crash(usize, Moment),
     /// The server refuses every POST.
@@ -180,7 +184,7 @@ fn disturbance(random: &mut Random) -> Disturbance {
             ListFailure::Html,
         ])),
         9 => Disturbance::LateList(random.of(&NAMES)),
-        6 => Disturbance::RefusePosts,
+        6 => random.of(&[Disturbance::RefusePosts, Disturbance::IdLists]),
         _ => Disturbance::Crash(random.below(3), random.of(&[Moment::Before, Moment::After])),
     }
 }
@@ -219,7 +223,7 @@ fn event(random: &mut Random) -> Event {
         46..=47 => Event::ConsoleCreate(name, random.of(&Kind::ALL)),
         48..=51 => console_field(random, name),
         52..=53 => Event::ConsoleDelete(name),
-        54 => Event::ConsoleRecreate(name),
+        54 => random.of(&[Event::ConsoleRecreate(name), Event::ConsoleReplace(name)]),
         55..=56 => {
             let value = (!random.one_in(4)).then(|| random.below(3) as u64);
             Event::Rotate(random.of(&["FIRST", "SECOND"]), value)

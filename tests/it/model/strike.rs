@@ -35,6 +35,13 @@ impl History {
                     control.fail_next(Some(Method::GET), &list, unlisted(), 1);
                 }
             }
+            Disturbance::IdLists => {
+                for kind in Kind::ALL {
+                    let list = format!("?type={}", kind.name());
+                    control.fail_next(Some(Method::GET), &list, Fault::Nothing, 1);
+                    control.fail_next(Some(Method::GET), &list, Fault::ShortList, 9);
+                }
+            }
             Disturbance::RefusePosts => {
                 let refusal = Fault::Answer {
                     status: StatusCode::BAD_REQUEST,
