@@ -160,7 +160,7 @@ pub struct GlobalArgs {
         help_heading = DISPLAY
     )]
     pub log_format: LogFormat,
-    /// Log more: -v what is done, -vv each call, -vvv everything.
+    /// Show places and every name; log more: -v what is done, -vv each call, -vvv everything.
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = DISPLAY)]
     pub verbose: u8,
     /// Log nothing but errors, and show no progress.
