@@ -11,9 +11,11 @@ pub mod describe;
 pub mod error;
 pub mod export;
 pub mod forget;
+pub mod orders;
 pub mod plan;
 pub mod run;
 pub mod sandbox;
+mod server;
 pub mod session;
 pub mod signals;
 pub mod status;
@@ -72,6 +74,9 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Explain(args) => describe::explain(args, context),
         Command::Schema(args) => describe::schema(args, context),
         Command::Status(args) => status::run(args, context).await,
+        Command::Reconcile(args) => orders::reconcile(args, context).await,
+        Command::Suspend(args) => orders::suspension("suspend", args, context).await,
+        Command::Resume(args) => orders::suspension("resume", args, context).await,
         Command::Forget(args) => forget::run(args, context).await,
         Command::Completions(args) => describe::completions(args, context),
         Command::Man(args) => describe::man(args, context),

@@ -237,8 +237,8 @@ impl Prepared<'_> {
                 |change: &&mut Change| !matches!(change.action, Action::Blocked | Action::Drift);
             if let Some(change) = entry.change.as_mut().filter(is_written) {
                 change.reason = None;
-                let advice =
-                    "resume it on the daemon's page, or by `POST /api/v1/resume`".to_owned();
+                let target = crate::plan::for_the_shell(&self.target.name);
+                let advice = format!("run `apinizer-gitops resume --target {target}`");
                 entry.hold("held: the target is suspended".to_owned(), Some(advice));
             }
         }

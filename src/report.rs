@@ -13,11 +13,13 @@ pub(crate) mod difference;
 mod escape;
 pub mod exit;
 pub mod explain;
+mod groups;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod status;
 mod style;
 pub(crate) mod words;
+mod wrap;
 
 pub(crate) use style::Style;
 

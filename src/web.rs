@@ -12,9 +12,10 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::{Board, Cause, Trigger};
+use crate::daemon::{Board, Trigger, UnknownTarget};
 
 mod events;
 mod guard;
@@ -129,9 +130,11 @@ struct Which {
     target: Option<String>,
 }
 
-async fn reconcile(State(served): Shared) -> StatusCode {
-    served.site.trigger.fetch_and_reconcile(Cause::Request);
-    StatusCode::ACCEPTED
+async fn reconcile(State(served): Shared, Query(which): Query<Which>) -> Response {
+    match served.site.trigger.reconcile(which.target.as_deref()) {
+        Ok(asked) => (StatusCode::ACCEPTED, Json(json!({"request": asked}))).into_response(),
+        Err(unknown) => refused(&unknown),
+    }
 }
 
 async fn suspend(State(served): Shared, Query(which): Query<Which>) -> Response {
@@ -142,11 +145,15 @@ async fn resume(State(served): Shared, Query(which): Query<Which>) -> Response {
     accepted(served.site.trigger.resume(which.target.as_deref()))
 }
 
-fn accepted(result: Result<(), crate::daemon::UnknownTarget>) -> Response {
+fn accepted(result: Result<(), UnknownTarget>) -> Response {
     match result {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+        Err(unknown) => refused(&unknown),
     }
+}
+
+fn refused(unknown: &UnknownTarget) -> Response {
+    (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response()
 }
 
 #[cfg(test)]

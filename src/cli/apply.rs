@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ use crate::plan::saved::{
 };
 use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
 use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
-use crate::report;
+use crate::report::{self, Style};
 use crate::source::Snapshot;
 
 /// The exit code of a plan that no longer fits.
@@ -83,7 +84,9 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     let mut outcomes =
         carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
     terms.give_back().await;
-    let style = context.style();
+    // The changes that were made were shown as they were made.
+    let summary = shows_progress(context) && io::stdout().is_terminal();
+    let style = Style { summary, ..context.style() };
     if asks && args.output == Output::Text {
         // The plan that was asked about has shown the warnings.
         outcomes.iter_mut().for_each(|outcome| outcome.diagnostics.clear());
@@ -117,11 +120,11 @@ async fn ask(
     show(context, &plan, Output::Text, &context.style());
     // A plan that was not shown cannot be agreed to.
     context.written()?;
-    if !has_work(&plan) {
+    if !plan.targets.iter().any(has_work) {
         let code = report::exit::of_plan(&plan);
         return Ok(Answer::Ends(if code == 2 { 0 } else { code }));
     }
-    if !confirmed(context)? {
+    if !confirmed(&plan, context)? {
         context.say("Nothing was applied.");
         return Ok(Answer::Ends(1));
     }
@@ -136,34 +139,53 @@ async fn carry_all_out(
     context: &Context,
 ) -> Vec<TargetPlan> {
     let style = context.style();
-    let shows_progress = !context.global.quiet && io::stderr().is_terminal();
-    let progress = &|change: &Change, result: &ChangeResult| {
-        if shows_progress {
-            context.say(&report::outcome::progress(change, result, &style));
-        }
-    };
-    let runs = prepared.into_iter().map(|mut prepared| async move {
-        if prepared.is_suspended() == Some(true) {
-            return prepared.plan.without_calls();
-        }
+    let shows = shows_progress(context);
+    let mut prepared = prepared;
+    let mut total = 0;
+    for prepared in &mut prepared {
         let of_target = |agreed: &&Agreed| agreed.name == prepared.target.name;
         if let Some(agreed) = agreed.and_then(|all| all.iter().find(of_target)) {
             keep_listed(&mut prepared.plan, &agreed.changes);
         }
-        let strict = agreed.is_some();
-        carry_out(&session.engine, prepared, options, strict, progress).await
+        total += prepared.plan.changes().iter().filter(|change| change.is_sent()).count();
+    }
+    let ended = AtomicUsize::new(0);
+    let (style, ended) = (&style, &ended);
+    let runs = prepared.into_iter().map(|prepared| async move {
+        if prepared.is_suspended() == Some(true) {
+            return prepared.plan.without_calls();
+        }
+        let name = prepared.target.name.clone();
+        let progress = |change: &Change, result: &ChangeResult| {
+            let number = ended.fetch_add(1, Ordering::Relaxed) + 1;
+            if shows {
+                let line = report::outcome::progress(change, result, style);
+                context.say(&format!("[{number}/{total}] {name} {line}"));
+            }
+        };
+        carry_out(&session.engine, prepared, options, agreed.is_some(), &progress).await
     });
     futures_util::future::join_all(runs).await
 }
 
-/// Whether there is anything to ask about.
-fn has_work(plan: &Plan) -> bool {
-    let mut entries = plan.targets.iter().flat_map(|target| &target.entries);
-    entries.any(|entry| entry.adopted || entry.change.as_ref().is_some_and(Change::is_sent))
+/// Whether each change is told on stderr as it ends.
+fn shows_progress(context: &Context) -> bool {
+    !context.global.quiet && io::stderr().is_terminal()
 }
 
-fn confirmed(context: &Context) -> Result<bool, CommandError> {
-    context.say("Apply this plan? Only `yes` is taken for an answer.");
+/// Whether there is anything to ask about.
+fn has_work(target: &TargetPlan) -> bool {
+    let is_sent = |change: &Change| change.is_sent();
+    target.entries.iter().any(|entry| entry.adopted || entry.change.as_ref().is_some_and(is_sent))
+}
+
+/// Asks whether the plan is to be applied, with each target that it changes.
+fn confirmed(plan: &Plan, context: &Context) -> Result<bool, CommandError> {
+    context.say("Apply this plan?");
+    for target in plan.targets.iter().filter(|target| has_work(target)) {
+        context.say(&format!("  {}", report::words::target(target)));
+    }
+    context.say("Only `yes` is taken for an answer.");
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(CommandError::failed)?;
     Ok(answer.trim() == "yes")

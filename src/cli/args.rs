@@ -17,7 +17,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub(crate) use order::flags_behind_the_command;
 
 pub use documents::{ExplainArgs, ExportArgs, SchemaArgs, ValidateArgs, ValidateOutput};
-pub use program::{CompletionsArgs, ManArgs, StatusArgs};
+pub use program::{CompletionsArgs, ManArgs, OrderArgs, ReconcileArgs, StatusArgs};
 pub use reconcile::{
     ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ReadArgs, RunArgs, WriteRules,
 };
@@ -85,6 +85,12 @@ pub enum Command {
     ///
     /// Ends with 0 when all is healthy, else with 1.
     Status(StatusArgs),
+    /// Have a running daemon fetch and reconcile now; needs `server.token`.
+    Reconcile(ReconcileArgs),
+    /// Have a running daemon look at its targets and write nothing; needs `server.token`.
+    Suspend(OrderArgs),
+    /// Have a running daemon write to suspended targets again; needs `server.token`.
+    Resume(OrderArgs),
     /// Serve the connection API from memory or a file, for trying, drills and tests.
     Sandbox(SandboxArgs),
     /// Show the whole loop on this machine: example repository, sandbox and daemon.
@@ -160,7 +166,7 @@ pub struct GlobalArgs {
         help_heading = DISPLAY
     )]
     pub log_format: LogFormat,
-    /// Log more: -v what is done, -vv each call, -vvv everything.
+    /// Show places and every name; log more: -v what is done, -vv each call, -vvv everything.
     #[arg(short, long, action = ArgAction::Count, global = true, help_heading = DISPLAY)]
     pub verbose: u8,
     /// Log nothing but errors, and show no progress.

@@ -107,11 +107,13 @@ impl Context {
     #[must_use]
     pub fn style(&self) -> Style {
         let columns = self.environment.plain("COLUMNS").and_then(|c| c.parse().ok());
+        let of_terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let of_terminal = || of_terminal().map(|size| size.ws_col.into()).filter(|c| *c > 0);
         Style {
             color: self.colors(io::stdout().is_terminal()),
-            width: columns.unwrap_or(100),
-            list_unmanaged: false,
+            width: columns.or_else(of_terminal).unwrap_or(80),
             verbose: self.global.verbose > 0,
+            ..Style::default()
         }
     }
 

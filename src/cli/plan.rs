@@ -32,7 +32,8 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
     let prepared = session.prepare(&snapshot, &options).await;
     let plan = session.plan_of(&snapshot, &prepared);
     show_errors(context, &prepared);
-    let style = Style { list_unmanaged: args.list_unmanaged, ..context.style() };
+    let (list_unmanaged, summary) = (args.list_unmanaged, args.summary);
+    let style = Style { list_unmanaged, summary, ..context.style() };
     show(context, &plan, args.output, &style);
     let code = report::exit::of_plan(&plan);
     if let Some(file) = &args.out {

@@ -30,6 +30,8 @@ pub(super) struct Batch {
     pub(super) causes: BTreeSet<Cause>,
     /// Why a url is to be fetched first; empty: it is not.
     pub(super) fetch: BTreeSet<Cause>,
+    /// The targets that somebody asked to reconcile, by name, and when.
+    pub(super) requests: BTreeMap<String, i64>,
     /// Whether the config is to be read again.
     pub(super) reload: bool,
     /// The targets to suspend (`true`) or resume, by name.
@@ -78,6 +80,10 @@ impl Batch {
             }
             Event::Fetched(causes) => self.causes.extend(causes),
             Event::Reload => self.reload = true,
+            Event::Reconcile { targets, asked } => {
+                self.fetch.insert(Cause::Request);
+                self.requests.extend(targets.into_iter().map(|name| (name, asked)));
+            }
             Event::Suspend { targets, suspended } => {
                 self.suspensions.extend(targets.into_iter().map(|name| (name, suspended)));
             }
@@ -114,9 +120,9 @@ mod tests {
         let batch = Debounce::gather(first, &mut events).await;
         assert_eq!(batch.causes, BTreeSet::from([Cause::Repository]));
         assert!(batch.reload && batch.fetch.is_empty());
-        trigger.fetch_and_reconcile(Cause::Request);
+        trigger.fetch_and_reconcile(Cause::Webhook);
         let first = events.next().await;
         let batch = Debounce::gather(first, &mut events).await;
-        assert_eq!(batch, Batch { fetch: [Cause::Request].into(), ..Batch::default() });
+        assert_eq!(batch, Batch { fetch: [Cause::Webhook].into(), ..Batch::default() });
     }
 }

@@ -21,6 +21,9 @@ pub(super) enum Event {
     Fetched(BTreeSet<Cause>),
     /// The config is to be read again.
     Reload,
+    /// Somebody asked at this moment, in microseconds since 1970, for a reconcile of targets. The url
+    /// of the source is fetched first.
+    Reconcile { targets: Vec<String>, asked: i64 },
     /// Targets are to be suspended or resumed.
     Suspend { targets: Vec<String>, suspended: bool },
 }
@@ -84,17 +87,29 @@ impl Trigger {
         self.set_suspended(target, false)
     }
 
+    /// Asks for a reconcile of a target, or of all of them, after a fetch; the moment by which its
+    /// outcome is found on the board.
+    ///
+    /// # Errors
+    /// There is no such target.
+    pub(crate) fn reconcile(&self, target: Option<&str>) -> Result<i64, UnknownTarget> {
+        let asked = jiff::Timestamp::now().as_microsecond();
+        self.send(Event::Reconcile { targets: self.named(target)?, asked });
+        Ok(asked)
+    }
+
     fn set_suspended(&self, target: Option<&str>, suspended: bool) -> Result<(), UnknownTarget> {
-        let status = self.board.status();
-        let targets = match target {
-            Some(name) if status.target(name).is_none() => {
-                return Err(UnknownTarget(name.to_owned()));
-            }
-            Some(name) => vec![name.to_owned()],
-            None => status.targets.iter().map(|target| target.name.clone()).collect(),
-        };
-        self.send(Event::Suspend { targets, suspended });
+        self.send(Event::Suspend { targets: self.named(target)?, suspended });
         Ok(())
+    }
+
+    fn named(&self, target: Option<&str>) -> Result<Vec<String>, UnknownTarget> {
+        let status = self.board.status();
+        match target {
+            Some(name) if status.target(name).is_none() => Err(UnknownTarget(name.to_owned())),
+            Some(name) => Ok(vec![name.to_owned()]),
+            None => Ok(status.targets.iter().map(|target| target.name.clone()).collect()),
+        }
     }
 
     /// Says that a fetch ended.
@@ -132,6 +147,7 @@ mod tests {
     fn unknown_targets_are_refused() {
         let (trigger, _events) = Trigger::channel(Board::default());
         assert_eq!(trigger.suspend(Some("x")), Err(UnknownTarget("x".to_owned())));
+        assert_eq!(trigger.reconcile(Some("x")), Err(UnknownTarget("x".to_owned())));
         assert_eq!(trigger.resume(None), Ok(()));
     }
 }

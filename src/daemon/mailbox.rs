@@ -27,6 +27,8 @@ pub(super) struct Mailbox {
 struct Inner {
     // Why a reconcile is due; empty: none is.
     causes: BTreeSet<Cause>,
+    // When somebody last asked for a reconcile.
+    asked: Option<i64>,
     // The target is to be suspended (`true`) or resumed. It stays until the state says so.
     suspension: Option<bool>,
     // The commit of the last reconcile, or of the one under way.
@@ -45,6 +47,8 @@ pub(super) struct Order {
     pub(super) causes: BTreeSet<Cause>,
     /// The newest commit, where one could be read.
     pub(super) tip: Option<CommitId>,
+    /// When somebody asked for it.
+    pub(super) asked: Option<i64>,
     /// Whether the system tells of what changes.
     pub(super) is_watched: bool,
 }
@@ -69,6 +73,7 @@ impl Mailbox {
             return;
         }
         inner.causes.extend(&order.causes);
+        inner.asked = inner.asked.max(order.asked);
         let is_newer = order.tip.is_some() && order.tip != inner.looked_at;
         if is_newer
             && inner.ended_early < MOST_ENDED_EARLY
@@ -118,6 +123,11 @@ impl Mailbox {
         std::mem::take(&mut self.inner().causes)
     }
 
+    /// Takes when somebody last asked for a reconcile.
+    pub(super) fn take_asked(&self) -> Option<i64> {
+        self.inner().asked.take()
+    }
+
     /// A reconcile looks at this commit from now on; a newer one ends it by `stop`.
     pub(super) fn begin(&self, commit: Option<CommitId>, stop: CancellationToken) {
         let mut inner = self.inner();
@@ -145,7 +155,7 @@ mod tests {
     use super::*;
 
     fn order(cause: Cause, tip: &str) -> Order {
-        Order { causes: BTreeSet::from([cause]), tip: id(tip), is_watched: true }
+        Order { causes: BTreeSet::from([cause]), tip: id(tip), asked: None, is_watched: true }
     }
 
     fn id(text: &str) -> Option<CommitId> {

@@ -45,6 +45,8 @@ pub(super) struct Ended<'a> {
     /// The newer commit that ended it.
     pub(super) newer: Option<CommitId>,
     pub(super) cause: Cause,
+    /// When somebody asked for it.
+    pub(super) answers: Option<i64>,
     /// When it began.
     pub(super) time: Timestamp,
     pub(super) duration: Duration,
@@ -168,6 +170,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
         status.commit_applied = commit;
     }
     status.last_reconcile = Some(now);
+    status.answered = ended.answers.map(|asked| (asked, ended.outcome)).or(status.answered);
     let after = jiff::SignedDuration::try_from(ended.turn.after).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
     let errors = &result.plan.errors;

@@ -1,7 +1,7 @@
 //! The task that receives all events: it debounces them, reads the source, and
 //! posts orders to the loops of the targets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub(super) struct SourceLoop {
     // Where to ask for a fetch; `None`: the source is a path.
     fetches: Option<UnboundedSender<Cause>>,
     watcher: Option<Watcher>,
+    // The targets that somebody asked to reconcile, and when; they wait for the fetch.
+    requested: BTreeMap<String, i64>,
     board: Board,
     began: Instant,
     // The last look failed.
@@ -87,6 +89,7 @@ impl SourceLoop {
             targets: Vec::new(),
             fetches: None,
             watcher: None,
+            requested: previous.map(|previous| previous.requested.clone()).unwrap_or_default(),
             board: board.clone(),
             began: Instant::now(),
             unreadable: false,
@@ -213,7 +216,8 @@ impl SourceLoop {
 
     /// Asks for the fetches of a batch, and reads the source for the rest of it.
     fn serve(&mut self, batch: Batch) {
-        let Batch { mut causes, fetch, .. } = batch;
+        let Batch { mut causes, fetch, requests, .. } = batch;
+        self.requested.extend(requests);
         match &self.fetches {
             Some(fetches) => fetch.into_iter().for_each(|cause| {
                 // Without a receiver the daemon is ending.
@@ -234,6 +238,9 @@ impl SourceLoop {
         let is_first = fetch.as_ref().is_some_and(|fetch| *fetch == FetchStatus::default());
         if is_first && self.began.elapsed() < LOOK_AGAIN {
             return;
+        }
+        if causes.contains(&Cause::Request) {
+            causes.insert(Cause::Look);
         }
         let source = &self.source;
         let looked =
@@ -259,8 +266,16 @@ impl SourceLoop {
                 None
             }
         };
-        let order = Order { causes, tip, is_watched: self.watcher.is_some() };
-        for (_, mailbox) in &self.targets {
+        // A request is an order for the targets that it names alone.
+        let requested = if causes.remove(&Cause::Request) {
+            std::mem::take(&mut self.requested)
+        } else {
+            BTreeMap::new()
+        };
+        let order = Order { causes, tip, asked: None, is_watched: self.watcher.is_some() };
+        for (key, mailbox) in &self.targets {
+            let mut order = Order { asked: requested.get(&key.name).copied(), ..order.clone() };
+            order.causes.extend(order.asked.map(|_| Cause::Request));
             mailbox.post(&order);
         }
     }

@@ -77,6 +77,9 @@ pub(crate) struct TargetStatus {
     pub last_reconcile: Option<Timestamp>,
     /// When the next one is due if nothing happens before.
     pub next_reconcile: Option<Timestamp>,
+    /// When somebody last asked for a reconcile that has ended since, in microseconds since 1970, and
+    /// how it ended.
+    pub answered: Option<(i64, ReconcileOutcome)>,
     /// The error of the target as a whole.
     pub error: Option<String>,
     /// Other notices.

@@ -87,10 +87,11 @@ impl TargetLoop {
     /// Acts for the target until the term is over.
     async fn act(&self, term: &Term) {
         self.show_last_applied();
-        let mut failures = 0;
+        let (mut failures, mut asked) = (0, None);
         // A replica that takes its turn looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
         while let Some(causes) = self.next_turn(next.take(), term.over()).await {
+            asked = asked.max(self.mailbox.take_asked());
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let (time, started) = (Timestamp::now(), Instant::now());
             self.watched.expect(LONGEST_PASS);
@@ -106,7 +107,9 @@ impl TargetLoop {
             let turn = self.standing(failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
             let cause = causes.first().copied().unwrap_or(Cause::Resync);
-            let ended = Ended { seen: &seen, outcome, newer, cause, time, duration, turn };
+            let is_interrupted = outcome == ReconcileOutcome::Interrupted;
+            let answers = if is_interrupted { None } else { asked.take() };
+            let ended = Ended { seen: &seen, outcome, newer, cause, answers, time, duration, turn };
             self.reporter.report(result, &ended);
             next = Some((Instant::now() + turn.after, turn.cause));
             self.watched.expect(turn.after);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Action, ChangeResult, Entry, State, TargetPlan};
+use super::{Action, Change, ChangeResult, Entry, State, TargetPlan};
 
 /// The counts of a target's plan. A held delete or replace is counted under its action and
 /// under `held`.
@@ -44,19 +44,30 @@ impl Summary {
         summary
     }
 
+    /// Counts the changes that a rule holds, and nothing else.
+    #[must_use]
+    pub fn of_held<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut summary = Self::default();
+        let changes = entries.into_iter().flat_map(Entry::changes);
+        changes.filter(|change| change.held).for_each(|change| summary.count_change(change));
+        summary
+    }
+
+    fn count_change(&mut self, change: &Change) {
+        *match change.action {
+            Action::Create => &mut self.create,
+            Action::Update => &mut self.update,
+            Action::Replace => &mut self.replace,
+            Action::Rename => &mut self.rename,
+            Action::Delete => &mut self.delete,
+            Action::Blocked => &mut self.blocked,
+            Action::Drift => &mut self.drifted,
+        } += 1;
+        self.held += usize::from(change.held);
+    }
+
     fn count(&mut self, entry: &Entry) {
-        for change in entry.changes() {
-            *match change.action {
-                Action::Create => &mut self.create,
-                Action::Update => &mut self.update,
-                Action::Replace => &mut self.replace,
-                Action::Rename => &mut self.rename,
-                Action::Delete => &mut self.delete,
-                Action::Blocked => &mut self.blocked,
-                Action::Drift => &mut self.drifted,
-            } += 1;
-            self.held += usize::from(change.held);
-        }
+        entry.changes().for_each(|change| self.count_change(change));
         let is_quiet = entry.changes().next().is_none() && !entry.adopted;
         let stands = matches!(entry.state, State::InSync | State::Degraded);
         self.unchanged += usize::from(is_quiet && stands);

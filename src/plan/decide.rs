@@ -9,7 +9,7 @@ mod declared;
 mod removed;
 mod renamed;
 
-pub(crate) use removed::forget_command;
+pub(crate) use removed::{for_the_shell, forget_command};
 pub(crate) use renamed::decide_renames;
 
 /// Decides one row; `None` where there is nothing to say of it.

@@ -10,6 +10,7 @@ pub(crate) use json::json;
 pub(crate) use markdown::markdown;
 pub(crate) use text::{progress, text};
 
+use super::groups::{self, Group, Why};
 use super::{escape, words};
 
 /// The one line that says what came of it.
@@ -39,6 +40,18 @@ fn line(outcomes: &[TargetPlan]) -> String {
     }
 }
 
+/// The changes that were not made, those together that one reason kept from it.
+fn not_made(outcome: &TargetPlan) -> Vec<Group<'_>> {
+    let not_made = outcome.results().filter(|(_, result)| !result.is_success());
+    groups::grouped(not_made.map(|(change, result)| {
+        let reason = match ending(change, result) {
+            (word, Some(why)) => format!("{word}: {why}"),
+            (word, None) => word.to_owned(),
+        };
+        (change, Some(Why { reason, advice: None }))
+    }))
+}
+
 /// How a change ended, in one word or two, and why.
 fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<String>) {
     let why = |reason: &str| (!reason.is_empty()).then(|| escape::plain(reason));
@@ -56,16 +69,6 @@ fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<Strin
         ChangeResult::Reported => ("drift, only reported", None),
         ChangeResult::NotStarted => ("not started", None),
     }
-}
-
-/// Those changes that were not made and should be told again at the end, with their target.
-fn told_again(
-    outcomes: &[TargetPlan],
-) -> impl Iterator<Item = (&TargetPlan, &Change, &ChangeResult)> {
-    outcomes.iter().flat_map(|outcome| {
-        let again = outcome.results().filter(|(_, result)| !result.is_success());
-        again.map(move |(change, result)| (outcome, change, result))
-    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ pub(crate) use markdown::markdown;
 pub(crate) use text::text;
 
 pub(super) use json::change as change_json;
+pub(super) use markdown::heads;
+pub(super) use text::{sign, told};
 
 #[cfg(test)]
 mod tests;

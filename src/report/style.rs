@@ -13,13 +13,15 @@ pub struct Style {
     pub width: usize,
     /// Whether the live connections that git neither declares nor owns are listed.
     pub list_unmanaged: bool,
-    /// Whether the place of each document is shown.
+    /// Whether the place of each document is shown, and each name below a reason.
     pub verbose: bool,
+    /// Whether each change is one line, without its differences.
+    pub summary: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
-        Self { color: false, width: 80, list_unmanaged: false, verbose: false }
+        Self { color: false, width: 80, list_unmanaged: false, verbose: false, summary: false }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The words and signs that all forms share.
 
 use crate::document::Place;
-use crate::plan::{Action, Change, Origin, Plan, Summary, TargetPlan};
+use crate::plan::{Action, Change, Entry, Origin, Plan, Summary, TargetPlan};
 
 use super::escape;
 use super::style::Role;
@@ -87,6 +87,13 @@ pub(crate) fn reason(change: &Change) -> Option<String> {
     }
 }
 
+/// A target with its project and URL: `prod: project Payments at https://apinizer.example.com`.
+pub(crate) fn target(target: &TargetPlan) -> String {
+    let [name, project, url] =
+        [&target.name, &target.project, &target.url].map(|t| escape::plain(t));
+    format!("{name}: project {project} at {url}")
+}
+
 /// The inputs of a plan: `/srv/config at 3f2a91c0d1e2 (Add order mails)`.
 pub(super) fn source(plan: &Plan) -> String {
     let source = escape::plain(&plan.source);
@@ -99,16 +106,23 @@ pub(super) fn source(plan: &Plan) -> String {
     }
 }
 
-/// The counts of a plan as the end of a sentence.
-pub(super) fn counts(summary: &Summary) -> String {
+/// The counts of a plan as the end of a sentence: what would be made, and apart from it what a rule
+/// holds.
+pub(super) fn counts<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> String {
+    let (summary, held) = (Summary::of(entries.clone()), Summary::of_held(entries));
+    let one_or_more = |count, one, more| (count, if count == 1 { one } else { more });
     let pending = listed(&[
-        (summary.create, "to create"),
-        (summary.update, "to update"),
-        (summary.replace, "to replace"),
-        (summary.rename, "to rename"),
-        (summary.delete, "to delete"),
+        (summary.create - held.create, "to create"),
+        (summary.update - held.update, "to update"),
+        (summary.replace - held.replace, "to replace"),
+        (summary.rename - held.rename, "to rename"),
+        (summary.delete - held.delete, "to delete"),
         (summary.adopt, "to adopt as they are"),
-        (summary.held, "held"),
+        one_or_more(held.create, "create held", "creates held"),
+        one_or_more(held.update, "update held", "updates held"),
+        one_or_more(held.replace, "replace held", "replaces held"),
+        one_or_more(held.rename, "rename held", "renames held"),
+        one_or_more(held.delete, "delete held", "deletes held"),
         (summary.blocked, "blocked"),
         (summary.drifted, "drifted"),
     ]);
@@ -136,13 +150,14 @@ pub(super) fn listed(counts: &[(usize, &str)]) -> String {
 
 /// The one line that says what a plan comes to.
 pub(super) fn plan_line(plan: &Plan) -> String {
-    let summary = Summary::of(plan.targets.iter().flat_map(|target| &target.entries));
+    let entries = plan.targets.iter().flat_map(|target| &target.entries);
+    let summary = Summary::of(entries.clone());
     let failed = plan.targets.iter().filter(|target| !target.errors.is_empty()).count();
     let is_quiet = plan.targets.iter().all(|target| target.changes().is_empty());
     if is_quiet && failed == 0 && summary.adopt == 0 {
         return no_changes(&summary);
     }
-    let counts = counts(&summary);
+    let counts = counts(entries);
     match (failed, counts.is_empty()) {
         (0, _) => format!("Plan: {counts}."),
         (_, true) => format!("Plan: {}.", targets_in_error(failed)),

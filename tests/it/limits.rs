@@ -25,6 +25,29 @@ fn deletes_over_the_limit_are_held_as_a_group_until_consent() {
 }
 
 #[test]
+fn many_deletes_that_one_rule_holds_are_one_reason() {
+    let mut world = World::new();
+    world.env.insert("COLUMNS".into(), "80".into());
+    let names: Vec<String> = (0..60).map(|number| format!("many-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    world.settle(&names);
+    names[1..].iter().for_each(|name| world.remove(&format!("connections/{name}.yaml")));
+    world.commit("retire all but one");
+    let reasons = |text: &str| text.matches("held by max_deletes").count();
+    for arguments in [&["plan"][..], &["plan", "--summary"], &["apply", "--yes"]] {
+        let ran = world.run(arguments).code(3).says("59 names").says("--verbose");
+        assert_eq!(reasons(&ran.stdout), 1, "{}", ran.stdout);
+        assert!(ran.stdout.lines().count() < 15, "{}", ran.stdout);
+        assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
+    }
+    let ran = world.plan().code(3).says("Plan: 59 deletes held; 1 in sync.");
+    assert!(!ran.stdout.contains("many-7"), "{}", ran.stdout);
+    world.run(&["plan", "-v"]).code(3).says("  - email  many-7\n");
+    let ran = world.run(&["plan", "--output", "markdown"]).code(3).says("- delete email: 59 names");
+    assert_eq!(reasons(&ran.stdout), 2, "above the folded part and in it: {}", ran.stdout);
+}
+
+#[test]
 fn adoptions_do_not_free_a_delete_of_everything() {
     let mut world = World::new();
     world.target("max_deletes: 10");

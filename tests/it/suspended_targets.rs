@@ -15,7 +15,7 @@ fn suspended() -> World {
     world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
     let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
-    assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
+    world.run(&["suspend", "--server", &daemon.address]).code(0).says("suspends every target");
     eventually("the suspension is remembered", || world.record()["suspended"] == json!(true));
     drop(daemon);
     world.forget_calls();
@@ -27,7 +27,7 @@ fn an_apply_holds_a_suspended_target_and_says_so() {
     let world = suspended();
     world.write_email("a", "port: 26\n");
     world.commit_without(&["b"]);
-    world.apply().code(3).says("suspended").says("resume");
+    world.apply().code(3).says("suspended").says("apinizer-gitops resume --target 'default'");
     assert!(world.writes().is_empty());
     world.plan().code(3).says("suspended");
     for output in ["json", "markdown"] {
@@ -42,11 +42,19 @@ fn an_apply_writes_once_the_target_is_resumed() {
     world.apply().code(3).says("suspended");
     let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
-    assert_eq!(daemon.send(&world, "POST", "/api/v1/resume", "admin"), 202);
+    let order = |words: &[&str]| world.run(&[words, &["--server", &daemon.address]].concat());
+    order(&["reconcile", "--wait"]).code(1).says("default: suspended");
+    order(&["resume", "--target", "nope"]).code(1).says("404").says("no target `nope`");
+    order(&["resume", "--target", "default"]).code(0).says("resumes default");
     eventually("it is resumed", || world.record()["suspended"] == json!(false));
+    eventually("it is written", || world.live("a")["port"] == json!(26));
+    world.edit("a", "port", json!(99));
+    order(&["reconcile", "--target", "default", "--wait"]).code(0).says("default: applied");
+    assert_eq!(world.live("a")["port"], json!(26));
+    order(&["reconcile", "--wait"]).code(0).says("default: in sync");
+    order(&["reconcile"]).code(0).says("reconciles every target");
     drop(daemon);
     world.apply().code(0);
-    assert_eq!(world.live("a")["port"], json!(26));
 }
 
 #[test]

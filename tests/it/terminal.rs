@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use crate::git_servers::{program, serve};
 use crate::ran::Ran;
-use crate::world::{CHECKOUT, World, one_target};
+use crate::world::{CHECKOUT, PROJECT, World, one_target};
 
 /// Starts a command at a terminal of its own. Nothing where this machine has no `script`.
 fn at_terminal(world: &World, arguments: &[&str]) -> Option<Child> {
@@ -17,6 +17,7 @@ fn at_terminal(world: &World, arguments: &[&str]) -> Option<Child> {
     let mut command = std::process::Command::new(script);
     command.arg("-qec").arg(words.join(" ")).arg("/dev/null");
     command.env_clear().current_dir(inside.get_current_dir().unwrap());
+    command.env("NO_COLOR", "1");
     command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
     Some(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
 }
@@ -56,7 +57,12 @@ fn a_commit_that_is_pushed_during_the_prompt_is_not_applied() {
     };
     ran.code(3).says("the plan no longer fits");
     assert!(world.writes().is_empty());
-    asked(&world, &["apply"], || ()).unwrap().code(0);
+    let ran = asked(&world, &["apply"], || ()).unwrap().code(0);
+    let target = format!("project {PROJECT} at {}", world.url());
+    assert_eq!(ran.stdout.matches(&target).count(), 2, "plan and question: {}", ran.stdout);
+    let ran = ran.says("[1/2] default   + email  ").says("[2/2] default   + email  ");
+    assert_eq!(ran.stdout.matches(": done").count(), 2, "each is shown once: {}", ran.stdout);
+    assert!(ran.stdout.trim_end().lines().last().unwrap().starts_with("Applied: 2 done"));
     assert_eq!(world.names(), ["a", "b"]);
 }
 

@@ -187,6 +187,8 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_apinizer-gitops"));
         command
             .env_clear()
+            // Sentences are looked for in one line.
+            .env("COLUMNS", "1000")
             .envs(&self.env)
             .env("HOME", self.folder.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -1,4 +1,5 @@
-//! The arguments of the commands about the program itself: `status`, `completions`, `man`.
+//! The arguments of the commands about the program itself: `status`, `reconcile`,
+//! `suspend`, `resume`, `completions`, `man`.
 
 use std::path::PathBuf;
 
@@ -22,6 +23,29 @@ pub struct StatusArgs {
     /// The form of the status.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// The arguments of `suspend` and `resume`.
+#[derive(Args, Clone, Debug)]
+pub struct OrderArgs {
+    /// The daemon's URL [default: server.listen of the config].
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Only this target of the daemon.
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+}
+
+/// The arguments of `reconcile`.
+#[derive(Args, Clone, Debug)]
+pub struct ReconcileArgs {
+    /// The daemon and the target.
+    #[command(flatten)]
+    pub order: OrderArgs,
+    /// Wait for the end of the reconcile, show its outcome, and end with 1 unless live is as git
+    /// declares it.
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// The arguments of `completions`.

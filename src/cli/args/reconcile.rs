@@ -100,6 +100,9 @@ pub struct PlanArgs {
     /// List the live connections that git neither declares nor owns.
     #[arg(long)]
     pub list_unmanaged: bool,
+    /// Show each change in one line, without its differences, equal reasons once (text, markdown).
+    #[arg(long)]
+    pub summary: bool,
     /// The form of the plan.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: Output,

@@ -61,6 +61,9 @@ fn target(target: &TargetStatus) -> Value {
         "commit_applied": id(target.commit_applied.as_ref()),
         "last_reconcile": target.last_reconcile.and_then(to_the_second),
         "next_reconcile": target.next_reconcile.and_then(to_the_second),
+        "answered": target.answered.map(|(request, outcome)| {
+            json!({"request": request, "outcome": outcome.as_str(), "success": outcome.is_success()})
+        }),
         "error": target.error,
         "notices": target.notices,
         "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),

@@ -218,7 +218,7 @@ pub(crate) fn forget_command(name: &ConnectionName) -> String {
 }
 
 /// A name as one word of a command line, which no shell takes apart.
-fn for_the_shell(name: &str) -> String {
+pub(crate) fn for_the_shell(name: &str) -> String {
     format!("'{}'", name.replace('\'', r"'\''"))
 }
 

@@ -2,9 +2,10 @@
 
 use crate::plan::{Change, TargetPlan};
 use crate::report::comment::Comment;
+use crate::report::plan::heads;
 use crate::report::{diagnostics, escape, words};
 
-use super::{ending, told_again};
+use super::{ending, not_made};
 
 /// The hidden first line by which a comment is found again, to be updated in place.
 pub(crate) const MARKER: &str = "<!-- apinizer-gitops:apply -->";
@@ -17,22 +18,15 @@ pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
     comment.always(&format!("### {}\n", super::line(outcomes)));
     let several = outcomes.len() > 1;
     comment.said_of(outcomes, &diagnostics::warning_lines(outcomes));
-    let not_made: Vec<Vec<String>> = told_again(outcomes)
-        .map(|(outcome, change, result)| {
-            let (word, why) = ending(change, result);
-            let of = if several {
-                format!(" ({})", escape::plain(&outcome.name))
-            } else {
-                String::new()
-            };
-            let mut piece = vec![format!("! {}{of}: {word}", named(change))];
-            piece.extend(why.map(|why| format!("#     {why}")));
-            let advice = change.advice.as_deref().map(escape::plain);
-            piece.extend(advice.map(|advice| format!("#     to proceed: {advice}")));
-            piece
-        })
-        .collect();
-    let mut left_out = not_made.len() - comment.block("\n**Not made**\n\n", &not_made, "");
+    let mut left_out = 0;
+    for outcome in outcomes {
+        let groups = not_made(outcome);
+        let of =
+            if several { format!(" ({})", escape::plain(&outcome.name)) } else { String::new() };
+        let pieces: Vec<Vec<String>> = groups.iter().map(heads).collect();
+        let written = comment.block(&format!("\n**Not made{of}**\n\n"), &pieces, "");
+        left_out += groups.iter().skip(written).map(|group| group.changes.len()).sum::<usize>();
+    }
     for outcome in outcomes {
         let pieces: Vec<Vec<String>> = outcome
             .results()

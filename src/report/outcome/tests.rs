@@ -26,27 +26,33 @@ fn quiet(name: &str) -> TargetPlan {
 fn as_text() {
     insta::assert_snapshot!(text(&[outcome()], &Style::default()), @r#"
   » email  order-mails -> order-notifications: done
--/+ rabbitMq  events: failed
   + email  newsletter: done
-  ~ linux-script  cleanup: saved but not deployed
   ? graylog  logs: drift, only reported
-  ! database  ledger: blocked
-  - email  old-mails: not started
-  - ldap  staff: held
 
-Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 adopted as they are; 40 in sync before.
-  rabbitMq events failed: PUT connection `events`: the server said: no such queue
-  linux-script cleanup saved but not deployed: production: worker 2 did not answer
-  database ledger blocked: unresolved: the environment has no X (nor X_FILE)
-  email old-mails not started
-  ldap staff held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
-      to proceed: `apinizer-gitops apply --allow-deletes`
+failed: PUT connection `events`: the server said: no such queue
+-/+ rabbitMq  events
+
+saved but not deployed: production: worker 2 did not answer
+  ~ linux-script  cleanup
+
+blocked: unresolved: the environment has no X (nor X_FILE)
+  ! database  ledger
+
+not started
+  - email  old-mails
+
+held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
+to proceed: `apinizer-gitops apply --allow-deletes`
+  - ldap  staff
+
+Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1
+      drifted, 1 not started, 2 adopted as they are; 40 in sync before.
 "#);
     insta::assert_snapshot!(text(&[quiet("a"), outcome()], &Style::default()).lines().take(4).collect::<Vec<_>>().join("\n"), @r#"
-a (Payments at https://staging.example.com)
-prod (Payments at https://apinizer.example.com)
+a: project Payments at https://staging.example.com
+prod: project Payments at https://apinizer.example.com
   » email  order-mails -> order-notifications: done
--/+ rabbitMq  events: failed
+  + email  newsletter: done
 "#);
     insta::assert_snapshot!(text(&[quiet("a")], &Style::default()), @r#"
 Nothing to do; 5 in sync.
@@ -62,16 +68,17 @@ fn as_markdown() {
 **Not made**
 
 ```diff
-! replace rabbitMq events: failed
-#     PUT connection `events`: the server said: no such queue
-! update linux-script cleanup: saved but not deployed
-#     production: worker 2 did not answer
-! blocked database ledger: blocked
-#     unresolved: the environment has no X (nor X_FILE)
-! delete email old-mails: not started
-! delete ldap staff: held
-#     5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
+# failed: PUT connection `events`: the server said: no such queue
+! replace rabbitMq events
+# saved but not deployed: production: worker 2 did not answer
+! update linux-script cleanup
+# blocked: unresolved: the environment has no X (nor X_FILE)
+# blocked database ledger
+# not started
+- delete email old-mails
+# held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
 #     to proceed: `apinizer-gitops apply --allow-deletes`
+- delete ldap staff (held)
 ```
 
 <details><summary><b>prod</b></summary>

@@ -1,67 +1,59 @@
 //! An outcome for people at a terminal.
 
 use crate::plan::{Change, ChangeResult, TargetPlan};
+use crate::report::plan::{sign, told};
 use crate::report::style::{Role, Style};
+use crate::report::wrap::sentence;
 use crate::report::{diagnostics, escape, line, words};
 
-use super::{ending, told_again};
+use super::{ending, not_made};
 
-/// The outcome as text: one line for each change, the counts, and again the changes that were not
-/// made with why and the way past.
+/// The outcome as text: the changes that were made, those that were not with why and the way past,
+/// and last the counts. With `--summary` the changes that were made are left out: whoever reads it
+/// has seen them.
 #[must_use]
 pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
     let mut out = diagnostics::warnings_text(outcomes, style);
     let several = outcomes.len() > 1;
+    let say = |out: &mut String, text: &str, role| sentence(out, (0, 6), text, role, style);
     for outcome in outcomes {
         if several {
-            let name = style.paint(Role::Heading, escape::plain(&outcome.name));
-            let (project, url) = (escape::plain(&outcome.project), escape::plain(&outcome.url));
-            line(&mut out, format!("{name} ({project} at {url})"));
+            say(&mut out, &words::target(outcome), Role::Heading);
         }
         for notice in &outcome.notices {
-            let notice = format!("note: {}", escape::plain(notice));
-            line(&mut out, style.paint(Role::Attention, notice));
+            say(&mut out, &format!("note: {}", escape::plain(notice)), Role::Attention);
         }
         for error in &outcome.errors {
-            line(&mut out, style.paint(Role::Wrong, format!("error: {}", escape::plain(error))));
+            say(&mut out, &format!("error: {}", escape::plain(error)), Role::Wrong);
         }
-        for (change, result) in outcome.results() {
+        let made = outcome.results().filter(|(_, result)| result.is_success() && !style.summary);
+        for (change, result) in made {
             line(&mut out, progress(change, result, style));
+        }
+        for group in not_made(outcome) {
+            if !out.is_empty() && !out.ends_with("\n\n") {
+                line(&mut out, "");
+            }
+            told(&mut out, &group, style, |out, change| line(out, head(change, style)));
         }
     }
     if !out.is_empty() {
         line(&mut out, "");
     }
-    line(&mut out, style.paint(Role::Heading, super::line(outcomes)));
-    for (outcome, change, result) in told_again(outcomes) {
-        let of =
-            if several { format!("{}: ", escape::plain(&outcome.name)) } else { String::new() };
-        let (word, why) = ending(change, result);
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let name = words::name(change);
-        line(
-            &mut out,
-            format!(
-                "  {of}{} {name} {}{why}",
-                escape::plain(&change.type_name),
-                style.paint(role(result), word)
-            ),
-        );
-        if let Some(advice) = &change.advice {
-            line(&mut out, format!("      to proceed: {}", escape::plain(advice)));
-        }
-    }
+    say(&mut out, &super::line(outcomes), Role::Heading);
     out
 }
 
 /// One change as it ended, in one line, as it is told while the run goes on.
 #[must_use]
 pub(crate) fn progress(change: &Change, result: &ChangeResult, style: &Style) -> String {
-    let sign =
-        style.paint(words::role(change.action), format!("{:>3}", words::sign(change.action)));
     let (word, _) = ending(change, result);
-    let word = style.paint(role(result), word);
-    format!("{sign} {}  {}: {word}", escape::plain(&change.type_name), words::name(change))
+    format!("{}: {}", head(change, style), style.paint(role(result), word))
+}
+
+fn head(change: &Change, style: &Style) -> String {
+    let type_name = escape::plain(&change.type_name);
+    format!("{} {type_name}  {}", sign(change.action, style), words::name(change))
 }
 
 fn role(result: &ChangeResult) -> Role {

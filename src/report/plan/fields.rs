@@ -40,9 +40,11 @@ fn row(out: &mut String, lead: &str, column: usize, kind: &Kind, is_new: bool, s
     let added = |text: &str| style.paint(Role::Added, text);
     let removed = |text: &str| style.paint(Role::Removed, text);
     match kind {
-        Kind::Added(text) if is_new => line(out, format!("{lead}  {}", added(text))),
-        Kind::Added(text) => line(out, format!("{lead}  {}", added(&format!("+ {text}")))),
-        Kind::Removed(text) => line(out, format!("{lead}  {}", removed(&format!("- {text}")))),
+        Kind::Added(text) if is_new => beside(out, lead, column, &added(text), text, style),
+        Kind::Added(text) => beside(out, lead, column, &added(&format!("+ {text}")), text, style),
+        Kind::Removed(text) => {
+            beside(out, lead, column, &removed(&format!("- {text}")), text, style);
+        }
         Kind::Hidden(text) => line(out, format!("{lead}  {text} (another value)")),
         Kind::Replaced(before, after) => {
             let length = before.chars().count() + after.chars().count() + 4;
@@ -60,6 +62,16 @@ fn row(out: &mut String, lead: &str, column: usize, kind: &Kind, is_new: bool, s
                 line(out, format!("{:w$}{}", "", painted(changed, style), w = INDENT + 4));
             }
         }
+    }
+}
+
+/// Writes a value beside its label, or below where it would not fit.
+fn beside(out: &mut String, lead: &str, column: usize, painted: &str, text: &str, style: &Style) {
+    if column + 4 + text.chars().count() <= style.width {
+        line(out, format!("{lead}  {painted}"));
+    } else {
+        line(out, lead);
+        line(out, format!("{:w$}{painted}", "", w = INDENT + 4));
     }
 }
 

@@ -1,8 +1,9 @@
 //! A plan as a comment on a pull request.
 
-use crate::plan::{Action, Change, Plan, TargetPlan};
+use crate::plan::{Action, Change, FieldChange, Plan, TargetPlan};
 use crate::report::comment::Comment;
 use crate::report::difference::{Kind, Leaf, LineSign, leaves};
+use crate::report::groups::{self, Group, Named};
 use crate::report::style::Style;
 use crate::report::{diagnostics, escape, words};
 
@@ -23,7 +24,7 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
     call_out(&mut comment, plan);
     let mut left_out = 0;
     for target in &plan.targets {
-        left_out += folded(&mut comment, target);
+        left_out += folded(&mut comment, target, style);
     }
     if style.list_unmanaged {
         for target in &plan.targets {
@@ -41,68 +42,58 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
 /// Says what would be deleted, replaced or is held, where nobody has to unfold anything.
 fn call_out(comment: &mut Comment, plan: &Plan) {
     let several = plan.targets.len() > 1;
-    let pieces: Vec<Vec<String>> = plan
-        .targets
-        .iter()
-        .flat_map(|target| target.changes().into_iter().map(move |change| (target, change)))
-        .filter(|(_, change)| matches!(change.action, Action::Delete | Action::Replace))
-        .map(|(target, change)| {
-            let of =
-                if several { format!(" ({})", escape::plain(&target.name)) } else { String::new() };
-            let mut piece = head(change);
+    let mut pieces: Vec<(usize, Vec<String>)> = Vec::new();
+    for target in &plan.targets {
+        let of =
+            if several { format!(" ({})", escape::plain(&target.name)) } else { String::new() };
+        let mut changes = target.changes();
+        changes.retain(|change| matches!(change.action, Action::Delete | Action::Replace));
+        for group in groups::of_plan(changes, false) {
+            let mut piece = heads(&group);
             if let Some(first) = piece.first_mut() {
                 first.push_str(&of);
             }
-            piece
-        })
-        .collect();
-    let shown = pieces.get(..CALLED_OUT.min(pieces.len())).unwrap_or_default();
-    let written = comment.block("\n**Deletes and replaces**\n\n", shown, "");
-    if written < pieces.len() {
-        comment.line(&format!("\nand {} more", pieces.len() - written));
+            pieces.push((group.changes.len(), piece));
+        }
+    }
+    let shown: Vec<_> = pieces.iter().take(CALLED_OUT).map(|(_, piece)| piece.clone()).collect();
+    let written = comment.block("\n**Deletes and replaces**\n\n", &shown, "");
+    let left_out: usize = pieces.iter().skip(written).map(|(count, _)| count).sum();
+    if left_out > 0 {
+        comment.line(&format!("\nand {left_out} more"));
     }
 }
 
 /// Writes the changes of a target, folded: with their differences while there is room, else the
 /// heads alone. Says how many changes had no room at all.
-fn folded(comment: &mut Comment, target: &TargetPlan) -> usize {
-    let changes = words::reading_order(target);
-    if changes.is_empty() {
+fn folded(comment: &mut Comment, target: &TargetPlan, style: &Style) -> usize {
+    let groups = groups::of_plan(words::reading_order(target), style.summary);
+    if groups.is_empty() {
         return 0;
     }
-    let counts = words::counts(&target.summary());
+    let counts = words::counts(target.entries.iter());
     let name = [&target.name, &target.project].map(|text| escape::html(text));
     let before =
         format!("\n<details><summary><b>{}</b> ({}): {counts}</summary>\n\n", name[0], name[1]);
     let after = "\n</details>\n";
-    let whole: Vec<Vec<String>> = changes
+    let whole: Vec<Vec<String>> = groups
         .iter()
-        .map(|change| {
-            let mut piece = head(change);
-            for field in &change.fields {
-                // All fields of a created connection come from git.
-                let origin = match change.action {
-                    Action::Create => String::new(),
-                    _ => format!(" ({})", words::origin(field.origin)),
-                };
-                piece.extend(leaves(field).iter().flat_map(|leaf| rows(leaf, &origin)));
-            }
-            piece
-        })
+        .map(|group| if style.summary { heads(group) } else { with_fields(group) })
         .collect();
     let size: usize = whole.iter().flatten().map(|line| line.len() + 1).sum();
     let pieces: Vec<Vec<String>> = if size + before.len() + after.len() + 20 < comment.room() {
         whole
     } else {
-        fitted(&changes, whole, comment.room().saturating_sub(before.len() + after.len() + 20))
+        fitted(&groups, whole, comment.room().saturating_sub(before.len() + after.len() + 20))
     };
-    changes.len() - comment.block(&before, &pieces, after)
+    let written = comment.block(&before, &pieces, after);
+    groups.iter().skip(written).map(|group| group.changes.len()).sum()
 }
 
 /// Drops differences, those of the last changes first, until the rest has room.
-fn fitted(changes: &[&Change], whole: Vec<Vec<String>>, room: usize) -> Vec<Vec<String>> {
+fn fitted(groups: &[Group<'_>], whole: Vec<Vec<String>>, room: usize) -> Vec<Vec<String>> {
     let size = |piece: &[String]| piece.iter().map(|line| line.len() + 1).sum::<usize>();
-    let heads: Vec<Vec<String>> = changes.iter().map(|change| short_head(change)).collect();
+    let heads: Vec<Vec<String>> = groups.iter().map(short).collect();
     let mut used: usize = heads.iter().map(|head| size(head)).sum();
     heads
         .into_iter()
@@ -119,26 +110,71 @@ fn fitted(changes: &[&Change], whole: Vec<Vec<String>>, room: usize) -> Vec<Vec<
         .collect()
 }
 
-/// The line of a change without its reason, marked as cut.
-fn short_head(change: &Change) -> Vec<String> {
-    let mut lines = head(change);
-    lines.truncate(1);
-    if let (Some(line), false) = (lines.first_mut(), change.fields.is_empty()) {
+/// The line of a change without its reason, marked as cut; of several with one reason their heads.
+fn short(group: &Group<'_>) -> Vec<String> {
+    let mut lines = heads(group);
+    if group.why.is_none() {
+        lines.truncate(1);
+    }
+    let has_fields = group.changes.iter().any(|change| !change.fields.is_empty());
+    if let (Some(line), true) = (lines.first_mut(), has_fields) {
         line.push_str(" ...");
     }
     lines
 }
 
-fn head(change: &Change) -> Vec<String> {
+/// A group without its differences: the reason, the way past it, and the names.
+pub(in crate::report) fn heads(group: &Group<'_>) -> Vec<String> {
+    drawn(group, |_| Vec::new())
+}
+
+fn with_fields(group: &Group<'_>) -> Vec<String> {
+    drawn(group, |change| {
+        // All fields of a created connection come from git.
+        let origin = |origin| match change.action {
+            Action::Create => String::new(),
+            _ => format!(" ({})", words::origin(origin)),
+        };
+        let rows_of = |field: &FieldChange| {
+            let origin = origin(field.origin);
+            leaves(field).into_iter().flat_map(move |leaf| rows(&leaf, &origin))
+        };
+        change.fields.iter().flat_map(rows_of).collect()
+    })
+}
+
+fn drawn(group: &Group<'_>, below: impl Fn(&Change) -> Vec<String>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(why) = &group.why {
+        lines.push(format!("# {}", why.reason));
+        lines.extend(why.advice.iter().map(|advice| format!("#     to proceed: {advice}")));
+    }
+    for named in group.named(group.why.is_none()) {
+        match named {
+            Named::Change(change) => {
+                lines.push(name_line(change));
+                if group.why.is_none() {
+                    lines.extend(words::reason(change).map(|reason| format!("#     {reason}")));
+                    let advice = change.advice.as_deref().map(escape::plain);
+                    lines.extend(advice.map(|advice| format!("#     to proceed: {advice}")));
+                }
+                lines.extend(below(change));
+            }
+            Named::Count(action, type_name, count) => {
+                let (sign, word) = (words::column(action), action.as_str());
+                let type_name = escape::plain(type_name);
+                lines.push(format!("{sign} {word} {type_name}: {}", groups::names(count)));
+            }
+        }
+    }
+    lines
+}
+
+fn name_line(change: &Change) -> String {
     let sign = words::column(change.action);
     let held = if change.held { " (held)" } else { "" };
-    let action = change.action.as_str();
     let type_name = escape::plain(&change.type_name);
-    let mut lines = vec![format!("{sign} {action} {type_name} {}{held}", words::name(change))];
-    lines.extend(words::reason(change).map(|reason| format!("#     {reason}")));
-    let advice = change.advice.as_deref().map(escape::plain);
-    lines.extend(advice.map(|advice| format!("#     to proceed: {advice}")));
-    lines
+    format!("{sign} {} {type_name} {}{held}", change.action.as_str(), words::name(change))
 }
 
 /// A leaf as lines with their sign in column 0.

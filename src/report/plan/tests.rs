@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::plan::{Action, Change, Origin, Plan, TargetPlan};
+use crate::plan::{Action, Change, Origin, Plan, TargetPlan, for_the_shell};
 use crate::report::samples::{change, entry, field, plan_of, quiet_target, rich_target};
 use crate::report::{Style, exit};
 
@@ -10,6 +10,7 @@ mod comment;
 #[test]
 fn a_rich_plan_as_text() {
     insta::assert_snapshot!(text(&plan_of(vec![rich_target()]), &Style::default()), @r#"
+prod: project Payments at https://apinizer.example.com
 note: there is no state and no --base: deletes cannot be known
 /srv/gateway-config at 3f2a91c0d1e2 (Add order mails)
 
@@ -53,7 +54,9 @@ note: there is no state and no --base: deletes cannot be known
       3)
       to proceed: `apinizer-gitops apply --allow-deletes`
 
-Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified.
+Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 1 to delete, 2
+      to adopt as they are, 1 delete held, 1 blocked, 1 drifted; 40 in sync, 1
+      unmanaged, 3 unverified.
 "#);
 }
 
@@ -69,7 +72,8 @@ fn several_targets_have_headings() {
 note: prod: there is no state and no --base: deletes cannot be known
 /srv/gateway-config, worktree: files as they are, committed or not
 
-prod (Payments at https://apinizer.example.com): 1 to replace, 1 to rename, 2 to adopt as they are; 40 in sync, 1 unmanaged, 3 unverified
+prod: project Payments at https://apinizer.example.com (1 to replace, 1 to
+      rename, 2 to adopt as they are; 40 in sync, 1 unmanaged, 3 unverified)
 
   » email     order-mails -> order-notifications
       git  port  25 -> 587
@@ -81,29 +85,191 @@ prod (Payments at https://apinizer.example.com): 1 to replace, 1 to rename, 2 to
 Unmanaged, never touched:
       syslog  by-hand
 
-staging (Payments at https://staging.example.com): 5 in sync
+staging: project Payments at https://staging.example.com (5 in sync)
 
-dr (Payments at https://staging.example.com): 5 in sync
+dr: project Payments at https://staging.example.com (5 in sync)
 error: the Manager cannot be reached: connection refused
 
-Plan: 1 to replace, 1 to rename, 2 to adopt as they are; 50 in sync, 1 unmanaged, 3 unverified; 1 target with errors.
+Plan: 1 to replace, 1 to rename, 2 to adopt as they are; 50 in sync, 1
+      unmanaged, 3 unverified; 1 target with errors.
 "#);
 }
 
 #[test]
 fn in_sync_is_one_line() {
     insta::assert_snapshot!(text(&plan_of(vec![quiet_target("prod")]), &Style::default()), @r#"
+prod: project Payments at https://staging.example.com
 /srv/gateway-config at 3f2a91c0d1e2 (Add order mails)
 
 No changes. 5 connections are in sync.
 "#);
 }
 
+/// Three held deletes and two blocked connections for one reason each, and one delete.
+fn grouped_target() -> TargetPlan {
+    let held = |name: &str| Change {
+        held: true,
+        reason: Some("held: no commit removed it".to_owned()),
+        advice: Some(format!("`apinizer-gitops apply --allow-delete {}`", for_the_shell(name))),
+        ..change(Action::Delete, "email", name)
+    };
+    let blocked = |name: &str| Change {
+        reason: Some("unresolved: the environment has no X (nor X_FILE)".to_owned()),
+        fields: vec![field("/port", json!(25), json!(587), Origin::Git)],
+        ..change(Action::Blocked, "database", name)
+    };
+    let changes = vec![
+        held("a"),
+        blocked("ledger"),
+        change(Action::Create, "ftp", "new"),
+        change(Action::Delete, "email", "old"),
+        held("it's"),
+        blocked("orders"),
+        change(Action::Create, "ftp", "newer"),
+    ];
+    TargetPlan { entries: changes.into_iter().map(entry).collect(), ..quiet_target("prod") }
+}
+
+#[test]
+fn changes_that_are_held_or_blocked_for_one_reason_are_told_together() {
+    let plan = plan_of(vec![grouped_target()]);
+    insta::assert_snapshot!(text(&plan, &Style::default()), @r#"
+prod: project Payments at https://staging.example.com
+/srv/gateway-config at 3f2a91c0d1e2 (Add order mails)
+
+  + ftp       new
+
+  + ftp       newer
+
+blocked: unresolved: the environment has no X (nor X_FILE)
+  ! database  ledger
+      git  port  25 -> 587
+  ! database  orders
+      git  port  25 -> 587
+
+held: no commit removed it
+to proceed: `apinizer-gitops apply --allow-delete NAME`
+  - email     a
+  - email     it's
+
+  - email     old
+      git no longer declares it
+
+Plan: 2 to create, 1 to delete, 2 deletes held, 2 blocked.
+"#);
+    let summary = Style { summary: true, ..Style::default() };
+    insta::assert_snapshot!(text(&plan, &summary), @r#"
+prod: project Payments at https://staging.example.com
+/srv/gateway-config at 3f2a91c0d1e2 (Add order mails)
+
+  + ftp       new
+  + ftp       newer
+
+blocked: unresolved: the environment has no X (nor X_FILE)
+  ! database  ledger
+  ! database  orders
+
+held: no commit removed it
+to proceed: `apinizer-gitops apply --allow-delete NAME`
+  - email     a
+  - email     it's
+
+git no longer declares it
+  - email     old
+
+Plan: 2 to create, 1 to delete, 2 deletes held, 2 blocked.
+"#);
+    insta::assert_snapshot!(markdown(&plan, &Style::default()), @r#"
+<!-- apinizer-gitops:plan -->
+### Plan: 2 to create, 1 to delete, 2 deletes held, 2 blocked.
+
+`/srv/gateway-config at 3f2a91c0d1e2 (Add order mails)`
+
+**Deletes and replaces**
+
+```diff
+# held: no commit removed it
+#     to proceed: `apinizer-gitops apply --allow-delete NAME`
+- delete email a (held)
+- delete email it's (held)
+- delete email old
+#     git no longer declares it
+```
+
+<details><summary><b>prod</b> (Payments): 2 to create, 1 to delete, 2 deletes held, 2 blocked</summary>
+
+```diff
++ create ftp new
++ create ftp newer
+# blocked: unresolved: the environment has no X (nor X_FILE)
+# blocked database ledger
+-     port (git): 25
++     port (git): 587
+# blocked database orders
+-     port (git): 25
++     port (git): 587
+# held: no commit removed it
+#     to proceed: `apinizer-gitops apply --allow-delete NAME`
+- delete email a (held)
+- delete email it's (held)
+- delete email old
+#     git no longer declares it
+```
+
+</details>
+"#);
+}
+
+#[test]
+fn many_names_below_one_reason_are_counted() {
+    let mut many = grouped_target();
+    let held = many.entries[0].clone();
+    many.entries = vec![held; 500];
+    let plan = plan_of(vec![many]);
+    insta::assert_snapshot!(text(&plan, &Style::default()), @r#"
+prod: project Payments at https://staging.example.com
+/srv/gateway-config at 3f2a91c0d1e2 (Add order mails)
+
+held: no commit removed it
+to proceed: `apinizer-gitops apply --allow-delete NAME`
+  - email  500 names
+      `--verbose` lists the names
+
+Plan: 500 deletes held.
+"#);
+    insta::assert_snapshot!(markdown(&plan, &Style::default()), @r#"
+<!-- apinizer-gitops:plan -->
+### Plan: 500 deletes held.
+
+`/srv/gateway-config at 3f2a91c0d1e2 (Add order mails)`
+
+**Deletes and replaces**
+
+```diff
+# held: no commit removed it
+#     to proceed: `apinizer-gitops apply --allow-delete NAME`
+- delete email: 500 names
+```
+
+<details><summary><b>prod</b> (Payments): 500 deletes held</summary>
+
+```diff
+# held: no commit removed it
+#     to proceed: `apinizer-gitops apply --allow-delete NAME`
+- delete email: 500 names
+```
+
+</details>
+"#);
+    let verbose = Style { verbose: true, ..Style::default() };
+    assert_eq!(text(&plan, &verbose).matches("  - email  a\n").count(), 500);
+}
+
 #[test]
 fn a_rich_plan_as_markdown() {
     insta::assert_snapshot!(markdown(&plan_of(vec![rich_target()]), &Style::default()), @r#"
 <!-- apinizer-gitops:plan -->
-### Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified.
+### Plan: 1 to create, 1 to update, 1 to replace, 1 to rename, 1 to delete, 2 to adopt as they are, 1 delete held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified.
 
 `/srv/gateway-config at 3f2a91c0d1e2 (Add order mails)`
 
@@ -123,7 +289,7 @@ fn a_rich_plan_as_markdown() {
 #     to proceed: `apinizer-gitops apply --allow-deletes`
 ```
 
-<details><summary><b>prod</b> (Payments): 1 to create, 1 to update, 1 to replace, 1 to rename, 2 to delete, 2 to adopt as they are, 1 held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified</summary>
+<details><summary><b>prod</b> (Payments): 1 to create, 1 to update, 1 to replace, 1 to rename, 1 to delete, 2 to adopt as they are, 1 delete held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified</summary>
 
 ```diff
 ! rename email order-mails -> order-notifications

@@ -3,59 +3,62 @@
 use std::fmt::Write as _;
 
 use crate::plan::{Action, Change, Plan, TargetPlan};
+use crate::report::groups::{self, Group, Named, Why};
 use crate::report::style::{Role, Style};
+use crate::report::wrap::sentence;
 use crate::report::{diagnostics, escape, line, words};
 
 use super::fields::{self, INDENT};
 
-/// The plan as text: what has to be said first, the changes with the deletes last, one line that
-/// sums up. Nothing is said of a connection that is in sync.
+/// The plan as text: the target, what has to be said first, the changes with the deletes last, one
+/// line that sums up. Nothing is said of a connection that is in sync.
 #[must_use]
 pub(crate) fn text(plan: &Plan, style: &Style) -> String {
     let mut out = String::new();
+    let say = |out: &mut String, text: &str, role| sentence(out, (0, INDENT), text, role, style);
+    let several = plan.targets.len() > 1;
+    if let ([target], false) = (&plan.targets[..], several) {
+        say(&mut out, &words::target(target), Role::Heading);
+    }
     for target in &plan.targets {
+        let of = if several { escape::plain(&target.name) + ": " } else { String::new() };
         for notice in &target.notices {
-            let of =
-                if plan.targets.len() > 1 { heading_name(target) + ": " } else { String::new() };
-            let notice = format!("{of}{}", escape::plain(notice));
-            line(&mut out, style.paint(Role::Attention, format!("note: {notice}")));
+            let notice = format!("note: {of}{}", escape::plain(notice));
+            say(&mut out, &notice, Role::Attention);
         }
     }
     out.push_str(&diagnostics::warnings_text(&plan.targets, style));
-    line(&mut out, style.paint(Role::Aside, words::source(plan)));
+    say(&mut out, &words::source(plan), Role::Aside);
     for target in &plan.targets {
-        if plan.targets.len() > 1 {
+        if several {
+            let counts = words::counts(target.entries.iter());
+            let counts = if counts.is_empty() { counts } else { format!(" ({counts})") };
             line(&mut out, "");
-            line(&mut out, heading(target, style));
+            say(&mut out, &format!("{}{counts}", words::target(target)), Role::Heading);
+        }
+        for error in &target.errors {
+            say(&mut out, &format!("error: {}", escape::plain(error)), Role::Wrong);
         }
         body(&mut out, target, style);
     }
     line(&mut out, "");
-    line(&mut out, style.paint(Role::Heading, words::plan_line(plan)));
+    say(&mut out, &words::plan_line(plan), Role::Heading);
     out
 }
 
-fn heading_name(target: &TargetPlan) -> String {
-    escape::plain(&target.name)
-}
-
-fn heading(target: &TargetPlan, style: &Style) -> String {
-    let name = style.paint(Role::Heading, heading_name(target));
-    let (project, url) = (escape::plain(&target.project), escape::plain(&target.url));
-    let counts = words::counts(&target.summary());
-    let counts = if counts.is_empty() { counts } else { format!(": {counts}") };
-    format!("{name} ({project} at {url}){counts}")
-}
-
 fn body(out: &mut String, target: &TargetPlan, style: &Style) {
-    for error in &target.errors {
-        line(out, style.paint(Role::Wrong, format!("error: {}", escape::plain(error))));
-    }
     let changes = words::reading_order(target);
     let type_width = changes.iter().map(|change| change.type_name.chars().count()).max();
-    for change in changes {
-        line(out, "");
-        one(out, change, type_width.unwrap_or_default().min(16), style);
+    let type_width = type_width.unwrap_or_default().min(16);
+    let mut is_apart = true;
+    for group in groups::of_plan(changes, style.summary) {
+        // With `--summary` the changes without a reason are lines of one list.
+        let is_line = style.summary && group.why.is_none();
+        if !is_line || is_apart {
+            line(out, "");
+        }
+        is_apart = !is_line;
+        told(out, &group, style, |out, change| one(out, change, type_width, &group, style));
     }
     if style.list_unmanaged && target.unmanaged().next().is_some() {
         line(out, "");
@@ -68,13 +71,45 @@ fn body(out: &mut String, target: &TargetPlan, style: &Style) {
     }
 }
 
-fn one(out: &mut String, change: &Change, type_width: usize, style: &Style) {
-    let role = words::role(change.action);
-    let sign = style.paint(role, format!("{:>3}", words::sign(change.action)));
+/// Writes a group: the reason and the way past it, where they stand above the names, and the names.
+pub(in crate::report) fn told(
+    out: &mut String,
+    group: &Group<'_>,
+    style: &Style,
+    one: impl Fn(&mut String, &Change),
+) {
+    if let Some(Why { reason, advice }) = &group.why {
+        sentence(out, (0, 0), reason, Role::Attention, style);
+        if let Some(advice) = advice {
+            sentence(out, (0, 0), &format!("to proceed: {advice}"), Role::Aside, style);
+        }
+    }
+    let lists_all = style.verbose || group.why.is_none();
+    let mut is_counted = false;
+    for named in group.named(lists_all) {
+        match named {
+            Named::Change(change) => one(out, change),
+            Named::Count(action, type_name, count) => {
+                is_counted = true;
+                let (type_name, names) = (escape::plain(type_name), groups::names(count));
+                line(out, format!("{} {type_name}  {names}", sign(action, style)));
+            }
+        }
+    }
+    if is_counted {
+        line(out, style.paint(Role::Aside, format!("{:INDENT$}`--verbose` lists the names", "")));
+    }
+}
+
+pub(in crate::report) fn sign(action: Action, style: &Style) -> String {
+    style.paint(words::role(action), format!("{:>3}", words::sign(action)))
+}
+
+fn one(out: &mut String, change: &Change, type_width: usize, group: &Group<'_>, style: &Style) {
     let type_name = escape::plain(&change.type_name);
-    let mut head =
-        format!("{sign} {type_name:<type_width$}  {}", style.paint(role, words::name(change)));
-    if change.held {
+    let name = style.paint(words::role(change.action), words::name(change));
+    let mut head = format!("{} {type_name:<type_width$}  {name}", sign(change.action, style));
+    if change.held && group.why.is_none() {
         let _ = write!(head, "  {}", style.paint(Role::Attention, "(held)"));
     }
     let is_told = style.verbose || change.action == Action::Blocked;
@@ -82,33 +117,23 @@ fn one(out: &mut String, change: &Change, type_width: usize, style: &Style) {
         let _ = write!(head, "  {}", style.paint(Role::Aside, words::place(place)));
     }
     line(out, head);
-    let role = match change.action {
-        Action::Blocked => Role::Wrong,
-        _ if change.held => Role::Attention,
-        _ => Role::Aside,
-    };
-    if let Some(reason) = words::reason(change) {
-        wrapped(out, &reason, role, style);
+    if style.summary {
+        return;
     }
-    if let Some(advice) = &change.advice {
-        wrapped(out, &format!("to proceed: {}", escape::plain(advice)), Role::Aside, style);
+    if group.why.is_none() {
+        let role = match change.action {
+            Action::Blocked => Role::Wrong,
+            _ if change.held => Role::Attention,
+            _ => Role::Aside,
+        };
+        let indents = (INDENT, INDENT);
+        if let Some(reason) = words::reason(change) {
+            sentence(out, indents, &reason, role, style);
+        }
+        if let Some(advice) = &change.advice {
+            let advice = format!("to proceed: {}", escape::plain(advice));
+            sentence(out, indents, &advice, Role::Aside, style);
+        }
     }
     fields::write(out, change, style);
-}
-
-/// A sentence below a change, broken between words.
-fn wrapped(out: &mut String, sentence: &str, role: Role, style: &Style) {
-    let width = style.width.saturating_sub(INDENT).max(20);
-    let mut current = String::new();
-    for word in sentence.split(' ') {
-        if !current.is_empty() && current.chars().count() + 1 + word.chars().count() > width {
-            line(out, format!("{:w$}{}", "", style.paint(role, &current), w = INDENT));
-            current.clear();
-        }
-        if !current.is_empty() {
-            current.push(' ');
-        }
-        current.push_str(word);
-    }
-    line(out, format!("{:w$}{}", "", style.paint(role, &current), w = INDENT));
 }
