@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::digest::{Sha256, hex};
+use crate::rules::UserRules;
 
 use super::code;
 use super::fields::{Fields, Text};
@@ -33,6 +34,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
     }
     let (url, written_url) = url?;
     let project = fields.text("project")?;
+    let vars = fields.vars("vars").cloned().unwrap_or_default();
     let drift = match fields.word("drift").copied() {
         Some("report") => Drift::Report,
         _ => Drift::Correct,
@@ -45,7 +47,8 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
         project_as_written: project.written.clone(),
         credentials: credentials(fields)?,
         paths,
-        vars: fields.vars("vars").cloned().unwrap_or_default(),
+        rules: UserRules::of_target(&name?.written, &project.written, &vars),
+        vars,
         prune: fields.boolean("prune"),
         max_deletes: fields.max_deletes("max_deletes").copied().unwrap_or(MaxDeletes::Count(0)),
         adopt: match fields.word("adopt").copied() {
