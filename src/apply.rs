@@ -86,6 +86,11 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
     let mut results = run.all().await;
     for (index, entry) in plan.entries.iter_mut().enumerate() {
         if let Some(result) = results.remove(&index) {
+            // A consent to a change is none to the next one, though that be the same.
+            let is_met = entry.change.as_ref().is_some_and(|change| !change.rules.is_empty());
+            if is_met && result.is_success() {
+                job.ledger.edit_memory(&entry.name, |memory| memory.allowed.clear());
+            }
             entry.end(result);
         }
     }

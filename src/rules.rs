@@ -27,8 +27,8 @@ pub(crate) use example::explained;
 pub(crate) use expression::Expression;
 use expression::{CHARGE, MATCHES, NOW};
 
-/// How much work one evaluation may be: a value that is read costs 1, and 1 more for each 32 bytes
-/// or part of it.
+/// How much work one evaluation may be: a value that is read costs 1 for each value in it and for
+/// every 32 bytes, and a turn of a loop 1 for each node in the loop.
 const BUDGET: u64 = 500_000;
 
 /// The standard library of CEL.
@@ -197,16 +197,14 @@ impl Scene {
         context.add_variable_from_value(NOW, Value::Int(now));
         let budget = Arc::clone(&left);
         let charge: Function = Box::new(move |call| {
-            let (value, weight) = (call.args.pop(), call.args.pop());
-            let Some((value, weight)) = value.zip(weight) else { return Err(call.error("")) };
-            let weight = weight.downcast_ref::<CelInt>().map_or(1, |weight| *weight.inner());
-            let weight = u64::try_from(weight).unwrap_or(1);
+            let (value, nodes) = (call.args.pop(), call.args.pop());
+            let Some((value, nodes)) = value.zip(nodes) else { return Err(call.error("")) };
+            let nodes = nodes.downcast_ref::<CelInt>().map_or(0, |nodes| *nodes.inner());
+            let turns = value.as_sizer().map_or(0, |sizer| *sizer.size().inner());
+            let turns = u64::try_from(nodes.saturating_mul(turns)).unwrap_or_default();
             let size = size_of(value.as_ref(), budget.load(Ordering::Relaxed));
-            if spend(&budget, weight.saturating_mul(size)) {
-                Ok(value)
-            } else {
-                Err(call.error(""))
-            }
+            let is_paid = spend(&budget, size.saturating_add(turns));
+            if is_paid { Ok(value) } else { Err(call.error("")) }
         });
         let (budget, patterns) = (Arc::clone(&left), Arc::clone(&rules.patterns));
         let matches: Function = Box::new(move |call| {

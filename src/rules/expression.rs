@@ -1,6 +1,8 @@
 //! The text of a rule to an expression whose names are known and whose work is paid for.
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators,
+};
 use cel::common::types::CelInt;
 use regex::{Regex, RegexBuilder};
 
@@ -160,7 +162,7 @@ impl Check {
                 let seconds = IdedExpr { id: node.id, expr: Expr::Ident(NOW.to_owned()) };
                 node.expr = call("timestamp", vec![seconds]);
             } else if !root.starts_with('@') && !is_test {
-                meter(node, 1);
+                meter(node, 0);
             }
             return Ok(2 + path.len() as u64);
         }
@@ -225,13 +227,13 @@ impl Check {
     }
 
     fn call(&mut self, call: &mut CallExpr, depth: usize) -> Result<u64, Problem> {
-        let name = call.func_name.as_str();
+        let name = call.func_name.clone();
         let is_operator = !name.chars().all(char::is_alphanumeric);
-        if !is_operator && !FUNCTIONS.contains(&name) {
-            let problem = Problem::new(format!("there is no function `{name}` here")).at(name);
+        if !is_operator && !FUNCTIONS.contains(&name.as_str()) {
+            let problem = Problem::new(format!("there is no function `{name}` here")).at(&name);
             let macros = ["has", "all", "exists", "exists_one", "map", "filter"];
             let known = FUNCTIONS.iter().copied().chain(macros);
-            return Err(match nearest_of(known, name, |known| *known) {
+            return Err(match nearest_of(known, &name, |known| *known) {
                 Some(near) if near == name => {
                     problem.help(format!("`{name}` takes another number of arguments"))
                 }
@@ -241,6 +243,16 @@ impl Check {
         }
         if name == "matches" {
             self.pattern(call)?;
+        }
+        if let [IdedExpr { expr: Expr::Ident(root), .. }, IdedExpr { expr, .. }] = &call.args[..]
+            && let Expr::Literal(LiteralValue::String(key)) = expr
+            && root == "connection"
+        {
+            match name.as_str() {
+                operators::OPT_SELECT => self.name(root, &[key.inner().to_owned()])?,
+                operators::INDEX | operators::OPT_INDEX => self.fields.push(key.inner().to_owned()),
+                _ => {}
+            }
         }
         let target = call.target.as_mut().map_or(Ok(0), |target| self.walk(target, depth))?;
         Ok(target + self.all(&mut call.args, depth)?)
@@ -284,7 +296,7 @@ impl Check {
         let is_literal = matches!(looped.loop_cond.expr, Expr::Literal(_));
         nodes += self.walk(&mut looped.loop_cond, depth)?;
         if !is_literal {
-            meter(&mut looped.loop_cond, 1);
+            meter(&mut looped.loop_cond, 0);
         }
         nodes += self.walk(&mut looped.loop_step, depth)?;
         nodes += self.walk(&mut looped.result, depth)?;
@@ -325,12 +337,13 @@ fn chain(mut expr: &Expr) -> Option<(String, Vec<String>)> {
     }
 }
 
-/// Makes a node pay for its value, as often as `weight` says.
-fn meter(node: &mut IdedExpr, weight: u64) {
+/// Makes a node pay for its value, and for as many turns of a loop with so many nodes as the value
+/// has items.
+fn meter(node: &mut IdedExpr, nodes: u64) {
     let (id, value) = (node.id, std::mem::take(node));
-    let weight = CelInt::from(i64::try_from(weight).unwrap_or(i64::MAX));
-    let weight = IdedExpr { id, expr: Expr::Literal(LiteralValue::Int(weight)) };
-    *node = IdedExpr { id, expr: call(CHARGE, vec![weight, value]) };
+    let nodes = CelInt::from(i64::try_from(nodes).unwrap_or(i64::MAX));
+    let nodes = IdedExpr { id, expr: Expr::Literal(LiteralValue::Int(nodes)) };
+    *node = IdedExpr { id, expr: call(CHARGE, vec![nodes, value]) };
 }
 
 fn call(name: &str, args: Vec<IdedExpr>) -> Expr {

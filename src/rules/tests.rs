@@ -135,7 +135,7 @@ fn an_expression_is_neither_long_nor_deep() {
 /// Work that no machine would finish: each would take hours or all memory without a budget.
 #[test]
 fn an_expression_that_is_too_much_work_is_a_match() {
-    let items: Vec<_> = (0..20_000).map(|n| json!({"key": n, "value": "x".repeat(30)})).collect();
+    let items: Vec<_> = (0..10_000).map(|n| json!({"key": n, "value": "x".repeat(30)})).collect();
     let text = "x".repeat(900_000);
     let large = json!({"additionalProperties": items, "description": text, "type": "email"});
     let (list, text) = ("connection.additionalProperties", "connection.description");
@@ -156,7 +156,7 @@ fn an_expression_that_is_too_much_work_is_a_match() {
         let why = found.first().map_or("no match", |(_, found)| found.why.as_str());
         assert!(why.contains("too much work"), "{when}: {why}");
     }
-    let modest = format!("{list}.exists(p, p.key == 19999) && {text}.size() == 900000");
+    let modest = format!("{list}.exists(p, p.key == 9999) && {text}.size() == 900000");
     assert_eq!(rules_of(Effect::Deny, &modest).of_document(&large).len(), 1);
     assert!(rules_of(Effect::Deny, &format!("!({modest})")).of_document(&large).is_empty());
 }
