@@ -70,14 +70,13 @@ impl Session {
     /// There is no such rule.
     pub fn knows_rules(&self, names: &[String]) -> Result<(), CommandError> {
         let rules = || self.engine.config.targets.iter().flat_map(|target| target.rules.iter());
-        for name in names.iter().filter(|name| !rules().any(|rule| rule.name == **name)) {
-            let hint = match nearest_of(rules(), name, |rule| &rule.name) {
-                Some(near) => format!("did you mean `{}`?", near.name),
-                None => "`rules` of the config names them".to_owned(),
-            };
-            return Err(CommandError::WithHint(format!("there is no rule `{name}`"), hint));
-        }
-        Ok(())
+        let is_unknown = |name: &&String| !rules().any(|rule| rule.name == **name);
+        let Some(name) = names.iter().find(is_unknown) else { return Ok(()) };
+        let hint = match nearest_of(rules(), name, |rule| &rule.name) {
+            Some(near) => format!("did you mean `{}`?", near.name),
+            None => "`rules` of the config names them".to_owned(),
+        };
+        Err(CommandError::WithHint(format!("there is no rule `{name}`"), hint))
     }
 
     /// The source in words.

@@ -7,7 +7,7 @@ use cel::common::types::CelInt;
 use regex::{Regex, RegexBuilder};
 
 use super::ENV;
-use crate::catalog::{self, IDENTITY, nearest_of};
+use crate::catalog::{self, ConnectionType, IDENTITY, nearest_of};
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 2000;
@@ -308,7 +308,7 @@ impl Check {
 
 /// Whether any type has a field; a mistyped one would fail at run time only.
 fn is_field(name: &str) -> Result<(), Problem> {
-    let fields = || catalog::all().flat_map(|of_type| of_type.fields()).chain(IDENTITY.iter());
+    let fields = || catalog::all().flat_map(ConnectionType::fields).chain(IDENTITY.iter());
     if fields().any(|field| field.name == name) {
         return Ok(());
     }
