@@ -63,6 +63,7 @@ impl Company {
             target: Some("default"),
             known_targets: None,
             vars: Some(&self.vars),
+            rules: None,
         };
         document::load(&request, cache, &|entry| {
             let mut number = [0; 8];

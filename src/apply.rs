@@ -15,7 +15,10 @@ use crate::config::Target;
 use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
 use crate::plan::compare::CompareRules;
-use crate::plan::{Action, Change, ChangeResult, Entry, Observed, TargetPlan, step, whole_digest};
+use crate::plan::{
+    Action, Change, ChangeResult, Entry, FieldChange, Judge, Observed, TargetPlan, step,
+    whole_digest,
+};
 use crate::record::{Readable, Record};
 use crate::state::{Ledger, StateError};
 
@@ -41,6 +44,8 @@ pub(crate) struct Job<'a> {
     /// The record as the plan leaves it.
     pub(crate) planned: &'a Record,
     pub(crate) rules: CompareRules<'a>,
+    /// Judges changes that are made over from a fresh answer.
+    pub(crate) judge: Judge<'a>,
     /// Resolves the secrets of the connection that a replace deletes.
     pub(crate) resolution: Resolution<'a>,
     /// Names that a server may take for another one that is live or declared.
@@ -85,6 +90,11 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
     let mut results = run.all().await;
     for (index, entry) in plan.entries.iter_mut().enumerate() {
         if let Some(result) = results.remove(&index) {
+            // A consent to a change is none to the next one, though that be the same.
+            let is_met = entry.change.as_ref().is_some_and(|change| !change.rules.is_empty());
+            if is_met && result.is_success() {
+                job.ledger.edit_memory(&entry.name, |memory| memory.allowed.clear());
+            }
             entry.end(result);
         }
     }
@@ -118,6 +128,17 @@ impl Job<'_> {
     /// Which secret fields are shown in full, as far as this run knows by now.
     fn readable(&self) -> Readable {
         self.ledger.read(|record| record.readable.clone())
+    }
+
+    /// The result of a change that the rules of the user stop, now that it is compared again.
+    fn stopped_by_rules(
+        &self,
+        desired: &DesiredConnection,
+        action: Action,
+        fields: Vec<FieldChange>,
+    ) -> Option<ChangeResult> {
+        let memory = self.planned.memory(&desired.name);
+        self.judge.stops(desired, action, fields, memory.map(|memory| &memory.allowed))
     }
 
     fn rules_with<'r>(&'r self, readable: &'r Readable) -> CompareRules<'r> {

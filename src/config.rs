@@ -2,7 +2,7 @@
 //!
 //! A file is read in three steps: YAML to values (`yaml`, as for documents), those to typed values
 //! by the tables of keys (`keys`, `read`), and those to the [`Config`] with the checks that need
-//! more than one key (`load`, `target`, `notify`, `kubernetes`). Every problem of a file is found in one go.
+//! more than one key (`load`, `target`, `rules`, `notify`, `kubernetes`). Every problem of a file is found in one go.
 //!
 //! Values of the environment take part in two ways. Where a credential may stand, the reference
 //! is kept as [`SecretText`] and resolved when it is used, so that a mounted secret can rotate.
@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::environment::{Environment, Unset};
 use crate::reference::{Segment, parse};
+use crate::rules::UserRules;
 use crate::secret::Sensitive;
 use crate::source::Verify;
 
@@ -30,6 +31,7 @@ mod notify;
 mod problems;
 mod quantity;
 mod read;
+mod rules;
 mod schema;
 mod target;
 mod url;
@@ -143,6 +145,8 @@ pub struct Target {
     pub paths: Vec<String>,
     /// Plain values by name: texts, numbers and booleans.
     pub vars: BTreeMap<String, Value>,
+    /// The rules of the user that are for it.
+    pub rules: UserRules,
     /// The rules for writes.
     pub policy: Policy,
     /// How often live is compared when git is quiet.

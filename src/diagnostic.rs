@@ -58,6 +58,8 @@ pub struct Diagnostic {
     pub related: Vec<(Mark, String)>,
     /// The target that it holds for, where it does not hold for all.
     pub target: Option<String>,
+    /// The rule of the user that found it.
+    pub rule: Option<String>,
 }
 
 impl Diagnostic {
@@ -70,6 +72,7 @@ impl Diagnostic {
             mark,
             related: Vec::new(),
             target: None,
+            rule: None,
         }
     }
 

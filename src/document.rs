@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::ConnectionType;
 use crate::name::ConnectionName;
+use crate::rules::UserRules;
 use crate::source::Folder;
 
 mod cache;
@@ -41,6 +42,8 @@ pub struct LoadRequest<'r> {
     pub known_targets: Option<&'r BTreeSet<String>>,
     /// The target's variables; `None`: not known, so nothing is said of them.
     pub vars: Option<&'r BTreeMap<String, Value>>,
+    /// The rules of the user; `None`: they are not asked.
+    pub rules: Option<&'r UserRules>,
 }
 
 /// Where a document begins.
@@ -82,4 +85,19 @@ pub struct Options {
     pub suspend: bool,
     /// Only on these targets; `None`: on all.
     pub targets: Option<BTreeSet<String>>,
+}
+
+impl Options {
+    /// The options as rules of the user see them: each key is there.
+    pub(crate) fn for_rules(&self) -> Value {
+        let old = self.renamed_from.as_ref().map_or("", ConnectionName::as_str);
+        let targets: Vec<&String> = self.targets.iter().flatten().collect();
+        serde_json::json!({
+            "protect": self.protect,
+            "renamedFrom": old,
+            "ignore": self.ignore,
+            "suspend": self.suspend,
+            "targets": targets,
+        })
+    }
 }

@@ -6,7 +6,7 @@
 //! plan is carried out (`apply`) and the result is told (`report`). `reconcile` is that
 //! one pass; commands (`cli`) and the `daemon` both call it.
 //!
-//! `catalog`, `document`, `reference`, `secret`, `desired`, `live` and `plan` are the pure core:
+//! `catalog`, `document`, `rules`, `reference`, `secret`, `desired`, `live` and `plan` are the pure core:
 //! they take values and return values, and import neither the client, nor the web server, nor
 //! the command line.
 
@@ -36,6 +36,7 @@ mod reconcile;
 mod record;
 mod reference;
 mod report;
+mod rules;
 mod sandbox;
 mod secret;
 mod source;

@@ -1,6 +1,6 @@
 //! The plan: the one model that text, JSON, markdown, page and metrics are views of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ mod entry;
 pub(crate) mod equality;
 mod filter;
 pub(crate) mod history;
+mod judge;
 mod limits;
 pub(crate) mod reading;
 mod row;
@@ -35,10 +36,11 @@ pub(crate) use entry::{Decision, step, whole_digest};
 pub use filter::Filter;
 pub(crate) use row::{Observed, Rows, Said, join};
 pub use rules::RunRules;
-pub(crate) use rules::{CommitFacts, Rules};
+pub(crate) use rules::{CommitFacts, Judge, Rules};
 pub(crate) use state::State;
 
 use crate::record::Record;
+use crate::rules::UserRules;
 use crate::secret::{Redactor, SENSITIVE};
 
 /// A plan, and everything that follows from it without a call.
@@ -52,7 +54,9 @@ pub(crate) struct Planned {
     pub(crate) to_read: BTreeSet<ConnectionName>,
 }
 
-/// Makes the plan of one target: decides each row, and then applies the limits over all deletes.
+/// Makes the plan of one target: decides each row, applies the limits over all deletes, and judges
+/// the changes by the rules of the user. Renames are judged as they are decided, since what they
+/// free or lock follows from it.
 pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
     let mut decisions = decide::decide_renames(&mut rows, rules);
     let decided: BTreeSet<ConnectionName> =
@@ -60,6 +64,11 @@ pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Pl
     let others = rows.values().filter(|row| !decided.contains(row.name));
     decisions.extend(others.filter_map(|row| decide::decide(row, rules)));
     limits::limit(&mut decisions, &rows, rules);
+    for decision in decisions.iter_mut().filter(|one| !decided.contains(&one.entry.name)) {
+        if let Some(row) = rows.get(&decision.entry.name) {
+            judge::judge(decision, row, rules);
+        }
+    }
     let mut planned =
         Planned { plan: TargetPlan::default(), record: record.clone(), to_read: BTreeSet::new() };
     let filter = &rules.run.filter;
@@ -68,6 +77,7 @@ pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Pl
         planned.take(decision, record);
     }
     planned.tell(rules);
+    judge::tell(&mut planned.plan);
     planned
 }
 
@@ -162,6 +172,8 @@ pub struct TargetPlan {
     pub notices: Vec<String>,
     /// The problems of its documents.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many documents and changes each rule of the user matches, by name and effect.
+    pub rule_matches: BTreeMap<(String, &'static str), usize>,
 }
 
 impl TargetPlan {
@@ -193,6 +205,20 @@ impl TargetPlan {
     #[must_use]
     pub fn has(&self, state: State) -> bool {
         self.entries.iter().any(|entry| entry.state == state)
+    }
+
+    /// Counts the documents and changes that rules of the user match.
+    pub(crate) fn count_matches(&mut self, rules: &UserRules) {
+        let zero = rules.iter().map(|rule| ((rule.name.clone(), rule.effect.as_str()), 0));
+        let mut counts: BTreeMap<_, usize> = zero.collect();
+        let of_documents = self.diagnostics.iter().filter_map(|problem| problem.rule.as_ref());
+        let changes = self.entries.iter().filter_map(|entry| entry.change.as_ref());
+        let of_changes = changes.flat_map(|change| &change.rules).map(|found| &found.rule);
+        for name in of_documents.chain(of_changes) {
+            let of_rule = counts.iter_mut().filter(|((rule, _), _)| rule == name);
+            of_rule.for_each(|(_, count)| *count += 1);
+        }
+        self.rule_matches = counts;
     }
 
     /// The warnings about its documents.

@@ -35,7 +35,7 @@ pub struct Record {
     pub readable: Readable,
     /// Whether the target is suspended.
     pub suspended: bool,
-    /// The commits whose trailer consented to deletes: each does so once.
+    /// The commits whose trailer consented to something: each does so once.
     pub consented: BTreeSet<CommitId>,
 }
 
@@ -89,6 +89,19 @@ pub struct Memory {
     /// Fields that were written and may not stay, by pointer.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unstable: BTreeMap<String, Unstable>,
+    /// The consents of commits to the change that is due, by the rule of the user that holds it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub allowed: BTreeMap<String, Allowed>,
+}
+
+/// The consent of a commit to one change that a rule of the user holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowed {
+    /// The commit whose trailer consented.
+    pub by: CommitId,
+    /// The digest of the change: another one has to be consented to by itself.
+    pub change: String,
 }
 
 /// The base of a connection: git's value of each field when live last agreed with it, by pointer.

@@ -12,9 +12,9 @@ use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{Comparison, Remembered, compare};
+use crate::plan::compare::{Comparison, Remembered, Treatment, compare};
 use crate::plan::view::LiveView;
-use crate::plan::{Change, body, step, whole_digest};
+use crate::plan::{Action, Change, body, step, whole_digest};
 use crate::record::{Intent, Owned};
 use crate::secret::SensitiveValue;
 
@@ -63,6 +63,10 @@ async fn prepared(
     }
     let readable = job.readable();
     let comparison = compared(job, desired, &view, owned.as_ref(), &readable);
+    let written = comparison.treated(Treatment::Write);
+    if let Some(stopped) = job.stopped_by_rules(desired, Action::Rename, written) {
+        return Err(stopped);
+    }
     let proof = Proof::of(job, desired, &view, owned.as_ref()).await;
     let is_proven = |path: &str, value: &serde_json::Value| proof.has(path, value);
     let body = body::for_update(desired, &view, &comparison, &desired.name, &is_proven);

@@ -10,9 +10,9 @@ use super::{ChangeResult, Job};
 use crate::api::Deployment;
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
-use crate::plan::body;
 use crate::plan::compare::{CompareRules, Comparison, Remembered, Treatment, compare};
 use crate::plan::view::LiveView;
+use crate::plan::{Action, body};
 use crate::record::{Memory, Owned};
 
 /// Why an update ends whose connection is no longer there.
@@ -81,6 +81,11 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, again: bool) -> Chang
     if !comparison.writes() && !degraded && !again {
         agree(job, desired, owned, &fresh, comparison);
         return ChangeResult::NotNeeded;
+    }
+    let written = comparison.treated(Treatment::Write);
+    if let Some(stopped) = job.stopped_by_rules(desired, Action::Update, written).filter(|_| !again)
+    {
+        return stopped;
     }
     let proof = Proof::of(job, desired, &view, owned.as_ref()).await;
     let is_proven = |path: &str, value: &serde_json::Value| proof.has(path, value);

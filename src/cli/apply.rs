@@ -43,7 +43,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     let mut session = Session::new(context, &args.narrow.targets)?;
     let mut options = options(&args.narrow, args.rules.lock_timeout, "apply")?;
     options.retries = context.retries();
-    args.rules.allow(&mut options);
+    args.rules.consent(&mut options);
+    session.knows_rules(&args.rules.allow)?;
     options.read_back = ReadBackMode::Due;
     options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
@@ -243,6 +244,7 @@ fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) -> Result<(), Command
     args.narrow.targets = targets;
     args.rules.allow_deletes = options.allow_deletes;
     args.rules.allow_delete.clone_from(&options.allow_delete);
+    args.rules.allow.clone_from(&options.allow);
     args.rules.resend_secrets = options.resend_secrets;
     args.read.worktree = options.worktree;
     if args.read.base.is_none() {

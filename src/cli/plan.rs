@@ -20,7 +20,8 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
     let mut session = Session::new(context, &args.narrow.targets)?;
     let mut options = options(&args.narrow, args.rules.lock_timeout, "plan")?;
     options.retries = context.retries();
-    args.rules.allow(&mut options);
+    args.rules.consent(&mut options);
+    session.knows_rules(&args.rules.allow)?;
     options.with_secrets = !args.without_secrets;
     if args.verify_secrets {
         options.read_back = ReadBackMode::All;
@@ -43,6 +44,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
             base: options.base.as_ref().and_then(|b| Some(b.commit()?.id.0.clone())),
             allow_deletes: args.rules.allow_deletes,
             allow_delete: args.rules.allow_delete.clone(),
+            allow: args.rules.allow.clone(),
             resend_secrets: args.rules.resend_secrets,
             worktree: args.read.worktree,
         };

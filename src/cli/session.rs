@@ -11,6 +11,7 @@ use super::args::{NarrowArgs, ReadArgs};
 use super::context::Context;
 use super::error::CommandError;
 use crate::api::{RetryPolicy, WriteLimit};
+use crate::catalog::nearest_of;
 use crate::config::{Config, Location, Target};
 use crate::leadership::Terms;
 use crate::plan::{Filter, Plan, RunRules};
@@ -61,6 +62,21 @@ impl Session {
                 "name one with --target".to_owned(),
             )),
         }
+    }
+
+    /// Checks that the targets have rules of these names.
+    ///
+    /// # Errors
+    /// There is no such rule.
+    pub fn knows_rules(&self, names: &[String]) -> Result<(), CommandError> {
+        let rules = || self.engine.config.targets.iter().flat_map(|target| target.rules.iter());
+        let is_unknown = |name: &&String| !rules().any(|rule| rule.name == **name);
+        let Some(name) = names.iter().find(is_unknown) else { return Ok(()) };
+        let hint = match nearest_of(rules(), name, |rule| &rule.name) {
+            Some(near) => format!("did you mean `{}`?", near.name),
+            None => "`rules` of the config names them".to_owned(),
+        };
+        Err(CommandError::WithHint(format!("there is no rule `{name}`"), hint))
     }
 
     /// The source in words.

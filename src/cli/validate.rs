@@ -95,8 +95,13 @@ fn check_named_files(
     }
     say_notes(context, &notes);
     let cache = ParseCache::default();
-    let request =
-        LoadRequest { folders: &listing.folders, target: None, known_targets: None, vars: None };
+    let request = LoadRequest {
+        folders: &listing.folders,
+        target: None,
+        known_targets: None,
+        vars: None,
+        rules: None,
+    };
     let read = |entry: &FileEntry| files.read(entry).map_err(|e| e.to_string());
     Ok(load(&request, &cache, &read).diagnostics)
 }
@@ -184,6 +189,7 @@ async fn check_targets(
             target: Some(&target.name),
             known_targets: Some(&known),
             vars: Some(&target.vars),
+            rules: Some(&target.rules),
         };
         let read = |e: &FileEntry| snapshot.read(e).map_err(|e| e.to_string());
         problems.extend(load(&request, &cache, &read).diagnostics);

@@ -72,6 +72,9 @@ codes! {
     NUMBER_AS_WRITTEN "AG618" "number that is written otherwise",
         "A var is a number whose text has another form: texts that use `1.10` get `1.1`.",
         "Quote it if it is a text, a version say; else write the number that the message shows.";
+    BAD_RULE "AG619" "rule cannot be used",
+        "The expression of a rule cannot be compiled, or asks for something that rules do not see.",
+        "Mend the marked part; `explain rules` shows what an expression can see.";
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub(super) struct Key {
 pub(super) enum Kind {
     /// A text.
     Text,
+    /// A text as it is written: `${...}` in it stays text.
+    Plain,
     /// A text that may be a reference, for a user's name.
     User,
     /// References only; the name to suggest.
@@ -84,7 +86,7 @@ impl Section {
 
 /// Whether any section has a key of that name.
 pub(super) fn is_key(name: &str) -> bool {
-    let sections = [&ROOT, &SOURCE, &VERIFY, &TARGET, &SERVER, &KUBERNETES, &NOTIFY];
+    let sections = [&ROOT, &SOURCE, &VERIFY, &TARGET, &SERVER, &KUBERNETES, &NOTIFY, &RULE];
     sections.iter().any(|section| section.key(name).is_some())
 }
 
@@ -124,6 +126,11 @@ pub(super) static ROOT: Section = Section {
         .required(),
         key("server", Kind::Section(&SERVER), "What the daemon serves over HTTP."),
         key("notify", Kind::Sections(&NOTIFY), "Whom the daemon tells about what happened."),
+        key(
+            "rules",
+            Kind::Sections(&RULE),
+            "Rules of your own: expressions in CEL that deny documents and changes, hold changes or warn.",
+        ),
         key(
             "kubernetes",
             Kind::Section(&KUBERNETES),
@@ -287,5 +294,24 @@ static NOTIFY: Section = Section {
             Kind::Words(NotifyEvent::WORDS),
             "What is told; default: all.",
         ),
+    ],
+};
+
+static RULE: Section = Section {
+    name: "a rule",
+    choices: &[OneOf { groups: &[&["deny"], &["hold"], &["warn"]], required: true }],
+    keys: &[
+        key("name", Kind::Plain, "What the rule is called, in every output and in consents.")
+            .required(),
+        key("targets", Kind::Texts, "The targets that it is for; default: all."),
+        key(
+            "when",
+            Kind::Plain,
+            "An expression in CEL: the rule matches where it is true; `explain rules` shows what it sees.",
+        )
+        .required(),
+        key("deny", Kind::Plain, "Refuse a document or block a change that matches; the text says why."),
+        key("hold", Kind::Plain, "Hold a change that matches until somebody consents; the text says why."),
+        key("warn", Kind::Plain, "Say this text in every output where the rule matches."),
     ],
 };

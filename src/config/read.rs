@@ -161,6 +161,7 @@ impl Reader<'_> {
         let name = key.name;
         match &key.kind {
             Kind::Text => scalar::text(self, name, node).map(Typed::Text),
+            Kind::Plain => scalar::plain(self, name, node).map(Typed::Text),
             Kind::User => scalar::user(self, name, node).map(Typed::Secret),
             Kind::Secret(example) => scalar::secret(self, name, example, node).map(Typed::Secret),
             Kind::Duration(least) => self.parsed(name, node, |text| {

@@ -77,7 +77,7 @@ fn kind(kind: &Kind) -> Value {
     let or_reference =
         |schema: Value| json!({"anyOf": [schema, {"type": "string", "pattern": REFERENCE}]});
     match kind {
-        Kind::Text | Kind::User => json!({"type": "string", "minLength": 1}),
+        Kind::Text | Kind::Plain | Kind::User => json!({"type": "string", "minLength": 1}),
         Kind::Secret(example) => json!({
             "type": "string",
             "pattern": ONLY_REFERENCES,

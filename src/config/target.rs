@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::digest::{Sha256, hex};
+use crate::rules::UserRules;
 
 use super::code;
 use super::fields::{Fields, Text};
@@ -33,6 +34,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
     }
     let (url, written_url) = url?;
     let project = fields.text("project")?;
+    let vars = fields.vars("vars").cloned().unwrap_or_default();
     Some(Target {
         name: name?.value.clone(),
         manager: Manager {
@@ -47,7 +49,8 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
         project: project.value.clone(),
         project_as_written: project.written.clone(),
         paths,
-        vars: fields.vars("vars").cloned().unwrap_or_default(),
+        rules: UserRules::of_target(&name?.written, &project.written, &vars),
+        vars,
         policy: policy(fields),
         resync: fields.duration("resync"),
         verify_secrets: fields.duration("verify_secrets"),

@@ -36,6 +36,15 @@ pub(super) fn measure(
         let seconds = (now - committed as f64).max(0.0);
         metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label()).record(seconds);
     }
+    for ((rule, effect), count) in &result.plan.rule_matches {
+        let labels = [
+            ("target", target.to_owned()),
+            ("rule", rule.clone()),
+            ("effect", (*effect).to_owned()),
+        ];
+        let count = f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
+        metrics::gauge!("apinizer_gitops_rule_matches", &labels).set(count);
+    }
     // A target that could not be looked at keeps its last counts.
     if !result.was_looked_at() {
         return;

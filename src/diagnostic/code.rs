@@ -178,6 +178,14 @@ codes! {
         "Following `renamedFrom` from this connection leads back to it, so there is no free name to begin with.",
         "Rename over a third name, in two commits.";
 }
+"Rules of the user" {
+    DENIED_BY_RULE "AG701" "denied by a rule of the config",
+        "A rule of the config denies a document like this one, or could not be evaluated on it.",
+        "Change the document as the rule's text says, or the rule in the config.";
+    WARNED_BY_RULE "AG702" "warning of a rule of the config",
+        "A rule of the config warns of a document like this one, or could not be evaluated on it.",
+        "Read the rule's text; the document is taken as it is.";
+}
 }
 
 /// Every code, in the order of the ids.

@@ -30,6 +30,8 @@ pub(crate) struct Finding {
     pub(crate) at: Option<At>,
     /// Other places: the document, a pointer into it, and what it is.
     pub(crate) related: Vec<(At, String, String)>,
+    /// The rule of the user that found it.
+    pub(crate) rule: Option<String>,
 }
 
 /// The marked part of a place.
@@ -57,6 +59,7 @@ impl Finding {
             of_target: false,
             at: None,
             related: Vec::new(),
+            rule: None,
         }
     }
 
@@ -98,6 +101,7 @@ impl Finding {
             mark,
             related,
             target: None,
+            rule: self.rule,
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::check::{Check, connection_type, texts_to_numbers};
 use super::layers::{Layer, Merged};
 use super::options::{self, KEY};
@@ -11,6 +13,7 @@ use crate::catalog::ConnectionType;
 use crate::diagnostic::{Finding, Part, code, quoted};
 use crate::name::ConnectionName;
 use crate::pointer::{child, item};
+use crate::rules::{Effect, Match};
 
 /// The documents of one name, merged and checked.
 pub(super) struct Examined<'f> {
@@ -62,7 +65,30 @@ fn check(
     Check { name, connection_type, fields, vars: request.vars, patches_nothing }.run(findings);
     ignore_unknown(connection_type, &options.ignore, merged, findings);
     texts_to_numbers(connection_type, &mut merged.fields);
+    if let Some(rules) = request.rules.filter(|rules| !rules.is_empty()) {
+        let head = [("type", connection_type.name.into()), ("name", name.into())];
+        let head = head.into_iter().map(|(key, value)| (key.to_owned(), value));
+        let fields = merged.fields.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let options = (KEY.to_owned(), options.for_rules());
+        let connection = Value::Object(head.chain(fields).chain([options]).collect());
+        findings.extend(rules.of_document(&connection).into_iter().map(|(rule, found)| {
+            let declared = |field: &&String| merged.fields.contains_key(*field);
+            finding_of(&found, rule.when.fields.iter().find(declared))
+        }));
+    }
     Some(connection_type)
+}
+
+/// What a rule of the user says of a document, at the first field that it asks for.
+fn finding_of(found: &Match, field: Option<&String>) -> Finding {
+    let pointer = field.map_or_else(String::new, |field| child("", field));
+    let finding = if found.effect == Effect::Deny {
+        Finding::error(&code::DENIED_BY_RULE, pointer, found.in_words())
+    } else {
+        Finding::warning(&code::WARNED_BY_RULE, pointer, found.in_words())
+    };
+    let part = if field.is_some() { Part::Value } else { Part::Start };
+    Finding { rule: Some(found.rule.clone()), ..finding.part(part).of_target() }
 }
 
 fn check_targets(

@@ -43,8 +43,13 @@ pub(crate) fn declared_elsewhere(
     }
     let there = Files::named_in(folder.to_path_buf());
     let listing = there.folders(&[".".to_owned()], Some(CONFIG_FILE))?;
-    let request =
-        LoadRequest { folders: &listing.folders, target: None, known_targets: None, vars: None };
+    let request = LoadRequest {
+        folders: &listing.folders,
+        target: None,
+        known_targets: None,
+        vars: None,
+        rules: None,
+    };
     let read = |entry: &FileEntry| there.read(entry).map_err(|error| error.to_string());
     let loaded = load(&request, &ParseCache::default(), &read);
     let exported: BTreeSet<&ConnectionName> = documents.iter().map(|one| &one.name).collect();
@@ -85,6 +90,7 @@ fn problems_in(files: &BTreeMap<&str, &str>) -> Vec<Diagnostic> {
         target: None,
         known_targets: None,
         vars: None,
+        rules: None,
     };
     let read = |entry: &FileEntry| {
         let text = files.get(&*entry.path);

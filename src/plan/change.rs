@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::document::Place;
 use crate::name::ConnectionName;
+use crate::rules::Match;
 
 /// One change of one connection.
 #[derive(Clone, Debug)]
@@ -23,8 +24,10 @@ pub struct Change {
     pub advice: Option<String>,
     /// The differences; none for a delete.
     pub fields: Vec<FieldChange>,
-    /// A rule holds this delete or replace back.
+    /// A rule holds it back.
     pub held: bool,
+    /// The rules of the user that match it.
+    pub rules: Vec<Match>,
     /// Where git declares it; of a delete: nowhere.
     pub place: Option<Place>,
     /// Its result; `None`: it was only planned.
@@ -53,6 +56,23 @@ pub enum ChangeResult {
 }
 
 impl Change {
+    /// A change of nothing yet.
+    pub(crate) fn bare(action: Action, type_name: String, name: ConnectionName) -> Self {
+        Self {
+            action,
+            type_name,
+            name,
+            previous_name: None,
+            reason: None,
+            advice: None,
+            fields: Vec::new(),
+            held: false,
+            rules: Vec::new(),
+            place: None,
+            result: None,
+        }
+    }
+
     /// Whether a call makes it: nothing holds or blocks it, and it is more than a report.
     #[must_use]
     pub fn is_sent(&self) -> bool {

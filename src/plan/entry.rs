@@ -171,19 +171,10 @@ impl Change {
         let desired = row.wanted();
         let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
         let live = row.view().filter(|_| !is_freed).map(|view| &view.entry.name);
-        Self {
-            action: Action::Update,
-            type_name: row.type_name().to_owned(),
-            // Live's spelling stays.
-            name: live.or(desired.map(|d| &d.name)).unwrap_or(row.name).clone(),
-            previous_name: None,
-            reason: None,
-            advice: None,
-            fields: Vec::new(),
-            held: false,
-            place: desired.map(|desired| desired.place.clone()),
-            result: None,
-        }
+        // Live's spelling stays.
+        let name = live.or(desired.map(|d| &d.name)).unwrap_or(row.name).clone();
+        let place = desired.map(|desired| desired.place.clone());
+        Self { place, ..Self::bare(Action::Update, row.type_name().to_owned(), name) }
     }
 }
 

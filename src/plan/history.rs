@@ -39,7 +39,7 @@ pub(crate) enum LastGood {
     Declared(BTreeMap<ConnectionName, DeclaredThen>),
 }
 
-/// The consents of commits by the trailer `Allow-Deletes`.
+/// The consents of commits by the trailers `Allow-Deletes` and `Allow-Rule`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Consents {
     /// Names that a commit with the trailer itself removed, with that commit.
@@ -50,6 +50,27 @@ pub(crate) struct Consents {
     pub(crate) commits: BTreeSet<CommitId>,
     /// Names that a commit since the last good one declared again: a consent before that ended.
     pub(crate) ended: BTreeSet<ConnectionName>,
+    /// Consents to rules of the user.
+    pub(crate) rules: Vec<RuleConsent>,
+}
+
+/// The consent of a commit, by the trailer `Allow-Rule`, to changes that a rule of the user holds.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleConsent {
+    pub(crate) rule: String,
+    pub(crate) by: CommitId,
+    /// The names that it is about; `None`: all.
+    pub(crate) names: Option<BTreeSet<ConnectionName>>,
+}
+
+impl Consents {
+    /// The commit that consents to the change of a name that a rule holds.
+    pub(crate) fn to_rule(&self, rule: &str, name: &ConnectionName) -> Option<CommitId> {
+        let is_about = |one: &&RuleConsent| {
+            one.rule == rule && one.names.as_ref().is_none_or(|names| names.contains(name))
+        };
+        self.rules.iter().find(is_about).map(|one| one.by.clone())
+    }
 }
 
 impl History {

@@ -6,6 +6,7 @@ use super::history::History;
 use crate::config::Policy;
 use crate::live::Live;
 use crate::name::ConnectionName;
+use crate::rules::UserRules;
 
 /// The rules of a plan. The same rows and rules give the same plan.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,18 @@ pub(crate) struct Rules<'a> {
     pub(crate) compare: CompareRules<'a>,
     pub(crate) live: &'a Live,
     pub(crate) commit: &'a CommitFacts<'a>,
+    /// Judges changes by the rules of the user.
+    pub(crate) judge: Judge<'a>,
+    /// Now, in seconds since 1970.
+    pub(crate) now: i64,
+}
+
+/// Judges changes by the rules of the user, see [`super::judge`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judge<'a> {
+    pub(crate) user: &'a UserRules,
+    /// `--allow RULE`.
+    pub(crate) allow: &'a [String],
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
 }
@@ -28,6 +41,8 @@ pub struct RunRules {
     pub allow_deletes: bool,
     /// `--allow-delete NAME`: consent to the delete of these names, which no commit asked for.
     pub allow_delete: Vec<ConnectionName>,
+    /// `--allow RULE`: consent to changes that these rules of the user hold.
+    pub allow: Vec<String>,
     /// Whether degraded connections are written again before their pause is over.
     pub degraded_at_once: bool,
 }

@@ -45,6 +45,9 @@ pub(crate) struct SavedOptions {
     /// `--allow-delete`.
     #[serde(default)]
     pub allow_delete: Vec<String>,
+    /// `--allow`.
+    #[serde(default)]
+    pub allow: Vec<String>,
     /// `--resend-secrets`.
     pub resend_secrets: bool,
     /// `--worktree`.

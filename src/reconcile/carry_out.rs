@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tracing::Instrument as _;
 
-use super::pass::compare_rules;
+use super::pass::{compare_rules, judge_of};
 use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, Control, Job, Proofs};
 use crate::config::Target;
@@ -76,6 +76,7 @@ impl Calls<'_> {
             observed: Observed { live, singles, unread: &nothing_unread },
             planned: record,
             rules: compare_rules(target, options, keys, record),
+            judge: judge_of(target, options),
             resolution: Resolution {
                 vars: &target.vars,
                 environment: Some(&engine.environment),

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::Engine;
-use super::load::{LoadedTarget, declared_below};
+use super::load::{LoadedTarget, declared_below, load_target};
 use crate::config::Target;
-use crate::document::DeclaredThen;
+use crate::document::{DeclaredThen, Document, Options};
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::history::{Consents, History, LastGood, LostPaths, touched};
+use crate::plan::history::{Consents, History, LastGood, LostPaths, RuleConsent, touched};
 use crate::record::{self, AskedBy, Due, GoodCommit, Record};
-use crate::source::{self, Repository, Snapshot, SourceError};
+use crate::source::{self, HistoryCommit, Repository, Snapshot, SourceError};
 
 /// Reads commits of the past for one target.
 pub(super) struct Past<'a> {
@@ -19,6 +21,17 @@ pub(super) struct Past<'a> {
     pub(super) target: &'a Target,
     pub(super) snapshot: &'a Snapshot,
     pub(super) loaded: &'a LoadedTarget,
+}
+
+/// The valid documents of a commit: type, options and fields.
+type Declarations = BTreeMap<ConnectionName, (&'static str, Options, Map<String, Value>)>;
+
+fn declarations_of(documents: &[Document]) -> Declarations {
+    let declared = documents.iter().map(|document| {
+        let Document { connection_type, name, options, fields, .. } = document.clone();
+        (name, (connection_type.name, options, fields))
+    });
+    declared.collect()
 }
 
 /// Paths with the names that they touched.
@@ -39,7 +52,9 @@ impl Past<'_> {
         let other_branch = self.take_back_other_branches(record)?;
         let commit = self.snapshot.commit().map(|commit| commit.id.clone());
         let Some(good) = record.last_good.clone() else {
-            let history = History { commit, other_branch, ..History::default() };
+            let mut consents = Consents::default();
+            self.add_rule_consents(&mut consents, record, None)?;
+            let history = History { commit, consents, other_branch, ..History::default() };
             let (lost, unread_paths) = (LostPaths::default(), BTreeMap::new());
             return Ok(Asked { history, lost, unread_paths });
         };
@@ -48,12 +63,13 @@ impl Past<'_> {
         let lost = LostPaths::find(&good, then.as_ref(), &counts);
         let (still_declared, mut unread_paths) = self.still_declared(&good, &counts)?;
         unread_paths.extend(lost.names.clone());
-        let consents = match self.snapshot {
+        let mut consents = match self.snapshot {
             Snapshot::Commit { repository, commit } if commit.id != good.commit => {
                 self.consents(repository, &commit.id, record, &good.commit)?
             }
             _ => Consents::default(),
         };
+        self.add_rule_consents(&mut consents, record, Some(&good.commit))?;
         let lost_paths = lost.names.keys().cloned().collect();
         let history =
             History { commit, last_good, consents, other_branch, still_declared, lost_paths };
@@ -141,7 +157,8 @@ impl Past<'_> {
     ) -> Result<Consents, SourceError> {
         let mut consents = Consents::default();
         if !repository.has_commit(last_good)? {
-            if repository.allows_deletes(tip)? && !record.consented.contains(tip) {
+            let commit = repository.history_of(tip)?;
+            if commit.is_some_and(|c| c.allow_deletes) && !record.consented.contains(tip) {
                 consents.by_tip = true;
                 consents.commits.insert(tip.clone());
             }
@@ -185,6 +202,72 @@ impl Past<'_> {
             consents.names.extend(names.into_iter().map(|name| (name, id.clone())));
         }
         Ok(consents)
+    }
+
+    /// Adds the consents of commits to rules of the user. That of the tip is to all changes that a
+    /// rule holds; that of a commit below it is to the names whose declarations it changed and no
+    /// later one did.
+    fn add_rule_consents(
+        &self,
+        consents: &mut Consents,
+        record: &Record,
+        last_good: Option<&CommitId>,
+    ) -> Result<(), SourceError> {
+        let Snapshot::Commit { repository, commit: tip } = self.snapshot else { return Ok(()) };
+        if !self.target.rules.holds() || last_good == Some(&tip.id) {
+            return Ok(());
+        }
+        let known = match last_good {
+            Some(good) if repository.has_commit(good)? => Some(good),
+            _ => None,
+        };
+        let commits = match known {
+            Some(good) => repository.commits_since(&tip.id, Some(good))?.commits,
+            None => repository.history_of(&tip.id)?.into_iter().collect(),
+        };
+        for commit in commits.iter().filter(|commit| !commit.allow_rules.is_empty()) {
+            if record.consented.contains(&commit.id) || !self.is_trusted(repository, &commit.id) {
+                continue;
+            }
+            let is_tip = commit.id == tip.id;
+            let names = if is_tip { None } else { Some(self.changed_by(repository, commit)?) };
+            consents.commits.insert(commit.id.clone());
+            for rule in commit.allow_rules.iter().cloned() {
+                let (by, names) = (commit.id.clone(), names.clone());
+                consents.rules.push(RuleConsent { rule, by, names });
+            }
+        }
+        Ok(())
+    }
+
+    /// The names whose declarations a commit changed, against all that it was made from, and that
+    /// are declared so to this day.
+    fn changed_by(
+        &self,
+        repository: &Arc<Repository>,
+        commit: &HistoryCommit,
+    ) -> Result<BTreeSet<ConnectionName>, SourceError> {
+        let today = declarations_of(&self.loaded.loaded.documents);
+        let now = self.declarations(repository, &commit.id)?;
+        let mut names: BTreeSet<ConnectionName> = now.keys().chain(today.keys()).cloned().collect();
+        for parent in &commit.parents {
+            let then = self.declarations(repository, parent)?;
+            names.extend(then.keys().cloned());
+            names.retain(|name| then.get(name) != now.get(name));
+        }
+        names.retain(|name| now.get(name) == today.get(name));
+        Ok(names)
+    }
+
+    fn declarations(
+        &self,
+        repository: &Arc<Repository>,
+        id: &CommitId,
+    ) -> Result<Declarations, SourceError> {
+        let Some(commit) = repository.commit(id)? else { return Ok(BTreeMap::new()) };
+        let then = Snapshot::Commit { repository: Arc::clone(repository), commit };
+        let loaded = load_target(self.engine, self.target, &then)?;
+        Ok(declarations_of(&loaded.loaded.documents))
     }
 
     /// Where only signed commits are applied, only signed ones consent.
@@ -255,6 +338,7 @@ impl Past<'_> {
                 record.edit(&name, |memory| memory.due = Some(due));
             }
         }
+        lineage.take_back_consents_to_rules(record)?;
         Ok(other_branch)
     }
 
@@ -312,6 +396,20 @@ impl Lineage<'_> {
             AskedBy::NoCommit
         };
         Ok(false)
+    }
+
+    /// Takes back consents to rules of commits from which this one does not come.
+    fn take_back_consents_to_rules(&mut self, record: &mut Record) -> Result<(), SourceError> {
+        let of_rules = record.connections.iter().filter(|(_, memory)| !memory.allowed.is_empty());
+        for (name, memory) in of_rules.map(|(n, m)| (n.clone(), Arc::clone(m))).collect::<Vec<_>>()
+        {
+            for (rule, allowed) in &memory.allowed {
+                if !self.reaches(&allowed.by)? {
+                    record.edit(&name, |memory| memory.allowed.remove(rule));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether the tip comes from a commit. Of one that is not here (a shallow clone) that cannot be

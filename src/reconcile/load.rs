@@ -7,6 +7,7 @@ use crate::config::Target;
 use crate::document::{self, LoadRequest, Loaded};
 use crate::name::{CommitId, ConnectionName};
 use crate::record::{DeclaredThen, GoodCommit};
+use crate::rules::UserRules;
 use crate::source::{Snapshot, SourceError};
 
 /// The declarations of a snapshot for a target.
@@ -29,6 +30,25 @@ pub(crate) fn load_target(
     target: &Target,
     snapshot: &Snapshot,
 ) -> Result<LoadedTarget, SourceError> {
+    load_by(engine, target, snapshot, None)
+}
+
+/// The same, with documents that the rules of the user deny as errors. Commits of the past are not
+/// judged by the rules of today.
+pub(super) fn load_by_rules(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+) -> Result<LoadedTarget, SourceError> {
+    load_by(engine, target, snapshot, Some(&target.rules))
+}
+
+fn load_by(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+    rules: Option<&UserRules>,
+) -> Result<LoadedTarget, SourceError> {
     let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
     let known_targets = engine.target_names();
     let request = LoadRequest {
@@ -36,6 +56,7 @@ pub(crate) fn load_target(
         target: Some(&target.name),
         known_targets: Some(&known_targets),
         vars: Some(&target.vars),
+        rules,
     };
     let loaded = document::load(&request, &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())

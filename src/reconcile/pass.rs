@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use super::base::record_of_base;
 use super::connect::{Connection, connect};
 use super::history::{Asked, Past, is_overtaken};
-use super::load::{LoadedTarget, load_target};
+use super::load::{LoadedTarget, load_by_rules};
 use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now};
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
@@ -20,7 +20,9 @@ use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
 use crate::plan::history::{Noting, is_renamed, keep_due, raise_protection};
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{CommitFacts, Observed, Planned, Rules, Said, TargetPlan, join, plan, settle};
+use crate::plan::{
+    CommitFacts, Judge, Observed, Planned, Rules, Said, TargetPlan, join, plan, settle,
+};
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
 use crate::state::{Ledger, Lock, StateFile};
@@ -50,6 +52,7 @@ pub async fn prepare<'e>(
         prepared.failed_step = Some(step);
         prepared.plan.errors.push(problem);
     }
+    prepared.plan.count_matches(&target.rules);
     prepared
 }
 
@@ -222,7 +225,7 @@ impl Pass<'_> {
 
     /// Loads the documents; a commit with errors is refused, unless the target isolates them.
     fn load(&self, prepared: &mut Prepared<'_>) -> Result<LoadedTarget, String> {
-        let load = || load_target(self.engine, self.target, self.snapshot);
+        let load = || load_by_rules(self.engine, self.target, self.snapshot);
         let loaded = blocking(load).map_err(|error| error.to_string())?;
         prepared.plan.diagnostics.clone_from(&loaded.loaded.diagnostics);
         prepared.plan.notices.extend(loaded.notices.iter().cloned());
@@ -462,6 +465,7 @@ impl Pass<'_> {
             compare: compare_rules(self.target, self.options, keys, record),
             live,
             commit,
+            judge: judge_of(self.target, self.options),
             now: now(),
         }
     }
@@ -471,6 +475,11 @@ impl Looked {
     fn observed(&self) -> Observed<'_> {
         Observed { live: &self.live, singles: &self.singles, unread: &self.unread }
     }
+}
+
+/// The rules of the user that judge the changes of a run.
+pub(super) fn judge_of<'r>(target: &'r Target, options: &'r Options) -> Judge<'r> {
+    Judge { user: &target.rules, allow: &options.rules.allow, now: now() }
 }
 
 /// The rules of the comparisons of a run.

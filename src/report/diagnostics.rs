@@ -47,6 +47,7 @@ pub(super) fn warnings_json(target: &TargetPlan) -> Value {
             "file": one.mark.file,
             "line": place.map(|(line, _)| line),
             "column": place.map(|(_, column)| column),
+            "rule": one.rule,
         })
     };
     target.warnings().map(warning).collect()
@@ -66,6 +67,7 @@ fn entry(group: &Group<'_>) -> Value {
         "severity": word(diagnostic.severity),
         "message": diagnostic.message,
         "help": diagnostic.help,
+        "rule": diagnostic.rule,
     });
     if let (Value::Object(entry), Value::Object(place)) = (&mut entry, place(&diagnostic.mark)) {
         entry.extend(place);

@@ -48,7 +48,7 @@ fn suggestion(nearest: &Option<&'static str>, listing: &str) -> String {
     }
 }
 
-/// Explains all types, one type (`email`) or one field (`email.port`,
+/// Explains all types, `rules`, one type (`email`) or one field (`email.port`,
 /// `rabbitMq.hostPortList.host`), with escape codes for colour if a terminal is to show it.
 ///
 /// # Errors
@@ -58,6 +58,9 @@ pub fn explain(path: Option<&str>, color: bool) -> Result<String, ExplainError> 
     let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
         return Ok(types(paint));
     };
+    if path == "rules" {
+        return Ok(crate::rules::explained());
+    }
     let mut steps = path.split('.');
     let name = steps.next().unwrap_or_default();
     let connection_type = catalog::find(name).ok_or_else(|| ExplainError::UnknownType {

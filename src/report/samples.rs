@@ -26,6 +26,7 @@ pub(super) fn change(action: Action, type_name: &str, name: &str) -> Change {
         advice: None,
         fields: Vec::new(),
         held: false,
+        rules: Vec::new(),
         place: None,
         result: None,
     }

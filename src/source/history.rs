@@ -18,6 +18,9 @@ const CLOCK_SKEW: i64 = 24 * 60 * 60;
 /// The trailer by which a commit consents to the deletes that it causes.
 const CONSENT: &str = "Allow-Deletes";
 
+/// The trailer by which a commit consents to changes that a rule of the user holds.
+const RULE_CONSENT: &str = "Allow-Rule";
+
 /// One commit of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryCommit {
@@ -27,6 +30,8 @@ pub struct HistoryCommit {
     pub parents: Vec<CommitId>,
     /// Whether it carries the trailer `Allow-Deletes: true`.
     pub allow_deletes: bool,
+    /// The rules that its trailers `Allow-Rule` name.
+    pub allow_rules: Vec<String>,
     /// The first line of its message.
     pub subject: String,
 }
@@ -93,11 +98,11 @@ pub(super) fn since(
     })
 }
 
-/// Whether one commit carries the trailer; not so where it is not there.
-pub(super) fn allows_deletes(objects: &ObjectDatabase, id: Oid) -> Result<bool, SourceError> {
+/// One commit by itself; `None`: it is not there.
+pub(super) fn one(objects: &ObjectDatabase, id: Oid) -> Result<Option<HistoryCommit>, SourceError> {
     objects.read(|repository| match repository.find_commit(id) {
-        Ok(commit) => Ok(consents(commit.message_raw_bytes())),
-        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(false),
+        Ok(commit) => Ok(Some(describe(&commit))),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
         Err(error) => {
             Err(SourceError::of_object(&error, format!("the commit {id}"), objects.place()))
         }
@@ -186,18 +191,21 @@ fn describe(commit: &git2::Commit<'_>) -> HistoryCommit {
         id: CommitId(commit.id().to_string()),
         parents: commit.parent_ids().map(|id| CommitId(id.to_string())).collect(),
         allow_deletes: consents(commit.message_raw_bytes()),
+        allow_rules: trailers(commit.message_raw_bytes(), RULE_CONSENT),
         subject: String::from_utf8_lossy(commit.summary_bytes().unwrap_or_default()).into_owned(),
     }
 }
 
-/// Whether a message carries the trailer, by git's rules: in its last paragraph, the key in
-/// any case.
+/// Whether a message consents to deletes.
 pub(super) fn consents(message: &[u8]) -> bool {
-    let Ok(trailers) = git2::message_trailers_bytes(message.to_vec()) else { return false };
-    trailers.iter().any(|(key, value)| {
-        key.eq_ignore_ascii_case(CONSENT.as_bytes())
-            && value.trim_ascii().eq_ignore_ascii_case(b"true")
-    })
+    trailers(message, CONSENT).iter().any(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// The values of a trailer, by git's rules: in the last paragraph, the key in any case.
+fn trailers(message: &[u8], key: &str) -> Vec<String> {
+    let Ok(trailers) = git2::message_trailers_bytes(message.to_vec()) else { return Vec::new() };
+    let of_key = trailers.iter().filter(|(k, _)| k.eq_ignore_ascii_case(key.as_bytes()));
+    of_key.map(|(_, value)| String::from_utf8_lossy(value).trim().to_owned()).collect()
 }
 
 #[cfg(test)]

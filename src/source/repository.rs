@@ -8,7 +8,7 @@ use git2::Oid;
 
 use super::files::Files;
 use super::git::Stop;
-use super::history::{self, History};
+use super::history::{self, History, HistoryCommit};
 use super::layout::Layout;
 use super::object_database::ObjectDatabase;
 use super::references::References;
@@ -138,12 +138,12 @@ impl Repository {
         history::since(&self.objects(), self.known(tip)?, last_good)
     }
 
-    /// Whether a commit carries the trailer `Allow-Deletes: true`.
+    /// One commit with its consents; `None`: it is not here.
     ///
     /// # Errors
     /// The commit is damaged.
-    pub fn allows_deletes(&self, id: &CommitId) -> Result<bool, SourceError> {
-        oid(id).map_or(Ok(false), |id| history::allows_deletes(&self.objects(), id))
+    pub fn history_of(&self, id: &CommitId) -> Result<Option<HistoryCommit>, SourceError> {
+        oid(id).map_or(Ok(None), |id| history::one(&self.objects(), id))
     }
 
     /// The checked-out files as they are.

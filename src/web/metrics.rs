@@ -74,6 +74,7 @@ fn describe() {
         ("apinizer_gitops_connections", "Connections by how they stand"),
         ("apinizer_gitops_deletes_held", "Deletes and replaces that a rule holds back"),
         ("apinizer_gitops_not_converging", "Connections that the server rewrites"),
+        ("apinizer_gitops_rule_matches", "Documents and changes that a rule of the user matches"),
         ("apinizer_gitops_build_info", "The version of this program"),
     ] {
         metrics::describe_gauge!(name, text);

@@ -60,6 +60,7 @@ mod replaces;
 mod replicas;
 mod revisions;
 mod rotation;
+mod rules;
 mod same_names;
 mod saved_plans;
 mod secrets;

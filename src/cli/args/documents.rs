@@ -68,7 +68,7 @@ pub struct ExportArgs {
 /// The arguments of `explain`.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// A connection type, or a field of one; without it, all types are listed.
+    /// A connection type, a field of one, or `rules`; without it, all types are listed.
     #[arg(value_name = "TYPE[.FIELD]")]
     pub subject: Option<String>,
 }

@@ -59,6 +59,9 @@ pub struct WriteRules {
     /// (repeatable).
     #[arg(long, value_name = "NAME", action = ArgAction::Append)]
     pub allow_delete: Vec<String>,
+    /// Consent to changes that this rule of the config holds (repeatable).
+    #[arg(long, value_name = "RULE", action = ArgAction::Append)]
+    pub allow: Vec<String>,
     /// Send every declared secret again, whatever was sent before.
     #[arg(long)]
     pub resend_secrets: bool,
@@ -69,9 +72,10 @@ pub struct WriteRules {
 
 impl WriteRules {
     /// Puts the consents into the options of a run.
-    pub(crate) fn allow(&self, options: &mut Options) {
+    pub(crate) fn consent(&self, options: &mut Options) {
         options.rules.allow_deletes = self.allow_deletes;
         options.rules.allow_delete = self.allow_delete.iter().map(|n| n.as_str().into()).collect();
+        options.rules.allow.clone_from(&self.allow);
         options.resend_secrets = self.resend_secrets;
     }
 }

@@ -48,6 +48,17 @@ pub(super) fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Opti
     Some(Text { value, written: written.into_owned(), resolved })
 }
 
+/// Reads a text as it is written.
+pub(super) fn plain(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
+    let written = scalar(reader, name, node)?.trim().to_owned();
+    if written.is_empty() {
+        let message = format!("`{name}` is empty");
+        reader.problems.add(&node.pointer, error(&code::BAD_VALUE, message));
+        return None;
+    }
+    Some(Text { value: written.clone(), written, resolved: true })
+}
+
 /// Reads a user's name: text or references, kept as it is written.
 pub(super) fn user(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<SecretText> {
     let written = scalar(reader, name, node)?;

@@ -21,6 +21,7 @@ fn drifted(name: &str, path: &str) -> Change {
             origin: Origin::Drift,
         }],
         held: false,
+        rules: Vec::new(),
         place: None,
         result: None,
     }

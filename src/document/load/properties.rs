@@ -25,6 +25,7 @@ fn views(bytes: &[u8]) -> String {
             target: Some("prod"),
             known_targets: Some(&known),
             vars: Some(&vars),
+            rules: None,
         };
         let cache = ParseCache::default();
         let loaded = load(&request, &cache, &|entry| {

@@ -31,7 +31,13 @@ impl Sources {
     fn load(&self, target: Option<&str>, vars: Option<&BTreeMap<String, Value>>) -> Loaded {
         let (folders, contents) = self.folders();
         let known = BTreeSet::from(["prod".to_owned(), "dev".to_owned()]);
-        let request = LoadRequest { folders: &folders, target, known_targets: Some(&known), vars };
+        let request = LoadRequest {
+            folders: &folders,
+            target,
+            known_targets: Some(&known),
+            vars,
+            rules: None,
+        };
         load(&request, &ParseCache::default(), &|entry| {
             Ok(contents[&entry.blob].as_bytes().to_vec())
         })
@@ -53,7 +59,8 @@ fn what_was_faultless_is_checked_again_under_other_vars() {
         let vars: Option<BTreeMap<String, Value>> =
             vars.map(|vars| serde_json::from_value(vars).unwrap());
         let vars = vars.as_ref();
-        let request = LoadRequest { folders: &folders, target: None, known_targets: None, vars };
+        let request =
+            LoadRequest { folders: &folders, target: None, known_targets: None, vars, rules: None };
         let read = |entry: &FileEntry| Ok(contents[&entry.blob].as_bytes().to_vec());
         load(&request, &cache, &read).diagnostics.iter().map(|d| d.code).collect::<Vec<_>>()
     };

@@ -6,6 +6,7 @@ use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{Remembered, Treatment, compare};
 use crate::plan::entry::{Decision, lost_path_in_words, step};
+use crate::plan::judge::judge;
 use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
 use crate::plan::rules::Rules;
 use crate::plan::{Action, Change, State};
@@ -54,7 +55,10 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<
     for (new, old) in renames.due {
         let decision = rows.get(new).zip(rows.get(old)).and_then(|(row, old)| {
             let is_admitted = rules.run.filter.admits(row.type_name(), new);
-            row.wanted().filter(|_| is_admitted).map(|desired| decide(row, old, desired, rules))
+            let desired = row.wanted().filter(|_| is_admitted)?;
+            let mut decision = decide(row, old, desired, rules);
+            judge(&mut decision, row, rules);
+            Some(decision)
         });
         let is_planned = decision.as_ref().is_some_and(|decision| {
             decision.entry.change.as_ref().is_some_and(|c| c.action == Action::Rename && !c.held)

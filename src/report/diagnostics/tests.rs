@@ -16,6 +16,7 @@ fn sample() -> Vec<Diagnostic> {
         mark: mark("c/a.yaml", 4, 7, 5, "port: 70000"),
         related: Vec::new(),
         target: None,
+        rule: None,
     };
     let var = |target: &str| Diagnostic {
         code: "AG302",
@@ -25,6 +26,7 @@ fn sample() -> Vec<Diagnostic> {
         mark: mark("c/a.yaml", 12, 7, 8, "host: ${var:x}"),
         related: Vec::new(),
         target: Some(target.to_owned()),
+        rule: None,
     };
     let twice = Diagnostic {
         code: "AG401",
@@ -34,6 +36,7 @@ fn sample() -> Vec<Diagnostic> {
         mark: mark("c/ü,b:\u{1b}.yaml", 0, 0, 1, ""),
         related: vec![(mark("c/a.yaml", 2, 7, 1, "name: a"), "it is first here".to_owned())],
         target: None,
+        rule: None,
     };
     vec![port.clone(), port, var("prod"), var("dev"), var("prod"), twice]
 }

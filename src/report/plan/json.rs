@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::name::ConnectionName;
 use crate::plan::{Change, Entry, FieldChange, Plan, TargetPlan};
 use crate::report::{FORMAT_VERSION, Style, diagnostics};
+use crate::rules::Match;
 
 /// The plan as JSON, `format_version` 1.0.
 #[must_use]
@@ -57,10 +58,22 @@ pub(in crate::report) fn change(change: &Change) -> Value {
     }
     shown.insert("fields".to_owned(), change.fields.iter().map(field).collect());
     shown.insert("held".to_owned(), json!(change.held));
+    if !change.rules.is_empty() {
+        shown.insert("rules".to_owned(), change.rules.iter().map(rule).collect());
+    }
     let place = change.place.as_ref();
     shown.insert("file".to_owned(), json!(place.map(|place| place.file.as_ref())));
     shown.insert("line".to_owned(), json!(place.map(|place| place.line)));
     Value::Object(shown)
+}
+
+fn rule(found: &Match) -> Value {
+    json!({
+        "name": found.rule,
+        "effect": found.effect.as_str(),
+        "message": found.why,
+        "consent": found.consent,
+    })
 }
 
 fn field(field: &FieldChange) -> Value {

@@ -214,6 +214,7 @@ impl Ground {
                 filter: Filter::new(&flags.names, &types),
                 allow_deletes: flags.allow_deletes,
                 allow_delete: flags.allow_delete.iter().map(|name| name.as_str().into()).collect(),
+                allow: Vec::new(),
                 degraded_at_once: true,
             },
             base: flags.base.map(|at| self.snapshot_at(&self.commits[at])),

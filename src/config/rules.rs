@@ -1,0 +1,85 @@
+//! The section `rules`: expressions of the user, compiled for the targets that they are for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::catalog::nearest_of;
+use crate::diagnostic::{Part, quoted};
+use crate::rules::{Effect, Expression, Rule};
+
+use super::fields::Fields;
+use super::problems::{error, related};
+use super::read::Reader;
+use super::{Target, code};
+
+/// Compiles the rules and adds each to the targets that it is for; `names` are those of all targets.
+pub(super) fn add_all(
+    reader: &mut Reader<'_>,
+    list: &[Fields],
+    names: &[&str],
+    targets: &mut [Target],
+) {
+    let mut first: HashMap<String, String> = HashMap::new();
+    for fields in list {
+        let chosen = chosen(reader, fields, names);
+        let Some(rule) = build(reader, fields).map(Arc::new) else { continue };
+        let place = fields.place_of("name");
+        if let Some(earlier) = first.get(&rule.name) {
+            let problem = error(&code::BAD_NAME, "two rules have this name")
+                .help("give each rule a name of its own");
+            reader.problems.add(&place, related(problem, earlier, "the first is here"));
+        } else {
+            first.insert(rule.name.clone(), place);
+        }
+        let is_for =
+            |target: &&mut Target| chosen.as_ref().is_none_or(|c| c.contains(&target.name));
+        targets.iter_mut().filter(is_for).for_each(|target| target.rules.add(&rule));
+    }
+}
+
+/// The targets that a rule names; `None`: it is for all.
+fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Vec<String>> {
+    let texts = fields.texts("targets")?;
+    for (text, place) in texts.iter().filter(|(text, _)| text.resolved) {
+        if names.contains(&text.value.as_str()) {
+            continue;
+        }
+        let message = format!("no target is called {}", quoted(&text.written));
+        let problem = error(&code::BAD_VALUE, message);
+        let problem = match nearest_of(names.iter().copied(), &text.value, |name| name) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("the targets are {}", names.join(", "))),
+        };
+        reader.problems.add(place, problem);
+    }
+    Some(texts.iter().map(|(text, _)| text.value.clone()).collect())
+}
+
+fn build(reader: &mut Reader<'_>, fields: &Fields) -> Option<Rule> {
+    let name = fields.text("name").map(|text| text.value.clone());
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.as_ref().is_some_and(|name| !name.chars().all(allowed) || name.len() > 100) {
+        let message = "a rule's name has at most 100 letters, digits, `-`, `_` and `.`";
+        reader.problems.add(&fields.place_of("name"), error(&code::BAD_NAME, message));
+        return None;
+    }
+    let when = fields.text("when").and_then(|text| compile(reader, fields, &text.value));
+    let (effect, text) = Effect::ALL
+        .into_iter()
+        .find_map(|effect| Some((effect, fields.text(effect.as_str())?.value.clone())))?;
+    Some(Rule { name: name?, effect, text, when: when? })
+}
+
+fn compile(reader: &mut Reader<'_>, fields: &Fields, text: &str) -> Option<Expression> {
+    match Expression::compile(text) {
+        Ok(expression) => Some(expression),
+        Err(wrong) => {
+            let message = format!("the expression cannot be used: {}", wrong.message);
+            let mut problem = error(&code::BAD_RULE, message);
+            problem.help = wrong.help;
+            problem.part = wrong.part.map_or(Part::Value, Part::Text);
+            reader.problems.add(&fields.place_of("when"), problem);
+            None
+        }
+    }
+}

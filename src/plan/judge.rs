@@ -1,0 +1,214 @@
+//! Rules of the user on changes (rule 10): what is denied is blocked, what is held waits for a
+//! consent of its own, whatever else holds it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::entry::Decision;
+use super::row::Row;
+use super::rules::{Judge, Rules};
+use super::{Action, Change, ChangeResult, Entry, FieldChange, Origin, State, TargetPlan};
+use crate::desired::DesiredConnection;
+use crate::digest::sha256_hex;
+use crate::name::{CommitId, ConnectionName};
+use crate::pointer;
+use crate::record::{Allowed, Owned};
+use crate::rules::{Effect, Match};
+use crate::secret::canonical;
+
+/// The consents of commits to one change: what is remembered, and what they give now.
+struct Consents<'a> {
+    remembered: Option<&'a BTreeMap<String, Allowed>>,
+    given: &'a dyn Fn(&str) -> Option<CommitId>,
+}
+
+impl Judge<'_> {
+    /// The rules that match a change, and the consents that are to be remembered with it.
+    fn judge(
+        &self,
+        connection: &Value,
+        change: &Change,
+        consents: &Consents<'_>,
+    ) -> (Vec<Match>, BTreeMap<String, Allowed>) {
+        let digest = sha256_hex(&canonical(&json!([change.action, connection])));
+        let mut found = self.user.of_change(connection, &for_rules(change), self.now);
+        let mut kept = BTreeMap::new();
+        for hold in found.iter_mut().filter(|found| found.effect == Effect::Hold) {
+            let remembered = consents.remembered.and_then(|all| all.get(&hold.rule));
+            let remembered = remembered.filter(|allowed| allowed.change == digest[..32]);
+            let by = (consents.given)(&hold.rule).or_else(|| Some(remembered?.by.clone()));
+            if let Some(by) = &by {
+                let allowed = Allowed { by: by.clone(), change: digest[..32].to_owned() };
+                kept.insert(hold.rule.clone(), allowed);
+            }
+            hold.consent = if self.allow.contains(&hold.rule) {
+                Some(format!("--allow {}", hold.rule))
+            } else {
+                by.map(|by| format!("the commit {}", by.short()))
+            };
+        }
+        (found, kept)
+    }
+
+    /// Why a change that is made again from a fresh answer must not be made after all: the result
+    /// that says so.
+    pub(crate) fn stops(
+        &self,
+        desired: &DesiredConnection,
+        action: Action,
+        fields: Vec<FieldChange>,
+        remembered: Option<&BTreeMap<String, Allowed>>,
+    ) -> Option<ChangeResult> {
+        if self.user.is_empty() {
+            return None;
+        }
+        let type_name = desired.connection_type.name.to_owned();
+        let name = desired.name.clone();
+        let change = Change { fields, ..Change::bare(action, type_name, name) };
+        let consents = Consents { remembered, given: &|_| None };
+        let (found, _) = self.judge(&declared(desired), &change, &consents);
+        let said = |effect| in_words(found.iter().filter(|m| stands(m, effect)));
+        let denied = said(Effect::Deny).map(ChangeResult::Blocked);
+        denied.or_else(|| said(Effect::Hold).map(ChangeResult::Held))
+    }
+}
+
+/// Judges one decision by the rules of the user.
+pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
+    let remembered = row.memory.map(|memory| &memory.allowed).filter(|all| !all.is_empty());
+    if rules.judge.user.is_empty() && remembered.is_none() {
+        return;
+    }
+    let is_made = |c: &&mut Change| !matches!(c.action, Action::Blocked | Action::Drift);
+    let mut kept = BTreeMap::new();
+    if let Some(change) = decision.entry.change.as_mut().filter(is_made) {
+        let connection = match (row.wanted(), row.owned()) {
+            (Some(desired), _) => declared(desired),
+            (None, Some(owned)) => written(&change.name, owned),
+            (None, None) => return,
+        };
+        let name = change.name.clone();
+        let given = |rule: &str| rules.commit.history.consents.to_rule(rule, &name);
+        let consents = Consents { remembered, given: &given };
+        (change.rules, kept) = rules.judge.judge(&connection, change, &consents);
+        decision.entry.follow_rules();
+    }
+    if remembered.is_some() || !kept.is_empty() {
+        decision.memory(row).allowed = kept;
+        decision.settle_memory(row);
+    }
+}
+
+impl Entry {
+    /// Blocks or holds the change as the rules that matched it say.
+    fn follow_rules(&mut self) {
+        let Some(change) = &mut self.change else { return };
+        if let Some(reason) = in_words(change.rules.iter().filter(|m| stands(m, Effect::Deny))) {
+            (change.action, change.held) = (Action::Blocked, false);
+            change.reason = Some(reason.clone());
+            change.advice = Some("change what is declared, or the rule in the config".to_owned());
+            (self.state, self.reason) = (State::Blocked, Some(reason));
+            return;
+        }
+        let holds: Vec<&Match> = change.rules.iter().filter(|m| stands(m, Effect::Hold)).collect();
+        let Some(reason) = in_words(holds.iter().copied()) else { return };
+        let ways = holds.iter().map(|hold| {
+            let rule = &hold.rule;
+            format!(
+                "run `apinizer-gitops apply --allow {rule}`, or commit with the trailer \
+                 `Allow-Rule: {rule}`"
+            )
+        });
+        let advice = ways.collect::<Vec<_>>().join("; and ");
+        if !change.held {
+            return self.hold(reason, Some(advice));
+        }
+        // Another rule holds it already: each is consented to by itself.
+        let join = |text: &mut Option<String>, with: &str, more: &str| {
+            *text =
+                Some(text.take().map_or_else(|| more.to_owned(), |t| format!("{t}{with}{more}")));
+        };
+        join(&mut change.advice, "; and ", &advice);
+        join(&mut change.reason, "; ", &reason);
+        join(&mut self.reason, "; ", &reason);
+    }
+}
+
+/// Whether a match acts: a hold that is consented to does not.
+fn stands(found: &Match, effect: Effect) -> bool {
+    found.effect == effect && found.consent.is_none()
+}
+
+fn in_words<'m>(found: impl Iterator<Item = &'m Match>) -> Option<String> {
+    let words: Vec<String> = found.map(Match::in_words).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// A change as rules see it: which fields differ, and none of their values.
+fn for_rules(change: &Change) -> Value {
+    let has = |origin| change.fields.iter().any(|field| field.origin == origin);
+    let (git, drift) = (has(Origin::Git), has(Origin::Drift));
+    let origin = match (git || change.fields.is_empty(), drift) {
+        _ if has(Origin::Both) => Origin::Both,
+        (true, true) => Origin::Both,
+        (_, false) => Origin::Git,
+        (false, true) => Origin::Drift,
+    };
+    let fields = change.fields.iter();
+    let fields: Vec<Value> =
+        fields.map(|field| json!({"path": field.path, "origin": field.origin})).collect();
+    json!({
+        "action": change.action, "origin": origin, "fields": fields, "held": change.held,
+    })
+}
+
+/// A connection as git declares it, references as text.
+fn declared(desired: &DesiredConnection) -> Value {
+    let fields = desired.fields.iter().map(|field| (&field.path, &field.declared));
+    let options = desired.options.for_rules();
+    put_together(desired.connection_type.name, &desired.name, fields, options)
+}
+
+/// A connection that git does not declare any more, as it was last written.
+fn written(name: &ConnectionName, owned: &Owned) -> Value {
+    let fields = owned.base.iter().map(|(path, field)| (path, &field.declared));
+    let options = crate::document::Options { protect: owned.protect, ..Default::default() };
+    put_together(&owned.type_name, name, fields, options.for_rules())
+}
+
+fn put_together<'f>(
+    type_name: &str,
+    name: &ConnectionName,
+    fields: impl Iterator<Item = (&'f String, &'f Value)>,
+    options: Value,
+) -> Value {
+    let mut connection = json!({"type": type_name, "name": name.as_str()});
+    for (path, value) in fields {
+        pointer::set(&mut connection, path, value.clone());
+    }
+    pointer::set(&mut connection, "/x-gitops", options);
+    connection
+}
+
+/// Says which rules warn of changes, and which holds were consented to.
+pub(super) fn tell(plan: &mut TargetPlan) {
+    let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for change in plan.entries.iter().filter_map(|entry| entry.change.as_ref()) {
+        let what = format!("{} of `{}`", change.action.as_str(), change.name);
+        for found in &change.rules {
+            let text = match (found.effect, &found.consent) {
+                (Effect::Warn, _) => found.in_words(),
+                (_, Some(consent)) => format!("the rule `{}` is met by {consent}", found.rule),
+                _ => continue,
+            };
+            said.entry(text).or_default().push(what.clone());
+        }
+    }
+    plan.notices.extend(said.into_iter().map(|(text, changes)| {
+        let more = changes.len().saturating_sub(5);
+        let shown = changes.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{text} ({shown}{rest})")
+    }));
+}

@@ -1,0 +1,307 @@
+//! Rules of the user (rule 10): expressions in CEL over a connection and its change. Pure.
+//!
+//! A rule sees the merged document with references as text, plain vars and the paths of changed
+//! fields. No value of the environment and none of live is among them, so that none can be told by
+//! what a rule says.
+//!
+//! Documents are written by others than the config, so each evaluation has a budget: the expression
+//! is compiled so that it pays for every value that it reads and for every turn of a loop. Without
+//! a budget three nested loops over one large document would hold a target up for hours. An
+//! expression that fails, or that spends its budget, counts as a match.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString};
+use cel::common::value::{CowVal, Val};
+use cel::{Context, Env, ExecutionError, FunctionContext, Value};
+use regex::Regex;
+use serde_json::Value as Json;
+
+mod example;
+mod expression;
+
+pub(crate) use example::explained;
+pub(crate) use expression::Expression;
+use expression::{CHARGE, MATCHES, NOW};
+
+/// How much work one evaluation may be: a value that is read costs 1 for each value in it and for
+/// every 32 bytes, and a turn of a loop 1 for each node in the loop.
+const BUDGET: u64 = 500_000;
+
+/// The standard library of CEL.
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// What a rule does to what it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// A document is an error, a change is blocked.
+    Deny,
+    /// A change is held until somebody consents.
+    Hold,
+    /// It is said.
+    Warn,
+}
+
+impl Effect {
+    /// The key of the config for each.
+    pub(crate) const ALL: [Self; 3] = [Self::Deny, Self::Hold, Self::Warn];
+
+    /// The word for it in configs, JSON and metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Hold => "hold",
+            Self::Warn => "warn",
+        }
+    }
+}
+
+/// One rule.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) effect: Effect,
+    /// The text that it says.
+    pub(crate) text: String,
+    pub(crate) when: Expression,
+}
+
+/// The rules of one target.
+#[derive(Clone, Debug, Default)]
+pub struct UserRules {
+    rules: Vec<Arc<Rule>>,
+    /// The value of `target`.
+    target: Json,
+    /// The patterns of all expressions, by their text.
+    patterns: Arc<BTreeMap<String, Regex>>,
+}
+
+/// A rule that matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// The rule's name.
+    pub rule: String,
+    /// Its effect.
+    pub effect: Effect,
+    /// The text of the rule, and why it could not be evaluated where that is so.
+    pub why: String,
+    /// Of a hold: the consent that frees the change.
+    pub consent: Option<String>,
+}
+
+impl Match {
+    /// The match in one clause.
+    pub(crate) fn in_words(&self) -> String {
+        let verb = match self.effect {
+            Effect::Deny => "denied by the rule",
+            Effect::Hold => "held by the rule",
+            Effect::Warn => "warning of the rule",
+        };
+        format!("{verb} `{}`: {}", self.rule, self.why)
+    }
+}
+
+impl UserRules {
+    /// No rules yet, for a target with this name and project, as the config has them, and vars.
+    pub(crate) fn of_target(name: &str, project: &str, vars: &BTreeMap<String, Json>) -> Self {
+        let target = serde_json::json!({"name": name, "project": project, "vars": vars});
+        Self { target, ..Self::default() }
+    }
+
+    /// Adds a rule.
+    pub(crate) fn add(&mut self, rule: &Arc<Rule>) {
+        let patterns = rule.when.patterns.iter().cloned();
+        Arc::make_mut(&mut self.patterns).extend(patterns);
+        self.rules.push(Arc::clone(rule));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The rules in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|rule| &**rule)
+    }
+
+    /// Whether a rule may hold a change.
+    pub(crate) fn holds(&self) -> bool {
+        self.iter().any(|rule| rule.effect == Effect::Hold)
+    }
+
+    /// The rules that match a document, which need no plan: those that ask neither for the change
+    /// nor for the time, and hold nothing.
+    pub(crate) fn of_document(&self, connection: &Json) -> Vec<(&Rule, Match)> {
+        let rules = self.iter().filter(|rule| rule.is_of_documents());
+        self.matching(rules, &[("connection", connection)], 0)
+    }
+
+    /// The rules that match a change; `now` is in seconds since 1970.
+    pub(crate) fn of_change(&self, connection: &Json, change: &Json, now: i64) -> Vec<Match> {
+        let rules = self.iter().filter(|rule| !rule.is_of_documents());
+        let values = [("connection", connection), ("change", change)];
+        self.matching(rules, &values, now).into_iter().map(|(_, found)| found).collect()
+    }
+
+    fn matching<'r>(
+        &'r self,
+        rules: impl Iterator<Item = &'r Rule>,
+        values: &[(&str, &Json)],
+        now: i64,
+    ) -> Vec<(&'r Rule, Match)> {
+        let mut scene: Option<Scene> = None;
+        let mut found = Vec::new();
+        for rule in rules {
+            let scene = scene.get_or_insert_with(|| Scene::new(self, values, now));
+            let why = match scene.evaluate(&rule.when) {
+                Ok(false) => continue,
+                Ok(true) => rule.text.clone(),
+                Err(problem) => format!("{} (it cannot be evaluated here: {problem})", rule.text),
+            };
+            let (name, effect) = (rule.name.clone(), rule.effect);
+            found.push((rule, Match { rule: name, effect, why, consent: None }));
+        }
+        found
+    }
+}
+
+impl Rule {
+    fn is_of_documents(&self) -> bool {
+        self.effect != Effect::Hold && !self.when.needs_plan
+    }
+}
+
+/// The values that expressions are evaluated over, converted once.
+struct Scene {
+    context: Context<'static, 'static>,
+    /// The rest of the budget.
+    left: Arc<AtomicU64>,
+}
+
+type Function = Box<
+    dyn for<'c, 'v> Fn(&mut FunctionContext<'c, 'v>) -> Result<CowVal<'c, 'v>, ExecutionError>
+        + Send
+        + Sync,
+>;
+
+impl Scene {
+    fn new(rules: &UserRules, values: &[(&str, &Json)], now: i64) -> Self {
+        let left = Arc::new(AtomicU64::new(BUDGET));
+        let mut context = Context::with_env(Arc::clone(&ENV));
+        for (name, value) in values.iter().copied().chain([("target", &rules.target)]) {
+            context.add_variable_from_value(name, converted(value));
+        }
+        context.add_variable_from_value(NOW, Value::Int(now));
+        let budget = Arc::clone(&left);
+        let charge: Function = Box::new(move |call| {
+            let (value, nodes) = (call.args.pop(), call.args.pop());
+            let Some((value, nodes)) = value.zip(nodes) else { return Err(call.error("")) };
+            let nodes = nodes.downcast_ref::<CelInt>().map_or(0, |nodes| *nodes.inner());
+            let turns = value.as_sizer().map_or(0, |sizer| *sizer.size().inner());
+            let turns = u64::try_from(nodes.saturating_mul(turns)).unwrap_or_default();
+            let size = size_of(value.as_ref(), budget.load(Ordering::Relaxed));
+            let is_paid = spend(&budget, size.saturating_add(turns));
+            if is_paid { Ok(value) } else { Err(call.error("")) }
+        });
+        let (budget, patterns) = (Arc::clone(&left), Arc::clone(&rules.patterns));
+        let matches: Function = Box::new(move |call| {
+            let text = |index: usize| call.args.get(index)?.downcast_ref::<CelString>();
+            let Some((text, pattern)) = text(0).zip(text(1)) else { return Err(call.error("")) };
+            let (text, pattern) = (text.inner(), pattern.inner());
+            let cost = (text.len() as u64).saturating_mul(pattern.len() as u64) / 64;
+            match patterns.get(pattern) {
+                Some(regex) if spend(&budget, 1 + cost) => {
+                    Ok(CowVal::owned(CelBool::from(regex.is_match(text))))
+                }
+                _ => Err(call.error("")),
+            }
+        });
+        for (name, function) in [(CHARGE, charge), (MATCHES, matches)] {
+            // The library has no function of such a name; were there one, every rule would match.
+            let _ = context.add_function::<Function, Function>(name, function);
+        }
+        Self { context, left }
+    }
+
+    /// Whether the expression is true; an error where it is neither true nor false.
+    fn evaluate(&self, expression: &Expression) -> Result<bool, String> {
+        self.left.store(BUDGET, Ordering::Relaxed);
+        let evaluate = || Value::resolve(&expression.root, &self.context);
+        // The library has no known panic here; were there one, it would cost one evaluation.
+        let result = catch_unwind(AssertUnwindSafe(evaluate));
+        if self.left.load(Ordering::Relaxed) == 0 {
+            return Err("it is too much work on a connection of this size".to_owned());
+        }
+        match result {
+            Ok(Ok(Value::Bool(answer))) => Ok(answer),
+            Ok(Ok(_)) => Err("it gives something else than true or false".to_owned()),
+            Ok(Err(error)) => Err(in_words(&error)),
+            Err(_) => Err("the library stopped on it".to_owned()),
+        }
+    }
+}
+
+/// Takes a cost off a budget; whether that much was left.
+fn spend(budget: &AtomicU64, cost: u64) -> bool {
+    let left = budget.load(Ordering::Relaxed).saturating_sub(cost);
+    budget.store(left, Ordering::Relaxed);
+    left > 0
+}
+
+/// What a value costs that is read; not looked at any further once it is over `most`.
+fn size_of(value: &(dyn Val + '_), most: u64) -> u64 {
+    let mut size = 1;
+    let mut add = |value: &(dyn Val + '_)| {
+        size += if size < most { size_of(value, most - size) } else { 0 };
+    };
+    if let Some(list) = value.downcast_ref::<CelList>() {
+        list.inner().iter().for_each(|item| add(item.as_ref()));
+    } else if let Some(map) = value.downcast_ref::<CelMap>() {
+        for (key, item) in map.inner() {
+            add(key.inner());
+            add(item.as_ref());
+        }
+    } else if let Some(text) = value.downcast_ref::<CelString>() {
+        size += text.inner().len() as u64 / 32;
+    }
+    size
+}
+
+/// Why an evaluation failed, without any value: a document that is not valid may hold a secret.
+fn in_words(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(_) => {
+            "it reads a key that is not there; `has(...)` asks for it first".to_owned()
+        }
+        ExecutionError::NoSuchOverload(overload) => overload.to_string(),
+        ExecutionError::ValuesNotComparable(..) => "it compares different kinds".to_owned(),
+        ExecutionError::FunctionError { function, .. } => format!("`{function}` failed"),
+        ExecutionError::IndexOutOfBounds(_) => "an index is out of bounds".to_owned(),
+        _ => "an operation does not fit its values".to_owned(),
+    }
+}
+
+fn converted(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => Value::Bool(*flag),
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), _, _) => Value::Int(number),
+            (_, Some(number), _) => Value::UInt(number),
+            (_, _, Some(number)) => Value::Float(number),
+            _ => Value::from(number.to_string()),
+        },
+        Json::Array(items) => Value::List(Arc::new(items.iter().map(converted).collect())),
+        Json::Object(map) => {
+            let entries = map.iter().map(|(key, value)| (key.clone(), converted(value)));
+            Value::Map(entries.collect::<std::collections::HashMap<String, Value>>().into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

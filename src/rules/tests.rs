@@ -1,0 +1,262 @@
+//! Rules by themselves: what they see, what they refuse, how much they may cost, and those of
+//! docs/rules.md.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::example::example_of;
+use super::*;
+use crate::config::Config;
+use crate::environment::Environment;
+
+/// 2026-11-27 is a Friday; 10:00 in Istanbul is 07:00 UTC.
+const FRIDAY_AT_TEN: i64 = 1_795_762_800;
+const DAY: i64 = 24 * 60 * 60;
+
+fn rules_of(effect: Effect, when: &str) -> UserRules {
+    let vars = BTreeMap::from([("smtp_host".to_owned(), json!("smtp.example.com"))]);
+    let mut rules = UserRules::of_target("prod", "Payments", &vars);
+    let when = Expression::compile(when).unwrap_or_else(|problem| panic!("{when}: {problem:?}"));
+    rules.add(&Arc::new(Rule { name: "r".to_owned(), effect, text: "text".to_owned(), when }));
+    rules
+}
+
+/// Whether an expression matches the example of `explain rules`, with the reason.
+fn matches(when: &str) -> Option<String> {
+    let rules = rules_of(Effect::Hold, when);
+    let (connection, change) = (example_of("connection"), example_of("change"));
+    rules.of_change(&connection, &change, FRIDAY_AT_TEN).pop().map(|found| found.why)
+}
+
+#[test]
+fn an_expression_sees_what_is_explained() {
+    for when in [
+        "connection.type == 'email' && connection.port in [25, 587]",
+        "connection['x-gitops'].targets == ['prod'] && !connection['x-gitops'].protect",
+        "has(connection.host) && !has(connection.from) && connection.?from.orValue('x') == 'x'",
+        "connection.password.startsWith('${env:') && connection.name.matches('^[a-z-]+$')",
+        "target.name == 'prod' && target.project == 'Payments'",
+        "target.vars.smtp_host == 'smtp.example.com'",
+        "change.action == 'update' && change.origin == 'git' && !change.held",
+        "change.fields.exists(f, f.path == '/port') && change.fields.all(f, f.origin == 'git')",
+        "change.fields.map(f, f.path) == ['/port'] && size(change.fields.filter(f, true)) == 1",
+        "now.getDayOfWeek('Europe/Istanbul') == 5 && now.getHours('Europe/Istanbul') == 10",
+        "now > timestamp('2026-01-01T00:00:00Z') && type(connection.port) == int",
+    ] {
+        assert_eq!(matches(when).as_deref(), Some("text"), "{when}");
+        assert_eq!(matches(&format!("!({when})")), None, "{when}");
+    }
+    let text = explained();
+    for part in ["connection\n", "target\n", "change\n", "now\n", "\"port\": 587", "getHours"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 110));
+}
+
+#[test]
+fn an_expression_that_fails_is_a_match_and_says_why() {
+    for (when, why) in [
+        (
+            "connection.from == 'x'",
+            "it reads a key that is not there; `has(...)` asks for it first",
+        ),
+        ("connection.port", "it gives something else than true or false"),
+        ("connection.host > 3", "no matching overload"),
+        ("timestamp(connection.name) > now", "`timestamp` failed"),
+        ("change.fields[7].path == ''", "out of bounds"),
+    ] {
+        let said = matches(when).unwrap_or_default();
+        assert!(said.contains(why), "{when}: {said}");
+        assert!(!said.contains("order-notifications"), "{said}");
+    }
+}
+
+#[test]
+fn an_expression_with_unknown_names_is_refused() {
+    for (when, message) in [
+        ("conection.type == ''", "there is no `conection` here"),
+        ("connection.prot == 1", "no type of connection has a field `prot`"),
+        ("change.acton == ''", "`change` has no key `acton`"),
+        ("target.url == ''", "`target` has no key `url`"),
+        ("now.hours == 1", "`now` has no key `hours`"),
+        ("size(env) > 0", "there is no `env` here"),
+        ("connection.name.lowercase() == ''", "there is no function `lowercase` here"),
+        ("connection.name.all(x)", "there is no function `all` here"),
+        (
+            "connection.name.matches(connection.host)",
+            "the pattern of `matches` is a text in quotes",
+        ),
+        ("connection.name.matches('(')", "the pattern of `matches` cannot be used"),
+        ("connection.name.matches('(\\\\w{99}){99}')", "the pattern of `matches` cannot be used"),
+        ("google.protobuf.Duration{seconds: 1} == now", "it makes a value of a type"),
+        ("connection.type == ", "line 1, column"),
+        ("@charge(1, 1) == 1", "line 1, column"),
+        ("", "line 1, column"),
+    ] {
+        let problem = Expression::compile(when).unwrap_err();
+        assert!(problem.message.contains(message), "{when}: {problem:?}");
+    }
+}
+
+#[test]
+fn an_expression_is_neither_long_nor_deep() {
+    let nested =
+        |open: &str, close: &str, n: usize| format!("{}true{}", open.repeat(n), close.repeat(n));
+    for text in [
+        nested("!", "", 1990),
+        nested("-", "", 1990),
+        nested("(", ")", 990),
+        nested("[", "]", 990),
+        nested("!(", ")", 600),
+        nested("true ? ", " : true", 130),
+        vec!["1"; 900].join("+"),
+        format!("connection{}", ".type".repeat(390)),
+        nested("[1].all(x, ", ")", 150),
+        "x".repeat(2001),
+        "'".to_owned() + &"a".repeat(1999),
+        "{".repeat(2000),
+    ] {
+        // Refused or harmless: what matters is that it ends, and how it does.
+        if let Ok(when) = Expression::compile(&text) {
+            let rule =
+                Rule { name: String::new(), effect: Effect::Deny, text: String::new(), when };
+            let mut rules = UserRules::default();
+            rules.add(&Arc::new(rule));
+            rules.of_document(&json!({"type": "email"}));
+        }
+    }
+    assert!(Expression::compile(&nested("!(", ")", 40)).is_err());
+    let deepest = (0..9).fold("true".to_owned(), |inner, _| format!("[1].all(x, {inner})"));
+    assert!(Expression::compile(&deepest).is_ok(), "nine loops in each other are read");
+}
+
+/// Work that no machine would finish: each would take hours or all memory without a budget.
+#[test]
+fn an_expression_that_is_too_much_work_is_a_match() {
+    let items: Vec<_> = (0..10_000).map(|n| json!({"key": n, "value": "x".repeat(30)})).collect();
+    let text = "x".repeat(900_000);
+    let large = json!({"additionalProperties": items, "description": text, "type": "email"});
+    let (list, text) = ("connection.additionalProperties", "connection.description");
+    let doubled = format!("[{text}]{}.size() > 0", ".map(x, x + x)".repeat(15));
+    let nested = (0..8).fold("true".to_owned(), |inner, n| format!("{list}.all(a{n}, {inner})"));
+    for when in [
+        doubled,
+        nested.clone(),
+        format!("{nested} || true"),
+        format!("{list}.all(a, {list}.exists(b, a == b || {list}.exists_one(c, c == b)))"),
+        format!("{list}.map(a, {list}.map(b, {list})).size() > 0"),
+        format!("{list}.all(a, {text}.matches('(x+x+)+y') || true)"),
+        format!("{list}.exists(a, connection == connection && false)"),
+        format!("{}.size() > 0", vec![text; 25].join("+")),
+    ] {
+        let rules = rules_of(Effect::Deny, &when);
+        let found = rules.of_document(&large);
+        let why = found.first().map_or("no match", |(_, found)| found.why.as_str());
+        assert!(why.contains("too much work"), "{when}: {why}");
+    }
+    let modest = format!("{list}.exists(p, p.key == 9999) && {text}.size() == 900000");
+    assert_eq!(rules_of(Effect::Deny, &modest).of_document(&large).len(), 1);
+    assert!(rules_of(Effect::Deny, &format!("!({modest})")).of_document(&large).is_empty());
+}
+
+/// A rule of docs/rules.md, the place of the key or value that it is about, and what it matches
+/// and does not match.
+struct Recipe {
+    rule: &'static str,
+    matching: Json,
+    other: Json,
+}
+
+/// The config that the blocks of the page come to.
+fn rules_of_the_page() -> UserRules {
+    let page = include_str!("../../docs/rules.md");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let rules: String = blocks.filter(|block| block.starts_with("- name: ")).collect();
+    let rules: String = rules.lines().map(|line| format!("  {line}\n")).collect();
+    let text = format!(
+        "source: {{path: .}}\ntargets:\n  - name: prod\n    url: https://m.example.com\n    \
+         project: p\n    token: ${{env:T}}\n    vars: {{secret_prefix: PROD_}}\nrules:\n{rules}"
+    );
+    let path = Path::new("apinizer-gitops.yaml");
+    let environment = Environment::new([("T".to_owned(), "t".to_owned())]);
+    let loaded = Config::parse(path, text.as_bytes(), &environment);
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{problems:?}"));
+    loaded.config.targets[0].rules.clone()
+}
+
+fn recipe(rule: &'static str, matching: Json, other: Json) -> Recipe {
+    Recipe { rule, matching, other }
+}
+
+#[test]
+fn the_rules_of_the_page_match_what_they_are_for() {
+    let of_day = |day: i64, hour: i64, action: &str| json!({"now": FRIDAY_AT_TEN + day * DAY + (hour - 10) * 3600, "action": action});
+    let recipes = [
+        recipe(
+            "mail-uses-tls",
+            json!({"type": "email"}),
+            json!({"type": "email", "enableStartTls": true}),
+        ),
+        recipe("no-example-hosts", json!({"host": "a.example.com"}), json!({"host": "example.de"})),
+        recipe("names-by-pattern", json!({"name": "Orders_1"}), json!({"name": "orders-1"})),
+        recipe(
+            "own-passwords",
+            json!({"password": "${env:TEST_SMTP}"}),
+            json!({"password": "${env:PROD_SMTP}"}),
+        ),
+        recipe("a-description", json!({"description": ""}), json!({"description": "orders"})),
+        recipe("ports-from-a-list", json!({"port": 2525}), json!({"port": 587})),
+        recipe("nothing-disabled", json!({"enabled": false}), json!({"enabled": true})),
+        recipe(
+            "databases-are-protected",
+            json!({"type": "database"}),
+            json!({"type": "database", "x-gitops": {"protect": true}}),
+        ),
+        recipe("deletes-in-working-hours", of_day(0, 18, "delete"), of_day(0, 10, "delete")),
+        recipe("deletes-in-working-hours", of_day(2, 10, "replace"), of_day(2, 10, "update")),
+        recipe("no-change-on-fridays", of_day(0, 10, "update"), of_day(1, 10, "update")),
+        recipe(
+            "partner-drift-is-only-reported",
+            json!({"name": "partner-sftp", "origin": "drift"}),
+            json!({"name": "partner-sftp", "origin": "git"}),
+        ),
+        recipe(
+            "another-host",
+            json!({"action": "update", "fields": [{"path": "/host"}]}),
+            json!({"action": "update", "fields": [{"path": "/port"}]}),
+        ),
+    ];
+    let rules = rules_of_the_page();
+    for Recipe { rule, matching, other } in &recipes {
+        assert!(
+            matched(&rules, matching).iter().any(|name| name == rule),
+            "{rule} does not match {matching}"
+        );
+        assert!(matched(&rules, other).iter().all(|name| name != rule), "{rule} matches {other}");
+    }
+    let tested = |rule: &Rule| recipes.iter().any(|recipe| recipe.rule == rule.name);
+    assert!(rules.iter().all(tested), "a rule of the page has no example here");
+    assert!(rules.iter().count() >= 12);
+}
+
+/// The names of the rules that match a connection and its change, which are given together.
+fn matched(rules: &UserRules, given: &Json) -> Vec<String> {
+    let mut connection = json!({
+        "type": "ftp", "name": "orders", "host": "h", "description": "d", "port": 587,
+        "x-gitops": {"protect": false},
+    });
+    let mut change = json!({"action": "update", "origin": "git", "fields": [], "held": false});
+    let mut now = FRIDAY_AT_TEN + 5 * DAY;
+    for (key, value) in given.as_object().unwrap() {
+        match key.as_str() {
+            "now" => now = value.as_i64().unwrap(),
+            "action" | "origin" | "fields" => change[key] = value.clone(),
+            _ => connection[key] = value.clone(),
+        }
+    }
+    let of_document = rules.of_document(&connection).into_iter().map(|(_, found)| found);
+    let found = of_document.chain(rules.of_change(&connection, &change, now));
+    found.inspect(|m| assert!(!m.why.contains("cannot be"), "{m:?}")).map(|m| m.rule).collect()
+}
