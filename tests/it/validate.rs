@@ -116,6 +116,10 @@ fn skipped_files_are_told() {
         let quiet = [arguments, &["--quiet"]].concat();
         assert_eq!(world.run(&quiet).code(0).stderr, "");
     }
+    for output in ["json", "markdown"] {
+        let ran = world.run(&["validate", "--output", output]).code(0);
+        assert!(ran.stdout.contains("link.yaml is skipped"), "{}", ran.stdout);
+    }
     symlink("connections/a.yaml", world.repo().join("latest")).unwrap();
     let named = |name: &str| world.repo().join(name).display().to_string();
     world.run(&["validate", &named("latest")]).code(1).says("is a symbolic link");
