@@ -11,6 +11,7 @@ pub mod describe;
 pub mod error;
 pub mod export;
 pub mod forget;
+pub mod init;
 pub mod orders;
 pub mod plan;
 pub mod run;
@@ -64,6 +65,7 @@ pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandErro
 
 async fn perform(command: &Command, context: &Context) -> Result<u8, CommandError> {
     match command {
+        Command::Init(args) => init::run(args, context),
         Command::Validate(args) => validate::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,

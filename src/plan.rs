@@ -103,7 +103,10 @@ impl Planned {
 
     /// Says what is about the target as a whole.
     fn tell(&mut self, rules: &Rules<'_>) {
-        let TargetPlan { notices, errors, .. } = &mut self.plan;
+        let TargetPlan { notices, errors, entries, .. } = &mut self.plan;
+        for pattern in rules.run.filter.without_match(entries) {
+            notices.push(format!("{pattern} matches no connection"));
+        }
         for type_name in &rules.live.unsupported {
             notices.push(format!(
                 "this version of the server does not know the type {type_name}: its documents are blocked"

@@ -186,7 +186,7 @@ fn secret() -> Map<String, Value> {
     schema
 }
 
-fn options() -> Value {
+pub(crate) fn options() -> Value {
     let texts = |about: &str| json!({"type": "array", "items": {"type": "string", "minLength": 1}, "description": about});
     json!({
         "description": "What apinizer-gitops does with this connection; never sent to the API.",

@@ -16,7 +16,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use order::flags_behind_the_command;
 
-pub use documents::{ExplainArgs, ExportArgs, SchemaArgs, ValidateArgs, ValidateOutput};
+pub use documents::{ExplainArgs, ExportArgs, InitArgs, SchemaArgs, ValidateArgs, ValidateOutput};
 pub use program::{CompletionsArgs, ManArgs, OrderArgs, ReconcileArgs, StatusArgs};
 pub use reconcile::{
     ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ReadArgs, RunArgs, WriteRules,
@@ -58,6 +58,10 @@ pub struct Cli {
 /// One command.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Write a config and an example document for one target; nothing is overwritten.
+    ///
+    /// Takes --url, --project, --path, --repo and --config, and asks on a terminal for what is missing.
+    Init(InitArgs),
     /// Check documents and config without the API and without secrets.
     ///
     /// Syntax, fields, references, duplicates, overlays and the config are checked. Ends with 0
@@ -77,7 +81,7 @@ pub enum Command {
     Run(RunArgs),
     /// Write live connections as documents, with references where secrets stand.
     Export(ExportArgs),
-    /// Explain a connection type or one of its fields.
+    /// Explain a connection type, one of its fields, the config, `x-gitops`, `rules`, or a code.
     Explain(ExplainArgs),
     /// Print the JSON Schema of documents, of one type, or of the config.
     Schema(SchemaArgs),

@@ -180,7 +180,7 @@ impl Context {
     }
 }
 
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let mut err = io::stderr().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let _ = write!(err, "{text}{end}").and_then(|()| err.flush());

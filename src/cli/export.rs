@@ -82,6 +82,7 @@ fn write(
         ),
         error => CommandError::failed(error),
     })?;
+    files::write_schema(folder).map_err(CommandError::failed)?;
     if !context.global.quiet {
         let noun = if export.documents.len() == 1 { "connection" } else { "connections" };
         let (count, folder) = (export.documents.len(), folder.display());

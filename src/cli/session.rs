@@ -193,7 +193,31 @@ impl Session {
         for prepared in prepared.iter_mut().filter(|one| one.is_suspended() == Some(true)) {
             prepared.hold_suspended();
         }
+        for prepared in &mut prepared {
+            prepared.plan.notices.extend(self.uncommitted(snapshot, prepared.target));
+        }
         prepared
+    }
+
+    /// A note on documents of the checkout that are not committed, where its commit is read.
+    fn uncommitted(&self, snapshot: &Snapshot, target: &Target) -> Option<String> {
+        let (Snapshot::Commit { repository, commit }, Location::Path(_)) =
+            (snapshot, &self.engine.config.source.location)
+        else {
+            return None;
+        };
+        let find = || match repository.head(None) {
+            Ok(head) if head.id == commit.id => repository.uncommitted(&target.paths),
+            _ => Vec::new(),
+        };
+        let files = tokio::task::block_in_place(find);
+        let named = files.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let more = match files.len().saturating_sub(3) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let note = "changes that are not committed are not read without --worktree";
+        (!files.is_empty()).then(|| format!("{note}: {named}{more}"))
     }
 
     /// The plan of all targets.

@@ -19,25 +19,26 @@ use crate::source::{FileEntry, Files, Folder, Listing, Repository, Snapshot, Sou
 pub async fn run(args: &ValidateArgs, context: &Context) -> Result<u8, CommandError> {
     let config = match config(context, !args.files.is_empty()) {
         Err(CommandError::Invalid(problems)) => {
-            show(args.output, &problems, context);
+            show(args.output, &problems, &BTreeSet::new(), context);
             return Ok(1);
         }
         other => other?,
     };
     let mut problems = config.as_ref().map(|c| c.1.clone()).unwrap_or_default();
     let config = config.map(|c| c.0);
+    let mut notes = BTreeSet::new();
     let has_config_errors = problems.iter().any(|d| d.severity == Severity::Error);
     if !args.files.is_empty() || config.is_none() {
         if !has_config_errors || !args.files.is_empty() {
-            problems.extend(check_named_files(args, context)?);
+            problems.extend(check_named_files(args, context, &mut notes)?);
         }
     } else if let Some(config) = config.filter(|_| !has_config_errors) {
-        problems.extend(check_targets(args, context, config).await?);
+        problems.extend(check_targets(args, context, config, &mut notes).await?);
     }
     if args.strict {
         problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);
     }
-    show(args.output, &problems, context);
+    show(args.output, &problems, &notes, context);
     Ok(u8::from(problems.iter().any(|d| d.severity == Severity::Error)))
 }
 
@@ -71,6 +72,7 @@ fn config(
 fn check_named_files(
     args: &ValidateArgs,
     context: &Context,
+    notes: &mut BTreeSet<String>,
 ) -> Result<Vec<Diagnostic>, CommandError> {
     let here = std::env::current_dir().map_err(CommandError::failed)?;
     let mut paths: Vec<String> = args.files.iter().map(|p| p.display().to_string()).collect();
@@ -85,7 +87,7 @@ fn check_named_files(
     }
     let files = Files::named_in(here.clone());
     let mut listing = files.folders(&paths, None).map_err(CommandError::failed)?;
-    let mut notes: BTreeSet<String> = notes_of(&listing);
+    notes.extend(notes_of(&listing));
     for folder in &mut listing.folders {
         if !folder.exists {
             return Err(CommandError::Failed(format!("there is no {}", folder.path)));
@@ -93,7 +95,6 @@ fn check_named_files(
         notes.extend(note_on_named(&here.join(&*folder.path), folder)?);
         without_config(context, &here, &mut folder.files);
     }
-    say_notes(context, &notes);
     let cache = ParseCache::default();
     let request = LoadRequest {
         folders: &listing.folders,
@@ -143,18 +144,12 @@ fn notes_of(listing: &Listing) -> BTreeSet<String> {
     listing.unread.iter().cloned().chain(listing.skipped()).collect()
 }
 
-/// Says what was passed over, as a plan does.
-fn say_notes(context: &Context, notes: &BTreeSet<String>) {
-    if !context.global.quiet {
-        notes.iter().for_each(|note| context.say(&format!("note: {note}")));
-    }
-}
-
 /// Checks what the config's targets read: on disk, or in a commit with `--rev`.
 async fn check_targets(
     args: &ValidateArgs,
     context: &Context,
     config: Config,
+    notes: &mut BTreeSet<String>,
 ) -> Result<Vec<Diagnostic>, CommandError> {
     let on_disk = args.rev.is_none();
     let config_file = config_in_repository(context, &config);
@@ -169,7 +164,6 @@ async fn check_targets(
     let known: BTreeSet<String> = config.targets.iter().map(|t| t.name.clone()).collect();
     let cache = ParseCache::default();
     let mut problems = Vec::new();
-    let mut notes = BTreeSet::new();
     for target in &config.targets {
         if !args.targets.is_empty() && !args.targets.contains(&target.name) {
             continue;
@@ -194,7 +188,6 @@ async fn check_targets(
         let read = |e: &FileEntry| snapshot.read(e).map_err(|e| e.to_string());
         problems.extend(load(&request, &cache, &read).diagnostics);
     }
-    say_notes(context, &notes);
     Ok(problems)
 }
 
@@ -207,14 +200,27 @@ fn files_of(path: &Path) -> Result<Files, CommandError> {
     }
 }
 
-/// Writes the problems in the form that was asked for.
-pub(super) fn show(output: ValidateOutput, problems: &[Diagnostic], context: &Context) {
+/// Writes the problems in the form that was asked for, and the notes about files that are not read.
+fn show(
+    output: ValidateOutput,
+    problems: &[Diagnostic],
+    notes: &BTreeSet<String>,
+    context: &Context,
+) {
+    let is_for_people = matches!(output, ValidateOutput::Text | ValidateOutput::Github);
+    if is_for_people && !context.global.quiet {
+        notes.iter().for_each(|note| context.say(&format!("note: {note}")));
+    }
     match output {
         ValidateOutput::Text => {
             context.print(&diagnostics::text(problems, context.style().color));
         }
-        ValidateOutput::Json => context.print_json(&diagnostics::json(problems)),
-        ValidateOutput::Markdown => context.print(&diagnostics::markdown(problems)),
+        ValidateOutput::Json => {
+            let mut shown = diagnostics::json(problems);
+            shown["notes"] = serde_json::json!(notes);
+            context.print_json(&shown);
+        }
+        ValidateOutput::Markdown => context.print(&diagnostics::markdown(problems, notes)),
         ValidateOutput::Github => context.print(&diagnostics::github(problems)),
     }
 }

@@ -22,7 +22,7 @@ codes! {
         "Mend the marked place; indentation is made of spaces, never of tabs.";
     UNKNOWN_KEY "AG602" "unknown key of the config",
         "A key is not one of the config's.",
-        "Write the nearest known key, or look the keys up with `schema config`.";
+        "Write the nearest known key, or look the keys up with `explain config`.";
     DUPLICATE_KEY "AG603" "key given twice",
         "A mapping has the same key twice.",
         "Keep one of the two.";

@@ -62,6 +62,18 @@ impl Config {
     ) -> Result<Loaded, Vec<Diagnostic>> {
         parse(path, bytes, environment, true)
     }
+
+    /// Reads the bytes of a config where the environment may lack what it refers to.
+    ///
+    /// # Errors
+    /// All problems, warnings included, sorted by place.
+    pub fn parse_unresolved(
+        path: &Path,
+        bytes: &[u8],
+        environment: &Environment,
+    ) -> Result<Loaded, Vec<Diagnostic>> {
+        parse(path, bytes, environment, false)
+    }
 }
 
 fn read(path: &Path, environment: &Environment, strict: bool) -> Result<Loaded, Vec<Diagnostic>> {

@@ -21,7 +21,7 @@ pub(super) enum Event {
     Fetched(BTreeSet<Cause>),
     /// The config is to be read again.
     Reload,
-    /// Somebody asked at this moment, in microseconds since 1970, for a reconcile of targets. The url
+    /// Targets are to be reconciled, as was asked at this moment, in microseconds since 1970. The url
     /// of the source is fetched first.
     Reconcile { targets: Vec<String>, asked: i64 },
     /// Targets are to be suspended or resumed.

@@ -15,6 +15,13 @@ const SINGLE_FILE: &str = "connections.yaml";
 /// The file with the names of variables; it begins with a dot, so it is no document.
 const TEMPLATE_FILE: &str = ".env.example";
 
+/// The schema of documents for editors, beside them; it begins with a dot too.
+const SCHEMA_FILE: &str = ".apinizer-gitops.schema.json";
+
+/// The first line of a document's file, by which an editor finds the schema.
+pub(crate) const SCHEMA_LINE: &str =
+    "# yaml-language-server: $schema=.apinizer-gitops.schema.json\n";
+
 /// One file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExportFile {
@@ -53,7 +60,8 @@ fn list(paths: &[PathBuf]) -> String {
 #[must_use]
 pub(crate) fn files(export: &Export, single_file: bool) -> Vec<ExportFile> {
     let mut files = if single_file {
-        vec![ExportFile { name: SINGLE_FILE.to_owned(), text: stream(&export.documents) }]
+        let text = SCHEMA_LINE.to_owned() + &stream(&export.documents);
+        vec![ExportFile { name: SINGLE_FILE.to_owned(), text }]
     } else {
         one_each(&export.documents)
     };
@@ -85,7 +93,7 @@ fn one_each(documents: &[Exported]) -> Vec<ExportFile> {
             name = format!("{slug}-{number}.yaml");
             number += 1;
         }
-        files.push(ExportFile { name, text: document.text.clone() });
+        files.push(ExportFile { name, text: SCHEMA_LINE.to_owned() + &document.text });
     }
     files
 }
@@ -125,6 +133,16 @@ pub(crate) fn write(
         kept.map_err(|error| error.error).map_err(at(path))?;
     }
     Ok(paths)
+}
+
+/// Writes the schema for editors into a folder, in the place of an older one.
+///
+/// # Errors
+/// The folder cannot be written.
+pub(crate) fn write_schema(folder: &Path) -> Result<(), WriteError> {
+    let text = format!("{:#}\n", crate::catalog::schema::schema_for_any());
+    let schema = ExportFile { name: SCHEMA_FILE.to_owned(), text };
+    write(folder, &[schema], true).map(drop)
 }
 
 #[cfg(test)]

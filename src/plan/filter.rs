@@ -2,6 +2,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::Entry;
 use crate::name::ConnectionName;
 
 /// `--name` and `--type`. A narrowed run changes nothing outside, and moves no commit.
@@ -27,6 +28,23 @@ impl Filter {
     #[must_use]
     pub fn is_narrow(&self) -> bool {
         !self.names.is_empty() || !self.types.is_empty()
+    }
+
+    /// The patterns of `--name` that match none of these connections; of a filter that admits none
+    /// of them at all, a word for the whole.
+    #[must_use]
+    pub fn without_match(&self, entries: &[Entry]) -> Vec<String> {
+        if self.is_narrow() && entries.is_empty() {
+            return vec!["the filter".to_owned()];
+        }
+        let has_match = |name: &ConnectionName, glob: Option<&GlobMatcher>| {
+            let is_match = |one: &Entry| {
+                one.name == *name || glob.is_some_and(|glob| glob.is_match(one.name.as_str()))
+            };
+            entries.iter().any(is_match)
+        };
+        let names = self.names.iter().filter(|(name, glob)| !has_match(name, glob.as_ref()));
+        names.map(|(name, _)| format!("`--name {name}`")).collect()
     }
 
     /// Whether connections of a type are looked at.

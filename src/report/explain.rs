@@ -1,5 +1,6 @@
 //! The texts of `explain`: the catalog for people.
 
+mod keys;
 mod table;
 mod words;
 
@@ -9,6 +10,9 @@ use crate::catalog::{
     self, ConnectionType, Field, IDENTITY, Kind, Required, Secrecy, all, nearest_of,
 };
 use table::{Paint, Table};
+
+use super::wrap::wrapped;
+use crate::{config, diagnostic};
 
 /// Why there is nothing to explain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +52,14 @@ fn suggestion(nearest: &Option<&'static str>, listing: &str) -> String {
     }
 }
 
-/// Explains all types, `rules`, one type (`email`) or one field (`email.port`,
+/// The columns of a terminal.
+const WIDTH: usize = 80;
+
+/// Where the texts about a code begin.
+const INDENT: usize = 8;
+
+/// Explains all types, the keys of the config (`config`), those of `x-gitops`, what `rules` see, a
+/// code (`AG303`), one type (`email`) or one field (`email.port`,
 /// `rabbitMq.hostPortList.host`), with escape codes for colour if a terminal is to show it.
 ///
 /// # Errors
@@ -60,6 +71,9 @@ pub fn explain(path: Option<&str>, color: bool) -> Result<String, ExplainError> 
     };
     if path == "rules" {
         return Ok(crate::rules::explained());
+    }
+    if let Some(text) = code(path, paint).or_else(|| keys_below(path, paint)) {
+        return Ok(text);
     }
     let mut steps = path.split('.');
     let name = steps.next().unwrap_or_default();
@@ -80,6 +94,28 @@ pub fn explain(path: Option<&str>, color: bool) -> Result<String, ExplainError> 
         field = find_in(inside.iter(), &parent, step)?;
     }
     Ok(one_field(&format!("{parent}.{}", field.name), field, paint))
+}
+
+/// Explains a code of a problem: its cause and its cure.
+fn code(id: &str, paint: Paint) -> Option<String> {
+    let mut codes = diagnostic::code::all_codes().chain(config::code::ALL);
+    let code = codes.find(|code| code.id.eq_ignore_ascii_case(id))?;
+    let part = |label: &str, text: &str| {
+        let lines = wrapped(text, WIDTH - INDENT).join(&format!("\n{:INDENT$}", ""));
+        format!("{}{lines}\n", paint.heading(&format!("{label:<INDENT$}")))
+    };
+    let (cause, cure) = (part("Cause:", code.cause), part("Cure:", code.cure));
+    Some(format!("{} {}\n\n{cause}{cure}", paint.name(code.id), code.title))
+}
+
+/// Explains the keys of the config (`config`, `config.targets`) or of `x-gitops`.
+fn keys_below(path: &str, paint: Paint) -> Option<String> {
+    let (name, prefix) = path.split_once('.').unwrap_or((path, ""));
+    match name {
+        "config" => keys::keys(name, &config::schema(), prefix, paint),
+        "x-gitops" => keys::keys(name, &catalog::schema::options(), prefix, paint),
+        _ => None,
+    }
 }
 
 fn find_in(
@@ -115,7 +151,8 @@ fn types(paint: Paint) -> String {
         ]);
     }
     format!(
-        "{}\n`explain TYPE` shows the fields of a type, `explain TYPE.FIELD` one field.\n",
+        "{}\n`explain TYPE` shows the fields of a type, `explain TYPE.FIELD` one field,\n\
+         `explain config` and `explain x-gitops` their keys, `explain AG303` a code.\n",
         table.draw(paint)
     )
 }
@@ -134,15 +171,18 @@ fn one_type(connection_type: &'static ConnectionType, paint: Paint) -> String {
 }
 
 fn fields_table(fields: impl Iterator<Item = &'static Field>) -> Table {
-    let mut table = Table::new(&["FIELD", "KIND", "REQUIRED", "DEFAULT", "SECRET", "ABOUT"]);
+    let mut table = Table::new(&["FIELD", "KIND", "REQUIRED", "SECRET", "ABOUT"]);
     for field in fields {
+        let default = match words::default(field).as_str() {
+            "-" => String::new(),
+            default => format!(" Default: {default}"),
+        };
         table.row([
             field.name.to_owned(),
             words::kind(&field.kind),
             words::required_in_short(field).to_owned(),
-            words::default(field),
             words::secret_in_short(field).to_owned(),
-            field.about.to_owned(),
+            format!("{}{default}", field.about),
         ]);
     }
     table
@@ -206,6 +246,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_page_fits_80_columns() {
+        let subjects = all().map(|one| one.name).chain(["config", "x-gitops", ""]);
+        let codes = diagnostic::code::all_codes().chain(config::code::ALL).map(|code| code.id);
+        for subject in subjects.chain(codes) {
+            let page = explain(Some(subject), false).unwrap();
+            let widest = page.lines().max_by_key(|line| line.chars().count()).unwrap();
+            assert!(widest.chars().count() <= 80, "{subject}: {widest}");
+        }
+        let code = explain(Some("ag303"), false).unwrap();
+        assert!(code.starts_with("AG303 literal secret\n\nCause:  A secret field holds text."));
+        let keys = explain(Some("config.source"), false).unwrap();
+        assert!(keys.contains("source.url") && !keys.contains("targets"), "{keys}");
+        assert!(explain(Some("x-gitops"), false).unwrap().contains("renamedFrom"));
     }
 
     #[test]

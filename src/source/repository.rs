@@ -10,6 +10,7 @@ use super::files::Files;
 use super::git::Stop;
 use super::history::{self, History, HistoryCommit};
 use super::layout::Layout;
+use super::listing::{is_document, normal};
 use super::object_database::ObjectDatabase;
 use super::references::References;
 use super::{Commit, FileEntry, Listing, SourceError, tree};
@@ -118,6 +119,30 @@ impl Repository {
     /// The file's content is missing, damaged, too large or kept by Git LFS.
     pub fn read(&self, entry: &FileEntry) -> Result<Vec<u8>, SourceError> {
         self.objects().blob(entry)
+    }
+
+    /// The documents below the paths whose files in the checkout are not as HEAD has them; none where
+    /// that cannot be known.
+    #[must_use]
+    pub fn uncommitted(&self, paths: &[String]) -> Vec<String> {
+        let Some(repository) = self.root().and_then(|root| git2::Repository::open(root).ok())
+        else {
+            return Vec::new();
+        };
+        let mut options = git2::StatusOptions::new();
+        options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
+        options.disable_pathspec_match(true);
+        let paths: Vec<String> = paths.iter().map(|path| normal(path)).collect();
+        if !paths.iter().any(String::is_empty) {
+            paths.iter().for_each(|path| {
+                options.pathspec(path);
+            });
+        }
+        let Ok(statuses) = repository.statuses(Some(&mut options)) else { return Vec::new() };
+        let changed = statuses.iter().filter(|one| !one.status().is_ignored());
+        let changed = changed.filter_map(|one| one.path().ok().map(str::to_owned));
+        let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        changed.filter(|path| is_document(&name(path))).collect()
     }
 
     /// Lets go of what is kept in memory of the objects that were read.

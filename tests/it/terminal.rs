@@ -80,3 +80,17 @@ fn a_command_says_once_that_it_tries_again_and_why() {
     let text = format!("{}{}", ran.stdout, ran.stderr);
     assert_eq!(text.matches(cause).count(), 1, "without a terminal only the end: {text}");
 }
+
+#[test]
+fn init_asks_for_what_no_flag_gives() {
+    let mut world = World::new();
+    let config = world.path("apinizer-gitops.yaml");
+    world.use_config(&config);
+    let Some(mut child) = at_terminal(&world, &["init"]) else { return };
+    child.stdin.take().unwrap().write_all(b"https://gateway.example.com\nShop\n").unwrap();
+    let ran = world.ended(child.wait_with_output().unwrap()).code(0);
+    ran.says("URL of the Manager").says("Apinizer project:");
+    world.run(&["validate"]).code(0);
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("project: \"Shop\""), "{text}");
+}

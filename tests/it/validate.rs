@@ -116,6 +116,10 @@ fn skipped_files_are_told() {
         let quiet = [arguments, &["--quiet"]].concat();
         assert_eq!(world.run(&quiet).code(0).stderr, "");
     }
+    for output in ["json", "markdown"] {
+        let ran = world.run(&["validate", "--output", output]).code(0);
+        assert!(ran.stdout.contains("link.yaml is skipped"), "{}", ran.stdout);
+    }
     symlink("connections/a.yaml", world.repo().join("latest")).unwrap();
     let named = |name: &str| world.repo().join(name).display().to_string();
     world.run(&["validate", &named("latest")]).code(1).says("is a symbolic link");
@@ -124,4 +128,25 @@ fn skipped_files_are_told() {
     world.run(&["validate", &named("README.md")]).code(0).says("README.md is skipped");
     symlink("connections", world.repo().join("linked")).unwrap();
     world.run(&["validate", &named("linked")]).code(0).says("link.yaml is skipped");
+}
+
+#[test]
+fn a_config_that_init_writes_is_valid_and_stays() {
+    let mut world = World::new();
+    world.run(&["init", "--target", "staging"]).code(0).says("wrote apinizer-gitops.yaml");
+    let config = world.path("apinizer-gitops.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    world.run(&["init"]).code(1).says("apinizer-gitops.yaml exists, and is not overwritten");
+    assert_eq!(std::fs::read_to_string(&config).unwrap(), text);
+    world.use_config(&config);
+    world.run(&["validate", "--strict"]).code(0);
+    world.env.insert("EXAMPLE_SMTP_PASSWORD".into(), "s3cret-of-smtp".into());
+    world.commit("init");
+    world.plan().code(2).says("staging: project demo").says("example-mails");
+    let other = world.path("other/apinizer-gitops.yaml");
+    world.use_config(&other);
+    world.run(&["init"]).code(1).says("give it with --url");
+    let again = ["init", "--url", "nowhere", "--project", "demo"];
+    world.run(&again).code(1).says("url");
+    assert!(!other.exists(), "nothing is written that is not valid");
 }

@@ -49,3 +49,25 @@ fn a_name_that_a_working_tree_lacks_was_removed_by_no_commit() {
     world.apply().code(3).says("no commit removed it");
     assert_eq!(world.names(), ["a", "b"]);
 }
+
+#[test]
+fn what_a_plan_does_not_look_at_is_told_in_every_output() {
+    let world = World::new();
+    world.write("connections/notes.txt", "not a document");
+    world.write("connections/w.yaml", "type: email\nname: w\nhost: h\nhots: x\n");
+    world.commit_email("a", "");
+    let plan = |more: &[&str]| world.run(&[&["plan"], more].concat());
+    assert!(!plan(&[]).stdout.contains("not committed"));
+    world.write_email("b", "");
+    world.write_email("a", "port: 1\n");
+    for output in ["text", "json", "markdown"] {
+        plan(&["--output", output])
+            .says("not committed are not read without --worktree: connections/a.yaml, connections/b.yaml")
+            .says("notes.txt is skipped")
+            .says("hots");
+        plan(&["--output", output, "--name", "nope"]).says("the filter matches no connection");
+        plan(&["--output", output, "--name", "nope", "--name", "a*"])
+            .says("`--name nope` matches no connection");
+    }
+    assert!(!plan(&["--worktree"]).stdout.contains("not committed"));
+}

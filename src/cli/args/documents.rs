@@ -1,4 +1,5 @@
-//! The arguments of the commands about documents: `validate`, `export`, `explain`, `schema`.
+//! The arguments of the commands about documents: `validate`, `init`, `export`,
+//! `explain`, `schema`.
 
 use std::path::PathBuf;
 
@@ -65,11 +66,20 @@ pub struct ExportArgs {
     pub target: Option<String>,
 }
 
+/// The arguments of `init`. The flags of a single target say what it writes.
+#[derive(Args, Clone, Debug)]
+pub struct InitArgs {
+    /// The target's name.
+    #[arg(long, value_name = "NAME", default_value = "prod")]
+    pub target: String,
+}
+
 /// The arguments of `explain`.
 #[derive(Args, Clone, Debug)]
 pub struct ExplainArgs {
-    /// A connection type, a field of one, or `rules`; without it, all types are listed.
-    #[arg(value_name = "TYPE[.FIELD]")]
+    /// A connection type or a field of one, `config`, `x-gitops`, `rules`, or the code of a problem,
+    /// AG303 for example; without it, all types are listed.
+    #[arg(value_name = "TYPE[.FIELD]|config|x-gitops|rules|CODE")]
     pub subject: Option<String>,
 }
 

@@ -39,7 +39,7 @@ fn views(bytes: &[u8]) -> String {
         views.push_str(&text(found, true));
         views.push_str(&json(found).to_string());
         views.push_str(&github(found));
-        views.push_str(&markdown(found));
+        views.push_str(&markdown(found, &BTreeSet::new()));
         views.push_str(&format!("{:?}", loaded.invalid));
     }
     views

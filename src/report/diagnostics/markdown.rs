@@ -1,5 +1,7 @@
 //! Diagnostics for a comment on a pull request.
 
+use std::collections::BTreeSet;
+
 use super::{Group, groups, word, words};
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
@@ -12,11 +14,13 @@ const MARKER: &str = "<!-- apinizer-gitops:validate -->";
 /// The problems as a comment: their number first, then one line for each, errors before warnings.
 /// It is always under 65,000 characters; what gives way is the help, and then the last problems.
 #[must_use]
-pub fn markdown(diagnostics: &[Diagnostic]) -> String {
+pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String {
     let mut groups = groups(diagnostics);
+    let notes: Vec<String> = notes.iter().cloned().collect();
     let mut comment = Comment::new(MARKER);
     if groups.is_empty() {
         comment.always("### No problems\n");
+        comment.list("Notes", &notes);
         return comment.finish("");
     }
     let (problems, files) = words(&groups);
@@ -33,6 +37,7 @@ pub fn markdown(diagnostics: &[Diagnostic]) -> String {
         }
         written += 1;
     }
+    comment.list("Notes", &notes);
     let last = match whole.len() - written {
         0 => String::new(),
         more => {

@@ -97,7 +97,7 @@ fn json_holds_each_problem_once() {
 #[test]
 fn markdown_is_a_comment_with_the_summary_first() {
     assert_eq!(
-        markdown(&sample()),
+        markdown(&sample(), &BTreeSet::new()),
         "<!-- apinizer-gitops:validate -->\n### 2 errors and 1 warning in 2 files\n\n\
          - **error** AG203 `c/a.yaml:4:7`: `` `port` is 70000, and it takes 1 to 65535 ``\n  \
          - `write a number between 1 and 65535`\n\
@@ -105,7 +105,10 @@ fn markdown_is_a_comment_with_the_summary_first() {
          - `targets: prod, dev`\n\
          - warning AG401 `c/ü,b:\\u{1b}.yaml`: `100% twice,\\n\\u{1b}[31mhere`\n"
     );
-    assert_eq!(markdown(&[]), "<!-- apinizer-gitops:validate -->\n### No problems\n");
+    assert_eq!(
+        markdown(&[], &BTreeSet::new()),
+        "<!-- apinizer-gitops:validate -->\n### No problems\n"
+    );
 }
 
 #[test]
@@ -118,11 +121,11 @@ fn markdown_drops_help_and_then_the_last_problems_to_fit() {
         };
         (1..=count).map(numbered).collect()
     };
-    let fits = markdown(&many(400));
+    let fits = markdown(&many(400), &BTreeSet::new());
     assert!(fits.matches("\n- ").count() == 400 && fits.matches("\n  - ").count() == 200);
-    let heads = markdown(&many(700));
+    let heads = markdown(&many(700), &BTreeSet::new());
     assert!(heads.matches("\n- ").count() == 700 && !heads.contains("\n  - "), "{heads}");
-    let cut = markdown(&many(10_000));
+    let cut = markdown(&many(10_000), &BTreeSet::new());
     assert!(cut.chars().count() < 65_000, "{}", cut.len());
     assert!(cut.contains("### 5000 errors and 5000 warnings in 1 file\n"));
     assert!(cut.contains(" more did not fit here") && !cut.contains("- warning"), "{cut}");

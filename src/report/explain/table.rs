@@ -2,6 +2,17 @@
 
 use anstyle::{AnsiColor, Style};
 
+use crate::report::wrap::wrapped;
+
+/// The columns of a terminal.
+const WIDTH: usize = 80;
+
+/// The least room for the last column beside the others.
+const LEAST: usize = 30;
+
+/// Where the last column begins below the others.
+const BELOW: usize = 4;
+
 /// How text is set off: with escape codes or not at all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paint {
@@ -41,7 +52,8 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Draws the rows, two blanks between columns; the last column is not padded.
+    /// Draws the rows, two blanks between columns. The last column is broken between words, and
+    /// stands below the others where little room is left beside them.
     pub(super) fn draw(&self, paint: Paint) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width_of = |column: usize| {
@@ -49,20 +61,35 @@ impl Table {
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width_of).collect();
+        let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
+        let is_below = before + widths.last().unwrap_or(&0) > WIDTH && before + LEAST > WIDTH;
+        let indent = if is_below { BELOW } else { before };
         let mut drawn = String::new();
         for (index, row) in self.rows.iter().enumerate() {
-            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let is_last = column + 1 == row.len();
-                let padding = if is_last { 0 } else { width + 2 - cell.chars().count() };
+            let Some((last, cells)) = row.split_last() else { continue };
+            let mut line = String::new();
+            for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+                let padding = width + 2 - cell.chars().count();
                 let cell = match (index, column) {
                     (0, _) => paint.heading(cell),
                     (_, 0) => paint.name(cell),
                     _ => cell.clone(),
                 };
-                drawn.push_str(&cell);
-                drawn.extend(std::iter::repeat_n(' ', padding));
+                line.push_str(&cell);
+                line.extend(std::iter::repeat_n(' ', padding));
             }
-            drawn.push('\n');
+            if is_below {
+                drawn.push_str(line.trim_end());
+                line = format!("\n{:indent$}", "");
+            }
+            for (number, text) in wrapped(last, WIDTH - indent).into_iter().enumerate() {
+                if number > 0 {
+                    line = format!("{:indent$}", "");
+                }
+                drawn.push_str(&line);
+                drawn.push_str(&if index == 0 { paint.heading(&text) } else { text });
+                drawn.push('\n');
+            }
         }
         drawn
     }
