@@ -34,7 +34,7 @@ const BUDGET: u64 = 500_000;
 /// The standard library of CEL.
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
-/// What a rule does to what it matches.
+/// The effect of a rule on the documents and changes that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// A document is an error, a change is blocked.
@@ -251,7 +251,7 @@ fn spend(budget: &AtomicU64, cost: u64) -> bool {
     left > 0
 }
 
-/// What a value costs that is read; not looked at any further once it is over `most`.
+/// The cost of reading a value; not looked at any further once it is over `most`.
 fn size_of(value: &(dyn Val + '_), most: u64) -> u64 {
     let mut size = 1;
     let mut add = |value: &(dyn Val + '_)| {

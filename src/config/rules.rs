@@ -40,6 +40,10 @@ pub(super) fn add_all(
 /// The targets that a rule names; `None`: it is for all.
 fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Vec<String>> {
     let texts = fields.texts("targets")?;
+    if texts.is_empty() {
+        let problem = error(&code::BAD_VALUE, "`targets` is empty: the rule would be for none");
+        reader.problems.add(&fields.place_of("targets"), problem);
+    }
     for (text, place) in texts.iter().filter(|(text, _)| text.resolved) {
         if names.contains(&text.value.as_str()) {
             continue;

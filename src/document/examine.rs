@@ -79,7 +79,7 @@ fn check(
     Some(connection_type)
 }
 
-/// What a rule of the user says of a document, at the first field that it asks for.
+/// The finding of a rule of the user, at the first field of the document that it asks for.
 fn finding_of(found: &Match, field: Option<&String>) -> Finding {
     let pointer = field.map_or_else(String::new, |field| child("", field));
     let finding = if found.effect == Effect::Deny {

@@ -117,6 +117,11 @@ fn an_expression_is_neither_long_nor_deep() {
         "x".repeat(2001),
         "'".to_owned() + &"a".repeat(1999),
         "{".repeat(2000),
+        nested("!(", ")", 15),
+        nested("[", "][0]", 15),
+        nested("has(connection.host) ? ", " : false", 15),
+        nested("connection.name.contains(string(", "))", 15),
+        nested("[1].map(x, ", ")", 10),
     ] {
         // Refused or harmless: what matters is that it ends, and how it does.
         if let Ok(when) = Expression::compile(&text) {
@@ -124,7 +129,12 @@ fn an_expression_is_neither_long_nor_deep() {
                 Rule { name: String::new(), effect: Effect::Deny, text: String::new(), when };
             let mut rules = UserRules::default();
             rules.add(&Arc::new(rule));
-            rules.of_document(&json!({"type": "email"}));
+            // Half the stack of the threads that evaluate rules.
+            let small = std::thread::Builder::new().stack_size(1024 * 1024);
+            let evaluate = move || {
+                rules.of_document(&json!({"type": "email", "host": "h", "name": "n"})).len()
+            };
+            small.spawn(evaluate).unwrap().join().unwrap();
         }
     }
     assert!(Expression::compile(&nested("!(", ")", 40)).is_err());
