@@ -11,6 +11,7 @@ pub mod describe;
 pub mod error;
 pub mod export;
 pub mod forget;
+pub mod history;
 pub mod plan;
 pub mod run;
 pub mod sandbox;
@@ -72,6 +73,7 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Explain(args) => describe::explain(args, context),
         Command::Schema(args) => describe::schema(args, context),
         Command::Status(args) => status::run(args, context).await,
+        Command::History(args) => history::run(args, context),
         Command::Forget(args) => forget::run(args, context).await,
         Command::Completions(args) => describe::completions(args, context),
         Command::Man(args) => describe::man(args, context),

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::audit::Asked;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::reconcile::Engine;
@@ -60,6 +61,8 @@ pub(crate) struct Daemon {
     pub environment: Environment,
     /// The config file relative to the root of the repository, if it lies in it.
     pub config_file: Option<String>,
+    /// Who started it.
+    pub asked: Asked,
     /// Whether anything is written.
     pub writes: bool,
     /// Whether the files of the working tree are followed instead of commits.

@@ -13,6 +13,7 @@ pub(crate) mod difference;
 mod escape;
 pub mod exit;
 pub mod explain;
+pub(crate) mod history;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod status;

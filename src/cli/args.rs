@@ -17,7 +17,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub(crate) use order::flags_behind_the_command;
 
 pub use documents::{ExplainArgs, ExportArgs, SchemaArgs, ValidateArgs, ValidateOutput};
-pub use program::{CompletionsArgs, ManArgs, StatusArgs};
+pub use program::{CompletionsArgs, HistoryArgs, HistoryOutput, ManArgs, StatusArgs};
 pub use reconcile::{
     ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ReadArgs, RunArgs, WriteRules,
 };
@@ -85,6 +85,10 @@ pub enum Command {
     ///
     /// Ends with 0 when all is healthy, else with 1.
     Status(StatusArgs),
+    /// Show what was written, found, held, consented to and asked for, from the history files.
+    ///
+    /// The last 500 events of each target are kept beside its state.
+    History(HistoryArgs),
     /// Serve the connection API from memory or a file, for trying, drills and tests.
     Sandbox(SandboxArgs),
     /// Show the whole loop on this machine: example repository, sandbox and daemon.

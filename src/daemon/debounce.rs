@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cause::Cause;
-use super::event::{Event, Events};
+use super::event::{Event, Events, Suspension};
 
 /// A burst is over after this long without another event. What git writes for one commit comes
 /// within a few milliseconds. A single commit waits for it too, since the next commit of a script
@@ -32,8 +32,8 @@ pub(super) struct Batch {
     pub(super) fetch: BTreeSet<Cause>,
     /// Whether the config is to be read again.
     pub(super) reload: bool,
-    /// The targets to suspend (`true`) or resume, by name.
-    pub(super) suspensions: BTreeMap<String, bool>,
+    /// The targets to suspend or resume, by name.
+    pub(super) suspensions: BTreeMap<String, Suspension>,
 }
 
 impl Debounce {
@@ -78,8 +78,8 @@ impl Batch {
             }
             Event::Fetched(causes) => self.causes.extend(causes),
             Event::Reload => self.reload = true,
-            Event::Suspend { targets, suspended } => {
-                self.suspensions.extend(targets.into_iter().map(|name| (name, suspended)));
+            Event::Suspend { targets, order } => {
+                self.suspensions.extend(targets.into_iter().map(|name| (name, order)));
             }
         }
     }
@@ -114,9 +114,10 @@ mod tests {
         let batch = Debounce::gather(first, &mut events).await;
         assert_eq!(batch.causes, BTreeSet::from([Cause::Repository]));
         assert!(batch.reload && batch.fetch.is_empty());
-        trigger.fetch_and_reconcile(Cause::Request);
+        let request = Cause::Request([127, 0, 0, 1].into());
+        trigger.fetch_and_reconcile(request);
         let first = events.next().await;
         let batch = Debounce::gather(first, &mut events).await;
-        assert_eq!(batch, Batch { fetch: [Cause::Request].into(), ..Batch::default() });
+        assert_eq!(batch, Batch { fetch: [request].into(), ..Batch::default() });
     }
 }

@@ -4,6 +4,7 @@
 //! reconcile stay in the channel and cause another one.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -22,7 +23,16 @@ pub(super) enum Event {
     /// The config is to be read again.
     Reload,
     /// Targets are to be suspended or resumed.
-    Suspend { targets: Vec<String>, suspended: bool },
+    Suspend { targets: Vec<String>, order: Suspension },
+}
+
+/// An order to suspend or resume a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Suspension {
+    /// Whether it is suspended from now on.
+    pub(super) suspended: bool,
+    /// Where the request came from.
+    pub(super) from: IpAddr,
 }
 
 /// The config has no target of that name.
@@ -72,19 +82,19 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn suspend(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
-        self.set_suspended(target, true)
+    pub(crate) fn suspend(&self, target: Option<&str>, from: IpAddr) -> Result<(), UnknownTarget> {
+        self.set_suspended(target, Suspension { suspended: true, from })
     }
 
     /// Ends the suspension of a target, or of all of them.
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn resume(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
-        self.set_suspended(target, false)
+    pub(crate) fn resume(&self, target: Option<&str>, from: IpAddr) -> Result<(), UnknownTarget> {
+        self.set_suspended(target, Suspension { suspended: false, from })
     }
 
-    fn set_suspended(&self, target: Option<&str>, suspended: bool) -> Result<(), UnknownTarget> {
+    fn set_suspended(&self, target: Option<&str>, order: Suspension) -> Result<(), UnknownTarget> {
         let status = self.board.status();
         let targets = match target {
             Some(name) if status.target(name).is_none() => {
@@ -93,7 +103,7 @@ impl Trigger {
             Some(name) => vec![name.to_owned()],
             None => status.targets.iter().map(|target| target.name.clone()).collect(),
         };
-        self.send(Event::Suspend { targets, suspended });
+        self.send(Event::Suspend { targets, order });
         Ok(())
     }
 
@@ -131,7 +141,8 @@ mod tests {
     #[test]
     fn unknown_targets_are_refused() {
         let (trigger, _events) = Trigger::channel(Board::default());
-        assert_eq!(trigger.suspend(Some("x")), Err(UnknownTarget("x".to_owned())));
-        assert_eq!(trigger.resume(None), Ok(()));
+        let from = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(trigger.suspend(Some("x"), from), Err(UnknownTarget("x".to_owned())));
+        assert_eq!(trigger.resume(None, from), Ok(()));
     }
 }

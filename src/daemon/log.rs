@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::news::{News, drifted_fields};
 use super::pass::PassResult;
 use super::status::{Counts, ReconcileOutcome};
 use super::throttle::{LogThrottle, more_than_0};
+use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::State;
@@ -44,6 +44,8 @@ pub(super) type TargetThrottle = LogThrottle<(Option<CommitId>, FailureKind)>;
 pub(super) struct TargetLog<'a> {
     pub(super) target: &'a str,
     pub(super) commit: Option<&'a CommitId>,
+    /// Why it was made, and who asked for it.
+    pub(super) asked: &'a Asked,
     pub(super) throttle: &'a TargetThrottle,
 }
 
@@ -75,18 +77,6 @@ impl TargetLog<'_> {
         info!(target, commit, newer, "a newer commit ended the retries of this one");
     }
 
-    /// Logs each connection that drifted since the last look.
-    pub(super) fn drift(&self, news: &News) {
-        let (target, commit) = (self.target, self.short());
-        for change in &news.drifted {
-            let (kind, name) = (change.type_name.as_str(), &change.name);
-            let corrected = if change.is_made() { " and was put right" } else { "" };
-            let fields: Vec<_> = drifted_fields(change).into_iter().collect();
-            let fields = fields.join(", ");
-            info!(target, commit, r#type = kind, connection = %name, fields, "{kind} `{name}` drifted{corrected}");
-        }
-    }
-
     fn short(&self) -> &str {
         self.commit.map_or("worktree", CommitId::short)
     }
@@ -114,7 +104,8 @@ impl TargetLog<'_> {
         if is_refused {
             self.diagnostics(&result.plan.diagnostics);
         }
-        warn!(target, commit, repeated = more_than_0(repeated), "{text}");
+        let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
+        warn!(target, commit, cause, by, repeated = more_than_0(repeated), "{text}");
     }
 
     /// Logs the first errors in the documents of a refused commit; `validate` shows all of them.
@@ -137,8 +128,9 @@ impl TargetLog<'_> {
                 None => {}
                 Some(0) => {
                     let reason = known.reason.as_deref().unwrap_or("the reason is not known");
+                    let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
                     warn!(
-                        target, commit, r#type = kind, connection = %name,
+                        target, commit, r#type = kind, connection = %name, cause, by,
                         "{kind} `{name}` {words}: {reason}"
                     );
                 }

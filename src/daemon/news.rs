@@ -11,7 +11,7 @@ use super::status::{ReconcileOutcome, TargetKey};
 use crate::config::NotifyEvent;
 use crate::name::{CommitId, ConnectionName};
 use crate::notify::{Notice, Subject};
-use crate::plan::{Change, Entry, Origin, State};
+use crate::plan::{Change, Entry, State};
 use crate::source::Commit;
 
 /// The news that were told of each target. They outlive a config that is read again.
@@ -130,9 +130,8 @@ impl Memory {
 }
 
 /// The fields of a change that somebody else moved.
-pub(super) fn drifted_fields(change: &Change) -> BTreeSet<String> {
-    let drifted = change.fields.iter().filter(|field| field.origin != Origin::Git);
-    drifted.map(|field| field.path.clone()).collect()
+fn drifted_fields(change: &Change) -> BTreeSet<String> {
+    change.drifted_fields().cloned().collect()
 }
 
 /// Puts an event into words for the receivers.

@@ -13,7 +13,7 @@ use tracing::{debug_span, info, warn};
 
 use super::cause::Cause;
 use super::debounce::{Batch, Debounce};
-use super::event::Event;
+use super::event::{Event, Suspension};
 use super::mailbox::{Mailbox, Order};
 use super::news::NewsMemory;
 use super::pass::Mode;
@@ -103,12 +103,13 @@ impl SourceLoop {
             let key = TargetKey::of(target);
             let leadership = Arc::clone(&leadership);
             let source = &config.source.as_written;
-            let reporter = Reporter::new(key.clone(), source, board, memory, &notifier);
+            let trail = engine.trail(target, daemon.writes);
+            let reporter = Reporter::new(key.clone(), source, board, memory, &notifier, trail);
             // The older loop may end before it acts on a suspension that was accepted.
-            let suspended = previous.and_then(|previous| previous.suspension_of(&key));
+            let order = previous.and_then(|previous| previous.suspension_of(&key));
             let mailbox = started.start_target(daemon, &engine, target, leadership, reporter);
-            if let Some(suspended) = suspended {
-                mailbox.suspend(suspended);
+            if let Some(order) = order {
+                mailbox.suspend(order);
             }
             started.targets.push((key, mailbox));
         }
@@ -155,7 +156,7 @@ impl SourceLoop {
         self.fetches = Some(fetches);
     }
 
-    fn suspension_of(&self, key: &TargetKey) -> Option<bool> {
+    fn suspension_of(&self, key: &TargetKey) -> Option<Suspension> {
         let (_, mailbox) = self.targets.iter().find(|(known, _)| known == key)?;
         mailbox.suspension()
     }
@@ -203,9 +204,9 @@ impl SourceLoop {
     }
 
     fn post_suspensions(&self, batch: &Batch) {
-        for (name, suspended) in &batch.suspensions {
+        for (name, order) in &batch.suspensions {
             for (_, mailbox) in self.targets.iter().filter(|(key, _)| key.name == *name) {
-                mailbox.suspend(*suspended);
+                mailbox.suspend(*order);
             }
         }
     }

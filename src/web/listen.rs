@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::{Keys, Site, routes};
+use super::{Keys, Peer, Site, routes};
 
 /// How long the head of a request may take, the wait for it on an idle connection included.
 const HEAD: Duration = Duration::from_secs(15);
@@ -130,10 +132,10 @@ pub(super) async fn serve(
     let places = Places::default();
     let connections = TaskTracker::new();
     loop {
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             () = ending.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     warn!("no connection can be accepted: {error}");
                     tokio::time::sleep(PAUSE).await;
@@ -144,10 +146,11 @@ pub(super) async fn serve(
         let routes = routes.clone();
         let (ending, shutdown) = (ending.clone(), shutdown.clone());
         let place = places.take();
+        let peer = Peer(address.ip().to_canonical());
         connections.spawn(async move {
             tokio::select! {
                 () = place.taken.cancelled() => debug!("a connection made room for another"),
-                () = answer(stream, routes, ending, shutdown, &place) => {}
+                () = answer((stream, peer), routes, ending, shutdown, &place) => {}
             }
         });
     }
@@ -215,7 +218,7 @@ impl Drop for Place {
 
 /// Serves one connection until it ends, lived too long or the listener ends.
 async fn answer(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     routes: Router,
     ending: CancellationToken,
     shutdown: CancellationToken,
@@ -230,7 +233,8 @@ async fn answer(
     let asked = CancellationToken::new();
     let begins = asked.clone();
     let routes = TowerToHyperService::new(routes);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         place.asked();
         begins.cancel();
         routes.call(request)
