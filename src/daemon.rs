@@ -10,6 +10,7 @@
 mod cause;
 mod debounce;
 mod event;
+mod fetch_loop;
 mod log;
 mod mailbox;
 mod measure;
@@ -20,6 +21,7 @@ mod report;
 mod schedule;
 mod source;
 mod source_loop;
+mod source_report;
 pub(crate) mod status;
 mod target_loop;
 mod tasks;

@@ -10,7 +10,7 @@ use tracing::warn;
 use super::cause::{Cause, request_from};
 use super::event::Suspension;
 use super::log::{TargetLog, TargetThrottle};
-use super::measure::{self, measure};
+use super::measure::{self, measure, measure_suspended};
 use super::news::{self, NewsMemory};
 use super::pass::PassResult;
 use super::schedule::Turn;
@@ -125,6 +125,7 @@ impl Reporter {
         let cause = Cause::Suspension.as_str().to_owned();
         let asked = Asked { cause, by: Some(request_from(order.from)) };
         self.trail.pass(None, &asked).suspended(order.suspended);
+        measure_suspended(&self.key.name, order.suspended);
         self.board.edit_target(&self.key, |status| status.events = self.trail.recent());
     }
 

@@ -9,20 +9,21 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug_span, info, warn};
+use tracing::{debug_span, warn};
 
 use super::cause::Cause;
 use super::debounce::{Batch, Debounce};
 use super::event::{Event, Suspension};
+use super::fetch_loop::FetchLoop;
 use super::mailbox::{Mailbox, Order};
 use super::news::NewsMemory;
 use super::pass::Mode;
 use super::report::Reporter;
-use super::source::{FetchLoop, Seen, Source};
+use super::source::{Seen, Source};
+use super::source_report::SourceReporter;
 use super::status::{Board, TargetKey, TargetState};
 use super::target_loop::TargetLoop;
 use super::tasks::Tasks;
-use super::throttle::{LogThrottle, more_than_0};
 use super::{Daemon, Opened};
 use crate::config::{Config, Target};
 use crate::leadership::{Alone, Leadership};
@@ -54,7 +55,7 @@ pub(super) struct SourceLoop {
     began: Instant,
     // The last look failed.
     unreadable: bool,
-    throttle: LogThrottle<()>,
+    reporter: SourceReporter,
     tasks: Tasks,
     senders: Senders,
     ending: CancellationToken,
@@ -73,9 +74,10 @@ impl SourceLoop {
         let config = &engine.config;
         let board = &daemon.board;
         board.set_targets(&config.targets);
+        let (location, is_url) = (&config.source.as_written, source.mirror().is_some());
         board.edit_source(|shown| {
-            shown.is_url = source.mirror().is_some();
-            shown.location.clone_from(&config.source.as_written);
+            shown.is_url = is_url;
+            shown.location.clone_from(location);
             shown.branch.clone_from(&config.source.branch);
             shown.worktree = daemon.worktree;
         });
@@ -90,7 +92,7 @@ impl SourceLoop {
             board: board.clone(),
             began: Instant::now(),
             unreadable: false,
-            throttle: LogThrottle::default(),
+            reporter: SourceReporter::new(location, is_url, board, memory, &notifier),
             tasks: Tasks::after(over.unwrap_or_default()),
             senders,
             ending: daemon.shutdown.child_token(),
@@ -102,9 +104,8 @@ impl SourceLoop {
         for target in &config.targets {
             let key = TargetKey::of(target);
             let leadership = Arc::clone(&leadership);
-            let source = &config.source.as_written;
             let trail = engine.trail(target, daemon.writes);
-            let reporter = Reporter::new(key.clone(), source, board, memory, &notifier, trail);
+            let reporter = Reporter::new(key.clone(), location, board, memory, &notifier, trail);
             // The older loop may end before it acts on a suspension that was accepted.
             let order = previous.and_then(|previous| previous.suspension_of(&key));
             let mailbox = started.start_target(daemon, &engine, target, leadership, reporter);
@@ -266,26 +267,14 @@ impl SourceLoop {
     }
 
     fn readable(&self, seen: Seen, fetch: Option<FetchStatus>) -> Option<CommitId> {
-        let commit = seen.snapshot.commit().cloned();
-        let tip = commit.as_ref().map(|commit| commit.id.clone());
-        let branch = seen.branch.clone();
-        self.board.edit_source(|shown| {
-            shown.commit = commit;
-            shown.branch = branch;
-            shown.error = fetch.and_then(|fetch| fetch.error);
-        });
-        if self.throttle.is_over(Instant::now()) {
-            info!("the source can be read again");
-        }
+        let tip = seen.snapshot.commit().map(|commit| commit.id.clone());
+        self.reporter.readable(&seen, fetch.and_then(|fetch| fetch.error).as_ref());
         self.seen.send_replace(Some(seen));
         tip
     }
 
     fn cannot_be_read(&self, problem: &str) {
-        if let Some(repeated) = self.throttle.count((), Instant::now()).map(more_than_0) {
-            warn!(repeated, "the source cannot be read: {problem}");
-        }
-        self.board.edit_source(|shown| shown.error = Some(problem.to_owned()));
+        self.reporter.cannot_be_read(problem);
         // Before anything was read there is no commit to stay on: every target fails.
         if self.seen.borrow().is_some() {
             return;
