@@ -47,6 +47,7 @@ pub(crate) use cause::Cause;
 pub(crate) use event::{Events, Trigger, UnknownTarget};
 pub(crate) use once::once;
 pub(crate) use status::Board;
+pub(crate) use throttle::LogThrottle;
 
 /// A config that was read again, and its file relative to the root of the repository, if it lies
 /// in it.

@@ -35,6 +35,8 @@ pub(super) enum FailureKind {
     NotMade,
     /// A connection is not as git declares it: the state's word, and its name.
     Connection(&'static str, ConnectionName),
+    /// Connections stay so: the state's word.
+    Standing(&'static str),
 }
 
 /// How the log repeats what is wrong with one target.
@@ -118,14 +120,14 @@ impl TargetLog<'_> {
         }
     }
 
-    /// Logs the connections in one state: a line for each that is new, one for all that stay.
+    /// Logs the connections in one state: a line for each that is new, and every 5 minutes one for
+    /// all that stay, however many take turns.
     fn connections(&self, result: &PassResult, state: State, words: &str) {
         let (target, commit) = (self.target, self.short());
-        let mut again = Vec::new();
+        let mut standing = Vec::new();
         for known in result.plan.entries.iter().filter(|known| known.state == state) {
             let (kind, name) = (known.type_name.as_str(), &known.name);
             match self.due(FailureKind::Connection(state.as_str(), name.clone())) {
-                None => {}
                 Some(0) => {
                     let reason = known.reason.as_deref().unwrap_or("the reason is not known");
                     let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
@@ -134,15 +136,18 @@ impl TargetLog<'_> {
                         "{kind} `{name}` {words}: {reason}"
                     );
                 }
-                Some(_) => again.push(format!("`{name}`")),
+                _ => standing.push(format!("`{name}`")),
             }
         }
-        let count = again.len();
-        if count > 0 {
+        let count = standing.len();
+        // The first time each of them has just had a line of its own.
+        let is_due = count > 0
+            && self.due(FailureKind::Standing(state.as_str())).is_some_and(|repeated| repeated > 0);
+        if is_due {
             let more = count.saturating_sub(MOST_NAMED);
-            again.truncate(MOST_NAMED);
+            standing.truncate(MOST_NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let names = again.join(", ");
+            let names = standing.join(", ");
             warn!(target, commit, state = state.as_str(), count, "still: {names}{more}");
         }
     }
@@ -167,3 +172,56 @@ const TROUBLE: [(State, &str); 4] = [
     (State::Held, "is held"),
     (State::Degraded, "is saved but not deployed"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::plan::{Entry, TargetPlan};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A server that fails other lists and other connections at each pass, every 20 seconds.
+    #[tokio::test(start_paused = true)]
+    async fn failures_that_take_turns_are_logged_by_kind() {
+        let lines = Lines::default();
+        let (throttle, asked) = (TargetThrottle::default(), Asked::default());
+        for pass in 0..30 {
+            let entry = |name: &str| Entry::new(name.into(), "email".to_owned(), State::Failed);
+            let names = if pass % 2 == 0 { ["a", "b"] } else { ["c", "d"] };
+            let plan = TargetPlan {
+                entries: names.map(entry).into(),
+                errors: vec![format!("the list of type {pass} is not complete")],
+                ..TargetPlan::default()
+            };
+            let result = PassResult { plan, ..PassResult::default() };
+            let log = TargetLog { target: "t", commit: None, asked: &asked, throttle: &throttle };
+            let made = lines.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || made.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                log.outcome(&result, ReconcileOutcome::Failed);
+            });
+            tokio::time::advance(Duration::from_secs(20)).await;
+        }
+        let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let count = |words: &str| said.matches(words).count();
+        assert_eq!(
+            [count("failed: "), count("still: "), count("the list of")],
+            [4, 1, 2],
+            "{said}"
+        );
+    }
+}

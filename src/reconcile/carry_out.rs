@@ -38,7 +38,7 @@ pub async fn carry_out(
     trail.found(&plan);
     let file = options.base.is_none().then(|| engine.state_file(target));
     let ledger = Ledger::new(ready.record_before.clone(), file, ready.lock.clone());
-    keep_last_good(engine, target, &ready, options).await;
+    plan.notices.extend(keep_last_good(engine, target, &ready, options).await);
     let record = with_commit(&ready);
     if record != ready.record_before {
         ledger.edit(|known| *known = record);
@@ -127,15 +127,20 @@ fn with_commit(ready: &Ready) -> Record {
 }
 
 /// Keeps the commit in the mirror from now on, so that neither a force-push nor `git gc` takes
-/// away what deletes are decided by. Without it deletes are held, so that it is no error.
-async fn keep_last_good(engine: &Engine, target: &Target, ready: &Ready, options: &Options) {
+/// away what deletes are decided by. Without it deletes are held, so that it is a notice and no
+/// error.
+async fn keep_last_good(
+    engine: &Engine,
+    target: &Target,
+    ready: &Ready,
+    options: &Options,
+) -> Option<String> {
     let (Some(mirror), Some(good), None) = (&engine.mirror, &ready.good, &options.base) else {
-        return;
+        return None;
     };
     let key = format!("{} {}", target.url, target.project);
-    if let Err(error) = mirror.keep(&key, &good.commit).await {
-        tracing::warn!(target = %target.name, %error, "the last good commit is not kept");
-    }
+    let kept = mirror.keep(&key, &good.commit).await;
+    kept.err().map(|error| format!("the last good commit is not kept: {error}"))
 }
 
 async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetPlan) {

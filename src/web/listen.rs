@@ -18,11 +18,13 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::{Keys, Peer, Site, routes};
+use crate::daemon::LogThrottle;
 
 /// How long the head of a request may take, the wait for it on an idle connection included.
 const HEAD: Duration = Duration::from_secs(15);
@@ -130,6 +132,7 @@ pub(super) async fn serve(
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let routes = routes(site, keys, is_loopback, ending.clone());
     let places = Places::default();
+    let throttle = LogThrottle::default();
     let connections = TaskTracker::new();
     loop {
         let (stream, address) = tokio::select! {
@@ -137,7 +140,9 @@ pub(super) async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    warn!("no connection can be accepted: {error}");
+                    if throttle.count((), Instant::now()).is_some() {
+                        warn!("no connection can be accepted: {error}");
+                    }
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
