@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::api::Client;
 use crate::config::Target;
@@ -321,8 +321,7 @@ impl<'j> Run<'j, '_> {
 fn tell(change: &Change, result: &ChangeResult) {
     let (action, connection) = (change.action.as_str(), change.name.as_str());
     match result {
-        ChangeResult::Done => info!(action, connection, "done"),
-        // The run tells what failed at its end, all at once and not again at every pass.
+        // The audit trail tells of each write, and the run at its end of what failed.
         ChangeResult::Failed(why) => debug!(action, connection, "failed: {why}"),
         ChangeResult::Degraded(why) => debug!(action, connection, "saved but not deployed: {why}"),
         other => debug!(action, connection, result = ?other, "not made"),

@@ -11,6 +11,7 @@ pub mod describe;
 pub mod error;
 pub mod export;
 pub mod forget;
+pub mod history;
 pub mod init;
 pub mod orders;
 pub mod plan;
@@ -79,6 +80,7 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Reconcile(args) => orders::reconcile(args, context).await,
         Command::Suspend(args) => orders::suspension("suspend", args, context).await,
         Command::Resume(args) => orders::suspension("resume", args, context).await,
+        Command::History(args) => history::run(args, context),
         Command::Forget(args) => forget::run(args, context).await,
         Command::Completions(args) => describe::completions(args, context),
         Command::Man(args) => describe::man(args, context),

@@ -10,6 +10,7 @@
 mod cause;
 mod debounce;
 mod event;
+mod fetch_loop;
 mod log;
 mod mailbox;
 mod measure;
@@ -20,6 +21,7 @@ mod report;
 mod schedule;
 mod source;
 mod source_loop;
+mod source_report;
 pub(crate) mod status;
 mod target_loop;
 mod tasks;
@@ -30,6 +32,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::audit::Asked;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::reconcile::Engine;
@@ -44,6 +47,7 @@ pub(crate) use cause::Cause;
 pub(crate) use event::{Events, Trigger, UnknownTarget};
 pub(crate) use once::once;
 pub(crate) use status::Board;
+pub(crate) use throttle::LogThrottle;
 
 /// A config that was read again, and its file relative to the root of the repository, if it lies
 /// in it.
@@ -60,6 +64,8 @@ pub(crate) struct Daemon {
     pub environment: Environment,
     /// The config file relative to the root of the repository, if it lies in it.
     pub config_file: Option<String>,
+    /// Who started it.
+    pub asked: Asked,
     /// Whether anything is written.
     pub writes: bool,
     /// Whether the files of the working tree are followed instead of commits.

@@ -12,6 +12,7 @@
 
 mod api;
 mod apply;
+mod audit;
 mod catalog;
 pub mod cli;
 mod config;
@@ -72,6 +73,7 @@ pub mod testing {
         pub use crate::plan::{Action, Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
     }
     pub mod reconcile {
+        pub use crate::audit::Asked;
         pub use crate::reconcile::{Engine, Options, Prepared, ReadBackMode, carry_out, prepare};
     }
     pub mod reference {

@@ -21,7 +21,7 @@ mod deliver;
 mod notice;
 mod request;
 
-pub(crate) use notice::{Notice, Subject};
+pub(crate) use notice::{Notice, NoticeTarget, Subject};
 
 /// How many notices may wait for one receiver.
 const QUEUE: usize = 64;
@@ -90,7 +90,7 @@ impl Notifier {
                 warn!(
                     kind,
                     event,
-                    target = notice.target,
+                    target = notice.target.as_ref().map(|target| target.name.as_str()),
                     "a notification is dropped: {QUEUE} wait"
                 );
             }
@@ -103,8 +103,11 @@ fn is_wanted(receiver: &Notify, notice: &Notice) -> bool {
         // A chat is not told of commits that changed nothing for a target.
         NotifyKind::Slack => notice.event != NotifyEvent::Applied || !notice.subjects.is_empty(),
         NotifyKind::Webhook => true,
-        // Drift says nothing of a commit, and without one there is no status.
-        _ => notice.event != NotifyEvent::Drift && notice.commit.is_some(),
+        // Drift says nothing of a commit, and without one there is no status; nor is there one of
+        // the source.
+        _ => {
+            notice.event != NotifyEvent::Drift && notice.commit.is_some() && notice.target.is_some()
+        }
     };
     is_of_interest && receiver.events.contains(&notice.event)
 }

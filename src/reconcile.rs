@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{RetryPolicy, WriteLimit};
+use crate::audit::{Asked, HistoryFile, Trail, TrailerConsent, Trails};
 use crate::config::{Config, Location, OnInvalid, Target, config_digest};
 use crate::desired::{Desired, Resolution};
 use crate::digest::sha256_hex;
@@ -58,6 +59,8 @@ pub struct Engine {
     pub clients: connect::Clients,
     /// Decides which process acts for a target.
     pub leadership: Arc<dyn Leadership>,
+    /// The audit trails of targets.
+    trails: Trails,
 }
 
 impl Engine {
@@ -75,6 +78,7 @@ impl Engine {
             config_file: None,
             mirror: None,
             clients: connect::Clients::default(),
+            trails: Trails::default(),
         }
     }
 
@@ -90,6 +94,12 @@ impl Engine {
     pub fn state_file(&self, target: &Target) -> StateFile {
         let file = StateDir::new(&self.config.state_dir).file(&target.manager.url, &target.project);
         file.kept_in(self.leadership.state_store(target))
+    }
+
+    /// The audit trail of a target; one that does not keep its history is only logged.
+    pub(crate) fn trail(&self, target: &Target, keeps_history: bool) -> Arc<Trail> {
+        let file = || keeps_history.then(|| HistoryFile(self.state_file(target).history()));
+        self.trails.of(&target.name, &self.redactor, file)
     }
 
     /// The digest that decides which documents a target reads, and from where: while it stays the
@@ -138,8 +148,8 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// How calls are made again.
     pub retries: RetryPolicy,
-    /// Who this is, for those who wait for the lock.
-    pub holder: String,
+    /// Why the run is made, and who asked for it.
+    pub asked: Asked,
     /// Ends waits and begins nothing more: a shutdown, or a newer commit.
     pub stop: CancellationToken,
     /// By when every write has to be over.
@@ -181,6 +191,8 @@ pub struct Prepared<'e> {
     pub target: &'e Target,
     /// The plan; with errors and without changes where the target could not be looked at.
     pub plan: TargetPlan,
+    /// The commit that was looked at; `None`: the working tree.
+    pub commit: Option<CommitId>,
     /// Whether the commit was refused for its documents.
     pub refused: bool,
     /// Whether the server refused the credentials, or its certificate is not trusted: more calls
@@ -209,7 +221,8 @@ pub(crate) struct Ready {
     pub(crate) record_before: Record,
     /// The declarations of this commit, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
-    pub(crate) commit: Option<CommitId>,
+    /// The consents that commits give for the first time.
+    pub(crate) consents: Vec<TrailerConsent>,
     /// Held until the outcome of the plan is remembered.
     pub(crate) lock: Option<Lock>,
 }

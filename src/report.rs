@@ -14,6 +14,7 @@ mod escape;
 pub mod exit;
 pub mod explain;
 mod groups;
+pub(crate) mod history;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod status;

@@ -188,6 +188,12 @@ impl StateFile {
         &self.path
     }
 
+    /// The file beside it that holds the history of the target; it is no part of the state.
+    #[must_use]
+    pub fn history(&self) -> PathBuf {
+        self.path.with_extension("history.jsonl")
+    }
+
     /// Keeps the record in a store, if there is one; the file is only locked then.
     #[must_use]
     pub fn kept_in(self, store: Option<Arc<dyn StateStore>>) -> Self {

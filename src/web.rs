@@ -2,6 +2,7 @@
 //! the calls that change something. Everything shown is drawn from the [`Board`], which holds no
 //! secret.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -130,19 +131,35 @@ struct Which {
     target: Option<String>,
 }
 
-async fn reconcile(State(served): Shared, Query(which): Query<Which>) -> Response {
-    match served.site.trigger.reconcile(which.target.as_deref()) {
+/// The address that a request came from, as the connection has it.
+#[derive(Clone, Copy, Debug)]
+struct Peer(IpAddr);
+
+async fn reconcile(
+    State(served): Shared,
+    Extension(Peer(from)): Extension<Peer>,
+    Query(which): Query<Which>,
+) -> Response {
+    match served.site.trigger.reconcile(which.target.as_deref(), from) {
         Ok(asked) => (StatusCode::ACCEPTED, Json(json!({"request": asked}))).into_response(),
         Err(unknown) => refused(&unknown),
     }
 }
 
-async fn suspend(State(served): Shared, Query(which): Query<Which>) -> Response {
-    accepted(served.site.trigger.suspend(which.target.as_deref()))
+async fn suspend(
+    State(served): Shared,
+    Extension(Peer(from)): Extension<Peer>,
+    Query(which): Query<Which>,
+) -> Response {
+    accepted(served.site.trigger.suspend(which.target.as_deref(), from))
 }
 
-async fn resume(State(served): Shared, Query(which): Query<Which>) -> Response {
-    accepted(served.site.trigger.resume(which.target.as_deref()))
+async fn resume(
+    State(served): Shared,
+    Extension(Peer(from)): Extension<Peer>,
+    Query(which): Query<Which>,
+) -> Response {
+    accepted(served.site.trigger.resume(which.target.as_deref(), from))
 }
 
 fn accepted(result: Result<(), UnknownTarget>) -> Response {

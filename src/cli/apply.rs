@@ -41,7 +41,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         repeat_options(saved, &mut args)?;
     }
     let mut session = Session::new(context, &args.narrow.targets)?;
-    let mut options = options(&args.narrow, args.rules.lock_timeout, "apply")?;
+    let mut options = options(&args.narrow, args.rules.lock_timeout, context.asked("apply"))?;
+    session.asked = args.read.base.is_none().then(|| options.asked.clone());
     options.retries = context.retries();
     args.rules.consent(&mut options);
     session.knows_rules(&args.rules.allow)?;

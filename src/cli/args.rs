@@ -17,7 +17,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub(crate) use order::flags_behind_the_command;
 
 pub use documents::{ExplainArgs, ExportArgs, InitArgs, SchemaArgs, ValidateArgs, ValidateOutput};
-pub use program::{CompletionsArgs, ManArgs, OrderArgs, ReconcileArgs, StatusArgs};
+pub use program::{
+    CompletionsArgs, HistoryArgs, HistoryOutput, ManArgs, OrderArgs, ReconcileArgs, StatusArgs,
+};
 pub use reconcile::{
     ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ReadArgs, RunArgs, WriteRules,
 };
@@ -95,6 +97,10 @@ pub enum Command {
     Suspend(OrderArgs),
     /// Have a running daemon write to suspended targets again; needs `server.token`.
     Resume(OrderArgs),
+    /// Show what was written, found, held, consented to and asked for, from the history files.
+    ///
+    /// The last 500 events of each target are kept beside its state.
+    History(HistoryArgs),
     /// Serve the connection API from memory or a file, for trying, drills and tests.
     Sandbox(SandboxArgs),
     /// Show the whole loop on this machine: example repository, sandbox and daemon.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::args::{Color, GlobalArgs};
 use super::error::CommandError;
 use crate::api::RetryPolicy;
+use crate::audit::Asked;
 use crate::config::{Config, FILE_NAME, FlagSource, Loaded, Location};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
@@ -84,6 +85,17 @@ impl Context {
             None if here.is_file() => Some(here),
             None => None,
         }
+    }
+
+    /// Who runs this command, for the audit trail.
+    #[must_use]
+    pub fn asked(&self, command: &str) -> Asked {
+        let named = |name| self.environment.plain(name).filter(|name| !name.is_empty());
+        let user = named("USER").or_else(|| named("LOGNAME")).map(str::to_owned);
+        let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+        let host = rustix::system::uname();
+        let by = format!("{user}@{}", host.nodename().to_string_lossy());
+        Asked { cause: command.to_owned(), by: Some(by) }
     }
 
     /// The flags of the single target.

@@ -25,6 +25,8 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let terms = session.elected(args.lock_timeout, &stop).await?;
     let _lock = file.lock(args.lock_timeout, "forget").await.map_err(CommandError::failed)?;
     let mut record = file.read().map_err(CommandError::failed)?;
+    let asked = context.asked("forget");
+    let mut forgotten = Vec::new();
     let mut unknown = Vec::new();
     for name in &args.names {
         let name = ConnectionName::new(name);
@@ -35,16 +37,18 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
             } else {
                 "it is unmanaged from now on"
             };
+            forgotten.push(name.clone());
             context.print(&format!("forgot {name}: {then}"));
         } else {
             unknown.push(name.to_string());
         }
     }
-    let forgot_some = unknown.len() < args.names.len();
-    let written = if forgot_some { file.write(&record) } else { Ok(()) };
+    let written = if forgotten.is_empty() { Ok(()) } else { file.write(&record) };
     let written = written.map_err(CommandError::failed);
     terms.give_back().await;
     written?;
+    let trail = session.engine.trail(target, true).pass(None, &asked);
+    forgotten.iter().for_each(|name| trail.forgot(name));
     if unknown.is_empty() {
         return Ok(0);
     }

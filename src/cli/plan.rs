@@ -18,7 +18,7 @@ use crate::report::{self, Style, diagnostics};
 /// The config or the source cannot be used.
 pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError> {
     let mut session = Session::new(context, &args.narrow.targets)?;
-    let mut options = options(&args.narrow, args.rules.lock_timeout, "plan")?;
+    let mut options = options(&args.narrow, args.rules.lock_timeout, context.asked("plan"))?;
     options.retries = context.retries();
     args.rules.consent(&mut options);
     session.knows_rules(&args.rules.allow)?;

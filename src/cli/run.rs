@@ -42,6 +42,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
     let daemon = Daemon {
         config_file: config_in_repository(context, &config),
         environment: context.environment.clone(),
+        asked: context.asked("run --once"),
         writes: !args.dry_run,
         worktree: args.worktree,
         board,

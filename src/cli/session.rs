@@ -11,6 +11,7 @@ use super::args::{NarrowArgs, ReadArgs};
 use super::context::Context;
 use super::error::CommandError;
 use crate::api::{RetryPolicy, WriteLimit};
+use crate::audit::Asked;
 use crate::catalog::nearest_of;
 use crate::config::{Config, Location, Target};
 use crate::leadership::Terms;
@@ -23,6 +24,8 @@ use crate::source::{self, Mirror, Repository, Snapshot, Stop};
 pub struct Session {
     /// The engine.
     pub engine: Engine,
+    /// Who asked for the command, where a refused signature belongs into the history.
+    pub asked: Option<Asked>,
     repository: Option<(Arc<Repository>, Option<Mirror>)>,
 }
 
@@ -47,7 +50,7 @@ impl Session {
         narrow(&mut config, targets)?;
         let mut engine = Engine::new(config, context.environment.clone());
         engine.config_file = config_in_repository(context, &engine.config);
-        Ok(Self { engine, repository: None })
+        Ok(Self { engine, asked: None, repository: None })
     }
 
     /// The one target that a command is about.
@@ -134,7 +137,17 @@ impl Session {
     ) -> Result<(), CommandError> {
         let Some(wanted) = &self.engine.config.source.verify else { return Ok(()) };
         let check = || source::verify(repository, commit, wanted, &Stop::default());
-        tokio::task::block_in_place(check).map_err(CommandError::failed)
+        let refused = match tokio::task::block_in_place(check) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        if let Some(asked) = &self.asked {
+            for target in &self.engine.config.targets {
+                let trail = self.engine.trail(target, true).pass(Some(commit), asked);
+                trail.refused(&refused.to_string());
+            }
+        }
+        Err(CommandError::failed(refused))
     }
 
     /// Looks at the remote again, where the source is one: it was asked when it was first read.
@@ -268,7 +281,7 @@ pub(super) fn config_in_repository(context: &Context, config: &Config) -> Option
 pub fn options(
     narrow: &NarrowArgs,
     lock_timeout: Duration,
-    holder: &str,
+    asked: Asked,
 ) -> Result<Options, CommandError> {
     known_types(&narrow.types)?;
     Ok(Options {
@@ -285,7 +298,7 @@ pub fn options(
         read_back: ReadBackMode::Nothing,
         lock_timeout,
         retries: RetryPolicy::command(),
-        holder: holder.to_owned(),
+        asked,
         stop: CancellationToken::new(),
         limit: WriteLimit::default(),
     })

@@ -42,7 +42,7 @@ impl NotifyKind {
     }
 }
 
-/// An event of a target.
+/// An event of a target, or of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotifyEvent {
     /// A commit was applied whole.
@@ -55,13 +55,17 @@ pub enum NotifyEvent {
     Held,
     /// All is well again after a failure or a hold.
     Recovered,
+    /// The source cannot be fetched or read, or its newest commit is not signed as it should be.
+    SourceFailed,
 }
 
 impl NotifyEvent {
     /// The words for them in a config, in order.
-    pub(super) const WORDS: &[&str] = &["applied", "failed", "drift", "held", "recovered"];
+    pub(super) const WORDS: &[&str] =
+        &["applied", "failed", "drift", "held", "recovered", "source_failed"];
 
-    const ALL: [Self; 5] = [Self::Applied, Self::Failed, Self::Drift, Self::Held, Self::Recovered];
+    const ALL: [Self; 6] =
+        [Self::Applied, Self::Failed, Self::Drift, Self::Held, Self::Recovered, Self::SourceFailed];
 
     /// The word for it in configs and messages.
     #[must_use]

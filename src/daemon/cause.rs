@@ -1,5 +1,10 @@
 //! The cause of a reconcile.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::audit::Asked;
+
 /// Why there is something to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cause {
@@ -15,10 +20,10 @@ pub(crate) enum Cause {
     Look,
     /// A fetch ended.
     Fetch,
-    /// A git host reported a push.
-    Webhook,
-    /// A request to `POST /api/v1/reconcile`.
-    Request,
+    /// A git host reported a push, from this address.
+    Webhook(IpAddr),
+    /// A request to `POST /api/v1/reconcile`, from this address.
+    Request(IpAddr),
     /// SIGHUP: the config is read again too.
     Reload,
     /// The target was suspended or resumed.
@@ -37,6 +42,23 @@ impl Cause {
         matches!(self, Self::Repository | Self::Fetch | Self::Look)
     }
 
+    /// The cause that is named of several: one that somebody asked for before the others.
+    pub(super) fn of(causes: &BTreeSet<Self>) -> Self {
+        let asked_for = |cause: &&Self| matches!(cause, Self::Webhook(_) | Self::Request(_));
+        let cause = causes.iter().find(asked_for).or(causes.first());
+        cause.copied().unwrap_or(Self::Resync)
+    }
+
+    /// Why a reconcile is made, and who asked for it.
+    pub(super) fn asked(self) -> Asked {
+        let by = match self {
+            Self::Webhook(address) => Some(format!("a webhook from {address}")),
+            Self::Request(address) => Some(request_from(address)),
+            _ => None,
+        };
+        Asked { cause: self.as_str().to_owned(), by }
+    }
+
     /// The word for it in JSON and logs.
     #[must_use]
     pub(crate) fn as_str(self) -> &'static str {
@@ -47,8 +69,8 @@ impl Cause {
             Self::Return => "return",
             Self::Look => "look",
             Self::Fetch => "fetch",
-            Self::Webhook => "webhook",
-            Self::Request => "request",
+            Self::Webhook(_) => "webhook",
+            Self::Request(_) => "request",
             Self::Reload => "reload",
             Self::Suspension => "suspension",
             Self::Retry => "retry",
@@ -56,4 +78,9 @@ impl Cause {
             Self::Resync => "resync",
         }
     }
+}
+
+/// A request with the token, for the audit trail.
+pub(super) fn request_from(address: IpAddr) -> String {
+    format!("a request from {address}")
 }

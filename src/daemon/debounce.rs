@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cause::Cause;
-use super::event::{Event, Events};
+use super::event::{Event, Events, Request, Suspension};
 
 /// A burst is over after this long without another event. What git writes for one commit comes
 /// within a few milliseconds. A single commit waits for it too, since the next commit of a script
@@ -30,12 +30,12 @@ pub(super) struct Batch {
     pub(super) causes: BTreeSet<Cause>,
     /// Why a url is to be fetched first; empty: it is not.
     pub(super) fetch: BTreeSet<Cause>,
-    /// The targets that somebody asked to reconcile, by name, and when.
-    pub(super) requests: BTreeMap<String, i64>,
+    /// The targets that somebody asked to reconcile, by name.
+    pub(super) requests: BTreeMap<String, Request>,
     /// Whether the config is to be read again.
     pub(super) reload: bool,
-    /// The targets to suspend (`true`) or resume, by name.
-    pub(super) suspensions: BTreeMap<String, bool>,
+    /// The targets to suspend or resume, by name.
+    pub(super) suspensions: BTreeMap<String, Suspension>,
 }
 
 impl Debounce {
@@ -80,12 +80,12 @@ impl Batch {
             }
             Event::Fetched(causes) => self.causes.extend(causes),
             Event::Reload => self.reload = true,
-            Event::Reconcile { targets, asked } => {
-                self.fetch.insert(Cause::Request);
-                self.requests.extend(targets.into_iter().map(|name| (name, asked)));
+            Event::Reconcile { targets, request } => {
+                self.fetch.insert(Cause::Request(request.from));
+                self.requests.extend(targets.into_iter().map(|name| (name, request)));
             }
-            Event::Suspend { targets, suspended } => {
-                self.suspensions.extend(targets.into_iter().map(|name| (name, suspended)));
+            Event::Suspend { targets, order } => {
+                self.suspensions.extend(targets.into_iter().map(|name| (name, order)));
             }
         }
     }
@@ -120,9 +120,10 @@ mod tests {
         let batch = Debounce::gather(first, &mut events).await;
         assert_eq!(batch.causes, BTreeSet::from([Cause::Repository]));
         assert!(batch.reload && batch.fetch.is_empty());
-        trigger.fetch_and_reconcile(Cause::Webhook);
+        let webhook = Cause::Webhook([127, 0, 0, 1].into());
+        trigger.fetch_and_reconcile(webhook);
         let first = events.next().await;
         let batch = Debounce::gather(first, &mut events).await;
-        assert_eq!(batch, Batch { fetch: [Cause::Webhook].into(), ..Batch::default() });
+        assert_eq!(batch, Batch { fetch: [webhook].into(), ..Batch::default() });
     }
 }

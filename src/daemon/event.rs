@@ -4,6 +4,7 @@
 //! reconcile stay in the channel and cause another one.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -21,11 +22,28 @@ pub(super) enum Event {
     Fetched(BTreeSet<Cause>),
     /// The config is to be read again.
     Reload,
-    /// Targets are to be reconciled, as was asked at this moment, in microseconds since 1970. The url
-    /// of the source is fetched first.
-    Reconcile { targets: Vec<String>, asked: i64 },
+    /// Targets are to be reconciled. The url of the source is fetched first.
+    Reconcile { targets: Vec<String>, request: Request },
     /// Targets are to be suspended or resumed.
-    Suspend { targets: Vec<String>, suspended: bool },
+    Suspend { targets: Vec<String>, order: Suspension },
+}
+
+/// A request to reconcile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    /// When it came, in microseconds since 1970.
+    pub(super) asked: i64,
+    /// Where it came from.
+    pub(super) from: IpAddr,
+}
+
+/// An order to suspend or resume a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Suspension {
+    /// Whether it is suspended from now on.
+    pub(super) suspended: bool,
+    /// Where the request came from.
+    pub(super) from: IpAddr,
 }
 
 /// The config has no target of that name.
@@ -75,16 +93,16 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn suspend(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
-        self.set_suspended(target, true)
+    pub(crate) fn suspend(&self, target: Option<&str>, from: IpAddr) -> Result<(), UnknownTarget> {
+        self.set_suspended(target, Suspension { suspended: true, from })
     }
 
     /// Ends the suspension of a target, or of all of them.
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn resume(&self, target: Option<&str>) -> Result<(), UnknownTarget> {
-        self.set_suspended(target, false)
+    pub(crate) fn resume(&self, target: Option<&str>, from: IpAddr) -> Result<(), UnknownTarget> {
+        self.set_suspended(target, Suspension { suspended: false, from })
     }
 
     /// Asks for a reconcile of a target, or of all of them, after a fetch; the moment by which its
@@ -92,14 +110,19 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn reconcile(&self, target: Option<&str>) -> Result<i64, UnknownTarget> {
+    pub(crate) fn reconcile(
+        &self,
+        target: Option<&str>,
+        from: IpAddr,
+    ) -> Result<i64, UnknownTarget> {
         let asked = jiff::Timestamp::now().as_microsecond();
-        self.send(Event::Reconcile { targets: self.named(target)?, asked });
+        let request = Request { asked, from };
+        self.send(Event::Reconcile { targets: self.named(target)?, request });
         Ok(asked)
     }
 
-    fn set_suspended(&self, target: Option<&str>, suspended: bool) -> Result<(), UnknownTarget> {
-        self.send(Event::Suspend { targets: self.named(target)?, suspended });
+    fn set_suspended(&self, target: Option<&str>, order: Suspension) -> Result<(), UnknownTarget> {
+        self.send(Event::Suspend { targets: self.named(target)?, order });
         Ok(())
     }
 
@@ -146,8 +169,9 @@ mod tests {
     #[test]
     fn unknown_targets_are_refused() {
         let (trigger, _events) = Trigger::channel(Board::default());
-        assert_eq!(trigger.suspend(Some("x")), Err(UnknownTarget("x".to_owned())));
-        assert_eq!(trigger.reconcile(Some("x")), Err(UnknownTarget("x".to_owned())));
-        assert_eq!(trigger.resume(None), Ok(()));
+        let from = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(trigger.suspend(Some("x"), from), Err(UnknownTarget("x".to_owned())));
+        assert_eq!(trigger.reconcile(Some("x"), from), Err(UnknownTarget("x".to_owned())));
+        assert_eq!(trigger.resume(None, from), Ok(()));
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::news::{News, drifted_fields};
 use super::pass::PassResult;
 use super::status::{Counts, ReconcileOutcome};
 use super::throttle::{LogThrottle, more_than_0};
+use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::State;
@@ -35,6 +35,8 @@ pub(super) enum FailureKind {
     NotMade,
     /// A connection is not as git declares it: the state's word, and its name.
     Connection(&'static str, ConnectionName),
+    /// Connections stay so: the state's word.
+    Standing(&'static str),
 }
 
 /// How the log repeats what is wrong with one target.
@@ -44,6 +46,8 @@ pub(super) type TargetThrottle = LogThrottle<(Option<CommitId>, FailureKind)>;
 pub(super) struct TargetLog<'a> {
     pub(super) target: &'a str,
     pub(super) commit: Option<&'a CommitId>,
+    /// Why it was made, and who asked for it.
+    pub(super) asked: &'a Asked,
     pub(super) throttle: &'a TargetThrottle,
 }
 
@@ -75,18 +79,6 @@ impl TargetLog<'_> {
         info!(target, commit, newer, "a newer commit ended the retries of this one");
     }
 
-    /// Logs each connection that drifted since the last look.
-    pub(super) fn drift(&self, news: &News) {
-        let (target, commit) = (self.target, self.short());
-        for change in &news.drifted {
-            let (kind, name) = (change.type_name.as_str(), &change.name);
-            let corrected = if change.is_made() { " and was put right" } else { "" };
-            let fields: Vec<_> = drifted_fields(change).into_iter().collect();
-            let fields = fields.join(", ");
-            info!(target, commit, r#type = kind, connection = %name, fields, "{kind} `{name}` drifted{corrected}");
-        }
-    }
-
     fn short(&self) -> &str {
         self.commit.map_or("worktree", CommitId::short)
     }
@@ -114,7 +106,8 @@ impl TargetLog<'_> {
         if is_refused {
             self.diagnostics(&result.plan.diagnostics);
         }
-        warn!(target, commit, repeated = more_than_0(repeated), "{text}");
+        let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
+        warn!(target, commit, cause, by, repeated = more_than_0(repeated), "{text}");
     }
 
     /// Logs the first errors in the documents of a refused commit; `validate` shows all of them.
@@ -127,30 +120,34 @@ impl TargetLog<'_> {
         }
     }
 
-    /// Logs the connections in one state: a line for each that is new, one for all that stay.
+    /// Logs the connections in one state: a line for each that is new, and every 5 minutes one for
+    /// all that stay, however many take turns.
     fn connections(&self, result: &PassResult, state: State, words: &str) {
         let (target, commit) = (self.target, self.short());
-        let mut again = Vec::new();
+        let mut standing = Vec::new();
         for known in result.plan.entries.iter().filter(|known| known.state == state) {
             let (kind, name) = (known.type_name.as_str(), &known.name);
             match self.due(FailureKind::Connection(state.as_str(), name.clone())) {
-                None => {}
                 Some(0) => {
                     let reason = known.reason.as_deref().unwrap_or("the reason is not known");
+                    let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
                     warn!(
-                        target, commit, r#type = kind, connection = %name,
+                        target, commit, r#type = kind, connection = %name, cause, by,
                         "{kind} `{name}` {words}: {reason}"
                     );
                 }
-                Some(_) => again.push(format!("`{name}`")),
+                _ => standing.push(format!("`{name}`")),
             }
         }
-        let count = again.len();
-        if count > 0 {
+        let count = standing.len();
+        // The first time each of them has just had a line of its own.
+        let is_due = count > 0
+            && self.due(FailureKind::Standing(state.as_str())).is_some_and(|repeated| repeated > 0);
+        if is_due {
             let more = count.saturating_sub(MOST_NAMED);
-            again.truncate(MOST_NAMED);
+            standing.truncate(MOST_NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let names = again.join(", ");
+            let names = standing.join(", ");
             warn!(target, commit, state = state.as_str(), count, "still: {names}{more}");
         }
     }
@@ -175,3 +172,56 @@ const TROUBLE: [(State, &str); 4] = [
     (State::Held, "is held"),
     (State::Degraded, "is saved but not deployed"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::plan::{Entry, TargetPlan};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A server that fails other lists and other connections at each pass, every 20 seconds.
+    #[tokio::test(start_paused = true)]
+    async fn failures_that_take_turns_are_logged_by_kind() {
+        let lines = Lines::default();
+        let (throttle, asked) = (TargetThrottle::default(), Asked::default());
+        for pass in 0..30 {
+            let entry = |name: &str| Entry::new(name.into(), "email".to_owned(), State::Failed);
+            let names = if pass % 2 == 0 { ["a", "b"] } else { ["c", "d"] };
+            let plan = TargetPlan {
+                entries: names.map(entry).into(),
+                errors: vec![format!("the list of type {pass} is not complete")],
+                ..TargetPlan::default()
+            };
+            let result = PassResult { plan, ..PassResult::default() };
+            let log = TargetLog { target: "t", commit: None, asked: &asked, throttle: &throttle };
+            let made = lines.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || made.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                log.outcome(&result, ReconcileOutcome::Failed);
+            });
+            tokio::time::advance(Duration::from_secs(20)).await;
+        }
+        let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let count = |words: &str| said.matches(words).count();
+        assert_eq!(
+            [count("failed: "), count("still: "), count("the list of")],
+            [4, 1, 2],
+            "{said}"
+        );
+    }
+}

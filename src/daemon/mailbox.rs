@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::cause::Cause;
+use super::event::Suspension;
 use crate::name::CommitId;
 
 /// How many reconciles in a row may be ended by newer commits. One more is left to finish, or a
@@ -29,8 +30,8 @@ struct Inner {
     causes: BTreeSet<Cause>,
     // When somebody last asked for a reconcile.
     asked: Option<i64>,
-    // The target is to be suspended (`true`) or resumed. It stays until the state says so.
-    suspension: Option<bool>,
+    // The target is to be suspended or resumed. It stays until the state says so.
+    suspension: Option<Suspension>,
     // The commit of the last reconcile, or of the one under way.
     looked_at: Option<CommitId>,
     // Ends the reconcile that is under way.
@@ -87,10 +88,10 @@ impl Mailbox {
         self.posted.notify_one();
     }
 
-    /// Orders that the target is suspended (`true`) or resumed.
-    pub(super) fn suspend(&self, suspended: bool) {
+    /// Orders that the target is suspended or resumed.
+    pub(super) fn suspend(&self, order: Suspension) {
         let mut inner = self.inner();
-        inner.suspension = Some(suspended);
+        inner.suspension = Some(order);
         inner.causes.insert(Cause::Suspension);
         drop(inner);
         self.posted.notify_one();
@@ -109,13 +110,13 @@ impl Mailbox {
     }
 
     /// Whether the target is to be suspended or resumed.
-    pub(super) fn suspension(&self) -> Option<bool> {
+    pub(super) fn suspension(&self) -> Option<Suspension> {
         self.inner().suspension
     }
 
     /// The state says that the target is suspended or resumed; a newer order for that stays.
-    pub(super) fn suspension_saved(&self, suspended: bool) {
-        self.inner().suspension.take_if(|newest| *newest == suspended);
+    pub(super) fn suspension_saved(&self, order: Suspension) {
+        self.inner().suspension.take_if(|newest| *newest == order);
     }
 
     /// Takes why a reconcile is due.
@@ -169,11 +170,12 @@ mod tests {
         assert_eq!(mailbox.take(), BTreeSet::from([Cause::Start]));
         let stop = CancellationToken::new();
         mailbox.begin(id("a"), stop.clone());
-        mailbox.post(&order(Cause::Request, "a"));
-        mailbox.post(&order(Cause::Webhook, "a"));
+        let from = [127, 0, 0, 1].into();
+        mailbox.post(&order(Cause::Request(from), "a"));
+        mailbox.post(&order(Cause::Webhook(from), "a"));
         assert!(!stop.is_cancelled(), "the same commit ends nothing");
         assert_eq!(mailbox.end(), None);
-        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Request, Cause::Webhook]));
+        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Request(from), Cause::Webhook(from)]));
         assert_eq!(mailbox.take(), BTreeSet::new());
     }
 
@@ -221,13 +223,14 @@ mod tests {
     #[test]
     fn the_last_order_about_a_suspension_counts() {
         let mailbox = Mailbox::default();
-        mailbox.suspend(true);
+        let order = |suspended| Suspension { suspended, from: [127, 0, 0, 1].into() };
+        mailbox.suspend(order(true));
         assert_eq!(mailbox.take(), BTreeSet::from([Cause::Suspension]));
-        assert_eq!(mailbox.suspension(), Some(true), "it stays until the state says so");
-        mailbox.suspend(false);
-        mailbox.suspension_saved(true);
-        assert_eq!(mailbox.suspension(), Some(false));
-        mailbox.suspension_saved(false);
+        assert_eq!(mailbox.suspension(), Some(order(true)), "it stays until the state says so");
+        mailbox.suspend(order(false));
+        mailbox.suspension_saved(order(true));
+        assert_eq!(mailbox.suspension(), Some(order(false)));
+        mailbox.suspension_saved(order(false));
         assert_eq!(mailbox.suspension(), None);
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn measure(
         let count = f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
         metrics::gauge!("apinizer_gitops_rule_matches", &labels).set(count);
     }
+    measure_suspended(target, result.suspended);
     // A target that could not be looked at keeps its last counts.
     if !result.was_looked_at() {
         return;
@@ -59,6 +60,13 @@ pub(super) fn measure(
 /// Takes back the counts of a target: another replica counts for it from now on.
 pub(super) fn take_back(target: &str) {
     set_counts(target, |_| 0.0);
+    measure_suspended(target, false);
+}
+
+/// Shows whether a target is suspended.
+pub(super) fn measure_suspended(target: &str, suspended: bool) {
+    let label = [("target", target.to_owned())];
+    metrics::gauge!("apinizer_gitops_suspended", &label).set(f64::from(u8::from(suspended)));
 }
 
 fn set_counts(target: &str, count: impl Fn(State) -> f64) {

@@ -2,6 +2,7 @@
 //! resync.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -10,13 +11,17 @@ use super::pass::PassResult;
 use super::status::{ReconcileOutcome, TargetKey};
 use crate::config::NotifyEvent;
 use crate::name::{CommitId, ConnectionName};
-use crate::notify::{Notice, Subject};
-use crate::plan::{Change, Entry, Origin, State};
+use crate::notify::{Notice, NoticeTarget, Subject};
+use crate::plan::{Change, Entry, State};
 use crate::source::Commit;
 
-/// The news that were told of each target. They outlive a config that is read again.
+/// The news that were told of each target and of the source. They outlive a config that is read
+/// again.
 #[derive(Clone, Debug, Default)]
-pub(super) struct NewsMemory(Arc<Mutex<BTreeMap<String, Memory>>>);
+pub(super) struct NewsMemory {
+    targets: Arc<Mutex<BTreeMap<String, Memory>>>,
+    is_source_failing: Arc<AtomicBool>,
+}
 
 /// The news that were told of one target.
 #[derive(Debug, Default)]
@@ -44,7 +49,7 @@ pub(super) struct News {
 impl NewsMemory {
     /// Remembers what a target's state says was applied, if nothing is remembered yet.
     pub(super) fn begin(&self, target: &str, applied: Option<CommitId>) {
-        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Memory { applied, ..Memory::default() };
         memories.entry(target.to_owned()).or_insert_with(fresh);
     }
@@ -57,8 +62,15 @@ impl NewsMemory {
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
     ) -> News {
-        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         memories.entry(target.to_owned()).or_default().learn(result, outcome, commit)
+    }
+
+    /// The news in how the source stands, remembered as told.
+    pub(super) fn learn_source(&self, is_failing: bool) -> Option<NotifyEvent> {
+        let was_failing = self.is_source_failing.swap(is_failing, Ordering::Relaxed);
+        let event = if is_failing { NotifyEvent::SourceFailed } else { NotifyEvent::Recovered };
+        (was_failing != is_failing).then_some(event)
     }
 }
 
@@ -130,9 +142,8 @@ impl Memory {
 }
 
 /// The fields of a change that somebody else moved.
-pub(super) fn drifted_fields(change: &Change) -> BTreeSet<String> {
-    let drifted = change.fields.iter().filter(|field| field.origin != Origin::Git);
-    drifted.map(|field| field.path.clone()).collect()
+fn drifted_fields(change: &Change) -> BTreeSet<String> {
+    change.drifted_fields().cloned().collect()
 }
 
 /// Puts an event into words for the receivers.
@@ -148,9 +159,11 @@ pub(super) fn notice(
     let tells_errors = event == NotifyEvent::Failed && !errors.is_empty();
     Notice {
         event,
-        target: target.name.clone(),
-        project: target.project.clone(),
-        url: target.url.clone(),
+        target: Some(NoticeTarget {
+            name: target.name.clone(),
+            project: target.project.clone(),
+            url: target.url.clone(),
+        }),
         source: source.to_owned(),
         commit: commit.cloned(),
         state: outcome.as_str(),
@@ -195,7 +208,7 @@ fn subjects(event: NotifyEvent, result: &PassResult, news: &News) -> Vec<Subject
             });
             drifted.collect()
         }
-        NotifyEvent::Recovered => Vec::new(),
+        NotifyEvent::Recovered | NotifyEvent::SourceFailed => Vec::new(),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError
         mirror.fetch(&daemon.shutdown).await?;
     }
     let seen = tokio::task::block_in_place(|| source.look())?;
-    let mode = Mode { writes: daemon.writes, once: true };
+    let (mode, asked) = (Mode { writes: daemon.writes, once: true }, &daemon.asked);
     let leadership: &dyn Leadership =
         if daemon.writes { engine.leadership.as_ref() } else { &Alone };
     let (engine, source, seen) = (&engine, &source, &seen);
@@ -36,7 +36,7 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError
         };
         let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
         let result = tokio::select! {
-            result = pass(Pass { engine, target, source, seen, mode, ending }) => result,
+            result = pass(Pass { engine, target, source, seen, mode, asked: asked.clone(), ending }) => result,
             () = too_long_after(&daemon.shutdown) => {
                 let problem = format!("some calls did not end within {} s and are left", FINISHING.as_secs());
                 nothing(target, Some(problem), false)

@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 use super::source::{Seen, Source};
 use super::status::ReconcileOutcome;
 use crate::api::{RetryPolicy, WriteLimit};
+use crate::audit::Asked;
 use crate::config::Target;
 use crate::plan::{Change, ChangeResult, RunRules, State, TargetPlan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, Step, carry_out};
@@ -102,6 +103,8 @@ pub(super) struct Pass<'a> {
     /// The newest of the source.
     pub(super) seen: &'a Seen,
     pub(super) mode: Mode,
+    /// Why it is made, and who asked for it.
+    pub(super) asked: Asked,
     pub(super) ending: Ending,
 }
 
@@ -113,8 +116,8 @@ pub(super) async fn pass(pass: Pass<'_>) -> PassResult {
 }
 
 async fn newest_or_last_good(pass: Pass<'_>) -> PassResult {
-    let Pass { engine, target, source, seen, mode, ending } = pass;
-    let options = options(mode, ending);
+    let Pass { engine, target, source, seen, mode, asked, ending } = pass;
+    let options = options(mode, asked, ending);
     let (reason, diagnostics) = match &seen.refused {
         Some(reason) => (reason.clone(), Vec::new()),
         None => {
@@ -125,6 +128,8 @@ async fn newest_or_last_good(pass: Pass<'_>) -> PassResult {
             (newest.plan.errors.join("; "), newest.plan.diagnostics)
         }
     };
+    let refused = seen.snapshot.commit().map(|commit| &commit.id);
+    engine.trail(target, mode.writes).pass(refused, &options.asked).refused(&reason);
     // The drift of the last good commit is still corrected.
     let good = engine.state_file(target).read().ok().and_then(|record| record.last_good);
     let older = good.map(|good| tokio::task::block_in_place(|| source.older(&good.commit)));
@@ -153,6 +158,10 @@ async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &Options) -> P
         ..PassResult::default()
     };
     if !options.writes || suspended {
+        let trail = engine.trail(target, options.writes);
+        let trail = trail.pass(prepared.commit.as_ref(), &options.asked);
+        trail.found(&prepared.plan);
+        trail.ended(&prepared.plan, &options.rules.filter, false);
         return PassResult { plan: prepared.plan, ..result };
     }
     let silent = |_: &Change, _: &ChangeResult| {};
@@ -178,7 +187,7 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
     PassResult { plan, suspended, carried_out: true, ..PassResult::default() }
 }
 
-fn options(mode: Mode, Ending { stop, limit }: Ending) -> Options {
+fn options(mode: Mode, asked: Asked, Ending { stop, limit }: Ending) -> Options {
     Options {
         writes: mode.writes,
         rules: RunRules { degraded_at_once: mode.once, ..RunRules::default() },
@@ -193,7 +202,7 @@ fn options(mode: Mode, Ending { stop, limit }: Ending) -> Options {
         } else {
             RetryPolicy { give_up_after: GIVE_UP, ..RetryPolicy::daemon() }
         },
-        holder: "run".to_owned(),
+        asked,
         stop,
         limit,
     }

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::cause::Cause;
+use super::cause::{Cause, request_from};
+use super::event::Suspension;
 use super::log::{TargetLog, TargetThrottle};
-use super::measure::{self, measure};
+use super::measure::{self, measure, measure_suspended};
 use super::news::{self, NewsMemory};
 use super::pass::PassResult;
 use super::schedule::Turn;
@@ -19,6 +20,7 @@ use super::status::{
     TargetStatus,
 };
 use super::throttle::{LogThrottle, more_than_0};
+use crate::audit::{Asked, Trail};
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
@@ -34,6 +36,7 @@ pub(super) struct Reporter {
     board: Board,
     memory: NewsMemory,
     notifier: Notifier,
+    trail: Arc<Trail>,
     throttle: TargetThrottle,
     suspension_throttle: LogThrottle<()>,
 }
@@ -61,13 +64,16 @@ impl Reporter {
         board: &Board,
         memory: &NewsMemory,
         notifier: &Notifier,
+        trail: Arc<Trail>,
     ) -> Self {
+        board.edit_target(&key, |status| status.events = trail.recent());
         Self {
             key,
             source: source.to_owned(),
             board: board.clone(),
             memory: memory.clone(),
             notifier: notifier.clone(),
+            trail,
             throttle: LogThrottle::default(),
             suspension_throttle: LogThrottle::default(),
         }
@@ -90,7 +96,7 @@ impl Reporter {
     pub(super) fn stand_by(&self, Standby { holder, problem, .. }: Standby) {
         self.board.edit_target(&self.key, |status| {
             // Only the replica that acts reports the status; what is known here is old by now.
-            let TargetStatus { name, project, url, history, last_reconcile, .. } =
+            let TargetStatus { name, project, url, history, events, last_reconcile, .. } =
                 std::mem::take(status);
             let state = if problem.is_some() { TargetState::Failing } else { TargetState::Standby };
             let notices = holder.map(|by| format!("{by} acts for this target"));
@@ -99,6 +105,7 @@ impl Reporter {
                 project,
                 url,
                 history,
+                events,
                 last_reconcile,
                 state,
                 notices: notices.into_iter().collect(),
@@ -113,6 +120,15 @@ impl Reporter {
         if self.board.shows(&self.key) {
             measure::take_back(&self.key.name);
         }
+    }
+
+    /// The target is suspended or resumed from now on.
+    pub(super) fn suspended(&self, order: &Suspension) {
+        let cause = Cause::Suspension.as_str().to_owned();
+        let asked = Asked { cause, by: Some(request_from(order.from)) };
+        self.trail.pass(None, &asked).suspended(order.suspended);
+        measure_suspended(&self.key.name, order.suspended);
+        self.board.edit_target(&self.key, |status| status.events = self.trail.recent());
     }
 
     /// The state could not be written to suspend or resume the target.
@@ -133,7 +149,9 @@ impl Reporter {
         let commit = ended.seen.snapshot.commit();
         let id = commit.map(|commit| &commit.id);
         let name = &self.key.name;
-        let log = TargetLog { target: name, commit: id, throttle: &self.throttle };
+        let asked = ended.cause.asked();
+        let throttle = &self.throttle;
+        let log = TargetLog { target: name, commit: id, asked: &asked, throttle };
         match &ended.newer {
             Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => log.cut_short(newer),
             _ => log.outcome(&result, ended.outcome),
@@ -143,14 +161,17 @@ impl Reporter {
             return;
         }
         let news = self.memory.learn(name, &result, ended.outcome, id);
-        log.drift(&news);
         let committed = commit.map(|commit| commit.time);
         measure(name, &result, ended.outcome, &news, ended.duration, committed);
         for event in &news.events {
             let target = (&self.key, self.source.as_str());
             self.notifier.tell(news::notice(*event, target, commit, &result, ended.outcome, &news));
         }
-        self.board.edit_target(&self.key, |status| show(status, result, ended));
+        let events = self.trail.recent();
+        self.board.edit_target(&self.key, |status| {
+            show(status, result, ended);
+            status.events = events;
+        });
     }
 }
 

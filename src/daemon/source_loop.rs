@@ -9,20 +9,21 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug_span, info, warn};
+use tracing::{debug_span, warn};
 
 use super::cause::Cause;
 use super::debounce::{Batch, Debounce};
-use super::event::Event;
+use super::event::{Event, Request, Suspension};
+use super::fetch_loop::FetchLoop;
 use super::mailbox::{Mailbox, Order};
 use super::news::NewsMemory;
 use super::pass::Mode;
 use super::report::Reporter;
-use super::source::{FetchLoop, Seen, Source};
+use super::source::{Seen, Source};
+use super::source_report::SourceReporter;
 use super::status::{Board, TargetKey, TargetState};
 use super::target_loop::TargetLoop;
 use super::tasks::Tasks;
-use super::throttle::{LogThrottle, more_than_0};
 use super::{Daemon, Opened};
 use crate::config::{Config, Target};
 use crate::leadership::{Alone, Leadership};
@@ -50,13 +51,13 @@ pub(super) struct SourceLoop {
     // Where to ask for a fetch; `None`: the source is a path.
     fetches: Option<UnboundedSender<Cause>>,
     watcher: Option<Watcher>,
-    // The targets that somebody asked to reconcile, and when; they wait for the fetch.
-    requested: BTreeMap<String, i64>,
+    // The targets that somebody asked to reconcile; they wait for the fetch.
+    requested: BTreeMap<String, Request>,
     board: Board,
     began: Instant,
     // The last look failed.
     unreadable: bool,
-    throttle: LogThrottle<()>,
+    reporter: SourceReporter,
     tasks: Tasks,
     senders: Senders,
     ending: CancellationToken,
@@ -75,9 +76,10 @@ impl SourceLoop {
         let config = &engine.config;
         let board = &daemon.board;
         board.set_targets(&config.targets);
+        let (location, is_url) = (&config.source.as_written, source.mirror().is_some());
         board.edit_source(|shown| {
-            shown.is_url = source.mirror().is_some();
-            shown.location.clone_from(&config.source.as_written);
+            shown.is_url = is_url;
+            shown.location.clone_from(location);
             shown.branch.clone_from(&config.source.branch);
             shown.worktree = daemon.worktree;
         });
@@ -93,7 +95,7 @@ impl SourceLoop {
             board: board.clone(),
             began: Instant::now(),
             unreadable: false,
-            throttle: LogThrottle::default(),
+            reporter: SourceReporter::new(location, is_url, board, memory, &notifier),
             tasks: Tasks::after(over.unwrap_or_default()),
             senders,
             ending: daemon.shutdown.child_token(),
@@ -105,13 +107,13 @@ impl SourceLoop {
         for target in &config.targets {
             let key = TargetKey::of(target);
             let leadership = Arc::clone(&leadership);
-            let source = &config.source.as_written;
-            let reporter = Reporter::new(key.clone(), source, board, memory, &notifier);
+            let trail = engine.trail(target, daemon.writes);
+            let reporter = Reporter::new(key.clone(), location, board, memory, &notifier, trail);
             // The older loop may end before it acts on a suspension that was accepted.
-            let suspended = previous.and_then(|previous| previous.suspension_of(&key));
+            let order = previous.and_then(|previous| previous.suspension_of(&key));
             let mailbox = started.start_target(daemon, &engine, target, leadership, reporter);
-            if let Some(suspended) = suspended {
-                mailbox.suspend(suspended);
+            if let Some(order) = order {
+                mailbox.suspend(order);
             }
             started.targets.push((key, mailbox));
         }
@@ -159,7 +161,7 @@ impl SourceLoop {
         self.fetches = Some(fetches);
     }
 
-    fn suspension_of(&self, key: &TargetKey) -> Option<bool> {
+    fn suspension_of(&self, key: &TargetKey) -> Option<Suspension> {
         let (_, mailbox) = self.targets.iter().find(|(known, _)| known == key)?;
         mailbox.suspension()
     }
@@ -207,9 +209,9 @@ impl SourceLoop {
     }
 
     fn post_suspensions(&self, batch: &Batch) {
-        for (name, suspended) in &batch.suspensions {
+        for (name, order) in &batch.suspensions {
             for (_, mailbox) in self.targets.iter().filter(|(key, _)| key.name == *name) {
-                mailbox.suspend(*suspended);
+                mailbox.suspend(*order);
             }
         }
     }
@@ -239,7 +241,9 @@ impl SourceLoop {
         if is_first && self.began.elapsed() < LOOK_AGAIN {
             return;
         }
-        if causes.contains(&Cause::Request) {
+        let is_request = |cause: &Cause| matches!(cause, Cause::Request(_));
+        let is_requested = causes.iter().any(is_request);
+        if is_requested {
             causes.insert(Cause::Look);
         }
         let source = &self.source;
@@ -267,40 +271,28 @@ impl SourceLoop {
             }
         };
         // A request is an order for the targets that it names alone.
-        let requested = if causes.remove(&Cause::Request) {
-            std::mem::take(&mut self.requested)
-        } else {
-            BTreeMap::new()
-        };
+        causes.retain(|cause| !is_request(cause));
+        let requested =
+            if is_requested { std::mem::take(&mut self.requested) } else { BTreeMap::new() };
         let order = Order { causes, tip, asked: None, is_watched: self.watcher.is_some() };
         for (key, mailbox) in &self.targets {
-            let mut order = Order { asked: requested.get(&key.name).copied(), ..order.clone() };
-            order.causes.extend(order.asked.map(|_| Cause::Request));
+            let request = requested.get(&key.name);
+            let asked = request.map(|request| request.asked);
+            let mut order = Order { asked, ..order.clone() };
+            order.causes.extend(request.map(|request| Cause::Request(request.from)));
             mailbox.post(&order);
         }
     }
 
     fn readable(&self, seen: Seen, fetch: Option<FetchStatus>) -> Option<CommitId> {
-        let commit = seen.snapshot.commit().cloned();
-        let tip = commit.as_ref().map(|commit| commit.id.clone());
-        let branch = seen.branch.clone();
-        self.board.edit_source(|shown| {
-            shown.commit = commit;
-            shown.branch = branch;
-            shown.error = fetch.and_then(|fetch| fetch.error);
-        });
-        if self.throttle.is_over(Instant::now()) {
-            info!("the source can be read again");
-        }
+        let tip = seen.snapshot.commit().map(|commit| commit.id.clone());
+        self.reporter.readable(&seen, fetch.and_then(|fetch| fetch.error).as_ref());
         self.seen.send_replace(Some(seen));
         tip
     }
 
     fn cannot_be_read(&self, problem: &str) {
-        if let Some(repeated) = self.throttle.count((), Instant::now()).map(more_than_0) {
-            warn!(repeated, "the source cannot be read: {problem}");
-        }
-        self.board.edit_source(|shown| shown.error = Some(problem.to_owned()));
+        self.reporter.cannot_be_read(problem);
         // Before anything was read there is no commit to stay on: every target fails.
         if self.seen.borrow().is_some() {
             return;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::cause::Cause;
 use super::watchdog::Watchdog;
+use crate::audit::Event;
 use crate::document::Diagnostic;
 use crate::name::CommitId;
 use crate::plan::{Change, Entry};
@@ -95,6 +96,8 @@ pub(crate) struct TargetStatus {
     pub refused: bool,
     /// The last reconciles, newest first.
     pub history: Vec<HistoryEntry>,
+    /// The last events of the audit trail, newest first.
+    pub events: Vec<Arc<Event>>,
 }
 
 /// The identity of a target: one that is pointed elsewhere is another one.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::cause::Cause;
 use super::mailbox::Mailbox;
@@ -100,13 +100,13 @@ impl TargetLoop {
             let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
             self.mailbox.begin(commit, stop.clone());
             let ending = Ending { stop: stop.clone(), limit: term.limit().clone() };
-            let result = self.pass(&seen, ending).await;
+            let cause = Cause::of(&causes);
+            let result = self.pass(&seen, ending, cause).await;
             let newer = self.mailbox.end();
             let outcome = result.ended_as(stop.is_cancelled());
             failures = failures_after(outcome, failures);
             let turn = self.standing(failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
-            let cause = causes.first().copied().unwrap_or(Cause::Resync);
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let answers = if is_interrupted { None } else { asked.take() };
             let ended = Ended { seen: &seen, outcome, newer, cause, answers, time, duration, turn };
@@ -116,9 +116,10 @@ impl TargetLoop {
         }
     }
 
-    async fn pass(&self, seen: &Seen, ending: Ending) -> PassResult {
+    async fn pass(&self, seen: &Seen, ending: Ending, cause: Cause) -> PassResult {
         let Self { engine, target, source, mode, .. } = self;
-        pass(Pass { engine, target, source, seen, mode: *mode, ending }).await
+        let asked = cause.asked();
+        pass(Pass { engine, target, source, seen, mode: *mode, asked, ending }).await
     }
 
     /// Shows the commit that an earlier run of the daemon applied last.
@@ -172,17 +173,16 @@ impl TargetLoop {
 
     /// Saves what is ordered about a suspension; `false`: the state could not be written.
     async fn save_suspension(&self) -> bool {
-        while let Some(suspended) = self.mailbox.suspension() {
+        while let Some(order) = self.mailbox.suspension() {
             if self.mode.writes
-                && let Err(error) = set_suspended(&self.engine, &self.target, suspended).await
+                && let Err(error) = set_suspended(&self.engine, &self.target, order.suspended).await
             {
                 self.watched.expect(LONGEST_PASS);
                 self.reporter.suspension_not_saved(&error);
                 return false;
             }
-            let what = if suspended { "suspended" } else { "resumed" };
-            info!(target = %self.target.name, "the target is {what}");
-            self.mailbox.suspension_saved(suspended);
+            self.reporter.suspended(&order);
+            self.mailbox.suspension_saved(order);
         }
         true
     }

@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(300);
 /// Limits how often a failure of one kind is logged: at once, and then every 5 minutes, whatever
 /// the texts say and whatever other kinds take turns with it.
 #[derive(Debug)]
-pub(super) struct LogThrottle<K> {
+pub(crate) struct LogThrottle<K> {
     logged: Mutex<Logged<K>>,
 }
 
@@ -33,7 +33,7 @@ impl<K> Default for LogThrottle<K> {
 
 impl<K: Ord> LogThrottle<K> {
     /// Counts a failure. `Some`: it is to be logged now, with how often it came since it was last.
-    pub(super) fn count(&self, kind: K, now: Instant) -> Option<u64> {
+    pub(crate) fn count(&self, kind: K, now: Instant) -> Option<u64> {
         let mut logged = self.logged();
         let (at, repeats) = match logged.by_kind.entry(kind) {
             Entry::Vacant(entry) => {

@@ -100,7 +100,7 @@ async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan
         read_back: ReadBackMode::All,
         lock_timeout: std::time::Duration::from_secs(30),
         retries: RetryPolicy::command(),
-        holder: "test".to_owned(),
+        asked: crate::audit::Asked::default(),
         stop: CancellationToken::new(),
         limit: crate::api::WriteLimit::default(),
     };

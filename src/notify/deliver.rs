@@ -73,7 +73,7 @@ impl Delivery {
                 warn!(
                     kind,
                     event,
-                    target = notice.target,
+                    target = notice.target.as_ref().map(|target| target.name.as_str()),
                     "a notification did not arrive: {problem}"
                 );
             }

@@ -14,17 +14,24 @@ const NAMED: usize = 8;
 /// How many connections JSON holds.
 const LISTED: usize = 100;
 
-/// Something happened to a target.
+/// The target of a notice.
 #[derive(Clone, Debug)]
-pub(crate) struct Notice {
-    /// The kind of event.
-    pub event: NotifyEvent,
-    /// The target's name.
-    pub target: String,
+pub(crate) struct NoticeTarget {
+    /// Its name.
+    pub name: String,
     /// The project, as the config has it.
     pub project: String,
     /// The Manager's URL, as the config has it.
     pub url: String,
+}
+
+/// Something happened to a target or to the source.
+#[derive(Clone, Debug)]
+pub(crate) struct Notice {
+    /// The kind of event.
+    pub event: NotifyEvent,
+    /// The target; `None`: it is about the source, and so about all of them.
+    pub target: Option<NoticeTarget>,
     /// Where the documents come from, as the config has it.
     pub source: String,
     /// The commit that it happened with; `None`: the working tree.
@@ -77,15 +84,18 @@ impl Notice {
                 "why": subject.why.as_deref().map(clean),
             })
         });
+        let target = self.target.as_ref().map(|target| {
+            json!({
+                "name": clean(&target.name),
+                "project": clean(&target.project),
+                "url": clean(&target.url),
+            })
+        });
         json!({
             "format_version": "1.0",
             "event": self.event.as_str(),
             "time": moment(self.time.as_second()),
-            "target": {
-                "name": clean(&self.target),
-                "project": clean(&self.project),
-                "url": clean(&self.url),
-            },
+            "target": target,
             "source": clean(&self.source),
             "commit": commit,
             "state": self.state,
@@ -97,7 +107,8 @@ impl Notice {
     }
 
     fn message(&self) -> String {
-        let mut text = format!("{}: {}", self.target, self.headline());
+        let about = self.target.as_ref().map_or(self.source.as_str(), |target| &target.name);
+        let mut text = format!("{about}: {}", self.headline());
         if let Some(commit) = &self.commit {
             text.push_str(&format!(" at {} ({})", commit.id.short(), commit.subject));
         }
@@ -133,7 +144,11 @@ impl Notice {
             NotifyEvent::Held => {
                 format!("{} held back", count("delete or replace is", "deletes or replaces are"))
             }
+            NotifyEvent::Recovered if self.target.is_none() => {
+                "the source can be read again".to_owned()
+            }
             NotifyEvent::Recovered => "recovered".to_owned(),
+            NotifyEvent::SourceFailed => "the source is failing".to_owned(),
         }
     }
 }

@@ -104,9 +104,10 @@ fn commit(notice: &Notice) -> &str {
 fn status(notice: &Notice, [good, bad, waiting]: [&str; 3], text: &str) -> Value {
     let state = match notice.event {
         NotifyEvent::Applied | NotifyEvent::Recovered | NotifyEvent::Drift => good,
-        NotifyEvent::Failed => bad,
+        NotifyEvent::Failed | NotifyEvent::SourceFailed => bad,
         NotifyEvent::Held => waiting,
     };
+    let target = notice.target.as_ref().map(|target| target.name.as_str()).unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();
     let mut description: String = line.chars().take(DESCRIPTION).collect();
     if description.len() < line.len() {
@@ -115,7 +116,7 @@ fn status(notice: &Notice, [good, bad, waiting]: [&str; 3], text: &str) -> Value
     json!({
         "state": state,
         "description": description,
-        "context": format!("apinizer-gitops/{}", notice.target),
+        "context": format!("apinizer-gitops/{target}"),
     })
 }
 

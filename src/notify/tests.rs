@@ -86,9 +86,11 @@ fn started(receiver: &Notify, url: &str) -> (Notifier, Senders) {
 fn notice(event: NotifyEvent) -> Notice {
     Notice {
         event,
-        target: "prod".to_owned(),
-        project: "Payments".to_owned(),
-        url: "https://apinizer.example.com".to_owned(),
+        target: Some(NoticeTarget {
+            name: "prod".to_owned(),
+            project: "Payments".to_owned(),
+            url: "https://apinizer.example.com".to_owned(),
+        }),
         source: "/srv/config".to_owned(),
         commit: Some(Commit {
             id: CommitId("3f2a91c0".repeat(5)),

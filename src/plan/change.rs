@@ -85,6 +85,12 @@ impl Change {
         self.result == Some(ChangeResult::Done)
     }
 
+    /// The fields that somebody else moved, as JSON pointers.
+    pub(crate) fn drifted_fields(&self) -> impl Iterator<Item = &String> {
+        let drifted = self.fields.iter().filter(|field| field.origin != Origin::Git);
+        drifted.map(|field| &field.path)
+    }
+
     /// Its result where no call is made.
     pub(crate) fn without_call(&self) -> ChangeResult {
         let reason = || self.reason.clone().unwrap_or_default();

@@ -23,18 +23,34 @@ pub async fn carry_out(
     strict: bool,
     progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
 ) -> TargetPlan {
-    let Prepared { target, plan, ready, .. } = prepared;
+    let Prepared { target, plan, ready, commit, refused, .. } = prepared;
     let mut plan = plan.without_calls();
-    let Some(ready) = ready else { return plan };
+    let trail = engine.trail(target, options.base.is_none());
+    let trail = trail.pass(commit.as_ref(), &options.asked);
+    let Some(ready) = ready else {
+        if refused {
+            trail.refused(&plan.errors.join("; "));
+        }
+        return plan;
+    };
+    trail.consented_by_flags(&options.rules);
+    ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
+    trail.found(&plan);
     let file = options.base.is_none().then(|| engine.state_file(target));
     let ledger = Ledger::new(ready.record_before.clone(), file, ready.lock.clone());
-    keep_last_good(engine, target, &ready, options).await;
+    plan.notices.extend(keep_last_good(engine, target, &ready, options).await);
     let record = with_commit(&ready);
     if record != ready.record_before {
         ledger.edit(|known| *known = record);
     }
-    let calls = Calls { engine, target, ready: &ready, ledger: &ledger, options };
-    calls.make(&mut plan, strict, progress).await;
+    let commit = commit.as_ref().map_or("worktree", CommitId::short);
+    let calls = Calls { engine, target, commit, ready: &ready, ledger: &ledger, options };
+    let progress = |change: &Change, result: &ChangeResult| {
+        trail.wrote(change, result);
+        progress(change, result);
+    };
+    calls.make(&mut plan, strict, &progress).await;
+    trail.ended(&plan, &options.rules.filter, true);
     ledger.read(|record| {
         for entry in &mut plan.entries {
             let owned = record.owned(&entry.name);
@@ -52,6 +68,8 @@ pub async fn carry_out(
 struct Calls<'a> {
     engine: &'a Engine,
     target: &'a Target,
+    /// The beginning of the commit's id, for the log.
+    commit: &'a str,
     ready: &'a Ready,
     ledger: &'a Ledger,
     options: &'a Options,
@@ -65,7 +83,7 @@ impl Calls<'_> {
         strict: bool,
         progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
     ) {
-        let Self { engine, target, ready, ledger, options } = *self;
+        let Self { engine, target, commit, ready, ledger, options } = *self;
         let Ready { desired, live, singles, record, connection, key_is_known, .. } = ready;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
@@ -88,7 +106,6 @@ impl Calls<'_> {
             ledger,
             control: Control { strict, now: now(), stop: &options.stop, progress },
         };
-        let commit = ready.commit.as_ref().map_or("worktree", CommitId::short);
         let span = tracing::info_span!("apply", target = %target.name, commit);
         if let Err(error) = apply::apply(&job, plan).instrument(span).await {
             plan.errors.push(error.to_string());
@@ -107,15 +124,20 @@ fn with_commit(ready: &Ready) -> Record {
 }
 
 /// Keeps the commit in the mirror from now on, so that neither a force-push nor `git gc` takes
-/// away what deletes are decided by. Without it deletes are held, so that it is no error.
-async fn keep_last_good(engine: &Engine, target: &Target, ready: &Ready, options: &Options) {
+/// away what deletes are decided by. Without it deletes are held, so that it is a notice and no
+/// error.
+async fn keep_last_good(
+    engine: &Engine,
+    target: &Target,
+    ready: &Ready,
+    options: &Options,
+) -> Option<String> {
     let (Some(mirror), Some(good), None) = (&engine.mirror, &ready.good, &options.base) else {
-        return;
+        return None;
     };
     let key = format!("{} {}", target.manager.url, target.project);
-    if let Err(error) = mirror.keep(&key, &good.commit).await {
-        tracing::warn!(target = %target.name, %error, "the last good commit is not kept");
-    }
+    let kept = mirror.keep(&key, &good.commit).await;
+    kept.err().map(|error| format!("the last good commit is not kept: {error}"))
 }
 
 async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetPlan) {

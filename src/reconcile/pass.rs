@@ -11,6 +11,7 @@ use super::connect::{Connection, connect};
 use super::history::{Asked, Past, is_overtaken};
 use super::load::{LoadedTarget, load_by_rules};
 use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now};
+use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
 use crate::document::Severity;
@@ -42,6 +43,7 @@ pub async fn prepare<'e>(
             url: target.manager.url_as_written.clone(),
             ..TargetPlan::default()
         },
+        commit: snapshot.commit().map(|commit| commit.id.clone()),
         refused: false,
         credentials_refused: false,
         failed_step: None,
@@ -103,6 +105,7 @@ impl Pass<'_> {
         prepared.take(plan);
         let good = self.good_commit(&opened, asked);
         let Opened { desired, connection, key_is_known, before, lock, .. } = opened;
+        let consents = self.new_consents(&before, &record);
         prepared.ready = Some(Ready {
             desired,
             live: looked.live,
@@ -113,7 +116,7 @@ impl Pass<'_> {
             record,
             record_before: before,
             good,
-            commit: self.snapshot.commit().map(|commit| commit.id.clone()),
+            consents,
             lock,
         });
         Ok(())
@@ -223,6 +226,24 @@ impl Pass<'_> {
         Some(good)
     }
 
+    /// The consents of trailers that the record did not have before.
+    fn new_consents(&self, before: &Record, record: &Record) -> Vec<TrailerConsent> {
+        let Snapshot::Commit { repository, .. } = self.snapshot else { return Vec::new() };
+        let consent_in = |record: &Record, name: &ConnectionName| {
+            record.memory(name)?.due.as_ref()?.consent.clone()
+        };
+        let consent = |name: &ConnectionName| {
+            let commit = consent_in(record, name)?;
+            let known = consent_in(before, name);
+            let found = blocking(|| repository.commit(&commit)).ok().flatten();
+            let type_name = record.owned(name).map_or("", |owned| &owned.type_name).to_owned();
+            let author = found.map(|found| found.author).unwrap_or_default();
+            let is_new = known.as_ref() != Some(&commit);
+            is_new.then(|| TrailerConsent { type_name, name: name.clone(), commit, author })
+        };
+        record.connections.keys().filter_map(consent).collect()
+    }
+
     /// Loads the documents; a commit with errors is refused, unless the target isolates them.
     fn load(&self, prepared: &mut Prepared<'_>) -> Result<LoadedTarget, String> {
         let load = || load_by_rules(self.engine, self.target, self.snapshot);
@@ -279,7 +300,7 @@ impl Pass<'_> {
 
     async fn lock(&self, file: &StateFile) -> Result<Lock, String> {
         let lock = tokio::select! {
-            lock = file.lock(self.options.lock_timeout, &self.options.holder) => lock,
+            lock = file.lock(self.options.lock_timeout, &self.options.asked.cause) => lock,
             () = self.options.stop.cancelled() => return Err("the run is ending".to_owned()),
         };
         lock.map_err(|error| error.to_string())

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::Served;
+use super::{Peer, Served};
 use crate::daemon::Cause;
 use crate::secret::Sensitive;
 
@@ -71,6 +72,7 @@ impl Host {
 pub(super) async fn receive(
     State(served): State<Arc<Served>>,
     Path(host): Path<String>,
+    Extension(Peer(from)): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -101,7 +103,7 @@ pub(super) async fn receive(
     if !is_ours || !is_followed {
         return (StatusCode::OK, "not the repository or branch that is followed\n").into_response();
     }
-    served.site.trigger.fetch_and_reconcile(Cause::Webhook);
+    served.site.trigger.fetch_and_reconcile(Cause::Webhook(from));
     StatusCode::ACCEPTED.into_response()
 }
 

@@ -11,16 +11,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::{Keys, Site, routes};
+use super::{Keys, Peer, Site, routes};
+use crate::daemon::LogThrottle;
 
 /// How long the head of a request may take, the wait for it on an idle connection included.
 const HEAD: Duration = Duration::from_secs(15);
@@ -128,14 +132,17 @@ pub(super) async fn serve(
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let routes = routes(site, keys, is_loopback, ending.clone());
     let places = Places::default();
+    let throttle = LogThrottle::default();
     let connections = TaskTracker::new();
     loop {
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             () = ending.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
-                    warn!("no connection can be accepted: {error}");
+                    if throttle.count((), Instant::now()).is_some() {
+                        warn!("no connection can be accepted: {error}");
+                    }
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
@@ -144,10 +151,11 @@ pub(super) async fn serve(
         let routes = routes.clone();
         let (ending, shutdown) = (ending.clone(), shutdown.clone());
         let place = places.take();
+        let peer = Peer(address.ip().to_canonical());
         connections.spawn(async move {
             tokio::select! {
                 () = place.taken.cancelled() => debug!("a connection made room for another"),
-                () = answer(stream, routes, ending, shutdown, &place) => {}
+                () = answer((stream, peer), routes, ending, shutdown, &place) => {}
             }
         });
     }
@@ -215,7 +223,7 @@ impl Drop for Place {
 
 /// Serves one connection until it ends, lived too long or the listener ends.
 async fn answer(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     routes: Router,
     ending: CancellationToken,
     shutdown: CancellationToken,
@@ -230,7 +238,8 @@ async fn answer(
     let asked = CancellationToken::new();
     let begins = asked.clone();
     let routes = TowerToHyperService::new(routes);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         place.asked();
         begins.cancel();
         routes.call(request)

@@ -1,5 +1,7 @@
 //! The recorder behind `/metrics`.
 
+mod process;
+
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -37,7 +39,7 @@ pub(crate) async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken
 /// recorder forgets nothing, and a target that is gone must not look as if it stood still.
 #[must_use]
 pub(crate) fn render(handle: &PrometheusHandle, targets: &[&str]) -> String {
-    current(&handle.render(), targets)
+    current(&handle.render(), targets) + &process::text()
 }
 
 fn current(text: &str, targets: &[&str]) -> String {
@@ -59,6 +61,7 @@ fn describe() {
         ("apinizer_gitops_reconciles_total", "Reconciles by how they ended"),
         ("apinizer_gitops_api_requests_total", "Calls of the Management API by answer"),
         ("apinizer_gitops_drift_detected_total", "Connections found to have drifted"),
+        ("apinizer_gitops_source_fetch_failures_total", "Fetches of the source that failed"),
     ] {
         metrics::describe_counter!(name, text);
     }
@@ -75,6 +78,8 @@ fn describe() {
         ("apinizer_gitops_deletes_held", "Deletes and replaces that a rule holds back"),
         ("apinizer_gitops_not_converging", "Connections that the server rewrites"),
         ("apinizer_gitops_rule_matches", "Documents and changes that a rule of the user matches"),
+        ("apinizer_gitops_suspended", "Whether the target is suspended"),
+        ("apinizer_gitops_source_last_fetch_timestamp_seconds", "When the source last answered"),
         ("apinizer_gitops_build_info", "The version of this program"),
     ] {
         metrics::describe_gauge!(name, text);

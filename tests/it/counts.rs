@@ -6,6 +6,7 @@ use apinizer_gitops::cli;
 use apinizer_gitops::cli::args::{NarrowArgs, ReadArgs};
 use apinizer_gitops::cli::context::Context;
 use apinizer_gitops::cli::session::{Session, options};
+use apinizer_gitops::testing::reconcile::Asked;
 
 use crate::world::{PROJECT, World, email};
 
@@ -73,7 +74,7 @@ fn a_commit_that_changes_one_file_parses_one_file() {
     let command = cli::parse(arguments.chain(paths)).unwrap();
     let context = Context::new(command.global, world.env.clone()).unwrap();
     let mut session = Session::new(&context, &[]).unwrap();
-    let options = options(&NarrowArgs::default(), Duration::ZERO, "test").unwrap();
+    let options = options(&NarrowArgs::default(), Duration::ZERO, Asked::default()).unwrap();
 
     let mut parsed_by_a_pass = || {
         world.block_on(async {

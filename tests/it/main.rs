@@ -34,6 +34,7 @@ mod exports;
 mod first_process;
 mod flags;
 mod git_faults;
+mod history;
 mod isolate;
 mod kills;
 mod late_lists;

@@ -53,6 +53,9 @@ fn names_and_labels_are_those_that_are_promised() {
         ("drift_detected_total", &["target"]),
         ("deletes_held", &["target"]),
         ("not_converging", &["target"]),
+        ("suspended", &["target"]),
+        ("source_last_fetch_timestamp_seconds", &[]),
+        ("source_fetch_failures_total", &[]),
         ("build_info", &["version"]),
     ]
     .into_iter()
@@ -62,7 +65,14 @@ fn names_and_labels_are_those_that_are_promised() {
     })
     .collect();
     let mut found = Metrics::new();
-    for (name, labels) in exported(&text) {
+    let (process, own): (Metrics, Metrics) =
+        exported(&text).into_iter().partition(|(name, _)| name.starts_with("process_"));
+    let process: Vec<String> =
+        process.into_keys().map(|name| name.replace("process_", "")).collect();
+    let all =
+        ["cpu_seconds_total", "max_fds", "open_fds", "resident_memory_bytes", "start_time_seconds"];
+    assert_eq!(process, all);
+    for (name, labels) in own {
         let labels = labels.into_iter().filter(|label| label != "le");
         found.entry(base_name(&name).to_owned()).or_default().extend(labels);
     }

@@ -98,3 +98,43 @@ fn a_receiver_that_cannot_be_reached_holds_nothing_up() {
     assert_eq!(daemon.ends(), 0);
     assert!(!daemon.logs().contains("chat-c4nary"), "{}", daemon.logs());
 }
+
+/// A git host that is dead leaves the targets in sync, so that everything else stays quiet.
+#[test]
+fn a_source_that_fails_is_told_of_and_so_is_its_return() {
+    let mut world = World::new();
+    let got = Received::start(&world);
+    world.env.insert("HOOK_URL".to_owned(), format!("{}/hook", got.address));
+    let target = one_target("url: 'file://{repo}', poll: 1s", "resync: 1s");
+    world.config(&format!("{target}notify: [{{kind: webhook, url: '${{env:HOOK_URL}}'}}]\n"));
+    world.commit_email("a", "");
+    let daemon = Running::start(&world, &[]);
+    eventually("applied", || events(&got) == ["applied"]);
+    let failures = || {
+        let text = daemon.get(&world, "/metrics").1;
+        let value = |name: &str| {
+            let name = format!("apinizer_gitops_source_{name} ");
+            text.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok()).unwrap()
+        };
+        assert!(value("last_fetch_timestamp_seconds") > 0.0);
+        value("fetch_failures_total")
+    };
+    assert_eq!(failures(), 0.0);
+    let aside = world.path("aside");
+    std::fs::rename(world.repo(), &aside).unwrap();
+    eventually("failed", || events(&got) == ["applied", "source_failed"]);
+    eventually("counted", || failures() > 1.0);
+    assert!(daemon.get(&world, "/").1.contains("The source is failing"));
+    assert_eq!(daemon.get(&world, "/readyz").0, 200);
+    std::fs::rename(&aside, world.repo()).unwrap();
+    eventually("back", || events(&got) == ["applied", "source_failed", "recovered"]);
+    let bodies: Vec<Value> =
+        got.all().iter().map(|(_, body)| serde_json::from_slice(body).unwrap()).collect();
+    let message = bodies[1]["message"].as_str().unwrap();
+    assert!(message.contains("the source is failing") && bodies[1]["target"].is_null());
+    // A source that is read and refused is no quieter.
+    world.write("connections/b.yaml", "type: nothing\nname: b\n");
+    world.commit("broken");
+    eventually("refused", || events(&got).last().is_some_and(|last| last == "failed"));
+    eventually("shown", || daemon.get(&world, "/").1.contains("The newest commit is refused"));
+}

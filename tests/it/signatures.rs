@@ -108,6 +108,7 @@ impl Signed {
         world.apply().code(1).says("is not accepted");
         world.run(&["plan", "--rev", "HEAD~1"]).code(1).says(unsigned);
         assert!(world.names().is_empty() && world.state().is_empty());
+        world.run(&["history"]).code(0).says("default: the commit is refused: ").says("(apply, ");
         self.commit_port(&self.right, 3);
         world.plan().code(2);
         world.apply().code(0);

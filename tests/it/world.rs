@@ -306,10 +306,19 @@ impl World {
 
     /// The text of the state.
     pub(crate) fn state(&self) -> String {
+        self.files_of_state("json")
+    }
+
+    /// The text of the history.
+    fn history(&self) -> String {
+        self.files_of_state("jsonl")
+    }
+
+    fn files_of_state(&self, extension: &str) -> String {
         let Ok(files) = fs::read_dir(self.state_dir()) else { return String::new() };
         files
             .map(|file| file.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|e| e == "json"))
+            .filter(|path| path.extension().is_some_and(|e| e == extension))
             .map(|path| fs::read_to_string(path).unwrap())
             .collect()
     }
@@ -330,7 +339,7 @@ impl World {
     fn assert_no_canary(&self, ran: &Ran) {
         let quoted = serde_json::to_string(CANARY).unwrap();
         let escaped = &quoted[1..quoted.len() - 1];
-        for text in [&ran.stdout, &ran.stderr, &self.state()] {
+        for text in [&ran.stdout, &ran.stderr, &self.state(), &self.history()] {
             assert!(!text.contains(CANARY) && !text.contains(escaped), "the canary is in: {text}");
         }
     }

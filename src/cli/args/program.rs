@@ -1,11 +1,13 @@
-//! The arguments of the commands about the program itself: `status`, `reconcile`,
-//! `suspend`, `resume`, `completions`, `man`.
+//! The arguments of the commands about a daemon and the program itself: `status`, `history`,
+//! `reconcile`, `suspend`, `resume`, `completions`, `man`.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
 
 use super::Output;
+use crate::config::parse_duration;
 
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug)]
@@ -46,6 +48,42 @@ pub struct ReconcileArgs {
     /// declares it.
     #[arg(long)]
     pub wait: bool,
+}
+
+/// The form of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum HistoryOutput {
+    /// One line for each event.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The arguments of `history`.
+#[derive(Args, Clone, Debug)]
+pub struct HistoryArgs {
+    /// Only this target of the config (repeatable).
+    #[arg(long = "target", value_name = "NAME", action = ArgAction::Append)]
+    pub targets: Vec<String>,
+    /// Only connections whose name matches, without regard to case (repeatable).
+    #[arg(long = "name", value_name = "GLOB", action = ArgAction::Append)]
+    pub names: Vec<String>,
+    /// Only events since then: how long ago, as in `36h`, or a time, as in `2026-01-31T08:00:00Z`.
+    #[arg(long, value_name = "WHEN", value_parser = parse_since)]
+    pub since: Option<Timestamp>,
+    /// The form of the history.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: HistoryOutput,
+}
+
+fn parse_since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago = parse_duration(text).ok().and_then(|ago| SignedDuration::try_from(ago).ok());
+    let since = ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok());
+    since.ok_or_else(|| "it is neither a duration nor a time".to_owned())
 }
 
 /// The arguments of `completions`.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::{Action, ChangeResult, FieldChange, TargetPlan};
+use crate::plan::{Action, ChangeResult, FieldChange, Origin, TargetPlan};
 
 fn commit(text: &str) -> CommitId {
     CommitId(text.repeat(40))

@@ -68,6 +68,7 @@ fn target(target: &TargetStatus) -> Value {
         "notices": target.notices,
         "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),
         "history": target.history.iter().map(entry).collect::<Vec<_>>(),
+        "events": target.events,
     })
 }
 

@@ -96,7 +96,7 @@ fn every_field_is_where_readers_find_it() {
         r#"{"type":"email","name":"y","state":"held","reason":"over the limit","last_change":null}],"#,
         r#""history":[{"time":"1970-01-01T00:00:03Z","cause":"start","commit":"d","outcome":"held","#,
         r#""counts":{"done":0,"degraded":0,"failed":0,"blocked":0,"held":0,"drifted":0,"#,
-        r#""not_started":0,"adopted":0,"unchanged":0},"error":null,"duration":1.5}]}]}"#,
+        r#""not_started":0,"adopted":0,"unchanged":0},"error":null,"duration":1.5}],"events":[]}]}"#,
     );
     assert_eq!(text, expected);
 }

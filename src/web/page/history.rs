@@ -1,8 +1,9 @@
-//! The last reconciles of a target.
+//! The last events and the last reconciles of a target.
 
 use maud::{Markup, html};
 
 use super::{badge, moment, words};
+use crate::audit::Event;
 use crate::daemon::status::{HistoryEntry, TargetStatus};
 
 pub(super) fn list(target: &TargetStatus) -> Markup {
@@ -16,6 +17,33 @@ pub(super) fn list(target: &TargetStatus) -> Markup {
                     tbody { @for entry in &target.history { (past(entry)) } }
                 }
             }
+        }
+    }
+}
+
+/// The last events of the audit trail, which outlive the daemon.
+pub(super) fn events(target: &TargetStatus) -> Markup {
+    html! {
+        @if !target.events.is_empty() {
+            details data-key={ "events-" (target.name) } {
+                summary { "Events" span.quiet { ", the last " (target.events.len()) } }
+                table {
+                    caption.hidden { "The last events of " (target.name) }
+                    thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
+                    tbody { @for event in &target.events { (row(event)) } }
+                }
+            }
+        }
+    }
+}
+
+fn row(event: &Event) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (moment(event.time)) }
+            td data-label="Event" { (event) }
+            td data-label="Commit" { @if let Some(id) = &event.commit { code { (id.short()) } } }
+            td data-label="Cause" { (words(&event.cause)) @if let Some(by) = &event.by { ", " (by) } }
         }
     }
 }

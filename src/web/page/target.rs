@@ -46,6 +46,7 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
             (problems(&target.diagnostics))
             (connections::list(target, shown))
             @if let Some(plan) = &target.applied { (changes::plan(&target.name, plan)) }
+            (history::events(target))
             (history::list(target))
         }
     }

@@ -52,7 +52,10 @@ pub(super) fn title(status: &Status) -> String {
 
 fn verdict(status: &Status) -> (Mood, String) {
     if status.source.error.is_some() {
-        return (Mood::Bad, "The source cannot be read".to_owned());
+        return (Mood::Bad, "The source is failing".to_owned());
+    }
+    if status.targets.iter().any(|target| target.refused) {
+        return (Mood::Bad, "The newest commit is refused".to_owned());
     }
     // A target of another replica is told on that replica's page.
     let own = || status.targets.iter().filter(|target| target.state != TargetState::Standby);

@@ -229,7 +229,7 @@ impl Ground {
                 broken_answers: 3,
                 ..RetryPolicy::command()
             },
-            holder: "the model".to_owned(),
+            asked: apinizer_gitops::testing::reconcile::Asked::default(),
             stop: CancellationToken::new(),
             limit: apinizer_gitops::testing::api::WriteLimit::default(),
         }

@@ -1,0 +1,172 @@
+//! The audit trail: each write, drift, hold, refusal, consent, suspension and the like is one log
+//! line, and one line of the history file beside the state.
+//!
+//! [`Standing`] is pure: it knows what was told before and what of that still stands, so that an
+//! equal hold or drift is told once and not at every resync. [`Trail`] writes the log and the file.
+//! No event holds a value, only the names of fields; the state never depends on the history.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{CommitId, ConnectionName};
+
+mod file;
+mod standing;
+mod trail;
+
+pub(crate) use file::HistoryFile;
+use standing::Standing;
+pub(crate) use trail::{Trail, TrailerConsent, Trails};
+
+/// Why a run is made, and who asked for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The command, or what woke the daemon.
+    pub cause: String,
+    /// The user and host of a command, the address of a request; `None`: nobody in particular.
+    pub by: Option<String>,
+}
+
+/// The kind of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EventKind {
+    Create,
+    Update,
+    Replace,
+    Rename,
+    Delete,
+    /// A live connection entered the inventory without a write.
+    Adopt,
+    /// A name left the inventory by `forget`.
+    Forget,
+    /// Live moved away from the base.
+    Drift,
+    Held,
+    /// A hold or drift ended without a write of the tool.
+    Settled,
+    /// A commit was refused.
+    Refused,
+    Consent,
+    Suspended,
+    Resumed,
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WriteResult {
+    Done,
+    /// Saved, and not deployed.
+    Degraded,
+    Failed,
+}
+
+/// One event of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) time: Timestamp,
+    pub(crate) event: EventKind,
+    /// The target's name in the config.
+    pub(crate) target: String,
+    /// The commit; `None`: the working tree, or none had a say in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<CommitId>,
+    /// The type of the connection.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(crate) type_name: Option<String>,
+    /// The connection; `None`: the target as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connection: Option<ConnectionName>,
+    /// JSON pointers of the fields that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) fields: Vec<String>,
+    /// Of a write: how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<WriteResult>,
+    /// The reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+    /// The command, or what woke the daemon.
+    pub(crate) cause: String,
+    /// Who asked for it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
+}
+
+impl EventKind {
+    /// The word for it in logs and on the page.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Rename => "rename",
+            Self::Delete => "delete",
+            Self::Adopt => "adopt",
+            Self::Forget => "forget",
+            Self::Drift => "drift",
+            Self::Held => "held",
+            Self::Settled => "settled",
+            Self::Refused => "refused",
+            Self::Consent => "consent",
+            Self::Suspended => "suspended",
+            Self::Resumed => "resumed",
+        }
+    }
+
+    fn past(self) -> &'static str {
+        match self {
+            Self::Create => "was created",
+            Self::Update => "was updated",
+            Self::Replace => "was replaced",
+            Self::Rename => "was renamed",
+            Self::Delete => "was deleted",
+            Self::Adopt => "was adopted",
+            Self::Forget => "was forgotten",
+            Self::Drift => "drifted",
+            Self::Held => "is held",
+            Self::Settled => "is settled without a write",
+            Self::Refused => "is refused",
+            Self::Consent => "may be deleted or replaced",
+            Self::Suspended => "is suspended",
+            Self::Resumed => "is resumed",
+        }
+    }
+}
+
+impl WriteResult {
+    /// The word for it where the write was not simply made.
+    fn trouble(self) -> Option<&'static str> {
+        match self {
+            Self::Done => None,
+            Self::Degraded => Some("is saved but not deployed"),
+            Self::Failed => Some("failed"),
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    /// The event as a sentence, without its time, target, commit and cause.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.type_name, &self.connection) {
+            (Some(kind), Some(name)) => write!(f, "{kind} `{name}`")?,
+            (None, Some(name)) => write!(f, "`{name}`")?,
+            _ if self.event == EventKind::Refused => f.write_str("the commit")?,
+            _ if self.event == EventKind::Consent => f.write_str("whatever is due")?,
+            _ => f.write_str("the target")?,
+        }
+        match self.result.and_then(WriteResult::trouble) {
+            Some(trouble) => write!(f, ": the {} {trouble}", self.event.as_str())?,
+            None => write!(f, " {}", self.event.past())?,
+        }
+        let is_about_fields = matches!(self.event, EventKind::Update | EventKind::Drift);
+        if is_about_fields && !self.fields.is_empty() {
+            let fields = self.fields.iter().map(|path| path.trim_start_matches('/'));
+            write!(f, " in {}", fields.collect::<Vec<_>>().join(", "))?;
+        }
+        self.why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}

@@ -1,0 +1,203 @@
+//! The events that were told and still stand. Pure: events and entries in, a decision out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Event, EventKind, WriteResult};
+use crate::name::{CommitId, ConnectionName};
+use crate::plan::{Entry, State};
+
+/// The holds, drifts, failures and the refusal that were told and still stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    connections: BTreeMap<ConnectionName, Told>,
+    refused: Option<(Option<CommitId>, Option<String>)>,
+}
+
+/// The events that were told of one connection and still stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Told {
+    type_name: String,
+    /// The reasons of its hold; a reason that comes and goes is told once.
+    held: BTreeSet<String>,
+    drifted: BTreeSet<String>,
+    failed: BTreeSet<String>,
+}
+
+impl Standing {
+    /// The standing that a history leaves.
+    pub(super) fn after<'e>(events: impl IntoIterator<Item = &'e Event>) -> Self {
+        let mut standing = Self::default();
+        events.into_iter().for_each(|event| standing.note(event));
+        standing
+    }
+
+    /// Whether an equal event was told and still stands.
+    pub(super) fn has(&self, event: &Event) -> bool {
+        if event.event == EventKind::Refused {
+            return self.refused.as_ref() == Some(&(event.commit.clone(), event.why.clone()));
+        }
+        let told = event.connection.as_ref().and_then(|name| self.connections.get(name));
+        let Some(told) = told else { return false };
+        match event.event {
+            EventKind::Held => event.why.as_ref().is_some_and(|why| told.held.contains(why)),
+            EventKind::Drift => event.fields.iter().all(|path| told.drifted.contains(path)),
+            _ if event.result == Some(WriteResult::Failed) => {
+                told.failed.contains(event.event.as_str())
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes an event as told.
+    pub(super) fn note(&mut self, event: &Event) {
+        if event.event == EventKind::Refused {
+            self.refused = Some((event.commit.clone(), event.why.clone()));
+        }
+        let Some(name) = &event.connection else { return };
+        let type_name = event.type_name.clone().unwrap_or_default();
+        let told = self.connections.entry(name.clone()).or_default();
+        told.type_name = type_name;
+        match event.event {
+            EventKind::Held => told.held.extend(event.why.clone()),
+            EventKind::Drift => told.drifted.extend(event.fields.iter().cloned()),
+            // Consent does not end a hold by itself.
+            EventKind::Consent => {}
+            _ if event.result == Some(WriteResult::Failed) => {
+                told.failed.insert(event.event.as_str().to_owned());
+            }
+            // A write, or the end of the rest.
+            _ => *told = Told::default(),
+        }
+        self.connections.retain(|_, told| !told.is_empty());
+    }
+
+    /// Forgets the refusal of a commit that loads now.
+    pub(super) fn accept(&mut self, commit: Option<&CommitId>) {
+        self.refused.take_if(|(refused, _)| refused.as_ref() == commit);
+    }
+
+    /// Forgets the trouble that the newest look no longer shows; type and name of each connection
+    /// that has none left. `stands` gives `None` for a connection that was not looked at.
+    pub(super) fn settle(
+        &mut self,
+        stands: impl Fn(&str, &ConnectionName) -> Option<Stands>,
+    ) -> Vec<(String, ConnectionName)> {
+        let mut settled = Vec::new();
+        for (name, told) in &mut self.connections {
+            let Some(stands) = stands(&told.type_name, name) else { continue };
+            if !stands.held {
+                told.held.clear();
+            }
+            if !stands.drifted {
+                told.drifted.clear();
+            }
+            if !stands.failing {
+                told.failed.clear();
+            }
+            if told.is_empty() {
+                settled.push((told.type_name.clone(), name.clone()));
+            }
+        }
+        self.connections.retain(|_, told| !told.is_empty());
+        settled
+    }
+}
+
+/// The trouble of a connection that the newest look shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stands {
+    pub(super) held: bool,
+    pub(super) drifted: bool,
+    /// A change is still to be made.
+    pub(super) failing: bool,
+}
+
+impl Stands {
+    /// The trouble that an entry shows.
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            held: entry.state == State::Held,
+            drifted: entry.changes().any(|change| change.drifted_fields().next().is_some()),
+            failing: entry.change.as_ref().is_some_and(|change| !change.is_made()),
+        }
+    }
+}
+
+impl Told {
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.drifted.is_empty() && self.failed.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(event: EventKind, name: &str, why: &str) -> Event {
+        Event {
+            time: jiff::Timestamp::UNIX_EPOCH,
+            event,
+            target: "t".to_owned(),
+            commit: None,
+            type_name: Some("email".to_owned()),
+            connection: Some(name.into()),
+            fields: Vec::new(),
+            result: None,
+            why: Some(why.to_owned()),
+            cause: "resync".to_owned(),
+            by: None,
+        }
+    }
+
+    fn drift(name: &str, fields: &[&str]) -> Event {
+        let fields = fields.iter().map(|path| (*path).to_owned()).collect();
+        Event { fields, ..event(EventKind::Drift, name, "") }
+    }
+
+    #[test]
+    fn an_equal_event_is_told_once_while_it_stands() {
+        let held = event(EventKind::Held, "a", "over the limit");
+        let mut standing = Standing::after([&held, &drift("b", &["/host", "/port"])]);
+        assert!(standing.has(&held));
+        assert!(!standing.has(&event(EventKind::Held, "a", "it is protected")));
+        assert!(standing.has(&drift("b", &["/port"])));
+        assert!(!standing.has(&drift("b", &["/port", "/user"])));
+        let both =
+            |_: &str, _: &ConnectionName| Some(Stands { held: true, drifted: true, failing: true });
+        assert!(standing.settle(both).is_empty());
+        assert!(standing.settle(|_, _| None).is_empty());
+        assert!(standing.has(&held));
+        let settled = standing.settle(|_, _| Some(Stands::default()));
+        let names: Vec<&str> = settled.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(!standing.has(&held), "it is told again when it comes up again");
+    }
+
+    #[test]
+    fn a_write_ends_what_stood_and_a_failed_one_is_told_once() {
+        let failed = Event {
+            result: Some(WriteResult::Failed),
+            ..event(EventKind::Update, "a", "timed out")
+        };
+        let mut standing = Standing::after([&drift("a", &["/host"]), &failed]);
+        let other_words = Event { why: Some("refused".to_owned()), ..failed };
+        assert!(standing.has(&other_words) && standing.has(&drift("a", &["/host"])));
+        let done = Event { result: Some(WriteResult::Done), ..other_words };
+        assert!(!standing.has(&done), "each write is told");
+        standing.note(&done);
+        assert_eq!(standing, Standing::default());
+    }
+
+    #[test]
+    fn a_refusal_is_told_once_for_each_commit() {
+        let refused = |commit: &str| Event {
+            commit: Some(CommitId(commit.to_owned())),
+            connection: None,
+            ..event(EventKind::Refused, "", "not signed")
+        };
+        let mut standing = Standing::after([&refused("a")]);
+        assert!(standing.has(&refused("a")) && !standing.has(&refused("b")));
+        standing.accept(Some(&CommitId("a".to_owned())));
+        assert!(!standing.has(&refused("a")));
+    }
+}

@@ -1,0 +1,318 @@
+//! The trail of one target: writes events to the log and to the history file.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tracing::{debug, info, warn};
+
+use super::standing::Stands;
+use super::{Asked, Event, EventKind, HistoryFile, Standing, WriteResult};
+use crate::name::{CommitId, ConnectionName};
+use crate::plan::{Action, Change, ChangeResult, Entry, Filter, RunRules, State, TargetPlan};
+use crate::secret::Redactor;
+
+/// How many events are kept for those who look at the status.
+const RECENT: usize = 50;
+
+/// How many fields an event names.
+const MOST_FIELDS: usize = 30;
+
+/// How many characters of a reason an event has.
+const LONGEST_REASON: usize = 1000;
+
+/// The trails of targets, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Trails(Mutex<BTreeMap<String, Arc<Trail>>>);
+
+impl Trails {
+    /// The trail of a target; `file` is used for a new one.
+    pub(crate) fn of(
+        &self,
+        target: &str,
+        redactor: &Redactor,
+        file: impl FnOnce() -> Option<HistoryFile>,
+    ) -> Arc<Trail> {
+        let mut trails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let trail = trails.entry(target.to_owned()).or_insert_with(|| {
+            let inner = Mutex::default();
+            let target = target.to_owned();
+            Arc::new(Trail { target, file: file(), redactor: redactor.clone(), inner })
+        });
+        Arc::clone(trail)
+    }
+}
+
+/// The trail of one target.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    target: String,
+    /// `None`: the run leaves nothing on disk, and only the log tells.
+    file: Option<HistoryFile>,
+    redactor: Redactor,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    standing: Standing,
+    recent: VecDeque<Arc<Event>>,
+    /// The length of the file that is known; another process may have written since.
+    length: u64,
+    is_broken: bool,
+}
+
+impl Trail {
+    /// The last events, newest first.
+    pub(crate) fn recent(&self) -> Vec<Arc<Event>> {
+        self.refreshed().recent.iter().rev().cloned().collect()
+    }
+
+    /// The part of one run, which is of a commit and made for a cause.
+    pub(crate) fn pass(self: &Arc<Self>, commit: Option<&CommitId>, asked: &Asked) -> PassTrail {
+        PassTrail { trail: Arc::clone(self), commit: commit.cloned(), asked: asked.clone() }
+    }
+
+    /// Reads the file again where another process wrote to it.
+    fn refreshed(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = &self.file else { return inner };
+        let length = file.length();
+        if length != inner.length
+            && let Ok(events) = file.read()
+        {
+            inner.standing = Standing::after(&events);
+            let first = events.len().saturating_sub(RECENT);
+            inner.recent = events.into_iter().skip(first).map(Arc::new).collect();
+            inner.length = length;
+        }
+        inner
+    }
+
+    /// Tells an event, unless an equal one was told and still stands.
+    fn tell(&self, event: Event) {
+        let mut inner = self.refreshed();
+        if inner.standing.has(&event) {
+            return;
+        }
+        inner.standing.note(&event);
+        log(&event);
+        if let Some(file) = &self.file {
+            let written = file.append(&event);
+            inner.length = file.length();
+            self.tell_problem(&mut inner, written);
+        }
+        inner.recent.push_back(Arc::new(event));
+        if inner.recent.len() > RECENT {
+            inner.recent.pop_front();
+        }
+    }
+
+    fn shorten(&self) {
+        let Some(file) = &self.file else { return };
+        let mut inner = self.refreshed();
+        let shortened = if inner.length == 0 { Ok(()) } else { file.shorten() };
+        inner.length = file.length();
+        self.tell_problem(&mut inner, shortened);
+    }
+
+    /// A history that cannot be written holds nothing up; it is told of once.
+    fn tell_problem(&self, inner: &mut Inner, written: std::io::Result<()>) {
+        let Err(error) = written else {
+            inner.is_broken = false;
+            return;
+        };
+        if !std::mem::replace(&mut inner.is_broken, true) {
+            warn!(target = self.target, "the history cannot be written: {error}");
+        }
+    }
+}
+
+/// One run on a target, for its trail.
+#[derive(Debug)]
+pub(crate) struct PassTrail {
+    trail: Arc<Trail>,
+    commit: Option<CommitId>,
+    asked: Asked,
+}
+
+impl PassTrail {
+    /// Tells the drift that a plan found.
+    pub(crate) fn found(&self, plan: &TargetPlan) {
+        for change in plan.entries.iter().flat_map(Entry::changes) {
+            let fields: BTreeSet<&String> = change.drifted_fields().collect();
+            if !fields.is_empty() {
+                let fields = some(fields.into_iter());
+                self.tell(Event { fields, ..self.of_change(EventKind::Drift, change) });
+            }
+        }
+    }
+
+    /// Tells the consents that a run was given by its flags.
+    pub(crate) fn consented_by_flags(&self, rules: &RunRules) {
+        if rules.allow_deletes {
+            let why = Some("--allow-deletes".to_owned());
+            self.tell(Event { why, ..self.event(EventKind::Consent) });
+        }
+        for name in &rules.allow_delete {
+            let why = Some("--allow-delete".to_owned());
+            let connection = Some(name.clone());
+            self.tell(Event { why, connection, ..self.event(EventKind::Consent) });
+        }
+    }
+
+    /// Tells the consent that the trailer of a commit gives to one name.
+    pub(crate) fn consented_by_trailer(&self, consent: &TrailerConsent) {
+        let TrailerConsent { type_name, name, commit, author } = consent;
+        self.tell(Event {
+            commit: Some(commit.clone()),
+            type_name: Some(type_name.clone()),
+            connection: Some(name.clone()),
+            why: Some("the trailer Allow-Deletes".to_owned()),
+            by: Some(author.clone()),
+            ..self.event(EventKind::Consent)
+        });
+    }
+
+    /// Tells how a write ended; what nothing was sent for is no write.
+    pub(crate) fn wrote(&self, change: &Change, result: &ChangeResult) {
+        let kind = match change.action {
+            Action::Create => EventKind::Create,
+            Action::Update => EventKind::Update,
+            Action::Replace => EventKind::Replace,
+            Action::Rename => EventKind::Rename,
+            Action::Delete => EventKind::Delete,
+            Action::Blocked | Action::Drift => return,
+        };
+        let (result, problem) = match result {
+            ChangeResult::Done => (WriteResult::Done, None),
+            ChangeResult::Degraded(why) => (WriteResult::Degraded, Some(why)),
+            ChangeResult::Failed(why) | ChangeResult::Blocked(why) => {
+                (WriteResult::Failed, Some(why))
+            }
+            _ => return,
+        };
+        let old = change.previous_name.as_ref().map(|old| format!("renamed from `{old}`"));
+        let corrects = change.drifted_fields().next().map(|_| "corrects drift".to_owned());
+        let why = problem.cloned().or(old).or_else(|| change.reason.clone()).or(corrects);
+        let fields = some(change.fields.iter().map(|field| &field.path));
+        self.tell(Event { result: Some(result), why, fields, ..self.of_change(kind, change) });
+    }
+
+    /// Tells what stands at the end of a look that `filter` admits, and what no longer does.
+    pub(crate) fn ended(&self, plan: &TargetPlan, filter: &Filter, carried_out: bool) {
+        // A target that could not be looked at says nothing of its connections.
+        if plan.entries.is_empty() && !plan.errors.is_empty() {
+            return;
+        }
+        for entry in &plan.entries {
+            if entry.state == State::Held {
+                let why = entry.reason.clone();
+                self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) });
+            } else if entry.adopted && carried_out {
+                self.tell(self.of_entry(EventKind::Adopt, entry));
+            }
+        }
+        let stands: BTreeMap<&ConnectionName, Stands> =
+            plan.entries.iter().map(|entry| (&entry.name, Stands::of(entry))).collect();
+        let settled = {
+            let mut inner = self.trail.refreshed();
+            inner.standing.accept(self.commit.as_ref());
+            inner.standing.settle(|type_name, name| {
+                let is_seen = filter.admits(type_name, name);
+                is_seen.then(|| stands.get(name).copied().unwrap_or_default())
+            })
+        };
+        for (type_name, name) in settled {
+            let (type_name, connection) = (Some(type_name), Some(name));
+            self.tell(Event { type_name, connection, ..self.event(EventKind::Settled) });
+        }
+        self.trail.shorten();
+    }
+
+    /// Tells that the commit is refused.
+    pub(crate) fn refused(&self, reason: &str) {
+        self.tell(Event { why: Some(reason.to_owned()), ..self.event(EventKind::Refused) });
+    }
+
+    /// Tells that the target was suspended or resumed.
+    pub(crate) fn suspended(&self, suspended: bool) {
+        let kind = if suspended { EventKind::Suspended } else { EventKind::Resumed };
+        self.tell(self.event(kind));
+    }
+
+    /// Tells that a name left the inventory without a call.
+    pub(crate) fn forgot(&self, name: &ConnectionName) {
+        let connection = Some(name.clone());
+        self.tell(Event { connection, ..self.event(EventKind::Forget) });
+    }
+
+    fn event(&self, event: EventKind) -> Event {
+        let now = Timestamp::now();
+        Event {
+            time: Timestamp::from_second(now.as_second()).unwrap_or(now),
+            event,
+            target: self.trail.target.clone(),
+            commit: self.commit.clone(),
+            type_name: None,
+            connection: None,
+            fields: Vec::new(),
+            result: None,
+            why: None,
+            cause: self.asked.cause.clone(),
+            by: self.asked.by.clone(),
+        }
+    }
+
+    fn of_change(&self, event: EventKind, change: &Change) -> Event {
+        let type_name = Some(change.type_name.clone());
+        Event { type_name, connection: Some(change.name.clone()), ..self.event(event) }
+    }
+
+    fn of_entry(&self, event: EventKind, entry: &Entry) -> Event {
+        let type_name = Some(entry.type_name.clone());
+        Event { type_name, connection: Some(entry.name.clone()), ..self.event(event) }
+    }
+
+    fn tell(&self, mut event: Event) {
+        let clean = |text: String| {
+            let text = self.trail.redactor.redact(&text);
+            text.chars().take(LONGEST_REASON).collect::<String>()
+        };
+        event.why = event.why.map(clean);
+        event.by = event.by.map(clean);
+        self.trail.tell(event);
+    }
+}
+
+/// A commit's consent to the delete or replace of one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct TrailerConsent {
+    pub(crate) type_name: String,
+    pub(crate) name: ConnectionName,
+    pub(crate) commit: CommitId,
+    /// The commit's author.
+    pub(crate) author: String,
+}
+
+/// The first of some fields.
+fn some<'p>(fields: impl Iterator<Item = &'p String>) -> Vec<String> {
+    fields.take(MOST_FIELDS).cloned().collect()
+}
+
+fn log(event: &Event) {
+    let kind = event.event.as_str();
+    let target = event.target.as_str();
+    let commit = event.commit.as_ref().map(CommitId::short);
+    let type_name = event.type_name.as_deref();
+    let connection = event.connection.as_ref().map(ConnectionName::as_str);
+    let (cause, by) = (event.cause.as_str(), event.by.as_deref());
+    let is_warned_of = matches!(event.event, EventKind::Held | EventKind::Refused)
+        || event.result.is_some_and(|result| result != WriteResult::Done);
+    if is_warned_of {
+        // The run warns of it by itself, at once and again while it lasts.
+        debug!(target, event = kind, commit, r#type = type_name, connection, cause, by, "{event}");
+    } else {
+        info!(target, event = kind, commit, r#type = type_name, connection, cause, by, "{event}");
+    }
+}

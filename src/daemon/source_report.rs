@@ -1,0 +1,99 @@
+//! Tells how the source stands: to board, log, metrics and receivers.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::news::NewsMemory;
+use super::source::Seen;
+use super::status::Board;
+use super::throttle::{LogThrottle, more_than_0};
+use crate::notify::{Notice, Notifier};
+use crate::source::Commit;
+
+/// Tells what becomes of the source.
+pub(super) struct SourceReporter {
+    /// The url or path as the config has it.
+    location: String,
+    /// Whether it is fetched; a path is only read.
+    is_fetched: bool,
+    board: Board,
+    memory: NewsMemory,
+    notifier: Notifier,
+    throttle: LogThrottle<()>,
+}
+
+impl SourceReporter {
+    pub(super) fn new(
+        location: &str,
+        is_fetched: bool,
+        board: &Board,
+        memory: &NewsMemory,
+        notifier: &Notifier,
+    ) -> Self {
+        count_failures(0);
+        Self {
+            location: location.to_owned(),
+            is_fetched,
+            board: board.clone(),
+            memory: memory.clone(),
+            notifier: notifier.clone(),
+            throttle: LogThrottle::default(),
+        }
+    }
+
+    /// The source was read; perhaps only the commits that an earlier fetch brought.
+    pub(super) fn readable(&self, seen: &Seen, fetch_error: Option<&String>) {
+        let commit = seen.snapshot.commit();
+        self.board.edit_source(|shown| {
+            shown.commit = commit.cloned();
+            shown.branch.clone_from(&seen.branch);
+            shown.error = fetch_error.cloned();
+        });
+        if self.throttle.is_over(Instant::now()) {
+            info!("the source can be read again");
+        }
+        if !self.is_fetched {
+            fetched_now();
+        }
+        self.notify(fetch_error.or(seen.refused.as_ref()), commit);
+    }
+
+    /// The source could not be read.
+    pub(super) fn cannot_be_read(&self, problem: &str) {
+        if let Some(repeated) = self.throttle.count((), Instant::now()).map(more_than_0) {
+            warn!(repeated, "the source cannot be read: {problem}");
+        }
+        self.board.edit_source(|shown| shown.error = Some(problem.to_owned()));
+        if !self.is_fetched {
+            count_failures(1);
+        }
+        self.notify(Some(&problem.to_owned()), None);
+    }
+
+    fn notify(&self, problem: Option<&String>, commit: Option<&Commit>) {
+        let Some(event) = self.memory.learn_source(problem.is_some()) else { return };
+        self.notifier.tell(Notice {
+            event,
+            target: None,
+            source: self.location.clone(),
+            commit: commit.cloned(),
+            state: if problem.is_some() { "failing" } else { "readable" },
+            time: Timestamp::now(),
+            error: problem.cloned(),
+            subjects: Vec::new(),
+        });
+    }
+}
+
+/// Notes that the source answered: a url to a fetch, a path to being read.
+pub(super) fn fetched_now() {
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+    let now = Timestamp::now().as_second() as f64;
+    metrics::gauge!("apinizer_gitops_source_last_fetch_timestamp_seconds").set(now);
+}
+
+/// Counts fetches, or readings of a path, that failed.
+pub(super) fn count_failures(more: u64) {
+    metrics::counter!("apinizer_gitops_source_fetch_failures_total").increment(more);
+}

@@ -1,0 +1,145 @@
+//! The audit trail: each event is told once, in the log and in the history file, with its cause and
+//! who asked for it; `history` shows it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::running::{Running, eventually};
+use crate::world::{CHECKOUT, World, one_target};
+
+/// The events of `history` with these arguments.
+fn events(world: &World, arguments: &[&str]) -> Vec<Value> {
+    let arguments = [&["history", "--output", "json"], arguments].concat();
+    let ran = world.run(&arguments).code(0);
+    let said = if ran.stdout.is_empty() { "{}" } else { &ran.stdout };
+    let history: Value = serde_json::from_str(said).unwrap();
+    history["events"].as_array().cloned().unwrap_or_default()
+}
+
+/// The events as `event name`.
+fn told(world: &World, arguments: &[&str]) -> Vec<String> {
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or("-").to_owned();
+    let events = events(world, arguments);
+    events.iter().map(|event| text(event, "event") + " " + &text(event, "connection")).collect()
+}
+
+fn file(world: &World) -> PathBuf {
+    world.state_file().with_extension("history.jsonl")
+}
+
+#[test]
+fn commands_leave_a_history_that_names_who_ran_them() {
+    let mut world = World::new();
+    world.env.insert("USER".to_owned(), "ada".to_owned());
+    world.target("max_deletes: 0");
+    assert_eq!(told(&world, &[]), [""; 0]);
+    world.settle(&["a", "b", "c"]);
+    let created = events(&world, &["--name", "A"]);
+    assert_eq!(created.len(), 1);
+    let expected = json!({"event": "create", "target": "default", "type": "email",
+        "connection": "a", "result": "done", "cause": "apply"});
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(created[0][key], *value, "{created:?}");
+    }
+    assert!(created[0]["by"].as_str().unwrap().starts_with("ada@"), "{created:?}");
+    assert!(created[0]["fields"].as_array().unwrap().contains(&json!("/password")));
+    // A hold is told once while it stands, and a plan tells nothing.
+    world.commit_without(&["a"]);
+    world.plan().code(3);
+    world.apply().code(3);
+    world.apply().code(3);
+    assert_eq!(told(&world, &[])[3..], ["held a"]);
+    // Half a line of a crash is skipped.
+    let mut half = fs::OpenOptions::new().append(true).open(file(&world)).unwrap();
+    half.write_all(b"{\"time\":\"2026-").unwrap();
+    let trailer = world.commit("yes\n\nAllow-Deletes: true");
+    world.apply().code(0);
+    let consent = events(&world, &[]).swap_remove(4);
+    assert_eq!(consent["commit"], json!(trailer));
+    assert_eq!(consent["by"], json!("Ada <ada@example.com>"));
+    world.commit_without(&["b"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    world.run(&["forget", "c"]).code(0);
+    world.write("connections/c.yaml", "type: nothing\nname: c\n");
+    world.commit("refused");
+    world.apply().code(1);
+    let all = ["consent a", "delete a", "consent -", "delete b", "forget c", "refused -"];
+    assert_eq!(told(&world, &[])[4..], all);
+    let ran =
+        world.run(&["history", "--since", "1h"]).code(0).says("email `a` was created (apply, ");
+    assert!(ran.stdout.lines().count() == 10 && !ran.stdout.contains("smtp.example.com"));
+    world.run(&["history", "--since", "2099-01-01T00:00:00Z"]).code(0).says("No such event");
+    world.run(&["history", "--since", "soon"]).code(1);
+}
+
+#[test]
+fn a_daemon_tells_each_event_once_and_over_a_restart() {
+    let mut world = World::new();
+    world.env.insert("ADMIN".into(), "admin".into());
+    let config = one_target(CHECKOUT, "resync: 1s\nmax_deletes: 0");
+    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+    world.write_email("a", "port: 1\n");
+    world.commit_email("b", "");
+    let start = |world: &World, arguments: &[&str]| {
+        let daemon = Running::start(world, arguments);
+        eventually("it stands", || daemon.get(world, "/readyz").0 == 200);
+        daemon
+    };
+    // One that never writes leaves nothing on disk.
+    let daemon = start(&world, &["--dry-run"]);
+    drop(daemon);
+    assert!(!world.state_dir().exists() || fs::read_dir(world.state_dir()).unwrap().count() == 0);
+    let daemon = start(&world, &[]);
+    world.edit("a", "port", json!(9));
+    eventually("drift is corrected", || told(&world, &[]).len() == 4);
+    let drift = events(&world, &["--name", "a"]);
+    let told_of = |event: &Value| [event["event"].clone(), event["fields"].clone()];
+    assert_eq!(told_of(&drift[1]), [json!("drift"), json!(["/port"])]);
+    assert_eq!(told_of(&drift[2]), [json!("update"), json!(["/port"])]);
+    assert_eq!(drift[2]["why"], json!("corrects drift"));
+    assert!(drift[2]["cause"] == json!("resync") && drift[2]["by"].is_null());
+    world.commit_without(&["b"]);
+    eventually("held", || told(&world, &[]).len() == 5);
+    for verb in ["suspend", "resume"] {
+        assert_eq!(daemon.send(&world, "POST", &format!("/api/v1/{verb}"), "admin"), 202);
+        let word = format!("{}ed -", verb.trim_end_matches('e'));
+        eventually("it is told", || told(&world, &[]).last() == Some(&word));
+    }
+    let suspended = events(&world, &[]).swap_remove(5);
+    assert_eq!(suspended["by"], json!("a request from 127.0.0.1"));
+    let logs = daemon.logs();
+    for words in ["email `a` was created", "email `a` drifted in port", "is suspended"] {
+        assert_eq!(logs.matches(words).count(), 1, "{logs}");
+    }
+    assert_eq!(logs.matches("`b` is held: ").count(), 1, "{logs}");
+    assert!(logs.contains("by=\"a request from 127.0.0.1\""), "{logs}");
+    // A later daemon knows what was told, and shows it.
+    drop(daemon);
+    let daemon = start(&world, &[]);
+    let target = || daemon.status(&world)["targets"][0].clone();
+    let before = target()["history"].as_array().unwrap().len();
+    eventually("resyncs", || target()["history"].as_array().unwrap().len() > before + 1);
+    let expected = ["drift a", "update a", "held b", "suspended -", "resumed -"];
+    assert_eq!(told(&world, &[])[2..], expected);
+    assert_eq!(target()["events"][0]["event"], json!("resumed"));
+    assert!(daemon.get(&world, "/").1.contains("drifted in port"));
+    // A hold that ends without a write is told too; so is who asks for a reconcile.
+    world.commit_email("b", "");
+    eventually("settled", || told(&world, &[]).last().is_some_and(|last| last == "settled b"));
+    world.write_email("a", "port: 2\n");
+    drop(daemon);
+    world.config(&format!(
+        "server: {{token: '${{env:ADMIN}}'}}\n{}",
+        one_target(CHECKOUT, "resync: 1h\ndrift: report")
+    ));
+    world.commit("another port");
+    let daemon = start(&world, &[]);
+    world.edit("a", "port", json!(3));
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/reconcile", "admin"), 202);
+    eventually("reported", || told(&world, &[]).last().is_some_and(|last| last == "drift a"));
+    let drift = events(&world, &[]).pop().unwrap();
+    assert_eq!([&drift["cause"], &drift["by"]], ["request", "a request from 127.0.0.1"]);
+}
