@@ -138,7 +138,7 @@ fn every_key_is_read() {
     assert_eq!(config.notify.len(), 2);
     assert_eq!(config.notify[0].kind, NotifyKind::Slack);
     assert_eq!(config.notify[0].events, [NotifyEvent::Applied, NotifyEvent::Failed]);
-    assert_eq!(config.notify[1].events.len(), 5);
+    assert_eq!(config.notify[1].events.len(), 6);
     assert_eq!(config.state_dir, Path::new("/etc/gitops/state"));
     assert_eq!(config.fingerprint_key, Some(SecretText("${env:FINGERPRINT_KEY}".to_owned())));
 }
@@ -238,7 +238,7 @@ notify:
     server: {listen: here}
 20:24+3 AG607 the `url` of a slack notification is a secret and holds something else than `${env:NAME}` [put the URL into the environment and write `url: ${env:NOTIFY_URL}`]
       - {kind: slack, url: ..., events: [aplied]}
-20:77+6 AG606 the value of `events` is not one of its words [did you mean `applied`? The words are applied, failed, drift, held, recovered]
+20:77+6 AG606 the value of `events` is not one of its words [did you mean `applied`? The words are applied, failed, drift, held, recovered, source_failed]
       - {kind: slack, url: ...                                       , events: [aplied]}
 "#);
 }
