@@ -31,6 +31,7 @@ pub fn run(args: &InitArgs, context: &Context) -> Result<u8, CommandError> {
     let paths = if flags.paths.is_empty() { vec![FOLDER.to_owned()] } else { flags.paths };
     let repository = context.global.repo.clone().unwrap_or_else(|| PathBuf::from("."));
     let root = file.parent().unwrap_or(Path::new("")).join(&repository);
+    let root = root.strip_prefix(".").unwrap_or(&root);
     let text = config(&args.target, &url, &project, &repository, &paths)?;
     Config::parse_unresolved(&file, text.as_bytes(), &context.environment)
         .map_err(|problems| context.config_problems(&problems))?;
@@ -48,7 +49,7 @@ pub fn run(args: &InitArgs, context: &Context) -> Result<u8, CommandError> {
         context.say(&format!("{} holds files already: no example", documents.display()));
     }
     context.say(
-        "Next: commit them, set APINIZER_TOKEN, and run `apinizer-gitops plan`. \
+        "Next: commit them, set APINIZER_TOKEN, and run `apinizer-gitops plan`.\n\
          `apinizer-gitops export --dir` writes what is live.",
     );
     Ok(0)
