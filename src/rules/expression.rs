@@ -12,7 +12,7 @@ use crate::catalog::{self, ConnectionType, IDENTITY, nearest_of};
 /// The longest expression, in bytes.
 const LONGEST: usize = 2000;
 /// How deep it may nest: with room to spare on the smallest stack that evaluates it.
-const DEEPEST: usize = 32;
+const DEEPEST: usize = 20;
 /// The stack of the thread that parses. The parser recurses with the length of a chain of
 /// operators.
 const STACK: usize = 64 * 1024 * 1024;
