@@ -142,6 +142,7 @@ async fn newest_or_last_good(pass: Pass<'_>) -> PassResult {
         _ => nothing(target, None, is_suspended(engine, target)),
     };
     result.plan.diagnostics = diagnostics;
+    result.plan.count_matches(&target.rules);
     result.applied = false;
     result.plan.errors.insert(0, reason.clone());
     result.refused = Some(reason);

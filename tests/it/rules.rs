@@ -203,7 +203,15 @@ fn a_rule_that_cannot_be_used_is_an_error_of_the_config() {
 #[test]
 fn the_daemon_shows_its_rules() {
     let mut world = World::settled(&["a"]);
-    with_rules(&mut world, "resync: 1s", &["r|hold|change.origin == 'drift'", "no|warn|true"]);
+    with_rules(
+        &mut world,
+        "resync: 1s",
+        &[
+            "r|hold|change.origin == 'drift'",
+            "no|warn|now > timestamp(0)",
+            "smtp|deny|connection.?port.orValue(0) == 25",
+        ],
+    );
     world.edit("a", "host", json!("typed.by.hand"));
     let daemon = Running::start(&world, &[]);
     eventually("held", || daemon.status(&world)["targets"][0]["connections"][0]["state"] == "held");
@@ -212,4 +220,9 @@ fn the_daemon_shows_its_rules() {
     let metrics = daemon.get(&world, "/metrics").1;
     assert!(metrics.contains(series), "{metrics}");
     assert!(metrics.contains("rule=\"no\",effect=\"warn\"} 1"), "{metrics}");
+    // The drift of the last good commit is still looked at while a newer one is refused.
+    world.commit_email("b", "port: 25\n");
+    let series = "rule=\"smtp\",effect=\"deny\"} 1";
+    eventually("denied", || daemon.get(&world, "/metrics").1.contains(series));
+    assert!(daemon.get(&world, "/").1.contains("held by the rule `r`: as r says"));
 }
