@@ -131,7 +131,7 @@ impl Trigger {
         match target {
             Some(name) if status.target(name).is_none() => Err(UnknownTarget(name.to_owned())),
             Some(name) => Ok(vec![name.to_owned()]),
-            None => Ok(status.targets.iter().map(|target| target.name.clone()).collect()),
+            None => Ok(status.targets.iter().map(|target| target.key.name.clone()).collect()),
         }
     }
 

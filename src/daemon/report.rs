@@ -16,8 +16,8 @@ use super::pass::PassResult;
 use super::schedule::Turn;
 use super::source::Seen;
 use super::status::{
-    Applied, Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState,
-    TargetStatus,
+    Applied, Board, Counts, HistoryEntry, KEPT, Past, ReconcileOutcome, TargetKey, TargetState,
+    TargetStatus, Trouble,
 };
 use super::throttle::{LogThrottle, more_than_0};
 use crate::audit::{Asked, Trail};
@@ -66,7 +66,7 @@ impl Reporter {
         notifier: &Notifier,
         trail: Arc<Trail>,
     ) -> Self {
-        board.edit_target(&key, |status| status.events = trail.recent());
+        board.edit_target(&key, |status| status.past.events = trail.recent());
         Self {
             key,
             source: source.to_owned(),
@@ -96,20 +96,16 @@ impl Reporter {
     pub(super) fn stand_by(&self, Standby { holder, problem, .. }: Standby) {
         self.board.edit_target(&self.key, |status| {
             // Only the replica that acts reports the status; what is known here is old by now.
-            let TargetStatus { name, project, url, history, events, last_reconcile, .. } =
-                std::mem::take(status);
+            let TargetStatus { key, past, last_reconcile, .. } = std::mem::take(status);
             let state = if problem.is_some() { TargetState::Failing } else { TargetState::Standby };
             let notices = holder.map(|by| format!("{by} acts for this target"));
+            let notices = notices.into_iter().collect();
             *status = TargetStatus {
-                name,
-                project,
-                url,
-                history,
-                events,
+                key,
+                past: Past { applied: None, ..past },
                 last_reconcile,
                 state,
-                notices: notices.into_iter().collect(),
-                error: problem,
+                trouble: Trouble { error: problem, notices, ..Trouble::default() },
                 ..TargetStatus::default()
             };
         });
@@ -128,7 +124,7 @@ impl Reporter {
         let asked = Asked { cause, by: Some(request_from(order.from)) };
         self.trail.pass(None, &asked).suspended(order.suspended);
         measure_suspended(&self.key.name, order.suspended);
-        self.board.edit_target(&self.key, |status| status.events = self.trail.recent());
+        self.board.edit_target(&self.key, |status| status.past.events = self.trail.recent());
     }
 
     /// The state could not be written to suspend or resume the target.
@@ -140,7 +136,7 @@ impl Reporter {
         }
         self.board.edit_target(&self.key, |status| {
             status.state = TargetState::Failing;
-            status.error = Some(problem);
+            status.trouble.error = Some(problem);
         });
     }
 
@@ -170,7 +166,7 @@ impl Reporter {
         let events = self.trail.recent();
         self.board.edit_target(&self.key, |status| {
             show(status, result, ended);
-            status.events = events;
+            status.past.events = events;
         });
     }
 }
@@ -195,7 +191,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     let after = jiff::SignedDuration::try_from(ended.turn.after).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
     let errors = &result.plan.errors;
-    status.error = match &ended.newer {
+    status.trouble.error = match &ended.newer {
         Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
             Some(format!("a newer commit, {}, ended the retries of this one", newer.short()))
         }
@@ -207,7 +203,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
         commit: id,
         outcome: ended.outcome,
         counts: if result.carried_out { Counts::of([&result.plan]) } else { Counts::default() },
-        error: status.error.clone(),
+        error: status.trouble.error.clone(),
         duration: ended.duration,
     });
     show_plan(status, result, now);
@@ -230,18 +226,18 @@ fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
 
 /// Shows the entries of a reconcile and the changes that it made.
 fn show_plan(status: &mut TargetStatus, result: PassResult, time: Timestamp) {
-    status.refused = result.refused.is_some();
+    status.trouble.refused = result.refused.is_some();
     let mut made: Vec<Change> =
         result.plan.changes().into_iter().filter(|change| change.is_made()).cloned().collect();
     // The last changes stay until there are others.
     if !made.is_empty() {
         let more = made.len().saturating_sub(KEPT);
         made.truncate(KEPT);
-        status.applied = Some(Applied { time, changes: Arc::new(made), more });
+        status.past.applied = Some(Applied { time, changes: Arc::new(made), more });
     }
     let looked_at = result.was_looked_at();
-    status.notices = result.plan.notices;
-    status.diagnostics = Arc::new(result.plan.diagnostics);
+    status.trouble.notices = result.plan.notices;
+    status.trouble.diagnostics = Arc::new(result.plan.diagnostics);
     // Connections that could not be looked at keep their last state.
     if looked_at {
         let mut entries = result.plan.entries;

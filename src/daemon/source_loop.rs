@@ -300,7 +300,7 @@ impl SourceLoop {
         for (key, _) in &self.targets {
             self.board.edit_target(key, |status| {
                 status.state = TargetState::Failing;
-                status.error = Some(problem.to_owned());
+                status.trouble.error = Some(problem.to_owned());
                 status.last_reconcile = Some(jiff::Timestamp::now());
             });
         }

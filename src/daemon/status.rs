@@ -58,12 +58,8 @@ pub(crate) struct SourceStatus {
 /// One target.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TargetStatus {
-    /// Its name in the config.
-    pub name: String,
-    /// The project, as the config has it.
-    pub project: String,
-    /// The Manager's URL, as the config has it.
-    pub url: String,
+    /// Which target it is.
+    pub key: TargetKey,
     /// How it stands as a whole.
     pub state: TargetState,
     /// Whether a reconcile is under way.
@@ -81,19 +77,33 @@ pub(crate) struct TargetStatus {
     /// When somebody last asked for a reconcile that has ended since, in microseconds since 1970, and
     /// how it ended.
     pub answered: Option<(i64, ReconcileOutcome)>,
-    /// The error of the target as a whole.
-    pub error: Option<String>,
-    /// Other notices.
-    pub notices: Vec<String>,
+    /// The problems of the target as a whole.
+    pub trouble: Trouble,
     /// Its connections, each with the change that a reconcile would still make: held, blocked,
     /// failed, reported or not written.
     pub connections: Arc<Vec<Entry>>,
-    /// The last changes.
-    pub applied: Option<Applied>,
+    /// Earlier reconciles.
+    pub past: Past,
+}
+
+/// The problems of a target as a whole.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble {
+    /// Its error.
+    pub error: Option<String>,
+    /// Other notices.
+    pub notices: Vec<String>,
     /// The problems of the documents of the commit that was seen.
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// Whether the commit that was seen is refused, so that the last good one is kept up.
     pub refused: bool,
+}
+
+/// The earlier reconciles of a target.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    /// The last changes.
+    pub applied: Option<Applied>,
     /// The last reconciles, newest first.
     pub history: Vec<HistoryEntry>,
     /// The last events of the audit trail, newest first.
@@ -101,7 +111,7 @@ pub(crate) struct TargetStatus {
 }
 
 /// The identity of a target: one that is pointed elsewhere is another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TargetKey {
     /// Its name in the config.
     pub name: String,
@@ -123,8 +133,7 @@ impl TargetKey {
     }
 
     fn is_of(&self, status: &TargetStatus) -> bool {
-        let Self { name, project, url } = self;
-        (name, project, url) == (&status.name, &status.project, &status.url)
+        *self == status.key
     }
 }
 
@@ -165,8 +174,8 @@ pub(crate) struct HistoryEntry {
 impl TargetStatus {
     /// Adds a reconcile to the history and forgets the oldest.
     pub(crate) fn remember(&mut self, entry: HistoryEntry) {
-        self.history.insert(0, entry);
-        self.history.truncate(HISTORY);
+        self.past.history.insert(0, entry);
+        self.past.history.truncate(HISTORY);
     }
 }
 
@@ -174,7 +183,7 @@ impl Status {
     /// The target of that name.
     #[must_use]
     pub(crate) fn target(&self, name: &str) -> Option<&TargetStatus> {
-        self.targets.iter().find(|target| target.name == name).map(AsRef::as_ref)
+        self.targets.iter().find(|target| target.key.name == name).map(AsRef::as_ref)
     }
 
     /// The targets that no reconcile has ended for yet, those aside that another replica keeps.
@@ -185,7 +194,7 @@ impl Status {
             .filter(|target| {
                 target.last_reconcile.is_none() && target.state != TargetState::Standby
             })
-            .map(|target| target.name.as_str())
+            .map(|target| target.key.name.as_str())
             .collect()
     }
 
@@ -291,8 +300,8 @@ impl Board {
 
 impl TargetStatus {
     /// A target of which nothing is known yet.
-    fn of(TargetKey { name, project, url }: TargetKey) -> Self {
-        Self { name, project, url, ..Self::default() }
+    fn of(key: TargetKey) -> Self {
+        Self { key, ..Self::default() }
     }
 }
 

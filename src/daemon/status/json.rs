@@ -52,9 +52,9 @@ fn source(source: &SourceStatus) -> Value {
 
 fn target(target: &TargetStatus) -> Value {
     json!({
-        "name": target.name,
-        "project": target.project,
-        "url": target.url,
+        "name": target.key.name,
+        "project": target.key.project,
+        "url": target.key.url,
         "state": target.state.as_str(),
         "suspended": target.suspended,
         "commit_seen": id(target.commit_seen.as_ref()),
@@ -64,11 +64,11 @@ fn target(target: &TargetStatus) -> Value {
         "answered": target.answered.map(|(request, outcome)| {
             json!({"request": request, "outcome": outcome.as_str(), "success": outcome.is_success()})
         }),
-        "error": target.error,
-        "notices": target.notices,
+        "error": target.trouble.error,
+        "notices": target.trouble.notices,
         "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),
-        "history": target.history.iter().map(entry).collect::<Vec<_>>(),
-        "events": target.events,
+        "history": target.past.history.iter().map(entry).collect::<Vec<_>>(),
+        "events": target.past.events,
     })
 }
 

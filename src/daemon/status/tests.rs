@@ -15,7 +15,7 @@ fn the_json_is_what_readers_rely_on() {
     });
     board.status.send_modify(|status| {
         Arc::make_mut(status).targets = vec![Arc::new(TargetStatus {
-            name: "prod".to_owned(),
+            key: TargetKey { name: "prod".to_owned(), ..TargetKey::default() },
             connections: Arc::new(vec![Entry {
                 unverified: true,
                 last_change: Some(60),
@@ -66,7 +66,7 @@ fn every_field_is_where_readers_find_it() {
         commit_seen: Some(commit("b")),
         commit_applied: Some(commit("c")),
         last_reconcile: Some(time),
-        notices: vec!["a notice".to_owned()],
+        trouble: Trouble { notices: vec!["a notice".to_owned()], ..Trouble::default() },
         connections: Arc::new(vec![connection("x", true), connection("y", false)]),
         ..TargetStatus::of(TargetKey { name: "t".into(), project: "p".into(), url: "u".into() })
     };
@@ -130,6 +130,6 @@ fn the_history_forgets_its_oldest() {
             duration: Duration::ZERO,
         });
     }
-    assert_eq!(target.history.len(), HISTORY);
-    assert_eq!(target.history[0].time.as_second(), 59);
+    assert_eq!(target.past.history.len(), HISTORY);
+    assert_eq!(target.past.history[0].time.as_second(), 59);
 }

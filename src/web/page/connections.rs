@@ -33,7 +33,7 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
         @if !calm.is_empty() && (is_filtered || wanting.is_empty() && calm.len() <= FEW) {
             (table(target, "that need nothing", calm))
         } @else if !calm.is_empty() {
-            details data-key={ "calm-" (target.name) } {
+            details data-key={ "calm-" (target.key.name) } {
                 summary { (calm.len()) @if calm.len() == 1 { " that needs nothing" } @else { " that need nothing" } }
                 (table(target, "that need nothing", calm))
             }
@@ -62,7 +62,7 @@ fn table(target: &TargetStatus, which: &str, rows: &[&Entry]) -> Markup {
     let are_few = rows.len() <= OPEN;
     html! {
         table {
-            caption.hidden { "Connections of " (target.name) " " (which) }
+            caption.hidden { "Connections of " (target.key.name) " " (which) }
             thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Why" } th scope="col" { "Written" } } }
             tbody {
                 @for one in rows.iter().take(ROWS) { (row(target, one, are_few)) }
@@ -75,7 +75,7 @@ fn table(target: &TargetStatus, which: &str, rows: &[&Entry]) -> Markup {
 }
 
 fn row(target: &TargetStatus, one: &Entry, is_open: bool) -> Markup {
-    let key = format!("{}/{}", target.name, one.name);
+    let key = format!("{}/{}", target.key.name, one.name);
     html! {
         tr data-key=(key) {
             th scope="row" { (one.name.as_str()) }

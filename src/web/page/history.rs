@@ -8,13 +8,13 @@ use crate::daemon::status::{HistoryEntry, TargetStatus};
 
 pub(super) fn list(target: &TargetStatus) -> Markup {
     html! {
-        @if !target.history.is_empty() {
-            details data-key={ "history-" (target.name) } {
-                summary { "History" span.quiet { ", the last " (target.history.len()) } }
+        @if !target.past.history.is_empty() {
+            details data-key={ "history-" (target.key.name) } {
+                summary { "History" span.quiet { ", the last " (target.past.history.len()) } }
                 table {
-                    caption.hidden { "The last reconciles of " (target.name) }
+                    caption.hidden { "The last reconciles of " (target.key.name) }
                     thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
-                    tbody { @for entry in &target.history { (past(entry)) } }
+                    tbody { @for entry in &target.past.history { (past(entry)) } }
                 }
             }
         }
@@ -24,13 +24,13 @@ pub(super) fn list(target: &TargetStatus) -> Markup {
 /// The last events of the audit trail, which outlive the daemon.
 pub(super) fn events(target: &TargetStatus) -> Markup {
     html! {
-        @if !target.events.is_empty() {
-            details data-key={ "events-" (target.name) } {
-                summary { "Events" span.quiet { ", the last " (target.events.len()) } }
+        @if !target.past.events.is_empty() {
+            details data-key={ "events-" (target.key.name) } {
+                summary { "Events" span.quiet { ", the last " (target.past.events.len()) } }
                 table {
-                    caption.hidden { "The last events of " (target.name) }
+                    caption.hidden { "The last events of " (target.key.name) }
                     thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
-                    tbody { @for event in &target.events { (row(event)) } }
+                    tbody { @for event in &target.past.events { (row(event)) } }
                 }
             }
         }

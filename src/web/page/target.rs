@@ -11,17 +11,17 @@ use crate::document::{Diagnostic, Severity};
 const PROBLEMS: usize = 20;
 
 pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) -> Markup {
-    let id = format!("target-{}", target.name);
+    let id = format!("target-{}", target.key.name);
     html! {
         section.target id=(id) data-key=(id) aria-labelledby={ (id) "-name" } tabindex="-1" {
             div.head {
-                h2 id={ (id) "-name" } { (target.name) }
+                h2 id={ (id) "-name" } { (target.key.name) }
                 (badge(target.state.as_str()))
                 @if target.suspended && target.state != TargetState::Suspended { (badge("suspended")) }
                 @if target.reconciling { span.badge.busy { "reconciling" } }
                 @if may_change { (buttons(target)) }
             }
-            p.where { "Project " strong { (target.project) } " at " (target.url) }
+            p.where { "Project " strong { (target.key.project) } " at " (target.key.url) }
             dl {
                 dt { "Live" }
                 dd { @match &target.commit_applied { Some(commit) => { (commit_line(commit)) } None => { "no commit has been applied whole yet" } } }
@@ -34,18 +34,18 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
                     ", next " @if target.reconciling { "now" } @else if let Some(time) = target.next_reconcile { (moment(time)) } @else { "when something changes" }
                 }
             }
-            @if target.refused {
+            @if target.trouble.refused {
                 p.wrong {
                     strong {
                         "The newest commit is refused" @if target.commit_applied.is_some() { "; the last good one is kept up" } "."
                     }
                 }
             }
-            @if let Some(error) = &target.error { p.wrong { (error) } }
-            @for notice in &target.notices { p.notice { (notice) } }
-            (problems(&target.diagnostics))
+            @if let Some(error) = &target.trouble.error { p.wrong { (error) } }
+            @for notice in &target.trouble.notices { p.notice { (notice) } }
+            (problems(&target.trouble.diagnostics))
             (connections::list(target, shown))
-            @if let Some(plan) = &target.applied { (changes::plan(&target.name, plan)) }
+            @if let Some(plan) = &target.past.applied { (changes::plan(&target.key.name, plan)) }
             (history::events(target))
             (history::list(target))
         }
@@ -56,7 +56,7 @@ fn buttons(target: &TargetStatus) -> Markup {
     let (verb, word) = if target.suspended { ("resume", "Resume") } else { ("suspend", "Suspend") };
     html! {
         p.buttons {
-            button type="button" data-verb=(verb) data-target=(target.name) { (word) span.hidden { " " (target.name) } }
+            button type="button" data-verb=(verb) data-target=(target.key.name) { (word) span.hidden { " " (target.key.name) } }
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::daemon::status::TargetStatus;
+use crate::daemon::status::{TargetKey, TargetStatus};
 use crate::plan::Entry;
 
 fn with_connections(count: usize) -> Status {
@@ -17,7 +17,7 @@ fn with_connections(count: usize) -> Status {
         )
     };
     let target = TargetStatus {
-        name: "prod".to_owned(),
+        key: TargetKey { name: "prod".to_owned(), ..TargetKey::default() },
         connections: Arc::new((0..count).map(connection).collect()),
         ..TargetStatus::default()
     };

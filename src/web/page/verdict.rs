@@ -54,7 +54,7 @@ fn verdict(status: &Status) -> (Mood, String) {
     if status.source.error.is_some() {
         return (Mood::Bad, "The source is failing".to_owned());
     }
-    if status.targets.iter().any(|target| target.refused) {
+    if status.targets.iter().any(|target| target.trouble.refused) {
         return (Mood::Bad, "The newest commit is refused".to_owned());
     }
     // A target of another replica is told on that replica's page.
@@ -67,7 +67,7 @@ fn verdict(status: &Status) -> (Mood, String) {
     let wanting: Vec<&str> = own()
         .zip(&moods)
         .filter(|(_, mood)| **mood >= Mood::Attention)
-        .map(|(target, _)| target.name.as_str())
+        .map(|(target, _)| target.key.name.as_str())
         .collect();
     let text = match (worst, &wanting[..]) {
         (Mood::Good, _) => "Everything is in sync".to_owned(),
@@ -147,9 +147,9 @@ pub(super) fn commit_line(commit: &Commit) -> Markup {
 
 fn card(target: &TargetStatus) -> Markup {
     html! {
-        li data-key=(target.name) {
-            a.card href={ "#target-" (target.name) } {
-                strong { (target.name) } " " (badge(target.state.as_str()))
+        li data-key=(target.key.name) {
+            a.card href={ "#target-" (target.key.name) } {
+                strong { (target.key.name) } " " (badge(target.state.as_str()))
                 span.quiet {
                     @if let Some(commit) = &target.commit_applied { (commit.id.short()) } @else { "nothing applied yet" }
                 }
