@@ -41,17 +41,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         repeat_options(saved, &mut args)?;
     }
     let mut session = Session::new(context, &args.narrow.targets)?;
-    let mut options = options(&args.narrow, args.rules.lock_timeout, context.asked("apply"))?;
-    session.asked = args.read.base.is_none().then(|| options.asked.clone());
-    options.retries = context.retries();
-    args.rules.consent(&mut options);
-    session.knows_rules(&args.rules.allow)?;
-    options.read_back = ReadBackMode::Due;
-    options.follows = args.read.rev.is_none();
+    let mut options = options_of(&args, &mut session, context).await?;
     let mut snapshot = session.snapshot(&args.read).await?;
-    if let Some(base) = &args.read.base {
-        options.base = Some(session.revision(base).await?);
-    }
     let mut agreed: Option<Vec<Agreed>> =
         saved.map(|saved| saved.targets.into_iter().map(Agreed::from).collect());
     if asks {
@@ -86,19 +77,44 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     let mut outcomes =
         carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
     terms.give_back().await;
-    // The changes that were made were shown as they were made.
-    let summary = shows_progress(context) && io::stdout().is_terminal();
-    let style = Style { summary, ..context.style() };
     if asks && args.output == Output::Text {
         // The plan that was asked about has shown the warnings.
         outcomes.iter_mut().for_each(|outcome| outcome.diagnostics.clear());
     }
-    match args.output {
-        Output::Text => context.print(&report::outcome::text(&outcomes, &style)),
-        Output::Json => context.print_json(&report::outcome::json(&outcomes)),
-        Output::Markdown => context.print(&report::outcome::markdown(&outcomes)),
-    }
+    print(&outcomes, args.output, context);
     Ok(report::exit::of_outcomes(&outcomes))
+}
+
+/// The options of a run that is still to be agreed on.
+async fn options_of(
+    args: &ApplyArgs,
+    session: &mut Session,
+    context: &Context,
+) -> Result<Options, CommandError> {
+    let mut options = options(&args.narrow, args.rules.lock_timeout, context.asked("apply"))?;
+    session.asked = args.read.base.is_none().then(|| options.asked.clone());
+    options.retries = context.retries();
+    args.rules.consent(&mut options);
+    session.knows_rules(&args.rules.allow)?;
+    options.read_back = ReadBackMode::Due;
+    options.follows = args.read.rev.is_none();
+    if let Some(base) = &args.read.base {
+        options.base = Some(session.revision(base).await?);
+    }
+    Ok(options)
+}
+
+fn print(outcomes: &[TargetPlan], output: Output, context: &Context) {
+    match output {
+        Output::Text => {
+            // The changes that were made were shown as they were made.
+            let summary = shows_progress(context) && io::stdout().is_terminal();
+            let style = Style { summary, ..context.style() };
+            context.print(&report::outcome::text(outcomes, &style));
+        }
+        Output::Json => context.print_json(&report::outcome::json(outcomes)),
+        Output::Markdown => context.print(&report::outcome::markdown(outcomes)),
+    }
 }
 
 /// The end of the question whether a plan is to be applied.

@@ -30,9 +30,9 @@ use setting::Setting;
 use steps::{Random, Turn};
 
 /// How many histories a run of all tests has.
-const HISTORIES: u64 = 200;
+const HISTORIES: u64 = 100;
 /// And how many of those that are not predicted.
-const CHAOTIC: u64 = 80;
+const CHAOTIC: u64 = 40;
 const TURNS: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
