@@ -213,15 +213,17 @@ impl Pass<'_> {
     }
 
     /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths
-    /// are kept with it until they are back or somebody consents.
+    /// are kept with it until they are back or somebody consents; one that today's config does not
+    /// read may still declare something, whatever somebody consents to.
     fn good_commit(&self, opened: &Opened, asked: Asked) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;
         let whole = !opened.loaded.loaded.has_errors();
         let commit =
             self.snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow())?;
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
-        if !options.rules.allow_deletes && !asked.history.consents.by_tip {
-            good.unread_paths = asked.unread_paths;
+        good.unread_paths = asked.unread_paths;
+        if options.rules.allow_deletes || asked.history.consents.by_tip {
+            good.unread_paths.retain(|path, _| !good.paths.contains_key(path));
         }
         Some(good)
     }

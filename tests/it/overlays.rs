@@ -66,6 +66,17 @@ fn a_patch_that_leaves_removes_nothing_while_no_path_reads_its_base() {
 }
 
 #[test]
+fn consent_to_due_deletes_makes_no_path_forgotten_that_still_declares_something() {
+    let mut world = world(&whole_patch("port: 2525\n"));
+    world.target("paths: [over]\nmax_deletes: 20");
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3).says("no commit removed it");
+    world.remove("over/a.yaml");
+    world.commit("the patch leaves, the connection stays");
+    world.apply().code(3).says("no commit removed it");
+    all_are_live(&world);
+}
+
+#[test]
 fn a_base_that_leaves_removes_nothing_while_no_path_reads_its_patch() {
     let mut world = world(&whole_patch("port: 2525\n"));
     world.target("paths: [base]\nmax_deletes: 20");
