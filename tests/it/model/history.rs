@@ -249,6 +249,14 @@ impl History {
         }
         let calls = self.ground.control().take_calls();
         check_calls(&calls, &expected)?;
+        if let Disturbance::LateList(name) = disturbance
+            && self.memory.owned.contains_key(*name)
+            && before.contains_key(*name)
+            && !flags.narrow()
+            && let Some(call) = calls.iter().find(|c| ["POST", "DELETE"].contains(&&*c.method))
+        {
+            return Err(format!("{} {}, though a list lacks `{name}`", call.method, call.path));
+        }
         if matches!(disturbance, Disturbance::RefusePosts) {
             self.refused(&expected, &calls);
             let live = self.ground.live();
