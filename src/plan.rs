@@ -116,7 +116,7 @@ impl Planned {
             entry.change.as_ref().is_some_and(|change| change.action == Action::Rename)
         };
         if entries.iter().any(is_rename) {
-            let note = "what refers to a connection by its name, as log policies do, does not follow a rename";
+            let note = "references by name, such as those of log policies, do not follow a rename";
             notices.push(note.to_owned());
         }
         for (name, memory) in &self.record.connections {
