@@ -6,6 +6,7 @@
 
 mod choices;
 mod condition;
+mod console;
 mod field;
 pub mod hidden;
 mod lookup;
@@ -30,6 +31,7 @@ mod webhook;
 mod tests;
 
 pub(crate) use choices::{Verdict, same_choice};
+pub(crate) use console::console_only;
 pub(crate) use lookup::{IDENTITY, is_bookkeeping, nearest, nearest_of};
 pub use lookup::{all, find};
 
@@ -68,6 +70,10 @@ pub struct Field {
     pub required: Required,
     /// The documented value of an undeclared field, if there is one.
     pub default: Option<Default>,
+    /// The vendor's documents contradict each other about the default.
+    pub default_is_disputed: bool,
+    /// The other defaults that they give.
+    pub other_defaults: &'static [Default],
     /// Whether its text is a secret, or may hide one.
     pub secrecy: Secrecy,
     /// Of a file or certificate: where the condition does not hold the server has no use for it.
@@ -153,6 +159,8 @@ pub enum Required {
     No,
     /// Always.
     Always,
+    /// By the guide, while the console takes connections without it.
+    Disputed,
     /// Where the condition holds.
     When(Condition),
 }

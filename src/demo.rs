@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::environment::Environment;
-use crate::sandbox::{Access, Control, NotAConnection, Options, Running, Sandbox, SandboxError};
+use crate::sandbox::{
+    Access, Control, NotAConnection, Options, Running, Sandbox, SandboxError, Variables,
+};
 
 pub(crate) use examples::EXAMPLES;
 
@@ -86,6 +88,8 @@ impl Stage {
                 tokens: tokens.clone(),
                 ..Access::default()
             },
+            // The one that the examples use.
+            variables: Variables::Named(vec!["LEDGER_HOST".to_owned()]),
             ..Options::default()
         };
         let sandbox = match Sandbox::start(options(SANDBOX.into())).await {

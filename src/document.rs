@@ -24,6 +24,7 @@ mod load;
 mod locate;
 mod options;
 mod renames;
+mod variables;
 
 pub use crate::diagnostic::code;
 pub(crate) use crate::diagnostic::{Diagnostic, Mark, Severity};
@@ -31,6 +32,7 @@ pub use cache::ParseCache;
 pub(crate) use check::refused;
 pub(crate) use load::{DeclaredThen, declared_names};
 pub use load::{Loaded, load};
+pub(crate) use variables::{unknown_variables, variables_of};
 
 /// A request to load documents.
 pub struct LoadRequest<'r> {

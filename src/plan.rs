@@ -112,6 +112,13 @@ impl Planned {
                 "this version of the server does not know the type {type_name}: its documents are blocked"
             ));
         }
+        let is_rename = |entry: &Entry| {
+            entry.change.as_ref().is_some_and(|change| change.action == Action::Rename)
+        };
+        if entries.iter().any(is_rename) {
+            let note = "references by name, such as those of log policies, do not follow a rename";
+            notices.push(note.to_owned());
+        }
         for (name, memory) in &self.record.connections {
             let degraded = memory.degraded.as_ref().filter(|degraded| degraded.deleted.is_some());
             if let Some(degraded) = degraded {

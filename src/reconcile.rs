@@ -31,6 +31,7 @@ mod connect;
 mod history;
 mod load;
 mod pass;
+mod variables;
 
 use connect::Connection;
 

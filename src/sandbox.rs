@@ -46,7 +46,7 @@ pub use log::LoggedCall;
 pub use options::{
     Access, Answers, Client, Dialect, Fault, FieldOnGet, Ids, ListFields, Names, OnExisting,
     OnHidden, OnMissing, Options, Rename, Rewrite, RewriteTo, SecretsOnGet, UnknownFields, Unset,
-    Writes,
+    Variables, Writes,
 };
 
 use server::Server;

@@ -9,7 +9,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// The addresses of one target.
 #[derive(Clone)]
 pub(super) struct Addresses {
-    connections: String,
+    project: String,
     token: Url,
     host: String,
 }
@@ -50,7 +50,7 @@ impl Addresses {
         let root = base.as_str().trim_end_matches('/');
         let project = segment(project)?;
         Ok(Self {
-            connections: format!("{root}/apiops/projects/{project}/connections/"),
+            project: format!("{root}/apiops/projects/{project}"),
             token: parse(&format!("{root}/apiops/auth/token"))?,
             host,
         })
@@ -59,12 +59,17 @@ impl Addresses {
     /// The list of one type.
     pub(super) fn list(&self, type_name: &str) -> Result<Url, AddressError> {
         let type_name = utf8_percent_encode(type_name, SEGMENT);
-        parse(&format!("{}?type={type_name}", self.connections))
+        parse(&format!("{}/connections/?type={type_name}", self.project))
     }
 
     /// One connection; the trailing slash is part of the path.
     pub(super) fn connection(&self, name: &str) -> Result<Url, AddressError> {
-        parse(&format!("{}{}/", self.connections, segment(name)?))
+        parse(&format!("{}/connections/{}/", self.project, segment(name)?))
+    }
+
+    /// The environment variables of the project.
+    pub(super) fn variables(&self) -> Result<Url, AddressError> {
+        parse(&format!("{}/environmentVariables/", self.project))
     }
 
     /// Where tokens come from.

@@ -1,5 +1,6 @@
 //! The client of one target: what can be called, and the loop around every call.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -109,6 +110,19 @@ impl Client {
         let call = self.prepare(name, Method::GET, url, None)?;
         let asked = type_name.to_owned();
         self.call(&call, move |answer| listing::list(answer, &asked)).await
+    }
+
+    /// The names of the project's environment variables, which are Apinizer's own. Nothing depends
+    /// on them: the call is tried twice at most, and how it fails counts for no other call.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub(crate) async fn variables(&self) -> Result<BTreeSet<String>, CallError> {
+        let alone = self.with_retries(self.retries.aside());
+        let name = "list of environment variables".to_owned();
+        let url = self.inner.addresses.variables();
+        let call = self.prepare(name, Method::GET, url, None)?;
+        alone.call(&call, listing::variables).await
     }
 
     /// Reads one connection; `None` when the server says that it does not exist.
@@ -266,6 +280,7 @@ impl Client {
         }
         error.message.push_str(match error.kind {
             ErrorKind::Unauthorized => "; check the target's credentials",
+            ErrorKind::Forbidden => "; check the permissions of the token's user",
             ErrorKind::NoProject => "; check the target's `project` and what the token may see",
             _ => "",
         });

@@ -155,6 +155,9 @@ impl Said {
         if words.contains("already exist") {
             return Some(ErrorKind::AlreadyExists);
         }
+        if words.contains("not have required permission") {
+            return Some(ErrorKind::Forbidden);
+        }
         if !words.contains("not found") {
             return None;
         }

@@ -3,6 +3,9 @@
 //! Creates and deletes are decided by what a list does not show, so a list that is short of one
 //! entry is worse than none. Whatever does not add up makes the answer a broken one.
 
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Listed;
@@ -54,10 +57,24 @@ pub(super) fn single(
     }
 }
 
-type Entries = Vec<Map<String, Value>>;
+/// An entry in the list of environment variables; its values are not read.
+#[derive(Deserialize)]
+struct Variable {
+    name: String,
+}
+
+/// Reads the names of a project's environment variables.
+pub(super) fn variables(answer: Answer) -> Result<BTreeSet<String>, Failure> {
+    if answer.status == reqwest::StatusCode::NOT_FOUND {
+        let message = "the server does not have this call, which came with version 2026.04";
+        return Err(Failure::new(ErrorKind::Refused, message));
+    }
+    let variables: Vec<Variable> = counted(success(&answer.into_body()?)?)?;
+    Ok(variables.into_iter().map(|variable| variable.name).collect())
+}
 
 /// The entries, once they are as many as the server says.
-fn counted(envelope: Envelope<Entries>) -> Result<Entries, Failure> {
+fn counted<T>(envelope: Envelope<Vec<T>>) -> Result<Vec<T>, Failure> {
     let count = match &envelope.result_count {
         None | Some(Value::Null) => None,
         Some(count) => Some(number(count).ok_or_else(|| broken("`resultCount` is no number"))?),
@@ -86,7 +103,7 @@ fn number(count: &Value) -> Option<u64> {
 
 /// The connections of a success.
 fn connections(body: &[u8]) -> Result<Vec<LiveConnection>, Failure> {
-    let entries = counted(success(body)?)?;
+    let entries: Vec<Map<String, Value>> = counted(success(body)?)?;
     let read = entries.into_iter().enumerate().map(|(index, entry)| {
         LiveConnection::from_entry(entry).ok_or_else(|| {
             broken(&format!("entry {} of the list has no name or no type", index + 1))

@@ -158,6 +158,13 @@ impl Retries {
         Self { limit, ..self }
     }
 
+    /// The retries of a call that the run can do without.
+    #[must_use]
+    pub(super) fn aside(&self) -> Self {
+        let policy = RetryPolicy { attempts: 2, tell: None, ..self.shared.policy };
+        Self::new(policy, self.shared.ending.clone())
+    }
+
     pub(super) fn limit(&self) -> &WriteLimit {
         &self.limit
     }

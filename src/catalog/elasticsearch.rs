@@ -3,7 +3,7 @@
 //! The OpenAPI file gives this type a second property `type` (`READ_WRITE` or `READ`) that would
 //! clash with the discriminator; `elasticsearchType` of the guide stands for it here.
 
-use super::{Condition, ConnectionType, Field, Kind, SecretsOnGet};
+use super::{Condition, ConnectionType, Default, Field, Kind, SecretsOnGet};
 
 const AUTHENTICATED: Condition = Condition::Is("authenticate", "true");
 const ENCRYPTED: Condition = Condition::Is("encryptCommunication", "true");
@@ -21,6 +21,7 @@ pub(super) static ELASTICSEARCH: ConnectionType = ConnectionType {
             .about("Whether indexes, templates and policies are managed by Apinizer."),
         Field::list("elasticHostList", &Kind::Object(HOST)).required().about("Nodes."),
         Field::flag("authenticate", false)
+            .disputed_default(&[Default::Boolean(true)])
             .about("Whether the cluster asks for a user name and password."),
         Field::text("elasticUsername")
             .required_when(AUTHENTICATED)
@@ -73,6 +74,7 @@ pub(super) static ELASTICSEARCH: ConnectionType = ConnectionType {
             .secret_when(Condition::Present("caKeystoreFile"))
             .about("Password of `caKeystoreFile`."),
         Field::flag("disableHostnameVerification", false)
+            .disputed_default(&[Default::Boolean(true)])
             .about("Whether certificates are taken whatever host they name."),
         Field::flag("indexLifecyclePolicyCreated", false)
             .about("Whether a lifecycle policy is kept for the indexes."),
@@ -85,9 +87,14 @@ pub(super) static ELASTICSEARCH: ConnectionType = ConnectionType {
             .required_when(Condition::Is("indexTemplateCreated", "true"))
             .about("Name of the index template."),
         Field::text("indexName").about("Name of the index."),
-        Field::int32("indexTemplateNumberOfShards").about("Shards of an index."),
-        Field::int32("indexTemplateNumberOfReplicas").about("Replicas of each shard."),
+        Field::int32("indexTemplateNumberOfShards")
+            .disputed_default(&[])
+            .about("Shards of an index."),
+        Field::int32("indexTemplateNumberOfReplicas")
+            .disputed_default(&[])
+            .about("Replicas of each shard."),
         Field::text("indexTemplateRefreshInterval")
+            .disputed_default(&[])
             .about("How soon a written entry can be found, `5s` say."),
         Field::int32("connectionTimeoutInMs")
             .default_integer(5000)

@@ -9,6 +9,8 @@ impl Field {
             kind,
             required: Required::No,
             default: None,
+            default_is_disputed: false,
+            other_defaults: &[],
             secrecy: Secrecy::Plain,
             used: None,
             filled_by_server: false,
@@ -85,6 +87,11 @@ impl Field {
         self
     }
 
+    pub(super) const fn required_by_the_guide(mut self) -> Self {
+        self.required = Required::Disputed;
+        self
+    }
+
     pub(super) const fn required_when(mut self, condition: Condition) -> Self {
         self.required = Required::When(condition);
         self
@@ -109,6 +116,13 @@ impl Field {
 
     pub(super) const fn default_empty_map(self) -> Self {
         self.with_default(Default::EmptyMap)
+    }
+
+    /// A default that the documents contradict each other about, with the others that they give.
+    pub(super) const fn disputed_default(mut self, others: &'static [Default]) -> Self {
+        self.default_is_disputed = true;
+        self.other_defaults = others;
+        self
     }
 
     /// A secret that the server always has a use for.

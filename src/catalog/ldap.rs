@@ -11,8 +11,10 @@ pub(super) static LDAP: ConnectionType = ConnectionType {
         Field::choice("requireCertificateType", &["NOT_REQUIRED", "REQUIRED_CN", "REQUIRED_AN_PN"])
             .default_text("NOT_REQUIRED")
             .about("Whether users need a certificate, and where their name stands in it."),
-        Field::text("username").required().about("User (bind DN) that searches the directory."),
-        Field::text("password").required().secret().about("Password of that user."),
+        Field::text("username")
+            .required_by_the_guide()
+            .about("User (bind DN) that searches the directory."),
+        Field::text("password").required_by_the_guide().secret().about("Password of that user."),
         Field::text("customFilter").about("Filter that users have to match."),
         Field::choice("searchScope", &["OBJECT", "ONE_LEVEL", "SUBTREE"])
             .default_text("SUBTREE")

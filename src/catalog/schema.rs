@@ -111,7 +111,7 @@ fn described(field: &Field) -> Value {
         schema.insert("readOnly".to_owned(), true.into());
     }
     schema.insert("description".to_owned(), about.into());
-    if let Some(default) = field.default {
+    if let Some(default) = field.default.filter(|_| !field.default_is_disputed) {
         schema.insert("default".to_owned(), default.to_json());
     }
     Value::Object(schema)

@@ -31,7 +31,7 @@ pub(super) static SNMP: ConnectionType = ConnectionType {
         Field::choice("messageType", &["TRAP", "INFORM"])
             .about("Whether the manager confirms messages (INFORM) or not (TRAP)."),
         Field::text("pduOidForMessage").required().about("OID that carries the message."),
-        Field::text("pduOidForTime").about("OID that carries the time."),
+        Field::text("pduOidForTime").disputed_default(&[]).about("OID that carries the time."),
         Field::map("pduVariableMap", &Kind::Text)
             .default_empty_map()
             .about("Further variables of the message: value by OID."),
@@ -42,6 +42,7 @@ pub(super) static SNMP: ConnectionType = ConnectionType {
             &Kind::Choice(Choices { guide: PRIVACY, openapi: PRIVACY }),
         )
         .default_empty_list()
+        .disputed_default(&[])
         .about("Encryption methods that may be used."),
         Field::flag("enableUserAuthentication", false)
             .about("Whether V3 messages are sent in the name of a user."),

@@ -1,6 +1,6 @@
 //! Syslog servers.
 
-use super::{ConnectionType, Field, HiddenPlace, SecretsOnGet};
+use super::{ConnectionType, Default, Field, HiddenPlace, SecretsOnGet};
 
 pub(super) static SYSLOG: ConnectionType = ConnectionType {
     name: "syslog",
@@ -17,6 +17,7 @@ pub(super) static SYSLOG: ConnectionType = ConnectionType {
         Field::port("syslogPort", 514).about("Port of the syslog server."),
         Field::int32("syslogTimeout")
             .default_integer(500)
+            .disputed_default(&[Default::Integer(5000)])
             .about("How long connecting may take, in milliseconds."),
         Field::choice("syslogMessageFormat", &["RFC_3164", "RFC_5424", "RFC_5425"])
             .default_text("RFC_3164")

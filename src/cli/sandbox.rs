@@ -38,6 +38,7 @@ fn options(args: &SandboxArgs) -> sandbox::Options {
             rate_limit: args.rate_limit,
         },
         secrets: args.secrets,
+        variables: sandbox::Variables::Named(args.variables.clone()),
         latency: args.latency,
         fault: args.fault,
         ..sandbox::Options::default()

@@ -158,6 +158,11 @@ codes! {
     BAD_VAR_VALUE "AG306" "variable does not fit the field",
         "The value that the target gives the variable is not what the field takes.",
         "Change the variable of that target.";
+    UNKNOWN_ENVIRONMENT_VARIABLE "AG307" "variable that the project does not have",
+        "A text holds `${NAME}`, which Apinizer resolves from the environment variables of the project, and \
+         their list has no such name. Upper and lower case differ. It is sent as it is written.",
+        "Correct the name, or add the variable to the project; write `${env:NAME}` for a value from where \
+         this runs.";
 }
 "Names over files and paths" {
     DUPLICATE_NAME "AG401" "connection is declared twice",

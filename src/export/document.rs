@@ -203,7 +203,7 @@ fn secret(
     };
     let is_required = match &field.required {
         Required::No => false,
-        Required::Always => true,
+        Required::Always | Required::Disputed => true,
         Required::When(condition) => connection_type.holds(condition, whole),
     };
     let variable = names.invent(name, field.name);

@@ -29,7 +29,7 @@ pub(super) fn without_defaults(
 ) -> Map<String, Value> {
     let is_required = |field: &Field| match &field.required {
         Required::No => false,
-        Required::Always => true,
+        Required::Always | Required::Disputed => true,
         Required::When(condition) => condition.holds(field_of, fields),
     };
     let kept = |key: &str, value: &Value| match field_of(key) {

@@ -11,7 +11,16 @@ use crate::catalog::{Default, Field, Kind, same_choice};
 pub(crate) fn equal(field: Option<&Field>, desired: Option<&Value>, live: Option<&Value>) -> bool {
     let kind = field.map(|f| &f.kind);
     let default = field.and_then(|f| f.default.as_ref());
+    // A default that the documents contradict says nothing in either reading.
+    let is_disputed = |one: Option<&Value>, other: Option<&Value>| {
+        one.is_none_or(is_empty)
+            && other.zip(field).is_some_and(|(other, field)| {
+                field.other_defaults.iter().any(|default| same(kind, &default.to_json(), other))
+            })
+    };
     equal_as(kind, default, desired, live)
+        || is_disputed(desired, live)
+        || is_disputed(live, desired)
 }
 
 fn equal_as(
@@ -174,6 +183,16 @@ mod tests {
             }
             assert!(!equal_as(Some(&port), Some(&default), unset.as_ref(), Some(&json!(25))));
         }
+    }
+
+    #[test]
+    fn a_disputed_default_and_nothing_are_equal_in_both_readings() {
+        let field = crate::catalog::find("syslog").and_then(|known| known.field("syslogTimeout"));
+        for reading in [json!(500), json!(5000)] {
+            assert!(equal(field, None, Some(&reading)) && equal(field, Some(&reading), None));
+        }
+        assert!(!equal(field, Some(&json!(500)), Some(&json!(5000))));
+        assert!(!equal(field, None, Some(&json!(501))));
     }
 
     #[test]

@@ -66,6 +66,25 @@ fn load_by(
     Ok(LoadedTarget { loaded, notices, unread })
 }
 
+/// Warnings of Apinizer's variables in the documents of a target that are not among these.
+pub(super) fn unknown_variables(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+    known: &BTreeSet<String>,
+) -> Result<Vec<document::Diagnostic>, SourceError> {
+    let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
+    let request = LoadRequest {
+        folders: &listing.folders,
+        target: Some(&target.name),
+        known_targets: None,
+        vars: Some(&target.vars),
+        rules: None,
+    };
+    let read = |entry: &_| snapshot.read(entry).map_err(|error| error.to_string());
+    Ok(document::unknown_variables(&request, &engine.cache, &read, known))
+}
+
 /// The declarations of a snapshot below some paths, whatever else is wrong with it.
 pub(super) fn declared_below(
     engine: &Engine,

@@ -10,6 +10,7 @@ use super::base::record_of_base;
 use super::connect::{Connection, connect};
 use super::history::{Asked, Past, is_overtaken};
 use super::load::{LoadedTarget, load_by_rules};
+use super::variables;
 use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now};
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
@@ -172,6 +173,8 @@ impl Pass<'_> {
         let live = lists.await.map_err(ended)?;
         self.check_answers(&live, &opened.connection, prepared)
             .map_err(|problem| (Step::Observe, problem))?;
+        let (loaded, client) = (&opened.loaded, &opened.connection.client);
+        variables::check(engine, (target, snapshot), loaded, client, &mut prepared.plan).await;
         Ok((asked, live))
     }
 

@@ -159,9 +159,16 @@ fn types(paint: Paint) -> String {
 
 fn one_type(connection_type: &'static ConnectionType, paint: Paint) -> String {
     let name = connection_type.name;
+    let console = catalog::console_only(name).map_or_else(String::new, |settings| {
+        let text = format!(
+            "Only the console knows {settings}. No document says whether a PUT keeps that, and no \
+             call shows it."
+        );
+        format!("{}\n", wrapped(&text, WIDTH).join("\n"))
+    });
     let table = fields_table(IDENTITY.iter().chain(connection_type.fields()));
     format!(
-        "{} {}\n{}\n{}\n\n{}\n`explain {name}.FIELD` says more about a field.\n",
+        "{} {}\n{}\n{}\n{console}\n{}\n`explain {name}.FIELD` says more about a field.\n",
         paint.heading("TYPE:"),
         paint.name(name),
         connection_type.about,
@@ -175,6 +182,7 @@ fn fields_table(fields: impl Iterator<Item = &'static Field>) -> Table {
     for field in fields {
         let default = match words::default(field).as_str() {
             "-" => String::new(),
+            default if field.default_is_disputed => format!(" Default (disputed): {default}"),
             default => format!(" Default: {default}"),
         };
         table.row([
@@ -200,10 +208,12 @@ fn one_field(path: &str, field: &'static Field, paint: Paint) -> String {
         _ if field.filled_by_server => "no: the server fills it by itself".to_owned(),
         Required::No => "no".to_owned(),
         Required::Always => "yes".to_owned(),
+        Required::Disputed => "by the guide; the console takes connections without it".to_owned(),
         Required::When(condition) => format!("when {condition}"),
     };
     line("Required", &required);
-    line("Default", &words::default(field));
+    let disputed = if field.default_is_disputed { " (the documents disagree)" } else { "" };
+    line("Default", &format!("{}{disputed}", words::default(field)));
     for (label, value) in words::allowed(&field.kind) {
         line(label, &value);
     }

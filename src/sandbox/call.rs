@@ -10,6 +10,8 @@ pub(super) enum Call {
     Token,
     /// `GET .../connections/?type=T`.
     List { project: String, type_name: Option<String> },
+    /// `GET .../environmentVariables/`.
+    Variables { project: String },
     /// `GET .../connections/{name}/`.
     Get(Path),
     /// `POST .../connections/{name}/`.
@@ -41,13 +43,17 @@ impl Call {
         let segments: Option<Vec<String>> = rest.split('/').map(decoded).collect();
         let Some(segments) = segments else { return Self::NoSuchPath };
         match segments.as_slice() {
-            [project, connections, end]
-                if connections == "connections" && end.is_empty() && !project.is_empty() =>
+            [project, list, end]
+                if ["connections", "environmentVariables"].contains(&list.as_str())
+                    && end.is_empty()
+                    && !project.is_empty() =>
             {
-                if method != Method::GET {
-                    return Self::NoSuchMethod;
+                let project = project.clone();
+                match list.as_str() {
+                    _ if method != Method::GET => Self::NoSuchMethod,
+                    "connections" => Self::List { project, type_name: type_of(query) },
+                    _ => Self::Variables { project },
                 }
-                Self::List { project: project.clone(), type_name: type_of(query) }
             }
             [project, connections, name, end]
                 if connections == "connections"
@@ -132,5 +138,8 @@ mod tests {
             of(Some("linux-script"))
         );
         assert_eq!(call(&Method::POST, list), Call::NoSuchMethod);
+        let variables = "/apiops/projects/p/environmentVariables/";
+        assert_eq!(call(&Method::GET, variables), Call::Variables { project: project.clone() });
+        assert_eq!(call(&Method::POST, variables), Call::NoSuchMethod);
     }
 }

@@ -1,13 +1,13 @@
-//! The five calls on connections.
+//! The five calls on connections, and the list of a project's environment variables.
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::call::{Call, Path};
 use super::dialect::{Answer, Deployed};
 use super::incoming::Incoming;
-use super::options::{Fault, Names, OnExisting, OnHidden, Options, Rename};
+use super::options::{Fault, Names, OnExisting, OnHidden, Options, Rename, Variables};
 use super::refusal::Refusal;
 use super::store::{Storable, Store, Stored};
 use super::view::{self, Audience};
@@ -24,6 +24,7 @@ pub(super) fn carry_out(
     let mut target = Target { store, options };
     match call {
         Call::List { project, type_name } => target.list(project, type_name.as_deref()),
+        Call::Variables { project } => target.variables(project),
         Call::Get(path) => target.get(path),
         Call::Create(path) => target.create(path, body),
         Call::Update(path) => target.update(path, body),
@@ -50,6 +51,23 @@ impl Target<'_> {
         let options = self.options;
         let draw = |listed: Vec<&Stored>| entries(options, project, &listed, Audience::List);
         Ok(Answer::entries(self.store.list(project, type_name, draw)))
+    }
+
+    fn variables(&self, project: &str) -> Result<Answer, Refusal> {
+        self.check_project(project, false)?;
+        let names = match &self.options.variables {
+            Variables::Named(names) => names,
+            Variables::Forbidden => return Err(Refusal::NoPermission),
+            Variables::NoSuchCall => return Err(Refusal::Other(StatusCode::NOT_FOUND)),
+        };
+        let entry = |name: &String| {
+            json!({
+                "name": name, "description": null, "global": true, "globalValue": null,
+                "globalVisible": false, "environmentValueList": null,
+            })
+        };
+        let entries: Vec<Value> = names.iter().map(entry).collect();
+        Ok(Answer::entries(self.options.dialect.entries(&entries)))
     }
 
     fn get(&self, path: &Path) -> Result<Answer, Refusal> {

@@ -32,6 +32,8 @@ pub struct Options {
     pub writes: Writes,
     /// Types that this server does not know.
     pub unsupported_types: Vec<String>,
+    /// The environment variables that the list of each project shows.
+    pub variables: Variables,
     /// How long every call takes at least.
     pub latency: Duration,
     /// The fault of every call.
@@ -107,6 +109,7 @@ impl Default for Options {
             answers: Answers::default(),
             writes: Writes::default(),
             unsupported_types: Vec::new(),
+            variables: Variables::default(),
             latency: Duration::ZERO,
             fault: None,
         }
@@ -312,6 +315,23 @@ pub enum ListFields {
     All,
     /// Only the fields that all types share.
     Summary,
+}
+
+/// The environment variables of a project, as their list shows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Variables {
+    /// The names of all of them; values are never shown.
+    Named(Vec<String>),
+    /// The token lacks the permission.
+    Forbidden,
+    /// The server is older than the call.
+    NoSuchCall,
+}
+
+impl Default for Variables {
+    fn default() -> Self {
+        Self::Named(Vec::new())
+    }
 }
 
 /// The fault of every call.

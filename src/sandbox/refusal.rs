@@ -35,6 +35,8 @@ pub(super) enum Refusal {
     BadClient,
     /// A token request of another kind than client credentials.
     BadGrant,
+    /// The token may not make this call.
+    NoPermission,
     /// Whatever the status says by itself.
     Other(StatusCode),
 }
@@ -91,6 +93,10 @@ impl Refusal {
             Self::BadGrant => bad(
                 "unsupported_grant_type",
                 "The grant type has to be client_credentials!".to_owned(),
+            ),
+            Self::NoPermission => bad(
+                "access_denied",
+                "User does not have required permission for this operation!".to_owned(),
             ),
             Self::Other(status) => told_by(*status),
         }

@@ -77,6 +77,7 @@ mod terminal;
 mod traces;
 mod unread_files;
 mod validate;
+mod variables;
 mod watching;
 mod web;
 mod without_secrets;

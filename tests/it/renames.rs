@@ -72,6 +72,7 @@ fn a_rename_keeps_masked_secrets_and_undeclared_fields() {
         world.commit_rename("old", "new");
         let plan = world.plan_json(&[]);
         assert_eq!(plan["changes"][0]["previous_name"], json!("old"));
+        assert!(plan["notes"].to_string().contains("do not follow a rename"), "{plan}");
         world.apply().code(0);
         assert_eq!(world.live("new")["password"], json!(CANARY));
         assert_eq!(world.live("new")["description"], json!("by hand"));

@@ -125,7 +125,7 @@ fn nested_by_names(connection_type: &ConnectionType, rows: &Value) -> Option<&'s
 
 fn check_row(path: &str, field: &'static Field, fact: &Value, vague: bool) {
     let required = match (fact["required"].as_bool(), &field.required) {
-        (Some(true), required) => matches!(required, Required::Always),
+        (Some(true), required) => matches!(required, Required::Always | Required::Disputed),
         _ if vague => matches!(field.required, Required::No),
         _ if fact["required"] == "conditional" || !fact["requiredIf"].is_null() => {
             matches!(field.required, Required::When(_))

@@ -29,6 +29,9 @@ pub struct SandboxArgs {
     // The id is that of the global flag, of which this one takes the place.
     #[arg(id = "project", long = "project", value_name = "NAME", action = ArgAction::Append)]
     pub projects: Vec<String>,
+    /// An environment variable that each project has (repeatable).
+    #[arg(long = "variable", value_name = "NAME", action = ArgAction::Append)]
+    pub variables: Vec<String>,
     /// The bearer token that it asks for; without one and without --client-id it takes any.
     #[arg(long, value_name = "TEXT", env = "APINIZER_SANDBOX_TOKEN", hide_env_values = true)]
     pub token: Option<String>,

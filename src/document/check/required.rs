@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Check;
 use super::secrets::variable;
 use crate::catalog::{Default, Field, Kind, Required};
-use crate::diagnostic::{Finding, code};
+use crate::diagnostic::{Finding, Severity, code};
 use crate::pointer::{child, for_people};
 
 impl Check<'_> {
@@ -19,7 +19,7 @@ impl Check<'_> {
         for field in self.connection_type.fields() {
             let reason = match &field.required {
                 Required::No => continue,
-                Required::Always => {
+                Required::Always | Required::Disputed => {
                     format!("a connection of type `{}` needs it", self.connection_type.name)
                 }
                 Required::When(condition) => {
@@ -50,7 +50,7 @@ impl Check<'_> {
         for field in fields {
             let needed = match &field.required {
                 Required::No => false,
-                Required::Always => true,
+                Required::Always | Required::Disputed => true,
                 Required::When(condition) => condition.holds(&find, entries),
             };
             if needed && is_missing(field, entries) {
@@ -73,12 +73,13 @@ impl Check<'_> {
         } else {
             ""
         };
-        Finding::error(
-            &code::REQUIRED,
-            child(object, name),
-            format!("`{}` is missing: {reason}{overlay}", for_people(&child(object, name))),
-        )
-        .help(help)
+        let is_disputed = matches!(field.required, Required::Disputed);
+        let says = if is_disputed { " by the guide, and the console does not" } else { "" };
+        let message =
+            format!("`{}` is missing: {reason}{says}{overlay}", for_people(&child(object, name)));
+        let finding = Finding::error(&code::REQUIRED, child(object, name), message).help(help);
+        let severity = if is_disputed { Severity::Warning } else { finding.severity };
+        Finding { severity, ..finding }
     }
 }
 

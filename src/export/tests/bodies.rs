@@ -21,7 +21,7 @@ pub(super) fn minimal(connection_type: &'static ConnectionType) -> Value {
     for field in connection_type.fields().filter(|field| !field.filled_by_server) {
         let needed = match &field.required {
             Required::No => false,
-            Required::Always => true,
+            Required::Always | Required::Disputed => true,
             Required::When(condition) => connection_type.holds(condition, &body),
         };
         if needed {

@@ -6,7 +6,7 @@ use super::base::{agreed, catalog_field, matches_base};
 use super::{Comparing, Difference};
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
-use crate::plan::equality::{equal, is_unset};
+use crate::plan::equality::equal;
 use crate::plan::{FieldChange, Origin};
 use crate::pointer;
 use crate::record::BaseField;
@@ -93,7 +93,7 @@ impl Comparing<'_> {
         }
         let live_value = live.get(path);
         let default = field.and_then(|f| f.default.as_ref());
-        if is_unset(field.map(|f| &f.kind), default, live_value) {
+        if equal(field, None, live_value) {
             self.found.settled.push(path.to_owned());
             return;
         }

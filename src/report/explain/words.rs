@@ -41,6 +41,7 @@ pub(super) fn kind_in_full(value: &Kind) -> String {
 pub(super) fn required_in_short(field: &Field) -> &'static str {
     match field.required {
         Required::When(_) => "sometimes",
+        Required::Disputed => "disputed",
         _ if field.must_be_declared() => "yes",
         _ => "no",
     }
