@@ -44,7 +44,7 @@ deny:
 oldest:
     .ci/run oldest
 
-# The features `kubernetes` and `otel`: clippy and their tests.
+# The tests of the features `kubernetes` and `otel`.
 features:
     .ci/run features
 

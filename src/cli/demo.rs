@@ -108,7 +108,8 @@ fn what_to_try(stage: &Stage) -> String {
          \n\
          1. Change a file and commit it; the daemon applies the commit at once.\n   \
          cd {repository}\n   \
-         sed -i.bak 's/retryCount: 5/retryCount: 9/' connections/orders/files.yaml\n   \
+         f=connections/orders/files.yaml\n   \
+         sed 's/retryCount: 5/retryCount: 9/' $f > new && mv new $f\n   \
          git commit -qam 'Try the carrier more often'\n\
          \n\
          2. Change a connection behind git's back; within 10 s the daemon puts it right.\n   \
@@ -118,7 +119,8 @@ fn what_to_try(stage: &Stage) -> String {
          git rm -q connections/platform/hosts.yaml && git commit -qm 'Retire the batch host'\n\
          \n\
          4. Commit a mistake; the daemon says where it is and stays on the last good commit.\n   \
-         sed -i.bak 's/password: .*/password: hunter2/' connections/platform/directory.yaml\n   \
+         f=connections/platform/directory.yaml\n   \
+         sed 's/password: .*/password: hunter2/' $f > new && mv new $f\n   \
          git commit -qam 'Oops'; sleep 2; git revert --no-edit HEAD\n\
          \n\
          5. See what is going on, as JSON or as a page; and what the sandbox holds.\n   \

@@ -30,9 +30,9 @@ use setting::Setting;
 use steps::{Random, Turn};
 
 /// How many histories a run of all tests has.
-const HISTORIES: u64 = 100;
+const HISTORIES: u64 = 60;
 /// And how many of those that are not predicted.
-const CHAOTIC: u64 = 40;
+const CHAOTIC: u64 = 30;
 const TURNS: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
