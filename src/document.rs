@@ -48,6 +48,14 @@ pub struct LoadRequest<'r> {
     pub rules: Option<&'r UserRules>,
 }
 
+impl<'r> LoadRequest<'r> {
+    /// A request for which no config is known.
+    #[must_use]
+    pub fn without_config(folders: &'r [Folder]) -> Self {
+        Self { folders, target: None, known_targets: None, vars: None, rules: None }
+    }
+}
+
 /// Where a document begins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {

@@ -11,13 +11,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let entry = FileEntry { path: Arc::from("connections/a.yaml"), blob: [1; 20] };
     let folder = Folder { path: Arc::from("connections"), exists: true, files: vec![entry] };
-    let request = LoadRequest {
-        folders: &[folder],
-        target: None,
-        known_targets: None,
-        vars: None,
-        rules: None,
-    };
+    let folders = [folder];
+    let request = LoadRequest::without_config(&folders);
     let loaded = load(&request, &ParseCache::default(), &|_| Ok(bytes.to_vec()));
     let _ = diagnostics::text(&loaded.diagnostics, true);
 });

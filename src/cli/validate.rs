@@ -96,13 +96,7 @@ fn check_named_files(
         without_config(context, &here, &mut folder.files);
     }
     let cache = ParseCache::default();
-    let request = LoadRequest {
-        folders: &listing.folders,
-        target: None,
-        known_targets: None,
-        vars: None,
-        rules: None,
-    };
+    let request = LoadRequest::without_config(&listing.folders);
     let read = |entry: &FileEntry| files.read(entry).map_err(|e| e.to_string());
     Ok(load(&request, &cache, &read).diagnostics)
 }

@@ -43,13 +43,7 @@ pub(crate) fn declared_elsewhere(
     }
     let there = Files::named_in(folder.to_path_buf());
     let listing = there.folders(&[".".to_owned()], Some(CONFIG_FILE))?;
-    let request = LoadRequest {
-        folders: &listing.folders,
-        target: None,
-        known_targets: None,
-        vars: None,
-        rules: None,
-    };
+    let request = LoadRequest::without_config(&listing.folders);
     let read = |entry: &FileEntry| there.read(entry).map_err(|error| error.to_string());
     let loaded = load(&request, &ParseCache::default(), &read);
     let exported: BTreeSet<&ConnectionName> = documents.iter().map(|one| &one.name).collect();
@@ -85,13 +79,7 @@ fn problems_in(files: &BTreeMap<&str, &str>) -> Vec<Diagnostic> {
         .enumerate()
         .map(|(index, name)| FileEntry { path: Arc::from(*name), blob: id(index) });
     let folder = Folder { path: Arc::from("."), exists: true, files: entries.collect() };
-    let request = LoadRequest {
-        folders: std::slice::from_ref(&folder),
-        target: None,
-        known_targets: None,
-        vars: None,
-        rules: None,
-    };
+    let request = LoadRequest::without_config(std::slice::from_ref(&folder));
     let read = |entry: &FileEntry| {
         let text = files.get(&*entry.path);
         text.map(|text| text.as_bytes().to_vec()).ok_or_else(|| "is not there".to_owned())

@@ -17,19 +17,7 @@ pub(super) fn commit() -> Commit {
 }
 
 pub(super) fn change(action: Action, type_name: &str, name: &str) -> Change {
-    Change {
-        action,
-        type_name: type_name.to_owned(),
-        name: ConnectionName::new(name),
-        previous_name: None,
-        reason: None,
-        advice: None,
-        fields: Vec::new(),
-        held: false,
-        rules: Vec::new(),
-        place: None,
-        result: None,
-    }
+    Change::bare(action, type_name.to_owned(), ConnectionName::new(name))
 }
 
 /// An entry with that change.
