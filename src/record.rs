@@ -404,6 +404,18 @@ impl Owned {
         verified.filter_map(|(path, field)| Some((path, field.print.as_ref()?)))
     }
 
+    /// The secrets that may be sent back while live shows them: as `GET` showed them when it was
+    /// proven to show them in clear, or as they were sent last.
+    pub(crate) fn known_secrets(&self) -> BTreeMap<String, Fingerprint> {
+        let sent = self.verified_secrets().map(|(path, print)| (path.clone(), print.clone()));
+        self.shown_secrets.clone().into_iter().chain(sent).collect()
+    }
+
+    /// Whether live shows a secret that may be sent back.
+    pub(crate) fn knows_secret(&self, path: &str, shown: &Value, key: &FingerprintKey) -> bool {
+        self.known_secrets().get(path).is_some_and(|known| key.matches(known, path, shown))
+    }
+
     /// Whether a secret of it was neither sent nor read back.
     #[must_use]
     pub fn is_unverified(&self) -> bool {

@@ -23,8 +23,8 @@ pub(super) struct Proof<'a> {
     key: &'a FingerprintKey,
     /// The fields that a secret of the type proves to be shown in clear.
     readable: BTreeSet<String>,
-    /// The values that `GET` showed when a field was proven.
-    shown_then: BTreeMap<String, Fingerprint>,
+    /// The values that may be sent back while live shows them.
+    known: BTreeMap<String, Fingerprint>,
 }
 
 impl<'a> Proof<'a> {
@@ -45,33 +45,29 @@ impl<'a> Proof<'a> {
                 readable.insert(path);
             }
         }
-        let mut shown_then = owned.map(|owned| owned.shown_secrets.clone()).unwrap_or_default();
-        // A secret that git ignores by now: what equals the value that was last sent is it.
-        let sent = owned.into_iter().flat_map(Owned::verified_secrets);
-        shown_then.extend(sent.map(|(path, print)| (path.clone(), print.clone())));
-        Self { key: job.rules.keys.key, readable, shown_then }
+        let known = owned.map(Owned::known_secrets).unwrap_or_default();
+        Self { key: job.rules.keys.key, readable, known }
     }
 
     /// Whether a shown value is proven to be the secret itself.
     pub(super) fn has(&self, path: &str, shown: &Value) -> bool {
-        let then = self.shown_then.get(path);
-        self.readable.contains(path) || then.is_some_and(|then| self.key.matches(then, path, shown))
+        self.readable.contains(path) || self.knows(path, shown)
     }
 
     /// The fingerprints to keep of what is shown now.
     pub(super) fn shown(&self, live: &LiveConnection) -> BTreeMap<String, Fingerprint> {
-        let mut shown = self.shown_then.clone();
+        let mut shown = self.known.clone();
         for path in &self.readable {
             let value = live.body().get(path.trim_start_matches('/'));
-            if let Some(value) = value.filter(|value| !self.matches_then(path, value)) {
+            if let Some(value) = value.filter(|value| !self.knows(path, value)) {
                 shown.insert(path.clone(), self.key.of(path, value));
             }
         }
         shown
     }
 
-    fn matches_then(&self, path: &str, value: &Value) -> bool {
-        self.shown_then.get(path).is_some_and(|then| self.key.matches(then, path, value))
+    fn knows(&self, path: &str, value: &Value) -> bool {
+        self.known.get(path).is_some_and(|known| self.key.matches(known, path, value))
     }
 }
 

@@ -154,9 +154,8 @@ async fn old_value(
     }
     if let Some(text) = shown_text(shown) {
         let value = Value::from(text);
-        let then = owned.shown_secrets.get(&path);
-        let is_as_then = then.is_some_and(|then| job.rules.keys.key.matches(then, &path, &value));
-        if is_as_then || job.is_proven(old_type.name, &path).await {
+        let is_known = owned.knows_secret(&path, &value, job.rules.keys.key);
+        if is_known || job.is_proven(old_type.name, &path).await {
             return Ok(Some(value));
         }
     }

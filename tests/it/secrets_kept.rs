@@ -68,6 +68,23 @@ fn a_password_that_this_pass_shows_to_be_readable_is_sent_back() {
     keeps_the_password(&world);
 }
 
+/// The document takes the password out of git's hands, so nothing but the value that was sent can
+/// prove that it is shown in clear.
+#[test]
+fn a_plan_reads_a_connection_before_it_says_that_a_put_would_wipe_its_password() {
+    let world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    world.settle(&["a"]);
+    world.apply().code(0);
+    world.commit_email("a", &format!("port: 2525\n{IGNORED}"));
+    world.run(&["plan"]).code(2).says("2525");
+    upgraded(&world);
+    world.run(&["plan"]).code(1).says("would wipe it");
+    world.control().alter(|options| options.secrets = SecretsOnGet::Shown);
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(2525));
+    keeps_the_password(&world);
+}
+
 #[test]
 fn the_way_back_of_a_replace_stores_no_cipher_text() {
     let world = readable(UNDECLARED, "");

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::catalog::Field;
 use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
@@ -153,7 +152,7 @@ fn present(
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     if comparison.writes() {
         let adopted = adopts.then(|| ADOPTED.to_owned());
-        let wipes = would_wipe(desired, view, &comparison, &rules.compare);
+        let wipes = would_wipe(desired, view, ours, &comparison, &rules.compare);
         decision.needs_reading = matches!(wipes, Wipes::NotKnown);
         let (action, state, reason) = match wipes {
             Wipes::Yes(why) => (Action::Blocked, State::Blocked, Some(why)),
@@ -232,24 +231,23 @@ pub(super) enum Wipes {
 pub(super) fn would_wipe(
     desired: &DesiredConnection,
     view: &LiveView<'_>,
+    ours: Option<&Owned>,
     comparison: &Comparison,
     rules: &CompareRules<'_>,
 ) -> Wipes {
     let own_type = desired.connection_type;
-    let may_be_readable =
-        |path: &str, value: &Value| !value.is_null() && rules.readable.has(own_type.name, path);
-    let put = body::for_update(desired, view, comparison, &desired.name, &may_be_readable);
+    let may_be_sent_back = |path: &str, value: &Value| {
+        let is_known = || ours.is_some_and(|ours| ours.knows_secret(path, value, rules.keys.key));
+        !value.is_null() && (rules.readable.has(own_type.name, path) || is_known())
+    };
+    let put = body::for_update(desired, view, comparison, &desired.name, &may_be_sent_back);
     let refused = match put {
         Ok(_) | Err(NoBody::Unresolved(_)) => return Wipes::No,
         Err(refused) => refused,
     };
     match &refused {
-        NoBody::WouldWipe(name) if own_type.field(name).is_some_and(Field::is_secret) => {
-            if rules.readable.has(own_type.name, &format!("/{name}")) {
-                Wipes::No
-            } else {
-                Wipes::Yes(refused.to_string())
-            }
+        NoBody::WouldWipe(name) if rules.readable.has(own_type.name, &format!("/{name}")) => {
+            Wipes::No
         }
         _ if view.own.is_some() => Wipes::Yes(refused.to_string()),
         _ => Wipes::NotKnown,

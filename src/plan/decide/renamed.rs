@@ -162,7 +162,7 @@ fn decide(
     {
         return blocked;
     }
-    let wipes = would_wipe(desired, &view, &comparison, &rules.compare);
+    let wipes = would_wipe(desired, &view, ours, &comparison, &rules.compare);
     if let Wipes::Yes(reason) = wipes {
         return Decision::blocked(row, reason, None);
     }

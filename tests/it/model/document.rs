@@ -142,10 +142,12 @@ impl Document {
         self.ignore == Some(field)
     }
 
-    /// A secret that the type requires has to be declared, be it as `null`.
+    /// A mail server that asks for a password needs one in the document, be it `null`. That of an FTP
+    /// server is optional.
     fn lacks_its_secret(&self) -> bool {
         let body = self.fields.clone().into_iter().collect();
-        self.kind.uses_secret(&body) && !self.fields.contains_key(SECRET)
+        let is_needed = self.kind == Kind::Email && self.kind.uses_secret(&body);
+        is_needed && !self.fields.contains_key(SECRET)
     }
 
     pub(crate) fn yaml(&self, name: &str) -> String {

@@ -39,6 +39,10 @@ pub(crate) fn note(run: &mut Run<'_>) {
             }
         }
         for at in good.commit + 1..=tip {
+            let back = names_at(at);
+            for (_, note) in notes.iter_mut().filter(|(name, _)| back.contains(*name)) {
+                note.consent = false;
+            }
             if !sight.commits[at].consents {
                 continue;
             }

@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::document::{BASE, Broken, Kind, MISTYPED, OVERLAY};
-use super::memory::{Flags, MaxDeletes};
+use super::document::{BASE, Broken, Kind, MISTYPED, OVERLAY, SECRET};
+use super::memory::{Flags, MaxDeletes, Shows};
 use super::steps::{Disturbance, Event, NAMES, Random, Turn};
 
 pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
     let name = random.of(&NAMES);
     let kind = random.of(&Kind::ALL);
     let declare = Event::Declare(name, kind, 1001);
-    match random.below(6) {
+    match random.below(7) {
         // Made anew by hand before its id was known, and then removed.
         0 => {
             let made = Turn { disturbance: Some(Disturbance::IdLists), ..turn(vec![declare]) };
@@ -29,16 +29,18 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
             let first = turn(vec![declare, Event::ProtectByPatch(name)]);
             vec![first, turn(vec![mistyped]), turn(vec![right]), turn(vec![Event::Remove(name)])]
         }
-        // Consent of a commit that never loads, after which another declares the name again.
+        // A consent that waits for a rename, and a commit that never loads and declares the name again.
         3 => {
-            let (name, other) = if name == "e" { ("a", "b") } else { (name, "e") };
-            let declare = Event::Declare(name, kind, 1001);
-            let both = vec![declare.clone(), Event::Declare(other, kind, 1001)];
+            let [old, new, other] = ["a", "b", "e"];
+            let all = [old, new, other].map(|name| Event::Declare(name, kind, 1001)).to_vec();
             let max = Event::Max(MaxDeletes::Count(0));
+            let rename = Event::RenamedFrom(new, Some(old));
+            let consent = vec![max, rename, Event::Remove(old), Event::Consent];
+            let back = Event::Declare(old, kind, 1001);
             let broken = Event::Break(other, Broken::Document);
-            let consent = turn(vec![max, Event::Remove(name), Event::Consent, broken]);
-            let removed = turn(vec![Event::Mend, Event::Remove(name)]);
-            vec![turn(both), consent, turn(vec![declare]), removed]
+            let no_rename = Event::RenamedFrom(new, None);
+            let removed = vec![Event::Mend, no_rename, Event::Remove(old)];
+            vec![turn(all), turn(consent), turn(vec![back, broken]), turn(removed)]
         }
         // A list lacks one name while another is to be deleted.
         4 => {
@@ -46,6 +48,17 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
             let other = if name == "e" { "a" } else { "e" };
             let both = vec![declare, Event::Declare(other, kind, 1001)];
             vec![turn(both), Turn { disturbance: late, ..turn(vec![Event::Remove(other)]) }]
+        }
+        // A server that showed secrets in clear shows cipher text instead, another one at each look.
+        5 => {
+            let kind = Kind::Ftp;
+            let other = if name == "e" { "a" } else { "e" };
+            let shown = Event::Shows(Shows::All);
+            let both = vec![shown, Event::Declare(name, kind, 1001), Event::Declare(other, kind, 1)];
+            let ignored = vec![Event::Ignore(name, SECRET), Event::Set(name, "port", json!(1002))];
+            let cipher = Event::Shows(Shows::FreshCipherText);
+            let edited = vec![cipher, Event::Set(name, "port", json!(1003))];
+            vec![turn(both), turn(ignored), turn(edited)]
         }
         // Consent to a name that reads like a pattern.
         _ => {
