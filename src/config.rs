@@ -28,6 +28,7 @@ mod keys;
 mod kubernetes;
 mod load;
 mod notify;
+mod order;
 mod problems;
 mod quantity;
 mod read;
@@ -153,6 +154,17 @@ pub struct Target {
     pub resync: Duration,
     /// How often each secret that the API shows is read back.
     pub verify_secrets: Duration,
+    /// The target that has to apply a commit before this one gets it.
+    pub after: Option<After>,
+}
+
+/// The target that has to apply a commit first.
+#[derive(Clone, Debug)]
+pub struct After {
+    /// Its name.
+    pub target: String,
+    /// For how long it has to have applied the commit whole.
+    pub soak: Duration,
 }
 
 /// The Manager of a target, and how it is called.

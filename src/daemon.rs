@@ -16,6 +16,7 @@ mod mailbox;
 mod measure;
 mod news;
 mod once;
+mod order;
 mod pass;
 mod report;
 mod schedule;

@@ -37,6 +37,31 @@ pub struct Record {
     pub suspended: bool,
     /// The commits whose trailer consented to something: each does so once.
     pub consented: BTreeSet<CommitId>,
+    /// The commits that were applied whole, the newest last, for the targets that come after this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub soaks: Vec<Soak>,
+}
+
+/// How long a commit stood applied whole: nothing of it failed, was held, blocked or degraded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Soak {
+    /// The commit.
+    pub commit: CommitId,
+    /// Since when, in seconds since 1970.
+    pub since: i64,
+    /// Until when, likewise; `None`: it does so still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+}
+
+impl Soak {
+    /// For how long it stood so by now.
+    #[must_use]
+    pub(crate) fn lasted(&self, now: i64) -> std::time::Duration {
+        let seconds = self.until.unwrap_or(now).saturating_sub(self.since);
+        std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    }
 }
 
 /// Secret fields that `GET` was seen to show in full, by type.

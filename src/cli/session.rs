@@ -208,6 +208,10 @@ impl Session {
         }
         for prepared in &mut prepared {
             prepared.plan.notices.extend(self.uncommitted(snapshot, prepared.target));
+            let after = prepared.target.after.as_ref().map(|after| &after.target);
+            prepared.plan.notices.extend(after.map(|first| {
+                format!("`after` binds the daemon alone: whether `{first}` has applied this commit is not asked")
+            }));
         }
         prepared
     }

@@ -86,7 +86,7 @@ impl Section {
 
 /// Whether any section has a key of that name.
 pub(super) fn is_key(name: &str) -> bool {
-    let sections = [&ROOT, &SOURCE, &VERIFY, &TARGET, &SERVER, &KUBERNETES, &NOTIFY, &RULE];
+    let sections = [&ROOT, &SOURCE, &VERIFY, &TARGET, &AFTER, &SERVER, &KUBERNETES, &NOTIFY, &RULE];
     sections.iter().any(|section| section.key(name).is_some())
 }
 
@@ -205,7 +205,22 @@ static TARGET: Section = Section {
         key("verify_secrets", Kind::Duration(Duration::ZERO), "How often each secret that the API shows is read back; 0s: every time.").or("\"1h\""),
         key("timeout", Kind::Duration(Duration::from_millis(100)), "The deadline of one call.").or("\"30s\""),
         key("max_response", Kind::Size(1024), "The largest answer that is taken.").or("\"256 MiB\""),
+        key("after", Kind::Section(&AFTER), "In the daemon: take a commit only once another target has applied it whole for some time."),
         key("ca_file", Kind::Text, "Certificates in PEM to trust beside those of the system: authorities, or the server's own as it is. Relative to this file."),
+    ],
+};
+
+static AFTER: Section = Section {
+    name: "`after`",
+    choices: &[],
+    keys: &[
+        key("target", Kind::Text, "The target that comes first.").required(),
+        key(
+            "soak",
+            Kind::Duration(Duration::ZERO),
+            "For how long it has to have applied a commit whole: nothing failed, held, blocked or degraded.",
+        )
+        .or("\"0s\""),
     ],
 };
 

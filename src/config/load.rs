@@ -16,7 +16,7 @@ use super::fields::Fields;
 use super::keys::{ROOT, SERVER, SOURCE, is_key};
 use super::problems::{Problems, error, warning};
 use super::read::{Node, Reader};
-use super::{Config, Location, Server, Source, kubernetes, notify, rules, target, url};
+use super::{Config, Location, Server, Source, kubernetes, notify, order, rules, target, url};
 
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -163,11 +163,12 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
         let problem = error(&code::BAD_VALUE, "`targets` is empty: there is nothing to do");
         reader.problems.add(&fields.place_of("targets"), problem);
     }
-    let targets = targets.map_or(&[][..], Vec::as_slice);
-    let names: Vec<&str> = targets.iter().filter_map(|t| Some(&*t.text("name")?.value)).collect();
-    let mut targets = target::build_all(reader, targets, folder);
+    let entries = targets.map_or(&[][..], Vec::as_slice);
+    let names: Vec<&str> = entries.iter().filter_map(|t| Some(&*t.text("name")?.value)).collect();
+    let mut targets = target::build_all(reader, entries, folder);
     let list = fields.list("rules").map_or(&[][..], Vec::as_slice);
     rules::add_all(reader, list, &names, &mut targets);
+    order::add_all(reader, entries, &names, &mut targets);
     let kubernetes = kubernetes::build(reader, fields, &targets, folder);
     Config {
         source,

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::catalog::nearest_of;
-use crate::diagnostic::{Part, quoted};
+use crate::diagnostic::Part;
 use crate::rules::{Effect, Expression, Rule};
 
 use super::fields::Fields;
+use super::order::is_target;
 use super::problems::{error, related};
 use super::read::Reader;
 use super::{Target, code};
@@ -44,17 +44,8 @@ fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Ve
         let problem = error(&code::BAD_VALUE, "`targets` is empty: the rule would be for none");
         reader.problems.add(&fields.place_of("targets"), problem);
     }
-    for (text, place) in texts.iter().filter(|(text, _)| text.resolved) {
-        if names.contains(&text.value.as_str()) {
-            continue;
-        }
-        let message = format!("no target is called {}", quoted(&text.written));
-        let problem = error(&code::BAD_VALUE, message);
-        let problem = match nearest_of(names.iter().copied(), &text.value, |name| name) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("the targets are {}", names.join(", "))),
-        };
-        reader.problems.add(place, problem);
+    for (text, place) in texts {
+        is_target(reader, names, text, place);
     }
     Some(texts.iter().map(|(text, _)| text.value.clone()).collect())
 }

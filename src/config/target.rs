@@ -54,6 +54,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
         policy: policy(fields),
         resync: fields.duration("resync"),
         verify_secrets: fields.duration("verify_secrets"),
+        after: None,
     })
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Cause {
     Retry,
     /// A connection that was saved but not deployed is due to be written again.
     Degraded,
+    /// The target before this one has applied a commit.
+    After,
     /// It is time to compare.
     Resync,
 }
@@ -75,6 +77,7 @@ impl Cause {
             Self::Suspension => "suspension",
             Self::Retry => "retry",
             Self::Degraded => "degraded",
+            Self::After => "after",
             Self::Resync => "resync",
         }
     }

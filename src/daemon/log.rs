@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::pass::PassResult;
-use super::status::{Counts, ReconcileOutcome};
+use super::status::{Counts, ReconcileOutcome, Wait};
 use super::throttle::{LogThrottle, more_than_0};
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
@@ -49,6 +49,8 @@ pub(super) struct TargetLog<'a> {
     /// Why it was made, and who asked for it.
     pub(super) asked: &'a Asked,
     pub(super) throttle: &'a TargetThrottle,
+    /// The wait for the target before it, as it was so far.
+    pub(super) waited_for: Option<&'a Wait>,
 }
 
 impl TargetLog<'_> {
@@ -60,6 +62,9 @@ impl TargetLog<'_> {
         // Neither says anything about a failure.
         if matches!(outcome, ReconcileOutcome::Interrupted | ReconcileOutcome::Suspended) {
             return;
+        }
+        if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
+            info!(target, commit, "{}", wait.reason);
         }
         if !outcome.is_success() {
             return self.failures(result);
@@ -79,6 +84,11 @@ impl TargetLog<'_> {
         info!(target, commit, newer, "a newer commit ended the retries of this one");
     }
 
+    /// Whether this is the first reconcile that waits for the commit.
+    fn waits_anew(&self, wait: &Wait) -> bool {
+        self.waited_for.is_none_or(|waited| waited.commit != wait.commit)
+    }
+
     fn short(&self) -> &str {
         self.commit.map_or("worktree", CommitId::short)
     }
@@ -93,9 +103,10 @@ impl TargetLog<'_> {
         for (state, words) in TROUBLE {
             self.connections(result, state, words);
         }
+        let gets_nothing_yet = result.wait.is_some() && result.commit.is_none();
         let (kind, text) = if !result.plan.errors.is_empty() {
             (FailureKind::of(result), result.plan.errors.join("; "))
-        } else if TROUBLE.iter().any(|(state, _)| result.plan.has(*state)) {
+        } else if gets_nothing_yet || TROUBLE.iter().any(|(state, _)| result.plan.has(*state)) {
             return;
         } else {
             let count = result.plan.changes().len();
@@ -208,7 +219,13 @@ mod tests {
                 ..TargetPlan::default()
             };
             let result = PassResult { plan, ..PassResult::default() };
-            let log = TargetLog { target: "t", commit: None, asked: &asked, throttle: &throttle };
+            let log = TargetLog {
+                target: "t",
+                commit: None,
+                asked: &asked,
+                throttle: &throttle,
+                waited_for: None,
+            };
             let made = lines.clone();
             let subscriber = tracing_subscriber::fmt().with_writer(move || made.clone()).finish();
             tracing::subscriber::with_default(subscriber, || {

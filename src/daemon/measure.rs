@@ -61,12 +61,21 @@ pub(super) fn measure(
 pub(super) fn take_back(target: &str) {
     set_counts(target, |_| 0.0);
     measure_suspended(target, false);
+    measure_wait(target, None);
 }
 
 /// Shows whether a target is suspended.
 pub(super) fn measure_suspended(target: &str, suspended: bool) {
     let label = [("target", target.to_owned())];
     metrics::gauge!("apinizer_gitops_suspended", &label).set(f64::from(u8::from(suspended)));
+}
+
+/// Shows since when a target waits for the one before it.
+pub(super) fn measure_wait(target: &str, since: Option<Timestamp>) {
+    let label = [("target", target.to_owned())];
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+    let since = since.map_or(0.0, |since| since.as_second() as f64);
+    metrics::gauge!("apinizer_gitops_waits_since_timestamp_seconds", &label).set(since);
 }
 
 fn set_counts(target: &str, count: impl Fn(State) -> f64) {

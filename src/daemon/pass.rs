@@ -6,13 +6,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::order::{self, Given};
 use super::source::{Seen, Source};
-use super::status::ReconcileOutcome;
+use super::status::{ReconcileOutcome, Wait};
 use crate::api::{RetryPolicy, WriteLimit};
 use crate::audit::Asked;
 use crate::config::Target;
 use crate::plan::{Change, ChangeResult, RunRules, State, TargetPlan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, Step, carry_out};
+use crate::source::Commit;
 
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,6 +56,12 @@ pub(super) struct PassResult {
     pub(super) credentials_refused: bool,
     /// The step that failed, where the target could not be looked at.
     pub(super) failed_step: Option<Step>,
+    /// The commit that the reconcile was about; `None`: the working tree, or none could be read.
+    pub(super) commit: Option<Commit>,
+    /// The newer commit that the target waits to be given.
+    pub(super) wait: Option<Wait>,
+    /// Whether the commit stands applied whole from now on, for the targets that come after.
+    pub(super) stands_anew: bool,
 }
 
 impl PassResult {
@@ -66,6 +74,9 @@ impl PassResult {
     pub(super) fn ended_as(&self, interrupted: bool) -> ReconcileOutcome {
         if self.refused.is_some() {
             return ReconcileOutcome::Refused;
+        }
+        if self.wait.is_some() && self.commit.is_none() {
+            return ReconcileOutcome::Pending;
         }
         if !self.carried_out {
             return self.looked_at_only();
@@ -112,7 +123,32 @@ pub(super) struct Pass<'a> {
 pub(super) async fn pass(pass: Pass<'_>) -> PassResult {
     let commit = pass.seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
     let span = tracing::debug_span!("reconcile", target_name = %pass.target.name, commit);
-    newest_or_last_good(pass).instrument(span).await
+    in_order(pass).instrument(span).await
+}
+
+/// Gives the target the commit that its place in the order of targets allows.
+async fn in_order(pass: Pass<'_>) -> PassResult {
+    let Pass { engine, source, target, mode, .. } = pass;
+    let stop = pass.ending.stop.clone();
+    let Given { seen, wait } =
+        tokio::task::block_in_place(|| order::give(engine, source, target, pass.seen));
+    let mut result = match &seen {
+        Some(seen) => newest_or_last_good(Pass { seen, ..pass }).await,
+        None => nothing(target, None, is_suspended(engine, target)),
+    };
+    result.commit = seen.and_then(|seen| seen.snapshot.commit().cloned());
+    result.plan.notices.extend(wait.iter().map(|wait| wait.reason.clone()));
+    result.wait = wait;
+    if let Some(commit) = result.commit.as_ref().filter(|_| mode.writes) {
+        let outcome = result.ended_as(stop.is_cancelled());
+        match order::note(engine, target, &commit.id, outcome).await {
+            Ok(stands_anew) => result.stands_anew = stands_anew,
+            Err(error) => result.plan.notices.push(format!(
+                "the targets that come after wait longer, since the state could not be saved: {error}"
+            )),
+        }
+    }
+    result
 }
 
 async fn newest_or_last_good(pass: Pass<'_>) -> PassResult {

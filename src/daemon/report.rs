@@ -10,7 +10,7 @@ use tracing::warn;
 use super::cause::{Cause, request_from};
 use super::event::Suspension;
 use super::log::{TargetLog, TargetThrottle};
-use super::measure::{self, measure, measure_suspended};
+use super::measure::{self, measure, measure_suspended, measure_wait};
 use super::news::{self, NewsMemory};
 use super::pass::PassResult;
 use super::schedule::Turn;
@@ -142,12 +142,17 @@ impl Reporter {
 
     /// A reconcile ended.
     pub(super) fn report(&self, result: PassResult, ended: &Ended<'_>) {
-        let commit = ended.seen.snapshot.commit();
+        // Taken out of the result, which goes to the board.
+        let commit = result.commit.clone();
+        let commit = commit.as_ref();
         let id = commit.map(|commit| &commit.id);
         let name = &self.key.name;
         let asked = ended.cause.asked();
         let throttle = &self.throttle;
-        let log = TargetLog { target: name, commit: id, asked: &asked, throttle };
+        let status = self.board.status();
+        let waited_for = status.target(name).and_then(|status| status.trouble.wait.as_ref());
+        let waited_for = waited_for.map(|(wait, _)| wait);
+        let log = TargetLog { target: name, commit: id, asked: &asked, throttle, waited_for };
         match &ended.newer {
             Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => log.cut_short(newer),
             _ => log.outcome(&result, ended.outcome),
@@ -168,12 +173,15 @@ impl Reporter {
             show(status, result, ended);
             status.past.events = events;
         });
+        let status = self.board.status();
+        let wait = status.target(name).and_then(|status| status.trouble.wait.as_ref());
+        measure_wait(name, wait.map(|(_, since)| *since));
     }
 }
 
 /// Shows a reconcile on the board.
 fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
-    let commit = ended.seen.snapshot.commit().cloned();
+    let commit = result.commit.clone();
     let id = commit.as_ref().map(|commit| commit.id.clone());
     let now = Timestamp::now();
     status.reconciling = false;
@@ -182,7 +190,12 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     if ended.outcome != ReconcileOutcome::Interrupted {
         status.state = state_of(&result, ended.outcome);
     }
-    status.commit_seen.clone_from(&commit);
+    status.commit_seen = ended.seen.snapshot.commit().cloned();
+    let known = status.trouble.wait.take();
+    status.trouble.wait = result.wait.clone().map(|wait| {
+        let known = known.filter(|(known, _)| known.commit == wait.commit);
+        (wait, known.map_or(now, |(_, since)| since))
+    });
     if result.applied {
         status.commit_applied = commit;
     }

@@ -32,6 +32,8 @@ pub(super) struct Standing {
     pub(super) refused: bool,
     /// When something that was saved but not deployed is due.
     pub(super) degraded_in: Option<Duration>,
+    /// When the target before this one has applied the newest commit for long enough.
+    pub(super) soaked_in: Option<Duration>,
 }
 
 impl Standing {
@@ -52,8 +54,10 @@ impl Standing {
         let degraded = self
             .degraded_in
             .map(|after| Turn { after: after.max(FIRST_PAUSE), cause: Cause::Degraded });
+        let soaked =
+            self.soaked_in.map(|after| Turn { after: after.max(FIRST_PAUSE), cause: Cause::After });
         // Of two that are due together the resync is named: it looks at everything anyway.
-        [Some(resync), retry, degraded]
+        [Some(resync), retry, degraded, soaked]
             .into_iter()
             .flatten()
             .fold(resync, |soonest, turn| if turn.after < soonest.after { turn } else { soonest })
@@ -93,6 +97,7 @@ mod tests {
             failures,
             refused: true,
             degraded_in: Some(Duration::ZERO),
+            soaked_in: None,
         };
         let seconds: Vec<u64> = [1, 2, 3, 4, 5, 99]
             .map(|failures| standing(failures, Duration::from_secs(1)).next(0.0).after.as_secs())
@@ -104,7 +109,13 @@ mod tests {
 
     #[test]
     fn the_soonest_turn_wins() {
-        let calm = Standing { resync: 5 * MINUTE, failures: 0, refused: false, degraded_in: None };
+        let calm = Standing {
+            resync: 5 * MINUTE,
+            failures: 0,
+            refused: false,
+            degraded_in: None,
+            soaked_in: None,
+        };
         assert_eq!(calm.next(0.0), Turn { after: 5 * MINUTE, cause: Cause::Resync });
         assert!(calm.next(1.0).after >= 4 * MINUTE);
         let failing = Standing { failures: 2, ..calm };
@@ -112,6 +123,8 @@ mod tests {
         assert!(failing.next(1.0).after >= Duration::from_secs(1));
         let degraded = Standing { degraded_in: Some(MINUTE), ..calm };
         assert_eq!(degraded.next(0.5), Turn { after: MINUTE, cause: Cause::Degraded });
+        let soaked = Standing { soaked_in: Some(MINUTE), ..calm };
+        assert_eq!(soaked.next(0.5), Turn { after: MINUTE, cause: Cause::After });
         let overdue = Standing { degraded_in: Some(Duration::ZERO), ..calm };
         assert_eq!(overdue.next(0.5).after, FIRST_PAUSE);
     }

@@ -42,15 +42,23 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The same while it cannot be read: its repair may cause no event.
 const LOOK_AGAIN_SOON: Duration = Duration::from_secs(5);
 
+/// How changes of the source are seen.
+enum Changes {
+    /// A url is fetched on request.
+    Fetched(UnboundedSender<Cause>),
+    /// The system tells of changes below a path.
+    Watched(#[expect(dead_code, reason = "it watches until it is dropped")] Watcher),
+    /// The path is only looked at now and then.
+    Unwatched,
+}
+
 /// The daemon under one config; a new config starts the next one.
 pub(super) struct SourceLoop {
     source: Source,
     // The newest of the source, for the target loops.
     seen: watch::Sender<Option<Seen>>,
     targets: Vec<(TargetKey, Arc<Mailbox>)>,
-    // Where to ask for a fetch; `None`: the source is a path.
-    fetches: Option<UnboundedSender<Cause>>,
-    watcher: Option<Watcher>,
+    changes: Changes,
     // The targets that somebody asked to reconcile; they wait for the fetch.
     requested: BTreeMap<String, Request>,
     board: Board,
@@ -89,8 +97,7 @@ impl SourceLoop {
         let mut started = Self {
             seen: watch::Sender::new(None),
             targets: Vec::new(),
-            fetches: None,
-            watcher: None,
+            changes: Changes::Unwatched,
             requested: previous.map(|previous| previous.requested.clone()).unwrap_or_default(),
             board: board.clone(),
             began: Instant::now(),
@@ -101,54 +108,62 @@ impl SourceLoop {
             ending: daemon.shutdown.child_token(),
             source,
         };
-        // A process that writes nothing needs no right to.
-        let leadership: Arc<dyn Leadership> =
-            if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
-        for target in &config.targets {
-            let key = TargetKey::of(target);
-            let leadership = Arc::clone(&leadership);
-            let trail = engine.trail(target, daemon.writes);
-            let reporter = Reporter::new(key.clone(), location, board, memory, &notifier, trail);
-            // The older loop may end before it acts on a suspension that was accepted.
-            let order = previous.and_then(|previous| previous.suspension_of(&key));
-            let mailbox = started.start_target(daemon, &engine, target, leadership, reporter);
-            if let Some(order) = order {
-                mailbox.suspend(order);
-            }
-            started.targets.push((key, mailbox));
-        }
+        started.start_targets(daemon, &engine, memory, &notifier, previous);
         match started.source.mirror().cloned() {
             Some(mirror) => started.start_fetching(daemon, mirror, config.source.poll),
             // The mirror of a url is only changed by our own fetches.
-            None => started.watcher = watch_source(daemon, &started.source, config),
+            None => started.changes = watch_source(daemon, &started.source, config),
         }
         started
     }
 
-    fn start_target(
+    /// Starts the loops of the targets, each with the mailboxes of those that come after it.
+    fn start_targets(
         &mut self,
         daemon: &Daemon,
         engine: &Arc<Engine>,
-        target: &Target,
-        leadership: Arc<dyn Leadership>,
-        reporter: Reporter,
-    ) -> Arc<Mailbox> {
-        let mailbox = Arc::new(Mailbox::default());
-        let target_loop = TargetLoop {
-            engine: Arc::clone(engine),
-            target: target.clone(),
-            source: self.source.clone(),
-            seen: self.seen.subscribe(),
-            mailbox: Arc::clone(&mailbox),
-            watched: self.board.watchdog().watch(format!("target {}", target.name)),
-            reporter,
-            mode: Mode { writes: daemon.writes, once: false },
-            leadership,
-            shutdown: self.ending.clone(),
-        };
-        self.tasks
-            .spawn(format!("{} at {}", target.project, target.manager.url), target_loop.run());
-        mailbox
+        memory: &NewsMemory,
+        notifier: &Notifier,
+        previous: Option<&Self>,
+    ) {
+        let location = &engine.config.source.as_written;
+        // A process that writes nothing needs no right to.
+        let leadership: Arc<dyn Leadership> =
+            if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
+        let mailboxes: Vec<(&Target, Arc<Mailbox>)> =
+            engine.config.targets.iter().map(|target| (target, Arc::default())).collect();
+        for (target, mailbox) in &mailboxes {
+            let key = TargetKey::of(target);
+            let leadership = Arc::clone(&leadership);
+            let trail = engine.trail(target, daemon.writes);
+            let reporter =
+                Reporter::new(key.clone(), location, &self.board, memory, notifier, trail);
+            // The older loop may end before it acts on a suspension that was accepted.
+            let order = previous.and_then(|previous| previous.suspension_of(&key));
+            if let Some(order) = order {
+                mailbox.suspend(order);
+            }
+            let comes_after = |other: &Target| {
+                other.after.as_ref().is_some_and(|after| after.target == target.name)
+            };
+            let followers = mailboxes.iter().filter(|(other, _)| comes_after(other));
+            let target_loop = TargetLoop {
+                engine: Arc::clone(engine),
+                target: (*target).clone(),
+                source: self.source.clone(),
+                seen: self.seen.subscribe(),
+                mailbox: Arc::clone(mailbox),
+                followers: followers.map(|(_, mailbox)| Arc::clone(mailbox)).collect(),
+                watched: self.board.watchdog().watch(format!("target {}", target.name)),
+                reporter,
+                mode: Mode { writes: daemon.writes, once: false },
+                leadership,
+                shutdown: self.ending.clone(),
+            };
+            let works_on = format!("{} at {}", target.project, target.manager.url);
+            self.tasks.spawn(works_on, target_loop.run());
+            self.targets.push((key, Arc::clone(mailbox)));
+        }
     }
 
     fn start_fetching(&mut self, daemon: &Daemon, mirror: Mirror, poll: Duration) {
@@ -158,7 +173,7 @@ impl SourceLoop {
         let shutdown = self.ending.clone();
         let fetch_loop = FetchLoop { mirror, poll, wanted, trigger, board, shutdown };
         self.tasks.spawn(works_on, fetch_loop.run());
-        self.fetches = Some(fetches);
+        self.changes = Changes::Fetched(fetches);
     }
 
     fn suspension_of(&self, key: &TargetKey) -> Option<Suspension> {
@@ -198,7 +213,7 @@ impl SourceLoop {
             self.serve(batch);
         };
         self.ending.cancel();
-        self.watcher = None;
+        self.changes = Changes::Unwatched;
         new_config
     }
 
@@ -220,12 +235,12 @@ impl SourceLoop {
     fn serve(&mut self, batch: Batch) {
         let Batch { mut causes, fetch, requests, .. } = batch;
         self.requested.extend(requests);
-        match &self.fetches {
-            Some(fetches) => fetch.into_iter().for_each(|cause| {
+        match &self.changes {
+            Changes::Fetched(fetches) => fetch.into_iter().for_each(|cause| {
                 // Without a receiver the daemon is ending.
                 let _ = fetches.send(cause);
             }),
-            None => causes.extend(fetch),
+            Changes::Watched(_) | Changes::Unwatched => causes.extend(fetch),
         }
         if !causes.is_empty() {
             self.look(causes);
@@ -274,7 +289,12 @@ impl SourceLoop {
         causes.retain(|cause| !is_request(cause));
         let requested =
             if is_requested { std::mem::take(&mut self.requested) } else { BTreeMap::new() };
-        let order = Order { causes, tip, asked: None, is_watched: self.watcher.is_some() };
+        let order = Order {
+            causes,
+            tip,
+            asked: None,
+            is_watched: matches!(self.changes, Changes::Watched(_)),
+        };
         for (key, mailbox) in &self.targets {
             let request = requested.get(&key.name);
             let asked = request.map(|request| request.asked);
@@ -314,7 +334,7 @@ fn reload(daemon: &Daemon, redactor: &Redactor) -> Result<Opened, String> {
 }
 
 /// Watches the repository, and the files of the working tree where they are followed.
-fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Option<Watcher> {
+fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Changes {
     let mut files: BTreeSet<String> = BTreeSet::new();
     if daemon.worktree {
         files.extend(config.targets.iter().flat_map(|target| target.paths.clone()));
@@ -327,10 +347,10 @@ fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Option<Wat
         });
     };
     match Watcher::start(source.path(), &Vec::from_iter(files), wake) {
-        Ok(watcher) => Some(watcher),
+        Ok(watcher) => Changes::Watched(watcher),
         Err(error) => {
             warn!("the source is not watched, and looked at every 30 s: {error}");
-            None
+            Changes::Unwatched
         }
     }
 }

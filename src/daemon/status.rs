@@ -97,6 +97,22 @@ pub(crate) struct Trouble {
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// Whether the commit that was seen is refused, so that the last good one is kept up.
     pub refused: bool,
+    /// The wait for the target before it, and since when it waits.
+    pub wait: Option<(Wait, Timestamp)>,
+}
+
+/// The wait of a target for the one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// The newest commit.
+    pub(crate) commit: CommitId,
+    /// The target that comes first.
+    pub(crate) after: String,
+    /// When that target has applied the commit for long enough, if nothing goes wrong; `None`: it has
+    /// not applied the commit whole, or not known.
+    pub(crate) until: Option<Timestamp>,
+    /// Why it waits, in words.
+    pub(crate) reason: String,
 }
 
 /// The earlier reconciles of a target.

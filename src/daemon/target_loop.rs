@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::cause::Cause;
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Order};
 use super::pass::{Ending, Mode, Pass, PassResult, pass, set_suspended};
 use super::report::{Ended, Reporter};
 use super::schedule::Standing;
@@ -39,6 +39,8 @@ pub(super) struct TargetLoop {
     /// The newest of the source.
     pub(super) seen: watch::Receiver<Option<Seen>>,
     pub(super) mailbox: Arc<Mailbox>,
+    /// The mailboxes of the targets that come after this one.
+    pub(super) followers: Vec<Arc<Mailbox>>,
     pub(super) watched: Watched,
     pub(super) reporter: Reporter,
     pub(super) mode: Mode,
@@ -103,6 +105,10 @@ impl TargetLoop {
             let cause = Cause::of(&causes);
             let result = self.pass(&seen, ending, cause).await;
             let newer = self.mailbox.end();
+            if result.stands_anew {
+                let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
+                self.followers.iter().for_each(|mailbox| mailbox.post(&order));
+            }
             let outcome = result.ended_as(stop.is_cancelled());
             failures = failures_after(outcome, failures);
             let turn = self.standing(failures, &result).next(fastrand::f64());
@@ -191,7 +197,10 @@ impl TargetLoop {
         let refused = result.credentials_refused;
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
-        Standing { resync: self.target.resync, failures, refused, degraded_in }
+        let soaked = result.wait.as_ref().and_then(|wait| wait.until);
+        let soaked_in = soaked
+            .map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+        Standing { resync: self.target.resync, failures, refused, degraded_in, soaked_in }
     }
 
     /// How long until a connection that was saved but not deployed is due to be written again.

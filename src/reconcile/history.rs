@@ -460,6 +460,5 @@ pub(super) fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record
     let branch = engine.config.source.branch.clone().or(fetched);
     let is_newest = repository.head(branch.as_deref()).is_ok_and(|newest| newest.id == commit.id);
     let has_it = !is_newest && repository.has_commit(&good.commit).unwrap_or(false);
-    let since = has_it.then(|| repository.commits_since(&commit.id, Some(&good.commit)));
-    since.is_some_and(|since| since.is_ok_and(|s| s.complete && s.commits.is_empty()))
+    has_it && repository.reaches(&good.commit, &commit.id).unwrap_or(false)
 }

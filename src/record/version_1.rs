@@ -132,6 +132,7 @@ impl From<Record> for super::Record {
             memories.entry(name).or_default().unstable = fields.collect();
         }
         Self {
+            soaks: Vec::new(),
             last_good,
             last_applied: old.last_applied,
             key_check: old.key_check,

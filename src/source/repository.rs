@@ -163,6 +163,19 @@ impl Repository {
         history::since(&self.objects(), self.known(tip)?, last_good)
     }
 
+    /// Whether a commit comes from another one, or is it. Where the history between them is cut short
+    /// (a shallow clone), it does not.
+    ///
+    /// # Errors
+    /// The first is not here, or the history between them is damaged.
+    pub fn reaches(&self, from: &CommitId, to: &CommitId) -> Result<bool, SourceError> {
+        if !self.has_commit(to)? {
+            return Ok(false);
+        }
+        let beyond = self.commits_since(to, Some(from))?;
+        Ok(beyond.commits.is_empty() && beyond.complete)
+    }
+
     /// One commit with its consents; `None`: it is not here.
     ///
     /// # Errors

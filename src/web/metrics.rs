@@ -79,6 +79,10 @@ fn describe() {
         ("apinizer_gitops_not_converging", "Connections that the server rewrites"),
         ("apinizer_gitops_rule_matches", "Documents and changes that a rule of the user matches"),
         ("apinizer_gitops_suspended", "Whether the target is suspended"),
+        (
+            "apinizer_gitops_waits_since_timestamp_seconds",
+            "Since when the target waits for the one that it comes after; 0: it does not",
+        ),
         ("apinizer_gitops_source_last_fetch_timestamp_seconds", "When the source last answered"),
         ("apinizer_gitops_build_info", "The version of this program"),
     ] {

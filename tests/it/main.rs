@@ -48,6 +48,7 @@ mod mirrors;
 mod model;
 mod notify;
 mod observed;
+mod order;
 mod overlays;
 mod ownership;
 mod protection;

@@ -54,6 +54,7 @@ fn names_and_labels_are_those_that_are_promised() {
         ("deletes_held", &["target"]),
         ("not_converging", &["target"]),
         ("suspended", &["target"]),
+        ("waits_since_timestamp_seconds", &["target"]),
         ("source_last_fetch_timestamp_seconds", &[]),
         ("source_fetch_failures_total", &[]),
         ("build_info", &["version"]),

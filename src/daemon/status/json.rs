@@ -51,7 +51,7 @@ fn source(source: &SourceStatus) -> Value {
 }
 
 fn target(target: &TargetStatus) -> Value {
-    json!({
+    let mut json = json!({
         "name": target.key.name,
         "project": target.key.project,
         "url": target.key.url,
@@ -69,7 +69,16 @@ fn target(target: &TargetStatus) -> Value {
         "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),
         "history": target.past.history.iter().map(entry).collect::<Vec<_>>(),
         "events": target.past.events,
-    })
+    });
+    if let Some((wait, since)) = &target.trouble.wait {
+        json["waits_for"] = json!({
+            "target": wait.after,
+            "commit": wait.commit.0,
+            "since": to_the_second(*since),
+            "until": wait.until,
+        });
+    }
+    json
 }
 
 fn connection(connection: &Entry) -> Value {

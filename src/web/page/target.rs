@@ -28,6 +28,9 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
                 @if target.commit_seen.as_ref().map(|c| &c.id) != target.commit_applied.as_ref().map(|c| &c.id) {
                     @if let Some(commit) = &target.commit_seen { dt { "Seen" } dd { (commit_line(commit)) } }
                 }
+                @if let Some((wait, since)) = &target.trouble.wait {
+                    dt { "Waits" } dd { "for " (wait.after) ", since " (moment(*since)) @if let Some(until) = wait.until { ", until " (moment(until)) } }
+                }
                 dt { "Looked" }
                 dd {
                     @if let Some(time) = target.last_reconcile { (moment(time)) } @else { "not yet" }

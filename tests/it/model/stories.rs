@@ -54,7 +54,8 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
             let kind = Kind::Ftp;
             let other = if name == "e" { "a" } else { "e" };
             let shown = Event::Shows(Shows::All);
-            let both = vec![shown, Event::Declare(name, kind, 1001), Event::Declare(other, kind, 1)];
+            let both =
+                vec![shown, Event::Declare(name, kind, 1001), Event::Declare(other, kind, 1)];
             let ignored = vec![Event::Ignore(name, SECRET), Event::Set(name, "port", json!(1002))];
             let cipher = Event::Shows(Shows::FreshCipherText);
             let edited = vec![cipher, Event::Set(name, "port", json!(1003))];

@@ -1,0 +1,234 @@
+//! Targets in an order: `after` and `soak`.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::faults::Moment;
+use crate::running::{Running, eventually};
+use crate::world::{CHECKOUT, World, refusal};
+
+/// A world with the target `staging`, and another one whose server is that of the target `prod`.
+struct Two {
+    staging: World,
+    prod: World,
+}
+
+impl Two {
+    fn new(soak: &str) -> Self {
+        let mut two = Self { staging: World::new(), prod: World::new() };
+        two.configure(&format!("{{target: staging, soak: {soak}}}"));
+        two
+    }
+
+    fn configure(&mut self, after: &str) {
+        let token = "'${env:APINIZER_TOKEN}'";
+        let prod = self.prod.url();
+        self.staging.env.insert("ADMIN".into(), "admin".into());
+        self.staging.config(&format!(
+            "source: {{{CHECKOUT}}}\nserver: {{token: '${{env:ADMIN}}'}}\ntargets:\n  \
+             - {{name: staging, url: '{{url}}', project: demo, token: {token}}}\n  \
+             - {{name: prod, url: '{prod}', project: demo, token: {token}, after: {after}, resync: 1s}}\n"
+        ));
+    }
+
+    fn start(&self) -> Running {
+        Running::start(&self.staging, &[])
+    }
+
+    /// The status of the target `prod`.
+    fn prod_in(&self, daemon: &Running) -> Value {
+        daemon.status(&self.staging)["targets"][1].clone()
+    }
+
+    /// Waits until `prod` waits to be given a commit.
+    fn waits(&self, daemon: &Running, commit: &str) {
+        eventually("prod waits", || self.prod_in(daemon)["waits_for"]["commit"] == json!(commit));
+    }
+
+    fn has_soaked(&self, commit: &str) -> bool {
+        self.soaks().as_array().unwrap().iter().any(|soak| soak["commit"] == json!(commit))
+    }
+
+    fn state_of_staging(&self) -> std::path::PathBuf {
+        let files = std::fs::read_dir(self.staging.state_dir()).unwrap();
+        let mut files = files.map(|entry| entry.unwrap().path());
+        let is_it = |path: &std::path::PathBuf| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            path.extension().is_some_and(|end| end == "json") && text.contains(&self.staging.url())
+        };
+        files.find(is_it).unwrap_or_default()
+    }
+
+    fn soaks(&self) -> Value {
+        let text = std::fs::read_to_string(self.state_of_staging()).unwrap_or_default();
+        let state: Value = serde_json::from_str(&text).unwrap_or_default();
+        state["record"]["soaks"].as_array().cloned().unwrap_or_default().into()
+    }
+
+    /// Lets two hours pass for what `staging` has applied. No daemon may run meanwhile.
+    fn two_hours_pass(&self) {
+        let path = self.state_of_staging();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut state: Value = serde_json::from_str(&text).unwrap();
+        for soak in state["record"]["soaks"].as_array_mut().unwrap() {
+            for key in ["since", "until"] {
+                let moved = soak[key].as_i64().map(|seconds| seconds - 7200);
+                moved.into_iter().for_each(|seconds| soak[key] = json!(seconds));
+            }
+        }
+        std::fs::write(path, state.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn a_target_gets_a_commit_once_the_one_before_has_applied_it_for_long_enough() {
+    let two = Two::new("1h");
+    let first = two.staging.commit_email("a", "port: 25\n");
+    let daemon = two.start();
+    eventually("staging has it", || two.has_soaked(&first));
+    two.waits(&daemon, &first);
+    eventually("its time is known", || two.prod_in(&daemon)["waits_for"]["until"].is_string());
+    let prod = two.prod_in(&daemon);
+    assert_eq!(
+        (&prod["waits_for"]["target"], &prod["state"]),
+        (&json!("staging"), &json!("pending"))
+    );
+    assert!(two.prod.names().is_empty() && two.prod.writes().is_empty());
+    let page = daemon.get(&two.staging, "/").1;
+    assert!(page.contains("Waits") && page.contains("for staging, since"), "{page}");
+    let metrics = daemon.get(&two.staging, "/metrics").1;
+    assert!(metrics.contains("waits_since_timestamp_seconds{target=\"prod\"} 1"), "{metrics}");
+    assert!(metrics.contains("waits_since_timestamp_seconds{target=\"staging\"} 0"), "{metrics}");
+    let said = |line: &&str| line.contains("waits until `staging` has applied it whole for 1h");
+    assert_eq!(daemon.logs().lines().filter(said).count(), 1, "{}", daemon.logs());
+    drop(daemon);
+    two.two_hours_pass();
+    let daemon = two.start();
+    eventually("prod has it", || two.prod.names() == ["a"]);
+    eventually("it waits no more", || two.prod_in(&daemon).get("waits_for").is_none());
+    // What drifts is corrected while the next commit waits.
+    let second = two.staging.commit_email("b", "");
+    two.waits(&daemon, &second);
+    two.prod.edit("a", "port", json!(99));
+    eventually("it is corrected", || two.prod.live("a")["port"] == json!(25));
+    assert_eq!(two.prod.names(), ["a"]);
+}
+
+#[test]
+fn without_a_soak_a_target_follows_at_once() {
+    let two = Two::new("0s");
+    let commit = two.staging.commit_email("a", "");
+    let gate = two.staging.control().gate(Some(Method::POST), "/a/", Moment::Before);
+    let daemon = two.start();
+    two.staging.block_on(gate.wait_for(1));
+    two.waits(&daemon, &commit);
+    assert!(two.prod.names().is_empty());
+    gate.open();
+    eventually("prod has it", || two.prod.names() == ["a"]);
+}
+
+#[test]
+fn a_commit_that_the_first_target_cannot_apply_goes_no_further() {
+    let two = Two::new("0s");
+    two.staging.commit_email("a", "port: 25\n");
+    let daemon = two.start();
+    eventually("prod has it", || two.prod.names() == ["a"]);
+    let posts = Some(Method::POST);
+    two.staging.control().fail_next(posts, "/b/", refusal("no b here"), usize::MAX);
+    let second = two.staging.commit_email("b", "");
+    two.waits(&daemon, &second);
+    eventually("staging fails", || daemon.status(&two.staging)["targets"][0]["state"] == "failing");
+    two.prod.edit("a", "port", json!(99));
+    eventually("drift is corrected", || two.prod.live("a")["port"] == json!(25));
+    assert_eq!(two.prod.names(), ["a"]);
+    two.staging.control().clear_faults();
+    daemon.signal("-HUP");
+    eventually("prod has both", || two.prod.names() == ["a", "b"]);
+}
+
+#[test]
+fn a_commit_that_is_overtaken_while_it_soaks_is_left_out() {
+    let two = Two::new("1h");
+    let first = two.staging.commit_email("a", "port: 25\n");
+    let daemon = two.start();
+    eventually("staging has it", || two.has_soaked(&first));
+    let second = two.staging.commit_email("b", "");
+    eventually("staging has the next", || two.has_soaked(&second));
+    drop(daemon);
+    two.two_hours_pass();
+    let third = two.staging.commit_email("c", "");
+    let daemon = two.start();
+    eventually("prod has what has soaked", || two.prod.names() == ["a", "b"]);
+    two.waits(&daemon, &third);
+    let soaks = two.soaks();
+    let first_stood = |key: &str| soaks[0][key].as_i64().unwrap();
+    assert!(first_stood("until") - first_stood("since") < 3600, "the first never soaked: {soaks}");
+}
+
+#[test]
+fn a_commit_that_a_force_push_takes_away_is_waited_for_no_more() {
+    let two = Two::new("1h");
+    let base = two.staging.commit_email("a", "port: 25\n");
+    let daemon = two.start();
+    eventually("staging has it", || two.has_soaked(&base));
+    drop(daemon);
+    two.two_hours_pass();
+    let daemon = two.start();
+    eventually("prod has it", || two.prod.names() == ["a"]);
+    let taken_away = two.staging.commit_email("b", "");
+    eventually("staging has it", || two.has_soaked(&taken_away));
+    drop(daemon);
+    two.two_hours_pass();
+    two.staging.git(&["reset", "-q", "--hard", &base]);
+    let instead = two.staging.commit_email("c", "");
+    let daemon = two.start();
+    two.waits(&daemon, &instead);
+    assert_eq!(two.prod.names(), ["a"]);
+}
+
+#[test]
+fn a_suspended_first_target_holds_the_second() {
+    let two = Two::new("0s");
+    two.staging.commit_email("a", "port: 25\n");
+    let daemon = two.start();
+    eventually("prod has it", || two.prod.names() == ["a"]);
+    let order = |verb: &str| {
+        let server = ["--server", &daemon.address, "--target", "staging"];
+        two.staging.run(&[&[verb], &server[..]].concat()).code(0);
+    };
+    order("suspend");
+    eventually("it is suspended", || {
+        daemon.status(&two.staging)["targets"][0]["suspended"] == json!(true)
+    });
+    let second = two.staging.commit_email("b", "");
+    two.waits(&daemon, &second);
+    assert_eq!(two.prod.names(), ["a"]);
+    order("resume");
+    eventually("prod has both", || two.prod.names() == ["a", "b"]);
+}
+
+#[test]
+fn commands_are_not_bound_by_the_order_and_say_so() {
+    let two = Two::new("1h");
+    two.staging.commit_email("a", "port: 25\n");
+    let note = "`after` binds the daemon alone";
+    for output in ["text", "json", "markdown"] {
+        two.staging.run(&["plan", "--target", "prod", "--output", output]).code(2).says(note);
+    }
+    two.staging.run(&["run", "--once", "--listen", "none"]).code(0).says("waits until");
+    assert_eq!((two.staging.names(), two.prod.names()), (vec!["a".to_owned()], vec![]));
+    two.staging.run(&["apply", "--target", "prod", "--yes"]).code(0).says(note);
+    assert_eq!(two.prod.names(), ["a"]);
+}
+
+#[test]
+fn an_order_that_cannot_be_is_an_error_of_the_config() {
+    let mut two = Two::new("1h");
+    two.staging.commit_email("a", "port: 25\n");
+    two.configure("{target: stagin}");
+    two.staging.run(&["plan"]).code(1).says("no target is called `stagin`").says("`staging`");
+    two.configure("{target: prod}");
+    two.staging.run(&["plan"]).code(1).says("the target `prod` comes after itself");
+    two.configure("{soak: 1h}");
+    two.staging.run(&["plan"]).code(1).says("target");
+}
