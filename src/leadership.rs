@@ -209,8 +209,7 @@ impl dyn Leadership {
         Err(match last {
             Some(Standby { problem: Some(problem), .. }) => problem,
             Some(Standby { holder: Some(holder), .. }) => format!(
-                "{holder} acts for the target: suspend it or stop it first, or wait until its \
-                 lease has run out"
+                "{holder} acts for the target: stop it first, or wait until its lease has run out"
             ),
             _ => "the target's lease was not to be had in time".to_owned(),
         })

@@ -3,7 +3,7 @@
 //! not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,8 @@ pub struct Engine {
     pub leadership: Arc<dyn Leadership>,
     /// The audit trails of targets.
     trails: Trails,
+    /// The targets of which a state was read.
+    states: Mutex<BTreeSet<String>>,
 }
 
 impl Engine {
@@ -80,7 +82,18 @@ impl Engine {
             mirror: None,
             clients: connect::Clients::default(),
             trails: Trails::default(),
+            states: Mutex::default(),
         }
+    }
+
+    /// Whether the state of a target was there before and is not any more.
+    fn has_lost_state(&self, target: &Target, record: &Record) -> bool {
+        let mut known = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if *record == Record::default() {
+            return known.remove(&target.name);
+        }
+        known.insert(target.name.clone());
+        false
     }
 
     /// The same with what another config's run learnt of secrets.

@@ -6,11 +6,12 @@ mod election;
 mod lease;
 mod secret;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::{Leadership, Standby, Term};
@@ -30,6 +31,18 @@ pub(super) struct Replicas {
     // How many Leases this process holds.
     held: Arc<Mutex<u32>>,
     secrets: Option<Arc<Secrets>>,
+    doubts: Arc<Doubts>,
+}
+
+/// Reasons to doubt that this process still holds a Lease, by the object's name.
+#[derive(Debug, Default)]
+struct Doubts(std::sync::Mutex<BTreeMap<String, Arc<Notify>>>);
+
+impl Doubts {
+    fn of(&self, name: &str) -> Arc<Notify> {
+        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(doubts.entry(name.to_owned()).or_default())
+    }
 }
 
 impl Replicas {
@@ -39,23 +52,27 @@ impl Replicas {
         let node = rustix::system::uname();
         let pod = pod.map_or_else(|| node.nodename().to_string_lossy().into_owned(), str::to_owned);
         let cluster = Arc::new(Cluster::new(settings, environment));
-        let secrets = || Arc::new(Secrets::new(Arc::clone(&cluster)));
+        let doubts = Arc::new(Doubts::default());
+        let secrets = || Arc::new(Secrets::new(Arc::clone(&cluster), Arc::clone(&doubts)));
         Self {
             // A pod that starts again is another replica: it does not know which calls it had sent.
             identity: format!("{pod}_{:016x}", fastrand::u64(..)),
             lasts: settings.lease,
             held: Arc::default(),
             secrets: settings.state_in_secret.then(secrets),
+            doubts,
             cluster,
         }
     }
 
     fn election(&self, target: &Target) -> Election {
+        let lease = object_name(&target.manager.url, &target.project);
         Election {
+            doubt: self.doubts.of(&lease),
             cluster: Arc::clone(&self.cluster),
             identity: self.identity.clone(),
             target: target.name.clone(),
-            lease: object_name(&target.manager.url, &target.project),
+            lease,
             lasts: self.lasts,
             longest_call: target.manager.timeout,
             held: Arc::clone(&self.held),

@@ -294,6 +294,12 @@ impl Pass<'_> {
             ));
         }
         let record = blocking(|| file.read()).map_err(|error| error.to_string())?;
+        if engine.has_lost_state(target, &record) {
+            let lost = "the state of this target is gone: what git declares is adopted again, nothing \
+                        is deleted, and consents, holds and protection are forgotten";
+            tracing::warn!(target = %target.name, "{lost}");
+            prepared.plan.notices.push(lost.to_owned());
+        }
         if options.writes && options.follows && blocking(|| is_overtaken(engine, snapshot, &record))
         {
             return Err("a newer commit was applied by another process while this one waited; an \

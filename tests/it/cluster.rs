@@ -23,6 +23,8 @@ struct Objects {
     tokens: BTreeSet<String>,
     /// Paths that nobody may use.
     forbidden: Option<String>,
+    /// How many calls on Secrets are put off.
+    busy: usize,
 }
 
 /// The fake; clones are the same.
@@ -99,6 +101,16 @@ impl Cluster {
         object["metadata"]["resourceVersion"] = json!(version);
     }
 
+    /// Deletes the objects of a kind, as somebody does by hand.
+    pub(crate) fn delete(&self, kind: &str) {
+        self.objects().by_path.retain(|path, _| !path.contains(&format!("/{kind}/")));
+    }
+
+    /// Answers the next calls with "too many requests", and asks for a pause of a second.
+    pub(crate) fn is_busy_for(&self, calls: usize) {
+        self.objects().busy = calls;
+    }
+
     fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap()
     }
@@ -148,6 +160,13 @@ async fn answer(
     let is_forbidden = cluster.objects().forbidden.as_ref().is_some_and(|part| path.contains(part));
     if !is_known || !path.contains(&format!("/namespaces/{NAMESPACE}/")) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if method == Method::PUT && path.contains("/secrets/") {
+        let mut objects = cluster.objects();
+        if objects.busy > 0 {
+            objects.busy -= 1;
+            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response();
+        }
     }
     if is_forbidden {
         let message = json!({"message": "User \"gitops\" cannot do that"});

@@ -1,8 +1,9 @@
 //! Replicas in a cluster: exactly one acts for a target, another takes over, and the one that
 //! lost it writes nothing more.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use apinizer_gitops::testing::sandbox::Options;
@@ -26,6 +27,7 @@ kubernetes:
 struct Replica {
     child: Child,
     address: String,
+    logs: Arc<Mutex<String>>,
 }
 
 /// The config of a replica with its own state folder and service account.
@@ -88,12 +90,20 @@ impl Replica {
                 break address.to_owned();
             }
         };
+        let logs = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&logs);
         std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            assert!(!text.contains(CANARY), "the canary is in the log");
+            for line in stderr.lines().map_while(Result::ok) {
+                assert!(!line.contains(CANARY), "the canary is in the log");
+                *kept.lock().unwrap() += &(line + "\n");
+            }
         });
-        Self { child, address }
+        Self { child, address, logs }
+    }
+
+    /// Its stderr so far.
+    fn logs(&self) -> String {
+        self.logs.lock().unwrap().clone()
     }
 
     fn get(&self, world: &World, path: &str) -> (u16, String) {
@@ -297,6 +307,50 @@ fn one_that_cannot_renew_its_lease_stops_by_itself() {
     let second = Replica::start(&world, &cluster, "second", ", concurrency: 16");
     second.comes_to(&world, "in_sync");
     assert_eq!(writes(&world).len(), all - made);
+}
+
+/// The holder learns of it at its next renewal alone, and goes on until then.
+#[test]
+fn a_lease_that_is_deleted_by_hand_makes_no_second_writer() {
+    let world = World::with(Options { latency: Duration::from_millis(30), ..Options::default() });
+    let cluster = Cluster::start(&world);
+    for n in 0..150 {
+        world.write_email(&format!("c{n:03}"), "description: ${var:who}\n");
+    }
+    world.commit("many");
+    let keys = |who: &str| format!(", concurrency: 1, vars: {{who: {who}}}");
+    let first = Replica::start(&world, &cluster, "first", &keys("first"));
+    eventually("the first has begun", || world.names().len() > 5);
+    let second = Replica::start(&world, &cluster, "second", &keys("second"));
+    second.comes_to(&world, "standby");
+    // The worst case: the first cannot even ask for its Lease.
+    cluster.cut_off("first-token");
+    cluster.delete("leases");
+    eventually("the second acts", || cluster.holders() == ["second"]);
+    second.comes_to(&world, "in_sync");
+    let writes = writes(&world);
+    let begins = writes.iter().position(|(_, who)| who == "second").unwrap();
+    let after: Vec<_> = writes[begins..].iter().filter(|(_, who)| who == "first").collect();
+    assert!(after.is_empty(), "{after:?}");
+    drop(first);
+}
+
+#[test]
+fn a_busy_cluster_and_a_deleted_state_are_told_and_lose_nothing() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "port: 1\n");
+    let first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "in_sync");
+    cluster.is_busy_for(2);
+    world.commit_email("a", "port: 2\n");
+    eventually("it waits and goes on", || port(&world, "a") == json!(2));
+    first.comes_to(&world, "in_sync");
+    cluster.delete("secrets");
+    eventually("the state is written again", || !cluster.names("secrets").is_empty());
+    assert!(first.logs().contains("the state of this target is gone"), "{}", first.logs());
+    assert_eq!(world.names(), ["a"]);
+    first.comes_to(&world, "in_sync");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
@@ -19,7 +20,13 @@ use crate::environment::Environment;
 const LARGEST: usize = 4 * 1024 * 1024;
 
 /// How much of a message of the API is repeated.
-const LONGEST_MESSAGE: usize = 200;
+const LONGEST_MESSAGE: usize = 500;
+
+/// The pause before a call is made again, unless the cluster asks for another.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause that the cluster may ask for: then another replica acts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// The longest that one call may take.
 const LONGEST_CALL: Duration = Duration::from_secs(10);
@@ -70,6 +77,16 @@ pub(super) enum ClusterError {
         /// The reason.
         problem: String,
     },
+    /// It has too much to do, or failed.
+    #[error("the Kubernetes API cannot answer now ({call}): {status}")]
+    Busy {
+        /// The call in words.
+        call: String,
+        /// The status.
+        status: u16,
+        /// The pause that it asks for.
+        again_in: Option<Duration>,
+    },
     /// It refused.
     #[error("the Kubernetes API refuses ({call}): {status}{message}{advice}")]
     Refused {
@@ -92,6 +109,17 @@ pub(super) struct Cluster {
     timeout: Duration,
     // Made anew after a failed connection: the certificates may have been replaced.
     http: Mutex<Option<reqwest::Client>>,
+}
+
+impl ClusterError {
+    /// The pause before the call is made again; `None`: it would be refused again.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::NoAnswer { .. } => Some(PAUSE),
+            Self::Busy { again_in, .. } => Some(again_in.unwrap_or(PAUSE).min(LONGEST_PAUSE)),
+            _ => None,
+        }
+    }
 }
 
 impl Kind {
@@ -234,6 +262,9 @@ impl Cluster {
         }
         let answered = async {
             let mut response = request.send().await?;
+            let seconds = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
+            let again_in = seconds.and_then(|text| text.trim().parse().ok());
+            let again_in = again_in.map(Duration::from_secs);
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
                 if body.len() + chunk.len() > LARGEST {
@@ -241,11 +272,16 @@ impl Cluster {
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(Some((response.status(), body)))
+            Ok(Some((response.status(), body, again_in)))
         };
         let no_answer = |problem: String| ClusterError::NoAnswer { call: call.to_owned(), problem };
         match answered.await {
-            Ok(Some(answer)) => Ok(answer),
+            Ok(Some((status, _, again_in)))
+                if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() =>
+            {
+                Err(ClusterError::Busy { call: call.to_owned(), status: status.as_u16(), again_in })
+            }
+            Ok(Some((status, body, _))) => Ok((status, body)),
             Ok(None) => Err(no_answer(format!("the answer is larger than {LARGEST} bytes"))),
             Err(error) => {
                 *self.http.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -314,7 +350,10 @@ fn refused(call: String, status: StatusCode, body: &[u8]) -> ClusterError {
         status: status.as_u16(),
         message: if said.is_empty() { said } else { format!(": {said}") },
         advice: match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            StatusCode::UNAUTHORIZED => {
+                "; the token of the service account is not accepted: it may have run out"
+            }
+            StatusCode::FORBIDDEN => {
                 "; its Role needs get, create and update on leases, and with `state: secret` on secrets"
             }
             _ => "",

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -44,6 +44,8 @@ pub(super) struct Election {
     pub(super) lease: String,
     pub(super) lasts: Duration,
     pub(super) longest_call: Duration,
+    // A conflict on the state: another replica may hold the Lease.
+    pub(super) doubt: Arc<Notify>,
     // How many Leases this process holds. Locked while one is taken, so that they are taken one
     // at a time, each with the count before it.
     pub(super) held: Arc<Mutex<u32>>,
@@ -136,6 +138,7 @@ impl Election {
             tokio::select! {
                 biased;
                 () = kept.giving_back.cancelled() => break "it gives it back",
+                () = self.doubt.notified() => kept.limit.move_to(Instant::now()),
                 () = tokio::time::sleep_until(renew_at) => {}
             }
             // Past this, no write could begin that would be over in time.
@@ -199,7 +202,7 @@ impl Election {
         let target = &self.target;
         let freeing = async {
             let mut answer = self.free().await;
-            while let Err(ClusterError::NoAnswer { .. }) = answer {
+            while answer.as_ref().is_err_and(|error| error.pause().is_some()) {
                 tokio::time::sleep(self.lasts / MODESTY).await;
                 answer = self.free().await;
             }

@@ -33,19 +33,17 @@ pub(super) enum Look {
 impl Observed {
     /// Notes the Lease that was read; `now` is after the answer came.
     pub(super) fn look(&mut self, lease: Option<&Value>, own: &str, now: Instant) -> Look {
-        let Some(lease) = lease else {
-            self.last = None;
-            return Look::Free;
-        };
-        let spec = &lease["spec"];
-        let since = match &self.last {
-            Some((known, since)) if known == spec => *since,
-            _ => {
+        let (spec, since) = match (lease.map(|lease| &lease["spec"]), &self.last) {
+            (None, None) => return Look::Free,
+            // It was deleted by hand, which its holder notices at its next renewal.
+            (None, Some((known, since))) => (known, *since),
+            (Some(spec), Some((known, since))) if known == spec => (spec, *since),
+            (Some(spec), _) => {
                 self.last = Some((spec.clone(), now));
-                now
+                (spec, now)
             }
         };
-        match holder(lease) {
+        match holder_in(spec) {
             None => Look::Free,
             Some(holder) if holder == own => Look::Own,
             Some(holder) => {
@@ -61,7 +59,11 @@ impl Observed {
 
 /// The holder of a Lease; an empty name is none.
 pub(super) fn holder(lease: &Value) -> Option<&str> {
-    lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty())
+    holder_in(&lease["spec"])
+}
+
+fn holder_in(spec: &Value) -> Option<&str> {
+    spec["holderIdentity"].as_str().filter(|holder| !holder.is_empty())
 }
 
 /// How long a holder may be silent. A Lease without a sensible duration is given the longest
@@ -170,6 +172,23 @@ mod tests {
         assert_eq!(taken["spec"]["leaseTransitions"], json!(1));
         assert_eq!(taken["spec"]["acquireTime"], taken["spec"]["renewTime"]);
         assert_eq!(Observed::default().look(None, "b", Instant::now()), Look::Free);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_vanishes_is_waited_out() {
+        let lease = held(None, "l", "a_1", LASTS, wall("2026-01-01T00:00:00Z"));
+        let mut observed = Observed::default();
+        let until = Instant::now() + LASTS;
+        observed.look(Some(&lease), "b_1", Instant::now());
+        tokio::time::advance(LASTS / 2).await;
+        let look = observed.look(None, "b_1", Instant::now());
+        assert_eq!(look, Look::Held { by: "a_1".to_owned(), until });
+        tokio::time::advance(LASTS / 2).await;
+        assert_eq!(observed.look(None, "b_1", Instant::now()), Look::Free);
+        // One that was given back before has no holder to wait for.
+        let freed = given_back(&lease, wall("2026-01-01T00:01:00Z"));
+        observed.look(Some(&freed), "b_1", Instant::now());
+        assert_eq!(observed.look(None, "b_1", Instant::now()), Look::Free);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +15,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use super::Doubts;
 use super::cluster::{Cluster, ClusterError, Kind, Written};
 use crate::state::StateStore;
 
@@ -31,13 +31,12 @@ const LARGEST_UNPACKED: u64 = 256 * 1024 * 1024;
 /// How often one call is made; another replica acts if the cluster is away for longer.
 const ATTEMPTS: u32 = 3;
 
-/// The pause between two attempts.
-const PAUSE: Duration = Duration::from_millis(500);
-
 /// The Secrets of all targets.
 #[derive(Debug)]
 pub(super) struct Secrets {
     cluster: Arc<Cluster>,
+    // Told of conflicts.
+    doubts: Arc<Doubts>,
     // The Secrets as they were last read or written.
     known: Mutex<BTreeMap<String, Value>>,
 }
@@ -51,8 +50,8 @@ pub(super) struct SecretStore {
 
 impl Secrets {
     /// Names the cluster; nothing is read yet.
-    pub(super) fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, known: Mutex::default() }
+    pub(super) fn new(cluster: Arc<Cluster>, doubts: Arc<Doubts>) -> Self {
+        Self { cluster, doubts, known: Mutex::default() }
     }
 }
 
@@ -64,12 +63,11 @@ impl SecretStore {
     async fn get(&self) -> Result<Option<Value>, ClusterError> {
         let mut attempt = 1;
         loop {
-            match self.secrets.cluster.get(Kind::Secret, &self.name).await {
-                Err(ClusterError::NoAnswer { .. }) if attempt < ATTEMPTS => {}
-                answer => return answer,
-            }
+            let answer = self.secrets.cluster.get(Kind::Secret, &self.name).await;
+            let pause = answer.as_ref().err().and_then(ClusterError::pause);
+            let Some(pause) = pause.filter(|_| attempt < ATTEMPTS) else { return answer };
             attempt += 1;
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -82,23 +80,32 @@ impl SecretStore {
             } else {
                 cluster.replace(Kind::Secret, &secret).await
             };
-            match written {
+            let pause = match written {
                 Ok(Written::Done(now)) => return Ok(now),
-                // The write before this one may have been carried out without an answer.
-                Ok(Written::Conflict) if attempt > 1 => {
-                    let found = self.get().await.map_err(io::Error::other)?;
-                    return match found {
-                        Some(found) if found["data"][KEY] == secret["data"][KEY] => Ok(found),
-                        _ => Err(conflict()),
-                    };
-                }
-                Ok(Written::Conflict) => return Err(conflict()),
-                Err(ClusterError::NoAnswer { .. }) if attempt < ATTEMPTS => {}
-                Err(error) => return Err(io::Error::other(error)),
-            }
+                Ok(Written::Conflict) => return self.settle(&secret, attempt > 1).await,
+                Err(error) => match error.pause().filter(|_| attempt < ATTEMPTS) {
+                    Some(pause) => pause,
+                    None => return Err(io::Error::other(error)),
+                },
+            };
             attempt += 1;
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Finds out what a conflict means: the write before may have been carried out without an answer,
+    /// or another process wrote or deleted the Secret. Then this replica may have lost its Lease, which
+    /// is looked at before anything else is written.
+    async fn settle(&self, secret: &Value, may_be_ours: bool) -> io::Result<Value> {
+        let found = self.get().await.map_err(io::Error::other)?;
+        let is_ours = |found: &Value| may_be_ours && found["data"][KEY] == secret["data"][KEY];
+        let problem = match found {
+            Some(found) if is_ours(&found) => return Ok(found),
+            Some(_) => "another process wrote it meanwhile, and that state stays",
+            None => "it was deleted meanwhile",
+        };
+        self.secrets.doubts.of(&self.name).notify_one();
+        Err(io::Error::other(problem))
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Value>> {
@@ -139,10 +146,6 @@ impl StateStore for SecretStore {
         self.known().insert(self.name.clone(), now);
         Ok(())
     }
-}
-
-fn conflict() -> io::Error {
-    io::Error::other("another process wrote it meanwhile, and that state stays")
 }
 
 /// Reading and writing the state blocks, wherever it is kept.
