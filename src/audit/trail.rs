@@ -195,7 +195,8 @@ impl PassTrail {
         let old = change.previous_name.as_ref().map(|old| format!("renamed from `{old}`"));
         let corrects = change.drifted_fields().next().map(|_| "corrects drift".to_owned());
         let why = problem.cloned().or(old).or_else(|| change.reason.clone()).or(corrects);
-        let fields = some(change.fields.iter().map(|field| &field.path));
+        let moved = change.fields.iter().filter(|_| change.action != Action::Delete);
+        let fields = some(moved.map(|field| &field.path));
         self.tell(Event { result: Some(result), why, fields, ..self.of_change(kind, change) });
     }
 

@@ -169,6 +169,8 @@ pub struct FieldChange {
     pub before: Option<Value>,
     /// Git's value; `None`: nothing. For a sensitive field the reference or `"(sensitive)"`.
     pub after: Option<Value>,
+    /// Git's value when both last agreed, where both moved it since; as git has it, so never hidden.
+    pub base: Option<Value>,
     /// Whether the values themselves are hidden.
     pub sensitive: bool,
     /// Who moved it.

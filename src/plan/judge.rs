@@ -155,7 +155,8 @@ fn for_rules(change: &Change) -> Value {
         (_, false) => Origin::Git,
         (false, true) => Origin::Drift,
     };
-    let fields = change.fields.iter();
+    // A delete moves no field.
+    let fields = change.fields.iter().filter(|_| change.action != Action::Delete);
     let fields: Vec<Value> =
         fields.map(|field| json!({"path": field.path, "origin": field.origin})).collect();
     json!({

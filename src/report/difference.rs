@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Replaced(String, String),
     /// It is another, and only the reference may be shown.
     Hidden(String),
+    /// The value of git when live last agreed with it.
+    Base(String),
     /// A long text differs in some lines.
     Lines(Vec<Line>),
 }
@@ -42,23 +44,33 @@ pub(crate) enum Kind {
 /// The leaves in which a field differs.
 pub(crate) fn leaves(change: &FieldChange) -> Vec<Leaf> {
     let label = label_of(&change.path);
-    if change.sensitive {
-        let shown = |value: &Value| match value {
-            Value::String(text) => escape::plain(text),
-            other => compact(other),
-        };
-        let kind = match (&change.before, &change.after) {
-            (Some(before), Some(after)) if before == after => Kind::Hidden(shown(after)),
-            (Some(before), Some(after)) => Kind::Replaced(shown(before), shown(after)),
-            (None, Some(after)) => Kind::Added(shown(after)),
-            (Some(before), None) => Kind::Removed(shown(before)),
-            (None, None) => Kind::Hidden(crate::secret::SENSITIVE.to_owned()),
-        };
-        return vec![Leaf { label, kind }];
+    let base = change.base.as_ref().map(|base| Kind::Base(shown(base, change.sensitive)));
+    let mut leaves: Vec<Leaf> =
+        base.into_iter().map(|kind| Leaf { label: label.clone(), kind }).collect();
+    let (before, after) = (change.before.as_ref(), change.after.as_ref());
+    let has_parts = |value: Option<&Value>| value.is_some_and(|v| v.is_array() || v.is_object());
+    if !change.sensitive || (has_parts(before) && has_parts(after) && before != after) {
+        compare(label, before, after, &mut leaves);
+        return leaves;
     }
-    let mut leaves = Vec::new();
-    compare(label, change.before.as_ref(), change.after.as_ref(), &mut leaves);
+    let shown = |value| shown(value, true);
+    let kind = match (before, after) {
+        (Some(before), Some(after)) if before == after => Kind::Hidden(shown(after)),
+        (Some(before), Some(after)) => Kind::Replaced(shown(before), shown(after)),
+        (None, Some(after)) => Kind::Added(shown(after)),
+        (Some(before), None) => Kind::Removed(shown(before)),
+        (None, None) => Kind::Hidden(crate::secret::SENSITIVE.to_owned()),
+    };
+    leaves.push(Leaf { label, kind });
     leaves
+}
+
+/// A value in one line; a reference, or a word in place of a secret, without quotes.
+fn shown(value: &Value, is_reference: bool) -> String {
+    match value {
+        Value::String(text) if is_reference => escape::plain(text),
+        other => compact(other),
+    }
 }
 
 /// Finds where two values differ.

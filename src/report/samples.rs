@@ -38,6 +38,7 @@ pub(super) fn field(path: &str, before: Value, after: Value, origin: Origin) -> 
         path: path.to_owned(),
         before: some(before),
         after: some(after),
+        base: None,
         sensitive: false,
         origin,
     }
@@ -89,12 +90,22 @@ pub(super) fn rich_target() -> TargetPlan {
             fields: vec![
                 field("/description", json!("Nightly"), json!("Every night"), Origin::Drift),
                 field("/additionalProperties", list("1000"), list("2000"), Origin::Both),
+                FieldChange {
+                    base: Some(json!(21)),
+                    ..field("/port", json!(23), json!(22), Origin::Both)
+                },
                 secret("/password", json!("${env:SSH}"), json!("${env:SSH}")),
                 field("/script", script("rm -rf tmp"), script("rm -rf ./tmp"), Origin::Git),
             ],
             ..change(Action::Update, "linux-script", "cleanup")
         },
-        change(Action::Delete, "email", "old-mails"),
+        Change {
+            fields: vec![
+                field("/host", json!("old.example.com"), Value::Null, Origin::Git),
+                field("/port", json!(25), Value::Null, Origin::Git),
+            ],
+            ..change(Action::Delete, "email", "old-mails")
+        },
         Change {
             held: true,
             reason: Some(

@@ -13,7 +13,7 @@ use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 
 use super::Served;
-use crate::daemon::status::Status;
+use crate::daemon::status::{Status, TargetStatus};
 use crate::plan::State as ConnectionStanding;
 
 mod changes;
@@ -43,6 +43,13 @@ pub(super) struct Shown {
     /// A state; empty: all.
     #[serde(default)]
     state: String,
+}
+
+impl Shown {
+    /// Whether it leaves anything out.
+    fn is_filter(&self) -> bool {
+        !self.q.trim().is_empty() || !self.state.is_empty()
+    }
 }
 
 /// Answers `GET /`.
@@ -144,10 +151,18 @@ fn ask_for_token() -> Markup {
 }
 
 fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
+    let targets = verdict::by_urgency(status);
+    let matching = |target: &TargetStatus| connections::matching(target, shown);
+    let count: usize = targets.iter().map(|target| matching(target)).sum();
     html! {
         (verdict::banner(status, may_change))
         (filter(shown))
-        @for one in &status.targets { (target::section(one, shown, may_change)) }
+        @if shown.is_filter() {
+            p.found role="status" { (count) @if count == 1 { " connection matches." } @else { " connections match." } }
+        }
+        @for one in targets {
+            @if !shown.is_filter() || matching(one) > 0 { (target::section(one, shown, may_change)) }
+        }
     }
 }
 

@@ -189,7 +189,10 @@ fn a_commit_and_a_held_delete_show_up_without_a_reload() {
     browser.shows("held by max_deletes");
     let kept = "return [window.unchanged, document.activeElement.id, document.activeElement.value]";
     assert_eq!(browser.script(kept), json!([true, "q", "s"]));
-    assert_eq!(browser.script("return document.title"), "prod needs attention · apinizer-gitops");
+    assert_eq!(
+        browser.script("return document.title"),
+        "prod needs attention: 1 held · apinizer-gitops"
+    );
     browser.script("document.getElementById('q').value = ''");
     browser.click("a.badge.held");
     eventually("only what is held", || !browser.text().contains("second\n"));
@@ -211,7 +214,7 @@ fn drift_is_shown_field_by_field_and_no_secret_with_it() {
     let difference =
         "return [...document.querySelectorAll('.fields li')].map(li => li.textContent)";
     eventually("the difference", || {
-        browser.script(difference).to_string().contains("port from 26 to 25 drift")
+        browser.script(difference).to_string().contains("port live 26 git 25 drift")
     });
     world.remove("connections/mails.yaml");
     world.write(

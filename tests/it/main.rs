@@ -68,6 +68,7 @@ mod saved_plans;
 mod secrets;
 mod secrets_kept;
 mod secrets_shown;
+mod shown;
 mod shutdown;
 mod signatures;
 mod state_file;

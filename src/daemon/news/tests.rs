@@ -17,6 +17,7 @@ fn drifted(name: &str, path: &str) -> Change {
             path: path.to_owned(),
             before: None,
             after: None,
+            base: None,
             sensitive: false,
             origin: Origin::Drift,
         }],

@@ -31,10 +31,17 @@ impl Comparing<'_> {
         let origin = self.origin(field, value, live_value);
         let sensitive =
             field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
+        let declared_then = older.map(|older| &older.declared).filter(|then| !then.is_null());
+        let before = match declared_then {
+            // Texts of git may be shown: what a commit changed beside a reference is seen.
+            Some(then) if sensitive && origin == Origin::Git => Some(then.clone()),
+            _ => self.show_live(path, live_value, sensitive),
+        };
         let change = FieldChange {
             path: path.to_owned(),
-            before: self.show_live(path, live_value, sensitive),
+            before,
             after: Some(show_desired(desired, field, value)),
+            base: declared_then.filter(|_| origin == Origin::Both).cloned(),
             sensitive,
             origin,
         };
@@ -66,6 +73,7 @@ impl Comparing<'_> {
             path: path.to_owned(),
             before: older.filter(|older| !older.is_null()).cloned(),
             after: Some(field.declared.clone()),
+            base: None,
             sensitive: true,
             origin: Origin::Git,
         };
@@ -107,6 +115,7 @@ impl Comparing<'_> {
             path: path.to_owned(),
             before: self.show_live(path, live_value, sensitive),
             after: default,
+            base: (origin == Origin::Both).then(|| older.declared.clone()),
             sensitive,
             origin,
         };

@@ -95,6 +95,7 @@ impl Comparing<'_> {
             path: path.to_owned(),
             before: Some(before).filter(|b| !b.is_null()),
             after: Some(field.declared.clone()),
+            base: self.older(path).filter(|_| origin == Origin::Both).map(|b| b.declared.clone()),
             sensitive: true,
             origin,
         };

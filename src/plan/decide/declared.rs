@@ -389,6 +389,7 @@ pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec
         before: None,
         after: Some(show_desired(desired, field, field.value().unwrap_or(&Value::Null)))
             .filter(|after| !after.is_null()),
+        base: None,
         sensitive: field.is_sensitive(),
         origin,
     });

@@ -2,14 +2,20 @@
 //! that look at one connection alone are here (rule 3); those that look at all
 //! deletes together are in [`crate::plan::limits`].
 
-use crate::desired::DesiredConnection;
+use serde_json::Value;
+
+use crate::catalog::{self, Field, hidden, is_bookkeeping};
+use crate::desired::{DesiredConnection, holds_env, lies_in};
 use crate::name::ConnectionName;
 use crate::plan::entry::Decision;
+use crate::plan::equality::equal;
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::rules::Rules;
 use crate::plan::view::LiveView;
-use crate::plan::{Action, Change, State};
+use crate::plan::{Action, Change, FieldChange, Origin, State};
+use crate::pointer;
 use crate::record::{AskedBy, Due, Memory, Owned};
+use crate::secret::SENSITIVE;
 
 /// Why something is held, and the way past it.
 type Hold = (String, Option<String>);
@@ -53,12 +59,47 @@ fn delete(row: &Row<'_>, rules: &Rules<'_>) -> Decision {
         }
         _ => "no longer in git".to_owned(),
     };
-    let change = Change { action: Action::Delete, reason: Some(reason.clone()), ..Change::of(row) };
+    let fields = row.view().zip(row.owned()).map(|(view, owned)| values_that_go(&view, owned));
+    let change = Change {
+        action: Action::Delete,
+        reason: Some(reason.clone()),
+        fields: fields.unwrap_or_default(),
+        ..Change::of(row)
+    };
     let mut decision = Decision::new(row, State::Pending, Some(reason));
     if let Some(live) = row.view().filter(|_| rules.policy.prune) {
         decision.entry.type_name.clone_from(&live.entry.type_name);
     }
     decision.with(change)
+}
+
+/// The values that a delete takes away: those that say more than a default. Of a field that holds a
+/// reference the text is shown, and of a secret nothing.
+fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
+    let Some(own_type) = catalog::find(&view.entry.type_name) else { return Vec::new() };
+    let is_shown = |key: &str| {
+        let is_secret = own_type.field(key).is_some_and(Field::is_secret);
+        !["type", "name"].contains(&key) && !is_secret && !is_bookkeeping(own_type, key)
+    };
+    let shown = view.body().iter().filter(|(key, _)| is_shown(key)).filter_map(|(key, value)| {
+        let path = format!("/{}", pointer::escaped(key));
+        let mut base = owned.base.iter().filter(|(known, _)| lies_in(known, &path));
+        let reference = base.find(|(_, field)| holds_env(&field.declared));
+        let before = match reference {
+            Some((known, field)) if *known == path => field.declared.clone(),
+            Some(_) => Value::from(SENSITIVE),
+            None => hidden::mask_at(own_type, &path, value, view.body()),
+        };
+        (!equal(own_type.field(key), None, Some(value))).then(|| FieldChange {
+            path,
+            before: Some(before),
+            after: None,
+            base: None,
+            sensitive: reference.is_some(),
+            origin: Origin::Git,
+        })
+    });
+    shown.collect()
 }
 
 /// Why one delete is held, whatever the others are.

@@ -10,6 +10,7 @@ fn shown(before: Value, after: Value) -> String {
         path: "/f".to_owned(),
         before: some(before),
         after: some(after),
+        base: None,
         sensitive: false,
         origin: Origin::Git,
     };
@@ -24,6 +25,7 @@ fn draw(leaf: &Leaf) -> Vec<String> {
         Kind::Removed(text) => vec![format!("- {label}: {text}")],
         Kind::Replaced(before, after) => vec![format!("~ {label}: {before} -> {after}")],
         Kind::Hidden(text) => vec![format!("* {label}: {text}")],
+        Kind::Base(text) => vec![format!("b {label}: {text}")],
         Kind::Lines(lines) => {
             let line = |line: &Line| {
                 let pieces = line.pieces.iter().map(|(changed, text)| {

@@ -61,7 +61,7 @@ Nothing to do; 5 in sync.
 
 #[test]
 fn as_markdown() {
-    insta::assert_snapshot!(markdown(&[outcome()]), @r#"
+    insta::assert_snapshot!(markdown(&[outcome()]), @r"
 <!-- apinizer-gitops:apply -->
 ### Applied: 2 done, 1 saved but not deployed, 1 failed, 1 blocked, 1 held, 1 drifted, 1 not started, 2 adopted as they are; 40 in sync before.
 
@@ -69,11 +69,11 @@ fn as_markdown() {
 
 ```diff
 # failed: PUT connection `events`: the server said: no such queue
-! replace rabbitMq events
+! replace rabbitMq events  connections/mq.yaml:4
 # saved but not deployed: production: worker 2 did not answer
 ! update linux-script cleanup
 # blocked: unresolved: the environment has no X (nor X_FILE)
-# blocked database ledger
+# blocked database ledger  connections/db.yaml:1
 # not started
 - delete email old-mails
 # held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
@@ -95,7 +95,7 @@ fn as_markdown() {
 ```
 
 </details>
-"#);
+");
 }
 
 #[test]

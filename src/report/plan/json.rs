@@ -77,11 +77,15 @@ fn rule(found: &Match) -> Value {
 }
 
 fn field(field: &FieldChange) -> Value {
-    json!({
+    let mut shown = json!({
         "path": field.path,
         "before": field.before,
         "after": field.after,
         "sensitive": field.sensitive,
         "origin": field.origin,
-    })
+    });
+    if let Some(base) = &field.base {
+        shown["base"] = base.clone();
+    }
+    shown
 }

@@ -1,6 +1,6 @@
 //! A plan as a comment on a pull request.
 
-use crate::plan::{Action, Change, FieldChange, Plan, TargetPlan};
+use crate::plan::{Action, Change, FieldChange, Origin, Plan, TargetPlan};
 use crate::report::comment::Comment;
 use crate::report::difference::{Kind, Leaf, LineSign, leaves};
 use crate::report::groups::{self, Group, Named};
@@ -130,14 +130,17 @@ pub(in crate::report) fn heads(group: &Group<'_>) -> Vec<String> {
 
 fn with_fields(group: &Group<'_>) -> Vec<String> {
     drawn(group, |change| {
-        // All fields of a created connection come from git.
+        if change.action == Action::Delete && group.why.is_some() {
+            return Vec::new();
+        }
+        // Of a connection that is created or deleted there is one side.
         let origin = |origin| match change.action {
-            Action::Create => String::new(),
+            Action::Create | Action::Delete => String::new(),
             _ => format!(" ({})", words::origin(origin)),
         };
         let rows_of = |field: &FieldChange| {
-            let origin = origin(field.origin);
-            leaves(field).into_iter().flat_map(move |leaf| rows(&leaf, &origin))
+            let (said, is_named) = (origin(field.origin), field.origin != Origin::Git);
+            leaves(field).into_iter().flat_map(move |leaf| rows(&leaf, &said, is_named))
         };
         change.fields.iter().flat_map(rows_of).collect()
     })
@@ -174,17 +177,21 @@ fn name_line(change: &Change) -> String {
     let sign = words::column(change.action);
     let held = if change.held { " (held)" } else { "" };
     let type_name = escape::plain(&change.type_name);
-    format!("{sign} {} {type_name} {}{held}", change.action.as_str(), words::name(change))
+    let place = change.place.as_ref().map(|place| format!("  {}", words::place(place)));
+    let place = place.unwrap_or_default();
+    format!("{sign} {} {type_name} {}{held}{place}", change.action.as_str(), words::name(change))
 }
 
 /// A leaf as lines with their sign in column 0.
-fn rows(leaf: &Leaf, origin: &str) -> Vec<String> {
+fn rows(leaf: &Leaf, origin: &str, is_named: bool) -> Vec<String> {
     let label = format!("{}{origin}", leaf.label);
+    let [live, git] = if is_named { ["live ", "git "] } else { ["", ""] };
     match &leaf.kind {
-        Kind::Added(text) => vec![format!("+     {label}: {text}")],
-        Kind::Removed(text) => vec![format!("-     {label}: {text}")],
+        Kind::Base(text) => vec![format!("      {label}: base {text}")],
+        Kind::Added(text) => vec![format!("+     {label}: {git}{text}")],
+        Kind::Removed(text) => vec![format!("-     {label}: {live}{text}")],
         Kind::Replaced(before, after) => {
-            vec![format!("-     {label}: {before}"), format!("+     {label}: {after}")]
+            vec![format!("-     {label}: {live}{before}"), format!("+     {label}: {git}{after}")]
         }
         Kind::Hidden(text) => vec![format!("!     {label}: {text} (another value)")],
         Kind::Lines(lines) => std::iter::once(format!("      {label}:"))

@@ -17,18 +17,22 @@ note: there is no state and no --base: deletes cannot be known
   » email         order-mails -> order-notifications
       git  port  25 -> 587
 
--/+ rabbitMq      events
+-/+ rabbitMq      events  connections/mq.yaml:4
       the type changes from kafka to rabbitMq
       git  host  + "mq.example.com"
 
-  + email         newsletter
+  + email         newsletter  connections/mail.yaml:12
       host      "smtp.example.com"
       port      587
       password  ${env:ORDERS_SMTP_PASSWORD}
 
   ~ linux-script  cleanup
-      drift  description  "Nightly" -> "Every night"
-      both   additionalProperties[mail.smtp.timeout]/value  "1000" -> "2000"
+      drift  description  live "Nightly", git "Every night"
+      both   additionalProperties[mail.smtp.timeout]/value
+          - live "1000"
+          + git "2000"
+      both   port         base 21
+      both   port         live 23, git 22
       git    password     ${env:SSH} (another value)
       git    script
             #!/bin/sh
@@ -41,13 +45,15 @@ note: there is no state and no --base: deletes cannot be known
             df
 
   ? graylog       logs
-      drift  level  "INFO" -> "DEBUG"
+      drift  level  live "INFO", git "DEBUG"
 
   ! database      ledger  connections/db.yaml:1
       unresolved: the environment has no X (nor X_FILE)
 
   - email         old-mails
       git no longer declares it
+      host  "old.example.com"
+      port  25
 
   - ldap          staff  (held)
       held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most
@@ -280,7 +286,7 @@ fn a_rich_plan_as_markdown() {
 **Deletes and replaces**
 
 ```diff
-! replace rabbitMq events
+! replace rabbitMq events  connections/mq.yaml:4
 #     the type changes from kafka to rabbitMq
 - delete email old-mails
 #     git no longer declares it
@@ -295,18 +301,21 @@ fn a_rich_plan_as_markdown() {
 ! rename email order-mails -> order-notifications
 -     port (git): 25
 +     port (git): 587
-! replace rabbitMq events
+! replace rabbitMq events  connections/mq.yaml:4
 #     the type changes from kafka to rabbitMq
 +     host (git): "mq.example.com"
-+ create email newsletter
++ create email newsletter  connections/mail.yaml:12
 +     host: "smtp.example.com"
 +     port: 587
 +     password: ${env:ORDERS_SMTP_PASSWORD}
 ! update linux-script cleanup
--     description (drift): "Nightly"
-+     description (drift): "Every night"
--     additionalProperties[mail.smtp.timeout]/value (both): "1000"
-+     additionalProperties[mail.smtp.timeout]/value (both): "2000"
+-     description (drift): live "Nightly"
++     description (drift): git "Every night"
+-     additionalProperties[mail.smtp.timeout]/value (both): live "1000"
++     additionalProperties[mail.smtp.timeout]/value (both): git "2000"
+      port (both): base 21
+-     port (both): live 23
++     port (both): git 22
 !     password (git): ${env:SSH} (another value)
       script (git):
           #!/bin/sh
@@ -318,12 +327,14 @@ fn a_rich_plan_as_markdown() {
           du -sh .
           df
 # drift graylog logs
--     level (drift): "INFO"
-+     level (drift): "DEBUG"
-# blocked database ledger
+-     level (drift): live "INFO"
++     level (drift): git "DEBUG"
+# blocked database ledger  connections/db.yaml:1
 #     unresolved: the environment has no X (nor X_FILE)
 - delete email old-mails
 #     git no longer declares it
+-     host: "old.example.com"
+-     port: 25
 - delete ldap staff (held)
 #     held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
 #     to proceed: `apinizer-gitops apply --allow-deletes`

@@ -112,8 +112,7 @@ fn one(out: &mut String, change: &Change, type_width: usize, group: &Group<'_>, 
     if change.held && group.why.is_none() {
         let _ = write!(head, "  {}", style.paint(Role::Attention, "(held)"));
     }
-    let is_told = style.verbose || change.action == Action::Blocked;
-    if let Some(place) = change.place.as_ref().filter(|_| is_told) {
+    if let Some(place) = &change.place {
         let _ = write!(head, "  {}", style.paint(Role::Aside, words::place(place)));
     }
     line(out, head);
@@ -135,5 +134,8 @@ fn one(out: &mut String, change: &Change, type_width: usize, group: &Group<'_>, 
             sentence(out, indents, &advice, Role::Aside, style);
         }
     }
-    fields::write(out, change, style);
+    // Below one reason there may be hundreds of deletes.
+    if group.why.is_none() || style.verbose || change.action != Action::Delete {
+        fields::write(out, change, style);
+    }
 }

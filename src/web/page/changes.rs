@@ -63,7 +63,7 @@ fn fields(change: &Change) -> Markup {
                 @for leaf in leaves(field) {
                     li {
                         (difference(&leaf))
-                        @if change.action != Action::Create { " " span.origin { (words::origin(field.origin)) } }
+                        @if !matches!(change.action, Action::Create | Action::Delete) { " " span.origin { (words::origin(field.origin)) } }
                     }
                 }
             }
@@ -77,6 +77,7 @@ fn difference(leaf: &Leaf) -> Markup {
         @match &leaf.kind {
             Kind::Added(text) => { (added(text)) }
             Kind::Removed(text) => { (removed(text)) }
+            Kind::Base(text) => { span.side { "base " } (text) }
             Kind::Replaced(before, after) => { (removed(before)) " " (added(after)) }
             Kind::Hidden(text) => { (text) " " span.quiet { "(another value)" } }
             Kind::Lines(lines) => { pre tabindex="0" { @for line in lines { (line_of(line)) } } }
@@ -85,11 +86,11 @@ fn difference(leaf: &Leaf) -> Markup {
 }
 
 fn added(text: &str) -> Markup {
-    html! { ins { span.hidden { "to " } (text) } }
+    html! { span.side { "git " } ins { (text) } }
 }
 
 fn removed(text: &str) -> Markup {
-    html! { del { span.hidden { "from " } (text) } }
+    html! { span.side { "live " } del { (text) } }
 }
 
 fn line_of(line: &Line) -> Markup {

@@ -1,8 +1,12 @@
 //! The connections of a target: what needs attention in the open, the rest behind a click.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::{Shown, badge, changes, seconds, sign, words};
+use super::{Shown, badge, changes, moment, seconds, sign, words};
+use crate::audit::{Event, EventKind};
 use crate::daemon::status::TargetStatus;
 use crate::plan::{Entry, State};
 
@@ -19,10 +23,10 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
     let mut matching: Vec<_> =
         target.connections.iter().filter(|one| is_shown(one, shown)).collect();
     matching.sort_by_key(|one| urgency(one.state));
-    let is_calm = |one: &Entry| urgency(one.state) > urgency(State::Suspended);
-    let calm_from = matching.iter().position(|one| is_calm(one)).unwrap_or(matching.len());
+    let calm_from = matching.iter().position(|one| !needs_attention(one.state));
+    let calm_from = calm_from.unwrap_or(matching.len());
     let (wanting, calm) = matching.split_at(calm_from);
-    let is_filtered = !shown.q.trim().is_empty() || !shown.state.is_empty();
+    let is_filtered = shown.is_filter();
     html! {
         h3 { "Connections" }
         (counts(target))
@@ -82,6 +86,7 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool) -> Markup {
             td data-label="Type" { (one.type_name) }
             td data-label="State" {
                 (badge(one.state.as_str()))
+                @if let Some(since) = drifted_since(target, one) { " " span.quiet { "since " (moment(since)) } }
                 @if one.unverified { " " span.quiet title="a declared secret was neither sent nor read back" { "unverified" } }
             }
             td data-label="Why" {
@@ -96,6 +101,15 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool) -> Markup {
     }
 }
 
+/// Since when a connection drifts, if the last events still tell it.
+fn drifted_since(target: &TargetStatus, one: &Entry) -> Option<Timestamp> {
+    let is_of_it = |event: &&Arc<Event>| {
+        event.event == EventKind::Drift && event.connection.as_ref() == Some(&one.name)
+    };
+    let found = target.past.events.iter().find(is_of_it).filter(|_| one.state == State::Drifted);
+    found.map(|event| event.time)
+}
+
 fn is_shown(one: &Entry, shown: &Shown) -> bool {
     let wanted = shown.q.trim().to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
@@ -106,8 +120,18 @@ fn is_shown(one: &Entry, shown: &Shown) -> bool {
             || one.reason.as_deref().is_some_and(has))
 }
 
+/// How many connections of a target the filter lets through.
+pub(super) fn matching(target: &TargetStatus, shown: &Shown) -> usize {
+    target.connections.iter().filter(|one| is_shown(one, shown)).count()
+}
+
+/// Whether somebody has to look at connections that stand so.
+pub(super) fn needs_attention(state: State) -> bool {
+    urgency(state) <= urgency(State::Suspended)
+}
+
 /// The order on the page: what somebody has to look at comes first.
-fn urgency(state: State) -> u8 {
+pub(super) fn urgency(state: State) -> u8 {
     match state {
         State::Failed => 0,
         State::Blocked => 1,

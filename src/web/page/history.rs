@@ -14,7 +14,7 @@ pub(super) fn list(target: &TargetStatus) -> Markup {
                 table {
                     caption.hidden { "The last reconciles of " (target.key.name) }
                     thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
-                    tbody { @for entry in &target.past.history { (past(entry)) } }
+                    tbody { @for run in runs(&target.past.history) { (past(run)) } }
                 }
             }
         }
@@ -48,7 +48,17 @@ fn row(event: &Event) -> Markup {
     }
 }
 
-fn past(entry: &HistoryEntry) -> Markup {
+/// Reconciles one after the other that ended alike, the newest first.
+fn runs(history: &[HistoryEntry]) -> impl Iterator<Item = &[HistoryEntry]> {
+    let is_alike = |one: &HistoryEntry, other: &HistoryEntry| {
+        let of = |entry: &HistoryEntry| (entry.cause, entry.outcome, entry.counts);
+        of(one) == of(other) && one.commit == other.commit && one.error == other.error
+    };
+    history.chunk_by(is_alike)
+}
+
+fn past(run: &[HistoryEntry]) -> Markup {
+    let [entry, ..] = run else { return html! {} };
     let counts = [
         (entry.counts.done, "done"),
         (entry.counts.failed, "failed"),
@@ -60,7 +70,10 @@ fn past(entry: &HistoryEntry) -> Markup {
     ];
     html! {
         tr data-key=(entry.time) {
-            th scope="row" { (moment(entry.time)) }
+            th scope="row" {
+                (moment(entry.time))
+                @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.time)) } }
+            }
             td data-label="Cause" { (words(entry.cause.as_str())) }
             td data-label="Commit" { @if let Some(id) = &entry.commit { code { (id.short()) } } }
             td data-label="Outcome" {

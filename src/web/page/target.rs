@@ -59,6 +59,8 @@ fn buttons(target: &TargetStatus) -> Markup {
     let (verb, word) = if target.suspended { ("resume", "Resume") } else { ("suspend", "Suspend") };
     html! {
         p.buttons {
+            button type="button" data-verb="reconcile" data-target=(target.key.name) { "Reconcile" span.hidden { " " (target.key.name) } }
+            " "
             button type="button" data-verb=(verb) data-target=(target.key.name) { (word) span.hidden { " " (target.key.name) } }
         }
     }

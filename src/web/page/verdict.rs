@@ -1,7 +1,10 @@
 //! The first thing on the page: is everything in sync, at which commit.
 
+use std::sync::Arc;
+
 use maud::{Markup, html};
 
+use super::connections::{needs_attention, urgency};
 use super::{badge, moment, seconds, sign, words};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
 use crate::plan::State;
@@ -69,14 +72,54 @@ fn verdict(status: &Status) -> (Mood, String) {
         .filter(|(_, mood)| **mood >= Mood::Attention)
         .map(|(target, _)| target.key.name.as_str())
         .collect();
+    let found = found(own());
     let text = match (worst, &wanting[..]) {
         (Mood::Good, _) => "Everything is in sync".to_owned(),
         (_, []) => "The first reconcile is under way".to_owned(),
-        (_, [one]) => format!("{one} needs attention"),
-        (_, several) if several.len() == moods.len() => "All targets need attention".to_owned(),
-        (_, several) => format!("{} of {} targets need attention", several.len(), moods.len()),
+        (_, [one]) => format!("{one} needs attention{found}"),
+        (_, several) if several.len() == moods.len() => {
+            format!("All targets need attention{found}")
+        }
+        (_, several) => {
+            format!("{} of {} targets need attention{found}", several.len(), moods.len())
+        }
     };
     (worst, text)
+}
+
+/// How many targets fail, and how many connections stand in a way that needs attention, the worst
+/// first: `: 1 failing, 2 held`.
+fn found<'s>(targets: impl Iterator<Item = &'s Arc<TargetStatus>> + Clone) -> String {
+    let failing = targets.clone().filter(|target| target.state == TargetState::Failing).count();
+    let entries = || targets.clone().flat_map(|target| target.connections.iter());
+    let wanting = State::ALL.into_iter().filter(|state| needs_attention(*state));
+    let of_state = wanting.map(|state| (state, entries().filter(|e| e.state == state).count()));
+    let mut counts: Vec<(State, usize)> = of_state.filter(|(_, count)| *count > 0).collect();
+    counts.sort_by_key(|(state, _)| urgency(*state));
+    let failing = (failing > 0).then(|| format!("{failing} failing"));
+    let others = counts.iter().map(|(state, count)| format!("{count} {}", words(state.as_str())));
+    let all: Vec<String> = failing.into_iter().chain(others).collect();
+    if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) }
+}
+
+/// The targets, those that need attention most first.
+pub(super) fn by_urgency(status: &Status) -> Vec<&TargetStatus> {
+    let mut targets: Vec<&TargetStatus> = status.targets.iter().map(AsRef::as_ref).collect();
+    targets.sort_by_key(|target| match target.state {
+        TargetState::Failing => 0,
+        TargetState::Refused => 1,
+        TargetState::Blocked => 2,
+        TargetState::Held => 3,
+        TargetState::NotConverging => 4,
+        TargetState::Degraded => 5,
+        TargetState::Drifted => 6,
+        TargetState::Pending => 7,
+        TargetState::Suspended => 8,
+        TargetState::Waiting => 9,
+        TargetState::InSync => 10,
+        TargetState::Standby => 11,
+    });
+    targets
 }
 
 /// The verdict, the newest commit, and each target in one line.
@@ -96,7 +139,7 @@ pub(super) fn banner(status: &Status, may_change: bool) -> Markup {
         (source(&status.source))
         @if status.targets.len() > 1 {
             nav aria-label="Targets" {
-                ul.cards { @for target in &status.targets { (card(target)) } }
+                ul.cards { @for target in by_urgency(status) { (card(target)) } }
             }
         }
     }
