@@ -43,7 +43,7 @@ pub trait Leadership: fmt::Debug + Send + Sync {
 pub(crate) fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
     #[cfg(feature = "kubernetes")]
     if let Some(settings) = &config.kubernetes {
-        return Arc::new(kubernetes::Replicas::new(settings, environment));
+        return Arc::new(kubernetes::Replicas::new(settings, config.targets.len(), environment));
     }
     // Without the feature no config has the section.
     let _ = (config, environment);

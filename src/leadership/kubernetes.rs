@@ -28,6 +28,8 @@ pub(super) struct Replicas {
     cluster: Arc<Cluster>,
     identity: String,
     lasts: Duration,
+    // How many targets the replicas share.
+    targets: u32,
     // How many Leases this process holds.
     held: Arc<Mutex<u32>>,
     secrets: Option<Arc<Secrets>>,
@@ -47,7 +49,7 @@ impl Doubts {
 
 impl Replicas {
     /// Names the cluster; nothing is read or sent yet.
-    pub(super) fn new(settings: &Kubernetes, environment: &Environment) -> Self {
+    pub(super) fn new(settings: &Kubernetes, targets: usize, environment: &Environment) -> Self {
         let pod = environment.plain("POD_NAME").or_else(|| environment.plain("HOSTNAME"));
         let node = rustix::system::uname();
         let pod = pod.map_or_else(|| node.nodename().to_string_lossy().into_owned(), str::to_owned);
@@ -58,6 +60,7 @@ impl Replicas {
             // A pod that starts again is another replica: it does not know which calls it had sent.
             identity: format!("{pod}_{:016x}", fastrand::u64(..)),
             lasts: settings.lease,
+            targets: u32::try_from(targets).unwrap_or(u32::MAX),
             held: Arc::default(),
             secrets: settings.state_in_secret.then(secrets),
             doubts,
@@ -74,6 +77,7 @@ impl Replicas {
             target: target.name.clone(),
             lease,
             lasts: self.lasts,
+            modesty: election::modesty(self.lasts, self.targets),
             longest_call: target.manager.timeout,
             held: Arc::clone(&self.held),
         }

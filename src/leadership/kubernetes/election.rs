@@ -28,9 +28,13 @@ const LOOKS: u32 = 10;
 /// The share of a Lease's duration that is left unused at its end.
 const MARGIN: u32 = 10;
 
-/// A replica waits so much of a Lease's duration, for each that it holds already, before it takes
-/// another that is free: one that holds fewer gets it.
-const MODESTY: u32 = 30;
+/// A replica waits before it takes a Lease that is free, the longer the more it holds already: one that
+/// holds fewer gets it. With all Leases but one it waits so long, so that many targets are handed over
+/// within seconds too.
+const LONGEST_MODESTY: Duration = Duration::from_secs(5);
+
+/// But for each Lease that it holds it waits for no more than this share of the duration.
+const LARGEST_STEP: u32 = 30;
 
 /// How long giving a Lease back may take at a shutdown, which others wait for.
 const GIVING_BACK: Duration = Duration::from_secs(5);
@@ -43,12 +47,19 @@ pub(super) struct Election {
     pub(super) target: String,
     pub(super) lease: String,
     pub(super) lasts: Duration,
+    // The wait for a free Lease for each that this process holds.
+    pub(super) modesty: Duration,
     pub(super) longest_call: Duration,
     // A conflict on the state: another replica may hold the Lease.
     pub(super) doubt: Arc<Notify>,
     // How many Leases this process holds. Locked while one is taken, so that they are taken one
     // at a time, each with the count before it.
     pub(super) held: Arc<Mutex<u32>>,
+}
+
+/// The wait for a free Lease, for each that a replica holds of so many.
+pub(super) fn modesty(lasts: Duration, targets: u32) -> Duration {
+    (LONGEST_MODESTY / targets.max(1)).min(lasts / LARGEST_STEP)
 }
 
 impl Election {
@@ -95,7 +106,7 @@ impl Election {
             }
             Look::Free => {
                 let since = *free_since.get_or_insert(now);
-                let modesty = (self.lasts / MODESTY * *held).min(self.lasts);
+                let modesty = (self.modesty * *held).min(self.lasts);
                 let left = (since + modesty).saturating_duration_since(Instant::now());
                 if !left.is_zero() {
                     return Ok(Attempt::NotYet(left.min(self.pause())));
@@ -106,7 +117,7 @@ impl Election {
         }
         let began = Instant::now();
         match self.write(found.as_ref()).await? {
-            Written::Conflict => Ok(Attempt::NotYet(self.lasts / MODESTY)),
+            Written::Conflict => Ok(Attempt::NotYet(self.lasts / LARGEST_STEP)),
             Written::Done(lease) => {
                 *held += 1;
                 info!(target = %self.target, lease = %self.lease, "this replica acts for the target");
@@ -161,7 +172,7 @@ impl Election {
                         warn!(target = %self.target, "the lease cannot be renewed: {error}");
                     }
                     failing = true;
-                    renew_at = (Instant::now() + self.lasts / MODESTY).min(last_moment);
+                    renew_at = (Instant::now() + self.lasts / LARGEST_STEP).min(last_moment);
                 }
                 Err(_) => break "it could not be renewed in time",
             }
@@ -203,7 +214,7 @@ impl Election {
         let freeing = async {
             let mut answer = self.free().await;
             while answer.as_ref().is_err_and(|error| error.pause().is_some()) {
-                tokio::time::sleep(self.lasts / MODESTY).await;
+                tokio::time::sleep(self.lasts / LARGEST_STEP).await;
                 answer = self.free().await;
             }
             answer

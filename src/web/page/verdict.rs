@@ -72,7 +72,7 @@ fn verdict(status: &Status) -> (Mood, String) {
         .filter(|(_, mood)| **mood >= Mood::Attention)
         .map(|(target, _)| target.key.name.as_str())
         .collect();
-    let found = found(own());
+    let found = found(&own().collect::<Vec<_>>());
     let text = match (worst, &wanting[..]) {
         (Mood::Good, _) => "Everything is in sync".to_owned(),
         (_, []) => "The first reconcile is under way".to_owned(),
@@ -89,9 +89,9 @@ fn verdict(status: &Status) -> (Mood, String) {
 
 /// How many targets fail, and how many connections stand in a way that needs attention, the worst
 /// first: `: 1 failing, 2 held`.
-fn found<'s>(targets: impl Iterator<Item = &'s Arc<TargetStatus>> + Clone) -> String {
-    let failing = targets.clone().filter(|target| target.state == TargetState::Failing).count();
-    let entries = || targets.clone().flat_map(|target| target.connections.iter());
+fn found(targets: &[&Arc<TargetStatus>]) -> String {
+    let failing = targets.iter().filter(|target| target.state == TargetState::Failing).count();
+    let entries = || targets.iter().flat_map(|target| target.connections.iter());
     let wanting = State::ALL.into_iter().filter(|state| needs_attention(*state));
     let of_state = wanting.map(|state| (state, entries().filter(|e| e.state == state).count()));
     let mut counts: Vec<(State, usize)> = of_state.filter(|(_, count)| *count > 0).collect();
