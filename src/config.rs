@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::environment::{Environment, Unset};
+use crate::links::Links;
 use crate::reference::{Segment, parse};
 use crate::rules::UserRules;
 use crate::secret::Sensitive;
@@ -120,6 +121,8 @@ pub struct Source {
     pub poll: Duration,
     /// Only commits signed so are applied.
     pub verify: Option<Verify>,
+    /// Where commits and files are shown on the web, where the config says it.
+    pub links: Option<Links>,
 }
 
 /// Where the repository is.

@@ -25,6 +25,7 @@ mod document;
 mod environment;
 mod export;
 mod leadership;
+mod links;
 mod live;
 mod name;
 mod notify;

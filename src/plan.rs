@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::document::{Diagnostic, Severity};
+use crate::links::Links;
 use crate::name::ConnectionName;
 use crate::source::Commit;
 
@@ -162,6 +163,8 @@ pub struct Plan {
     pub source: String,
     /// One for each target, in the order of the config.
     pub targets: Vec<TargetPlan>,
+    /// Where commits and files are shown on the web.
+    pub links: Option<Links>,
 }
 
 /// The entries of one target, with their results once the plan is carried out.

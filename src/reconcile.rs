@@ -10,19 +10,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{RetryPolicy, WriteLimit};
 use crate::audit::{Asked, HistoryFile, Trail, TrailerConsent, Trails};
-use crate::config::{Config, Location, OnInvalid, Target, config_digest};
+use crate::config::{Config, Location, OnInvalid, Source, Target, config_digest};
 use crate::desired::{Desired, Resolution};
 use crate::digest::sha256_hex;
 use crate::document::ParseCache;
 use crate::environment::Environment;
 use crate::leadership::{self, Leadership};
+use crate::links::Links;
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
 use crate::plan::{Action, Change, RunRules, TargetPlan};
 use crate::record::{GoodCommit, Record};
 use crate::secret::{Redactor, Sensitive};
-use crate::source::{Mirror, Snapshot};
+use crate::source::{Mirror, Repository, Snapshot};
 use crate::state::{Lock, StateDir, StateFile};
 
 mod base;
@@ -126,6 +127,19 @@ impl Engine {
         };
         let branch = self.config.source.branch.as_deref().unwrap_or_default();
         sha256_hex(&format!("{location}\n{branch}\n{}", config_digest(target)))
+    }
+
+    /// Where commits and files are shown on the web. What came from the environment is not shown in a
+    /// link either.
+    pub(crate) fn links(&self) -> Option<Links> {
+        let Source { links, location, as_written, .. } = &self.config.source;
+        links.clone().or_else(|| {
+            match location {
+                Location::Url(url) => Some(url.clone()).filter(|url| url == as_written),
+                Location::Path(path) => Repository::open(path).ok()?.origin(),
+            }
+            .and_then(|url| Links::of(&url))
+        })
     }
 
     /// How the references of a target are resolved.

@@ -243,6 +243,7 @@ impl Session {
         Plan {
             commit: snapshot.commit().cloned(),
             source: self.source(),
+            links: self.engine.links(),
             targets: prepared.iter().map(|p| p.plan.clone()).collect(),
         }
     }

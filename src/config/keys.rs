@@ -86,7 +86,8 @@ impl Section {
 
 /// Whether any section has a key of that name.
 pub(super) fn is_key(name: &str) -> bool {
-    let sections = [&ROOT, &SOURCE, &VERIFY, &TARGET, &AFTER, &SERVER, &KUBERNETES, &NOTIFY, &RULE];
+    let sections =
+        [&ROOT, &SOURCE, &VERIFY, &LINKS, &TARGET, &AFTER, &SERVER, &KUBERNETES, &NOTIFY, &RULE];
     sections.iter().any(|section| section.key(name).is_some())
 }
 
@@ -167,6 +168,26 @@ pub(super) static SOURCE: Section = Section {
         key("branch", Kind::Text, "The branch to follow; default: what HEAD names."),
         key("poll", Kind::Duration(SECOND), "How often a url is fetched.").or("\"30s\""),
         key("verify", Kind::Section(&VERIFY), "Apply only commits that are signed so."),
+        key(
+            "links",
+            Kind::Section(&LINKS),
+            "Where commits and files are shown on the web; default: known for GitHub, GitLab, Gitea and Bitbucket.",
+        ),
+    ],
+};
+
+static LINKS: Section = Section {
+    name: "`links`",
+    choices: &[],
+    keys: &[
+        key("commit", Kind::Plain, "The address of a commit, with `{commit}` for its id.")
+            .required(),
+        key(
+            "file",
+            Kind::Plain,
+            "The address of a line of a file, with `{commit}`, `{file}` and `{line}`.",
+        )
+        .required(),
     ],
 };
 

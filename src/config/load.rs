@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, Severity, split};
 use crate::environment::Environment;
+use crate::links::Links;
 use crate::source::{Verify, problem_with_url};
 use crate::yaml::{self, Cause};
 
@@ -220,7 +221,21 @@ fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {
         branch: fields.text("branch").map(|text| text.value.clone()),
         poll: fields.duration("poll"),
         verify: fields.fields("verify").and_then(|verify| verification(verify, folder)),
+        links: fields.fields("links").and_then(|links| pages(reader, links)),
     }
+}
+
+/// The addresses of pages; one that a browser would not open as a page is a problem.
+fn pages(reader: &mut Reader<'_>, fields: &Fields) -> Option<Links> {
+    let mut page = |key| {
+        let address = &fields.text(key)?.value;
+        if !["https://", "http://"].iter().any(|scheme| address.starts_with(scheme)) {
+            let problem = error(&code::BAD_URL, "a link begins with `https://`");
+            reader.problems.add(&fields.place_of(key), problem);
+        }
+        Some(address.clone())
+    };
+    Some(Links { commit: page("commit")?, file: page("file")? })
 }
 
 fn verification(fields: &Fields, folder: &Path) -> Option<Verify> {

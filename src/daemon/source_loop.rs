@@ -85,7 +85,9 @@ impl SourceLoop {
         let board = &daemon.board;
         board.set_targets(&config.targets);
         let (location, is_url) = (&config.source.as_written, source.mirror().is_some());
+        let links = engine.links();
         board.edit_source(|shown| {
+            shown.links = links;
             shown.is_url = is_url;
             shown.location.clone_from(location);
             shown.branch.clone_from(&config.source.branch);

@@ -14,6 +14,7 @@ use super::cause::Cause;
 use super::watchdog::Watchdog;
 use crate::audit::Event;
 use crate::document::Diagnostic;
+use crate::links::Links;
 use crate::name::CommitId;
 use crate::plan::{Change, Entry};
 use crate::source::Commit;
@@ -47,6 +48,8 @@ pub(crate) struct SourceStatus {
     pub branch: Option<String>,
     /// Whether the files of the working tree are followed instead of commits.
     pub worktree: bool,
+    /// Where commits and files are shown on the web.
+    pub links: Option<Links>,
     /// The newest commit.
     pub commit: Option<Commit>,
     /// When the server of a url last answered.

@@ -142,7 +142,7 @@ pub(super) fn rich_target() -> TargetPlan {
 }
 
 pub(super) fn plan_of(targets: Vec<TargetPlan>) -> Plan {
-    Plan { commit: Some(commit()), source: "/srv/gateway-config".to_owned(), targets }
+    Plan { commit: Some(commit()), source: "/srv/gateway-config".to_owned(), targets, links: None }
 }
 
 /// A target where nothing is to be done.

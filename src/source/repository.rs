@@ -200,6 +200,13 @@ impl Repository {
         self.objects().layout().work.clone()
     }
 
+    /// The URL of the remote `origin`, if there is one.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let config = git2::Config::open(&self.objects().layout().common.join("config")).ok()?;
+        config.get_string("remote.origin.url").ok()
+    }
+
     /// The folder that git works on, for its program.
     pub(super) fn git_folder(&self) -> PathBuf {
         self.objects().layout().git.clone()

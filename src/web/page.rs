@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::Served;
 use crate::daemon::status::{Status, TargetStatus};
+use crate::links::Links;
 use crate::plan::State as ConnectionStanding;
 
 mod changes;
@@ -43,6 +44,9 @@ pub(super) struct Shown {
     /// A state; empty: all.
     #[serde(default)]
     state: String,
+    /// Where commits and files are shown on the web.
+    #[serde(skip)]
+    links: Option<Links>,
 }
 
 impl Shown {
@@ -58,6 +62,7 @@ pub(super) async fn page(
     Query(shown): Query<Shown>,
 ) -> Response {
     let status = served.site.board.status();
+    let shown = Shown { links: status.source.links.clone(), ..shown };
     let may_change = served.keys.token.is_some();
     let markup = html! {
         (DOCTYPE)
@@ -96,7 +101,9 @@ pub(super) async fn fragment(
     Query(shown): Query<Shown>,
 ) -> Html<String> {
     let may_change = served.keys.token.is_some();
-    Html(content(&served.site.board.status(), &shown, may_change).into_string())
+    let status = served.site.board.status();
+    let shown = Shown { links: status.source.links.clone(), ..shown };
+    Html(content(&status, &shown, may_change).into_string())
 }
 
 /// Answers for the style sheet.
@@ -155,7 +162,7 @@ fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
     let matching = |target: &TargetStatus| connections::matching(target, shown);
     let count: usize = targets.iter().map(|target| matching(target)).sum();
     html! {
-        (verdict::banner(status, may_change))
+        (verdict::banner(status, shown, may_change))
         (filter(shown))
         @if shown.is_filter() {
             p.found role="status" { (count) @if count == 1 { " connection matches." } @else { " connections match." } }

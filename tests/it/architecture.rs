@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 16] = [
+const CORE: [&str; 17] = [
     "catalog",
     "rules",
     "document",
@@ -17,6 +17,7 @@ const CORE: [&str; 16] = [
     "name",
     "pointer",
     "digest",
+    "links",
     "desired",
     "live",
     "record",

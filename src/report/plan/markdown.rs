@@ -1,5 +1,7 @@
 //! A plan as a comment on a pull request.
 
+use std::collections::BTreeSet;
+
 use crate::plan::{Action, Change, FieldChange, Origin, Plan, TargetPlan};
 use crate::report::comment::Comment;
 use crate::report::difference::{Kind, Leaf, LineSign, leaves};
@@ -10,8 +12,11 @@ use crate::report::{diagnostics, escape, words};
 /// The hidden first line by which a comment is found again, to be updated in place.
 pub(crate) const MARKER: &str = "<!-- apinizer-gitops:plan -->";
 
-/// How many deletes and replaces are called out above the differences.
+/// How many changes of a kind are called out above the differences.
 const CALLED_OUT: usize = 50;
+
+/// How many files are linked to.
+const LINKED: usize = 20;
 
 /// The plan as a comment: summary first, deletes called out, differences folded. It is always
 /// under 65,000 characters; what gives way are the differences.
@@ -20,11 +25,19 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", words::plan_line(plan)));
     comment.line(&format!("\n{}", escape::code_span(&words::source(plan))));
+    links(&mut comment, plan);
     comment.said_of(&plan.targets, &diagnostics::warning_lines(&plan.targets));
-    call_out(&mut comment, plan);
+    call_out(&mut comment, plan, "Blocked", |change| change.action == Action::Blocked);
+    call_out(&mut comment, plan, "Deletes and replaces", |change| {
+        matches!(change.action, Action::Delete | Action::Replace)
+    });
+    call_out(&mut comment, plan, "Drift that no commit made", is_drift);
     let mut left_out = 0;
     for target in &plan.targets {
-        left_out += folded(&mut comment, target, style);
+        let (drift, own) = words::reading_order(target).into_iter().partition(|c| is_drift(c));
+        let counts = words::counts(target.entries.iter());
+        left_out += folded(&mut comment, target, own, &counts, style);
+        left_out += folded(&mut comment, target, drift, "drift that no commit made", style);
     }
     if style.list_unmanaged {
         for target in &plan.targets {
@@ -39,15 +52,42 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
     comment.finish(&last)
 }
 
-/// Says what would be deleted, replaced or is held, where nobody has to unfold anything.
-fn call_out(comment: &mut Comment, plan: &Plan) {
+/// Whether a change is about what somebody did on the server, and nothing that git changed.
+fn is_drift(change: &Change) -> bool {
+    let moved_alone = |field: &FieldChange| field.origin == Origin::Drift;
+    let is_write = matches!(change.action, Action::Create | Action::Update);
+    change.action == Action::Drift
+        || (is_write && !change.fields.is_empty() && change.fields.iter().all(moved_alone))
+}
+
+/// Links to the commit and to the files of the changes, where the host is known.
+fn links(comment: &mut Comment, plan: &Plan) {
+    let (Some(links), Some(commit)) = (&plan.links, &plan.commit) else { return };
+    let id = &commit.id;
+    let mut pages =
+        vec![format!("[commit {}](<{}>)", escape::code_span(id.short()), links.to_commit(&id.0))];
+    let changes = plan.targets.iter().flat_map(TargetPlan::changes);
+    let places: BTreeSet<(&str, u32)> =
+        changes.filter_map(|c| c.place.as_ref()).map(|place| (&*place.file, place.line)).collect();
+    pages.extend(places.iter().take(LINKED).map(|(file, line)| {
+        let text = escape::code_span(&format!("{file}:{line}"));
+        format!("[{text}](<{}>)", links.to_line(&id.0, file, *line))
+    }));
+    if places.len() > LINKED {
+        pages.push(format!("and {} more files", places.len() - LINKED));
+    }
+    comment.line(&format!("\n{}", pages.join(" · ")));
+}
+
+/// Says what nobody should have to unfold: a reason, the way past it, and names.
+fn call_out(comment: &mut Comment, plan: &Plan, title: &str, is_it: fn(&Change) -> bool) {
     let several = plan.targets.len() > 1;
     let mut pieces: Vec<(usize, Vec<String>)> = Vec::new();
     for target in &plan.targets {
         let of =
             if several { format!(" ({})", escape::plain(&target.name)) } else { String::new() };
         let mut changes = target.changes();
-        changes.retain(|change| matches!(change.action, Action::Delete | Action::Replace));
+        changes.retain(|change| is_it(change));
         for group in groups::of_plan(changes, false) {
             let mut piece = heads(&group);
             if let Some(first) = piece.first_mut() {
@@ -57,7 +97,10 @@ fn call_out(comment: &mut Comment, plan: &Plan) {
         }
     }
     let shown: Vec<_> = pieces.iter().take(CALLED_OUT).map(|(_, piece)| piece.clone()).collect();
-    let written = comment.block("\n**Deletes and replaces**\n\n", &shown, "");
+    if shown.is_empty() {
+        return;
+    }
+    let written = comment.block(&format!("\n**{title}**\n\n"), &shown, "");
     let left_out: usize = pieces.iter().skip(written).map(|(count, _)| count).sum();
     if left_out > 0 {
         comment.line(&format!("\nand {left_out} more"));
@@ -66,15 +109,20 @@ fn call_out(comment: &mut Comment, plan: &Plan) {
 
 /// Writes the changes of a target, folded: with their differences while there is room, else the
 /// heads alone. Says how many changes had no room at all.
-fn folded(comment: &mut Comment, target: &TargetPlan, style: &Style) -> usize {
-    let groups = groups::of_plan(words::reading_order(target), style.summary);
+fn folded(
+    comment: &mut Comment,
+    target: &TargetPlan,
+    changes: Vec<&Change>,
+    title: &str,
+    style: &Style,
+) -> usize {
+    let groups = groups::of_plan(changes, style.summary);
     if groups.is_empty() {
         return 0;
     }
-    let counts = words::counts(target.entries.iter());
     let name = [&target.name, &target.project].map(|text| escape::html(text));
     let before =
-        format!("\n<details><summary><b>{}</b> ({}): {counts}</summary>\n\n", name[0], name[1]);
+        format!("\n<details><summary><b>{}</b> ({}): {title}</summary>\n\n", name[0], name[1]);
     let after = "\n</details>\n";
     let whole: Vec<Vec<String>> = groups
         .iter()

@@ -185,11 +185,19 @@ git no longer declares it
 
 Plan: 2 to create, 1 to delete, 2 deletes held, 2 blocked.
 "#);
-    insta::assert_snapshot!(markdown(&plan, &Style::default()), @r#"
+    insta::assert_snapshot!(markdown(&plan, &Style::default()), @r"
 <!-- apinizer-gitops:plan -->
 ### Plan: 2 to create, 1 to delete, 2 deletes held, 2 blocked.
 
 `/srv/gateway-config at 3f2a91c0d1e2 (Add order mails)`
+
+**Blocked**
+
+```diff
+# blocked: unresolved: the environment has no X (nor X_FILE)
+# blocked database ledger
+# blocked database orders
+```
 
 **Deletes and replaces**
 
@@ -223,7 +231,7 @@ Plan: 2 to create, 1 to delete, 2 deletes held, 2 blocked.
 ```
 
 </details>
-"#);
+");
 }
 
 #[test]
@@ -283,6 +291,13 @@ fn a_rich_plan_as_markdown() {
 
 - `there is no state and no --base: deletes cannot be known`
 
+**Blocked**
+
+```diff
+# blocked database ledger  connections/db.yaml:1
+#     unresolved: the environment has no X (nor X_FILE)
+```
+
 **Deletes and replaces**
 
 ```diff
@@ -293,6 +308,12 @@ fn a_rich_plan_as_markdown() {
 - delete ldap staff (held)
 #     held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
 #     to proceed: `apinizer-gitops apply --allow-deletes`
+```
+
+**Drift that no commit made**
+
+```diff
+# drift graylog logs
 ```
 
 <details><summary><b>prod</b> (Payments): 1 to create, 1 to update, 1 to replace, 1 to rename, 1 to delete, 2 to adopt as they are, 1 delete held, 1 blocked, 1 drifted; 40 in sync, 1 unmanaged, 3 unverified</summary>
@@ -326,9 +347,6 @@ fn a_rich_plan_as_markdown() {
           ls
           du -sh .
           df
-# drift graylog logs
--     level (drift): live "INFO"
-+     level (drift): git "DEBUG"
 # blocked database ledger  connections/db.yaml:1
 #     unresolved: the environment has no X (nor X_FILE)
 - delete email old-mails
@@ -338,6 +356,16 @@ fn a_rich_plan_as_markdown() {
 - delete ldap staff (held)
 #     held: 5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)
 #     to proceed: `apinizer-gitops apply --allow-deletes`
+```
+
+</details>
+
+<details><summary><b>prod</b> (Payments): drift that no commit made</summary>
+
+```diff
+# drift graylog logs
+-     level (drift): live "INFO"
++     level (drift): git "DEBUG"
 ```
 
 </details>

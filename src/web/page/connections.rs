@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::{Shown, badge, changes, moment, seconds, sign, words};
 use crate::audit::{Event, EventKind};
 use crate::daemon::status::TargetStatus;
+use crate::document::Place;
 use crate::plan::{Entry, State};
 
 /// How many connections of a target are drawn; the search finds the others.
@@ -31,15 +32,15 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
         h3 { "Connections" }
         (counts(target))
         @if matching.is_empty() {
-            p.quiet { "None" @if !target.connections.is_empty() { " that the filter lets through" } "." }
+            p.quiet { "None." }
         }
-        @if !wanting.is_empty() { (table(target, "that need attention", wanting)) }
+        @if !wanting.is_empty() { (table(target, "that need attention", wanting, shown)) }
         @if !calm.is_empty() && (is_filtered || wanting.is_empty() && calm.len() <= FEW) {
-            (table(target, "that need nothing", calm))
+            (table(target, "that need nothing", calm, shown))
         } @else if !calm.is_empty() {
             details data-key={ "calm-" (target.key.name) } {
                 summary { (calm.len()) @if calm.len() == 1 { " that needs nothing" } @else { " that need nothing" } }
-                (table(target, "that need nothing", calm))
+                (table(target, "that need nothing", calm, shown))
             }
         }
     }
@@ -62,14 +63,14 @@ fn counts(target: &TargetStatus) -> Markup {
     }
 }
 
-fn table(target: &TargetStatus, which: &str, rows: &[&Entry]) -> Markup {
+fn table(target: &TargetStatus, which: &str, rows: &[&Entry], shown: &Shown) -> Markup {
     let are_few = rows.len() <= OPEN;
     html! {
         table {
             caption.hidden { "Connections of " (target.key.name) " " (which) }
             thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Why" } th scope="col" { "Written" } } }
             tbody {
-                @for one in rows.iter().take(ROWS) { (row(target, one, are_few)) }
+                @for one in rows.iter().take(ROWS) { (row(target, one, are_few, shown)) }
             }
         }
         @if rows.len() > ROWS {
@@ -78,7 +79,7 @@ fn table(target: &TargetStatus, which: &str, rows: &[&Entry]) -> Markup {
     }
 }
 
-fn row(target: &TargetStatus, one: &Entry, is_open: bool) -> Markup {
+fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Markup {
     let key = format!("{}/{}", target.key.name, one.name);
     html! {
         tr data-key=(key) {
@@ -95,9 +96,22 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool) -> Markup {
                     (changes::waiting(change, reason, &format!("{key}/{number}"), is_open))
                 }
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
+                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, place, shown)) } }
             }
             td data-label="Written" { @if let Some(time) = one.last_change { (seconds(time)) } @else { span.quiet { "never" } } }
         }
+    }
+}
+
+/// The place of a document, with a link to its page where that is known.
+fn file(target: &TargetStatus, place: &Place, shown: &Shown) -> Markup {
+    let text = html! { code { (place.file) ":" (place.line) } };
+    match (&shown.links, &target.commit_seen) {
+        (Some(links), Some(commit)) => {
+            let page = links.to_line(&commit.id.0, &place.file, place.line);
+            html! { a href=(page) rel="noreferrer" { (text) } }
+        }
+        _ => text,
     }
 }
 

@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::{badge, moment, words};
+use super::verdict::commit_id;
+use super::{Shown, badge, moment, words};
 use crate::audit::Event;
 use crate::daemon::status::{HistoryEntry, TargetStatus};
 
-pub(super) fn list(target: &TargetStatus) -> Markup {
+pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
     html! {
         @if !target.past.history.is_empty() {
             details data-key={ "history-" (target.key.name) } {
@@ -14,7 +15,7 @@ pub(super) fn list(target: &TargetStatus) -> Markup {
                 table {
                     caption.hidden { "The last reconciles of " (target.key.name) }
                     thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
-                    tbody { @for run in runs(&target.past.history) { (past(run)) } }
+                    tbody { @for run in runs(&target.past.history) { (past(run, shown)) } }
                 }
             }
         }
@@ -22,7 +23,7 @@ pub(super) fn list(target: &TargetStatus) -> Markup {
 }
 
 /// The last events of the audit trail, which outlive the daemon.
-pub(super) fn events(target: &TargetStatus) -> Markup {
+pub(super) fn events(target: &TargetStatus, shown: &Shown) -> Markup {
     html! {
         @if !target.past.events.is_empty() {
             details data-key={ "events-" (target.key.name) } {
@@ -30,19 +31,19 @@ pub(super) fn events(target: &TargetStatus) -> Markup {
                 table {
                     caption.hidden { "The last events of " (target.key.name) }
                     thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
-                    tbody { @for event in &target.past.events { (row(event)) } }
+                    tbody { @for event in &target.past.events { (row(event, shown)) } }
                 }
             }
         }
     }
 }
 
-fn row(event: &Event) -> Markup {
+fn row(event: &Event, shown: &Shown) -> Markup {
     html! {
         tr {
             th scope="row" { (moment(event.time)) }
             td data-label="Event" { (event) }
-            td data-label="Commit" { @if let Some(id) = &event.commit { code { (id.short()) } } }
+            td data-label="Commit" { @if let Some(id) = &event.commit { (commit_id(id, shown)) } }
             td data-label="Cause" { (words(&event.cause)) @if let Some(by) = &event.by { ", " (by) } }
         }
     }
@@ -57,7 +58,7 @@ fn runs(history: &[HistoryEntry]) -> impl Iterator<Item = &[HistoryEntry]> {
     history.chunk_by(is_alike)
 }
 
-fn past(run: &[HistoryEntry]) -> Markup {
+fn past(run: &[HistoryEntry], shown: &Shown) -> Markup {
     let [entry, ..] = run else { return html! {} };
     let counts = [
         (entry.counts.done, "done"),
@@ -75,7 +76,7 @@ fn past(run: &[HistoryEntry]) -> Markup {
                 @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.time)) } }
             }
             td data-label="Cause" { (words(entry.cause.as_str())) }
-            td data-label="Commit" { @if let Some(id) = &entry.commit { code { (id.short()) } } }
+            td data-label="Commit" { @if let Some(id) = &entry.commit { (commit_id(id, shown)) } }
             td data-label="Outcome" {
                 (badge(entry.outcome.as_str()))
                 @for (count, word) in counts { @if count > 0 { " " (count) " " (word) } }

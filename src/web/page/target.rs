@@ -24,9 +24,9 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
             p.where { "Project " strong { (target.key.project) } " at " (target.key.url) }
             dl {
                 dt { "Live" }
-                dd { @match &target.commit_applied { Some(commit) => { (commit_line(commit)) } None => { "no commit has been applied whole yet" } } }
+                dd { @match &target.commit_applied { Some(commit) => { (commit_line(commit, shown)) } None => { "no commit has been applied whole yet" } } }
                 @if target.commit_seen.as_ref().map(|c| &c.id) != target.commit_applied.as_ref().map(|c| &c.id) {
-                    @if let Some(commit) = &target.commit_seen { dt { "Seen" } dd { (commit_line(commit)) } }
+                    @if let Some(commit) = &target.commit_seen { dt { "Seen" } dd { (commit_line(commit, shown)) } }
                 }
                 @if let Some((wait, since)) = &target.trouble.wait {
                     dt { "Waits" } dd { "for " (wait.after) ", since " (moment(*since)) @if let Some(until) = wait.until { ", until " (moment(until)) } }
@@ -49,8 +49,8 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
             (problems(&target.trouble.diagnostics))
             (connections::list(target, shown))
             @if let Some(plan) = &target.past.applied { (changes::plan(&target.key.name, plan)) }
-            (history::events(target))
-            (history::list(target))
+            (history::events(target, shown))
+            (history::list(target, shown))
         }
     }
 }

@@ -35,12 +35,12 @@ fn thousands_are_bounded_and_what_needs_attention_is_first() {
 
 #[test]
 fn the_search_finds_what_is_not_drawn() {
-    let shown = Shown { q: "MAIL-1500".to_owned(), state: String::new() };
+    let shown = Shown { q: "MAIL-1500".to_owned(), ..Shown::default() };
     let text = content(&with_connections(2000), &shown, true).into_string();
     assert_eq!(text.matches("scope=\"row\"").count(), 1);
-    let shown = Shown { q: String::new(), state: "failed".to_owned() };
+    let shown = Shown { state: "failed".to_owned(), ..Shown::default() };
     let text = content(&with_connections(3), &shown, true).into_string();
-    assert!(text.contains("that the filter lets through"));
+    assert!(text.contains("0 connections match."));
 }
 
 #[test]

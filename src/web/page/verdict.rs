@@ -5,8 +5,9 @@ use std::sync::Arc;
 use maud::{Markup, html};
 
 use super::connections::{needs_attention, urgency};
-use super::{badge, moment, seconds, sign, words};
+use super::{Shown, badge, moment, seconds, sign, words};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
+use crate::name::CommitId;
 use crate::plan::State;
 use crate::source::Commit;
 
@@ -123,7 +124,7 @@ pub(super) fn by_urgency(status: &Status) -> Vec<&TargetStatus> {
 }
 
 /// The verdict, the newest commit, and each target in one line.
-pub(super) fn banner(status: &Status, may_change: bool) -> Markup {
+pub(super) fn banner(status: &Status, shown: &Shown, may_change: bool) -> Markup {
     let (mood, text) = verdict(status);
     html! {
         section.banner.(mood.class()) aria-label="Verdict" {
@@ -136,7 +137,7 @@ pub(super) fn banner(status: &Status, may_change: bool) -> Markup {
                 p.buttons { button type="button" data-verb="reconcile" { "Reconcile now" } }
             }
         }
-        (source(&status.source))
+        (source(&status.source, shown))
         @if status.targets.len() > 1 {
             nav aria-label="Targets" {
                 ul.cards { @for target in by_urgency(status) { (card(target)) } }
@@ -159,12 +160,12 @@ fn totals(status: &Status) -> Markup {
     }
 }
 
-fn source(source: &SourceStatus) -> Markup {
+fn source(source: &SourceStatus, shown: &Shown) -> Markup {
     html! {
         section.source aria-label="Source" {
             @if let Some(error) = &source.error { p.wrong { (error) } }
             @if let Some(commit) = &source.commit {
-                p { "Newest commit " (commit_line(commit)) }
+                p { "Newest commit " (commit_line(commit, shown)) }
             }
             p.quiet {
                 code { (source.location) }
@@ -177,14 +178,23 @@ fn source(source: &SourceStatus) -> Markup {
 }
 
 /// A commit as people know it: subject, author, time.
-pub(super) fn commit_line(commit: &Commit) -> Markup {
+pub(super) fn commit_line(commit: &Commit, shown: &Shown) -> Markup {
     let author = commit.author.split(" <").next().unwrap_or_default();
     html! {
-        code title=(commit.id) { (commit.id.short()) }
+        (commit_id(&commit.id, shown))
         @if !commit.subject.is_empty() {
             " " strong { (commit.subject) }
             span.quiet title=(commit.author) { " by " (author) ", " (seconds(commit.time)) }
         }
+    }
+}
+
+/// The id of a commit, with a link to its page where that is known.
+pub(super) fn commit_id(id: &CommitId, shown: &Shown) -> Markup {
+    let code = html! { code title=(id) { (id.short()) } };
+    match &shown.links {
+        Some(links) => html! { a href=(links.to_commit(&id.0)) rel="noreferrer" { (code) } },
+        None => code,
     }
 }
 

@@ -255,6 +255,7 @@ impl Ground {
         let plan = Plan {
             commit: snapshot.commit().cloned(),
             source: String::new(),
+            links: None,
             targets: vec![prepared.plan.clone()],
         };
         Shown {

@@ -134,3 +134,17 @@ proptest! {
         outside_of_fences(&written);
     }
 }
+
+#[test]
+fn files_and_the_commit_are_links_where_the_host_is_known() {
+    let mut plan = plan_of(vec![rich_target()]);
+    plan.links = crate::links::Links::of("git@github.com:team/config.git");
+    let written = markdown(&plan, &Style::default());
+    let line = written.lines().find(|line| line.contains("](<")).unwrap();
+    assert!(
+        line.starts_with("[commit `3f2a91c0d1e2`](<https://github.com/team/config/commit/3f2a")
+    );
+    let file = "[`connections/db.yaml:1`](<https://github.com/team/config/blob/3f2a91c0d1e2";
+    assert!(line.contains(file) && line.contains("/connections/db.yaml#L1>)"), "{line}");
+    assert!(!markdown(&plan_of(vec![rich_target()]), &Style::default()).contains("](<"));
+}
