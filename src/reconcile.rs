@@ -143,7 +143,11 @@ impl Engine {
     }
 
     /// How the references of a target are resolved.
-    fn resolution<'a>(&'a self, target: &'a Target, options: &Options) -> Resolution<'a> {
+    pub(crate) fn resolution<'a>(
+        &'a self,
+        target: &'a Target,
+        options: &Options,
+    ) -> Resolution<'a> {
         let environment = options.with_secrets.then_some(&self.environment);
         Resolution { vars: &target.vars, environment, redactor: &self.redactor }
     }
