@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use serde_json::Value;
+use similar::{Algorithm, DiffTag};
 
 use super::extent::{Extents, Found, Slot};
 use super::render;
@@ -87,24 +88,34 @@ fn differences<'v>(pointer: String, older: &Value, value: &'v Value, edits: &mut
             edits.extend(gone.map(|key| Edit::Remove(child(&pointer, key))));
         }
         (Value::Array(older), Value::Array(items)) if !older.is_empty() && !items.is_empty() => {
-            let start = older.iter().zip(items).take_while(|(a, b)| a == b).count();
-            let ends = older.iter().rev().zip(items.iter().rev()).take_while(|(a, b)| a == b);
-            let end = ends.count().min(older.len().min(items.len()) - start);
-            let (old_end, new_end) = (older.len() - end, items.len() - end);
-            let common = old_end.min(new_end);
-            for index in (common..old_end).rev() {
-                edits.push(Edit::Remove(item(&pointer, index)));
-            }
-            for value in items.get(common..new_end).unwrap_or_default().iter().rev() {
-                edits.push(Edit::Insert(item(&pointer, common), value));
-            }
-            for (index, (older, value)) in
-                older.iter().zip(items).enumerate().take(common).skip(start)
-            {
-                differences(item(&pointer, index), older, value, edits);
-            }
+            items_that_moved(&pointer, older, items, edits);
         }
         (_, value) => edits.push(Edit::Replace(pointer, value)),
+    }
+}
+
+/// The same for the items of two lists, of which those that stay keep their place in the text.
+fn items_that_moved<'v>(
+    pointer: &str,
+    older: &[Value],
+    items: &'v [Value],
+    edits: &mut Vec<Edit<'v>>,
+) {
+    let texts = |items: &[Value]| items.iter().map(Value::to_string).collect::<Vec<_>>();
+    let moves = similar::capture_diff_slices(Algorithm::Myers, &texts(older), &texts(items));
+    for moved in moves.iter().rev().filter(|moved| moved.tag() != DiffTag::Equal) {
+        let (old, new) = (moved.old_range(), moved.new_range());
+        let common = old.len().min(new.len());
+        let more = items.get(new.start + common..new.end).unwrap_or_default();
+        let removed = (old.start + common..old.end).rev();
+        edits.extend(removed.map(|index| Edit::Remove(item(pointer, index))));
+        let at = item(pointer, old.start + common);
+        edits.extend(more.iter().rev().map(|value| Edit::Insert(at.clone(), value)));
+        for (index, value) in old.zip(items.iter().skip(new.start)).take(common) {
+            if let Some(older) = older.get(index) {
+                differences(item(pointer, index), older, value, edits);
+            }
+        }
     }
 }
 
@@ -130,43 +141,30 @@ fn carry_out(text: &str, document: usize, edit: &Edit<'_>) -> Option<String> {
 fn replace(extents: &Extents<'_>, slot: &Slot, value: &Value) -> Option<(Range<usize>, String)> {
     let text = extents.text();
     let older = text.get(slot.value.clone())?;
-    let is_dash = text.get(..slot.behind)?.ends_with('-');
     let column = extents.column(slot.begin);
+    let is_collection = extents.is_collection(slot);
+    if is_collection && extents.holds_more_than_values(slot) {
+        return None;
+    }
+    let in_flow = slot.in_flow || extents.is_flow(slot);
     let is_many = match value {
         Value::Array(items) => !items.is_empty(),
         Value::Object(map) => !map.is_empty(),
-        Value::String(text) => text.contains('\n') && !older.starts_with(['"', '\'']),
         _ => false,
     };
-    if extents.holds_more_than_values(slot) && !older.starts_with(['|', '>']) {
-        return None;
-    }
-    if let Value::String(text) = value
-        && older.starts_with(['|', '>'])
-        && let Some(block) = render::block(text, older, column)
-    {
-        return Some((slot.value.clone(), block));
-    }
     let gap = text.get(slot.behind..slot.value.start)?;
-    let in_flow = slot.in_flow || extents.is_flow(slot);
-    if (is_many || extents.is_collection(slot)) && !in_flow && gap.trim().is_empty() {
-        let new = if is_dash {
-            yaml::behind_dash(column, value)
-        } else {
-            yaml::behind_key(column, value)
+    if (is_many || is_collection) && !in_flow && gap.trim().is_empty() {
+        let new = match text.get(..slot.behind)?.ends_with('-') {
+            true => yaml::behind_dash(column, value),
+            false => yaml::behind_key(column, value),
         };
         return Some((slot.behind..slot.value.end, new));
     }
-    let comment = older.lines().next().filter(|_| older.starts_with(['|', '>']));
-    let comment = comment.and_then(|header| header.split_once('#')).map(|(_, words)| words);
-    let mut new = render::as_before(value, older, in_flow);
-    if slot.value.is_empty() {
-        new.insert(0, ' ');
-    }
-    if let Some(words) = comment {
-        new = format!("{new} #{words}");
-    }
-    Some((slot.value.clone(), new))
+    let block = value.as_str().filter(|_| !in_flow && !is_collection);
+    let block = block.and_then(|text| render::block(text, older, column));
+    let new = block.unwrap_or_else(|| render::as_before(value, older, in_flow));
+    let blank = if slot.value.is_empty() { " " } else { "" };
+    Some((slot.value.clone(), format!("{blank}{new}")))
 }
 
 /// The place of a new key or item, and its text.
@@ -224,4 +222,94 @@ fn remove(extents: &Extents<'_>, pointer: &str) -> Option<Range<usize>> {
     let rest = extents.text().get(end..)?;
     let line_end = if rest.starts_with("\r\n") { 2 } else { rest.len().min(1) };
     Some(start..end + line_end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(text: &str, pointer: &str, value: &Value, wanted: &str) {
+        assert_eq!(set(text, 0, pointer, Some(value)).as_deref(), Some(wanted), "{text:?}");
+        let crlf = |text: &str| text.replace('\n', "\r\n");
+        assert_eq!(set(&crlf(text), 0, pointer, Some(value)), Some(crlf(wanted)), "{text:?}");
+    }
+
+    #[test]
+    fn a_single_value_keeps_its_style() {
+        for (text, value, wanted) in [
+            ("a: x # c\n", json!("v"), "a: v # c\n"),
+            ("a: 'x'\n", json!("it's"), "a: 'it''s'\n"),
+            ("\"a\": \"x\" # c\n", json!("y\n"), "\"a\": \"y\\n\" # c\n"),
+            ("a:   # c\nb: 1\n", json!("v"), "a: v   # c\nb: 1\n"),
+            ("a: &x 1\n", json!(2), "a: &x 2\n"),
+            ("a: &x 1\nb: 2", json!(null), "a: &x null\nb: 2"),
+            ("a: x\n  y\nb: 1\n", json!("no"), "a: \"no\"\nb: 1\n"),
+            ("{a: x, b: 1}\n", json!("y, z"), "{a: \"y, z\", b: 1}\n"),
+            (
+                "a: |\n    x\n\n\n# c\nb: 1\n",
+                json!("y\n\nz\n"),
+                "a: |\n    y\n\n    z\n\n\n# c\nb: 1\n",
+            ),
+            ("a: >- # why\n  x\n  y\nb: 1\n", json!("z"), "a: >- # why\n  z\nb: 1\n"),
+            ("a: | # why\n  x\nb: 1\n", json!(" y"), "a: \" y\" # why\nb: 1\n"),
+            ("a: x\nb: 1\n", json!("y\nz\n"), "a: |\n  y\n  z\nb: 1\n"),
+            ("a:\n  - 1\n# c\n", json!([]), "a: []\n# c\n"),
+            ("a:\n  # c\n  - 1\n", json!(null), "a:\n  # c\n  null\n"),
+            ("? a\n: x\n", json!("v"), "? a\n: v\n"),
+        ] {
+            check(text, "/a", &value, wanted);
+        }
+    }
+
+    #[test]
+    fn of_a_list_and_a_map_the_entries_that_moved_change() {
+        for (text, value, wanted) in [
+            (
+                "a:\n  # one\n  - x # 1\n  - y # 2\n",
+                json!(["x", "z"]),
+                "a:\n  # one\n  - x # 1\n  - z # 2\n",
+            ),
+            ("a:\n- x\n- y\n- z\n", json!(["x", "z"]), "a:\n- x\n- z\n"),
+            ("a: [x, y , z] # c\n", json!(["z"]), "a: [z] # c\n"),
+            ("a: [x]\n", json!(["w", "x", "v"]), "a: [w, x, v]\n"),
+            (
+                "a:\n  - x # c\nb: 1\n",
+                json!(["w", "x", "v"]),
+                "a:\n  - w\n  - x # c\n  - v\nb: 1\n",
+            ),
+            ("a:\n  - {b: 1}", json!([{"b": 1}, {"b": 2}]), "a:\n  - {b: 1}\n  - b: 2"),
+            (
+                "a:\n  b: {c: 1}\n# c\n",
+                json!({"b": {"c": 1, "d": 2}}),
+                "a:\n  b: {c: 1, d: 2}\n# c\n",
+            ),
+            ("a:\n  b: 1\n  c: 2\n", json!({"c": 2, "d": [3]}), "a:\n  c: 2\n  d:\n    - 3\n"),
+            (
+                "x: &x {b: 1}\na: {<<: *x, c: 2}\n",
+                json!({"b": 3, "c": 2}),
+                "x: &x {b: 1}\na: {<<: *x, c: 2, b: 3}\n",
+            ),
+            ("x: &x [1]\na: *x\n", json!([2]), "x: &x [1]\na:\n  - 2\n"),
+        ] {
+            check(text, "/a", &value, wanted);
+        }
+    }
+
+    #[test]
+    fn a_change_that_would_reach_further_is_none() {
+        for (text, value) in [
+            ("a: &x 1\nb: *x\n", json!(2)),
+            ("a: [1, # c\n  2]\n", json!("x")),
+            ("a: {b: &x 1}\nc: *x\n", json!({"d": 1})),
+        ] {
+            assert_eq!(set(text, 0, "/a", Some(&value)), None, "{text:?}");
+        }
+        let text = "b: 1\n---\na: 1\n";
+        assert_eq!(set(text, 1, "/a", Some(&json!(2))).as_deref(), Some("b: 1\n---\na: 2\n"));
+        assert_eq!(set(text, 0, "/a/b", Some(&json!(2))), None);
+        assert_eq!(set("a: {b: 1, c: 2}", 0, "/a/b", None).as_deref(), Some("a: {c: 2}"));
+        assert_eq!(set("a: {b: 1}", 0, "/a/b", None), None);
+    }
 }

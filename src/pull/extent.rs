@@ -39,7 +39,10 @@ pub(super) enum Found {
 impl<'t> Extents<'t> {
     /// The places of the document of a chunk.
     pub(super) fn of(file: &'t FileText, chunk: &Chunk) -> Option<Self> {
-        let places = Places::of(file.slice(chunk.range.clone()), chunk.first_line)?;
+        let (text, line) = (file.slice(chunk.range.clone()), chunk.first_line);
+        // The parser of places takes no tab between a colon and a plain text.
+        let places =
+            Places::of(text, line).or_else(|| Places::of(&text.replace('\t', " "), line))?;
         Some(Self { file, places })
     }
 

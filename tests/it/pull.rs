@@ -1,5 +1,8 @@
 //! `pull`: what somebody changed in the console goes into the files, and nothing else changes in them.
 
+mod drawn;
+mod random;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
