@@ -38,7 +38,7 @@ use connect::Connection;
 
 pub use carry_out::carry_out;
 pub(crate) use connect::client;
-pub(crate) use load::load_target;
+pub(crate) use load::{load_request, load_target};
 pub use pass::prepare;
 
 /// The values that live as long as the process: the configuration, the environment, parsed

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{PullArgs, ReadArgs, TextOrJson};
@@ -11,12 +11,13 @@ use super::error::CommandError;
 use super::export::prefix;
 use super::session::{Session, options};
 use crate::config::Location;
-use crate::document::{self, LoadRequest};
+use crate::document;
 use crate::export::{self, Export, KnownReferences, files, read};
 use crate::name::ConnectionName;
+use crate::plan::TargetPlan;
 use crate::plan::view::LiveView;
 use crate::pull::{NotWritten, Pull, PullTarget, Texts, drift_of};
-use crate::reconcile::{Options, Prepared, load_target};
+use crate::reconcile::{Options, Prepared, load_request, load_target};
 use crate::report::pull::{self as report, FileChange};
 use crate::source::{Repository, Snapshot};
 
@@ -25,7 +26,10 @@ use crate::source::{Repository, Snapshot};
 /// # Errors
 /// A target cannot be looked at, or a file may not or cannot be written.
 pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError> {
-    let mut session = Session::new(context, &args.narrow.targets)?;
+    let config = context.config()?;
+    let paths = config.targets.iter().map(|target| (target.name.clone(), target.paths.clone()));
+    let paths: Vec<(String, Vec<String>)> = paths.collect();
+    let mut session = Session::with_config(context, config, &args.narrow.targets)?;
     if let Location::Url(_) = session.engine.config.source.location {
         return Err(CommandError::WithHint(
             "`pull` writes into the files of a checkout, and the source is a url".to_owned(),
@@ -38,8 +42,11 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
     let (repository, _) = session.open().await?;
     let prepared = session.prepare(&snapshot, &options).await;
     super::plan::show_errors(context, &prepared);
-    if let Some(problem) = prepared.iter().flat_map(|prepared| &prepared.plan.errors).next() {
-        return Err(CommandError::failed(problem));
+    for TargetPlan { name, errors, notices, .. } in prepared.iter().map(|prepared| &prepared.plan) {
+        if let Some(problem) = errors.first() {
+            return Err(CommandError::Failed(format!("{name}: {problem}")));
+        }
+        notices.iter().for_each(|notice| context.say(&format!("note: {name}: {notice}")));
     }
     let mut pulled = Pulled {
         session: &session,
@@ -67,24 +74,47 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
             changes.iter().try_for_each(|change| write(&pulled.root, change))
         })?;
     }
-    let not_written = &pulled.not_written;
+    let redact = |text: &str| session.engine.redactor.redact(text);
     match args.output {
-        TextOrJson::Json => context.print_json(&report::json(&changes, not_written)),
+        TextOrJson::Json => {
+            context.print_json(&report::json(&changes, &pulled.not_written, &redact));
+        }
         TextOrJson::Text => {
-            let text = report::text(&changes, not_written, &context.style());
-            context.print(&session.engine.redactor.redact(&text));
+            let text = report::text(&changes, &pulled.not_written, &context.style());
+            context.print(&redact(&text));
         }
     }
     if !context.global.quiet {
-        let did = if args.check { "would change" } else { "changed" };
-        context.say(&match changes.len() {
-            0 => "nothing to write: the files have all that is live, but for what is listed"
-                .to_owned(),
-            1 => format!("{did} 1 file"),
-            count => format!("{did} {count} files"),
-        });
+        tell(&changes, &paths, args.check, context);
     }
     Ok(if changes.is_empty() { 0 } else { 2 })
+}
+
+/// Says how many files were changed, and which targets read them beside the one that moved.
+fn tell(
+    changes: &[FileChange],
+    paths: &[(String, Vec<String>)],
+    is_check: bool,
+    context: &Context,
+) {
+    let plain = |path: &String| -> PathBuf {
+        Path::new(path).components().filter(|step| *step != Component::CurDir).collect()
+    };
+    for change in changes {
+        let reads = |path: &String| Path::new(&change.path).starts_with(plain(path));
+        let readers = paths.iter().filter(|(_, paths)| paths.iter().any(reads));
+        let readers: Vec<&str> = readers.map(|(name, _)| name.as_str()).collect();
+        if let [_, _, ..] = readers[..] {
+            let (path, readers) = (&change.path, readers.join(", "));
+            context.say(&format!("note: {path} is read for several targets: {readers}"));
+        }
+    }
+    let did = if is_check { "would change" } else { "changed" };
+    context.say(&match changes.len() {
+        0 => "nothing to write".to_owned(),
+        1 => format!("{did} 1 file"),
+        count => format!("{did} {count} files"),
+    });
 }
 
 /// The texts of the working tree as they change.
@@ -135,13 +165,7 @@ impl Pulled<'_> {
             self.pull.texts.entry(Arc::clone(&entry.path)).or_insert(text);
         }
         let known_targets = engine.target_names();
-        let request = LoadRequest {
-            folders: &listing.folders,
-            target: Some(&target.name),
-            known_targets: Some(&known_targets),
-            vars: Some(&target.vars),
-            rules: Some(&target.rules),
-        };
+        let request = load_request(target, &listing.folders, &known_targets);
         let resolution = engine.resolution(target, self.options);
         let pull_target = PullTarget { request, name: &target.name, resolution, layers };
         for drift in &drift {

@@ -133,6 +133,7 @@ fn carry_out(text: &str, document: usize, edit: &Edit<'_>) -> Option<String> {
     };
     let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut edited = text.to_owned();
+    edited.get(range.clone())?;
     edited.replace_range(range, &new.replace('\n', line_end));
     Some(edited)
 }

@@ -13,6 +13,8 @@ use crate::pointer::steps;
 pub(super) struct Extents<'t> {
     file: &'t FileText,
     places: Places,
+    /// Counting the characters of one long line again and again would take its time.
+    is_ascii: bool,
 }
 
 /// The place of one value.
@@ -43,7 +45,7 @@ impl<'t> Extents<'t> {
         // The parser of places takes no tab between a colon and a plain text.
         let places =
             Places::of(text, line).or_else(|| Places::of(&text.replace('\t', " "), line))?;
-        Some(Self { file, places })
+        Some(Self { file, places, is_ascii: file.as_str().is_ascii() })
     }
 
     pub(super) fn text(&self) -> &'t str {
@@ -165,8 +167,11 @@ impl<'t> Extents<'t> {
 
     fn byte(&self, line: u32, column: u32) -> usize {
         let start = self.file.line_range(line).start;
-        let line = self.text().get(start..).unwrap_or_default();
         let before = (column as usize).saturating_sub(1);
+        if self.is_ascii {
+            return start + before;
+        }
+        let line = self.text().get(start..).unwrap_or_default();
         start + line.char_indices().nth(before).map_or(line.len(), |(at, _)| at)
     }
 

@@ -58,9 +58,13 @@ fn diff_lines(diff: &str) -> Vec<String> {
 
 /// The same for programs.
 #[must_use]
-pub(crate) fn json(files: &[FileChange], not_written: &[NotWritten]) -> Value {
+pub(crate) fn json(
+    files: &[FileChange],
+    not_written: &[NotWritten],
+    redact: &dyn Fn(&str) -> String,
+) -> Value {
     let files = files.iter().map(
-        |file| json!({ "path": file.path, "new": file.before.is_none(), "diff": file.diff() }),
+        |file| json!({ "path": file.path, "new": file.before.is_none(), "diff": redact(&file.diff()) }),
     );
     let not_written = not_written.iter().map(|one| {
         json!({

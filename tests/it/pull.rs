@@ -189,3 +189,70 @@ fn a_bare_repository_has_no_files_to_write() {
     world.source(&format!("url: 'file://{bare}'"), "");
     world.run(&["pull"]).code(1).says("the source is a url");
 }
+
+/// A database whose URL holds a password in live is no place to pull from.
+#[test]
+fn a_secret_inside_another_field_is_not_pulled() {
+    let database = "type: database\nname: db\ndbType: POSTGRES\njdbcUrl: jdbc:postgresql://h/db\n\
+                    username: u\npassword: ${env:SMTP_PASSWORD}\ndescription: d\n";
+    let world = applied("connections/db.yaml", database);
+    world.edit("db", "jdbcUrl", json!("jdbc:postgresql://h/db?user=x&password=tiger-of-scott"));
+    world.edit("db", "description", json!("another"));
+    let ran = world.run(&["pull"]).code(2);
+    let ran =
+        ran.says("database db.jdbcUrl: live shows a secret or a value of the environment there");
+    assert!(!ran.stdout.contains("tiger"), "{}", ran.stdout);
+    let wanted = database.replace("description: d", "description: another");
+    assert_eq!(text(&world, "connections/db.yaml"), wanted);
+}
+
+#[test]
+fn two_targets_that_disagree_leave_the_second_alone() {
+    let mut world = World::new();
+    world.alter_projects(&["one", "two"]);
+    let target = |name: &str, more: &str| {
+        format!(
+            "  - {{name: {name}, url: '{{url}}', project: {name}, token: '${{env:APINIZER_TOKEN}}'{more}}}\n"
+        )
+    };
+    let targets =
+        format!("{}{}", target("one", ""), target("two", ", drift: report, adopt: always"));
+    world.config(&format!("source: {{path: '{{repo}}'}}\ntargets:\n{targets}"));
+    world.write("connections/a.yaml", MAIL);
+    world.commit("one document for two targets");
+    world.apply().code(0);
+    let edit = |project: &str, field: &str, value: serde_json::Value| {
+        assert!(
+            world.control().edit(project, "a", |body| drop(body.insert(field.to_owned(), value)))
+        );
+    };
+    edit("one", "port", json!(2525));
+    edit("two", "port", json!(2626));
+    edit("one", "username", json!("both"));
+    edit("two", "username", json!("both"));
+    let ran = world.run(&["pull"]).code(2);
+    ran.says("not written: two: email a.port: another target has another value there")
+        .says("note: connections/a.yaml is read for several targets: one, two");
+    let wanted = MAIL.replace("587", "2525").replace("'u'", "'both'");
+    assert_eq!(text(&world, "connections/a.yaml"), wanted);
+    world.run(&["plan", "--worktree", "--target", "one"]).code(0);
+    world.git(&["checkout", "-q", "."]);
+    world.run(&["pull", "--target", "two"]).code(2).says("changed 1 file");
+    assert_eq!(text(&world, "connections/a.yaml"), wanted.replace("2525", "2626"));
+}
+
+#[test]
+fn a_document_that_would_no_longer_load_stays() {
+    let mut world = World::new();
+    world.target("drift: report\n");
+    world.write("connections/a.yaml", MAIL);
+    world.commit("what is there from the start");
+    world.apply().code(0);
+    world.edit("a", "host", json!(null));
+    world.edit("a", "description", json!(null));
+    let ran = world.run(&["pull"]).code(2);
+    ran.says("email a.host: its file would be refused: ");
+    let written = text(&world, "connections/a.yaml");
+    assert!(written.contains("description: null  # shown in the console\n"), "{written}");
+    assert!(written.contains("host: \"smtp.example.com\""), "{written}");
+}
