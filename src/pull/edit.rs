@@ -313,4 +313,21 @@ mod tests {
         assert_eq!(set("a: {b: 1, c: 2}", 0, "/a/b", None).as_deref(), Some("a: {c: 2}"));
         assert_eq!(set("a: {b: 1}", 0, "/a/b", None), None);
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(500))]
+        #[test]
+        fn any_text_is_edited_or_left_alone(
+            text in "(a|b|'a'|\"b\"|: |:\n|- |\n|\r\n|  |\t|\\{|\\}|\\[|\\]|, |&x |\\*x|<<: |\\|\n|>-|# c\n|---\n|\\? |é|1){0,24}",
+            value in proptest::sample::select(vec![json!(2), json!("x\ny\n"), json!([1, {"b": 2}]), json!(null)]),
+            pointer in "(/a|/b|/0|/1){1,3}",
+        ) {
+            let text = format!("a: {text}");
+            if let Some(edited) = set(&text, 0, &pointer, Some(&value)) {
+                let parsed = ParsedFile::parse(edited.into_bytes());
+                proptest::prop_assert_eq!(look_up(&parsed.documents[0].fields, &pointer), Some(&value));
+            }
+            set(&text, 0, &pointer, None);
+        }
+    }
 }
