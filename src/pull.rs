@@ -148,9 +148,11 @@ fn whole_reason(entry: &Entry, change: &Change, is_live: bool) -> Option<String>
                 .to_owned(),
         ),
         Action::Blocked if !moved => entry.reason.clone(),
-        Action::Update if change.reason.as_deref() == Some(ADOPTED) => {
-            Some("it is not in the inventory, so which side moved is not known".to_owned())
-        }
+        Action::Update if change.reason.as_deref() == Some(ADOPTED) => Some(
+            "it is not in the inventory, so which side moved is not known; where the state is \
+                  elsewhere, --base names the commit that was applied"
+                .to_owned(),
+        ),
         _ => None,
     }
 }

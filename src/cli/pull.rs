@@ -39,6 +39,9 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
     let mut options = options(&args.narrow, std::time::Duration::ZERO, context.asked("pull"))?;
     options.retries = context.retries();
     let snapshot = session.snapshot(&ReadArgs { worktree: true, ..ReadArgs::default() }).await?;
+    if let Some(base) = &args.base {
+        options.base = Some(session.revision(base).await?);
+    }
     let (repository, _) = session.open().await?;
     let prepared = session.prepare(&snapshot, &options).await;
     super::plan::show_errors(context, &prepared);
@@ -66,6 +69,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
         }
     }
     let changes = pulled.changes();
+    refuse_links(&snapshot, &changes)?;
     if !args.force {
         refuse_uncommitted(&repository, &session, &changes)?;
     }
@@ -74,16 +78,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
             changes.iter().try_for_each(|change| write(&pulled.root, change))
         })?;
     }
-    let redact = |text: &str| session.engine.redactor.redact(text);
-    match args.output {
-        TextOrJson::Json => {
-            context.print_json(&report::json(&changes, &pulled.not_written, &redact));
-        }
-        TextOrJson::Text => {
-            let text = report::text(&changes, &pulled.not_written, &context.style());
-            context.print(&redact(&text));
-        }
-    }
+    pulled.print(&changes, args.output, context);
     if !context.global.quiet {
         tell(&changes, &paths, args.check, context);
     }
@@ -182,6 +177,12 @@ impl Pulled<'_> {
     ) -> Result<(), CommandError> {
         let (engine, target) = (&self.session.engine, prepared.target);
         let Some(ready) = &prepared.ready else { return Ok(()) };
+        let folder = Path::new(target.paths.first().map_or("", String::as_str));
+        if self.root.join(folder).is_file() {
+            let message = format!("new documents belong into the first path of `{}`", target.name);
+            let message = format!("{message}, and {} is a file", folder.display());
+            return Err(CommandError::Failed(message));
+        }
         let unmanaged: BTreeSet<_> = prepared.plan.unmanaged().map(|entry| &entry.name).collect();
         let listed = ready.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
         let listed: Vec<_> = listed.map(|(_, live)| live.clone()).collect();
@@ -213,7 +214,6 @@ impl Pulled<'_> {
             context.say(&format!("a new document refers to ${{env:{name}}}: {about}"));
         }
         self.declared.extend(export.documents.iter().map(|document| document.name.clone()));
-        let folder = Path::new(target.paths.first().map_or("", String::as_str));
         let path_of = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let is_taken = |name: &str| {
             let path = path_of(name);
@@ -223,6 +223,20 @@ impl Pulled<'_> {
             self.new.insert(path_of(&file.name), file.text);
         }
         Ok(())
+    }
+
+    /// Shows the differences, and the list of what is not written.
+    fn print(&self, changes: &[FileChange], output: TextOrJson, context: &Context) {
+        let redact = |text: &str| self.session.engine.redactor.redact(text);
+        match output {
+            TextOrJson::Json => {
+                context.print_json(&report::json(changes, &self.not_written, &redact));
+            }
+            TextOrJson::Text => {
+                let text = report::text(changes, &self.not_written, &context.style());
+                context.print(&redact(&text));
+            }
+        }
     }
 
     /// The files that are not as they were read, and the new ones.
@@ -241,6 +255,16 @@ impl Pulled<'_> {
         });
         changed.chain(new).collect()
     }
+}
+
+/// Refuses to write outside the working tree.
+fn refuse_links(snapshot: &Snapshot, changes: &[FileChange]) -> Result<(), CommandError> {
+    let Snapshot::Disk(files) = snapshot else { return Ok(()) };
+    let Some(change) = changes.iter().find(|change| files.crosses_link(&change.path)) else {
+        return Ok(());
+    };
+    let message = format!("{} is behind a symbolic link: nothing was written", change.path);
+    Err(CommandError::Failed(message))
 }
 
 /// Refuses to change files that are not as a commit has them: what somebody wrote into them could
@@ -282,7 +306,12 @@ fn write(root: &Path, change: &FileChange) -> Result<(), CommandError> {
     let Some(before) = &change.before else {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = files::ExportFile { name, text: change.after.clone() };
-        return files::write(folder, &[file], false).map(drop).map_err(CommandError::failed);
+        files::write(folder, &[file], false).map_err(CommandError::failed)?;
+        // The first line of the document names the schema.
+        return match folder.join(files::SCHEMA_FILE).symlink_metadata() {
+            Ok(_) => Ok(()),
+            Err(_) => files::write_schema(folder).map_err(CommandError::failed),
+        };
     };
     let found = path.symlink_metadata().map_err(failed)?;
     if !found.is_file() || std::fs::read(&path).map_err(failed)? != before.as_bytes() {

@@ -16,7 +16,7 @@ const SINGLE_FILE: &str = "connections.yaml";
 const TEMPLATE_FILE: &str = ".env.example";
 
 /// The schema of documents for editors, beside them; it begins with a dot too.
-const SCHEMA_FILE: &str = ".apinizer-gitops.schema.json";
+pub(crate) const SCHEMA_FILE: &str = ".apinizer-gitops.schema.json";
 
 /// The first line of a document's file, by which an editor finds the schema.
 pub(crate) const SCHEMA_LINE: &str =

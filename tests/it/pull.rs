@@ -174,6 +174,7 @@ fn unmanaged_connections_become_documents() {
     let variable = written.split("${env:").nth(1).unwrap().split('}').next().unwrap().to_owned();
     world.env.insert(variable, CANARY.to_owned());
     world.run(&["plan", "--worktree"]).code(0);
+    assert!(world.repo().join("connections/.apinizer-gitops.schema.json").exists());
     world.commit("what was made in the console");
     world.apply().code(0);
     assert_eq!(world.writes(), [""; 0]);
@@ -255,4 +256,29 @@ fn a_document_that_would_no_longer_load_stays() {
     let written = text(&world, "connections/a.yaml");
     assert!(written.contains("description: null  # shown in the console\n"), "{written}");
     assert!(written.contains("host: \"smtp.example.com\""), "{written}");
+}
+
+#[test]
+fn nothing_is_written_behind_a_link_or_below_a_file() {
+    let mut world = World::settled(&["a"]);
+    world.make(email_body("Console Mail"));
+    let outside = world.path("outside");
+    fs::create_dir(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, world.repo().join("linked")).unwrap();
+    world.target("paths: [linked, connections]");
+    world.run(&["pull", "--unmanaged"]).code(1).says("is behind a symbolic link");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    world.target("paths: [connections/a.yaml]");
+    world.run(&["pull", "--unmanaged"]).code(1).says("and connections/a.yaml is a file");
+}
+
+#[test]
+fn without_the_state_a_commit_says_what_both_sides_had() {
+    let world = applied("connections/a.yaml", MAIL);
+    fs::remove_dir_all(world.state_dir()).unwrap();
+    world.edit("a", "port", json!(2525));
+    world.run(&["pull"]).code(0).says("email a: it is not in the inventory");
+    world.run(&["pull", "--base", "HEAD"]).code(2);
+    assert_eq!(text(&world, "connections/a.yaml"), MAIL.replace("587", "2525"));
+    assert!(!world.state_dir().exists());
 }

@@ -143,6 +143,10 @@ pub struct PullArgs {
     /// The filter of the run.
     #[command(flatten)]
     pub narrow: NarrowArgs,
+    /// Take this commit, the last that was applied, for the values on which git and live last agreed:
+    /// where the state is on another machine.
+    #[arg(long, value_name = "REV")]
+    pub base: Option<String>,
     /// Also write new documents for live connections that git does not declare, as `export` does.
     #[arg(long)]
     pub unmanaged: bool,
