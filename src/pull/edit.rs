@@ -163,7 +163,7 @@ fn replace(extents: &Extents<'_>, slot: &Slot, value: &Value) -> Option<(Range<u
     }
     let block = value.as_str().filter(|_| !in_flow && !is_collection);
     let block = block.and_then(|text| render::block(text, older, column));
-    let new = block.unwrap_or_else(|| render::as_before(value, older, in_flow));
+    let new = block.unwrap_or_else(|| render::in_its_style(value, older, in_flow));
     let blank = if slot.value.is_empty() { " " } else { "" };
     Some((slot.value.clone(), format!("{blank}{new}")))
 }

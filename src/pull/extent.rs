@@ -200,13 +200,13 @@ impl<'t> Extents<'t> {
             return Some(behind..behind);
         }
         let start = self.behind_anchor(self.skip(behind));
-        let told = self.byte(span.end_line, span.end_column);
+        let span_end = self.byte(span.end_line, span.end_column);
         let end = match shape {
             Shape::Scalar { .. } if self.is(start, '|') || self.is(start, '>') => {
-                self.block_end(start, told)
+                self.block_end(start, span_end)
             }
-            Shape::Scalar { .. } => self.quoted_end(start).unwrap_or(told),
-            Shape::Alias(_) => told,
+            Shape::Scalar { .. } => self.quoted_end(start).unwrap_or(span_end),
+            Shape::Alias(_) => span_end,
             Shape::List(_) | Shape::Mapping(_) => {
                 let value = start..start;
                 let slot = Slot { node: index, begin: start, behind, value, in_flow: false };
@@ -225,10 +225,10 @@ impl<'t> Extents<'t> {
     }
 
     /// The end of a block scalar: of its last line with content, unless it keeps blank lines.
-    fn block_end(&self, start: usize, told: usize) -> usize {
+    fn block_end(&self, start: usize, span_end: usize) -> usize {
         let header = start..self.line_end(start);
         let keeps = self.text().get(header.clone()).is_some_and(|header| header.contains('+'));
-        let text = self.text().get(start..told.max(header.end)).unwrap_or_default();
+        let text = self.text().get(start..span_end.max(header.end)).unwrap_or_default();
         let mut end = header.end;
         let mut at = start;
         for line in text.split_inclusive('\n') {

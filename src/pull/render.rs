@@ -34,7 +34,7 @@ pub(super) fn pair(key: &str, value: &Value) -> String {
 
 /// The text of a single value in the quotes that the older text has. The comment in the header of a
 /// block scalar stays.
-pub(super) fn as_before(value: &Value, older: &str, in_flow: bool) -> String {
+pub(super) fn in_its_style(value: &Value, older: &str, in_flow: bool) -> String {
     let comment = if is_block(older) { header(older).1 } else { "" };
     match value {
         Value::String(text) if older.starts_with('"') => yaml::quoted(text),
@@ -60,8 +60,8 @@ pub(super) fn block(text: &str, older: &str, column: usize) -> Option<String> {
     let (indicators, comment) = if is_block(older) { header(older) } else { ("", "") };
     let content = older.lines().skip(1).find(|line| !line.trim().is_empty());
     let indent = content.map_or(0, |line| line.len() - line.trim_start_matches(' ').len());
-    let is_told = indicators.contains(|c: char| c.is_ascii_digit());
-    let indent = if is_told || indent <= column { column + 2 } else { indent };
+    let has_indicator = indicators.contains(|c: char| c.is_ascii_digit());
+    let indent = if has_indicator || indent <= column { column + 2 } else { indent };
     let mut block = format!("{style}{}{comment}", if chomps { "-" } else { "" });
     for line in lines {
         block.push('\n');

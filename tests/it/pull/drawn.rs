@@ -214,46 +214,48 @@ impl<'r> Drawn<'r> {
     }
 }
 
+/// Texts that YAML, or this program, could take for something else.
+const TEXTS: [&str; 36] = [
+    "mail.example.org",
+    "no",
+    "123",
+    "1e5",
+    "a: b # c",
+    "it's \"quoted\"",
+    "-x",
+    " lead",
+    "trail ",
+    "ünï 😀",
+    "several\nlines\nof text\n",
+    "no end\nof line",
+    "${env:SMTP_PASSWORD}",
+    "$${x}",
+    "~",
+    "{a, b}",
+    "[x]",
+    "\ttab",
+    "a,b",
+    "&a",
+    "*b",
+    "!c",
+    "null",
+    "x\r\ny",
+    "",
+    "# x",
+    "\u{202e}turned",
+    "  \n x\n",
+    "a\n\n\nb",
+    "%x",
+    "@x",
+    "last:",
+    "${HOST}",
+    "\\",
+    "'",
+    "a\u{0}b",
+];
+
 /// Another value that somebody could give a field in the console.
 pub(super) fn drift(random: &mut Random, path: &str, live: &Value) -> Value {
-    let texts = [
-        "mail.example.org",
-        "no",
-        "123",
-        "1e5",
-        "a: b # c",
-        "it's \"quoted\"",
-        "-x",
-        " lead",
-        "trail ",
-        "ünï 😀",
-        "several\nlines\nof text\n",
-        "no end\nof line",
-        "${env:SMTP_PASSWORD}",
-        "$${x}",
-        "~",
-        "{a, b}",
-        "[x]",
-        "\ttab",
-        "a,b",
-        "&a",
-        "*b",
-        "!c",
-        "null",
-        "x\r\ny",
-        "",
-        "# x",
-        "\u{202e}turned",
-        "  \n x\n",
-        "a\n\n\nb",
-        "%x",
-        "@x",
-        "last:",
-        "${HOST}",
-        "\\",
-        "'",
-        "a\u{0}b",
-    ];
     match path {
         "/port" | "/connectionTimeoutInMs" => random.of(&[json!(2525), json!("2526"), json!(1)]),
         "/elasticHostList" => {
@@ -277,6 +279,6 @@ pub(super) fn drift(random: &mut Random, path: &str, live: &Value) -> Value {
             map
         }
         _ if random.one_in(12) => Value::Null,
-        _ => json!(random.of(&texts)),
+        _ => json!(random.of(&TEXTS)),
     }
 }
