@@ -30,8 +30,10 @@ pub use crate::diagnostic::code;
 pub(crate) use crate::diagnostic::{Diagnostic, Mark, Severity};
 pub use cache::ParseCache;
 pub(crate) use check::refused;
-pub(crate) use load::{DeclaredThen, declared_names};
+pub(crate) use file::ParsedFile;
+pub(crate) use load::{DeclaredLayer, DeclaredThen, declared_names, layers};
 pub use load::{Loaded, load};
+pub(crate) use options::holds_reference;
 pub(crate) use variables::{unknown_variables, variables_of};
 
 /// A request to load documents.

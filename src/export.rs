@@ -16,7 +16,7 @@ mod left_out;
 pub(crate) mod read;
 mod spelling;
 mod variables;
-mod yaml;
+pub(crate) mod yaml;
 
 #[cfg(test)]
 mod example_tests;
@@ -33,6 +33,7 @@ use crate::secret::Sensitive;
 
 use left_out::LeftOut;
 
+pub(crate) use fields::normal_value;
 pub(crate) use known::KnownReferences;
 pub(crate) use variables::template;
 

@@ -34,6 +34,7 @@ mod parallel;
 mod places;
 mod plan;
 mod pointer;
+mod pull;
 mod reconcile;
 mod record;
 mod reference;

@@ -31,7 +31,7 @@ pub(crate) mod view;
 pub use change::{Action, Change, ChangeResult};
 pub(crate) use change::{FieldChange, Origin};
 pub(crate) use counts::{Counts, Summary};
-pub(crate) use decide::{for_the_shell, forget_command};
+pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub(crate) use entry::Entry;
 pub(crate) use entry::{Decision, step, whole_digest};
 pub use filter::Filter;

@@ -38,7 +38,7 @@ use connect::Connection;
 
 pub use carry_out::carry_out;
 pub(crate) use connect::client;
-pub(crate) use load::load_target;
+pub(crate) use load::{load_request, load_target};
 pub use pass::prepare;
 
 /// The values that live as long as the process: the configuration, the environment, parsed
@@ -143,7 +143,11 @@ impl Engine {
     }
 
     /// How the references of a target are resolved.
-    fn resolution<'a>(&'a self, target: &'a Target, options: &Options) -> Resolution<'a> {
+    pub(crate) fn resolution<'a>(
+        &'a self,
+        target: &'a Target,
+        options: &Options,
+    ) -> Resolution<'a> {
         let environment = options.with_secrets.then_some(&self.environment);
         Resolution { vars: &target.vars, environment, redactor: &self.redactor }
     }

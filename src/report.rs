@@ -17,6 +17,7 @@ mod groups;
 pub(crate) mod history;
 pub(crate) mod outcome;
 pub(crate) mod plan;
+pub(crate) mod pull;
 pub(crate) mod status;
 mod style;
 pub(crate) mod words;

@@ -18,10 +18,10 @@ pub(crate) use order::flags_behind_the_command;
 
 pub use documents::{ExplainArgs, ExportArgs, InitArgs, SchemaArgs, ValidateArgs, ValidateOutput};
 pub use program::{
-    CompletionsArgs, HistoryArgs, HistoryOutput, ManArgs, OrderArgs, ReconcileArgs, StatusArgs,
+    CompletionsArgs, HistoryArgs, ManArgs, OrderArgs, ReconcileArgs, StatusArgs, TextOrJson,
 };
 pub use reconcile::{
-    ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ReadArgs, RunArgs, WriteRules,
+    ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, PullArgs, ReadArgs, RunArgs, WriteRules,
 };
 pub use sandbox::{DemoArgs, SandboxArgs};
 
@@ -30,7 +30,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; of plan: live is what git declares
   1  something failed, was blocked or is invalid; also a usage error
-  2  plan: changes are pending or drift is reported
+  2  plan: changes are pending or drift is reported; pull: files were changed
   3  something was held back by a safety rule; the message names the way past it
 
 Credentials are taken from the environment only: APINIZER_TOKEN, or APINIZER_USERNAME and
@@ -83,6 +83,12 @@ pub enum Command {
     Run(RunArgs),
     /// Write live connections as documents, with references where secrets stand.
     Export(ExportArgs),
+    /// Write what drifted in live into the files of the working tree that declare it.
+    ///
+    /// Comments, order, quotes and references stay. What cannot be written, such as a secret, is
+    /// listed with the reason. Ends with 0 when there was nothing to write, 2 when files were changed
+    /// or, with --check, would be, 1 on an error.
+    Pull(PullArgs),
     /// Explain a connection type, one of its fields, the config, `x-gitops`, `rules`, or a code.
     Explain(ExplainArgs),
     /// Print the JSON Schema of documents, of one type, or of the config.

@@ -92,7 +92,7 @@ fn write(
 }
 
 /// The start of the names of variables: the project, unless that itself is a secret.
-fn prefix(target: &Target) -> &str {
+pub(super) fn prefix(target: &Target) -> &str {
     if target.project == target.project_as_written { &target.project } else { &target.name }
 }
 

@@ -1,6 +1,6 @@
 //! `history`: what the history files say.
 
-use super::args::{HistoryArgs, HistoryOutput};
+use super::args::{HistoryArgs, TextOrJson};
 use super::context::Context;
 use super::error::CommandError;
 use super::session::narrow;
@@ -36,9 +36,9 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
     }
     events.sort_by_key(|event| event.time);
     match args.output {
-        HistoryOutput::Text if events.is_empty() => context.say("No such event is known."),
-        HistoryOutput::Text => context.print(&report::history::text(&events)),
-        HistoryOutput::Json => context.print_json(&report::history::json(&events)),
+        TextOrJson::Text if events.is_empty() => context.say("No such event is known."),
+        TextOrJson::Text => context.print(&report::history::text(&events)),
+        TextOrJson::Json => context.print_json(&report::history::json(&events)),
     }
     Ok(0)
 }

@@ -159,7 +159,8 @@ impl Session {
         mirror.fetch(&CancellationToken::new()).await.map(drop).map_err(CommandError::failed)
     }
 
-    async fn open(&mut self) -> Result<(Arc<Repository>, Option<Mirror>), CommandError> {
+    /// The repository, and the mirror of it where the source is a url.
+    pub(super) async fn open(&mut self) -> Result<(Arc<Repository>, Option<Mirror>), CommandError> {
         if let Some(opened) = &self.repository {
             return Ok(opened.clone());
         }

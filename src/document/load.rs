@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::cache::{ParseCache, Read};
 use super::examine::{Examined, examine};
 use super::file::ParsedFile;
 use super::gather::{Gathered, gather};
-use super::layers::Merged;
+use super::layers::{Layer, Merged};
 use super::locate::Locator;
 use super::options;
 use super::renames::{self, Rename};
@@ -122,6 +124,35 @@ pub(crate) fn declared_names(
         then.paths.insert(folder.path.to_string(), count);
     }
     then
+}
+
+/// One document in one path, by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct DeclaredLayer {
+    /// The path of its file.
+    pub file: Arc<str>,
+    /// Which document of the file it is, of those that could be read.
+    pub document: usize,
+    /// Its keys and values.
+    pub fields: Map<String, Value>,
+}
+
+/// The layers of each name, the base first.
+pub(crate) fn layers(
+    folders: &[Folder],
+    cache: &ParseCache,
+    read: &Read<'_>,
+) -> BTreeMap<ConnectionName, Vec<DeclaredLayer>> {
+    let assigned = super::gather::assign(folders);
+    let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
+    let files = cache.files(&entries, read);
+    let declared = |layer: Layer<'_>| {
+        let file = Arc::clone(&entries.get(layer.at.file)?.path);
+        let fields = layer.document.fields.clone();
+        Some(DeclaredLayer { file, document: layer.at.document, fields })
+    };
+    let names = gather(&assigned, &files).names.into_iter();
+    names.map(|(name, (all, _))| (name, all.into_iter().filter_map(declared).collect())).collect()
 }
 
 struct Loader<'r> {

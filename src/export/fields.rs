@@ -82,7 +82,8 @@ fn object(
     ordered
 }
 
-fn normal_value(kind: &'static Kind, value: Value) -> Value {
+/// A value in the form that a document has it in.
+pub(crate) fn normal_value(kind: &'static Kind, value: Value) -> Value {
     match (kind, value) {
         (Kind::Integer { .. }, Value::String(text)) => {
             text.trim().parse::<i64>().map_or(Value::String(text), Value::from)

@@ -16,7 +16,7 @@ const SINGLE_FILE: &str = "connections.yaml";
 const TEMPLATE_FILE: &str = ".env.example";
 
 /// The schema of documents for editors, beside them; it begins with a dot too.
-const SCHEMA_FILE: &str = ".apinizer-gitops.schema.json";
+pub(crate) const SCHEMA_FILE: &str = ".apinizer-gitops.schema.json";
 
 /// The first line of a document's file, by which an editor finds the schema.
 pub(crate) const SCHEMA_LINE: &str =
@@ -63,7 +63,7 @@ pub(crate) fn files(export: &Export, single_file: bool) -> Vec<ExportFile> {
         let text = SCHEMA_LINE.to_owned() + &stream(&export.documents);
         vec![ExportFile { name: SINGLE_FILE.to_owned(), text }]
     } else {
-        one_each(&export.documents)
+        new_files(export, &|_| false)
     };
     if !export.variables.is_empty() {
         let text = template(&export.variables);
@@ -79,7 +79,10 @@ pub(crate) fn stream(documents: &[Exported]) -> String {
     texts.join("---\n")
 }
 
-fn one_each(documents: &[Exported]) -> Vec<ExportFile> {
+/// A file for each document, under names that are not taken.
+#[must_use]
+pub(crate) fn new_files(export: &Export, is_taken: &dyn Fn(&str) -> bool) -> Vec<ExportFile> {
+    let documents = &export.documents;
     let mut taken = BTreeSet::from([CONFIG_FILE.to_owned()]);
     let mut files = Vec::with_capacity(documents.len());
     for document in documents {
@@ -89,7 +92,7 @@ fn one_each(documents: &[Exported]) -> Vec<ExportFile> {
         };
         let mut name = format!("{slug}.yaml");
         let mut number = 2;
-        while !taken.insert(name.clone()) {
+        while is_taken(&name) || !taken.insert(name.clone()) {
             name = format!("{slug}-{number}.yaml");
             number += 1;
         }
@@ -160,7 +163,9 @@ mod tests {
             ["order mails", "Order-Mails", "..", "../../etc/passwd", "apinizer-gitops", "支付"]
                 .map(exported)
                 .to_vec();
-        let names: Vec<String> = one_each(&documents).into_iter().map(|file| file.name).collect();
+        let export = Export { documents, ..Export::default() };
+        let names = files(&export, false).into_iter().map(|file| file.name);
+        let names: Vec<String> = names.collect();
         let wanted = [
             "order-mails.yaml",
             "order-mails-2.yaml",

@@ -33,12 +33,24 @@ pub(crate) async fn connections(
             listed.extend(admitted.map(|connection| (connection.name.clone(), connection)));
         }
     }
-    let mut singles = stream::iter(listed.into_values())
+    each(client, listed.into_values(), concurrency).await
+}
+
+/// Reads connections of lists one by one; one that vanished since is passed over.
+///
+/// # Errors
+/// A connection cannot be read.
+pub(crate) async fn each(
+    client: &Client,
+    listed: impl IntoIterator<Item = LiveConnection>,
+    concurrency: usize,
+) -> Result<Vec<LiveConnection>, CallError> {
+    let mut singles = stream::iter(listed)
         .map(|entry| async move {
             let single = client.get(&entry.name).await?;
             Ok(single.and_then(|single| whole(&single, &entry)))
         })
-        .buffered(concurrency);
+        .buffered(concurrency.max(1));
     let mut connections = Vec::new();
     while let Some(single) = singles.next().await {
         connections.extend(single?);

@@ -8,13 +8,37 @@ mod scalar;
 
 use serde_json::Value;
 
-use scalar::{block, inline};
+pub(crate) use scalar::{block, inline, quoted};
 
 const STEP: usize = 2;
 
 /// Writes one field of a document.
 pub(super) fn entry(text: &mut String, key: &str, value: &Value) {
     pair(text, 0, key, value);
+}
+
+/// The text of a field in a column, without the end of its last line.
+pub(crate) fn pair_at(column: usize, key: &str, value: &Value) -> String {
+    let mut text = String::new();
+    pair_without_end(&mut text, column, key, value);
+    text
+}
+
+/// The text of an item whose dash is in a column, without the end of its last line.
+pub(crate) fn item_at(column: usize, value: &Value) -> String {
+    let mut text = String::new();
+    item(&mut text, column, value);
+    text
+}
+
+/// The text behind the colon of a key in a column.
+pub(crate) fn behind_key(column: usize, value: &Value) -> String {
+    pair_at(column, "k", value).split_off("k:".len())
+}
+
+/// The text behind a dash in a column.
+pub(crate) fn behind_dash(column: usize, value: &Value) -> String {
+    item_at(column, value).split_off("-".len())
 }
 
 /// Writes a comment in the place of a field.

@@ -10,9 +10,10 @@ mod field;
 mod identity;
 mod secret;
 
-pub(crate) use base::base_of;
-pub(super) use base::{catalog_field, field_at};
-pub(super) use field::{show_desired, with_lives_ignored_parts};
+pub(super) use base::catalog_field;
+pub(crate) use base::{base_of, field_at};
+pub(super) use field::show_desired;
+pub(crate) use field::with_lives_ignored_parts;
 pub(crate) use secret::{same_in_constant_time, shown_text};
 
 use super::view::LiveView;

@@ -9,6 +9,7 @@ mod declared;
 mod removed;
 mod renamed;
 
+pub(crate) use declared::ADOPTED;
 pub(crate) use removed::{for_the_shell, forget_command};
 pub(crate) use renamed::decide_renames;
 

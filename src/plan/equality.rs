@@ -23,7 +23,8 @@ pub(crate) fn equal(field: Option<&Field>, desired: Option<&Value>, live: Option
         || is_disputed(live, desired)
 }
 
-fn equal_as(
+/// The same for a value that is no field of its own: an entry of a list or a map.
+pub(crate) fn equal_as(
     kind: Option<&Kind>,
     default: Option<&Default>,
     desired: Option<&Value>,

@@ -8,7 +8,7 @@ use crate::document::{self, LoadRequest, Loaded};
 use crate::name::{CommitId, ConnectionName};
 use crate::record::{DeclaredThen, GoodCommit};
 use crate::rules::UserRules;
-use crate::source::{Snapshot, SourceError};
+use crate::source::{Folder, Snapshot, SourceError};
 
 /// The declarations of a snapshot for a target.
 #[derive(Debug)]
@@ -43,6 +43,21 @@ pub(super) fn load_by_rules(
     load_by(engine, target, snapshot, Some(&target.rules))
 }
 
+/// How the documents of a target are loaded: by the rules of the user too.
+pub(crate) fn load_request<'r>(
+    target: &'r Target,
+    folders: &'r [Folder],
+    known_targets: &'r BTreeSet<String>,
+) -> LoadRequest<'r> {
+    LoadRequest {
+        folders,
+        target: Some(&target.name),
+        known_targets: Some(known_targets),
+        vars: Some(&target.vars),
+        rules: Some(&target.rules),
+    }
+}
+
 fn load_by(
     engine: &Engine,
     target: &Target,
@@ -51,13 +66,7 @@ fn load_by(
 ) -> Result<LoadedTarget, SourceError> {
     let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
     let known_targets = engine.target_names();
-    let request = LoadRequest {
-        folders: &listing.folders,
-        target: Some(&target.name),
-        known_targets: Some(&known_targets),
-        vars: Some(&target.vars),
-        rules,
-    };
+    let request = LoadRequest { rules, ..load_request(target, &listing.folders, &known_targets) };
     let loaded = document::load(&request, &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())
     });

@@ -103,7 +103,9 @@ impl Files {
         }
     }
 
-    fn crosses_link(&self, relative: &str) -> bool {
+    /// Whether a symbolic link is on the way to a path.
+    #[must_use]
+    pub fn crosses_link(&self, relative: &str) -> bool {
         let mut at = self.root.clone();
         relative.split('/').filter(|step| !step.is_empty()).any(|step| {
             at.push(step);

@@ -125,10 +125,13 @@ impl Repository {
     /// that cannot be known.
     #[must_use]
     pub fn uncommitted(&self, paths: &[String]) -> Vec<String> {
-        let Some(repository) = self.root().and_then(|root| git2::Repository::open(root).ok())
-        else {
-            return Vec::new();
-        };
+        self.uncommitted_of(paths).unwrap_or_default()
+    }
+
+    /// The same; `None` where it cannot be known.
+    #[must_use]
+    pub fn uncommitted_of(&self, paths: &[String]) -> Option<Vec<String>> {
+        let repository = git2::Repository::open(self.root()?).ok()?;
         let mut options = git2::StatusOptions::new();
         options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
         options.disable_pathspec_match(true);
@@ -138,11 +141,11 @@ impl Repository {
                 options.pathspec(path);
             });
         }
-        let Ok(statuses) = repository.statuses(Some(&mut options)) else { return Vec::new() };
+        let statuses = repository.statuses(Some(&mut options)).ok()?;
         let changed = statuses.iter().filter(|one| !one.status().is_ignored());
         let changed = changed.filter_map(|one| one.path().ok().map(str::to_owned));
         let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-        changed.filter(|path| is_document(&name(path))).collect()
+        Some(changed.filter(|path| is_document(&name(path))).collect())
     }
 
     /// Lets go of what is kept in memory of the objects that were read.

@@ -52,6 +52,7 @@ mod order;
 mod overlays;
 mod ownership;
 mod protection;
+mod pull;
 mod reliability;
 mod reloads;
 mod remote;

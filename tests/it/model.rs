@@ -27,7 +27,8 @@ mod stories;
 mod strike;
 
 use setting::Setting;
-use steps::{Random, Turn};
+pub(crate) use steps::Random;
+use steps::Turn;
 
 /// How many histories a run of all tests has.
 const HISTORIES: u64 = 60;

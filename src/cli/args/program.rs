@@ -50,10 +50,10 @@ pub struct ReconcileArgs {
     pub wait: bool,
 }
 
-/// The form of a history.
+/// The form of a result that has no use on a pull request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum HistoryOutput {
-    /// One line for each event.
+pub enum TextOrJson {
+    /// For people at a terminal.
     #[default]
     Text,
     /// For programs.
@@ -74,7 +74,7 @@ pub struct HistoryArgs {
     pub since: Option<Timestamp>,
     /// The form of the history.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub output: HistoryOutput,
+    pub output: TextOrJson,
 }
 
 fn parse_since(text: &str) -> Result<Timestamp, String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::TextOrJson;
 use crate::config::parse_duration;
 use crate::reconcile::Options;
 
@@ -134,6 +135,30 @@ pub struct ApplyArgs {
     /// The form of the plan and of its outcome.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// The arguments of `pull`.
+#[derive(Args, Clone, Debug)]
+pub struct PullArgs {
+    /// The filter of the run.
+    #[command(flatten)]
+    pub narrow: NarrowArgs,
+    /// Take this commit, the last that was applied, for the values on which git and live last agreed:
+    /// where the state is on another machine.
+    #[arg(long, value_name = "REV")]
+    pub base: Option<String>,
+    /// Also write new documents for live connections that git does not declare, as `export` does.
+    #[arg(long)]
+    pub unmanaged: bool,
+    /// Only say what would be written.
+    #[arg(long)]
+    pub check: bool,
+    /// Change files that have changes which are not committed, too.
+    #[arg(long)]
+    pub force: bool,
+    /// The form of what is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: TextOrJson,
 }
 
 /// The arguments of `run`.

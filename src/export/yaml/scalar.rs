@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The lines of a text that can stand as a literal block, and the header of that block.
-pub(super) fn block(text: &str) -> Option<(&'static str, std::str::Split<'_, char>)> {
+pub(crate) fn block(text: &str) -> Option<(&'static str, std::str::Split<'_, char>)> {
     let (header, body) = match text.strip_suffix('\n') {
         Some(body) => ("|", body),
         None => ("|-", text),
@@ -23,7 +23,7 @@ pub(super) fn block(text: &str) -> Option<(&'static str, std::str::Split<'_, cha
 }
 
 /// A text on one line.
-pub(super) fn inline(text: &str) -> Cow<'_, str> {
+pub(crate) fn inline(text: &str) -> Cow<'_, str> {
     if is_plain(text) { Cow::Borrowed(text) } else { Cow::Owned(quoted(text)) }
 }
 
@@ -63,7 +63,8 @@ fn is_shown(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}')
 }
 
-fn quoted(text: &str) -> String {
+/// A text in double quotes.
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

@@ -94,10 +94,7 @@ pub(super) fn is_as_base(
 }
 
 /// The catalog's field at a pointer.
-pub(in crate::plan) fn field_at(
-    own_type: &'static ConnectionType,
-    path: &str,
-) -> Option<&'static Field> {
+pub(crate) fn field_at(own_type: &'static ConnectionType, path: &str) -> Option<&'static Field> {
     let mut steps = path.strip_prefix('/')?.split('/');
     let mut field = own_type.field(steps.next()?)?;
     for step in steps {

@@ -177,7 +177,7 @@ pub(in crate::plan) fn show_desired(
 
 /// Git's value of a field with the other side's parts put in where `x-gitops.ignore` names a pointer
 /// below the field; `None` where it names none.
-pub(in crate::plan) fn with_lives_ignored_parts(
+pub(crate) fn with_lives_ignored_parts(
     desired: &DesiredConnection,
     path: &str,
     value: &Value,

@@ -18,7 +18,7 @@ use crate::record::{BaseField, Memory, Owned};
 use super::removed::{allow_delete_command, replace_hold};
 
 /// The reason of a change that takes a connection into the inventory.
-pub(super) const ADOPTED: &str = "adopted";
+pub(crate) const ADOPTED: &str = "adopted";
 
 pub(super) fn decide(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Decision {
     let mut decision = decide_wanted(row, desired, rules);

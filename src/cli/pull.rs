@@ -1,0 +1,330 @@
+//! `pull`: writes what changed in live into the files of the working tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::{PullArgs, ReadArgs, TextOrJson};
+use super::context::Context;
+use super::error::CommandError;
+use super::export::prefix;
+use super::session::{Session, options};
+use crate::config::Location;
+use crate::document;
+use crate::export::{self, Export, KnownReferences, files, read};
+use crate::name::ConnectionName;
+use crate::plan::TargetPlan;
+use crate::plan::view::LiveView;
+use crate::pull::{NotWritten, Pull, PullTarget, Texts, drift_of};
+use crate::reconcile::{Options, Prepared, load_request, load_target};
+use crate::report::pull::{self as report, FileChange};
+use crate::source::{Repository, Snapshot};
+
+/// Runs `pull`; the exit code.
+///
+/// # Errors
+/// A target cannot be looked at, or a file may not or cannot be written.
+pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError> {
+    let config = context.config()?;
+    let paths = config.targets.iter().map(|target| (target.name.clone(), target.paths.clone()));
+    let paths: Vec<(String, Vec<String>)> = paths.collect();
+    let mut session = Session::with_config(context, config, &args.narrow.targets)?;
+    if let Location::Url(_) = session.engine.config.source.location {
+        return Err(CommandError::WithHint(
+            "`pull` writes into the files of a checkout, and the source is a url".to_owned(),
+            "clone it, and name the clone with --repo".to_owned(),
+        ));
+    }
+    let mut options = options(&args.narrow, std::time::Duration::ZERO, context.asked("pull"))?;
+    options.retries = context.retries();
+    let snapshot = session.snapshot(&ReadArgs { worktree: true, ..ReadArgs::default() }).await?;
+    if let Some(base) = &args.base {
+        options.base = Some(session.revision(base).await?);
+    }
+    let (repository, _) = session.open().await?;
+    let prepared = session.prepare(&snapshot, &options).await;
+    super::plan::show_errors(context, &prepared);
+    for TargetPlan { name, errors, notices, .. } in prepared.iter().map(|prepared| &prepared.plan) {
+        if let Some(problem) = errors.first() {
+            return Err(CommandError::Failed(format!("{name}: {problem}")));
+        }
+        notices.iter().for_each(|notice| context.say(&format!("note: {name}: {notice}")));
+    }
+    let mut pulled = Pulled {
+        session: &session,
+        snapshot: &snapshot,
+        options: &options,
+        root: repository.root().unwrap_or_default(),
+        pull: Pull::default(),
+        before: Texts::new(),
+        new: BTreeMap::new(),
+        declared: BTreeSet::new(),
+        not_written: Vec::new(),
+    };
+    for prepared in &prepared {
+        tokio::task::block_in_place(|| pulled.edit(prepared))?;
+        if args.unmanaged {
+            pulled.add_unmanaged(prepared, context).await?;
+        }
+    }
+    let changes = pulled.changes();
+    refuse_links(&snapshot, &changes)?;
+    if !args.force {
+        refuse_uncommitted(&repository, &session, &changes)?;
+    }
+    if !args.check {
+        tokio::task::block_in_place(|| {
+            changes.iter().try_for_each(|change| write(&pulled.root, change))
+        })?;
+    }
+    pulled.print(&changes, args.output, context);
+    if !context.global.quiet {
+        tell(&changes, &paths, args.check, context);
+    }
+    Ok(if changes.is_empty() { 0 } else { 2 })
+}
+
+/// Says how many files were changed, and which targets read them beside the one that moved.
+fn tell(
+    changes: &[FileChange],
+    paths: &[(String, Vec<String>)],
+    is_check: bool,
+    context: &Context,
+) {
+    let plain = |path: &String| -> PathBuf {
+        Path::new(path).components().filter(|step| *step != Component::CurDir).collect()
+    };
+    for change in changes {
+        let reads = |path: &String| Path::new(&change.path).starts_with(plain(path));
+        let readers = paths.iter().filter(|(_, paths)| paths.iter().any(reads));
+        let readers: Vec<&str> = readers.map(|(name, _)| name.as_str()).collect();
+        if let [_, _, ..] = readers[..] {
+            let (path, readers) = (&change.path, readers.join(", "));
+            context.say(&format!("note: {path} is read for several targets: {readers}"));
+        }
+    }
+    let did = if is_check { "would change" } else { "changed" };
+    context.say(&match changes.len() {
+        0 => "nothing to write".to_owned(),
+        1 => format!("{did} 1 file"),
+        count => format!("{did} {count} files"),
+    });
+}
+
+/// The texts of the working tree as they change.
+struct Pulled<'a> {
+    session: &'a Session,
+    snapshot: &'a Snapshot,
+    options: &'a Options,
+    /// The folder that paths are relative to.
+    root: PathBuf,
+    pull: Pull,
+    /// The texts as they were read.
+    before: Texts,
+    /// New files, by path.
+    new: BTreeMap<String, String>,
+    /// The names that documents have, for whatever target.
+    declared: BTreeSet<ConnectionName>,
+    not_written: Vec<NotWritten>,
+}
+
+impl Pulled<'_> {
+    /// Writes the drift of one target into the texts.
+    fn edit(&mut self, prepared: &Prepared<'_>) -> Result<(), CommandError> {
+        let (engine, target) = (&self.session.engine, prepared.target);
+        let Some(ready) = &prepared.ready else { return Ok(()) };
+        let live_of = |name: &ConnectionName| {
+            let entry = ready.live.connections.get(name)?;
+            Some(LiveView { entry, own: ready.singles.get(name) })
+        };
+        let entries = &prepared.plan.entries;
+        let (drift, not_written) = drift_of(&target.name, entries, &ready.desired, &live_of);
+        self.not_written.extend(not_written);
+        let listing = self.snapshot.folders(&target.paths, engine.config_file.as_deref());
+        let listing = listing.map_err(CommandError::failed)?;
+        let read = |entry: &_| self.snapshot.read(entry).map_err(|error| error.to_string());
+        let layers = document::layers(&listing.folders, &engine.cache, &read);
+        self.declared.extend(layers.keys().cloned());
+        let files = listing.folders.iter().flat_map(|folder| &folder.files);
+        let wanted: BTreeSet<&Arc<str>> = drift
+            .iter()
+            .filter_map(|d| layers.get(&d.name))
+            .flatten()
+            .map(|layer| &layer.file)
+            .collect();
+        for entry in files.filter(|entry| wanted.contains(&entry.path)) {
+            let bytes = self.snapshot.read(entry).map_err(CommandError::failed)?;
+            let text = String::from_utf8(bytes).map_err(CommandError::failed)?;
+            self.before.entry(Arc::clone(&entry.path)).or_insert_with(|| text.clone());
+            self.pull.texts.entry(Arc::clone(&entry.path)).or_insert(text);
+        }
+        let known_targets = engine.target_names();
+        let request = load_request(target, &listing.folders, &known_targets);
+        let resolution = engine.resolution(target, self.options);
+        let pull_target = PullTarget { request, name: &target.name, resolution, layers };
+        for drift in &drift {
+            self.not_written.extend(self.pull.add(drift, &pull_target));
+        }
+        Ok(())
+    }
+
+    /// Adds documents for the connections of one target that git does not declare.
+    async fn add_unmanaged(
+        &mut self,
+        prepared: &Prepared<'_>,
+        context: &Context,
+    ) -> Result<(), CommandError> {
+        let (engine, target) = (&self.session.engine, prepared.target);
+        let Some(ready) = &prepared.ready else { return Ok(()) };
+        let folder = Path::new(target.paths.first().map_or("", String::as_str));
+        if self.root.join(folder).is_file() {
+            let message = format!("new documents belong into the first path of `{}`", target.name);
+            let message = format!("{message}, and {} is a file", folder.display());
+            return Err(CommandError::Failed(message));
+        }
+        let unmanaged: BTreeSet<_> = prepared.plan.unmanaged().map(|entry| &entry.name).collect();
+        let listed = ready.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
+        let listed: Vec<_> = listed.map(|(_, live)| live.clone()).collect();
+        let (fresh, known): (Vec<_>, Vec<_>) =
+            listed.into_iter().partition(|live| !self.declared.contains(&live.name));
+        self.not_written.extend(known.into_iter().map(|live| NotWritten {
+            target: target.name.clone(),
+            type_name: live.type_name,
+            name: live.name,
+            field: None,
+            reason: "a document of that name is there, for another target".to_owned(),
+        }));
+        let client = &ready.connection.client;
+        let live = read::each(client, fresh, target.manager.concurrency).await;
+        let live = live.map_err(CommandError::failed)?;
+        let mut known = KnownReferences::default();
+        known.add_record(&ready.record);
+        let loaded = load_target(engine, target, self.snapshot).map_err(CommandError::failed)?;
+        loaded.loaded.documents.iter().for_each(|document| known.add_document(document));
+        known.look_up(&engine.environment);
+        let options = export::Options { prefix: prefix(target).to_owned(), full: false };
+        let export = Export::of(&live, &known, &options);
+        for line in export.passed_over.iter().chain(&export.left_out) {
+            context.say(&format!("warning: {line}"));
+        }
+        for variable in &export.variables {
+            variable.value.iter().for_each(|value| engine.redactor.learn(value.expose()));
+            let (name, about) = (&variable.name, &variable.about);
+            context.say(&format!("a new document refers to ${{env:{name}}}: {about}"));
+        }
+        self.declared.extend(export.documents.iter().map(|document| document.name.clone()));
+        let path_of = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        let is_taken = |name: &str| {
+            let path = path_of(name);
+            self.new.contains_key(&path) || self.root.join(path).symlink_metadata().is_ok()
+        };
+        for file in files::new_files(&export, &is_taken) {
+            self.new.insert(path_of(&file.name), file.text);
+        }
+        Ok(())
+    }
+
+    /// Shows the differences, and the list of what is not written.
+    fn print(&self, changes: &[FileChange], output: TextOrJson, context: &Context) {
+        let redact = |text: &str| self.session.engine.redactor.redact(text);
+        match output {
+            TextOrJson::Json => {
+                context.print_json(&report::json(changes, &self.not_written, &redact));
+            }
+            TextOrJson::Text => {
+                let text = report::text(changes, &self.not_written, &context.style());
+                context.print(&redact(&text));
+            }
+        }
+    }
+
+    /// The files that are not as they were read, and the new ones.
+    fn changes(&self) -> Vec<FileChange> {
+        let texts = self.pull.texts.iter().zip(self.before.values());
+        let changed = texts.filter(|((_, after), before)| *after != *before);
+        let changed = changed.map(|((path, after), before)| FileChange {
+            path: path.to_string(),
+            before: Some(before.clone()),
+            after: after.clone(),
+        });
+        let new = self.new.iter().map(|(path, after)| FileChange {
+            path: path.clone(),
+            before: None,
+            after: after.clone(),
+        });
+        changed.chain(new).collect()
+    }
+}
+
+/// Refuses to write outside the working tree.
+fn refuse_links(snapshot: &Snapshot, changes: &[FileChange]) -> Result<(), CommandError> {
+    let Snapshot::Disk(files) = snapshot else { return Ok(()) };
+    let Some(change) = changes.iter().find(|change| files.crosses_link(&change.path)) else {
+        return Ok(());
+    };
+    let message = format!("{} is behind a symbolic link: nothing was written", change.path);
+    Err(CommandError::Failed(message))
+}
+
+/// Refuses to change files that are not as a commit has them: what somebody wrote into them could
+/// not be told from what is pulled.
+fn refuse_uncommitted(
+    repository: &Repository,
+    session: &Session,
+    changes: &[FileChange],
+) -> Result<(), CommandError> {
+    let paths: Vec<String> =
+        session.engine.config.targets.iter().flat_map(|target| target.paths.clone()).collect();
+    let uncommitted = tokio::task::block_in_place(|| repository.uncommitted_of(&paths));
+    let Some(uncommitted) = uncommitted else {
+        return Err(CommandError::WithHint(
+            "git does not tell which files have changes that are not committed".to_owned(),
+            "where that does not matter, pull with --force".to_owned(),
+        ));
+    };
+    let is_in_danger = |change: &&FileChange| uncommitted.contains(&change.path);
+    let named: Vec<&str> =
+        changes.iter().filter(is_in_danger).map(|change| change.path.as_str()).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::WithHint(
+        format!("changes that are not committed are in {}: nothing was written", named.join(", ")),
+        "commit or stash them, or pull with --force".to_owned(),
+    ))
+}
+
+/// Writes a file whole or not at all. A link in its place is replaced and not followed; a file that
+/// somebody changed meanwhile stays as it is.
+fn write(root: &Path, change: &FileChange) -> Result<(), CommandError> {
+    let path = root.join(&change.path);
+    let failed = |error: std::io::Error| {
+        CommandError::Failed(format!("cannot write {}: {error}", path.display()))
+    };
+    let folder = path.parent().unwrap_or(root);
+    let Some(before) = &change.before else {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = files::ExportFile { name, text: change.after.clone() };
+        files::write(folder, &[file], false).map_err(CommandError::failed)?;
+        // The first line of the document names the schema.
+        return match folder.join(files::SCHEMA_FILE).symlink_metadata() {
+            Ok(_) => Ok(()),
+            Err(_) => files::write_schema(folder).map_err(CommandError::failed),
+        };
+    };
+    let found = path.symlink_metadata().map_err(failed)?;
+    if !found.is_file() || std::fs::read(&path).map_err(failed)? != before.as_bytes() {
+        let message = format!("{} has changed meanwhile: it is left as it is", path.display());
+        return Err(CommandError::Failed(message));
+    }
+    let mut file = tempfile::Builder::new()
+        .prefix(".apinizer-gitops-")
+        .permissions(found.permissions())
+        .tempfile_in(folder)
+        .map_err(failed)?;
+    file.write_all(change.after.as_bytes()).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.as_file().set_permissions(found.permissions()).map_err(failed)?;
+    file.persist(&path).map(drop).map_err(|error| failed(error.error))
+}
