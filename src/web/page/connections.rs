@@ -17,13 +17,16 @@ pub(super) const ROWS: usize = 200;
 /// Up to so many that need nothing are shown in the open.
 const FEW: usize = 25;
 
+/// From so many on, connections that are held for one reason share a row.
+const ALIKE: usize = 3;
+
 /// Up to so many differences are shown in the open.
 const OPEN: usize = 10;
 
 pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
     let mut matching: Vec<_> =
         target.connections.iter().filter(|one| is_shown(one, shown)).collect();
-    matching.sort_by_key(|one| urgency(one.state));
+    matching.sort_by_key(|one| (urgency(one.state), why(one)));
     let calm_from = matching.iter().position(|one| !needs_attention(one.state));
     let calm_from = calm_from.unwrap_or(matching.len());
     let (wanting, calm) = matching.split_at(calm_from);
@@ -70,11 +73,53 @@ fn table(target: &TargetStatus, which: &str, rows: &[&Entry], shown: &Shown) -> 
             caption.hidden { "Connections of " (target.key.name) " " (which) }
             thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Why" } th scope="col" { "Written" } } }
             tbody {
-                @for one in rows.iter().take(ROWS) { (row(target, one, are_few, shown)) }
+                @for alike in rows[..rows.len().min(ROWS)].chunk_by(|one, other| is_alike(one, other)) {
+                    @if alike.len() < ALIKE {
+                        @for one in alike { (row(target, one, are_few, shown)) }
+                    } @else {
+                        (together(target, alike, shown))
+                    }
+                }
             }
         }
         @if rows.len() > ROWS {
             p.quiet { "The first " (ROWS) " of " (rows.len()) ". Search to find the others." }
+        }
+    }
+}
+
+/// Why a connection stands as it does, and the way past it.
+fn why(one: &Entry) -> Option<(&str, Option<&str>)> {
+    let advice = one.changes().find_map(|change| change.advice.as_deref());
+    Some((one.reason.as_deref()?, advice))
+}
+
+fn is_alike(one: &Entry, other: &Entry) -> bool {
+    one.state == other.state && one.state == State::Held && why(one) == why(other)
+}
+
+/// Connections that are held for one reason, in one row.
+fn together(target: &TargetStatus, alike: &[&Entry], shown: &Shown) -> Markup {
+    let [first, ..] = alike else { return html! {} };
+    let key = format!("{}/{}", target.key.name, first.name);
+    html! {
+        tr data-key={ "alike-" (key) } {
+            th scope="row" {
+                (alike.len()) " connections"
+                details data-key={ "names-" (key) } open[shown.is_filter()] {
+                    summary { "Names" }
+                    ul.names { @for one in alike { li { (one.name.as_str()) " " span.quiet { (one.type_name) } } } }
+                }
+            }
+            td data-label="Type" {}
+            td data-label="State" { (badge(first.state.as_str())) }
+            td data-label="Why" {
+                @if let Some((reason, advice)) = why(first) {
+                    p { (reason) }
+                    @if let Some(advice) = advice { p.advice { (advice) } }
+                }
+            }
+            td data-label="Written" {}
         }
     }
 }

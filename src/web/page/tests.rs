@@ -51,3 +51,15 @@ fn nothing_inline_that_the_policy_forbids() {
         assert!(!text.contains("style=") && !text.contains("onclick"));
     }
 }
+
+#[test]
+fn connections_that_are_held_for_one_reason_share_a_row() {
+    let mut status = with_connections(9);
+    let target = Arc::make_mut(&mut status.targets[0]);
+    for entry in Arc::make_mut(&mut target.connections).iter_mut().skip(2) {
+        (entry.state, entry.reason) = (ConnectionStanding::Held, Some("too many".to_owned()));
+    }
+    let text = content(&status, &Shown::default(), true).into_string();
+    assert_eq!(text.matches("too many").count(), 1);
+    assert!(text.contains("7 connections") && text.contains("mail-0008"), "{text}");
+}
