@@ -25,7 +25,9 @@ pub(crate) fn equal_in(
     equal_with(field.map(|field| connection.defaults(field)), field, desired, live)
 }
 
-fn equal_with(
+/// The same by these defaults.
+#[must_use]
+pub(crate) fn equal_with(
     defaults: Option<Defaults>,
     field: Option<&Field>,
     desired: Option<&Value>,

@@ -106,7 +106,8 @@ impl Comparing<'_> {
             return;
         }
         self.keep_base(path);
-        let live_moved = !matches_base(field, path, older, live_value, rules.keys);
+        let with_defaults = (field, field.map(|field| desired.defaults(field)));
+        let live_moved = !matches_base(with_defaults, path, older, live_value, rules.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
         let default = default.map(crate::catalog::Default::to_json);
@@ -148,7 +149,8 @@ impl Comparing<'_> {
             let print = older.print.as_ref().filter(|_| keys.is_known);
             print.is_some_and(|print| !keys.key.matches(print, &field.path, value))
         };
-        let live_moved = !matches_base(field.field, &field.path, older, live, keys);
+        let with_defaults = (field.field, field.field.map(|field| self.desired.defaults(field)));
+        let live_moved = !matches_base(with_defaults, &field.path, older, live, keys);
         match (git_moved, live_moved) {
             (true, true) => Origin::Both,
             (false, true) => Origin::Drift,
