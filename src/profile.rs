@@ -255,6 +255,12 @@ impl Profile {
 }
 
 impl TypeProfile {
+    /// Masks one field, and says nothing else.
+    #[must_use]
+    pub fn masking(field: &str, mask: Mask) -> Self {
+        Self { masked: BTreeMap::from([(field.to_owned(), mask)]), ..Self::default() }
+    }
+
     /// Whether `GET` shows something else in the place of a field.
     #[must_use]
     pub fn masks(&self, field: &str) -> bool {

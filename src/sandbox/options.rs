@@ -29,7 +29,8 @@ pub struct Options {
     pub dialect: Dialect,
     /// Who may call, and what there is to call.
     pub access: Access,
-    /// How `GET` of one connection shows secrets; lists never show any.
+    /// How `GET` of one connection shows secrets that [`Options::types`] does not name; lists
+    /// never show any.
     pub secrets: SecretsOnGet,
     /// How answers are shown beside that.
     pub answers: Answers,
@@ -78,9 +79,6 @@ pub struct Answers {
     pub list_fields: ListFields,
     /// Shows when a connection was created and changed, and by whom.
     pub bookkeeping: bool,
-    /// Fields that are shown in another way than [`Options::secrets`] says; the last one that
-    /// fits a field counts.
-    pub fields: Vec<FieldOnGet>,
 }
 
 /// The behaviour of writes.
@@ -149,6 +147,7 @@ impl Options {
     pub fn of_profile(profile: &Profile) -> Self {
         Self {
             dialect: profile.dialect.unwrap_or(Dialect::Current),
+            secrets: SecretsOnGet::Shown,
             answers: Answers { missing: profile.missing, ..Answers::default() },
             writes: Writes {
                 existing: profile.existing,
@@ -220,33 +219,6 @@ pub enum SecretsOnGet {
     Cipher,
     /// Cipher text with a new nonce each time.
     FreshCipher,
-}
-
-/// How `GET` of one connection shows certain fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldOnGet {
-    type_name: String,
-    field: Option<String>,
-    pub(super) shown: SecretsOnGet,
-}
-
-impl FieldOnGet {
-    /// All secret fields of a type.
-    #[must_use]
-    pub fn secrets_of(type_name: &str, shown: SecretsOnGet) -> Self {
-        Self { type_name: type_name.to_owned(), field: None, shown }
-    }
-
-    /// One field, be it marked as a secret or not.
-    #[must_use]
-    pub fn one(type_name: &str, field: &str, shown: SecretsOnGet) -> Self {
-        Self { type_name: type_name.to_owned(), field: Some(field.to_owned()), shown }
-    }
-
-    /// Whether it is about this field.
-    pub(super) fn fits(&self, type_name: &str, field: &str, is_secret: bool) -> bool {
-        self.type_name == type_name && self.field.as_deref().map_or(is_secret, |name| name == field)
-    }
 }
 
 /// Where the server's own id of a connection is shown.

@@ -7,7 +7,7 @@ use super::options::{Ids, ListFields, Options, SecretsOnGet, Unset};
 use super::server_fields;
 use super::store::Stored;
 use crate::catalog::{self, ConnectionType, Default, Field, Kind};
-use crate::profile::{Mask, TypeProfile};
+use crate::profile::Mask;
 
 /// The fields that a [`ListFields::Summary`] holds.
 const SUMMARY: [&str; 6] = ["id", "type", "name", "description", "deployToWorker", "enabled"];
@@ -111,37 +111,27 @@ fn name_stores_once(audience: Audience, body: &mut Map<String, Value>) {
     }
 }
 
-/// Whether `GET` shows something else in the place of this field.
+/// Whether a write that brings no value for a field is treated in a way of its own.
 pub(super) fn is_hidden(options: &Options, known: &ConnectionType, field: &Field) -> bool {
-    if let Some(own) = options.types.get(known.name) {
-        return field.is_secret() || own.masks(field.name);
-    }
-    shown_as(options, known, field).is_some_and(|how| how != SecretsOnGet::Shown)
+    let is_named = field.is_secret() && options.types.contains_key(known.name);
+    is_named || shown_as(options, known, field).is_some_and(|how| how != SecretsOnGet::Shown)
 }
 
 /// The text in the place of a field; `None`: the field is never hidden.
 fn shown_as(options: &Options, known: &ConnectionType, field: &Field) -> Option<SecretsOnGet> {
-    let is_secret = field.is_secret();
-    if let Some(own) = options.types.get(known.name) {
-        return shown_by_profile(own, field);
+    let own = options.types.get(known.name);
+    match own.and_then(|own| own.masked.get(field.name)) {
+        Some(Mask::Nothing) => return Some(SecretsOnGet::Masked),
+        Some(Mask::Asterisks) => return Some(SecretsOnGet::Asterisks),
+        Some(Mask::OtherText) => return Some(SecretsOnGet::Cipher),
+        None => {}
     }
-    let mut special = options.answers.fields.iter().rev();
-    let special = special.find(|special| special.fits(known.name, field.name, is_secret));
-    match special.map(|special| special.shown).or(is_secret.then_some(options.secrets))? {
+    match field.is_secret().then_some(options.secrets)? {
         SecretsOnGet::ByGuide if known.secrets_on_get == catalog::SecretsOnGet::Shown => {
             Some(SecretsOnGet::Shown)
         }
         SecretsOnGet::ByGuide => Some(SecretsOnGet::Masked),
         how => Some(how),
-    }
-}
-
-fn shown_by_profile(own: &TypeProfile, field: &Field) -> Option<SecretsOnGet> {
-    match own.masked.get(field.name) {
-        Some(Mask::Nothing) => Some(SecretsOnGet::Masked),
-        Some(Mask::Asterisks) => Some(SecretsOnGet::Asterisks),
-        Some(Mask::OtherText) => Some(SecretsOnGet::Cipher),
-        None => field.is_secret().then_some(SecretsOnGet::Shown),
     }
 }
 

@@ -11,7 +11,7 @@ use apinizer_gitops::testing::profile::{
     Dialect, Mask, Names, OnExisting, OnHidden, OnMissing, Profile, Rename, Support, TypeProfile,
     UnknownFields, Unset,
 };
-use apinizer_gitops::testing::sandbox::{Access, FieldOnGet, Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{Access, Options};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -311,11 +311,9 @@ fn a_plan_takes_the_defaults_of_the_profile() {
 #[test]
 fn a_plan_takes_the_masked_fields_of_the_profile() {
     let mut world = World::new();
-    let fields = vec![
-        FieldOnGet::one("email", "from", SecretsOnGet::Masked),
-        FieldOnGet::one("email", "username", SecretsOnGet::Asterisks),
-    ];
-    world.control().alter(|options| options.answers.fields = fields);
+    let mut email = TypeProfile::masking("from", Mask::Nothing);
+    email.masked.insert("username".to_owned(), Mask::Asterisks);
+    world.control().alter(|options| drop(options.types.insert("email".to_owned(), email)));
     profiled(&mut world, "email: {masked: {from: nothing, username: asterisks}}");
     world.commit_email("a", "from: x@example.com\n");
     world.apply().code(0);
