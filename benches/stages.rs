@@ -79,6 +79,7 @@ impl Company {
                 vars: &self.vars,
                 environment: Some(&self.environment),
                 redactor: &self.redactor,
+                profile: None,
             },
         )
     }

@@ -152,6 +152,15 @@ pub enum Default {
     EmptyMap,
 }
 
+/// The defaults of a field.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    /// The value of an undeclared field, if it is known.
+    pub default: Option<Default>,
+    /// Other values that may be it.
+    pub others: &'static [Default],
+}
+
 /// Whether a document has to declare a field.
 #[derive(Clone, Copy, Debug)]
 pub enum Required {

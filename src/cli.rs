@@ -15,6 +15,7 @@ pub mod history;
 pub mod init;
 pub mod orders;
 pub mod plan;
+pub mod probe;
 pub mod pull;
 pub mod run;
 pub mod sandbox;
@@ -73,6 +74,7 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Apply(args) => apply::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::Export(args) => export::run(args, context).await,
+        Command::Probe(args) => probe::run(args, context).await,
         Command::Pull(args) => pull::run(args, context).await,
         Command::Sandbox(args) => sandbox::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,

@@ -11,12 +11,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::environment::{Environment, Unset};
 use crate::links::Links;
+use crate::profile::Profile;
 use crate::reference::{Segment, parse};
 use crate::rules::UserRules;
 use crate::secret::Sensitive;
@@ -159,6 +161,8 @@ pub struct Target {
     pub verify_secrets: Duration,
     /// The target that has to apply a commit before this one gets it.
     pub after: Option<After>,
+    /// How its server behaves, as a probe found it.
+    pub profile: Option<Arc<Profile>>,
 }
 
 /// The target that has to apply a commit first.

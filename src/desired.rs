@@ -5,14 +5,16 @@
 //! owned whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{ConnectionType, Field, Kind, is_bookkeeping};
+use crate::catalog::{ConnectionType, Defaults, Field, Kind, is_bookkeeping};
 use crate::document::{Document, Options, Place};
 use crate::environment::Environment;
 use crate::name::ConnectionName;
 use crate::pointer::escaped;
+use crate::profile::{Profile, TypeProfile};
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, SensitiveValue};
 
@@ -38,6 +40,7 @@ pub struct DesiredConnection {
     pub fields: Vec<DesiredField>,
     /// Why it cannot be written: references without a value. The texts hold no value.
     pub unresolved: Vec<String>,
+    profile: Option<Arc<Profile>>,
 }
 
 /// One field that git owns.
@@ -105,6 +108,31 @@ impl DesiredConnection {
         self.fields.iter().find(|field| field.path == path)
     }
 
+    /// The behaviour of the target's server, where a profile says it.
+    fn profile(&self) -> Option<&TypeProfile> {
+        self.profile.as_ref()?.types.get(self.connection_type.name)
+    }
+
+    /// Whether a profile says that `GET` shows something else in the place of a field.
+    #[must_use]
+    pub(crate) fn masks(&self, field: &Field) -> bool {
+        self.is_own(field) && self.profile().is_some_and(|own| own.masks(field.name))
+    }
+
+    /// The defaults of a field on the target's server.
+    #[must_use]
+    pub(crate) fn defaults(&self, field: &Field) -> Defaults {
+        match self.profile() {
+            Some(own) if self.is_own(field) => own.defaults(field),
+            _ => field.defaults(),
+        }
+    }
+
+    /// Whether a field is one of the type itself, and not of an object inside it.
+    fn is_own(&self, field: &Field) -> bool {
+        self.connection_type.field(field.name).is_some_and(|own| std::ptr::eq(own, field))
+    }
+
     /// Whether it declares one of its type's secrets.
     #[must_use]
     pub fn declares_secret(&self) -> bool {
@@ -127,6 +155,8 @@ pub struct Resolution<'a> {
     pub environment: Option<&'a Environment>,
     /// Learns every value that comes from the environment.
     pub redactor: &'a Redactor,
+    /// How the target's server behaves.
+    pub profile: Option<&'a Arc<Profile>>,
 }
 
 /// Resolves the documents of a target. Each value of the environment is looked up once, so that all
@@ -139,8 +169,17 @@ pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired
         let mut found = Found { connection_type, fields: Vec::new(), unresolved: Vec::new() };
         found.take_apart("", fields, &|key| connection_type.field(key), &mut resolver);
         let Found { fields, unresolved, .. } = found;
-        let named = name.clone();
-        (named, DesiredConnection { connection_type, name, options, place, fields, unresolved })
+        let (named, profile) = (name.clone(), resolution.profile.cloned());
+        let connection = DesiredConnection {
+            connection_type,
+            name,
+            options,
+            place,
+            fields,
+            unresolved,
+            profile,
+        };
+        (named, connection)
     });
     connections.collect()
 }

@@ -34,6 +34,8 @@ mod parallel;
 mod places;
 mod plan;
 mod pointer;
+mod probe;
+mod profile;
 mod pull;
 mod reconcile;
 mod record;
@@ -73,6 +75,9 @@ pub mod testing {
     }
     pub mod plan {
         pub use crate::plan::{Action, Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
+    }
+    pub mod profile {
+        pub use crate::profile::*;
     }
     pub mod reconcile {
         pub use crate::audit::Asked;

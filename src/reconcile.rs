@@ -149,7 +149,8 @@ impl Engine {
         options: &Options,
     ) -> Resolution<'a> {
         let environment = options.with_secrets.then_some(&self.environment);
-        Resolution { vars: &target.vars, environment, redactor: &self.redactor }
+        let profile = target.profile.as_ref();
+        Resolution { vars: &target.vars, environment, redactor: &self.redactor, profile }
     }
 
     /// The names of all targets.

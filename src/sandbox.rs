@@ -44,9 +44,9 @@ use tokio_util::sync::CancellationToken;
 pub use control::{Control, NotAConnection};
 pub use log::LoggedCall;
 pub use options::{
-    Access, Answers, Client, Dialect, Fault, FieldOnGet, Ids, ListFields, Names, OnExisting,
-    OnHidden, OnMissing, Options, Rename, Rewrite, RewriteTo, SecretsOnGet, UnknownFields, Unset,
-    Variables, Writes,
+    Access, Answers, Client, Dialect, Fault, Ids, ListFields, Names, OnExisting, OnHidden,
+    OnMissing, Options, Rename, Rewrite, RewriteTo, SecretsOnGet, UnknownFields, Unset, Variables,
+    Writes,
 };
 
 use server::Server;

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use super::envelope::{Envelope, Verdict, looks_like_html, parse};
 use super::error::ErrorKind;
 use super::failure::{Failure, WORDS_DECIDE};
+use crate::profile::Dialect;
 
 /// An answer over HTTP, whole or not.
 #[derive(Debug)]
@@ -59,6 +60,39 @@ impl Answer {
         };
         Failure::of_status(status, says_html, &body, retry_after)
     }
+}
+
+/// The form of an answer, be it a success or a refusal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reply {
+    /// Its status.
+    pub(crate) status: u16,
+    /// Whether the call was carried out.
+    pub(crate) is_success: bool,
+    /// The dialect that it is written in.
+    pub(crate) dialect: Dialect,
+}
+
+/// Reads the form of an answer; one that decides nothing is a failure.
+pub(super) fn reply(answer: Answer) -> Result<Reply, Failure> {
+    let status = answer.status;
+    let is_refusal = WORDS_DECIDE.contains(&status);
+    let body = match &answer.body {
+        Ok(body) if is_refusal || status.is_success() => body,
+        _ => return Err(answer.into_failure()),
+    };
+    let Ok(envelope) = parse::<Envelope<IgnoredAny>>(body) else {
+        return Err(if is_refusal {
+            answer.into_failure()
+        } else {
+            broken("the answer is no JSON of the API")
+        });
+    };
+    Ok(Reply {
+        status: status.as_u16(),
+        is_success: !is_refusal && matches!(envelope.verdict(), Verdict::Success),
+        dialect: envelope.dialect(),
+    })
 }
 
 /// Reads the text of an answer as a success of either dialect, with the list read as `L`.

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{AddressError, Addresses};
-use super::answer::{Answer, success};
+use super::answer::{Answer, Reply, reply, success};
 use super::envelope::Envelope;
 use super::error::{CallError, ErrorKind, clean, one_line};
 use super::exchange::{Call, Exchange, Payload};
@@ -136,6 +136,32 @@ impl Client {
         let call = self.connection(Method::GET, name, None)?;
         let asked = name.clone();
         self.call(&call, move |answer| listing::single(answer, &asked)).await
+    }
+
+    /// Reads all connections of a name: servers may let one name exist in several types.
+    ///
+    /// # Errors
+    /// The call failed; a missing project is an error too.
+    pub(crate) async fn named(
+        &self,
+        name: &ConnectionName,
+    ) -> Result<Vec<LiveConnection>, CallError> {
+        let call = self.connection(Method::GET, name, None)?;
+        self.call(&call, listing::named).await
+    }
+
+    /// Makes a call on a connection, for the form of the answer alone.
+    ///
+    /// # Errors
+    /// No answer of the API came.
+    pub(crate) async fn reply(
+        &self,
+        method: Method,
+        name: &ConnectionName,
+        body: Option<&SensitiveValue>,
+    ) -> Result<Reply, CallError> {
+        let call = self.connection(method, name, body)?;
+        self.call(&call, reply).await
     }
 
     /// Creates a connection.

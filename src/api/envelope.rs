@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::profile::Dialect;
+
 /// The outermost object of an answer. New fields may appear in it, and those that only say
 /// something to people may hold anything.
 #[derive(Debug, Deserialize)]
@@ -32,6 +34,11 @@ pub(super) enum Verdict {
 }
 
 impl<L> Envelope<L> {
+    /// The dialect: only current servers answer with a `status`.
+    pub(super) fn dialect(&self) -> Dialect {
+        if self.status.is_some() { Dialect::Current } else { Dialect::Older }
+    }
+
     pub(super) fn verdict(&self) -> Verdict {
         let success = match &self.success {
             Some(Value::Bool(success)) => Some(*success),

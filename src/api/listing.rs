@@ -34,16 +34,24 @@ pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {
     Ok(Listed::Complete(connections))
 }
 
+/// Reads the connections of one name; none when the server says that exactly this one does not
+/// exist.
+pub(super) fn named(answer: Answer) -> Result<Vec<LiveConnection>, Failure> {
+    match answer.into_body().and_then(|body| connections(&body)) {
+        Ok(found) if found.is_empty() => {
+            Err(broken("the server answered with a success and no connection"))
+        }
+        Err(failure) if failure.kind == ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
 /// Reads one connection; `None` when the server says that exactly this one does not exist.
 pub(super) fn single(
     answer: Answer,
     name: &ConnectionName,
 ) -> Result<Option<LiveConnection>, Failure> {
-    let mut found = match answer.into_body().and_then(|body| connections(&body)) {
-        Ok(connections) => connections,
-        Err(failure) if failure.kind == ErrorKind::NotFound => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
+    let mut found = named(answer)?;
     match (found.pop(), found.len()) {
         (Some(connection), 0) if connection.name == *name => Ok(Some(connection)),
         (Some(connection), 0) => {
@@ -53,7 +61,7 @@ pub(super) fn single(
             "the server answered with {} connections instead of one",
             more + 1
         ))),
-        (None, _) => Err(broken("the server answered with a success and no connection")),
+        (None, _) => Ok(None),
     }
 }
 

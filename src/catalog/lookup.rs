@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{
-    ConnectionType, Default, Field, Kind, Required, Secrecy, active_mq, database, elasticsearch,
-    email, ftp, graylog, kafka, ldap, linux_script, logback, rabbit_mq, snmp, syslog, webhook,
+    ConnectionType, Default, Defaults, Field, Kind, Required, Secrecy, active_mq, database,
+    elasticsearch, email, ftp, graylog, kafka, ldap, linux_script, logback, rabbit_mq, snmp,
+    syslog, webhook,
 };
 
 /// All types, in the order of the vendor's list.
@@ -170,6 +171,12 @@ impl Field {
             _ => &self.used,
         };
         used.as_ref().is_none_or(|condition| own_type.holds(condition, fields))
+    }
+
+    /// Its documented defaults.
+    #[must_use]
+    pub fn defaults(&self) -> Defaults {
+        Defaults { default: self.default, others: self.other_defaults }
     }
 
     /// Whether documents have to declare it wherever they stand: always required, and not

@@ -1,13 +1,13 @@
 //! `apply`: plans, asks, and carries the plan out; or carries a saved plan out as it stands.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ApplyArgs, Output};
-use super::context::Context;
+use super::context::{Context, needs_terminal, says_yes};
 use super::error::CommandError;
 use super::plan::{show, show_errors};
 use super::session::{Session, options};
@@ -29,11 +29,8 @@ const STALE: u8 = 3;
 /// The config, the source or the plan file cannot be used, or nobody can be asked.
 pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError> {
     let asks = !args.yes;
-    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(CommandError::WithHint(
-            "there is no terminal to ask on".to_owned(),
-            "add --yes to apply without asking".to_owned(),
-        ));
+    if asks {
+        needs_terminal("add --yes to apply without asking")?;
     }
     let mut args = args.clone();
     let saved = args.plan_file.as_deref().map(read_saved).transpose()?;
@@ -203,14 +200,11 @@ fn confirmed(plan: &Plan, context: &Context) -> Result<bool, CommandError> {
     for target in plan.targets.iter().filter(|target| has_work(target)) {
         context.say(&format!("  {}", report::words::target(target)));
     }
-    context.say("Only `yes` is taken for an answer.");
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(CommandError::failed)?;
-    Ok(answer.trim() == "yes")
+    says_yes()
 }
 
 /// The first Ctrl-C or SIGTERM finishes the calls in flight, the second ends at once.
-fn stop_on_signals(stop: &CancellationToken, context: &Context) {
+pub(super) fn stop_on_signals(stop: &CancellationToken, context: &Context) {
     let stop = stop.clone();
     let quiet = context.global.quiet;
     let mut ending = super::signals::Ending::listen();

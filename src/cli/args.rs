@@ -23,14 +23,15 @@ pub use program::{
 pub use reconcile::{
     ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, PullArgs, ReadArgs, RunArgs, WriteRules,
 };
-pub use sandbox::{DemoArgs, SandboxArgs};
+pub use sandbox::{DemoArgs, ProbeArgs, SandboxArgs};
 
 /// The text below the help of the program.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; of plan: live is what git declares
   1  something failed, was blocked or is invalid; also a usage error
-  2  plan: changes are pending or drift is reported; pull: files were changed
+  2  plan: changes are pending or drift is reported; pull: files were changed; probe: the
+     server behaves otherwise
   3  something was held back by a safety rule; the message names the way past it
 
 Credentials are taken from the environment only: APINIZER_TOKEN, or APINIZER_USERNAME and
@@ -107,6 +108,12 @@ pub enum Command {
     ///
     /// The last 500 events of each target are kept beside its state.
     History(HistoryArgs),
+    /// Find out how a real server behaves, with connections of the probe's own in a scratch project.
+    ///
+    /// Makes one connection of each type in --project, which no target of the config may use,
+    /// watches, and deletes all that it made. Ends with 0 when the server behaves as assumed, 2
+    /// when something differs, 1 on an error.
+    Probe(ProbeArgs),
     /// Serve the connection API from memory or a file, for trying, drills and tests.
     Sandbox(SandboxArgs),
     /// Show the whole loop on this machine: example repository, sandbox and daemon.

@@ -1,6 +1,6 @@
 //! The context of every verb: the global flags, the environment, and where output goes.
 
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
 use super::args::{Color, GlobalArgs};
@@ -190,6 +190,22 @@ impl Context {
     pub fn say(&self, text: &str) {
         say(text);
     }
+}
+
+/// Makes sure that a person can be asked.
+pub(super) fn needs_terminal(hint: &str) -> Result<(), CommandError> {
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        return Ok(());
+    }
+    Err(CommandError::WithHint("there is no terminal to ask on".to_owned(), hint.to_owned()))
+}
+
+/// Waits for the answer to a question that was shown.
+pub(super) fn says_yes() -> Result<bool, CommandError> {
+    say("Only `yes` is taken for an answer.");
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(CommandError::failed)?;
+    Ok(answer.trim() == "yes")
 }
 
 pub(super) fn say(text: &str) {

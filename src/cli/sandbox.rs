@@ -1,8 +1,11 @@
 //! `sandbox`: the embedded server in the foreground.
 
+use std::path::Path;
+
 use super::args::SandboxArgs;
 use super::context::Context;
 use super::error::CommandError;
+use crate::profile::Profile;
 use crate::sandbox::{self, Access, Client, Sandbox};
 use crate::secret::Sensitive;
 
@@ -12,37 +15,49 @@ use crate::secret::Sensitive;
 /// The address or the data file cannot be used.
 pub async fn run(args: &SandboxArgs, context: &Context) -> Result<u8, CommandError> {
     let ended = super::signals::terminated();
-    let running = Sandbox::start(options(args)).await.map_err(CommandError::failed)?;
+    let running = Sandbox::start(options(args)?).await.map_err(CommandError::failed)?;
     context.print(&greeting(args, &running.url()));
     ended.await;
     running.stop().await;
     Ok(0)
 }
 
-fn options(args: &SandboxArgs) -> sandbox::Options {
-    let client = args
+fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
+    let access = &args.access;
+    let client = access
         .client_id
         .as_ref()
-        .zip(args.client_secret.as_ref())
+        .zip(access.client_secret.as_ref())
         .map(|(id, secret)| Client { id: id.clone(), secret: Sensitive::new(secret.clone()) });
-    sandbox::Options {
+    let (dialect, secrets) = (args.dialect, args.secrets);
+    let behaviour = match &args.profile {
+        Some(file) => sandbox::Options::of_profile(&read(file)?),
+        None => sandbox::Options { dialect, secrets, ..sandbox::Options::default() },
+    };
+    Ok(sandbox::Options {
         listen: args.listen,
         data: args.data.clone(),
-        dialect: args.dialect,
         access: Access {
             any_project: args.projects.is_empty(),
             projects: args.projects.clone(),
-            tokens: args.token.iter().map(|token| Sensitive::new(token.clone())).collect(),
+            tokens: access.token.iter().map(|token| Sensitive::new(token.clone())).collect(),
             client,
-            token_ttl: args.token_ttl,
-            rate_limit: args.rate_limit,
+            token_ttl: access.token_ttl,
+            rate_limit: access.rate_limit,
         },
-        secrets: args.secrets,
         variables: sandbox::Variables::Named(args.variables.clone()),
         latency: args.latency,
         fault: args.fault,
-        ..sandbox::Options::default()
-    }
+        ..behaviour
+    })
+}
+
+fn read(file: &Path) -> Result<Profile, CommandError> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    text.and_then(|text| Profile::parse(&text)).map_err(|problem| {
+        let file = file.display();
+        CommandError::Failed(format!("the profile {file} cannot be used: {problem}"))
+    })
 }
 
 /// Where it listens, and lines to paste.
@@ -50,7 +65,7 @@ fn greeting(args: &SandboxArgs, url: &str) -> String {
     let project = args.projects.first().map_or("Demo", String::as_str);
     let path = percent_encoding::utf8_percent_encode(project, percent_encoding::NON_ALPHANUMERIC);
     // A token of the command line is in the shell's history already, but need not be on screen.
-    let asks = args.token.is_some() || args.client_id.is_some();
+    let asks = args.access.token.is_some() || args.access.client_id.is_some();
     let token = if asks { "$APINIZER_TOKEN" } else { "any" };
     // With a token of its own the variable has to be set before.
     let variable = if asks { "" } else { "APINIZER_TOKEN=any " };

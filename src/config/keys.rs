@@ -224,6 +224,7 @@ static TARGET: Section = Section {
         key("concurrency", Kind::Integer(1, 256), "How many calls may be under way at once.").or("8"),
         key("on_invalid", Kind::Word(&["refuse", "isolate"]), "Whether a commit with an invalid document is refused whole, or applied without it and without deletes.").or("\"refuse\""),
         key("verify_secrets", Kind::Duration(Duration::ZERO), "How often each secret that the API shows is read back; 0s: every time.").or("\"1h\""),
+        key("profile", Kind::Text, "A profile of the server that `probe --out` wrote: a plan takes its defaults and the fields that it masks. Relative to this file."),
         key("timeout", Kind::Duration(Duration::from_millis(100)), "The deadline of one call.").or("\"30s\""),
         key("max_response", Kind::Size(1024), "The largest answer that is taken.").or("\"256 MiB\""),
         key("after", Kind::Section(&AFTER), "In the daemon: take a commit only once another target has applied it whole for some time."),

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::digest::{Sha256, hex};
+use crate::profile::Profile;
 use crate::rules::UserRules;
 
 use super::code;
@@ -55,7 +57,23 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
         resync: fields.duration("resync"),
         verify_secrets: fields.duration("verify_secrets"),
         after: None,
+        profile: profile(reader, fields, folder),
     })
+}
+
+fn profile(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Arc<Profile>> {
+    let text = fields.text("profile").filter(|text| text.resolved)?;
+    let read = std::fs::read_to_string(folder.join(&text.value));
+    match read.map_err(|error| error.to_string()).and_then(|text| Profile::parse(&text)) {
+        Ok(profile) => Some(Arc::new(profile)),
+        Err(problem) => {
+            let message = format!("the `profile` cannot be used: {problem}");
+            let problem = error(&code::BAD_VALUE, message)
+                .help("`apinizer-gitops probe --out FILE` writes one");
+            reader.problems.add(&fields.place_of("profile"), problem);
+            None
+        }
+    }
 }
 
 fn policy(fields: &Fields) -> Policy {

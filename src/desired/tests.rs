@@ -22,8 +22,12 @@ fn a_value_of_the_environment_is_looked_up_once_in_a_run() {
     let environment = Environment::new([("S_FILE".to_owned(), file.to_str().unwrap().to_owned())]);
     let vars = BTreeMap::from([("domain".to_owned(), json!("example.com"))]);
     let redactor = Redactor::default();
-    let resolution =
-        Resolution { vars: &vars, environment: Some(&environment), redactor: &redactor };
+    let resolution = Resolution {
+        vars: &vars,
+        environment: Some(&environment),
+        redactor: &redactor,
+        profile: None,
+    };
     let fields = json!({
         "host": "mail.${var:domain}",
         "port": 25,
@@ -48,7 +52,8 @@ fn a_value_of_the_environment_is_looked_up_once_in_a_run() {
 #[test]
 fn values_that_are_not_looked_at_are_not_known_and_their_names_are() {
     let (vars, redactor) = (BTreeMap::new(), Redactor::default());
-    let resolution = Resolution { vars: &vars, environment: None, redactor: &redactor };
+    let resolution =
+        Resolution { vars: &vars, environment: None, redactor: &redactor, profile: None };
     let documents = vec![document("one", &json!({"host": "${env:A}.${env:B}", "port": 25}))];
     assert_eq!(env_names_of(&documents).into_iter().collect::<Vec<_>>(), ["A", "B"]);
     let desired = resolve(documents, &resolution);

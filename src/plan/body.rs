@@ -87,11 +87,12 @@ pub(crate) fn for_update(
             None => pointer::put(&mut body, &dropped.change.path, None),
         }
     }
-    for hidden in own_type.fields().filter(|field| field.is_secret() || field.is_file()) {
+    let is_hidden = |field: &&Field| field.is_secret() || field.is_file() || desired.masks(field);
+    for hidden in own_type.fields().filter(is_hidden) {
         let path = format!("/{}", hidden.name);
         let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
         if !is_written {
-            keep_hidden(&mut body, hidden, own_type, live, is_proven)?;
+            keep_hidden(&mut body, hidden, desired, live, is_proven)?;
         }
     }
     refuse_masked_text(&body, desired)?;
@@ -116,19 +117,21 @@ fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<Stri
     body
 }
 
-/// A secret or file that git does not declare, or ignores: sent as live shows it where that is
-/// proven to be its value, left out where it has no use, and otherwise the PUT is refused.
+/// A secret, file or masked field that git does not declare, or ignores: sent as live shows it where
+/// that is proven to be its value, left out where it has no use, and otherwise the PUT is refused.
 fn keep_hidden(
     body: &mut Value,
     field: &Field,
-    own_type: &'static ConnectionType,
+    desired: &DesiredConnection,
     live: &LiveView<'_>,
     is_proven: &IsProven<'_>,
 ) -> Result<(), NoBody> {
+    let own_type = desired.connection_type;
     let path = format!("/{}", field.name);
     let shown = live.get_secret(&path);
     let is_shown = || live.get(&path).is_some_and(|shown| !shown.is_null());
-    if field.is_file() && (is_shown() || is_proven(&path, &Value::Null)) {
+    let is_masked = desired.masks(field);
+    if field.is_file() && !is_masked && (is_shown() || is_proven(&path, &Value::Null)) {
         return Ok(());
     }
     if let (true, Some(text)) = (field.is_secret(), shown_text(shown)) {

@@ -144,7 +144,7 @@ pub(crate) fn compare(
             comparing.keep_base(&field.path);
         } else if field.value().is_none() {
             comparing.by_text(field);
-        } else if field.is_secret() || comparing.hides_file(field) {
+        } else if field.is_secret() || comparing.masks(field) || comparing.hides_file(field) {
             comparing.secret(field);
         } else {
             comparing.field(field);

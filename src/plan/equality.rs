@@ -4,18 +4,42 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{Default, Field, Kind, same_choice};
+use crate::catalog::{Default, Defaults, Field, Kind, same_choice};
+use crate::desired::DesiredConnection;
 
-/// Whether git's value and live's value of one field are equal. Not for secret fields.
+/// Whether git's value and live's value of one field are equal, by the documented defaults. Not for
+/// secret fields.
 #[must_use]
 pub(crate) fn equal(field: Option<&Field>, desired: Option<&Value>, live: Option<&Value>) -> bool {
+    equal_with(field.map(Field::defaults), field, desired, live)
+}
+
+/// The same by the defaults of the target's server.
+#[must_use]
+pub(crate) fn equal_in(
+    connection: &DesiredConnection,
+    field: Option<&Field>,
+    desired: Option<&Value>,
+    live: Option<&Value>,
+) -> bool {
+    equal_with(field.map(|field| connection.defaults(field)), field, desired, live)
+}
+
+/// The same by these defaults.
+#[must_use]
+pub(crate) fn equal_with(
+    defaults: Option<Defaults>,
+    field: Option<&Field>,
+    desired: Option<&Value>,
+    live: Option<&Value>,
+) -> bool {
     let kind = field.map(|f| &f.kind);
-    let default = field.and_then(|f| f.default.as_ref());
+    let default = defaults.as_ref().and_then(|defaults| defaults.default.as_ref());
     // A default that the documents contradict says nothing in either reading.
     let is_disputed = |one: Option<&Value>, other: Option<&Value>| {
         one.is_none_or(is_empty)
-            && other.zip(field).is_some_and(|(other, field)| {
-                field.other_defaults.iter().any(|default| same(kind, &default.to_json(), other))
+            && other.zip(defaults).is_some_and(|(other, defaults)| {
+                defaults.others.iter().any(|default| same(kind, &default.to_json(), other))
             })
     };
     equal_as(kind, default, desired, live)

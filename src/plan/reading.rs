@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::compare::catalog_field;
-use super::equality::{equal, is_empty};
+use super::equality::{equal_in, is_empty};
 use super::filter::Filter;
 use super::view::LiveView;
 use crate::desired::{Desired, DesiredConnection};
@@ -76,12 +76,14 @@ fn lacks_a_declared_field(
     let declared = desired.fields.iter().any(|field| {
         let path = &*field.path;
         let Some(value) = field.value() else { return false };
-        if field.is_secret() || desired.ignores(path) || lists(path) {
+        let is_hidden = field.is_secret() || field.field.is_some_and(|field| desired.masks(field));
+        if is_hidden || desired.ignores(path) || lists(path) {
             return false;
         }
         // A field that is absent and agrees with the default may still be hidden: but not where the
         // list shows the field of any other connection of the type.
-        !equal(field.field, Some(value), None) || (!is_empty(value) && !shown.has(type_name, path))
+        !equal_in(desired, field.field, Some(value), None)
+            || (!is_empty(value) && !shown.has(type_name, path))
     });
     let dropped = base.into_iter().flatten().any(|(path, older)| {
         let is_secret = catalog_field(desired, path).is_some_and(crate::catalog::Field::is_secret);

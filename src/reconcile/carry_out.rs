@@ -99,6 +99,7 @@ impl Calls<'_> {
                 vars: &target.vars,
                 environment: Some(&engine.environment),
                 redactor: &engine.redactor,
+                profile: target.profile.as_ref(),
             },
             lookalikes: &lookalikes,
             proofs: &proofs,

@@ -151,15 +151,15 @@ impl Target<'_> {
         let before = old.body();
         let Some(known) = catalog::find(&old.type_name) else { return Ok(()) };
         for field in known.fields().filter(|field| view::is_hidden(self.options, known, field)) {
-            let on_hidden = match incoming.body.get(field.name) {
-                None => self.options.writes.omitted_secret,
-                Some(Value::Null) => self.options.writes.null_secret,
+            let is_null = match incoming.body.get(field.name) {
+                None => false,
+                Some(Value::Null) => true,
                 Some(_) => continue,
             };
             let Some(value) = before.get(field.name).filter(|value| !value.is_null()) else {
                 continue;
             };
-            match on_hidden {
+            match self.options.on_hidden(known.name, is_null) {
                 OnHidden::Clear => {}
                 OnHidden::Keep => {
                     incoming.body.insert(field.name.to_owned(), value.clone());

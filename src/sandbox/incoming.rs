@@ -7,6 +7,7 @@ use super::options::{Options, UnknownFields};
 use super::refusal::Refusal;
 use crate::catalog::{self, Field, Kind};
 use crate::name;
+use crate::profile::{Support, TypeProfile};
 
 /// The body of a write that can be read.
 #[derive(Debug)]
@@ -42,7 +43,10 @@ impl Incoming {
                 || known.field(name).is_some()
                 || catalog::is_bookkeeping(known, name)
         };
-        match options.writes.unknown_fields {
+        let own = options.types.get(&type_name);
+        problems.extend(own.map(|own| refused(own, &body)).unwrap_or_default());
+        let unknown_fields = own.and_then(|own| own.unknown_fields);
+        match unknown_fields.unwrap_or(options.writes.unknown_fields) {
             UnknownFields::Kept => {}
             UnknownFields::Dropped => body.retain(|name, _| is_known(name)),
             UnknownFields::Refused => problems.extend(
@@ -57,6 +61,9 @@ impl Incoming {
         for rewrite in &options.writes.rewrites {
             rewrite.apply(&type_name, &mut body);
         }
+        if let Some(own) = own {
+            rewrite(own, &mut body);
+        }
         Ok(Self { type_name, name, body })
     }
 
@@ -66,6 +73,27 @@ impl Incoming {
             Ok(self)
         } else {
             Err(Refusal::NameMismatch { path: path.name.clone(), body: self.name })
+        }
+    }
+}
+
+/// The fields that a type's profile refuses.
+fn refused(own: &TypeProfile, body: &Map<String, Value>) -> Vec<(String, String)> {
+    let is_refused = |name: &&String| {
+        own.support == Support::Refused
+            || (own.refused.contains(*name) && body.get(*name).is_some_and(|v| !v.is_null()))
+    };
+    let names = body.keys().filter(is_refused);
+    names.map(|name| (name.clone(), "is not valid".to_owned())).collect()
+}
+
+/// Changes what a type's profile says that the server does not keep as it is.
+fn rewrite(own: &TypeProfile, body: &mut Map<String, Value>) {
+    body.retain(|name, _| !own.forgotten.contains(name));
+    for name in &own.rewritten {
+        if let Some(Value::String(text)) = body.get_mut(name) {
+            let upper = text.to_uppercase();
+            *text = if upper == *text { text.to_lowercase() } else { upper };
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How a sandbox behaves: every choice that servers in the field make differently.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,10 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use crate::catalog;
+pub use crate::profile::{
+    Dialect, Names, OnExisting, OnHidden, OnMissing, Rename, UnknownFields, Unset,
+};
+use crate::profile::{Profile, Support, TypeProfile};
 use crate::secret::Sensitive;
 
 /// How a sandbox behaves. Most of it can be changed while it runs, with
@@ -24,14 +29,15 @@ pub struct Options {
     pub dialect: Dialect,
     /// Who may call, and what there is to call.
     pub access: Access,
-    /// How `GET` of one connection shows secrets; lists never show any.
+    /// How `GET` of one connection shows secrets that [`Options::types`] does not name; lists
+    /// never show any.
     pub secrets: SecretsOnGet,
     /// How answers are shown beside that.
     pub answers: Answers,
     /// The behaviour of writes.
     pub writes: Writes,
-    /// Types that this server does not know.
-    pub unsupported_types: Vec<String>,
+    /// How single types behave, as a profile says it; for these types it counts before all else.
+    pub types: BTreeMap<String, TypeProfile>,
     /// The environment variables that the list of each project shows.
     pub variables: Variables,
     /// How long every call takes at least.
@@ -73,9 +79,6 @@ pub struct Answers {
     pub list_fields: ListFields,
     /// Shows when a connection was created and changed, and by whom.
     pub bookkeeping: bool,
-    /// Fields that are shown in another way than [`Options::secrets`] says; the last one that
-    /// fits a field counts.
-    pub fields: Vec<FieldOnGet>,
 }
 
 /// The behaviour of writes.
@@ -108,7 +111,7 @@ impl Default for Options {
             secrets: SecretsOnGet::ByGuide,
             answers: Answers::default(),
             writes: Writes::default(),
-            unsupported_types: Vec::new(),
+            types: BTreeMap::new(),
             variables: Variables::default(),
             latency: Duration::ZERO,
             fault: None,
@@ -139,6 +142,32 @@ impl Access {
 }
 
 impl Options {
+    /// Behaves as a profile says.
+    #[must_use]
+    pub fn of_profile(profile: &Profile) -> Self {
+        Self {
+            dialect: profile.dialect.unwrap_or(Dialect::Current),
+            secrets: SecretsOnGet::Shown,
+            answers: Answers { missing: profile.missing, ..Answers::default() },
+            writes: Writes {
+                existing: profile.existing,
+                rename: profile.rename.unwrap_or_default(),
+                names: profile.names.unwrap_or_default(),
+                ..Writes::default()
+            },
+            types: profile.types.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Does not know these types.
+    #[must_use]
+    pub fn without_types(names: &[&str]) -> Self {
+        let unknown = TypeProfile { support: Support::Unknown, ..TypeProfile::default() };
+        let types = names.iter().map(|name| ((*name).to_owned(), unknown.clone())).collect();
+        Self { types, ..Self::default() }
+    }
+
     /// The effect of `POST` where the name exists.
     #[must_use]
     pub fn on_existing(&self) -> OnExisting {
@@ -148,20 +177,22 @@ impl Options {
         })
     }
 
+    /// The effect of a `PUT` whose hidden field is `null`, or left out.
+    pub(super) fn on_hidden(&self, type_name: &str, is_null: bool) -> OnHidden {
+        let own = self.types.get(type_name);
+        let (own, all) = if is_null {
+            (own.and_then(|own| own.null_secret), self.writes.null_secret)
+        } else {
+            (own.and_then(|own| own.omitted_secret), self.writes.omitted_secret)
+        };
+        own.unwrap_or(all)
+    }
+
     /// Whether this server knows a type.
     pub(super) fn knows(&self, type_name: &str) -> bool {
-        !self.unsupported_types.iter().any(|name| name == type_name)
+        self.types.get(type_name).is_none_or(|own| own.support != Support::Unknown)
             && catalog::find(type_name).is_some_and(|known| known.name == type_name)
     }
-}
-
-/// The two shapes of answers that servers in the field give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Dialect {
-    /// `status: SUCCESS`; POST on an existing name updates it.
-    Current,
-    /// `success: true`; POST on an existing name is refused.
-    Older,
 }
 
 /// Who may ask for a token.
@@ -190,33 +221,6 @@ pub enum SecretsOnGet {
     FreshCipher,
 }
 
-/// How `GET` of one connection shows certain fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldOnGet {
-    type_name: String,
-    field: Option<String>,
-    pub(super) shown: SecretsOnGet,
-}
-
-impl FieldOnGet {
-    /// All secret fields of a type.
-    #[must_use]
-    pub fn secrets_of(type_name: &str, shown: SecretsOnGet) -> Self {
-        Self { type_name: type_name.to_owned(), field: None, shown }
-    }
-
-    /// One field, be it marked as a secret or not.
-    #[must_use]
-    pub fn one(type_name: &str, field: &str, shown: SecretsOnGet) -> Self {
-        Self { type_name: type_name.to_owned(), field: Some(field.to_owned()), shown }
-    }
-
-    /// Whether it is about this field.
-    pub(super) fn fits(&self, type_name: &str, field: &str, is_secret: bool) -> bool {
-        self.type_name == type_name && self.field.as_deref().map_or(is_secret, |name| name == field)
-    }
-}
-
 /// Where the server's own id of a connection is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ids {
@@ -229,82 +233,6 @@ pub enum Ids {
     OnlyOnGet,
     /// Nowhere.
     Nowhere,
-}
-
-/// The effect of `POST` where the name exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnExisting {
-    /// It replaces the connection.
-    Update,
-    /// It answers 400, that the name already exists.
-    Refuse,
-    /// It answers 409, that the name already exists.
-    Conflict,
-}
-
-/// The status where a project or a connection is not found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnMissing {
-    /// 404.
-    NotFound,
-    /// 400.
-    BadRequest,
-}
-
-/// The effect of a `PUT` with another name in its body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Rename {
-    /// It renames the connection.
-    #[default]
-    Allowed,
-    /// It is refused: path and body have to agree.
-    Refused,
-}
-
-/// How often a name may exist in a project.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Names {
-    /// Once, whatever the type.
-    #[default]
-    OnceInProject,
-    /// Once in each type. `GET` of the name answers all of them, `DELETE` removes the first.
-    OnceInType,
-}
-
-/// The treatment of fields that the type does not have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnknownFields {
-    /// They are stored and shown.
-    #[default]
-    Kept,
-    /// They are forgotten.
-    Dropped,
-    /// The write is refused.
-    Refused,
-}
-
-/// The effect of a `PUT` on a field that `GET` does not show as it is, where it brings no value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnHidden {
-    /// The stored value is lost.
-    #[default]
-    Clear,
-    /// The stored value stays.
-    Keep,
-    /// The write is refused if there is a stored value.
-    Refuse,
-}
-
-/// The answer for a field that no write has set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unset {
-    /// `null`.
-    #[default]
-    Null,
-    /// The documented default; `null` where there is none.
-    Default,
-    /// Nothing: the field is left out.
-    Absent,
 }
 
 /// The fields of the entries of a list.

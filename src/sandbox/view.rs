@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use super::options::{Ids, ListFields, Options, SecretsOnGet, Unset};
 use super::server_fields;
 use super::store::Stored;
-use crate::catalog::{self, ConnectionType, Default, Field, Secrecy};
+use crate::catalog::{self, ConnectionType, Default, Field, Kind};
+use crate::profile::Mask;
 
 /// The fields that a [`ListFields::Summary`] holds.
 const SUMMARY: [&str; 6] = ["id", "type", "name", "description", "deployToWorker", "enabled"];
@@ -29,12 +30,14 @@ pub(super) fn draw(
 ) -> Map<String, Value> {
     let mut body = stored.body();
     let known = catalog::find(&stored.type_name);
+    let own = options.types.get(&stored.type_name);
     if let Some(known) = known {
         for field in known.fields() {
-            fill_unset(options, field, &mut body);
+            let unset = own.and_then(|own| own.reading_of_unset(field.name));
+            fill_unset(unset.unwrap_or(options.answers.unset), field, &mut body);
             server_fields::fill(project, field, &mut body);
             if let Some(how) = shown_as(options, known, field) {
-                let listed = !is_secret(field) && how == SecretsOnGet::Shown;
+                let listed = !field.is_secret() && how == SecretsOnGet::Shown;
                 let is_shown = audience == Audience::Get || listed;
                 let value = shown(options.seed, how, is_shown, body.get(field.name));
                 body.insert(field.name.to_owned(), value);
@@ -61,37 +64,40 @@ pub(super) fn draw(
     if audience == Audience::List && options.answers.list_fields == ListFields::Summary {
         body.retain(|name, _| SUMMARY.contains(&name.as_str()));
     }
+    if let Some(own) = own.filter(|_| audience == Audience::List) {
+        body.retain(|name, _| !own.unlisted.contains(name));
+    }
     if options.answers.omit_nulls {
         body.retain(|_, value| !value.is_null());
     }
     body
 }
 
-fn fill_unset(options: &Options, field: &Field, body: &mut Map<String, Value>) {
+fn fill_unset(unset: Unset, field: &Field, body: &mut Map<String, Value>) {
     if body.get(field.name).is_some_and(|value| !value.is_null()) {
         return;
     }
-    match (options.answers.unset, &field.default) {
-        (Unset::Default, Some(default)) => {
-            body.insert(field.name.to_owned(), value_of(default));
-        }
-        (Unset::Default | Unset::Null, _) => {
-            body.insert(field.name.to_owned(), Value::Null);
-        }
-        (Unset::Absent, _) => {
+    let default = |default: Option<&Default>| default.map_or(Value::Null, |one| one.to_json());
+    let value = match unset {
+        Unset::Absent => {
             body.shift_remove(field.name);
+            return;
         }
-    }
-}
-
-fn value_of(default: &Default) -> Value {
-    match default {
-        Default::Boolean(value) => Value::from(*value),
-        Default::Integer(value) => Value::from(*value),
-        Default::Text(value) => Value::from(*value),
-        Default::EmptyList => Value::Array(Vec::new()),
-        Default::EmptyMap => Value::Object(Map::new()),
-    }
+        Unset::Null => Value::Null,
+        Unset::Default => default(field.default.as_ref()),
+        Unset::OtherDefault => default(field.other_defaults.first()),
+        Unset::Empty => match &field.kind {
+            Kind::List(_) | Kind::Set(_) => Value::Array(Vec::new()),
+            Kind::Object(_) | Kind::Map(_) => Value::Object(Map::new()),
+            _ => Value::from(""),
+        },
+        Unset::OtherValue => match &field.kind {
+            Kind::Boolean => Value::from(field.default != Some(Default::Boolean(true))),
+            Kind::Integer { .. } => Value::from(7),
+            _ => Value::from("set by the server"),
+        },
+    };
+    body.insert(field.name.to_owned(), value);
 }
 
 /// Kafka's stores are shown by name in lists and by id elsewhere.
@@ -105,21 +111,22 @@ fn name_stores_once(audience: Audience, body: &mut Map<String, Value>) {
     }
 }
 
-fn is_secret(field: &Field) -> bool {
-    matches!(field.secrecy, Secrecy::Secret { .. })
-}
-
-/// Whether `GET` shows something else in the place of this field.
+/// Whether a write that brings no value for a field is treated in a way of its own.
 pub(super) fn is_hidden(options: &Options, known: &ConnectionType, field: &Field) -> bool {
-    shown_as(options, known, field).is_some_and(|how| how != SecretsOnGet::Shown)
+    let is_named = field.is_secret() && options.types.contains_key(known.name);
+    is_named || shown_as(options, known, field).is_some_and(|how| how != SecretsOnGet::Shown)
 }
 
 /// The text in the place of a field; `None`: the field is never hidden.
 fn shown_as(options: &Options, known: &ConnectionType, field: &Field) -> Option<SecretsOnGet> {
-    let is_secret = is_secret(field);
-    let mut special = options.answers.fields.iter().rev();
-    let special = special.find(|special| special.fits(known.name, field.name, is_secret));
-    match special.map(|special| special.shown).or(is_secret.then_some(options.secrets))? {
+    let own = options.types.get(known.name);
+    match own.and_then(|own| own.masked.get(field.name)) {
+        Some(Mask::Nothing) => return Some(SecretsOnGet::Masked),
+        Some(Mask::Asterisks) => return Some(SecretsOnGet::Asterisks),
+        Some(Mask::OtherText) => return Some(SecretsOnGet::Cipher),
+        None => {}
+    }
+    match field.is_secret().then_some(options.secrets)? {
         SecretsOnGet::ByGuide if known.secrets_on_get == catalog::SecretsOnGet::Shown => {
             Some(SecretsOnGet::Shown)
         }

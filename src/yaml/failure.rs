@@ -160,7 +160,7 @@ impl Cause {
         }
     }
 
-    pub(super) fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let message = match self {
             Self::TooLarge(bytes) => {
                 return format!(

@@ -26,10 +26,11 @@ const CORE: [&str; 17] = [
 ];
 
 /// The items that the core may take from elsewhere: values without a connection to anything.
-const VALUES: [(&str, &[&str]); 3] = [
+const VALUES: [(&str, &[&str]); 4] = [
     ("source", &["Commit", "FileEntry", "Folder"]),
     ("config", &["Adopt", "MaxDeletes", "Policy"]),
     ("environment", &["Environment", "Unset"]),
+    ("profile", &["Profile", "TypeProfile"]),
 ];
 
 /// Crates and modules with effects.

@@ -133,11 +133,7 @@ fn both_dialects_and_summary_lists_converge() {
 #[test]
 fn a_type_that_the_server_does_not_know_blocks_its_documents_alone() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = World::with(Options {
-            dialect,
-            unsupported_types: vec!["syslog".to_owned()],
-            ..Options::default()
-        });
+        let world = World::with(Options { dialect, ..Options::without_types(&["syslog"]) });
         world.commit_email("a", "");
         world.commit_email("b", "");
         world.plan().code(2).says("does not know the type syslog");
@@ -155,7 +151,7 @@ fn a_type_of_the_inventory_that_the_server_no_longer_knows_is_an_incomplete_list
     let world = World::new();
     world.write("connections/g.yaml", "type: syslog\nname: g\nsyslogServerHostname: h\n");
     world.settle(&["a", "b"]);
-    world.control().alter(|options| options.unsupported_types = vec!["syslog".to_owned()]);
+    world.control().alter(|options| options.types = Options::without_types(&["syslog"]).types);
     world.remove("connections/a.yaml");
     world.write_email("c", "");
     world.commit("remove a, add c");

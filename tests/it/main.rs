@@ -51,6 +51,7 @@ mod observed;
 mod order;
 mod overlays;
 mod ownership;
+mod probe;
 mod protection;
 mod pull;
 mod reliability;

@@ -184,7 +184,7 @@ impl Drop for Running {
     }
 }
 
-/// An `apply` that runs while a test does.
+/// An `apply`, or another command, that runs while a test does.
 pub(crate) struct Applying<'a> {
     world: &'a World,
     child: Child,
@@ -195,7 +195,11 @@ pub(crate) struct Applying<'a> {
 
 impl<'a> Applying<'a> {
     pub(crate) fn start(world: &'a World) -> Self {
-        let mut command = world.command(&["apply", "--yes"]);
+        Self::command(world, &["apply", "--yes"])
+    }
+
+    pub(crate) fn command(world: &'a World, arguments: &[&str]) -> Self {
+        let mut command = world.command(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let errors = BufReader::new(child.stderr.take().unwrap());
@@ -205,9 +209,14 @@ impl<'a> Applying<'a> {
     /// Starts one and waits until a call of it has come to a gate. A call that never comes fails
     /// the test instead of stopping it.
     pub(crate) fn until(world: &'a World, gate: &Gate) -> Self {
-        let applying = Self::start(world);
+        Self::start(world).come_to(gate)
+    }
+
+    /// Waits until a call of it has come to a gate.
+    pub(crate) fn come_to(self, gate: &Gate) -> Self {
+        let world = self.world;
         world.block_on(async { tokio::time::timeout(PATIENCE, gate.wait_for(1)).await }).unwrap();
-        applying
+        self
     }
 
     pub(crate) fn signal(&self, name: &str) {

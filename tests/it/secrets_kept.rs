@@ -1,7 +1,8 @@
 //! A PUT never stores what only stands for a secret: cipher text, a mask, a `null` in place of a
 //! file. Whether a secret can be read is a fact of the answers of this pass.
 
-use apinizer_gitops::testing::sandbox::{FieldOnGet, Options, SecretsOnGet};
+use apinizer_gitops::testing::profile::{Mask, TypeProfile};
+use apinizer_gitops::testing::sandbox::{Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -144,9 +145,8 @@ const GRAYLOG: &str = "type: graylog\nname: a\nhostname: logs.example.com\ntlsEn
 fn with_certificates() -> World {
     let world = World::new();
     world.control().alter(|options| {
-        let certificates = "tlsTrustCertChainFile";
-        let hidden = FieldOnGet::one("graylog", certificates, SecretsOnGet::Masked);
-        options.answers.fields.push(hidden);
+        let hidden = TypeProfile::masking("tlsTrustCertChainFile", Mask::Nothing);
+        options.types.insert("graylog".to_owned(), hidden);
     });
     world.make(json!({
         "type": "graylog", "name": "a", "hostname": "logs.example.com", "tlsEnabled": true,

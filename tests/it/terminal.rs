@@ -3,6 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
 
+use serde_json::json;
+
 use crate::git_servers::{program, serve};
 use crate::ran::Ran;
 use crate::world::{CHECKOUT, PROJECT, World, one_target};
@@ -64,6 +66,20 @@ fn a_commit_that_is_pushed_during_the_prompt_is_not_applied() {
     assert_eq!(ran.stdout.matches(": done").count(), 2, "each is shown once: {}", ran.stdout);
     assert!(ran.stdout.trim_end().lines().last().unwrap().starts_with("Applied: 2 done"));
     assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn a_probe_asks_with_the_leftovers_that_it_deletes() {
+    let mut world = World::new();
+    world.alter_projects(&[PROJECT, "scratch"]);
+    world.target("");
+    let left = "apinizer-gitops-probe-0-email";
+    let marker = "Made by the probe of apinizer-gitops and deleted by it";
+    let body = json!({"type": "email", "name": left, "description": marker});
+    world.control().put("scratch", body).unwrap();
+    let Some(ran) = asked(&world, &["probe", "--project", "scratch"], || ()) else { return };
+    ran.code(0).says(left).says("project scratch at");
+    assert!(world.control().names("scratch").is_empty());
 }
 
 #[test]

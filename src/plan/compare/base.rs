@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{CompareRules, Keys};
-use crate::catalog::{ConnectionType, Field, Kind};
+use crate::catalog::{ConnectionType, Defaults, Field, Kind};
 use crate::desired::{DesiredConnection, DesiredField, holds_env};
-use crate::plan::equality::{equal, other_spellings};
+use crate::plan::equality::{equal_with, other_spellings};
 use crate::plan::view::LiveView;
 use crate::record::{Base, BaseField};
 
@@ -54,14 +54,14 @@ pub(super) fn agreed(
 
 /// Whether live still holds what the base of a field says.
 pub(super) fn matches_base(
-    field: Option<&Field>,
+    (field, defaults): (Option<&Field>, Option<Defaults>),
     path: &str,
     older: &BaseField,
     live: Option<&Value>,
     keys: Keys<'_>,
 ) -> bool {
     match &older.print {
-        None => equal(field, Some(&older.declared), live),
+        None => equal_with(defaults, field, Some(&older.declared), live),
         Some(print) if keys.is_known => {
             let seen = live.unwrap_or(&Value::Null);
             let spellings = other_spellings(field, seen);
@@ -89,6 +89,7 @@ pub(super) fn is_as_base(
                 field.is_secret() || (field.is_file() && shown.is_none_or(Value::is_null))
             });
             let not_looked_at = older.print.is_none() && holds_env(&older.declared);
+            let field = (field, field.map(Field::defaults));
             is_hidden || not_looked_at || matches_base(field, path, older, shown, keys)
         })
 }

@@ -6,7 +6,7 @@ use super::base::{agreed, catalog_field, matches_base};
 use super::{Comparing, Difference};
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
-use crate::plan::equality::equal;
+use crate::plan::equality::equal_in;
 use crate::plan::{FieldChange, Origin};
 use crate::pointer;
 use crate::record::BaseField;
@@ -22,7 +22,7 @@ impl Comparing<'_> {
         let live_value = live.get(path);
         let with_ignored = with_lives_ignored_parts(desired, path, value, live_value);
         let value = with_ignored.as_ref().unwrap_or(value);
-        if equal(field.field, Some(value), live_value) {
+        if equal_in(desired, field.field, Some(value), live_value) {
             self.found.settled.push(path.to_owned());
             self.found.base.insert(path.to_owned(), agreed(field, value, older, rules.keys));
             return;
@@ -100,16 +100,17 @@ impl Comparing<'_> {
             return;
         }
         let live_value = live.get(path);
-        let default = field.and_then(|f| f.default.as_ref());
-        if equal(field, None, live_value) {
+        let default = field.and_then(|field| desired.defaults(field).default);
+        if equal_in(desired, field, None, live_value) {
             self.found.settled.push(path.to_owned());
             return;
         }
         self.keep_base(path);
-        let live_moved = !matches_base(field, path, older, live_value, rules.keys);
+        let with_defaults = (field, field.map(|field| desired.defaults(field)));
+        let live_moved = !matches_base(with_defaults, path, older, live_value, rules.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
-        let default = default.map(|default| default.to_json());
+        let default = default.map(crate::catalog::Default::to_json);
         let treatment = self.treatment(path, default.as_ref(), live_value, origin);
         let change = FieldChange {
             path: path.to_owned(),
@@ -142,13 +143,14 @@ impl Comparing<'_> {
             // The same value under another reference, or another spelling of it, moved nothing.
             !(older.print.is_none()
                 && !field.holds_reference()
-                && equal(field.field, Some(value), Some(&older.declared)))
+                && equal_in(self.desired, field.field, Some(value), Some(&older.declared)))
         } else {
             // Without a fingerprint that can be checked, what overwrites less: drift.
             let print = older.print.as_ref().filter(|_| keys.is_known);
             print.is_some_and(|print| !keys.key.matches(print, &field.path, value))
         };
-        let live_moved = !matches_base(field.field, &field.path, older, live, keys);
+        let with_defaults = (field.field, field.field.map(|field| self.desired.defaults(field)));
+        let live_moved = !matches_base(with_defaults, &field.path, older, live, keys);
         match (git_moved, live_moved) {
             (true, true) => Origin::Both,
             (false, true) => Origin::Drift,

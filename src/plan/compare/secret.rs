@@ -12,6 +12,11 @@ use crate::record::BaseField;
 use crate::secret::SENSITIVE;
 
 impl Comparing<'_> {
+    /// Whether the target's profile says that `GET` masks the field.
+    pub(super) fn masks(&self, field: &DesiredField) -> bool {
+        field.field.is_some_and(|field| self.desired.masks(field))
+    }
+
     /// Whether live's `null` for a file or certificate may hide it, as it hides a secret. It does not
     /// where this server was seen to show secrets of the type.
     pub(super) fn hides_file(&self, field: &DesiredField) -> bool {
@@ -28,7 +33,8 @@ impl Comparing<'_> {
         let path = &*field.path;
         let older = self.older(path);
         let Some(value) = field.value() else { return };
-        let readable = rules.readable.has(desired.connection_type.name, path);
+        // Where a profile says that it is masked, another text says nothing.
+        let readable = rules.readable.has(desired.connection_type.name, path) && !self.masks(field);
         let reading = Reading::of(live.get_secret(path), value);
         if reading == Reading::Equal && field.is_secret() {
             self.found.proven_readable.push(path.to_owned());

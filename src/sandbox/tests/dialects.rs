@@ -53,7 +53,7 @@ async fn not_found_is_404_or_400_by_dialect_and_call() {
 
 #[tokio::test]
 async fn a_list_needs_a_type_that_the_server_knows() {
-    let options = Options { unsupported_types: vec!["snmp".to_owned()], ..Options::default() };
+    let options = Options::without_types(&["snmp"]);
     let older = Trial::of(Options { dialect: Dialect::Older, ..options.clone() }).await;
     let current = Trial::of(options).await;
     for query in ["", "?type=", "?type=ops-genie", "?type=Email", "?type=snmp"] {

@@ -1,5 +1,6 @@
-use super::super::{Answers, FieldOnGet, Ids, ListFields, SecretsOnGet, Unset};
+use super::super::{Answers, Ids, ListFields, SecretsOnGet, Unset};
 use super::*;
+use crate::profile::{Mask, TypeProfile};
 
 #[tokio::test]
 async fn lists_never_show_a_secret() {
@@ -121,10 +122,9 @@ async fn types_and_fields_are_shown_in_ways_of_their_own() {
     trial.create(&graylog).await;
     assert_eq!(trial.get("logs").await["tlsTrustCertChainFile"], "Y2VydA==");
     control.alter(|options| {
-        options.secrets = SecretsOnGet::Shown;
-        let certificate = FieldOnGet::one("graylog", "tlsTrustCertChainFile", SecretsOnGet::Masked);
-        let secrets = FieldOnGet::secrets_of("email", SecretsOnGet::FreshCipher);
-        options.answers.fields = vec![certificate, secrets];
+        options.secrets = SecretsOnGet::FreshCipher;
+        let certificate = TypeProfile::masking("tlsTrustCertChainFile", Mask::Nothing);
+        options.types.insert("graylog".to_owned(), certificate);
     });
     assert_eq!(trial.get("logs").await["tlsTrustCertChainFile"], Value::Null);
     assert_eq!(trial.list("graylog").await[0]["tlsTrustCertChainFile"], Value::Null);
@@ -132,9 +132,8 @@ async fn types_and_fields_are_shown_in_ways_of_their_own() {
     assert_ne!(first["password"], second["password"], "another nonce each time");
     assert!(!first.to_string().contains("hunter2"));
     assert_eq!(trial.list("email").await[0]["password"], Value::Null);
-    let clear = FieldOnGet::one("email", "password", SecretsOnGet::Shown);
-    control.alter(|options| options.answers.fields.push(clear));
-    assert_eq!(trial.get("orders").await["password"], "hunter2", "the last one counts");
+    control.alter(|options| options.secrets = SecretsOnGet::Shown);
+    assert_eq!(trial.get("orders").await["password"], "hunter2");
 }
 
 #[tokio::test]

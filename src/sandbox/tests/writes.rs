@@ -1,8 +1,6 @@
-use super::super::{
-    Fault, FieldOnGet, Names, OnHidden, Rename, Rewrite, RewriteTo, SecretsOnGet, UnknownFields,
-    Writes,
-};
+use super::super::{Fault, Names, OnHidden, Rename, Rewrite, RewriteTo, UnknownFields, Writes};
 use super::*;
+use crate::profile::{Mask, TypeProfile};
 
 #[tokio::test]
 async fn a_put_replaces_the_whole_object_and_wipes_missing_fields() {
@@ -175,8 +173,8 @@ async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
     let graylog = json!({
         "type": "graylog", "name": "logs", "host": "h", "tlsTrustCertChainFile": "Y2VydA==",
     });
-    let masked = FieldOnGet::one("graylog", "tlsTrustCertChainFile", SecretsOnGet::Masked);
-    control.alter(|options| options.answers.fields = vec![masked]);
+    let masked = TypeProfile::masking("tlsTrustCertChainFile", Mask::Nothing);
+    control.alter(|options| drop(options.types.insert("graylog".to_owned(), masked)));
     let left = || control.get("demo", "logs").expect("logs")["tlsTrustCertChainFile"].clone();
     for is_null in [true, false] {
         for (on_hidden, status, after) in [
