@@ -50,6 +50,9 @@ pub(crate) use once::once;
 pub(crate) use status::Board;
 pub(crate) use throttle::LogThrottle;
 
+/// How long another process on the same state is waited for.
+const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// A config that was read again, and its file relative to the root of the repository, if it lies
 /// in it.
 pub(crate) type Reloaded = (Config, Option<String>);

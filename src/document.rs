@@ -31,7 +31,7 @@ pub(crate) use crate::diagnostic::{Diagnostic, Mark, Severity};
 pub use cache::ParseCache;
 pub(crate) use check::refused;
 pub(crate) use file::ParsedFile;
-pub(crate) use load::{DeclaredLayer, DeclaredThen, declared_names, layers};
+pub(crate) use load::{DeclaredLayer, OldDeclarations, declared_names, layers};
 pub use load::{Loaded, load};
 pub(crate) use options::holds_reference;
 pub(crate) use variables::{unknown_variables, variables_of};

@@ -20,7 +20,7 @@ use crate::links::Links;
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
-use crate::plan::{Action, Change, RunRules, TargetPlan};
+use crate::plan::{Change, RunRules, TargetPlan};
 use crate::record::{GoodCommit, Record};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Mirror, Repository, Snapshot};
@@ -279,8 +279,7 @@ impl Prepared<'_> {
     /// Holds every change, since the target is suspended.
     pub fn hold_suspended(&mut self) {
         for entry in &mut self.plan.entries {
-            let is_written =
-                |change: &&mut Change| !matches!(change.action, Action::Blocked | Action::Drift);
+            let is_written = |change: &&mut Change| change.action.is_write();
             if let Some(change) = entry.change.as_mut().filter(is_written) {
                 change.reason = None;
                 let target = crate::plan::for_the_shell(&self.target.name);
@@ -296,6 +295,16 @@ impl Prepared<'_> {
         self.plan.entries = plan.entries;
         self.plan.notices.extend(plan.notices);
         self.plan.errors.extend(plan.errors);
+    }
+}
+
+/// The plan of a target, with nothing in it yet.
+pub(crate) fn plan_of(target: &Target) -> TargetPlan {
+    TargetPlan {
+        name: target.name.clone(),
+        project: target.project_as_written.clone(),
+        url: target.manager.url_as_written.clone(),
+        ..TargetPlan::default()
     }
 }
 

@@ -40,7 +40,7 @@ impl<'a> Proof<'a> {
         for secret in own_type.secrets() {
             let path = format!("/{}", secret.name);
             let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
-            let is_shown = shown_text(view.get_secret(&path)).is_some();
+            let is_shown = shown_text(view.shown_by_get(&path)).is_some();
             if !is_written && is_shown && job.is_proven(own_type.name, &path).await {
                 readable.insert(path);
             }
@@ -98,7 +98,7 @@ impl Job<'_> {
                 Some(own) => Some(own),
                 None => super::send::read(self, name).await.ok().flatten(),
             };
-            let shown = own.as_ref().and_then(|own| crate::plan::view::at(own.body(), path));
+            let shown = own.as_ref().and_then(|own| crate::pointer::look_up(own.body(), path));
             if shown_text(shown).is_some_and(|shown| same_in_constant_time(shown, wanted)) {
                 return true;
             }

@@ -1,5 +1,7 @@
 //! One PUT under the old name, with the new one in its body.
 
+use std::collections::BTreeMap;
+
 use futures_util::FutureExt as _;
 
 use super::create::{self, forget_intent};
@@ -16,7 +18,7 @@ use crate::plan::compare::{Comparison, Remembered, Treatment, compare};
 use crate::plan::view::LiveView;
 use crate::plan::{Action, Change, body, step, whole_digest};
 use crate::record::{Intent, Owned};
-use crate::secret::SensitiveValue;
+use crate::secret::{Fingerprint, SensitiveValue};
 
 /// Renames a connection in place, and writes git's other changes in the same call.
 pub(super) async fn rename(
@@ -26,7 +28,15 @@ pub(super) async fn rename(
 ) -> ChangeResult {
     let Some(old) = &change.previous_name else { return ChangeResult::NotStarted };
     match prepared(job, old, desired).await {
-        Ok((fresh, comparison, body)) => put(job, desired, &fresh, &comparison, &body).await,
+        Ok(Put { fresh, comparison, body, shown_secrets }) => {
+            let result = put(job, desired, &fresh, &comparison, &body).await;
+            job.ledger.edit_memory(&desired.name, |memory| {
+                if let Some(owned) = &mut memory.owned {
+                    owned.shown_secrets = shown_secrets;
+                }
+            });
+            result
+        }
         Err(result) => {
             forget_intent(job, desired);
             result
@@ -34,12 +44,21 @@ pub(super) async fn rename(
     }
 }
 
+/// A PUT that is ready to be sent.
+struct Put {
+    fresh: LiveConnection,
+    comparison: Comparison,
+    body: SensitiveValue,
+    /// The fingerprints to keep of secrets that git does not declare.
+    shown_secrets: BTreeMap<String, Fingerprint>,
+}
+
 /// Reads both names and makes the body; nothing is sent yet.
 async fn prepared(
     job: &Job<'_>,
     old: &ConnectionName,
     desired: &DesiredConnection,
-) -> Result<(LiveConnection, Comparison, SensitiveValue), ChangeResult> {
+) -> Result<Put, ChangeResult> {
     let Some(fresh) = read(job, old).await? else {
         return Err(ChangeResult::Failed(format!("`{old}` is not there any more")));
     };
@@ -71,7 +90,8 @@ async fn prepared(
     let is_proven = |path: &str, value: &serde_json::Value| proof.has(path, value);
     let body = body::for_update(desired, &view, &comparison, &desired.name, &is_proven);
     let body = body.map_err(|problem| ChangeResult::Blocked(problem.to_string()))?;
-    Ok((fresh, comparison, body))
+    let shown_secrets = proof.shown(&fresh);
+    Ok(Put { fresh, comparison, body, shown_secrets })
 }
 
 fn compared(

@@ -63,7 +63,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, again: bool) -> Chang
     if !again && is_made_anew(job, name, &fresh) {
         return ChangeResult::Failed(MADE_ANEW.to_owned());
     }
-    // The connection that was there before this run made this one is another one.
+    // If this run created it, the plan's view is of an older connection.
     let entry = job.observed.live.connections.get(name).filter(|_| !again).unwrap_or(&fresh);
     let planned = LiveView { entry, own: job.observed.singles.get(name).filter(|_| !again) };
     let view = LiveView { entry, own: Some(&fresh) };
@@ -115,8 +115,8 @@ async fn put(
     body: &crate::secret::SensitiveValue,
     rules: &CompareRules<'_>,
 ) -> ChangeResult {
-    // Where nothing differed before, finding it equal proves nothing of the PUT; and of a secret
-    // that is masked it never does: that one is sent again.
+    // Live that equals git proves that the PUT arrived only if it differed before, and if git declares
+    // no secret, which may be masked.
     let equal_proves_it = comparison.writes() && !desired.declares_secret();
     let call = || job.client.update(&fresh.name, body).boxed();
     let look = |_| {
@@ -158,7 +158,7 @@ fn count_puts(
         let wanted = desired.field(path).and_then(|field| field.value());
         let wanted = wanted.or(difference.change.after.as_ref());
         let nothing = serde_json::Value::Null;
-        let shown = if difference.secret { before.get_secret(path) } else { before.get(path) };
+        let shown = if difference.secret { before.shown_by_get(path) } else { before.get(path) };
         memory.count(path, wanted.unwrap_or(&nothing), shown.unwrap_or(&nothing), rules.keys.key);
     }
 }

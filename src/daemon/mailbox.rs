@@ -41,7 +41,7 @@ struct Inner {
     ended_early: u32,
 }
 
-/// That there is something to look at.
+/// An order: there is something to reconcile.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
     /// Why.

@@ -1,11 +1,12 @@
 //! The order of targets (rule 11): a target with `after` gets a commit only once the target before it
-//! has applied the commit whole for long enough. Both read it from the state of the first one, so it
+//! has applied the commit whole for long enough. The first target's state holds for how long, so that
 //! outlives a restart, and the first may be another replica's.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::LOCK_TIMEOUT;
 use super::source::{Seen, Source};
 use super::status::{ReconcileOutcome, Wait};
 use crate::config::{After, Target};
@@ -18,20 +19,19 @@ use crate::state::StateError;
 /// How many commits are remembered that a target applied whole.
 const KEPT: usize = 100;
 
-/// How long another process on the state of the first target is waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The commit that a target may be given now.
 pub(super) struct Given {
     /// The newest of the source, or an older commit; `None`: nothing yet.
     pub(super) seen: Option<Seen>,
     /// The wait for a newer one.
     pub(super) wait: Option<Wait>,
+    /// Why the older commit cannot be read.
+    pub(super) problem: Option<String>,
 }
 
 /// Finds out what a target may be given. Blocks.
 pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &Seen) -> Given {
-    let newest = |wait| Given { seen: Some(seen.clone()), wait };
+    let newest = |wait| Given { seen: Some(seen.clone()), wait, problem: None };
     let (Some(after), None) = (&target.after, &seen.refused) else { return newest(None) };
     let Snapshot::Commit { repository, commit: tip } = &seen.snapshot else {
         return newest(None);
@@ -54,9 +54,16 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
             (last_good(engine, target), wait(None, reason))
         }
     };
-    let older = chosen.and_then(|commit| source.older(&commit).ok().flatten());
-    let seen = older.map(|snapshot| Seen { snapshot, ..seen.clone() });
-    Given { seen, wait: Some(wait) }
+    let older = |id: CommitId| match source.older(&id) {
+        Ok(Some(snapshot)) => Ok(Seen { snapshot, ..seen.clone() }),
+        Ok(None) => Err(format!("the repository no longer has commit {}", id.short())),
+        Err(error) => Err(error.to_string()),
+    };
+    let (seen, problem) = match chosen.map(older).transpose() {
+        Ok(seen) => (seen, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    Given { seen, wait: Some(wait), problem }
 }
 
 fn last_good(engine: &Engine, target: &Target) -> Option<CommitId> {
@@ -124,8 +131,8 @@ fn newest_soaked(
     Ok(good.cloned())
 }
 
-/// Notes in the state of a target that others come after whether a commit stands applied whole.
-/// `true`: it does so from now on.
+/// Notes whether a target has applied a commit whole, if others come after it; `true`: it does so
+/// from now on. A newest commit that is refused ends that for the last good one too.
 ///
 /// # Errors
 /// The state cannot be read or written.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::LOCK_TIMEOUT;
 use super::order::{self, Given};
 use super::source::{Seen, Source};
 use super::status::{ReconcileOutcome, Wait};
@@ -15,9 +16,6 @@ use crate::config::Target;
 use crate::plan::{Change, ChangeResult, RunRules, State, TargetPlan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, Step, carry_out};
 use crate::source::Commit;
-
-/// How long another process on the same state is waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// After this long without one success a reconcile ends and the target is shown as failing; the
 /// target loop tries again by itself.
@@ -67,7 +65,8 @@ pub(super) struct PassResult {
 impl PassResult {
     /// Whether live could be looked at, so that the entries are those of now.
     pub(super) fn was_looked_at(&self) -> bool {
-        !self.plan.entries.is_empty() || self.plan.errors.is_empty()
+        let gets_nothing_yet = self.wait.is_some() && self.commit.is_none();
+        !self.plan.entries.is_empty() || (self.plan.errors.is_empty() && !gets_nothing_yet)
     }
 
     /// How the reconcile ended. `interrupted`: a shutdown or a newer commit asked it to end.
@@ -75,7 +74,7 @@ impl PassResult {
         if self.refused.is_some() {
             return ReconcileOutcome::Refused;
         }
-        if self.wait.is_some() && self.commit.is_none() {
+        if self.wait.is_some() && self.commit.is_none() && self.plan.errors.is_empty() {
             return ReconcileOutcome::Pending;
         }
         if !self.carried_out {
@@ -130,11 +129,11 @@ pub(super) async fn pass(pass: Pass<'_>) -> PassResult {
 async fn in_order(pass: Pass<'_>) -> PassResult {
     let Pass { engine, source, target, mode, .. } = pass;
     let stop = pass.ending.stop.clone();
-    let Given { seen, wait } =
+    let Given { seen, wait, problem } =
         tokio::task::block_in_place(|| order::give(engine, source, target, pass.seen));
     let mut result = match &seen {
         Some(seen) => newest_or_last_good(Pass { seen, ..pass }).await,
-        None => nothing(target, None, is_suspended(engine, target)),
+        None => nothing(target, problem, is_suspended(engine, target)),
     };
     result.commit = seen.and_then(|seen| seen.snapshot.commit().cloned());
     result.plan.notices.extend(wait.iter().map(|wait| wait.reason.clone()));
@@ -214,13 +213,7 @@ fn is_suspended(engine: &Engine, target: &Target) -> bool {
 
 /// The result for a target that could not be looked at.
 pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -> PassResult {
-    let plan = TargetPlan {
-        name: target.name.clone(),
-        project: target.project_as_written.clone(),
-        url: target.manager.url_as_written.clone(),
-        errors: error.into_iter().collect(),
-        ..TargetPlan::default()
-    };
+    let plan = TargetPlan { errors: error.into_iter().collect(), ..reconcile::plan_of(target) };
     PassResult { plan, suspended, carried_out: true, ..PassResult::default() }
 }
 

@@ -81,7 +81,7 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
 
 /// The declarations of older files for a target.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct DeclaredThen {
+pub(crate) struct OldDeclarations {
     /// The names of the documents.
     pub names: BTreeSet<ConnectionName>,
     /// Their types, where they have one that is known.
@@ -100,12 +100,12 @@ pub(crate) fn declared_names(
     target: Option<&str>,
     cache: &ParseCache,
     read: &Read<'_>,
-) -> DeclaredThen {
+) -> OldDeclarations {
     let assigned = super::gather::assign(folders);
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
     let files = cache.files(&entries, read);
     let Gathered { names, documents_by_folder, .. } = gather(&assigned, &files);
-    let mut then = DeclaredThen::default();
+    let mut then = OldDeclarations::default();
     for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
         let merged = Merged::of(layers);
         if !options::are_for(options::targets_of(&merged.fields).as_ref(), target) {

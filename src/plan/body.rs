@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::compare::{Comparison, Treatment, field_at, shown_text, with_lives_ignored_parts};
-use super::view::{LiveView, at};
+use super::view::LiveView;
 use crate::catalog::{ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::live::LiveConnection;
@@ -117,8 +117,8 @@ fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<Stri
     body
 }
 
-/// A secret, file or masked field that git does not declare, or ignores: sent as live shows it where
-/// that is proven to be its value, left out where it has no use, and otherwise the PUT is refused.
+/// Puts in a field that GET may hide and that git does not declare, or ignores: as live shows it where
+/// that is proven to be its value, left out where it has no use; otherwise the PUT is refused.
 fn keep_hidden(
     body: &mut Value,
     field: &Field,
@@ -128,10 +128,10 @@ fn keep_hidden(
 ) -> Result<(), NoBody> {
     let own_type = desired.connection_type;
     let path = format!("/{}", field.name);
-    let shown = live.get_secret(&path);
+    let shown = live.shown_by_get(&path);
     let is_shown = || live.get(&path).is_some_and(|shown| !shown.is_null());
     let is_masked = desired.masks(field);
-    if field.is_file() && !is_masked && (is_shown() || is_proven(&path, &Value::Null)) {
+    if field.is_file() && !is_masked && is_shown() {
         return Ok(());
     }
     if let (true, Some(text)) = (field.is_secret(), shown_text(shown)) {
@@ -214,7 +214,7 @@ pub(crate) fn has_moved<'p>(
     planned.entry.type_name != now.type_name
         || paths.any(|path| {
             let field = field_at(own_type, path);
-            match (planned.get(path), at(now.body(), path)) {
+            match (planned.get(path), pointer::look_up(now.body(), path)) {
                 _ if field.is_some_and(Field::is_secret) => false,
                 (Some(before), Some(now)) => {
                     !super::equality::equal(field, Some(before), Some(now))

@@ -76,7 +76,7 @@ impl Change {
     /// Whether a call makes it: nothing holds or blocks it, and it is more than a report.
     #[must_use]
     pub fn is_sent(&self) -> bool {
-        !self.held && !matches!(self.action, Action::Blocked | Action::Drift)
+        !self.held && self.action.is_write()
     }
 
     /// Whether it was made.
@@ -132,6 +132,12 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether a call makes it, unless something holds it.
+    #[must_use]
+    pub(crate) fn is_write(self) -> bool {
+        !matches!(self, Self::Blocked | Self::Drift)
+    }
+
     /// The order in which changes are made (rule 7); deletes come last.
     pub(super) fn order(self) -> usize {
         match self {

@@ -18,8 +18,8 @@ pub(crate) struct History {
     pub(crate) last_good: LastGood,
     /// The consents of the commits since then.
     pub(crate) consents: Consents,
-    /// Names that the commit declares and that another branch removed, or gave another type: what is
-    /// due there stays, for the day on which a commit of that branch comes again.
+    /// Names that the commit declares and that another branch removed, or gave another type. Their due
+    /// steps are kept until a commit of that branch comes again.
     pub(crate) other_branch: BTreeSet<ConnectionName>,
     /// Names that a path still declares which today's config does not read.
     pub(crate) still_declared: BTreeMap<ConnectionName, String>,
@@ -115,12 +115,12 @@ impl Noting<'_> {
     /// drops those of names that it declares again.
     pub(crate) fn note(&self, record: &mut Record) {
         let declared_in = record.last_good.as_ref().map(|good| good.commit.clone());
-        let not_renamed = self.old_names_now(record);
+        let open_renames = self.old_names_now(record);
         let renamed_then = self.old_names_then(record);
         let names: Vec<ConnectionName> = record.connections.keys().cloned().collect();
         for name in names {
             let Some(memory) = record.memory(&name) else { continue };
-            let is_renamed_from = not_renamed.contains_key(&name);
+            let is_renamed_from = open_renames.contains_key(&name);
             let due = if self.desired.contains_key(&name) {
                 self.replace_of(&name, memory, declared_in.as_ref())
             } else if self.not_removed.contains(&name) || is_renamed_from {
@@ -180,7 +180,7 @@ impl Noting<'_> {
         if !is_removed || known.as_ref().is_some_and(Due::asks_for_a_delete) {
             return known;
         }
-        // Where a replace was asked for, the delete that overtakes it is held by what held that.
+        // A delete that follows a held replace inherits its holds.
         let known = known.unwrap_or_default();
         Some(Due {
             to: DueStep::Delete,

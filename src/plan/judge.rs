@@ -80,7 +80,7 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
     if rules.judge.user.is_empty() && remembered.is_none() {
         return;
     }
-    let is_made = |c: &&mut Change| !matches!(c.action, Action::Blocked | Action::Drift);
+    let is_made = |c: &&mut Change| c.action.is_write();
     let mut kept = BTreeMap::new();
     if let Some(change) = decision.entry.change.as_mut().filter(is_made) {
         let connection = match (row.wanted(), row.owned()) {

@@ -170,7 +170,7 @@ fn moved(
 pub(crate) fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
     plan.changes()
         .into_iter()
-        .filter(|change| !matches!(change.action, Action::Blocked | Action::Drift))
+        .filter(|change| change.action.is_write())
         .map(|change| SavedChange {
             action: change.action.as_str().to_owned(),
             name: change.name.clone(),
@@ -183,7 +183,7 @@ pub(crate) fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
 /// more.
 pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
     let is_listed = |change: &Change| {
-        matches!(change.action, Action::Blocked | Action::Drift)
+        !change.action.is_write()
             || listed.iter().any(|one| one.action == change.action.as_str() && one.is_of(change))
     };
     for entry in &mut plan.entries {

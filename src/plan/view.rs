@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::live::LiveConnection;
-use crate::pointer::steps;
+use crate::pointer::look_up;
 
 /// The view of a live connection: its entry in the list, and its own answer to `GET` where it
 /// was read. The own answer is believed first; a field that it leaves out is taken from the list.
@@ -23,12 +23,12 @@ impl<'a> LiveView<'a> {
 
     /// The value at a pointer.
     pub(crate) fn get(&self, path: &str) -> Option<&'a Value> {
-        self.get_secret(path).or_else(|| at(self.entry.body(), path))
+        self.shown_by_get(path).or_else(|| look_up(self.entry.body(), path))
     }
 
     /// The value at a pointer in the connection's own answer: lists never show secrets.
-    pub(crate) fn get_secret(&self, path: &str) -> Option<&'a Value> {
-        at(self.own?.body(), path)
+    pub(crate) fn shown_by_get(&self, path: &str) -> Option<&'a Value> {
+        look_up(self.own?.body(), path)
     }
 
     /// The object that is believed first.
@@ -40,18 +40,4 @@ impl<'a> LiveView<'a> {
     pub(crate) fn id(&self) -> Option<&'a String> {
         self.own.and_then(|own| own.id.as_ref()).or(self.entry.id.as_ref())
     }
-}
-
-/// The value at a pointer of a connection's body.
-pub(crate) fn at<'v>(body: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
-    let mut steps = path.starts_with('/').then(|| steps(path))?;
-    let mut value = body.get(&*steps.next()?)?;
-    for step in steps {
-        value = match value {
-            Value::Object(map) => map.get(&*step)?,
-            Value::Array(items) => items.get(step.parse::<usize>().ok()?)?,
-            _ => return None,
-        };
-    }
-    Some(value)
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Engine;
 use super::load::{LoadedTarget, declared_below, load_target};
 use crate::config::Target;
-use crate::document::{DeclaredThen, Document, Options};
+use crate::document::{Document, OldDeclarations, Options};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::history::{Consents, History, LastGood, LostPaths, RuleConsent, touched};
 use crate::record::{self, AskedBy, Due, GoodCommit, Record};
@@ -128,7 +128,7 @@ impl Past<'_> {
         &self,
         repository: &Arc<Repository>,
         id: &CommitId,
-    ) -> Result<Option<DeclaredThen>, SourceError> {
+    ) -> Result<Option<OldDeclarations>, SourceError> {
         let Some(commit) = repository.commit(id)? else { return Ok(None) };
         let then = Snapshot::Commit { repository: Arc::clone(repository), commit };
         declared_below(self.engine, self.target, &then, &self.target.paths).map(Some)
@@ -300,11 +300,10 @@ impl Past<'_> {
         Ok(removed)
     }
 
-    /// Takes back what commits asked for and consented to from which this one does not come: those of
-    /// another branch, or of a history that was rewritten. What they found missing stays due where
-    /// the commit that declared it last still does: an amended commit asks for the same. The names
-    /// that this commit declares as they are live are the answer: another branch may still ask to
-    /// be rid of them, so that stays noted.
+    /// Drops each request and consent of a commit that the tip does not contain: one of another
+    /// branch, or of a history that was rewritten. A delete stays due if the commit that last declared
+    /// the name still does, since an amended commit asks for the same. The answer are names that the
+    /// tip declares: the request of the other branch stays noted for them.
     fn take_back_other_branches(
         &self,
         record: &mut Record,
@@ -326,12 +325,7 @@ impl Past<'_> {
             let Some(mut due) = memory.due.clone() else { continue };
             let owned_type = memory.owned.as_ref().map(|owned| owned.type_name.clone());
             let declared_type = self.declared_type(&name);
-            if lineage.is_of_another_branch(
-                &name,
-                &mut due,
-                owned_type.as_deref(),
-                declared_type,
-            )? {
+            if lineage.follow_branch(&name, &mut due, owned_type.as_deref(), declared_type)? {
                 other_branch.insert(name.clone());
             }
             if memory.due.as_ref() != Some(&due) {
@@ -356,13 +350,13 @@ struct Lineage<'a> {
     tip: &'a CommitId,
     reached: BTreeMap<CommitId, bool>,
     /// The declarations of the commits that were read.
-    read: BTreeMap<CommitId, Option<DeclaredThen>>,
+    read: BTreeMap<CommitId, Option<OldDeclarations>>,
 }
 
 impl Lineage<'_> {
     /// Brings what is due up to the commit that is looked at; whether another branch asked for it
     /// while this commit declares the connection.
-    fn is_of_another_branch(
+    fn follow_branch(
         &mut self,
         name: &ConnectionName,
         due: &mut Due,
@@ -372,8 +366,8 @@ impl Lineage<'_> {
         let AskedBy::Commit(asked_by) = due.asked_by.clone() else {
             // A commit that the repository did not have before may be there now.
             let may_be_asked_for = due.replaces_by().is_some() || declared_type.is_none();
-            let is_known = matches!(due.asked_by, AskedBy::NoCommit | AskedBy::NotKnown);
-            if is_known && may_be_asked_for && self.still_declares(name, due, owned_type)? {
+            let no_commit_yet = matches!(due.asked_by, AskedBy::NoCommit | AskedBy::NotKnown);
+            if no_commit_yet && may_be_asked_for && self.still_declares(name, due, owned_type)? {
                 due.asked_by = AskedBy::Commit(self.tip.clone());
             }
             return Ok(false);

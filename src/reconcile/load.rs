@@ -100,7 +100,7 @@ pub(super) fn declared_below(
     target: &Target,
     snapshot: &Snapshot,
     paths: &[String],
-) -> Result<document::DeclaredThen, SourceError> {
+) -> Result<document::OldDeclarations, SourceError> {
     let folders = snapshot.folders(paths, engine.config_file.as_deref())?.folders;
     Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())

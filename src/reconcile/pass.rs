@@ -11,7 +11,7 @@ use super::connect::{Connection, connect};
 use super::history::{Asked, Past, is_overtaken};
 use super::load::{LoadedTarget, load_by_rules};
 use super::variables;
-use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now};
+use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now, plan_of};
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
@@ -22,9 +22,7 @@ use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
 use crate::plan::history::{Noting, is_renamed, keep_due, raise_protection};
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{
-    CommitFacts, Judge, Observed, Planned, Rules, Said, TargetPlan, join, plan, settle,
-};
+use crate::plan::{CommitFacts, Judge, Observed, Planned, Rules, Said, join, plan, settle};
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
 use crate::state::{Ledger, Lock, StateFile};
@@ -38,12 +36,7 @@ pub async fn prepare<'e>(
 ) -> Prepared<'e> {
     let mut prepared = Prepared {
         target,
-        plan: TargetPlan {
-            name: target.name.clone(),
-            project: target.project_as_written.clone(),
-            url: target.manager.url_as_written.clone(),
-            ..TargetPlan::default()
-        },
+        plan: plan_of(target),
         commit: snapshot.commit().map(|commit| commit.id.clone()),
         refused: false,
         credentials_refused: false,

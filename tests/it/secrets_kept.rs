@@ -69,6 +69,33 @@ fn a_password_that_this_pass_shows_to_be_readable_is_sent_back() {
     keeps_the_password(&world);
 }
 
+/// No other connection proves any more that the type's password is shown in clear.
+#[test]
+fn a_rename_keeps_what_was_proven_of_a_password_that_git_does_not_declare() {
+    let world = readable(UNDECLARED, "");
+    world.remove("connections/a.yaml");
+    let renamed = UNDECLARED.replace("name: a", "name: b");
+    world.write("connections/b.yaml", &format!("{renamed}x-gitops: {{renamedFrom: a}}\n"));
+    world.commit("b, and no longer a");
+    world.apply().code(0);
+    world.commit_without(&["proves"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    world.write("connections/b.yaml", &format!("{renamed}port: 2525\n"));
+    world.commit("another port");
+    world.plan().code(2);
+    world.apply().code(0);
+    assert_eq!(world.live("b")["password"], json!(CANARY));
+}
+
+#[test]
+fn a_plan_says_that_a_put_would_wipe_a_password_that_is_masked_by_now() {
+    let world = readable(UNDECLARED, "");
+    world.control().alter(|options| options.secrets = SecretsOnGet::Masked);
+    world.write("connections/a.yaml", &format!("{UNDECLARED}port: 2525\n"));
+    world.commit("another port");
+    world.plan().code(1).says("would wipe it");
+}
+
 /// The document takes the password out of git's hands, so nothing but the value that was sent can
 /// prove that it is shown in clear.
 #[test]

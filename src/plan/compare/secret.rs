@@ -35,7 +35,7 @@ impl Comparing<'_> {
         let Some(value) = field.value() else { return };
         // Where a profile says that it is masked, another text says nothing.
         let readable = rules.readable.has(desired.connection_type.name, path) && !self.masks(field);
-        let reading = Reading::of(live.get_secret(path), value);
+        let reading = Reading::of(live.shown_by_get(path), value);
         if reading == Reading::Equal && field.is_secret() {
             self.found.proven_readable.push(path.to_owned());
         }
@@ -91,7 +91,7 @@ impl Comparing<'_> {
             (Origin::Git, None) => Value::Null,
             _ => Value::from(SENSITIVE),
         };
-        let shown = self.live.get_secret(path);
+        let shown = self.live.shown_by_get(path);
         let treatment = match self.treatment(path, Some(value), shown, origin) {
             // Only what was read can be seen not to stay: a masked secret is never given up.
             Treatment::GiveUp if !read_back => Treatment::Write,

@@ -89,7 +89,7 @@ fn follow_protect(
 /// A path that declared a part of this connection is missing or empty now: what is left of the
 /// document is not written.
 fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
-    let is_sent = |change: &Change| !matches!(change.action, Action::Blocked | Action::Drift);
+    let is_sent = |change: &Change| change.action.is_write();
     let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
@@ -238,19 +238,13 @@ pub(super) fn would_wipe(
     let own_type = desired.connection_type;
     let may_be_sent_back = |path: &str, value: &Value| {
         let is_known = || ours.is_some_and(|ours| ours.knows_secret(path, value, rules.keys.key));
-        !value.is_null() && (rules.readable.has(own_type.name, path) || is_known())
+        rules.readable.has(own_type.name, path) || is_known()
     };
     let put = body::for_update(desired, view, comparison, &desired.name, &may_be_sent_back);
-    let refused = match put {
-        Ok(_) | Err(NoBody::Unresolved(_)) => return Wipes::No,
-        Err(refused) => refused,
-    };
-    match &refused {
-        NoBody::WouldWipe(name) if rules.readable.has(own_type.name, &format!("/{name}")) => {
-            Wipes::No
-        }
-        _ if view.own.is_some() => Wipes::Yes(refused.to_string()),
-        _ => Wipes::NotKnown,
+    match put {
+        Ok(_) | Err(NoBody::Unresolved(_)) => Wipes::No,
+        Err(refused) if view.own.is_some() => Wipes::Yes(refused.to_string()),
+        Err(_) => Wipes::NotKnown,
     }
 }
 

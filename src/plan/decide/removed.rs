@@ -38,7 +38,7 @@ pub(super) fn decide(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<
         *decision.memory(row) = Memory::default();
         return Some(decision);
     }
-    let mut decision = delete(row, rules);
+    let mut decision = delete(row, owned, view);
     if let Some((reason, advice)) = delete_hold(row, owned, view, rules) {
         decision.entry.hold(reason, advice);
     }
@@ -51,7 +51,7 @@ pub(super) fn decide(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<
     Some(decision)
 }
 
-fn delete(row: &Row<'_>, rules: &Rules<'_>) -> Decision {
+fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
     let asked_by = row.memory.and_then(|m| m.due.as_ref()).map(|due| &due.asked_by);
     let reason = match asked_by {
         Some(AskedBy::Commit(commit)) => {
@@ -59,17 +59,14 @@ fn delete(row: &Row<'_>, rules: &Rules<'_>) -> Decision {
         }
         _ => "no longer in git".to_owned(),
     };
-    let fields = row.view().zip(row.owned()).map(|(view, owned)| values_that_go(&view, owned));
     let change = Change {
         action: Action::Delete,
         reason: Some(reason.clone()),
-        fields: fields.unwrap_or_default(),
+        fields: values_that_go(view, owned),
         ..Change::of(row)
     };
     let mut decision = Decision::new(row, State::Pending, Some(reason));
-    if let Some(live) = row.view().filter(|_| rules.policy.prune) {
-        decision.entry.type_name.clone_from(&live.entry.type_name);
-    }
+    decision.entry.type_name.clone_from(&view.entry.type_name);
     decision.with(change)
 }
 
@@ -187,7 +184,7 @@ pub(super) fn replace_hold(
     }
     (!rules.policy.prune).then(|| {
         let advice = "set `prune: true`, or give it another name in git".to_owned();
-        ("held: another type takes a delete, and `prune` is off".to_owned(), Some(advice))
+        ("held: a replace deletes the old connection, and `prune` is off".to_owned(), Some(advice))
     })
 }
 
@@ -240,8 +237,8 @@ fn not_asked_for(row: &Row<'_>, due: Option<&Due>, no_commit: &str, rules: &Rule
         );
     }
     format!(
-        "{no_commit} since the last good one; paths, target or config changed, or a narrowed run \
-         made it"
+        "{no_commit} since the last good one: a path, the target or the config may have changed, or a \
+         narrowed run created it"
     )
 }
 

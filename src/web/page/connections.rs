@@ -49,18 +49,25 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
     }
 }
 
+/// How many connections stand in each way; the ways in which none does are left out.
+pub(super) fn by_state<'e>(entries: impl Iterator<Item = &'e Entry>) -> Vec<(State, usize)> {
+    let mut counts = State::ALL.map(|state| (state, 0));
+    for entry in entries {
+        let own = counts.iter_mut().find(|(state, _)| *state == entry.state);
+        own.into_iter().for_each(|(_, count)| *count += 1);
+    }
+    counts.into_iter().filter(|(_, count)| *count > 0).collect()
+}
+
 /// How many stand how, each a link to those.
 fn counts(target: &TargetStatus) -> Markup {
     html! {
         p.counts {
-            @for state in State::ALL {
-                @let count = target.connections.iter().filter(|one| one.state == state).count();
-                @if count > 0 {
-                    a.badge.(state.as_str()) href={ "?state=" (state.as_str()) } data-state=(state.as_str()) {
-                        span aria-hidden="true" { (sign(state.as_str())) } " " (count) " " (words(state.as_str()))
-                    }
-                    " "
+            @for (state, count) in by_state(target.connections.iter()) {
+                a.badge.(state.as_str()) href={ "?state=" (state.as_str()) } data-state=(state.as_str()) {
+                    span aria-hidden="true" { (sign(state.as_str())) } " " (count) " " (words(state.as_str()))
                 }
+                " "
             }
         }
     }

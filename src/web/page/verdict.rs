@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::connections::{needs_attention, urgency};
+use super::connections::{by_state, needs_attention, urgency};
 use super::{Shown, badge, moment, seconds, sign, words};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
 use crate::name::CommitId;
-use crate::plan::State;
 use crate::source::Commit;
 
 /// How bad it is.
@@ -92,10 +91,8 @@ fn verdict(status: &Status) -> (Mood, String) {
 /// first: `: 1 failing, 2 held`.
 fn found(targets: &[&Arc<TargetStatus>]) -> String {
     let failing = targets.iter().filter(|target| target.state == TargetState::Failing).count();
-    let entries = || targets.iter().flat_map(|target| target.connections.iter());
-    let wanting = State::ALL.into_iter().filter(|state| needs_attention(*state));
-    let of_state = wanting.map(|state| (state, entries().filter(|e| e.state == state).count()));
-    let mut counts: Vec<(State, usize)> = of_state.filter(|(_, count)| *count > 0).collect();
+    let mut counts = by_state(targets.iter().flat_map(|target| target.connections.iter()));
+    counts.retain(|(state, _)| needs_attention(*state));
     counts.sort_by_key(|(state, _)| urgency(*state));
     let failing = (failing > 0).then(|| format!("{failing} failing"));
     let others = counts.iter().map(|(state, count)| format!("{count} {}", words(state.as_str())));
@@ -148,14 +145,11 @@ pub(super) fn banner(status: &Status, shown: &Shown, may_change: bool) -> Markup
 
 /// How many connections stand how, each a link to those.
 fn totals(status: &Status) -> Markup {
-    let all = || status.targets.iter().flat_map(|target| target.connections.iter());
-    let counts = State::ALL.map(|state| (state, all().filter(|one| one.state == state).count()));
+    let counts = by_state(status.targets.iter().flat_map(|target| target.connections.iter()));
     html! {
         @if status.targets.len() == 1 { "1 target" } @else { (status.targets.len()) " targets" }
         @for (state, count) in counts {
-            @if count > 0 {
-                " · " a href={ "?state=" (state.as_str()) } data-state=(state.as_str()) { (count) " " (words(state.as_str())) }
-            }
+            " · " a href={ "?state=" (state.as_str()) } data-state=(state.as_str()) { (count) " " (words(state.as_str())) }
         }
     }
 }
@@ -208,11 +202,8 @@ fn card(target: &TargetStatus) -> Markup {
                 }
                 " "
                 span.quiet {
-                    @for state in State::ALL {
-                        @let count = target.connections.iter().filter(|one| one.state == state).count();
-                        @if count > 0 {
-                            span title=(words(state.as_str())) { (sign(state.as_str())) " " (count) span.hidden { " " (words(state.as_str())) } } " "
-                        }
+                    @for (state, count) in by_state(target.connections.iter()) {
+                        span title=(words(state.as_str())) { (sign(state.as_str())) " " (count) span.hidden { " " (words(state.as_str())) } } " "
                     }
                 }
             }
