@@ -144,7 +144,7 @@ impl Environment {
             let file = file();
             tracing::warn!(
                 file,
-                "the file that {name}_FILE names begins with a byte-order mark, which is left out"
+                "the file that {name}_FILE names begins with a byte-order mark, which is ignored"
             );
         }
         Ok(value)

@@ -211,7 +211,7 @@ impl dyn Leadership {
             Some(Standby { holder: Some(holder), .. }) => format!(
                 "{holder} acts for the target: stop it first, or wait until its lease has run out"
             ),
-            _ => "the target's lease was not to be had in time".to_owned(),
+            _ => "the target's lease could not be acquired in time".to_owned(),
         })
     }
 }

@@ -144,7 +144,7 @@ fn whole_reason(entry: &Entry, change: &Change, is_live: bool) -> Option<String>
     let moved = change.fields.iter().any(|field| field.origin != Origin::Git);
     match change.action {
         Action::Create | Action::Drift if moved && !is_live => Some(
-            "it was deleted outside git; take its document out of git, or apply it again"
+            "it was deleted outside git; remove its document from git, or apply it again"
                 .to_owned(),
         ),
         Action::Blocked if !moved => entry.reason.clone(),
@@ -244,7 +244,7 @@ impl PullTarget<'_> {
         let is_it = |document: &Document| document.name == drift.name;
         let document = loaded.documents.into_iter().find(is_it);
         let desired = resolve(document.into_iter().collect(), &self.resolution);
-        let connection = desired.get(&drift.name).ok_or("its document would be gone")?;
+        let connection = desired.get(&drift.name).ok_or("the edit would remove its document")?;
         let field = connection.field(&drift.path);
         let kind = crate::plan::compare::field_at(connection.connection_type, &drift.path);
         let value = field.and_then(|field| field.value());
@@ -287,7 +287,9 @@ fn layer_of<'l>(
     };
     let declaring = with(pointer);
     if goes && declaring.len() > 1 {
-        return Err("several paths declare it, so taking it out of one would not do".to_owned());
+        return Err(
+            "several paths declare it, so removing it from one of them is not enough".to_owned()
+        );
     }
     let parent = || with(pointer.rsplit_once('/').map_or("", |(parent, _)| parent));
     let layer = declaring.last().copied().or_else(|| parent().last().copied());

@@ -18,7 +18,7 @@ pub(super) struct Addresses {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AddressError {
     /// It does not parse.
-    #[error("the target's `url` is no absolute http or https URL")]
+    #[error("the target's `url` is not an absolute http or https URL")]
     NotHttp,
     /// User info in it.
     #[error(

@@ -20,7 +20,7 @@ use crate::name::ConnectionName;
 pub(super) fn list(answer: Answer, type_name: &str) -> Result<Listed, Failure> {
     if answer.status.is_success() && answer.status != reqwest::StatusCode::OK {
         let status = answer.status.as_u16();
-        return Err(broken(&format!("the server answered {status}, which is no complete list")));
+        return Err(broken(&format!("the server answered {status}, which is not a complete list")));
     }
     let connections = match answer.into_body().and_then(|body| connections(&body)) {
         Ok(connections) => connections,

@@ -39,7 +39,7 @@ impl Pace {
             if wait > longest {
                 let seconds = wait.as_secs();
                 let message =
-                    format!("not sent: the server asks to be left alone for another {seconds}s");
+                    format!("not sent: the server asks for a pause of another {seconds}s");
                 let mut failure = Failure::new(ErrorKind::RateLimited, message);
                 failure.retry_after = Some(wait);
                 return Err(failure);

@@ -115,7 +115,7 @@ fn tls(path: &Path) -> Result<ClientConfig, ClientError> {
     let certificates: Result<Vec<CertificateDer<'static>>, _> =
         CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = certificates
-        .map_err(|_| unusable("holds something that is no certificate in PEM form".to_owned()))?;
+        .map_err(|_| unusable("holds data that is not a certificate in PEM form".to_owned()))?;
     if certificates.is_empty() {
         return Err(unusable("holds no certificate in PEM form".to_owned()));
     }

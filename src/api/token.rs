@@ -207,7 +207,7 @@ fn read(
     let text = said.get("access_token").and_then(Value::as_str).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| broken("the answer holds no `access_token`"))?;
     let header = bearer(text, target, redactor)
-        .ok_or_else(|| broken("the token is not fit for a header"))?;
+        .ok_or_else(|| broken("the token holds characters that no HTTP header can carry"))?;
     let lifetime = said.get("expires_in").and_then(seconds).filter(|lifetime| !lifetime.is_zero());
     Ok((header, lifetime.unwrap_or(UNSAID_LIFETIME)))
 }

@@ -47,7 +47,7 @@ impl Route {
             );
         }
         if cause.text.contains("invalid HTTP version") {
-            let message = format!("{host} answers, but not in HTTP: https, not http?");
+            let message = format!("{host} does not answer in HTTP: should its URL be https?");
             return Failure::new(ErrorKind::BrokenAnswer, message);
         }
         Failure::new(

@@ -27,8 +27,7 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Change
             ChangeResult::Blocked(format!("the server takes its name for that of `{}`", live.name))
         }
         Ok(Some(_)) => ChangeResult::Failed(
-            "somebody else made a connection of that name meanwhile; the next run compares it"
-                .to_owned(),
+            "a connection of that name was made outside git; the next run compares it".to_owned(),
         ),
         Err(result) => result,
     };

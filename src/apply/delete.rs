@@ -54,7 +54,7 @@ pub(super) fn not_ours(
     }
     let planned = job.observed.live.connections.get(name)?;
     if planned.id.is_some() && live.id.is_some() && planned.id != live.id {
-        return Some("it was made anew since the plan was made".to_owned());
+        return Some("it was deleted and created again since the plan was made".to_owned());
     }
     let planned = LiveView { entry: planned, own: job.observed.singles.get(name) };
     let own_type = crate::catalog::find(&owned.type_name);

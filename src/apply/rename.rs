@@ -64,7 +64,7 @@ async fn prepared(
     };
     if fresh.type_name != desired.connection_type.name {
         let now = &fresh.type_name;
-        return Err(ChangeResult::Blocked(format!("`{old}` became one of type {now} meanwhile")));
+        return Err(ChangeResult::Blocked(format!("`{old}` now has the type {now}")));
     }
     if is_made_anew(job, old, &fresh) {
         return Err(ChangeResult::Failed(MADE_ANEW.to_owned()));
@@ -173,7 +173,7 @@ async fn taken(
         Ok(None) => {
             forget_intent(job, desired);
             job.count_step(desired, step::RENAME, &whole_digest(desired));
-            ChangeResult::Blocked("the server took the rename and kept the old name".to_owned())
+            ChangeResult::Blocked("the server accepted the rename and kept the old name".to_owned())
         }
         Err(result) => result,
     }
@@ -196,7 +196,7 @@ async fn was_renamed(
     }
     forget_intent(job, desired);
     Err(ChangeResult::Failed(format!(
-        "somebody else made a connection of the name `{}` meanwhile",
+        "a connection of the name `{}` was made outside git in the meantime",
         desired.name
     )))
 }

@@ -94,7 +94,7 @@ pub(super) async fn look_after(
         found => found,
     };
     let unknown = |error: CallError| {
-        ChangeResult::Failed(format!("what became of the write is not known: {error}"))
+        ChangeResult::Failed(format!("it is not known whether the write was done: {error}"))
     };
     Ok(learned(job, found.map_err(unknown)?))
 }
@@ -108,7 +108,7 @@ fn learned(job: &Job<'_>, found: Option<LiveConnection>) -> Option<LiveConnectio
 
 /// Why a change ends whose connection is no longer the one that was planned for.
 pub(super) const MADE_ANEW: &str =
-    "somebody deleted it and made another since the plan was made; the next run compares that one";
+    "it was deleted and another one made since the plan was made; the next run compares that one";
 
 /// Whether another connection than the planned one is live under a name: whether that one may be
 /// adopted is for a plan to say.

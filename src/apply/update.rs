@@ -16,7 +16,7 @@ use crate::plan::{Action, body};
 use crate::record::{Memory, Owned};
 
 /// Why an update ends whose connection is no longer there.
-const DELETED: &str = "somebody deleted it meanwhile";
+const DELETED: &str = "it was deleted since the plan was made";
 
 /// Makes one connection equal to git; with `reads_back` it looks whether its secrets arrived.
 pub(super) async fn update(
@@ -58,7 +58,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, again: bool) -> Chang
     };
     if fresh.type_name != desired.connection_type.name {
         let now = &fresh.type_name;
-        return ChangeResult::Blocked(format!("it became a connection of type {now} meanwhile"));
+        return ChangeResult::Blocked(format!("it now has the type {now}"));
     }
     if !again && is_made_anew(job, name, &fresh) {
         return ChangeResult::Failed(MADE_ANEW.to_owned());

@@ -92,7 +92,7 @@ fn opening(stage: &Stage) -> String {
     format!(
         "A repository with the connections of a shop:  {}\n\
          A sandbox that stands for Apinizer's Manager: {}\n\
-         Two projects in it, staging and production; in production somebody worked by hand before.\n",
+         Two projects, staging and production; production has connections made by hand.\n",
         stage.repository.display(),
         stage.sandbox.url(),
     )

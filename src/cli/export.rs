@@ -134,7 +134,7 @@ fn known_references(
     match tokio::task::block_in_place(load) {
         Ok(loaded) => loaded.loaded.documents.iter().for_each(|d| known.add_document(d)),
         Err(error) if context.global.verbose > 0 => {
-            context.say(&format!("what git declares is not looked at: {error}"));
+            context.say(&format!("the documents in git cannot be read: {error}"));
         }
         Err(_) => {}
     }

@@ -46,7 +46,7 @@ pub fn run(args: &InitArgs, context: &Context) -> Result<u8, CommandError> {
         put(&documents.join(EXAMPLE), example(), context)?;
         files::write_schema(&documents).map_err(CommandError::failed)?;
     } else {
-        context.say(&format!("{} holds files already: no example", documents.display()));
+        context.say(&format!("{} already holds files: no example is written", documents.display()));
     }
     context.say(
         "Next: commit them, set APINIZER_TOKEN, and run `apinizer-gitops plan`.\n\

@@ -179,7 +179,7 @@ impl Pulled<'_> {
         let Some(ready) = &prepared.ready else { return Ok(()) };
         let folder = Path::new(target.paths.first().map_or("", String::as_str));
         if self.root.join(folder).is_file() {
-            let message = format!("new documents belong into the first path of `{}`", target.name);
+            let message = format!("new documents go into the first path of `{}`", target.name);
             let message = format!("{message}, and {} is a file", folder.display());
             return Err(CommandError::Failed(message));
         }
@@ -279,8 +279,8 @@ fn refuse_uncommitted(
     let uncommitted = tokio::task::block_in_place(|| repository.uncommitted_of(&paths));
     let Some(uncommitted) = uncommitted else {
         return Err(CommandError::WithHint(
-            "git does not tell which files have changes that are not committed".to_owned(),
-            "where that does not matter, pull with --force".to_owned(),
+            "git did not say which files have changes that are not committed".to_owned(),
+            "to write anyway, pull with --force".to_owned(),
         ));
     };
     let is_in_danger = |change: &&FileChange| uncommitted.contains(&change.path);

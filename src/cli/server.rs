@@ -100,7 +100,7 @@ impl Server {
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         let hint = match code {
             StatusCode::NOT_FOUND => "`apinizer-gitops status` shows the daemon's targets",
-            _ => "where it asks for a token, set APINIZER_GITOPS_TOKEN",
+            _ => "if it asks for a token, set APINIZER_GITOPS_TOKEN",
         };
         let message = format!("the daemon at {} answers {code}{said}", self.address);
         Err(CommandError::WithHint(message, hint.to_owned()))

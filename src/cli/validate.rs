@@ -112,8 +112,7 @@ fn note_on_named(named: &Path, folder: &Folder) -> Result<Option<String>, Comman
     }
     match (folder.files.is_empty(), named.is_symlink()) {
         (true, true) => Err(CommandError::Failed(format!(
-            "{path} is a symbolic link that is not named like a document, `.yaml` or `.yml`: \
-             nothing is read through it"
+            "{path} is a symbolic link whose name does not end in `.yaml` or `.yml`: it is not read"
         ))),
         (true, false) => Ok(Some(format!("{path} is skipped: its name is not that of a document"))),
         (false, true) => Ok(Some(format!(

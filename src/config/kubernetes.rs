@@ -45,9 +45,9 @@ pub(super) fn build(
     if let Some(api) = &api
         && !may_carry_a_token(api)
     {
-        let message = "the `api` of Kubernetes is no https URL without user info";
+        let message = "the `api` of Kubernetes is not an https URL without user info";
         let problem = error(&code::BAD_URL, message)
-            .help("http is taken on this machine only, where `kubectl proxy` listens");
+            .help("http is allowed only to this machine, where `kubectl proxy` listens");
         reader.problems.add(&fields.place_of("api"), problem);
     }
     Some(Kubernetes {

@@ -111,7 +111,7 @@ fn parse(
     let file = path.display().to_string();
     if let Some(second) = documents.next() {
         let mark = Mark { file, line: second.first_line, column: 1, ..Mark::whole_file() };
-        let message = "a config is one document, and here begins a second".to_owned();
+        let message = "a config is one document, and a second one begins here".to_owned();
         return Err(vec![Diagnostic::error(&code::SYNTAX, message, mark)]);
     }
     match yaml::parse(text.slice(document.range.clone())) {

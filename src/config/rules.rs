@@ -41,7 +41,8 @@ pub(super) fn add_all(
 fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Vec<String>> {
     let texts = fields.texts("targets")?;
     if texts.is_empty() {
-        let problem = error(&code::BAD_VALUE, "`targets` is empty: the rule would be for none");
+        let problem =
+            error(&code::BAD_VALUE, "`targets` is empty: the rule would apply to no target");
         reader.problems.add(&fields.place_of("targets"), problem);
     }
     for (text, place) in texts {

@@ -19,7 +19,7 @@ pub(super) struct ManagerUrl {
 /// Why it cannot be used, without its text.
 pub(super) fn manager(text: &str) -> Result<ManagerUrl, &'static str> {
     let url =
-        Url::parse(text).map_err(|_| "it is no URL such as `https://apinizer.example.com`")?;
+        Url::parse(text).map_err(|_| "it is not a URL such as `https://apinizer.example.com`")?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("its scheme is neither https nor http");
     }

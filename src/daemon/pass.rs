@@ -143,7 +143,7 @@ async fn in_order(pass: Pass<'_>) -> PassResult {
         match order::note(engine, target, &commit.id, outcome).await {
             Ok(stands_anew) => result.stands_anew = stands_anew,
             Err(error) => result.plan.notices.push(format!(
-                "the targets that come after wait longer, since the state could not be saved: {error}"
+                "later targets wait longer, since the state could not be saved: {error}"
             )),
         }
     }

@@ -277,7 +277,7 @@ impl SourceLoop {
                 let problem = match fetch {
                     // Nothing is there before the first fetch that succeeded.
                     Some(FetchStatus { fetched_at: None, error: Some(failed), .. }) => failed,
-                    Some(_) if is_first => "the first fetch has not come to an end yet".to_owned(),
+                    Some(_) if is_first => "the first fetch has not ended yet".to_owned(),
                     _ => error.to_string(),
                 };
                 self.unreadable = true;
@@ -351,7 +351,7 @@ fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Changes {
     match Watcher::start(source.path(), &Vec::from_iter(files), wake) {
         Ok(watcher) => Changes::Watched(watcher),
         Err(error) => {
-            warn!("the source is not watched, and looked at every 30 s: {error}");
+            warn!("the source cannot be watched, and is checked every 30 s: {error}");
             Changes::Unwatched
         }
     }

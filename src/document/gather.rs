@@ -105,7 +105,7 @@ impl<'f> Gathered<'f> {
             Some(first) => {
                 let message = format!("`{name}` is declared twice in one path");
                 let mut finding = Finding::error(&code::DUPLICATE_NAME, "/name", message)
-                    .help("remove or rename one; an overlay belongs into a later path")
+                    .help("remove or rename one; an overlay belongs in a later path")
                     .at(layer.at);
                 let what = "it is declared first here".to_owned();
                 finding.related.push((first.at, "/name".to_owned(), what));

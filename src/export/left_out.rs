@@ -57,7 +57,7 @@ pub(super) fn what_no_reference_stands_for(
     let mut left_out = Vec::new();
     for field in odd {
         if fields.shift_remove(&field).is_some() {
-            left_out.push(LeftOut { field, why: "it holds a secret that is no text".to_owned() });
+            left_out.push(LeftOut { field, why: "its secret is not a text".to_owned() });
         }
     }
     left_out

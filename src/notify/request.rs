@@ -93,7 +93,7 @@ pub(super) fn web_address(url: &Sensitive) -> Result<Url, &'static str> {
     Url::parse(url.expose())
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or("its `url` is no http or https URL")
+        .ok_or("its `url` is not an http or https URL")
 }
 
 fn commit(notice: &Notice) -> &str {
@@ -134,7 +134,7 @@ fn repository(url: &Url) -> Result<&str, &'static str> {
 fn two(url: &Url) -> Result<[&str; 2], &'static str> {
     let (owner, name) = repository(url)?.split_once('/').unwrap_or_default();
     if name.contains('/') {
-        Err("its `url` is no https://host/owner/name")
+        Err("its `url` is not of the form https://host/owner/name")
     } else {
         Ok([owner, name])
     }

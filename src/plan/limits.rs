@@ -114,7 +114,7 @@ fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
              inventory held {inventory})"
         )
     };
-    Some((reason, format!("{}, or a higher max_deletes", way_past())))
+    Some((reason, format!("{}, or raise max_deletes", way_past())))
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl TypeProfile {
             !field.is_some_and(|field| Field::is_secret(field) || Field::is_file(field))
         };
         let masked = self.masked.keys().filter(plain).cloned().collect();
-        add(&masked, "GET masks fields that are no secrets");
+        add(&masked, "GET masks fields that are not secrets");
         add(&self.refused, "fields are refused");
         add(&self.rewritten, "fields come back in another form");
         add(&self.forgotten, "fields read as if they had not been written");

@@ -404,7 +404,7 @@ impl Pass<'_> {
         if let Some(first) = unverified.first() {
             let count = unverified.len();
             prepared.plan.notices.push(format!(
-                "secrets could not be read back in {count} of the connections where that is due, \
+                "secrets could not be read back in {count} of the connections that are due, \
                  and are tried again: {first}"
             ));
         }

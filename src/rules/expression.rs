@@ -274,7 +274,7 @@ impl Check {
         let compiled = compiled.map_err(|_| {
             Problem::new("the pattern of `matches` cannot be used")
                 .at(&pattern)
-                .help("it is a regular expression of RE2's kind, and not a large one")
+                .help("write a small regular expression in the syntax of RE2")
         })?;
         self.patterns.push((pattern, compiled));
         MATCHES.clone_into(&mut call.func_name);

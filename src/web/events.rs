@@ -38,7 +38,8 @@ pub(super) async fn events(
     Extension(ending): Extension<CancellationToken>,
 ) -> Response {
     let Ok(place) = Arc::clone(&served.events.0).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many follow already\n").into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the events already\n")
+            .into_response();
     };
     let mut reader = served.site.board.subscribe();
     // The page may have been drawn before this reader was there.

@@ -221,8 +221,8 @@ impl Election {
         };
         match tokio::time::timeout(GIVING_BACK, freeing).await {
             Ok(Ok(())) => debug!(%target, "the lease is free"),
-            Ok(Err(error)) => warn!(%target, "the lease is left to run out: {error}"),
-            Err(_) => warn!(%target, "the lease is left to run out: no answer in time"),
+            Ok(Err(error)) => warn!(%target, "the lease could not be released: {error}"),
+            Err(_) => warn!(%target, "the lease could not be released: no answer in time"),
         }
     }
 

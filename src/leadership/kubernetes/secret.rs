@@ -101,7 +101,7 @@ impl SecretStore {
         let is_ours = |found: &Value| may_be_ours && found["data"][KEY] == secret["data"][KEY];
         let problem = match found {
             Some(found) if is_ours(&found) => return Ok(found),
-            Some(_) => "another process wrote it meanwhile, and that state stays",
+            Some(_) => "another process wrote it meanwhile, and its state is kept",
             None => "it was deleted meanwhile",
         };
         self.secrets.doubts.of(&self.name).notify_one();

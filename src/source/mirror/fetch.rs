@@ -38,7 +38,7 @@ impl Inner {
             Err(error) if error.is_interruption() => return Err(error),
             Err(error) => {
                 if self.folder.exists() {
-                    tracing::warn!(%error, "the mirror is damaged and is made anew");
+                    tracing::warn!(%error, "the mirror is damaged and is created again");
                 }
                 self.rebuild(&tip, stop)?;
                 *self.checked() = Checked::default();

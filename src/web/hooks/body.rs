@@ -22,7 +22,7 @@ pub(super) async fn read(body: Body) -> Result<Bytes, (StatusCode, &'static str)
     let mut length = 0_usize;
     while let Some(part) = stream.next().await {
         let Ok(part) = part else {
-            return Err((StatusCode::BAD_REQUEST, "the body did not come whole\n"));
+            return Err((StatusCode::BAD_REQUEST, "the body is not complete\n"));
         };
         length = length.saturating_add(part.len());
         if length > MOST_THROWN_AWAY {
