@@ -29,7 +29,7 @@ use crate::catalog;
 use crate::live::LiveConnection;
 use crate::name::{self, ConnectionName};
 use crate::reference::{self, Segment};
-use crate::secret::Sensitive;
+use crate::secret::{Redactor, Sensitive};
 
 use left_out::LeftOut;
 
@@ -91,6 +91,20 @@ fn problem_with(name: &str) -> Option<&'static str> {
 }
 
 impl Export {
+    /// Leaves out documents that show a value of the environment in a text that is no reference.
+    pub(crate) fn leave_out_known(&mut self, redactor: &Redactor) {
+        let (hidden, shown) = std::mem::take(&mut self.documents)
+            .into_iter()
+            .partition::<Vec<_>, _>(|document| redactor.is_shown_in(&document.text));
+        self.documents = shown;
+        self.passed_over.extend(hidden.iter().map(|document| {
+            let Exported { type_name, name, .. } = document;
+            format!(
+                "{type_name} `{name}` shows a value of the environment; take it out of there first"
+            )
+        }));
+    }
+
     /// Makes the documents of connections; `known` are the references that git declares already.
     #[must_use]
     pub(crate) fn of(

@@ -62,9 +62,8 @@ fn host_and_path(url: &str) -> Option<(String, String)> {
         let path = percent_encoding::percent_decode_str(parsed.path()).decode_utf8().ok()?;
         return Some((format!("{host}{}", port.unwrap_or_default()), path.into_owned()));
     }
-    // `git@host:team/repository.git`.
-    let (host, path) = url.split_once(':')?;
-    let host = host.rsplit('@').next().unwrap_or(host);
+    // `git@host:team/repository.git`, with whatever before the last `@`.
+    let (host, path) = url.rsplit_once('@').map_or(url, |(_, place)| place).split_once(':')?;
     let is_host = !host.is_empty() && !host.contains('/') && !path.starts_with("//");
     is_host.then(|| (host.to_ascii_lowercase(), path.to_owned()))
 }
@@ -84,6 +83,7 @@ mod tests {
             "https://ada:s3cret@github.com/team/config.git",
             "git@github.com:team/config.git",
             "ssh://git@github.com:22/team/config",
+            "gitlab+deploy-token:s3cret@github.com:team/config.git",
         ] {
             let base = "https://github.com/team/config";
             let expected = (format!("{base}/commit/c0"), format!("{base}/blob/c0/{file}#L7"));

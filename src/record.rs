@@ -42,7 +42,7 @@ pub struct Record {
     pub soaks: Vec<Soak>,
 }
 
-/// How long a commit stood applied whole: nothing of it failed, was held, blocked or degraded.
+/// For how long a commit stood applied whole: nothing of it failed, was held, blocked or degraded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Soak {
@@ -50,16 +50,19 @@ pub struct Soak {
     pub commit: CommitId,
     /// Since when, in seconds since 1970.
     pub since: i64,
-    /// Until when, likewise; `None`: it does so still.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<i64>,
+    /// When it was last seen to stand so, likewise: time in which no reconcile looked counts only
+    /// once one has.
+    pub seen: i64,
+    /// Whether it stands so no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_over: bool,
 }
 
 impl Soak {
-    /// For how long it stood so by now.
+    /// For how long it was seen to stand so.
     #[must_use]
-    pub(crate) fn lasted(&self, now: i64) -> std::time::Duration {
-        let seconds = self.until.unwrap_or(now).saturating_sub(self.since);
+    pub(crate) fn lasted(&self) -> std::time::Duration {
+        let seconds = self.seen.saturating_sub(self.since);
         std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
     }
 }

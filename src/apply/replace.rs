@@ -9,12 +9,12 @@ use super::delete::{not_ours, send_delete};
 use super::send::{Sent, ended, look_after, read, send};
 use super::{ChangeResult, Control, Job};
 use crate::catalog::{ConnectionType, Field, is_bookkeeping};
-use crate::desired::{DesiredConnection, resolve_one};
+use crate::desired::{DesiredConnection, holds_env, resolve_one};
 use crate::live::LiveConnection;
 use crate::plan::compare::shown_text;
 use crate::plan::{body, step, whole_digest};
 use crate::pointer::{self, steps};
-use crate::record::{Base, Owned};
+use crate::record::{Base, BaseField, Owned};
 use crate::secret::SensitiveValue;
 
 /// The connection that the replace deletes.
@@ -109,7 +109,10 @@ async fn way_back(
     };
     let mut body = old.body().clone();
     body.retain(|key, _| !is_bookkeeping(old_type, key));
-    for hidden in old_type.fields().filter(|field| field.is_secret() || field.is_file()) {
+    let profile = job.resolution.profile.and_then(|profile| profile.types.get(old_type.name));
+    let is_masked = |field: &Field| profile.is_some_and(|own| own.masks(field.name));
+    let is_hidden = |field: &&Field| field.is_secret() || field.is_file() || is_masked(field);
+    for hidden in old_type.fields().filter(is_hidden) {
         let value = old_value(job, owned, old, old_type, hidden).await?;
         let declared = owned.base.get(&format!("/{}", hidden.name)).map(|base| &base.declared);
         let is_null_in_git = declared.is_some_and(Value::is_null);
@@ -177,7 +180,13 @@ fn unmask(
 ) -> Result<(), String> {
     let masked = body::masked_fields(old_type, body);
     let is_in_it = |path: &str| steps(path).next().is_some_and(|key| masked.contains(&*key));
-    for (path, known) in base.iter().filter(|(path, _)| is_in_it(path)) {
+    let is_nothing = |path: &str| body.pointer(path).is_none_or(Value::is_null);
+    // A `null` may stand in the place of a value of the environment.
+    let hides_value =
+        |path: &str, known: &BaseField| holds_env(&known.declared) && is_nothing(path);
+    let to_restore: Vec<_> =
+        base.iter().filter(|(path, known)| is_in_it(path) || hides_value(path, known)).collect();
+    for (path, known) in to_restore {
         let field = path.trim_start_matches('/');
         let value = resolve_one(&known.declared, &job.resolution).map_err(|problem| {
             format!("the old connection's `{field}` could not be restored: {problem}")

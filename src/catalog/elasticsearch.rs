@@ -63,9 +63,9 @@ pub(super) static ELASTICSEARCH: ConnectionType = ConnectionType {
             .secret_when(Condition::Present("caTruststoreFile"))
             .about("Password of `caTruststoreFile`."),
         Field::bytes("caKeystoreFile")
-            .used_when(encrypted_by("CERT_AND_PRIVATE_KEY_IN_PKCS_12"))
+            .secret_when(encrypted_by("CERT_AND_PRIVATE_KEY_IN_PKCS_12"))
             .required_when(encrypted_by("CERT_AND_PRIVATE_KEY_IN_PKCS_12"))
-            .about("PKCS#12 file with our certificate and private key."),
+            .about("PKCS#12 file with our certificate and private key, in base64; `NAME_FILE` may name a file that holds that text."),
         Field::text("caKeystoreFileContentType")
             .default_text("application/x-pkcs12")
             .about("Content type of `caKeystoreFile`."),

@@ -156,11 +156,11 @@ impl Field {
         matches!(self.secrecy, Secrecy::Secret { .. })
     }
 
-    /// Whether it holds a file or certificate, for which some servers answer `null` as they do for a
+    /// Whether it holds a file or certificate that is no secret, for which some servers answer `null` as they do for a
     /// secret (graylog's `tlsTrustCertChainFile`).
     #[must_use]
     pub fn is_file(&self) -> bool {
-        matches!(self.kind, Kind::Bytes)
+        matches!(self.kind, Kind::Bytes) && !self.is_secret()
     }
 
     /// Whether the server has a use for this secret or file in a connection with those fields.

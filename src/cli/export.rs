@@ -36,7 +36,8 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let mut known = known_references(engine, target, context)?;
     known.look_up(&engine.environment);
     let options = Options { prefix: prefix(target).to_owned(), full: args.full };
-    let export = Export::of(&live, &known, &options);
+    let mut export = Export::of(&live, &known, &options);
+    export.leave_out_known(&engine.redactor);
     for value in export.variables.iter().filter_map(|variable| variable.value.as_ref()) {
         engine.redactor.learn(value.expose());
     }

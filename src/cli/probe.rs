@@ -67,9 +67,9 @@ pub async fn run(args: &ProbeArgs, context: &Context) -> Result<u8, CommandError
 /// The target with the scratch project in the place of its own, unless a target uses that.
 fn scratch(config: &Config, target: &Target, project: &str) -> Result<Target, CommandError> {
     let is_same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
-    let is_in_use = |one: &&Target| {
-        is_same(&one.manager.url, &target.manager.url) && is_same(&one.project, project)
-    };
+    // Whatever the URLs: one server may have several names.
+    let project = project.trim().trim_matches('/');
+    let is_in_use = |one: &&Target| is_same(one.project.trim(), project);
     let problem = match config.targets.iter().find(is_in_use) {
         Some(user) => format!("the target `{}` uses the project `{project}`", user.name),
         None if is_same(project, SHARED_PROJECT) => {

@@ -204,7 +204,8 @@ impl Pulled<'_> {
         loaded.loaded.documents.iter().for_each(|document| known.add_document(document));
         known.look_up(&engine.environment);
         let options = export::Options { prefix: prefix(target).to_owned(), full: false };
-        let export = Export::of(&live, &known, &options);
+        let mut export = Export::of(&live, &known, &options);
+        export.leave_out_known(&engine.redactor);
         for line in export.passed_over.iter().chain(&export.left_out) {
             context.say(&format!("warning: {line}"));
         }

@@ -32,7 +32,7 @@ pub(crate) enum Cause {
     Retry,
     /// A connection that was saved but not deployed is due to be written again.
     Degraded,
-    /// The target before this one has applied a commit.
+    /// A commit has stood applied whole for long enough for a target that comes after.
     After,
     /// It is time to compare.
     Resync,

@@ -103,8 +103,8 @@ fn choose(
     let soaks = read(first)?.soaks;
     let good = read(target)?.last_good.map(|good| good.commit);
     let reaches = |from: &CommitId, to: &CommitId| repository.reaches(from, to);
-    let commit = newest_soaked(&soaks, after.soak, now(), tip, good.as_ref(), &reaches);
-    let open = soaks.last().filter(|soak| soak.commit == *tip && soak.until.is_none());
+    let commit = newest_soaked(&soaks, after.soak, tip, good.as_ref(), &reaches);
+    let open = soaks.last().filter(|soak| soak.commit == *tip && !soak.is_over);
     let seconds = i64::try_from(after.soak.as_secs()).unwrap_or(i64::MAX);
     let until = open.and_then(|soak| Timestamp::from_second(soak.since.checked_add(seconds)?).ok());
     Ok(Chosen { commit: commit.map_err(|error| error.to_string())?, until })
@@ -115,12 +115,11 @@ fn choose(
 fn newest_soaked(
     soaks: &[Soak],
     soak: Duration,
-    now: i64,
     tip: &CommitId,
     good: Option<&CommitId>,
     reaches: &dyn Fn(&CommitId, &CommitId) -> Result<bool, SourceError>,
 ) -> Result<Option<CommitId>, SourceError> {
-    let has_soaked = |one: &&Soak| one.lasted(now) >= soak;
+    let has_soaked = |one: &&Soak| one.lasted() >= soak;
     for one in soaks.iter().rev().filter(has_soaked) {
         let is_older = || good.map_or(Ok(false), |good| reaches(good, &one.commit));
         // The branch may have been moved back to the tip.
@@ -142,15 +141,14 @@ pub(super) async fn note(
     commit: &CommitId,
     outcome: ReconcileOutcome,
 ) -> Result<bool, StateError> {
-    let comes_first =
-        |other: &Target| other.after.as_ref().is_some_and(|a| a.target == target.name);
+    let soaks = wanted_after(engine, target);
     // A reconcile that was interrupted does not say how the target stands.
-    if outcome == ReconcileOutcome::Interrupted || !engine.config.targets.iter().any(comes_first) {
+    if outcome == ReconcileOutcome::Interrupted || soaks.is_empty() {
         return Ok(false);
     }
     let file = engine.state_file(target);
     let stands = |mut record: Record| {
-        let changes = stand(&mut record.soaks, commit, outcome.is_success(), now());
+        let changes = stand(&mut record.soaks, commit, outcome.is_success(), now(), &soaks);
         changes.then_some(record)
     };
     if stands(tokio::task::block_in_place(|| file.read())?).is_none() {
@@ -162,20 +160,54 @@ pub(super) async fn note(
     Ok(record.is_some() && outcome.is_success())
 }
 
-/// Notes whether a commit stands applied whole now; `true`: that is news. Pure.
-fn stand(soaks: &mut Vec<Soak>, commit: &CommitId, is_whole: bool, now: i64) -> bool {
-    let open = soaks.last_mut().filter(|soak| soak.until.is_none());
-    let stood = open.as_ref().is_some_and(|soak| soak.commit == *commit);
-    let ends = open.is_some() && !(is_whole && stood);
-    if let Some(open) = open.filter(|_| ends) {
-        open.until = Some(now);
+/// For how long the targets that come after one want a commit to stand there.
+fn wanted_after(engine: &Engine, target: &Target) -> Vec<Duration> {
+    let all = engine.config.targets.iter().filter_map(|other| other.after.as_ref());
+    all.filter(|after| after.target == target.name).map(|after| after.soak).collect()
+}
+
+/// Notes whether a commit stands applied whole now; `true`: a target that comes after may have to know.
+/// `wanted` are the times for which such targets want it to. Pure.
+fn stand(
+    soaks: &mut Vec<Soak>,
+    commit: &CommitId,
+    is_whole: bool,
+    now: i64,
+    wanted: &[Duration],
+) -> bool {
+    let open = soaks.last_mut().filter(|soak| !soak.is_over);
+    if let Some(open) = open {
+        if is_whole && open.commit == *commit {
+            let seen_now = Soak { seen: now, ..open.clone() };
+            let is_enough = |wanted: &Duration| seen_now.lasted() >= *wanted;
+            let is_news = wanted.iter().any(|wanted| is_enough(wanted) && open.lasted() < *wanted);
+            if is_news {
+                *open = seen_now;
+            }
+            return is_news;
+        }
+        open.is_over = true;
+    } else if !is_whole {
+        return false;
     }
-    let begins = is_whole && !stood;
-    if begins {
-        soaks.push(Soak { commit: commit.clone(), since: now, until: None });
+    if is_whole {
+        soaks.push(Soak { commit: commit.clone(), since: now, seen: now, is_over: false });
         soaks.drain(..soaks.len().saturating_sub(KEPT));
     }
-    ends || begins
+    true
+}
+
+/// How long until a commit has stood applied whole for long enough for the next of the targets that
+/// come after. Blocks.
+pub(super) fn due_in(engine: &Engine, target: &Target) -> Option<Duration> {
+    let wanted = wanted_after(engine, target);
+    if wanted.is_empty() {
+        return None;
+    }
+    let soaks = engine.state_file(target).read().ok()?.soaks;
+    let open = soaks.last().filter(|soak| !soak.is_over)?;
+    let missing = wanted.into_iter().filter(|wanted| *wanted > open.lasted()).min()?;
+    Some(missing.saturating_sub(Soak { seen: now(), ..open.clone() }.lasted()))
 }
 
 #[cfg(test)]

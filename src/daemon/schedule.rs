@@ -32,7 +32,7 @@ pub(super) struct Standing {
     pub(super) refused: bool,
     /// When something that was saved but not deployed is due.
     pub(super) degraded_in: Option<Duration>,
-    /// When the target before this one has applied the newest commit for long enough.
+    /// When a commit has stood applied whole for long enough for a target that comes after.
     pub(super) soaked_in: Option<Duration>,
 }
 

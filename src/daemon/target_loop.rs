@@ -197,9 +197,9 @@ impl TargetLoop {
         let refused = result.credentials_refused;
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
-        let soaked = result.wait.as_ref().and_then(|wait| wait.until);
-        let soaked_in = soaked
-            .map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+        let due_in =
+            || tokio::task::block_in_place(|| super::order::due_in(&self.engine, &self.target));
+        let soaked_in = if failures == 0 && self.mode.writes { due_in() } else { None };
         Standing { resync: self.target.resync, failures, refused, degraded_in, soaked_in }
     }
 

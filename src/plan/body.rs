@@ -72,8 +72,11 @@ pub(crate) fn for_update(
     let mut body = Value::Object(body);
     let kept: BTreeSet<&str> = comparison.kept().collect();
     for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
-        // Where live shows a mask, keeping it would send the mask.
-        if kept.contains(&*field.path) && !shows_a_mask(desired, &field.path, &body) {
+        // Where live shows a mask, or nothing in the place of a value of the environment, keeping that
+        // would send it.
+        let hides_value = field.is_sensitive() && live.get(&field.path).is_none_or(Value::is_null);
+        if kept.contains(&*field.path) && !hides_value && !shows_a_mask(desired, &field.path, &body)
+        {
             continue;
         }
         let value = value_of(desired, field)?;
@@ -182,6 +185,9 @@ pub(crate) fn masked_fields(own_type: &'static ConnectionType, body: &Value) -> 
 }
 
 fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Value) -> bool {
+    if is_mask(value) {
+        return true;
+    }
     let alone = Map::from_iter([(key.to_owned(), value.clone())]);
     hidden::secret_parts(own_type, &alone).iter().any(|part| {
         let below = part.pointer.get(1 + pointer::escaped(key).len()..);
@@ -192,6 +198,18 @@ fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Val
         };
         secret.is_some_and(hidden::is_masked_text)
     })
+}
+
+/// Whether any text in a value is nothing but a mask. A server may mask a field as a whole, whatever
+/// the field is.
+fn is_mask(value: &Value) -> bool {
+    const SHORTEST: usize = 3;
+    match value {
+        Value::String(text) => hidden::is_masked_text(text) && text.chars().count() >= SHORTEST,
+        Value::Array(items) => items.iter().any(is_mask),
+        Value::Object(map) => map.values().any(is_mask),
+        _ => false,
+    }
 }
 
 fn value_of<'a>(desired: &DesiredConnection, field: &'a DesiredField) -> Result<&'a Value, NoBody> {

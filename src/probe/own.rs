@@ -79,9 +79,9 @@ async fn delete(client: &Client, name: &ConnectionName, made_now: bool) -> Resul
     Err("the server still shows it after it was deleted".to_owned())
 }
 
-/// Whether the description is that of a probe. A server may change its case, or show none, which
-/// says nothing against a connection of this run.
+/// Whether a connection is that of a probe: its description says so, or this run made it, under a name
+/// that was drawn by chance, whatever the server shows of its description.
 fn is_marked(live: &LiveConnection, made_now: bool) -> bool {
     let description = live.body().get("description").and_then(|value| value.as_str());
-    description.map_or(made_now, |text| text.eq_ignore_ascii_case(MARKER))
+    made_now || description.is_some_and(|text| text.eq_ignore_ascii_case(MARKER))
 }

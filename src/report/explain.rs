@@ -139,10 +139,16 @@ fn fields_inside(kind: &Kind) -> Option<&'static [Field]> {
     }
 }
 
+/// How many secrets of a type its row names; the page of the type has all of them.
+const MOST_SECRETS: usize = 2;
+
 fn types(paint: Paint) -> String {
     let mut table = Table::new(&["TYPE", "FIELDS", "SECRETS", "ABOUT"]);
     for connection_type in all() {
-        let secrets: Vec<&str> = connection_type.secrets().map(|field| field.name).collect();
+        let mut secrets: Vec<&str> = connection_type.secrets().map(|field| field.name).collect();
+        if secrets.len() > MOST_SECRETS {
+            secrets.splice(MOST_SECRETS.., ["..."]);
+        }
         table.row([
             connection_type.name.to_owned(),
             connection_type.fields().count().to_string(),

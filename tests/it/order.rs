@@ -71,7 +71,7 @@ impl Two {
         let text = std::fs::read_to_string(&path).unwrap();
         let mut state: Value = serde_json::from_str(&text).unwrap();
         for soak in state["record"]["soaks"].as_array_mut().unwrap() {
-            for key in ["since", "until"] {
+            for key in ["since", "seen"] {
                 let moved = soak[key].as_i64().map(|seconds| seconds - 7200);
                 moved.into_iter().for_each(|seconds| soak[key] = json!(seconds));
             }
@@ -149,20 +149,37 @@ fn a_commit_that_the_first_target_cannot_apply_goes_no_further() {
 #[test]
 fn a_commit_that_is_overtaken_while_it_soaks_is_left_out() {
     let two = Two::new("1h");
-    let first = two.staging.commit_email("a", "port: 25\n");
+    let first = two.staging.commit_email("a", "");
     let daemon = two.start();
     eventually("staging has it", || two.has_soaked(&first));
     let second = two.staging.commit_email("b", "");
     eventually("staging has the next", || two.has_soaked(&second));
     drop(daemon);
     two.two_hours_pass();
-    let third = two.staging.commit_email("c", "");
     let daemon = two.start();
     eventually("prod has what has soaked", || two.prod.names() == ["a", "b"]);
-    two.waits(&daemon, &third);
     let soaks = two.soaks();
-    let first_stood = |key: &str| soaks[0][key].as_i64().unwrap();
-    assert!(first_stood("until") - first_stood("since") < 3600, "the first never soaked: {soaks}");
+    assert_eq!((&soaks[0]["commit"], &soaks[0]["is_over"]), (&json!(first), &json!(true)));
+    assert_eq!(soaks[0]["seen"], soaks[0]["since"], "the first never soaked: {soaks}");
+    let third = two.staging.commit_email("c", "");
+    two.waits(&daemon, &third);
+    assert_eq!(two.prod.names(), ["a", "b"]);
+}
+
+/// Nobody looked meanwhile, and nobody can now.
+#[test]
+fn time_in_which_nobody_looked_counts_only_once_somebody_has() {
+    let two = Two::new("1h");
+    let commit = two.staging.commit_email("a", "");
+    let daemon = two.start();
+    eventually("staging has it", || two.has_soaked(&commit));
+    drop(daemon);
+    two.two_hours_pass();
+    two.staging.control().fail_next(Some(Method::GET), "type=", refusal("not now"), usize::MAX);
+    let daemon = two.start();
+    two.waits(&daemon, &commit);
+    eventually("staging fails", || daemon.status(&two.staging)["targets"][0]["state"] == "failing");
+    assert!(two.prod.names().is_empty());
 }
 
 #[test]

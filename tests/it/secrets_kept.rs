@@ -219,3 +219,68 @@ fn a_certificate_that_git_declares_is_sent_as_git_has_it() {
     world.apply().code(0);
     assert_eq!(world.live("a")["tlsTrustCertChainFile"], json!("bmV3ZXI="));
 }
+
+/// A server that shows asterisks in the place of a whole field.
+fn masking(type_name: &str, field: &str) -> World {
+    let world = World::new();
+    world.control().alter(|options| {
+        let hidden = TypeProfile::masking(field, Mask::Asterisks);
+        options.types.insert(type_name.to_owned(), hidden);
+    });
+    world
+}
+
+#[test]
+fn a_mask_in_the_place_of_a_field_that_git_does_not_declare_is_not_sent_back() {
+    let world = masking("syslog", "syslogMessageHostname");
+    let document = "type: syslog\nname: a\nsyslogServerHostname: h\nsyslogPort: 514\n";
+    world.make(json!({
+        "type": "syslog", "name": "a", "syslogServerHostname": "h", "syslogPort": 514,
+        "syslogMessageHostname": "from the console",
+    }));
+    world.write("connections/a.yaml", document);
+    world.commit("declare it");
+    world.apply().code(0);
+    world.write("connections/a.yaml", &document.replace("514", "515"));
+    world.commit("another port");
+    world.apply().code(1).says("syslogMessageHostname");
+    assert_eq!(world.live("a")["syslogMessageHostname"], json!("from the console"));
+}
+
+const DATABASE: &str = "type: database\nname: db\ndbType: POSTGRES\nusername: u\n\
+    password: '${env:SMTP_PASSWORD}'\njdbcUrl: 'jdbc:postgresql://h/db?password=${env:URL_PASSWORD}'\n";
+
+#[test]
+fn a_mask_in_the_place_of_a_declared_field_is_not_kept_as_drift() {
+    for keys in ["drift: report\nadopt: always", ""] {
+        let mut world = masking("database", "jdbcUrl");
+        world.target(keys);
+        world.env.insert("URL_PASSWORD".into(), "s3cret-in-the-url".into());
+        world.write("connections/db.yaml", DATABASE);
+        world.commit("a database");
+        for _ in 0..4 {
+            world.apply();
+        }
+        world.write("connections/db.yaml", &format!("{DATABASE}description: another\n"));
+        world.commit("another description");
+        world.apply().code(0);
+        let live = world.live("db");
+        assert_eq!(live["description"], json!("another"));
+        assert_eq!(live["jdbcUrl"], json!("jdbc:postgresql://h/db?password=s3cret-in-the-url"));
+    }
+}
+
+#[test]
+fn the_way_back_of_a_replace_stores_no_mask_of_a_whole_field() {
+    let mut world = masking("database", "jdbcUrl");
+    world.env.insert("URL_PASSWORD".into(), "s3cret-in-the-url".into());
+    world.write("connections/db.yaml", DATABASE);
+    world.settle(&["keep"]);
+    world.apply().code(0);
+    world.write("connections/db.yaml", "type: syslog\nname: db\nsyslogServerHostname: h\n");
+    world.commit("db is syslog now");
+    world.control().fail_next(Some(Method::POST), "/db/", refusal("no syslog here"), 1);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(1);
+    let live = world.live("db");
+    assert_eq!(live["jdbcUrl"], json!("jdbc:postgresql://h/db?password=s3cret-in-the-url"));
+}

@@ -34,6 +34,24 @@ fn a_delete_shows_the_values_that_go_and_no_secret() {
     world.run(&["plan", "--summary"]).code(2).says("no longer in git");
 }
 
+/// The state knows no reference of an ignored field, and no key that somebody uploaded.
+#[test]
+fn a_delete_hides_the_values_that_git_did_not_declare() {
+    let world = World::new();
+    world.commit_email(
+        "a",
+        "description: '${env:SMTP_PASSWORD}'\nx-gitops: {ignore: [description]}\n",
+    );
+    world.settle(&["b", "c"]);
+    world.apply().code(0);
+    world.edit("a", "from", json!("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"));
+    world.commit_without(&["a"]);
+    for output in ["text", "json", "markdown"] {
+        let plan = world.run(&["plan", "--output", output]).code(2).says("description");
+        assert!(!plan.stdout.contains(CANARY) && !plan.stdout.contains("MIIE"), "{}", plan.stdout);
+    }
+}
+
 #[test]
 fn a_list_with_a_reference_is_shown_element_by_element() {
     let world = World::new();

@@ -261,10 +261,18 @@ impl Scan<'_> {
         property: Option<Property<'_>>,
         standing: Standing,
     ) {
+        let top = steps(path).next().unwrap_or_default();
+        // A key in PEM form, wherever somebody pasted it.
+        if text.contains("PRIVATE KEY-----") {
+            let what = format!("the private key in `{top}`");
+            let (range, pointer) = (Some(0..text.len()), path.to_owned());
+            let (label, standing) = (variable(&[&top, "key"]), Standing::Plain);
+            self.parts.push(SecretPart { pointer, range, what, label, standing });
+            return;
+        }
         if shape == Shape::Prose && !text.contains("://") && !text.contains("jdbc:") {
             return;
         }
-        let top = steps(path).next().unwrap_or_default();
         for (range, name) in shape.secrets_in(text) {
             let what = match (property, name.as_str()) {
                 (Some(property), "") => property.what(),

@@ -58,16 +58,16 @@ fn number(id: &CommitId) -> usize {
     id.0.parse().unwrap()
 }
 
-/// Whether the log shows that the first target had a commit applied whole for long enough without a
-/// break.
-fn has_soaked(log: &[(i64, usize, bool)], commit: usize, now: i64) -> bool {
+/// Whether looks so far apart, with none between them that says otherwise, show the first target with a
+/// commit applied whole.
+fn has_soaked(log: &[(i64, usize, bool)], commit: usize) -> bool {
     let mut since = None;
-    for (at, of, is_whole) in log.iter().copied().chain([(now, commit, false)]) {
+    for (at, of, is_whole) in log.iter().copied() {
+        let stands = of == commit && is_whole;
+        since = since.filter(|_| stands).or(stands.then_some(at));
         if since.is_some_and(|since| at - since >= SOAK) {
             return true;
         }
-        since =
-            since.filter(|_| of == commit && is_whole).or((of == commit && is_whole).then_some(at));
     }
     false
 }
@@ -86,23 +86,23 @@ proptest! {
                 Event::ForcePush(steps) => git.commit_on(git.back(git.tip, steps)),
                 Event::Back(steps) => git.tip = git.back(git.tip, steps),
                 Event::First(is_whole) => {
-                    stand(&mut soaks, &id(git.tip), is_whole, now);
+                    stand(&mut soaks, &id(git.tip), is_whole, now, &[soak]);
                     log.push((now, git.tip, is_whole));
                 }
                 Event::Wait(seconds) => now += seconds,
             }
             let reaches = |from: &CommitId, to: &CommitId| Ok(git.reaches(number(from), number(to)));
             let known = good.map(id);
-            let given = newest_soaked(&soaks, soak, now, &id(git.tip), known.as_ref(), &reaches);
+            let given = newest_soaked(&soaks, soak, &id(git.tip), known.as_ref(), &reaches);
             let given = given.unwrap().as_ref().map(number);
             if given != good {
                 let given = given.unwrap();
-                prop_assert!(has_soaked(&log, given, now), "{given} has not soaked: {log:?}");
+                prop_assert!(has_soaked(&log, given), "{given} has not soaked: {log:?}");
                 prop_assert!(git.reaches(git.tip, given), "{given} was taken away");
                 let is_older = good.is_some_and(|good| git.reaches(good, given));
                 prop_assert!(given == git.tip || !is_older, "{given} is older than {good:?}");
             }
-            if has_soaked(&log, git.tip, now) {
+            if has_soaked(&log, git.tip) {
                 prop_assert_eq!(given, Some(git.tip));
             }
             good = given;
@@ -114,8 +114,8 @@ proptest! {
 fn only_the_last_commits_are_remembered() {
     let mut soaks = Vec::new();
     for commit in 0..KEPT + 5 {
-        assert!(stand(&mut soaks, &id(commit), true, 0));
-        assert!(!stand(&mut soaks, &id(commit), true, 1), "it stands as it did");
+        assert!(stand(&mut soaks, &id(commit), true, 0, &[]));
+        assert!(!stand(&mut soaks, &id(commit), true, 1, &[]), "it stands as it did");
     }
     assert_eq!(soaks.len(), KEPT);
     assert_eq!(soaks[0].commit, id(5));

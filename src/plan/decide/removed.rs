@@ -71,7 +71,8 @@ fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
 }
 
 /// The values that a delete takes away: those that say more than a default. Of a field that holds a
-/// reference the text is shown, and of a secret nothing.
+/// reference the text is shown, and of a secret nothing. A value that git did not declare, or
+/// ignored, may be one of the environment or a key that somebody uploaded: it is not shown.
 fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
     let Some(own_type) = catalog::find(&view.entry.type_name) else { return Vec::new() };
     let is_shown = |key: &str| {
@@ -80,19 +81,21 @@ fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
     };
     let shown = view.body().iter().filter(|(key, _)| is_shown(key)).filter_map(|(key, value)| {
         let path = format!("/{}", pointer::escaped(key));
-        let mut base = owned.base.iter().filter(|(known, _)| lies_in(known, &path));
-        let reference = base.find(|(_, field)| holds_env(&field.declared));
-        let before = match reference {
-            Some((known, field)) if *known == path => field.declared.clone(),
-            Some(_) => Value::from(SENSITIVE),
-            None => hidden::mask_at(own_type, &path, value, view.body()),
+        let base = || owned.base.iter().filter(|(known, _)| lies_in(known, &path));
+        let reference = base().find(|(_, field)| holds_env(&field.declared));
+        let (before, sensitive) = match reference {
+            Some((known, field)) if *known == path => (field.declared.clone(), true),
+            None if base().next().is_some() => {
+                (hidden::mask_at(own_type, &path, value, view.body()), false)
+            }
+            _ => (Value::from(SENSITIVE), true),
         };
         (!equal(own_type.field(key), None, Some(value))).then(|| FieldChange {
             path,
             before: Some(before),
             after: None,
             base: None,
-            sensitive: reference.is_some(),
+            sensitive,
             origin: Origin::Git,
         })
     });
