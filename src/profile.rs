@@ -234,6 +234,12 @@ impl Profile {
     /// It is none, or names a type or a field that does not exist.
     pub fn parse(text: &str) -> Result<Self, String> {
         let value = yaml::parse(text).map_err(|failure| failure.cause.message())?;
+        // Of another file nothing is shown.
+        if value.get("apinizer_gitops_profile").is_none() {
+            return Err(
+                "it is not a profile, which begins with `apinizer_gitops_profile`".to_owned()
+            );
+        }
         let profile: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
         if profile.version != VERSION {
             return Err(format!("it has version {}, not {VERSION}", profile.version));

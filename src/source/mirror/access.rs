@@ -71,6 +71,8 @@ fn encoded(username: &str, password: &Sensitive) -> String {
     base64::engine::general_purpose::STANDARD.encode(format!("{username}:{}", password.expose()))
 }
 
+const HOLDS_PASSWORD: &str = "it holds a password; use a credential helper of git, or an ssh key";
+
 /// The problem with the URL of a repository: it carries a secret, or makes git run a
 /// program of its choice; `None`: nothing.
 #[must_use]
@@ -88,12 +90,19 @@ pub(crate) fn problem_with_url(url: &str) -> Option<&'static str> {
     if helper.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')) {
         return Some("it names a remote helper, which may run any command");
     }
-    let (scheme, rest) = url.split_once("://")?;
+    let Some((scheme, rest)) = url.split_once("://") else {
+        // `user@host:path`, in which a password never belongs either.
+        let user = url.split_once('@').map_or("", |(user, _)| user);
+        return (user.contains(':') && !user.contains('/')).then_some(HOLDS_PASSWORD);
+    };
+    if scheme.to_ascii_lowercase().starts_with("http") && rest.contains('?') {
+        return Some("it holds a query, which may be a token; use a credential helper of git");
+    }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (user, _) = authority.rsplit_once('@')?;
     // ssh needs a user in its URL; a password never belongs there.
     if user.contains(':') {
-        Some("it holds a password; use a credential helper of git, or an ssh key")
+        Some(HOLDS_PASSWORD)
     } else if scheme.to_ascii_lowercase().starts_with("http") {
         Some("it holds a user, which may be a token; use a credential helper of git")
     } else {
@@ -145,6 +154,8 @@ mod tests {
             assert_eq!(problem_with_url(url), None, "{url}");
         }
         for url in [
+            "user:s3cret@host:team/x.git",
+            "https://host/x?access_token=t",
             "",
             " ",
             "--upload-pack=x",
