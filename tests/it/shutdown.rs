@@ -156,11 +156,15 @@ fn a_newer_commit_ends_the_retries_of_an_older_one() {
     eventually("logged", || daemon.logs().contains("a newer commit ended the retries of this one"));
     world.control().clear_faults();
     eventually("the newer commit", || world.live("a")["port"] == json!(2));
-    let puts: Vec<_> = (world.control().calls().iter())
-        .filter(|call| call.method == "PUT" && call.status == Some(200))
-        .map(|call| call.body().unwrap().expose()["port"].clone())
-        .collect();
-    assert_eq!(puts, [json!(2)], "the older one is not written any more");
+    let puts = || -> Vec<_> {
+        (world.control().calls().iter())
+            .filter(|call| call.method == "PUT" && call.status == Some(200))
+            .map(|call| call.body().unwrap().expose()["port"].clone())
+            .collect()
+    };
+    // What is stored is seen before its answer is logged.
+    eventually("the answer", || !puts().is_empty());
+    assert_eq!(puts(), [json!(2)], "the older one is not written any more");
 }
 
 #[test]

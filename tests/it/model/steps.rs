@@ -289,6 +289,11 @@ fn git_field(random: &mut Random, name: &'static str) -> Event {
     Event::Set(name, field, value)
 }
 
+/// A number that no integer of a machine holds.
+fn more_than_64_bits() -> Value {
+    serde_json::from_str("123456789012345678901234567890").unwrap()
+}
+
 fn console_field(random: &mut Random, name: &'static str) -> Event {
     let port = 1000 + random.below(9);
     let (field, value) = random.of(&[
@@ -298,6 +303,7 @@ fn console_field(random: &mut Random, name: &'static str) -> Event {
         ("password", json!("typed in the console")),
         ("password", Value::Null),
         ("other", json!("never declared")),
+        ("other", more_than_64_bits()),
         ("auth", json!(port.is_multiple_of(2))),
     ]);
     Event::ConsoleEdit(name, field, value)
