@@ -10,7 +10,7 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
     let name = random.of(&NAMES);
     let kind = random.of(&Kind::ALL);
     let declare = Event::Declare(name, kind, 1001);
-    match random.below(7) {
+    match random.below(8) {
         // Made anew by hand before its id was known, and then removed.
         0 => {
             let made = Turn { disturbance: Some(Disturbance::IdLists), ..turn(vec![declare]) };
@@ -60,6 +60,12 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
             let cipher = Event::Shows(Shows::FreshCipherText);
             let edited = vec![cipher, Event::Set(name, "port", json!(1003))];
             vec![turn(both), turn(ignored), turn(edited)]
+        }
+        // A rename whose PUT would wipe the password on a server that hides it.
+        6 => {
+            let (old, new) = if name == "e" { ("a", "b") } else { (name, "e") };
+            let renamed = vec![Event::Rename(old, new, true), Event::Ignore(new, SECRET)];
+            vec![turn(vec![Event::Declare(old, Kind::Ftp, 1001)]), turn(renamed)]
         }
         // Consent to a name that reads like a pattern.
         _ => {
