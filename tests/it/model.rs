@@ -31,9 +31,9 @@ pub(crate) use steps::Random;
 use steps::Turn;
 
 /// How many histories a run of all tests has.
-const HISTORIES: u64 = 60;
+const HISTORIES: u64 = 50;
 /// And how many of those that are not predicted.
-const CHAOTIC: u64 = 30;
+const CHAOTIC: u64 = 25;
 const TURNS: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
