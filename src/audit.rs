@@ -45,7 +45,9 @@ pub(crate) enum EventKind {
     /// Live moved away from the base.
     Drift,
     Held,
-    /// A hold or drift ended without a write of the tool.
+    /// It cannot be written as git declares it, or a rule of the user denies it.
+    Blocked,
+    /// A hold, a block or drift ended without a write of the tool.
     Settled,
     /// A commit was refused.
     Refused,
@@ -109,6 +111,7 @@ impl EventKind {
             Self::Forget => "forget",
             Self::Drift => "drift",
             Self::Held => "held",
+            Self::Blocked => "blocked",
             Self::Settled => "settled",
             Self::Refused => "refused",
             Self::Consent => "consent",
@@ -128,9 +131,10 @@ impl EventKind {
             Self::Forget => "was forgotten",
             Self::Drift => "drifted",
             Self::Held => "is held",
+            Self::Blocked => "is blocked",
             Self::Settled => "is settled without a write",
             Self::Refused => "is refused",
-            Self::Consent => "may be deleted or replaced",
+            Self::Consent => "is consented to",
             Self::Suspended => "is suspended",
             Self::Resumed => "is resumed",
         }

@@ -24,7 +24,10 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let is_daemon = matches!(&arguments.command, cli::Command::Run(run) if !run.once);
+    let is_daemon = match &arguments.command {
+        cli::Command::Run(run) => !run.once,
+        command => matches!(command, cli::Command::Demo(_)),
+    };
     // A variable that is no text can be no reference's value.
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -6,7 +6,7 @@ use super::{Event, EventKind, WriteResult};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::{Entry, State};
 
-/// The holds, drifts, failures and the refusal that were told and still stand.
+/// The holds, blocks, drifts, failures and the refusal that were told and still stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
     connections: BTreeMap<ConnectionName, Told>,
@@ -17,8 +17,8 @@ pub(super) struct Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Told {
     type_name: String,
-    /// The reasons of its hold; a reason that comes and goes is told once.
-    held: BTreeSet<String>,
+    /// The reasons for which it is held or blocked; one that comes and goes is told once.
+    kept_back: BTreeSet<String>,
     drifted: BTreeSet<String>,
     failed: BTreeSet<String>,
 }
@@ -39,7 +39,9 @@ impl Standing {
         let told = event.connection.as_ref().and_then(|name| self.connections.get(name));
         let Some(told) = told else { return false };
         match event.event {
-            EventKind::Held => event.why.as_ref().is_some_and(|why| told.held.contains(why)),
+            EventKind::Held | EventKind::Blocked => {
+                event.why.as_ref().is_some_and(|why| told.kept_back.contains(why))
+            }
             EventKind::Drift => event.fields.iter().all(|path| told.drifted.contains(path)),
             _ if event.result == Some(WriteResult::Failed) => {
                 told.failed.contains(event.event.as_str())
@@ -58,7 +60,7 @@ impl Standing {
         let told = self.connections.entry(name.clone()).or_default();
         told.type_name = type_name;
         match event.event {
-            EventKind::Held => told.held.extend(event.why.clone()),
+            EventKind::Held | EventKind::Blocked => told.kept_back.extend(event.why.clone()),
             EventKind::Drift => told.drifted.extend(event.fields.iter().cloned()),
             // Consent does not end a hold by itself.
             EventKind::Consent => {}
@@ -85,8 +87,8 @@ impl Standing {
         let mut settled = Vec::new();
         for (name, told) in &mut self.connections {
             let Some(stands) = stands(&told.type_name, name) else { continue };
-            if !stands.held {
-                told.held.clear();
+            if !stands.kept_back {
+                told.kept_back.clear();
             }
             if !stands.drifted {
                 told.drifted.clear();
@@ -106,7 +108,7 @@ impl Standing {
 /// The trouble of a connection that the newest look shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stands {
-    pub(super) held: bool,
+    pub(super) kept_back: bool,
     pub(super) drifted: bool,
     /// A change is still to be made.
     pub(super) failing: bool,
@@ -116,7 +118,7 @@ impl Stands {
     /// The trouble that an entry shows.
     pub(super) fn of(entry: &Entry) -> Self {
         Self {
-            held: entry.state == State::Held,
+            kept_back: matches!(entry.state, State::Held | State::Blocked),
             drifted: entry.changes().any(|change| change.drifted_fields().next().is_some()),
             failing: entry.change.as_ref().is_some_and(|change| !change.is_made()),
         }
@@ -125,7 +127,7 @@ impl Stands {
 
 impl Told {
     fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.drifted.is_empty() && self.failed.is_empty()
+        self.kept_back.is_empty() && self.drifted.is_empty() && self.failed.is_empty()
     }
 }
 
@@ -162,8 +164,9 @@ mod tests {
         assert!(!standing.has(&event(EventKind::Held, "a", "it is protected")));
         assert!(standing.has(&drift("b", &["/port"])));
         assert!(!standing.has(&drift("b", &["/port", "/user"])));
-        let both =
-            |_: &str, _: &ConnectionName| Some(Stands { held: true, drifted: true, failing: true });
+        let both = |_: &str, _: &ConnectionName| {
+            Some(Stands { kept_back: true, drifted: true, failing: true })
+        };
         assert!(standing.settle(both).is_empty());
         assert!(standing.settle(|_, _| None).is_empty());
         assert!(standing.has(&held));

@@ -159,16 +159,20 @@ impl PassTrail {
             let connection = Some(name.clone());
             self.tell(Event { why, connection, ..self.event(EventKind::Consent) });
         }
+        for rule in &rules.allow {
+            let why = Some(format!("--allow {rule}"));
+            self.tell(Event { why, ..self.event(EventKind::Consent) });
+        }
     }
 
     /// Tells the consent that the trailer of a commit gives to one name.
     pub(crate) fn consented_by_trailer(&self, consent: &TrailerConsent) {
-        let TrailerConsent { type_name, name, commit, author } = consent;
+        let TrailerConsent { type_name, name, commit, author, trailer } = consent;
         self.tell(Event {
             commit: Some(commit.clone()),
-            type_name: Some(type_name.clone()),
+            type_name: type_name.clone(),
             connection: Some(name.clone()),
-            why: Some("the trailer Allow-Deletes".to_owned()),
+            why: Some(format!("the trailer {trailer}")),
             by: Some(author.clone()),
             ..self.event(EventKind::Consent)
         });
@@ -187,9 +191,7 @@ impl PassTrail {
         let (result, problem) = match result {
             ChangeResult::Done => (WriteResult::Done, None),
             ChangeResult::Degraded(why) => (WriteResult::Degraded, Some(why)),
-            ChangeResult::Failed(why) | ChangeResult::Blocked(why) => {
-                (WriteResult::Failed, Some(why))
-            }
+            ChangeResult::Failed(why) => (WriteResult::Failed, Some(why)),
             _ => return,
         };
         let old = change.previous_name.as_ref().map(|old| format!("renamed from `{old}`"));
@@ -207,11 +209,16 @@ impl PassTrail {
             return;
         }
         for entry in &plan.entries {
-            if entry.state == State::Held {
-                let why = entry.reason.clone();
-                self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) });
-            } else if entry.adopted && carried_out {
-                self.tell(self.of_entry(EventKind::Adopt, entry));
+            let why = entry.reason.clone();
+            match entry.state {
+                State::Held => self.tell(Event { why, ..self.of_entry(EventKind::Held, entry) }),
+                State::Blocked => {
+                    self.tell(Event { why, ..self.of_entry(EventKind::Blocked, entry) });
+                }
+                _ if entry.adopted && carried_out => {
+                    self.tell(self.of_entry(EventKind::Adopt, entry));
+                }
+                _ => {}
             }
         }
         let stands: BTreeMap<&ConnectionName, Stands> =
@@ -286,14 +293,16 @@ impl PassTrail {
     }
 }
 
-/// A commit's consent to the delete or replace of one connection.
+/// A commit's consent to what a rule holds of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct TrailerConsent {
-    pub(crate) type_name: String,
+    pub(crate) type_name: Option<String>,
     pub(crate) name: ConnectionName,
     pub(crate) commit: CommitId,
     /// The commit's author.
     pub(crate) author: String,
+    /// `Allow-Deletes`, or `Allow-Rule` with the rule's name.
+    pub(crate) trailer: String,
 }
 
 /// The first of some fields.
@@ -308,8 +317,9 @@ fn log(event: &Event) {
     let type_name = event.type_name.as_deref();
     let connection = event.connection.as_ref().map(ConnectionName::as_str);
     let (cause, by) = (event.cause.as_str(), event.by.as_deref());
-    let is_warned_of = matches!(event.event, EventKind::Held | EventKind::Refused)
-        || event.result.is_some_and(|result| result != WriteResult::Done);
+    let is_warned_of =
+        matches!(event.event, EventKind::Held | EventKind::Blocked | EventKind::Refused)
+            || event.result.is_some_and(|result| result != WriteResult::Done);
     if is_warned_of {
         // The run warns of it by itself, at once and again while it lasts.
         debug!(target, event = kind, commit, r#type = type_name, connection, cause, by, "{event}");

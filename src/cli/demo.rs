@@ -65,17 +65,11 @@ async fn play(
     };
     let inside = Context::with_environment(global, stage.environment.clone());
     context.print(&opening(stage));
-    context.print("$ apinizer-gitops plan --target prod\n");
+    context.print("\n$ apinizer-gitops plan --summary --target prod\n");
     tokio::select! {
-        planned = perform(&["plan", "--target", "prod"], &inside) => planned?,
+        planned = perform(&["plan", "--summary", "--target", "prod"], &inside) => planned?,
         () = told_to_end.cancelled() => return Ok(0),
     };
-    context.print("\n$ apinizer-gitops apply --yes\n");
-    // It ends in good order by itself when it is told to.
-    perform(&["apply", "--yes"], &inside).await?;
-    if told_to_end.is_cancelled() {
-        return Ok(0);
-    }
     context.print(&what_to_try(stage));
     context.print("\n$ apinizer-gitops run\n");
     perform(&["run"], &inside).await
@@ -104,7 +98,8 @@ fn what_to_try(stage: &Stage) -> String {
     let sandbox = sandbox.url();
     let repository = quoted(repository);
     format!(
-        "\nFrom here the daemon keeps both projects equal to git. Try in another terminal:\n\
+        "\nThe daemon makes these changes now and keeps both projects equal to git; its log follows.\n\
+         Try in another terminal:\n\
          \n\
          1. Change a file and commit it; the daemon applies the commit at once.\n   \
          cd {repository}\n   \

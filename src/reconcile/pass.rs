@@ -17,7 +17,7 @@ use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
 use crate::document::Severity;
 use crate::live::{Live, LiveConnection};
-use crate::name::ConnectionName;
+use crate::name::{CommitId, ConnectionName};
 use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
 use crate::plan::history::{Noting, is_renamed, keep_due, raise_protection};
@@ -227,19 +227,19 @@ impl Pass<'_> {
     /// The consents of trailers that the record did not have before.
     fn new_consents(&self, before: &Record, record: &Record) -> Vec<TrailerConsent> {
         let Snapshot::Commit { repository, .. } = self.snapshot else { return Vec::new() };
-        let consent_in = |record: &Record, name: &ConnectionName| {
-            record.memory(name)?.due.as_ref()?.consent.clone()
-        };
-        let consent = |name: &ConnectionName| {
-            let commit = consent_in(record, name)?;
-            let known = consent_in(before, name);
-            let found = blocking(|| repository.commit(&commit)).ok().flatten();
-            let type_name = record.owned(name).map_or("", |owned| &owned.type_name).to_owned();
-            let author = found.map(|found| found.author).unwrap_or_default();
-            let is_new = known.as_ref() != Some(&commit);
-            is_new.then(|| TrailerConsent { type_name, name: name.clone(), commit, author })
-        };
-        record.connections.keys().filter_map(consent).collect()
+        let known = trailers_of(before);
+        let new = trailers_of(record).into_iter().filter(|consent| !known.contains(consent));
+        let told = new.map(|(name, commit, trailer)| {
+            let found = blocking(|| repository.commit(commit)).ok().flatten();
+            TrailerConsent {
+                type_name: record.owned(name).map(|owned| owned.type_name.clone()),
+                name: name.clone(),
+                commit: commit.clone(),
+                author: found.map(|found| found.author).unwrap_or_default(),
+                trailer,
+            }
+        });
+        told.collect()
     }
 
     /// Loads the documents; a commit with errors is refused, unless the target isolates them.
@@ -558,4 +558,18 @@ fn keep_protection(
 /// Runs work that blocks on git or the disk without holding up the tasks beside it.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
+}
+
+/// The trailers that a record remembers: the connection that each is about, the commit, its words.
+fn trailers_of(record: &Record) -> BTreeSet<(&ConnectionName, &CommitId, String)> {
+    let mut trailers = BTreeSet::new();
+    for (name, memory) in &record.connections {
+        if let Some(commit) = memory.due.as_ref().and_then(|due| due.consent.as_ref()) {
+            trailers.insert((name, commit, "Allow-Deletes".to_owned()));
+        }
+        for (rule, allowed) in &memory.allowed {
+            trailers.insert((name, &allowed.by, format!("Allow-Rule: {rule}")));
+        }
+    }
+    trailers
 }

@@ -59,7 +59,8 @@ pub(crate) fn leaves(change: &FieldChange) -> Vec<Leaf> {
         (Some(before), Some(after)) => Kind::Replaced(shown(before), shown(after)),
         (None, Some(after)) => Kind::Added(shown(after)),
         (Some(before), None) => Kind::Removed(shown(before)),
-        (None, None) => Kind::Hidden(crate::secret::SENSITIVE.to_owned()),
+        // Git declares a secret as empty.
+        (None, None) => Kind::Added("null".to_owned()),
     };
     leaves.push(Leaf { label, kind });
     leaves

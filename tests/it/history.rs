@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::rules::with_rules;
 use crate::running::{Running, eventually};
 use crate::world::{CHECKOUT, World, one_target};
 
@@ -73,6 +74,37 @@ fn commands_leave_a_history_that_names_who_ran_them() {
     assert!(ran.stdout.lines().count() == 10 && !ran.stdout.contains("smtp.example.com"));
     world.run(&["history", "--since", "2099-01-01T00:00:00Z"]).code(0).says("No such event");
     world.run(&["history", "--since", "soon"]).code(1);
+}
+
+#[test]
+fn what_a_rule_of_the_user_stops_and_who_consents_is_told() {
+    let mut world = World::settled(&["a", "b"]);
+    let rules = ["ports|hold|change.action == 'update'", "b-stays|deny|change.action == 'delete'"];
+    with_rules(&mut world, "", &rules);
+    world.write_email("a", "port: 26\n");
+    world.commit_without(&["b"]);
+    world.apply().code(1);
+    world.apply().code(1);
+    assert_eq!(told(&world, &[])[2..], ["held a", "blocked b"]);
+    let why = |at: usize| events(&world, &[])[at]["why"].as_str().unwrap().to_owned();
+    assert!(why(2).contains("held by the rule `ports`"), "{}", why(2));
+    assert!(why(3).contains("denied by the rule `b-stays`"), "{}", why(3));
+    world.write_email("a", "port: 27\n");
+    let trailer = world.commit("yes\n\nAllow-Rule: ports");
+    world.apply().code(1);
+    assert_eq!(told(&world, &[])[4..], ["consent a", "update a"]);
+    let consent = events(&world, &[]).swap_remove(4);
+    assert_eq!(consent["commit"], json!(trailer));
+    assert_eq!(consent["why"], json!("the trailer Allow-Rule: ports"));
+    assert_eq!(consent["by"], json!("Ada <ada@example.com>"));
+    world.commit_email("a", "port: 28\n");
+    world.run(&["apply", "--yes", "--allow", "ports"]).code(1);
+    assert_eq!(told(&world, &[])[6..], ["consent -", "update a"]);
+    assert_eq!(why(6), "--allow ports");
+    // A block that ends without a write.
+    world.commit_email("b", "");
+    world.apply().code(0);
+    assert_eq!(told(&world, &[]).last().unwrap(), "settled b");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod crashes;
 mod credentials;
 mod daemon;
 mod degraded;
+mod demo;
 mod deployed;
 mod disk;
 mod docs;

@@ -9,7 +9,7 @@ use crate::running::{Applying, Running, eventually};
 use crate::world::{CANARY, CHECKOUT, World, one_target, refusal};
 
 /// Uses a config with rules, one a line as `name|effect|expression`, and further keys of the target.
-fn with_rules(world: &mut World, keys: &str, rules: &[&str]) {
+pub(crate) fn with_rules(world: &mut World, keys: &str, rules: &[&str]) {
     let rules = rules.iter().map(|rule| {
         let mut parts = rule.splitn(3, '|');
         let mut part = || parts.next().unwrap();

@@ -251,7 +251,7 @@ impl<'a> Applying<'a> {
     }
 }
 
-fn send_signal(process: u32, name: &str) {
+pub(crate) fn send_signal(process: u32, name: &str) {
     assert!(Command::new("kill").args([name, &process.to_string()]).status().unwrap().success());
 }
 
