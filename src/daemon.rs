@@ -45,7 +45,7 @@ use source::Source;
 use source_loop::SourceLoop;
 
 pub(crate) use cause::Cause;
-pub(crate) use event::{Events, Trigger, UnknownTarget};
+pub(crate) use event::{Events, OrderError, Trigger};
 pub(crate) use once::once;
 pub(crate) use status::Board;
 pub(crate) use throttle::LogThrottle;

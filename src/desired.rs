@@ -50,7 +50,9 @@ pub struct DesiredField {
     pub path: String,
     /// Its field in the catalog.
     pub field: Option<&'static Field>,
-    /// The value as declared, references as text.
+    /// The value as declared, references as text. Beside a reference to the environment vars are
+    /// filled in: nothing but this text can show that one of them changed where the value of the
+    /// environment is not looked at.
     pub declared: Value,
     value: FieldValue,
 }
@@ -110,7 +112,12 @@ impl DesiredConnection {
 
     /// The behaviour of the target's server, where a profile says it.
     fn profile(&self) -> Option<&TypeProfile> {
-        self.profile.as_ref()?.types.get(self.connection_type.name)
+        self.profile_of(self.connection_type.name)
+    }
+
+    /// The behaviour of the target's server with another type.
+    pub(crate) fn profile_of(&self, type_name: &str) -> Option<&TypeProfile> {
+        self.profile.as_ref()?.types.get(type_name)
     }
 
     /// Whether a profile says that `GET` shows something else in the place of a field.
@@ -241,6 +248,10 @@ impl Found {
                             self.unresolved.push(format!("{field}: {problem}"));
                             FieldValue::Unknown
                         }
+                    };
+                    let declared = match holds_env(&declared) {
+                        true => resolver.with_vars(&declared),
+                        false => declared,
                     };
                     self.fields.push(DesiredField { path, field, declared, value });
                 }

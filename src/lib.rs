@@ -24,6 +24,7 @@ mod digest;
 mod document;
 mod environment;
 mod export;
+mod host;
 mod leadership;
 mod links;
 mod live;

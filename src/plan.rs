@@ -250,6 +250,20 @@ impl TargetPlan {
         self
     }
 
+    /// Holds every change, since the target is suspended.
+    pub fn hold_suspended(&mut self) {
+        let target = for_the_shell(&self.name);
+        for entry in &mut self.entries {
+            let is_written = |change: &&mut Change| change.action.is_write();
+            if let Some(change) = entry.change.as_mut().filter(is_written) {
+                change.reason = None;
+                let advice = format!("run `apinizer-gitops resume --target {target}`");
+                entry.hold("held: the target is suspended".to_owned(), Some(advice));
+            }
+        }
+        self.notices.push("the target is suspended: nothing is written".to_owned());
+    }
+
     /// Whether it was carried out whole: nothing failed, nothing was held, nothing is left.
     #[must_use]
     pub fn is_applied(&self) -> bool {

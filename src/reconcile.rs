@@ -20,7 +20,7 @@ use crate::links::Links;
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::saved::Digests;
-use crate::plan::{Change, RunRules, TargetPlan};
+use crate::plan::{RunRules, TargetPlan};
 use crate::record::{GoodCommit, Record};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Mirror, Repository, Snapshot};
@@ -274,20 +274,6 @@ impl Prepared<'_> {
     #[must_use]
     pub fn is_suspended(&self) -> Option<bool> {
         self.ready.as_ref().map(|ready| ready.record_before.suspended)
-    }
-
-    /// Holds every change, since the target is suspended.
-    pub fn hold_suspended(&mut self) {
-        for entry in &mut self.plan.entries {
-            let is_written = |change: &&mut Change| change.action.is_write();
-            if let Some(change) = entry.change.as_mut().filter(is_written) {
-                change.reason = None;
-                let target = crate::plan::for_the_shell(&self.target.name);
-                let advice = format!("run `apinizer-gitops resume --target {target}`");
-                entry.hold("held: the target is suspended".to_owned(), Some(advice));
-            }
-        }
-        self.plan.notices.push("the target is suspended: nothing is written".to_owned());
     }
 
     /// Takes a plan that was made over, beside what was said before it.

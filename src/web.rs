@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::{Board, Trigger, UnknownTarget};
+use crate::daemon::{Board, OrderError, Trigger};
 
 mod events;
 mod guard;
@@ -142,7 +142,7 @@ async fn reconcile(
 ) -> Response {
     match served.site.trigger.reconcile(which.target.as_deref(), from) {
         Ok(asked) => (StatusCode::ACCEPTED, Json(json!({"request": asked}))).into_response(),
-        Err(unknown) => refused(&unknown),
+        Err(error) => refused(&error),
     }
 }
 
@@ -162,15 +162,19 @@ async fn resume(
     accepted(served.site.trigger.resume(which.target.as_deref(), from))
 }
 
-fn accepted(result: Result<(), UnknownTarget>) -> Response {
+fn accepted(result: Result<(), OrderError>) -> Response {
     match result {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(unknown) => refused(&unknown),
+        Err(error) => refused(&error),
     }
 }
 
-fn refused(unknown: &UnknownTarget) -> Response {
-    (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response()
+fn refused(error: &OrderError) -> Response {
+    let status = match error {
+        OrderError::UnknownTarget(_) => StatusCode::NOT_FOUND,
+        OrderError::Ending => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{error}\n")).into_response()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use reqwest::Url;
 use url::Host;
 
 use crate::environment::Environment;
+use crate::host::is_this_machine;
 use crate::secret::Sensitive;
 
 /// The proxy of one target. Its URL may hold a password, so it is never shown whole.
@@ -48,7 +49,7 @@ impl Proxy {
         let mut set = variables.iter().filter_map(|name| Some((*name, environment.plain(name)?)));
         let Some((variable, text)) = set.next() else { return Ok(None) };
         let exempt = environment.plain("NO_PROXY").or_else(|| environment.plain("no_proxy"));
-        if is_loopback(&host) || exempt.is_some_and(|list| is_exempt(list, &host, port)) {
+        if is_this_machine(&host) || exempt.is_some_and(|list| is_exempt(list, &host, port)) {
             return Ok(None);
         }
         Self::parse(text).map(Some).map_err(|problem| ProxyError { variable, problem })
@@ -88,17 +89,6 @@ impl Proxy {
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Proxy({})", self.shown)
-    }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => {
-            let name = name.trim_end_matches('.');
-            name.eq_ignore_ascii_case("localhost") || name.to_lowercase().ends_with(".localhost")
-        }
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.to_canonical().is_loopback(),
     }
 }
 
@@ -172,7 +162,18 @@ mod tests {
     #[test]
     fn loopback_never_goes_through_a_proxy() {
         let set = [("HTTP_PROXY", "http://p:1")];
-        for host in ["localhost:80", "a.localhost", "127.0.0.1", "127.9.9.9:8080", "[::1]:1"] {
+        for host in [
+            "localhost:80",
+            "a.localhost",
+            "LOCALHOST.localdomain.",
+            "ip6-localhost",
+            "127.0.0.1",
+            "127.9.9.9:8080",
+            "0.0.0.0:8080",
+            "[::1]:1",
+            "[::]:1",
+            "[::ffff:127.0.0.1]",
+        ] {
             assert_eq!(chosen(&format!("http://{host}"), &set), Ok(None), "{host}");
         }
         assert!(chosen("http://localhost.example", &set).unwrap().is_some());

@@ -110,9 +110,7 @@ async fn way_back(
     let mut body = old.body().clone();
     body.retain(|key, _| !is_bookkeeping(old_type, key));
     let profile = job.resolution.profile.and_then(|profile| profile.types.get(old_type.name));
-    let is_masked = |field: &Field| profile.is_some_and(|own| own.masks(field.name));
-    let is_hidden = |field: &&Field| field.is_secret() || field.is_file() || is_masked(field);
-    for hidden in old_type.fields().filter(is_hidden) {
+    for hidden in old_type.fields().filter(|field| body::is_hidden(field, profile)) {
         let value = old_value(job, owned, old, old_type, hidden).await?;
         let declared = owned.base.get(&format!("/{}", hidden.name)).map(|base| &base.declared);
         let is_null_in_git = declared.is_some_and(Value::is_null);
@@ -121,11 +119,7 @@ async fn way_back(
                 body.insert(hidden.name.to_owned(), value);
             }
             None if hidden.is_used(old_type, &body) && !is_null_in_git => {
-                return Err(format!(
-                    "the old connection's `{}` can be neither resolved nor read, so it could not \
-                     be restored if the new one were refused",
-                    hidden.name
-                ));
+                return Err(body::restores_nothing(hidden.name));
             }
             None => {
                 body.shift_remove(hidden.name);

@@ -125,15 +125,15 @@ pub(super) static ELASTICSEARCH: ConnectionType = ConnectionType {
         .about("Major version of the cluster."),
         Field::boolean("socketReuseAddress")
             .openapi_only()
-            .about("Whether sockets may reuse an address."),
+            .about("Whether sockets may reuse an address; the server's code has no such field."),
         Field::boolean("socketKeepAlive")
             .openapi_only()
-            .about("Whether idle TCP connections are probed."),
-        Field::int32("ioThreads").openapi_only().about("Threads that talk to the cluster."),
+            .about("Whether idle TCP connections are probed; the server's code has no such field."),
+        Field::int32("ioThreads").openapi_only().about("Threads that talk to the cluster; the server's code has no such field."),
         Field::int32("maxConnectionPerHost")
             .openapi_only()
-            .about("Most connections to one node at a time."),
-        Field::int32("maxConnectionTotal").openapi_only().about("Most connections at a time."),
+            .about("Most connections to one node at a time; the server's code has no such field."),
+        Field::int32("maxConnectionTotal").openapi_only().about("Most connections at a time; the server's code has no such field."),
     ],
 };
 

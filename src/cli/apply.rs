@@ -203,11 +203,11 @@ fn confirmed(plan: &Plan, context: &Context) -> Result<bool, CommandError> {
     says_yes()
 }
 
-/// The first Ctrl-C or SIGTERM finishes the calls in flight, the second ends at once.
+/// The first Ctrl-C, SIGTERM or hang-up finishes the calls in flight, the second ends at once.
 pub(super) fn stop_on_signals(stop: &CancellationToken, context: &Context) {
     let stop = stop.clone();
     let quiet = context.global.quiet;
-    let mut ending = super::signals::Ending::listen();
+    let mut ending = super::signals::Ending::of_command();
     tokio::spawn(async move {
         ending.asked_for().await;
         if !quiet {

@@ -21,7 +21,7 @@ pub async fn run(args: &DemoArgs, context: &Context) -> Result<u8, CommandError>
     let told_to_end = CancellationToken::new();
     let listening = told_to_end.clone();
     tokio::spawn(async move {
-        Ending::or_hang_up().asked_for().await;
+        Ending::of_daemon().asked_for().await;
         listening.cancel();
     });
     let stage = Stage::build(&folder, args.listen).await.map_err(CommandError::failed)?;

@@ -12,6 +12,9 @@ use crate::export::files::{self, ExportFile, SCHEMA_LINE};
 /// The name of the example document.
 const EXAMPLE: &str = "example.yaml";
 
+/// The variable that the example document takes its password from.
+const EXAMPLE_PASSWORD: &str = "EXAMPLE_SMTP_PASSWORD";
+
 /// The folder of the documents where none is named.
 const FOLDER: &str = "connections";
 
@@ -48,10 +51,11 @@ pub fn run(args: &InitArgs, context: &Context) -> Result<u8, CommandError> {
     } else {
         context.say(&format!("{} already holds files: no example is written", documents.display()));
     }
-    context.say(
-        "Next: commit them, set APINIZER_TOKEN, and run `apinizer-gitops plan`.\n\
+    let more = if is_empty { format!(" and {EXAMPLE_PASSWORD}") } else { String::new() };
+    context.say(&format!(
+        "Next: commit them, set APINIZER_TOKEN{more}, and run `apinizer-gitops plan`.\n\
          `apinizer-gitops export --dir` writes what is live.",
-    );
+    ));
     Ok(0)
 }
 
@@ -129,6 +133,6 @@ fn example() -> String {
          auth: true\n\
          username: gateway\n\
          # A secret is never written into git: its value comes from the environment.\n\
-         password: ${{env:EXAMPLE_SMTP_PASSWORD}}\n"
+         password: ${{env:{EXAMPLE_PASSWORD}}}\n"
     )
 }

@@ -126,7 +126,7 @@ fn keys(config: &Config, context: &Context) -> Result<Keys, CommandError> {
 /// The first signal ends the daemon in good order, the second at once.
 fn end_on_signals(shutdown: &CancellationToken, once: bool) {
     let shutdown = shutdown.clone();
-    let mut ending = if once { Ending::listen() } else { Ending::or_hang_up() };
+    let mut ending = if once { Ending::of_command() } else { Ending::of_daemon() };
     tokio::spawn(async move {
         ending.asked_for().await;
         info!("ending: calls in flight are finished");

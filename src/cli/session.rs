@@ -205,7 +205,7 @@ impl Session {
         let prepare = |target| reconcile::prepare(&self.engine, target, snapshot, options);
         let mut prepared = futures_util::future::join_all(targets.map(prepare)).await;
         for prepared in prepared.iter_mut().filter(|one| one.is_suspended() == Some(true)) {
-            prepared.hold_suspended();
+            prepared.plan.hold_suspended();
         }
         for prepared in &mut prepared {
             prepared.plan.notices.extend(self.uncommitted(snapshot, prepared.target));

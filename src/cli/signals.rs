@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The terminal that controls the process, if one does.
@@ -15,45 +16,54 @@ const HANG_UP: Duration = Duration::from_millis(200);
 /// Whether the process ends with the terminal that it was started at.
 static ENDS_WITH_TERMINAL: OnceLock<bool> = OnceLock::new();
 
-/// SIGINT and SIGTERM, from now on: none that comes between two waits is missed.
+/// The signals that ask for an end, from now on: none that comes between two waits is missed.
 #[derive(Debug)]
 pub struct Ending {
-    signals: Option<(Signal, Signal)>,
+    signals: Vec<Signal>,
     sighup: Option<Sighup>,
 }
 
 impl Ending {
-    /// Handles the signals. Where that is not possible, the system's own handling stays in force.
+    /// Handles SIGINT and SIGTERM, and a terminal that hangs up.
     #[must_use]
-    pub fn listen() -> Self {
-        let both = (signal(SignalKind::interrupt()).ok()).zip(signal(SignalKind::terminate()).ok());
-        Self { signals: both, sighup: None }
+    pub fn of_daemon() -> Self {
+        Self {
+            sighup: Some(Sighup::listen()),
+            ..Self::on(&[SignalKind::interrupt(), SignalKind::terminate()])
+        }
     }
 
-    /// The same, and a terminal that hangs up.
+    /// Handles SIGINT, SIGTERM and SIGHUP; the last not under `nohup`.
     #[must_use]
-    pub fn or_hang_up() -> Self {
-        Self { sighup: Some(Sighup::listen()), ..Self::listen() }
+    pub fn of_command() -> Self {
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        kinds.extend((!is_ignored()).then(SignalKind::hangup));
+        Self::on(&kinds)
+    }
+
+    /// Where that is not possible, the system's own handling stays in force.
+    fn on(kinds: &[SignalKind]) -> Self {
+        let signals = kinds.iter().filter_map(|kind| signal(*kind).ok()).collect();
+        Self { signals, sighup: None }
     }
 
     /// Waits for the next of them.
     pub async fn asked_for(&mut self) {
-        let Self { signals, sighup } = self;
         let hung_up = async {
-            match sighup {
+            match &mut self.sighup {
                 Some(sighup) => sighup.hung_up().await,
                 None => std::future::pending().await,
             }
         };
-        match signals {
-            Some((interrupt, terminate)) => {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                    () = hung_up => {}
-                }
+        let sent = async {
+            if self.signals.is_empty() {
+                return std::future::pending().await;
             }
-            None => hung_up.await,
+            select_all(self.signals.iter_mut().map(|one| Box::pin(one.recv()))).await;
+        };
+        tokio::select! {
+            () = sent => {}
+            () = hung_up => {}
         }
     }
 }
@@ -121,9 +131,9 @@ fn is_ignored() -> bool {
     ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
-/// Waits for SIGINT or SIGTERM, once.
+/// Waits for a signal that ends a command, once.
 pub async fn terminated() {
-    Ending::listen().asked_for().await;
+    Ending::of_command().asked_for().await;
 }
 
 /// Ends the process without waiting for anything; the state on disk is whole at every moment.

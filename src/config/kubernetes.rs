@@ -7,6 +7,7 @@ use super::fields::Fields;
 use super::problems::error;
 use super::read::Reader;
 use super::{Kubernetes, Target, url};
+use crate::host::is_this_machine;
 
 /// How many of the longest call have to fit into a lease: one that has just started, and one for
 /// the renewals that may fail meanwhile.
@@ -62,12 +63,7 @@ pub(super) fn build(
 /// Whether the token of the service account may be sent there.
 fn may_carry_a_token(api: &str) -> bool {
     let Ok(parsed) = ::url::Url::parse(api) else { return false };
-    let is_here = match parsed.host() {
-        Some(::url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(::url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(::url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
+    let is_here = parsed.host().is_some_and(|host| is_this_machine(&host));
     let scheme = parsed.scheme();
     !url::has_user_info(api) && (scheme == "https" || (scheme == "http" && is_here))
 }

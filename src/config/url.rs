@@ -1,8 +1,8 @@
 //! Checks of the Manager's URL and of the repository's.
 
-use std::net::IpAddr;
+use ::url::Url;
 
-use ::url::{Host, Url};
+use crate::host::is_this_machine;
 
 /// A Manager's URL that can be used.
 #[derive(Debug)]
@@ -30,29 +30,18 @@ pub(super) fn manager(text: &str) -> Result<ManagerUrl, &'static str> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("it has a query or a fragment");
     }
-    let exposed = url.scheme() == "http" && !is_this_machine(&url);
+    let exposed = url.scheme() == "http" && !is_here(&url);
     Ok(ManagerUrl { url: url.as_str().trim_end_matches('/').to_owned(), exposed })
 }
 
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => {
-            let mapped = address.to_ipv4_mapped().map(IpAddr::V4);
-            mapped.unwrap_or(IpAddr::V6(address)).is_loopback()
-        }
-        None => false,
-    }
+fn is_here(url: &Url) -> bool {
+    url.host().is_some_and(|host| is_this_machine(&host))
 }
 
 /// Whether what is fetched from a repository's URL, and the token for it, would cross the network
 /// unencrypted.
 pub(super) fn is_exposed(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| url.scheme() == "http" && !is_this_machine(&url))
+    Url::parse(text).is_ok_and(|url| url.scheme() == "http" && !is_here(&url))
 }
 
 /// Whether a URL of a notification holds a credential in its user info.

@@ -46,10 +46,16 @@ pub(super) struct Suspension {
     pub(super) from: IpAddr,
 }
 
-/// The config has no target of that name.
+/// Why an order is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the config has no target `{0}`")]
-pub(crate) struct UnknownTarget(pub String);
+pub(crate) enum OrderError {
+    /// The config has no target of that name.
+    #[error("the config has no target `{0}`")]
+    UnknownTarget(String),
+    /// The daemon ends.
+    #[error("the daemon is ending")]
+    Ending,
+}
 
 /// Sends events to the daemon; clones send to the same one.
 #[derive(Clone, Debug)]
@@ -93,7 +99,7 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn suspend(&self, target: Option<&str>, from: IpAddr) -> Result<(), UnknownTarget> {
+    pub(crate) fn suspend(&self, target: Option<&str>, from: IpAddr) -> Result<(), OrderError> {
         self.set_suspended(target, Suspension { suspended: true, from })
     }
 
@@ -101,7 +107,7 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn resume(&self, target: Option<&str>, from: IpAddr) -> Result<(), UnknownTarget> {
+    pub(crate) fn resume(&self, target: Option<&str>, from: IpAddr) -> Result<(), OrderError> {
         self.set_suspended(target, Suspension { suspended: false, from })
     }
 
@@ -110,26 +116,27 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn reconcile(
-        &self,
-        target: Option<&str>,
-        from: IpAddr,
-    ) -> Result<i64, UnknownTarget> {
+    pub(crate) fn reconcile(&self, target: Option<&str>, from: IpAddr) -> Result<i64, OrderError> {
         let asked = jiff::Timestamp::now().as_microsecond();
         let request = Request { asked, from };
-        self.send(Event::Reconcile { targets: self.named(target)?, request });
+        self.order(Event::Reconcile { targets: self.named(target)?, request })?;
         Ok(asked)
     }
 
-    fn set_suspended(&self, target: Option<&str>, order: Suspension) -> Result<(), UnknownTarget> {
-        self.send(Event::Suspend { targets: self.named(target)?, order });
-        Ok(())
+    fn set_suspended(&self, target: Option<&str>, order: Suspension) -> Result<(), OrderError> {
+        self.order(Event::Suspend { targets: self.named(target)?, order })
     }
 
-    fn named(&self, target: Option<&str>) -> Result<Vec<String>, UnknownTarget> {
+    fn order(&self, event: Event) -> Result<(), OrderError> {
+        self.events.send(event).map_err(|_| OrderError::Ending)
+    }
+
+    fn named(&self, target: Option<&str>) -> Result<Vec<String>, OrderError> {
         let status = self.board.status();
         match target {
-            Some(name) if status.target(name).is_none() => Err(UnknownTarget(name.to_owned())),
+            Some(name) if status.target(name).is_none() => {
+                Err(OrderError::UnknownTarget(name.to_owned()))
+            }
             Some(name) => Ok(vec![name.to_owned()]),
             None => Ok(status.targets.iter().map(|target| target.key.name.clone()).collect()),
         }
@@ -156,6 +163,11 @@ impl Events {
         }
     }
 
+    /// Takes no more events; those that are there already can still be taken.
+    pub(super) fn close(&mut self) {
+        self.0.close();
+    }
+
     /// Takes an event that is there already.
     pub(super) fn take(&mut self) -> Option<Event> {
         self.0.try_recv().ok()
@@ -170,8 +182,20 @@ mod tests {
     fn unknown_targets_are_refused() {
         let (trigger, _events) = Trigger::channel(Board::default());
         let from = IpAddr::from([127, 0, 0, 1]);
-        assert_eq!(trigger.suspend(Some("x"), from), Err(UnknownTarget("x".to_owned())));
-        assert_eq!(trigger.reconcile(Some("x"), from), Err(UnknownTarget("x".to_owned())));
+        let unknown = OrderError::UnknownTarget("x".to_owned());
+        assert_eq!(trigger.suspend(Some("x"), from), Err(unknown.clone()));
+        assert_eq!(trigger.reconcile(Some("x"), from), Err(unknown));
         assert_eq!(trigger.resume(None, from), Ok(()));
+    }
+
+    #[test]
+    fn orders_that_come_too_late_are_refused_and_earlier_ones_are_there() {
+        let (trigger, mut events) = Trigger::channel(Board::default());
+        let from = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(trigger.suspend(None, from), Ok(()));
+        events.close();
+        assert_eq!(trigger.resume(None, from), Err(OrderError::Ending));
+        assert!(matches!(events.take(), Some(Event::Suspend { .. })));
+        assert_eq!(events.take(), None);
     }
 }

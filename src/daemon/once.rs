@@ -46,9 +46,11 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError
         result
     });
     let results = futures_util::future::join_all(passes).await;
-    let ended = |result: super::pass::PassResult| match result.carried_out {
-        true => result.plan,
-        false => result.plan.without_calls(),
+    let ended = |mut result: super::pass::PassResult| {
+        if result.suspended {
+            result.plan.hold_suspended();
+        }
+        if result.carried_out { result.plan } else { result.plan.without_calls() }
     };
     Ok(results.into_iter().map(ended).collect())
 }

@@ -107,7 +107,7 @@ impl SourceLoop {
             reporter: SourceReporter::new(location, is_url, board, memory, &notifier),
             tasks: Tasks::after(over.unwrap_or_default()),
             senders,
-            ending: daemon.shutdown.child_token(),
+            ending: CancellationToken::new(),
             source,
         };
         started.start_targets(daemon, &engine, memory, &notifier, previous);
@@ -192,6 +192,8 @@ impl SourceLoop {
             let first = tokio::select! {
                 biased;
                 () = daemon.shutdown.cancelled() => {
+                    // A suspension that was accepted outlives the end.
+                    daemon.events.close();
                     let mut last = Batch::default();
                     std::iter::from_fn(|| daemon.events.take()).for_each(|event| last.add(event));
                     self.post_suspensions(&last);

@@ -86,12 +86,51 @@ impl<'a> Resolver<'a> {
         for segment in &segments {
             joined.push_str(&self.segment(segment)?);
         }
-        match (kind, &segments[..]) {
-            (Some(Kind::Integer { .. } | Kind::Boolean), [Segment::Env(_) | Segment::Var(_)]) => {
-                scalar(joined, kind, text)
-            }
-            _ => Ok(Value::String(joined)),
+        let is_apinizers = |segment: &Segment<'_>| matches!(segment, Segment::Apinizer(_));
+        let is_ours = |segment: &Segment<'_>| matches!(segment, Segment::Env(_) | Segment::Var(_));
+        if segments.iter().any(is_ours) && !segments.iter().any(is_apinizers) {
+            return scalar(joined, kind, text);
         }
+        Ok(Value::String(joined))
+    }
+
+    /// A declared value with its vars filled in, and its other references as text.
+    pub(super) fn with_vars(&self, declared: &Value) -> Value {
+        match declared {
+            Value::String(text) => self.text_with_vars(text).unwrap_or_else(|| declared.clone()),
+            Value::Array(items) => items.iter().map(|item| self.with_vars(item)).collect(),
+            Value::Object(map) => {
+                Value::Object(map.iter().map(|(k, v)| (k.clone(), self.with_vars(v))).collect())
+            }
+            _ => declared.clone(),
+        }
+    }
+
+    /// `None`: a var is not known, or what it holds cannot be written before a reference.
+    fn text_with_vars(&self, text: &str) -> Option<Value> {
+        let segments = reference::parse(text).ok()?;
+        if let [Segment::Var(name)] = segments[..]
+            && let value @ (Value::Number(_) | Value::Bool(_)) = self.var(name).ok()?
+        {
+            return Some(value.clone());
+        }
+        let mut filled = String::new();
+        for segment in &segments {
+            let text = match segment {
+                Segment::Env(name) => format!("${{env:{name}}}"),
+                Segment::Apinizer(name) => format!("${{{name}}}"),
+                Segment::Text(text) => text.replace("${", "$${"),
+                Segment::Var(name) => match self.var(name).ok()? {
+                    Value::String(text) => text.replace("${", "$${"),
+                    other => other.to_string(),
+                },
+            };
+            if filled.ends_with('$') && text.starts_with("${") {
+                return None;
+            }
+            filled.push_str(&text);
+        }
+        Some(Value::String(filled))
     }
 
     fn segment<'t>(&mut self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {
@@ -128,7 +167,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Gives a text that came from a single reference the kind that its field has.
+/// Gives a text that references were replaced in the kind that its field has.
 fn scalar(text: String, kind: Option<&Kind>, reference: &str) -> Result<Value, NoValue> {
     match kind {
         Some(Kind::Boolean) => match text.trim().parse::<bool>() {

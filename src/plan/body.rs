@@ -7,11 +7,13 @@ use serde_json::{Map, Value};
 
 use super::compare::{Comparison, Treatment, field_at, shown_text, with_lives_ignored_parts};
 use super::view::LiveView;
-use crate::catalog::{ConnectionType, Field, hidden, is_bookkeeping};
+use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::pointer;
+use crate::profile::TypeProfile;
+use crate::record::Base;
 use crate::secret::SensitiveValue;
 
 /// Why a body cannot be made.
@@ -51,6 +53,40 @@ pub(crate) fn for_create(desired: &DesiredConnection) -> Result<SensitiveValue, 
         pointer::set(&mut body, &field.path, value_of(desired, field)?.clone());
     }
     Ok(SensitiveValue::new(body))
+}
+
+/// Why a replace of a connection is blocked: a secret or file of it that nothing could restore if
+/// the new connection were refused, since git declares no value of it and the server shows none.
+/// Whether references resolve, and what is shown is its value, is seen when it is carried out.
+pub(crate) fn cannot_be_restored(
+    old: &LiveConnection,
+    base: &Base,
+    profile: Option<&TypeProfile>,
+) -> Option<String> {
+    let old_type = catalog::find(&old.type_name)?;
+    let is_lost = |hidden: &&Field| {
+        let path = format!("/{}", hidden.name);
+        let shown = old.body().get(hidden.name).filter(|shown| !shown.is_null());
+        let is_shown = (hidden.is_file() && shown.is_some()) || shown_text(shown).is_some();
+        is_hidden(hidden, profile)
+            && !base.contains_key(&path)
+            && !is_shown
+            && hidden.is_used(old_type, old.body())
+    };
+    old_type.fields().find(is_lost).map(|field| restores_nothing(field.name))
+}
+
+/// Whether a server may hide what a field holds.
+pub(crate) fn is_hidden(field: &Field, profile: Option<&TypeProfile>) -> bool {
+    field.is_secret() || field.is_file() || profile.is_some_and(|own| own.masks(field.name))
+}
+
+/// Why a replace is blocked.
+pub(crate) fn restores_nothing(field: &str) -> String {
+    format!(
+        "the old connection's `{field}` can be neither resolved nor read, so it could not be \
+         restored if the new one were refused"
+    )
 }
 
 /// The body of a PUT: live as it is, with git's fields put in. `named` is the name that the

@@ -157,6 +157,9 @@ impl Walk<'_> {
             Some(name) if is_hidden(name.as_bytes()) && kind.is_file() => {
                 self.listing.is_read(&path, name);
             }
+            _ if is_hidden(name.as_encoded_bytes()) && kind.is_dir() => {
+                self.listing.hidden_folder(&path);
+            }
             _ if is_hidden(name.as_encoded_bytes()) => {}
             None => self.listing.not_utf8(&path),
             Some(_) if kind.is_symlink() => self.listing.link(&path),

@@ -89,6 +89,14 @@ impl Listing {
         false
     }
 
+    /// Notes a folder that is skipped for its name; those of git and its hosts are no place for
+    /// documents.
+    pub(super) fn hidden_folder(&mut self, path: &str) {
+        if !path.ends_with(".git") && !path.ends_with(".github") {
+            self.hidden.insert(format!("{path}/"));
+        }
+    }
+
     pub(super) fn not_utf8(&mut self, path: &str) {
         self.unread.insert(format!("{path} is skipped: its name is not UTF-8"));
     }

@@ -95,6 +95,7 @@ impl<'a> Walk<'a> {
             (Ok(name), Some(ObjectType::Blob)) if is_hidden(bytes) && found.filemode() != LINK => {
                 self.listing.is_read(&path, name);
             }
+            (_, Some(ObjectType::Tree)) if is_hidden(bytes) => self.listing.hidden_folder(&path),
             _ if is_hidden(bytes) => {}
             (Err(_), _) => self.listing.not_utf8(&path),
             (Ok(_), Some(ObjectType::Tree)) => return Some((path, found.id())),

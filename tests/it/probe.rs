@@ -248,10 +248,15 @@ fn a_probe_that_is_killed_is_made_good_by_the_next() {
 
 #[test]
 fn a_signal_ends_a_probe_which_deletes_what_it_made() {
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let world = world(Options::default());
         let gate = world.control().gate(Some(Method::PUT), "-ftp/", Gate::After);
         let mut probing = Applying::command(&world, &PROBE).come_to(&gate);
+        // What it made is its own, whatever becomes of the description.
+        for name in world.scratch() {
+            let edited = |body: &mut serde_json::Map<_, _>| drop(body.remove("description"));
+            assert!(world.control().edit(SCRATCH, &name, edited));
+        }
         probing.ask_to_end(signal);
         gate.open();
         probing.ends().code(1).says("all that it made is deleted");
@@ -262,12 +267,13 @@ fn a_signal_ends_a_probe_which_deletes_what_it_made() {
 #[test]
 fn a_project_that_is_in_use_is_refused_before_any_call() {
     let mut world = world(Options::default());
-    let other = "  - name: other\n    url: '{url}/'\n    project: Payments\n    \
+    // One server may have several names.
+    let other = "  - name: other\n    url: 'https://elsewhere.example.com'\n    project: Payments\n    \
                  token: ${env:APINIZER_TOKEN}\n";
     world.config(&(crate::world::one_target(crate::world::CHECKOUT, "") + other));
     let probe =
         |project: &str| world.run(&["probe", "--target", "default", "--project", project, "--yes"]);
-    for project in [PROJECT, "DEMO", "Payments", "payments"] {
+    for project in [PROJECT, "DEMO", "Payments", "payments", " payments/"] {
         probe(project).code(1).says("uses the project");
     }
     probe("Admin").code(1).says("can serve all projects");
@@ -347,6 +353,9 @@ fn a_profile_that_names_what_does_not_exist_is_refused() {
         profiled(&mut world, text);
         world.run(&["validate"]).code(1).says(says).says("p.yaml");
     }
+    fs::write(world.path("p.yaml"), "password: of-another-file\n").unwrap();
+    let ran = world.run(&["validate"]).code(1).says("it is not a profile");
+    assert!(!format!("{ran:?}").contains("of-another-file"), "{ran:?}");
     fs::remove_file(world.path("p.yaml")).unwrap();
     world.run(&["validate"]).code(1).says("the `profile` cannot be used");
 }

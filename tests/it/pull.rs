@@ -199,10 +199,16 @@ fn a_secret_inside_another_field_is_not_pulled() {
     let world = applied("connections/db.yaml", database);
     world.edit("db", "jdbcUrl", json!("jdbc:postgresql://h/db?user=x&password=tiger-of-scott"));
     world.edit("db", "description", json!("another"));
+    world.edit(
+        "db",
+        "username",
+        json!("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"),
+    );
     let ran = world.run(&["pull"]).code(2);
     let ran =
         ran.says("database db.jdbcUrl: live shows a secret or a value of the environment there");
-    assert!(!ran.stdout.contains("tiger"), "{}", ran.stdout);
+    let ran = ran.says("database db.username: live shows a secret");
+    assert!(!ran.stdout.contains("tiger") && !ran.stdout.contains("MIIE"), "{}", ran.stdout);
     let wanted = database.replace("description: d", "description: another");
     assert_eq!(text(&world, "connections/db.yaml"), wanted);
 }

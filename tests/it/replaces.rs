@@ -64,6 +64,24 @@ fn a_connection_that_could_not_be_restored_is_not_deleted() {
 }
 
 #[test]
+fn a_secret_that_git_never_declared_blocks_a_replace_in_the_plan_too() {
+    let world = World::with(masked());
+    let mut by_hand = email_body("a");
+    by_hand["password"] = json!("of-the-console");
+    world.make(by_hand);
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: smtp.example.com\n");
+    world.commit("adopt it");
+    world.apply().code(0);
+    world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
+    world.commit("another type");
+    world.forget_calls();
+    let why = "the old connection's `password` can be neither resolved nor read";
+    world.plan().code(1).says(why);
+    world.apply().code(1).says(why);
+    assert!(world.writes().is_empty());
+}
+
+#[test]
 fn the_new_connection_is_resolved_before_the_delete() {
     let mut world = replacing(masked());
     world.env.remove("FTP_PASSWORD");

@@ -33,6 +33,24 @@ fn an_apply_holds_a_suspended_target_and_says_so() {
     for output in ["json", "markdown"] {
         world.run(&["plan", "--output", output]).code(3).says("suspended");
     }
+    world.run(&["run", "--once"]).code(3).says("held: the target is suspended");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_suspension_that_was_accepted_outlives_the_end_of_the_daemon() {
+    for _ in 0..5 {
+        let mut world = World::settled(&["a"]);
+        world.env.insert("ADMIN".into(), "admin".into());
+        let config = one_target(CHECKOUT, "");
+        world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{config}"));
+        let mut daemon = Running::start(&world, &[]);
+        eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
+        world.run(&["suspend", "--server", &daemon.address]).code(0);
+        daemon.signal("-TERM");
+        assert_eq!(daemon.ends(), 0);
+        assert_eq!(world.record()["suspended"], json!(true));
+    }
 }
 
 #[test]

@@ -104,6 +104,13 @@ fn files_that_are_skipped_for_their_names_are_told_and_hold_nothing() {
     world.write("connections/.d.yaml", &email("d", ""));
     world.commit("a hidden one");
     world.plan().code(0).says("connections/.d.yaml is skipped: its name begins with a dot");
+    world.git(&["mv", "connections/team", "connections/.team"]);
+    world.commit("a hidden folder");
+    let told = "connections/.d.yaml, connections/.team/ are skipped: its name begins with a dot";
+    world.plan().says(told).says("2 deletes held");
+    world.run(&["validate"]).code(0).says(told);
+    world.run(&["plan", "--worktree"]).says(told);
+    world.git(&["mv", "connections/.team", "connections/team"]);
     for number in 0..200 {
         world.write(&format!("connections/more/{number:03}.txt"), "x");
     }

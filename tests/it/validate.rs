@@ -30,6 +30,19 @@ fn the_forms_agree() {
     }
 }
 
+/// A key is a secret whatever the field is called.
+#[test]
+fn a_private_key_is_refused_in_any_field() {
+    let world = World::new();
+    let key = "-----BEGIN PRIVATE KEY-----\n    MIIE\n    -----END PRIVATE KEY-----\n";
+    for field in ["description: |", "additionalProperties:\n  - key: k\n    value: |"] {
+        let text = format!("type: email\nname: a\nhost: h\n{field}\n    {key}");
+        world.write("connections/a.yaml", &text);
+        let ran = world.run(&["validate"]).code(1).says("AG304");
+        assert!(!format!("{ran:?}").contains("MIIE"), "{ran:?}");
+    }
+}
+
 #[test]
 fn warnings_alone_are_no_failure_but_with_strict() {
     let world = World::new();
@@ -133,7 +146,9 @@ fn skipped_files_are_told() {
 #[test]
 fn a_config_that_init_writes_is_valid_and_stays() {
     let mut world = World::new();
-    world.run(&["init", "--target", "staging"]).code(0).says("wrote apinizer-gitops.yaml");
+    let ran =
+        world.run(&["init", "--target", "staging"]).code(0).says("wrote apinizer-gitops.yaml");
+    ran.says("set APINIZER_TOKEN and EXAMPLE_SMTP_PASSWORD");
     let config = world.path("apinizer-gitops.yaml");
     let text = std::fs::read_to_string(&config).unwrap();
     world.run(&["init"]).code(1).says("apinizer-gitops.yaml exists, and is not overwritten");

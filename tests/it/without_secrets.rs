@@ -58,6 +58,21 @@ fn a_changed_host_beside_a_reference_is_shown() {
     shows(world, "/jdbcUrl", &["evil.example.com", "${env:SMTP_PASSWORD}"]);
 }
 
+/// With `--base` both sides are read with today's vars, so that only the state can show it.
+#[test]
+fn a_changed_var_beside_a_reference_is_shown() {
+    let mut world = World::new();
+    world.target("vars: {host: db1.example.com}");
+    world.write("connections/a.yaml", &DATABASE.replace("db1.example.com", "${var:host}"));
+    world.commit("a host by its var");
+    world.apply().code(0);
+    world.env.remove("SMTP_PASSWORD");
+    world.run(&["plan", "--without-secrets"]).code(0);
+    world.target("vars: {host: evil.example.com}");
+    let ran = world.run(&["plan", "--without-secrets"]).code(2);
+    ran.says("//evil.example.com/l?password=${env:SMTP_PASSWORD}").says("//db1.example.com/l");
+}
+
 #[test]
 fn another_reference_is_shown() {
     let world = changed(DATABASE, &DATABASE.replace("SMTP_PASSWORD", "OTHER_PASSWORD"));

@@ -191,8 +191,9 @@ fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) 
         let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
         let reason = (treatment == Treatment::GiveUp).then(|| {
             format!(
-                "not converging: the server rewrites {} after every write, so it is not written again \
-                 until the document, a var or a value of the environment changes",
+                "not converging: after every write of {} live differs again, since the server or \
+                 somebody else rewrites it; it is not written again until the document, a var or a \
+                 value of the environment changes",
                 paths.join(", ")
             )
         });
@@ -283,9 +284,19 @@ fn other_type(
     let mut decision = Decision::new(row, State::Pending, None).with(change);
     if let Some((reason, advice)) = replace_hold(row, owned, view, desired, rules) {
         decision.entry.hold(reason, advice);
+        return decision;
     }
-    decision
+    let old = view.own.unwrap_or(view.entry);
+    match body::cannot_be_restored(old, &owned.base, desired.profile_of(live_type)) {
+        Some(why) if view.own.is_some() => Decision::blocked(row, why, Some(TO_RESTORE.to_owned())),
+        // Lists show no secret.
+        lost => Decision { needs_reading: lost.is_some(), ..decision },
+    }
 }
+
+/// The way past a replace that could not be undone.
+const TO_RESTORE: &str = "declare it first, with the type that the connection has, or delete the \
+                          connection in the console";
 
 /// Whether a step was tried often enough for what is declared today.
 pub(super) fn came_to_nothing(

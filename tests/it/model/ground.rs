@@ -56,7 +56,7 @@ async fn prepared<'e>(
 ) -> Prepared<'e> {
     let mut prepared = prepare(engine, target, snapshot, options).await;
     if prepared.is_suspended() == Some(true) {
-        prepared.hold_suspended();
+        prepared.plan.hold_suspended();
     }
     prepared
 }
