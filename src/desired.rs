@@ -67,7 +67,6 @@ enum FieldValue {
 
 impl DesiredField {
     /// The value that the API should hold; `None` where it is not known in this run.
-    #[must_use]
     pub fn value(&self) -> Option<&Value> {
         match &self.value {
             FieldValue::Literal => Some(&self.declared),
@@ -77,19 +76,16 @@ impl DesiredField {
     }
 
     /// Whether any reference was replaced in it, so that the base keeps a fingerprint.
-    #[must_use]
     pub fn holds_reference(&self) -> bool {
         !matches!(self.value, FieldValue::Literal)
     }
 
     /// Whether it is one of the type's secret fields.
-    #[must_use]
     pub fn is_secret(&self) -> bool {
         self.field.is_some_and(Field::is_secret)
     }
 
     /// Whether its values may not be shown: it is a secret, or holds an `${env:...}`.
-    #[must_use]
     pub fn is_sensitive(&self) -> bool {
         self.is_secret() || holds_env(&self.declared)
     }
@@ -97,13 +93,11 @@ impl DesiredField {
 
 impl DesiredConnection {
     /// Whether a pointer lies in a field that others may edit.
-    #[must_use]
     pub fn ignores(&self, path: &str) -> bool {
         self.options.ignore.iter().any(|ignored| lies_in(path, ignored))
     }
 
     /// The field of a pointer.
-    #[must_use]
     pub fn field(&self, path: &str) -> Option<&DesiredField> {
         self.fields.iter().find(|field| field.path == path)
     }
@@ -114,13 +108,11 @@ impl DesiredConnection {
     }
 
     /// Whether a profile says that `GET` shows something else in the place of a field.
-    #[must_use]
     pub(crate) fn masks(&self, field: &Field) -> bool {
         self.is_own(field) && self.profile().is_some_and(|own| own.masks(field.name))
     }
 
     /// The defaults of a field on the target's server.
-    #[must_use]
     pub(crate) fn defaults(&self, field: &Field) -> Defaults {
         match self.profile() {
             Some(own) if self.is_own(field) => own.defaults(field),
@@ -134,14 +126,12 @@ impl DesiredConnection {
     }
 
     /// Whether it declares one of its type's secrets.
-    #[must_use]
     pub fn declares_secret(&self) -> bool {
         self.fields.iter().any(DesiredField::is_secret)
     }
 }
 
 /// Whether a pointer is another one, or lies below it.
-#[must_use]
 pub(crate) fn lies_in(path: &str, ancestor: &str) -> bool {
     path.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -161,7 +151,6 @@ pub struct Resolution<'a> {
 
 /// Resolves the documents of a target. Each value of the environment is looked up once, so that all
 /// connections see one value, and the plan and what is remembered of it too.
-#[must_use]
 pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired {
     let mut resolver = Resolver::new(*resolution);
     let connections = documents.into_iter().map(|document| {
@@ -185,7 +174,6 @@ pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired
 }
 
 /// The names of the environment that documents refer to.
-#[must_use]
 pub(crate) fn env_names_of(documents: &[Document]) -> BTreeSet<String> {
     documents.iter().flat_map(|document| document.fields.values()).flat_map(env_names).collect()
 }
@@ -250,7 +238,6 @@ impl Found {
 }
 
 /// Whether any text inside a declared value holds an `${env:...}`.
-#[must_use]
 pub(crate) fn holds_env(declared: &Value) -> bool {
     match declared {
         Value::String(text) => reference::holds_env(text),
@@ -261,7 +248,6 @@ pub(crate) fn holds_env(declared: &Value) -> bool {
 }
 
 /// The names of the environment that a declared value refers to.
-#[must_use]
 pub(crate) fn env_names(declared: &Value) -> Vec<String> {
     match declared {
         Value::String(text) => {

@@ -191,7 +191,6 @@ pub struct TargetPlan {
 
 impl TargetPlan {
     /// The changes in the order in which they are made (rule 7).
-    #[must_use]
     pub fn changes(&self) -> Vec<&Change> {
         let mut changes: Vec<&Change> = self.entries.iter().flat_map(Entry::changes).collect();
         changes.sort_by_key(|change| change.action.order());
@@ -204,7 +203,6 @@ impl TargetPlan {
     }
 
     /// The counts of the changes that would be made.
-    #[must_use]
     pub fn summary(&self) -> Summary {
         Summary::of(&self.entries)
     }
@@ -215,7 +213,6 @@ impl TargetPlan {
     }
 
     /// Whether a connection stands so.
-    #[must_use]
     pub fn has(&self, state: State) -> bool {
         self.entries.iter().any(|entry| entry.state == state)
     }
@@ -251,7 +248,6 @@ impl TargetPlan {
     }
 
     /// Whether it was carried out whole: nothing failed, nothing was held, nothing is left.
-    #[must_use]
     pub fn is_applied(&self) -> bool {
         let is_success =
             |change: &Change| change.result.as_ref().is_some_and(ChangeResult::is_success);

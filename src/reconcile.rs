@@ -69,7 +69,6 @@ pub struct Engine {
 
 impl Engine {
     /// Starts with nothing read.
-    #[must_use]
     pub fn new(config: Config, environment: Environment) -> Self {
         let redactor = Redactor::default();
         learn_what_was_resolved(&config, &redactor);
@@ -105,7 +104,6 @@ impl Engine {
     }
 
     /// The file that holds the state of a target.
-    #[must_use]
     pub fn state_file(&self, target: &Target) -> StateFile {
         let file = StateDir::new(&self.config.state_dir).file(&target.manager.url, &target.project);
         file.kept_in(self.leadership.state_store(target))
@@ -119,7 +117,6 @@ impl Engine {
 
     /// The digest that decides which documents a target reads, and from where: while it stays the
     /// same, the state answers for the last good commit, and the repository need not be asked.
-    #[must_use]
     pub fn config_digest(&self, target: &Target) -> String {
         let location = match &self.config.source.location {
             Location::Path(path) => format!("path {}", path.display()),
@@ -154,7 +151,6 @@ impl Engine {
     }
 
     /// The names of all targets.
-    #[must_use]
     pub fn target_names(&self) -> BTreeSet<String> {
         self.config.targets.iter().map(|target| target.name.clone()).collect()
     }
@@ -262,7 +258,6 @@ pub(crate) struct Ready {
 
 impl Prepared<'_> {
     /// Digests of the inputs of the plan; `None` where the target could not be looked at.
-    #[must_use]
     pub fn digests(&self) -> Option<Digests> {
         let ready = self.ready.as_ref()?;
         let confirmed = ready.confirmed.iter();
@@ -271,7 +266,6 @@ impl Prepared<'_> {
     }
 
     /// Whether somebody suspended the target; `None` where it could not be looked at.
-    #[must_use]
     pub fn is_suspended(&self) -> Option<bool> {
         self.ready.as_ref().map(|ready| ready.record_before.suspended)
     }
@@ -314,7 +308,6 @@ fn isolates(target: &Target) -> bool {
 }
 
 /// Seconds since 1970.
-#[must_use]
 pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }

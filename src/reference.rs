@@ -46,7 +46,6 @@ pub enum ReferenceError {
 
 impl ReferenceError {
     /// Where in the text the reference begins, in bytes.
-    #[must_use]
     pub fn offset(&self) -> usize {
         match self {
             Self::UnknownScheme { offset, .. }
@@ -165,7 +164,6 @@ fn is_apinizer_name(name: &str) -> bool {
 
 /// A text that looks like one of Apinizer's variables and is none, since its name holds another
 /// character than letters, digits, `_` and `.`.
-#[must_use]
 pub(crate) fn misnamed_variable(text: &str) -> Option<&str> {
     text.match_indices("${").find_map(|(at, _)| {
         let is_escaped = text.get(..at).is_some_and(|before| before.ends_with('$'));
@@ -183,7 +181,6 @@ fn is_var_name(name: &str) -> bool {
 }
 
 /// Whether a declared text holds an `${env:NAME}`, which makes its field sensitive.
-#[must_use]
 pub(crate) fn holds_env(text: &str) -> bool {
     text.contains("${env:")
         && parse(text).is_ok_and(|all| all.iter().any(|s| matches!(s, Segment::Env(_))))
@@ -191,7 +188,6 @@ pub(crate) fn holds_env(text: &str) -> bool {
 
 /// Writes a text so that parsing it gives that very text back: what looks like one of our
 /// references, or would be refused, gets a second `$`.
-#[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
     let stands_for_itself = |text: &str| {
         parse(text).is_ok_and(|segments| {

@@ -66,7 +66,6 @@ pub enum Snapshot {
 
 impl Snapshot {
     /// The commit; `None` for files.
-    #[must_use]
     pub fn commit(&self) -> Option<&Commit> {
         match self {
             Self::Commit { commit, .. } => Some(commit),

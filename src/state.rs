@@ -150,20 +150,17 @@ pub struct StateFile {
 
 impl StateDir {
     /// Names the folder; nothing is made yet.
-    #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
     /// The folder.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// The file of one URL and project. Its name can be read by people and depends on nothing
     /// else, so a target that is pointed elsewhere starts anew and the old file is kept.
-    #[must_use]
     pub fn file(&self, url: &str, project: &str) -> StateFile {
         let digest = sha256_hex(&format!("{url}\n{project}"));
         let tail = &digest[..12];
@@ -183,13 +180,11 @@ impl StateDir {
 
 impl StateFile {
     /// Where it is.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The file beside it that holds the history of the target; it is no part of the state.
-    #[must_use]
     pub fn history(&self) -> PathBuf {
         self.path.with_extension("history.jsonl")
     }
@@ -201,7 +196,6 @@ impl StateFile {
     }
 
     /// Whether there is a record, as far as can be told without reading it.
-    #[must_use]
     pub fn exists(&self) -> bool {
         if let Some(store) = &self.store {
             return !matches!(store.read(), Ok(None));

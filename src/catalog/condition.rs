@@ -36,7 +36,6 @@ impl Condition {
     }
 
     /// The fields that it looks at.
-    #[must_use]
     pub fn fields(&self) -> Vec<&'static str> {
         match self {
             Self::Is(name, _) | Self::Present(name) => vec![name],
@@ -45,7 +44,6 @@ impl Condition {
     }
 
     /// Says the condition in words: "`auth` is `true`".
-    #[must_use]
     pub fn describe(&self) -> String {
         self.to_string()
     }
@@ -53,7 +51,6 @@ impl Condition {
 
 impl ConnectionType {
     /// Whether a condition over top-level fields holds in a connection.
-    #[must_use]
     pub fn holds(&self, condition: &Condition, fields: &Map<String, Value>) -> bool {
         condition.holds(&|name| self.field(name), fields)
     }

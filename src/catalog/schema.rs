@@ -22,7 +22,6 @@ const SECRET: &str = r"^(\$\{(env:[A-Za-z0-9_]+|[A-Za-z0-9_.]+)\})+$";
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The schema of a document of one type.
-#[must_use]
 pub fn schema_for(connection_type: &ConnectionType) -> Value {
     let mut schema = Map::new();
     schema.insert("$schema".to_owned(), DIALECT.into());
@@ -32,7 +31,6 @@ pub fn schema_for(connection_type: &ConnectionType) -> Value {
 }
 
 /// The schema of a document of any type: exactly the one that `type` names.
-#[must_use]
 pub fn schema_for_any() -> Value {
     let mut definitions = Map::new();
     definitions.insert("x-gitops".to_owned(), options());

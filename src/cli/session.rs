@@ -83,7 +83,6 @@ impl Session {
     }
 
     /// The source in words.
-    #[must_use]
     pub fn source(&self) -> String {
         self.engine.config.source.as_written.clone()
     }
@@ -239,7 +238,6 @@ impl Session {
     }
 
     /// The plan of all targets.
-    #[must_use]
     pub fn plan_of(&self, snapshot: &Snapshot, prepared: &[Prepared<'_>]) -> Plan {
         Plan {
             commit: snapshot.commit().cloned(),

@@ -24,14 +24,12 @@ pub struct Ending {
 
 impl Ending {
     /// Handles the signals. Where that is not possible, the system's own handling stays in force.
-    #[must_use]
     pub fn listen() -> Self {
         let both = (signal(SignalKind::interrupt()).ok()).zip(signal(SignalKind::terminate()).ok());
         Self { signals: both, sighup: None }
     }
 
     /// The same, and a terminal that hangs up.
-    #[must_use]
     pub fn or_hang_up() -> Self {
         Self { sighup: Some(Sighup::listen()), ..Self::listen() }
     }
@@ -82,7 +80,6 @@ pub enum Meaning {
 
 impl Sighup {
     /// Handles the signal.
-    #[must_use]
     pub fn listen() -> Self {
         // The first answer counts: a handler hides whether the signal was ignored at the start.
         let ends_with_terminal =

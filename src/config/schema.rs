@@ -12,7 +12,6 @@ const DURATION: &str = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 const SIZE: &str = r"^[0-9]+ *([kKmMgG]([iI])?)?[bB]?$";
 
 /// The JSON Schema (2020-12) of `apinizer-gitops.yaml`.
-#[must_use]
 pub fn schema() -> Value {
     let mut root = section(&ROOT);
     if let Value::Object(root) = &mut root {

@@ -26,7 +26,6 @@ pub(super) use text::warnings as warnings_text;
 const FORMAT_VERSION: &str = "1.0";
 
 /// Draws diagnostics as one JSON object.
-#[must_use]
 pub fn json(diagnostics: &[Diagnostic]) -> Value {
     let groups = groups(diagnostics);
     let (errors, warnings) = counts(&groups);
@@ -91,7 +90,6 @@ fn place(mark: &Mark) -> Value {
 }
 
 /// Draws one workflow command for each problem.
-#[must_use]
 pub fn github(diagnostics: &[Diagnostic]) -> String {
     let mut commands = String::new();
     for group in groups(diagnostics) {

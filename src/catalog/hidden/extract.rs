@@ -24,7 +24,6 @@ pub struct Extracted {
 ///
 /// Secret fields are left to the caller, who knows which of them are set, and so is what is
 /// nothing but Apinizer's own `${NAME}`.
-#[must_use]
 pub fn extract(
     connection_type: &'static ConnectionType,
     live: &Map<String, Value>,

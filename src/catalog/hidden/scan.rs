@@ -11,7 +11,6 @@ use crate::pointer::{self, child, steps};
 /// Every part of a connection, declared or live, that is a secret: secret fields, the places
 /// where secrets hide, and unknown fields whose names say so. References are parts like any
 /// text. They are sorted by pointer and place, and no two overlap.
-#[must_use]
 pub fn secret_parts(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,

@@ -8,7 +8,6 @@ use crate::report::{FORMAT_VERSION, Style, diagnostics};
 use crate::rules::Match;
 
 /// The plan as JSON, `format_version` 1.0.
-#[must_use]
 pub(crate) fn json(plan: &Plan, style: &Style) -> Value {
     json!({
         "format_version": FORMAT_VERSION,
