@@ -13,7 +13,7 @@ use crate::catalog::{ConnectionType, Defaults, Field, Kind, is_bookkeeping};
 use crate::document::{Document, Options, Place};
 use crate::environment::Environment;
 use crate::name::ConnectionName;
-use crate::pointer::escaped;
+use crate::pointer::{any_text, each_text, escaped};
 use crate::profile::{Profile, TypeProfile};
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, SensitiveValue};
@@ -215,9 +215,8 @@ impl Found {
             }
             let path = format!("{above}/{}", escaped(&key));
             match (field.map(|f| &f.kind), declared) {
-                (Some(Kind::Object(named)), Value::Object(inner)) if !inner.is_empty() => {
-                    let lookup = |key: &str| named.iter().find(|f| f.name == key);
-                    self.take_apart(&path, inner, &lookup, resolver);
+                (Some(kind @ Kind::Object(_)), Value::Object(inner)) if !inner.is_empty() => {
+                    self.take_apart(&path, inner, &|key| kind.field(key), resolver);
                 }
                 (kind, declared) => {
                     let value = match resolver.resolve(&declared, kind) {
@@ -239,29 +238,20 @@ impl Found {
 
 /// Whether any text inside a declared value holds an `${env:...}`.
 pub(crate) fn holds_env(declared: &Value) -> bool {
-    match declared {
-        Value::String(text) => reference::holds_env(text),
-        Value::Array(items) => items.iter().any(holds_env),
-        Value::Object(map) => map.values().any(holds_env),
-        _ => false,
-    }
+    any_text(declared, &reference::holds_env)
 }
 
 /// The names of the environment that a declared value refers to.
 pub(crate) fn env_names(declared: &Value) -> Vec<String> {
-    match declared {
-        Value::String(text) => {
-            let segments = reference::parse(text).unwrap_or_default();
-            let names = segments.iter().filter_map(|segment| match segment {
-                Segment::Env(name) => Some((*name).to_owned()),
-                _ => None,
-            });
-            names.collect()
-        }
-        Value::Array(items) => items.iter().flat_map(env_names).collect(),
-        Value::Object(map) => map.values().flat_map(env_names).collect(),
-        _ => Vec::new(),
-    }
+    let mut names = Vec::new();
+    each_text("", declared, &mut |_, text| {
+        let segments = reference::parse(text).unwrap_or_default();
+        names.extend(segments.iter().filter_map(|segment| match segment {
+            Segment::Env(name) => Some((*name).to_owned()),
+            _ => None,
+        }));
+    });
+    names
 }
 
 #[cfg(test)]

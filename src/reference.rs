@@ -1,6 +1,7 @@
 //! References inside strings: `${env:NAME}`, `${var:NAME}`, Apinizer's own `${NAME}`, `$${`.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// A piece of a declared text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,18 @@ pub enum Segment<'a> {
     Var(&'a str),
     /// `${NAME}`: Apinizer's own variable, sent as it is written; the name may hold dots.
     Apinizer(&'a str),
+}
+
+/// As a document writes it.
+impl fmt::Display for Segment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(&escape(text)),
+            Self::Env(name) => write!(f, "${{env:{name}}}"),
+            Self::Var(name) => write!(f, "${{var:{name}}}"),
+            Self::Apinizer(name) => write!(f, "${{{name}}}"),
+        }
+    }
 }
 
 /// Why a text is not a well-formed template; the offset counts bytes from its start.
@@ -178,6 +191,13 @@ pub(crate) fn misnamed_variable(text: &str) -> Option<&str> {
 fn is_var_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// Whether a text is made of Apinizer's own `${NAME}` and nothing else.
+pub(crate) fn is_apinizers(text: &str) -> bool {
+    parse(text).is_ok_and(|segments| {
+        !segments.is_empty() && segments.iter().all(|s| matches!(s, Segment::Apinizer(_)))
+    })
 }
 
 /// Whether a declared text holds an `${env:NAME}`, which makes its field sensitive.

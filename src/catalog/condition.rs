@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{Condition, ConnectionType, Field, same_choice};
+use super::{Condition, ConnectionType, Field, Required, same_choice};
 
 impl Condition {
     /// Whether it holds in an object; `field` finds the fields of that object, whose defaults
@@ -42,10 +42,20 @@ impl Condition {
             Self::Any(all) | Self::All(all) => all.iter().flat_map(Self::fields).collect(),
         }
     }
+}
 
-    /// Says the condition in words: "`auth` is `true`".
-    pub fn describe(&self) -> String {
-        self.to_string()
+impl Required {
+    /// Whether an object needs the field; `field` finds the fields of that object.
+    pub(crate) fn holds(
+        &self,
+        field: &dyn Fn(&str) -> Option<&'static Field>,
+        object: &Map<String, Value>,
+    ) -> bool {
+        match self {
+            Self::No => false,
+            Self::Always | Self::Disputed => true,
+            Self::When(condition) => condition.holds(field, object),
+        }
     }
 }
 
@@ -71,6 +81,7 @@ fn value_of(
         .filter(there)
 }
 
+/// A condition in words: "`auth` is `true`".
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -93,6 +93,52 @@ pub(crate) fn nearest_of<T>(
         .map(|(_, candidate)| candidate)
 }
 
+/// The advice for a misspelled name: the known one that it resembles most, or `otherwise`.
+pub(crate) fn did_you_mean<'n>(
+    known: impl IntoIterator<Item = &'n str>,
+    misspelled: &str,
+    otherwise: impl Into<String>,
+) -> String {
+    match nearest_of(known, misspelled, |name| name) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => otherwise.into(),
+    }
+}
+
+/// The same for the name of a type.
+pub(crate) fn did_you_mean_type(misspelled: &str, otherwise: impl Into<String>) -> String {
+    match nearest(misspelled) {
+        Some(near) => format!("did you mean `{}`?", near.name),
+        None => otherwise.into(),
+    }
+}
+
+impl Kind {
+    /// The field of that name in an object.
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
+        match self {
+            Self::Object(fields) => fields.iter().find(|field| field.name == name),
+            _ => None,
+        }
+    }
+
+    /// The kind of an entry of an object or a free map.
+    pub(crate) fn of_key(&self, key: &str) -> Option<&'static Kind> {
+        match self {
+            Self::Map(value) => Some(value),
+            _ => self.field(key).map(|field| &field.kind),
+        }
+    }
+
+    /// The kind of the items of a list.
+    pub(crate) fn of_item(&self) -> Option<&'static Kind> {
+        match self {
+            Self::List(item) | Self::Set(item) => Some(item),
+            _ => None,
+        }
+    }
+}
+
 impl ConnectionType {
     /// The fields of this type, the common ones first; `type` and `name` are not among them.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> + Clone + use<> {
@@ -129,8 +175,8 @@ impl ConnectionType {
         for step in steps {
             let is_index = !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
             kind = match kind {
-                Kind::Object(fields) => {
-                    field = fields.iter().find(|field| field.name == step)?;
+                Kind::Object(_) => {
+                    field = kind.field(&step)?;
                     &field.kind
                 }
                 Kind::List(item) | Kind::Set(item) if is_index || step == "-" => item,

@@ -100,13 +100,9 @@ fn masked(value: &Value, part: &SecretPart) -> Value {
 /// The references of a text in their places, and `(sensitive)` for all between them.
 fn without_text(secret: &str) -> String {
     let Ok(segments) = reference::parse(secret) else { return SENSITIVE.to_owned() };
-    segments
-        .iter()
-        .map(|segment| match segment {
-            Segment::Text(_) => SENSITIVE.to_owned(),
-            Segment::Env(name) => format!("${{env:{name}}}"),
-            Segment::Var(name) => format!("${{var:{name}}}"),
-            Segment::Apinizer(name) => format!("${{{name}}}"),
-        })
-        .collect()
+    let shown = segments.iter().map(|segment| match segment {
+        Segment::Text(_) => SENSITIVE.to_owned(),
+        reference => reference.to_string(),
+    });
+    shown.collect()
 }
