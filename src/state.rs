@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -264,6 +265,29 @@ impl StateFile {
             return store.write(&state).map_err(failed);
         }
         self.write_to(&Disk, record)
+    }
+
+    /// Changes the record under its lock, and writes it if it is another one then; `holder` is the name
+    /// that other processes are told meanwhile.
+    ///
+    /// # Errors
+    /// The record cannot be locked, read or written.
+    pub(crate) async fn edit<T>(
+        &self,
+        timeout: Duration,
+        holder: &str,
+        change: impl FnOnce(&mut Record) -> T,
+    ) -> Result<T, StateError> {
+        let _lock = self.lock(timeout, holder).await?;
+        tokio::task::block_in_place(|| {
+            let before = self.read()?;
+            let mut record = before.clone();
+            let result = change(&mut record);
+            if record != before {
+                self.write(&record)?;
+            }
+            Ok(result)
+        })
     }
 
     fn written<'a>(&'a self, record: &'a Record) -> Written<'a> {

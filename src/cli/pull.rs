@@ -9,7 +9,7 @@ use super::args::{PullArgs, ReadArgs, TextOrJson};
 use super::context::Context;
 use super::error::CommandError;
 use super::export::prefix;
-use super::session::{Session, options};
+use super::session::Session;
 use crate::config::Location;
 use crate::document;
 use crate::export::{self, Export, KnownReferences, files, read};
@@ -36,12 +36,9 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
             "clone it, and name the clone with --repo".to_owned(),
         ));
     }
-    let mut options = options(&args.narrow, std::time::Duration::ZERO, context.asked("pull"))?;
-    options.retries = context.retries();
+    let base = args.base.as_deref();
+    let options = session.options(context, "pull", &args.narrow, None, base).await?;
     let snapshot = session.snapshot(&ReadArgs { worktree: true, ..ReadArgs::default() }).await?;
-    if let Some(base) = &args.base {
-        options.base = Some(session.revision(base).await?);
-    }
     let (repository, _) = session.open().await?;
     let prepared = session.prepare(&snapshot, &options).await;
     super::plan::show_errors(context, &prepared);
@@ -242,12 +239,9 @@ impl Pulled<'_> {
 
     /// The files that are not as they were read, and the new ones.
     fn changes(&self) -> Vec<FileChange> {
-        let texts = self.pull.texts.iter().zip(self.before.values());
-        let changed = texts.filter(|((_, after), before)| *after != *before);
-        let changed = changed.map(|((path, after), before)| FileChange {
-            path: path.to_string(),
-            before: Some(before.clone()),
-            after: after.clone(),
+        let changed = self.before.iter().filter_map(|(path, before)| {
+            let after = self.pull.texts.get(path).filter(|after| *after != before)?.clone();
+            Some(FileChange { path: path.to_string(), before: Some(before.clone()), after })
         });
         let new = self.new.iter().map(|(path, after)| FileChange {
             path: path.clone(),

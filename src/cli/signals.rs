@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// The terminal that controls the process, if one does.
 const TERMINAL: &str = "/dev/tty";
@@ -123,8 +124,24 @@ pub async fn terminated() {
     Ending::listen().asked_for().await;
 }
 
+/// Cancels a token at the first signal, which `tell` says; the second one ends the process at once.
+pub(super) fn cancel_on(
+    mut ending: Ending,
+    token: &CancellationToken,
+    tell: impl FnOnce() + Send + 'static,
+) {
+    let token = token.clone();
+    tokio::spawn(async move {
+        ending.asked_for().await;
+        tell();
+        token.cancel();
+        ending.asked_for().await;
+        end_at_once();
+    });
+}
+
 /// Ends the process without waiting for anything; the state on disk is whole at every moment.
 #[expect(clippy::exit, reason = "a second signal asks for just this")]
-pub fn end_at_once() -> ! {
+fn end_at_once() -> ! {
     std::process::exit(1)
 }
