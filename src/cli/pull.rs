@@ -132,11 +132,11 @@ impl Pulled<'_> {
         let (engine, target) = (&self.session.engine, prepared.target);
         let Some(ready) = &prepared.ready else { return Ok(()) };
         let live_of = |name: &ConnectionName| {
-            let entry = ready.live.connections.get(name)?;
-            Some(LiveView { entry, own: ready.singles.get(name) })
+            let entry = ready.looked.live.connections.get(name)?;
+            Some(LiveView { entry, own: ready.looked.singles.get(name) })
         };
         let entries = &prepared.plan.entries;
-        let (drift, not_written) = drift_of(&target.name, entries, &ready.desired, &live_of);
+        let (drift, not_written) = drift_of(&target.name, entries, &ready.opened.desired, &live_of);
         self.not_written.extend(not_written);
         let listing = self.snapshot.folders(&target.paths, engine.config_file.as_deref());
         let listing = listing.map_err(CommandError::failed)?;
@@ -181,7 +181,8 @@ impl Pulled<'_> {
             return Err(CommandError::Failed(message));
         }
         let unmanaged: BTreeSet<_> = prepared.plan.unmanaged().map(|entry| &entry.name).collect();
-        let listed = ready.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
+        let listed =
+            ready.looked.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
         let listed: Vec<_> = listed.map(|(_, live)| live.clone()).collect();
         let (fresh, known): (Vec<_>, Vec<_>) =
             listed.into_iter().partition(|live| !self.declared.contains(&live.name));
@@ -192,11 +193,11 @@ impl Pulled<'_> {
             field: None,
             reason: "a document of that name is there, for another target".to_owned(),
         }));
-        let client = &ready.connection.client;
+        let client = &ready.opened.connection.client;
         let live = read::each(client, fresh, target.manager.concurrency).await;
         let live = live.map_err(CommandError::failed)?;
         let mut known = KnownReferences::default();
-        known.add_record(&ready.record);
+        known.add_record(&ready.opened.record);
         let loaded = load_target(engine, target, self.snapshot).map_err(CommandError::failed)?;
         loaded.loaded.documents.iter().for_each(|document| known.add_document(document));
         known.look_up(&engine.environment);
