@@ -61,7 +61,7 @@ impl Comparing<'_> {
                 self.push_secret(field, value, Origin::Git, false);
             }
             (_, LastSent::Never) if !first_met => {
-                self.push_secret(field, value, Origin::Git, false)
+                self.push_secret(field, value, Origin::Git, false);
             }
             (_, LastSent::Never | LastSent::NotKnown) => {
                 self.found.unverified = true;
