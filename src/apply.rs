@@ -14,18 +14,20 @@ use crate::api::Client;
 use crate::config::Target;
 use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
-use crate::plan::compare::CompareRules;
+use crate::plan::compare::{CompareRules, Comparison, Remembered, compare};
+use crate::plan::view::LiveView;
 use crate::plan::{
     Action, Change, ChangeResult, Entry, FieldChange, Judge, Observed, TargetPlan, step,
     whole_digest,
 };
-use crate::record::{Readable, Record};
+use crate::record::{Owned, Record};
 use crate::state::{Ledger, StateError};
 
 mod create;
 mod delete;
 mod ids;
 mod proof;
+mod put;
 mod rename;
 mod replace;
 mod send;
@@ -111,23 +113,45 @@ fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
     if sent.is_empty() {
         return;
     }
+    let intents = sent.into_iter().filter_map(|change| {
+        let desired = job.desired.get(&change.name)?;
+        match change.action {
+            Action::Create | Action::Replace => {
+                Some((desired, create::intent(desired, &job.rules)))
+            }
+            Action::Rename => Some((desired, rename::intent(job, change, desired))),
+            _ => None,
+        }
+    });
+    let intents: Vec<_> = intents.collect();
     job.ledger.edit(|record| {
-        for change in sent {
-            let Some(desired) = job.desired.get(&change.name) else { continue };
-            let intent = match change.action {
-                Action::Create | Action::Replace => create::intent(desired, &job.rules),
-                Action::Rename => rename::intent(job, change, desired),
-                _ => continue,
-            };
+        for (desired, intent) in intents {
             record.edit(&desired.name, |memory| memory.intent = Some(intent));
         }
     });
 }
 
 impl Job<'_> {
-    /// Which secret fields are shown in full, as far as this run knows by now.
-    fn readable(&self) -> Readable {
-        self.ledger.read(|record| record.readable.clone())
+    /// Compares a connection with git, with all that this run knows by now of secrets that are shown.
+    fn compare(
+        &self,
+        desired: &DesiredConnection,
+        live: &LiveView<'_>,
+        remembered: Remembered<'_>,
+    ) -> Comparison {
+        let readable = self.ledger.read(|record| record.readable.clone());
+        let rules = CompareRules { readable: &readable, ..self.rules };
+        compare(desired, live, remembered, &rules)
+    }
+
+    /// The memory that a comparison looks at, with the base of an entry of the inventory.
+    fn remembered<'r>(
+        &'r self,
+        desired: &DesiredConnection,
+        owned: Option<&'r Owned>,
+    ) -> Remembered<'r> {
+        let unstable = self.planned.memory(&desired.name).map(|memory| &memory.unstable);
+        Remembered { base: owned.map(|owned| &owned.base), unstable }
     }
 
     /// The result of a change that the rules of the user stop, now that it is compared again.
@@ -139,10 +163,6 @@ impl Job<'_> {
     ) -> Option<ChangeResult> {
         let memory = self.planned.memory(&desired.name);
         self.judge.stops(desired, action, fields, memory.map(|memory| &memory.allowed))
-    }
-
-    fn rules_with<'r>(&'r self, readable: &'r Readable) -> CompareRules<'r> {
-        CompareRules { readable, ..self.rules }
     }
 
     /// Whether no further call may start.

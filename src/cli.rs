@@ -51,7 +51,6 @@ where
 }
 
 /// The whole command as data, for completions and man pages.
-#[must_use]
 pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }

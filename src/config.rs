@@ -76,7 +76,6 @@ pub struct SecretText(pub String);
 
 impl SecretText {
     /// Whether it is made of `${env:NAME}` references and nothing else.
-    #[must_use]
     pub fn is_reference(&self) -> bool {
         parse(&self.0).is_ok_and(|segments| {
             !segments.is_empty() && segments.iter().all(|s| matches!(s, Segment::Env(_)))
@@ -84,7 +83,6 @@ impl SecretText {
     }
 
     /// Whether any of it comes from the environment.
-    #[must_use]
     pub fn holds_reference(&self) -> bool {
         parse(&self.0).is_ok_and(|segments| segments.iter().any(|s| matches!(s, Segment::Env(_))))
     }

@@ -13,7 +13,7 @@ use crate::catalog::{ConnectionType, Defaults, Field, Kind, is_bookkeeping};
 use crate::document::{Document, Options, Place};
 use crate::environment::Environment;
 use crate::name::ConnectionName;
-use crate::pointer::escaped;
+use crate::pointer::{any_text, each_text, escaped};
 use crate::profile::{Profile, TypeProfile};
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, SensitiveValue};
@@ -69,7 +69,6 @@ enum FieldValue {
 
 impl DesiredField {
     /// The value that the API should hold; `None` where it is not known in this run.
-    #[must_use]
     pub fn value(&self) -> Option<&Value> {
         match &self.value {
             FieldValue::Literal => Some(&self.declared),
@@ -79,19 +78,16 @@ impl DesiredField {
     }
 
     /// Whether any reference was replaced in it, so that the base keeps a fingerprint.
-    #[must_use]
     pub fn holds_reference(&self) -> bool {
         !matches!(self.value, FieldValue::Literal)
     }
 
     /// Whether it is one of the type's secret fields.
-    #[must_use]
     pub fn is_secret(&self) -> bool {
         self.field.is_some_and(Field::is_secret)
     }
 
     /// Whether its values may not be shown: it is a secret, or holds an `${env:...}`.
-    #[must_use]
     pub fn is_sensitive(&self) -> bool {
         self.is_secret() || holds_env(&self.declared)
     }
@@ -99,13 +95,11 @@ impl DesiredField {
 
 impl DesiredConnection {
     /// Whether a pointer lies in a field that others may edit.
-    #[must_use]
     pub fn ignores(&self, path: &str) -> bool {
         self.options.ignore.iter().any(|ignored| lies_in(path, ignored))
     }
 
     /// The field of a pointer.
-    #[must_use]
     pub fn field(&self, path: &str) -> Option<&DesiredField> {
         self.fields.iter().find(|field| field.path == path)
     }
@@ -121,13 +115,11 @@ impl DesiredConnection {
     }
 
     /// Whether a profile says that `GET` shows something else in the place of a field.
-    #[must_use]
     pub(crate) fn masks(&self, field: &Field) -> bool {
         self.is_own(field) && self.profile().is_some_and(|own| own.masks(field.name))
     }
 
     /// The defaults of a field on the target's server.
-    #[must_use]
     pub(crate) fn defaults(&self, field: &Field) -> Defaults {
         match self.profile() {
             Some(own) if self.is_own(field) => own.defaults(field),
@@ -141,14 +133,12 @@ impl DesiredConnection {
     }
 
     /// Whether it declares one of its type's secrets.
-    #[must_use]
     pub fn declares_secret(&self) -> bool {
         self.fields.iter().any(DesiredField::is_secret)
     }
 }
 
 /// Whether a pointer is another one, or lies below it.
-#[must_use]
 pub(crate) fn lies_in(path: &str, ancestor: &str) -> bool {
     path.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -168,7 +158,6 @@ pub struct Resolution<'a> {
 
 /// Resolves the documents of a target. Each value of the environment is looked up once, so that all
 /// connections see one value, and the plan and what is remembered of it too.
-#[must_use]
 pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired {
     let mut resolver = Resolver::new(*resolution);
     let connections = documents.into_iter().map(|document| {
@@ -192,7 +181,6 @@ pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired
 }
 
 /// The names of the environment that documents refer to.
-#[must_use]
 pub(crate) fn env_names_of(documents: &[Document]) -> BTreeSet<String> {
     documents.iter().flat_map(|document| document.fields.values()).flat_map(env_names).collect()
 }
@@ -234,9 +222,8 @@ impl Found {
             }
             let path = format!("{above}/{}", escaped(&key));
             match (field.map(|f| &f.kind), declared) {
-                (Some(Kind::Object(named)), Value::Object(inner)) if !inner.is_empty() => {
-                    let lookup = |key: &str| named.iter().find(|f| f.name == key);
-                    self.take_apart(&path, inner, &lookup, resolver);
+                (Some(kind @ Kind::Object(_)), Value::Object(inner)) if !inner.is_empty() => {
+                    self.take_apart(&path, inner, &|key| kind.field(key), resolver);
                 }
                 (kind, declared) => {
                     let value = match resolver.resolve(&declared, kind) {
@@ -261,32 +248,21 @@ impl Found {
 }
 
 /// Whether any text inside a declared value holds an `${env:...}`.
-#[must_use]
 pub(crate) fn holds_env(declared: &Value) -> bool {
-    match declared {
-        Value::String(text) => reference::holds_env(text),
-        Value::Array(items) => items.iter().any(holds_env),
-        Value::Object(map) => map.values().any(holds_env),
-        _ => false,
-    }
+    any_text(declared, &reference::holds_env)
 }
 
 /// The names of the environment that a declared value refers to.
-#[must_use]
 pub(crate) fn env_names(declared: &Value) -> Vec<String> {
-    match declared {
-        Value::String(text) => {
-            let segments = reference::parse(text).unwrap_or_default();
-            let names = segments.iter().filter_map(|segment| match segment {
-                Segment::Env(name) => Some((*name).to_owned()),
-                _ => None,
-            });
-            names.collect()
-        }
-        Value::Array(items) => items.iter().flat_map(env_names).collect(),
-        Value::Object(map) => map.values().flat_map(env_names).collect(),
-        _ => Vec::new(),
-    }
+    let mut names = Vec::new();
+    each_text("", declared, &mut |_, text| {
+        let segments = reference::parse(text).unwrap_or_default();
+        names.extend(segments.iter().filter_map(|segment| match segment {
+            Segment::Env(name) => Some((*name).to_owned()),
+            _ => None,
+        }));
+    });
+    names
 }
 
 #[cfg(test)]

@@ -52,7 +52,6 @@ pub struct LoadRequest<'r> {
 
 impl<'r> LoadRequest<'r> {
     /// A request for which no config is known.
-    #[must_use]
     pub fn without_config(folders: &'r [Folder]) -> Self {
         Self { folders, target: None, known_targets: None, vars: None, rules: None }
     }

@@ -151,7 +151,6 @@ impl Environment {
     }
 
     /// The plain text of a variable that is no secret: `STATE_DIRECTORY`, `NO_COLOR` and the like.
-    #[must_use]
     pub fn plain(&self, name: &str) -> Option<&str> {
         self.set(name).map(Sensitive::expose)
     }

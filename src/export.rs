@@ -106,7 +106,6 @@ impl Export {
     }
 
     /// Makes the documents of connections; `known` are the references that git declares already.
-    #[must_use]
     pub(crate) fn of(
         connections: &[LiveConnection],
         known: &KnownReferences,

@@ -18,7 +18,6 @@ pub struct Links {
 impl Links {
     /// The pages of a repository by its URL: GitHub, GitLab, Gitea and Forgejo, Bitbucket, which the
     /// name of the host tells apart. `None`: the host is none of them.
-    #[must_use]
     pub fn of(url: &str) -> Option<Self> {
         let (host, path) = host_and_path(url)?;
         let path = path.trim_matches('/');

@@ -28,7 +28,6 @@ pub struct LiveConnection {
 
 impl LiveConnection {
     /// Takes one entry of a `resultList`; `None` without a `type` and a `name` that are texts.
-    #[must_use]
     pub fn from_entry(body: Map<String, Value>) -> Option<Self> {
         let type_name = body.get("type")?.as_str()?.to_owned();
         let name = ConnectionName::new(body.get("name")?.as_str()?);
@@ -41,7 +40,6 @@ impl LiveConnection {
     }
 
     /// The whole object. It may hold secrets: never print it.
-    #[must_use]
     pub fn body(&self) -> &Map<String, Value> {
         &self.body
     }
@@ -86,20 +84,17 @@ pub struct Live {
 
 impl Live {
     /// Whether all lists were read whole.
-    #[must_use]
     pub fn is_complete(&self) -> bool {
         self.incomplete.is_empty()
     }
 
     /// Why not all lists were read whole, in one sentence.
-    #[must_use]
     pub fn why_incomplete(&self) -> Option<String> {
         let (type_name, problem) = self.incomplete.first_key_value()?;
         Some(format!("the list of {type_name} is not complete ({problem})"))
     }
 
     /// Whether the lists show the server's ids.
-    #[must_use]
     pub fn shows_ids(&self) -> bool {
         self.connections.values().any(|live| live.id.is_some())
     }

@@ -20,7 +20,6 @@ pub struct ConnectionName {
 
 impl ConnectionName {
     /// Takes a name as it is spelled; [`problem_with`] says which names the tool refuses.
-    #[must_use]
     pub fn new(spelled: &str) -> Self {
         let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
         if spelled.bytes().all(plain) {
@@ -34,13 +33,11 @@ impl ConnectionName {
     }
 
     /// The name as it was written.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.spelled
     }
 
     /// The form that two spellings of one name share; the key of maps and of the state.
-    #[must_use]
     pub fn folded(&self) -> &str {
         &self.folded
     }
@@ -74,7 +71,6 @@ fn lookalike_form(name: &str) -> String {
 ///
 /// `/`, `.` and `..` would change the path of a call; control characters and outer spaces are
 /// accidents.
-#[must_use]
 pub(crate) fn problem_with(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         Some("is empty")
@@ -145,7 +141,6 @@ pub struct CommitId(pub String);
 
 impl CommitId {
     /// The first twelve digits, as people quote it.
-    #[must_use]
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }

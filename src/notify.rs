@@ -44,7 +44,6 @@ pub(crate) struct Senders {
 
 impl Notifier {
     /// Starts a task for each receiver.
-    #[must_use]
     pub(crate) fn start(
         receivers: &[Notify],
         environment: &Environment,

@@ -20,6 +20,7 @@ mod filter;
 pub(crate) mod history;
 mod judge;
 mod limits;
+pub(crate) mod protection;
 pub(crate) mod reading;
 mod row;
 mod rules;
@@ -35,7 +36,7 @@ pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub(crate) use entry::Entry;
 pub(crate) use entry::{Decision, step, whole_digest};
 pub use filter::Filter;
-pub(crate) use row::{Observed, Rows, Said, join};
+pub(crate) use row::{Observed, Rows, join};
 pub use rules::RunRules;
 pub(crate) use rules::{CommitFacts, Judge, Rules};
 pub(crate) use state::State;
@@ -191,7 +192,6 @@ pub struct TargetPlan {
 
 impl TargetPlan {
     /// The changes in the order in which they are made (rule 7).
-    #[must_use]
     pub fn changes(&self) -> Vec<&Change> {
         let mut changes: Vec<&Change> = self.entries.iter().flat_map(Entry::changes).collect();
         changes.sort_by_key(|change| change.action.order());
@@ -204,7 +204,6 @@ impl TargetPlan {
     }
 
     /// The counts of the changes that would be made.
-    #[must_use]
     pub fn summary(&self) -> Summary {
         Summary::of(&self.entries)
     }
@@ -215,7 +214,6 @@ impl TargetPlan {
     }
 
     /// Whether a connection stands so.
-    #[must_use]
     pub fn has(&self, state: State) -> bool {
         self.entries.iter().any(|entry| entry.state == state)
     }
@@ -265,7 +263,6 @@ impl TargetPlan {
     }
 
     /// Whether it was carried out whole: nothing failed, nothing was held, nothing is left.
-    #[must_use]
     pub fn is_applied(&self) -> bool {
         let is_success =
             |change: &Change| change.result.as_ref().is_some_and(ChangeResult::is_success);

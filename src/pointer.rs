@@ -1,4 +1,5 @@
-//! JSON pointers (RFC 6901), as every module builds, reads and follows them.
+//! JSON pointers (RFC 6901), as every module builds, reads and follows them; walks over the texts in
+//! a value; and merge patches (RFC 7386).
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -118,8 +119,73 @@ pub(crate) fn put(value: &mut Value, pointer: &str, part: Option<Value>) {
     }
 }
 
+/// Whether any text in a value is such a one.
+pub(crate) fn any_text(value: &Value, is_it: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => is_it(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, is_it)),
+        Value::Object(map) => map.values().any(|value| any_text(value, is_it)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Shows each text in a value that lies at a pointer, with its own pointer.
+pub(crate) fn each_text(pointer: &str, value: &Value, show: &mut dyn FnMut(&str, &str)) {
+    match value {
+        Value::String(text) => show(pointer, text),
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                each_text(&item(pointer, index), value, show);
+            }
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                each_text(&child(pointer, key), value, show);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The same value with something else in the place of each text.
+pub(crate) fn with_texts(value: &Value, change: &mut dyn FnMut(&str) -> Value) -> Value {
+    match value {
+        Value::String(text) => change(text),
+        Value::Array(items) => items.iter().map(|item| with_texts(item, change)).collect(),
+        Value::Object(map) => {
+            let changed = map.iter().map(|(key, value)| (key.clone(), with_texts(value, change)));
+            Value::Object(changed.collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// RFC 7386: objects merge, `null` removes, everything else replaces.
+pub(crate) fn merge_patch(target: &mut Map<String, Value>, by: &Map<String, Value>) {
+    for (key, value) in by {
+        match value {
+            Value::Null => {
+                target.shift_remove(key);
+            }
+            Value::Object(inner) => match target.get_mut(key) {
+                Some(Value::Object(existing)) => merge_patch(existing, inner),
+                _ => {
+                    let mut fresh = Map::new();
+                    merge_patch(&mut fresh, inner);
+                    target.insert(key.clone(), Value::Object(fresh));
+                }
+            },
+            other => {
+                target.insert(key.clone(), other.clone());
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -136,10 +202,38 @@ mod tests {
     fn builds_and_walks() {
         let pointer = item(&child("", "a/b~c"), 1);
         assert_eq!(pointer, "/a~1b~0c/1");
-        let value = serde_json::json!({"a/b~c": [1, {"x": 2}]});
+        let value = json!({"a/b~c": [1, {"x": 2}]});
         let fields = value.as_object().unwrap();
         assert_eq!(look_up(fields, &child(&pointer, "x")), Some(&Value::from(2)));
         assert_eq!(look_up(fields, "/a"), None);
         assert_eq!(for_people("/hosts/0/port"), "hosts[0].port");
+    }
+
+    fn patched(target: Value, by: Value) -> Value {
+        let (Value::Object(mut target), Value::Object(by)) = (target, by) else { panic!() };
+        merge_patch(&mut target, &by);
+        Value::Object(target)
+    }
+
+    #[test]
+    fn the_examples_of_the_rfc() {
+        for (target, by, result) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+            (json!({"a": "b"}), json!({"a": null}), json!({})),
+            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
+            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+        ] {
+            assert_eq!(patched(target, by), result);
+        }
     }
 }

@@ -248,7 +248,6 @@ impl Profile {
     }
 
     /// The profile as YAML.
-    #[must_use]
     pub fn to_yaml(&self) -> String {
         let mut text = HEADER.to_owned();
         match serde_yaml::to_string(self) {
@@ -262,26 +261,22 @@ impl Profile {
 
 impl TypeProfile {
     /// Masks one field, and says nothing else.
-    #[must_use]
     pub fn masking(field: &str, mask: Mask) -> Self {
         Self { masked: BTreeMap::from([(field.to_owned(), mask)]), ..Self::default() }
     }
 
     /// Whether `GET` shows something else in the place of a field.
-    #[must_use]
     pub fn masks(&self, field: &str) -> bool {
         self.masked.contains_key(field)
     }
 
     /// The reading of a field that no write has set, where it is known.
-    #[must_use]
     pub fn reading_of_unset(&self, field: &str) -> Option<Unset> {
         self.unset.iter().find(|(_, fields)| fields.contains(field)).map(|(reads, _)| *reads)
     }
 
     /// The defaults of a field on this server: where an unset field reads as a value, that alone is
     /// its default.
-    #[must_use]
     pub fn defaults(&self, field: &Field) -> Defaults {
         let alone = |default: Option<Documented>| Defaults { default, others: &[] };
         match self.reading_of_unset(field.name) {

@@ -2,7 +2,7 @@
 //! asked for, apply. Commands and the daemon both call it, so none can do what another would
 //! not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,20 +11,19 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{RetryPolicy, WriteLimit};
 use crate::audit::{Asked, HistoryFile, Trail, TrailerConsent, Trails};
 use crate::config::{Config, Location, OnInvalid, Source, Target, config_digest};
-use crate::desired::{Desired, Resolution};
+use crate::desired::Resolution;
 use crate::digest::sha256_hex;
 use crate::document::ParseCache;
 use crate::environment::Environment;
 use crate::leadership::{self, Leadership};
 use crate::links::Links;
-use crate::live::{Live, LiveConnection};
-use crate::name::{CommitId, ConnectionName};
+use crate::name::CommitId;
 use crate::plan::saved::Digests;
 use crate::plan::{RunRules, TargetPlan};
 use crate::record::{GoodCommit, Record};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Mirror, Repository, Snapshot};
-use crate::state::{Lock, StateDir, StateFile};
+use crate::state::{StateDir, StateFile};
 
 mod base;
 mod carry_out;
@@ -34,7 +33,7 @@ mod load;
 mod pass;
 mod variables;
 
-use connect::Connection;
+use pass::{Looked, Opened};
 
 pub use carry_out::carry_out;
 pub(crate) use connect::client;
@@ -69,7 +68,6 @@ pub struct Engine {
 
 impl Engine {
     /// Starts with nothing read.
-    #[must_use]
     pub fn new(config: Config, environment: Environment) -> Self {
         let redactor = Redactor::default();
         learn_what_was_resolved(&config, &redactor);
@@ -105,7 +103,6 @@ impl Engine {
     }
 
     /// The file that holds the state of a target.
-    #[must_use]
     pub fn state_file(&self, target: &Target) -> StateFile {
         let file = StateDir::new(&self.config.state_dir).file(&target.manager.url, &target.project);
         file.kept_in(self.leadership.state_store(target))
@@ -119,7 +116,6 @@ impl Engine {
 
     /// The digest that decides which documents a target reads, and from where: while it stays the
     /// same, the state answers for the last good commit, and the repository need not be asked.
-    #[must_use]
     pub fn config_digest(&self, target: &Target) -> String {
         let location = match &self.config.source.location {
             Location::Path(path) => format!("path {}", path.display()),
@@ -154,7 +150,6 @@ impl Engine {
     }
 
     /// The names of all targets.
-    #[must_use]
     pub fn target_names(&self) -> BTreeSet<String> {
         self.config.targets.iter().map(|target| target.name.clone()).collect()
     }
@@ -240,40 +235,28 @@ pub struct Prepared<'e> {
 /// The inputs of carrying a plan out.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    pub(crate) desired: Desired,
-    pub(crate) live: Live,
-    pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
-    /// The names that were read one by one since the lists do not say enough.
-    pub(crate) confirmed: BTreeSet<ConnectionName>,
-    pub(crate) connection: Connection,
-    /// Whether the record's fingerprints were made under today's key.
-    pub(crate) key_is_known: bool,
-    /// The record as the plan leaves it before any call.
-    pub(crate) record: Record,
-    /// The record as it was read.
-    pub(crate) record_before: Record,
+    /// The things that were known before, with the record as the plan leaves it.
+    pub(crate) opened: Opened,
+    /// The answers that were read of live.
+    pub(crate) looked: Looked,
     /// The declarations of this commit, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
     /// The consents that commits give for the first time.
     pub(crate) consents: Vec<TrailerConsent>,
-    /// Held until the outcome of the plan is remembered.
-    pub(crate) lock: Option<Lock>,
 }
 
 impl Prepared<'_> {
     /// Digests of the inputs of the plan; `None` where the target could not be looked at.
-    #[must_use]
     pub fn digests(&self) -> Option<Digests> {
-        let ready = self.ready.as_ref()?;
-        let confirmed = ready.confirmed.iter();
-        let confirmed = confirmed.filter_map(|name| Some((name, ready.singles.get(name)?)));
-        Some(Digests::of(&ready.desired, &ready.live, &confirmed.collect(), &ready.record_before))
+        let Ready { opened, looked, .. } = self.ready.as_ref()?;
+        let confirmed = looked.confirmed.iter();
+        let confirmed = confirmed.filter_map(|name| Some((name, looked.singles.get(name)?)));
+        Some(Digests::of(&opened.desired, &looked.live, &confirmed.collect(), &opened.before))
     }
 
     /// Whether somebody suspended the target; `None` where it could not be looked at.
-    #[must_use]
     pub fn is_suspended(&self) -> Option<bool> {
-        self.ready.as_ref().map(|ready| ready.record_before.suspended)
+        self.ready.as_ref().map(|ready| ready.opened.before.suspended)
     }
 
     /// Takes a plan that was made over, beside what was said before it.
@@ -300,7 +283,6 @@ fn isolates(target: &Target) -> bool {
 }
 
 /// Seconds since 1970.
-#[must_use]
 pub(crate) fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }

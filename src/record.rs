@@ -60,7 +60,6 @@ pub struct Soak {
 
 impl Soak {
     /// For how long it was seen to stand so.
-    #[must_use]
     pub(crate) fn lasted(&self) -> std::time::Duration {
         let seconds = self.seen.saturating_sub(self.since);
         std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
@@ -74,13 +73,11 @@ pub struct Readable(BTreeMap<String, BTreeSet<String>>);
 
 impl Readable {
     /// Whether the field of that type is one.
-    #[must_use]
     pub fn has(&self, type_name: &str, path: &str) -> bool {
         self.0.get(type_name).is_some_and(|fields| fields.contains(path))
     }
 
     /// Whether any field of that type is one.
-    #[must_use]
     pub fn has_type(&self, type_name: &str) -> bool {
         self.0.get(type_name).is_some_and(|fields| !fields.is_empty())
     }
@@ -288,7 +285,6 @@ pub enum AskedBy {
 
 impl AskedBy {
     /// The one that is looked at: a commit, or the working tree.
-    #[must_use]
     pub fn this(commit: Option<&CommitId>) -> Self {
         commit.map_or(Self::WorkingTree, |commit| Self::Commit(commit.clone()))
     }
@@ -296,25 +292,21 @@ impl AskedBy {
 
 impl Due {
     /// Whether a commit (or the working tree) asked for it.
-    #[must_use]
     pub fn is_asked_for(&self) -> bool {
         matches!(self.asked_by, AskedBy::Commit(_) | AskedBy::WorkingTree)
     }
 
     /// Whether a commit removed the connection.
-    #[must_use]
     pub fn asks_for_a_delete(&self) -> bool {
         self.is_asked_for() && self.to == DueStep::Delete
     }
 
     /// Whether a commit gave the connection that type.
-    #[must_use]
     pub fn asks_for_a_replace_by(&self, type_name: &str) -> bool {
         self.is_asked_for() && self.replaces_by() == Some(type_name)
     }
 
     /// The type that a replace gives.
-    #[must_use]
     pub fn replaces_by(&self) -> Option<&str> {
         match &self.to {
             DueStep::Delete => None,
@@ -357,7 +349,6 @@ pub struct Degraded {
 impl Degraded {
     /// Whether it is written again now. A clock that was set back does not put the write off for
     /// longer than any pause.
-    #[must_use]
     pub fn is_due(&self, now: i64) -> bool {
         self.next <= now || self.next > now.saturating_add(LONGEST_PAUSE)
     }
@@ -393,7 +384,6 @@ pub struct Unstable {
 
 impl Unstable {
     /// Whether the value is not written again, where live shows `live` now.
-    #[must_use]
     pub fn is_given_up(&self, key: &FingerprintKey, path: &str, live: Option<&Value>) -> bool {
         let live = live.unwrap_or(&Value::Null);
         // A record of an older program does not have what live showed.
@@ -412,7 +402,6 @@ fn is_zero(number: &u32) -> bool {
 impl Owned {
     /// Whether a live connection may be the one of this entry: of its type and, where both
     /// are known, of its id. Whether it is one whose id was not known yet, `plan::compare::identity` tells.
-    #[must_use]
     pub fn may_be(&self, live: &LiveConnection) -> bool {
         let same_id = match (&self.id, &live.id) {
             (Some(known), Some(shown)) => known == shown,
@@ -445,7 +434,6 @@ impl Owned {
     }
 
     /// Whether a secret of it was neither sent nor read back.
-    #[must_use]
     pub fn is_unverified(&self) -> bool {
         self.base.values().any(|field| field.unverified)
     }
@@ -453,7 +441,6 @@ impl Owned {
 
 impl Memory {
     /// Whether nothing is remembered.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -476,13 +463,11 @@ impl Memory {
 
 impl Record {
     /// The memory of a connection.
-    #[must_use]
     pub fn memory(&self, name: &ConnectionName) -> Option<&Memory> {
         self.connections.get(name).map(|memory| &**memory)
     }
 
     /// A connection's entry in the inventory.
-    #[must_use]
     pub fn owned(&self, name: &ConnectionName) -> Option<&Owned> {
         self.memory(name)?.owned.as_ref()
     }
@@ -525,7 +510,6 @@ impl Record {
     }
 
     /// When the next connection that was not deployed is written again, in seconds since 1970.
-    #[must_use]
     pub fn next_degraded_write(&self, now: i64) -> Option<i64> {
         let degraded = self.connections.values().filter_map(|memory| memory.degraded.as_ref());
         let waiting = degraded.filter(|d| d.deleted.is_none() && d.next > now);

@@ -1,6 +1,7 @@
 //! References inside strings: `${env:NAME}`, `${var:NAME}`, Apinizer's own `${NAME}`, `$${`.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// A piece of a declared text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,18 @@ pub enum Segment<'a> {
     Var(&'a str),
     /// `${NAME}`: Apinizer's own variable, sent as it is written; the name may hold dots.
     Apinizer(&'a str),
+}
+
+/// As a document writes it.
+impl fmt::Display for Segment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(&escape(text)),
+            Self::Env(name) => write!(f, "${{env:{name}}}"),
+            Self::Var(name) => write!(f, "${{var:{name}}}"),
+            Self::Apinizer(name) => write!(f, "${{{name}}}"),
+        }
+    }
 }
 
 /// Why a text is not a well-formed template; the offset counts bytes from its start.
@@ -46,7 +59,6 @@ pub enum ReferenceError {
 
 impl ReferenceError {
     /// Where in the text the reference begins, in bytes.
-    #[must_use]
     pub fn offset(&self) -> usize {
         match self {
             Self::UnknownScheme { offset, .. }
@@ -165,7 +177,6 @@ fn is_apinizer_name(name: &str) -> bool {
 
 /// A text that looks like one of Apinizer's variables and is none, since its name holds another
 /// character than letters, digits, `_` and `.`.
-#[must_use]
 pub(crate) fn misnamed_variable(text: &str) -> Option<&str> {
     text.match_indices("${").find_map(|(at, _)| {
         let is_escaped = text.get(..at).is_some_and(|before| before.ends_with('$'));
@@ -182,8 +193,14 @@ fn is_var_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
+/// Whether a text is made of Apinizer's own `${NAME}` and nothing else.
+pub(crate) fn is_apinizers(text: &str) -> bool {
+    parse(text).is_ok_and(|segments| {
+        !segments.is_empty() && segments.iter().all(|s| matches!(s, Segment::Apinizer(_)))
+    })
+}
+
 /// Whether a declared text holds an `${env:NAME}`, which makes its field sensitive.
-#[must_use]
 pub(crate) fn holds_env(text: &str) -> bool {
     text.contains("${env:")
         && parse(text).is_ok_and(|all| all.iter().any(|s| matches!(s, Segment::Env(_))))
@@ -191,7 +208,6 @@ pub(crate) fn holds_env(text: &str) -> bool {
 
 /// Writes a text so that parsing it gives that very text back: what looks like one of our
 /// references, or would be refused, gets a second `$`.
-#[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
     let stands_for_itself = |text: &str| {
         parse(text).is_ok_and(|segments| {

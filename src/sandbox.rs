@@ -166,13 +166,11 @@ pub struct Running {
 
 impl Running {
     /// The address that it listens on.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The URL of the Manager that it stands for, without a slash at its end.
-    #[must_use]
     pub fn url(&self) -> String {
         let mut address = self.address;
         // Every address of this machine is no address that one can call.
@@ -189,7 +187,6 @@ impl Running {
     }
 
     /// A hold on it, for tests and drills.
-    #[must_use]
     pub fn control(&self) -> &Control {
         &self.control
     }

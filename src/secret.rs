@@ -23,19 +23,16 @@ pub struct Sensitive(SecretString);
 
 impl Sensitive {
     /// Hides a text.
-    #[must_use]
     pub fn new(text: String) -> Self {
         Self(SecretString::from(text))
     }
 
     /// The text itself, for the request that needs it and for nothing else.
-    #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
     /// Compares in a time that does not depend on where the two differ.
-    #[must_use]
     pub fn is(&self, other: &str) -> bool {
         aws_lc_rs::constant_time::verify_slices_are_equal(
             self.expose().as_bytes(),
@@ -58,13 +55,11 @@ pub struct SensitiveValue(Value);
 
 impl SensitiveValue {
     /// Hides a value.
-    #[must_use]
     pub fn new(value: Value) -> Self {
         Self(value)
     }
 
     /// The value itself, for the comparison or the request that needs it.
-    #[must_use]
     pub fn expose(&self) -> &Value {
         &self.0
     }

@@ -29,7 +29,7 @@ use crate::name::CommitId;
 pub(crate) use error::SourceError;
 pub(crate) use files::Files;
 pub(crate) use git::Stop;
-pub(crate) use history::HistoryCommit;
+pub(crate) use history::{History, HistoryCommit};
 pub(crate) use listing::{CONFIG_FILE, Listing};
 pub use listing::{FileEntry, Folder};
 pub(crate) use mirror::{FetchStatus, Mirror, problem_with_url};
@@ -66,7 +66,6 @@ pub enum Snapshot {
 
 impl Snapshot {
     /// The commit; `None` for files.
-    #[must_use]
     pub fn commit(&self) -> Option<&Commit> {
         match self {
             Self::Commit { commit, .. } => Some(commit),

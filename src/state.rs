@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -150,20 +151,17 @@ pub struct StateFile {
 
 impl StateDir {
     /// Names the folder; nothing is made yet.
-    #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
     /// The folder.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// The file of one URL and project. Its name can be read by people and depends on nothing
     /// else, so a target that is pointed elsewhere starts anew and the old file is kept.
-    #[must_use]
     pub fn file(&self, url: &str, project: &str) -> StateFile {
         let digest = sha256_hex(&format!("{url}\n{project}"));
         let tail = &digest[..12];
@@ -183,13 +181,11 @@ impl StateDir {
 
 impl StateFile {
     /// Where it is.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The file beside it that holds the history of the target; it is no part of the state.
-    #[must_use]
     pub fn history(&self) -> PathBuf {
         self.path.with_extension("history.jsonl")
     }
@@ -201,7 +197,6 @@ impl StateFile {
     }
 
     /// Whether there is a record, as far as can be told without reading it.
-    #[must_use]
     pub fn exists(&self) -> bool {
         if let Some(store) = &self.store {
             return !matches!(store.read(), Ok(None));
@@ -270,6 +265,29 @@ impl StateFile {
             return store.write(&state).map_err(failed);
         }
         self.write_to(&Disk, record)
+    }
+
+    /// Changes the record under its lock, and writes it if it is another one then; `holder` is the name
+    /// that other processes are told meanwhile.
+    ///
+    /// # Errors
+    /// The record cannot be locked, read or written.
+    pub(crate) async fn edit<T>(
+        &self,
+        timeout: Duration,
+        holder: &str,
+        change: impl FnOnce(&mut Record) -> T,
+    ) -> Result<T, StateError> {
+        let _lock = self.lock(timeout, holder).await?;
+        tokio::task::block_in_place(|| {
+            let before = self.read()?;
+            let mut record = before.clone();
+            let result = change(&mut record);
+            if record != before {
+                self.write(&record)?;
+            }
+            Ok(result)
+        })
     }
 
     fn written<'a>(&'a self, record: &'a Record) -> Written<'a> {

@@ -81,21 +81,18 @@ impl Client {
     }
 
     /// The same client for one reconcile with its own retries.
-    #[must_use]
     pub(crate) fn with_retries(&self, retries: Retries) -> Self {
         Self { inner: Arc::clone(&self.inner), retries }
     }
 
     /// The same client for what must not stay half done: the end of the run does not end its
     /// calls, but its retries are few.
-    #[must_use]
     pub(crate) fn finishing(&self) -> Self {
         let retries = Retries::new(RetryPolicy::finishing(), CancellationToken::new());
         self.with_retries(retries.within(self.retries.limit().clone()))
     }
 
     /// The retries of this reconcile, for the loops around writes.
-    #[must_use]
     pub(crate) fn retries(&self) -> &Retries {
         &self.retries
     }

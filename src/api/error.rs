@@ -71,14 +71,12 @@ pub(crate) enum ErrorKind {
 
 impl CallError {
     /// Whether the same call may succeed later without anybody changing anything.
-    #[must_use]
     pub(crate) fn is_transient(&self) -> bool {
         self.was_not_sent_or_done()
             || (self.may_have_been_done() && self.kind != ErrorKind::TooLarge)
     }
 
     /// Whether a write that ended so may have been carried out all the same.
-    #[must_use]
     pub(crate) fn may_have_been_done(&self) -> bool {
         matches!(
             self.kind,
@@ -91,7 +89,6 @@ impl CallError {
 
     /// The failure without the call and without the number of tries: where many calls fail
     /// for one cause, it is told once.
-    #[must_use]
     pub(crate) fn cause(&self) -> String {
         match self.gave_up {
             Some(why @ (GiveUp::LongPause(_) | GiveUp::Ending)) => {

@@ -69,7 +69,6 @@ impl Proxy {
     }
 
     /// Its URL, with the password.
-    #[must_use]
     pub(crate) fn url(&self) -> &Url {
         &self.url
     }

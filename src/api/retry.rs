@@ -41,7 +41,6 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// The policy of a command that somebody waits for.
-    #[must_use]
     pub fn command() -> Self {
         Self {
             base: Duration::from_millis(200),
@@ -57,14 +56,12 @@ impl RetryPolicy {
     }
 
     /// The policy of one reconcile of the daemon, which goes on with the next one anyway.
-    #[must_use]
     pub fn daemon() -> Self {
         let give_up_after = Duration::from_secs(120);
         Self { give_up_after, give_up_without_server_after: give_up_after, ..Self::command() }
     }
 
     /// The policy for the end of a change that must not stay half made, when the run is ending.
-    #[must_use]
     pub fn finishing() -> Self {
         Self {
             give_up_after: Duration::from_secs(10),
@@ -97,7 +94,6 @@ pub(crate) struct Tries {
 
 impl Tries {
     /// How many attempts failed.
-    #[must_use]
     pub(crate) fn failed(&self) -> u32 {
         self.failed
     }
@@ -138,7 +134,6 @@ struct Progress {
 
 impl Retries {
     /// Starts with nothing failed; cancelling `ending` ends every wait at once.
-    #[must_use]
     pub(crate) fn new(policy: RetryPolicy, ending: CancellationToken) -> Self {
         let credit = policy.credit();
         let progress = Mutex::new(Progress {
@@ -159,7 +154,6 @@ impl Retries {
     }
 
     /// The retries of a call that the run can do without.
-    #[must_use]
     pub(super) fn aside(&self) -> Self {
         let policy = RetryPolicy { attempts: 2, tell: None, ..self.shared.policy };
         Self::new(policy, self.shared.ending.clone())
@@ -184,7 +178,6 @@ impl Retries {
 
     /// The error that made this run give the target up as a whole: the server refused the
     /// credentials, or nothing answered for too long. Nothing more is sent then.
-    #[must_use]
     pub(crate) fn stopped(&self) -> Option<CallError> {
         self.progress().stopped_by.clone()
     }
@@ -297,13 +290,11 @@ pub struct WriteLimit {
 
 impl WriteLimit {
     /// Writes have to be over by then.
-    #[must_use]
     pub fn at(until: Instant) -> Self {
         Self { until: vec![Arc::new(Mutex::new(until))] }
     }
 
     /// Both limits at once: the earlier one counts.
-    #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self { until: self.until.iter().chain(&other.until).cloned().collect() }
     }
@@ -316,7 +307,6 @@ impl WriteLimit {
     }
 
     /// Whether a write that begins now, and may take so long, is over in time.
-    #[must_use]
     pub fn has_room_for(&self, longest: Duration) -> bool {
         let Some(over) = Instant::now().checked_add(longest) else { return self.until.is_empty() };
         let is_in_time = |until: &Arc<Mutex<Instant>>| {

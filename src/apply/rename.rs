@@ -1,24 +1,18 @@
 //! One PUT under the old name, with the new one in its body.
 
-use std::collections::BTreeMap;
-
 use futures_util::FutureExt as _;
 
 use super::create::{self, forget_intent};
-use super::proof::Proof;
-use super::send::{
-    MADE_ANEW, Sent, base_after_put, ended, is_made_anew, look_after, read, remember, send,
-};
+use super::put::{Put, prepare};
+use super::send::{Sent, base_after_put, ended, look_after, remember, send};
 use super::{ChangeResult, Job, update};
 use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
-use crate::name::ConnectionName;
-use crate::plan::compare::{Comparison, Remembered, Treatment, compare};
+use crate::plan::compare::Comparison;
 use crate::plan::view::LiveView;
-use crate::plan::{Action, Change, body, step, whole_digest};
-use crate::record::{Intent, Owned};
-use crate::secret::{Fingerprint, SensitiveValue};
+use crate::plan::{Action, Change, step, whole_digest};
+use crate::record::Intent;
 
 /// Renames a connection in place, and writes git's other changes in the same call.
 pub(super) async fn rename(
@@ -27,13 +21,11 @@ pub(super) async fn rename(
     desired: &DesiredConnection,
 ) -> ChangeResult {
     let Some(old) = &change.previous_name else { return ChangeResult::NotStarted };
-    match prepared(job, old, desired).await {
-        Ok(Put { fresh, comparison, body, shown_secrets }) => {
-            let result = put(job, desired, &fresh, &comparison, &body).await;
+    match prepare(job, old, desired, Action::Rename, false).await {
+        Ok(ready) => {
+            let result = put(job, desired, &ready).await;
             job.ledger.edit_memory(&desired.name, |memory| {
-                if let Some(owned) = &mut memory.owned {
-                    owned.shown_secrets = shown_secrets;
-                }
+                ready.keep_shown_secrets(&mut memory.owned);
             });
             result
         }
@@ -42,68 +34,6 @@ pub(super) async fn rename(
             result
         }
     }
-}
-
-/// A PUT that is ready to be sent.
-struct Put {
-    fresh: LiveConnection,
-    comparison: Comparison,
-    body: SensitiveValue,
-    /// The fingerprints to keep of secrets that git does not declare.
-    shown_secrets: BTreeMap<String, Fingerprint>,
-}
-
-/// Reads both names and makes the body; nothing is sent yet.
-async fn prepared(
-    job: &Job<'_>,
-    old: &ConnectionName,
-    desired: &DesiredConnection,
-) -> Result<Put, ChangeResult> {
-    let Some(fresh) = read(job, old).await? else {
-        return Err(ChangeResult::Failed(format!("`{old}` is not there any more")));
-    };
-    if fresh.type_name != desired.connection_type.name {
-        let now = &fresh.type_name;
-        return Err(ChangeResult::Blocked(format!("`{old}` now has the type {now}")));
-    }
-    if is_made_anew(job, old, &fresh) {
-        return Err(ChangeResult::Failed(MADE_ANEW.to_owned()));
-    }
-    if read(job, &desired.name).await?.is_some() {
-        return Err(ChangeResult::Blocked(format!("the name `{}` is taken", desired.name)));
-    }
-    let entry = job.observed.live.connections.get(old).unwrap_or(&fresh);
-    let planned = LiveView { entry, own: job.observed.singles.get(old) };
-    let view = LiveView { entry, own: Some(&fresh) };
-    let owned = job.ledger.read(|record| record.owned(old).cloned());
-    let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
-    if job.control.strict && update::has_moved(desired, owned.as_ref(), &planned, &fresh) {
-        return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
-    }
-    let readable = job.readable();
-    let comparison = compared(job, desired, &view, owned.as_ref(), &readable);
-    let written = comparison.treated(Treatment::Write);
-    if let Some(stopped) = job.stopped_by_rules(desired, Action::Rename, written) {
-        return Err(stopped);
-    }
-    let proof = Proof::of(job, desired, &view, owned.as_ref()).await;
-    let is_proven = |path: &str, value: &serde_json::Value| proof.has(path, value);
-    let body = body::for_update(desired, &view, &comparison, &desired.name, &is_proven);
-    let body = body.map_err(|problem| ChangeResult::Blocked(problem.to_string()))?;
-    let shown_secrets = proof.shown(&fresh);
-    Ok(Put { fresh, comparison, body, shown_secrets })
-}
-
-fn compared(
-    job: &Job<'_>,
-    desired: &DesiredConnection,
-    view: &LiveView<'_>,
-    owned: Option<&Owned>,
-    readable: &crate::record::Readable,
-) -> Comparison {
-    let unstable = job.planned.memory(&desired.name).map(|memory| &memory.unstable);
-    let remembered = Remembered { base: owned.map(|owned| &owned.base), unstable };
-    compare(desired, view, remembered, &job.rules_with(readable))
 }
 
 /// The note of a rename, before its call.
@@ -117,20 +47,15 @@ pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection
         let view = LiveView { entry, own: job.observed.singles.get(old) };
         let owned = job.planned.owned(old);
         let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
-        let comparison = compared(job, desired, &view, owned, job.rules.readable);
+        let comparison = job.compare(desired, &view, job.remembered(desired, owned));
         intent.kept = comparison.kept().map(str::to_owned).collect();
         intent.base = base_after_put(desired, &comparison, &job.rules);
     }
     intent
 }
 
-async fn put(
-    job: &Job<'_>,
-    desired: &DesiredConnection,
-    old: &LiveConnection,
-    comparison: &Comparison,
-    body: &SensitiveValue,
-) -> ChangeResult {
+async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeResult {
+    let Put { fresh: old, comparison, body, .. } = ready;
     let call = || job.client.update(&old.name, body).boxed();
     let is_proof = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old).boxed();

@@ -19,7 +19,6 @@ pub enum Verdict {
 
 impl Choices {
     /// Judges a value by both documents; spelling counts as [`same_choice`] has it.
-    #[must_use]
     pub fn verdict(&self, value: &str) -> Verdict {
         let listed =
             |words: &[&str]| words.is_empty() || words.iter().any(|w| same_choice(w, value));
@@ -35,7 +34,6 @@ impl Choices {
 
     /// Whether both documents list the same words, spelling aside. A list that only one of them
     /// has is not agreed upon.
-    #[must_use]
     pub fn documents_agree(&self) -> bool {
         let all_in = |words: &[&str], others: &[&str]| {
             words.iter().all(|word| others.iter().any(|other| same_choice(word, other)))
@@ -52,7 +50,6 @@ impl Choices {
 }
 
 /// Whether two spellings are one choice: case and a `(n)` suffix do not count.
-#[must_use]
 pub(crate) fn same_choice(a: &str, b: &str) -> bool {
     without_number(a).eq_ignore_ascii_case(without_number(b))
 }

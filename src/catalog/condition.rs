@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{Condition, ConnectionType, Field, same_choice};
+use super::{Condition, ConnectionType, Field, Required, same_choice};
 
 impl Condition {
     /// Whether it holds in an object; `field` finds the fields of that object, whose defaults
@@ -36,24 +36,31 @@ impl Condition {
     }
 
     /// The fields that it looks at.
-    #[must_use]
     pub fn fields(&self) -> Vec<&'static str> {
         match self {
             Self::Is(name, _) | Self::Present(name) => vec![name],
             Self::Any(all) | Self::All(all) => all.iter().flat_map(Self::fields).collect(),
         }
     }
+}
 
-    /// Says the condition in words: "`auth` is `true`".
-    #[must_use]
-    pub fn describe(&self) -> String {
-        self.to_string()
+impl Required {
+    /// Whether an object needs the field; `field` finds the fields of that object.
+    pub(crate) fn holds(
+        &self,
+        field: &dyn Fn(&str) -> Option<&'static Field>,
+        object: &Map<String, Value>,
+    ) -> bool {
+        match self {
+            Self::No => false,
+            Self::Always | Self::Disputed => true,
+            Self::When(condition) => condition.holds(field, object),
+        }
     }
 }
 
 impl ConnectionType {
     /// Whether a condition over top-level fields holds in a connection.
-    #[must_use]
     pub fn holds(&self, condition: &Condition, fields: &Map<String, Value>) -> bool {
         condition.holds(&|name| self.field(name), fields)
     }
@@ -74,6 +81,7 @@ fn value_of(
         .filter(there)
 }
 
+/// A condition in words: "`auth` is `true`".
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

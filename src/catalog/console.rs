@@ -2,7 +2,6 @@
 //! them.
 
 /// The settings of a type that only the console knows, in words.
-#[must_use]
 pub(crate) fn console_only(type_name: &str) -> Option<&'static str> {
     Some(match type_name {
         "email" => "settings of SSL",

@@ -53,13 +53,11 @@ pub fn all() -> impl ExactSizeIterator<Item = &'static ConnectionType> + Clone {
 }
 
 /// The type that the API calls by this name, spelled exactly so.
-#[must_use]
 pub fn find(name: &str) -> Option<&'static ConnectionType> {
     all().find(|candidate| candidate.name == name)
 }
 
 /// The type that somebody may have meant by a name that is none.
-#[must_use]
 pub(crate) fn nearest(name: &str) -> Option<&'static ConnectionType> {
     // Words that are used elsewhere for these things resemble other types more than the right one.
     let meant = match name.to_ascii_lowercase().as_str() {
@@ -95,6 +93,52 @@ pub(crate) fn nearest_of<T>(
         .map(|(_, candidate)| candidate)
 }
 
+/// The advice for a misspelled name: the known one that it resembles most, or `otherwise`.
+pub(crate) fn did_you_mean<'n>(
+    known: impl IntoIterator<Item = &'n str>,
+    misspelled: &str,
+    otherwise: impl Into<String>,
+) -> String {
+    match nearest_of(known, misspelled, |name| name) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => otherwise.into(),
+    }
+}
+
+/// The same for the name of a type.
+pub(crate) fn did_you_mean_type(misspelled: &str, otherwise: impl Into<String>) -> String {
+    match nearest(misspelled) {
+        Some(near) => format!("did you mean `{}`?", near.name),
+        None => otherwise.into(),
+    }
+}
+
+impl Kind {
+    /// The field of that name in an object.
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
+        match self {
+            Self::Object(fields) => fields.iter().find(|field| field.name == name),
+            _ => None,
+        }
+    }
+
+    /// The kind of an entry of an object or a free map.
+    pub(crate) fn of_key(&self, key: &str) -> Option<&'static Kind> {
+        match self {
+            Self::Map(value) => Some(value),
+            _ => self.field(key).map(|field| &field.kind),
+        }
+    }
+
+    /// The kind of the items of a list.
+    pub(crate) fn of_item(&self) -> Option<&'static Kind> {
+        match self {
+            Self::List(item) | Self::Set(item) => Some(item),
+            _ => None,
+        }
+    }
+}
+
 impl ConnectionType {
     /// The fields of this type, the common ones first; `type` and `name` are not among them.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> + Clone + use<> {
@@ -102,13 +146,11 @@ impl ConnectionType {
     }
 
     /// The field of this name.
-    #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields().find(|field| field.name == name)
     }
 
     /// The field that somebody may have meant by a name that is none.
-    #[must_use]
     pub fn nearest_field(&self, name: &str) -> Option<&'static Field> {
         nearest_of(self.fields(), name, |field| field.name)
     }
@@ -120,7 +162,6 @@ impl ConnectionType {
 
     /// The field that a JSON pointer leads to or into: of `/hostPortList/0/port` the `port`, of
     /// `/propertiesMap/acks` the `propertiesMap`.
-    #[must_use]
     pub fn field_at(&self, pointer: &str) -> Option<&'static Field> {
         self.at(pointer).map(|(field, _)| field)
     }
@@ -134,8 +175,8 @@ impl ConnectionType {
         for step in steps {
             let is_index = !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
             kind = match kind {
-                Kind::Object(fields) => {
-                    field = fields.iter().find(|field| field.name == step)?;
+                Kind::Object(_) => {
+                    field = kind.field(&step)?;
                     &field.kind
                 }
                 Kind::List(item) | Kind::Set(item) if is_index || step == "-" => item,
@@ -151,20 +192,17 @@ impl ConnectionType {
 
 impl Field {
     /// Whether the whole value is a secret.
-    #[must_use]
     pub fn is_secret(&self) -> bool {
         matches!(self.secrecy, Secrecy::Secret { .. })
     }
 
     /// Whether it holds a file or certificate that is no secret, for which some servers answer `null` as they do for a
     /// secret (graylog's `tlsTrustCertChainFile`).
-    #[must_use]
     pub fn is_file(&self) -> bool {
         matches!(self.kind, Kind::Bytes) && !self.is_secret()
     }
 
     /// Whether the server has a use for this secret or file in a connection with those fields.
-    #[must_use]
     pub fn is_used(&self, own_type: &ConnectionType, fields: &Map<String, Value>) -> bool {
         let used = match &self.secrecy {
             Secrecy::Secret { used } => used,
@@ -174,14 +212,12 @@ impl Field {
     }
 
     /// Its documented defaults.
-    #[must_use]
     pub fn defaults(&self) -> Defaults {
         Defaults { default: self.default, others: self.other_defaults }
     }
 
     /// Whether documents have to declare it wherever they stand: always required, and not
     /// something that the server fills by itself.
-    #[must_use]
     pub fn must_be_declared(&self) -> bool {
         matches!(self.required, Required::Always) && !self.filled_by_server
     }
@@ -189,7 +225,6 @@ impl Field {
 
 impl Default {
     /// The value as JSON.
-    #[must_use]
     pub fn to_json(self) -> Value {
         match self {
             Self::Boolean(value) => Value::Bool(value),
@@ -203,7 +238,6 @@ impl Default {
 
 /// Whether a top-level key is the server's own bookkeeping (id, dates, authors, revision), which
 /// is never compared, stored or sent. A key that the catalog has for the type never is.
-#[must_use]
 pub(crate) fn is_bookkeeping(connection_type: &ConnectionType, key: &str) -> bool {
     const KEYS: &[&str] = &[
         "author",

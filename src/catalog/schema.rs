@@ -22,24 +22,19 @@ const SECRET: &str = r"^(\$\{(env:[A-Za-z0-9_]+|[A-Za-z0-9_.]+)\})+$";
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The schema of a document of one type.
-#[must_use]
 pub fn schema_for(connection_type: &ConnectionType) -> Value {
-    let mut schema = Map::new();
-    schema.insert("$schema".to_owned(), DIALECT.into());
-    schema.extend(document(connection_type));
-    schema.insert("$defs".to_owned(), json!({"x-gitops": options()}));
-    Value::Object(schema)
+    let mut schema = document(json!({"$schema": DIALECT}), connection_type);
+    schema["$defs"] = json!({"x-gitops": options()});
+    schema
 }
 
 /// The schema of a document of any type: exactly the one that `type` names.
-#[must_use]
 pub fn schema_for_any() -> Value {
-    let mut definitions = Map::new();
-    definitions.insert("x-gitops".to_owned(), options());
+    let mut definitions = json!({"x-gitops": options()});
     let mut alternatives = Vec::new();
     for connection_type in all() {
         let name = connection_type.name;
-        definitions.insert(name.to_owned(), Value::Object(document(connection_type)));
+        definitions[name] = document(json!({}), connection_type);
         alternatives.push(json!({"$ref": format!("#/$defs/{name}")}));
     }
     json!({
@@ -54,26 +49,21 @@ pub fn schema_for_any() -> Value {
     })
 }
 
-fn document(connection_type: &ConnectionType) -> Map<String, Value> {
+fn document(mut schema: Value, connection_type: &ConnectionType) -> Value {
     let [type_field, name_field] = &IDENTITY;
-    let mut properties = Map::new();
-    properties.insert(
-        "type".to_owned(),
-        json!({"const": connection_type.name, "description": type_field.about}),
-    );
-    properties.insert(
-        "name".to_owned(),
-        json!({
+    let mut properties = json!({
+        "type": {"const": connection_type.name, "description": type_field.about},
+        "name": {
             "type": "string",
             "pattern": NAME,
             "not": {"enum": [".", ".."]},
             "description": name_field.about,
-        }),
-    );
+        },
+    });
     let mut required = vec!["type", "name"];
     let mut conditions = Vec::new();
     for field in connection_type.fields() {
-        properties.insert(field.name.to_owned(), described(field));
+        properties[field.name] = described(field);
         if field.must_be_declared() {
             required.push(field.name);
         }
@@ -82,23 +72,25 @@ fn document(connection_type: &ConnectionType) -> Map<String, Value> {
             conditions.push(json!({"if": holds, "then": {"required": [field.name]}}));
         }
     }
-    properties.insert("x-gitops".to_owned(), json!({"$ref": "#/$defs/x-gitops"}));
-    let mut schema = Map::new();
-    schema
-        .insert("title".to_owned(), format!("Connection of type {}", connection_type.name).into());
-    schema.insert("description".to_owned(), connection_type.about.into());
-    schema.insert("type".to_owned(), "object".into());
-    schema.insert("required".to_owned(), required.into());
-    schema.insert("properties".to_owned(), Value::Object(properties));
+    properties["x-gitops"] = json!({"$ref": "#/$defs/x-gitops"});
+    schema["title"] = format!("Connection of type {}", connection_type.name).into();
+    schema["description"] = connection_type.about.into();
+    schema["type"] = "object".into();
+    schema["required"] = required.into();
+    schema["properties"] = properties;
     if !conditions.is_empty() {
-        schema.insert("allOf".to_owned(), conditions.into());
+        schema["allOf"] = conditions.into();
     }
     schema
 }
 
 /// A field's schema with what it means and what stands for it where it is not declared.
 fn described(field: &Field) -> Value {
-    let mut schema = if field.is_secret() { secret() } else { of_kind(&field.kind) };
+    let mut schema = if field.is_secret() {
+        json!({"type": ["string", "null"], "pattern": SECRET})
+    } else {
+        of_kind(&field.kind)
+    };
     let mut about = field.about.to_owned();
     if let Required::When(condition) = &field.required {
         about.push_str(&format!(" Required when {condition}."));
@@ -108,18 +100,18 @@ fn described(field: &Field) -> Value {
     }
     if field.filled_by_server {
         about.push_str(" The server fills it by itself.");
-        schema.insert("readOnly".to_owned(), true.into());
+        schema["readOnly"] = true.into();
     }
-    schema.insert("description".to_owned(), about.into());
+    schema["description"] = about.into();
     if let Some(default) = field.default.filter(|_| !field.default_is_disputed) {
-        schema.insert("default".to_owned(), default.to_json());
+        schema["default"] = default.to_json();
     }
-    Value::Object(schema)
+    schema
 }
 
 /// `null` is allowed everywhere, since it declares a field empty.
-fn of_kind(kind: &Kind) -> Map<String, Value> {
-    let schema = match kind {
+fn of_kind(kind: &Kind) -> Value {
+    match kind {
         Kind::Text => json!({"type": ["string", "null"]}),
         Kind::Choice(choices) => choice(choices),
         Kind::Integer { min, max } => integer(*min, *max),
@@ -135,10 +127,6 @@ fn of_kind(kind: &Kind) -> Map<String, Value> {
             json!({"type": ["object", "null"], "additionalProperties": of_kind(value)})
         }
         Kind::Any => json!({}),
-    };
-    match schema {
-        Value::Object(schema) => schema,
-        _ => Map::new(),
     }
 }
 
@@ -148,11 +136,9 @@ fn integer(min: i64, max: i64) -> Value {
         "pattern": format!("^-?[0-9]+$|{}", HOLDS_REFERENCE),
     });
     // Editors count in doubles, which such bounds do not fit.
-    if let Some(schema) = schema.as_object_mut()
-        && (min, max) != (i64::MIN, i64::MAX)
-    {
-        schema.insert("minimum".to_owned(), min.into());
-        schema.insert("maximum".to_owned(), max.into());
+    if (min, max) != (i64::MIN, i64::MAX) {
+        schema["minimum"] = min.into();
+        schema["maximum"] = max.into();
     }
     schema
 }
@@ -177,13 +163,6 @@ fn object(fields: &[Field]) -> Value {
     let required: Vec<&str> =
         fields.iter().filter(|field| field.must_be_declared()).map(|field| field.name).collect();
     json!({"type": ["object", "null"], "properties": properties, "required": required})
-}
-
-fn secret() -> Map<String, Value> {
-    let mut schema = Map::new();
-    schema.insert("type".to_owned(), json!(["string", "null"]));
-    schema.insert("pattern".to_owned(), SECRET.into());
-    schema
 }
 
 pub(crate) fn options() -> Value {

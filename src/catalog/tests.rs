@@ -141,7 +141,7 @@ fn conditions_count_undeclared_fields_with_their_defaults() {
     assert!(holds(json!({"useCredentials": ""})));
     assert!(holds(json!({"useCredentials": "TRUE"})));
     assert!(!holds(json!({"useCredentials": false})));
-    assert_eq!(condition.describe(), "`useCredentials` is `true`");
+    assert_eq!(condition.to_string(), "`useCredentials` is `true`");
 
     let snmp = find("snmp").unwrap();
     let Required::When(condition) = snmp.field("authPassphrase").unwrap().required else {
@@ -150,7 +150,7 @@ fn conditions_count_undeclared_fields_with_their_defaults() {
     assert!(snmp.holds(&condition, &object(json!({"securityLevel": "auth_priv"}))));
     assert!(!snmp.holds(&condition, &object(json!({}))));
     assert_eq!(
-        condition.describe(),
+        condition.to_string(),
         "`securityLevel` is `AUTH_NOPRIV` or `securityLevel` is `AUTH_PRIV`"
     );
 

@@ -10,7 +10,8 @@ use super::args::{ApplyArgs, Output};
 use super::context::{Context, needs_terminal, says_yes};
 use super::error::CommandError;
 use super::plan::{show, show_errors};
-use super::session::{Session, options};
+use super::session::Session;
+use super::signals::{Ending, cancel_on};
 use crate::plan::saved::{
     Digests, SAVED_VERSION, SavedChange, SavedPlan, SavedTarget, changes_of, ends_otherwise,
     keep_listed,
@@ -38,7 +39,12 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         repeat_options(saved, &mut args)?;
     }
     let mut session = Session::new(context, &args.narrow.targets)?;
-    let mut options = options_of(&args, &mut session, context).await?;
+    let base = args.read.base.as_deref();
+    session.asked = base.is_none().then(|| context.asked("apply"));
+    let mut options =
+        session.options(context, "apply", &args.narrow, Some(&args.rules), base).await?;
+    options.read_back = ReadBackMode::Due;
+    options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
     let mut agreed: Option<Vec<Agreed>> =
         saved.map(|saved| saved.targets.into_iter().map(Agreed::from).collect());
@@ -80,25 +86,6 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     }
     print(&outcomes, args.output, context);
     Ok(report::exit::of_outcomes(&outcomes))
-}
-
-/// The options of a run that is still to be agreed on.
-async fn options_of(
-    args: &ApplyArgs,
-    session: &mut Session,
-    context: &Context,
-) -> Result<Options, CommandError> {
-    let mut options = options(&args.narrow, args.rules.lock_timeout, context.asked("apply"))?;
-    session.asked = args.read.base.is_none().then(|| options.asked.clone());
-    options.retries = context.retries();
-    args.rules.consent(&mut options);
-    session.knows_rules(&args.rules.allow)?;
-    options.read_back = ReadBackMode::Due;
-    options.follows = args.read.rev.is_none();
-    if let Some(base) = &args.read.base {
-        options.base = Some(session.revision(base).await?);
-    }
-    Ok(options)
 }
 
 fn print(outcomes: &[TargetPlan], output: Output, context: &Context) {
@@ -205,17 +192,11 @@ fn confirmed(plan: &Plan, context: &Context) -> Result<bool, CommandError> {
 
 /// The first Ctrl-C, SIGTERM or hang-up finishes the calls in flight, the second ends at once.
 pub(super) fn stop_on_signals(stop: &CancellationToken, context: &Context) {
-    let stop = stop.clone();
     let quiet = context.global.quiet;
-    let mut ending = super::signals::Ending::of_command();
-    tokio::spawn(async move {
-        ending.asked_for().await;
+    cancel_on(Ending::of_command(), stop, move || {
         if !quiet {
             tracing::warn!("finishing the calls in flight; once more ends at once");
         }
-        stop.cancel();
-        ending.asked_for().await;
-        super::signals::end_at_once();
     });
 }
 

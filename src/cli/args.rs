@@ -147,7 +147,6 @@ pub struct GlobalArgs {
         long = "path",
         value_name = "PATH",
         global = true,
-        action = ArgAction::Append,
         help_heading = SINGLE_TARGET
     )]
     pub paths: Vec<String>,
@@ -162,7 +161,6 @@ pub struct GlobalArgs {
         long = "env-file",
         value_name = "FILE",
         global = true,
-        action = ArgAction::Append,
         help_heading = CONFIG
     )]
     pub env_files: Vec<PathBuf>,

@@ -26,7 +26,6 @@ pub struct Context {
 
 impl Context {
     /// Takes flags and an environment as they are.
-    #[must_use]
     pub fn with_environment(global: GlobalArgs, environment: Environment) -> Self {
         Self { global, environment, unwritten: Arc::default() }
     }
@@ -75,7 +74,6 @@ impl Context {
     }
 
     /// The config file that counts, if one does.
-    #[must_use]
     pub fn config_path(&self) -> Option<std::path::PathBuf> {
         let by_flags = self.global.url.is_some() || self.global.project.is_some();
         let here = std::path::PathBuf::from(FILE_NAME);
@@ -88,7 +86,6 @@ impl Context {
     }
 
     /// Who runs this command, for the audit trail.
-    #[must_use]
     pub fn asked(&self, command: &str) -> Asked {
         let named = |name| self.environment.plain(name).filter(|name| !name.is_empty());
         let user = named("USER").or_else(|| named("LOGNAME")).map(str::to_owned);
@@ -99,7 +96,6 @@ impl Context {
     }
 
     /// The flags of the single target.
-    #[must_use]
     pub fn flags(&self) -> FlagSource {
         FlagSource {
             repo: self.global.repo.clone(),
@@ -110,13 +106,11 @@ impl Context {
     }
 
     /// The problems of a config as an error.
-    #[must_use]
     pub fn config_problems(&self, problems: &[Diagnostic]) -> CommandError {
         CommandError::Shown(diagnostics::text(problems, self.colors_stderr()))
     }
 
     /// How reports are shown.
-    #[must_use]
     pub fn style(&self) -> Style {
         let columns = self.environment.plain("COLUMNS").and_then(|c| c.parse().ok());
         let of_terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok();
@@ -130,7 +124,6 @@ impl Context {
     }
 
     /// Whether what goes to stderr is coloured.
-    #[must_use]
     pub fn colors_stderr(&self) -> bool {
         self.colors(io::stderr().is_terminal())
     }
@@ -175,7 +168,6 @@ impl Context {
     }
 
     /// How calls are made again. On a terminal the person who waits is told of it.
-    #[must_use]
     pub fn retries(&self) -> RetryPolicy {
         let tells = !self.global.quiet && io::stderr().is_terminal();
         RetryPolicy { tell: tells.then_some(say), ..RetryPolicy::command() }

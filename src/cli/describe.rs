@@ -27,15 +27,10 @@ pub fn schema(args: &SchemaArgs, context: &Context) -> Result<u8, CommandError> 
         Some(name) => match catalog::find(name) {
             Some(connection_type) => catalog::schema::schema_for(connection_type),
             None => {
-                let nearest = catalog::nearest(name).map_or_else(
-                    || {
-                        "`apinizer-gitops explain` lists the types; `config` is the config"
-                            .to_owned()
-                    },
-                    |near| format!("did you mean `{}`?", near.name),
-                );
+                let types = "`apinizer-gitops explain` lists the types; `config` is the config";
                 let message = format!("there is no connection type `{name}`");
-                return Err(CommandError::WithHint(message, nearest));
+                let hint = catalog::did_you_mean_type(name, types);
+                return Err(CommandError::WithHint(message, hint));
             }
         },
     };

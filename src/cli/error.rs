@@ -25,7 +25,6 @@ impl CommandError {
     }
 
     /// The text for stderr.
-    #[must_use]
     pub fn text(&self, color: bool) -> String {
         let error = if color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
         match self {

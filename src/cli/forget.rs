@@ -10,6 +10,7 @@ use super::error::CommandError;
 use super::session::Session;
 use crate::name::ConnectionName;
 use crate::reconcile::load_target;
+use crate::record::Record;
 
 /// Runs `forget`; the exit code.
 ///
@@ -20,39 +21,35 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let mut session = Session::new(context, &targets)?;
     let declared = declared_now(&mut session).await;
     let target = session.single_target()?;
+    let terms = session.elected(args.lock_timeout, &CancellationToken::new()).await?;
+    let forget = |record: &mut Record| -> (Vec<ConnectionName>, Vec<ConnectionName>) {
+        args.names.iter().map(|name| ConnectionName::new(name)).partition(|name| {
+            let memory = record.memory(name);
+            let is_known = memory.is_some_and(|m| m.owned.is_some() || m.degraded.is_some());
+            if is_known {
+                record.forget(name);
+            }
+            is_known
+        })
+    };
     let file = session.engine.state_file(target);
-    let stop = CancellationToken::new();
-    let terms = session.elected(args.lock_timeout, &stop).await?;
-    let _lock = file.lock(args.lock_timeout, "forget").await.map_err(CommandError::failed)?;
-    let mut record = file.read().map_err(CommandError::failed)?;
-    let asked = context.asked("forget");
-    let mut forgotten = Vec::new();
-    let mut unknown = Vec::new();
-    for name in &args.names {
-        let name = ConnectionName::new(name);
-        let was_degraded = record.memory(&name).is_some_and(|memory| memory.degraded.is_some());
-        if record.forget(&name) || was_degraded {
-            let then = if declared.contains(&name) {
-                "git still declares it, so the next run adopts it again"
-            } else {
-                "it is unmanaged from now on"
-            };
-            forgotten.push(name.clone());
-            context.print(&format!("forgot {name}: {then}"));
-        } else {
-            unknown.push(name.to_string());
-        }
-    }
-    let written = if forgotten.is_empty() { Ok(()) } else { file.write(&record) };
-    let written = written.map_err(CommandError::failed);
+    let edited = file.edit(args.lock_timeout, "forget", forget).await;
     terms.give_back().await;
-    written?;
-    let trail = session.engine.trail(target, true).pass(None, &asked);
-    forgotten.iter().for_each(|name| trail.forgot(name));
+    let (forgotten, unknown) = edited.map_err(CommandError::failed)?;
+    let trail = session.engine.trail(target, true).pass(None, &context.asked("forget"));
+    for name in &forgotten {
+        let then = if declared.contains(name) {
+            "git still declares it, so the next run adopts it again"
+        } else {
+            "it is unmanaged from now on"
+        };
+        context.print(&format!("forgot {name}: {then}"));
+        trail.forgot(name);
+    }
     if unknown.is_empty() {
         return Ok(0);
     }
-    let which = unknown.join(", ");
+    let which = unknown.iter().map(ConnectionName::as_str).collect::<Vec<_>>().join(", ");
     Err(CommandError::Failed(format!("not in the inventory of `{}`: {which}", target.name)))
 }
 

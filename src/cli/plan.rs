@@ -3,7 +3,7 @@
 use super::args::{Output, PlanArgs};
 use super::context::Context;
 use super::error::CommandError;
-use super::session::{Session, options};
+use super::session::Session;
 use crate::document::Severity;
 use crate::plan::Plan;
 use crate::plan::saved::{
@@ -18,18 +18,14 @@ use crate::report::{self, Style, diagnostics};
 /// The config or the source cannot be used.
 pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError> {
     let mut session = Session::new(context, &args.narrow.targets)?;
-    let mut options = options(&args.narrow, args.rules.lock_timeout, context.asked("plan"))?;
-    options.retries = context.retries();
-    args.rules.consent(&mut options);
-    session.knows_rules(&args.rules.allow)?;
+    let base = args.read.base.as_deref();
+    let mut options =
+        session.options(context, "plan", &args.narrow, Some(&args.rules), base).await?;
     options.with_secrets = !args.without_secrets;
     if args.verify_secrets {
         options.read_back = ReadBackMode::All;
     }
     let snapshot = session.snapshot(&args.read).await?;
-    if let Some(base) = &args.read.base {
-        options.base = Some(session.revision(base).await?);
-    }
     let prepared = session.prepare(&snapshot, &options).await;
     let plan = session.plan_of(&snapshot, &prepared);
     show_errors(context, &prepared);

@@ -9,7 +9,7 @@ use super::args::{PullArgs, ReadArgs, TextOrJson};
 use super::context::Context;
 use super::error::CommandError;
 use super::export::prefix;
-use super::session::{Session, options};
+use super::session::Session;
 use crate::config::Location;
 use crate::document;
 use crate::export::{self, Export, KnownReferences, files, read};
@@ -36,12 +36,9 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
             "clone it, and name the clone with --repo".to_owned(),
         ));
     }
-    let mut options = options(&args.narrow, std::time::Duration::ZERO, context.asked("pull"))?;
-    options.retries = context.retries();
+    let base = args.base.as_deref();
+    let options = session.options(context, "pull", &args.narrow, None, base).await?;
     let snapshot = session.snapshot(&ReadArgs { worktree: true, ..ReadArgs::default() }).await?;
-    if let Some(base) = &args.base {
-        options.base = Some(session.revision(base).await?);
-    }
     let (repository, _) = session.open().await?;
     let prepared = session.prepare(&snapshot, &options).await;
     super::plan::show_errors(context, &prepared);
@@ -135,11 +132,11 @@ impl Pulled<'_> {
         let (engine, target) = (&self.session.engine, prepared.target);
         let Some(ready) = &prepared.ready else { return Ok(()) };
         let live_of = |name: &ConnectionName| {
-            let entry = ready.live.connections.get(name)?;
-            Some(LiveView { entry, own: ready.singles.get(name) })
+            let entry = ready.looked.live.connections.get(name)?;
+            Some(LiveView { entry, own: ready.looked.singles.get(name) })
         };
         let entries = &prepared.plan.entries;
-        let (drift, not_written) = drift_of(&target.name, entries, &ready.desired, &live_of);
+        let (drift, not_written) = drift_of(&target.name, entries, &ready.opened.desired, &live_of);
         self.not_written.extend(not_written);
         let listing = self.snapshot.folders(&target.paths, engine.config_file.as_deref());
         let listing = listing.map_err(CommandError::failed)?;
@@ -184,7 +181,8 @@ impl Pulled<'_> {
             return Err(CommandError::Failed(message));
         }
         let unmanaged: BTreeSet<_> = prepared.plan.unmanaged().map(|entry| &entry.name).collect();
-        let listed = ready.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
+        let listed =
+            ready.looked.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
         let listed: Vec<_> = listed.map(|(_, live)| live.clone()).collect();
         let (fresh, known): (Vec<_>, Vec<_>) =
             listed.into_iter().partition(|live| !self.declared.contains(&live.name));
@@ -195,11 +193,11 @@ impl Pulled<'_> {
             field: None,
             reason: "a document of that name is there, for another target".to_owned(),
         }));
-        let client = &ready.connection.client;
+        let client = &ready.opened.connection.client;
         let live = read::each(client, fresh, target.manager.concurrency).await;
         let live = live.map_err(CommandError::failed)?;
         let mut known = KnownReferences::default();
-        known.add_record(&ready.record);
+        known.add_record(&ready.opened.record);
         let loaded = load_target(engine, target, self.snapshot).map_err(CommandError::failed)?;
         loaded.loaded.documents.iter().for_each(|document| known.add_document(document));
         known.look_up(&engine.environment);
@@ -242,12 +240,9 @@ impl Pulled<'_> {
 
     /// The files that are not as they were read, and the new ones.
     fn changes(&self) -> Vec<FileChange> {
-        let texts = self.pull.texts.iter().zip(self.before.values());
-        let changed = texts.filter(|((_, after), before)| *after != *before);
-        let changed = changed.map(|((path, after), before)| FileChange {
-            path: path.to_string(),
-            before: Some(before.clone()),
-            after: after.clone(),
+        let changed = self.before.iter().filter_map(|(path, before)| {
+            let after = self.pull.texts.get(path).filter(|after| *after != before)?.clone();
+            Some(FileChange { path: path.to_string(), before: Some(before.clone()), after })
         });
         let new = self.new.iter().map(|(path, after)| FileChange {
             path: path.clone(),

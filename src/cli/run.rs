@@ -9,7 +9,7 @@ use super::args::RunArgs;
 use super::context::Context;
 use super::error::CommandError;
 use super::session::{config_in_repository, narrow};
-use super::signals::{Ending, Meaning, Sighup, end_at_once};
+use super::signals::{Ending, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
 use crate::report;
@@ -29,7 +29,8 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         })?;
     }
     let shutdown = CancellationToken::new();
-    end_on_signals(&shutdown, args.once);
+    let ending = if args.once { Ending::of_command() } else { Ending::of_daemon() };
+    cancel_on(ending, &shutdown, || info!("ending: calls in flight are finished"));
     let board = Board::default();
     let (trigger, events) = Trigger::channel(board.clone());
     let metrics = if args.once { None } else { web::metrics::install().ok() };
@@ -121,19 +122,6 @@ fn keys(config: &Config, context: &Context) -> Result<Keys, CommandError> {
         webhook: key("webhook_secret", &config.server.webhook_secret)?,
         repository,
     })
-}
-
-/// The first signal ends the daemon in good order, the second at once.
-fn end_on_signals(shutdown: &CancellationToken, once: bool) {
-    let shutdown = shutdown.clone();
-    let mut ending = if once { Ending::of_command() } else { Ending::of_daemon() };
-    tokio::spawn(async move {
-        ending.asked_for().await;
-        info!("ending: calls in flight are finished");
-        shutdown.cancel();
-        ending.asked_for().await;
-        end_at_once();
-    });
 }
 
 /// SIGHUP reads the config again and fetches, unless the terminal hung up.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{NarrowArgs, ReadArgs};
+use super::args::{NarrowArgs, ReadArgs, WriteRules};
 use super::context::Context;
 use super::error::CommandError;
-use crate::api::{RetryPolicy, WriteLimit};
+use crate::api::WriteLimit;
 use crate::audit::Asked;
-use crate::catalog::nearest_of;
+use crate::catalog::{did_you_mean, did_you_mean_type};
 use crate::config::{Config, Location, Target};
 use crate::leadership::Terms;
 use crate::plan::{Filter, Plan, RunRules};
@@ -67,23 +67,61 @@ impl Session {
         }
     }
 
+    /// The options that a command starts from.
+    ///
+    /// # Errors
+    /// A `--type` or `--allow` is none, or the base revision is not as it should be.
+    pub async fn options(
+        &mut self,
+        context: &Context,
+        verb: &str,
+        narrow: &NarrowArgs,
+        rules: Option<&WriteRules>,
+        base: Option<&str>,
+    ) -> Result<Options, CommandError> {
+        known_types(&narrow.types)?;
+        let rules = rules.cloned().unwrap_or_default();
+        self.knows_rules(&rules.allow)?;
+        let base = match base {
+            Some(base) => Some(self.revision(base).await?),
+            None => None,
+        };
+        Ok(Options {
+            writes: false,
+            rules: RunRules {
+                filter: Filter::new(&narrow.names, &narrow.types),
+                allow_deletes: rules.allow_deletes,
+                allow_delete: rules.allow_delete.iter().map(|name| name.as_str().into()).collect(),
+                allow: rules.allow,
+                degraded_at_once: true,
+            },
+            base,
+            resend_secrets: rules.resend_secrets,
+            with_secrets: true,
+            follows: true,
+            read_back: ReadBackMode::Nothing,
+            lock_timeout: rules.lock_timeout,
+            retries: context.retries(),
+            asked: context.asked(verb),
+            stop: CancellationToken::new(),
+            limit: WriteLimit::default(),
+        })
+    }
+
     /// Checks that the targets have rules of these names.
     ///
     /// # Errors
     /// There is no such rule.
-    pub fn knows_rules(&self, names: &[String]) -> Result<(), CommandError> {
+    fn knows_rules(&self, names: &[String]) -> Result<(), CommandError> {
         let rules = || self.engine.config.targets.iter().flat_map(|target| target.rules.iter());
         let is_unknown = |name: &&String| !rules().any(|rule| rule.name == **name);
         let Some(name) = names.iter().find(is_unknown) else { return Ok(()) };
-        let hint = match nearest_of(rules(), name, |rule| &rule.name) {
-            Some(near) => format!("did you mean `{}`?", near.name),
-            None => "`rules` of the config names them".to_owned(),
-        };
+        let names = rules().map(|rule| rule.name.as_str());
+        let hint = did_you_mean(names, name, "`rules` of the config names them");
         Err(CommandError::WithHint(format!("there is no rule `{name}`"), hint))
     }
 
     /// The source in words.
-    #[must_use]
     pub fn source(&self) -> String {
         self.engine.config.source.as_written.clone()
     }
@@ -239,7 +277,6 @@ impl Session {
     }
 
     /// The plan of all targets.
-    #[must_use]
     pub fn plan_of(&self, snapshot: &Snapshot, prepared: &[Prepared<'_>]) -> Plan {
         Plan {
             commit: snapshot.commit().cloned(),
@@ -280,36 +317,6 @@ pub(super) fn config_in_repository(context: &Context, config: &Config) -> Option
     Some(file.strip_prefix(root).ok()?.to_str()?.to_owned())
 }
 
-/// The options that a command starts from.
-///
-/// # Errors
-/// A `--type` is none.
-pub fn options(
-    narrow: &NarrowArgs,
-    lock_timeout: Duration,
-    asked: Asked,
-) -> Result<Options, CommandError> {
-    known_types(&narrow.types)?;
-    Ok(Options {
-        writes: false,
-        rules: RunRules {
-            filter: Filter::new(&narrow.names, &narrow.types),
-            degraded_at_once: true,
-            ..RunRules::default()
-        },
-        base: None,
-        resend_secrets: false,
-        with_secrets: true,
-        follows: true,
-        read_back: ReadBackMode::Nothing,
-        lock_timeout,
-        retries: RetryPolicy::command(),
-        asked,
-        stop: CancellationToken::new(),
-        limit: WriteLimit::default(),
-    })
-}
-
 /// Refuses a `--type` that is none.
 ///
 /// # Errors
@@ -317,11 +324,7 @@ pub fn options(
 pub(super) fn known_types(types: &[String]) -> Result<(), CommandError> {
     for type_name in types {
         if crate::catalog::find(type_name).is_none() {
-            let nearest = crate::catalog::nearest(type_name);
-            let hint = nearest.map_or_else(
-                || "`apinizer-gitops explain` lists the types".to_owned(),
-                |near| format!("did you mean `{}`?", near.name),
-            );
+            let hint = did_you_mean_type(type_name, "`apinizer-gitops explain` lists the types");
             let message = format!("there is no connection type `{type_name}`");
             return Err(CommandError::WithHint(message, hint));
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// The terminal that controls the process, if one does.
 const TERMINAL: &str = "/dev/tty";
@@ -25,7 +26,6 @@ pub struct Ending {
 
 impl Ending {
     /// Handles SIGINT and SIGTERM, and a terminal that hangs up.
-    #[must_use]
     pub fn of_daemon() -> Self {
         Self {
             sighup: Some(Sighup::listen()),
@@ -34,7 +34,6 @@ impl Ending {
     }
 
     /// Handles SIGINT, SIGTERM and SIGHUP; the last not under `nohup`.
-    #[must_use]
     pub fn of_command() -> Self {
         let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
         kinds.extend((!is_ignored()).then(SignalKind::hangup));
@@ -92,7 +91,6 @@ pub enum Meaning {
 
 impl Sighup {
     /// Handles the signal.
-    #[must_use]
     pub fn listen() -> Self {
         // The first answer counts: a handler hides whether the signal was ignored at the start.
         let ends_with_terminal =
@@ -136,8 +134,24 @@ pub async fn terminated() {
     Ending::of_command().asked_for().await;
 }
 
+/// Cancels a token at the first signal, which `tell` says; the second one ends the process at once.
+pub(super) fn cancel_on(
+    mut ending: Ending,
+    token: &CancellationToken,
+    tell: impl FnOnce() + Send + 'static,
+) {
+    let token = token.clone();
+    tokio::spawn(async move {
+        ending.asked_for().await;
+        tell();
+        token.cancel();
+        ending.asked_for().await;
+        end_at_once();
+    });
+}
+
 /// Ends the process without waiting for anything; the state on disk is whole at every moment.
 #[expect(clippy::exit, reason = "a second signal asks for just this")]
-pub fn end_at_once() -> ! {
+fn end_at_once() -> ! {
     std::process::exit(1)
 }

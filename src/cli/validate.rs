@@ -9,6 +9,7 @@ use super::error::CommandError;
 use super::session::{Session, config_in_repository};
 use crate::config::{Config, Location};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
+use crate::reconcile::load_request;
 use crate::report::diagnostics;
 use crate::source::{FileEntry, Files, Folder, Listing, Repository, Snapshot, SourceError};
 
@@ -171,13 +172,7 @@ async fn check_targets(
             )));
         }
         notes.extend(notes_of(&listing));
-        let request = LoadRequest {
-            folders: &listing.folders,
-            target: Some(&target.name),
-            known_targets: Some(&known),
-            vars: Some(&target.vars),
-            rules: Some(&target.rules),
-        };
+        let request = load_request(target, &listing.folders, &known);
         let read = |e: &FileEntry| snapshot.read(e).map_err(|e| e.to_string());
         problems.extend(load(&request, &cache, &read).diagnostics);
     }

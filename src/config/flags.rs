@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
@@ -49,17 +49,14 @@ impl super::Config {
             return Err(problems.finish());
         }
         let repo = flags.repo.as_deref().unwrap_or(Path::new("."));
-        let mut target = Map::new();
-        target.insert("name".to_owned(), json!("default"));
-        target.insert("url".to_owned(), json!(flags.url));
-        target.insert("project".to_owned(), json!(flags.project));
+        let mut target = json!({"name": "default", "url": flags.url, "project": flags.project});
         for (key, name) in credentials(environment) {
-            target.insert((*key).to_owned(), json!(format!("${{env:{name}}}")));
+            target[*key] = json!(format!("${{env:{name}}}"));
         }
         if !flags.paths.is_empty() {
-            target.insert("paths".to_owned(), json!(flags.paths));
+            target["paths"] = json!(flags.paths);
         }
-        let root = json!({"targets": [Value::Object(target)]});
+        let root = json!({"targets": [target]});
         // `--repo` is the folder that a file would be in, so that a `${` in it stays text.
         from_value(&root, problems, &repo.join(FILE_NAME), environment, true)
     }

@@ -30,13 +30,11 @@ impl NotifyKind {
     const ALL: [Self; 5] = [Self::Slack, Self::Webhook, Self::GitHub, Self::GitLab, Self::Gitea];
 
     /// The word for it in a config.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         Self::WORDS[self as usize]
     }
 
     /// Whether the commit's status on a git host is what is told.
-    #[must_use]
     pub fn is_git_host(self) -> bool {
         !matches!(self, Self::Slack | Self::Webhook)
     }
@@ -68,7 +66,6 @@ impl NotifyEvent {
         [Self::Applied, Self::Failed, Self::Drift, Self::Held, Self::Recovered, Self::SourceFailed];
 
     /// The word for it in configs and messages.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         Self::WORDS[self as usize]
     }

@@ -4,7 +4,7 @@ use super::fields::{Fields, Text};
 use super::problems::error;
 use super::read::Reader;
 use super::{After, Target, code};
-use crate::catalog::nearest_of;
+use crate::catalog::did_you_mean;
 use crate::diagnostic::quoted;
 
 /// Adds to each target the one that it comes after; `names` are those of all targets.
@@ -35,10 +35,8 @@ pub(super) fn is_target(reader: &mut Reader<'_>, names: &[&str], text: &Text, pl
         return text.resolved;
     }
     let message = format!("no target is called {}", quoted(&text.written));
-    let help = match nearest_of(names.iter().copied(), &text.value, |name| name) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the targets are {}", names.join(", ")),
-    };
+    let targets = format!("the targets are {}", names.join(", "));
+    let help = did_you_mean(names.iter().copied(), &text.value, targets);
     reader.problems.add(place, error(&code::BAD_VALUE, message).help(help));
     false
 }

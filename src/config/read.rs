@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::catalog::nearest_of;
+use crate::catalog::{did_you_mean, nearest_of};
 use crate::diagnostic::Part;
 use crate::environment::Environment;
 use crate::pointer::{child, item};
@@ -104,11 +104,9 @@ impl Reader<'_> {
         self.hide_unless_reference(value);
         let shown: String = key.chars().take(60).collect();
         let message = format!("{} has no key `{}`", section.name, shown.escape_debug());
-        let known = section.keys.iter().map(|key| key.name);
-        let help = match nearest_of(known.clone(), key, |name| *name) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("its keys are {}", known.collect::<Vec<_>>().join(", ")),
-        };
+        let known: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+        let keys = format!("its keys are {}", known.join(", "));
+        let help = did_you_mean(known, key, keys);
         let problem = error(&code::UNKNOWN_KEY, message).help(help).part(Part::Key);
         self.problems.add(&value.pointer, problem);
     }

@@ -12,29 +12,26 @@ const DURATION: &str = r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 const SIZE: &str = r"^[0-9]+ *([kKmMgG]([iI])?)?[bB]?$";
 
 /// The JSON Schema (2020-12) of `apinizer-gitops.yaml`.
-#[must_use]
 pub fn schema() -> Value {
-    let mut root = section(&ROOT);
-    if let Value::Object(root) = &mut root {
-        let mut head = Map::new();
-        head.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-        head.insert("title".to_owned(), json!("The config of apinizer-gitops"));
-        head.append(root);
-        return Value::Object(head);
-    }
-    root
+    let head = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The config of apinizer-gitops",
+    });
+    with_section(head, &ROOT)
 }
 
 fn section(section: &Section) -> Value {
+    with_section(json!({}), section)
+}
+
+fn with_section(mut schema: Value, section: &Section) -> Value {
     let properties: Map<String, Value> =
         section.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
     let required: Vec<&str> =
         section.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
-    let mut schema = json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": properties,
-    });
+    schema["type"] = json!("object");
+    schema["additionalProperties"] = json!(false);
+    schema["properties"] = json!(properties);
     if !required.is_empty() {
         schema["required"] = json!(required);
     }

@@ -234,7 +234,6 @@ fn check_projects(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
 ///
 /// The state keeps it beside what a commit declared; while it is the same, that record answers
 /// for the commit, and the repository need not be asked.
-#[must_use]
 pub(crate) fn config_digest(target: &Target) -> String {
     let mut context = Sha256::new();
     for part in std::iter::once(&target.name).chain(&target.paths) {

@@ -245,8 +245,5 @@ pub(super) async fn set_suspended(
     suspended: bool,
 ) -> Result<(), crate::state::StateError> {
     let file = engine.state_file(target);
-    let _lock = file.lock(LOCK_TIMEOUT, "run").await?;
-    let mut record = file.read()?;
-    record.suspended = suspended;
-    file.write(&record)
+    file.edit(LOCK_TIMEOUT, "run", |record| record.suspended = suspended).await
 }

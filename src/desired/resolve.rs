@@ -42,10 +42,7 @@ impl<'a> Resolver<'a> {
                 Ok((resolved != *declared).then_some(resolved))
             }
             Value::Array(items) => {
-                let item_kind = match kind {
-                    Some(Kind::List(item) | Kind::Set(item)) => Some(*item),
-                    _ => None,
-                };
+                let item_kind = kind.and_then(Kind::of_item);
                 let mut changed: Option<Vec<Value>> = None;
                 for (index, item) in items.iter().enumerate() {
                     if let Some(value) = self.resolve(item, item_kind)? {
@@ -57,13 +54,7 @@ impl<'a> Resolver<'a> {
             Value::Object(map) => {
                 let mut changed: Option<Map<String, Value>> = None;
                 for (key, item) in map {
-                    let item_kind = match kind {
-                        Some(Kind::Map(item)) => Some(*item),
-                        Some(Kind::Object(fields)) => {
-                            fields.iter().find(|f| f.name == key).map(|f| &f.kind)
-                        }
-                        _ => None,
-                    };
+                    let item_kind = kind.and_then(|kind| kind.of_key(key));
                     if let Some(value) = self.resolve(item, item_kind)? {
                         changed.get_or_insert_with(|| map.clone()).insert(key.clone(), value);
                     }
@@ -136,7 +127,7 @@ impl<'a> Resolver<'a> {
     fn segment<'t>(&mut self, segment: &'t Segment<'t>) -> Result<Cow<'t, str>, NoValue> {
         Ok(match segment {
             Segment::Text(text) => Cow::Borrowed(text),
-            Segment::Apinizer(name) => Cow::Owned(format!("${{{name}}}")),
+            Segment::Apinizer(_) => Cow::Owned(segment.to_string()),
             Segment::Var(name) => Cow::Owned(match self.var(name)? {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),

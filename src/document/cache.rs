@@ -34,7 +34,6 @@ struct Kept {
 
 impl ParseCache {
     /// How many files were parsed so far.
-    #[must_use]
     pub fn parsed(&self) -> u64 {
         self.parsed.load(Ordering::Relaxed)
     }

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 pub(crate) use kind::texts_to_numbers;
 
 use super::options::{holds_reference, no_reference};
-use crate::catalog::{self, ConnectionType};
+use crate::catalog::{self, ConnectionType, did_you_mean_type};
 use crate::diagnostic::code::{self, Code};
 use crate::diagnostic::{Finding, Part, quoted};
 use crate::pointer::steps;
@@ -70,10 +70,8 @@ pub(crate) fn connection_type(
         } else {
             format!("there is no type {}", quoted(name))
         };
-        let help = match catalog::nearest(name).filter(|_| name != "ops-genie") {
-            Some(nearest) => format!("did you mean `{}`?", nearest.name),
-            None => format!("the types are {}", all_types()),
-        };
+        let types = format!("the types are {}", all_types());
+        let help = if name == "ops-genie" { types } else { did_you_mean_type(name, types) };
         findings.push(Finding::error(&code::UNKNOWN_TYPE, pointer, message).help(help));
     }
     found
@@ -91,8 +89,7 @@ pub(crate) fn refused(
     name: &str,
     fields: &Map<String, Value>,
 ) -> BTreeMap<String, &'static Code> {
-    let mut findings = Vec::new();
-    Check { name, connection_type, fields, vars: None, patches_nothing: false }.run(&mut findings);
+    let findings = Check::new(name, connection_type, fields, None, false).run();
     let mut refused = BTreeMap::new();
     for finding in findings.into_iter().filter(Finding::is_error) {
         if let Some(top) = steps(&finding.pointer).next() {
@@ -102,45 +99,52 @@ pub(crate) fn refused(
     refused
 }
 
-/// The context of the checks of one document.
+/// The checks of one document.
 pub(crate) struct Check<'a> {
     /// The connection's name, from which names of variables are made.
-    pub(crate) name: &'a str,
-    pub(crate) connection_type: &'static ConnectionType,
+    name: &'a str,
+    connection_type: &'static ConnectionType,
     /// The declared fields without `type`, `name` and `x-gitops`.
-    pub(crate) fields: &'a Map<String, Value>,
+    fields: &'a Map<String, Value>,
     /// The target's variables; `None`: not known, so nothing is said of them.
-    pub(crate) vars: Option<&'a BTreeMap<String, Value>>,
+    vars: Option<&'a BTreeMap<String, Value>>,
     /// Whether no earlier path could have declared what is missing.
-    pub(crate) patches_nothing: bool,
+    patches_nothing: bool,
+    findings: Vec<Finding>,
 }
 
-impl Check<'_> {
-    /// Applies all rules.
-    pub(crate) fn run(&self, findings: &mut Vec<Finding>) {
-        let before = findings.len();
-        if self.check_keys(findings) {
-            return;
+impl<'a> Check<'a> {
+    pub(crate) fn new(
+        name: &'a str,
+        connection_type: &'static ConnectionType,
+        fields: &'a Map<String, Value>,
+        vars: Option<&'a BTreeMap<String, Value>>,
+        patches_nothing: bool,
+    ) -> Self {
+        let findings = Vec::new();
+        Self { name, connection_type, fields, vars, patches_nothing, findings }
+    }
+
+    /// The problems by all rules.
+    pub(crate) fn run(mut self) -> Vec<Finding> {
+        if self.check_keys() {
+            return self.findings;
         }
-        self.check_fields(findings);
+        self.check_fields();
         let resolved = self.resolved_fields();
-        self.check_required(&resolved, findings);
-        self.check_hidden(&resolved, findings);
-        if findings.len() - before > MOST_FINDINGS {
+        self.check_required(&resolved);
+        self.check_hidden(&resolved);
+        if self.findings.len() > MOST_FINDINGS {
             // Errors stay: a document with one is refused.
-            if let Some(mine) = findings.get_mut(before..) {
-                mine.sort_by_key(|finding| finding.severity);
-            }
-            findings.truncate(before + MOST_FINDINGS);
-            findings.push(
-                Finding::warning(
-                    &code::TOO_MANY,
-                    "",
-                    format!("the document has more than {MOST_FINDINGS} problems"),
-                )
-                .part(Part::Start)
-                .help("mend those that are listed and run again"),
+            self.findings.sort_by_key(|finding| finding.severity);
+            self.findings.truncate(MOST_FINDINGS);
+            let message = format!("the document has more than {MOST_FINDINGS} problems");
+            self.findings.push(
+                Finding::warning(&code::TOO_MANY, "", message)
+                    .part(Part::Start)
+                    .help("mend those that are listed and run again"),
             );
         }
+        self.findings
     }
 }

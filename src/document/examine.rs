@@ -9,7 +9,7 @@ use super::check::{Check, connection_type, texts_to_numbers};
 use super::layers::{Layer, Merged};
 use super::options::{self, KEY};
 use super::{LoadRequest, Options};
-use crate::catalog::ConnectionType;
+use crate::catalog::{ConnectionType, did_you_mean};
 use crate::diagnostic::{Finding, Part, code, quoted};
 use crate::name::ConnectionName;
 use crate::pointer::{child, item};
@@ -62,7 +62,8 @@ fn check(
     }
     let fields = &merged.fields;
     let name = name.as_str();
-    Check { name, connection_type, fields, vars: request.vars, patches_nothing }.run(findings);
+    let check = Check::new(name, connection_type, fields, request.vars, patches_nothing);
+    findings.extend(check.run());
     ignore_unknown(connection_type, &options.ignore, merged, findings);
     texts_to_numbers(connection_type, &mut merged.fields);
     if let Some(rules) = request.rules.filter(|rules| !rules.is_empty()) {
@@ -100,11 +101,8 @@ fn check_targets(
     for target in targets.iter().filter(|target| !known.contains(*target)) {
         let message = format!("no target is called {}", quoted(target));
         let pointer = child(&child("", KEY), "targets");
-        let nearest = crate::catalog::nearest_of(known.iter(), target, |name| name.as_str());
-        let help = match nearest {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "check the names of the targets in the config".to_owned(),
-        };
+        let otherwise = "check the names of the targets in the config";
+        let help = did_you_mean(known.iter().map(String::as_str), target, otherwise);
         findings.push(
             Finding::warning(&code::UNKNOWN_TARGET, pointer, message)
                 .help(help)
@@ -130,15 +128,12 @@ fn ignore_unknown(
             quoted(&top),
             connection_type.name
         );
-        let finding = Finding::warning(
-            &code::UNKNOWN_FIELD,
-            item(&child(&child("", KEY), "ignore"), 0),
-            message,
-        )
-        .part(Part::Text(top.clone()));
-        findings.push(match connection_type.nearest_field(&top) {
-            Some(nearest) => finding.help(format!("did you mean `{}`?", nearest.name)),
-            None => finding.help("check the spelling"),
-        });
+        let pointer = item(&child(&child("", KEY), "ignore"), 0);
+        let fields = connection_type.fields().map(|field| field.name);
+        findings.push(
+            Finding::warning(&code::UNKNOWN_FIELD, pointer, message)
+                .help(did_you_mean(fields, &top, "check the spelling"))
+                .part(Part::Text(top)),
+        );
     }
 }

@@ -46,14 +46,12 @@ pub struct Loaded {
 
 impl Loaded {
     /// Whether anything is wrong enough to refuse the commit.
-    #[must_use]
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 }
 
 /// Loads the documents of a target.
-#[must_use]
 pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> Loaded {
     let assigned = super::gather::assign(request.folders);
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
@@ -94,7 +92,6 @@ pub(crate) struct OldDeclarations {
 
 /// The declarations of the files for a target, whatever is wrong with their documents: for commits
 /// of the past, which may not load by the rules of today.
-#[must_use]
 pub(crate) fn declared_names(
     folders: &[Folder],
     target: Option<&str>,

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::Options;
-use crate::catalog::{ConnectionType, nearest_of};
+use crate::catalog::{ConnectionType, did_you_mean};
 use crate::diagnostic::{Finding, Part, code, quoted};
 use crate::name::{self, ConnectionName};
-use crate::pointer::{child, item};
+use crate::pointer::{any_text, child, item};
 use crate::reference::{self, Segment};
 
 /// The key itself.
@@ -88,16 +88,10 @@ pub(crate) fn no_reference(pointer: &str, what: &str) -> Finding {
 
 /// Whether a value holds a reference, or something that tries to be one.
 pub(crate) fn holds_reference(value: &Value) -> bool {
-    match value {
-        Value::String(text) => {
-            text.contains("${")
-                && reference::parse(text)
-                    .map_or(true, |all| all.iter().any(|s| !matches!(s, Segment::Text(_))))
-        }
-        Value::Array(items) => items.iter().any(holds_reference),
-        Value::Object(map) => map.values().any(holds_reference),
-        _ => false,
-    }
+    any_text(value, &|text| {
+        let is_plain = |all: Vec<Segment<'_>>| all.iter().all(|s| matches!(s, Segment::Text(_)));
+        text.contains("${") && !reference::parse(text).is_ok_and(is_plain)
+    })
 }
 
 fn wrong(pointer: &str, what: &str, kind: &str, example: &str) -> Finding {
@@ -199,18 +193,13 @@ fn texts<'v>(
 }
 
 fn unknown(pointer: &str, key: &str) -> Finding {
-    let finding = Finding::error(
-        &code::UNKNOWN_OPTION,
-        pointer,
-        format!("`x-gitops` has no key {}", quoted(key)),
-    )
-    .part(Part::Key);
-    match nearest_of(KEYS.iter().copied(), key, |key| key) {
-        Some(nearest) => finding.help(format!("did you mean `{nearest}`?")),
-        None => {
-            finding.help("its keys are `protect`, `renamedFrom`, `ignore`, `suspend` and `targets`")
-        }
-    }
+    let keys = "its keys are `protect`, `renamedFrom`, `ignore`, `suspend` and `targets`";
+    let message = format!("`x-gitops` has no key {}", quoted(key));
+    Finding::error(&code::UNKNOWN_OPTION, pointer, message).part(Part::Key).help(did_you_mean(
+        KEYS.iter().copied(),
+        key,
+        keys,
+    ))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::options::{self, KEY};
 use super::{Document, LoadRequest};
 use crate::catalog::nearest_of;
 use crate::diagnostic::{Diagnostic, Finding, Part, code, quoted};
-use crate::pointer::{child, item};
+use crate::pointer::{child, each_text};
 use crate::reference::{self, Segment};
 use crate::source::FileEntry;
 
@@ -84,39 +84,23 @@ fn unknown(pointer: &str, written: String, name: &str, known: &BTreeSet<String>)
 
 /// Tells each variable in some fields: its place, the reference that brings it, and its name.
 fn in_fields(fields: &Map<String, Value>, vars: &Vars, tell: &mut impl FnMut(&str, String, &str)) {
-    for (key, value) in fields {
-        in_value(&child("", key), value, vars, tell);
-    }
-}
-
-fn in_value(pointer: &str, value: &Value, vars: &Vars, tell: &mut impl FnMut(&str, String, &str)) {
-    match value {
-        Value::String(text) if text.contains("${") => {
-            for segment in reference::parse(text).unwrap_or_default() {
-                match segment {
-                    Segment::Apinizer(name) => tell(pointer, format!("${{{name}}}"), name),
-                    Segment::Var(var) => {
-                        let value = vars.get(var).and_then(Value::as_str).unwrap_or_default();
-                        for segment in reference::parse(value).unwrap_or_default() {
-                            if let Segment::Apinizer(name) = segment {
-                                tell(pointer, format!("${{var:{var}}}"), name);
-                            }
+    let mut in_text = |pointer: &str, text: &str| {
+        for segment in reference::parse(text).unwrap_or_default() {
+            match segment {
+                Segment::Apinizer(name) => tell(pointer, segment.to_string(), name),
+                Segment::Var(var) => {
+                    let value = vars.get(var).and_then(Value::as_str).unwrap_or_default();
+                    for inner in reference::parse(value).unwrap_or_default() {
+                        if let Segment::Apinizer(name) = inner {
+                            tell(pointer, segment.to_string(), name);
                         }
                     }
-                    Segment::Text(_) | Segment::Env(_) => {}
                 }
+                Segment::Text(_) | Segment::Env(_) => {}
             }
         }
-        Value::Array(items) => {
-            for (index, value) in items.iter().enumerate() {
-                in_value(&item(pointer, index), value, vars, tell);
-            }
-        }
-        Value::Object(entries) => {
-            for (key, value) in entries {
-                in_value(&child(pointer, key), value, vars, tell);
-            }
-        }
-        _ => {}
+    };
+    for (key, value) in fields {
+        each_text(&child("", key), value, &mut in_text);
     }
 }

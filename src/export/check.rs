@@ -57,7 +57,6 @@ pub(crate) fn declared_elsewhere(
 }
 
 /// The problems that `validate` would find in files of an export.
-#[must_use]
 pub(crate) fn problems(files: &[ExportFile]) -> Vec<Diagnostic> {
     let documents = files.iter().filter(|file| !file.name.starts_with('.'));
     problems_in(&documents.map(|file| (file.name.as_str(), file.text.as_str())).collect())

@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use super::left_out::{LeftOut, Undeclarable};
 use super::variables::Names;
 use super::{KnownReferences, fields, left_out, yaml};
-use crate::catalog::{ConnectionType, Field, Required, hidden, is_bookkeeping};
+use crate::catalog::{ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::env_names;
 use crate::live::LiveConnection;
 use crate::plan::equality::is_empty;
 use crate::pointer::{self, look_up};
-use crate::reference::{self, Segment};
+use crate::reference;
 use crate::secret::Sensitive;
 
 /// The document of a connection.
@@ -195,30 +195,19 @@ fn secret(
 ) -> Secret {
     let shown = match whole.get(field.name) {
         Some(Value::String(text)) if hidden::is_masked_text(text) => None,
-        Some(Value::String(text)) if is_apinizers(text) => {
+        Some(Value::String(text)) if reference::is_apinizers(text) => {
             return Secret::Declared(Value::String(text.clone()));
         }
         Some(Value::String(text)) => Some(text.clone()),
         _ => None,
     };
-    let is_required = match &field.required {
-        Required::No => false,
-        Required::Always | Required::Disputed => true,
-        Required::When(condition) => connection_type.holds(condition, whole),
-    };
+    let is_required = field.required.holds(&|key| connection_type.field(key), whole);
     let variable = names.invent(name, field.name);
     let reference = format!("${{env:{variable}}}");
     let offered = shown.is_none() && !is_required;
     let about = format!("{owner}: `{}`", field.name);
     names.note(variable, &about, offered, shown.map(Sensitive::new));
     if offered { Secret::Offered(reference) } else { Secret::Declared(Value::from(reference)) }
-}
-
-/// Whether a text is made of Apinizer's own `${NAME}` and nothing else.
-fn is_apinizers(text: &str) -> bool {
-    reference::parse(text).is_ok_and(|segments| {
-        !segments.is_empty() && segments.iter().all(|s| matches!(s, Segment::Apinizer(_)))
-    })
 }
 
 fn render(

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{self, ConnectionType, Field, Kind, Required};
+use crate::catalog::{self, ConnectionType, Field, Kind};
 use crate::plan::equality::{is_empty, is_unset};
 
 /// The fields of a connection as they are compared: without its identity, the server's
@@ -27,11 +27,7 @@ pub(super) fn without_defaults(
     field_of: &dyn Fn(&str) -> Option<&'static Field>,
     stays: &dyn Fn(&str) -> bool,
 ) -> Map<String, Value> {
-    let is_required = |field: &Field| match &field.required {
-        Required::No => false,
-        Required::Always | Required::Disputed => true,
-        Required::When(condition) => condition.holds(field_of, fields),
-    };
+    let is_required = |field: &Field| field.required.holds(field_of, fields);
     let kept = |key: &str, value: &Value| match field_of(key) {
         Some(field) => {
             stays(key)
@@ -47,8 +43,8 @@ pub(super) fn without_defaults(
         }
         let value = match (field_of(key).map(|field| &field.kind), value) {
             // An object with named fields is owned field by field, lists and maps as a whole.
-            (Some(Kind::Object(named)), Value::Object(inner)) => {
-                let lookup = |key: &str| named.iter().find(|field| field.name == key);
+            (Some(kind @ Kind::Object(_)), Value::Object(inner)) => {
+                let lookup = |key: &str| kind.field(key);
                 let prefix = format!("{key}/");
                 let stays = |key: &str| stays(&format!("{prefix}{key}"));
                 let inner = without_defaults(inner, &lookup, &stays);

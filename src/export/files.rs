@@ -57,7 +57,6 @@ fn list(paths: &[PathBuf]) -> String {
 }
 
 /// The files of an export: one for each connection, or one with all.
-#[must_use]
 pub(crate) fn files(export: &Export, single_file: bool) -> Vec<ExportFile> {
     let mut files = if single_file {
         let text = SCHEMA_LINE.to_owned() + &stream(&export.documents);
@@ -73,14 +72,12 @@ pub(crate) fn files(export: &Export, single_file: bool) -> Vec<ExportFile> {
 }
 
 /// All documents as one text.
-#[must_use]
 pub(crate) fn stream(documents: &[Exported]) -> String {
     let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
     texts.join("---\n")
 }
 
 /// A file for each document, under names that are not taken.
-#[must_use]
 pub(crate) fn new_files(export: &Export, is_taken: &dyn Fn(&str) -> bool) -> Vec<ExportFile> {
     let documents = &export.documents;
     let mut taken = BTreeSet::from([CONFIG_FILE.to_owned()]);

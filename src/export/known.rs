@@ -12,6 +12,7 @@ use crate::desired::{env_names, holds_env};
 use crate::document::Document;
 use crate::environment::Environment;
 use crate::name::ConnectionName;
+use crate::pointer::with_texts;
 use crate::record::Record;
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, Sensitive};
@@ -59,9 +60,8 @@ impl KnownReferences {
         for (key, declared) in fields {
             let path = format!("{prefix}/{}", crate::pointer::escaped(key));
             match (lookup(key).map(|field| &field.kind), declared) {
-                (Some(Kind::Object(named)), Value::Object(inner)) => {
-                    let lookup = |key: &str| named.iter().find(|field| field.name == key);
-                    self.add_fields(name, &path, inner, &lookup);
+                (Some(kind @ Kind::Object(_)), Value::Object(inner)) => {
+                    self.add_fields(name, &path, inner, &|key| kind.field(key));
                 }
                 (_, declared) => self.insert(name, path, declared),
             }
@@ -117,14 +117,7 @@ impl KnownReferences {
 
     /// A declared value with references in the place of what variables hold; their names are added.
     pub(super) fn referring(&self, value: &Value, used: &mut BTreeSet<String>) -> Value {
-        match value {
-            Value::String(text) => Value::String(self.in_text(text, used)),
-            Value::Array(items) => items.iter().map(|item| self.referring(item, used)).collect(),
-            Value::Object(map) => Value::Object(
-                map.iter().map(|(key, inner)| (key.clone(), self.referring(inner, used))).collect(),
-            ),
-            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-        }
+        with_texts(value, &mut |text| Value::String(self.in_text(text, used)))
     }
 
     fn in_text(&self, template: &str, used: &mut BTreeSet<String>) -> String {
@@ -133,9 +126,7 @@ impl KnownReferences {
         for segment in segments {
             match segment {
                 Segment::Text(text) => self.in_plain(&text, &mut written, used),
-                Segment::Env(name) => written.push_str(&format!("${{env:{name}}}")),
-                Segment::Var(name) => written.push_str(&format!("${{var:{name}}}")),
-                Segment::Apinizer(name) => written.push_str(&format!("${{{name}}}")),
+                reference => written.push_str(&reference.to_string()),
             }
         }
         written
@@ -143,7 +134,7 @@ impl KnownReferences {
 
     fn in_plain(&self, text: &str, written: &mut String, used: &mut BTreeSet<String>) {
         let mut refer = |written: &mut String, name: &str| {
-            written.push_str(&format!("${{env:{name}}}"));
+            written.push_str(&Segment::Env(name).to_string());
             used.insert(name.to_owned());
         };
         let is_it = |(_, value): &&(String, Sensitive)| value.expose() == text;

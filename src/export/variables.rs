@@ -73,7 +73,6 @@ impl Names {
 
 /// The lines of an env file with the names of the variables, none of their values; those that
 /// documents only offer are commented out.
-#[must_use]
 pub(crate) fn template(variables: &[Variable]) -> String {
     let mut text = String::from(
         "# The variables that the exported documents refer to: names only. Keep the file with\n\

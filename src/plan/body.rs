@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::compare::{Comparison, Treatment, field_at, shown_text, with_lives_ignored_parts};
+use super::compare::{
+    Comparison, Subject, Treatment, field_at, shown_text, with_lives_ignored_parts,
+};
 use super::view::LiveView;
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
@@ -45,10 +47,8 @@ pub(crate) type IsProven<'a> = dyn Fn(&str, &Value) -> bool + 'a;
 /// # Errors
 /// A reference has no value.
 pub(crate) fn for_create(desired: &DesiredConnection) -> Result<SensitiveValue, NoBody> {
-    let mut body = Map::new();
-    body.insert("type".to_owned(), desired.connection_type.name.into());
-    body.insert("name".to_owned(), desired.name.as_str().into());
-    let mut body = Value::Object(body);
+    let type_name = desired.connection_type.name;
+    let mut body = json!({"type": type_name, "name": desired.name.as_str()});
     for field in &desired.fields {
         pointer::set(&mut body, &field.path, value_of(desired, field)?.clone());
     }
@@ -102,10 +102,9 @@ pub(crate) fn for_update(
     is_proven: &IsProven<'_>,
 ) -> Result<SensitiveValue, NoBody> {
     let own_type = desired.connection_type;
-    let mut body = lives_own(own_type, live);
-    body.insert("type".to_owned(), live.entry.type_name.as_str().into());
-    body.insert("name".to_owned(), named.as_str().into());
-    let mut body = Value::Object(body);
+    let mut body = Value::Object(lives_own(own_type, live));
+    body["type"] = live.entry.type_name.as_str().into();
+    body["name"] = named.as_str().into();
     let kept: BTreeSet<&str> = comparison.kept().collect();
     for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
         // Where live shows a mask, or nothing in the place of a value of the environment, keeping that
@@ -119,7 +118,7 @@ pub(crate) fn for_update(
         let patched = with_lives_ignored_parts(desired, &field.path, value, live.get(&field.path));
         pointer::set(&mut body, &field.path, patched.unwrap_or_else(|| value.clone()));
     }
-    let dropped = comparison.differences.iter().filter(|d| d.dropped);
+    let dropped = comparison.differences.iter().filter(|d| d.subject == Subject::Dropped);
     for dropped in dropped.filter(|d| d.treatment == Treatment::Write) {
         match &dropped.change.after {
             Some(default) => pointer::set(&mut body, &dropped.change.path, default.clone()),
@@ -240,12 +239,8 @@ fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Val
 /// the field is.
 fn is_mask(value: &Value) -> bool {
     const SHORTEST: usize = 3;
-    match value {
-        Value::String(text) => hidden::is_masked_text(text) && text.chars().count() >= SHORTEST,
-        Value::Array(items) => items.iter().any(is_mask),
-        Value::Object(map) => map.values().any(is_mask),
-        _ => false,
-    }
+    let is_mask = |text: &str| hidden::is_masked_text(text) && text.chars().count() >= SHORTEST;
+    pointer::any_text(value, &is_mask)
 }
 
 fn value_of<'a>(desired: &DesiredConnection, field: &'a DesiredField) -> Result<&'a Value, NoBody> {

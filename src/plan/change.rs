@@ -74,13 +74,11 @@ impl Change {
     }
 
     /// Whether a call makes it: nothing holds or blocks it, and it is more than a report.
-    #[must_use]
     pub fn is_sent(&self) -> bool {
         !self.held && self.action.is_write()
     }
 
     /// Whether it was made.
-    #[must_use]
     pub fn is_made(&self) -> bool {
         self.result == Some(ChangeResult::Done)
     }
@@ -105,7 +103,6 @@ impl Change {
 
 impl ChangeResult {
     /// Whether live is as the change wants it, or nothing more is to be made of it.
-    #[must_use]
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Done | Self::NotNeeded | Self::Reported)
     }
@@ -133,7 +130,6 @@ pub enum Action {
 
 impl Action {
     /// Whether a call makes it, unless something holds it.
-    #[must_use]
     pub(crate) fn is_write(self) -> bool {
         !matches!(self, Self::Blocked | Self::Drift)
     }
@@ -152,7 +148,6 @@ impl Action {
     }
 
     /// The word for it in JSON and logs.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",

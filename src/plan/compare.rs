@@ -65,12 +65,21 @@ pub(crate) struct Difference {
     pub(crate) change: FieldChange,
     /// The treatment of it.
     pub(crate) treatment: Treatment,
-    /// Git no longer declares the field: it goes back to its default.
-    pub(crate) dropped: bool,
-    /// It is a secret that git declares.
-    pub(crate) secret: bool,
-    /// The difference is known from reading a secret back, and from nothing else.
-    pub(crate) read_back: bool,
+    /// The field that it is in.
+    pub(crate) subject: Subject,
+}
+
+/// The field that a difference is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A field that git declares and that is no secret.
+    Plain,
+    /// A field that git no longer declares: it goes back to its default.
+    Dropped,
+    /// A secret that git declares.
+    Secret,
+    /// The same, where reading it back tells of the difference, and nothing else does.
+    SecretReadBack,
 }
 
 /// The treatment of a difference.
@@ -84,6 +93,13 @@ pub(crate) enum Treatment {
     GiveUp,
 }
 
+impl Difference {
+    /// Whether it is in a secret that git declares.
+    pub(crate) fn is_secret(&self) -> bool {
+        matches!(self.subject, Subject::Secret | Subject::SecretReadBack)
+    }
+}
+
 impl Comparison {
     /// Whether anything has to be written.
     pub(crate) fn writes(&self) -> bool {
@@ -92,7 +108,8 @@ impl Comparison {
 
     /// Whether a secret that was read back has to be written.
     pub(crate) fn writes_what_was_read_back(&self) -> bool {
-        self.differences.iter().any(|d| d.read_back && d.treatment == Treatment::Write)
+        let is_read_back = |d: &Difference| d.subject == Subject::SecretReadBack;
+        self.differences.iter().any(|d| is_read_back(d) && d.treatment == Treatment::Write)
     }
 
     /// The pointers of the fields in which a PUT keeps live's value. A secret that git declares is
@@ -100,7 +117,7 @@ impl Comparison {
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
         self.differences
             .iter()
-            .filter(|d| d.treatment != Treatment::Write && !d.secret)
+            .filter(|d| d.treatment != Treatment::Write && !d.is_secret())
             .map(|d| d.change.path.as_str())
     }
 

@@ -37,7 +37,6 @@ pub struct Summary {
 
 impl Summary {
     /// Counts entries.
-    #[must_use]
     pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let mut summary = Self::default();
         entries.into_iter().for_each(|entry| summary.count(entry));
@@ -45,7 +44,6 @@ impl Summary {
     }
 
     /// Counts the changes that a rule holds, and nothing else.
-    #[must_use]
     pub fn of_held<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let mut summary = Self::default();
         let changes = entries.into_iter().flat_map(Entry::changes);
@@ -102,7 +100,6 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Counts the results of some targets together.
-    #[must_use]
     pub(crate) fn of<'a>(targets: impl IntoIterator<Item = &'a TargetPlan>) -> Self {
         let mut counts = Self::default();
         for target in targets {

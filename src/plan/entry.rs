@@ -50,7 +50,6 @@ pub(crate) struct Decision {
 
 impl Entry {
     /// An entry without a change.
-    #[must_use]
     pub fn new(name: ConnectionName, type_name: String, state: State) -> Self {
         Self {
             name,
@@ -109,7 +108,6 @@ impl Entry {
     }
 
     /// Whether the run deleted it.
-    #[must_use]
     pub fn is_deleted(&self) -> bool {
         let is_delete = |change: &Change| change.action == Action::Delete;
         self.state == State::InSync && self.change.as_ref().is_some_and(is_delete)

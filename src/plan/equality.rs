@@ -9,13 +9,11 @@ use crate::desired::DesiredConnection;
 
 /// Whether git's value and live's value of one field are equal, by the documented defaults. Not for
 /// secret fields.
-#[must_use]
 pub(crate) fn equal(field: Option<&Field>, desired: Option<&Value>, live: Option<&Value>) -> bool {
     equal_with(field.map(Field::defaults), field, desired, live)
 }
 
 /// The same by the defaults of the target's server.
-#[must_use]
 pub(crate) fn equal_in(
     connection: &DesiredConnection,
     field: Option<&Field>,
@@ -26,7 +24,6 @@ pub(crate) fn equal_in(
 }
 
 /// The same by these defaults.
-#[must_use]
 pub(crate) fn equal_with(
     defaults: Option<Defaults>,
     field: Option<&Field>,
@@ -62,7 +59,6 @@ pub(crate) fn equal_as(
 
 /// Whether a value says no more than an undeclared field does: `null`, absent, the empty text,
 /// list or map, and the documented default are one and the same.
-#[must_use]
 pub(crate) fn is_unset(
     kind: Option<&Kind>,
     default: Option<&Default>,
@@ -76,7 +72,6 @@ pub(crate) fn is_unset(
 }
 
 /// Whether a value holds nothing.
-#[must_use]
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

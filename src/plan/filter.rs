@@ -15,7 +15,6 @@ pub struct Filter {
 impl Filter {
     /// Takes the patterns of `--name` and the types of `--type`. What is no pattern, `[x` for
     /// example, is a name all the same: the connection that has it can be asked for.
-    #[must_use]
     pub fn new(patterns: &[String], types: &[String]) -> Self {
         let compile = |pattern: &String| {
             let glob = GlobBuilder::new(pattern).case_insensitive(true).build().ok();
@@ -25,14 +24,12 @@ impl Filter {
     }
 
     /// Whether the run is narrowed at all.
-    #[must_use]
     pub fn is_narrow(&self) -> bool {
         !self.names.is_empty() || !self.types.is_empty()
     }
 
     /// The patterns of `--name` that match none of these connections; of a filter that admits none
     /// of them at all, a word for the whole.
-    #[must_use]
     pub fn without_match(&self, entries: &[Entry]) -> Vec<String> {
         if self.is_narrow() && entries.is_empty() {
             return vec!["the filter".to_owned()];
@@ -48,21 +45,18 @@ impl Filter {
     }
 
     /// Whether connections of a type are looked at.
-    #[must_use]
     pub fn admits_type(&self, type_name: &str) -> bool {
         self.types.is_empty() || self.types.iter().any(|t| t == type_name)
     }
 
     /// Whether a connection is looked at. A name that is written out matches itself even where
     /// it holds characters that mean something in a pattern.
-    #[must_use]
     pub fn admits(&self, type_name: &str, name: &ConnectionName) -> bool {
         self.admits_type(type_name)
             && (self.names.is_empty() || self.names(name) || self.matches(name))
     }
 
     /// Whether `--name` is the exact name of this connection, and not a pattern that matches it.
-    #[must_use]
     pub fn names(&self, name: &ConnectionName) -> bool {
         self.names.iter().any(|(written_out, _)| written_out == name)
     }

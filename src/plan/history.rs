@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::filter::Filter;
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredConnection};
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::record::{AskedBy, DeclaredThen, Due, DueStep, GoodCommit, Memory, Record};
@@ -23,9 +23,12 @@ pub(crate) struct History {
     pub(crate) other_branch: BTreeSet<ConnectionName>,
     /// Names that a path still declares which today's config does not read.
     pub(crate) still_declared: BTreeMap<ConnectionName, String>,
-    /// Paths that declared something and are missing or empty now.
-    pub(crate) lost_paths: Vec<String>,
+    /// Paths that declared something in the last good commit and are missing or empty now.
+    pub(crate) lost_paths: NamesByPath,
 }
+
+/// Paths with the names that files below them had a say in.
+pub(crate) type NamesByPath = BTreeMap<String, BTreeSet<ConnectionName>>;
 
 /// The declarations of the last good commit, read with today's config.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +88,12 @@ impl History {
         self.is_last_good_missing() || self.declared_then(new).is_some_and(renamed_from)
     }
 
+    /// The lost path that declared a part of a connection.
+    pub(crate) fn lost_path_of(&self, name: &ConnectionName) -> Option<&str> {
+        let mut paths = self.lost_paths.iter().rev();
+        paths.find(|(_, names)| names.contains(name)).map(|(path, _)| path.as_str())
+    }
+
     fn declared_then(&self, name: &ConnectionName) -> Option<&DeclaredThen> {
         match &self.last_good {
             LastGood::Declared(declared) => declared.get(name),
@@ -103,8 +112,8 @@ impl History {
 /// The facts from which the due deletes and replaces are found.
 pub(crate) struct Noting<'a> {
     pub(crate) desired: &'a Desired,
-    /// Names that do not count as removed, since a document that is not valid blocks them.
-    pub(crate) not_removed: &'a BTreeSet<ConnectionName>,
+    /// Names that do not count as removed, since a document that is not valid blocks them, and why.
+    pub(crate) invalid: &'a BTreeMap<ConnectionName, String>,
     pub(crate) live: &'a Live,
     pub(crate) filter: &'a Filter,
     pub(crate) history: &'a History,
@@ -123,7 +132,7 @@ impl Noting<'_> {
             let is_renamed_from = open_renames.contains_key(&name);
             let due = if self.desired.contains_key(&name) {
                 self.replace_of(&name, memory, declared_in.as_ref())
-            } else if self.not_removed.contains(&name) || is_renamed_from {
+            } else if self.invalid.contains_key(&name) || is_renamed_from {
                 memory.due.clone().filter(|_| self.history.other_branch.contains(&name))
             } else {
                 let was_declared =
@@ -194,8 +203,7 @@ impl Noting<'_> {
 
     /// The new name of a rename from this one that the last good commit did not declare.
     fn moved_to(&self, old: &ConnectionName) -> Option<ConnectionName> {
-        let renames =
-            |d: &&crate::desired::DesiredConnection| d.options.renamed_from.as_ref() == Some(old);
+        let renames = |d: &&DesiredConnection| d.options.renamed_from.as_ref() == Some(old);
         let new = &self.desired.values().find(renames)?.name;
         let then = self.history.declared_then(new).and_then(|then| then.renamed_from.as_ref());
         (then != Some(old)).then(|| new.clone())
@@ -274,7 +282,7 @@ impl Noting<'_> {
             due.consent = Some(by.clone());
         }
         if due.consent.is_none() && due.lost_path.is_none() {
-            due.lost_path = self.history.lost_paths.first().cloned();
+            due.lost_path = self.history.lost_paths.keys().next().cloned();
         }
         due
     }
@@ -327,67 +335,25 @@ fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> 
     tells_something.then_some(due)
 }
 
-/// Raises `protect` where a document declares it, also of the old name of a rename that is not done:
-/// it counts from the first pass that saw it, whatever its lists gave. Says whether any was raised.
-pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
-    let mut is_raised = false;
-    for connection in desired.values().filter(|connection| connection.options.protect) {
-        let own_type = connection.connection_type.name;
-        let old = connection.options.renamed_from.as_ref().filter(|old| {
-            !desired.contains_key(*old)
-                && record.owned(old).is_some_and(|owned| owned.type_name == own_type)
-        });
-        let names: Vec<ConnectionName> =
-            [Some(&connection.name), old].into_iter().flatten().cloned().collect();
-        for name in names {
-            if record.owned(&name).is_some_and(|owned| !owned.protect) {
-                is_raised = true;
-                record.edit(&name, |memory| {
-                    memory.owned.iter_mut().for_each(|owned| owned.protect = true);
-                });
-            }
-        }
-    }
-    is_raised
-}
-
 /// Paths that declared something in the last good commit and are missing or empty now, and the names
-/// that each touched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LostPaths {
-    pub(crate) names: BTreeMap<String, BTreeSet<ConnectionName>>,
-}
-
-impl LostPaths {
-    /// Finds them. `counts` are today's paths with the number of their documents; `then` those of the
-    /// last good commit read with today's config, where that is known. A path that today's config
-    /// does not name is lost where the config names an empty or missing one in its place.
-    pub(crate) fn find(
-        good: &GoodCommit,
-        then: Option<&BTreeMap<String, usize>>,
-        counts: &BTreeMap<String, usize>,
-    ) -> Self {
-        let declared_then = |path: &str| {
-            let recorded = good.paths.get(path).or_else(|| then?.get(path));
-            recorded.is_some_and(|count| *count > 0) || good.unread_paths.contains_key(path)
-        };
-        let is_mistyped = counts.iter().any(|(path, count)| *count == 0 && !declared_then(path));
-        let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
-        let read_anew = then.into_iter().flatten().filter(|(_, n)| **n > 0).map(|(path, _)| path);
-        let lost = recorded.chain(read_anew).chain(good.unread_paths.keys()).filter(|path| {
-            match counts.get(*path) {
-                Some(count) => *count == 0,
-                None => is_mistyped,
-            }
-        });
-        Self { names: lost.map(|path| (path.clone(), touched(good, path))).collect() }
-    }
-
-    /// The lost path of each name.
-    pub(crate) fn by_name(&self) -> BTreeMap<ConnectionName, String> {
-        let pairs = self.names.iter();
-        pairs.flat_map(|(path, names)| names.iter().map(|n| (n.clone(), path.clone()))).collect()
-    }
+/// that each touched. `counts` are today's paths with the number of their documents; `then` those of
+/// the last good commit read with today's config, where that is known. A path that today's config
+/// does not name is lost where the config names an empty or missing one in its place.
+pub(crate) fn lost_paths(
+    good: &GoodCommit,
+    then: Option<&BTreeMap<String, usize>>,
+    counts: &BTreeMap<String, usize>,
+) -> NamesByPath {
+    let declared_then = |path: &str| {
+        let recorded = good.paths.get(path).or_else(|| then?.get(path));
+        recorded.is_some_and(|count| *count > 0) || good.unread_paths.contains_key(path)
+    };
+    let is_mistyped = counts.iter().any(|(path, count)| *count == 0 && !declared_then(path));
+    let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
+    let read_anew = then.into_iter().flatten().filter(|(_, n)| **n > 0).map(|(path, _)| path);
+    let all = recorded.chain(read_anew).chain(good.unread_paths.keys());
+    let lost = all.filter(|path| counts.get(*path).map_or(is_mistyped, |count| *count == 0));
+    lost.map(|path| (path.clone(), touched(good, path))).collect()
 }
 
 /// The names in which files below a path had a say.

@@ -35,7 +35,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, rules: &Rules<'
         inventory: owned - gone,
         gone,
     };
-    let lost = rules.commit.history.lost_paths.first();
+    let lost = rules.commit.history.lost_paths.keys().next();
     for decision in decisions.iter_mut().filter(|decision| is_due(&&**decision)) {
         let Some(row) = rows.get(&decision.entry.name) else { continue };
         let known = row.memory.and_then(|memory| memory.due.clone());

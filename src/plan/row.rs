@@ -1,8 +1,9 @@
 //! Everything about one connection in one pass lies in one row: git's side, live's side and the
 //! memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::history::History;
 use super::view::LiveView;
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::{Live, LiveConnection};
@@ -92,28 +93,19 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// Git's side of a target.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Said<'a> {
-    /// The valid documents.
-    pub(crate) desired: &'a Desired,
-    /// Names whose documents are not valid, or that one blocks, and why.
-    pub(crate) invalid: &'a BTreeMap<ConnectionName, String>,
-    /// The lost path of each name that one touched.
-    pub(crate) lost_paths: &'a BTreeMap<ConnectionName, String>,
-}
-
-/// Joins git's side, live's side and the memory of each name, once.
-pub(crate) fn join<'a>(said: Said<'a>, observed: Observed<'a>, record: &'a Record) -> Rows<'a> {
-    let names: BTreeSet<&ConnectionName> = said
-        .desired
-        .keys()
-        .chain(said.invalid.keys())
-        .chain(observed.live.connections.keys())
-        .chain(record.connections.keys())
-        .collect();
+/// Joins git's side, live's side and the memory of each name, once. `invalid` are the names whose
+/// documents are not valid, or that one blocks, and why.
+pub(crate) fn join<'a>(
+    desired: &'a Desired,
+    invalid: &'a BTreeMap<ConnectionName, String>,
+    history: &'a History,
+    observed: Observed<'a>,
+    record: &'a Record,
+) -> Rows<'a> {
+    let declared = desired.keys().chain(invalid.keys());
+    let known = observed.live.connections.keys().chain(record.connections.keys());
     let row = |name: &'a ConnectionName| {
-        let declared = match (said.invalid.get(name), said.desired.get(name)) {
+        let declared = match (invalid.get(name), desired.get(name)) {
             (Some(reason), _) => Declared::Invalid(reason),
             (None, Some(desired)) => Declared::Wanted(desired),
             (None, None) => Declared::Absent,
@@ -123,11 +115,11 @@ pub(crate) fn join<'a>(said: Said<'a>, observed: Observed<'a>, record: &'a Recor
             declared,
             live: observed.sight(name),
             memory: record.memory(name),
-            lost_path: said.lost_paths.get(name).map(String::as_str),
+            lost_path: history.lost_path_of(name),
             claim: None,
         }
     };
-    names.into_iter().map(|name| (name, row(name))).collect()
+    declared.chain(known).map(|name| (name, row(name))).collect()
 }
 
 impl<'a> Row<'a> {

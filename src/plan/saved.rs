@@ -100,7 +100,6 @@ impl SavedChange {
 impl Digests {
     /// Digests what a plan is made from. `confirmed` are the own answers of connections of which
     /// the lists do not show all that is compared.
-    #[must_use]
     pub fn of(
         desired: &Desired,
         live: &Live,
@@ -136,7 +135,6 @@ impl Digests {
     }
 
     /// The differences between these digests and later ones, one sentence each.
-    #[must_use]
     pub fn moved(&self, now: &Self) -> Vec<String> {
         let parts = [
             ("in git", &self.desired, &now.desired),
@@ -166,7 +164,6 @@ fn moved(
 }
 
 /// The changes of a plan as a saved one lists them.
-#[must_use]
 pub(crate) fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
     plan.changes()
         .into_iter()
@@ -193,7 +190,6 @@ pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
 
 /// Listed changes that would end otherwise than they are listed though nothing moved, since the
 /// config or the environment did: one sentence each.
-#[must_use]
 pub(crate) fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
     let otherwise = |one: &SavedChange| {
         let mut today = plan.entries.iter().filter_map(|entry| entry.change.as_ref());

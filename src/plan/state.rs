@@ -44,7 +44,6 @@ impl State {
     ];
 
     /// The word for it in JSON and metrics.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InSync => "in_sync",

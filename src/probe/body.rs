@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::own::MARKER;
-use crate::catalog::{Choices, ConnectionType, Default, Field, Kind, Required, Verdict};
+use crate::catalog::{Choices, ConnectionType, Default, Field, Kind, Verdict};
 
 /// A host that exists nowhere, in mixed case, so that a change of case is seen.
 const HOST: &str = "Probe.invalid";
@@ -51,11 +51,7 @@ impl Bodies {
         // A field that another one asks for may ask for a third.
         for _ in 0..2 {
             for field in probed_fields(own_type) {
-                let is_required = match &field.required {
-                    Required::No => false,
-                    Required::Always | Required::Disputed => true,
-                    Required::When(condition) => own_type.holds(condition, &required),
-                };
+                let is_required = field.required.holds(&|key| own_type.field(key), &required);
                 if let Some(value) =
                     is_required.then(|| optional.shift_remove(field.name)).flatten()
                 {

@@ -8,7 +8,6 @@ use crate::catalog::{self, Field};
 impl Profile {
     /// The points in which the server is not as the tool assumes. Points on which servers are known
     /// to differ, and with which the tool copes whatever they are, are none of them.
-    #[must_use]
     pub fn differences(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut add = |differs: bool, sentence: &str| {

@@ -7,6 +7,7 @@ use crate::catalog::Kind;
 use crate::document::holds_reference;
 use crate::export::normal_value;
 use crate::plan::equality::equal_as;
+use crate::pointer::with_texts;
 use crate::reference;
 
 /// The value to declare, so that it resolves to live's; `declared` is what git says, `value` what
@@ -47,11 +48,7 @@ fn object(
     value: &Map<String, Value>,
     live: &Map<String, Value>,
 ) -> Result<Value, String> {
-    let kind_of = |key: &str| match kind {
-        Some(Kind::Map(item)) => Some(*item),
-        Some(Kind::Object(fields)) => fields.iter().find(|f| f.name == key).map(|f| &f.kind),
-        _ => None,
-    };
+    let kind_of = |key: &str| kind.and_then(|kind| kind.of_key(key));
     let is_free = matches!(kind, Some(Kind::Map(_)));
     let mut pulled_map = Map::new();
     for (key, one) in declared {
@@ -78,12 +75,8 @@ fn list(
     value: &[Value],
     live: &[Value],
 ) -> Result<Value, String> {
-    let (item, is_set) = match kind {
-        Some(Kind::List(item)) => (Some(*item), false),
-        Some(Kind::Set(item)) => (Some(*item), true),
-        _ => (None, false),
-    };
-    if declared.len() == live.len() && !is_set {
+    let item = kind.and_then(Kind::of_item);
+    if declared.len() == live.len() && !matches!(kind, Some(Kind::Set(_))) {
         let all = declared.iter().zip(value).zip(live);
         return all
             .map(|((declared, value), live)| pulled(item, declared, value, Some(live)))
@@ -113,16 +106,6 @@ fn reference_stays(declared: &Value) -> String {
 /// A value of live as a document writes it: none of its texts is taken for a reference of ours.
 fn literal(kind: Option<&'static Kind>, live: &Value) -> Value {
     let live = live.clone();
-    escaped(kind.map_or_else(|| live.clone(), |kind| normal_value(kind, live.clone())))
-}
-
-fn escaped(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::from(reference::escape(&text).into_owned()),
-        Value::Array(items) => items.into_iter().map(escaped).collect(),
-        Value::Object(map) => {
-            Value::Object(map.into_iter().map(|(key, value)| (key, escaped(value))).collect())
-        }
-        other => other,
-    }
+    let live = kind.map_or_else(|| live.clone(), |kind| normal_value(kind, live.clone()));
+    with_texts(&live, &mut |text| Value::from(reference::escape(text)))
 }

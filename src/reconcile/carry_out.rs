@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use tracing::Instrument as _;
 
-use super::pass::{compare_rules, judge_of};
+use super::pass::{Looked, Opened, compare_rules, judge_of};
 use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, Control, Job, Proofs};
 use crate::config::Target;
-use crate::desired::Resolution;
 use crate::name::{self, CommitId};
 use crate::plan::compare::Keys;
 use crate::plan::{Change, ChangeResult, Observed, TargetPlan};
@@ -37,10 +36,11 @@ pub async fn carry_out(
     ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
     trail.found(&plan);
     let file = options.base.is_none().then(|| engine.state_file(target));
-    let ledger = Ledger::new(ready.record_before.clone(), file, ready.lock.clone());
+    let Opened { before, lock, .. } = &ready.opened;
+    let ledger = Ledger::new(before.clone(), file, lock.clone());
     plan.notices.extend(keep_last_good(engine, target, &ready, options).await);
     let record = with_commit(&ready);
-    if record != ready.record_before {
+    if record != *before {
         ledger.edit(|known| *known = record);
     }
     let commit = commit.as_ref().map_or("worktree", CommitId::short);
@@ -84,7 +84,8 @@ impl Calls<'_> {
         progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
     ) {
         let Self { engine, target, commit, ready, ledger, options } = *self;
-        let Ready { desired, live, singles, record, connection, key_is_known, .. } = ready;
+        let Opened { desired, record, connection, key_is_known, .. } = &ready.opened;
+        let Looked { live, singles, .. } = &ready.looked;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
         let (nothing_unread, proofs) = (BTreeMap::new(), Proofs::default());
@@ -95,12 +96,7 @@ impl Calls<'_> {
             planned: record,
             rules: compare_rules(target, options, keys, record),
             judge: judge_of(target, options),
-            resolution: Resolution {
-                vars: &target.vars,
-                environment: Some(&engine.environment),
-                redactor: &engine.redactor,
-                profile: target.profile.as_ref(),
-            },
+            resolution: engine.resolution(target, options),
             lookalikes: &lookalikes,
             proofs: &proofs,
             client: &connection.client,
@@ -117,7 +113,7 @@ impl Calls<'_> {
 /// The record as the plan leaves it, with this commit as the last good one: the deletes that it asked
 /// for are noted in there too.
 fn with_commit(ready: &Ready) -> Record {
-    let mut record = ready.record.clone();
+    let mut record = ready.opened.record.clone();
     if let Some(good) = &ready.good {
         record.last_good = Some(good.clone());
     }

@@ -1,7 +1,7 @@
 //! Asking git what earlier commits declared and consented to. The answers are judged in
 //! [`crate::plan::history`], which is pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -11,7 +11,9 @@ use super::load::{LoadedTarget, declared_below, load_target};
 use crate::config::Target;
 use crate::document::{Document, OldDeclarations, Options};
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::history::{Consents, History, LastGood, LostPaths, RuleConsent, touched};
+use crate::plan::history::{
+    Consents, History, LastGood, NamesByPath, RuleConsent, lost_paths, touched,
+};
 use crate::record::{self, AskedBy, Due, GoodCommit, Record};
 use crate::source::{self, HistoryCommit, Repository, Snapshot, SourceError};
 
@@ -34,46 +36,25 @@ fn declarations_of(documents: &[Document]) -> Declarations {
     declared.collect()
 }
 
-/// Paths with the names that they touched.
-type NamesByPath = BTreeMap<String, BTreeSet<ConnectionName>>;
-
-/// The answers of git about the past.
-pub(super) struct Asked {
-    pub(super) history: History,
-    pub(super) lost: LostPaths,
-    /// Paths that are not read any more, to be kept with the commit, and the names they touched.
-    pub(super) unread_paths: NamesByPath,
-}
-
 impl Past<'_> {
-    /// Finds out all that deletes depend on. What is due by another branch is taken back in the
-    /// record.
-    pub(super) fn ask(&self, record: &mut Record) -> Result<Asked, SourceError> {
+    /// Finds out all that deletes depend on, and which paths are not read any more: those are to be
+    /// kept with the commit. What is due by another branch is taken back in the record.
+    pub(super) fn ask(&self, record: &mut Record) -> Result<(History, NamesByPath), SourceError> {
         let other_branch = self.take_back_other_branches(record)?;
         let commit = self.snapshot.commit().map(|commit| commit.id.clone());
-        let Some(good) = record.last_good.clone() else {
-            let mut consents = Consents::default();
-            self.add_rule_consents(&mut consents, record, None)?;
+        let consents = self.consents(record)?;
+        let Some(good) = &record.last_good else {
             let history = History { commit, consents, other_branch, ..History::default() };
-            let (lost, unread_paths) = (LostPaths::default(), BTreeMap::new());
-            return Ok(Asked { history, lost, unread_paths });
+            return Ok((history, NamesByPath::new()));
         };
         let counts = self.loaded.counts();
-        let (last_good, then) = self.last_good(&good)?;
-        let lost = LostPaths::find(&good, then.as_ref(), &counts);
-        let (still_declared, mut unread_paths) = self.still_declared(&good, &counts)?;
-        unread_paths.extend(lost.names.clone());
-        let mut consents = match self.snapshot {
-            Snapshot::Commit { repository, commit } if commit.id != good.commit => {
-                self.consents(repository, &commit.id, record, &good.commit)?
-            }
-            _ => Consents::default(),
-        };
-        self.add_rule_consents(&mut consents, record, Some(&good.commit))?;
-        let lost_paths = lost.names.keys().cloned().collect();
+        let (last_good, then) = self.last_good(good)?;
+        let lost_paths = lost_paths(good, then.as_ref(), &counts);
+        let (still_declared, mut unread_paths) = self.still_declared(good, &counts)?;
+        unread_paths.extend(lost_paths.clone());
         let history =
             History { commit, last_good, consents, other_branch, still_declared, lost_paths };
-        Ok(Asked { history, lost, unread_paths })
+        Ok((history, unread_paths))
     }
 
     /// The declarations of the last good commit, read with today's config; and its paths, where
@@ -148,94 +129,86 @@ impl Past<'_> {
 
     /// The consents of the commits since the last good one. Where the history is cut short, as in a
     /// shallow clone, only the tip can be seen: what is before it consents to nothing.
-    fn consents(
-        &self,
-        repository: &Arc<Repository>,
-        tip: &CommitId,
-        record: &Record,
-        last_good: &CommitId,
-    ) -> Result<Consents, SourceError> {
+    fn consents(&self, record: &Record) -> Result<Consents, SourceError> {
         let mut consents = Consents::default();
-        if !repository.has_commit(last_good)? {
-            let commit = repository.history_of(tip)?;
-            if commit.is_some_and(|c| c.allow_deletes) && !record.consented.contains(tip) {
-                consents.by_tip = true;
-                consents.commits.insert(tip.clone());
-            }
+        let Snapshot::Commit { repository, commit: tip } = self.snapshot else {
+            return Ok(consents);
+        };
+        let last_good = record.last_good.as_ref().map(|good| &good.commit);
+        if last_good == Some(&tip.id) {
             return Ok(consents);
         }
-        let history = repository.commits_since(tip, Some(last_good))?;
-        let mut given: Vec<(CommitId, HashSet<&CommitId>, BTreeSet<ConnectionName>)> = Vec::new();
-        for commit in history.commits.iter().filter(|commit| commit.allow_deletes) {
-            if record.consented.contains(&commit.id) || !self.is_trusted(repository, &commit.id) {
+        let history = match last_good {
+            Some(good) if repository.has_commit(good)? => {
+                Some(repository.commits_since(&tip.id, Some(good))?)
+            }
+            _ => None,
+        };
+        let commits = match &history {
+            Some(history) => history.commits.clone(),
+            None => repository.history_of(&tip.id)?.into_iter().collect(),
+        };
+        let holds = self.target.rules.holds();
+        let mut to_deletes = Vec::new();
+        for commit in &commits {
+            let allows_deletes = commit.allow_deletes && last_good.is_some();
+            let rules = commit.allow_rules.iter().filter(|_| holds);
+            if (!allows_deletes && rules.clone().next().is_none())
+                || record.consented.contains(&commit.id)
+                || !self.is_trusted(repository, &commit.id)
+            {
                 continue;
             }
             consents.commits.insert(commit.id.clone());
-            if commit.id == *tip {
+            let is_tip = commit.id == tip.id;
+            if allows_deletes && is_tip {
                 consents.by_tip = true;
-                continue;
+            } else if allows_deletes {
+                to_deletes.push((&commit.id, self.removed_by(repository, commit)?));
             }
-            let removed = self.removed_by(repository, &commit.id, &commit.parents)?;
-            if !removed.is_empty() {
-                given.push((commit.id.clone(), history.after(&commit.id), removed));
+            if rules.clone().next().is_some() {
+                let names = if is_tip { None } else { Some(self.changed_by(repository, commit)?) };
+                consents.rules.extend(rules.map(|rule| {
+                    let (by, names) = (commit.id.clone(), names.clone());
+                    RuleConsent { rule: rule.clone(), by, names }
+                }));
             }
         }
-        let due = record.connections.iter().filter_map(|(name, m)| Some((name, m.due.as_ref()?)));
-        let consented: BTreeSet<ConnectionName> =
-            due.filter(|(_, due)| due.consent.is_some()).map(|(name, _)| name.clone()).collect();
-        // A name that came back was removed again by a later commit, which has to consent by
-        // itself. Every commit is read once, however many consented.
-        for commit in &history.commits {
-            let is_later = |given: &(_, HashSet<&CommitId>, BTreeSet<_>)| {
-                !given.2.is_empty() && given.1.contains(&commit.id)
-            };
-            if consented.is_empty() && !given.iter().any(is_later) {
-                continue;
-            }
-            let back = self.names_of(repository, &commit.id)?;
-            for given in given.iter_mut().filter(|given| is_later(given)) {
-                given.2.retain(|name| !back.contains(name));
-            }
-            consents.ended.extend(consented.intersection(&back).cloned());
+        if let Some(history) = &history {
+            self.end_consents(repository, history, record, &mut to_deletes, &mut consents.ended)?;
         }
-        for (id, _, names) in given {
+        for (id, names) in to_deletes {
             consents.names.extend(names.into_iter().map(|name| (name, id.clone())));
         }
         Ok(consents)
     }
 
-    /// Adds the consents of commits to rules of the user. That of the tip is to all changes that a
-    /// rule holds; that of a commit below it is to the names whose declarations it changed and no
-    /// later one did.
-    fn add_rule_consents(
+    /// Ends consents to the delete of a name that came back: it was removed again by a later commit,
+    /// which has to consent by itself. Every commit is read once, however many consented.
+    fn end_consents(
         &self,
-        consents: &mut Consents,
+        repository: &Arc<Repository>,
+        history: &source::History,
         record: &Record,
-        last_good: Option<&CommitId>,
+        given: &mut [(&CommitId, BTreeSet<ConnectionName>)],
+        ended: &mut BTreeSet<ConnectionName>,
     ) -> Result<(), SourceError> {
-        let Snapshot::Commit { repository, commit: tip } = self.snapshot else { return Ok(()) };
-        if !self.target.rules.holds() || last_good == Some(&tip.id) {
-            return Ok(());
-        }
-        let known = match last_good {
-            Some(good) if repository.has_commit(good)? => Some(good),
-            _ => None,
-        };
-        let commits = match known {
-            Some(good) => repository.commits_since(&tip.id, Some(good))?.commits,
-            None => repository.history_of(&tip.id)?.into_iter().collect(),
-        };
-        for commit in commits.iter().filter(|commit| !commit.allow_rules.is_empty()) {
-            if record.consented.contains(&commit.id) || !self.is_trusted(repository, &commit.id) {
+        let due = record.connections.iter().filter_map(|(name, m)| Some((name, m.due.as_ref()?)));
+        let consented: BTreeSet<ConnectionName> =
+            due.filter(|(_, due)| due.consent.is_some()).map(|(name, _)| name.clone()).collect();
+        let after: Vec<_> = given.iter().map(|(id, _)| history.after(id)).collect();
+        for commit in &history.commits {
+            let later = given.iter_mut().zip(&after);
+            let mut later: Vec<_> = later
+                .filter(|((_, names), after)| !names.is_empty() && after.contains(&commit.id))
+                .map(|((_, names), _)| names)
+                .collect();
+            if consented.is_empty() && later.is_empty() {
                 continue;
             }
-            let is_tip = commit.id == tip.id;
-            let names = if is_tip { None } else { Some(self.changed_by(repository, commit)?) };
-            consents.commits.insert(commit.id.clone());
-            for rule in commit.allow_rules.iter().cloned() {
-                let (by, names) = (commit.id.clone(), names.clone());
-                consents.rules.push(RuleConsent { rule, by, names });
-            }
+            let back = self.names_of(repository, &commit.id)?;
+            later.iter_mut().for_each(|names| names.retain(|name| !back.contains(name)));
+            ended.extend(consented.intersection(&back).cloned());
         }
         Ok(())
     }
@@ -283,11 +256,10 @@ impl Past<'_> {
     fn removed_by(
         &self,
         repository: &Arc<Repository>,
-        id: &CommitId,
-        parents: &[CommitId],
+        commit: &HistoryCommit,
     ) -> Result<BTreeSet<ConnectionName>, SourceError> {
         let mut removed: Option<BTreeSet<ConnectionName>> = None;
-        for parent in parents {
+        for parent in &commit.parents {
             let names = self.names_of(repository, parent)?;
             removed = Some(match removed {
                 None => names,
@@ -295,7 +267,7 @@ impl Past<'_> {
             });
         }
         let mut removed = removed.unwrap_or_default();
-        let still = self.names_of(repository, id)?;
+        let still = self.names_of(repository, &commit.id)?;
         removed.retain(|name| !still.contains(name));
         Ok(removed)
     }

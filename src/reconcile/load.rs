@@ -83,13 +83,8 @@ pub(super) fn unknown_variables(
     known: &BTreeSet<String>,
 ) -> Result<Vec<document::Diagnostic>, SourceError> {
     let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
-    let request = LoadRequest {
-        folders: &listing.folders,
-        target: Some(&target.name),
-        known_targets: None,
-        vars: Some(&target.vars),
-        rules: None,
-    };
+    let names = engine.target_names();
+    let request = load_request(target, &listing.folders, &names);
     let read = |entry: &_| snapshot.read(entry).map_err(|error| error.to_string());
     Ok(document::unknown_variables(&request, &engine.cache, &read, known))
 }

@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 
 use super::base::record_of_base;
 use super::connect::{Connection, connect};
-use super::history::{Asked, Past, is_overtaken};
+use super::history::{Past, is_overtaken};
 use super::load::{LoadedTarget, load_by_rules};
 use super::variables;
 use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now, plan_of};
@@ -20,12 +20,12 @@ use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
-use crate::plan::history::{Noting, is_renamed, keep_due, raise_protection};
+use crate::plan::history::{History, NamesByPath, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{CommitFacts, Judge, Observed, Planned, Rules, Said, join, plan, settle};
+use crate::plan::{CommitFacts, Judge, Observed, Planned, Rules, join, plan, protection, settle};
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
-use crate::state::{Ledger, Lock, StateFile};
+use crate::state::{Lock, StateFile};
 
 /// Reads, loads, resolves, observes and plans one target. Problems are told in the plan.
 pub async fn prepare<'e>(
@@ -61,58 +61,49 @@ struct Pass<'a> {
 }
 
 /// The things that a pass knows before it looks at live.
-struct Opened {
+#[derive(Debug)]
+pub(crate) struct Opened {
     loaded: LoadedTarget,
-    desired: Desired,
-    connection: Connection,
+    pub(crate) desired: Desired,
+    pub(crate) connection: Connection,
     /// Whether the record's fingerprints were made under today's key.
-    key_is_known: bool,
-    record: Record,
+    pub(super) key_is_known: bool,
+    pub(crate) record: Record,
     /// The record as it was read.
-    before: Record,
-    lock: Option<Lock>,
+    pub(super) before: Record,
+    /// Held until the outcome of the plan is remembered.
+    pub(super) lock: Option<Lock>,
 }
 
 /// The answers that were read of live.
-struct Looked {
-    live: Live,
-    singles: BTreeMap<ConnectionName, LiveConnection>,
+#[derive(Debug)]
+pub(crate) struct Looked {
+    pub(crate) live: Live,
+    pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
+    /// Why the own answer of a connection, which is needed, could not be had.
     unread: BTreeMap<ConnectionName, String>,
-    /// The names that were read since the lists do not say enough.
-    confirmed: BTreeSet<ConnectionName>,
+    /// The names that were read one by one since the lists do not say enough.
+    pub(super) confirmed: BTreeSet<ConnectionName>,
 }
 
 impl Pass<'_> {
     /// Makes the plan; the error stops the target as a whole.
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
         let mut opened = self.open(prepared).await?;
-        let (asked, live) = self.ask(&mut opened, prepared).await?;
-        let lost_paths = asked.lost.by_name();
-        let whole = !opened.loaded.loaded.has_errors();
-        keep_protection(&mut opened.desired, &opened.record, |name| {
-            self.snapshot.commit().is_none() || !whole || lost_paths.contains_key(name)
+        let (history, unread_paths, live) = self.ask(&mut opened, prepared).await?;
+        let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
+        protection::keep(&mut opened.desired, &opened.record, |name| {
+            !may_lift || history.lost_path_of(name).is_some()
         });
         let mut looked = self.look_closer(live, &opened, prepared).await;
-        let mut planned = self.decide(&mut opened, &asked, &lost_paths, &mut looked).await?;
+        let mut planned = self.decide(&mut opened, &history, &mut looked).await?;
         planned.hide(&self.engine.redactor);
         let Planned { plan, record, .. } = planned;
         prepared.take(plan);
-        let good = self.good_commit(&opened, asked);
-        let Opened { desired, connection, key_is_known, before, lock, .. } = opened;
-        let consents = self.new_consents(&before, &record);
-        prepared.ready = Some(Ready {
-            desired,
-            live: looked.live,
-            singles: looked.singles,
-            confirmed: looked.confirmed,
-            connection,
-            key_is_known,
-            record,
-            record_before: before,
-            good,
-            consents,
-            lock,
-        });
+        let good = self.good_commit(&opened, &history, unread_paths);
+        opened.record = record;
+        let consents = self.new_consents(&opened.before, &opened.record);
+        prepared.ready = Some(Ready { opened, looked, good, consents });
         Ok(())
     }
 
@@ -127,24 +118,16 @@ impl Pass<'_> {
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
         let desired = self.resolve(&loaded, prepared);
-        if raise_protection(&mut before, &desired) {
-            raise_protection(&mut record, &desired);
-            let kept = self.keep_protected(&before, lock.clone()).await;
-            kept.map_err(|problem| (Step::State, problem))?;
+        if protection::raise(&mut before, &desired) {
+            protection::raise(&mut record, &desired);
+            // It counts at once, also where the lists fail later or the target is suspended.
+            if lock.is_some() {
+                let file = self.engine.state_file(self.target);
+                let kept = blocking(|| file.write(&before));
+                kept.map_err(|error| (Step::State, error.to_string()))?;
+            }
         }
         Ok(Opened { loaded, desired, connection, key_is_known, record, before, lock })
-    }
-
-    /// Keeps a raised `protect` at once: it counts from the first pass that loads it, also where the
-    /// lists fail later or the target is suspended.
-    async fn keep_protected(&self, record: &Record, lock: Option<Lock>) -> Result<(), String> {
-        if !self.options.writes || self.options.base.is_some() {
-            return Ok(());
-        }
-        let file = self.engine.state_file(self.target);
-        let ledger = Ledger::new(Record::default(), Some(file), lock);
-        ledger.edit(|known| known.clone_from(record));
-        ledger.save().await.map_err(|error| error.to_string())
     }
 
     /// Asks the API for the lists, and git for the history meanwhile. Both come after the state was
@@ -153,10 +136,10 @@ impl Pass<'_> {
         &self,
         opened: &mut Opened,
         prepared: &mut Prepared<'_>,
-    ) -> Result<(Asked, Live), (Step, String)> {
+    ) -> Result<(History, NamesByPath, Live), (Step, String)> {
         let Self { engine, target, snapshot, .. } = *self;
         let lists = self.ask_lists(&opened.connection, &opened.record);
-        let asked = blocking(|| {
+        let (history, unread_paths) = blocking(|| {
             let past = Past { engine, target, snapshot, loaded: &opened.loaded };
             past.ask(&mut opened.record).map_err(|error| (Step::History, error.to_string()))
         })?;
@@ -168,15 +151,14 @@ impl Pass<'_> {
             .map_err(|problem| (Step::Observe, problem))?;
         let (loaded, client) = (&opened.loaded, &opened.connection.client);
         variables::check(engine, (target, snapshot), loaded, client, &mut prepared.plan).await;
-        Ok((asked, live))
+        Ok((history, unread_paths, live))
     }
 
     /// Settles what earlier runs left open, notes what is due, joins the rows and decides them.
     async fn decide(
         &self,
         opened: &mut Opened,
-        asked: &Asked,
-        lost_paths: &BTreeMap<ConnectionName, String>,
+        history: &History,
         looked: &mut Looked,
     ) -> Result<Planned, (Step, String)> {
         let Opened { loaded, desired, connection, key_is_known, record, before, .. } = opened;
@@ -188,16 +170,15 @@ impl Pass<'_> {
         let loaded_whole = !loaded.loaded.has_errors();
         let filter = &self.options.rules.filter;
         if loaded_whole {
-            let not_removed = invalid.keys().cloned().collect();
-            let (live, history) = (&looked.live, &asked.history);
-            Noting { desired, not_removed: &not_removed, live, filter, history }.note(record);
+            let live = &looked.live;
+            Noting { desired, invalid: &invalid, live, filter, history }.note(record);
         }
-        let facts = CommitFacts { loaded_whole, not_read: &loaded.unread, history: &asked.history };
-        let said = Said { desired, invalid: &invalid, lost_paths };
+        let facts = CommitFacts { loaded_whole, not_read: &loaded.unread, history };
         let record = &*record;
         let decide = |looked: &Looked| {
             let rules = self.rules(keys, record, &looked.live, &facts);
-            plan(join(said, looked.observed(), record), record, &rules)
+            let rows = join(desired, &invalid, history, looked.observed(), record);
+            plan(rows, record, &rules)
         };
         let mut planned = decide(looked);
         if !planned.to_read.is_empty() {
@@ -211,14 +192,19 @@ impl Pass<'_> {
     /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths
     /// are kept with it until they are back or somebody consents; one that today's config does not
     /// read may still declare something, whatever somebody consents to.
-    fn good_commit(&self, opened: &Opened, asked: Asked) -> Option<GoodCommit> {
+    fn good_commit(
+        &self,
+        opened: &Opened,
+        history: &History,
+        unread_paths: NamesByPath,
+    ) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;
         let whole = !opened.loaded.loaded.has_errors();
         let commit =
             self.snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow())?;
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
-        good.unread_paths = asked.unread_paths;
-        if options.rules.allow_deletes || asked.history.consents.by_tip {
+        good.unread_paths = unread_paths;
+        if options.rules.allow_deletes || history.consents.by_tip {
             good.unread_paths.retain(|path, _| !good.paths.contains_key(path));
         }
         Some(good)
@@ -537,22 +523,6 @@ fn tell_missing_paths(
         prepared.plan.notices.push(text);
     }
     Ok(())
-}
-
-/// Keeps `protect` where only a commit that loaded whole, with all of its paths, lifts it.
-fn keep_protection(
-    desired: &mut Desired,
-    record: &Record,
-    is_kept: impl Fn(&ConnectionName) -> bool,
-) {
-    for connection in desired.values_mut().filter(|connection| is_kept(&connection.name)) {
-        let names = [Some(&connection.name), connection.options.renamed_from.as_ref()];
-        let is_protected =
-            |name: &ConnectionName| record.owned(name).is_some_and(|owned| owned.protect);
-        if names.into_iter().flatten().any(is_protected) {
-            connection.options.protect = true;
-        }
-    }
 }
 
 /// Runs work that blocks on git or the disk without holding up the tasks beside it.

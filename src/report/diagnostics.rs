@@ -26,7 +26,6 @@ pub(super) use text::warnings as warnings_text;
 const FORMAT_VERSION: &str = "1.0";
 
 /// Draws diagnostics as one JSON object.
-#[must_use]
 pub fn json(diagnostics: &[Diagnostic]) -> Value {
     let groups = groups(diagnostics);
     let (errors, warnings) = counts(&groups);
@@ -56,42 +55,35 @@ pub(super) fn warnings_json(target: &TargetPlan) -> Value {
 fn entry(group: &Group<'_>) -> Value {
     let diagnostic = group.diagnostic;
     let related = diagnostic.related.iter().map(|(mark, what)| {
-        let mut place = place(mark);
-        if let Value::Object(place) = &mut place {
-            place.insert("message".to_owned(), json!(what));
-        }
+        let mut place = with_place(json!({}), mark);
+        place["message"] = json!(what);
         place
     });
-    let mut entry = json!({
+    let entry = json!({
         "code": diagnostic.code,
         "severity": word(diagnostic.severity),
         "message": diagnostic.message,
         "help": diagnostic.help,
         "rule": diagnostic.rule,
     });
-    if let (Value::Object(entry), Value::Object(place)) = (&mut entry, place(&diagnostic.mark)) {
-        entry.extend(place);
-        entry.insert("related".to_owned(), related.collect());
-        entry.insert("targets".to_owned(), json!(group.targets));
-    }
+    let mut entry = with_place(entry, &diagnostic.mark);
+    entry["related"] = related.collect();
+    entry["targets"] = json!(group.targets);
     entry
 }
 
-fn place(mark: &Mark) -> Value {
-    if mark.line == 0 {
-        return json!({"file": mark.file, "line": null, "column": null, "length": null, "text": null});
-    }
-    json!({
-        "file": mark.file,
-        "line": mark.line,
-        "column": mark.column,
-        "length": mark.length,
-        "text": mark.text,
-    })
+/// Adds the file, and where in it.
+fn with_place(mut shown: Value, mark: &Mark) -> Value {
+    let known = (mark.line > 0).then_some(mark);
+    shown["file"] = json!(mark.file);
+    shown["line"] = json!(known.map(|mark| mark.line));
+    shown["column"] = json!(known.map(|mark| mark.column));
+    shown["length"] = json!(known.map(|mark| mark.length));
+    shown["text"] = json!(known.map(|mark| &mark.text));
+    shown
 }
 
 /// Draws one workflow command for each problem.
-#[must_use]
 pub fn github(diagnostics: &[Diagnostic]) -> String {
     let mut commands = String::new();
     for group in groups(diagnostics) {

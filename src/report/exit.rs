@@ -12,7 +12,6 @@ pub const PENDING: u8 = 2;
 pub const HELD: u8 = 3;
 
 /// The exit code of a plan: 1 wins over 3, and 3 over 2.
-#[must_use]
 pub fn of_plan(plan: &Plan) -> u8 {
     let changes = || plan.targets.iter().flat_map(TargetPlan::changes);
     if plan.targets.iter().any(|target| !target.errors.is_empty())
@@ -29,7 +28,6 @@ pub fn of_plan(plan: &Plan) -> u8 {
 }
 
 /// The exit code of what was applied: 1 wins over 3.
-#[must_use]
 pub fn of_outcomes(outcomes: &[TargetPlan]) -> u8 {
     let results = || outcomes.iter().flat_map(TargetPlan::results);
     let is_bad = |result: &ChangeResult| match result {

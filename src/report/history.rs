@@ -6,7 +6,6 @@ use super::{FORMAT_VERSION, escape, line};
 use crate::audit::Event;
 
 /// One line for each event, oldest first.
-#[must_use]
 pub(crate) fn text(events: &[Event]) -> String {
     let mut text = String::new();
     for event in events {
@@ -20,7 +19,6 @@ pub(crate) fn text(events: &[Event]) -> String {
 }
 
 /// The events for programs.
-#[must_use]
 pub(crate) fn json(events: &[Event]) -> Value {
     json!({ "format_version": FORMAT_VERSION, "events": events })
 }

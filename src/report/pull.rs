@@ -30,7 +30,6 @@ impl FileChange {
 }
 
 /// The differences of the files, and the list of what is not written.
-#[must_use]
 pub(crate) fn text(files: &[FileChange], not_written: &[NotWritten], style: &Style) -> String {
     let mut out = String::new();
     for shown in files.iter().flat_map(|file| diff_lines(&file.diff())) {
@@ -57,7 +56,6 @@ fn diff_lines(diff: &str) -> Vec<String> {
 }
 
 /// The same for programs.
-#[must_use]
 pub(crate) fn json(
     files: &[FileChange],
     not_written: &[NotWritten],

@@ -7,7 +7,7 @@ use cel::common::types::CelInt;
 use regex::{Regex, RegexBuilder};
 
 use super::ENV;
-use crate::catalog::{self, ConnectionType, IDENTITY, nearest_of};
+use crate::catalog::{self, ConnectionType, IDENTITY, did_you_mean, nearest_of};
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 2000;
@@ -204,10 +204,8 @@ impl Check {
             }
             let problem = Problem::new(format!("there is no `{root}` here")).at(root);
             let known = NAMES.map(|(name, _)| name);
-            return Err(match nearest_of(known, root, |name| name) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help(format!("a rule sees {}", known.join(", "))),
-            });
+            let sees = format!("a rule sees {}", known.join(", "));
+            return Err(problem.help(did_you_mean(known, root, sees)));
         };
         self.needs_plan |= matches!(root, "change" | "now");
         let Some(first) = path.first() else { return Ok(()) };
@@ -219,11 +217,11 @@ impl Check {
             return Ok(());
         }
         let problem = Problem::new(format!("`{root}` has no key `{first}`")).at(first);
-        Err(match nearest_of(keys.iter().copied(), first, |key| *key) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None if keys.is_empty() => problem.help(format!("`{root}` is a single value")),
-            None => problem.help(format!("its keys are {}", keys.join(", "))),
-        })
+        let otherwise = match keys {
+            [] => format!("`{root}` is a single value"),
+            keys => format!("its keys are {}", keys.join(", ")),
+        };
+        Err(problem.help(did_you_mean(keys.iter().copied(), first, otherwise)))
     }
 
     fn call(&mut self, call: &mut CallExpr, depth: usize) -> Result<u64, Problem> {
@@ -313,10 +311,8 @@ fn is_field(name: &str) -> Result<(), Problem> {
         return Ok(());
     }
     let problem = Problem::new(format!("no type of connection has a field `{name}`")).at(name);
-    Err(match nearest_of(fields(), name, |field| field.name) {
-        Some(near) => problem.help(format!("did you mean `{}`?", near.name)),
-        None => problem.help(format!("write `connection['{name}']` if it is not known here")),
-    })
+    let otherwise = format!("write `connection['{name}']` if it is not known here");
+    Err(problem.help(did_you_mean(fields().map(|field| field.name), name, otherwise)))
 }
 
 /// The name and the keys of `name.key.key`, also where it is asked whether the last one is there.

@@ -61,7 +61,6 @@ impl Control {
     }
 
     /// Removes a connection; `false`: there is none of that name.
-    #[must_use]
     pub fn remove(&self, project: &str, name: &str) -> bool {
         let mut store = self.server.store();
         let key = store.get(project, &ConnectionName::new(name)).map(Stored::key);
@@ -71,21 +70,18 @@ impl Control {
     }
 
     /// The stored body with its secrets, less the fields that the server fills.
-    #[must_use]
     pub fn get(&self, project: &str, name: &str) -> Option<Value> {
         let store = self.server.store();
         store.get(project, &ConnectionName::new(name)).map(|stored| Value::Object(stored.body()))
     }
 
     /// The server's own id of a connection.
-    #[must_use]
     pub fn id(&self, project: &str, name: &str) -> Option<String> {
         let store = self.server.store();
         store.get(project, &ConnectionName::new(name)).map(|stored| stored.id.clone())
     }
 
     /// The names of a project's connections, sorted without regard to case.
-    #[must_use]
     pub fn names(&self, project: &str) -> Vec<String> {
         let store = self.server.store();
         let of_project = store.all().filter(|(name, _)| *name == project);
@@ -102,19 +98,16 @@ impl Control {
     }
 
     /// The calls since the start, or since they were last taken; the newest 50,000.
-    #[must_use]
     pub fn calls(&self) -> Vec<LoggedCall> {
         self.server.log.calls()
     }
 
     /// Takes the calls out, so that the next look shows only newer ones.
-    #[must_use]
     pub fn take_calls(&self) -> Vec<LoggedCall> {
         self.server.log.take()
     }
 
     /// How many calls have arrived since the start, taken or not.
-    #[must_use]
     pub fn call_count(&self) -> u64 {
         self.server.log.count()
     }

@@ -30,13 +30,11 @@ pub struct LoggedCall {
 
 impl LoggedCall {
     /// The JSON body that came with it. It may hold secrets: never print it.
-    #[must_use]
     pub fn body(&self) -> Option<SensitiveValue> {
         serde_json::from_slice(&self.body).ok().map(SensitiveValue::new)
     }
 
     /// Method and path, as tests like to compare them.
-    #[must_use]
     pub fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
     }

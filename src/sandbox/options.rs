@@ -134,7 +134,6 @@ impl Default for Access {
 
 impl Access {
     /// Lets any token into these projects.
-    #[must_use]
     pub fn to(projects: &[&str]) -> Self {
         let projects = projects.iter().map(|name| (*name).to_owned()).collect();
         Self { projects, ..Self::default() }
@@ -143,7 +142,6 @@ impl Access {
 
 impl Options {
     /// Behaves as a profile says.
-    #[must_use]
     pub fn of_profile(profile: &Profile) -> Self {
         Self {
             dialect: profile.dialect.unwrap_or(Dialect::Current),
@@ -161,7 +159,6 @@ impl Options {
     }
 
     /// Does not know these types.
-    #[must_use]
     pub fn without_types(names: &[&str]) -> Self {
         let unknown = TypeProfile { support: Support::Unknown, ..TypeProfile::default() };
         let types = names.iter().map(|name| ((*name).to_owned(), unknown.clone())).collect();
@@ -169,7 +166,6 @@ impl Options {
     }
 
     /// The effect of `POST` where the name exists.
-    #[must_use]
     pub fn on_existing(&self) -> OnExisting {
         self.writes.existing.unwrap_or(match self.dialect {
             Dialect::Current => OnExisting::Update,
@@ -301,7 +297,6 @@ pub enum RewriteTo {
 
 impl Rewrite {
     /// Names the field and what becomes of it.
-    #[must_use]
     pub fn new(type_name: &str, field: &str, to: RewriteTo) -> Self {
         Self { type_name: type_name.to_owned(), field: field.to_owned(), to }
     }

@@ -27,6 +27,7 @@ use serde_json::{Map, Value, json};
 use super::control::Control;
 use super::options::Fault;
 use crate::catalog;
+use crate::pointer::merge_patch;
 
 /// The routes below `/sandbox`.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>(control: Control) -> Router<S> {
@@ -76,7 +77,7 @@ async fn edit(
     let Ok(Value::Object(patch)) = serde_json::from_str(&body) else {
         return (StatusCode::BAD_REQUEST, "the body has to be one JSON object\n").into_response();
     };
-    let merge = |body: &mut Map<String, Value>| merge(body, patch.clone());
+    let merge = |body: &mut Map<String, Value>| merge_patch(body, &patch);
     if control.edit(&project, &name, merge) {
         return StatusCode::NO_CONTENT.into_response();
     }
@@ -85,26 +86,6 @@ async fn edit(
     match control.put(&project, Value::Object(body)) {
         Ok(()) => StatusCode::CREATED.into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-    }
-}
-
-/// A JSON merge patch (RFC 7386).
-fn merge(body: &mut Map<String, Value>, patch: Map<String, Value>) {
-    for (name, value) in patch {
-        match (body.get_mut(&name), value) {
-            (_, Value::Null) => {
-                body.shift_remove(&name);
-            }
-            (Some(Value::Object(inner)), Value::Object(patch)) => merge(inner, patch),
-            (_, Value::Object(patch)) => {
-                let mut inner = Map::new();
-                merge(&mut inner, patch);
-                body.insert(name, Value::Object(inner));
-            }
-            (_, value) => {
-                body.insert(name, value);
-            }
-        }
     }
 }
 

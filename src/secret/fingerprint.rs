@@ -22,7 +22,6 @@ impl FingerprintKey {
     /// Makes the key from `fingerprint_key` of the config, or from the target's credential.
     /// The key that signs is derived, so that a fingerprint is never an HMAC under the very
     /// text of a token.
-    #[must_use]
     pub fn derive(from: &Sensitive) -> Self {
         let outer = hmac::Key::new(hmac::HMAC_SHA256, from.expose().as_bytes());
         let derived = hmac::sign(&outer, b"apinizer-gitops fingerprint key 1");
@@ -30,13 +29,11 @@ impl FingerprintKey {
     }
 
     /// A value by which a later run knows whether it has the same key.
-    #[must_use]
     pub fn check_value(&self) -> String {
         hex(hmac::sign(&self.0, b"check value").as_ref())
     }
 
     /// Makes the fingerprint of a field's value.
-    #[must_use]
     pub fn of(&self, path: &str, value: &serde_json::Value) -> Fingerprint {
         let mut salt = [0_u8; SALT_BYTES];
         fastrand::fill(&mut salt);
@@ -45,7 +42,6 @@ impl FingerprintKey {
     }
 
     /// Whether a fingerprint is of this value of this field.
-    #[must_use]
     pub fn matches(&self, print: &Fingerprint, path: &str, value: &serde_json::Value) -> bool {
         self.matches_text(&print.0, path, value)
     }
@@ -77,7 +73,6 @@ impl std::fmt::Debug for FingerprintKey {
 }
 
 /// JSON with sorted keys, so that equal values give equal text.
-#[must_use]
 pub(crate) fn canonical(value: &serde_json::Value) -> String {
     use serde_json::Value;
     match value {

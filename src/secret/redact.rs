@@ -83,7 +83,6 @@ impl Redactor {
     }
 
     /// Replaces every known secret in a text, in whatever form it stands there.
-    #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let Some(searcher) = self.searcher() else { return text.to_owned() };
         let mut found: Vec<Range<usize>> = Vec::new();
@@ -110,14 +109,12 @@ impl Redactor {
     }
 
     /// Whether a text that somebody typed shows a known secret, in whatever form.
-    #[must_use]
     pub fn is_shown_in(&self, text: &str) -> bool {
         self.is_shown(text, SHORTEST_WORD)
     }
 
     /// The same of a connection's name, whose words are short ones that stand for much else, such
     /// as a stage.
-    #[must_use]
     pub fn is_shown_in_name(&self, name: &str) -> bool {
         self.is_shown(name, SHORTEST_PIECE)
     }
@@ -129,7 +126,6 @@ impl Redactor {
     }
 
     /// The same of all texts and keys in a value, and of numbers that are not short.
-    #[must_use]
     pub fn is_shown_by(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => self.is_shown_in(text),

@@ -20,14 +20,12 @@ pub struct Files {
 
 impl Files {
     /// Takes paths as a config has them: relative to a root, symbolic links not followed.
-    #[must_use]
     pub fn of_worktree(root: PathBuf) -> Self {
         Self { root, named_by_user: false }
     }
 
     /// Takes paths as somebody types them in a folder: absolute or relative, and a symbolic link
     /// that is named itself is followed.
-    #[must_use]
     pub fn named_in(folder: PathBuf) -> Self {
         Self { root: folder, named_by_user: true }
     }
@@ -104,7 +102,6 @@ impl Files {
     }
 
     /// Whether a symbolic link is on the way to a path.
-    #[must_use]
     pub fn crosses_link(&self, relative: &str) -> bool {
         let mut at = self.root.clone();
         relative.split('/').filter(|step| !step.is_empty()).any(|step| {

@@ -47,7 +47,6 @@ pub struct History {
 
 impl History {
     /// The commits that come after one: those that reach it.
-    #[must_use]
     pub fn after<'h>(&'h self, id: &CommitId) -> HashSet<&'h CommitId> {
         let mut found: HashSet<&CommitId> = HashSet::new();
         let mut open: Vec<&HistoryCommit> = self.commits.iter().filter(|c| c.id != *id).collect();

@@ -53,7 +53,6 @@ pub struct Listing {
 
 impl Listing {
     /// Files that were skipped for their names, in sentences.
-    #[must_use]
     pub fn skipped(&self) -> Vec<String> {
         [
             (&self.other_ending, "only names that end in .yaml or .yml are read"),

@@ -111,7 +111,6 @@ impl Mirror {
     }
 
     /// Where the mirror is; there is something after the first fetch that succeeded.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.inner.folder
     }
@@ -125,7 +124,6 @@ impl Mirror {
     }
 
     /// How the last fetches went.
-    #[must_use]
     pub fn status(&self) -> FetchStatus {
         self.inner.status().clone()
     }

@@ -123,13 +123,11 @@ impl Repository {
 
     /// The documents below the paths whose files in the checkout are not as HEAD has them; none where
     /// that cannot be known.
-    #[must_use]
     pub fn uncommitted(&self, paths: &[String]) -> Vec<String> {
         self.uncommitted_of(paths).unwrap_or_default()
     }
 
     /// The same; `None` where it cannot be known.
-    #[must_use]
     pub fn uncommitted_of(&self, paths: &[String]) -> Option<Vec<String>> {
         let repository = git2::Repository::open(self.root()?).ok()?;
         let mut options = git2::StatusOptions::new();
@@ -198,13 +196,11 @@ impl Repository {
     }
 
     /// The folder that paths are relative to, where files are checked out.
-    #[must_use]
     pub fn root(&self) -> Option<PathBuf> {
         self.objects().layout().work.clone()
     }
 
     /// The URL of the remote `origin`, if there is one.
-    #[must_use]
     pub fn origin(&self) -> Option<String> {
         let config = git2::Config::open(&self.objects().layout().common.join("config")).ok()?;
         config.get_string("remote.origin.url").ok()

@@ -39,7 +39,6 @@ struct LastWrite {
 
 impl Ledger {
     /// Starts with a record that was read from a file under its lock, or one without a file.
-    #[must_use]
     pub(crate) fn new(record: Record, file: Option<StateFile>, lock: Option<Lock>) -> Self {
         let last = LastWrite { ended: Instant::now(), took: Duration::ZERO, edits: 0 };
         let writing = tokio::sync::Mutex::new(last);

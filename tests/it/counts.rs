@@ -1,12 +1,9 @@
 //! The costs of a run, in counts: calls that are made and files that are parsed. Never in seconds.
 
-use std::time::Duration;
-
 use apinizer_gitops::cli;
 use apinizer_gitops::cli::args::{NarrowArgs, ReadArgs};
 use apinizer_gitops::cli::context::Context;
-use apinizer_gitops::cli::session::{Session, options};
-use apinizer_gitops::testing::reconcile::Asked;
+use apinizer_gitops::cli::session::Session;
 
 use crate::world::{PROJECT, World, email};
 
@@ -74,7 +71,9 @@ fn a_commit_that_changes_one_file_parses_one_file() {
     let command = cli::parse(arguments.chain(paths)).unwrap();
     let context = Context::new(command.global, world.env.clone()).unwrap();
     let mut session = Session::new(&context, &[]).unwrap();
-    let options = options(&NarrowArgs::default(), Duration::ZERO, Asked::default()).unwrap();
+    let everything = NarrowArgs::default();
+    let options = session.options(&context, "plan", &everything, None, None);
+    let options = world.block_on(options).unwrap();
 
     let mut parsed_by_a_pass = || {
         world.block_on(async {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{SecretPart, Standing, secret_parts};
 use crate::catalog::ConnectionType;
-use crate::reference::{self, Segment};
+use crate::reference;
 use crate::secret::Sensitive;
 
 /// A live connection whose hidden secrets have become references.
@@ -24,7 +24,6 @@ pub struct Extracted {
 ///
 /// Secret fields are left to the caller, who knows which of them are set, and so is what is
 /// nothing but Apinizer's own `${NAME}`.
-#[must_use]
 pub fn extract(
     connection_type: &'static ConnectionType,
     live: &Map<String, Value>,
@@ -91,7 +90,7 @@ impl Extraction<'_> {
                 continue;
             };
             written.push_str(&reference::escape(before));
-            if is_apinizers(secret) {
+            if secret.is_empty() || reference::is_apinizers(secret) {
                 written.push_str(secret);
             } else {
                 written.push_str(&self.reference(part, secret.to_owned()));
@@ -108,10 +107,4 @@ impl Extraction<'_> {
         self.variables.push((name, Sensitive::new(secret)));
         reference
     }
-}
-
-fn is_apinizers(secret: &str) -> bool {
-    reference::parse(secret).is_ok_and(|segments| {
-        segments.iter().all(|segment| matches!(segment, Segment::Apinizer(_)))
-    })
 }

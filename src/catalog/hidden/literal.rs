@@ -26,7 +26,6 @@ pub struct LiteralSecret {
 /// A part that consists of `${env:NAME}` and `${NAME}` is fine; text in it is not, nor is
 /// `${var:NAME}`, whose value is plain. What is no well-formed reference is the business of
 /// whoever checks references.
-#[must_use]
 pub fn literal_secrets(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,

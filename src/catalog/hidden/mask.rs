@@ -9,7 +9,6 @@ use crate::secret::SENSITIVE;
 
 /// The same connection fit to be shown: every secret part is `(sensitive)`, references in its
 /// place are left, and everything else is as it was.
-#[must_use]
 pub fn mask(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,
@@ -37,7 +36,6 @@ pub fn mask(
 
 /// The value at a JSON pointer fit to be shown; `whole` is the connection that it is or was part
 /// of, since neighbours (a header's name, SNMP's version) decide what is a secret.
-#[must_use]
 pub fn mask_at(
     connection_type: &'static ConnectionType,
     pointer: &str,
@@ -82,7 +80,6 @@ fn step_into(place: &mut Value, step: String) -> Option<&mut Value> {
 }
 
 /// Whether a text is what a server or a console shows in the place of a secret.
-#[must_use]
 pub fn is_masked_text(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| matches!(c, '*' | '•' | '●' | '∙' | '·'))
 }
@@ -103,13 +100,9 @@ fn masked(value: &Value, part: &SecretPart) -> Value {
 /// The references of a text in their places, and `(sensitive)` for all between them.
 fn without_text(secret: &str) -> String {
     let Ok(segments) = reference::parse(secret) else { return SENSITIVE.to_owned() };
-    segments
-        .iter()
-        .map(|segment| match segment {
-            Segment::Text(_) => SENSITIVE.to_owned(),
-            Segment::Env(name) => format!("${{env:{name}}}"),
-            Segment::Var(name) => format!("${{var:{name}}}"),
-            Segment::Apinizer(name) => format!("${{{name}}}"),
-        })
-        .collect()
+    let shown = segments.iter().map(|segment| match segment {
+        Segment::Text(_) => SENSITIVE.to_owned(),
+        reference => reference.to_string(),
+    });
+    shown.collect()
 }

@@ -11,7 +11,6 @@ use crate::pointer::{self, child, steps};
 /// Every part of a connection, declared or live, that is a secret: secret fields, the places
 /// where secrets hide, and unknown fields whose names say so. References are parts like any
 /// text. They are sorted by pointer and place, and no two overlap.
-#[must_use]
 pub fn secret_parts(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,
@@ -104,10 +103,7 @@ impl Scan<'_> {
         match value {
             Value::String(text) => self.text(path, text, Shape::Prose, None, Standing::Plain),
             Value::Array(items) => {
-                let item_kind = match kind {
-                    Kind::List(item) | Kind::Set(item) => item,
-                    _ => &Kind::Any,
-                };
+                let item_kind = kind.of_item().unwrap_or(&Kind::Any);
                 for (index, item) in items.iter().enumerate() {
                     self.known(&pointer::item(path, index), item_kind, item);
                 }
@@ -116,7 +112,7 @@ impl Scan<'_> {
                 for (key, inner) in map {
                     let path = child(path, key);
                     match kind {
-                        Kind::Object(fields) => match fields.iter().find(|f| f.name == key) {
+                        Kind::Object(_) => match kind.field(key) {
                             Some(field) => self.field(&path, field, inner),
                             None => self.unknown(&path, key, inner, false),
                         },

@@ -135,7 +135,7 @@ fn check_row(path: &str, field: &'static Field, fact: &Value, vague: bool) {
     assert!(required, "{path}: required should be {} {}", fact["required"], fact["requiredIf"]);
     if let (Some(condition), Required::When(ours)) = (fact["requiredIf"].as_str(), &field.required)
     {
-        let words = ours.describe();
+        let words = ours.to_string();
         for part in condition.split([' ', '=']).filter(|w| !matches!(*w, "or" | "is" | "provided"))
         {
             assert!(words.contains(&format!("`{part}`")), "{path}: {words} lacks {part}");

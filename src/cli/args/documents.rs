@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 
 /// The form in which problems are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -30,7 +30,7 @@ pub struct ValidateArgs {
     #[arg(long, value_name = "REV", conflicts_with = "files")]
     pub rev: Option<String>,
     /// Only what this target of the config reads (repeatable).
-    #[arg(long = "target", value_name = "NAME", action = ArgAction::Append, conflicts_with = "files")]
+    #[arg(long = "target", value_name = "NAME", conflicts_with = "files")]
     pub targets: Vec<String>,
     /// Take warnings for errors.
     #[arg(long)]
@@ -50,10 +50,10 @@ pub struct ExportArgs {
     #[arg(long, requires = "dir")]
     pub single_file: bool,
     /// Only connections of this type (repeatable).
-    #[arg(long = "type", value_name = "TYPE", action = ArgAction::Append)]
+    #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,
     /// Only connections whose name matches, without regard to case (repeatable).
-    #[arg(long = "name", value_name = "GLOB", action = ArgAction::Append)]
+    #[arg(long = "name", value_name = "GLOB")]
     pub names: Vec<String>,
     /// Also write the fields that hold their documented default.
     #[arg(long)]

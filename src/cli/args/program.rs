@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Output;
@@ -64,10 +64,10 @@ pub enum TextOrJson {
 #[derive(Args, Clone, Debug)]
 pub struct HistoryArgs {
     /// Only this target of the config (repeatable).
-    #[arg(long = "target", value_name = "NAME", action = ArgAction::Append)]
+    #[arg(long = "target", value_name = "NAME")]
     pub targets: Vec<String>,
     /// Only connections whose name matches, without regard to case (repeatable).
-    #[arg(long = "name", value_name = "GLOB", action = ArgAction::Append)]
+    #[arg(long = "name", value_name = "GLOB")]
     pub names: Vec<String>,
     /// Only events since then: how long ago, as in `36h`, or a time, as in `2026-01-31T08:00:00Z`.
     #[arg(long, value_name = "WHEN", value_parser = parse_since)]

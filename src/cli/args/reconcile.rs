@@ -4,11 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use super::TextOrJson;
 use crate::config::parse_duration;
-use crate::reconcile::Options;
 
 /// The form in which a result is written to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -26,13 +25,13 @@ pub enum Output {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct NarrowArgs {
     /// Only this target of the config (repeatable).
-    #[arg(long = "target", value_name = "NAME", action = ArgAction::Append)]
+    #[arg(long = "target", value_name = "NAME")]
     pub targets: Vec<String>,
     /// Only connections whose name matches, without regard to case (repeatable).
-    #[arg(long = "name", value_name = "GLOB", action = ArgAction::Append)]
+    #[arg(long = "name", value_name = "GLOB")]
     pub names: Vec<String>,
     /// Only connections of this type (repeatable).
-    #[arg(long = "type", value_name = "TYPE", action = ArgAction::Append)]
+    #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,
 }
 
@@ -51,17 +50,17 @@ pub struct ReadArgs {
 }
 
 /// The writes that are allowed beyond those that the rules let through by themselves.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteRules {
     /// Consent to deletes that a limit or a missing path holds back.
     #[arg(long)]
     pub allow_deletes: bool,
     /// Consent to the delete of this connection, though no commit asked for it: its exact name
     /// (repeatable).
-    #[arg(long, value_name = "NAME", action = ArgAction::Append)]
+    #[arg(long, value_name = "NAME")]
     pub allow_delete: Vec<String>,
     /// Consent to changes that this rule of the config holds (repeatable).
-    #[arg(long, value_name = "RULE", action = ArgAction::Append)]
+    #[arg(long, value_name = "RULE")]
     pub allow: Vec<String>,
     /// Send every declared secret again, whatever was sent before.
     #[arg(long)]
@@ -69,16 +68,6 @@ pub struct WriteRules {
     /// How long to wait for another process that works on the same state.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub lock_timeout: Duration,
-}
-
-impl WriteRules {
-    /// Puts the consents into the options of a run.
-    pub(crate) fn consent(&self, options: &mut Options) {
-        options.rules.allow_deletes = self.allow_deletes;
-        options.rules.allow_delete = self.allow_delete.iter().map(|n| n.as_str().into()).collect();
-        options.rules.allow.clone_from(&self.allow);
-        options.resend_secrets = self.resend_secrets;
-    }
 }
 
 /// The arguments of `plan`.
@@ -178,7 +167,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
     /// Only this target of the config (repeatable).
-    #[arg(long = "target", value_name = "NAME", action = ArgAction::Append)]
+    #[arg(long = "target", value_name = "NAME")]
     pub targets: Vec<String>,
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 
 use super::TextOrJson;
 use crate::config::parse_duration;
@@ -31,10 +31,10 @@ pub struct SandboxArgs {
     pub secrets: SecretsOnGet,
     /// A project that exists (repeatable); without any, every project does.
     // The id is that of the global flag, of which this one takes the place.
-    #[arg(id = "project", long = "project", value_name = "NAME", action = ArgAction::Append)]
+    #[arg(id = "project", long = "project", value_name = "NAME")]
     pub projects: Vec<String>,
     /// An environment variable that each project has (repeatable).
-    #[arg(long = "variable", value_name = "NAME", action = ArgAction::Append)]
+    #[arg(long = "variable", value_name = "NAME")]
     pub variables: Vec<String>,
     /// Who may call it.
     #[command(flatten)]

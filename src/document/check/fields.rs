@@ -11,25 +11,19 @@ use crate::pointer::{child, for_people, item};
 use crate::secret::SENSITIVE;
 
 impl Check<'_> {
-    pub(super) fn check_fields(&self, findings: &mut Vec<Finding>) {
+    pub(super) fn check_fields(&mut self) {
         for (key, value) in self.fields {
             let pointer = child("", key);
             match self.connection_type.field(key) {
-                Some(field) => self.check_field(&pointer, field, value, findings),
-                None => self.check_unknown_top(&pointer, key, value, findings),
+                Some(field) => self.check_field(&pointer, field, value),
+                None => self.check_unknown_top(&pointer, key, value),
             }
         }
     }
 
-    fn check_unknown_top(
-        &self,
-        pointer: &str,
-        key: &str,
-        value: &Value,
-        findings: &mut Vec<Finding>,
-    ) {
+    fn check_unknown_top(&mut self, pointer: &str, key: &str, value: &Value) {
         if is_bookkeeping(self.connection_type, key) {
-            findings.push(
+            self.findings.push(
                 Finding::warning(
                     &code::SERVER_FIELD,
                     pointer,
@@ -42,19 +36,13 @@ impl Check<'_> {
         }
         let known = self.connection_type.fields().map(|field| field.name);
         let what = format!("a connection of type `{}`", self.connection_type.name);
-        findings.push(unknown(pointer, key, known.chain([KEY]), &what, findings.len()));
-        self.check_references(pointer, value, findings);
+        self.findings.push(unknown(pointer, key, known.chain([KEY]), &what, self.findings.len()));
+        self.check_references(pointer, value);
     }
 
-    fn check_field(
-        &self,
-        pointer: &str,
-        field: &'static Field,
-        value: &Value,
-        findings: &mut Vec<Finding>,
-    ) {
+    fn check_field(&mut self, pointer: &str, field: &'static Field, value: &Value) {
         if field.filled_by_server && !matches!(field.required, crate::catalog::Required::Always) {
-            findings.push(
+            self.findings.push(
                 Finding::warning(
                     &code::SERVER_FIELD,
                     pointer,
@@ -65,80 +53,76 @@ impl Check<'_> {
             );
         }
         if field.is_secret() {
-            self.check_secret(pointer, field, value, findings);
+            self.check_secret(pointer, field, value);
         } else {
-            self.check_value(pointer, &field.kind, field.default, value, findings);
+            self.check_value(pointer, &field.kind, field.default, value);
         }
     }
 
     pub(super) fn check_value(
-        &self,
+        &mut self,
         pointer: &str,
         kind: &'static Kind,
         default: Option<crate::catalog::Default>,
         value: &Value,
-        findings: &mut Vec<Finding>,
     ) {
         match (kind, value) {
             (_, Value::Null) => {}
             (Kind::List(inner) | Kind::Set(inner), Value::Array(items)) => {
                 for (index, value) in items.iter().enumerate() {
-                    self.check_value(&item(pointer, index), inner, None, value, findings);
+                    self.check_value(&item(pointer, index), inner, None, value);
                 }
             }
             (Kind::Object(fields), Value::Object(entries)) => {
-                self.check_object(pointer, fields, entries, findings);
+                self.check_object(pointer, fields, entries);
             }
             (Kind::Map(inner), Value::Object(entries)) => {
                 for (key, value) in entries {
-                    self.check_value(&child(pointer, key), inner, None, value, findings);
+                    self.check_value(&child(pointer, key), inner, None, value);
                 }
             }
-            (Kind::Any, value) => self.check_references(pointer, value, findings),
+            (Kind::Any, value) => self.check_references(pointer, value),
             (Kind::Bytes, Value::Array(items)) => {
                 for (index, value) in items.iter().enumerate() {
                     let pointer = item(pointer, index);
                     match value {
                         Value::String(_) | Value::Number(_) | Value::Null => {
-                            self.check_references(&pointer, value, findings);
+                            self.check_references(&pointer, value);
                         }
-                        _ => findings.extend(
-                            kind::wrong("holds base64 texts", "aGVsbG8=")
-                                .map(|misfit| misfit.finding(&pointer)),
-                        ),
+                        _ => self.findings.extend(kind::wrong(
+                            &pointer,
+                            "holds base64 texts",
+                            "aGVsbG8=",
+                        )),
                     }
                 }
             }
             (_, Value::String(text)) if text.contains("${") => {
-                self.check_template(pointer, kind, text, findings);
+                self.check_template(pointer, kind, text);
             }
-            (kind, value) => {
-                let misfit = kind::fit(kind, default, value);
-                findings.extend(misfit.map(|misfit| misfit.finding(pointer)));
-            }
+            (kind, value) => self.findings.extend(kind::fit(pointer, kind, default, value)),
         }
     }
 
     fn check_object(
-        &self,
+        &mut self,
         pointer: &str,
         fields: &'static [Field],
         entries: &Map<String, Value>,
-        findings: &mut Vec<Finding>,
     ) {
         for (key, value) in entries {
             let inner = child(pointer, key);
             match fields.iter().find(|field| field.name == key) {
-                Some(field) => self.check_field(&inner, field, value, findings),
+                Some(field) => self.check_field(&inner, field, value),
                 None => {
                     let what = format!("`{}`", for_people(pointer));
                     let names = fields.iter().map(|field| field.name);
-                    findings.push(unknown(&inner, key, names, &what, findings.len()));
-                    self.check_references(&inner, value, findings);
+                    self.findings.push(unknown(&inner, key, names, &what, self.findings.len()));
+                    self.check_references(&inner, value);
                 }
             }
         }
-        self.check_required_inside(pointer, fields, entries, findings);
+        self.check_required_inside(pointer, fields, entries);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether a value without references fits the kind of its field.
 
+use std::fmt::Display;
+
 use serde_json::{Map, Value};
 
 use crate::catalog::{Choices, ConnectionType, Default, Kind, Verdict, nearest_of};
@@ -7,58 +9,57 @@ use crate::diagnostic::code::{self, Code};
 use crate::diagnostic::{Finding, Severity, quoted};
 use crate::pointer::for_people;
 
-/// A value that does not fit its field, and how to write it.
-#[derive(Debug)]
-pub(super) struct Misfit {
-    severity: Severity,
+pub(super) fn wrong(pointer: &str, problem: &str, example: &str) -> Option<Finding> {
+    bad(pointer, &code::WRONG_KIND, problem, format!("write for example `{example}`"))
+}
+
+fn bad(
+    pointer: &str,
     code: &'static Code,
-    problem: String,
-    help: String,
-}
-
-impl Misfit {
-    pub(super) fn finding(self, pointer: &str) -> Finding {
-        let message = format!("{} {}", quoted(&for_people(pointer)), self.problem);
-        let finding = Finding::error(self.code, pointer, message).help(self.help);
-        Finding { severity: self.severity, ..finding }
-    }
-}
-
-pub(super) fn wrong(problem: &str, example: &str) -> Option<Misfit> {
-    bad(&code::WRONG_KIND, problem, format!("write for example `{example}`"))
-}
-
-fn bad(code: &'static Code, problem: impl Into<String>, help: impl Into<String>) -> Option<Misfit> {
-    let (problem, help) = (problem.into(), help.into());
-    Some(Misfit { severity: Severity::Error, code, problem, help })
+    problem: impl Display,
+    help: impl Into<String>,
+) -> Option<Finding> {
+    let message = format!("{} {problem}", quoted(&for_people(pointer)));
+    Some(Finding::error(code, pointer, message).help(help))
 }
 
 /// It is sent as it is, with a warning.
 fn doubtful(
+    pointer: &str,
     code: &'static Code,
-    problem: impl Into<String>,
+    problem: impl Display,
     help: impl Into<String>,
-) -> Option<Misfit> {
-    Some(Misfit { severity: Severity::Warning, ..bad(code, problem, help)? })
+) -> Option<Finding> {
+    Some(Finding { severity: Severity::Warning, ..bad(pointer, code, problem, help)? })
 }
 
 /// Judges a value; `None`: it fits. Lists and maps are judged as a whole: their items are for the
 /// caller to judge.
-pub(super) fn fit(kind: &Kind, default: Option<Default>, value: &Value) -> Option<Misfit> {
+pub(super) fn fit(
+    pointer: &str,
+    kind: &Kind,
+    default: Option<Default>,
+    value: &Value,
+) -> Option<Finding> {
     match kind {
         Kind::Any => None,
         _ if value.is_null() => None,
-        Kind::Text => text(value),
-        Kind::Choice(choices) => choice(choices, value),
-        Kind::Integer { min, max } => integer(*min, *max, default, value),
-        Kind::Boolean => boolean(value),
+        Kind::Text => text(pointer, value),
+        Kind::Choice(choices) => choice(pointer, choices, value),
+        Kind::Integer { min, max } => integer(pointer, *min, *max, default, value),
+        Kind::Boolean => boolean(pointer, value),
         Kind::Bytes => match value {
             Value::String(_) | Value::Array(_) => None,
-            other => wrong(&format!("takes a file as base64 text, not {}", a(other)), "aGVsbG8="),
+            other => wrong(
+                pointer,
+                &format!("takes a file as base64 text, not {}", a(other)),
+                "aGVsbG8=",
+            ),
         },
         Kind::List(_) | Kind::Set(_) => match value {
             Value::Array(_) => None,
             other => bad(
+                pointer,
                 &code::WRONG_KIND,
                 format!("takes a list, not {}", a(other)),
                 "write every entry on a line of its own that begins with `- `",
@@ -67,6 +68,7 @@ pub(super) fn fit(kind: &Kind, default: Option<Default>, value: &Value) -> Optio
         Kind::Object(_) | Kind::Map(_) => match value {
             Value::Object(_) => None,
             other => bad(
+                pointer,
                 &code::WRONG_KIND,
                 format!("takes a mapping, not {}", a(other)),
                 "write `key: value` pairs below it, indented",
@@ -75,15 +77,17 @@ pub(super) fn fit(kind: &Kind, default: Option<Default>, value: &Value) -> Optio
     }
 }
 
-fn text(value: &Value) -> Option<Misfit> {
+fn text(pointer: &str, value: &Value) -> Option<Finding> {
     match value {
         Value::String(_) => None,
         Value::Number(_) | Value::Bool(_) => doubtful(
+            pointer,
             &code::NOT_A_TEXT,
             format!("holds text, and this is {}", a(value)),
             "put it into quotes; it is sent as it is written",
         ),
         other => bad(
+            pointer,
             &code::WRONG_KIND,
             format!("takes a text, not {}", a(other)),
             "write one text, in quotes if need be",
@@ -91,7 +95,7 @@ fn text(value: &Value) -> Option<Misfit> {
     }
 }
 
-fn boolean(value: &Value) -> Option<Misfit> {
+fn boolean(pointer: &str, value: &Value) -> Option<Finding> {
     let help = match value {
         Value::Bool(_) => return None,
         Value::String(text) => match text.to_ascii_lowercase().as_str() {
@@ -101,10 +105,16 @@ fn boolean(value: &Value) -> Option<Misfit> {
         },
         _ => "write `true` or `false`",
     };
-    bad(&code::WRONG_KIND, format!("takes `true` or `false`, not {}", a(value)), help)
+    bad(pointer, &code::WRONG_KIND, format!("takes `true` or `false`, not {}", a(value)), help)
 }
 
-fn integer(min: i64, max: i64, default: Option<Default>, value: &Value) -> Option<Misfit> {
+fn integer(
+    pointer: &str,
+    min: i64,
+    max: i64,
+    default: Option<Default>,
+    value: &Value,
+) -> Option<Finding> {
     let number = match value {
         Value::Number(number) => {
             number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))
@@ -118,17 +128,20 @@ fn integer(min: i64, max: i64, default: Option<Default>, value: &Value) -> Optio
     };
     match number {
         None => bad(
+            pointer,
             &code::WRONG_KIND,
             format!("takes a whole number, not {}", a(value)),
             format!("write a number without a fraction, such as `{example}`"),
         ),
         Some(number) if number < i128::from(min) || number > i128::from(max) => bad(
+            pointer,
             &code::OUT_OF_RANGE,
             format!("is {number}, and it takes {min} to {max}"),
             format!("write a number between {min} and {max}, such as `{example}`"),
         ),
         Some(number) => match value {
             Value::String(text) if *text != number.to_string() => doubtful(
+                pointer,
                 &code::WRONG_KIND,
                 format!("is written with a leading zero and is sent as {number}"),
                 format!("write `{number}`"),
@@ -165,13 +178,10 @@ fn text_to_number(kind: &Kind, value: &mut Value) {
         (Kind::List(inner) | Kind::Set(inner), Value::Array(items)) => {
             items.iter_mut().for_each(|item| text_to_number(inner, item));
         }
-        (Kind::Map(inner), Value::Object(entries)) => {
-            entries.values_mut().for_each(|entry| text_to_number(inner, entry));
-        }
-        (Kind::Object(fields), Value::Object(entries)) => {
+        (kind, Value::Object(entries)) => {
             for (key, entry) in entries {
-                if let Some(field) = fields.iter().find(|field| field.name == key) {
-                    text_to_number(&field.kind, entry);
+                if let Some(kind) = kind.of_key(key) {
+                    text_to_number(kind, entry);
                 }
             }
         }
@@ -179,13 +189,14 @@ fn text_to_number(kind: &Kind, value: &mut Value) {
     }
 }
 
-fn choice(choices: &Choices, value: &Value) -> Option<Misfit> {
+fn choice(pointer: &str, choices: &Choices, value: &Value) -> Option<Finding> {
     let words = || {
         let words: Vec<_> = choices.words().map(|word| format!("`{word}`")).collect();
         words.join(", ")
     };
     let Value::String(text) = value else {
         return bad(
+            pointer,
             &code::WRONG_KIND,
             format!("takes one of a few words, not {}", a(value)),
             format!("use one of {}", words()),
@@ -197,6 +208,7 @@ fn choice(choices: &Choices, value: &Value) -> Option<Misfit> {
     match choices.verdict(text) {
         Verdict::Allowed => None,
         Verdict::OnlyOneDocument => doubtful(
+            pointer,
             &code::DISPUTED_VALUE,
             format!("is {}, which only one of the vendor's documents allows", quoted(text)),
             format!("all documented words are {}", words()),
@@ -208,10 +220,10 @@ fn choice(choices: &Choices, value: &Value) -> Option<Misfit> {
                 None => format!("use one of {}", words()),
             };
             if documents_agree {
-                bad(&code::NOT_ALLOWED, problem, help)
+                bad(pointer, &code::NOT_ALLOWED, problem, help)
             } else {
                 let problem = format!("is {}, which neither document knows", quoted(text));
-                doubtful(&code::DISPUTED_VALUE, problem, help)
+                doubtful(pointer, &code::DISPUTED_VALUE, problem, help)
             }
         }
     }

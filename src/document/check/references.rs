@@ -8,68 +8,42 @@ use super::Check;
 use super::kind;
 use crate::catalog::{Field, Kind, Secrecy, nearest_of};
 use crate::diagnostic::{Finding, Part, code, hides_secret, quoted};
-use crate::pointer::{child, for_people, item, steps};
+use crate::pointer::{any_text, each_text, for_people, steps, with_texts};
 use crate::reference::{self, ReferenceError, Segment};
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     /// Checks the references anywhere inside a value whose kind does not matter.
-    pub(super) fn check_references(
-        &self,
-        pointer: &str,
-        value: &Value,
-        findings: &mut Vec<Finding>,
-    ) {
-        match value {
-            Value::String(text) => {
-                self.segments(pointer, text, findings);
-            }
-            Value::Array(items) => {
-                for (index, value) in items.iter().enumerate() {
-                    self.check_references(&item(pointer, index), value, findings);
-                }
-            }
-            Value::Object(entries) => {
-                for (key, value) in entries {
-                    self.check_references(&child(pointer, key), value, findings);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
+    pub(super) fn check_references(&mut self, pointer: &str, value: &Value) {
+        each_text(pointer, value, &mut |pointer, text| {
+            self.segments(pointer, text);
+        });
     }
 
     /// Checks a text that looks as if it held references, in a field of some kind.
-    pub(super) fn check_template(
-        &self,
-        pointer: &str,
-        kind: &'static Kind,
-        text: &str,
-        findings: &mut Vec<Finding>,
-    ) {
-        let Some(segments) = self.segments(pointer, text, findings) else { return };
+    pub(super) fn check_template(&mut self, pointer: &str, kind: &'static Kind, text: &str) {
+        let Some(segments) = self.segments(pointer, text) else { return };
         let Some(value) = self.resolve(&segments) else {
             // A reference is a text or a scalar at most, never a list or a mapping.
             if matches!(kind, Kind::List(_) | Kind::Set(_) | Kind::Object(_) | Kind::Map(_)) {
-                let misfit = kind::fit(kind, None, &Value::String(String::new()));
-                findings.extend(misfit.map(|misfit| misfit.finding(pointer)));
+                let empty = Value::String(String::new());
+                self.findings.extend(kind::fit(pointer, kind, None, &empty));
             }
             return;
         };
-        let Some(misfit) = kind::fit(kind, None, &value) else { return };
-        let mut finding = misfit.finding(pointer);
+        let Some(mut finding) = kind::fit(pointer, kind, None, &value) else { return };
         if segments.iter().any(|s| matches!(s, Segment::Var(_))) {
             finding.code = &code::BAD_VAR_VALUE;
             finding.message.push_str(", with the variables of this target");
             finding.of_target = true;
         }
-        findings.push(finding);
+        self.findings.push(finding);
     }
 
     /// Splits a text into segments, and says what is wrong with them.
     pub(super) fn segments<'t>(
-        &self,
+        &mut self,
         pointer: &str,
         text: &'t str,
-        findings: &mut Vec<Finding>,
     ) -> Option<Vec<Segment<'t>>> {
         match reference::parse(text) {
             Err(error) => {
@@ -80,7 +54,7 @@ impl Check<'_> {
                 let may_show = is_plain(top)
                     && is_plain(self.connection_type.field_at(pointer))
                     && !hides_secret(text);
-                findings.push(if may_show {
+                self.findings.push(if may_show {
                     malformed(pointer, text, &error)
                 } else {
                     malformed_secret(pointer)
@@ -90,18 +64,18 @@ impl Check<'_> {
             Ok(segments) => {
                 for segment in &segments {
                     if let Segment::Var(name) = segment {
-                        self.check_var(pointer, name, findings);
+                        self.check_var(pointer, name);
                     }
                 }
                 if let Some(misnamed) = reference::misnamed_variable(text) {
-                    findings.push(misnamed_variable(pointer, misnamed));
+                    self.findings.push(misnamed_variable(pointer, misnamed));
                 }
                 Some(segments)
             }
         }
     }
 
-    fn check_var(&self, pointer: &str, name: &str, findings: &mut Vec<Finding>) {
+    fn check_var(&mut self, pointer: &str, name: &str) {
         let Some(vars) = self.vars else { return };
         let part = Part::Text(format!("${{var:{name}}}"));
         let finding = match vars.get(name) {
@@ -120,7 +94,7 @@ impl Check<'_> {
             }
             Some(_) => return,
         };
-        findings.push(finding.part(part).of_target());
+        self.findings.push(finding.part(part).of_target());
     }
 
     /// The value of segments; `None`: only the environment, Apinizer or the target's variables can
@@ -147,61 +121,37 @@ impl Check<'_> {
     }
 
     /// The fields with the target's variables in their places; other references stay as written.
-    pub(super) fn resolved_fields(&self) -> Cow<'_, Map<String, Value>> {
+    pub(super) fn resolved_fields(&self) -> Cow<'a, Map<String, Value>> {
+        let holds_var = |value: &Value| any_text(value, &|text| text.contains("${var:"));
         if self.vars.is_none() || !self.fields.values().any(holds_var) {
             return Cow::Borrowed(self.fields);
         }
-        let mut fields = self.fields.clone();
-        for value in fields.values_mut() {
-            self.put_vars(value);
-        }
-        Cow::Owned(fields)
+        let resolved = |value| with_texts(value, &mut |text| self.with_vars(text));
+        Cow::Owned(self.fields.iter().map(|(key, value)| (key.clone(), resolved(value))).collect())
     }
 
-    fn put_vars(&self, value: &mut Value) {
-        match value {
-            Value::String(text) if text.contains("${var:") => {
-                let Ok(segments) = reference::parse(text) else { return };
-                *value = match self.resolve(&segments) {
-                    Some(value @ (Value::Number(_) | Value::Bool(_))) => value,
-                    _ => Value::String(self.with_vars(&segments)),
-                };
-            }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.put_vars(item)),
-            Value::Object(entries) => entries.values_mut().for_each(|value| self.put_vars(value)),
-            _ => {}
+    fn with_vars(&self, text: &str) -> Value {
+        let segments = match reference::parse(text) {
+            Ok(segments) if text.contains("${var:") => segments,
+            _ => return Value::from(text),
+        };
+        if let Some(value @ (Value::Number(_) | Value::Bool(_))) = self.resolve(&segments) {
+            return value;
         }
-    }
-
-    fn with_vars(&self, segments: &[Segment<'_>]) -> String {
-        let mut text = String::new();
-        for segment in segments {
-            match segment {
-                Segment::Text(plain) => text.push_str(&reference::escape(plain)),
-                Segment::Env(name) => text.push_str(&format!("${{env:{name}}}")),
-                Segment::Apinizer(name) => text.push_str(&format!("${{{name}}}")),
-                Segment::Var(name) => match self.var(name) {
-                    Some(value) => text.push_str(&reference::escape(&text_of(value))),
-                    None => text.push_str(&format!("${{var:{name}}}")),
-                },
-            }
-        }
-        text
+        let written = segments.iter().map(|segment| match segment {
+            Segment::Var(name) => match self.var(name) {
+                Some(value) => reference::escape(&text_of(value)).into_owned(),
+                None => segment.to_string(),
+            },
+            other => other.to_string(),
+        });
+        Value::String(written.collect())
     }
 }
 
 /// A plain value as it stands inside a text.
 fn text_of(value: &Value) -> Cow<'_, str> {
     value.as_str().map_or_else(|| value.to_string().into(), Cow::from)
-}
-
-fn holds_var(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains("${var:"),
-        Value::Array(items) => items.iter().any(holds_var),
-        Value::Object(entries) => entries.values().any(holds_var),
-        _ => false,
-    }
 }
 
 /// A malformed reference in a field that hides no secret, so that its text may be repeated.

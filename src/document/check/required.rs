@@ -11,11 +11,7 @@ use crate::pointer::{child, for_people};
 impl Check<'_> {
     /// Checks the top-level fields; `resolved` has the target's variables in it, since what is
     /// required may hang on one.
-    pub(super) fn check_required(
-        &self,
-        resolved: &Map<String, Value>,
-        findings: &mut Vec<Finding>,
-    ) {
+    pub(super) fn check_required(&mut self, resolved: &Map<String, Value>) {
         for field in self.connection_type.fields() {
             let reason = match &field.required {
                 Required::No => continue,
@@ -26,36 +22,30 @@ impl Check<'_> {
                     if !self.connection_type.holds(condition, resolved) {
                         continue;
                     }
-                    format!("it is needed where {}", condition.describe())
+                    format!("it is needed where {condition}")
                 }
             };
             if is_missing(field, self.fields) {
-                findings.push(self.missing("", field, &reason));
+                self.findings.push(self.missing("", field, &reason));
             } else if is_missing(field, resolved) {
                 // Its variable holds nothing on this target.
-                findings.push(self.missing("", field, &reason).of_target());
+                self.findings.push(self.missing("", field, &reason).of_target());
             }
         }
     }
 
     /// Checks the fields of an object inside a connection.
     pub(super) fn check_required_inside(
-        &self,
+        &mut self,
         pointer: &str,
         fields: &'static [Field],
         entries: &Map<String, Value>,
-        findings: &mut Vec<Finding>,
     ) {
         let find = |name: &str| fields.iter().find(|field| field.name == name);
         for field in fields {
-            let needed = match &field.required {
-                Required::No => false,
-                Required::Always | Required::Disputed => true,
-                Required::When(condition) => condition.holds(&find, entries),
-            };
-            if needed && is_missing(field, entries) {
+            if field.required.holds(&find, entries) && is_missing(field, entries) {
                 let reason = format!("`{}` needs it", for_people(pointer));
-                findings.push(self.missing(pointer, field, &reason));
+                self.findings.push(self.missing(pointer, field, &reason));
             }
         }
     }

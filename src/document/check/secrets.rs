@@ -12,13 +12,7 @@ use crate::reference::{self, Segment};
 
 impl Check<'_> {
     /// Checks a field that is a secret as a whole.
-    pub(super) fn check_secret(
-        &self,
-        pointer: &str,
-        field: &'static Field,
-        value: &Value,
-        findings: &mut Vec<Finding>,
-    ) {
+    pub(super) fn check_secret(&mut self, pointer: &str, field: &'static Field, value: &Value) {
         let name = field.name;
         let write = || {
             let variable = variable(self.name, pointer);
@@ -36,29 +30,29 @@ impl Check<'_> {
             Value::String(text) if text.is_empty() => {
                 let write = write();
                 let help = format!("{write}; to empty it on purpose write `{name}: null`");
-                findings.push(literal("is declared as an empty text").help(help));
+                self.findings.push(literal("is declared as an empty text").help(help));
                 return;
             }
             Value::String(text) => text,
             _ => {
-                findings.push(literal("takes references only").help(write()));
+                self.findings.push(literal("takes references only").help(write()));
                 return;
             }
         };
         let Ok(segments) = reference::parse(text) else {
-            findings.push(malformed_secret(pointer).help(write()));
+            self.findings.push(malformed_secret(pointer).help(write()));
             return;
         };
         if reference::misnamed_variable(text) == Some(text) {
             let help = "their names have letters, digits, `_` and `.`";
             let help = format!("{help}; for a value from where this runs {}", write());
-            findings.push(literal("holds no variable of Apinizer's").help(help));
+            self.findings.push(literal("holds no variable of Apinizer's").help(help));
         } else if segments.iter().any(|segment| matches!(segment, Segment::Text(_))) {
             let write = write();
             let help = format!("{write}; if the value was ever pushed, change it");
-            findings.push(literal("is written out in the file").help(help));
+            self.findings.push(literal("is written out in the file").help(help));
         } else if segments.iter().any(|segment| matches!(segment, Segment::Var(_))) {
-            findings.push(
+            self.findings.push(
                 Finding::error(
                     &code::SECRET_FROM_VAR,
                     pointer,
@@ -71,15 +65,43 @@ impl Check<'_> {
 
     /// Finds the keys that hold a secret themselves, which is what becomes of a forgotten colon in
     /// braces. Nothing else can be said of such a document without showing it.
-    pub(super) fn check_keys(&self, findings: &mut Vec<Finding>) -> bool {
-        let before = findings.len();
-        check_keys_of("", self.fields, findings);
-        findings.len() > before
+    pub(super) fn check_keys(&mut self) -> bool {
+        self.check_keys_of("", self.fields);
+        !self.findings.is_empty()
+    }
+
+    fn check_keys_of(&mut self, pointer: &str, fields: &Map<String, Value>) {
+        for (key, value) in fields {
+            let pointer = child(pointer, key);
+            // With a value it may be what a free mapping calls one.
+            if value.is_null() && is_secret_in_key(key) {
+                let message = "a key speaks of a secret and holds more than a name".to_owned();
+                self.findings.push(
+                    Finding::error(&code::LITERAL_SECRET, pointer, message)
+                        .part(Part::Key)
+                        .help("write `key: ${env:NAME}`, with a colon and a space after the key"),
+                );
+            } else {
+                self.check_keys_in(&pointer, value);
+            }
+        }
+    }
+
+    fn check_keys_in(&mut self, pointer: &str, value: &Value) {
+        match value {
+            Value::Object(fields) => self.check_keys_of(pointer, fields),
+            Value::Array(items) => {
+                for (index, value) in items.iter().enumerate() {
+                    self.check_keys_in(&item(pointer, index), value);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Checks the places where secrets hide, as they are written and as they are once the
     /// target's variables are in them.
-    pub(super) fn check_hidden(&self, resolved: &Map<String, Value>, findings: &mut Vec<Finding>) {
+    pub(super) fn check_hidden(&mut self, resolved: &Map<String, Value>) {
         let written = hidden::literal_secrets(self.connection_type, self.fields);
         let of_vars = if std::ptr::eq(resolved, self.fields) {
             Vec::new()
@@ -87,7 +109,7 @@ impl Check<'_> {
             hidden::literal_secrets(self.connection_type, resolved)
         };
         for literal in &written {
-            findings.push(
+            self.findings.push(
                 Finding::error(
                     &code::HIDDEN_SECRET,
                     &literal.pointer,
@@ -99,7 +121,7 @@ impl Check<'_> {
         for literal in of_vars {
             if !written.iter().any(|known| known.pointer == literal.pointer) {
                 // The advice would show the text with the values of variables in it.
-                findings.push(
+                self.findings.push(
                     Finding::error(
                         &code::SECRET_FROM_VAR,
                         &literal.pointer,
@@ -110,35 +132,6 @@ impl Check<'_> {
                 );
             }
         }
-    }
-}
-
-fn check_keys_of(pointer: &str, fields: &Map<String, Value>, findings: &mut Vec<Finding>) {
-    for (key, value) in fields {
-        let pointer = child(pointer, key);
-        // With a value it may be what a free mapping calls one.
-        if value.is_null() && is_secret_in_key(key) {
-            let message = "a key speaks of a secret and holds more than a name".to_owned();
-            findings.push(
-                Finding::error(&code::LITERAL_SECRET, pointer, message)
-                    .part(Part::Key)
-                    .help("write `key: ${env:NAME}`, with a colon and a space after the key"),
-            );
-        } else {
-            check_keys_in(&pointer, value, findings);
-        }
-    }
-}
-
-fn check_keys_in(pointer: &str, value: &Value, findings: &mut Vec<Finding>) {
-    match value {
-        Value::Object(fields) => check_keys_of(pointer, fields, findings),
-        Value::Array(items) => {
-            for (index, value) in items.iter().enumerate() {
-                check_keys_in(&item(pointer, index), value, findings);
-            }
-        }
-        _ => {}
     }
 }
 

@@ -20,16 +20,8 @@ fn said_with(
 }
 
 fn found(type_name: &str, fields: &Value, vars: Option<&BTreeMap<String, Value>>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    Check {
-        name: "order mails",
-        connection_type: catalog::find(type_name).unwrap(),
-        fields: fields.as_object().unwrap(),
-        vars,
-        patches_nothing: false,
-    }
-    .run(&mut findings);
-    findings
+    let own_type = catalog::find(type_name).unwrap();
+    Check::new("order mails", own_type, fields.as_object().unwrap(), vars, false).run()
 }
 
 fn said(type_name: &str, fields: impl std::borrow::Borrow<Value>) -> Vec<String> {

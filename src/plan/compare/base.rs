@@ -3,10 +3,9 @@
 use serde_json::Value;
 
 use super::{CompareRules, Keys};
-use crate::catalog::{ConnectionType, Defaults, Field, Kind};
-use crate::desired::{DesiredConnection, DesiredField, holds_env};
+use crate::catalog::{ConnectionType, Defaults, Field};
+use crate::desired::{DesiredConnection, DesiredField};
 use crate::plan::equality::{equal_with, other_spellings};
-use crate::plan::view::LiveView;
 use crate::record::{Base, BaseField};
 
 /// The base of a connection all of whose declared fields are as git has them. Fields that others
@@ -73,34 +72,12 @@ pub(super) fn matches_base(
     }
 }
 
-/// Whether live shows a connection as a base has it, in all that can be read.
-pub(super) fn is_as_base(
-    type_name: &str,
-    base: &Base,
-    live: &LiveView<'_>,
-    keys: Keys<'_>,
-) -> bool {
-    let Some(own_type) = crate::catalog::find(type_name) else { return false };
-    live.entry.type_name == type_name
-        && base.iter().all(|(path, older)| {
-            let field = field_at(own_type, path);
-            let shown = live.get(path);
-            let is_hidden = field.is_some_and(|field| {
-                field.is_secret() || (field.is_file() && shown.is_none_or(Value::is_null))
-            });
-            let not_looked_at = older.print.is_none() && holds_env(&older.declared);
-            let field = (field, field.map(Field::defaults));
-            is_hidden || not_looked_at || matches_base(field, path, older, shown, keys)
-        })
-}
-
 /// The catalog's field at a pointer.
 pub(crate) fn field_at(own_type: &'static ConnectionType, path: &str) -> Option<&'static Field> {
     let mut steps = path.strip_prefix('/')?.split('/');
     let mut field = own_type.field(steps.next()?)?;
     for step in steps {
-        let Kind::Object(named) = &field.kind else { return None };
-        field = named.iter().find(|f| f.name == step)?;
+        field = field.kind.field(step)?;
     }
     Some(field)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::base::{agreed, catalog_field, matches_base};
-use super::{Comparing, Difference};
+use super::{Comparing, Difference, Subject, Treatment};
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::equality::equal_in;
@@ -46,13 +46,7 @@ impl Comparing<'_> {
             origin,
         };
         let treatment = self.treatment(path, Some(value), live_value, origin);
-        self.push(Difference {
-            change,
-            treatment,
-            dropped: false,
-            secret: false,
-            read_back: false,
-        });
+        self.push(change, treatment, Subject::Plain);
     }
 
     /// Compares a field whose value is not known in this run by its text with the text that the base
@@ -78,8 +72,8 @@ impl Comparing<'_> {
             origin: Origin::Git,
         };
         let treatment = self.treatment(path, None, None, Origin::Git);
-        let secret = field.is_secret();
-        self.push(Difference { change, treatment, dropped: false, secret, read_back: false });
+        let subject = if field.is_secret() { Subject::Secret } else { Subject::Plain };
+        self.push(change, treatment, subject);
     }
 
     /// Compares a field that git used to declare. It goes back to its documented default; a secret
@@ -120,11 +114,11 @@ impl Comparing<'_> {
             sensitive,
             origin,
         };
-        self.push(Difference { change, treatment, dropped: true, secret: false, read_back: false });
+        self.push(change, treatment, Subject::Dropped);
     }
 
-    pub(super) fn push(&mut self, difference: Difference) {
-        self.found.differences.push(difference);
+    pub(super) fn push(&mut self, change: FieldChange, treatment: Treatment, subject: Subject) {
+        self.found.differences.push(Difference { change, treatment, subject });
     }
 
     /// Live's side of a field as it may be shown.

@@ -1,7 +1,11 @@
 //! The one test for whether a live connection is the one in the inventory.
 
-use super::base::is_as_base;
+use serde_json::Value;
+
+use super::base::{field_at, matches_base};
 use super::{CompareRules, Keys};
+use crate::catalog::{self, Field};
+use crate::desired::holds_env;
 use crate::plan::view::LiveView;
 use crate::record::{Base, Owned};
 
@@ -19,6 +23,17 @@ impl LiveView<'_> {
 
     /// Whether live shows a connection as a base has it, in all that can be read.
     pub(crate) fn shows(&self, type_name: &str, base: &Base, keys: Keys<'_>) -> bool {
-        is_as_base(type_name, base, self, keys)
+        let Some(own_type) = catalog::find(type_name) else { return false };
+        self.entry.type_name == type_name
+            && base.iter().all(|(path, older)| {
+                let field = field_at(own_type, path);
+                let shown = self.get(path);
+                let is_hidden = field.is_some_and(|field| {
+                    field.is_secret() || (field.is_file() && shown.is_none_or(Value::is_null))
+                });
+                let not_looked_at = older.print.is_none() && holds_env(&older.declared);
+                let field = (field, field.map(Field::defaults));
+                is_hidden || not_looked_at || matches_base(field, path, older, shown, keys)
+            })
     }
 }

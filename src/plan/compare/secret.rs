@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::base::written;
-use super::{CompareRules, Comparing, Difference, Treatment};
+use super::{CompareRules, Comparing, Subject, Treatment};
 use crate::catalog::{Field, hidden};
 use crate::desired::DesiredField;
 use crate::plan::equality::is_empty;
@@ -39,33 +39,35 @@ impl Comparing<'_> {
         if reading == Reading::Equal && field.is_secret() {
             self.found.proven_readable.push(path.to_owned());
         }
-        let sent = Sent::of(field, value, older, rules);
-        let first_met = remembered.base.is_none() && sent == Sent::Never;
+        let sent = LastSent::of(field, value, older, rules);
+        let first_met = remembered.base.is_none() && sent == LastSent::Never;
         let with_base = |unverified| BaseField { unverified, ..written(field, value, rules.keys) };
         match (reading, sent) {
             (Reading::Equal, _) => {
                 self.found.settled.push(path.to_owned());
                 self.found.base.insert(path.to_owned(), with_base(false));
             }
-            (Reading::Other, Sent::Other | Sent::Never) if readable => {
+            (Reading::Other, LastSent::Other | LastSent::Never) if readable => {
                 self.keep_base(path);
-                let origin = if sent == Sent::Other { Origin::Both } else { Origin::Git };
-                self.push_secret(field, value, origin, sent == Sent::Never);
+                let origin = if sent == LastSent::Other { Origin::Both } else { Origin::Git };
+                self.push_secret(field, value, origin, sent == LastSent::Never);
             }
             (Reading::Other, _) if readable => {
                 self.keep_base(path);
                 self.push_secret(field, value, Origin::Drift, true);
             }
-            (_, Sent::Other) => {
+            (_, LastSent::Other) => {
                 self.keep_base(path);
                 self.push_secret(field, value, Origin::Git, false);
             }
-            (_, Sent::Never) if !first_met => self.push_secret(field, value, Origin::Git, false),
-            (_, Sent::Never | Sent::NotKnown) => {
+            (_, LastSent::Never) if !first_met => {
+                self.push_secret(field, value, Origin::Git, false);
+            }
+            (_, LastSent::Never | LastSent::NotKnown) => {
                 self.found.unverified = true;
                 self.found.base.insert(path.to_owned(), with_base(true));
             }
-            (_, Sent::Same) => {
+            (_, LastSent::Same) => {
                 self.found.unverified |= older.is_some_and(|older| older.unverified);
                 let mut same = older.cloned().unwrap_or_else(|| with_base(true));
                 same.declared.clone_from(&field.declared);
@@ -105,13 +107,14 @@ impl Comparing<'_> {
             sensitive: true,
             origin,
         };
-        self.push(Difference { change, treatment, dropped: false, secret: true, read_back });
+        let subject = if read_back { Subject::SecretReadBack } else { Subject::Secret };
+        self.push(change, treatment, subject);
     }
 }
 
 /// The knowledge of the value that was sent last.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sent {
+enum LastSent {
     Never,
     Same,
     Other,
@@ -119,7 +122,7 @@ enum Sent {
     NotKnown,
 }
 
-impl Sent {
+impl LastSent {
     fn of(
         field: &DesiredField,
         value: &Value,

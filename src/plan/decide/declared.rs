@@ -9,6 +9,7 @@ use crate::plan::compare::{
     CompareRules, Comparison, Remembered, Treatment, compare, show_desired,
 };
 use crate::plan::entry::{Decision, lost_path_in_words, step};
+use crate::plan::protection;
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::rules::Rules;
 use crate::plan::view::LiveView;
@@ -22,7 +23,7 @@ pub(crate) const ADOPTED: &str = "adopted";
 
 pub(super) fn decide(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Decision {
     let mut decision = decide_wanted(row, desired, rules);
-    follow_protect(&mut decision, row, desired, rules);
+    protection::follow(&mut decision, row, desired, rules);
     hold_for_lost_path(&mut decision, row, rules);
     decision
 }
@@ -64,26 +65,6 @@ pub(super) fn cannot_be_written(desired: &DesiredConnection, rules: &Rules<'_>) 
     let type_name = desired.connection_type.name;
     let is_unsupported = rules.live.unsupported.iter().any(|unsupported| unsupported == type_name);
     is_unsupported.then(|| format!("this version of the server does not know the type {type_name}"))
-}
-
-/// The inventory remembers `protect` as it was last declared. Only a commit that loaded whole lifts
-/// it, and only with the type that is protected and with all of its paths.
-fn follow_protect(
-    decision: &mut Decision,
-    row: &Row<'_>,
-    desired: &DesiredConnection,
-    rules: &Rules<'_>,
-) {
-    let protect = desired.options.protect;
-    let may_lift = rules.commit.loaded_whole && row.lost_path.is_none() && !rules.is_worktree();
-    let remembered =
-        decision.memory.as_ref().or(row.memory).and_then(|memory| memory.owned.as_ref());
-    let same_type = remembered.is_some_and(|o| o.type_name == desired.connection_type.name);
-    let changes = remembered.is_some_and(|owned| owned.protect != protect);
-    if changes && (protect || (may_lift && same_type)) {
-        let owned = &mut decision.memory(row).owned;
-        owned.iter_mut().for_each(|owned| owned.protect = protect);
-    }
 }
 
 /// A path that declared a part of this connection is missing or empty now: what is left of the
@@ -359,27 +340,19 @@ fn remember_agreement(
     if ours.is_none() && comparison.writes() {
         return;
     }
-    let was_read = view.own.is_some() && desired.declares_secret();
-    let mut shown_secrets = ours.map(|owned| owned.shown_secrets.clone()).unwrap_or_default();
+    let first = || Owned { protect: desired.options.protect, ..Owned::default() };
+    let mut owned = ours.cloned().unwrap_or_else(first);
+    owned.type_name.clone_from(&view.entry.type_name);
+    owned.id = view.id().cloned().or(owned.id);
+    owned.base.clone_from(&comparison.base);
+    if view.own.is_some() && desired.declares_secret() {
+        owned.secrets_checked = Some(rules.now);
+    }
     // A secret that git no longer declares may be sent back while it equals the value that was last
     // sent.
     let dropped = ours.into_iter().flat_map(Owned::verified_secrets);
     let dropped = dropped.filter(|(path, _)| !comparison.base.contains_key(*path));
-    shown_secrets.extend(dropped.map(|(path, print)| (path.clone(), print.clone())));
-    let owned = Owned {
-        shown_secrets,
-        type_name: view.entry.type_name.clone(),
-        id: view.id().cloned().or_else(|| ours?.id.clone()),
-        base: comparison.base.clone(),
-        secrets_checked: if was_read {
-            Some(rules.now)
-        } else {
-            ours.and_then(|o| o.secrets_checked)
-        },
-        ..ours
-            .cloned()
-            .unwrap_or_else(|| Owned { protect: desired.options.protect, ..Owned::default() })
-    };
+    owned.shown_secrets.extend(dropped.map(|(path, print)| (path.clone(), print.clone())));
     let memory = decision.memory(row);
     match ours {
         Some(_) => memory.owned = Some(owned),

@@ -13,7 +13,6 @@ const MARKER: &str = "<!-- apinizer-gitops:validate -->";
 
 /// The problems as a comment: their number first, then one line for each, errors before warnings.
 /// It is always under 65,000 characters; what gives way is the help, and then the last problems.
-#[must_use]
 pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String {
     let mut groups = groups(diagnostics);
     let notes: Vec<String> = notes.iter().cloned().collect();

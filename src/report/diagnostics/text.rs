@@ -13,7 +13,6 @@ use crate::report;
 const WIDEST: usize = 100;
 
 /// Draws diagnostics for a terminal or a log; nothing where there are none.
-#[must_use]
 pub fn text(diagnostics: &[Diagnostic], color: bool) -> String {
     let groups = groups(diagnostics);
     let mut page = Page { text: String::new(), color };

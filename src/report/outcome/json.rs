@@ -8,7 +8,6 @@ use crate::report::{FORMAT_VERSION, diagnostics, exit};
 
 /// The outcome as JSON, `format_version` 1.0: each change as in the plan, with its `result`
 /// and, where it was not made, the `message` that says why.
-#[must_use]
 pub(crate) fn json(outcomes: &[TargetPlan]) -> Value {
     json!({
         "format_version": FORMAT_VERSION,

@@ -12,7 +12,6 @@ pub(crate) const MARKER: &str = "<!-- apinizer-gitops:apply -->";
 
 /// The outcome as a comment: the counts, the changes that were not made and why, and folded the
 /// others. It is always under 65,000 characters.
-#[must_use]
 pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", super::line(outcomes)));

@@ -11,7 +11,6 @@ use super::{ending, not_made};
 /// The outcome as text: the changes that were made, those that were not with why and the way past,
 /// and last the counts. With `--summary` the changes that were made are left out: whoever reads it
 /// has seen them.
-#[must_use]
 pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
     let mut out = diagnostics::warnings_text(outcomes, style);
     let several = outcomes.len() > 1;
@@ -45,7 +44,6 @@ pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
 }
 
 /// One change as it ended, in one line, as it is told while the run goes on.
-#[must_use]
 pub(crate) fn progress(change: &Change, result: &ChangeResult, style: &Style) -> String {
     let (word, _) = ending(change, result);
     format!("{}: {}", head(change, style), style.paint(role(result), word))

@@ -1,6 +1,6 @@
 //! A plan for programs. Fields are only added, never changed.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::name::ConnectionName;
 use crate::plan::{Change, Entry, FieldChange, Plan, TargetPlan};
@@ -8,7 +8,6 @@ use crate::report::{FORMAT_VERSION, Style, diagnostics};
 use crate::rules::Match;
 
 /// The plan as JSON, `format_version` 1.0.
-#[must_use]
 pub(crate) fn json(plan: &Plan, style: &Style) -> Value {
     json!({
         "format_version": FORMAT_VERSION,
@@ -42,10 +41,11 @@ fn target(target: &TargetPlan, style: &Style) -> Value {
 
 /// One change.
 pub(in crate::report) fn change(change: &Change) -> Value {
-    let mut shown = Map::new();
-    shown.insert("action".to_owned(), json!(change.action));
-    shown.insert("type".to_owned(), json!(change.type_name));
-    shown.insert("name".to_owned(), json!(change.name.as_str()));
+    let mut shown = json!({
+        "action": change.action,
+        "type": change.type_name,
+        "name": change.name.as_str(),
+    });
     let optional = [
         ("previous_name", change.previous_name.as_ref().map(ConnectionName::as_str)),
         ("reason", change.reason.as_deref()),
@@ -53,18 +53,18 @@ pub(in crate::report) fn change(change: &Change) -> Value {
     ];
     for (key, value) in optional {
         if let Some(value) = value {
-            shown.insert(key.to_owned(), json!(value));
+            shown[key] = json!(value);
         }
     }
-    shown.insert("fields".to_owned(), change.fields.iter().map(field).collect());
-    shown.insert("held".to_owned(), json!(change.held));
+    shown["fields"] = change.fields.iter().map(field).collect();
+    shown["held"] = json!(change.held);
     if !change.rules.is_empty() {
-        shown.insert("rules".to_owned(), change.rules.iter().map(rule).collect());
+        shown["rules"] = change.rules.iter().map(rule).collect();
     }
     let place = change.place.as_ref();
-    shown.insert("file".to_owned(), json!(place.map(|place| place.file.as_ref())));
-    shown.insert("line".to_owned(), json!(place.map(|place| place.line)));
-    Value::Object(shown)
+    shown["file"] = json!(place.map(|place| place.file.as_ref()));
+    shown["line"] = json!(place.map(|place| place.line));
+    shown
 }
 
 fn rule(found: &Match) -> Value {

@@ -20,7 +20,6 @@ const LINKED: usize = 20;
 
 /// The plan as a comment: summary first, deletes called out, differences folded. It is always
 /// under 65,000 characters; what gives way are the differences.
-#[must_use]
 pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", words::plan_line(plan)));

@@ -12,7 +12,6 @@ use super::fields::{self, INDENT};
 
 /// The plan as text: the target, what has to be said first, the changes with the deletes last, one
 /// line that sums up. Nothing is said of a connection that is in sync.
-#[must_use]
 pub(crate) fn text(plan: &Plan, style: &Style) -> String {
     let mut out = String::new();
     let say = |out: &mut String, text: &str, role| sentence(out, (0, INDENT), text, role, style);

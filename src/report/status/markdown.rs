@@ -13,7 +13,6 @@ use super::model::{
 pub(crate) const MARKER: &str = "<!-- apinizer-gitops:status -->";
 
 /// The status as markdown; it is always under 65,000 characters.
-#[must_use]
 pub(crate) fn markdown(status: &Value) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(if is_healthy(status) { "### Healthy\n" } else { "### Not healthy\n" });

@@ -10,7 +10,6 @@ const UNHEALTHY: [&str; 5] = ["blocked", "held", "degraded", "not_converging", "
 /// Whether nothing is wrong: the source and all targets could be read, and no connection is
 /// blocked, held, degraded, failed or not converging. What was not looked at yet is not known to be
 /// healthy.
-#[must_use]
 pub(crate) fn is_healthy(status: &Value) -> bool {
     let is_fine = |part: &Value| part.get("error").is_none_or(Value::is_null);
     let Some(targets) = status.get("targets").and_then(Value::as_array) else { return false };

@@ -7,7 +7,6 @@ use crate::report::style::{Role, Style};
 use super::model::{counts, facts, heading, noted, source, source_error, targets, told};
 
 /// The status as text: the source, and of each target its counts and what is not in sync.
-#[must_use]
 pub(crate) fn text(status: &Value, style: &Style) -> String {
     let mut lines = vec![source(status)];
     lines.extend(

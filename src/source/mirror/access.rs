@@ -75,7 +75,6 @@ const HOLDS_PASSWORD: &str = "it holds a password; use a credential helper of gi
 
 /// The problem with the URL of a repository: it carries a secret, or makes git run a
 /// program of its choice; `None`: nothing.
-#[must_use]
 pub(crate) fn problem_with_url(url: &str) -> Option<&'static str> {
     if url.trim().is_empty() {
         return Some("it is empty");
