@@ -94,7 +94,7 @@ impl Election {
                 Ok(Attempt::Won(term)) => return Some(term),
                 Ok(Attempt::NotBefore(at)) => (at.min(next), None, None),
                 Ok(Attempt::Conflict) => (next, None, None),
-                Ok(Attempt::Held(by)) => (next, Some(by), None),
+                Ok(Attempt::Held { by, until }) => (until.min(next), Some(by), None),
                 Err(error) => (next, None, Some(error.to_string())),
             };
             // Until the next look the same list will do.
@@ -121,9 +121,9 @@ impl Election {
         let (found, now) = (found?, Instant::now());
         let mut held = self.held.lock().await;
         match observed.look(found.as_ref(), &self.identity, now) {
-            Look::Held { by, .. } => {
+            Look::Held { by, until } => {
                 *free_since = None;
-                return Ok(Attempt::Held(by));
+                return Ok(Attempt::Held { by, until });
             }
             Look::Free => {
                 let since = *free_since.get_or_insert(now);
@@ -334,7 +334,10 @@ enum Attempt {
     Won(Term),
     /// Replicas that hold fewer Leases may take it until then.
     NotBefore(Instant),
-    Held(String),
+    Held {
+        by: String,
+        until: Instant,
+    },
     Conflict,
 }
 

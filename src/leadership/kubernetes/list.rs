@@ -79,7 +79,7 @@ impl LeaseList {
         match &leases {
             Err(_) if failed_before => {}
             Err(error) if error.is_forbidden() => {
-                warn!("{error}; until it has them, each Lease is read by a call of its own")
+                warn!("{error}; until it has them, each Lease is read by a call of its own");
             }
             Err(error) => warn!("the leases cannot be read: {error}"),
             Ok(_) if failed_before => info!("the leases can be read again"),
