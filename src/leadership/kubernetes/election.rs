@@ -27,11 +27,11 @@ use crate::api::{LimitMover, WriteLimit};
 use crate::leadership::Renewal;
 
 /// The Leases are looked at so often in their duration, and one whose holder writes is renewed so often.
-const LOOKS: u32 = 10;
+const LOOKS: u32 = 9;
 
 /// The share of its duration after which a Lease is renewed whose holder writes nothing. What is left
 /// is for renewals that fail.
-const IDLE: f64 = 2.0 / 3.0;
+const IDLE: f64 = 0.7;
 
 /// The share of a Lease's duration that is left unused at its end.
 const MARGIN: u32 = 10;
