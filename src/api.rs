@@ -32,8 +32,8 @@ pub(crate) use client::Client;
 pub(crate) use deployment::Deployment;
 pub(crate) use error::{CallError, ErrorKind};
 pub(crate) use proxy::{Proxy, ProxyError};
+pub use retry::{LimitMover, RetryPolicy, WriteLimit};
 pub(crate) use retry::{Retries, Tries};
-pub use retry::{RetryPolicy, WriteLimit};
 pub(crate) use settings::{ClientError, ClientSettings};
 pub(crate) use token::Credentials;
 

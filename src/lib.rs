@@ -54,7 +54,7 @@ mod yaml;
 #[doc(hidden)]
 pub mod testing {
     pub mod api {
-        pub use crate::api::{RetryPolicy, WriteLimit};
+        pub use crate::api::{LimitMover, RetryPolicy, WriteLimit};
     }
     pub mod catalog {
         pub use crate::catalog::{all, find, hidden, schema};

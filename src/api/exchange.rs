@@ -79,9 +79,16 @@ impl Exchange {
             let not_sent = if call.is_write() { "not sent: " } else { "" };
             return Err(Failure::new(kind, format!("{not_sent}{}", cause.message)));
         }
-        if call.is_write() && !retries.limit().has_room_for(self.route.timeout) {
-            let why = "not sent: this process may not act for the target for long enough";
-            return Err(Failure::new(ErrorKind::Unreachable, why));
+        if call.is_write() {
+            let has_room = tokio::select! {
+                biased;
+                () = retries.ending().cancelled() => return Err(Failure::run_ends()),
+                has_room = retries.limit().has_room_for(self.route.timeout) => has_room,
+            };
+            if !has_room {
+                let why = "not sent: this process may not act for the target for long enough";
+                return Err(Failure::new(ErrorKind::Unreachable, why));
+            }
         }
 
         let started = std::time::Instant::now();

@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -285,34 +286,63 @@ impl Retries {
 /// default, writes have all the time there is.
 #[derive(Clone, Debug, Default)]
 pub struct WriteLimit {
-    until: Vec<Arc<Mutex<Instant>>>,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    until: watch::Receiver<Instant>,
+    wanted: Arc<Notify>,
+}
+
+/// Moves a [`WriteLimit`]; once it is dropped, the limit stays where it is.
+#[derive(Debug)]
+pub struct LimitMover {
+    until: watch::Sender<Instant>,
+    wanted: Arc<Notify>,
+}
+
+impl LimitMover {
+    /// Moves the limit, for all who share it.
+    pub fn move_to(&self, at: Instant) {
+        self.until.send_replace(at);
+    }
+
+    /// Waits until a write is about to begin.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
 }
 
 impl WriteLimit {
     /// Writes have to be over by then.
-    pub fn at(until: Instant) -> Self {
-        Self { until: vec![Arc::new(Mutex::new(until))] }
+    pub fn at(until: Instant) -> (Self, LimitMover) {
+        let (sender, receiver) = watch::channel(until);
+        let wanted = Arc::new(Notify::new());
+        let part = Part { until: receiver, wanted: Arc::clone(&wanted) };
+        (Self { parts: vec![part] }, LimitMover { until: sender, wanted })
     }
 
     /// Both limits at once: the earlier one counts.
     pub fn and(&self, other: &Self) -> Self {
-        Self { until: self.until.iter().chain(&other.until).cloned().collect() }
+        Self { parts: self.parts.iter().chain(&other.parts).cloned().collect() }
     }
 
-    /// Moves the limit, for all who share it.
-    pub fn move_to(&self, at: Instant) {
-        for until in &self.until {
-            *until.lock().unwrap_or_else(PoisonError::into_inner) = at;
-        }
-    }
-
-    /// Whether a write that begins now, and may take so long, is over in time.
-    pub fn has_room_for(&self, longest: Duration) -> bool {
-        let Some(over) = Instant::now().checked_add(longest) else { return self.until.is_empty() };
-        let is_in_time = |until: &Arc<Mutex<Instant>>| {
-            over <= *until.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until a write that begins now, and may take so long, is over in time; `false`: the
+    /// limit is too early, and nothing moves it on any more.
+    pub async fn has_room_for(&self, longest: Duration) -> bool {
+        let fits = |until: &Instant| {
+            Instant::now().checked_add(longest).is_some_and(|over| over <= *until)
         };
-        self.until.iter().all(is_in_time)
+        loop {
+            self.parts.iter().for_each(|part| part.wanted.notify_one());
+            let Some(early) = self.parts.iter().find(|part| !fits(&part.until.borrow())) else {
+                return true;
+            };
+            if early.until.clone().wait_for(fits).await.is_err() {
+                return false;
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod cluster;
 mod election;
 mod lease;
+mod list;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -20,12 +21,14 @@ use crate::environment::Environment;
 use crate::state::StateStore;
 use cluster::{Cluster, object_name};
 use election::Election;
+use list::LeaseList;
 use secret::{SecretStore, Secrets};
 
 /// This process among the replicas.
 #[derive(Debug)]
 pub(super) struct Replicas {
     cluster: Arc<Cluster>,
+    list: Arc<LeaseList>,
     identity: String,
     lasts: Duration,
     // How many targets the replicas share.
@@ -64,6 +67,7 @@ impl Replicas {
             held: Arc::default(),
             secrets: settings.state_in_secret.then(secrets),
             doubts,
+            list: Arc::new(LeaseList::new(Arc::clone(&cluster), election::pause(settings.lease))),
             cluster,
         }
     }
@@ -73,12 +77,12 @@ impl Replicas {
         Election {
             doubt: self.doubts.of(&lease),
             cluster: Arc::clone(&self.cluster),
+            list: Arc::clone(&self.list),
             identity: self.identity.clone(),
             target: target.name.clone(),
             lease,
             lasts: self.lasts,
             modesty: election::modesty(self.lasts, self.targets),
-            longest_call: target.manager.timeout,
             held: Arc::clone(&self.held),
         }
     }

@@ -1,7 +1,7 @@
 //! A Kubernetes API as small as the calls that the program makes: objects by path, a
-//! `resourceVersion` that every write moves on, and tokens that may be cut off.
+//! `resourceVersion` that every write moves on, and the refusals of a real API server in its words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -19,12 +19,32 @@ pub(crate) const NAMESPACE: &str = "gitops";
 struct Objects {
     by_path: BTreeMap<String, Value>,
     version: u64,
-    /// The tokens that are answered.
-    tokens: BTreeSet<String>,
-    /// Paths that nobody may use.
-    forbidden: Option<String>,
-    /// How many calls on Secrets are put off.
-    busy: usize,
+    tokens: BTreeMap<String, Access>,
+    /// Calls that no Role allows, such as `list leases`, and kinds.
+    forbidden: Vec<String>,
+    /// A call, its trouble, and how many of them have it.
+    trouble: Option<(&'static str, Trouble, usize)>,
+    /// The calls that came, such as `update leases`.
+    calls: Vec<String>,
+}
+
+/// How the calls with a token are answered; those with an unknown one get a 401.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Answered,
+    /// The API is out of reach.
+    CutOff,
+    /// Calls on Leases are never answered.
+    LeasesHang,
+}
+
+/// What an API server says in place of an answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Trouble {
+    /// It has too much to do, and asks for a pause of a second.
+    Busy,
+    /// It finds the object invalid.
+    Invalid(&'static str),
 }
 
 /// The fake; clones are the same.
@@ -52,21 +72,37 @@ impl Cluster {
     }
 
     pub(crate) fn allow(&self, token: &str) {
-        self.objects().tokens.insert(token.to_owned());
+        self.objects().tokens.insert(token.to_owned(), Access::Answered);
     }
 
-    /// Answers this token no longer.
+    /// Puts the API out of reach of this token.
     pub(crate) fn cut_off(&self, token: &str) {
+        self.objects().tokens.insert(token.to_owned(), Access::CutOff);
+    }
+
+    /// Answers no call of this token on Leases.
+    pub(crate) fn let_leases_hang(&self, token: &str) {
+        self.objects().tokens.insert(token.to_owned(), Access::LeasesHang);
+    }
+
+    /// Knows this token no longer.
+    pub(crate) fn revoke(&self, token: &str) {
         self.objects().tokens.remove(token);
     }
 
-    pub(crate) fn forbid(&self, kind: &str) {
-        self.objects().forbidden = Some(format!("/{kind}"));
+    /// Takes rights from the Role: calls such as `list leases`, or all on a kind.
+    pub(crate) fn forbid(&self, calls: &[&str]) {
+        self.objects().forbidden = calls.iter().map(|call| (*call).to_owned()).collect();
     }
 
-    /// Everything may be used again.
-    pub(crate) fn forbid_nothing(&self) {
-        self.objects().forbidden = None;
+    /// Answers so many of the next calls, such as `update secrets`, with a trouble.
+    pub(crate) fn trouble(&self, call: &'static str, trouble: Trouble, times: usize) {
+        self.objects().trouble = Some((call, trouble, times));
+    }
+
+    /// The calls since the last time.
+    pub(crate) fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.objects().calls)
     }
 
     /// The names of the objects of a kind.
@@ -106,44 +142,145 @@ impl Cluster {
         self.objects().by_path.retain(|path, _| !path.contains(&format!("/{kind}/")));
     }
 
-    /// Answers the next calls with "too many requests", and asks for a pause of a second.
-    pub(crate) fn is_busy_for(&self, calls: usize) {
-        self.objects().busy = calls;
-    }
-
     fn objects(&self) -> MutexGuard<'_, Objects> {
         self.objects.lock().unwrap()
     }
 
-    fn carry_out(&self, method: &Method, path: &str, body: &[u8]) -> (StatusCode, Value) {
+    fn carry_out(&self, call: &Call<'_>, body: &[u8]) -> Response {
+        let Call { method, path, kind, name, .. } = call;
         let mut objects = self.objects();
-        let status =
-            |code: StatusCode| (code, json!({"kind": "Status", "message": code.to_string()}));
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
-        let name = sent["metadata"]["name"].as_str().unwrap_or_default();
-        let known = objects.by_path.get(path).cloned();
-        let path = match (method.as_str(), &known) {
-            ("GET", Some(object)) => return (StatusCode::OK, object.clone()),
-            ("GET" | "PUT", None) => return status(StatusCode::NOT_FOUND),
-            ("POST", _) if objects.by_path.contains_key(&format!("{path}/{name}")) => {
-                return status(StatusCode::CONFLICT);
+        let known = objects.by_path.get(*path).cloned();
+        let resource = call.resource();
+        let missing = || status(404, &format!("{resource} \"{name}\" not found"));
+        let (path, uid) = match (method.as_str(), &known) {
+            ("GET", _) if name.is_empty() => return Json(objects.list(path)).into_response(),
+            ("GET", Some(object)) => return Json(object).into_response(),
+            ("GET", None) => return missing(),
+            ("POST", _) => {
+                let name = sent["metadata"]["name"].as_str().unwrap_or_default();
+                let path = format!("{path}/{name}");
+                if objects.by_path.contains_key(&path) {
+                    return status(409, &format!("{resource} \"{name}\" already exists"));
+                }
+                (path, json!(format!("uid-{}", objects.version)))
             }
-            ("POST", _) => format!("{path}/{name}"),
-            ("PUT", Some(known)) => {
+            ("PUT", Some(known)) if known["metadata"]["uid"] == sent["metadata"]["uid"] => {
                 let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
                 if version(&sent) != version(known) {
-                    return status(StatusCode::CONFLICT);
+                    let why = "the object has been modified; please apply your changes to the latest version and try again";
+                    let begin = "Operation cannot be fulfilled on";
+                    return status(409, &format!("{begin} {resource} \"{name}\": {why}"));
                 }
-                path.to_owned()
+                ((*path).to_owned(), known["metadata"]["uid"].clone())
             }
-            _ => return status(StatusCode::METHOD_NOT_ALLOWED),
+            // It was deleted, or made anew: the object that is sent still has its uid.
+            ("PUT", _) if sent["metadata"]["uid"].is_string() => {
+                let why = "StorageError: invalid object, Code: 4, Key: ..., AdditionalErrorMsg: Precondition failed";
+                let begin = "Operation cannot be fulfilled on";
+                return status(409, &format!("{begin} {resource} \"{name}\": {why}"));
+            }
+            ("PUT", _) => return missing(),
+            _ => {
+                return status(
+                    405,
+                    "the server does not allow this method on the requested resource",
+                );
+            }
         };
+        let singular = kind.trim_end_matches('s');
+        assert!(
+            sent["kind"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case(singular)),
+            "{sent}"
+        );
         objects.version += 1;
         let mut object = sent;
         object["metadata"]["resourceVersion"] = json!(objects.version.to_string());
+        object["metadata"]["uid"] = uid;
         objects.by_path.insert(path, object.clone());
-        (if known.is_some() { StatusCode::OK } else { StatusCode::CREATED }, object)
+        let code = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        (code, Json(object)).into_response()
     }
+}
+
+impl Objects {
+    /// The objects of a kind, which do not say of what kind they are.
+    fn list(&self, path: &str) -> Value {
+        let below = format!("{path}/");
+        let of_kind = self.by_path.iter().filter(|(path, _)| path.starts_with(&below));
+        let items = of_kind.map(|(_, object)| {
+            let mut object = object.clone();
+            object.as_object_mut().unwrap().retain(|key, _| key != "kind" && key != "apiVersion");
+            object
+        });
+        json!({
+            "metadata": {"resourceVersion": self.version.to_string()},
+            "items": items.collect::<Vec<_>>(),
+        })
+    }
+
+    /// The trouble of a call, if it has one.
+    fn trouble_of(&mut self, call: &str) -> Option<Trouble> {
+        let (troubled, trouble, left) = self.trouble.as_mut()?;
+        let has_trouble = *troubled == call && *left > 0;
+        *left -= usize::from(has_trouble);
+        has_trouble.then_some(*trouble)
+    }
+}
+
+/// A call as rights name it.
+struct Call<'u> {
+    method: Method,
+    path: &'u str,
+    verb: &'static str,
+    kind: &'u str,
+    name: &'u str,
+}
+
+impl<'u> Call<'u> {
+    /// `None`: it is in another namespace.
+    fn of(method: Method, path: &'u str) -> Option<Self> {
+        let (_, below) = path.split_once(&format!("/namespaces/{NAMESPACE}/"))?;
+        let (kind, name) = below.split_once('/').unwrap_or((below, ""));
+        let verb = match method.as_str() {
+            "GET" if name.is_empty() => "list",
+            "GET" => "get",
+            "POST" => "create",
+            "PUT" => "update",
+            _ => "another",
+        };
+        Some(Self { method, path, verb, kind, name })
+    }
+
+    fn group(&self) -> &'static str {
+        if self.kind == "leases" { "coordination.k8s.io" } else { "" }
+    }
+
+    /// The kind with its group.
+    fn resource(&self) -> String {
+        format!("{}.{}", self.kind, self.group()).trim_end_matches('.').to_owned()
+    }
+
+    fn forbidden(&self) -> String {
+        let named =
+            if self.name.is_empty() { String::new() } else { format!(" \"{}\"", self.name) };
+        format!(
+            "{}{named} is forbidden: User \"system:serviceaccount:{NAMESPACE}:apinizer-gitops\" cannot {} \
+             resource \"{}\" in API group \"{}\" in the namespace \"{NAMESPACE}\"",
+            self.resource(),
+            self.verb,
+            self.kind,
+            self.group()
+        )
+    }
+}
+
+fn status(code: u16, message: &str) -> Response {
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "code": code,
+    });
+    (StatusCode::from_u16(code).unwrap(), Json(body)).into_response()
 }
 
 async fn answer(
@@ -153,25 +290,31 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let path = uri.path();
+    let Some(call) = Call::of(method, uri.path()) else { return status(403, "another namespace") };
+    let name = format!("{} {}", call.verb, call.kind);
     let token = headers.get("authorization").and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let is_known = cluster.objects().tokens.contains(token);
-    let is_forbidden = cluster.objects().forbidden.as_ref().is_some_and(|part| path.contains(part));
-    if !is_known || !path.contains(&format!("/namespaces/{NAMESPACE}/")) {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    }
-    if method == Method::PUT && path.contains("/secrets/") {
+    let (access, is_forbidden, trouble) = {
         let mut objects = cluster.objects();
-        if objects.busy > 0 {
-            objects.busy -= 1;
-            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")]).into_response();
-        }
+        objects.calls.push(name.clone());
+        let is_forbidden = objects.forbidden.iter().any(|one| *one == name || one == call.kind);
+        (objects.tokens.get(token).copied(), is_forbidden, objects.trouble_of(&name))
+    };
+    match access {
+        None => return status(401, "Unauthorized"),
+        Some(Access::CutOff) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(Access::LeasesHang) if call.kind == "leases" => std::future::pending().await,
+        Some(Access::LeasesHang | Access::Answered) => {}
     }
     if is_forbidden {
-        let message = json!({"message": "User \"gitops\" cannot do that"});
-        return (StatusCode::FORBIDDEN, Json(message)).into_response();
+        return status(403, &call.forbidden());
     }
-    let (status, object) = cluster.carry_out(&method, path, &body);
-    (status, Json(object)).into_response()
+    match trouble {
+        Some(Trouble::Busy) => {
+            let text = "Too many requests, please try again later.";
+            (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], text).into_response()
+        }
+        Some(Trouble::Invalid(text)) => status(422, text),
+        None => cluster.carry_out(&call, &body),
+    }
 }

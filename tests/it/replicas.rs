@@ -10,19 +10,17 @@ use apinizer_gitops::testing::sandbox::Options;
 use apinizer_gitops::testing::state::StateDir;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, NAMESPACE};
+use crate::cluster::{Cluster, NAMESPACE, Trouble};
 use crate::faults::Moment;
 use crate::world::{CANARY, PROJECT, World, email};
+
+mod told;
 
 /// How long anything may take; far more than it does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The common part of the replicas' configs. The lease is as short as can be.
-const KUBERNETES: &str = "\
-kubernetes:
-  lease: 2s
-  state: secret
-";
+/// As short as can be.
+const LEASE: &str = "lease: 2s";
 
 struct Replica {
     child: Child,
@@ -31,7 +29,13 @@ struct Replica {
 }
 
 /// The config of a replica with its own state folder and service account.
-fn config(world: &World, cluster: &Cluster, name: &str, targets: &str) -> std::path::PathBuf {
+fn config(
+    world: &World,
+    cluster: &Cluster,
+    name: &str,
+    targets: &str,
+    lease: &str,
+) -> std::path::PathBuf {
     let folder = world.path(name);
     std::fs::create_dir_all(folder.join("account")).unwrap();
     std::fs::write(folder.join("account/token"), format!("{name}-token\n")).unwrap();
@@ -40,7 +44,7 @@ fn config(world: &World, cluster: &Cluster, name: &str, targets: &str) -> std::p
     let path = folder.join("apinizer-gitops.yaml");
     let text = format!(
         "source: {{path: '{}'}}\nstate_dir: state\nserver: {{token: '${{env:ADMIN_TOKEN}}'}}\n\
-         {KUBERNETES}  service_account: account\n  api: {}\ntargets:\n{targets}",
+         kubernetes: {{{lease}, state: secret, service_account: account, api: '{}'}}\ntargets:\n{targets}",
         world.repo().display(),
         cluster.url()
     );
@@ -79,7 +83,11 @@ impl Replica {
     }
 
     fn of(world: &World, cluster: &Cluster, name: &str, targets: &str) -> Self {
-        let config = config(world, cluster, name, targets);
+        Self::with(world, cluster, name, targets, LEASE)
+    }
+
+    fn with(world: &World, cluster: &Cluster, name: &str, targets: &str, lease: &str) -> Self {
+        let config = config(world, cluster, name, targets, lease);
         let mut command = command(world, &config, name, &["run", "--listen", "127.0.0.1:0"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -125,6 +133,10 @@ impl Replica {
     fn target(&self, world: &World) -> Value {
         let status: Value = serde_json::from_str(&self.get(world, "/api/v1/status").1).unwrap();
         status["targets"][0].clone()
+    }
+
+    fn error(&self, world: &World) -> String {
+        self.target(world)["error"].as_str().unwrap_or_default().to_owned()
     }
 
     #[track_caller]
@@ -213,7 +225,8 @@ fn a_replica_that_ends_gives_its_targets_back_at_once() {
     assert_eq!(first.terminate(), 0);
     assert_eq!(cluster.holders(), [""; 0]);
     // A command acts where nobody else does, and gives the target back too.
-    let config = config(&world, &cluster, "command", &target(&world, "default", PROJECT, ""));
+    let one_target = target(&world, "default", PROJECT, "");
+    let config = config(&world, &cluster, "command", &one_target, LEASE);
     world.commit_email("a", "port: 2\n");
     let done = command(&world, &config, "command", &["apply", "--yes"]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -228,6 +241,7 @@ fn a_replica_that_ends_gives_its_targets_back_at_once() {
         assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
         let text = String::from_utf8_lossy(&refused.stderr);
         assert!(text.contains("second_") && text.contains("acts for the target"), "{text}");
+        assert!(!text.contains("suspend"), "a suspension keeps the lease: {text}");
     }
 }
 
@@ -272,9 +286,7 @@ fn one_that_loses_its_lease_in_mid_apply_stops_before_another_begins() {
     });
     assert_ne!(first.target(&world)["state"], json!("in_sync"));
     let writes = writes(&world);
-    let begins = writes.iter().position(|(_, who)| who == "second").unwrap();
-    let after: Vec<_> = writes[begins..].iter().filter(|(_, who)| who == "first").collect();
-    assert!(after.is_empty(), "{after:?}");
+    let begins = begin_of_second(&writes);
     assert!(begins > 5 && begins < names.len(), "it was in the middle: {begins}");
     // Every name was made once, by one of the two: what the first made was remembered.
     let made = writes.iter().filter(|(line, _)| line.starts_with("POST")).count();
@@ -293,7 +305,7 @@ fn one_that_cannot_renew_its_lease_stops_by_itself() {
     world.commit("many");
     let first = Replica::start(&world, &cluster, "first", ", concurrency: 1");
     eventually("it has begun", || world.names().len() > 5);
-    cluster.forbid("leases");
+    cluster.forbid(&["leases"]);
     first.comes_to(&world, "failing");
     let made = world.names().len();
     assert!(made < all, "it wrote on without a lease");
@@ -303,15 +315,15 @@ fn one_that_cannot_renew_its_lease_stops_by_itself() {
     assert_eq!((world.names().len(), posts), (made, made));
     // The next one goes on where it stopped.
     cluster.cut_off("first-token");
-    cluster.forbid_nothing();
+    cluster.forbid(&[]);
     let second = Replica::start(&world, &cluster, "second", ", concurrency: 16");
     second.comes_to(&world, "in_sync");
     assert_eq!(writes(&world).len(), all - made);
 }
 
-/// The holder learns of it at its next renewal alone, and goes on until then.
-#[test]
-fn a_lease_that_is_deleted_by_hand_makes_no_second_writer() {
+/// Takes the Lease from the first in the middle of an apply, and checks that it writes nothing once the
+/// second has begun.
+fn second_begins_after_first_has_ended(take_lease: impl Fn(&Cluster)) {
     let world = World::with(Options { latency: Duration::from_millis(30), ..Options::default() });
     let cluster = Cluster::start(&world);
     for n in 0..150 {
@@ -323,16 +335,93 @@ fn a_lease_that_is_deleted_by_hand_makes_no_second_writer() {
     eventually("the first has begun", || world.names().len() > 5);
     let second = Replica::start(&world, &cluster, "second", &keys("second"));
     second.comes_to(&world, "standby");
-    // The worst case: the first cannot even ask for its Lease.
-    cluster.cut_off("first-token");
-    cluster.delete("leases");
+    take_lease(&cluster);
     eventually("the second acts", || cluster.holders() == ["second"]);
     second.comes_to(&world, "in_sync");
-    let writes = writes(&world);
+    begin_of_second(&writes(&world));
+    drop(first);
+}
+
+/// The first write of the second replica, after which there is none of the first.
+fn begin_of_second(writes: &[(String, Value)]) -> usize {
     let begins = writes.iter().position(|(_, who)| who == "second").unwrap();
     let after: Vec<_> = writes[begins..].iter().filter(|(_, who)| who == "first").collect();
     assert!(after.is_empty(), "{after:?}");
-    drop(first);
+    begins
+}
+
+/// The worst case: the first cannot even ask for its Lease.
+#[test]
+fn a_lease_that_is_deleted_by_hand_makes_no_second_writer() {
+    second_begins_after_first_has_ended(|cluster| {
+        cluster.cut_off("first-token");
+        cluster.delete("leases");
+    });
+}
+
+/// Only the Lease is out of reach, so that the state does not stop the first.
+#[test]
+fn calls_that_hang_on_the_lease_stop_the_writes_in_time() {
+    second_begins_after_first_has_ended(|cluster| cluster.let_leases_hang("first-token"));
+}
+
+/// A target whose Lease is as long as here leaves 2.4 s for the begin of writes after a renewal, and is
+/// renewed after 4.2 s.
+#[test]
+fn a_write_after_an_idle_time_begins_with_a_renewal() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "port: 1\n");
+    let targets = target(&world, "default", PROJECT, "").replace("timeout: 1s", "timeout: 3s");
+    let lease = "lease: 6s";
+    let first = Replica::with(&world, &cluster, "first", &targets, lease);
+    first.comes_to(&world, "in_sync");
+    let renewed = || cluster.take_calls().iter().any(|call| call == "update leases");
+    let mut port_now = 1;
+    for may_renew in [true, false] {
+        renewed();
+        eventually("it is renewed", renewed);
+        if !may_renew {
+            cluster.forbid(&["update leases"]);
+        }
+        std::thread::sleep(Duration::from_millis(2700));
+        assert!(!renewed(), "an idle holder renews late");
+        world.commit_email("a", &format!("port: {}\n", port_now + 1));
+        if may_renew {
+            port_now += 1;
+            eventually("it writes", || port(&world, "a") == json!(port_now));
+            assert!(renewed(), "the write waited for it");
+        }
+    }
+    first.comes_to(&world, "failing");
+    assert_eq!(port(&world, "a"), json!(port_now));
+    assert!(first.logs().contains("it could not be renewed in time"), "{}", first.logs());
+    cluster.forbid(&[]);
+    eventually("it acts again", || port(&world, "a") == json!(port_now + 1));
+}
+
+#[test]
+fn idle_replicas_make_few_calls() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "");
+    let target = |n| target(&world, &format!("t{n}"), &format!("p{n}"), "");
+    let targets: String = (1..=10).map(target).collect();
+    let replicas = ["first", "second"].map(|name| Replica::of(&world, &cluster, name, &targets));
+    eventually("all are held", || cluster.holders().len() == 10);
+    std::thread::sleep(Duration::from_secs(2));
+    let started = Instant::now();
+    cluster.take_calls();
+    std::thread::sleep(Duration::from_secs(6));
+    let calls = cluster.take_calls();
+    let leases = started.elapsed().as_secs_f64() / 2.0;
+    let count = |name: &str| calls.iter().filter(|call| *call == name).count() as f64;
+    // In each duration a Lease is renewed 1.4 times, and each replica lists them nine times.
+    let (renewals, lists) = (count("update leases"), count("list leases"));
+    assert!(renewals <= 10.0 * (1.43 * leases + 1.0), "{renewals} in {leases}");
+    assert!(lists <= 2.0 * (10.0 * leases + 1.0), "{lists} in {leases}");
+    assert_eq!(count("get leases"), 0.0);
+    drop(replicas);
 }
 
 #[test]
@@ -342,7 +431,7 @@ fn a_busy_cluster_and_a_deleted_state_are_told_and_lose_nothing() {
     world.commit_email("a", "port: 1\n");
     let first = Replica::start(&world, &cluster, "first", "");
     first.comes_to(&world, "in_sync");
-    cluster.is_busy_for(2);
+    cluster.trouble("update secrets", Trouble::Busy, 2);
     world.commit_email("a", "port: 2\n");
     eventually("it waits and goes on", || port(&world, "a") == json!(2));
     first.comes_to(&world, "in_sync");
@@ -434,22 +523,4 @@ fn a_suspension_that_waits_for_the_state_holds_up_no_election() {
     lock.unlock().unwrap();
     second.comes_to(&world, "suspended");
     assert_eq!(port(&world, "a"), json!(1));
-}
-
-#[test]
-fn missing_rights_of_the_role_are_told_and_nothing_is_written() {
-    let world = World::new();
-    let cluster = Cluster::start(&world);
-    cluster.forbid("leases");
-    world.commit_email("a", "");
-    let first = Replica::start(&world, &cluster, "first", "");
-    first.comes_to(&world, "failing");
-    let error = first.target(&world)["error"].to_string();
-    assert!(error.contains("403") && error.contains("its Role needs"), "{error}");
-    assert_eq!(first.get(&world, "/readyz").0, 503);
-    assert!(writes(&world).is_empty());
-    // Without the right to the Secrets there is no state, and so no write either.
-    cluster.forbid("secrets");
-    eventually("the state", || first.target(&world)["error"].to_string().contains("secret/"));
-    assert!(writes(&world).is_empty());
 }

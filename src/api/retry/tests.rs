@@ -188,16 +188,19 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn a_write_has_to_be_over_before_the_earliest_limit() {
-    assert!(WriteLimit::default().has_room_for(Duration::MAX), "there is no limit");
-    let early = WriteLimit::at(Instant::now() + 10 * SECOND);
-    let both = early.and(&WriteLimit::at(Instant::now() + 60 * SECOND));
-    assert!(both.has_room_for(10 * SECOND));
+    assert!(WriteLimit::default().has_room_for(Duration::MAX).await, "there is no limit");
+    let (early, mover) = WriteLimit::at(Instant::now() + 10 * SECOND);
+    let (late, _late_mover) = WriteLimit::at(Instant::now() + 60 * SECOND);
+    let both = early.and(&late);
+    assert!(both.has_room_for(10 * SECOND).await);
     tokio::time::advance(SECOND).await;
-    assert!(!both.has_room_for(10 * SECOND));
-    early.move_to(Instant::now() + 20 * SECOND);
-    assert!(both.has_room_for(20 * SECOND));
-    assert!(!both.has_room_for(21 * SECOND));
-    assert!(!both.has_room_for(Duration::MAX));
+    let waiting = tokio::time::timeout(SECOND, both.has_room_for(10 * SECOND)).await;
+    assert!(waiting.is_err(), "more time may come");
+    mover.move_to(Instant::now() + 20 * SECOND);
+    assert!(both.has_room_for(20 * SECOND).await);
+    drop(mover);
+    assert!(!both.has_room_for(21 * SECOND).await);
+    assert!(!both.has_room_for(Duration::MAX).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -219,26 +219,48 @@ async fn the_end_of_the_run_ends_the_retries() {
 }
 
 #[tokio::test]
-async fn a_write_that_would_not_be_over_in_time_is_not_sent() {
+async fn a_write_that_would_not_be_over_in_time_waits_for_more_time_or_is_not_sent() {
     let server = Server::start(|_, _| ok()).await;
     let in_seconds = |seconds| tokio::time::Instant::now() + Duration::from_secs(seconds);
     // A call may take 20 s.
-    let limit = WriteLimit::at(in_seconds(19));
-    let retries = Retries::new(quick(), CancellationToken::new()).within(limit.clone());
+    let (limit, mover) = WriteLimit::at(in_seconds(19));
+    let retries = Retries::new(quick(), CancellationToken::new()).within(limit);
     let client = client(&server).with_retries(retries);
+    let more_time = async {
+        mover.wanted().await;
+        assert_eq!(server.seen().len(), 0);
+        mover.move_to(in_seconds(60));
+    };
+    let (orders, body) = (orders(), body());
+    tokio::join!(client.update(&orders, &body), more_time).0.unwrap();
+    assert_eq!(server.seen().len(), 1);
+    mover.move_to(in_seconds(19));
+    drop(mover);
     for error in [
-        client.update(&orders(), &body()).await.unwrap_err(),
-        client.create(&orders(), &body()).await.unwrap_err(),
-        client.delete(&orders()).await.unwrap_err(),
+        client.update(&orders, &body).await.unwrap_err(),
+        client.create(&orders, &body).await.unwrap_err(),
+        client.delete(&orders).await.unwrap_err(),
     ] {
         assert!(error.message.contains("not sent"), "{error}");
         assert!(!error.may_have_been_done(), "{error}");
     }
     client.list("email").await.unwrap();
-    assert_eq!(server.seen().len(), 1, "only what reads was sent");
-    limit.move_to(in_seconds(60));
-    client.update(&orders(), &body()).await.unwrap();
-    assert_eq!(server.seen().len(), 2);
+    assert_eq!(server.seen().len(), 2, "only what reads was sent");
+}
+
+#[tokio::test]
+async fn the_end_of_the_run_ends_the_wait_of_a_write_for_more_time() {
+    let server = Server::start(|_, _| ok()).await;
+    let (limit, mover) = WriteLimit::at(tokio::time::Instant::now());
+    let ending = CancellationToken::new();
+    let client = client(&server).with_retries(Retries::new(quick(), ending.clone()).within(limit));
+    let end = async {
+        mover.wanted().await;
+        ending.cancel();
+    };
+    let (orders, body) = (orders(), body());
+    let error = tokio::join!(client.update(&orders, &body), end).0.unwrap_err();
+    assert_eq!((error.kind, server.seen().len()), (ErrorKind::NotSent, 0), "{error}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! The Kubernetes cluster around the process: reading, making and replacing one object at a time.
+//! The Kubernetes cluster around the process: listing, reading, making and replacing objects.
 //!
 //! Leases and Secrets need no more than GET, POST and PUT with the `resourceVersion` that was
 //! read, so that of two writers one is told of the conflict. Token, certificates and namespace
 //! are files of the service account; the token is read again for each call, since it rotates.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub(super) enum Written {
 }
 
 /// Why the cluster cannot be asked; no text holds a token.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum ClusterError {
     /// Nothing says where the API is.
     #[error(
@@ -120,6 +121,11 @@ impl ClusterError {
             _ => None,
         }
     }
+
+    /// Whether the Role lacks the right to make the call.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { status: 403, .. })
+    }
 }
 
 impl Kind {
@@ -130,12 +136,18 @@ impl Kind {
         }
     }
 
-    /// The beginning of an object of this kind.
-    pub(super) fn named(self, name: &str) -> Value {
+    /// The version and kind that an object of this kind states.
+    fn head(self) -> [(&'static str, &'static str); 2] {
         let (version, kind) = match self {
             Self::Lease => ("coordination.k8s.io/v1", "Lease"),
             Self::Secret => ("v1", "Secret"),
         };
+        [("apiVersion", version), ("kind", kind)]
+    }
+
+    /// The beginning of an object of this kind.
+    pub(super) fn named(self, name: &str) -> Value {
+        let [(_, version), (_, kind)] = self.head();
         serde_json::json!({
             "apiVersion": version,
             "kind": kind,
@@ -192,6 +204,33 @@ impl Cluster {
             StatusCode::NOT_FOUND => Ok(None),
             status => Err(refused(call, status, &body)),
         }
+    }
+
+    /// Reads all objects of a kind, by name.
+    ///
+    /// # Errors
+    /// The cluster cannot be asked.
+    pub(super) async fn list(&self, kind: Kind) -> Result<BTreeMap<String, Value>, ClusterError> {
+        let call = format!("list of each {kind:?}");
+        let (status, body) = self.call(Method::GET, kind, None, None, &call).await?;
+        if status != StatusCode::OK {
+            return Err(refused(call, status, &body));
+        }
+        let Value::Array(items) = parsed(&body, &call)?["items"].take() else {
+            return Err(ClusterError::NoAnswer {
+                call,
+                problem: "the answer is no list".to_owned(),
+            });
+        };
+        let with_name = |mut object: Value| {
+            let name = object["metadata"]["name"].as_str()?.to_owned();
+            // In a list the objects do not say what they are.
+            for (key, value) in kind.head() {
+                object[key] = value.into();
+            }
+            Some((name, object))
+        };
+        Ok(items.into_iter().filter_map(with_name).collect())
     }
 
     /// Makes an object.
@@ -354,7 +393,8 @@ fn refused(call: String, status: StatusCode, body: &[u8]) -> ClusterError {
                 "; the token of the service account is not accepted: it may have run out"
             }
             StatusCode::FORBIDDEN => {
-                "; its Role needs get, create and update on leases, and with `state: secret` on secrets"
+                "; its Role needs list, get, create and update on leases, and with `state: secret` get, \
+                 create and update on secrets"
             }
             _ => "",
         },

@@ -4,6 +4,9 @@
 //! they saw it, each on its own monotonic clock; so the holder is always the first to think that
 //! the Lease has run out. It stops earlier still: `MARGIN` for clocks that run at different
 //! speeds, and the longest call, because a write that was sent has to be over by then.
+//!
+//! A holder that writes nothing renews late. One that is about to write renews as well, and where
+//! the last renewal is too old for the write to be over in time, the write waits for the next one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +21,17 @@ use tracing::{debug, info, warn};
 
 use super::cluster::{Cluster, ClusterError, Kind, Written};
 use super::lease::{self, Look, Observed};
+use super::list::{Found, LeaseList};
 use super::{Standby, Term};
-use crate::api::WriteLimit;
+use crate::api::{LimitMover, WriteLimit};
 use crate::leadership::Renewal;
 
-/// A Lease is renewed, and looked at by those who want it, so often in its duration.
-const LOOKS: u32 = 10;
+/// The Leases are looked at so often in their duration, and one whose holder writes is renewed so often.
+const LOOKS: u32 = 9;
+
+/// The share of its duration after which a Lease is renewed whose holder writes nothing. What is left
+/// is for renewals that fail.
+const IDLE: f64 = 0.7;
 
 /// The share of a Lease's duration that is left unused at its end.
 const MARGIN: u32 = 10;
@@ -43,18 +51,23 @@ const GIVING_BACK: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) struct Election {
     pub(super) cluster: Arc<Cluster>,
+    pub(super) list: Arc<LeaseList>,
     pub(super) identity: String,
     pub(super) target: String,
     pub(super) lease: String,
     pub(super) lasts: Duration,
     // The wait for a free Lease for each that this process holds.
     pub(super) modesty: Duration,
-    pub(super) longest_call: Duration,
     // A conflict on the state: another replica may hold the Lease.
     pub(super) doubt: Arc<Notify>,
     // How many Leases this process holds. Locked while one is taken, so that they are taken one
     // at a time, each with the count before it.
     pub(super) held: Arc<Mutex<u32>>,
+}
+
+/// The pause between two looks at the Leases.
+pub(super) fn pause(lasts: Duration) -> Duration {
+    lasts / LOOKS
 }
 
 /// The wait for a free Lease, for each that a replica holds of so many.
@@ -71,20 +84,28 @@ impl Election {
     ) -> Option<Term> {
         let mut observed = Observed::default();
         let mut free_since = None;
+        let mut after = Instant::now();
         while !shutdown.is_cancelled() {
             // Not left in the middle: a claim without its answer would have to run out.
-            let tried = self.attempt(&mut observed, &mut free_since, shutdown).await;
-            let (wait, holder, problem) = match tried {
+            let found = self.list.look(&self.lease, after).await;
+            let (asked_at, next) = (found.asked_at, found.next);
+            let tried = self.attempt(found, &mut observed, &mut free_since, shutdown).await;
+            let (again_at, holder, problem) = match tried {
                 Ok(Attempt::Won(term)) => return Some(term),
-                Ok(Attempt::NotYet(wait)) => (wait, None, None),
-                Ok(Attempt::Held(by)) => (self.pause(), Some(by), None),
-                Err(error) => (self.pause(), None, Some(error.to_string())),
+                Ok(Attempt::NotBefore(at)) => (at.min(next), None, None),
+                Ok(Attempt::Conflict) => (next, None, None),
+                Ok(Attempt::Held { by, until }) => (until.min(next), Some(by), None),
+                Err(error) => (next, None, Some(error.to_string())),
             };
+            // Until the next look the same list will do.
+            if again_at == next {
+                after = asked_at;
+            }
             told(Standby { holder, problem, again_in: self.lasts });
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return None,
-                () = tokio::time::sleep(wait.mul_f64(fastrand::f64().mul_add(0.2, 0.9))) => {}
+                () = tokio::time::sleep_until(again_at) => {}
             }
         }
         None
@@ -92,24 +113,23 @@ impl Election {
 
     async fn attempt(
         &self,
+        Found { lease: found, next, .. }: Found,
         observed: &mut Observed,
         free_since: &mut Option<Instant>,
         shutdown: &CancellationToken,
     ) -> Result<Attempt, ClusterError> {
-        let found = self.cluster.get(Kind::Lease, &self.lease).await?;
-        let now = Instant::now();
+        let (found, now) = (found?, Instant::now());
         let mut held = self.held.lock().await;
         match observed.look(found.as_ref(), &self.identity, now) {
-            Look::Held { by, .. } => {
+            Look::Held { by, until } => {
                 *free_since = None;
-                return Ok(Attempt::Held(by));
+                return Ok(Attempt::Held { by, until });
             }
             Look::Free => {
                 let since = *free_since.get_or_insert(now);
                 let modesty = (self.modesty * *held).min(self.lasts);
-                let left = (since + modesty).saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    return Ok(Attempt::NotYet(left.min(self.pause())));
+                if since + modesty > Instant::now() {
+                    return Ok(Attempt::NotBefore(since + modesty));
                 }
             }
             // A claim of ours whose answer was lost.
@@ -117,24 +137,34 @@ impl Election {
         }
         let began = Instant::now();
         match self.write(found.as_ref()).await? {
-            Written::Conflict => Ok(Attempt::NotYet(self.lasts / LARGEST_STEP)),
+            Written::Conflict => Ok(Attempt::Conflict),
             Written::Done(lease) => {
                 *held += 1;
                 info!(target = %self.target, lease = %self.lease, "this replica acts for the target");
-                Ok(Attempt::Won(self.begin(lease, began, shutdown)))
+                Ok(Attempt::Won(self.begin(lease, began, next, shutdown)))
             }
         }
     }
 
-    fn begin(&self, lease: Value, began: Instant, shutdown: &CancellationToken) -> Term {
+    fn begin(
+        &self,
+        lease: Value,
+        began: Instant,
+        look_at: Instant,
+        shutdown: &CancellationToken,
+    ) -> Term {
         let over = shutdown.child_token();
-        let limit = WriteLimit::at(self.until(began));
+        let (limit, mover) = WriteLimit::at(self.until(began));
         let giving_back = CancellationToken::new();
         let keeping = self.clone().keep(Kept {
             lease,
             until: self.until(began),
+            soonest: began + pause(self.lasts),
+            renew_at: began + self.lasts.mul_f64(IDLE),
+            seen: Instant::now(),
+            look_at,
             over: over.clone(),
-            limit: limit.clone(),
+            limit: mover,
             giving_back: giving_back.clone(),
         });
         let task = AbortOnDropHandle::new(tokio::spawn(keeping));
@@ -143,45 +173,82 @@ impl Election {
 
     /// Renews the Lease until it is given back or lost; frees it once it is given back.
     async fn keep(self, mut kept: Kept) {
-        let mut renew_at = Instant::now() + self.pause();
         let mut failing = false;
         let why = loop {
-            tokio::select! {
-                biased;
-                () = kept.giving_back.cancelled() => break "it gives it back",
-                () = self.doubt.notified() => kept.limit.move_to(Instant::now()),
-                () = tokio::time::sleep_until(renew_at) => {}
+            if !self.has_to_renew(&mut kept).await {
+                break "it gives it back".to_owned();
             }
-            // Past this, no write could begin that would be over in time.
-            let last_moment = kept.until.checked_sub(self.longest_call).unwrap_or(kept.until);
             let began = Instant::now();
-            match tokio::time::timeout_at(last_moment, self.renew(&mut kept.lease)).await {
+            match tokio::time::timeout_at(kept.until, self.renew(&mut kept.lease)).await {
                 Ok(Ok(Renewed::Done)) => {
                     kept.until = self.until(began);
                     kept.limit.move_to(kept.until);
-                    renew_at = began + self.pause();
+                    kept.soonest = began + pause(self.lasts);
+                    kept.renew_at = began + self.lasts.mul_f64(IDLE);
                     failing = false;
                 }
-                Ok(Ok(Renewed::Taken(by))) => {
-                    warn!(target = %self.target, "the lease was taken by {by}");
+                Ok(Ok(Renewed::Lost(why))) => {
+                    warn!(target = %self.target, "the lease is lost: {why}");
                     kept.limit.move_to(began);
-                    break "another replica took it";
+                    break why;
                 }
                 Ok(Err(error)) => {
                     if !failing {
                         warn!(target = %self.target, "the lease cannot be renewed: {error}");
                     }
                     failing = true;
-                    renew_at = (Instant::now() + self.lasts / LARGEST_STEP).min(last_moment);
+                    kept.soonest = Instant::now() + self.lasts / LARGEST_STEP;
+                    kept.renew_at = kept.soonest.min(kept.until);
                 }
-                Err(_) => break "it could not be renewed in time",
+                Err(_) => break "it could not be renewed in time".to_owned(),
             }
         };
         kept.over.cancel();
+        // Writes that wait for more time get none.
+        drop(kept.limit);
         *self.held.lock().await -= 1;
         info!(target = %self.target, lease = %self.lease, "this replica no longer acts for the target: {why}");
         kept.giving_back.cancelled().await;
-        self.give_back().await;
+        self.give_back(kept.lease).await;
+    }
+
+    /// Waits until the Lease has to be renewed; `false`: it is given back.
+    async fn has_to_renew(&self, kept: &mut Kept) -> bool {
+        let (limit, soonest) = (&kept.limit, kept.soonest);
+        // A stream of writes asks for one renewal in each pause.
+        let write_begins = async {
+            tokio::time::sleep_until(soonest).await;
+            limit.wanted().await;
+        };
+        tokio::pin!(write_begins);
+        loop {
+            tokio::select! {
+                biased;
+                () = kept.giving_back.cancelled() => return false,
+                () = self.doubt.notified() => {}
+                () = tokio::time::sleep_until(kept.renew_at) => return true,
+                () = &mut write_begins => return true,
+                Found { lease, asked_at, next } = self.look_at(kept.look_at, kept.seen) => {
+                    (kept.look_at, kept.seen) = (next, asked_at);
+                    let is_own = |lease: Option<Value>| lease.is_some_and(|lease| self.is_own(&lease));
+                    if lease.ok().is_none_or(is_own) {
+                        continue;
+                    }
+                }
+            }
+            // No write begins before the renewal has shown whose Lease it is.
+            limit.move_to(Instant::now());
+            return true;
+        }
+    }
+
+    async fn look_at(&self, moment: Instant, after: Instant) -> Found {
+        tokio::time::sleep_until(moment).await;
+        self.list.look(&self.lease, after).await
+    }
+
+    fn is_own(&self, lease: &Value) -> bool {
+        lease::holder(lease) == Some(self.identity.as_str())
     }
 
     async fn renew(&self, lease: &mut Value) -> Result<Renewed, ClusterError> {
@@ -190,12 +257,10 @@ impl Election {
             return Ok(Renewed::Done);
         }
         // The Lease changed: by a renewal of ours without an answer, a label, or another holder.
-        let Some(found) = self.cluster.get(Kind::Lease, &self.lease).await? else {
-            return Ok(Renewed::Taken("no replica: it was deleted".to_owned()));
+        let found = match self.list.look(&self.lease, Instant::now()).await.lease? {
+            Some(found) if self.is_own(&found) => found,
+            found => return Ok(Renewed::Lost(how_lost(found.as_ref()))),
         };
-        if lease::holder(&found) != Some(self.identity.as_str()) {
-            return Ok(Renewed::Taken(lease::holder(&found).unwrap_or("no replica").to_owned()));
-        }
         *lease = found;
         match self.write(Some(lease)).await? {
             Written::Done(renewed) => {
@@ -209,13 +274,13 @@ impl Election {
         }
     }
 
-    async fn give_back(&self) {
+    async fn give_back(&self, mut lease: Value) {
         let target = &self.target;
         let freeing = async {
-            let mut answer = self.free().await;
+            let mut answer = self.free(&mut lease).await;
             while answer.as_ref().is_err_and(|error| error.pause().is_some()) {
                 tokio::time::sleep(self.lasts / LARGEST_STEP).await;
-                answer = self.free().await;
+                answer = self.free(&mut lease).await;
             }
             answer
         };
@@ -228,17 +293,15 @@ impl Election {
 
     /// Frees the Lease if it still names us, also where we gave up renewing it: no call is under
     /// way any more.
-    async fn free(&self) -> Result<(), ClusterError> {
+    async fn free(&self, lease: &mut Value) -> Result<(), ClusterError> {
         loop {
-            let Some(found) = self.cluster.get(Kind::Lease, &self.lease).await? else {
-                return Ok(());
-            };
-            if lease::holder(&found) != Some(self.identity.as_str()) {
-                return Ok(());
-            }
-            let freed = lease::given_back(&found, Timestamp::now());
+            let freed = lease::given_back(lease, Timestamp::now());
             if let Written::Done(_) = self.cluster.replace(Kind::Lease, &freed).await? {
                 return Ok(());
+            }
+            match self.list.look(&self.lease, Instant::now()).await.lease? {
+                Some(found) if self.is_own(&found) => *lease = found,
+                _ => return Ok(()),
             }
         }
     }
@@ -256,30 +319,46 @@ impl Election {
     fn until(&self, sent: Instant) -> Instant {
         sent + (self.lasts - self.lasts / MARGIN)
     }
+}
 
-    fn pause(&self) -> Duration {
-        self.lasts / LOOKS
+fn how_lost(found: Option<&Value>) -> String {
+    match found.map(lease::holder) {
+        Some(Some(holder)) => format!("{holder} took it"),
+        Some(None) => "it was freed by hand".to_owned(),
+        None => "it was deleted".to_owned(),
     }
 }
 
 /// The result of one attempt to win.
 enum Attempt {
     Won(Term),
-    NotYet(Duration),
-    Held(String),
+    /// Replicas that hold fewer Leases may take it until then.
+    NotBefore(Instant),
+    Held {
+        by: String,
+        until: Instant,
+    },
+    Conflict,
 }
 
 /// The result of one renewal.
 enum Renewed {
     Done,
-    Taken(String),
+    Lost(String),
 }
 
 /// The values of the task that renews.
 struct Kept {
     lease: Value,
+    // By when every write is over.
     until: Instant,
+    // The next renewal, if a write is about to begin and if none is.
+    soonest: Instant,
+    renew_at: Instant,
+    // The last and the next look whether it is still held.
+    seen: Instant,
+    look_at: Instant,
     over: CancellationToken,
-    limit: WriteLimit,
+    limit: LimitMover,
     giving_back: CancellationToken,
 }

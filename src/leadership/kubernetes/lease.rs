@@ -16,7 +16,15 @@ use super::cluster::Kind;
 /// monotonic clock, whatever the times in it are.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    last: Option<(Value, Instant)>,
+    last: Option<Change>,
+}
+
+/// The spec since a change, and whether the Lease vanished with it then.
+#[derive(Debug)]
+struct Change {
+    spec: Value,
+    is_gone: bool,
+    seen: Instant,
 }
 
 /// The result of a look at a Lease, for a replica that wants it.
@@ -33,21 +41,23 @@ pub(super) enum Look {
 impl Observed {
     /// Notes the Lease that was read; `now` is after the answer came.
     pub(super) fn look(&mut self, lease: Option<&Value>, own: &str, now: Instant) -> Look {
-        let (spec, since) = match (lease.map(|lease| &lease["spec"]), &self.last) {
+        let is_gone = lease.is_none();
+        let spec = match (lease, &self.last) {
+            (Some(lease), _) => lease["spec"].clone(),
+            // It was deleted by hand. Its holder may have renewed it just before, and may not know.
+            (None, Some(last)) => last.spec.clone(),
             (None, None) => return Look::Free,
-            // It was deleted by hand, which its holder notices at its next renewal.
-            (None, Some((known, since))) => (known, *since),
-            (Some(spec), Some((known, since))) if known == spec => (spec, *since),
-            (Some(spec), _) => {
-                self.last = Some((spec.clone(), now));
-                (spec, now)
-            }
         };
+        let seen = match &self.last {
+            Some(last) if last.is_gone == is_gone && last.spec == spec => last.seen,
+            _ => now,
+        };
+        let Change { spec, .. } = self.last.insert(Change { spec, is_gone, seen });
         match holder_in(spec) {
             None => Look::Free,
             Some(holder) if holder == own => Look::Own,
             Some(holder) => {
-                let until = since + duration(spec);
+                let until = seen + duration(spec);
                 if until <= now {
                     return Look::Free;
                 }
@@ -178,12 +188,15 @@ mod tests {
     async fn a_lease_that_vanishes_is_waited_out() {
         let lease = held(None, "l", "a_1", LASTS, wall("2026-01-01T00:00:00Z"));
         let mut observed = Observed::default();
-        let until = Instant::now() + LASTS;
         observed.look(Some(&lease), "b_1", Instant::now());
         tokio::time::advance(LASTS / 2).await;
-        let look = observed.look(None, "b_1", Instant::now());
-        assert_eq!(look, Look::Held { by: "a_1".to_owned(), until });
-        tokio::time::advance(LASTS / 2).await;
+        // It may have been renewed just before, so its whole duration is waited for.
+        let until = Instant::now() + LASTS;
+        for _ in 0..2 {
+            let look = observed.look(None, "b_1", Instant::now());
+            assert_eq!(look, Look::Held { by: "a_1".to_owned(), until });
+            tokio::time::advance(LASTS / 2).await;
+        }
         assert_eq!(observed.look(None, "b_1", Instant::now()), Look::Free);
         // One that was given back before has no holder to wait for.
         let freed = given_back(&lease, wall("2026-01-01T00:01:00Z"));

@@ -1,0 +1,104 @@
+//! What replicas say about refusals of the API and about what others did to their objects.
+
+use super::*;
+
+#[test]
+fn missing_rights_of_the_role_are_told_and_nothing_is_written() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    cluster.forbid(&["leases"]);
+    world.commit_email("a", "");
+    let first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "failing");
+    let error = first.error(&world);
+    for part in ["403", "cannot get resource", "in the namespace \"gitops\"", "its Role needs"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(first.get(&world, "/readyz").0, 503);
+    assert!(writes(&world).is_empty());
+    // Without the right to the Secrets there is no state, and so no write either.
+    cluster.forbid(&["secrets"]);
+    eventually("the state", || first.error(&world).contains("secret/"));
+    assert!(writes(&world).is_empty());
+}
+
+#[test]
+fn a_refused_token_or_lease_is_told_in_the_words_of_the_api() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "port: 1\n");
+    let invalid =
+        "Lease.coordination.k8s.io \"l\" is invalid: spec.leaseDurationSeconds: Invalid value: 0";
+    cluster.trouble("create leases", Trouble::Invalid(invalid), usize::MAX);
+    let first = Replica::start(&world, &cluster, "first", "");
+    eventually("the reason", || first.error(&world).contains(&format!("422: {invalid}")));
+    cluster.revoke("first-token");
+    eventually("the token", || {
+        let error = first.error(&world);
+        error.contains("401") && error.contains("token of the service account is not accepted")
+    });
+    let error = first.error(&world);
+    assert!(!error.contains("Role"), "{error}");
+    assert!(writes(&world).is_empty());
+    cluster.trouble("create leases", Trouble::Busy, 2);
+    cluster.allow("first-token");
+    first.comes_to(&world, "in_sync");
+}
+
+#[test]
+fn a_role_without_list_costs_calls_and_no_hand_over() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    cluster.forbid(&["list leases"]);
+    world.commit_email("a", "port: 1\n");
+    let mut first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "in_sync");
+    let second = Replica::start(&world, &cluster, "second", "");
+    second.comes_to(&world, "standby");
+    assert_eq!(first.terminate(), 0);
+    world.commit_email("a", "port: 2\n");
+    eventually("the second acts", || port(&world, "a") == json!(2));
+    let told = |replica: &Replica| replica.logs().matches("each Lease is read by a call").count();
+    assert_eq!((told(&first), told(&second)), (1, 1), "{}", second.logs());
+    assert!(second.logs().contains("cannot list resource"), "{}", second.logs());
+    cluster.forbid(&[]);
+    eventually("it lists", || second.logs().contains("the leases can be read again"));
+}
+
+/// What the holder needs only later is told at once.
+#[test]
+fn a_holder_that_may_no_longer_read_leases_says_so_and_acts_on() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "port: 1\n");
+    let first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "in_sync");
+    cluster.forbid(&["get leases", "list leases"]);
+    eventually("it says so", || first.logs().contains("its Role needs list, get"));
+    world.commit_email("a", "port: 2\n");
+    eventually("it acts on", || port(&world, "a") == json!(2));
+}
+
+#[test]
+fn a_deleted_lease_or_state_is_told_to_be_deleted() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "port: 1\n");
+    let first = Replica::start(&world, &cluster, "first", "");
+    first.comes_to(&world, "in_sync");
+    cluster.delete("leases");
+    eventually("the Lease", || first.logs().contains("the lease is lost: it was deleted"));
+    first.comes_to(&world, "in_sync");
+    let gate = world.control().gate(Some(axum::http::Method::PUT), "/a/", Moment::After);
+    world.commit_email("a", "port: 2\n");
+    world.block_on(gate.wait_for(1));
+    cluster.delete("secrets");
+    gate.open();
+    eventually("the state", || {
+        first.target(&world).to_string().contains("it was deleted meanwhile")
+            || first.logs().contains("it was deleted meanwhile")
+    });
+    assert!(!first.logs().contains("another process wrote it"), "{}", first.logs());
+    first.comes_to(&world, "in_sync");
+    assert_eq!(port(&world, "a"), json!(2));
+}
