@@ -32,7 +32,7 @@ mod tests;
 
 pub(crate) use choices::{Verdict, same_choice};
 pub(crate) use console::console_only;
-pub(crate) use lookup::{IDENTITY, is_bookkeeping, nearest, nearest_of};
+pub(crate) use lookup::{Bookkeeping, IDENTITY, bookkeeping, is_bookkeeping, nearest, nearest_of};
 pub use lookup::{all, find};
 
 /// One type of connection, one value of the discriminator `type`.

@@ -61,6 +61,9 @@ pub(in crate::report) fn change(change: &Change) -> Value {
     if !change.rules.is_empty() {
         shown.insert("rules".to_owned(), change.rules.iter().map(rule).collect());
     }
+    if let Some(edited) = &change.edited {
+        shown.insert("edited".to_owned(), json!(edited));
+    }
     let place = change.place.as_ref();
     shown.insert("file".to_owned(), json!(place.map(|place| place.file.as_ref())));
     shown.insert("line".to_owned(), json!(place.map(|place| place.line)));
