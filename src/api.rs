@@ -22,6 +22,7 @@ mod pace;
 mod proxy;
 mod retry;
 mod settings;
+mod shared;
 mod token;
 mod transport;
 
@@ -35,6 +36,7 @@ pub(crate) use proxy::{Proxy, ProxyError};
 pub use retry::{LimitMover, RetryPolicy, WriteLimit};
 pub(crate) use retry::{Retries, Tries};
 pub(crate) use settings::{ClientError, ClientSettings};
+pub(crate) use shared::Shared;
 pub(crate) use token::Credentials;
 
 /// The answer to the list of one type.

@@ -4,6 +4,7 @@
 //! remembered after it was acknowledged. One failure stops only the changes that wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -20,7 +21,8 @@ use crate::plan::{
     Action, Change, ChangeResult, Entry, FieldChange, Judge, Observed, TargetPlan, step,
     whole_digest,
 };
-use crate::record::{Owned, Record};
+use crate::record::{LastCommit, Owned, Record};
+use crate::source::Commit;
 use crate::state::{Ledger, StateError};
 
 mod create;
@@ -67,6 +69,8 @@ pub(crate) struct Control<'a> {
     pub(crate) strict: bool,
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
+    /// The commit that is applied; `None`: the working tree.
+    pub(crate) commit: Option<&'a Commit>,
     /// Ends the run: calls in flight are finished, and no further one starts.
     pub(crate) stop: &'a CancellationToken,
     /// Told after each change.
@@ -90,12 +94,23 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
         not_done: BTreeSet::new(),
     };
     let mut results = run.all().await;
+    let last_commit = job.control.commit.map(|Commit { id, author, time, .. }| {
+        Arc::new(LastCommit { id: id.clone(), author: author.clone(), time: *time })
+    });
     for (index, entry) in plan.entries.iter_mut().enumerate() {
         if let Some(result) = results.remove(&index) {
             // A consent to a change is none to the next one, though that be the same.
             let is_met = entry.change.as_ref().is_some_and(|change| !change.rules.is_empty());
             if is_met && result.is_success() {
                 job.ledger.edit_memory(&entry.name, |memory| memory.allowed.clear());
+            }
+            let is_made = matches!(result, ChangeResult::Done | ChangeResult::Degraded(_));
+            if is_made && entry.change.as_ref().is_some_and(Change::is_of_git) {
+                job.ledger.edit_memory(&entry.name, |memory| {
+                    if let Some(owned) = &mut memory.owned {
+                        owned.last_commit.clone_from(&last_commit);
+                    }
+                });
             }
             entry.end(result);
         }

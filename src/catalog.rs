@@ -33,7 +33,8 @@ mod tests;
 pub(crate) use choices::{Verdict, same_choice};
 pub(crate) use console::console_only;
 pub(crate) use lookup::{
-    IDENTITY, did_you_mean, did_you_mean_type, is_bookkeeping, nearest, nearest_of,
+    Bookkeeping, IDENTITY, bookkeeping, did_you_mean, did_you_mean_type, is_bookkeeping, nearest,
+    nearest_of,
 };
 pub use lookup::{all, find};
 

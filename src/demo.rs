@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::environment::Environment;
 use crate::sandbox::{
-    Access, Control, NotAConnection, Options, Running, Sandbox, SandboxError, Variables,
+    Access, Answers, Control, NotAConnection, Options, Running, Sandbox, SandboxError, Variables,
 };
 
 pub(crate) use examples::EXAMPLES;
@@ -90,6 +90,7 @@ impl Stage {
             },
             // The one that the examples use.
             variables: Variables::Named(vec!["LEDGER_HOST".to_owned()]),
+            answers: Answers { bookkeeping: true, ..Answers::default() },
             ..Options::default()
         };
         let sandbox = match Sandbox::start(options(SANDBOX.into())).await {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::catalog::{self, hidden};
+use crate::catalog::{self, Bookkeeping, hidden};
 use crate::name::ConnectionName;
 use crate::pointer;
 use crate::secret::Redactor;
@@ -13,6 +15,33 @@ use crate::secret::Redactor;
 /// A value that only may be a secret is treated as one from this length on: shorter words are
 /// common.
 const SHORTEST_GUESS: usize = 8;
+
+/// The longest name of somebody who edited a connection, in characters.
+const LONGEST_EDITOR: usize = 100;
+
+/// The last edit of a connection as the server's bookkeeping tells it; it may be the tool's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Edit {
+    /// Who made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+impl fmt::Display for Edit {
+    /// `edited by alice, 2026-11-28 10:02 UTC`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("edited")?;
+        if let Some(by) = &self.by {
+            write!(f, " by {by}")?;
+        }
+        let Some(at) = self.at else { return Ok(()) };
+        let comma = if self.by.is_some() { "," } else { "" };
+        write!(f, "{comma} {}", at.strftime("%Y-%m-%d %H:%M UTC"))
+    }
+}
 
 /// One connection as the API showed it.
 #[derive(Clone)]
@@ -44,6 +73,22 @@ impl LiveConnection {
         &self.body
     }
 
+    /// Its last edit, where the server tells of it.
+    #[must_use]
+    pub fn last_edit(&self) -> Option<Edit> {
+        let connection_type = catalog::find(&self.type_name)?;
+        let find = |wanted| {
+            let is_it = move |key: &str| catalog::bookkeeping(connection_type, key) == Some(wanted);
+            self.body.iter().filter(move |(key, _)| is_it(key)).map(|(_, value)| value)
+        };
+        let by = find(Bookkeeping::EditedBy).find_map(|who| {
+            let who = who.as_str()?.trim();
+            (!who.is_empty()).then(|| who.chars().take(LONGEST_EDITOR).collect::<String>())
+        });
+        let at = find(Bookkeeping::EditedAt).find_map(moment);
+        (by.is_some() || at.is_some()).then_some(Edit { by, at })
+    }
+
     /// Has the redactor learn its secrets, and what plainly is one inside other fields: a server may
     /// repeat in a message what it showed. Another target may have a connection of the same name.
     pub fn teach_secrets(&self, target: &str, redactor: &Redactor) {
@@ -60,6 +105,19 @@ impl LiveConnection {
                 redactor.learn_next((target, &self.name, &part.pointer), text);
             }
         }
+    }
+}
+
+/// A moment as servers write it: a text with its time zone, or milliseconds since 1970. A text
+/// without a zone does not tell the moment.
+fn moment(value: &Value) -> Option<Timestamp> {
+    let to_the_second = |time: Timestamp| Timestamp::from_second(time.as_second()).ok();
+    match value {
+        Value::String(text) => to_the_second(text.trim().parse().ok()?),
+        Value::Number(milliseconds) => {
+            to_the_second(Timestamp::from_millisecond(milliseconds.as_i64()?).ok()?)
+        }
+        _ => None,
     }
 }
 
@@ -97,5 +155,35 @@ impl Live {
     /// Whether the lists show the server's ids.
     pub fn shows_ids(&self) -> bool {
         self.connections.values().any(|live| live.id.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn edit(body: &Value) -> Option<(Option<String>, Option<String>)> {
+        let mut whole = json!({"type": "email", "name": "a"}).as_object().cloned().unwrap();
+        whole.extend(body.as_object().cloned().unwrap());
+        let edit = LiveConnection::from_entry(whole).unwrap().last_edit()?;
+        Some((edit.by, edit.at.map(|at| at.to_string())))
+    }
+
+    #[test]
+    fn the_last_edit_is_told_in_whatever_way_the_server_has() {
+        let (alice, time) = (Some("alice".to_owned()), Some("2026-11-28T10:02:03Z".to_owned()));
+        for (name, value) in [
+            ("lastModifiedDate", json!("2026-11-28T10:02:03.456Z")),
+            ("updated_at", json!("2026-11-28T12:02:03.456+0200")),
+            ("modified", json!(1_795_860_123_456_i64)),
+        ] {
+            let shown = json!({"lastModifiedBy": " alice ", name: value});
+            assert_eq!(edit(&shown), Some((alice.clone(), time.clone())), "{name}");
+        }
+        assert_eq!(edit(&json!({"updateUser": "alice", "updated": null})), Some((alice, None)));
+        assert_eq!(edit(&json!({"modified": "2026-11-28 10:02", "modifiedBy": {}})), None);
+        assert_eq!(edit(&json!({"createdBy": "alice", "created": 1})), None);
     }
 }

@@ -98,7 +98,7 @@ impl Planned {
         }
         self.plan.notices.extend(notice);
         if !gone {
-            entry.last_change = before.owned(&entry.name).and_then(|owned| owned.last_change);
+            entry.tell_last_write(before.owned(&entry.name));
             self.plan.entries.push(entry);
         }
     }
@@ -141,11 +141,15 @@ impl Planned {
     /// git declares are its own.
     pub(crate) fn hide(&mut self, redactor: &Redactor) {
         for entry in &mut self.plan.entries {
-            let changes = entry.change.iter_mut().chain(&mut entry.kept);
-            for field in changes.flat_map(|change| &mut change.fields) {
-                if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
-                    field.before = Some(Value::from(SENSITIVE));
-                    field.sensitive = true;
+            for change in entry.change.iter_mut().chain(&mut entry.kept) {
+                for field in &mut change.fields {
+                    if field.before.as_ref().is_some_and(|value| redactor.is_shown_by(value)) {
+                        field.before = Some(Value::from(SENSITIVE));
+                        field.sensitive = true;
+                    }
+                }
+                if let Some(by) = change.edited.as_mut().and_then(|edit| edit.by.as_mut()) {
+                    *by = redactor.redact(by);
                 }
             }
             if entry.state == State::Unmanaged && redactor.is_shown_in_name(entry.name.as_str()) {

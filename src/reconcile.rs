@@ -17,12 +17,11 @@ use crate::document::ParseCache;
 use crate::environment::Environment;
 use crate::leadership::{self, Leadership};
 use crate::links::Links;
-use crate::name::CommitId;
 use crate::plan::saved::Digests;
 use crate::plan::{RunRules, TargetPlan};
 use crate::record::{GoodCommit, Record};
 use crate::secret::{Redactor, Sensitive};
-use crate::source::{Mirror, Repository, Snapshot};
+use crate::source::{Commit, Mirror, Repository, Snapshot};
 use crate::state::{StateDir, StateFile};
 
 mod base;
@@ -220,7 +219,7 @@ pub struct Prepared<'e> {
     /// The plan; with errors and without changes where the target could not be looked at.
     pub plan: TargetPlan,
     /// The commit that was looked at; `None`: the working tree.
-    pub commit: Option<CommitId>,
+    pub commit: Option<Commit>,
     /// Whether the commit was refused for its documents.
     pub refused: bool,
     /// Whether the server refused the credentials, or its certificate is not trusted: more calls

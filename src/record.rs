@@ -190,6 +190,22 @@ pub struct Owned {
     /// When the tool last wrote it, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<i64>,
+    /// The commit that last changed it. What corrects drift is not told of here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_commit: Option<Arc<LastCommit>>,
+}
+
+/// The commit at which git last changed a connection: of several that a run applies at once, the
+/// newest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastCommit {
+    /// Its id.
+    pub id: CommitId,
+    /// Who wrote it, `Name <mail>`.
+    pub author: String,
+    /// When it was committed, in seconds since 1970.
+    pub time: i64,
 }
 
 /// The base of one field.

@@ -71,7 +71,7 @@ class World:
         self.repository = os.path.join(folder, "repo.git")
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-        connections.make_repository(self.repository, count)
+        self.make_repository()
         self.port, self.daemon_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lists_url = f"{self.url}/apiops/projects/{PROJECT}/connections/"
@@ -83,31 +83,41 @@ class World:
             "BENCH_SECRET": "a-secret-of-the-benchmark",
             "APINIZER_GITOPS_CONFIG": self._config(concurrency),
         }
-        command = [program, "sandbox", "--listen", f"127.0.0.1:{self.port}", "--project", PROJECT]
+        command = [program, "sandbox", "--listen", f"127.0.0.1:{self.port}"]
+        for project in self.projects():
+            command += ["--project", project]
         if latency:
             command += ["--latency", latency]
         self.sandbox = subprocess.Popen(command, env=self.env, stdout=subprocess.DEVNULL)
         self.daemon = None
         wait_for("the sandbox", 10, lambda: request(f"{self.url}/sandbox/calls"))
 
+    def make_repository(self):
+        connections.make_repository(self.repository, self.count)
+
+    def make_targets(self, common):
+        """The targets; `common` is what each of them has."""
+        return [{**common, "name": "bench", "project": PROJECT}]
+
+    def projects(self):
+        """The projects that the sandbox has; none: any."""
+        return [PROJECT]
+
     def _config(self, concurrency):
+        common = {
+            "url": self.url,
+            "token": "${env:APINIZER_TOKEN}",
+            "vars": connections.VARS,
+            "concurrency": concurrency,
+            "resync": "1h",
+            # Secrets that are due to be read back are not in these numbers.
+            "verify_secrets": "24h",
+        }
         config = {
             "source": {"path": self.repository},
             "state_dir": os.path.join(self.folder, "state"),
             "server": {"listen": f"127.0.0.1:{self.daemon_port}", "token": "${env:ADMIN_TOKEN}"},
-            "targets": [
-                {
-                    "name": "bench",
-                    "url": self.url,
-                    "project": PROJECT,
-                    "token": "${env:APINIZER_TOKEN}",
-                    "vars": connections.VARS,
-                    "concurrency": concurrency,
-                    "resync": "1h",
-                    # Secrets that are due to be read back are not in these numbers.
-                    "verify_secrets": "24h",
-                }
-            ],
+            "targets": self.make_targets(common),
         }
         path = os.path.join(self.folder, "apinizer-gitops.yaml")
         with open(path, "w", encoding="utf-8") as file:

@@ -18,7 +18,8 @@ use super::failure::Failure;
 use super::pace::Pace;
 use super::proxy::Proxy;
 use super::retry::{Retries, RetryPolicy, Tries};
-use super::settings::{ClientError, ClientSettings, http_client};
+use super::settings::{ClientError, ClientSettings};
+use super::shared::Shared;
 use super::token::{Token, Tokens};
 use super::transport::Route;
 use super::{Deployment, Listed, listing};
@@ -51,7 +52,11 @@ impl Client {
     ///
     /// # Errors
     /// The settings cannot be used.
-    pub(crate) fn new(settings: ClientSettings, redactor: Redactor) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        settings: ClientSettings,
+        redactor: Redactor,
+        shared: &Shared,
+    ) -> Result<Self, ClientError> {
         let addresses = Addresses::new(&settings.url, &settings.project)?;
         let tokens =
             Tokens::new(&settings.target, &settings.credentials, addresses.token(), &redactor)
@@ -62,7 +67,7 @@ impl Client {
         let places = settings.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         let places_to_come = if settings.proxy.is_some() { places - 1 } else { 0 };
         let exchange = Exchange {
-            http: http_client(&settings, addresses.is_plain())?,
+            http: shared.http(&settings, addresses.is_plain())?,
             target: settings.target,
             route: Route {
                 host: addresses.host().to_owned(),
@@ -72,6 +77,7 @@ impl Client {
             },
             max_response: settings.max_response,
             places: Semaphore::new(places - places_to_come),
+            places_at_host: shared.places(addresses.host(), places),
             places_to_come: AtomicUsize::new(places_to_come),
             pace: Pace::default(),
         };

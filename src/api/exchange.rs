@@ -1,12 +1,13 @@
 //! One HTTP exchange: sent when the server may be called, bounded in time and size, counted.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::Instrument as _;
 
 use super::answer::Answer;
@@ -51,6 +52,8 @@ pub(super) struct Exchange {
     pub(super) route: Route,
     pub(super) max_response: u64,
     pub(super) places: Semaphore,
+    /// Those of all targets at the host.
+    pub(super) places_at_host: Arc<Semaphore>,
     /// Places that the first answer opens: a proxy that refuses is asked once, since more calls
     /// could lock an account.
     pub(super) places_to_come: AtomicUsize,
@@ -67,12 +70,10 @@ impl Exchange {
     ) -> Result<Answer, Failure> {
         // The place is held while the server asks for a pause, so that those who queue for one
         // wait too.
-        let _place = tokio::select! {
-            biased;
-            () = retries.ending().cancelled() => return Err(Failure::run_ends()),
-            place = self.places.acquire() => place.map_err(|_| Failure::run_ends())?,
-        };
+        let _place = place(&self.places, retries).await?;
         self.pace.ready(retries.longest_pause(), retries.ending()).await?;
+        // A target that waits for itself keeps no other one waiting.
+        let _place_at_host = place(&self.places_at_host, retries).await?;
         // As late as can be: other calls may have failed for good meanwhile, and time has passed.
         if let Some(cause) = retries.stopped() {
             let kind = if cause.is_transient() { ErrorKind::Unreachable } else { cause.kind };
@@ -200,6 +201,18 @@ impl Exchange {
             milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "API call"
         );
+    }
+}
+
+/// Waits for a place; the end of the run ends the wait.
+async fn place<'p>(
+    places: &'p Semaphore,
+    retries: &Retries,
+) -> Result<SemaphorePermit<'p>, Failure> {
+    tokio::select! {
+        biased;
+        () = retries.ending().cancelled() => Err(Failure::run_ends()),
+        place = places.acquire() => place.map_err(|_| Failure::run_ends()),
     }
 }
 

@@ -56,7 +56,7 @@ fn asked() -> Credentials {
 }
 
 fn client_with(settings: ClientSettings, redactor: &Redactor) -> Client {
-    let client = Client::new(settings, redactor.clone()).unwrap();
+    let client = Client::new(settings, redactor.clone(), &Shared::default()).unwrap();
     client.with_retries(Retries::new(quick(), CancellationToken::new()))
 }
 

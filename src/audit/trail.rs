@@ -143,7 +143,8 @@ impl PassTrail {
             let fields: BTreeSet<&String> = change.drifted_fields().collect();
             if !fields.is_empty() {
                 let fields = some(fields.into_iter());
-                self.tell(Event { fields, ..self.of_change(EventKind::Drift, change) });
+                let why = change.edited.as_ref().map(|edit| format!("last {edit}"));
+                self.tell(Event { fields, why, ..self.of_change(EventKind::Drift, change) });
             }
         }
     }

@@ -236,48 +236,41 @@ impl Default {
     }
 }
 
-/// Whether a top-level key is the server's own bookkeeping (id, dates, authors, revision), which
-/// is never compared, stored or sent. A key that the catalog has for the type never is.
-pub(crate) fn is_bookkeeping(connection_type: &ConnectionType, key: &str) -> bool {
-    const KEYS: &[&str] = &[
-        "author",
-        "created",
-        "createdat",
-        "createdate",
-        "createdby",
-        "createddate",
-        "createuser",
-        "creationdate",
-        "creator",
-        "etag",
-        "id",
-        "lastmodified",
-        "lastmodifiedat",
-        "lastmodifiedby",
-        "lastmodifieddate",
-        "lastupdated",
-        "lastupdatedat",
-        "lastupdatedby",
-        "lastupdateddate",
-        "modified",
-        "modifiedat",
-        "modifiedby",
-        "modifieddate",
-        "rev",
-        "revision",
-        "revisionid",
-        "revisionnumber",
-        "updated",
-        "updatedat",
-        "updatedate",
-        "updatedby",
-        "updateddate",
-        "updateuser",
-    ];
+/// What a key of the server's own bookkeeping tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bookkeeping {
+    /// Who edited the connection last.
+    EditedBy,
+    /// When that was.
+    EditedAt,
+    /// Its id, revision, author and the like.
+    Other,
+}
+
+/// What a top-level key tells that is the server's own bookkeeping, which is never compared, stored
+/// or sent. A key that the catalog has for the type never is.
+pub(crate) fn bookkeeping(connection_type: &ConnectionType, key: &str) -> Option<Bookkeeping> {
     if connection_type.field(key).is_some() {
-        return false;
+        return None;
     }
     let folded: String =
         key.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
-    KEYS.contains(&folded.as_str())
+    match folded.as_str() {
+        "lastmodifiedby" | "lastupdatedby" | "modifiedby" | "updatedby" | "updateuser" => {
+            Some(Bookkeeping::EditedBy)
+        }
+        "lastmodified" | "lastmodifiedat" | "lastmodifieddate" | "lastupdated"
+        | "lastupdatedat" | "lastupdateddate" | "modified" | "modifiedat" | "modifieddate"
+        | "updated" | "updatedat" | "updatedate" | "updateddate" => Some(Bookkeeping::EditedAt),
+        "author" | "created" | "createdat" | "createdate" | "createdby" | "createddate"
+        | "createuser" | "creationdate" | "creator" | "etag" | "id" | "rev" | "revision"
+        | "revisionid" | "revisionnumber" => Some(Bookkeeping::Other),
+        _ => None,
+    }
+}
+
+/// Whether a top-level key is the server's own bookkeeping.
+#[must_use]
+pub(crate) fn is_bookkeeping(connection_type: &ConnectionType, key: &str) -> bool {
+    bookkeeping(connection_type, key).is_some()
 }

@@ -34,7 +34,10 @@ fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
         Some(file) => sandbox::Options::of_profile(&read(file)?),
         None => sandbox::Options { dialect, secrets, ..sandbox::Options::default() },
     };
+    // As a Manager does it.
+    let answers = sandbox::Answers { bookkeeping: true, ..behaviour.answers };
     Ok(sandbox::Options {
+        answers,
         listen: args.listen,
         data: args.data.clone(),
         access: Access {

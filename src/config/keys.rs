@@ -221,7 +221,7 @@ static TARGET: Section = Section {
         key("adopt", Kind::Word(&["always", "equal", "never"]), "Which live connections are adopted when git declares them; default: always, with `drift: report` equal."),
         key("drift", Kind::Word(&["correct", "report"]), "Whether drift is written back, or shown and kept.").or("\"correct\""),
         key("resync", Kind::Duration(SECOND), "How often live is compared when git is quiet.").or("\"5m\""),
-        key("concurrency", Kind::Integer(1, 256), "How many calls may be under way at once.").or("8"),
+        key("concurrency", Kind::Integer(1, 256), "How many calls may be under way at once. All targets at one host together make no more than the largest of theirs.").or("8"),
         key("on_invalid", Kind::Word(&["refuse", "isolate"]), "Whether a commit with an invalid document is refused whole, or applied without it and without deletes.").or("\"refuse\""),
         key("verify_secrets", Kind::Duration(Duration::ZERO), "How often each secret that the API shows is read back; 0s: every time.").or("\"1h\""),
         key("profile", Kind::Text, "A profile of the server that `probe --out` wrote: a plan takes its defaults and the fields that it masks. Relative to this file."),

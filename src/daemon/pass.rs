@@ -195,7 +195,8 @@ async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &Options) -> P
     };
     if !options.writes || suspended {
         let trail = engine.trail(target, options.writes);
-        let trail = trail.pass(prepared.commit.as_ref(), &options.asked);
+        let commit = prepared.commit.as_ref().map(|commit| &commit.id);
+        let trail = trail.pass(commit, &options.asked);
         trail.found(&prepared.plan);
         trail.ended(&prepared.plan, &options.rules.filter, false);
         return PassResult { plan: prepared.plan, ..result };

@@ -16,15 +16,15 @@ use super::pass::PassResult;
 use super::schedule::Turn;
 use super::source::Seen;
 use super::status::{
-    Applied, Board, Counts, HistoryEntry, KEPT, Past, ReconcileOutcome, TargetKey, TargetState,
-    TargetStatus, Trouble,
+    Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState, TargetStatus,
+    Trouble,
 };
 use super::throttle::{LogThrottle, more_than_0};
 use crate::audit::{Asked, Trail};
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
-use crate::plan::{Change, State};
+use crate::plan::State;
 use crate::source::Commit;
 use crate::state::StateError;
 
@@ -102,7 +102,7 @@ impl Reporter {
             let notices = notices.into_iter().collect();
             *status = TargetStatus {
                 key,
-                past: Past { applied: None, ..past },
+                past,
                 last_reconcile,
                 state,
                 trouble: Trouble { error: problem, notices, ..Trouble::default() },
@@ -210,16 +210,18 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
         }
         _ => (!errors.is_empty()).then(|| errors.join("; ")),
     };
+    let sent = result.plan.changes().into_iter().filter(|change| change.was_sent());
     status.remember(HistoryEntry {
         time: ended.time,
         cause: ended.cause,
         commit: id,
         outcome: ended.outcome,
         counts: if result.carried_out { Counts::of([&result.plan]) } else { Counts::default() },
+        changes: sent.take(KEPT).cloned().collect(),
         error: status.trouble.error.clone(),
         duration: ended.duration,
     });
-    show_plan(status, result, now);
+    show_plan(status, result);
 }
 
 fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
@@ -237,17 +239,9 @@ fn state_of(result: &PassResult, outcome: ReconcileOutcome) -> TargetState {
     }
 }
 
-/// Shows the entries of a reconcile and the changes that it made.
-fn show_plan(status: &mut TargetStatus, result: PassResult, time: Timestamp) {
+/// Shows the entries of a reconcile.
+fn show_plan(status: &mut TargetStatus, result: PassResult) {
     status.trouble.refused = result.refused.is_some();
-    let mut made: Vec<Change> =
-        result.plan.changes().into_iter().filter(|change| change.is_made()).cloned().collect();
-    // The last changes stay until there are others.
-    if !made.is_empty() {
-        let more = made.len().saturating_sub(KEPT);
-        made.truncate(KEPT);
-        status.past.applied = Some(Applied { time, changes: Arc::new(made), more });
-    }
     let looked_at = result.was_looked_at();
     status.trouble.notices = result.plan.notices;
     status.trouble.diagnostics = Arc::new(result.plan.diagnostics);

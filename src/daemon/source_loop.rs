@@ -31,7 +31,7 @@ use crate::name::CommitId;
 use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
-use crate::source::{FetchStatus, Mirror, SourceError, Wake, Watcher};
+use crate::source::{FetchStatus, Mirror, Snapshot, SourceError, Wake, Watcher};
 
 /// How long one look at the source may take before the probe calls it stuck.
 const LONGEST_LOOK: Duration = Duration::from_secs(300);
@@ -52,12 +52,26 @@ enum Changes {
     Unwatched,
 }
 
+/// The time between the orders of one look for two targets. Many targets that began at once would hold
+/// each other up, and what each of them reads would be in memory at once.
+const APART: Duration = Duration::from_millis(10);
+
+/// The head start of the targets whose files a commit changed.
+const HEAD_START: Duration = Duration::from_millis(500);
+
+/// One target, as orders are posted to it.
+struct Addressee {
+    key: TargetKey,
+    paths: Vec<String>,
+    mailbox: Arc<Mailbox>,
+}
+
 /// The daemon under one config; a new config starts the next one.
 pub(super) struct SourceLoop {
     source: Source,
     // The newest of the source, for the target loops.
     seen: watch::Sender<Option<Seen>>,
-    targets: Vec<(TargetKey, Arc<Mailbox>)>,
+    targets: Vec<Addressee>,
     changes: Changes,
     // The targets that somebody asked to reconcile; they wait for the fetch.
     requested: BTreeMap<String, Request>,
@@ -164,7 +178,8 @@ impl SourceLoop {
             };
             let works_on = format!("{} at {}", target.project, target.manager.url);
             self.tasks.spawn(works_on, target_loop.run());
-            self.targets.push((key, Arc::clone(mailbox)));
+            let (paths, mailbox) = (target.paths.clone(), Arc::clone(mailbox));
+            self.targets.push(Addressee { key, paths, mailbox });
         }
     }
 
@@ -179,8 +194,7 @@ impl SourceLoop {
     }
 
     fn suspension_of(&self, key: &TargetKey) -> Option<Suspension> {
-        let (_, mailbox) = self.targets.iter().find(|(known, _)| known == key)?;
-        mailbox.suspension()
+        self.targets.iter().find(|target| target.key == *key)?.mailbox.suspension()
     }
 
     /// Serves events until the shutdown (`None`) or until there is a new config.
@@ -229,8 +243,8 @@ impl SourceLoop {
 
     fn post_suspensions(&self, batch: &Batch) {
         for (name, order) in &batch.suspensions {
-            for (_, mailbox) in self.targets.iter().filter(|(key, _)| key.name == *name) {
-                mailbox.suspend(*order);
+            for target in self.targets.iter().filter(|target| target.key.name == *name) {
+                target.mailbox.suspend(*order);
             }
         }
     }
@@ -266,6 +280,7 @@ impl SourceLoop {
             causes.insert(Cause::Look);
         }
         let source = &self.source;
+        let older = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
         let looked =
             debug_span!("git read").in_scope(|| tokio::task::block_in_place(|| source.look()));
         let tip = match looked {
@@ -298,13 +313,29 @@ impl SourceLoop {
             tip,
             asked: None,
             is_watched: matches!(self.changes, Changes::Watched(_)),
+            ready: None,
         };
-        for (key, mailbox) in &self.targets {
-            let request = requested.get(&key.name);
+        self.post(&order, &requested, older.as_ref());
+    }
+
+    /// Posts an order to all targets, the most urgent first.
+    fn post(&self, order: &Order, requested: &BTreeMap<String, Request>, older: Option<&Snapshot>) {
+        let newest = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
+        let can_wait = |target: &&Addressee| {
+            !requested.contains_key(&target.key.name)
+                && is_untouched(target, older, newest.as_ref())
+        };
+        let (waiting, first): (Vec<&Addressee>, Vec<_>) =
+            tokio::task::block_in_place(|| self.targets.iter().partition(can_wait));
+        let now = Instant::now();
+        let begins = |from: Instant| (0..).map(move |number| from + APART * number);
+        let first = first.into_iter().zip(begins(now));
+        for (target, ready) in first.chain(waiting.into_iter().zip(begins(now + HEAD_START))) {
+            let request = requested.get(&target.key.name);
             let asked = request.map(|request| request.asked);
-            let mut order = Order { asked, ..order.clone() };
+            let mut order = Order { asked, ready: Some(ready), ..order.clone() };
             order.causes.extend(request.map(|request| Cause::Request(request.from)));
-            mailbox.post(&order);
+            target.mailbox.post(&order);
         }
     }
 
@@ -321,14 +352,22 @@ impl SourceLoop {
         if self.seen.borrow().is_some() {
             return;
         }
-        for (key, _) in &self.targets {
-            self.board.edit_target(key, |status| {
+        for target in &self.targets {
+            self.board.edit_target(&target.key, |status| {
                 status.state = TargetState::Failing;
                 status.trouble.error = Some(problem.to_owned());
                 status.last_reconcile = Some(jiff::Timestamp::now());
             });
         }
     }
+}
+
+/// Whether nothing that a target reads has changed.
+fn is_untouched(target: &Addressee, older: Option<&Snapshot>, newest: Option<&Snapshot>) -> bool {
+    let Some(Snapshot::Commit { commit: older, .. }) = older else { return false };
+    let Some(Snapshot::Commit { repository, commit }) = newest else { return false };
+    // A problem with the commit is for the target to find.
+    repository.is_same_at(&older.id, &commit.id, &target.paths).unwrap_or(false)
 }
 
 /// Reads the config again and prepares what it asks for.

@@ -121,8 +121,6 @@ pub(crate) struct Wait {
 /// The earlier reconciles of a target.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Past {
-    /// The last changes.
-    pub applied: Option<Applied>,
     /// The last reconciles, newest first.
     pub history: Vec<HistoryEntry>,
     /// The last events of the audit trail, newest first.
@@ -156,19 +154,8 @@ impl TargetKey {
     }
 }
 
-/// The changes that one reconcile made.
-#[derive(Clone, Debug)]
-pub(crate) struct Applied {
-    /// When.
-    pub time: Timestamp,
-    /// The first of them.
-    pub changes: Arc<Vec<Change>>,
-    /// How many more there were.
-    pub more: usize,
-}
-
-/// How many changes are kept of what was applied: nobody reads more on a page, and of a hundred
-/// thousand each holds what it changed.
+/// How many changes of the earlier reconciles of a target are kept: nobody reads more on a page, and
+/// of a hundred thousand each holds what it changed.
 pub(super) const KEPT: usize = 100;
 
 /// One reconcile that is over.
@@ -184,6 +171,8 @@ pub(crate) struct HistoryEntry {
     pub outcome: ReconcileOutcome,
     /// How many changes ended how.
     pub counts: Counts,
+    /// The first of the changes that were sent; empty once it is too long ago.
+    pub changes: Vec<Change>,
     /// The error of the target as a whole.
     pub error: Option<String>,
     /// How long it took.
@@ -195,6 +184,11 @@ impl TargetStatus {
     pub(crate) fn remember(&mut self, entry: HistoryEntry) {
         self.past.history.insert(0, entry);
         self.past.history.truncate(HISTORY);
+        let mut room = KEPT;
+        for entry in &mut self.past.history {
+            entry.changes.truncate(room);
+            room -= entry.changes.len();
+        }
     }
 }
 

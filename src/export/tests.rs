@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Export, KnownReferences, Options, check, files, read};
-use crate::api::{self, Client, ClientSettings, RetryPolicy};
+use crate::api::{self, Client, ClientSettings, RetryPolicy, Shared};
 use crate::catalog;
 use crate::config::{Config, FlagSource};
 use crate::environment::Environment;
@@ -48,7 +48,7 @@ async fn live(sandbox: &Running) -> Vec<LiveConnection> {
         concurrency: 8,
         user_agent: "test".to_owned(),
     };
-    let client = Client::new(settings, Redactor::default()).unwrap();
+    let client = Client::new(settings, Redactor::default(), &Shared::default()).unwrap();
     read::connections(&client, &Filter::default(), 8).await.unwrap()
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::document::Place;
+use crate::live::Edit;
 use crate::name::ConnectionName;
 use crate::rules::Match;
 
@@ -30,6 +31,8 @@ pub struct Change {
     pub rules: Vec<Match>,
     /// Where git declares it; of a delete: nowhere.
     pub place: Option<Place>,
+    /// Where somebody else moved fields: the last edit that the server tells of.
+    pub edited: Option<Edit>,
     /// Its result; `None`: it was only planned.
     pub result: Option<ChangeResult>,
 }
@@ -69,6 +72,7 @@ impl Change {
             held: false,
             rules: Vec::new(),
             place: None,
+            edited: None,
             result: None,
         }
     }
@@ -81,6 +85,18 @@ impl Change {
     /// Whether it was made.
     pub fn is_made(&self) -> bool {
         self.result == Some(ChangeResult::Done)
+    }
+
+    /// Whether a call was sent for it, however that ended.
+    pub(crate) fn was_sent(&self) -> bool {
+        use ChangeResult::{Degraded, Done, Failed};
+        matches!(self.result, Some(Done | Degraded(_) | Failed(_)))
+    }
+
+    /// Whether git asked for it, and not only somebody else who moved fields.
+    pub(crate) fn is_of_git(&self) -> bool {
+        let is_of_git = |field: &FieldChange| field.origin != Origin::Drift;
+        matches!(self.action, Action::Rename | Action::Replace) || self.fields.iter().any(is_of_git)
     }
 
     /// The fields that somebody else moved, as JSON pointers.

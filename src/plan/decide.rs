@@ -20,8 +20,19 @@ pub(crate) fn decide(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
         Declared::Wanted(desired) => declared::decide(row, desired, rules),
         Declared::Absent => absent(row, rules)?,
     };
+    tell_edit(&mut decision, row);
     decision.settle_memory(row);
     Some(decision)
+}
+
+/// Tells of each change of fields that somebody else moved who edited the connection last.
+fn tell_edit(decision: &mut Decision, row: &Row<'_>) {
+    let Some(view) = row.view() else { return };
+    for change in decision.entry.change.iter_mut().chain(&mut decision.entry.kept) {
+        if change.drifted_fields().next().is_some() {
+            change.edited = view.last_edit();
+        }
+    }
 }
 
 fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {

@@ -1,10 +1,12 @@
 //! The decision of one pass about one connection.
 
+use std::sync::Arc;
+
 use super::row::{Claim, Row};
 use super::{Action, Change, ChangeResult, State};
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
-use crate::record::{Memory, Unstable};
+use crate::record::{LastCommit, Memory, Owned, Unstable};
 
 /// One connection of a target as all reports show it: how it stands, its change, and the result.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Entry {
     pub unverified: bool,
     /// When the tool last wrote it, in seconds since 1970.
     pub last_change: Option<i64>,
+    /// The commit that last changed it.
+    pub last_commit: Option<Arc<LastCommit>>,
     /// The change that would be made, or that is blocked.
     pub change: Option<Change>,
     /// Differences in which live is kept: drift that is only reported, fields that the server
@@ -58,11 +62,18 @@ impl Entry {
             reason: None,
             unverified: false,
             last_change: None,
+            last_commit: None,
             change: None,
             kept: Vec::new(),
             adopted: false,
             read_back: false,
         }
+    }
+
+    /// Tells when and by which commit the connection of the inventory was last written.
+    pub(crate) fn tell_last_write(&mut self, owned: Option<&Owned>) {
+        self.last_change = owned.and_then(|owned| owned.last_change);
+        self.last_commit = owned.and_then(|owned| owned.last_commit.clone());
     }
 
     /// Its change, and the differences in which live is kept.

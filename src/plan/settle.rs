@@ -76,7 +76,8 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
         id: view.id().cloned(),
         base,
         protect,
-        last_change: previous.and_then(|owned| owned.last_change),
+        last_change: previous.as_ref().and_then(|owned| owned.last_change),
+        last_commit: previous.and_then(|owned| owned.last_commit),
         ..Owned::default()
     };
     record.edit(name, |memory| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::live::LiveConnection;
+use crate::live::{Edit, LiveConnection};
 use crate::pointer::look_up;
 
 /// The view of a live connection: its entry in the list, and its own answer to `GET` where it
@@ -34,6 +34,11 @@ impl<'a> LiveView<'a> {
     /// The object that is believed first.
     pub(crate) fn body(&self) -> &'a Map<String, Value> {
         self.own.unwrap_or(self.entry).body()
+    }
+
+    /// The last edit that the server tells of.
+    pub(crate) fn last_edit(&self) -> Option<Edit> {
+        self.own.and_then(LiveConnection::last_edit).or_else(|| self.entry.last_edit())
     }
 
     /// The server's id, where it shows one.

@@ -12,6 +12,7 @@ use crate::name::{self, CommitId};
 use crate::plan::compare::Keys;
 use crate::plan::{Change, ChangeResult, Observed, TargetPlan};
 use crate::record::{GoodCommit, Owned, Record};
+use crate::source::Commit;
 use crate::state::Ledger;
 
 /// Carries a plan out and remembers its results, which the returned plan holds.
@@ -25,7 +26,7 @@ pub async fn carry_out(
     let Prepared { target, plan, ready, commit, refused, .. } = prepared;
     let mut plan = plan.without_calls();
     let trail = engine.trail(target, options.base.is_none());
-    let trail = trail.pass(commit.as_ref(), &options.asked);
+    let trail = trail.pass(commit.as_ref().map(|commit| &commit.id), &options.asked);
     let Some(ready) = ready else {
         if refused {
             trail.refused(&plan.errors.join("; "));
@@ -43,7 +44,7 @@ pub async fn carry_out(
     if record != *before {
         ledger.edit(|known| *known = record);
     }
-    let commit = commit.as_ref().map_or("worktree", CommitId::short);
+    let commit = commit.as_ref();
     let calls = Calls { engine, target, commit, ready: &ready, ledger: &ledger, options };
     let progress = |change: &Change, result: &ChangeResult| {
         trail.wrote(change, result);
@@ -54,7 +55,7 @@ pub async fn carry_out(
     ledger.read(|record| {
         for entry in &mut plan.entries {
             let owned = record.owned(&entry.name);
-            entry.last_change = owned.and_then(|owned| owned.last_change);
+            entry.tell_last_write(owned);
             entry.unverified = owned.is_some_and(Owned::is_unverified);
         }
     });
@@ -68,8 +69,8 @@ pub async fn carry_out(
 struct Calls<'a> {
     engine: &'a Engine,
     target: &'a Target,
-    /// The beginning of the commit's id, for the log.
-    commit: &'a str,
+    /// `None`: the working tree.
+    commit: Option<&'a Commit>,
     ready: &'a Ready,
     ledger: &'a Ledger,
     options: &'a Options,
@@ -101,8 +102,9 @@ impl Calls<'_> {
             proofs: &proofs,
             client: &connection.client,
             ledger,
-            control: Control { strict, now: now(), stop: &options.stop, progress },
+            control: Control { strict, now: now(), commit, stop: &options.stop, progress },
         };
+        let commit = commit.map_or("worktree", |commit| commit.id.short());
         let span = tracing::info_span!("apply", target = %target.name, commit);
         if let Err(error) = apply::apply(&job, plan).instrument(span).await {
             plan.errors.push(error.to_string());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::{Engine, Options};
-use crate::api::{self, Client, ClientSettings, Retries};
+use crate::api::{self, Client, ClientSettings, Retries, Shared};
 use crate::config::{Credentials, SecretText, Target};
 use crate::environment::Unset;
 use crate::secret::{FingerprintKey, Sensitive};
@@ -13,6 +13,7 @@ use crate::secret::{FingerprintKey, Sensitive};
 #[derive(Debug, Default)]
 pub struct Clients {
     by_target: Mutex<BTreeMap<String, (String, Client)>>,
+    shared: Shared,
 }
 
 /// Why a target cannot be called.
@@ -81,7 +82,7 @@ pub(super) fn connect(engine: &Engine, target: &Target) -> Result<Connection, Co
         _ => {
             let proxy = api::Proxy::for_url(&target.manager.url, environment)?;
             let settings = settings(target, credentials, proxy);
-            let client = Client::new(settings, engine.redactor.clone())?;
+            let client = Client::new(settings, engine.redactor.clone(), &engine.clients.shared)?;
             clients.insert(target.name.clone(), (print, client.clone()));
             client
         }

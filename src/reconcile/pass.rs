@@ -37,7 +37,7 @@ pub async fn prepare<'e>(
     let mut prepared = Prepared {
         target,
         plan: plan_of(target),
-        commit: snapshot.commit().map(|commit| commit.id.clone()),
+        commit: snapshot.commit().cloned(),
         refused: false,
         credentials_refused: false,
         failed_step: None,

@@ -168,6 +168,7 @@ impl From<OwnedThen> for Owned {
             secrets_checked: old.secrets_checked,
             shown_secrets: BTreeMap::new(),
             last_change: old.last_change,
+            last_commit: None,
         }
     }
 }

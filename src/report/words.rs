@@ -87,6 +87,11 @@ pub(crate) fn reason(change: &Change) -> Option<String> {
     }
 }
 
+/// Who edited a connection last whose fields somebody else moved, where the server tells it.
+pub(super) fn edited(change: &Change) -> Option<String> {
+    change.edited.as_ref().map(|edit| escape::plain(&format!("last {edit}")))
+}
+
 /// A target with its project and URL: `prod: project Payments at https://apinizer.example.com`.
 pub(crate) fn target(target: &TargetPlan) -> String {
     let [name, project, url] =

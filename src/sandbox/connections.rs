@@ -141,7 +141,7 @@ impl Target<'_> {
             self.keep_hidden(old, &mut incoming)?;
         }
         let deployed = self.deployed(&incoming.body);
-        let new = Storable::new(incoming.body).ok_or(Refusal::BadBody)?;
+        let new = Storable::new(incoming.body, "api").ok_or(Refusal::BadBody)?;
         self.store.put(self.options.seed, &path.project, old.map(Stored::key).as_ref(), new);
         Ok(self.options.dialect.written(deployed))
     }

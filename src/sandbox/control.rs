@@ -10,6 +10,9 @@ use super::server::Server;
 use super::store::{Storable, Stored};
 use crate::name::ConnectionName;
 
+/// Who edits where nobody is named.
+const CONSOLE: &str = "console";
+
 /// A hold on a running sandbox: it edits connections as a user would in the Manager's
 /// console, watches the calls, and changes how the server behaves. Nothing of it is logged as a call.
 #[derive(Clone, Debug)]
@@ -33,7 +36,7 @@ impl Control {
     /// Where the body has no `type` or no `name`.
     pub fn put(&self, project: &str, body: Value) -> Result<(), NotAConnection> {
         let Value::Object(body) = body else { return Err(NotAConnection) };
-        let new = Storable::new(body).ok_or(NotAConnection)?;
+        let new = Storable::new(body, CONSOLE).ok_or(NotAConnection)?;
         let mut store = self.server.store();
         let old = store.get(project, &new.name).map(Stored::key);
         store.put(self.server.options().seed, project, old.as_ref(), new);
@@ -49,12 +52,23 @@ impl Control {
         name: &str,
         change: impl FnOnce(&mut Map<String, Value>),
     ) -> bool {
+        self.edit_as(CONSOLE, project, name, change)
+    }
+
+    /// [`Control::edit`] as a user of that name.
+    pub fn edit_as(
+        &self,
+        user: &str,
+        project: &str,
+        name: &str,
+        change: impl FnOnce(&mut Map<String, Value>),
+    ) -> bool {
         let name = ConnectionName::new(name);
         let mut store = self.server.store();
         let Some(stored) = store.get(project, &name) else { return false };
         let (key, mut body) = (stored.key(), stored.body());
         change(&mut body);
-        let Some(new) = Storable::new(body) else { return false };
+        let Some(new) = Storable::new(body, user) else { return false };
         store.put(self.server.options().seed, project, Some(&key), new);
         self.server.save(&store);
         true

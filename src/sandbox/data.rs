@@ -30,6 +30,8 @@ struct Entry {
     id: String,
     created: Timestamp,
     modified: Timestamp,
+    #[serde(default)]
+    modified_by: String,
     body: Box<RawValue>,
 }
 
@@ -51,8 +53,9 @@ pub(super) fn load(path: &Path) -> Result<Store, SandboxError> {
     }
     store.last_id = file.next_id;
     for (index, entry) in file.connections.into_iter().enumerate() {
-        let Entry { project, id, created, modified, body } = entry;
-        let body = serde_json::from_str(body.get()).ok().and_then(Storable::new);
+        let Entry { project, id, created, modified, modified_by, body } = entry;
+        let body = serde_json::from_str(body.get()).ok();
+        let body = body.and_then(|body| Storable::new(body, &modified_by));
         let body =
             body.ok_or_else(|| damaged(format!("entry {} has no type and name", index + 1)))?;
         store.restore(&project, id, (created, modified), body);
@@ -68,6 +71,7 @@ pub(super) fn save(path: &Path, store: &Store) -> io::Result<()> {
             id: stored.id.clone(),
             created: stored.created,
             modified: stored.modified,
+            modified_by: stored.modified_by.clone(),
             body: RawValue::from_string(stored.text().to_owned())?,
         })
     });

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::http::Method;
 use bytes::Bytes;
@@ -24,6 +25,10 @@ pub struct LoggedCall {
     pub path: String,
     /// The status that it was answered with; `None`: not yet.
     pub status: Option<u16>,
+    /// When it arrived, in milliseconds since the sandbox started.
+    pub after_ms: f64,
+    /// How many calls were being answered then, this one included.
+    pub at_once: usize,
     #[serde(skip)]
     body: Bytes,
 }
@@ -62,10 +67,18 @@ pub(super) struct Log {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    started: Instant,
     calls: VecDeque<LoggedCall>,
     count: u64,
+    at_once: usize,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { started: Instant::now(), calls: VecDeque::new(), count: 0, at_once: 0 }
+    }
 }
 
 impl Log {
@@ -73,23 +86,28 @@ impl Log {
     pub(super) fn arrived(&self, method: &Method, path: &str, body: Bytes) -> u64 {
         let mut state = self.lock();
         state.count += 1;
+        state.at_once += 1;
         let number = state.count;
         if state.calls.len() >= KEPT {
             state.calls.pop_front();
         }
-        state.calls.push_back(LoggedCall {
+        let call = LoggedCall {
             number,
             method: method.to_string(),
             path: path.to_owned(),
             status: None,
+            after_ms: state.started.elapsed().as_secs_f64() * 1000.0,
+            at_once: state.at_once,
             body,
-        });
+        };
+        state.calls.push_back(call);
         number
     }
 
     /// Notes how a call ended, if it is still kept.
     pub(super) fn ended(&self, number: u64, status: u16) {
         let mut state = self.lock();
+        state.at_once = state.at_once.saturating_sub(1);
         let found = state.calls.binary_search_by_key(&number, |call| call.number);
         if let Some(call) = found.ok().and_then(|index| state.calls.get_mut(index)) {
             call.status = Some(status);

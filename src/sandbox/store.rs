@@ -18,17 +18,19 @@ use crate::secret::Sensitive;
 pub(super) struct Storable {
     pub(super) type_name: String,
     pub(super) name: ConnectionName,
+    /// Who writes it.
+    by: String,
     text: Sensitive,
 }
 
 impl Storable {
-    /// Takes a body; `None` without a type and a name that are texts.
-    pub(super) fn new(mut body: Map<String, Value>) -> Option<Self> {
+    /// Takes a body that somebody writes; `None` without a type and a name that are texts.
+    pub(super) fn new(mut body: Map<String, Value>, by: &str) -> Option<Self> {
         let type_name = body.get("type")?.as_str()?.to_owned();
         let name = ConnectionName::new(body.get("name")?.as_str()?);
         server_fields::forget(&type_name, &mut body);
         let text = Sensitive::new(Value::Object(body).to_string());
-        Some(Self { type_name, name, text })
+        Some(Self { type_name, name, by: by.to_owned(), text })
     }
 }
 
@@ -40,6 +42,7 @@ pub(super) struct Stored {
     pub(super) name: ConnectionName,
     pub(super) created: Timestamp,
     pub(super) modified: Timestamp,
+    pub(super) modified_by: String,
     text: Sensitive,
 }
 
@@ -155,11 +158,12 @@ impl Store {
         (created, modified): (Timestamp, Timestamp),
         body: Storable,
     ) {
-        let Storable { type_name, name, text } = body;
+        let Storable { type_name, name, by: modified_by, text } = body;
         let project = self.projects.entry(project.to_owned()).or_default();
         project.lists.remove(&type_name);
         let key = (name.clone(), type_name.clone());
-        project.connections.insert(key, Stored { id, type_name, name, created, modified, text });
+        let stored = Stored { id, type_name, name, created, modified, modified_by, text };
+        project.connections.insert(key, stored);
     }
 
     /// An id as the Manager's database gives them: 24 hexadecimal digits.

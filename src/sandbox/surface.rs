@@ -3,7 +3,7 @@
 //! | call | |
 //! |---|---|
 //! | `GET /sandbox/connections` | every stored connection; secrets are shown as `(sensitive)` |
-//! | `PATCH /sandbox/connections/{project}/{name}` | merges a JSON object into a connection, or makes one, as a user would in the console |
+//! | `PATCH /sandbox/connections/{project}/{name}` | merges a JSON object into a connection, or makes one, as a user would in the console; `?by=USER` names that user |
 //! | `DELETE /sandbox/connections/{project}/{name}` | removes a connection |
 //! | `GET /sandbox/calls` | the calls that were made |
 //! | `DELETE /sandbox/calls` | forgets them |
@@ -15,13 +15,14 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::ORIGIN;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, patch, put};
 use clap::ValueEnum;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::control::Control;
@@ -69,16 +70,27 @@ fn without_secrets(body: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
+/// Who edits.
+#[derive(Deserialize)]
+struct Editor {
+    by: Option<String>,
+}
+
 async fn edit(
     State(control): State<Control>,
     Path((project, name)): Path<(String, String)>,
+    Query(Editor { by }): Query<Editor>,
     body: String,
 ) -> Response {
     let Ok(Value::Object(patch)) = serde_json::from_str(&body) else {
         return (StatusCode::BAD_REQUEST, "the body has to be one JSON object\n").into_response();
     };
     let merge = |body: &mut Map<String, Value>| merge_patch(body, &patch);
-    if control.edit(&project, &name, merge) {
+    let is_there = match by {
+        Some(user) => control.edit_as(&user, &project, &name, merge),
+        None => control.edit(&project, &name, merge),
+    };
+    if is_there {
         return StatusCode::NO_CONTENT.into_response();
     }
     let mut body = Map::from_iter([("name".to_owned(), Value::from(name))]);

@@ -50,7 +50,7 @@ pub(super) fn draw(
     if options.answers.bookkeeping {
         body.insert("created".to_owned(), Value::from(stored.created.to_string()));
         body.insert("modified".to_owned(), Value::from(stored.modified.to_string()));
-        body.insert("modifiedBy".to_owned(), Value::from("sandbox"));
+        body.insert("modifiedBy".to_owned(), Value::from(stored.modified_by.as_str()));
     }
     let shows_id = match options.answers.ids {
         Ids::Everywhere => true,

@@ -113,6 +113,21 @@ impl Repository {
         tree::list(&self.objects(), self.known(id)?, paths, config_file)
     }
 
+    /// Whether two commits have the same at each of the paths.
+    ///
+    /// # Errors
+    /// One of them is missing or damaged.
+    pub fn is_same_at(
+        &self,
+        one: &CommitId,
+        other: &CommitId,
+        paths: &[String],
+    ) -> Result<bool, SourceError> {
+        let objects = self.objects();
+        let ids_of = |id| tree::ids_at(&objects, self.known(id)?, paths);
+        Ok(ids_of(one)? == ids_of(other)?)
+    }
+
     /// Reads a file of a commit; several threads may read at once.
     ///
     /// # Errors

@@ -28,6 +28,23 @@ pub(super) fn list(
     })
 }
 
+/// The ids of what a commit has at each of the paths; `None`: nothing.
+pub(super) fn ids_at(
+    objects: &ObjectDatabase,
+    commit: Oid,
+    paths: &[String],
+) -> Result<Vec<Option<Oid>>, SourceError> {
+    objects.read(|repository| {
+        let tree = repository.find_commit(commit).and_then(|commit| commit.tree());
+        let tree = tree.map_err(|e| SourceError::of_commit(&e, commit, objects.place()))?;
+        let id_at = |path: &String| match normal(path).as_str() {
+            "" => Some(tree.id()),
+            path => tree.get_path(std::path::Path::new(path)).ok().map(|entry| entry.id()),
+        };
+        Ok(paths.iter().map(id_at).collect())
+    })
+}
+
 /// The walk below one configured path.
 struct Walk<'a> {
     repository: &'a Repository,

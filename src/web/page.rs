@@ -18,7 +18,9 @@ use crate::links::Links;
 use crate::plan::State as ConnectionStanding;
 
 mod changes;
+mod commit;
 mod connections;
+mod fleet;
 mod history;
 mod target;
 mod verdict;
@@ -35,15 +37,21 @@ macro_rules! own {
 }
 pub(super) use own;
 
-/// The filter of the connections that are shown.
+/// More targets than these are rows of a table, and only one that is opened is drawn whole.
+const MANY_TARGETS: usize = 12;
+
+/// What is shown.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Shown {
-    /// Part of a name, a type or a reason, in any case.
+    /// Part of a name, a type, a reason or the name of a target, in any case.
     #[serde(default)]
     q: String,
     /// A state; empty: all.
     #[serde(default)]
     state: String,
+    /// Of many targets the one that is opened.
+    #[serde(default)]
+    target: String,
     /// Where commits and files are shown on the web.
     #[serde(skip)]
     links: Option<Links>,
@@ -125,7 +133,8 @@ fn filter(shown: &Shown) -> Markup {
     html! {
         search data-key="filter" {
             form #filter action="/" method="get" {
-                label { span { "Search" } input #q type="search" name="q" value=(shown.q) placeholder="name, type or reason"; }
+                input #target type="hidden" name="target" value=(shown.target);
+                label { span { "Search" } input #q type="search" name="q" value=(shown.q) placeholder="name, type, reason or target"; }
                 label { span { "State" }
                     select #state name="state" {
                         option value="" { "all states" }
@@ -158,17 +167,22 @@ fn ask_for_token() -> Markup {
 }
 
 fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
-    let targets = verdict::by_urgency(status);
-    let matching = |target: &TargetStatus| connections::matching(target, shown);
-    let count: usize = targets.iter().map(|target| matching(target)).sum();
+    let targets = verdict::by_urgency(status).into_iter();
+    let mut found: Vec<(&TargetStatus, usize)> =
+        targets.map(|target| (target, connections::matching(target, shown))).collect();
+    found.retain(|(_, matching)| !shown.is_filter() || *matching > 0);
+    let count: usize = found.iter().map(|(_, matching)| matching).sum();
+    let are_many = found.len() > MANY_TARGETS;
     html! {
         (verdict::banner(status, shown, may_change))
         (filter(shown))
         @if shown.is_filter() {
             p.found role="status" { (count) @if count == 1 { " connection matches." } @else { " connections match." } }
         }
-        @for one in targets {
-            @if !shown.is_filter() || matching(one) > 0 { (target::section(one, shown, may_change)) }
+        @if are_many {
+            (fleet::table(&found, shown, may_change))
+        } @else {
+            @for (target, _) in found { (target::section(target, shown, may_change)) }
         }
     }
 }

@@ -259,6 +259,32 @@ fn the_buttons_ask_for_the_token_once() {
     browser.assert_clean();
 }
 
+#[test]
+fn a_target_of_a_fleet_opens_and_closes_without_a_reload() {
+    let world = crate::fleet::fleet();
+    let daemon = Running::start(&world, &[]);
+    let Some(browser) = Browser::start(&world) else { return };
+    browser.open(&daemon.address);
+    browser.shows("Everything is in sync");
+    browser.script("window.unchanged = true");
+    assert!(!browser.text().contains("orders"));
+    browser.click("a[data-open=target-07]");
+    browser.shows("orders");
+    assert!(
+        browser.script("return location.search").as_str().unwrap().contains("target=target-07")
+    );
+    world.write("project-07/refunds.yaml", &crate::world::email("refunds", ""));
+    world.commit("declare refunds");
+    browser.shows("refunds");
+    browser.script("document.querySelector('details[data-key=history-target-07]').open = true");
+    browser.script("document.querySelector('details[data-key^=\"sent-target-07\"]').open = true");
+    browser.shows("host git \"smtp.example.com\"");
+    browser.click("a[data-open=target-07]");
+    eventually("closed", || !browser.text().contains("orders"));
+    assert_eq!(browser.script("return window.unchanged"), json!(true));
+    browser.assert_clean();
+}
+
 /// Makes the picture of the README:
 /// `cargo test --test it -- --ignored the_picture_of_the_readme`.
 #[test]

@@ -74,7 +74,7 @@ fn watching_shows_changes_until_it_is_ended() {
 }
 
 #[test]
-fn the_last_applied_plan_lists_the_changes_that_were_made() {
+fn a_row_of_the_history_opens_to_the_changes_that_were_sent() {
     let mut world = World::new();
     world.target("max_deletes: 1");
     world.settle(&["a", "b", "c"]);
@@ -83,7 +83,10 @@ fn the_last_applied_plan_lists_the_changes_that_were_made() {
     world.write_email("d", "");
     world.commit_without(&["a", "b"]);
     eventually("made", || world.names() == ["a", "b", "c", "d"]);
-    eventually("shown", || daemon.get(&world, "/").1.contains("Last applied"));
-    let page = daemon.get(&world, "/").1;
-    assert!(page.contains(">, 1 change, "), "two deletes are held: {page}");
+    let page = || daemon.get(&world, "/").1;
+    eventually("shown, while two deletes are held", || page().contains(">1 change</summary>"));
+    let page = page();
+    let sent = page.split(">1 change</summary>").nth(1).unwrap();
+    let sent = sent.split("</details>").next().unwrap();
+    assert!(sent.contains("create") && sent.contains("d <span") && sent.contains("host"), "{sent}");
 }

@@ -24,6 +24,7 @@ fn drifted(name: &str, path: &str) -> Change {
         held: false,
         rules: Vec::new(),
         place: None,
+        edited: None,
         result: None,
     }
 }

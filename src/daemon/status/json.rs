@@ -89,6 +89,10 @@ fn connection(connection: &Entry) -> Value {
         "reason": connection.reason,
         "last_change": connection.last_change.and_then(second),
     });
+    if let Some(commit) = &connection.last_commit {
+        json["last_commit"] =
+            json!({"id": commit.id.0, "author": commit.author, "time": second(commit.time)});
+    }
     if connection.unverified {
         json["unverified"] = json!(true);
     }

@@ -76,6 +76,7 @@ fn every_field_is_where_readers_find_it() {
         commit: Some(CommitId("d".to_owned())),
         outcome: ReconcileOutcome::Held,
         counts: Counts::default(),
+        changes: Vec::new(),
         error: None,
         duration: Duration::from_millis(1500),
     });
@@ -126,6 +127,7 @@ fn the_history_forgets_its_oldest() {
             commit: None,
             outcome: ReconcileOutcome::InSync,
             counts: Counts::default(),
+            changes: Vec::new(),
             error: None,
             duration: Duration::ZERO,
         });

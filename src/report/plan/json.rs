@@ -61,6 +61,9 @@ pub(in crate::report) fn change(change: &Change) -> Value {
     if !change.rules.is_empty() {
         shown["rules"] = change.rules.iter().map(rule).collect();
     }
+    if let Some(edited) = &change.edited {
+        shown["edited"] = json!(edited);
+    }
     let place = change.place.as_ref();
     shown["file"] = json!(place.map(|place| place.file.as_ref()));
     shown["line"] = json!(place.map(|place| place.line));

@@ -208,6 +208,7 @@ fn drawn(group: &Group<'_>, below: impl Fn(&Change) -> Vec<String>) -> Vec<Strin
                     let advice = change.advice.as_deref().map(escape::plain);
                     lines.extend(advice.map(|advice| format!("#     to proceed: {advice}")));
                 }
+                lines.extend(words::edited(change).map(|edited| format!("#     {edited}")));
                 lines.extend(below(change));
             }
             Named::Count(action, type_name, count) => {

@@ -133,6 +133,9 @@ fn one(out: &mut String, change: &Change, type_width: usize, group: &Group<'_>, 
             sentence(out, indents, &advice, Role::Aside, style);
         }
     }
+    if let Some(edited) = words::edited(change) {
+        sentence(out, (INDENT, INDENT), &edited, Role::Aside, style);
+    }
     // Below one reason there may be hundreds of deletes.
     if group.why.is_none() || style.verbose || change.action != Action::Delete {
         fields::write(out, change, style);

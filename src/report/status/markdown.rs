@@ -6,7 +6,7 @@ use crate::report::comment::Comment;
 use crate::report::escape;
 
 use super::model::{
-    counts, facts, heading, is_healthy, noted, source, source_error, targets, told,
+    counts, facts, heading, is_healthy, noted, source, source_error, targets, told, told_of, totals,
 };
 
 /// The hidden first line by which a comment is found again, to be updated in place.
@@ -23,9 +23,14 @@ pub(crate) fn markdown(status: &Value) -> String {
         told(target, "error").map(|error| format!("{name}: {error}"))
     }));
     comment.list("Errors", &errors);
+    if let Some(totals) = totals(status) {
+        comment.line(&format!("\n{totals}"));
+    }
     let mut left_out = 0;
-    for target in targets(status) {
-        comment.line(&format!("\n{}: {}\n", escape::code_span(&heading(target)), counts(target)));
+    let (told_of, in_sync) = told_of(status, false);
+    for target in told_of {
+        let counts = counts(std::iter::once(target));
+        comment.line(&format!("\n{}: {counts}\n", escape::code_span(&heading(target))));
         let facts = facts(target);
         if !facts.is_empty() {
             comment.line(&escape::code_span(&facts.join(", ")));
@@ -38,6 +43,9 @@ pub(crate) fn markdown(status: &Value) -> String {
             })
             .collect();
         left_out += pieces.len() - comment.block("\n", &pieces, "");
+    }
+    if in_sync > 0 {
+        comment.line(&format!("\n{in_sync} targets are in sync."));
     }
     let last =
         if left_out > 0 { format!("\n{left_out} more did not fit here.\n") } else { String::new() };

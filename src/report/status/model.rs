@@ -1,5 +1,7 @@
 //! Reading the status without trusting its shape.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::report::{escape, words};
@@ -89,8 +91,42 @@ pub(super) fn facts(target: &Value) -> Vec<String> {
         .collect()
 }
 
-/// How many connections are in which state, those in sync first.
-pub(super) fn counts(target: &Value) -> String {
+/// From so many targets on, those that are in sync are only counted.
+pub(super) const MANY_TARGETS: usize = 13;
+
+/// How many targets and connections stand how, where there are several targets.
+pub(super) fn totals(status: &Value) -> Option<String> {
+    let mut states: BTreeMap<String, usize> = BTreeMap::new();
+    for target in targets(status) {
+        let state = told(target, "state").unwrap_or_default().replace('_', " ");
+        *states.entry(state).or_default() += 1;
+    }
+    let count: usize = states.values().sum();
+    let states: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    let connections = counts(targets(status));
+    (count > 1).then(|| {
+        format!("{count} targets: {}; connections: {connections}", states.join(", "))
+            .trim_end_matches("; connections: ")
+            .to_owned()
+    })
+}
+
+/// The targets that are told of one by one, and how many are left out.
+pub(super) fn told_of(status: &Value, all: bool) -> (Vec<&Value>, usize) {
+    let mut told_of: Vec<&Value> = targets(status).collect();
+    let count = told_of.len();
+    if !all && count >= MANY_TARGETS {
+        told_of.retain(|target| {
+            told(target, "state").as_deref() != Some("in_sync") || told(target, "error").is_some()
+        });
+    }
+    let left_out = count - told_of.len();
+    (told_of, left_out)
+}
+
+/// How many connections of some targets are in which state, those in sync first.
+pub(super) fn counts<'s>(targets: impl Iterator<Item = &'s Value>) -> String {
+    let connections: Vec<&Value> = targets.flat_map(connections).collect();
     let states = [
         ("in_sync", "in sync"),
         ("pending", "pending"),
@@ -104,12 +140,13 @@ pub(super) fn counts(target: &Value) -> String {
         ("unmanaged", "unmanaged"),
     ];
     let count = |state: &str| {
-        connections(target)
+        connections
+            .iter()
             .filter(|one| one.get("state").and_then(Value::as_str) == Some(state))
             .count()
     };
     let unverified =
-        connections(target).filter(|one| one.get("unverified") == Some(&Value::Bool(true))).count();
+        connections.iter().filter(|one| one.get("unverified") == Some(&Value::Bool(true))).count();
     let mut counts: Vec<(usize, &str)> =
         states.iter().map(|(state, words)| (count(state), *words)).collect();
     counts.push((unverified, "unverified"));

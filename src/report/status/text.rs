@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::report::style::{Role, Style};
 
-use super::model::{counts, facts, heading, noted, source, source_error, targets, told};
+use super::model::{counts, facts, heading, noted, source, source_error, told, told_of, totals};
 
 /// The status as text: the source, and of each target its counts and what is not in sync.
 pub(crate) fn text(status: &Value, style: &Style) -> String {
@@ -12,7 +12,9 @@ pub(crate) fn text(status: &Value, style: &Style) -> String {
     lines.extend(
         source_error(status).map(|error| style.paint(Role::Wrong, format!("error: {error}"))),
     );
-    for target in targets(status) {
+    lines.extend(totals(status).map(|totals| style.paint(Role::Heading, totals)));
+    let (targets, in_sync) = told_of(status, style.verbose);
+    for target in targets {
         lines.push(String::new());
         let state = told(target, "state").unwrap_or_default();
         let role = match state.as_str() {
@@ -41,10 +43,14 @@ pub(crate) fn text(status: &Value, style: &Style) -> String {
             let head = format!("  {} {:<types$}  {:<names$}", one.sign, one.type_name, one.name);
             lines.push(format!("{head}  {}", style.paint(role, &one.state)));
         }
-        let counts = counts(target);
+        let counts = counts(std::iter::once(target));
         if !counts.is_empty() {
             lines.push(format!("  {counts}"));
         }
+    }
+    if in_sync > 0 {
+        let more = format!("{in_sync} targets are in sync; `--verbose` lists them");
+        lines.extend([String::new(), style.paint(Role::Aside, more)]);
     }
     lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }

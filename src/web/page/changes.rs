@@ -3,27 +3,30 @@
 use maud::{Markup, html};
 
 use super::moment;
-use crate::daemon::status::Applied;
-use crate::plan::{Action, Change};
+use crate::daemon::status::HistoryEntry;
+use crate::plan::{Action, Change, ChangeResult};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::words;
 
-/// The last changes, behind a click.
-pub(super) fn plan(target: &str, applied: &Applied) -> Markup {
-    let count = applied.changes.len() + applied.more;
+/// The changes that some reconciles sent, behind a click.
+pub(super) fn sent(run: &[HistoryEntry], key: &str) -> Markup {
+    let changes: Vec<&Change> = run.iter().flat_map(|one| &one.changes).collect();
+    let counts = run.iter().map(|one| &one.counts);
+    let count: usize = counts.map(|of| of.done + of.failed + of.degraded).sum();
     html! {
-        details data-key={ "applied-" (target) } {
-            summary {
-                "Last applied" span.quiet { ", " (count) @if count == 1 { " change, " } @else { " changes, " } (moment(applied.time)) }
-            }
-            @for change in applied.changes.iter() {
-                article.change {
-                    h4 { (sign(change)) " " (change.name.as_str()) (previous(change)) " " span.quiet { (change.type_name) } }
-                    @if let Some(reason) = words::reason(change) { p { (reason) } }
-                    (fields(change))
+        @if !changes.is_empty() {
+            details data-key={ "sent-" (key) } {
+                summary { (changes.len()) @if count > changes.len() { " of " (count) } @if count == 1 { " change" } @else { " changes" } }
+                @for change in changes {
+                    article.change {
+                        h4 { (sign(change)) " " (change.name.as_str()) (previous(change)) " " span.quiet { (change.type_name) } }
+                        @if let Some(ChangeResult::Failed(why) | ChangeResult::Degraded(why)) = &change.result { p.wrong { (why) } }
+                        @if let Some(reason) = words::reason(change) { p { (reason) } }
+                        (edited(change))
+                        (fields(change))
+                    }
                 }
             }
-            @if applied.more > 0 { p.quiet { "And " (applied.more) " more." } }
         }
     }
 }
@@ -35,6 +38,7 @@ pub(super) fn waiting(change: &Change, said: Option<&str>, key: &str, is_open: b
         @if change.fields.is_empty() && change.action != Action::Blocked { p { (sign(change)) } }
         @if let Some(reason) = reason { p { (reason) } }
         @if let Some(advice) = &change.advice { p.advice { (advice) } }
+        (edited(change))
         @if !change.fields.is_empty() {
             details data-key={ "diff-" (key) } open[is_open] {
                 summary { (sign(change)) " " (previous(change)) (change.fields.len()) @if change.fields.len() == 1 { " field" } @else { " fields" } }
@@ -48,6 +52,18 @@ fn sign(change: &Change) -> Markup {
     html! {
         span.action.(change.action.as_str()) {
             span aria-hidden="true" { (words::sign(change.action)) } " " (change.action.as_str())
+        }
+    }
+}
+
+/// Who edited a connection last whose fields somebody else moved.
+fn edited(change: &Change) -> Markup {
+    html! {
+        @if let Some(edit) = &change.edited {
+            p.quiet {
+                "Last edited" @if let Some(by) = &edit.by { " by " strong { (by) } }
+                @if let Some(at) = edit.at { ", " (moment(at)) }
+            }
         }
     }
 }

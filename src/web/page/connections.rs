@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
+use super::commit::{author, commit_id};
 use super::{Shown, badge, changes, moment, seconds, sign, words};
 use crate::audit::{Event, EventKind};
 use crate::daemon::status::TargetStatus;
@@ -25,7 +26,7 @@ const OPEN: usize = 10;
 
 pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
     let mut matching: Vec<_> =
-        target.connections.iter().filter(|one| is_shown(one, shown)).collect();
+        target.connections.iter().filter(|one| is_shown(target, one, shown)).collect();
     matching.sort_by_key(|one| (urgency(one.state), why(one)));
     let calm_from = matching.iter().position(|one| !needs_attention(one.state));
     let calm_from = calm_from.unwrap_or(matching.len());
@@ -69,6 +70,15 @@ fn counts(target: &TargetStatus) -> Markup {
                 }
                 " "
             }
+        }
+    }
+}
+
+/// How many connections stand how, each with a sign and its word.
+pub(super) fn signs(target: &TargetStatus) -> Markup {
+    html! {
+        @for (state, count) in by_state(target.connections.iter()) {
+            span title=(words(state.as_str())) { (sign(state.as_str())) " " (count) span.hidden { " " (words(state.as_str())) } } " "
         }
     }
 }
@@ -149,8 +159,11 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Mark
                 }
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
                 @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, place, shown)) } }
+                @if let Some(commit) = &one.last_commit {
+                    p.quiet { "changed by commit " (commit_id(&commit.id, shown)) " of " (author(&commit.author)) ", " (seconds(commit.time)) }
+                }
             }
-            td data-label="Written" { @if let Some(time) = one.last_change { (seconds(time)) } @else { span.quiet { "never" } } }
+            td data-label="Written" { @if let Some(time) = one.last_change { (seconds(time)) } @else { "never" } }
         }
     }
 }
@@ -176,19 +189,20 @@ fn drifted_since(target: &TargetStatus, one: &Entry) -> Option<Timestamp> {
     found.map(|event| event.time)
 }
 
-fn is_shown(one: &Entry, shown: &Shown) -> bool {
+fn is_shown(target: &TargetStatus, one: &Entry, shown: &Shown) -> bool {
     let wanted = shown.q.trim().to_lowercase();
     let has = |text: &str| text.to_lowercase().contains(&wanted);
     (shown.state.is_empty() || one.state.as_str() == shown.state)
         && (wanted.is_empty()
             || has(one.name.as_str())
             || has(&one.type_name)
+            || has(&target.key.name)
             || one.reason.as_deref().is_some_and(has))
 }
 
 /// How many connections of a target the filter lets through.
 pub(super) fn matching(target: &TargetStatus, shown: &Shown) -> usize {
-    target.connections.iter().filter(|one| is_shown(one, shown)).count()
+    target.connections.iter().filter(|one| is_shown(target, one, shown)).count()
 }
 
 /// Whether somebody has to look at connections that stand so.

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::verdict::commit_id;
-use super::{Shown, badge, moment, words};
+use super::commit::commit_id;
+use super::{Shown, badge, changes, moment, words};
 use crate::audit::Event;
 use crate::daemon::status::{HistoryEntry, TargetStatus};
 
@@ -15,7 +15,7 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
                 table {
                     caption.hidden { "The last reconciles of " (target.key.name) }
                     thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
-                    tbody { @for run in runs(&target.past.history) { (past(run, shown)) } }
+                    tbody { @for run in runs(&target.past.history) { (past(target, run, shown)) } }
                 }
             }
         }
@@ -58,8 +58,11 @@ fn runs(history: &[HistoryEntry]) -> impl Iterator<Item = &[HistoryEntry]> {
     history.chunk_by(is_alike)
 }
 
-fn past(run: &[HistoryEntry], shown: &Shown) -> Markup {
+fn past(target: &TargetStatus, run: &[HistoryEntry], shown: &Shown) -> Markup {
     let [entry, ..] = run else { return html! {} };
+    // The oldest of them stays when another one joins them.
+    let oldest = run.last().map_or(entry.time, |oldest| oldest.time);
+    let key = format!("{}/{oldest}", target.key.name);
     let counts = [
         (entry.counts.done, "done"),
         (entry.counts.failed, "failed"),
@@ -70,7 +73,7 @@ fn past(run: &[HistoryEntry], shown: &Shown) -> Markup {
         (entry.counts.not_started, "not started"),
     ];
     html! {
-        tr data-key=(entry.time) {
+        tr data-key=(key) {
             th scope="row" {
                 (moment(entry.time))
                 @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.time)) } }
@@ -81,6 +84,7 @@ fn past(run: &[HistoryEntry], shown: &Shown) -> Markup {
                 (badge(entry.outcome.as_str()))
                 @for (count, word) in counts { @if count > 0 { " " (count) " " (word) } }
                 @if let Some(error) = &entry.error { p.wrong { (error) } }
+                (changes::sent(run, &key))
             }
             td data-label="Took" { (format!("{:.1} s", entry.duration.as_secs_f64())) }
         }

@@ -148,8 +148,16 @@ document.addEventListener("click", (event) => {
   if (button) {
     order(button.dataset.verb, button.dataset.target).catch(() => tell("The daemon does not answer"));
   }
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const opened = event.target.closest("a[data-open]");
+  if (opened) {
+    event.preventDefault();
+    const target = document.getElementById("target");
+    target.value = target.value === opened.dataset.open ? "" : opened.dataset.open;
+    filterChanged();
+  }
   const state = event.target.closest("a[data-state]");
-  if (state && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+  if (state) {
     event.preventDefault();
     const select = document.getElementById("state");
     select.value = select.value === state.dataset.state ? "" : state.dataset.state;

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::verdict::commit_line;
-use super::{Shown, badge, changes, connections, history, moment};
+use super::commit::commit_line;
+use super::{Shown, badge, connections, history, moment};
 use crate::daemon::status::{TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
 
@@ -48,7 +48,6 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
             @for notice in &target.trouble.notices { p.notice { (notice) } }
             (problems(&target.trouble.diagnostics))
             (connections::list(target, shown))
-            @if let Some(plan) = &target.past.applied { (changes::plan(&target.key.name, plan)) }
             (history::events(target, shown))
             (history::list(target, shown))
         }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::connections::{by_state, needs_attention, urgency};
-use super::{Shown, badge, moment, seconds, sign, words};
+use super::commit::commit_line;
+use super::connections::{by_state, needs_attention, signs, urgency};
+use super::{MANY_TARGETS, Shown, badge, moment, words};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
-use crate::name::CommitId;
-use crate::source::Commit;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,7 +134,8 @@ pub(super) fn banner(status: &Status, shown: &Shown, may_change: bool) -> Markup
             }
         }
         (source(&status.source, shown))
-        @if status.targets.len() > 1 {
+        (replicas(status))
+        @if (2..=MANY_TARGETS).contains(&status.targets.len()) {
             nav aria-label="Targets" {
                 ul.cards { @for target in by_urgency(status) { (card(target)) } }
             }
@@ -150,6 +150,21 @@ fn totals(status: &Status) -> Markup {
         @if status.targets.len() == 1 { "1 target" } @else { (status.targets.len()) " targets" }
         @for (state, count) in counts {
             " · " a href={ "?state=" (state.as_str()) } data-state=(state.as_str()) { (count) " " (words(state.as_str())) }
+        }
+    }
+}
+
+/// Whose targets the page shows, where other replicas act for some of them.
+fn replicas(status: &Status) -> Markup {
+    let is_elsewhere = |target: &&Arc<TargetStatus>| target.state == TargetState::Standby;
+    let count = status.targets.iter().filter(is_elsewhere).count();
+    html! {
+        @if count > 0 {
+            p.notice {
+                "This is the page of one replica. It shows only the targets that this replica acts for; "
+                (count) " of " (status.targets.len())
+                @if count == 1 { " is on the page of another replica." } @else { " are on the pages of other replicas." }
+            }
         }
     }
 }
@@ -171,27 +186,6 @@ fn source(source: &SourceStatus, shown: &Shown) -> Markup {
     }
 }
 
-/// A commit as people know it: subject, author, time.
-pub(super) fn commit_line(commit: &Commit, shown: &Shown) -> Markup {
-    let author = commit.author.split(" <").next().unwrap_or_default();
-    html! {
-        (commit_id(&commit.id, shown))
-        @if !commit.subject.is_empty() {
-            " " strong { (commit.subject) }
-            span.quiet title=(commit.author) { " by " (author) ", " (seconds(commit.time)) }
-        }
-    }
-}
-
-/// The id of a commit, with a link to its page where that is known.
-pub(super) fn commit_id(id: &CommitId, shown: &Shown) -> Markup {
-    let code = html! { code title=(id) { (id.short()) } };
-    match &shown.links {
-        Some(links) => html! { a href=(links.to_commit(&id.0)) rel="noreferrer" { (code) } },
-        None => code,
-    }
-}
-
 fn card(target: &TargetStatus) -> Markup {
     html! {
         li data-key=(target.key.name) {
@@ -201,11 +195,7 @@ fn card(target: &TargetStatus) -> Markup {
                     @if let Some(commit) = &target.commit_applied { (commit.id.short()) } @else { "nothing applied yet" }
                 }
                 " "
-                span.quiet {
-                    @for (state, count) in by_state(target.connections.iter()) {
-                        span title=(words(state.as_str())) { (sign(state.as_str())) " " (count) span.hidden { " " (words(state.as_str())) } } " "
-                    }
-                }
+                span.quiet { (signs(target)) }
             }
         }
     }

@@ -208,15 +208,22 @@ impl Drop for Terminal {
     }
 }
 
-/// A text with each commit id made alike: they hold the time and the port of a run.
+/// A text with each commit id and each time made alike: an id holds the time and the port of a run.
 fn without_ids(text: &str) -> String {
     let is_id = |word: &str| {
         [7, 12, 40].contains(&word.len()) && word.chars().all(|c| c.is_ascii_hexdigit())
     };
+    let text = with_times_as(text, "a time");
     text.split_inclusive(|c: char| !c.is_ascii_alphanumeric())
         .map(|word| {
             let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
             if is_id(bare) { word.replace(bare, "id") } else { word.to_owned() }
         })
         .collect()
+}
+
+/// A text with another time in the place of each.
+pub(super) fn with_times_as(text: &str, time: &str) -> String {
+    let times = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC").unwrap();
+    times.replace_all(text, time).into_owned()
 }

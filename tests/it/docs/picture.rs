@@ -19,8 +19,8 @@ printf 'type: syslog\\nname: audit-log\\nsyslogServerHostname: logs.example.com\
 git add -A && git commit -qm 'Declare the connections'
 cd ../..
 apinizer-gitops apply --yes
-curl -sX PATCH http://127.0.0.1:8089/sandbox/connections/Shop/orders -d '{\"host\": \"mx.elsewhere.example\"}'
-curl -sX PATCH http://127.0.0.1:8089/sandbox/connections/Shop/fraud-check -d '{\"timeout\": 99}'
+curl -sX PATCH 'http://127.0.0.1:8089/sandbox/connections/Shop/orders?by=grace' -d '{\"host\": \"mx.elsewhere.example\"}'
+curl -sX PATCH 'http://127.0.0.1:8089/sandbox/connections/Shop/fraud-check?by=grace' -d '{\"timeout\": 99}'
 cd gateway-config/connections
 { mail new-mail smtp.example.com; printf 'x-gitops: {renamedFrom: old-mail}\\n'; } > mail.yaml
 sed -i 's/port: 2525/port: 587/; s/page 12/page 47/' orders.yaml
@@ -45,7 +45,8 @@ fn a_plan_as_it_looks() {
     ];
     let printed = console::run(&steps, &[]);
     assert!(printed[1].contains("held"), "{printed:#?}");
-    super::assert_generated("plan.svg", &svg("apinizer-gitops plan", &printed[1]));
+    let printed = console::with_times_as(&printed[1], "2026-11-28 22:02 UTC");
+    super::assert_generated("plan.svg", &svg("apinizer-gitops plan", &printed));
 }
 
 /// A terminal with a command and what it printed.
