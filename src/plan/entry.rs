@@ -222,8 +222,9 @@ impl Unstable {
 
 /// Why a lost path holds something, and the way past it.
 pub(crate) fn lost_path_in_words(path: &str) -> (String, String) {
-    let reason =
-        format!("held: the path `{path}` declared connections before and is missing or empty now");
+    let reason = format!(
+        "held: `{path}` declared a part of it before and is missing, empty or not read now"
+    );
     (reason, way_past())
 }
 

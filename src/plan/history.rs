@@ -23,8 +23,12 @@ pub(crate) struct History {
     pub(crate) other_branch: BTreeSet<ConnectionName>,
     /// Names that a path still declares which today's config does not read.
     pub(crate) still_declared: BTreeMap<ConnectionName, String>,
-    /// Paths that declared something in the last good commit and are missing or empty now.
+    /// Paths that declared something in the last good commit and are missing or empty now. While there
+    /// is one, all deletes are held.
     pub(crate) lost_paths: NamesByPath,
+    /// Files and paths that declared a part of connections and are still there, but are not read any
+    /// more: a file that became a link, a path that the config no longer names.
+    pub(crate) unread_layers: NamesByPath,
 }
 
 /// Paths with the names that files below them had a say in.
@@ -88,9 +92,9 @@ impl History {
         self.is_last_good_missing() || self.declared_then(new).is_some_and(renamed_from)
     }
 
-    /// The lost path that declared a part of a connection.
+    /// The lost path, or the layer that is not read, that declared a part of a connection.
     pub(crate) fn lost_path_of(&self, name: &ConnectionName) -> Option<&str> {
-        let mut paths = self.lost_paths.iter().rev();
+        let mut paths = self.lost_paths.iter().rev().chain(&self.unread_layers);
         paths.find(|(_, names)| names.contains(name)).map(|(path, _)| path.as_str())
     }
 
@@ -352,16 +356,27 @@ pub(crate) fn lost_paths(
     let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
     let read_anew = then.into_iter().flatten().filter(|(_, n)| **n > 0).map(|(path, _)| path);
     let all = recorded.chain(read_anew).chain(good.unread_paths.keys());
-    let lost = all.filter(|path| counts.get(*path).map_or(is_mistyped, |count| *count == 0));
-    lost.map(|path| (path.clone(), touched(good, path))).collect()
+    let is_lost = |path: &&String| match counts.get(*path) {
+        Some(count) => *count == 0,
+        None => is_mistyped && !is_below_any(path, counts),
+    };
+    all.filter(is_lost).map(|path| (path.clone(), touched(good, path))).collect()
 }
 
-/// The names in which files below a path had a say.
+/// Whether one of today's paths reads what lies at a path.
+pub(crate) fn is_below_any(path: &str, counts: &BTreeMap<String, usize>) -> bool {
+    counts.keys().any(|above| is_at_or_below(path, above))
+}
+
+fn is_at_or_below(file: &str, path: &str) -> bool {
+    let rest = file.strip_prefix(path);
+    path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The names in which a file, or the files below a path, had a say.
 pub(crate) fn touched(good: &GoodCommit, path: &str) -> BTreeSet<ConnectionName> {
-    let lies_below = |file: &String| {
-        path == "." || file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
-    };
-    let declared = good.declared.iter().filter(|(_, then)| then.files.iter().any(lies_below));
+    let had_a_say = |then: &DeclaredThen| then.files.iter().any(|file| is_at_or_below(file, path));
+    let declared = good.declared.iter().filter(|(_, then)| had_a_say(then));
     let unread = good.unread_paths.get(path).into_iter().flatten();
     declared.map(|(name, _)| name).chain(unread).cloned().collect()
 }

@@ -12,7 +12,7 @@ use crate::config::Target;
 use crate::document::{Document, OldDeclarations, Options};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::history::{
-    Consents, History, LastGood, NamesByPath, RuleConsent, lost_paths, touched,
+    Consents, History, LastGood, NamesByPath, RuleConsent, is_below_any, lost_paths, touched,
 };
 use crate::record::{self, AskedBy, Due, GoodCommit, Record};
 use crate::source::{self, HistoryCommit, Repository, Snapshot, SourceError};
@@ -23,6 +23,8 @@ pub(super) struct Past<'a> {
     pub(super) target: &'a Target,
     pub(super) snapshot: &'a Snapshot,
     pub(super) loaded: &'a LoadedTarget,
+    /// Nothing is remembered but what a base revision declared.
+    pub(super) is_stateless: bool,
 }
 
 /// The valid documents of a commit: type, options and fields.
@@ -49,11 +51,28 @@ impl Past<'_> {
         };
         let counts = self.loaded.counts();
         let (last_good, then) = self.last_good(good)?;
-        let lost_paths = lost_paths(good, then.as_ref(), &counts);
-        let (still_declared, mut unread_paths) = self.still_declared(good, &counts)?;
+        let mut lost_paths = lost_paths(good, then.as_ref(), &counts);
+        if self.is_stateless {
+            // No state knows what a mistyped path declared.
+            let missing = counts.iter().filter(|(_, count)| **count == 0).map(|(path, _)| path);
+            for path in missing {
+                lost_paths.entry(path.clone()).or_default();
+            }
+        }
+        let (still_declared, mut unread_layers) = self.still_declared(good, &counts)?;
+        let not_read = self.loaded.unread.keys();
+        unread_layers.extend(not_read.map(|place| (place.clone(), touched(good, place))));
+        let mut unread_paths = unread_layers.clone();
         unread_paths.extend(lost_paths.clone());
-        let history =
-            History { commit, last_good, consents, other_branch, still_declared, lost_paths };
+        let history = History {
+            commit,
+            last_good,
+            consents,
+            other_branch,
+            still_declared,
+            lost_paths,
+            unread_layers,
+        };
         Ok((history, unread_paths))
     }
 
@@ -91,7 +110,7 @@ impl Past<'_> {
         counts: &BTreeMap<String, usize>,
     ) -> Result<(BTreeMap<ConnectionName, String>, NamesByPath), SourceError> {
         let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
-        let unread = recorded.chain(good.unread_paths.keys()).filter(|p| !counts.contains_key(*p));
+        let unread = recorded.chain(good.unread_paths.keys()).filter(|p| !is_below_any(p, counts));
         let (mut names, mut paths) = (BTreeMap::new(), BTreeMap::new());
         for path in unread.cloned().collect::<BTreeSet<String>>() {
             let below = std::slice::from_ref(&path);

@@ -17,8 +17,8 @@ pub(crate) struct LoadedTarget {
     pub loaded: Loaded,
     /// The notes about files that are not read.
     pub notices: Vec<String>,
-    /// Those of them that hold deletes.
-    pub unread: Vec<String>,
+    /// The files and folders that are not read and hold deletes, with their notes.
+    pub unread: BTreeMap<String, String>,
 }
 
 /// Reads and loads the documents of a snapshot for a target. Blocks on the repository.
@@ -70,9 +70,8 @@ fn load_by(
     let loaded = document::load(&request, &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())
     });
-    let unread: Vec<String> = listing.unread.iter().cloned().collect();
-    let notices = unread.iter().cloned().chain(listing.skipped()).collect();
-    Ok(LoadedTarget { loaded, notices, unread })
+    let notices = listing.unread.values().cloned().chain(listing.skipped()).collect();
+    Ok(LoadedTarget { loaded, notices, unread: listing.unread })
 }
 
 /// Warnings of Apinizer's variables in the documents of a target that are not among these.

@@ -140,7 +140,8 @@ impl Pass<'_> {
         let Self { engine, target, snapshot, .. } = *self;
         let lists = self.ask_lists(&opened.connection, &opened.record);
         let (history, unread_paths) = blocking(|| {
-            let past = Past { engine, target, snapshot, loaded: &opened.loaded };
+            let is_stateless = self.options.base.is_some();
+            let past = Past { engine, target, snapshot, loaded: &opened.loaded, is_stateless };
             past.ask(&mut opened.record).map_err(|error| (Step::History, error.to_string()))
         })?;
         tell_missing_paths(&opened.loaded, &opened.record, prepared)
@@ -173,7 +174,8 @@ impl Pass<'_> {
             let live = &looked.live;
             Noting { desired, invalid: &invalid, live, filter, history }.note(record);
         }
-        let facts = CommitFacts { loaded_whole, not_read: &loaded.unread, history };
+        let not_read: Vec<String> = loaded.unread.values().cloned().collect();
+        let facts = CommitFacts { loaded_whole, not_read: &not_read, history };
         let record = &*record;
         let decide = |looked: &Looked| {
             let rules = self.rules(keys, record, &looked.live, &facts);
@@ -190,8 +192,8 @@ impl Pass<'_> {
     }
 
     /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths
-    /// are kept with it until they are back or somebody consents; one that today's config does not
-    /// read may still declare something, whatever somebody consents to.
+    /// and unread layers are kept with it until they are back or somebody consents; a path that
+    /// today's config does not read may still declare something, whatever somebody consents to.
     fn good_commit(
         &self,
         opened: &Opened,
@@ -206,6 +208,7 @@ impl Pass<'_> {
         good.unread_paths = unread_paths;
         if options.rules.allow_deletes || history.consents.by_tip {
             good.unread_paths.retain(|path, _| !good.paths.contains_key(path));
+            good.unread_paths.values_mut().for_each(BTreeSet::clear);
         }
         Some(good)
     }

@@ -3,7 +3,7 @@
 //! A file that is not read may declare a connection that seems to be removed, so deletes are held
 //! while there is one. A file that is skipped for its name is the user's decision: it is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The name of the config file, which lies beside the documents more often than not. It is found
@@ -45,8 +45,9 @@ pub struct Folder {
 pub struct Listing {
     /// The folders, one for each path, in their order.
     pub folders: Vec<Folder>,
-    /// Files that cannot be read, in sentences. Deletes are held while there is any.
-    pub unread: BTreeSet<String>,
+    /// Files and folders that cannot be read, with a sentence each. Deletes are held while there is
+    /// any.
+    pub unread: BTreeMap<String, String>,
     other_ending: BTreeSet<String>,
     hidden: BTreeSet<String>,
 }
@@ -97,20 +98,23 @@ impl Listing {
     }
 
     pub(super) fn not_utf8(&mut self, path: &str) {
-        self.unread.insert(format!("{path} is skipped: its name is not UTF-8"));
+        self.skip(path, "its name is not UTF-8");
     }
 
     pub(super) fn link(&mut self, path: &str) {
-        self.unread.insert(format!("{path} is skipped: symbolic links are not followed"));
+        self.skip(path, "symbolic links are not followed");
     }
 
     pub(super) fn submodule(&mut self, path: &str) {
-        let reason = "it is a repository of its own, a submodule";
-        self.unread.insert(format!("{path} is skipped: {reason}"));
+        self.skip(path, "it is a repository of its own, a submodule");
     }
 
     pub(super) fn special(&mut self, path: &str) {
-        self.unread.insert(format!("{path} is skipped: it is neither a file nor a folder"));
+        self.skip(path, "it is neither a file nor a folder");
+    }
+
+    fn skip(&mut self, path: &str, reason: &str) {
+        self.unread.insert(path.to_owned(), format!("{path} is skipped: {reason}"));
     }
 
     /// Takes in the files of one configured path.

@@ -189,3 +189,97 @@ fn the_trailer_consents_to_the_updates_of_an_emptied_overlay_path() {
     assert_ne!(world.live("a")["port"], json!(2525));
     assert!(!world.names().contains(&"z".to_owned()));
 }
+
+/// A base and a patch that protects, in two folders; both are applied.
+fn patched() -> World {
+    let mut world = World::new();
+    world.target("paths: [base, over]");
+    world.write("base/a.yaml", &email("a", ""));
+    world.write("base/b.yaml", &email("b", ""));
+    world.write("over/a.yaml", "name: a\nport: 25\nx-gitops: {protect: true}\n");
+    world.commit("a base and a patch");
+    world.apply().code(0);
+    world.forget_calls();
+    world
+}
+
+/// Nothing of what the patch said is taken back, and once it is gone for good the delete waits.
+fn holds_what_the_patch_said(world: &World) {
+    world.apply().code(3).says("`over").says("not read now");
+    world.apply().code(3);
+    assert!(!world.writes().iter().any(|call| call.ends_with(" a")));
+    assert_eq!(world.live("a")["port"], json!(25));
+}
+
+#[test]
+fn a_path_that_the_config_no_longer_names_lifts_nothing_while_it_is_there() {
+    for paths in ["paths: [base]", "paths: [base, over2]"] {
+        let mut world = patched();
+        world.write("over2/c.yaml", &email("c", ""));
+        world.commit("another folder");
+        world.target(paths);
+        world.run(&["apply", "--yes", "--name", "a"]).code(3);
+        holds_what_the_patch_said(&world);
+        world.git(&["rm", "-rq", "base/a.yaml", "over"]);
+        world.commit("take both away");
+        world.apply().says("protected");
+        assert!(world.names().contains(&"a".to_owned()));
+    }
+}
+
+#[test]
+fn consent_ends_what_a_path_outside_the_config_said() {
+    let mut world = patched();
+    world.target("paths: [base]");
+    world.apply().code(3);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    assert_eq!(world.live("a")["port"], json!(587));
+    world.write("base/b.yaml", &email("b", "port: 26\n"));
+    world.commit("another port");
+    world.apply().code(0);
+    // The folder still declares it: nothing removed it.
+    world.git(&["rm", "-q", "base/a.yaml"]);
+    world.commit("take the base away");
+    world.apply();
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn a_patch_that_becomes_a_link_lifts_nothing() {
+    let world = patched();
+    std::fs::rename(world.repo().join("over/a.yaml"), world.repo().join("elsewhere.yaml")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere.yaml", world.repo().join("over/a.yaml")).unwrap();
+    world.commit("a link in its place");
+    holds_what_the_patch_said(&world);
+    world.git(&["rm", "-q", "over/a.yaml", "base/a.yaml"]);
+    world.commit("take both away");
+    world.apply().says("protected");
+    assert_eq!(world.names(), ["a", "b"]);
+    // Where the patch alone is taken away, that is a commit's decision.
+    let world = patched();
+    world.write("over/b.yaml", "name: b\nport: 26\n");
+    world.commit("another patch");
+    world.apply().code(0);
+    std::os::unix::fs::symlink("b.yaml", world.repo().join("over/link.yaml")).unwrap();
+    world.git(&["rm", "-q", "over/a.yaml"]);
+    world.commit("a link that declared nothing");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(587));
+}
+
+/// Without a state nobody knows what a path declared that does not exist.
+#[test]
+fn without_a_state_a_missing_path_holds_deletes() {
+    for paths in ["paths: [bsae, over]", "paths: [base, voer]"] {
+        let mut world = patched();
+        world.write("over/b.yaml", &email("b", ""));
+        world.commit("b is complete in both");
+        world.apply().code(0);
+        world.target(paths);
+        world.git(&["rm", "-q", "over/b.yaml", "over/a.yaml", "base/a.yaml"]);
+        world.commit("take patches away");
+        world.forget_calls();
+        world.run(&["apply", "--yes", "--base", "HEAD~1"]);
+        assert!(!world.writes().iter().any(|call| call.starts_with("DELETE")), "{paths}");
+    }
+}
