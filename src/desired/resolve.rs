@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::Resolution;
 use crate::catalog::Kind;
 use crate::environment::Unset;
+use crate::pointer::with_texts;
 use crate::reference::{self, Segment};
 use crate::secret::Sensitive;
 
@@ -87,14 +88,9 @@ impl<'a> Resolver<'a> {
 
     /// A declared value with its vars filled in, and its other references as text.
     pub(super) fn with_vars(&self, declared: &Value) -> Value {
-        match declared {
-            Value::String(text) => self.text_with_vars(text).unwrap_or_else(|| declared.clone()),
-            Value::Array(items) => items.iter().map(|item| self.with_vars(item)).collect(),
-            Value::Object(map) => {
-                Value::Object(map.iter().map(|(k, v)| (k.clone(), self.with_vars(v))).collect())
-            }
-            _ => declared.clone(),
-        }
+        with_texts(declared, &mut |text| {
+            self.text_with_vars(text).unwrap_or_else(|| Value::from(text))
+        })
     }
 
     /// `None`: a var is not known, or what it holds cannot be written before a reference.
@@ -108,13 +104,12 @@ impl<'a> Resolver<'a> {
         let mut filled = String::new();
         for segment in &segments {
             let text = match segment {
-                Segment::Env(name) => format!("${{env:{name}}}"),
-                Segment::Apinizer(name) => format!("${{{name}}}"),
                 Segment::Text(text) => text.replace("${", "$${"),
                 Segment::Var(name) => match self.var(name).ok()? {
                     Value::String(text) => text.replace("${", "$${"),
                     other => other.to_string(),
                 },
+                reference => reference.to_string(),
             };
             if filled.ends_with('$') && text.starts_with("${") {
                 return None;
