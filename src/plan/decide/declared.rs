@@ -70,10 +70,13 @@ pub(super) fn cannot_be_written(desired: &DesiredConnection, rules: &Rules<'_>) 
 /// A path that declared a part of this connection is missing or empty now: what is left of the
 /// document is not written.
 fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
-    let is_allowed = rules.allows_delete_of(row.name);
-    let is_sent = |change: &Change| {
-        change.action.is_write() && !(change.action == Action::Replace && is_allowed)
-    };
+    // A replace that is held already waits for consent to its name.
+    let is_sent = |change: &Change| change.action.is_write() && !change.held;
+    let is_replaced =
+        decision.entry.change.as_ref().is_some_and(|change| change.action == Action::Replace);
+    if is_replaced && rules.allows_delete_of(row.name) {
+        return;
+    }
     let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
