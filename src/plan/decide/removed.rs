@@ -76,8 +76,10 @@ fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
 fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
     let Some(own_type) = catalog::find(&view.entry.type_name) else { return Vec::new() };
     let is_shown = |key: &str| {
-        let is_secret = own_type.field(key).is_some_and(Field::is_secret);
-        !["type", "name"].contains(&key) && !is_secret && !is_bookkeeping(own_type, key)
+        let is_no_value = |field: &Field| field.is_secret() || field.filled_by_server;
+        !["type", "name"].contains(&key)
+            && !own_type.field(key).is_some_and(is_no_value)
+            && !is_bookkeeping(own_type, key)
     };
     let shown = view.body().iter().filter(|(key, _)| is_shown(key)).filter_map(|(key, value)| {
         let path = format!("/{}", pointer::escaped(key));
