@@ -1,5 +1,5 @@
-//! What the clients of many targets share: a host is asked for no more at once than the largest
-//! `concurrency` of its targets, and connections and trust are kept once.
+//! The parts that the clients of many targets share: a host is asked for no more at once than the
+//! largest `concurrency` of its targets, and connections and trust are kept once.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +18,7 @@ pub(crate) struct Shared {
     hosts: Mutex<HashMap<String, Host>>,
 }
 
-/// What an HTTP client is made from.
+/// The settings that an HTTP client is made from.
 #[derive(PartialEq, Eq, Hash)]
 struct Way {
     is_plain: bool,

@@ -236,7 +236,7 @@ impl Default {
     }
 }
 
-/// What a key of the server's own bookkeeping tells.
+/// The subject of a key of the server's own bookkeeping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bookkeeping {
     /// Who edited the connection last.
@@ -247,8 +247,8 @@ pub(crate) enum Bookkeeping {
     Other,
 }
 
-/// What a top-level key tells that is the server's own bookkeeping, which is never compared, stored
-/// or sent. A key that the catalog has for the type never is.
+/// The subject of a top-level key that is the server's own bookkeeping, which is never compared,
+/// stored or sent. A key that the catalog has for the type never is.
 pub(crate) fn bookkeeping(connection_type: &ConnectionType, key: &str) -> Option<Bookkeeping> {
     if connection_type.field(key).is_some() {
         return None;

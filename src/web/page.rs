@@ -40,7 +40,7 @@ pub(super) use own;
 /// More targets than these are rows of a table, and only one that is opened is drawn whole.
 const MANY_TARGETS: usize = 12;
 
-/// What is shown.
+/// The part of the status that is shown.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Shown {
     /// Part of a name, a type, a reason or the name of a target, in any case.
