@@ -222,9 +222,8 @@ impl Unstable {
 
 /// Why a lost path holds something, and the way past it.
 pub(crate) fn lost_path_in_words(path: &str) -> (String, String) {
-    let reason = format!(
-        "held: `{path}` declared a part of it before and is missing, empty or not read now"
-    );
+    let reason =
+        format!("held: the path `{path}` declared connections before and is missing or empty now");
     (reason, way_past())
 }
 

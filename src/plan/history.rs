@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::entry::{lost_path_in_words, way_past};
 use super::filter::Filter;
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::Live;
@@ -96,6 +97,15 @@ impl History {
     pub(crate) fn lost_path_of(&self, name: &ConnectionName) -> Option<&str> {
         let mut paths = self.lost_paths.iter().rev().chain(&self.unread_layers);
         paths.find(|(_, names)| names.contains(name)).map(|(path, _)| path.as_str())
+    }
+
+    /// Why a lost path, or a layer that is not read, holds an update, and the way past it.
+    pub(crate) fn lost_in_words(&self, path: &str) -> (String, String) {
+        if self.lost_paths.contains_key(path) {
+            return lost_path_in_words(path);
+        }
+        let reason = format!("held: `{path}` declared a part of it, and is there but not read now");
+        (reason, way_past())
     }
 
     fn declared_then(&self, name: &ConnectionName) -> Option<&DeclaredThen> {
@@ -348,14 +358,17 @@ pub(crate) fn lost_paths(
     then: Option<&BTreeMap<String, usize>>,
     counts: &BTreeMap<String, usize>,
 ) -> NamesByPath {
+    // Of one whose names were consented to nothing is lost any more.
+    let unread = good.unread_paths.iter().filter(|(_, names)| !names.is_empty());
+    let unread = unread.map(|(path, _)| path);
     let declared_then = |path: &str| {
         let recorded = good.paths.get(path).or_else(|| then?.get(path));
-        recorded.is_some_and(|count| *count > 0) || good.unread_paths.contains_key(path)
+        recorded.is_some_and(|count| *count > 0) || unread.clone().any(|unread| unread == path)
     };
     let is_mistyped = counts.iter().any(|(path, count)| *count == 0 && !declared_then(path));
     let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
     let read_anew = then.into_iter().flatten().filter(|(_, n)| **n > 0).map(|(path, _)| path);
-    let all = recorded.chain(read_anew).chain(good.unread_paths.keys());
+    let all = recorded.chain(read_anew).chain(unread.clone());
     let is_lost = |path: &&String| match counts.get(*path) {
         Some(count) => *count == 0,
         None => is_mistyped && !is_below_any(path, counts),

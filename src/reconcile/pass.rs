@@ -205,15 +205,16 @@ impl Pass<'_> {
         let commit =
             self.snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow())?;
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
-        // What is held for a path is not what this commit declared, but what was applied before.
-        for name in unread_paths.values().flatten() {
+        let is_consented = options.rules.allow_deletes || history.consents.by_tip;
+        // A connection that is held for a path stays as the files of before declared it.
+        for name in unread_paths.values().flatten().filter(|_| !is_consented) {
             let applied = opened.record.last_good.as_ref().and_then(|good| good.declared.get(name));
             if let (Some(now), Some(applied)) = (good.declared.get_mut(name), applied) {
                 now.files.clone_from(&applied.files);
             }
         }
         good.unread_paths = unread_paths;
-        if options.rules.allow_deletes || history.consents.by_tip {
+        if is_consented {
             good.unread_paths.retain(|path, _| !good.paths.contains_key(path));
             good.unread_paths.values_mut().for_each(BTreeSet::clear);
         }

@@ -8,7 +8,7 @@ use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{
     CompareRules, Comparison, Remembered, Treatment, compare, show_desired,
 };
-use crate::plan::entry::{Decision, lost_path_in_words, step};
+use crate::plan::entry::{Decision, step};
 use crate::plan::protection;
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::rules::Rules;
@@ -70,18 +70,20 @@ pub(super) fn cannot_be_written(desired: &DesiredConnection, rules: &Rules<'_>) 
 /// A path that declared a part of this connection is missing or empty now: what is left of the
 /// document is not written.
 fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
-    // A replace that is held already waits for consent to its name.
-    let is_sent = |change: &Change| change.action.is_write() && !change.held;
+    let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
+    let history = rules.commit.history;
     let is_replaced =
         decision.entry.change.as_ref().is_some_and(|change| change.action == Action::Replace);
-    if is_replaced && rules.allows_delete_of(row.name) {
+    let is_allowed = is_replaced && rules.allows_delete_of(row.name);
+    if is_allowed && !history.lost_paths.contains_key(path) {
         return;
     }
-    let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
+    // A replace that is held already waits for consent to its name.
+    let is_sent = |change: &Change| change.action.is_write() && !change.held;
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
     if decision.entry.change.as_ref().is_some_and(is_sent) {
-        let (reason, advice) = lost_path_in_words(path);
+        let (reason, advice) = history.lost_in_words(path);
         decision.entry.hold(reason, Some(advice));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{Remembered, Treatment, compare};
-use crate::plan::entry::{Decision, lost_path_in_words, step};
+use crate::plan::entry::{Decision, step};
 use crate::plan::judge::judge;
 use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
 use crate::plan::rules::Rules;
@@ -181,7 +181,7 @@ fn decide(
         decision.memory(row).owned = None;
     }
     if let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) {
-        let (reason, advice) = lost_path_in_words(path);
+        let (reason, advice) = rules.commit.history.lost_in_words(path);
         decision.entry.hold(reason, Some(advice));
     }
     decision

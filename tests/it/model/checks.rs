@@ -54,7 +54,7 @@ impl History {
             let reason = same.and_then(|c| c.reason.clone()).unwrap_or_default();
             let why = change.held.unwrap_or_default();
             // Where several rules hold a whole group, any of them may be told.
-            let by_group = ["max_deletes", "all ", "missing or empty"];
+            let by_group = ["max_deletes", "all ", "missing or empty", "not read now"];
             let is_told = reason.contains(why)
                 || (why == "changed its type" && reason.contains("no commit asked for a replace"))
                 || (by_group.contains(&why) && by_group.iter().any(|w| reason.contains(w)));

@@ -189,13 +189,39 @@ pub(crate) fn touched(run: &Run<'_>) -> BTreeMap<&'static str, BTreeSet<String>>
         touched.insert(*path, tree.touched_by(path));
     }
     let is_consented = consents_to_lost_paths(run.sight, run.before);
-    for (path, names) in run.before.good.iter().flat_map(|good| &good.touched) {
+    let Some(good) = &run.before.good else { return touched };
+    // A connection that is held stays as the paths of before declared it.
+    let both = |name: &String| {
+        good.loaded.documents.contains_key(name) && run.loaded.documents.contains_key(name)
+    };
+    for name in run.partial.iter().filter(|name| !is_consented && both(name)) {
+        for (path, names) in &mut touched {
+            match good.touched.get(path).is_some_and(|then| then.contains(name)) {
+                true => names.insert(name.clone()),
+                false => names.remove(name),
+            };
+        }
+    }
+    for (path, names) in &good.touched {
         let is_lost = run.lost_paths.contains(path);
-        if (is_lost && !is_consented) || !touched.contains_key(path) {
+        if !touched.contains_key(path) && is_consented {
+            touched.insert(*path, BTreeSet::new());
+        } else if (is_lost && !is_consented) || !touched.contains_key(path) {
             touched.insert(*path, names.clone());
         }
     }
     touched
+}
+
+/// The names that were touched by paths which today's config does not read though they still declare
+/// something.
+pub(crate) fn unread_layers(sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
+    let tree = &sight.commits.last().unwrap().tree;
+    let touched = before.good.iter().flat_map(|good| &good.touched);
+    let unread = touched.filter(|(path, _)| {
+        !sight.settings.paths.contains(*path) && !tree.touched_by(path).is_empty()
+    });
+    unread.flat_map(|(_, names)| names.clone()).collect()
 }
 
 /// Names that a path which today's config does not read still declares, or patches.
@@ -274,7 +300,7 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("protected")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("changed its type")
-        } else if run.lost.contains(&name) {
+        } else if run.lost.contains(&name) && !(run.unread.contains(&name) && is_exact(&name)) {
             Some("missing or empty")
         } else if !run.sight.settings.prune {
             Some("prune")

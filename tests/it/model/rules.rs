@@ -56,6 +56,8 @@ pub(crate) struct Run<'a> {
     pub(crate) partial: BTreeSet<String>,
     /// Those of them that are not written, since nobody consented.
     pub(crate) lost: BTreeSet<String>,
+    /// The names that only layers touched which are there and are not read.
+    pub(crate) unread: BTreeSet<String>,
     /// Names that a planned rename should have freed and did not.
     pub(crate) not_freed: BTreeSet<String>,
     pub(crate) waiting: BTreeSet<String>,
@@ -111,12 +113,15 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     let lost_paths = removal::lost_paths(sight, before, &loaded);
     let touched = before.good.as_ref().map(|good| &good.touched);
     let lost = touched.into_iter().flatten().filter(|(path, _)| lost_paths.contains(*path));
-    let partial: BTreeSet<String> = lost.flat_map(|(_, names)| names.clone()).collect();
+    let by_path: BTreeSet<String> = lost.flat_map(|(_, names)| names.clone()).collect();
+    let unread = removal::unread_layers(sight, before);
+    let partial: BTreeSet<String> = by_path.union(&unread).cloned().collect();
     let is_consented = removal::consents_to_lost_paths(sight, before);
     let mut run = Run {
         lost_paths,
         lost: if is_consented { BTreeSet::new() } else { partial.clone() },
         partial,
+        unread: unread.difference(&by_path).cloned().collect(),
         sight,
         before,
         readable,
