@@ -227,6 +227,12 @@ pub(crate) fn lost_path_in_words(path: &str) -> (String, String) {
     (reason, way_past())
 }
 
+/// Why a layer that is not read holds an update, and the way past it.
+pub(crate) fn unread_layer_in_words(path: &str) -> (String, String) {
+    let reason = format!("held: `{path}` declared a part of it, and is there but not read now");
+    (reason, way_past())
+}
+
 /// The way past a limit or a lost path.
 pub(crate) fn way_past() -> String {
     "run `apinizer-gitops apply --allow-deletes`, or commit with the trailer `Allow-Deletes: true`"

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entry::{lost_path_in_words, way_past};
 use super::filter::Filter;
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::Live;
@@ -97,15 +96,6 @@ impl History {
     pub(crate) fn lost_path_of(&self, name: &ConnectionName) -> Option<&str> {
         let mut paths = self.lost_paths.iter().rev().chain(&self.unread_layers);
         paths.find(|(_, names)| names.contains(name)).map(|(path, _)| path.as_str())
-    }
-
-    /// Why a lost path, or a layer that is not read, holds an update, and the way past it.
-    pub(crate) fn lost_in_words(&self, path: &str) -> (String, String) {
-        if self.lost_paths.contains_key(path) {
-            return lost_path_in_words(path);
-        }
-        let reason = format!("held: `{path}` declared a part of it, and is there but not read now");
-        (reason, way_past())
     }
 
     fn declared_then(&self, name: &ConnectionName) -> Option<&DeclaredThen> {

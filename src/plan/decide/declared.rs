@@ -8,7 +8,7 @@ use crate::plan::body::{self, NoBody};
 use crate::plan::compare::{
     CompareRules, Comparison, Remembered, Treatment, compare, show_desired,
 };
-use crate::plan::entry::{Decision, step};
+use crate::plan::entry::{Decision, lost_path_in_words, step, unread_layer_in_words};
 use crate::plan::protection;
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::rules::Rules;
@@ -71,11 +71,10 @@ pub(super) fn cannot_be_written(desired: &DesiredConnection, rules: &Rules<'_>) 
 /// document is not written.
 fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
     let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
-    let history = rules.commit.history;
     let is_replaced =
         decision.entry.change.as_ref().is_some_and(|change| change.action == Action::Replace);
     let is_allowed = is_replaced && rules.allows_delete_of(row.name);
-    if is_allowed && !history.lost_paths.contains_key(path) {
+    if is_allowed && !rules.commit.history.lost_paths.contains_key(path) {
         return;
     }
     // A replace that is held already waits for consent to its name.
@@ -83,8 +82,16 @@ fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>)
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
     if decision.entry.change.as_ref().is_some_and(is_sent) {
-        let (reason, advice) = history.lost_in_words(path);
+        let (reason, advice) = lost_in_words(path, rules);
         decision.entry.hold(reason, Some(advice));
+    }
+}
+
+/// Why a lost path, or a layer that is not read, holds an update, and the way past it.
+pub(super) fn lost_in_words(path: &str, rules: &Rules<'_>) -> (String, String) {
+    match rules.commit.history.lost_paths.contains_key(path) {
+        true => lost_path_in_words(path),
+        false => unread_layer_in_words(path),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::plan::rules::Rules;
 use crate::plan::{Action, Change, State};
 
 use super::declared::{
-    ADOPTED, Wipes, came_to_nothing, cannot_be_written, not_adopted, would_wipe,
+    ADOPTED, Wipes, came_to_nothing, cannot_be_written, lost_in_words, not_adopted, would_wipe,
 };
 
 /// The pairs of new and old name that `renamedFrom` asks for.
@@ -181,7 +181,7 @@ fn decide(
         decision.memory(row).owned = None;
     }
     if let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) {
-        let (reason, advice) = rules.commit.history.lost_in_words(path);
+        let (reason, advice) = lost_in_words(path, rules);
         decision.entry.hold(reason, Some(advice));
     }
     decision
