@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cause::Cause;
@@ -29,8 +28,6 @@ pub(super) struct Mailbox {
 struct Inner {
     // Why a reconcile is due; empty: none is.
     causes: BTreeSet<Cause>,
-    // From when on it may begin.
-    ready: Option<Instant>,
     // When somebody last asked for a reconcile.
     asked: Option<i64>,
     // The target is to be suspended or resumed. It stays until the state says so.
@@ -55,8 +52,6 @@ pub(super) struct Order {
     pub(super) asked: Option<i64>,
     /// Whether the system tells of what changes.
     pub(super) is_watched: bool,
-    /// From when on the reconcile may begin; `None`: at once.
-    pub(super) ready: Option<Instant>,
 }
 
 impl Order {
@@ -78,8 +73,6 @@ impl Mailbox {
         if order.causes.is_empty() || order.is_old(inner.looked_at.as_ref()) {
             return;
         }
-        let is_first = inner.causes.is_empty();
-        inner.ready = if is_first { order.ready } else { inner.ready.min(order.ready) };
         inner.causes.extend(&order.causes);
         inner.asked = inner.asked.max(order.asked);
         let is_newer = order.tip.is_some() && order.tip != inner.looked_at;
@@ -99,28 +92,14 @@ impl Mailbox {
     pub(super) fn suspend(&self, order: Suspension) {
         let mut inner = self.inner();
         inner.suspension = Some(order);
-        inner.ready = None;
         inner.causes.insert(Cause::Suspension);
         drop(inner);
         self.posted.notify_one();
     }
 
-    /// Waits until there is an order that may begin.
+    /// Waits until there is an order.
     pub(super) async fn posted(&self) {
         self.posted.notified().await;
-        while let Some(ready) = self.not_before() {
-            // Another order may begin earlier.
-            tokio::select! {
-                biased;
-                () = self.posted.notified() => {}
-                () = tokio::time::sleep_until(ready) => {}
-            }
-        }
-    }
-
-    /// When the order may begin, if that is still to come.
-    fn not_before(&self) -> Option<Instant> {
-        self.inner().ready.filter(|ready| *ready > Instant::now())
     }
 
     /// Waits until the target is to be suspended or resumed; other orders stay.
@@ -177,8 +156,7 @@ mod tests {
     use super::*;
 
     fn order(cause: Cause, tip: &str) -> Order {
-        let causes = BTreeSet::from([cause]);
-        Order { causes, tip: id(tip), asked: None, is_watched: true, ready: None }
+        Order { causes: BTreeSet::from([cause]), tip: id(tip), asked: None, is_watched: true }
     }
 
     fn id(text: &str) -> Option<CommitId> {
@@ -199,25 +177,6 @@ mod tests {
         assert_eq!(mailbox.end(), None);
         assert_eq!(mailbox.take(), BTreeSet::from([Cause::Request(from), Cause::Webhook(from)]));
         assert_eq!(mailbox.take(), BTreeSet::new());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_order_waits_for_its_turn_unless_another_one_is_ready() {
-        let mailbox = Mailbox::default();
-        let began = Instant::now();
-        let in_seconds = |cause, seconds| Order {
-            ready: Some(began + std::time::Duration::from_secs(seconds)),
-            ..order(cause, "a")
-        };
-        mailbox.post(&in_seconds(Cause::Repository, 5));
-        mailbox.post(&in_seconds(Cause::Look, 9));
-        mailbox.posted().await;
-        assert_eq!(began.elapsed().as_secs(), 5);
-        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Repository, Cause::Look]));
-        mailbox.post(&in_seconds(Cause::Repository, 20));
-        mailbox.post(&order(Cause::Resync, "a"));
-        mailbox.posted().await;
-        assert_eq!(began.elapsed().as_secs(), 5);
     }
 
     #[test]

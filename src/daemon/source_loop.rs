@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
@@ -52,12 +52,9 @@ enum Changes {
     Unwatched,
 }
 
-/// The time between the orders of one look for two targets. Many targets that began at once would hold
-/// each other up, and what each of them reads would be in memory at once.
-const APART: Duration = Duration::from_millis(10);
-
-/// The head start of the targets whose files a commit changed.
-const HEAD_START: Duration = Duration::from_millis(500);
+/// How many targets are reconciled at once, as long as that takes no longer than `LONGEST_TURN`: what
+/// each of them reads is in memory meanwhile, and those whose files a commit changed begin first.
+const AT_ONCE: usize = 4;
 
 /// One target, as orders are posted to it.
 struct Addressee {
@@ -148,6 +145,7 @@ impl SourceLoop {
             if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
         let mailboxes: Vec<(&Target, Arc<Mailbox>)> =
             engine.config.targets.iter().map(|target| (target, Arc::default())).collect();
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
         for (target, mailbox) in &mailboxes {
             let key = TargetKey::of(target);
             let leadership = Arc::clone(&leadership);
@@ -170,6 +168,7 @@ impl SourceLoop {
                 seen: self.seen.subscribe(),
                 mailbox: Arc::clone(mailbox),
                 followers: followers.map(|(_, mailbox)| Arc::clone(mailbox)).collect(),
+                turns: Arc::clone(&turns),
                 watched: self.board.watchdog().watch(format!("target {}", target.name)),
                 reporter,
                 mode: Mode { writes: daemon.writes, once: false },
@@ -313,12 +312,11 @@ impl SourceLoop {
             tip,
             asked: None,
             is_watched: matches!(self.changes, Changes::Watched(_)),
-            ready: None,
         };
         self.post(&order, &requested, older.as_ref());
     }
 
-    /// Posts an order to all targets, the most urgent first.
+    /// Posts an order to all targets, first to those that are asked for or whose files changed.
     fn post(&self, order: &Order, requested: &BTreeMap<String, Request>, older: Option<&Snapshot>) {
         let newest = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
         let can_wait = |target: &&Addressee| {
@@ -327,13 +325,10 @@ impl SourceLoop {
         };
         let (waiting, first): (Vec<&Addressee>, Vec<_>) =
             tokio::task::block_in_place(|| self.targets.iter().partition(can_wait));
-        let now = Instant::now();
-        let begins = |from: Instant| (0..).map(move |number| from + APART * number);
-        let first = first.into_iter().zip(begins(now));
-        for (target, ready) in first.chain(waiting.into_iter().zip(begins(now + HEAD_START))) {
+        for target in first.into_iter().chain(waiting) {
             let request = requested.get(&target.key.name);
             let asked = request.map(|request| request.asked);
-            let mut order = Order { asked, ready: Some(ready), ..order.clone() };
+            let mut order = Order { asked, ..order.clone() };
             order.causes.extend(request.map(|request| Cause::Request(request.from)));
             target.mailbox.post(&order);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -28,6 +28,9 @@ use crate::source::Commit;
 /// How long one reconcile may take before the probe calls it stuck.
 const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
 
+/// How long a reconcile keeps others waiting at most.
+const LONGEST_TURN: Duration = Duration::from_secs(1);
+
 /// The pause before a suspension that could not be saved is tried again.
 const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,6 +44,8 @@ pub(super) struct TargetLoop {
     pub(super) mailbox: Arc<Mailbox>,
     /// The mailboxes of the targets that come after this one.
     pub(super) followers: Vec<Arc<Mailbox>>,
+    /// A place for each target that may be reconciled now.
+    pub(super) turns: Arc<Semaphore>,
     pub(super) watched: Watched,
     pub(super) reporter: Reporter,
     pub(super) mode: Mode,
@@ -88,11 +93,13 @@ impl TargetLoop {
 
     /// Acts for the target until the term is over.
     async fn act(&self, term: &Term) {
-        self.show_last_applied();
+        if let Ok(_turn) = self.turns.acquire().await {
+            self.show_last_applied();
+        }
         let (mut failures, mut asked) = (0, None);
         // A replica that takes its turn looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
-        while let Some(causes) = self.next_turn(next.take(), term.over()).await {
+        while let Some((causes, turn)) = self.next_turn(next.take(), term.over()).await {
             asked = asked.max(self.mailbox.take_asked());
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let (time, started) = (Timestamp::now(), Instant::now());
@@ -103,7 +110,7 @@ impl TargetLoop {
             self.mailbox.begin(commit, stop.clone());
             let ending = Ending { stop: stop.clone(), limit: term.limit().clone() };
             let cause = Cause::of(&causes);
-            let result = self.pass(&seen, ending, cause).await;
+            let result = self.pass(&seen, ending, cause, turn).await;
             let newer = self.mailbox.end();
             if result.stands_anew {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
@@ -122,10 +129,24 @@ impl TargetLoop {
         }
     }
 
-    async fn pass(&self, seen: &Seen, ending: Ending, cause: Cause) -> PassResult {
+    /// Reconciles. One that takes long, since the server is slow or much is written, keeps no other
+    /// target waiting.
+    async fn pass(
+        &self,
+        seen: &Seen,
+        ending: Ending,
+        cause: Cause,
+        turn: OwnedSemaphorePermit,
+    ) -> PassResult {
         let Self { engine, target, source, mode, .. } = self;
         let asked = cause.asked();
-        pass(Pass { engine, target, source, seen, mode: *mode, asked, ending }).await
+        let pass = pass(Pass { engine, target, source, seen, mode: *mode, asked, ending });
+        let mut pass = std::pin::pin!(pass);
+        tokio::select! {
+            result = &mut pass => return result,
+            () = tokio::time::sleep(LONGEST_TURN) => drop(turn),
+        }
+        pass.await
     }
 
     /// Shows the commit that an earlier run of the daemon applied last.
@@ -144,7 +165,7 @@ impl TargetLoop {
         &self,
         next: Option<(Instant, Cause)>,
         over: &CancellationToken,
-    ) -> Option<BTreeSet<Cause>> {
+    ) -> Option<(BTreeSet<Cause>, OwnedSemaphorePermit)> {
         let own_turn = async {
             match next {
                 Some((at, cause)) => {
@@ -160,13 +181,18 @@ impl TargetLoop {
             () = self.mailbox.posted() => None,
             cause = own_turn => Some(cause),
         };
+        let turn = tokio::select! {
+            biased;
+            () = over.cancelled() => return None,
+            turn = Arc::clone(&self.turns).acquire_owned() => turn.ok()?,
+        };
         let mut causes = self.mailbox.take();
         causes.extend(cause);
         // A reconcile that does not know of a suspension would write against it.
         tokio::select! {
             biased;
             () = over.cancelled() => None,
-            () = self.suspend_as_ordered() => Some(causes),
+            () = self.suspend_as_ordered() => Some((causes, turn)),
         }
     }
 
