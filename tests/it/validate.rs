@@ -34,9 +34,9 @@ fn the_forms_agree() {
 #[test]
 fn a_private_key_is_refused_in_any_field() {
     let world = World::new();
-    let key = "-----BEGIN PRIVATE KEY-----\n    MIIE\n    -----END PRIVATE KEY-----\n";
+    let key = "-----BEGIN PRIVATE KEY-----\n      MIIE\n      -----END PRIVATE KEY-----\n";
     for field in ["description: |", "additionalProperties:\n  - key: k\n    value: |"] {
-        let text = format!("type: email\nname: a\nhost: h\n{field}\n    {key}");
+        let text = format!("type: email\nname: a\nhost: h\n{field}\n      {key}");
         world.write("connections/a.yaml", &text);
         let ran = world.run(&["validate"]).code(1).says("AG304");
         assert!(!format!("{ran:?}").contains("MIIE"), "{ran:?}");
