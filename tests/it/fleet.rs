@@ -1,5 +1,6 @@
 //! One daemon with many targets at one Manager.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -51,8 +52,12 @@ fn a_fleet_shares_the_limit_of_its_host_and_a_commit_goes_to_its_target_first() 
     world.write(&format!("{last}/mails.yaml"), &email("mails", "port: 26\n"));
     world.commit("change one file");
     eventually("written", || world.control().calls().iter().any(|call| call.method == "PUT"));
-    let first = world.control().calls().remove(0);
-    assert!(first.path.contains(&last), "{first}");
+    // A few targets are reconciled at once, so that others may call before it.
+    let before: BTreeSet<String> = (world.control().calls().iter())
+        .map(|call| call.path.split('/').nth(3).unwrap_or_default().to_owned())
+        .take_while(|called| *called != last)
+        .collect();
+    assert!(before.len() < TARGETS / 2, "{before:?}");
 }
 
 #[test]

@@ -36,8 +36,9 @@ impl Fate {
         self.differences.values().any(|t| *t == Treatment::Keep)
     }
 
+    /// Whether a PUT keeps live's value. A secret that git declares is always sent as git's value.
     fn keep(&self, field: &str) -> bool {
-        self.differences.get(field) == Some(&Treatment::Keep)
+        field != SECRET && self.differences.get(field) == Some(&Treatment::Keep)
     }
 }
 
