@@ -63,4 +63,4 @@ package:
 
 # The whole loop on this machine: repository, sandbox, daemon, status page.
 demo:
-    cargo run --release --locked -- demo
+    cargo run --locked -- demo
