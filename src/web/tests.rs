@@ -16,7 +16,10 @@ pub(super) fn key(secret: &str) -> Key {
 
 fn site() -> Site {
     let board = Board::default();
-    Site { trigger: Trigger::channel(board.clone()).0, board, metrics: None }
+    let (trigger, events) = Trigger::channel(board.clone());
+    // A daemon that does not end.
+    std::mem::forget(events);
+    Site { trigger, board, metrics: None }
 }
 
 fn keys(token: Option<&str>) -> Keys {

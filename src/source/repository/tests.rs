@@ -71,7 +71,7 @@ fn only_documents_are_listed_in_order() {
         listing.skipped(),
         [
             "c/X.YAML is skipped: only names that end in .yaml or .yml are read",
-            "c/.hidden.yaml is skipped: its name begins with a dot",
+            "c/.d/, c/.hidden.yaml are skipped: its name begins with a dot",
         ]
     );
 
