@@ -201,8 +201,12 @@ pub(crate) struct Patch {
 pub(crate) struct Tree {
     pub(crate) base: BTreeMap<String, Document>,
     pub(crate) patches: BTreeMap<String, Patch>,
+    /// The patches of another folder, which the config may name by mistake.
+    pub(crate) other_patches: BTreeMap<String, Patch>,
     /// Names whose file is a link, which is not read.
     pub(crate) links: BTreeSet<String>,
+    /// Those whose patch in the first folder is one.
+    pub(crate) patch_links: BTreeSet<String>,
     /// The folder of some documents is a link, which is not read either.
     pub(crate) folder_is_link: bool,
     pub(crate) broken: BTreeMap<String, Broken>,
@@ -220,6 +224,7 @@ pub(crate) const BASE: &str = "connections";
 pub(crate) const FOLDER: &str = "folder";
 pub(crate) const IN_FOLDER: [&str; 2] = ["e", "f%"];
 pub(crate) const OVERLAY: &str = "overlay";
+pub(crate) const OTHER_OVERLAY: &str = "overlays";
 /// A path that no commit ever has.
 pub(crate) const MISTYPED: &str = "conections";
 
@@ -268,15 +273,38 @@ impl Tree {
         self.base.contains_key(name) && (self.links.contains(name) || is_behind_one)
     }
 
+    /// Names whose patch in the first overlay is not read, since it is a link.
+    pub(crate) fn linked_patches(&self) -> BTreeSet<String> {
+        let linked = self.patches.keys().filter(|name| self.patch_links.contains(*name));
+        linked.cloned().collect()
+    }
+
     /// Whether anything below a path is not read.
     pub(crate) fn has_links(&self, path: &str) -> bool {
-        path == BASE && self.base.keys().any(|name| self.is_link(name))
+        match path {
+            BASE => self.base.keys().any(|name| self.is_link(name)),
+            OVERLAY => !self.linked_patches().is_empty(),
+            _ => false,
+        }
+    }
+
+    /// The patches that are read below a path.
+    fn patches_of(&self, path: &str) -> BTreeMap<&String, &Patch> {
+        match path {
+            OVERLAY => {
+                let read = |name: &&String| !self.patch_links.contains(*name);
+                self.patches.iter().filter(|(name, _)| read(name)).collect()
+            }
+            OTHER_OVERLAY => self.other_patches.iter().collect(),
+            _ => BTreeMap::new(),
+        }
     }
 
     pub(crate) fn files(&self) -> BTreeMap<String, String> {
         let mut files = BTreeMap::from([
             (format!("{BASE}/.keep"), String::new()),
             (format!("{OVERLAY}/.keep"), String::new()),
+            (format!("{OTHER_OVERLAY}/.keep"), String::new()),
         ]);
         for (name, document) in &self.base {
             let text = match self.broken.get(name) {
@@ -291,12 +319,14 @@ impl Tree {
             let folder = if is_in_folder { format!("{BASE}/{FOLDER}") } else { BASE.to_owned() };
             files.insert(format!("{folder}/{name}.yaml"), text);
         }
-        for (name, patch) in &self.patches {
+        let patches = self.patches.iter().map(|(name, patch)| (OVERLAY, name, patch));
+        let others = self.other_patches.iter().map(|(name, patch)| (OTHER_OVERLAY, name, patch));
+        for (folder, name, patch) in patches.chain(others) {
             let mut text = format!("name: {}\n{}", json!(name), lines(&patch.fields));
             if patch.protect {
                 text.push_str("x-gitops: {protect: true}\n");
             }
-            files.insert(format!("{OVERLAY}/{name}.yaml"), text);
+            files.insert(format!("{folder}/{name}.yaml"), text);
         }
         files
     }
@@ -309,8 +339,7 @@ impl Tree {
                 let read = base.filter(|(name, _)| !self.is_link(name));
                 read.map(|(name, _)| name.clone()).collect()
             }
-            OVERLAY => self.patches.keys().cloned().collect(),
-            _ => BTreeSet::new(),
+            _ => self.patches_of(path).into_keys().cloned().collect(),
         }
     }
 
@@ -325,8 +354,8 @@ impl Tree {
                         .filter(|n| !self.is_link(n))
                         .count(),
                 ),
-                OVERLAY => Some(self.patches.len()),
-                _ => None,
+                MISTYPED => None,
+                _ => Some(self.patches_of(path).len()),
             };
             loaded.counts.insert(path, count);
         }
@@ -347,8 +376,8 @@ impl Tree {
                 }
             }
         }
-        if paths.contains(&OVERLAY) {
-            for (name, patch) in &self.patches {
+        for path in paths {
+            for (name, patch) in self.patches_of(path) {
                 let is_declared =
                     paths.contains(&BASE) && self.base.contains_key(name) && !self.is_link(name);
                 match loaded.documents.get_mut(name) {

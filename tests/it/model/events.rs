@@ -36,7 +36,8 @@ impl History {
             }
             Event::Remove(name) => {
                 tree.base.remove(*name);
-                tree.patches.remove(*name);
+                unpatch(tree, name);
+                tree.other_patches.remove(*name);
                 tree.broken.remove(*name);
                 tree.links.remove(*name);
             }
@@ -48,6 +49,11 @@ impl History {
             Event::Link(name) => {
                 if tree.base.contains_key(*name) && !tree.links.remove(*name) {
                     tree.links.insert(at(name));
+                }
+            }
+            Event::LinkPatch(name) => {
+                if tree.patches.contains_key(*name) && !tree.patch_links.remove(*name) {
+                    tree.patch_links.insert(at(name));
                 }
             }
             Event::LinkFolder => tree.folder_is_link = !tree.folder_is_link,
@@ -71,9 +77,12 @@ impl History {
                     tree.base.insert(at(new), document);
                     tree.broken.remove(*old);
                     tree.links.remove(*old);
-                    if let Some(patch) = tree.patches.remove(*old) {
-                        tree.patches.insert(at(new), patch);
+                    for patches in [&mut tree.patches, &mut tree.other_patches] {
+                        if let Some(patch) = patches.remove(*old) {
+                            patches.insert(at(new), patch);
+                        }
                     }
+                    tree.patch_links.remove(*old);
                 }
             }
             Event::RenamedFrom(name, old) => {
@@ -95,15 +104,22 @@ impl History {
                     patch.fields.insert(at(field), value.clone());
                 }
             }
+            Event::PatchElsewhere(name, field, value) => {
+                if tree.base.contains_key(*name) {
+                    let patch = tree.other_patches.entry(at(name)).or_default();
+                    patch.fields.insert(at(field), value.clone());
+                }
+            }
             Event::ProtectByPatch(name) => {
                 if tree.base.contains_key(*name) {
                     let patch = tree.patches.entry(at(name)).or_default();
                     patch.protect = !patch.protect;
                 }
             }
-            Event::Unpatch(name) => drop(tree.patches.remove(*name)),
+            Event::Unpatch(name) => unpatch(tree, name),
             Event::EmptyPath(path) => {
                 tree.patches.clear();
+                tree.patch_links.clear();
                 if *path == BASE {
                     tree.base.clear();
                     tree.links.clear();
@@ -201,6 +217,11 @@ impl History {
             self.ground.control().edit(PROJECT, name, |body| edit(body, "port", &port));
         }
     }
+}
+
+fn unpatch(tree: &mut Tree, name: &str) {
+    tree.patches.remove(name);
+    tree.patch_links.remove(name);
 }
 
 fn flip(tree: &mut Tree, name: &str, option: impl Fn(&mut Document) -> &mut bool) {

@@ -20,7 +20,7 @@ use apinizer_gitops::testing::source::{Repository, Snapshot};
 use reqwest::Method;
 use tokio_util::sync::CancellationToken;
 
-use super::document::{BASE, FOLDER, OVERLAY, Tree};
+use super::document::{BASE, FOLDER, OTHER_OVERLAY, OVERLAY, Tree};
 use super::memory::{Adopt, Flags, Live, Settings};
 use crate::faults::{Control, Gate, Moment, Server};
 use crate::world::PROJECT;
@@ -113,7 +113,11 @@ impl Ground {
             let (folder, file) = path.rsplit_once('/').unwrap();
             let blob = repository.blob(text.as_bytes()).unwrap();
             let name = file.strip_suffix(".yaml").unwrap_or_default();
-            let is_link = folder != OVERLAY && tree.links.contains(name);
+            let is_link = match folder {
+                OVERLAY => tree.patch_links.contains(name),
+                OTHER_OVERLAY => false,
+                _ => tree.links.contains(name),
+            };
             let builder = folders.entry(folder);
             let builder = builder.or_insert_with(|| repository.treebuilder(None).unwrap());
             builder.insert(file, blob, if is_link { LINK } else { 0o100_644 }).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Document, Kind, Loaded, SECRET};
+use super::document::{Document, Kind, Loaded, OVERLAY, SECRET};
 use super::memory::{Hold, Live, MaxDeletes, Memory, Note, Owned, Sight};
 use super::rules::{Planned, Run};
 
@@ -154,7 +154,8 @@ fn replaced(run: &Run<'_>) -> BTreeMap<String, Kind> {
 
 /// Paths that declared something in the last good commit, or were lost before it, and are missing
 /// or empty now. One that today's config no longer has is missing where the config has another that is
-/// missing or empty and declared nothing before: it may be mistyped.
+/// missing or empty and declared nothing before: it may be mistyped. Without a state nothing is known of
+/// what such a path declared, so it is lost.
 pub(crate) fn lost_paths(
     sight: Sight<'_>,
     before: &Memory,
@@ -170,7 +171,9 @@ pub(crate) fn lost_paths(
         Some(count) => is_empty(count),
         None => is_mistyped && !sight.settings.paths.contains(path),
     };
-    declared_something.map(|(path, _)| *path).filter(is_lost).collect()
+    let empty = loaded.counts.iter().filter(|(_, count)| before.stateless && is_empty(count));
+    let lost = declared_something.map(|(path, _)| path).filter(|path| is_lost(path));
+    lost.chain(empty.map(|(path, _)| path)).copied().collect()
 }
 
 /// Whether somebody consents to what a lost path holds.
@@ -202,6 +205,9 @@ pub(crate) fn touched(run: &Run<'_>) -> BTreeMap<&'static str, BTreeSet<String>>
             };
         }
     }
+    if !is_consented && let Some(names) = touched.get_mut(OVERLAY) {
+        names.extend(linked_layers(run.sight, run.before));
+    }
     for (path, names) in &good.touched {
         let is_lost = run.lost_paths.contains(path);
         if !touched.contains_key(path) && is_consented {
@@ -213,15 +219,30 @@ pub(crate) fn touched(run: &Run<'_>) -> BTreeMap<&'static str, BTreeSet<String>>
     touched
 }
 
+/// The names that were touched by patches which are links now.
+fn linked_layers(sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
+    let linked = sight.commits.last().unwrap().tree.linked_patches();
+    let then = before.good.as_ref().and_then(|good| good.touched.get(OVERLAY));
+    let is_read = sight.settings.paths.contains(&OVERLAY);
+    then.filter(|_| is_read)
+        .into_iter()
+        .flatten()
+        .filter(|n| linked.contains(*n))
+        .cloned()
+        .collect()
+}
+
 /// The names that were touched by paths which today's config does not read though they still declare
-/// something.
+/// something, and by patches that are links.
 pub(crate) fn unread_layers(sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
     let tree = &sight.commits.last().unwrap().tree;
     let touched = before.good.iter().flat_map(|good| &good.touched);
     let unread = touched.filter(|(path, _)| {
         !sight.settings.paths.contains(*path) && !tree.touched_by(path).is_empty()
     });
-    unread.flat_map(|(_, names)| names.clone()).collect()
+    let mut names = linked_layers(sight, before);
+    names.extend(unread.flat_map(|(_, names)| names.clone()));
+    names
 }
 
 /// Names that a path which today's config does not read still declares, or patches.

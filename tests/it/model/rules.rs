@@ -413,8 +413,14 @@ impl Run<'_> {
         }
         let id = Some(live.id.clone());
         if self.lost.contains(name) {
-            if fate.writes() {
-                self.hold_for_lost_path("update", name);
+            let again = fields::compare_again(self, document, live, ours.as_ref());
+            let body = fields::put(self, document, live, &again, ours.as_ref());
+            let is_possible = body.is_some() || self.before.readable.contains(&document.kind);
+            match fate.writes() {
+                true if is_possible => self.hold_for_lost_path("update", name),
+                // What nobody could write is blocked, whatever else holds it.
+                true => self.block(name),
+                false => {}
             }
             if fate.keeps() {
                 self.plan("drift", name);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::faults::Moment;
 
-use super::document::{BASE, Broken, Kind, MISTYPED, OVERLAY};
+use super::document::{BASE, Broken, Kind, MISTYPED, OTHER_OVERLAY, OVERLAY};
 use super::memory::{Adopt, Flags, MaxDeletes, Shows};
 
 pub(crate) const NAMES: [&str; 6] = ["a", "b", "c d", "e", "f%", "a*"];
@@ -42,6 +42,8 @@ pub(crate) enum Event {
     RemoveBase(&'static str),
     /// Its file becomes a link, or a file again.
     Link(&'static str),
+    /// Its patch becomes a link, or a file again.
+    LinkPatch(&'static str),
     /// A folder of documents becomes a link, or a folder again.
     LinkFolder,
     Protect(&'static str),
@@ -53,6 +55,8 @@ pub(crate) enum Event {
     RenamedFrom(&'static str, Option<&'static str>),
     Retype(&'static str, Kind),
     Patch(&'static str, &'static str, Value),
+    /// In a folder that the config names only by mistake.
+    PatchElsewhere(&'static str, &'static str, Value),
     Unpatch(&'static str),
     ProtectByPatch(&'static str),
     EmptyPath(&'static str),
@@ -193,7 +197,7 @@ fn event(random: &mut Random) -> Event {
     let name = random.of(&NAMES);
     let other = random.of(&NAMES);
     let port = 1000 + random.below(9) as u64;
-    match random.below(73) {
+    match random.below(76) {
         0..=11 => Event::Declare(
             name,
             random.of(&[Kind::Email, Kind::Email, Kind::Ftp, Kind::Syslog]),
@@ -235,6 +239,7 @@ fn event(random: &mut Random) -> Event {
             vec![MISTYPED],
             vec![OVERLAY],
             vec![BASE, MISTYPED],
+            vec![BASE, OTHER_OVERLAY],
             vec![MISTYPED, OVERLAY],
         ])),
         58 => Event::Prune(!random.one_in(3)),
@@ -259,6 +264,10 @@ fn event(random: &mut Random) -> Event {
         67 => Event::RemoveBase(name),
         68 => Event::Link(name),
         71 => Event::LinkFolder,
+        72 => Event::LinkPatch(name),
+        73 => {
+            Event::PatchElsewhere(name, random.of(&["description", "custom"]), json!("elsewhere"))
+        }
         70 => Event::ConsoleHabit(name),
         69 => Event::SuspendTarget(random.one_in(3)),
         _ => Event::Shows(random.of(&[
