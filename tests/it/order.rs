@@ -1,5 +1,7 @@
 //! Targets in an order: `after` and `soak`.
 
+mod histories;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -65,18 +67,31 @@ impl Two {
         state["record"]["soaks"].as_array().cloned().unwrap_or_default().into()
     }
 
-    /// Lets two hours pass for what `staging` has applied. No daemon may run meanwhile.
     fn two_hours_pass(&self) {
-        let path = self.state_of_staging();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let mut state: Value = serde_json::from_str(&text).unwrap();
-        for soak in state["record"]["soaks"].as_array_mut().unwrap() {
-            for key in ["since", "seen"] {
-                let moved = soak[key].as_i64().map(|seconds| seconds - 7200);
-                moved.into_iter().for_each(|seconds| soak[key] = json!(seconds));
+        self.minutes_pass(120);
+    }
+
+    /// Lets time pass for what `staging` has applied. No daemon may run meanwhile.
+    fn minutes_pass(&self, minutes: usize) {
+        let seconds = i64::try_from(minutes).unwrap() * 60;
+        self.edit_staging(|state| {
+            for soak in state["record"]["soaks"].as_array_mut().into_iter().flatten() {
+                for key in ["since", "seen"] {
+                    let moved = soak[key].as_i64().map(|then| then - seconds);
+                    moved.into_iter().for_each(|then| soak[key] = json!(then));
+                }
             }
-        }
+        });
+    }
+
+    /// Edits the state of `staging`; whether there is one.
+    fn edit_staging(&self, edit: impl FnOnce(&mut Value)) -> bool {
+        let path = self.state_of_staging();
+        let Ok(text) = std::fs::read_to_string(&path) else { return false };
+        let mut state: Value = serde_json::from_str(&text).unwrap();
+        edit(&mut state);
         std::fs::write(path, state.to_string()).unwrap();
+        true
     }
 }
 
