@@ -44,7 +44,7 @@ deny:
 oldest:
     .ci/run oldest
 
-# The tests of the features `kubernetes` and `otel`.
+# The tests of the feature `otel`.
 features:
     .ci/run features
 

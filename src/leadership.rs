@@ -19,7 +19,6 @@ use crate::config::{Config, Target};
 use crate::environment::Environment;
 use crate::state::StateStore;
 
-#[cfg(feature = "kubernetes")]
 mod kubernetes;
 
 /// Decides which process acts for a target.
@@ -41,12 +40,9 @@ pub trait Leadership: fmt::Debug + Send + Sync {
 /// As the config says.
 #[must_use]
 pub(crate) fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
-    #[cfg(feature = "kubernetes")]
     if let Some(settings) = &config.kubernetes {
         return Arc::new(kubernetes::Replicas::new(settings, config.targets.len(), environment));
     }
-    // Without the feature no config has the section.
-    let _ = (config, environment);
     Arc::new(Alone)
 }
 

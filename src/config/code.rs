@@ -66,9 +66,6 @@ codes! {
     BAD_NAME "AG616" "name cannot be used",
         "A name cannot be used.",
         "Write a name without control characters and outer spaces.";
-    NOT_BUILT_IN "AG617" "not in this build",
-        "A key needs a feature that this program was built without.",
-        "Use a build with the feature, or take the key out.";
     NUMBER_AS_WRITTEN "AG618" "number that is written otherwise",
         "A var is a number whose text has another form: texts that use `1.10` get `1.1`.",
         "Quote it if it is a text, a version say; else write the number that the message shows.";

@@ -13,7 +13,7 @@ use crate::host::is_this_machine;
 /// the renewals that may fail meanwhile.
 const CALLS_PER_LEASE: u32 = 2;
 
-/// Builds the section, if it is there; a program without the feature refuses it.
+/// Builds the section, if it is there.
 pub(super) fn build(
     reader: &mut Reader<'_>,
     root: &Fields,
@@ -21,13 +21,6 @@ pub(super) fn build(
     folder: &Path,
 ) -> Option<Kubernetes> {
     let fields = root.fields("kubernetes")?;
-    if !cfg!(feature = "kubernetes") {
-        let message = "this program was built without the feature `kubernetes`";
-        let problem = error(&code::NOT_BUILT_IN, message)
-            .help("build it with `--features kubernetes`, or take the section out of the config");
-        reader.problems.add(&fields.pointer, problem);
-        return None;
-    }
     let lease = fields.duration("lease");
     if let Some(target) =
         targets.iter().find(|target| lease < target.manager.timeout * CALLS_PER_LEASE)

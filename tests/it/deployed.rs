@@ -21,7 +21,6 @@ fn a_single_daemon_in_a_cluster() {
     assert!(config.server.listen.is_some_and(|address| !address.ip().is_loopback()));
 }
 
-#[cfg(feature = "kubernetes")]
 #[test]
 fn replicas_in_a_cluster() {
     let config = loads("deploy/kubernetes/ha/apinizer-gitops.yaml");

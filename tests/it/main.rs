@@ -16,7 +16,6 @@ mod basics;
 mod branches;
 mod browser;
 mod chaos;
-#[cfg(feature = "kubernetes")]
 mod cluster;
 mod connecting;
 mod consent;
@@ -63,7 +62,6 @@ mod remote;
 mod removed_by_a_commit;
 mod renames;
 mod replaces;
-#[cfg(feature = "kubernetes")]
 mod replicas;
 mod revisions;
 mod rotation;

@@ -2,14 +2,6 @@
 
 use super::*;
 
-#[cfg(not(feature = "kubernetes"))]
-#[test]
-fn leases_need_a_build_that_has_them() {
-    let found = problems(&target("kubernetes: {lease: 90s}\n"));
-    assert!(found.contains("AG617") && found.contains("--features kubernetes"), "{found}");
-}
-
-#[cfg(feature = "kubernetes")]
 #[test]
 fn a_lease_leaves_time_for_the_longest_call() {
     let kubernetes = |text: &str| parse(&target(text)).unwrap().config.kubernetes.unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::document::{BASE, Broken, Kind, MISTYPED, OVERLAY, SECRET};
+use super::document::{BASE, Broken, Kind, MISTYPED, OTHER_OVERLAY, OVERLAY, SECRET};
 use super::memory::{Flags, MaxDeletes, Shows};
 use super::steps::{Disturbance, Event, NAMES, Random, Turn};
 
@@ -10,7 +10,7 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
     let name = random.of(&NAMES);
     let kind = random.of(&Kind::ALL);
     let declare = Event::Declare(name, kind, 1001);
-    match random.below(8) {
+    match random.below(12) {
         // Made anew by hand before its id was known, and then removed.
         0 => {
             let made = Turn { disturbance: Some(Disturbance::IdLists), ..turn(vec![declare]) };
@@ -66,6 +66,38 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
             let (old, new) = if name == "e" { ("a", "b") } else { (name, "e") };
             let renamed = vec![Event::Rename(old, new, true), Event::Ignore(new, SECRET)];
             vec![turn(vec![Event::Declare(old, Kind::Ftp, 1001)]), turn(renamed)]
+        }
+        // The config names the overlay no more, or another one, and then the document changes.
+        7 => {
+            let patch = Event::Patch(name, "description", json!("patched"));
+            let without = Event::Paths(random.of(&[vec![BASE], vec![BASE, OTHER_OVERLAY]]));
+            let other = Event::PatchElsewhere(name, "custom", json!("elsewhere"));
+            let edited = Event::Declare(name, kind, 1002);
+            let first = turn(vec![declare, patch, other, Event::ProtectByPatch(name)]);
+            vec![first, turn(vec![without]), turn(vec![edited]), turn(vec![Event::Remove(name)])]
+        }
+        // A patch becomes a link, and the document changes and goes.
+        8 => {
+            let patch = Event::Patch(name, "description", json!("patched"));
+            let linked = vec![Event::LinkPatch(name), Event::Declare(name, kind, 1002)];
+            let first = turn(vec![declare, patch, Event::ProtectByPatch(name)]);
+            let unlinked = vec![Event::LinkPatch(name), Event::Unpatch(name)];
+            vec![first, turn(linked), turn(unlinked), turn(vec![Event::Remove(name)])]
+        }
+        // Without a state a path is mistyped, and a document goes.
+        9 => {
+            let other = if name == "e" { "a" } else { "e" };
+            let both =
+                vec![declare, Event::Declare(other, kind, 1), Event::Max(MaxDeletes::Count(9))];
+            let gone = vec![Event::Remove(other), Event::Paths(vec![BASE, MISTYPED])];
+            vec![turn(both), Turn { stateless: true, ..turn(gone) }]
+        }
+        // A document becomes a link to one of the same text.
+        10 => {
+            let other = if name == "e" { "a" } else { "e" };
+            let both =
+                vec![declare, Event::Declare(other, kind, 1), Event::Max(MaxDeletes::Count(9))];
+            vec![turn(both), turn(vec![Event::Link(name)]), turn(vec![Event::Remove(other)])]
         }
         // Consent to a name that reads like a pattern.
         _ => {
