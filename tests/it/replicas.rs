@@ -253,7 +253,7 @@ fn replicas_share_the_targets() {
     // Whether a project is there has no say in who looks after it.
     let targets: String =
         (1..=6).map(|n| target(&world, &format!("t{n}"), &format!("p{n}"), "")).collect();
-    // With it the first would need 3 s to take all of them: the second starts sooner.
+    // With it the first would need 2.5 s to take all of them: the second starts sooner.
     let of = |name| Replica::with(&world, &cluster, name, &targets, "lease: 20s");
     let _replicas = ["first", "second"].map(of);
     eventually("all are held", || cluster.holders().len() == 6);
@@ -261,6 +261,32 @@ fn replicas_share_the_targets() {
     assert!(of("first") > 0 && of("second") > 0, "{:?}", cluster.holders());
     let leases = cluster.names("leases");
     assert!(leases.iter().all(|name| name.starts_with("apinizer-gitops-p")), "{leases:?}");
+}
+
+#[test]
+fn targets_of_a_replica_that_ends_or_is_killed_are_shared_by_the_others() {
+    let world = World::new();
+    let cluster = Cluster::start(&world);
+    world.commit_email("a", "");
+    let target = |n| target(&world, &format!("t{n}"), &format!("p{n}"), "");
+    let targets: String = (1..=12).map(target).collect();
+    let of = |name: &str| Replica::with(&world, &cluster, name, &targets, "lease: 9s");
+    let holds = |name: &str| cluster.holders().iter().filter(|holder| *holder == name).count();
+    let mut replicas = ["first", "second", "third"].map(of);
+    let all = |of: &[&str]| of.iter().map(|name| holds(name)).sum::<usize>() == 12;
+    eventually("all are held", || all(&["first", "second", "third"]));
+    assert_eq!(replicas[0].terminate(), 0);
+    eventually("two hold all", || all(&["second", "third"]));
+    let third = holds("third");
+    assert!((4..=8).contains(&third), "{third} of 12 after SIGTERM");
+    let mut first = of("first");
+    // Each has looked at all Leases since they were renewed last.
+    std::thread::sleep(Duration::from_secs(8));
+    replicas[1].child.kill().unwrap();
+    eventually("the first and the third hold all", || all(&["first", "third"]));
+    first.child.kill().unwrap();
+    let third = holds("third");
+    assert!((6..=9).contains(&third), "{third} of 12 after a kill");
 }
 
 /// The heart of it: whatever the loser had begun is over before the next one begins.

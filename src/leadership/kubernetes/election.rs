@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ const MARGIN: u32 = 10;
 /// A replica waits before it takes a Lease that is free, the longer the more it holds already: one that
 /// holds fewer gets it. With all Leases but one it waits so long, so that many targets are handed over
 /// within seconds too.
-const LONGEST_MODESTY: Duration = Duration::from_secs(5);
+const LONGEST_MODESTY: Duration = Duration::from_secs(3);
 
 /// But for each Lease that it holds it waits for no more than this share of the duration.
 const LARGEST_STEP: u32 = 30;
@@ -83,13 +83,13 @@ impl Election {
         told: &(dyn Fn(Standby) + Send + Sync),
     ) -> Option<Term> {
         let mut observed = Observed::default();
-        let mut free_since = None;
+        let mut counted_from = None;
         let mut after = Instant::now();
         while !shutdown.is_cancelled() {
             // Not left in the middle: a claim without its answer would have to run out.
             let found = self.list.look(&self.lease, after).await;
             let (asked_at, next) = (found.asked_at, found.next);
-            let tried = self.attempt(found, &mut observed, &mut free_since, shutdown).await;
+            let tried = self.attempt(found, &mut observed, &mut counted_from, shutdown).await;
             let (again_at, holder, problem) = match tried {
                 Ok(Attempt::Won(term)) => return Some(term),
                 Ok(Attempt::NotBefore(at)) => (at.min(next), None, None),
@@ -115,21 +115,23 @@ impl Election {
         &self,
         Found { lease: found, next, .. }: Found,
         observed: &mut Observed,
-        free_since: &mut Option<Instant>,
+        counted_from: &mut Option<Instant>,
         shutdown: &CancellationToken,
     ) -> Result<Attempt, ClusterError> {
         let (found, now) = (found?, Instant::now());
         let mut held = self.held.lock().await;
         match observed.look(found.as_ref(), &self.identity, now) {
             Look::Held { by, until } => {
-                *free_since = None;
+                *counted_from = None;
                 return Ok(Attempt::Held { by, until });
             }
             Look::Free => {
-                let since = *free_since.get_or_insert(now);
-                let modesty = (self.modesty * *held).min(self.lasts);
-                if since + modesty > Instant::now() {
-                    return Ok(Attempt::NotBefore(since + modesty));
+                let from =
+                    counted_from.get_or_insert_with(|| now + self.until_all_looked(found.as_ref()));
+                let at = *from + (self.modesty * *held).min(self.lasts);
+                // One that holds none need not be modest.
+                if *held > 0 && at > Instant::now() {
+                    return Ok(Attempt::NotBefore(at));
                 }
             }
             // A claim of ours whose answer was lost.
@@ -144,6 +146,18 @@ impl Election {
                 Ok(Attempt::Won(self.begin(lease, began, next, shutdown)))
             }
         }
+    }
+
+    /// How long until all replicas that wait have looked at a Lease since it became free: whoever looks
+    /// first must not get more of them. When that was is told by the clock of the last holder, which may be
+    /// wrong, so no more than the pause between two looks is waited for it.
+    fn until_all_looked(&self, lease: Option<&Value>) -> Duration {
+        let pause = pause(self.lasts);
+        let free_at = lease.and_then(lease::free_at);
+        let left = free_at.map(|at| at.duration_since(Timestamp::now()));
+        let left = left
+            .map(|left| left.saturating_add(SignedDuration::try_from(pause).unwrap_or_default()));
+        Duration::try_from(left.unwrap_or_default()).unwrap_or_default().min(pause)
     }
 
     fn begin(

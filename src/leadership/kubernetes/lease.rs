@@ -76,6 +76,14 @@ fn holder_in(spec: &Value) -> Option<&str> {
     spec["holderIdentity"].as_str().filter(|holder| !holder.is_empty())
 }
 
+/// When a Lease became free, or becomes, by the clock of its last holder: no other clock may rely on it.
+pub(super) fn free_at(lease: &Value) -> Option<Timestamp> {
+    let spec = &lease["spec"];
+    let written: Timestamp = spec["renewTime"].as_str()?.parse().ok()?;
+    let lasts = holder_in(spec).map_or(Duration::ZERO, |_| duration(spec));
+    written.checked_add(lasts).ok()
+}
+
 /// How long a holder may be silent. A Lease without a sensible duration is given the longest
 /// that one is likely to have: rather wait than act beside another.
 fn duration(spec: &Value) -> Duration {
