@@ -55,6 +55,8 @@ pub struct Config {
     pub source: Source,
     /// The targets, at least one, with names that differ.
     pub targets: Vec<Target>,
+    /// The file has several, whichever of them a run is about.
+    pub has_several_targets: bool,
     /// The daemon's HTTP listener.
     pub server: Server,
     /// Whom to tell.

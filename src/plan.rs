@@ -137,6 +137,20 @@ impl Planned {
         }
     }
 
+    /// Has the commands that are advised name the target: in others a name may stand for another
+    /// connection.
+    pub(crate) fn name_target(&mut self, target: &str) {
+        let target = for_the_shell(target);
+        let changes =
+            self.plan.entries.iter_mut().flat_map(|e| e.change.iter_mut().chain(&mut e.kept));
+        let advice = changes.filter_map(|change| change.advice.as_mut());
+        for text in advice.chain(&mut self.plan.notices) {
+            for command in ["`apinizer-gitops apply", "`apinizer-gitops forget"] {
+                *text = text.replace(command, &format!("{command} --target {target}"));
+            }
+        }
+    }
+
     /// Hides what live shows of secrets where none belong: somebody typed them there. Names that
     /// git declares are its own.
     pub(crate) fn hide(&mut self, redactor: &Redactor) {

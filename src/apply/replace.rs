@@ -11,7 +11,7 @@ use super::{ChangeResult, Control, Job};
 use crate::catalog::{ConnectionType, Field, is_bookkeeping};
 use crate::desired::{DesiredConnection, holds_env, resolve_one};
 use crate::live::LiveConnection;
-use crate::plan::compare::shown_text;
+use crate::plan::compare::{shown_text, shows_file};
 use crate::plan::{body, step, whole_digest};
 use crate::pointer::{self, steps};
 use crate::record::{Base, BaseField, Owned};
@@ -141,7 +141,7 @@ async fn old_value(
 ) -> Result<Option<Value>, String> {
     let path = format!("/{}", hidden.name);
     let shown = old.body().get(hidden.name);
-    if hidden.is_file() && shown.is_some_and(|shown| !shown.is_null()) {
+    if hidden.is_file() && shows_file(shown) {
         return Ok(shown.cloned());
     }
     let declared = owned.base.get(&path).map(|base| &base.declared).filter(|d| !d.is_null());

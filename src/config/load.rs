@@ -173,6 +173,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
     let kubernetes = kubernetes::build(reader, fields, &targets, folder);
     Config {
         source,
+        has_several_targets: entries.len() > 1,
         targets,
         server: Server {
             listen: served.listen("listen").copied().flatten(),

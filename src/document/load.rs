@@ -88,6 +88,8 @@ pub(crate) struct OldDeclarations {
     pub renames: BTreeMap<ConnectionName, ConnectionName>,
     /// How many documents each configured path held.
     pub paths: BTreeMap<String, usize>,
+    /// A file, or a document, could not be read so far that its name is known.
+    pub has_unknown_names: bool,
 }
 
 /// The declarations of the files for a target, whatever is wrong with their documents: for commits
@@ -101,8 +103,10 @@ pub(crate) fn declared_names(
     let assigned = super::gather::assign(folders);
     let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
     let files = cache.files(&entries, read);
-    let Gathered { names, documents_by_folder, .. } = gather(&assigned, &files);
-    let mut then = OldDeclarations::default();
+    let Gathered { names, documents_by_folder, findings, .. } = gather(&assigned, &files);
+    let has_unknown_names =
+        !findings.is_empty() || files.iter().any(|file| !file.problems.is_empty());
+    let mut then = OldDeclarations { has_unknown_names, ..OldDeclarations::default() };
     for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
         let merged = Merged::of(layers);
         if !options::are_for(options::targets_of(&merged.fields).as_ref(), target) {

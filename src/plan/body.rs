@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::compare::{
-    Comparison, Subject, Treatment, field_at, shown_text, with_lives_ignored_parts,
+    Comparison, Subject, Treatment, field_at, shown_text, shows_file, with_lives_ignored_parts,
 };
 use super::view::LiveView;
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
@@ -32,7 +32,7 @@ pub(crate) enum NoBody {
     WouldWipe(String),
     /// A PUT would wipe a file that git does not declare.
     #[error(
-        "the server answers `null` for the file `{0}`, as it may do for one that is there, and git \
+        "the server shows nothing for the file `{0}`, as it may do for one that is there, and git \
          does not declare it, so a PUT could wipe it: declare it, or declare it `null` to empty it"
     )]
     WouldWipeFile(String),
@@ -62,12 +62,15 @@ pub(crate) fn cannot_be_restored(
     old: &LiveConnection,
     base: &Base,
     profile: Option<&TypeProfile>,
+    is_proven: &IsProven<'_>,
 ) -> Option<String> {
     let old_type = catalog::find(&old.type_name)?;
     let is_lost = |hidden: &&Field| {
         let path = format!("/{}", hidden.name);
         let shown = old.body().get(hidden.name).filter(|shown| !shown.is_null());
-        let is_shown = (hidden.is_file() && shown.is_some()) || shown_text(shown).is_some();
+        let is_proven = || shown.is_some_and(|value| is_proven(&path, value));
+        let is_shown =
+            (hidden.is_file() && shows_file(shown)) || (shown_text(shown).is_some() && is_proven());
         is_hidden(hidden, profile)
             && !base.contains_key(&path)
             && !is_shown
@@ -167,9 +170,8 @@ fn keep_hidden(
     let own_type = desired.connection_type;
     let path = format!("/{}", field.name);
     let shown = live.shown_by_get(&path);
-    let is_shown = || live.get(&path).is_some_and(|shown| !shown.is_null());
     let is_masked = desired.masks(field);
-    if field.is_file() && !is_masked && is_shown() {
+    if field.is_file() && !is_masked && shows_file(live.get(&path)) {
         return Ok(());
     }
     if let (true, Some(text)) = (field.is_secret(), shown_text(shown)) {

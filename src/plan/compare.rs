@@ -14,7 +14,7 @@ pub(super) use base::catalog_field;
 pub(crate) use base::{base_of, field_at};
 pub(super) use field::show_desired;
 pub(crate) use field::with_lives_ignored_parts;
-pub(crate) use secret::{same_in_constant_time, shown_text};
+pub(crate) use secret::{same_in_constant_time, shown_text, shows_file};
 
 use super::view::LiveView;
 use super::{FieldChange, Origin};
@@ -39,6 +39,9 @@ pub(crate) struct CompareRules<'a> {
     pub(crate) stateless: bool,
     /// Whether drift is written back.
     pub(crate) corrects_drift: bool,
+    /// Nobody remembers what a path of the config declared that is missing or empty: what live has
+    /// otherwise than the base may be its layer.
+    pub(crate) lacks_a_layer: bool,
     /// Whether every declared secret is sent again.
     pub(crate) resend_secrets: bool,
 }
@@ -147,6 +150,17 @@ impl<'a> Remembered<'a> {
     }
 }
 
+impl CompareRules<'_> {
+    /// Whether live keeps what differs from git for such a reason.
+    pub(crate) fn keeps(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Git => false,
+            Origin::Drift => !self.corrects_drift || self.lacks_a_layer,
+            Origin::Both => self.lacks_a_layer,
+        }
+    }
+}
+
 /// Compares one connection that is live.
 pub(crate) fn compare(
     desired: &DesiredConnection,
@@ -209,7 +223,7 @@ impl<'a> Comparing<'a> {
         });
         if is_given_up {
             Treatment::GiveUp
-        } else if origin == Origin::Drift && !self.rules.corrects_drift {
+        } else if self.rules.keeps(origin) {
             Treatment::Keep
         } else {
             Treatment::Write

@@ -92,10 +92,19 @@ impl History {
         self.is_last_good_missing() || self.declared_then(new).is_some_and(renamed_from)
     }
 
-    /// The lost path, or the layer that is not read, that declared a part of a connection.
-    pub(crate) fn lost_path_of(&self, name: &ConnectionName) -> Option<&str> {
+    /// The lost path, or the layer that is not read, that declared a part of a connection, or of the one
+    /// that it is to be renamed from.
+    pub(crate) fn lost_path_of(
+        &self,
+        name: &ConnectionName,
+        desired: Option<&DesiredConnection>,
+    ) -> Option<&str> {
+        let old = desired.and_then(|desired| desired.options.renamed_from.as_ref());
+        let is_about = |names: &BTreeSet<ConnectionName>| {
+            names.contains(name) || old.is_some_and(|old| names.contains(old))
+        };
         let mut paths = self.lost_paths.iter().rev().chain(&self.unread_layers);
-        paths.find(|(_, names)| names.contains(name)).map(|(path, _)| path.as_str())
+        paths.find(|(_, names)| is_about(names)).map(|(path, _)| path.as_str())
     }
 
     fn declared_then(&self, name: &ConnectionName) -> Option<&DeclaredThen> {

@@ -35,10 +35,10 @@ pub(crate) fn raise(record: &mut Record, desired: &Desired) -> bool {
 pub(crate) fn keep(
     desired: &mut Desired,
     record: &Record,
-    is_kept: impl Fn(&ConnectionName) -> bool,
+    is_kept: impl Fn(&DesiredConnection) -> bool,
 ) {
     let is_protected = |name: &ConnectionName| record.owned(name).is_some_and(|o| o.protect);
-    for connection in desired.values_mut().filter(|connection| is_kept(&connection.name)) {
+    for connection in desired.values_mut().filter(|connection| is_kept(connection)) {
         let mut names = std::iter::once(&connection.name).chain(&connection.options.renamed_from);
         if names.any(is_protected) {
             connection.options.protect = true;

@@ -115,7 +115,7 @@ pub(crate) fn join<'a>(
             declared,
             live: observed.sight(name),
             memory: record.memory(name),
-            lost_path: history.lost_path_of(name),
+            lost_path: history.lost_path_of(name, desired.get(name)),
             claim: None,
         }
     };

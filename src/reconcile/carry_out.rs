@@ -85,7 +85,7 @@ impl Calls<'_> {
         progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
     ) {
         let Self { engine, target, commit, ready, ledger, options } = *self;
-        let Opened { desired, record, connection, key_is_known, .. } = &ready.opened;
+        let Opened { loaded, desired, record, connection, key_is_known, .. } = &ready.opened;
         let Looked { live, singles, .. } = &ready.looked;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
@@ -95,7 +95,7 @@ impl Calls<'_> {
             desired,
             observed: Observed { live, singles, unread: &nothing_unread },
             planned: record,
-            rules: compare_rules(target, options, keys, record),
+            rules: compare_rules(target, options, loaded, keys, record),
             judge: judge_of(target, options),
             resolution: engine.resolution(target, options),
             lookalikes: &lookalikes,

@@ -38,6 +38,20 @@ fn declarations_of(documents: &[Document]) -> Declarations {
     declared.collect()
 }
 
+/// The names that a commit declares.
+#[derive(Default)]
+struct NamesOfCommit {
+    names: BTreeSet<ConnectionName>,
+    /// It has files that cannot be read.
+    may_be_more: bool,
+}
+
+impl NamesOfCommit {
+    fn may_declare(&self, name: &ConnectionName) -> bool {
+        self.may_be_more || self.names.contains(name)
+    }
+}
+
 impl Past<'_> {
     /// Finds out all that deletes depend on, and which paths are not read any more: those are to be
     /// kept with the commit. What is due by another branch is taken back in the record.
@@ -139,11 +153,13 @@ impl Past<'_> {
         &self,
         repository: &Arc<Repository>,
         id: &CommitId,
-    ) -> Result<BTreeSet<ConnectionName>, SourceError> {
-        let Some(then) = self.declared_by(repository, id)? else { return Ok(BTreeSet::new()) };
-        let mut names = then.names;
-        names.extend(then.renames.into_values());
-        Ok(names)
+    ) -> Result<NamesOfCommit, SourceError> {
+        let Some(then) = self.declared_by(repository, id)? else {
+            return Ok(NamesOfCommit::default());
+        };
+        let OldDeclarations { mut names, renames, has_unknown_names, .. } = then;
+        names.extend(renames.into_values());
+        Ok(NamesOfCommit { names, may_be_more: has_unknown_names })
     }
 
     /// The consents of the commits since the last good one. Where the history is cut short, as in a
@@ -226,8 +242,8 @@ impl Past<'_> {
                 continue;
             }
             let back = self.names_of(repository, &commit.id)?;
-            later.iter_mut().for_each(|names| names.retain(|name| !back.contains(name)));
-            ended.extend(consented.intersection(&back).cloned());
+            later.iter_mut().for_each(|names| names.retain(|name| !back.may_declare(name)));
+            ended.extend(consented.iter().filter(|name| back.may_declare(name)).cloned());
         }
         Ok(())
     }
@@ -279,7 +295,7 @@ impl Past<'_> {
     ) -> Result<BTreeSet<ConnectionName>, SourceError> {
         let mut removed: Option<BTreeSet<ConnectionName>> = None;
         for parent in &commit.parents {
-            let names = self.names_of(repository, parent)?;
+            let names = self.names_of(repository, parent)?.names;
             removed = Some(match removed {
                 None => names,
                 Some(others) => others.intersection(&names).cloned().collect(),
@@ -287,7 +303,7 @@ impl Past<'_> {
         }
         let mut removed = removed.unwrap_or_default();
         let still = self.names_of(repository, &commit.id)?;
-        removed.retain(|name| !still.contains(name));
+        removed.retain(|name| !still.may_declare(name));
         Ok(removed)
     }
 

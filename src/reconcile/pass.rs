@@ -63,7 +63,7 @@ struct Pass<'a> {
 /// The things that a pass knows before it looks at live.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    loaded: LoadedTarget,
+    pub(super) loaded: LoadedTarget,
     pub(crate) desired: Desired,
     pub(crate) connection: Connection,
     /// Whether the record's fingerprints were made under today's key.
@@ -92,12 +92,15 @@ impl Pass<'_> {
         let mut opened = self.open(prepared).await?;
         let (history, unread_paths, live) = self.ask(&mut opened, prepared).await?;
         let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
-        protection::keep(&mut opened.desired, &opened.record, |name| {
-            !may_lift || history.lost_path_of(name).is_some()
+        protection::keep(&mut opened.desired, &opened.record, |connection| {
+            !may_lift || history.lost_path_of(&connection.name, Some(connection)).is_some()
         });
         let mut looked = self.look_closer(live, &opened, prepared).await;
         let mut planned = self.decide(&mut opened, &history, &mut looked).await?;
         planned.hide(&self.engine.redactor);
+        if self.engine.config.has_several_targets {
+            planned.name_target(&self.target.name);
+        }
         let Planned { plan, record, .. } = planned;
         prepared.take(plan);
         let good = self.good_commit(&opened, &history, unread_paths);
@@ -144,7 +147,7 @@ impl Pass<'_> {
             let past = Past { engine, target, snapshot, loaded: &opened.loaded, is_stateless };
             past.ask(&mut opened.record).map_err(|error| (Step::History, error.to_string()))
         })?;
-        tell_missing_paths(&opened.loaded, &opened.record, prepared)
+        tell_missing_paths(&opened.loaded, &opened.record, self.options.base.is_some(), prepared)
             .map_err(|problem| (Step::Load, problem))?;
         let ended = |_| (Step::Observe, "the run ended before the answer".to_owned());
         let live = lists.await.map_err(ended)?;
@@ -178,7 +181,7 @@ impl Pass<'_> {
         let facts = CommitFacts { loaded_whole, not_read: &not_read, history };
         let record = &*record;
         let decide = |looked: &Looked| {
-            let rules = self.rules(keys, record, &looked.live, &facts);
+            let rules = self.rules(loaded, keys, record, &looked.live, &facts);
             let rows = join(desired, &invalid, history, looked.observed(), record);
             plan(rows, record, &rules)
         };
@@ -476,6 +479,7 @@ impl Pass<'_> {
 
     fn rules<'r>(
         &'r self,
+        loaded: &LoadedTarget,
         keys: Keys<'r>,
         record: &'r Record,
         live: &'r Live,
@@ -484,7 +488,7 @@ impl Pass<'_> {
         Rules {
             policy: &self.target.policy,
             run: &self.options.rules,
-            compare: compare_rules(self.target, self.options, keys, record),
+            compare: compare_rules(self.target, self.options, loaded, keys, record),
             live,
             commit,
             judge: judge_of(self.target, self.options),
@@ -508,13 +512,17 @@ pub(super) fn judge_of<'r>(target: &'r Target, options: &'r Options) -> Judge<'r
 pub(super) fn compare_rules<'r>(
     target: &Target,
     options: &Options,
+    loaded: &LoadedTarget,
     keys: Keys<'r>,
     record: &'r Record,
 ) -> CompareRules<'r> {
+    let stateless = options.base.is_some();
+    let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
     CompareRules {
         keys,
         readable: &record.readable,
-        stateless: options.base.is_some(),
+        stateless,
+        lacks_a_layer: stateless && !options.rules.allow_deletes && lacks_a_path(),
         corrects_drift: target.policy.drift == Drift::Correct,
         resend_secrets: options.resend_secrets,
     }
@@ -524,12 +532,19 @@ pub(super) fn compare_rules<'r>(
 fn tell_missing_paths(
     loaded: &LoadedTarget,
     record: &Record,
+    stateless: bool,
     prepared: &mut Prepared<'_>,
 ) -> Result<(), String> {
-    for (path, _, _) in loaded.loaded.folders.iter().filter(|(_, exists, _)| !exists) {
-        let text = format!("the path `{path}` does not exist in this revision");
-        if record.inventory().next().is_none() {
+    let lacking = loaded.loaded.folders.iter().filter(|(_, _, documents)| *documents == 0);
+    for (path, exists, _) in lacking.filter(|(_, exists, _)| stateless || !exists) {
+        let lacks = if *exists { "is empty" } else { "does not exist" };
+        let mut text = format!("the path `{path}` {lacks} in this revision");
+        if !exists && record.inventory().next().is_none() {
             return Err(text);
+        }
+        if stateless {
+            text += ": without a state nobody remembers what it declared, so deletes are held, and live \
+                     keeps what is not as the base declares it";
         }
         prepared.plan.notices.push(text);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Ran, World, email, ftp};
+use crate::world::{CHECKOUT, PROJECT, Ran, World, email, ftp};
 
 /// Names that a shell or a glob would take for something else.
 const UNUSUAL: [&str; 9] =
@@ -144,4 +144,23 @@ fn forget_is_the_other_way_past() {
     world.run(&["forget", "a", "b"]).code(0);
     world.apply().code(0);
     assert_eq!(world.names(), ["a", "b", "kept"]);
+}
+
+#[test]
+fn what_is_advised_names_the_target_where_there_are_several() {
+    let mut world = not_removed_by_a_commit(&["a"]);
+    let target = |name: &str, project: &str, paths: &str| {
+        let url = world.url();
+        format!(
+            "- {{name: {name}, url: '{url}', project: {project}, token: '${{env:APINIZER_TOKEN}}', paths: {paths}}}\n"
+        )
+    };
+    let first = target("prod", PROJECT, "[other]");
+    let text = format!("source: {{{CHECKOUT}}}\ntargets:\n{first}");
+    let second = target("staging", "other", "[other]");
+    world.config(&text);
+    world.plan().code(3).says("`apinizer-gitops apply --allow-delete 'a'`");
+    world.config(&format!("{text}{second}"));
+    let plan = world.run(&["plan", "--target", "prod"]).code(3);
+    plan.says("apply --target 'prod' --allow-delete 'a'").says("forget --target 'prod' 'a'");
 }

@@ -100,6 +100,30 @@ fn a_consent_ends_when_a_commit_that_was_never_loaded_declares_the_name() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_ends_consent_and_counts_for_none() {
+    let broken = "type: email\nname: a\n  host: h\n";
+    for (at_once, again) in [(false, broken), (true, broken), (false, "<<<<<<< HEAD\n")] {
+        let mut world = World::new();
+        world.target("max_deletes: 0");
+        world.settle(&["a", "b", "c"]);
+        world.remove("connections/a.yaml");
+        if at_once {
+            world.write("connections/b.yaml", broken);
+        }
+        world.commit("remove a\n\nAllow-Deletes: true");
+        world.write("connections/a.yaml", again);
+        world.commit("a is back, in a way");
+        world.remove("connections/a.yaml");
+        if at_once {
+            world.remove("connections/b.yaml");
+        }
+        world.commit("remove what cannot be read");
+        world.apply().code(3).says("max_deletes");
+        assert_eq!(world.names(), ["a", "b", "c"]);
+    }
+}
+
+#[test]
 fn consent_to_a_delete_is_no_consent_to_a_replace() {
     let mut world = World::settled(&["a", "b"]);
     world.target("max_deletes: 0");

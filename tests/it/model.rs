@@ -44,7 +44,7 @@ fn draw(seed: u64, setting: fn(&mut Random) -> Setting) -> (Setting, Vec<Turn>) 
     let mut random = Random(seed);
     let setting = setting(&mut random);
     let mut turns: Vec<Turn> = (0..TURNS).map(|_| steps::turn(&mut random)).collect();
-    if random.one_in(3) {
+    if random.one_in(2) {
         let at = random.below(TURNS);
         turns.splice(at..at, stories::draw(&mut random));
     }

@@ -229,6 +229,32 @@ fn a_path_that_the_config_no_longer_names_lifts_nothing_while_it_is_there() {
 }
 
 #[test]
+fn a_rename_while_a_layer_is_not_read_waits_and_lifts_nothing() {
+    for paths in ["paths: [base]", "paths: [base, voer]", "paths: [base, over]"] {
+        let mut world = patched();
+        world.target(paths);
+        world.remove("base/a.yaml");
+        world.write("base/a9.yaml", &email("a9", "x-gitops: {renamedFrom: a}\n"));
+        let patch = world.repo().join("over/a.yaml");
+        if paths.ends_with("over]") {
+            std::fs::remove_file(&patch).unwrap();
+            std::os::unix::fs::symlink("../elsewhere.yaml", patch).unwrap();
+        } else {
+            std::fs::write(patch, "name: a9\nport: 25\nx-gitops: {protect: true}\n").unwrap();
+        }
+        world.commit("another name");
+        world.plan().code(3);
+        world.apply().code(3);
+        assert!(!world.writes().iter().any(|call| call.contains(" a")), "{paths}");
+        world.target("paths: [base, over]");
+        world.git(&["rm", "-rqf", "base/a9.yaml", "over/a.yaml"]);
+        world.commit("take both away");
+        world.apply().says("protected");
+        assert_eq!(world.live("a")["port"], json!(25), "{paths}");
+    }
+}
+
+#[test]
 fn consent_ends_what_a_path_outside_the_config_said() {
     let mut world = patched();
     world.target("paths: [base]");
@@ -279,5 +305,22 @@ fn without_a_state_a_missing_path_holds_deletes() {
         world.forget_calls();
         world.run(&["apply", "--yes", "--base", "HEAD~1"]);
         assert!(!world.writes().iter().any(|call| call.starts_with("DELETE")), "{paths}");
+    }
+}
+
+#[test]
+fn without_a_state_live_keeps_what_a_missing_path_may_have_declared() {
+    for before in ["port: 24\n", ""] {
+        let mut world = patched();
+        world.write("base/a.yaml", &email("a", before));
+        world.commit("a port below the patch");
+        world.apply().code(0);
+        world.target("paths: [base, voer]");
+        world.write("base/a.yaml", &email("a", "port: 26\ndescription: of the base\n"));
+        world.commit("another port below the patch");
+        world.run(&["plan", "--base", "HEAD~1"]).code(2).says("nobody remembers");
+        world.run(&["apply", "--yes", "--base", "HEAD~1"]).code(0);
+        let live = world.live("a");
+        assert_eq!((&live["port"], &live["description"]), (&json!(25), &json!("of the base")));
     }
 }

@@ -65,7 +65,13 @@ fn a_connection_that_could_not_be_restored_is_not_deleted() {
 
 #[test]
 fn a_secret_that_git_never_declared_blocks_a_replace_in_the_plan_too() {
-    let world = World::with(masked());
+    for secrets in [SecretsOnGet::Masked, SecretsOnGet::Cipher] {
+        a_secret_of_the_console_blocks_a_replace(secrets);
+    }
+}
+
+fn a_secret_of_the_console_blocks_a_replace(secrets: SecretsOnGet) {
+    let world = World::with(Options { secrets, ..Options::default() });
     let mut by_hand = email_body("a");
     by_hand["password"] = json!("of-the-console");
     world.make(by_hand);

@@ -57,6 +57,8 @@ fn files_and_folders_that_are_no_longer_read_hold_deletes() {
             world.git(&["commit", "-qm", "move it out of sight"]);
             world.plan().code(3).says(told);
             world.apply().code(3).says("is skipped").says(told);
+            // That is consent to what a limit or a path holds.
+            world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
             assert_eq!(world.names(), ["a", "b", "c"], "{path}: {told}");
         }
     }

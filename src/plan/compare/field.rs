@@ -131,7 +131,12 @@ impl Comparing<'_> {
     }
 
     fn origin(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Origin {
-        let Some(older) = self.older(&field.path) else { return Origin::Git };
+        let Some(older) = self.older(&field.path) else {
+            let is_of_a_layer = self.rules.lacks_a_layer
+                && self.remembered.base.is_some()
+                && !equal_in(self.desired, field.field, None, live);
+            return if is_of_a_layer { Origin::Both } else { Origin::Git };
+        };
         let keys = self.rules.keys;
         let git_moved = if older.declared != field.declared {
             // The same value under another reference, or another spelling of it, moved nothing.

@@ -1,8 +1,7 @@
 //! The one test for whether a live connection is the one in the inventory.
 
-use serde_json::Value;
-
 use super::base::{field_at, matches_base};
+use super::secret::shows_file;
 use super::{CompareRules, Keys};
 use crate::catalog::{self, Field};
 use crate::desired::holds_env;
@@ -29,7 +28,7 @@ impl LiveView<'_> {
                 let field = field_at(own_type, path);
                 let shown = self.get(path);
                 let is_hidden = field.is_some_and(|field| {
-                    field.is_secret() || (field.is_file() && shown.is_none_or(Value::is_null))
+                    field.is_secret() || (field.is_file() && !shows_file(shown))
                 });
                 let not_looked_at = older.print.is_none() && holds_env(&older.declared);
                 let field = (field, field.map(Field::defaults));

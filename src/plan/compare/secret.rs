@@ -17,14 +17,14 @@ impl Comparing<'_> {
         field.field.is_some_and(|field| self.desired.masks(field))
     }
 
-    /// Whether live's `null` for a file or certificate may hide it, as it hides a secret. It does not
+    /// Whether live's answer for a file or certificate may hide it, as it hides a secret. It does not
     /// where this server was seen to show secrets of the type.
     pub(super) fn hides_file(&self, field: &DesiredField) -> bool {
         let own_type = self.desired.connection_type.name;
         let is_file = field.field.is_some_and(Field::is_file);
-        let is_null = self.live.get(&field.path).is_none_or(Value::is_null);
+        let is_hidden = is_file && !shows_file(self.live.get(&field.path));
         let shows = self.live.own.is_some() && self.rules.readable.has_type(own_type);
-        is_file && is_null && !shows
+        is_hidden && !shows
     }
 
     /// Compares a secret that git declares.
@@ -165,6 +165,13 @@ impl Reading {
     }
 }
 
+/// Whether an answer shows what a file or certificate holds: nothing, `null`, an empty value and asterisks
+/// may hide it.
+pub(crate) fn shows_file(shown: Option<&Value>) -> bool {
+    let is_masked = |value: &Value| value.as_str().is_some_and(hidden::is_masked_text);
+    shown.is_some_and(|value| !is_empty(value) && !is_masked(value))
+}
+
 /// The text of a secret that `GET` shows: not a mask, and not nothing.
 pub(crate) fn shown_text(shown: Option<&Value>) -> Option<&str> {
     let text = shown?.as_str()?;
@@ -174,4 +181,19 @@ pub(crate) fn shown_text(shown: Option<&Value>) -> Option<&str> {
 /// Whether two secrets are one, in a time that does not depend on where they differ.
 pub(crate) fn same_in_constant_time(a: &str, b: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_or_masked_answer_may_hide_a_file() {
+        for hidden in [json!(null), json!(""), json!([]), json!({}), json!("****")] {
+            assert!(!shows_file(Some(&hidden)), "{hidden}");
+        }
+        assert!(!shows_file(None) && shows_file(Some(&json!("Y2VydA=="))));
+    }
 }

@@ -117,7 +117,7 @@ fn create(
         Some(owned) if git_moved(desired, owned, &rules.compare) => Origin::Both,
         Some(_) => Origin::Drift,
     };
-    let is_kept = origin == Origin::Drift && !rules.compare.corrects_drift;
+    let is_kept = rules.compare.keeps(origin);
     let (action, state) =
         if is_kept { (Action::Drift, State::Drifted) } else { (Action::Create, State::Pending) };
     let fields = created_fields(desired, origin);
@@ -233,15 +233,24 @@ pub(super) fn would_wipe(
     rules: &CompareRules<'_>,
 ) -> Wipes {
     let own_type = desired.connection_type;
-    let may_be_sent_back = |path: &str, value: &Value| {
-        let is_known = || ours.is_some_and(|ours| ours.knows_secret(path, value, rules.keys.key));
-        rules.readable.has(own_type.name, path) || is_known()
-    };
+    let may_be_sent_back = may_be_sent_back(own_type.name, ours, rules);
     let put = body::for_update(desired, view, comparison, &desired.name, &may_be_sent_back);
     match put {
         Ok(_) | Err(NoBody::Unresolved(_)) => Wipes::No,
         Err(refused) if view.own.is_some() => Wipes::Yes(refused.to_string()),
         Err(_) => Wipes::NotKnown,
+    }
+}
+
+/// Tells of a secret that live shows whether it is proven to be shown in clear.
+fn may_be_sent_back<'a>(
+    type_name: &'a str,
+    ours: Option<&'a Owned>,
+    rules: &'a CompareRules<'a>,
+) -> impl Fn(&str, &Value) -> bool + 'a {
+    move |path, value| {
+        let is_known = || ours.is_some_and(|ours| ours.knows_secret(path, value, rules.keys.key));
+        rules.readable.has(type_name, path) || is_known()
     }
 }
 
@@ -283,7 +292,9 @@ fn other_type(
         return decision;
     }
     let old = view.own.unwrap_or(view.entry);
-    match body::cannot_be_restored(old, &owned.base, desired.profile_of(live_type)) {
+    let may_be_sent_back = may_be_sent_back(live_type, Some(owned), &rules.compare);
+    let profile = desired.profile_of(live_type);
+    match body::cannot_be_restored(old, &owned.base, profile, &may_be_sent_back) {
         Some(why) if view.own.is_some() => Decision::blocked(row, why, Some(TO_RESTORE.to_owned())),
         // Lists show no secret.
         lost => Decision { needs_reading: lost.is_some(), ..decision },

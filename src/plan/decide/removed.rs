@@ -136,9 +136,7 @@ fn delete_hold(
         let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
         return Some((not_asked_for(row, due, "held: no commit removed it", rules), Some(advice)));
     }
-    let consents = due.is_some_and(|due| due.consent.is_some()) || rules.run.allow_deletes;
     if let Some(not_read) = rules.commit.not_read.first()
-        && !consents
         && !rules.allows_delete_of(name)
     {
         let reason = format!("held: a file that is not read may declare it; {not_read}");

@@ -124,7 +124,8 @@ fn compare_knowing(
             }
             let was = older.map(|older| kind.plain(field, Some(&older.value)));
             let git_moved = was.as_ref().is_none_or(|was| *was != wanted);
-            let live_moved = was.as_ref().is_some_and(|was| *was != has);
+            let was_declared = run.lacks_a_layer() && ours.is_some() && has.is_some();
+            let live_moved = was.as_ref().map_or(was_declared, |was| *was != has);
             keep_older(&mut fate, field, older);
             differ(run, &mut fate, field, git_moved, live_moved);
         }
@@ -135,7 +136,9 @@ fn compare_knowing(
         } else if field != SECRET && kind.plain(field, live.body.get(field)).is_some() {
             // Git dropped it: back to its default.
             keep_older(&mut fate, field, Some(older));
-            fate.differences.insert(field.clone(), Treatment::Write);
+            let live_moved =
+                kind.plain(field, Some(&older.value)) != kind.plain(field, live.body.get(field));
+            differ(run, &mut fate, field, true, live_moved);
         }
     }
     fate
@@ -149,7 +152,7 @@ fn keep_older(fate: &mut Fate, field: &str, older: Option<&Agreed>) {
 
 fn differ(run: &Run<'_>, fate: &mut Fate, field: &str, git_moved: bool, live_moved: bool) {
     let is_drift = live_moved && !git_moved;
-    let keeps = is_drift && run.sight.settings.report;
+    let keeps = (is_drift && run.sight.settings.report) || (live_moved && run.lacks_a_layer());
     let treatment = if keeps { Treatment::Keep } else { Treatment::Write };
     fate.differences.insert(field.to_owned(), treatment);
 }

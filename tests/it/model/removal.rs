@@ -39,8 +39,11 @@ pub(crate) fn note(run: &mut Run<'_>) {
             }
         }
         for at in good.commit + 1..=tip {
-            let back = names_at(at);
-            for (_, note) in notes.iter_mut().filter(|(name, _)| back.contains(*name)) {
+            // A file that cannot be read may declare any name again.
+            let may_declare = |at: usize, name: &String| {
+                !loaded_at(at).unreadable.is_empty() || names_at(at).contains(name)
+            };
+            for (_, note) in notes.iter_mut().filter(|(name, _)| may_declare(at, name)) {
                 note.consent = false;
             }
             if !sight.commits[at].consents {
@@ -56,11 +59,9 @@ pub(crate) fn note(run: &mut Run<'_>) {
                     note.consent |= sight.flags.admits(kind, name);
                 }
             } else {
-                let mut removed: BTreeSet<String> =
-                    names_at(at - 1).difference(&names_at(at)).cloned().collect();
-                for later in at + 1..=tip {
-                    let back = names_at(later);
-                    removed.retain(|name| !back.contains(name));
+                let mut removed = names_at(at - 1);
+                for later in at..=tip {
+                    removed.retain(|name| !may_declare(later, name));
                 }
                 let asks = |note: &Note| !note.undue && note.becomes.is_none();
                 for (name, note) in notes.iter_mut().filter(|(_, note)| asks(note)) {
@@ -321,7 +322,9 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             Some("protected")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("changed its type")
-        } else if run.lost.contains(&name) && !(run.unread.contains(&name) && is_exact(&name)) {
+        } else if run.is_lost(&name, &run.loaded.documents[&name])
+            && !(run.unread.contains(&name) && is_exact(&name))
+        {
             Some("missing or empty")
         } else if !run.sight.settings.prune {
             Some("prune")
@@ -374,10 +377,7 @@ fn is_due(run: &Run<'_>, name: &str) -> bool {
 
 /// Whether something that is not read may declare the name, and nobody consented to the delete.
 fn hides_something(run: &Run<'_>, name: &str) -> bool {
-    let flags = &run.sight.flags;
-    let is_consented = flags.allow_deletes
-        || flags.allow_delete.iter().any(|exact| exact == name)
-        || run.memory.notes.get(name).is_some_and(|note| note.consent);
+    let is_consented = run.sight.flags.allow_delete.iter().any(|exact| exact == name);
     let tree = &run.sight.commits.last().unwrap().tree;
     !is_consented && run.sight.settings.paths.iter().any(|path| tree.has_links(path))
 }

@@ -98,7 +98,7 @@ impl Run<'_> {
             return false;
         }
         self.learn(document.kind, &fate);
-        if self.lost.contains(new) {
+        if self.is_lost(new, &document) {
             self.hold_for_lost_path("rename", new);
             return false;
         }

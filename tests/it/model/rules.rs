@@ -256,6 +256,24 @@ impl Run<'_> {
         self.plan("blocked", name);
     }
 
+    /// Whether nobody remembers what a path declared that is missing or empty.
+    pub(crate) fn lacks_a_layer(&self) -> bool {
+        let is_empty = |count: &Option<usize>| count.unwrap_or(0) == 0;
+        self.before.stateless
+            && !self.sight.flags.allow_deletes
+            && self.loaded.counts.values().any(is_empty)
+    }
+
+    /// Whether a part of it, or of what it is to be renamed from, is on a lost path.
+    fn touches(names: &BTreeSet<String>, name: &str, document: &Document) -> bool {
+        let old = document.renamed_from.as_ref();
+        names.contains(name) || old.is_some_and(|old| names.contains(old))
+    }
+
+    pub(crate) fn is_lost(&self, name: &str, document: &Document) -> bool {
+        Self::touches(&self.lost, name, document)
+    }
+
     pub(crate) fn is_resolved(&self, document: &Document) -> bool {
         document.fields.values().all(|value| self.sight.resolve(value).is_some())
     }
@@ -276,8 +294,8 @@ impl Run<'_> {
         secret: SecretKnown,
     ) {
         let old = document.renamed_from.as_deref();
-        let is_kept = self.keeps_protection(name, name)
-            || old.is_some_and(|old| self.keeps_protection(old, name));
+        let is_kept = self.keeps_protection(name, name, document)
+            || old.is_some_and(|old| self.keeps_protection(old, name, document));
         let protect = document.protect || is_kept;
         let owned = Owned { kind: document.kind, id, base, protect, secret };
         self.memory.owned.insert(name.to_owned(), owned);
@@ -301,9 +319,10 @@ impl Run<'_> {
 
     /// Whether the protection of `owned` outlives the document of `declared`: only a commit that
     /// loaded whole lifts it, with all of its paths.
-    fn keeps_protection(&self, owned: &str, declared: &str) -> bool {
+    fn keeps_protection(&self, owned: &str, declared: &str, document: &Document) -> bool {
         let is_protected = self.before.owned.get(owned).is_some_and(|owned| owned.protect);
-        is_protected && (self.partial.contains(declared) || !self.loaded.is_whole())
+        let is_partial = Self::touches(&self.partial, declared, document);
+        is_protected && (is_partial || !self.loaded.is_whole())
     }
 
     /// Whether a declared secret of the type reads back equal now. Three are tried.
@@ -345,7 +364,7 @@ impl Run<'_> {
             self.left_out(name, document);
             return;
         }
-        let keeps_protection = self.keeps_protection(name, name);
+        let keeps_protection = self.keeps_protection(name, name, document);
         if let Some(owned) = self.memory.owned.get_mut(name)
             && !self.freed.contains(name)
             // A commit that declares another type is none that lifted it first.
@@ -372,13 +391,13 @@ impl Run<'_> {
     fn absent(&mut self, name: &str, document: &Document) {
         let owned = self.before.owned.get(name).filter(|_| !self.freed.contains(name));
         if let Some(owned) = owned
-            && self.sight.settings.report
-            && !fields::git_moved(self.sight, document, owned)
+            && (self.lacks_a_layer()
+                || (self.sight.settings.report && !fields::git_moved(self.sight, document, owned)))
         {
             self.plan("drift", name);
             return;
         }
-        if self.lost.contains(name) {
+        if self.is_lost(name, document) {
             self.hold_for_lost_path("create", name);
             return;
         }
@@ -412,7 +431,7 @@ impl Run<'_> {
             return;
         }
         let id = Some(live.id.clone());
-        if self.lost.contains(name) {
+        if self.is_lost(name, document) {
             let again = fields::compare_again(self, document, live, ours.as_ref());
             let body = fields::put(self, document, live, &again, ours.as_ref());
             let is_possible = body.is_some() || self.before.readable.contains(&document.kind);

@@ -10,7 +10,7 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
     let name = random.of(&NAMES);
     let kind = random.of(&Kind::ALL);
     let declare = Event::Declare(name, kind, 1001);
-    match random.below(12) {
+    match random.below(13) {
         // Made anew by hand before its id was known, and then removed.
         0 => {
             let made = Turn { disturbance: Some(Disturbance::IdLists), ..turn(vec![declare]) };
@@ -98,6 +98,22 @@ pub(crate) fn draw(random: &mut Random) -> Vec<Turn> {
             let both =
                 vec![declare, Event::Declare(other, kind, 1), Event::Max(MaxDeletes::Count(9))];
             vec![turn(both), turn(vec![Event::Link(name)]), turn(vec![Event::Remove(other)])]
+        }
+        // A rename while the layer that protects is not read, and then the document is removed.
+        11 => {
+            let (old, new) = if name == "e" { ("a", "b") } else { (name, "e") };
+            let patch = Event::Patch(old, "description", json!("patched"));
+            let declare = Event::Declare(old, kind, 1001);
+            let not_read = random.of(&[
+                Event::Paths(vec![BASE, MISTYPED]),
+                Event::Paths(vec![BASE]),
+                Event::LinkPatch(new),
+                Event::EmptyPath(OVERLAY),
+            ]);
+            let renamed = turn(vec![Event::Rename(old, new, true), not_read]);
+            let right = turn(vec![Event::Paths(vec![BASE, OVERLAY])]);
+            let first = turn(vec![declare, patch, Event::ProtectByPatch(old)]);
+            vec![first, renamed, right, turn(vec![Event::Remove(new)])]
         }
         // Consent to a name that reads like a pattern.
         _ => {
