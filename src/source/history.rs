@@ -1,7 +1,6 @@
 //! The commits that came since the last good one, and what they consent to.
 
 use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::path::Path;
 
 use git2::Oid;
 
@@ -79,7 +78,7 @@ pub(super) fn since(
     objects.read(|repository| {
         let mut walk = Walk {
             repository,
-            place: objects.place(),
+            objects,
             queue: BinaryHeap::new(),
             good: HashMap::new(),
             open: HashSet::new(),
@@ -89,7 +88,10 @@ pub(super) fn since(
             let Some(id) = id else { continue };
             if walk.find(id)?.is_none() {
                 let commit = CommitId(id.to_string());
-                return Err(SourceError::NoSuchCommit { commit, place: walk.place.to_path_buf() });
+                return Err(SourceError::NoSuchCommit {
+                    commit,
+                    place: objects.place().to_path_buf(),
+                });
             }
             walk.reach(id, good)?;
         }
@@ -99,7 +101,7 @@ pub(super) fn since(
 
 /// One commit by itself; `None`: it is not there.
 pub(super) fn one(objects: &ObjectDatabase, id: Oid) -> Result<Option<HistoryCommit>, SourceError> {
-    objects.read(|repository| match repository.find_commit(id) {
+    objects.read(|repository| match objects.commit(repository, id) {
         Ok(commit) => Ok(Some(describe(&commit))),
         Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
         Err(error) => {
@@ -111,7 +113,7 @@ pub(super) fn one(objects: &ObjectDatabase, id: Oid) -> Result<Option<HistoryCom
 /// Paints commits from both ends: good is what the last good commit reaches.
 struct Walk<'a> {
     repository: &'a git2::Repository,
-    place: &'a Path,
+    objects: &'a ObjectDatabase,
     // By time, so that both sides are met at the same pace.
     queue: BinaryHeap<(i64, Oid)>,
     good: HashMap<Oid, bool>,
@@ -175,12 +177,14 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&self, id: Oid) -> Result<Option<git2::Commit<'a>>, SourceError> {
-        match self.repository.find_commit(id) {
+        match self.objects.commit(self.repository, id) {
             Ok(commit) => Ok(Some(commit)),
             Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-            Err(error) => {
-                Err(SourceError::of_object(&error, format!("the commit {id}"), self.place))
-            }
+            Err(error) => Err(SourceError::of_object(
+                &error,
+                format!("the commit {id}"),
+                self.objects.place(),
+            )),
         }
     }
 }

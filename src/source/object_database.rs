@@ -3,10 +3,13 @@
 //! libgit2 reads them from the object folder alone. So neither the repository's owner nor the
 //! way in which it keeps references matters, and nothing of its configuration is obeyed.
 
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flate2::bufread::ZlibDecoder;
 use git2::{Config, ErrorCode, ObjectType, Odb, Oid, Repository};
 
 use super::layout::Layout;
@@ -54,6 +57,24 @@ impl ObjectDatabase {
         again
     }
 
+    /// A commit by its id.
+    pub(super) fn commit<'r>(
+        &self,
+        repository: &'r Repository,
+        id: Oid,
+    ) -> Result<git2::Commit<'r>, git2::Error> {
+        is_whole(&self.layout, id).and_then(|()| repository.find_commit(id))
+    }
+
+    /// A tree by its id.
+    pub(super) fn tree<'r>(
+        &self,
+        repository: &'r Repository,
+        id: Oid,
+    ) -> Result<git2::Tree<'r>, git2::Error> {
+        is_whole(&self.layout, id).and_then(|()| repository.find_tree(id))
+    }
+
     /// The content of a file of a commit.
     pub(super) fn blob(&self, entry: &FileEntry) -> Result<Vec<u8>, SourceError> {
         self.read(|repository| {
@@ -63,6 +84,7 @@ impl ObjectDatabase {
             };
             let id = Oid::from_bytes(&entry.blob).map_err(|e| fault(&e))?;
             let database = repository.odb().map_err(|e| fault(&e))?;
+            is_whole(&self.layout, id).map_err(|e| fault(&e))?;
             let (size, _) = database.read_header(id).map_err(|e| fault(&e))?;
             let size = u64::try_from(size).unwrap_or(u64::MAX);
             if size > LARGEST_FILE {
@@ -84,7 +106,7 @@ impl ObjectDatabase {
                 SourceError::of_object(e, format!("the commit {id}"), self.place())
             };
             let database = repository.odb().map_err(|e| fault(&e))?;
-            match database.read_header(id) {
+            match is_whole(&self.layout, id).and_then(|()| database.read_header(id)) {
                 Ok((_, kind)) => Ok(kind == ObjectType::Commit),
                 Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
                 Err(error) => Err(fault(&error)),
@@ -153,4 +175,18 @@ impl ObjectDatabase {
     fn idle(&self) -> MutexGuard<'_, Vec<Repository>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Finds an object that was cut off, by a loss of power say: libgit2 would read it for ever. One that is
+/// in a pack, or not there, is libgit2's to judge.
+///
+/// # Errors
+/// It cannot be read to its end.
+pub(super) fn is_whole(layout: &Layout, id: Oid) -> Result<(), git2::Error> {
+    let name = id.to_string();
+    let (folder, file) = name.split_at(2);
+    let Ok(file) = File::open(layout.objects().join(folder).join(file)) else { return Ok(()) };
+    let read = io::copy(&mut ZlibDecoder::new(BufReader::new(file)), &mut io::sink());
+    read.map(drop)
+        .map_err(|error| git2::Error::from_str(&format!("the object is cut off: {error}")))
 }

@@ -11,6 +11,7 @@ use git2::{ErrorCode, ObjectType, Oid, RepositoryOpenFlags};
 use super::SourceError;
 use super::git::{Git, Stop};
 use super::layout::Layout;
+use super::object_database::is_whole;
 
 /// How long the program may take to look up one reference.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -54,7 +55,14 @@ impl<'a> References<'a> {
             warn_of_tag_and_branch(name);
         }
         let found = match self {
-            Self::Library(repository, _) => {
+            Self::Library(repository, layout) => {
+                let named = repository.resolve_reference_from_short_name(name).ok();
+                let id =
+                    named.and_then(|found| found.target()).or_else(|| Oid::from_str(name).ok());
+                // Whoever reads it says that it is damaged.
+                if let Some(id) = id.filter(|id| is_whole(layout, *id).is_err()) {
+                    return Ok(id);
+                }
                 match repository.revparse_single(rev).and_then(|o| o.peel(ObjectType::Commit)) {
                     Ok(commit) => Some(commit.id()),
                     Err(_) => None,
@@ -109,7 +117,8 @@ impl<'a> References<'a> {
         match self {
             Self::Library(repository, layout) => match repository.refname_to_id(name) {
                 Ok(id) => {
-                    let tag = repository.find_tag(id);
+                    // Whoever reads it says that it is damaged.
+                    let tag = is_whole(layout, id).and_then(|()| repository.find_tag(id));
                     let tagged = tag.and_then(|tag| tag.as_object().peel_to_commit());
                     Ok(Some(tagged.map_or(id, |commit| commit.id())))
                 }

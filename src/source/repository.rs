@@ -235,7 +235,7 @@ impl Repository {
         let (objects, id) = (self.objects(), self.known(id)?);
         objects.read(|repository| {
             let fault = |e: &git2::Error| SourceError::of_commit(e, id, objects.place());
-            let commit = repository.find_commit(id).map_err(|e| fault(&e))?;
+            let commit = objects.commit(repository, id).map_err(|e| fault(&e))?;
             match commit.header_field_bytes(field) {
                 Ok(value) => Ok(Some(value.to_vec())),
                 Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
@@ -281,8 +281,8 @@ fn oid(id: &CommitId) -> Option<Oid> {
 
 fn commit(objects: &ObjectDatabase, id: Oid) -> Result<Commit, SourceError> {
     objects.read(|repository| {
-        let found = repository
-            .find_commit(id)
+        let found = objects
+            .commit(repository, id)
             .map_err(|e| SourceError::of_object(&e, format!("the commit {id}"), objects.place()))?;
         let author = found.author();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -35,13 +35,8 @@ pub(super) fn ids_at(
     paths: &[String],
 ) -> Result<Vec<Option<Oid>>, SourceError> {
     objects.read(|repository| {
-        let tree = repository.find_commit(commit).and_then(|commit| commit.tree());
-        let tree = tree.map_err(|e| SourceError::of_commit(&e, commit, objects.place()))?;
-        let id_at = |path: &String| match normal(path).as_str() {
-            "" => Some(tree.id()),
-            path => tree.get_path(std::path::Path::new(path)).ok().map(|entry| entry.id()),
-        };
-        Ok(paths.iter().map(id_at).collect())
+        let id_at = |path: &String| Ok(at(objects, repository, commit, path)?.map(|(id, _)| id));
+        paths.iter().map(id_at).collect()
     })
 }
 
@@ -58,21 +53,7 @@ impl<'a> Walk<'a> {
     /// Walks to the path and lists what is below it; says whether the commit has it.
     fn path(&mut self, commit: Oid) -> Result<bool, SourceError> {
         let steps = normal(self.path);
-        let commit = self
-            .repository
-            .find_commit(commit)
-            .map_err(|e| SourceError::of_commit(&e, commit, self.objects.place()))?;
-        let mut at = Some((commit.tree_id(), ObjectType::Tree));
-        let mut walked = String::new();
-        for step in steps.split('/').filter(|step| !step.is_empty()) {
-            let Some((tree, ObjectType::Tree)) = at else { return Ok(false) };
-            at = self.tree(tree, &walked)?.get_name(step).and_then(|entry| {
-                let is_link = entry.filemode() == LINK;
-                entry.kind().filter(|_| !is_link).map(|kind| (entry.id(), kind))
-            });
-            walked = joined(&walked, step);
-        }
-        match at {
+        match at(self.objects, self.repository, commit, self.path)? {
             Some((tree, ObjectType::Tree)) => self.below(tree, steps).map(|()| true),
             Some((blob, ObjectType::Blob)) => {
                 let name = steps.rsplit('/').next().unwrap_or_default();
@@ -91,7 +72,7 @@ impl<'a> Walk<'a> {
         let mut pending = vec![(folder, tree)];
         while let Some((folder, tree)) = pending.pop() {
             visited += 1;
-            for entry in &self.tree(tree, &folder)? {
+            for entry in &folder_of(self.objects, self.repository, tree, &folder)? {
                 if let Some(inner) = self.entry(&entry, &folder) {
                     pending.push(inner);
                 }
@@ -126,14 +107,40 @@ impl<'a> Walk<'a> {
         }
         None
     }
+}
 
-    fn tree(&self, id: Oid, path: &str) -> Result<git2::Tree<'a>, SourceError> {
-        self.repository.find_tree(id).map_err(|error| {
-            let folder = if path.is_empty() { "the root" } else { path };
-            let object = format!("the folder {folder} ({id})");
-            SourceError::of_object(&error, object, self.objects.place())
-        })
+/// What a commit has at a path; `None`: nothing, or a link.
+fn at(
+    objects: &ObjectDatabase,
+    repository: &Repository,
+    commit: Oid,
+    path: &str,
+) -> Result<Option<(Oid, ObjectType)>, SourceError> {
+    let found = objects.commit(repository, commit);
+    let root = found.map_err(|e| SourceError::of_commit(&e, commit, objects.place()))?.tree_id();
+    let mut at = Some((root, ObjectType::Tree));
+    let mut walked = String::new();
+    for step in normal(path).split('/').filter(|step| !step.is_empty()) {
+        let Some((tree, ObjectType::Tree)) = at else { return Ok(None) };
+        at = folder_of(objects, repository, tree, &walked)?.get_name(step).and_then(|entry| {
+            let is_link = entry.filemode() == LINK;
+            entry.kind().filter(|_| !is_link).map(|kind| (entry.id(), kind))
+        });
+        walked = joined(&walked, step);
     }
+    Ok(at)
+}
+
+fn folder_of<'r>(
+    objects: &ObjectDatabase,
+    repository: &'r Repository,
+    id: Oid,
+    path: &str,
+) -> Result<git2::Tree<'r>, SourceError> {
+    objects.tree(repository, id).map_err(|error| {
+        let folder = if path.is_empty() { "the root" } else { path };
+        SourceError::of_object(&error, format!("the folder {folder} ({id})"), objects.place())
+    })
 }
 
 fn entry(path: String, blob: Oid) -> FileEntry {

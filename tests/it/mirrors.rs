@@ -22,6 +22,11 @@ fn nuls(file: &Path) {
     overwrite(file, &vec![0; length]);
 }
 
+fn cut_off(file: &Path) {
+    let content = fs::read(file).unwrap();
+    overwrite(file, &content[..content.len() / 2]);
+}
+
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
@@ -53,7 +58,7 @@ fn pack(mirror: &Path) -> PathBuf {
 
 type Damage = fn(&Path);
 
-const DAMAGES: [(&str, Damage); 26] = [
+const DAMAGES: [(&str, Damage); 29] = [
     ("config of NULs", |mirror| nuls(&mirror.join("config"))),
     ("config torn", |mirror| overwrite(&mirror.join("config"), b"[core\n\tbar")),
     ("config empty", |mirror| overwrite(&mirror.join("config"), b"")),
@@ -75,12 +80,13 @@ const DAMAGES: [(&str, Damage); 26] = [
     ("files gone", |mirror| {
         loose(mirror, "blob").iter().for_each(|file| fs::remove_file(file).unwrap());
     }),
-    ("all objects empty", |mirror| loose(mirror, "").iter().for_each(|file| overwrite(file, b""))),
+    ("trees empty", |mirror| loose(mirror, "tree").iter().for_each(|file| overwrite(file, b""))),
+    ("commits cut off", |mirror| loose(mirror, "commit").iter().for_each(|file| cut_off(file))),
+    ("trees cut off", |mirror| loose(mirror, "tree").iter().for_each(|file| cut_off(file))),
+    ("files cut off", |mirror| loose(mirror, "blob").iter().for_each(|file| cut_off(file))),
     ("pack of NULs", |mirror| nuls(&pack(mirror))),
     ("pack cut off", |mirror| {
-        let pack = pack(mirror);
-        let content = fs::read(&pack).unwrap();
-        overwrite(&pack, &content[..content.len() / 2]);
+        cut_off(&pack(mirror));
     }),
     ("garbage in shallow", |mirror| overwrite(&mirror.join("shallow"), b"garbage\n")),
     ("HEAD of NULs", |mirror| nuls(&mirror.join("HEAD"))),

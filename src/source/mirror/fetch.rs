@@ -134,7 +134,8 @@ impl Inner {
             return Ok(false);
         }
         let call = self.local("check the mirror".to_owned());
-        let call = call.args(&["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]);
+        // With `--connectivity-only` it takes an empty folder object for none.
+        let call = call.args(&["fsck", "--no-dangling", "--no-progress"]);
         Ok(call.run(stop)?.status.success())
     }
 

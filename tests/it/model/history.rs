@@ -128,7 +128,7 @@ impl History {
         let live = self.ground.live();
         let expected = self.expected(&live, &turn.flags);
         self.check_plan(&turn.flags, &expected).await?;
-        match &turn.disturbance {
+        match turn.disturbance.as_ref().filter(|_| !expected.lifts_next) {
             None => self.check_apply(&turn.flags, expected, &live).await?,
             Some(disturbance) => self.disturbed(disturbance, &turn.flags, expected, &live).await?,
         }

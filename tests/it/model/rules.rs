@@ -34,6 +34,8 @@ pub(crate) struct Expected {
     pub(crate) replacing: BTreeMap<String, Note>,
     /// The names whose protection counts from the moment that the commit was loaded.
     pub(crate) raised: BTreeSet<String>,
+    /// Somebody consented to layers that are not read: the next run of the commit lifts what they protect.
+    pub(crate) lifts_next: bool,
 }
 
 /// The run in the making.
@@ -173,6 +175,7 @@ fn nothing(sight: Sight<'_>, before: &Memory) -> Expected {
         asked: BTreeSet::new(),
         replacing: BTreeMap::new(),
         raised: BTreeSet::new(),
+        lifts_next: false,
     }
 }
 
@@ -216,6 +219,7 @@ impl Run<'_> {
             asked: self.freed,
             replacing: self.replacing,
             raised: self.raised,
+            lifts_next: self.lost.is_empty() && !self.partial.is_empty(),
         }
     }
 
