@@ -31,9 +31,9 @@ pub(crate) use steps::Random;
 use steps::Turn;
 
 /// How many histories a run of all tests has.
-const HISTORIES: u64 = 50;
+const HISTORIES: u64 = 40;
 /// And how many of those that are not predicted.
-const CHAOTIC: u64 = 25;
+const CHAOTIC: u64 = 12;
 const TURNS: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
