@@ -188,8 +188,8 @@ fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) 
         let reason = (treatment == Treatment::GiveUp).then(|| {
             format!(
                 "not converging: after every write of {} live differs again, since the server or \
-                 somebody else rewrites it; it is not written again until the document, a var or a \
-                 value of the environment changes",
+                 somebody else rewrites it; it is not written again until git has another value for \
+                 it",
                 paths.join(", ")
             )
         });

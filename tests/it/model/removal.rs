@@ -312,14 +312,14 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         }
     }
     for name in run.replaces.clone() {
-        let why = if !run.loaded.is_whole() {
+        let why = if run.memory.owned[&name].protect {
+            Some("protected")
+        } else if !run.loaded.is_whole() {
             Some("load whole")
         } else if run.before.stateless
             && !shows_its_base(&run.memory.owned[&name], &run.sight.live[&name])
         {
             Some("base revision")
-        } else if run.memory.owned[&name].protect {
-            Some("protected")
         } else if !is_due(run, &name) && !is_exact(&name) {
             Some("changed its type")
         } else if run.is_lost(&name, &run.loaded.documents[&name])
