@@ -22,7 +22,6 @@ use crate::plan::{
     whole_digest,
 };
 use crate::record::{LastCommit, Owned, Record};
-use crate::source::Commit;
 use crate::state::{Ledger, StateError};
 
 mod create;
@@ -69,8 +68,8 @@ pub(crate) struct Control<'a> {
     pub(crate) strict: bool,
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
-    /// The commit that is applied; `None`: the working tree.
-    pub(crate) commit: Option<&'a Commit>,
+    /// The commit that last changed each connection that is written.
+    pub(crate) last_commits: &'a BTreeMap<ConnectionName, Arc<LastCommit>>,
     /// Ends the run: calls in flight are finished, and no further one starts.
     pub(crate) stop: &'a CancellationToken,
     /// Told after each change.
@@ -94,9 +93,6 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
         not_done: BTreeSet::new(),
     };
     let mut results = run.all().await;
-    let last_commit = job.control.commit.map(|Commit { id, author, time, .. }| {
-        Arc::new(LastCommit { id: id.clone(), author: author.clone(), time: *time })
-    });
     for (index, entry) in plan.entries.iter_mut().enumerate() {
         if let Some(result) = results.remove(&index) {
             // A consent to a change is none to the next one, though that be the same.
@@ -108,7 +104,7 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
             if is_made && entry.change.as_ref().is_some_and(Change::is_of_git) {
                 job.ledger.edit_memory(&entry.name, |memory| {
                     if let Some(owned) = &mut memory.owned {
-                        owned.last_commit.clone_from(&last_commit);
+                        owned.last_commit = job.control.last_commits.get(&entry.name).cloned();
                     }
                 });
             }

@@ -28,6 +28,7 @@ mod base;
 mod carry_out;
 mod connect;
 mod history;
+mod last_commits;
 mod load;
 mod pass;
 mod variables;
@@ -242,6 +243,8 @@ pub(crate) struct Ready {
     pub(crate) good: Option<GoodCommit>,
     /// The consents that commits give for the first time.
     pub(crate) consents: Vec<TrailerConsent>,
+    /// The commit that was read, or the working tree.
+    pub(crate) snapshot: Snapshot,
 }
 
 impl Prepared<'_> {

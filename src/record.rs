@@ -195,8 +195,7 @@ pub struct Owned {
     pub last_commit: Option<Arc<LastCommit>>,
 }
 
-/// The commit at which git last changed a connection: of several that a run applies at once, the
-/// newest.
+/// The commit that last changed a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LastCommit {

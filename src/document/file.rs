@@ -64,7 +64,8 @@ impl ParsedFile {
     /// A file that cannot be had.
     pub(crate) fn unreadable(reason: &str) -> Self {
         let message = format!("the file cannot be read: {reason}");
-        let help = "check that it is a regular file that this user may read";
+        let help =
+            "commit it as a plain file; in a working tree, this user has to be able to read it";
         let problem = Diagnostic::error(&code::UNREADABLE_FILE, message, Mark::whole_file());
         Self { documents: Vec::new(), problems: vec![problem.help(help)] }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use tracing::Instrument as _;
 
-use super::pass::{Looked, Opened, compare_rules, judge_of};
+use super::last_commits::of_changes;
+use super::pass::{Looked, Opened, blocking, compare_rules, judge_of};
 use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, Control, Job, Proofs};
 use crate::config::Target;
@@ -90,6 +91,8 @@ impl Calls<'_> {
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
         let (nothing_unread, proofs) = (BTreeMap::new(), Proofs::default());
+        let last_good = ready.opened.before.last_good.as_ref().map(|good| &good.commit);
+        let last_commits = blocking(|| of_changes(&ready.snapshot, loaded, last_good, plan));
         let job = Job {
             target,
             desired,
@@ -102,7 +105,13 @@ impl Calls<'_> {
             proofs: &proofs,
             client: &connection.client,
             ledger,
-            control: Control { strict, now: now(), commit, stop: &options.stop, progress },
+            control: Control {
+                strict,
+                now: now(),
+                last_commits: &last_commits,
+                stop: &options.stop,
+                progress,
+            },
         };
         let commit = commit.map_or("worktree", |commit| commit.id.short());
         let span = tracing::info_span!("apply", target = %target.name, commit);

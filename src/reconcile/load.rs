@@ -104,12 +104,7 @@ pub(super) fn declared_below(
 impl LoadedTarget {
     /// The part of a commit that loaded whole that the state keeps.
     pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
-        let mut files: BTreeMap<&ConnectionName, Vec<String>> = BTreeMap::new();
-        for (file, names) in &self.loaded.names_by_file {
-            for name in names {
-                files.entry(name).or_default().push(file.to_string());
-            }
-        }
+        let mut files = self.files();
         let declared = self.loaded.documents.iter().map(|document| {
             let then = DeclaredThen {
                 type_name: document.connection_type.name.to_owned(),
@@ -125,6 +120,17 @@ impl LoadedTarget {
             paths: self.counts(),
             unread_paths: BTreeMap::new(),
         }
+    }
+
+    /// The files that declare a part of each name.
+    pub(super) fn files(&self) -> BTreeMap<&ConnectionName, Vec<String>> {
+        let mut files: BTreeMap<&ConnectionName, Vec<String>> = BTreeMap::new();
+        for (file, names) in &self.loaded.names_by_file {
+            for name in names {
+                files.entry(name).or_default().push(file.to_string());
+            }
+        }
+        files
     }
 
     /// How many documents each configured path holds.

@@ -106,7 +106,8 @@ impl Pass<'_> {
         let good = self.good_commit(&opened, &history, unread_paths);
         opened.record = record;
         let consents = self.new_consents(&opened.before, &opened.record);
-        prepared.ready = Some(Ready { opened, looked, good, consents });
+        prepared.ready =
+            Some(Ready { opened, looked, good, consents, snapshot: self.snapshot.clone() });
         Ok(())
     }
 
@@ -552,7 +553,7 @@ fn tell_missing_paths(
 }
 
 /// Runs work that blocks on git or the disk without holding up the tasks beside it.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     tokio::task::block_in_place(work)
 }
 

@@ -99,6 +99,29 @@ fn the_page_tells_who_edited_and_which_commit_changed_a_connection() {
 }
 
 #[test]
+fn of_several_commits_each_connection_has_its_own() {
+    let world = world("prune: true");
+    let commits = ["a", "b", "c"].map(|name| {
+        world.git(&["config", "user.name", name]);
+        world.commit_email(name, "")
+    });
+    let own = || {
+        let owned = world.remembered("owned");
+        ["a", "b", "c"].map(|name| owned[name]["last_commit"]["id"].clone())
+    };
+    world.apply().code(0);
+    assert_eq!(own(), commits.clone().map(Value::from));
+    world.git(&["switch", "-q", "-c", "side", "HEAD~1"]);
+    let on_side = world.commit_email("a", "port: 26\n");
+    world.git(&["switch", "-q", "-"]);
+    world.commit_email("d", "");
+    world.git(&["merge", "-q", "-m", "bring the side in", "side"]);
+    world.apply().code(0);
+    let [_, b, c] = commits;
+    assert_eq!(own(), [on_side, b, c].map(Value::from));
+}
+
+#[test]
 fn correcting_drift_is_no_change_of_a_commit() {
     let world = world("prune: true");
     world.write_email("a", "port: 25\n");
