@@ -78,6 +78,15 @@ impl Route {
     }
 }
 
+/// The reason of a failure below HTTP in a few words, without the URL, which may be secret.
+pub(crate) fn reason(error: &reqwest::Error) -> String {
+    let cause = Cause::of(error);
+    match cause.io {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        _ => cause.text,
+    }
+}
+
 // The words of hyper-util about a tunnel, behind `tunnel error: `.
 const NOT_CONNECTED: &str = "failed to create underlying connection";
 const REFUSED: &str = "proxy authorization required";

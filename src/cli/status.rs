@@ -17,6 +17,10 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// # Errors
 /// No daemon answers.
 pub async fn run(args: &StatusArgs, context: &Context) -> Result<u8, CommandError> {
+    if let (true, Some(address)) = (args.probe, &args.server) {
+        // The probe of a container needs neither a token nor a config that can be read.
+        return Server::at(address, None)?.probe().await;
+    }
     let server = Server::find(args.server.as_deref(), context)?;
     if args.probe {
         return server.probe().await;

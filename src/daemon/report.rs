@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::cause::{Cause, request_from};
 use super::event::Suspension;
+use super::mailbox::Awaited;
 use super::log::{TargetLog, TargetThrottle};
 use super::measure::{self, measure, measure_suspended, measure_wait};
 use super::news::{self, NewsMemory};
@@ -16,7 +17,7 @@ use super::pass::PassResult;
 use super::schedule::Turn;
 use super::source::Seen;
 use super::status::{
-    Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState, TargetStatus,
+    Answer, Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState, TargetStatus,
     Trouble,
 };
 use super::throttle::{LogThrottle, more_than_0};
@@ -48,8 +49,8 @@ pub(super) struct Ended<'a> {
     /// The newer commit that ended it.
     pub(super) newer: Option<CommitId>,
     pub(super) cause: Cause,
-    /// When somebody asked for it.
-    pub(super) answers: Option<i64>,
+    /// The request that it answers.
+    pub(super) answers: Option<Awaited>,
     /// When it began.
     pub(super) time: Timestamp,
     pub(super) duration: Duration,
@@ -200,7 +201,9 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
         status.commit_applied = commit;
     }
     status.last_reconcile = Some(now);
-    status.answered = ended.answers.map(|asked| (asked, ended.outcome)).or(status.answered);
+    if let Some(Awaited { request, unread }) = ended.answers.clone() {
+        status.answered = Some(Answer { request, outcome: ended.outcome, unread });
+    }
     let after = jiff::SignedDuration::try_from(ended.turn.after).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
     let errors = &result.plan.errors;

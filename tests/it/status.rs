@@ -13,7 +13,12 @@ fn healthy_is_0_and_anything_wrong_is_1() {
     let mut world = World::new();
     world.target("max_deletes: 0");
     world.commit_email("a", "");
-    world.run(&["status", "--server", "http://127.0.0.1:9"]).code(1).says("no daemon answers");
+    let nowhere = ["status", "--server", "http://127.0.0.1:9"];
+    world.run(&nowhere).code(1).says("no daemon answers at http://127.0.0.1:9: connection refused");
+    // A daemon that no config names is not asked instead.
+    world.config("targets: [");
+    world.run(&["suspend"]).code(1).says("apinizer-gitops.yaml");
+    world.target("max_deletes: 0");
     let daemon = Running::start(&world, &[]);
     let server = daemon.address.clone();
     eventually("in sync", || daemon.status(&world)["targets"][0]["state"] == json!("in_sync"));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{HistoryEntry, SourceStatus, Status, TargetStatus};
+use super::{Answer, HistoryEntry, SourceStatus, Status, TargetStatus};
 use crate::plan::Entry;
 use crate::source::Commit;
 
@@ -61,9 +61,7 @@ fn target(target: &TargetStatus) -> Value {
         "commit_applied": id(target.commit_applied.as_ref()),
         "last_reconcile": target.last_reconcile.and_then(to_the_second),
         "next_reconcile": target.next_reconcile.and_then(to_the_second),
-        "answered": target.answered.map(|(request, outcome)| {
-            json!({"request": request, "outcome": outcome.as_str(), "success": outcome.is_success()})
-        }),
+        "answered": target.answered.as_ref().map(answer),
         "error": target.trouble.error,
         "notices": target.trouble.notices,
         "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),
@@ -79,6 +77,15 @@ fn target(target: &TargetStatus) -> Value {
         });
     }
     json
+}
+
+fn answer(answer: &Answer) -> Value {
+    json!({
+        "request": answer.request,
+        "outcome": answer.outcome.as_str(),
+        "success": answer.is_success(),
+        "unread": answer.unread,
+    })
 }
 
 fn connection(connection: &Entry) -> Value {
