@@ -59,7 +59,7 @@ async fn watch(args: &StatusArgs, context: &Context, server: &Server) -> Result<
                 }
             }
             Err(error) => {
-                let text = error.text(context.colors_stderr());
+                let text = error.text(&context.style_stderr());
                 if problem.as_ref() != Some(&text) {
                     context.say(&text);
                     problem = Some(text);

@@ -9,16 +9,16 @@ use tracing::warn;
 
 use super::cause::{Cause, request_from};
 use super::event::Suspension;
-use super::mailbox::Awaited;
 use super::log::{TargetLog, TargetThrottle};
+use super::mailbox::Awaited;
 use super::measure::{self, measure, measure_suspended, measure_wait};
 use super::news::{self, NewsMemory};
 use super::pass::PassResult;
 use super::schedule::Turn;
 use super::source::Seen;
 use super::status::{
-    Answer, Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState, TargetStatus,
-    Trouble,
+    Answer, Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState,
+    TargetStatus, Trouble,
 };
 use super::throttle::{LogThrottle, more_than_0};
 use crate::audit::{Asked, Trail};
@@ -151,11 +151,18 @@ impl Reporter {
         let asked = ended.cause.asked();
         let throttle = &self.throttle;
         let status = self.board.status();
-        let waited_for = status.target(name).and_then(|status| status.trouble.wait.as_ref());
+        let before = status.target(name);
+        let waited_for = before.and_then(|before| before.trouble.wait.as_ref());
         let waited_for = waited_for.map(|(wait, _)| wait);
-        let log = TargetLog { target: name, commit: id, asked: &asked, throttle, waited_for };
+        let seen = ended.seen.snapshot.commit().map(|commit| &commit.id);
+        let before = before.filter(|known| known.commit_seen.as_ref().map(|c| &c.id) == seen);
+        let warned = before.map(|before| before.trouble.diagnostics.as_slice()).unwrap_or_default();
+        let log =
+            TargetLog { target: name, commit: id, asked: &asked, throttle, waited_for, warned };
         match &ended.newer {
-            Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => log.cut_short(newer),
+            Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
+                log.cut_short(&result, newer);
+            }
             _ => log.outcome(&result, ended.outcome),
         }
         // A newer config may have pointed the name elsewhere meanwhile.
@@ -209,7 +216,9 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     let errors = &result.plan.errors;
     status.trouble.error = match &ended.newer {
         Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
-            Some(format!("a newer commit, {}, ended the retries of this one", newer.short()))
+            let ended = format!("a newer commit, {}, ended the retries of this one", newer.short());
+            let retried = result.plan.retried();
+            Some(retried.map_or(ended.clone(), |retried| format!("{retried}; {ended}")))
         }
         _ => (!errors.is_empty()).then(|| errors.join("; ")),
     };

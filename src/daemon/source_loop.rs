@@ -278,7 +278,7 @@ impl SourceLoop {
         if causes.iter().any(is_request) {
             causes.insert(Cause::Look);
         }
-        // What a fetch that began before a request did not find says nothing to who asked.
+        // A fetch that began before a request may have missed the commit that it is about.
         let read_at = fetch.as_ref().map_or_else(|| Some(Timestamp::now()), |fetch| fetch.began);
         let is_read = |request: &Request| {
             read_at.is_some_and(|read_at| request.asked <= read_at.as_microsecond())
@@ -342,8 +342,8 @@ impl SourceLoop {
             tokio::task::block_in_place(|| self.targets.iter().partition(can_wait));
         for target in first.into_iter().chain(waiting) {
             let request = requested.get(&target.key.name);
-            let awaited = request
-                .map(|request| Awaited { request: request.asked, unread: unread.cloned() });
+            let awaited =
+                request.map(|request| Awaited { request: request.asked, unread: unread.cloned() });
             let mut order = Order { awaited, ..order.clone() };
             order.causes.extend(request.map(|request| Cause::Request(request.from)));
             target.mailbox.post(&order);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, HistoryEntry, SourceStatus, Status, TargetStatus};
 use crate::plan::Entry;
+use crate::report::diagnostics::warnings_json;
 use crate::source::Commit;
 
 /// The body of `/api/v1/status`.
@@ -64,6 +65,7 @@ fn target(target: &TargetStatus) -> Value {
         "answered": target.answered.as_ref().map(answer),
         "error": target.trouble.error,
         "notices": target.trouble.notices,
+        "warnings": warnings_json(target.trouble.diagnostics.iter()),
         "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),
         "history": target.past.history.iter().map(entry).collect::<Vec<_>>(),
         "events": target.past.events,
@@ -99,6 +101,9 @@ fn connection(connection: &Entry) -> Value {
     if let Some(commit) = &connection.last_commit {
         json["last_commit"] =
             json!({"id": commit.id.0, "author": commit.author, "time": second(commit.time)});
+    }
+    if let Some(advice) = connection.advice() {
+        json["advice"] = json!(advice);
     }
     if connection.unverified {
         json["unverified"] = json!(true);
