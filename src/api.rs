@@ -38,6 +38,7 @@ pub(crate) use retry::{Retries, Tries};
 pub(crate) use settings::{ClientError, ClientSettings};
 pub(crate) use shared::Shared;
 pub(crate) use token::Credentials;
+pub(crate) use transport::reason;
 
 /// The answer to the list of one type.
 #[derive(Debug)]

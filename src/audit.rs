@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{CommitId, ConnectionName};
+use crate::plan::with_reason;
 
 mod file;
 mod standing;
@@ -162,15 +163,18 @@ impl fmt::Display for Event {
             _ if self.event == EventKind::Consent => f.write_str("whatever is due")?,
             _ => f.write_str("the target")?,
         }
-        match self.result.and_then(WriteResult::trouble) {
-            Some(trouble) => write!(f, ": the {} {trouble}", self.event.as_str())?,
-            None => write!(f, " {}", self.event.past())?,
-        }
+        let mut ended = match self.result.and_then(WriteResult::trouble) {
+            Some(trouble) => format!(": the {} {trouble}", self.event.as_str()),
+            None => format!(" {}", self.event.past()),
+        };
         let is_about_fields = matches!(self.event, EventKind::Update | EventKind::Drift);
         if is_about_fields && !self.fields.is_empty() {
             let fields = self.fields.iter().map(|path| path.trim_start_matches('/'));
-            write!(f, " in {}", fields.collect::<Vec<_>>().join(", "))?;
+            ended.push_str(&format!(" in {}", fields.collect::<Vec<_>>().join(", ")));
         }
-        self.why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+        match &self.why {
+            Some(why) => f.write_str(&with_reason(&ended, why)),
+            None => f.write_str(&ended),
+        }
     }
 }

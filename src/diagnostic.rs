@@ -10,6 +10,8 @@ mod finding;
 mod masks;
 mod text;
 
+use std::fmt;
+
 use code::Code;
 
 pub(crate) use excerpt::Excerpt;
@@ -39,6 +41,15 @@ pub struct Mark {
     pub length: u32,
     /// The source line, with every secret value already replaced; empty where there is none.
     pub text: String,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}:{}", self.file, self.column),
+        }
+    }
 }
 
 /// A problem in a file.

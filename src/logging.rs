@@ -42,7 +42,7 @@ pub(crate) fn start(context: &Context, is_daemon: bool, runtime: &Runtime) -> Tr
     let logs = fmt::layer().with_target(false);
     let logs = match global.log_format {
         LogFormat::Text => {
-            let colors = context.colors_stderr() && std::io::stderr().is_terminal();
+            let colors = context.style_stderr().color && std::io::stderr().is_terminal();
             logs.with_writer(|| Lines(shorter)).with_ansi(colors).boxed()
         }
         LogFormat::Json => {

@@ -32,11 +32,11 @@ fn main() -> ExitCode {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let result = Context::new(arguments.global.clone(), variables)
-        .map_err(|error| (error, false))
+        .map_err(|error| (error, Default::default()))
         .and_then(|context| {
-            let color = context.colors_stderr();
+            let style = context.style_stderr();
             let runtime = tokio::runtime::Runtime::new();
-            let runtime = runtime.map_err(|e| (cli::CommandError::failed(e), color))?;
+            let runtime = runtime.map_err(|e| (cli::CommandError::failed(e), style))?;
             let traces = logging::start(&context, is_daemon, &runtime);
             // On a worker, where the connections are that it waits for: on a thread of its own it
             // would have to be woken for every answer.
@@ -48,13 +48,13 @@ fn main() -> ExitCode {
             };
             traces.end();
             runtime.shutdown_background();
-            result.map_err(|error| (error, color))
+            result.map_err(|error| (error, style))
         });
     match result {
         Ok(code) => ExitCode::from(code),
-        Err((error, color)) => {
+        Err((error, style)) => {
             use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "{}", error.text(color).trim_end());
+            let _ = writeln!(std::io::stderr(), "{}", error.text(&style).trim_end());
             ExitCode::FAILURE
         }
     }

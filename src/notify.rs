@@ -112,7 +112,7 @@ fn is_wanted(receiver: &Notify, notice: &Notice) -> bool {
 }
 
 impl Senders {
-    /// Sends the waiting notices once each and ends. The [`Notifier`] has to be gone.
+    /// Sends the waiting notices once each and ends.
     pub(crate) async fn end(mut self) {
         self.ending.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };

@@ -39,7 +39,7 @@ pub use filter::Filter;
 pub(crate) use row::{Observed, Rows, join};
 pub use rules::RunRules;
 pub(crate) use rules::{CommitFacts, Judge, Rules};
-pub(crate) use state::State;
+pub(crate) use state::{State, with_reason};
 
 use crate::record::Record;
 use crate::rules::UserRules;
@@ -186,6 +186,9 @@ pub struct Plan {
     pub links: Option<Links>,
 }
 
+/// How many causes of failures are told in one sentence.
+const MOST_CAUSES: usize = 3;
+
 /// The entries of one target, with their results once the plan is carried out.
 #[derive(Clone, Debug, Default)]
 pub struct TargetPlan {
@@ -253,6 +256,16 @@ impl TargetPlan {
     /// The warnings about its documents.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|problem| problem.severity == Severity::Warning)
+    }
+
+    /// The failures of a run that was ended while it tried again.
+    pub(crate) fn retried(&self) -> Option<String> {
+        let failed = self.entries.iter().filter(|entry| entry.state == State::Failed);
+        let failed = failed.filter_map(|entry| entry.reason.clone());
+        let mut causes: Vec<String> = self.errors.iter().cloned().chain(failed).collect();
+        causes.dedup();
+        causes.truncate(MOST_CAUSES);
+        (!causes.is_empty()).then(|| causes.join("; "))
     }
 
     /// The plan of a run that makes no call: changes that would be sent are not started.

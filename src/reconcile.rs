@@ -241,7 +241,7 @@ pub(crate) struct Ready {
     pub(crate) looked: Looked,
     /// The declarations of this commit, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
-    /// The consents that commits give for the first time.
+    /// The consents that commits give by their trailers.
     pub(crate) consents: Vec<TrailerConsent>,
     /// The commit that was read, or the working tree.
     pub(crate) snapshot: Snapshot,

@@ -46,6 +46,9 @@ pub(crate) enum ErrorKind {
     Untrusted,
     /// The deadline passed, or the connection broke, after the request may have been read.
     AnswerLost,
+    /// A server that is called without TLS ended the connection without an answer in HTTP, after the
+    /// request may have been read. So it is where an http URL leads to a port for TLS.
+    NotHttp,
     /// The answer is no JSON of the API: HTML of a proxy, cut short, an incomplete list.
     BrokenAnswer,
     /// The answer is over the limit; the next one would be too.
@@ -81,6 +84,7 @@ impl CallError {
         matches!(
             self.kind,
             ErrorKind::AnswerLost
+                | ErrorKind::NotHttp
                 | ErrorKind::BrokenAnswer
                 | ErrorKind::TooLarge
                 | ErrorKind::ServerError
@@ -100,7 +104,8 @@ impl CallError {
 
     /// Whether nothing answered.
     pub(super) fn is_silence(&self) -> bool {
-        matches!(self.kind, ErrorKind::NoServer | ErrorKind::Unreachable | ErrorKind::AnswerLost)
+        use ErrorKind::{AnswerLost, NoServer, NotHttp, Unreachable};
+        matches!(self.kind, NoServer | Unreachable | AnswerLost | NotHttp)
     }
 
     /// Whether a write that ended so may be sent again without reading first.

@@ -31,7 +31,8 @@ pub struct RetryPolicy {
     /// After this long without one success the target is given up, and a call that failed for
     /// this long is not made again.
     pub give_up_after: Duration,
-    /// The same where no server is found that could answer, and none answered before in this run.
+    /// The same where no server is found that could answer, or it does not speak HTTP, and none
+    /// answered before in this run.
     pub give_up_without_server_after: Duration,
     /// A server that asks for a longer pause is not waited for. Such a pause comes on top of
     /// `give_up_after`, at most once.
@@ -74,7 +75,7 @@ impl RetryPolicy {
     /// How long nothing may succeed before the target is given up.
     fn give_up_after(&self, kind: ErrorKind, answered: bool) -> Duration {
         match kind {
-            ErrorKind::NoServer if !answered => {
+            ErrorKind::NoServer | ErrorKind::NotHttp if !answered => {
                 self.give_up_without_server_after.min(self.give_up_after)
             }
             _ => self.give_up_after,

@@ -46,14 +46,17 @@ impl Route {
                 format!("the answer is damaged or cut short: {}", cause.text),
             );
         }
-        if cause.text.contains("invalid HTTP version") {
-            let message = format!("{host} does not answer in HTTP: should its URL be https?");
-            return Failure::new(ErrorKind::BrokenAnswer, message);
+        let broke =
+            format!("the connection to {host} broke before the answer was whole: {}", cause.text);
+        // Once an answer has started, the server is known to speak HTTP.
+        if !self.is_plain || !error.is_request() {
+            return Failure::new(ErrorKind::AnswerLost, broke);
         }
-        Failure::new(
-            ErrorKind::AnswerLost,
-            format!("the connection to {host} broke before the answer was whole: {}", cause.text),
-        )
+        let message = match cause.text.contains("invalid HTTP version") {
+            true => format!("{host} does not answer in HTTP: should its URL be https?"),
+            false => format!("{broke}; if that port speaks TLS, its URL begins with https"),
+        };
+        Failure::new(ErrorKind::NotHttp, message)
     }
 
     fn connecting(&self, error: &reqwest::Error, cause: &Cause) -> Failure {
@@ -75,6 +78,15 @@ impl Route {
         let proxy = self.proxy.as_ref().map_or("in between", Proxy::shown);
         let (kind, message) = tunnelling(REFUSED, proxy, &self.host);
         Failure::new(kind, message)
+    }
+}
+
+/// The reason of a failure below HTTP in a few words, without the URL, which may be secret.
+pub(crate) fn reason(error: &reqwest::Error) -> String {
+    let cause = Cause::of(error);
+    match cause.io {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        _ => cause.text,
     }
 }
 

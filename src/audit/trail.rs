@@ -70,7 +70,12 @@ impl Trail {
 
     /// The part of one run, which is of a commit and made for a cause.
     pub(crate) fn pass(self: &Arc<Self>, commit: Option<&CommitId>, asked: &Asked) -> PassTrail {
-        PassTrail { trail: Arc::clone(self), commit: commit.cloned(), asked: asked.clone() }
+        PassTrail {
+            trail: Arc::clone(self),
+            commit: commit.cloned(),
+            asked: asked.clone(),
+            authors: BTreeMap::new(),
+        }
     }
 
     /// Reads the file again where another process wrote to it.
@@ -134,6 +139,8 @@ pub(crate) struct PassTrail {
     trail: Arc<Trail>,
     commit: Option<CommitId>,
     asked: Asked,
+    /// Who consented by a trailer to the change of a name.
+    authors: BTreeMap<ConnectionName, String>,
 }
 
 impl PassTrail {
@@ -166,9 +173,13 @@ impl PassTrail {
         }
     }
 
-    /// Tells the consent that the trailer of a commit gives to one name.
-    pub(crate) fn consented_by_trailer(&self, consent: &TrailerConsent) {
-        let TrailerConsent { type_name, name, commit, author, trailer } = consent;
+    /// Notes the consent that the trailer of a commit gives to one name, and tells it once.
+    pub(crate) fn consented_by_trailer(&mut self, consent: &TrailerConsent) {
+        let TrailerConsent { type_name, name, commit, author, trailer, is_new } = consent;
+        self.authors.insert(name.clone(), author.clone());
+        if !is_new {
+            return;
+        }
         self.tell(Event {
             commit: Some(commit.clone()),
             type_name: type_name.clone(),
@@ -200,7 +211,9 @@ impl PassTrail {
         let why = problem.cloned().or(old).or_else(|| change.reason.clone()).or(corrects);
         let moved = change.fields.iter().filter(|_| change.action != Action::Delete);
         let fields = some(moved.map(|field| &field.path));
-        self.tell(Event { result: Some(result), why, fields, ..self.of_change(kind, change) });
+        let event = self.of_change(kind, change);
+        let by = self.authors.get(&change.name).cloned().or(event.by.clone());
+        self.tell(Event { result: Some(result), why, fields, by, ..event });
     }
 
     /// Tells what stands at the end of a look that `filter` admits, and what no longer does.
@@ -304,6 +317,8 @@ pub(crate) struct TrailerConsent {
     pub(crate) author: String,
     /// `Allow-Deletes`, or `Allow-Rule` with the rule's name.
     pub(crate) trailer: String,
+    /// Whether it is given for the first time.
+    pub(crate) is_new: bool,
 }
 
 /// The first of some fields.

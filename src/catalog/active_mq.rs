@@ -14,7 +14,8 @@ pub(super) static ACTIVE_MQ: ConnectionType = ConnectionType {
             .required()
             .hides(HiddenPlace::Url)
             .about("URL of the broker, `tcp://host:61616` or a `failover:(...)`."),
-        Field::text("username").about("User name at the broker; without one nobody logs in."),
+        Field::text("username")
+            .about("User name at the broker; without one the gateway does not log in."),
         Field::text("password")
             .secret_when(Condition::Present("username"))
             .about("Password at the broker."),

@@ -161,8 +161,10 @@ async fn carry_all_out(
         let progress = |change: &Change, result: &ChangeResult| {
             let number = ended.fetch_add(1, Ordering::Relaxed) + 1;
             if shows {
-                let line = report::outcome::progress(change, result, style);
-                context.say(&format!("[{number}/{total}] {name} {line}"));
+                let lead = format!("[{number}/{total}] {name} ");
+                let width = style.width.saturating_sub(lead.chars().count());
+                let line = report::outcome::progress(change, result, &Style { width, ..*style });
+                context.say(&format!("{lead}{line}"));
             }
         };
         carry_out(&session.engine, prepared, options, agreed.is_some(), &progress).await

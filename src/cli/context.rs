@@ -53,7 +53,7 @@ impl Context {
     pub fn config(&self) -> Result<Config, CommandError> {
         let loaded = self.load_config().map_err(|problems| self.config_problems(&problems))?;
         if !loaded.warnings.is_empty() && !self.global.quiet {
-            self.say(&diagnostics::text(&loaded.warnings, self.colors_stderr()));
+            self.say(&diagnostics::text(&loaded.warnings, &self.style_stderr()));
         }
         let mut config = loaded.config;
         if let Some(folder) = &self.global.state_dir {
@@ -107,7 +107,7 @@ impl Context {
 
     /// The problems of a config as an error.
     pub fn config_problems(&self, problems: &[Diagnostic]) -> CommandError {
-        CommandError::Shown(diagnostics::text(problems, self.colors_stderr()))
+        CommandError::Shown(diagnostics::text(problems, &self.style_stderr()))
     }
 
     /// How reports are shown.
@@ -123,9 +123,9 @@ impl Context {
         }
     }
 
-    /// Whether what goes to stderr is coloured.
-    pub fn colors_stderr(&self) -> bool {
-        self.colors(io::stderr().is_terminal())
+    /// How problems on stderr are shown.
+    pub fn style_stderr(&self) -> Style {
+        Style { color: self.colors(io::stderr().is_terminal()), ..self.style() }
     }
 
     fn colors(&self, is_terminal: bool) -> bool {

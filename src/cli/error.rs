@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::document::Diagnostic;
-use crate::report::diagnostics;
+use crate::report::{Style, diagnostics};
 
 /// Why a command could not do its work.
 #[derive(Clone, Debug)]
@@ -25,13 +25,13 @@ impl CommandError {
     }
 
     /// The text for stderr.
-    pub fn text(&self, color: bool) -> String {
-        let error = if color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+    pub fn text(&self, style: &Style) -> String {
+        let error = if style.color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
         match self {
             Self::Failed(message) => format!("{error}: {message}"),
             Self::WithHint(message, hint) => format!("{error}: {message}\nhint: {hint}"),
             Self::Shown(text) => text.clone(),
-            Self::Invalid(problems) => diagnostics::text(problems, color),
+            Self::Invalid(problems) => diagnostics::text(problems, style),
         }
     }
 }

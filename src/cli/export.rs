@@ -54,7 +54,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
         context.say(&format!("warning: {line}"));
     }
     if !problems.is_empty() {
-        context.say(&diagnostics::text(&problems, context.colors_stderr()));
+        context.say(&diagnostics::text(&problems, &context.style_stderr()));
     }
     let is_error = problems.iter().any(|problem| problem.severity == Severity::Error);
     Ok(u8::from(is_error || !export.passed_over.is_empty()))

@@ -30,7 +30,8 @@ pub async fn suspension(
     Ok(0)
 }
 
-/// Runs `reconcile`; 0 once it is ordered, with `--wait` once each target is as git declares it.
+/// Runs `reconcile`; 0 once it is ordered, with `--wait` once the newest commit is in force on
+/// each target.
 ///
 /// # Errors
 /// No daemon takes the order, or it ends before the reconcile.
@@ -83,6 +84,10 @@ fn outcome(target: &Value, request: i64) -> Result<Option<(String, bool)>, Comma
         return Ok(None);
     }
     let outcome = answered["outcome"].as_str().unwrap_or_default().replace('_', " ");
-    let error = target["error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
+    let error = match (answered["unread"].as_str(), target["error"].as_str()) {
+        (Some(why), _) => format!(", but the newest commit was not read: {why}"),
+        (None, Some(error)) => format!(": {error}"),
+        (None, None) => String::new(),
+    };
     Ok(Some((format!("{name}: {outcome}{error}"), answered["success"] == true)))
 }

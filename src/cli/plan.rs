@@ -67,7 +67,7 @@ pub(super) fn show_errors(context: &Context, prepared: &[Prepared<'_>]) {
     let errors: Vec<_> = all.filter(|d| d.severity == Severity::Error).cloned().collect();
     let quiet = context.global.quiet && prepared.iter().all(|p| !p.refused);
     if !errors.is_empty() && !quiet {
-        context.say(&diagnostics::text(&errors, context.colors_stderr()));
+        context.say(&diagnostics::text(&errors, &context.style_stderr()));
     }
 }
 

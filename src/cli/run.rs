@@ -12,7 +12,7 @@ use super::session::{config_in_repository, narrow};
 use super::signals::{Ending, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
-use crate::report;
+use crate::report::{self, Style};
 use crate::web::{self, Key, Keys, Listener, Site};
 
 /// Runs the daemon until SIGTERM, SIGINT or the terminal's hang-up; with `--once` makes one
@@ -50,8 +50,9 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         trigger: trigger.clone(),
         events,
         reload: Box::new(move || {
-            let config = self::config(&arguments, &again).map_err(|error| error.text(false))?;
-            serve(&served, &config, &again).map_err(|error| error.text(false))?;
+            let config =
+                self::config(&arguments, &again).map_err(|error| error.text(&Style::one_line()))?;
+            serve(&served, &config, &again).map_err(|error| error.text(&Style::one_line()))?;
             let config_file = config_in_repository(&again, &config);
             Ok((config, config_file))
         }),

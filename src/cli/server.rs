@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::error::CommandError;
+use crate::api::reason;
+use crate::config::Config;
 use crate::secret::Sensitive;
 
 /// How long an answer may take.
@@ -20,47 +22,54 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Finds the daemon: the one that is named, else the one of the config. The token is the
-    /// config's `server.token`, else that of the environment.
+    /// Finds the daemon: the one that is named, else the one of the config. Only without a config
+    /// it is the default one. The token is the config's `server.token`, else that of the environment.
     pub(super) fn find(named: Option<&str>, context: &Context) -> Result<Self, CommandError> {
-        let configured = context.config().ok();
-        let token = configured.as_ref().and_then(|config| config.server.token.as_ref());
+        let loaded = context
+            .config_path()
+            .map(|path| Config::load_unresolved(&path, &context.environment))
+            .transpose()
+            .map_err(|problems| context.config_problems(&problems))?;
+        let configured = loaded.map(|loaded| loaded.config.server);
+        let token = configured.as_ref().and_then(|server| server.token.as_ref());
         let token = token.and_then(|text| text.resolve(&context.environment).ok());
         let token = token.or_else(|| context.environment.lookup("APINIZER_GITOPS_TOKEN").ok());
         let listen = match configured {
-            Some(config) => config.server.listen,
+            Some(server) => server.listen,
             None => "127.0.0.1:8080".parse().ok(),
         };
-        let address = match (named, listen) {
-            (Some(named), _) => named.trim_end_matches('/').to_owned(),
-            (None, Some(address)) => format!("http://{address}"),
-            (None, None) => {
-                return Err(CommandError::WithHint(
-                    "the config switches the daemon's listener off".to_owned(),
-                    "name another daemon with --server URL".to_owned(),
-                ));
-            }
-        };
+        match (named, listen) {
+            (Some(named), _) => Self::at(named, token),
+            (None, Some(address)) => Self::at(&format!("http://{address}"), token),
+            (None, None) => Err(CommandError::WithHint(
+                "the config switches the daemon's listener off".to_owned(),
+                "name another daemon with --server URL".to_owned(),
+            )),
+        }
+    }
+
+    /// The daemon at an address.
+    pub(super) fn at(address: &str, token: Option<Sensitive>) -> Result<Self, CommandError> {
         let client = reqwest::Client::builder()
             .timeout(DEADLINE)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
             .map_err(CommandError::failed)?;
-        Ok(Self { client, address, token })
+        Ok(Self { client, address: address.trim_end_matches('/').to_owned(), token })
     }
 
     /// Whether the daemon makes progress: the exit code. How its targets stand has no say in it.
     pub(super) async fn probe(&self) -> Result<u8, CommandError> {
         let answer = self.client.get(format!("{}/healthz", self.address)).send().await;
-        let answer = answer.map_err(|error| self.unreachable(error))?;
+        let answer = answer.map_err(|error| self.unreachable(&error))?;
         Ok(u8::from(!answer.status().is_success()))
     }
 
     /// The status of the daemon.
     pub(super) async fn status(&self) -> Result<Value, CommandError> {
         let answer = self.call(Method::GET, "status", None).await?;
-        answer.json().await.map_err(|error| self.unreachable(error))
+        answer.json().await.map_err(|error| self.unreachable(&error))
     }
 
     /// Gives an order about one target or all of them; the answer's body, if it has one.
@@ -70,7 +79,7 @@ impl Server {
         target: Option<&str>,
     ) -> Result<Value, CommandError> {
         let answer = self.call(Method::POST, verb, target).await?;
-        let body = answer.text().await.map_err(|error| self.unreachable(error))?;
+        let body = answer.text().await.map_err(|error| self.unreachable(&error))?;
         Ok(serde_json::from_str(&body).unwrap_or_default())
     }
 
@@ -90,7 +99,7 @@ impl Server {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
-        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let code = answer.status();
         if code.is_success() {
             return Ok(answer);
@@ -106,9 +115,9 @@ impl Server {
         Err(CommandError::WithHint(message, hint.to_owned()))
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> CommandError {
+    fn unreachable(&self, error: &reqwest::Error) -> CommandError {
         CommandError::WithHint(
-            format!("no daemon answers at {}: {}", self.address, error.without_url()),
+            format!("no daemon answers at {}: {}", self.address, reason(error)),
             "start one with `apinizer-gitops run`, or name it with --server URL".to_owned(),
         )
     }

@@ -17,6 +17,10 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// # Errors
 /// No daemon answers.
 pub async fn run(args: &StatusArgs, context: &Context) -> Result<u8, CommandError> {
+    if let (true, Some(address)) = (args.probe, &args.server) {
+        // The probe of a container needs neither a token nor a config that can be read.
+        return Server::at(address, None)?.probe().await;
+    }
     let server = Server::find(args.server.as_deref(), context)?;
     if args.probe {
         return server.probe().await;
@@ -55,7 +59,7 @@ async fn watch(args: &StatusArgs, context: &Context, server: &Server) -> Result<
                 }
             }
             Err(error) => {
-                let text = error.text(context.colors_stderr());
+                let text = error.text(&context.style_stderr());
                 if problem.as_ref() != Some(&text) {
                     context.say(&text);
                     problem = Some(text);

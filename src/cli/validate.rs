@@ -195,13 +195,9 @@ fn show(
     notes: &BTreeSet<String>,
     context: &Context,
 ) {
-    let is_for_people = matches!(output, ValidateOutput::Text | ValidateOutput::Github);
-    if is_for_people && !context.global.quiet {
-        notes.iter().for_each(|note| context.say(&format!("note: {note}")));
-    }
     match output {
         ValidateOutput::Text => {
-            context.print(&diagnostics::text(problems, context.style().color));
+            context.print(&diagnostics::text_with_notes(problems, notes, &context.style()));
         }
         ValidateOutput::Json => {
             let mut shown = diagnostics::json(problems);
@@ -209,6 +205,6 @@ fn show(
             context.print_json(&shown);
         }
         ValidateOutput::Markdown => context.print(&diagnostics::markdown(problems, notes)),
-        ValidateOutput::Github => context.print(&diagnostics::github(problems)),
+        ValidateOutput::Github => context.print(&diagnostics::github(problems, notes)),
     }
 }

@@ -348,7 +348,7 @@ static RULE: Section = Section {
         )
         .required(),
         key("deny", Kind::Plain, "Refuse a document or block a change that matches; the text says why."),
-        key("hold", Kind::Plain, "Hold a change that matches until somebody consents; the text says why."),
+        key("hold", Kind::Plain, "Hold a change that matches until it is consented to; the text says why."),
         key("warn", Kind::Plain, "Say this text in every output where the rule matches."),
     ],
 };

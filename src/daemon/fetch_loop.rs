@@ -47,7 +47,7 @@ impl FetchLoop {
                 Err(_) => count_failures(1),
             }
             log_fetch(fetched.err(), &throttle);
-            let FetchStatus { fetched_at, error, branch } = self.mirror.status();
+            let FetchStatus { fetched_at, error, branch, .. } = self.mirror.status();
             self.board.edit_source(|shown| {
                 shown.fetched_at = fetched_at;
                 shown.error = error;

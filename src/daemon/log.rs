@@ -11,7 +11,7 @@ use super::throttle::{LogThrottle, more_than_0};
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::State;
+use crate::plan::{State, with_reason};
 use crate::reconcile::Step;
 
 /// How long a kind is remembered that does not come again.
@@ -51,12 +51,15 @@ pub(super) struct TargetLog<'a> {
     pub(super) throttle: &'a TargetThrottle,
     /// The wait for the target before it, as it was so far.
     pub(super) waited_for: Option<&'a Wait>,
+    /// The problems of its documents that were told already.
+    pub(super) warned: &'a [Diagnostic],
 }
 
 impl TargetLog<'_> {
     /// Logs how the reconcile ended.
     pub(super) fn outcome(&self, result: &PassResult, outcome: ReconcileOutcome) {
         let (target, commit, now) = (self.target, self.short(), Instant::now());
+        self.warnings(&result.plan.diagnostics);
         debug!(target, commit, errors = ?result.plan.errors, "reconciled: {}", outcome.as_str());
         self.throttle.forget(REMEMBERED, now);
         // Neither says anything about a failure.
@@ -78,10 +81,26 @@ impl TargetLog<'_> {
         }
     }
 
+    /// Logs the warnings about the documents of a commit once; `validate` shows all of them.
+    fn warnings(&self, diagnostics: &[Diagnostic]) {
+        let (target, commit, event) = (self.target, self.short(), "warning");
+        let is_new =
+            |one: &&Diagnostic| one.severity == Severity::Warning && !self.warned.contains(*one);
+        let new: Vec<&Diagnostic> = diagnostics.iter().filter(is_new).collect();
+        for Diagnostic { code, mark, message, .. } in new.iter().take(MOST_NAMED) {
+            warn!(target, event, commit, code, "{mark}: {message}");
+        }
+        let more = new.len().saturating_sub(MOST_NAMED);
+        if more > 0 {
+            warn!(target, event, commit, "{more} more warnings, which `validate` shows");
+        }
+    }
+
     /// Logs that a newer commit ended the retries of this one.
-    pub(super) fn cut_short(&self, newer: &CommitId) {
+    pub(super) fn cut_short(&self, result: &PassResult, newer: &CommitId) {
         let (target, commit, newer) = (self.target, self.short(), newer.short());
-        info!(target, commit, newer, "a newer commit ended the retries of this one");
+        let retried = result.plan.retried();
+        info!(target, commit, newer, retried, "a newer commit ended the retries of this one");
     }
 
     /// Whether this is the first reconcile that waits for the commit.
@@ -118,7 +137,8 @@ impl TargetLog<'_> {
             self.diagnostics(&result.plan.diagnostics);
         }
         let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
-        warn!(target, commit, cause, by, repeated = more_than_0(repeated), "{text}");
+        let event = if is_refused { "refused" } else { "failed" };
+        warn!(target, event, commit, cause, by, repeated = more_than_0(repeated), "{text}");
     }
 
     /// Logs the first errors in the documents of a refused commit; `validate` shows all of them.
@@ -126,8 +146,7 @@ impl TargetLog<'_> {
         let (target, commit) = (self.target, self.short());
         let errors = diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
         for Diagnostic { code, mark, message, .. } in errors.take(MOST_NAMED) {
-            let (file, line, column) = (&mark.file, mark.line, mark.column);
-            error!(target, commit, code, "{file}:{line}:{column}: {message}");
+            error!(target, event = "refused", commit, code, "{mark}: {message}");
         }
     }
 
@@ -142,9 +161,10 @@ impl TargetLog<'_> {
                 Some(0) => {
                     let reason = known.reason.as_deref().unwrap_or("the reason is not known");
                     let (cause, by) = (self.asked.cause.as_str(), self.asked.by.as_deref());
+                    let event = state.as_str();
                     warn!(
-                        target, commit, r#type = kind, connection = %name, cause, by,
-                        "{kind} `{name}` {words}: {reason}"
+                        target, event, commit, r#type = kind, connection = %name, cause, by,
+                        "{kind} `{name}` {}", with_reason(words, reason)
                     );
                 }
                 _ => standing.push(format!("`{name}`")),
@@ -159,7 +179,7 @@ impl TargetLog<'_> {
             standing.truncate(MOST_NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let names = standing.join(", ");
-            warn!(target, commit, state = state.as_str(), count, "still: {names}{more}");
+            warn!(target, event = state.as_str(), commit, count, "still: {names}{more}");
         }
     }
 }
@@ -225,6 +245,7 @@ mod tests {
                 asked: &asked,
                 throttle: &throttle,
                 waited_for: None,
+                warned: &[],
             };
             let made = lines.clone();
             let subscriber = tracing_subscriber::fmt().with_writer(move || made.clone()).finish();

@@ -28,8 +28,8 @@ pub(super) struct Mailbox {
 struct Inner {
     // Why a reconcile is due; empty: none is.
     causes: BTreeSet<Cause>,
-    // When somebody last asked for a reconcile.
-    asked: Option<i64>,
+    // The last request for a reconcile.
+    awaited: Option<Awaited>,
     // The target is to be suspended or resumed. It stays until the state says so.
     suspension: Option<Suspension>,
     // The commit of the last reconcile, or of the one under way.
@@ -41,6 +41,15 @@ struct Inner {
     ended_early: u32,
 }
 
+/// A request for a reconcile, whose answer somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Awaited {
+    /// When it came, in microseconds since 1970.
+    pub(super) request: i64,
+    /// Why the newest commit of the source was not read for it.
+    pub(super) unread: Option<String>,
+}
+
 /// An order: there is something to reconcile.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Order {
@@ -48,8 +57,8 @@ pub(super) struct Order {
     pub(super) causes: BTreeSet<Cause>,
     /// The newest commit, where one could be read.
     pub(super) tip: Option<CommitId>,
-    /// When somebody asked for it.
-    pub(super) asked: Option<i64>,
+    /// The request that it answers.
+    pub(super) awaited: Option<Awaited>,
     /// Whether the system tells of what changes.
     pub(super) is_watched: bool,
 }
@@ -74,7 +83,7 @@ impl Mailbox {
             return;
         }
         inner.causes.extend(&order.causes);
-        inner.asked = inner.asked.max(order.asked);
+        inner.awaited = inner.awaited.take().max(order.awaited.clone());
         let is_newer = order.tip.is_some() && order.tip != inner.looked_at;
         if is_newer
             && inner.ended_early < MOST_ENDED_EARLY
@@ -124,9 +133,9 @@ impl Mailbox {
         std::mem::take(&mut self.inner().causes)
     }
 
-    /// Takes when somebody last asked for a reconcile.
-    pub(super) fn take_asked(&self) -> Option<i64> {
-        self.inner().asked.take()
+    /// Takes the last request for a reconcile.
+    pub(super) fn take_awaited(&self) -> Option<Awaited> {
+        self.inner().awaited.take()
     }
 
     /// A reconcile looks at this commit from now on; a newer one ends it by `stop`.
@@ -156,7 +165,7 @@ mod tests {
     use super::*;
 
     fn order(cause: Cause, tip: &str) -> Order {
-        Order { causes: BTreeSet::from([cause]), tip: id(tip), asked: None, is_watched: true }
+        Order { causes: BTreeSet::from([cause]), tip: id(tip), awaited: None, is_watched: true }
     }
 
     fn id(text: &str) -> Option<CommitId> {

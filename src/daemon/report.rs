@@ -10,14 +10,15 @@ use tracing::warn;
 use super::cause::{Cause, request_from};
 use super::event::Suspension;
 use super::log::{TargetLog, TargetThrottle};
+use super::mailbox::Awaited;
 use super::measure::{self, measure, measure_suspended, measure_wait};
 use super::news::{self, NewsMemory};
 use super::pass::PassResult;
 use super::schedule::Turn;
 use super::source::Seen;
 use super::status::{
-    Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState, TargetStatus,
-    Trouble,
+    Answer, Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState,
+    TargetStatus, Trouble,
 };
 use super::throttle::{LogThrottle, more_than_0};
 use crate::audit::{Asked, Trail};
@@ -48,8 +49,8 @@ pub(super) struct Ended<'a> {
     /// The newer commit that ended it.
     pub(super) newer: Option<CommitId>,
     pub(super) cause: Cause,
-    /// When somebody asked for it.
-    pub(super) answers: Option<i64>,
+    /// The request that it answers.
+    pub(super) answers: Option<Awaited>,
     /// When it began.
     pub(super) time: Timestamp,
     pub(super) duration: Duration,
@@ -150,11 +151,18 @@ impl Reporter {
         let asked = ended.cause.asked();
         let throttle = &self.throttle;
         let status = self.board.status();
-        let waited_for = status.target(name).and_then(|status| status.trouble.wait.as_ref());
+        let before = status.target(name);
+        let waited_for = before.and_then(|before| before.trouble.wait.as_ref());
         let waited_for = waited_for.map(|(wait, _)| wait);
-        let log = TargetLog { target: name, commit: id, asked: &asked, throttle, waited_for };
+        let seen = ended.seen.snapshot.commit().map(|commit| &commit.id);
+        let before = before.filter(|known| known.commit_seen.as_ref().map(|c| &c.id) == seen);
+        let warned = before.map(|before| before.trouble.diagnostics.as_slice()).unwrap_or_default();
+        let log =
+            TargetLog { target: name, commit: id, asked: &asked, throttle, waited_for, warned };
         match &ended.newer {
-            Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => log.cut_short(newer),
+            Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
+                log.cut_short(&result, newer);
+            }
             _ => log.outcome(&result, ended.outcome),
         }
         // A newer config may have pointed the name elsewhere meanwhile.
@@ -200,13 +208,17 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
         status.commit_applied = commit;
     }
     status.last_reconcile = Some(now);
-    status.answered = ended.answers.map(|asked| (asked, ended.outcome)).or(status.answered);
+    if let Some(Awaited { request, unread }) = ended.answers.clone() {
+        status.answered = Some(Answer { request, outcome: ended.outcome, unread });
+    }
     let after = jiff::SignedDuration::try_from(ended.turn.after).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
     let errors = &result.plan.errors;
     status.trouble.error = match &ended.newer {
         Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
-            Some(format!("a newer commit, {}, ended the retries of this one", newer.short()))
+            let ended = format!("a newer commit, {}, ended the retries of this one", newer.short());
+            let retried = result.plan.retried();
+            Some(retried.map_or(ended.clone(), |retried| format!("{retried}; {ended}")))
         }
         _ => (!errors.is_empty()).then(|| errors.join("; ")),
     };

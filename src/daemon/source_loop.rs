@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -15,13 +16,13 @@ use super::cause::Cause;
 use super::debounce::{Batch, Debounce};
 use super::event::{Event, Request, Suspension};
 use super::fetch_loop::FetchLoop;
-use super::mailbox::{Mailbox, Order};
+use super::mailbox::{Awaited, Mailbox, Order};
 use super::news::NewsMemory;
 use super::pass::Mode;
 use super::report::Reporter;
 use super::source::{Seen, Source};
 use super::source_report::SourceReporter;
-use super::status::{Board, TargetKey, TargetState};
+use super::status::{Answer, Board, ReconcileOutcome, TargetKey, TargetState};
 use super::target_loop::TargetLoop;
 use super::tasks::Tasks;
 use super::{Daemon, Opened};
@@ -70,8 +71,8 @@ pub(super) struct SourceLoop {
     seen: watch::Sender<Option<Seen>>,
     targets: Vec<Addressee>,
     changes: Changes,
-    // The targets that somebody asked to reconcile; they wait for the fetch.
-    requested: BTreeMap<String, Request>,
+    // The targets that somebody asked to reconcile; each waits for a fetch that begins after it.
+    requested: Vec<(String, Request)>,
     board: Board,
     began: Instant,
     // The last look failed.
@@ -274,10 +275,19 @@ impl SourceLoop {
             return;
         }
         let is_request = |cause: &Cause| matches!(cause, Cause::Request(_));
-        let is_requested = causes.iter().any(is_request);
-        if is_requested {
+        if causes.iter().any(is_request) {
             causes.insert(Cause::Look);
         }
+        // A fetch that began before a request may have missed the commit that it is about.
+        let read_at = fetch.as_ref().map_or_else(|| Some(Timestamp::now()), |fetch| fetch.began);
+        let is_read = |request: &Request| {
+            read_at.is_some_and(|read_at| request.asked <= read_at.as_microsecond())
+        };
+        let (requested, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.requested).into_iter().partition(|(_, one)| is_read(one));
+        self.requested = later;
+        let requested = BTreeMap::from_iter(requested);
+        let mut unread = fetch.as_ref().and_then(|fetch| fetch.error.clone());
         let source = &self.source;
         let older = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
         let looked =
@@ -299,25 +309,30 @@ impl SourceLoop {
                 self.unreadable = true;
                 // The targets stay on the commit that was read before, at their own pace.
                 causes.retain(|cause| !cause.is_a_hint());
-                self.cannot_be_read(&problem);
+                self.cannot_be_read(&problem, &requested);
+                unread = Some(problem);
                 None
             }
         };
         // A request is an order for the targets that it names alone.
         causes.retain(|cause| !is_request(cause));
-        let requested =
-            if is_requested { std::mem::take(&mut self.requested) } else { BTreeMap::new() };
         let order = Order {
             causes,
             tip,
-            asked: None,
+            awaited: None,
             is_watched: matches!(self.changes, Changes::Watched(_)),
         };
-        self.post(&order, &requested, older.as_ref());
+        self.post(&order, &requested, unread.as_ref(), older.as_ref());
     }
 
     /// Posts an order to all targets, first to those that are asked for or whose files changed.
-    fn post(&self, order: &Order, requested: &BTreeMap<String, Request>, older: Option<&Snapshot>) {
+    fn post(
+        &self,
+        order: &Order,
+        requested: &BTreeMap<String, Request>,
+        unread: Option<&String>,
+        older: Option<&Snapshot>,
+    ) {
         let newest = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
         let can_wait = |target: &&Addressee| {
             !requested.contains_key(&target.key.name)
@@ -327,8 +342,9 @@ impl SourceLoop {
             tokio::task::block_in_place(|| self.targets.iter().partition(can_wait));
         for target in first.into_iter().chain(waiting) {
             let request = requested.get(&target.key.name);
-            let asked = request.map(|request| request.asked);
-            let mut order = Order { asked, ..order.clone() };
+            let awaited =
+                request.map(|request| Awaited { request: request.asked, unread: unread.cloned() });
+            let mut order = Order { awaited, ..order.clone() };
             order.causes.extend(request.map(|request| Cause::Request(request.from)));
             target.mailbox.post(&order);
         }
@@ -341,7 +357,7 @@ impl SourceLoop {
         tip
     }
 
-    fn cannot_be_read(&self, problem: &str) {
+    fn cannot_be_read(&self, problem: &str, requested: &BTreeMap<String, Request>) {
         self.reporter.cannot_be_read(problem);
         // Before anything was read there is no commit to stay on: every target fails.
         if self.seen.borrow().is_some() {
@@ -351,7 +367,14 @@ impl SourceLoop {
             self.board.edit_target(&target.key, |status| {
                 status.state = TargetState::Failing;
                 status.trouble.error = Some(problem.to_owned());
-                status.last_reconcile = Some(jiff::Timestamp::now());
+                status.last_reconcile = Some(Timestamp::now());
+                let answer = |request: &Request| Answer {
+                    request: request.asked,
+                    outcome: ReconcileOutcome::Failed,
+                    unread: None,
+                };
+                let answered = requested.get(&target.key.name).map(answer);
+                status.answered = answered.or(status.answered.take());
             });
         }
     }

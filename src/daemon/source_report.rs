@@ -31,7 +31,9 @@ impl SourceReporter {
         memory: &NewsMemory,
         notifier: &Notifier,
     ) -> Self {
+        // They are there from the start, so that an alert on them fires though nothing ever answers.
         count_failures(0);
+        last_fetch().increment(0.0);
         Self {
             location: location.to_owned(),
             is_fetched,
@@ -90,7 +92,11 @@ impl SourceReporter {
 pub(super) fn fetched_now() {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
     let now = Timestamp::now().as_second() as f64;
-    metrics::gauge!("apinizer_gitops_source_last_fetch_timestamp_seconds").set(now);
+    last_fetch().set(now);
+}
+
+fn last_fetch() -> metrics::Gauge {
+    metrics::gauge!("apinizer_gitops_source_last_fetch_timestamp_seconds")
 }
 
 /// Counts fetches, or readings of a path, that failed.

@@ -77,9 +77,8 @@ pub(crate) struct TargetStatus {
     pub last_reconcile: Option<Timestamp>,
     /// When the next one is due if nothing happens before.
     pub next_reconcile: Option<Timestamp>,
-    /// When somebody last asked for a reconcile that has ended since, in microseconds since 1970, and
-    /// how it ended.
-    pub answered: Option<(i64, ReconcileOutcome)>,
+    /// The last request for a reconcile that has ended since.
+    pub answered: Option<Answer>,
     /// The problems of the target as a whole.
     pub trouble: Trouble,
     /// Its connections, each with the change that a reconcile would still make: held, blocked,
@@ -87,6 +86,25 @@ pub(crate) struct TargetStatus {
     pub connections: Arc<Vec<Entry>>,
     /// Earlier reconciles.
     pub past: Past,
+}
+
+/// The answer to a request for a reconcile.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// When it was asked for, in microseconds since 1970.
+    pub request: i64,
+    /// How it ended.
+    pub outcome: ReconcileOutcome,
+    /// Why the newest commit of the source was not read for it.
+    pub unread: Option<String>,
+}
+
+impl Answer {
+    /// Whether the newest commit is in force.
+    #[must_use]
+    pub(crate) fn is_success(&self) -> bool {
+        self.outcome.is_success() && self.unread.is_none()
+    }
 }
 
 /// The problems of a target as a whole.

@@ -96,11 +96,11 @@ impl TargetLoop {
         if let Ok(_turn) = self.turns.acquire().await {
             self.show_last_applied();
         }
-        let (mut failures, mut asked) = (0, None);
+        let (mut failures, mut awaited) = (0, None);
         // A replica that takes its turn looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
         while let Some((causes, turn)) = self.next_turn(next.take(), term.over()).await {
-            asked = asked.max(self.mailbox.take_asked());
+            awaited = awaited.max(self.mailbox.take_awaited());
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let (time, started) = (Timestamp::now(), Instant::now());
             self.watched.expect(LONGEST_PASS);
@@ -121,7 +121,7 @@ impl TargetLoop {
             let turn = self.standing(failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
-            let answers = if is_interrupted { None } else { asked.take() };
+            let answers = if is_interrupted { None } else { awaited.take() };
             let ended = Ended { seen: &seen, outcome, newer, cause, answers, time, duration, turn };
             self.reporter.report(result, &ended);
             next = Some((Instant::now() + turn.after, turn.cause));

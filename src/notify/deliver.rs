@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 
 use super::Notice;
 use super::request::{self, Request};
-use crate::api::Proxy;
+use crate::api::{Proxy, reason};
 use crate::config::Notify;
 use crate::environment::Environment;
 use crate::secret::{Redactor, Sensitive};
@@ -64,9 +64,9 @@ enum Failed {
 }
 
 impl Delivery {
-    /// Sends notices until all senders of them are gone.
+    /// Sends notices until the end, and then those that wait.
     pub(super) async fn run(self, mut waiting: mpsc::Receiver<Arc<Notice>>) {
-        while let Some(notice) = waiting.recv().await {
+        while let Some(notice) = self.next(&mut waiting).await {
             if let Err(problem) = self.send(&notice).await {
                 let problem = self.redactor.redact(&problem);
                 let (kind, event) = (self.receiver.kind.as_str(), notice.event.as_str());
@@ -76,6 +76,18 @@ impl Delivery {
                     target = notice.target.as_ref().map(|target| target.name.as_str()),
                     "a notification did not arrive: {problem}"
                 );
+            }
+        }
+    }
+
+    /// The next notice; `None`: the end has come, and none waits.
+    async fn next(&self, waiting: &mut mpsc::Receiver<Arc<Notice>>) -> Option<Arc<Notice>> {
+        tokio::select! {
+            biased;
+            notice = waiting.recv() => notice,
+            () = self.ending.cancelled() => {
+                waiting.close();
+                waiting.recv().await
             }
         }
     }
@@ -123,11 +135,7 @@ impl Delivery {
         for (name, value) in headers {
             call = call.header(name, value.expose());
         }
-        // The message of reqwest holds the URL, which is secret.
-        let lost = |error: reqwest::Error| {
-            let cause = innermost(&error.without_url());
-            Failed::ForNow(cause, Duration::ZERO)
-        };
+        let lost = |error: reqwest::Error| Failed::ForNow(reason(&error), Duration::ZERO);
         let answer = call.send().await.map_err(lost)?;
         let code = answer.status();
         if code.is_success() {
@@ -163,14 +171,4 @@ fn pause(tried: u32) -> Duration {
 fn retry_after(answer: &reqwest::Response) -> Duration {
     let value = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
     value.and_then(|text| text.trim().parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
-}
-
-fn innermost(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    text
 }

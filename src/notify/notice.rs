@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::config::NotifyEvent;
 use crate::name::ConnectionName;
+use crate::plan::with_reason;
 use crate::secret::Redactor;
 use crate::source::Commit;
 
@@ -155,8 +156,11 @@ impl Notice {
 
 impl Subject {
     fn line(&self) -> String {
-        let why = self.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{} {} `{}`{why}", self.what, self.type_name, self.name)
+        let connection = format!("{} `{}`", self.type_name, self.name);
+        match &self.why {
+            Some(why) => format!("{connection}: {}", with_reason(self.what, why)),
+            None => format!("{} {connection}", self.what),
+        }
     }
 }
 

@@ -153,7 +153,7 @@ async fn a_chat_gets_words_and_only_about_changes() {
     assert_no_canary(&got[0]);
     let body: Value = serde_json::from_str(&got[0].2).unwrap();
     let text = "prod: 1 connection failed at 3f2a91c03f2a (Add &lt;mail&gt; (sensitive))\n\
-                - 500: bad password (sensitive)\n- failed email `orders`: 400: (sensitive)";
+                - 500: bad password (sensitive)\n- email `orders`: failed: 400: (sensitive)";
     assert_eq!(body, json!({"text": text}));
 }
 

@@ -81,15 +81,17 @@ impl Entry {
         self.change.iter().chain(&self.kept)
     }
 
+    /// The way past what keeps its change back.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.changes().find_map(|change| change.advice.as_deref())
+    }
+
     /// Holds its change, with the reason and the way past it.
     pub(crate) fn hold(&mut self, reason: String, advice: Option<String>) {
         let Some(change) = &mut self.change else { return };
         change.held = true;
         change.advice = advice;
-        change.reason = Some(match (change.action, change.reason.take()) {
-            (Action::Replace, Some(type_change)) => format!("{type_change}; {reason}"),
-            _ => reason.clone(),
-        });
+        change.reason = Some(reason.clone());
         self.state = State::Held;
         self.reason = Some(reason);
     }

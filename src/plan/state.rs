@@ -59,3 +59,14 @@ impl State {
         }
     }
 }
+
+/// How something stands with its reason, which may say the last word of that itself: `is held` and
+/// `held by max_deletes: ...` are `is held by max_deletes: ...`.
+#[must_use]
+pub(crate) fn with_reason(stands: &str, reason: &str) -> String {
+    let last = stands.rsplit(' ').next().unwrap_or_default();
+    match reason.strip_prefix(last) {
+        Some(rest) if rest.starts_with([' ', ':']) => format!("{stands}{rest}"),
+        _ => format!("{stands}: {reason}"),
+    }
+}

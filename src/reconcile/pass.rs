@@ -15,7 +15,6 @@ use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now,
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
-use crate::document::Severity;
 use crate::live::{Live, LiveConnection};
 use crate::name::{CommitId, ConnectionName};
 use crate::observe;
@@ -105,7 +104,7 @@ impl Pass<'_> {
         prepared.take(plan);
         let good = self.good_commit(&opened, &history, unread_paths);
         opened.record = record;
-        let consents = self.new_consents(&opened.before, &opened.record);
+        let consents = self.consents(&opened.before, &opened.record);
         prepared.ready =
             Some(Ready { opened, looked, good, consents, snapshot: self.snapshot.clone() });
         Ok(())
@@ -225,12 +224,13 @@ impl Pass<'_> {
         Some(good)
     }
 
-    /// The consents of trailers that the record did not have before.
-    fn new_consents(&self, before: &Record, record: &Record) -> Vec<TrailerConsent> {
+    /// The consents of trailers.
+    fn consents(&self, before: &Record, record: &Record) -> Vec<TrailerConsent> {
         let Snapshot::Commit { repository, .. } = self.snapshot else { return Vec::new() };
         let known = trailers_of(before);
-        let new = trailers_of(record).into_iter().filter(|consent| !known.contains(consent));
-        let told = new.map(|(name, commit, trailer)| {
+        let told = trailers_of(record).into_iter().map(|consent| {
+            let is_new = !known.contains(&consent);
+            let (name, commit, trailer) = consent;
             let found = blocking(|| repository.commit(commit)).ok().flatten();
             TrailerConsent {
                 type_name: record.owned(name).map(|owned| owned.type_name.clone()),
@@ -238,6 +238,7 @@ impl Pass<'_> {
                 commit: commit.clone(),
                 author: found.map(|found| found.author).unwrap_or_default(),
                 trailer,
+                is_new,
             }
         });
         told.collect()
@@ -253,14 +254,16 @@ impl Pass<'_> {
             return Ok(loaded);
         }
         prepared.refused = true;
-        let is_error = |d: &&crate::document::Diagnostic| d.severity == Severity::Error;
-        let errors = prepared.plan.diagnostics.iter().filter(is_error).count();
         let what = match self.snapshot.commit() {
             Some(commit) => format!("commit {}", commit.id.short()),
             None => "the working tree".to_owned(),
         };
-        let s = if errors == 1 { "" } else { "s" };
-        Err(format!("{what} is refused: {errors} error{s} in its documents"))
+        let errors: Vec<_> = loaded.loaded.errors().collect();
+        let first = errors.first().map(|first| first.mark.to_string()).unwrap_or_default();
+        Err(match errors.len() {
+            1 => format!("{what} has 1 error in its documents, at {first}"),
+            count => format!("{what} has {count} errors in its documents, the first at {first}"),
+        })
     }
 
     /// Reads the state, under its lock where it will be written, or what the base revision stands

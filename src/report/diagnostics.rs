@@ -14,10 +14,9 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use crate::document::{Diagnostic, Mark, Severity};
-use crate::plan::TargetPlan;
 
 pub use markdown::markdown;
-pub use text::text;
+pub use text::{text, text_with_notes};
 
 pub(super) use markdown::warnings as warning_lines;
 pub(super) use text::warnings as warnings_text;
@@ -36,20 +35,22 @@ pub fn json(diagnostics: &[Diagnostic]) -> Value {
     })
 }
 
-/// The warnings about the documents of a target, as plan and outcome list them.
-pub(super) fn warnings_json(target: &TargetPlan) -> Value {
+/// The warnings about the documents of a target, as plan, outcome and status list them.
+pub(crate) fn warnings_json<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> Value {
     let warning = |one: &Diagnostic| {
         let place = (one.mark.line > 0).then_some((one.mark.line, one.mark.column));
         json!({
             "code": one.code,
             "message": one.message,
+            "help": one.help,
             "file": one.mark.file,
             "line": place.map(|(line, _)| line),
             "column": place.map(|(_, column)| column),
             "rule": one.rule,
         })
     };
-    target.warnings().map(warning).collect()
+    let is_warning = |one: &&Diagnostic| one.severity == Severity::Warning;
+    diagnostics.into_iter().filter(is_warning).map(warning).collect()
 }
 
 fn entry(group: &Group<'_>) -> Value {
@@ -83,16 +84,17 @@ fn with_place(mut shown: Value, mark: &Mark) -> Value {
     shown
 }
 
-/// Draws one workflow command for each problem.
-pub fn github(diagnostics: &[Diagnostic]) -> String {
-    let mut commands = String::new();
+/// Draws one workflow command for each problem, and for each note about files that are not read.
+pub fn github(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String {
+    let mut commands: String =
+        notes.iter().map(|note| format!("::notice::{}\n", data(note))).collect();
     for group in groups(diagnostics) {
         let diagnostic = group.diagnostic;
         let mark = &diagnostic.mark;
         let mut message = diagnostic.message.clone();
         for (mark, what) in &diagnostic.related {
             // Writing to a String cannot fail.
-            let _ = write!(message, "\n{}:{}:{}: {what}", mark.file, mark.line, mark.column);
+            let _ = write!(message, "\n{mark}: {what}");
         }
         if let Some(help) = &diagnostic.help {
             let _ = write!(message, "\nhelp: {help}");

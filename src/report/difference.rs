@@ -44,10 +44,16 @@ pub(crate) enum Kind {
 /// The leaves in which a field differs.
 pub(crate) fn leaves(change: &FieldChange) -> Vec<Leaf> {
     let label = label_of(&change.path);
-    let base = change.base.as_ref().map(|base| Kind::Base(shown(base, change.sensitive)));
-    let mut leaves: Vec<Leaf> =
-        base.into_iter().map(|kind| Leaf { label: label.clone(), kind }).collect();
     let (before, after) = (change.before.as_ref(), change.after.as_ref());
+    let mut leaves = Vec::new();
+    match &change.base {
+        Some(base) if is_large(base) => parts_of_base(&label, base, [before, after], &mut leaves),
+        Some(base) => {
+            let kind = Kind::Base(shown(base, change.sensitive));
+            leaves.push(Leaf { label: label.clone(), kind });
+        }
+        None => {}
+    }
     let has_parts = |value: Option<&Value>| value.is_some_and(|v| v.is_array() || v.is_object());
     if !change.sensitive || (has_parts(before) && has_parts(after) && before != after) {
         compare(label, before, after, &mut leaves);
@@ -71,6 +77,30 @@ fn shown(value: &Value, is_reference: bool) -> String {
     match value {
         Value::String(text) if is_reference => escape::plain(text),
         other => compact(other),
+    }
+}
+
+/// Tells a base part by part, those that both sides still have left out.
+fn parts_of_base(label: &str, base: &Value, sides: [Option<&Value>; 2], leaves: &mut Vec<Leaf>) {
+    let is_kept = |has: &dyn Fn(&Value) -> bool| sides.iter().all(|side| side.is_some_and(has));
+    let mut moved = |label: String, part: &Value| whole(label, part, Kind::Base, leaves);
+    match base {
+        Value::Array(items) => {
+            for (known_by, item) in elements::labelled(items) {
+                let has = |side: &Value| side.as_array().is_some_and(|list| list.contains(item));
+                if !is_kept(&has) {
+                    moved(format!("{label}[{}]", escape::plain(&known_by)), item);
+                }
+            }
+        }
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                if !is_kept(&|side: &Value| side.get(key) == Some(value)) {
+                    moved(format!("{label}/{}", escape::plain(key)), value);
+                }
+            }
+        }
+        _ => moved(label.to_owned(), base),
     }
 }
 
@@ -104,8 +134,8 @@ fn compare(label: String, before: Option<&Value>, after: Option<&Value>, leaves:
             let kind = Kind::Replaced(compact(before), compact(after));
             leaves.push(Leaf { label, kind });
         }
-        (None, Some(value)) => whole(label, value, true, leaves),
-        (Some(value), None) => whole(label, value, false, leaves),
+        (None, Some(value)) => whole(label, value, Kind::Added, leaves),
+        (Some(value), None) => whole(label, value, Kind::Removed, leaves),
     }
 }
 
@@ -150,29 +180,28 @@ fn is_part_of_another(c: char) -> bool {
 }
 
 /// Tells a value that only one side has: in one piece where it is short, else part by part.
-fn whole(label: String, value: &Value, added: bool, leaves: &mut Vec<Leaf>) {
+fn whole(label: String, value: &Value, kind: fn(String) -> Kind, leaves: &mut Vec<Leaf>) {
     match value {
         Value::String(text) if text.contains('\n') => {
-            let (before, after) = if added { ("", text.as_str()) } else { (text.as_str(), "") };
-            leaves.push(Leaf { label, kind: Kind::Lines(lines::between(before, after)) });
-            return;
+            let kind = match kind(text.clone()) {
+                Kind::Added(text) => Kind::Lines(lines::between("", &text)),
+                Kind::Removed(text) => Kind::Lines(lines::between(&text, "")),
+                _ => kind(compact(value)),
+            };
+            leaves.push(Leaf { label, kind });
         }
         Value::Array(items) if is_large(value) => {
             for (index, item) in items.iter().enumerate() {
-                whole(format!("{label}[{index}]"), item, added, leaves);
+                whole(format!("{label}[{index}]"), item, kind, leaves);
             }
-            return;
         }
         Value::Object(entries) if is_large(value) => {
             for (key, value) in entries {
-                whole(format!("{label}/{}", escape::plain(key)), value, added, leaves);
+                whole(format!("{label}/{}", escape::plain(key)), value, kind, leaves);
             }
-            return;
         }
-        _ => {}
+        _ => leaves.push(Leaf { label, kind: kind(compact(value)) }),
     }
-    let text = compact(value);
-    leaves.push(Leaf { label, kind: if added { Kind::Added(text) } else { Kind::Removed(text) } });
 }
 
 fn is_large(value: &Value) -> bool {

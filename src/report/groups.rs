@@ -7,7 +7,7 @@ use super::{escape, words};
 use crate::plan::{Action, Change, for_the_shell};
 
 /// The most names that stand below one reason; more are counted, unless all are asked for.
-const MOST_NAMED: usize = 50;
+pub(super) const MOST_NAMED: usize = 50;
 
 /// Why changes are told together. The texts are harmless already.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +57,9 @@ pub(super) fn grouped<'a>(
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut places: HashMap<Why, usize> = HashMap::new();
     for (change, why) in changes {
-        let why = why.map(|why| Why { advice: for_any_name(change), ..why });
+        let for_any = |advice| escape::plain(&for_any_name(advice, change.name.as_str()));
+        let advice = change.advice.as_deref().map(for_any);
+        let why = why.map(|why| Why { advice, ..why });
         let known = why.as_ref().and_then(|why| places.get(why));
         if let Some(group) = known.and_then(|place| groups.get_mut(*place)) {
             group.changes.push(change);
@@ -77,9 +79,8 @@ pub(super) fn grouped<'a>(
 }
 
 /// The way past, with `NAME` for the name of the connection, which stands in quotes there.
-fn for_any_name(change: &Change) -> Option<String> {
-    let name = for_the_shell(change.name.as_str());
-    change.advice.as_deref().map(|advice| escape::plain(&advice.replace(&name, "NAME")))
+pub(super) fn for_any_name(advice: &str, name: &str) -> String {
+    advice.replace(&for_the_shell(name), "NAME")
 }
 
 impl<'a> Group<'a> {

@@ -4,7 +4,7 @@ mod json;
 mod markdown;
 mod text;
 
-use crate::plan::{Change, ChangeResult, Counts, TargetPlan};
+use crate::plan::{Change, ChangeResult, Counts, TargetPlan, with_reason};
 
 pub(crate) use json::json;
 pub(crate) use markdown::markdown;
@@ -45,7 +45,7 @@ fn not_made(outcome: &TargetPlan) -> Vec<Group<'_>> {
     let not_made = outcome.results().filter(|(_, result)| !result.is_success());
     groups::grouped(not_made.map(|(change, result)| {
         let reason = match ending(change, result) {
-            (word, Some(why)) => format!("{word}: {why}"),
+            (word, Some(why)) => with_reason(word, &why),
             (word, None) => word.to_owned(),
         };
         (change, Some(Why { reason, advice: None }))
@@ -61,11 +61,7 @@ fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<Strin
         ChangeResult::Degraded(reason) => ("saved but not deployed", why(reason)),
         ChangeResult::Failed(reason) => ("failed", why(reason)),
         ChangeResult::Blocked(reason) => ("blocked", why(reason)),
-        ChangeResult::Held(reason) => {
-            let reason = why(reason).or_else(|| words::reason(change));
-            // The plan's reasons begin with the word that stands before them here.
-            ("held", reason.map(|r| r.strip_prefix("held: ").map_or(r.clone(), str::to_owned)))
-        }
+        ChangeResult::Held(reason) => ("held", why(reason).or_else(|| words::reason(change))),
         ChangeResult::Reported => ("drift, only reported", None),
         ChangeResult::NotStarted => ("not started", None),
     }

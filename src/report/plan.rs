@@ -11,7 +11,7 @@ pub(crate) use text::text;
 
 pub(super) use json::change as change_json;
 pub(super) use markdown::heads;
-pub(super) use text::{sign, told};
+pub(super) use text::{head, told};
 
 #[cfg(test)]
 mod tests;

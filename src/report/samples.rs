@@ -72,8 +72,10 @@ pub(super) fn rich_target() -> TargetPlan {
             ..change(Action::Rename, "email", "order-notifications")
         },
         Change {
-            reason: Some("the type changes from kafka to rabbitMq".to_owned()),
-            fields: vec![field("/host", Value::Null, json!("mq.example.com"), Origin::Git)],
+            fields: vec![
+                field("/type", json!("kafka"), json!("rabbitMq"), Origin::Git),
+                field("/host", Value::Null, json!("mq.example.com"), Origin::Git),
+            ],
             place: place("connections/mq.yaml", 4),
             ..change(Action::Replace, "rabbitMq", "events")
         },

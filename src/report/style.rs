@@ -28,6 +28,8 @@ impl Default for Style {
 /// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
+    /// Nothing in particular: no colour.
+    Plain,
     /// An addition.
     Added,
     /// A removal.
@@ -53,6 +55,11 @@ pub(super) enum Role {
 }
 
 impl Style {
+    /// For a log: without colours, and no sentence is broken.
+    pub(crate) fn one_line() -> Self {
+        Self { width: usize::MAX, ..Self::default() }
+    }
+
     /// A text in the colour of its role.
     pub(super) fn paint(&self, role: Role, text: impl Display) -> String {
         if !self.color {
@@ -65,6 +72,7 @@ impl Style {
             Role::Renamed => AnsiColor::Cyan.on_default(),
             Role::Replaced => AnsiColor::Magenta.on_default(),
             Role::Wrong => AnsiColor::Red.on_default().bold(),
+            Role::Plain => Paint::new(),
             Role::Aside => Paint::new().dimmed(),
             Role::Heading => Paint::new().bold(),
             Role::RemovedPart => AnsiColor::Red.on_default().invert(),

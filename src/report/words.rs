@@ -1,7 +1,7 @@
 //! The words and signs that all forms share.
 
 use crate::document::Place;
-use crate::plan::{Action, Change, Entry, Origin, Plan, Summary, TargetPlan};
+use crate::plan::{Action, Change, Entry, Origin, Plan, Summary, TargetPlan, with_reason};
 
 use super::escape;
 use super::style::Role;
@@ -72,11 +72,10 @@ pub(super) fn reading_order(target: &TargetPlan) -> Vec<&Change> {
 pub(crate) fn reason(change: &Change) -> Option<String> {
     let reason = change.reason.as_deref().map(escape::plain);
     match (change.held, change.action) {
-        (true, _) => match reason {
-            Some(reason) if reason.contains("held") => Some(reason),
-            Some(reason) => Some(format!("held: {reason}")),
-            None => Some("held by a rule of deletes".to_owned()),
-        },
+        (true, _) => Some(match reason {
+            Some(reason) => with_reason("held", &reason),
+            None => "held by a rule of deletes".to_owned(),
+        }),
         (false, Action::Delete) => {
             Some(reason.unwrap_or_else(|| "git no longer declares it".to_owned()))
         }

@@ -59,9 +59,63 @@ pub(super) fn sentence(
     }
 }
 
+/// Writes pieces beside a lead that ends at a column. A piece that has no room there begins a line of
+/// its own, as does what of it is too long for that.
+pub(super) fn pieces(
+    out: &mut String,
+    (lead, column): (&str, usize),
+    indent: usize,
+    pieces: &[(String, Role)],
+    style: &Style,
+) {
+    let mut text = lead.to_owned();
+    let mut used = column;
+    for (number, (piece, role)) in pieces.iter().enumerate() {
+        let gap = if number == 0 { 0 } else { 2 };
+        if number > 0 && used + gap + piece.chars().count() > style.width {
+            line(out, &text);
+            (text, used) = (" ".repeat(indent), indent);
+        } else {
+            text.push_str(&" ".repeat(gap));
+            used += gap;
+        }
+        for (part_number, part) in
+            wrapped(piece, style.width.saturating_sub(used)).iter().enumerate()
+        {
+            if part_number > 0 {
+                line(out, &text);
+                (text, used) = (" ".repeat(indent), indent);
+            }
+            text.push_str(&style.paint(*role, part));
+            used += part.chars().count();
+        }
+    }
+    line(out, &text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_without_room_begin_lines_of_their_own() {
+        let style = Style { width: 40, ..Style::default() };
+        let drawn = |name: &str, place: &str| {
+            let mut out = String::new();
+            let told = [(name.to_owned(), Role::Plain), (place.to_owned(), Role::Aside)];
+            pieces(&mut out, ("  + email  ", 11), 6, &told, &style);
+            out
+        };
+        assert_eq!(drawn("mails", "c/a.yaml:1"), "  + email  mails  c/a.yaml:1\n");
+        assert_eq!(
+            drawn("a name of words that is far too long", "connections/a.yaml:1"),
+            "  + email  a name of words that is far\n      too long  connections/a.yaml:1\n"
+        );
+        assert_eq!(
+            drawn("mails of a shop", "connections/a.yaml:1"),
+            "  + email  mails of a shop\n      connections/a.yaml:1\n"
+        );
+    }
 
     #[test]
     fn commands_stay_whole_and_words_too() {

@@ -65,6 +65,8 @@ struct Checked {
 /// How the last fetches went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchStatus {
+    /// When the last fetch began, of those that have ended.
+    pub began: Option<Timestamp>,
     /// When the server last answered.
     pub fetched_at: Option<Timestamp>,
     /// The branch that is followed, once the server has named it.
@@ -158,14 +160,18 @@ impl Mirror {
     /// # Errors
     /// As there.
     pub fn fetch_until(&self, stop: &Stop) -> Result<CommitId, SourceError> {
+        let began = Some(Timestamp::now());
         let outcome = self.inner.fetch(stop);
         let mut status = self.inner.status();
         match &outcome {
             Ok(tip) => {
-                let branch = Some(tip.branch.clone());
-                *status = FetchStatus { fetched_at: Some(Timestamp::now()), branch, error: None };
+                let (fetched_at, branch) = (Some(Timestamp::now()), Some(tip.branch.clone()));
+                *status = FetchStatus { began, fetched_at, branch, error: None };
             }
-            Err(error) => status.error = Some(error.to_string()),
+            Err(error) => {
+                let error = Some(error.to_string());
+                *status = FetchStatus { began, error, ..status.clone() };
+            }
         }
         drop(status);
         outcome.map(|tip| tip.id)

@@ -160,7 +160,7 @@ fn the_text_of_a_plan_is_quiet_and_says_why() {
     for sign in ["»", "-/+", "  + ", "  ~ ", "  - "] {
         at(sign);
     }
-    assert!(at("the type changes from email to ftp") > 0);
+    assert!(at("type      \"email\" -> \"ftp\"") > 0);
     assert!(at("no longer in git since commit") > at("  ~ "), "deletes come last\n{text}");
     assert!(at("drift") > 0);
     let last = text.trim_end().lines().last().unwrap();

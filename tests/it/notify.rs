@@ -36,7 +36,7 @@ fn events_are_told_once_and_without_a_secret() {
     with_notify(&mut world, "max_deletes: 0", &got.address);
     world.commit_email("a", "port: 1\n");
     let commit = world.commit_email("b", "");
-    let daemon = Running::start(&world, &[]);
+    let mut daemon = Running::start(&world, &[]);
     eventually("applied", || events(&got) == ["applied"]);
     world.edit("a", "port", json!(9));
     eventually("drift", || events(&got) == ["applied", "drift"]);
@@ -67,6 +67,9 @@ fn events_are_told_once_and_without_a_secret() {
         assert!(!body.contains(CANARY) && !body.contains("host-token"), "{body}");
     }
     assert!(!daemon.logs().contains("c4nary") && !daemon.logs().contains("host-token"));
+    daemon.signal("-TERM");
+    assert_eq!(daemon.ends(), 0);
+    assert!(!daemon.logs().contains("not sent before the end"), "{}", daemon.logs());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::git_servers::{Server, USER, serve, served};
 use crate::running::{Running, eventually};
-use crate::world::{CANARY, World, git_in};
+use crate::world::{CANARY, World, git_in, one_target};
 
 /// The token of the tests is the text that `World` searches all output for.
 const TOKEN: &str = CANARY;
@@ -18,6 +18,13 @@ const TOKEN: &str = CANARY;
 /// Follows a url from now on.
 pub(crate) fn follow(world: &mut World, url: &str, source: &str, target: &str) {
     world.source(&format!("url: '{url}', poll: 1s{source}"), target);
+}
+
+/// Follows a url from now on, and takes orders with a token.
+fn takes_orders(world: &mut World, url: &str) {
+    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    let target = one_target(&format!("url: '{url}', poll: 1s"), "resync: 1s");
+    world.config(&format!("server: {{token: '${{env:ADMIN}}'}}\n{target}"));
 }
 
 fn give_token(world: &mut World, token: &str) {
@@ -325,11 +332,15 @@ fn a_host_that_is_down_is_told_and_the_fetched_commit_stays_in_force() {
     let bare = serve(&world, "gateway.git");
     let url = format!("file://{}", bare.display());
     push_email(&world, &bare, "a", "port: 1\n");
-    follow(&mut world, &url, "", "resync: 1s");
+    takes_orders(&mut world, &url);
     let daemon = Running::start(&world, &[]);
     eventually("created", || live_port(&world, "a") == json!(1));
+    let ordered = ["reconcile", "--wait", "--server", &daemon.address];
+    world.run(&ordered).code(0).says("default: in sync");
+    push_email(&world, &bare, "a", "port: 1\n");
     let away = served(&world).join("away.git");
     fs::rename(&bare, &away).unwrap();
+    world.run(&ordered).code(1).says("the newest commit was not read: git failed to fetch");
     let told = |daemon: &Running| {
         let error = daemon.status(&world)["source"]["error"].clone();
         error.as_str().is_some_and(|text| text.starts_with("git failed to fetch"))
@@ -357,7 +368,7 @@ fn a_host_that_is_down_is_told_and_the_fetched_commit_stays_in_force() {
 fn a_url_that_was_never_reached_is_told_as_that() {
     let mut world = World::new();
     let missing = served(&world).join("missing.git");
-    follow(&mut world, &format!("file://{}", missing.display()), "", "");
+    takes_orders(&mut world, &format!("file://{}", missing.display()));
     let daemon = Running::start(&world, &[]);
     eventually("failing", || daemon.status(&world)["targets"][0]["state"] == json!("failing"));
     let status = daemon.status(&world);
@@ -365,6 +376,8 @@ fn a_url_that_was_never_reached_is_told_as_that() {
         assert!(error.as_str().unwrap().starts_with("git failed to fetch"), "{error}");
     }
     assert_eq!(daemon.get(&world, "/readyz").0, 200);
+    let ordered = ["reconcile", "--wait", "--server", &daemon.address];
+    world.run(&ordered).code(1).says("default: failed: git failed to fetch");
     world.plan().code(1).says("git failed to fetch");
 }
 

@@ -38,7 +38,11 @@ fn a_document_that_is_denied_refuses_its_commit() {
     said.says("denied by the rule `tls`: as tls says");
     let problems = world.run(&["validate", "--output", "json"]).stdout;
     assert!(problems.contains("\"rule\": \"tls\""), "{problems}");
-    world.apply().code(1).says("is refused: 1 error").says("by the rule `tls`");
+    world
+        .apply()
+        .code(1)
+        .says("has 1 error in its documents, at connections/")
+        .says("by the rule `tls`");
     assert!(world.writes().is_empty());
     // A revision of the past is no matter of today's rules.
     world.commit_email("b", "port: 25\nenableStartTls: true\ndescription: x\n");

@@ -151,7 +151,10 @@ fn a_newer_commit_ends_the_retries_of_an_older_one() {
     world.commit_email("a", "port: 2\n");
     eventually("told", || {
         let history = daemon.status(&world)["targets"][0]["history"].clone();
-        history.as_array().unwrap().iter().any(|entry| entry["outcome"] == json!("interrupted"))
+        history.as_array().unwrap().iter().any(|entry| {
+            let error = entry["error"].as_str().unwrap_or_default();
+            entry["outcome"] == json!("interrupted") && error.contains("the server answered 50")
+        })
     });
     eventually("logged", || daemon.logs().contains("a newer commit ended the retries of this one"));
     world.control().clear_faults();

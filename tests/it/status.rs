@@ -12,12 +12,23 @@ use crate::world::{CHECKOUT, World, one_target};
 fn healthy_is_0_and_anything_wrong_is_1() {
     let mut world = World::new();
     world.target("max_deletes: 0");
-    world.commit_email("a", "");
-    world.run(&["status", "--server", "http://127.0.0.1:9"]).code(1).says("no daemon answers");
+    world.write("connections/notes.txt", "");
+    world.commit_email("a", "prot: 1\n");
+    let nowhere = ["status", "--server", "http://127.0.0.1:9"];
+    world.run(&nowhere).code(1).says("no daemon answers at http://127.0.0.1:9: connection refused");
+    // A daemon that no config names is not asked instead.
+    world.config("targets: [");
+    world.run(&["suspend"]).code(1).says("apinizer-gitops.yaml");
+    world.target("max_deletes: 0");
     let daemon = Running::start(&world, &[]);
     let server = daemon.address.clone();
     eventually("in sync", || daemon.status(&world)["targets"][0]["state"] == json!("in_sync"));
     world.run(&["status", "--server", &server]).code(0).says("in sync");
+    for output in ["text", "markdown", "json"] {
+        let arguments = ["status", "--server", &server, "--output", output];
+        world.run(&arguments).code(0).says("AG201").says("did you mean `port`").says("notes.txt");
+    }
+    assert_eq!(daemon.logs().matches("has no field `prot`").count(), 1, "{}", daemon.logs());
     let ran = world.run(&["status", "--server", &server, "--color", "always"]).code(0);
     assert!(ran.stdout.contains("\u{1b}[32min sync"), "{:?}", ran.stdout);
     let ran = world.run(&["status", "--server", &server, "--output", "json"]).code(0);

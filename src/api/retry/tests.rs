@@ -33,11 +33,12 @@ async fn first(retries: &Retries, error: &CallError) -> Result<(), GiveUp> {
 #[tokio::test(start_paused = true)]
 async fn only_passing_failures_are_tried_again() {
     use ErrorKind::{
-        AlreadyExists, AnswerLost, BrokenAnswer, Forbidden, NoProject, NoServer, NotFound, NotSent,
-        ProxyRefused, RateLimited, Refused, ServerError, TooLarge, Unauthorized, Unreachable,
-        Untrusted,
+        AlreadyExists, AnswerLost, BrokenAnswer, Forbidden, NoProject, NoServer, NotFound, NotHttp,
+        NotSent, ProxyRefused, RateLimited, Refused, ServerError, TooLarge, Unauthorized,
+        Unreachable, Untrusted,
     };
-    for kind in [NoServer, Unreachable, AnswerLost, BrokenAnswer, ServerError, RateLimited] {
+    for kind in [NoServer, Unreachable, AnswerLost, NotHttp, BrokenAnswer, ServerError, RateLimited]
+    {
         assert_eq!(first(&retries(), &error(kind, None)).await, Ok(()), "{kind:?}");
     }
     let last = [
@@ -206,13 +207,16 @@ async fn a_write_has_to_be_over_before_the_earliest_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_command_gives_a_wrong_address_up_soon() {
     let refused = error(ErrorKind::NoServer, None);
-    let retries = retries();
-    let start = Instant::now();
-    let (_, why) = fail(&retries, &refused).await;
-    assert_eq!(why, GiveUp::Target(3 * SECOND));
-    assert!(start.elapsed() <= 4 * SECOND && retries.stopped().is_some());
+    for failed in [error(ErrorKind::NotHttp, None), refused.clone()] {
+        let retries = retries();
+        let start = Instant::now();
+        let (_, why) = fail(&retries, &failed).await;
+        assert_eq!(why, GiveUp::Target(3 * SECOND));
+        assert!(start.elapsed() <= 4 * SECOND && retries.stopped().is_some());
+    }
 
     // A server that answered before is being started again.
+    let retries = retries();
     retries.answered();
     let mut tries = Tries::default();
     let start = Instant::now();

@@ -64,7 +64,7 @@ async fn a_write_is_sent_again_only_if_it_was_not_done() {
         ("html", || html(200), ErrorKind::BrokenAnswer),
         ("empty", || Reply::with(200, "", b""), ErrorKind::BrokenAnswer),
         ("cut short", || ok().cut(5), ErrorKind::BrokenAnswer),
-        ("no answer", Reply::nothing, ErrorKind::AnswerLost),
+        ("no answer", Reply::nothing, ErrorKind::NotHttp),
     ] {
         let (server, client) = failing_once(reply).await;
         let error = client.create(&orders(), &body()).await.unwrap_err();
@@ -84,7 +84,7 @@ async fn a_kept_connection_that_the_server_closed_loses_a_write_at_most_once() {
     let client = client(&server);
     client.list("email").await.unwrap();
     let error = client.update(&orders(), &body()).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::AnswerLost, "{error}");
+    assert_eq!(error.kind, ErrorKind::NotHttp, "{error}");
     assert_eq!(server.seen().iter().filter(|seen| seen.method == "PUT").count(), 1);
 }
 
@@ -166,6 +166,32 @@ async fn an_address_without_a_listener_is_unreachable() {
     let error = client.create(&orders(), &body()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NoServer);
     assert!(error.message.contains("connection refused"), "{error}");
+}
+
+#[tokio::test]
+async fn a_port_that_speaks_tls_is_told_as_such() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1000]).await;
+            let _ = stream.write_all(&[0x15, 3, 1, 0, 2, 2, 0x46]).await;
+        }
+    });
+    let client = client_with(settings(&url, given("static-token")), &Redactor::default());
+    let error = client.create(&orders(), &body()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotHttp);
+    assert!(error.message.contains("should its URL be https?"), "{error}");
+    // nginx says so in HTML.
+    let page = b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>";
+    let reply = || Reply::with(400, "Content-Type: text/html\r\n", page);
+    let server = Server::start(move |_, _| reply()).await;
+    let error = self::client(&server).list("email").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Refused);
+    assert!(error.message.contains("should its URL be https?"), "{error}");
 }
 
 #[tokio::test]

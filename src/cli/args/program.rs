@@ -44,8 +44,9 @@ pub struct ReconcileArgs {
     /// The daemon and the target.
     #[command(flatten)]
     pub order: OrderArgs,
-    /// Wait for the end of the reconcile, show its outcome, and end with 1 unless live is as git
-    /// declares it.
+    /// Wait for the end of the reconcile, show its outcome, and end with 1 unless the newest commit
+    /// of the source is in force. Drift that a target only reports (`drift: report`) ends with 0,
+    /// as it does with `apply`.
     #[arg(long)]
     pub wait: bool,
 }

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::{HistoryEntry, SourceStatus, Status, TargetStatus};
+use super::{Answer, HistoryEntry, SourceStatus, Status, TargetStatus};
 use crate::plan::Entry;
+use crate::report::diagnostics::warnings_json;
 use crate::source::Commit;
 
 /// The body of `/api/v1/status`.
@@ -61,11 +62,10 @@ fn target(target: &TargetStatus) -> Value {
         "commit_applied": id(target.commit_applied.as_ref()),
         "last_reconcile": target.last_reconcile.and_then(to_the_second),
         "next_reconcile": target.next_reconcile.and_then(to_the_second),
-        "answered": target.answered.map(|(request, outcome)| {
-            json!({"request": request, "outcome": outcome.as_str(), "success": outcome.is_success()})
-        }),
+        "answered": target.answered.as_ref().map(answer),
         "error": target.trouble.error,
         "notices": target.trouble.notices,
+        "warnings": warnings_json(target.trouble.diagnostics.iter()),
         "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),
         "history": target.past.history.iter().map(entry).collect::<Vec<_>>(),
         "events": target.past.events,
@@ -81,6 +81,15 @@ fn target(target: &TargetStatus) -> Value {
     json
 }
 
+fn answer(answer: &Answer) -> Value {
+    json!({
+        "request": answer.request,
+        "outcome": answer.outcome.as_str(),
+        "success": answer.is_success(),
+        "unread": answer.unread,
+    })
+}
+
 fn connection(connection: &Entry) -> Value {
     let mut json = json!({
         "type": connection.type_name,
@@ -92,6 +101,9 @@ fn connection(connection: &Entry) -> Value {
     if let Some(commit) = &connection.last_commit {
         json["last_commit"] =
             json!({"id": commit.id.0, "author": commit.author, "time": second(commit.time)});
+    }
+    if let Some(advice) = connection.advice() {
+        json["advice"] = json!(advice);
     }
     if connection.unverified {
         json["unverified"] = json!(true);

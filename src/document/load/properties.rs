@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::catalog;
+use crate::report::Style;
 use crate::report::diagnostics::{github, json, markdown, text};
 
 const CANARY: &str = "Canary7XqZ";
@@ -35,10 +36,10 @@ fn views(bytes: &[u8]) -> String {
         for diagnostic in found {
             assert!(diagnostic.mark.length >= 1);
         }
-        views.push_str(&text(found, false));
-        views.push_str(&text(found, true));
+        views.push_str(&text(found, &Style::default()));
+        views.push_str(&text(found, &Style { color: true, ..Style::default() }));
         views.push_str(&json(found).to_string());
-        views.push_str(&github(found));
+        views.push_str(&github(found, &BTreeSet::new()));
         views.push_str(&markdown(found, &BTreeSet::new()));
         views.push_str(&format!("{:?}", loaded.invalid));
     }

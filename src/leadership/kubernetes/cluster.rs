@@ -13,6 +13,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
+use crate::api::reason;
 use crate::config::Kubernetes;
 use crate::digest::sha256_hex;
 use crate::environment::Environment;
@@ -324,7 +325,7 @@ impl Cluster {
             Ok(None) => Err(no_answer(format!("the answer is larger than {LARGEST} bytes"))),
             Err(error) => {
                 *self.http.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                Err(no_answer(innermost(error)))
+                Err(no_answer(reason(&error)))
             }
         }
     }
@@ -353,7 +354,7 @@ impl Cluster {
         }
         let http = builder.build().map_err(|error| ClusterError::NoAnswer {
             call: "no HTTP client can be made".to_owned(),
-            problem: innermost(error),
+            problem: reason(&error),
         })?;
         *kept = Some(http.clone());
         Ok(http)
@@ -399,16 +400,6 @@ fn refused(call: String, status: StatusCode, body: &[u8]) -> ClusterError {
             _ => "",
         },
     }
-}
-
-/// The innermost reason; reqwest's own text repeats the URL.
-fn innermost(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut source: &dyn std::error::Error = &error;
-    while let Some(inner) = source.source() {
-        source = inner;
-    }
-    source.to_string()
 }
 
 #[cfg(test)]

@@ -280,12 +280,17 @@ fn other_type(
         );
         return Decision::blocked(row, reason, Some(advice));
     }
-    let change = Change {
-        action: Action::Replace,
-        reason: Some(format!("the type changes from {live_type} to {wanted}")),
-        fields: created_fields(desired, Origin::Git),
-        ..Change::of(row)
+    let type_change = FieldChange {
+        path: "/type".to_owned(),
+        before: Some(live_type.as_str().into()),
+        after: Some(wanted.into()),
+        base: None,
+        sensitive: false,
+        origin: Origin::Git,
     };
+    let created = created_fields(desired, Origin::Git);
+    let fields = std::iter::once(type_change).chain(created).collect();
+    let change = Change { action: Action::Replace, fields, ..Change::of(row) };
     let mut decision = Decision::new(row, State::Pending, None).with(change);
     if let Some((reason, advice)) = replace_hold(row, owned, view, desired, rules) {
         decision.entry.hold(reason, advice);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Group, groups, word, words};
-use crate::document::{Diagnostic, Mark, Severity};
+use crate::document::{Diagnostic, Severity};
 use crate::plan::TargetPlan;
 use crate::report::comment::Comment;
 use crate::report::escape;
@@ -50,17 +50,11 @@ pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String 
 pub(in crate::report) fn warnings(targets: &[TargetPlan]) -> Vec<String> {
     let all: Vec<Diagnostic> = targets.iter().flat_map(TargetPlan::warnings).cloned().collect();
     let line = |group: &Group<'_>| {
-        let Diagnostic { code, mark, message, .. } = group.diagnostic;
-        format!("{code} {}: {message}", place(mark))
+        let Diagnostic { code, mark, message, help, .. } = group.diagnostic;
+        let help = help.iter().map(|help| format!("; {help}")).collect::<String>();
+        format!("{code} {mark}: {message}{help}")
     };
     groups(&all).iter().map(line).collect()
-}
-
-fn place(mark: &Mark) -> String {
-    match mark.line {
-        0 => mark.file.clone(),
-        line => format!("{}:{line}:{}", mark.file, mark.column),
-    }
 }
 
 fn head(group: &Group<'_>) -> String {
@@ -69,7 +63,7 @@ fn head(group: &Group<'_>) -> String {
         Severity::Error => format!("**{}**", word(diagnostic.severity)),
         Severity::Warning => word(diagnostic.severity).to_owned(),
     };
-    let place = escape::code_span(&place(&diagnostic.mark));
+    let place = escape::code_span(&diagnostic.mark.to_string());
     let message = escape::code_span(&diagnostic.message);
     format!("- {severity} {} {place}: {message}", diagnostic.code)
 }

@@ -2,6 +2,7 @@ use serde_json::json as value;
 
 use super::*;
 use crate::document::{Diagnostic, Mark, Severity};
+use crate::report::Style;
 
 fn mark(file: &str, line: u32, column: u32, length: u32, text: &str) -> Mark {
     Mark { file: file.to_owned(), line, column, length, text: text.to_owned() }
@@ -67,9 +68,10 @@ warning[AG401]: 100% twice,\u{fffd}\u{fffd}[31mhere
 
 2 errors and 1 warning in 2 files
 ";
-    assert_eq!(text(&sample(), false), expected);
-    assert_eq!(text(&[], true), "");
-    let colored = text(&sample(), true);
+    assert_eq!(text(&sample(), &Style::default()), expected);
+    let colors = Style { color: true, ..Style::default() };
+    assert_eq!(text(&[], &colors), "");
+    let colored = text(&sample(), &colors);
     assert!(colored.contains("\u{1b}[1m\u{1b}[31merror[AG203]\u{1b}[0m"), "{colored:?}");
     assert!(!colored.contains("\u{1b}[31mhere"));
 }
@@ -77,8 +79,9 @@ warning[AG401]: 100% twice,\u{fffd}\u{fffd}[31mhere
 #[test]
 fn github_escapes_what_separates() {
     assert_eq!(
-        github(&sample()),
-        "::error file=c/a.yaml,line=4,col=7,endColumn=12,title=AG203::`port` is 70000, and it takes 1 to 65535%0Ahelp: write a number between 1 and 65535\n\
+        github(&sample(), &BTreeSet::from(["a.txt is skipped".to_owned()])),
+        "::notice::a.txt is skipped\n\
+         ::error file=c/a.yaml,line=4,col=7,endColumn=12,title=AG203::`port` is 70000, and it takes 1 to 65535%0Ahelp: write a number between 1 and 65535\n\
          ::error file=c/a.yaml,line=12,col=7,endColumn=15,title=AG302::the target has no variable `x`%0Atargets: prod, dev\n\
          ::warning file=c/ü%2Cb%3A\u{fffd}.yaml,title=AG401::100%25 twice,%0A\u{fffd}[31mhere%0Ac/a.yaml:2:7: it is first here\n"
     );

@@ -1,5 +1,6 @@
 //! Diagnostics as compilers show them: code, place, line, carets, help.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -8,14 +9,16 @@ use super::{Group, counts, groups, harmless, word, words};
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
 use crate::report;
+use crate::report::style::Role;
+use crate::report::wrap::{sentence, wrapped};
 
 /// How far to the right of a line's end a place in it may be marked.
 const WIDEST: usize = 100;
 
 /// Draws diagnostics for a terminal or a log; nothing where there are none.
-pub fn text(diagnostics: &[Diagnostic], color: bool) -> String {
+pub fn text(diagnostics: &[Diagnostic], style: &report::Style) -> String {
     let groups = groups(diagnostics);
-    let mut page = Page { text: String::new(), color };
+    let mut page = Page { text: String::new(), style };
     for group in &groups {
         page.group(group);
     }
@@ -23,26 +26,40 @@ pub fn text(diagnostics: &[Diagnostic], color: bool) -> String {
     page.text
 }
 
+/// The same below the notes about files that are not read.
+pub fn text_with_notes(
+    diagnostics: &[Diagnostic],
+    notes: &BTreeSet<String>,
+    style: &report::Style,
+) -> String {
+    let mut out = String::new();
+    for note in notes {
+        let note = format!("note: {}", harmless(note));
+        sentence(&mut out, (0, 6), &note, Role::Attention, style);
+    }
+    out + &text(diagnostics, style)
+}
+
 /// The warnings about the documents of some targets, above what a report says of them.
 pub(in crate::report) fn warnings(targets: &[TargetPlan], style: &report::Style) -> String {
     let all: Vec<Diagnostic> = targets.iter().flat_map(TargetPlan::warnings).cloned().collect();
-    let text = text(&all, style.color);
+    let text = text(&all, style);
     if text.is_empty() { text } else { text + "\n" }
 }
 
-struct Page {
+struct Page<'s> {
     text: String,
-    color: bool,
+    style: &'s report::Style,
 }
 
-impl Page {
+impl Page<'_> {
     fn line(&mut self, line: impl Display) {
         // Writing to a String cannot fail.
         let _ = writeln!(self.text, "{line}");
     }
 
     fn paint(&self, style: Style, text: impl Display) -> String {
-        if self.color { format!("{style}{text}{style:#}") } else { text.to_string() }
+        if self.style.color { format!("{style}{text}{style:#}") } else { text.to_string() }
     }
 
     fn gutter(&self, text: impl Display) -> String {
@@ -53,9 +70,8 @@ impl Page {
         let diagnostic = group.diagnostic;
         let severity = severity_style(diagnostic.severity);
         let head = format!("{}[{}]", word(diagnostic.severity), diagnostic.code);
-        let message = format!(": {}", harmless(&diagnostic.message));
-        let head = self.paint(severity, head) + &self.paint(Style::new().bold(), message);
-        self.line(head);
+        let lead = self.paint(severity, &head) + &self.paint(Style::new().bold(), ": ");
+        self.wrapped(&lead, head.len() + 2, 2, &diagnostic.message, Style::new().bold());
         let related = diagnostic.related.iter().map(|(mark, _)| mark.line);
         let widest = related.chain([diagnostic.mark.line]).max().unwrap_or(0);
         let width = widest.to_string().len();
@@ -81,11 +97,7 @@ impl Page {
     }
 
     fn place(&mut self, mark: &Mark, arrow: &str, width: usize) {
-        let file = harmless(&mark.file);
-        let place = match mark.line {
-            0 => file,
-            line => format!("{file}:{line}:{}", mark.column),
-        };
+        let place = harmless(&mark.to_string());
         let arrow = self.gutter(format!("{:width$}{arrow}", ""));
         self.line(format!("{arrow} {place}"));
     }
@@ -116,8 +128,19 @@ impl Page {
 
     fn note(&mut self, width: usize, word: &str, text: &str) {
         let bar = self.gutter(format!("{:width$} =", ""));
-        let word = self.paint(Style::new().bold(), format!("{word}:"));
-        self.line(format!("{bar} {word} {}", harmless(text)));
+        let lead = format!("{bar} {} ", self.paint(Style::new().bold(), format!("{word}:")));
+        let column = width + word.len() + 5;
+        self.wrapped(&lead, column, column, text, Style::new());
+    }
+
+    /// Writes a sentence behind a lead that ends at a column, its other lines from another.
+    fn wrapped(&mut self, lead: &str, column: usize, others: usize, text: &str, style: Style) {
+        let lines = wrapped(&harmless(text), self.style.width.saturating_sub(column.max(others)));
+        for (number, text) in lines.iter().enumerate() {
+            let text = self.paint(style, text);
+            let before = if number == 0 { lead.to_owned() } else { " ".repeat(others) };
+            self.line(before + &text);
+        }
     }
 
     fn summary(&mut self, groups: &[Group<'_>]) {

@@ -60,6 +60,17 @@ fn by_identity<'a>(
     })
 }
 
+/// The elements of a list, each with what it is known by, or with its position.
+pub(super) fn labelled(items: &[Value]) -> Vec<(String, &Value)> {
+    match by_identity(items, &[]) {
+        Some(known) => {
+            let known = known.into_iter();
+            known.filter_map(|(identity, (item, _))| Some((identity.to_owned(), item?))).collect()
+        }
+        None => items.iter().enumerate().map(|(at, item)| (at.to_string(), item)).collect(),
+    }
+}
+
 fn by_position(label: &str, before: &[Value], after: &[Value], leaves: &mut Vec<Leaf>) {
     let texts = |values: &[Value]| values.iter().map(Value::to_string).collect::<Vec<_>>();
     let deadline = Instant::now().checked_add(PATIENCE);

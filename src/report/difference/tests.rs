@@ -18,6 +18,29 @@ fn shown(before: Value, after: Value) -> String {
     lines.join("\n")
 }
 
+#[test]
+fn of_a_long_base_the_parts_that_moved_are_told() {
+    let header = |name: &str, value: &str| json!({"name": name, "value": value});
+    let list =
+        |team: &str| json!([header("Content-Type", "application/json"), header("X-Team", team)]);
+    let change = FieldChange {
+        path: "/headers".to_owned(),
+        before: Some(list("orders")),
+        after: Some(list("shop")),
+        base: Some(list("payments")),
+        sensitive: false,
+        origin: Origin::Both,
+    };
+    let lines: Vec<String> = leaves(&change).iter().flat_map(draw).collect();
+    assert_eq!(
+        lines,
+        [
+            r#"b headers[X-Team]: {"name":"X-Team","value":"payments"}"#,
+            r#"~ headers[X-Team]/value: "orders" -> "shop""#
+        ]
+    );
+}
+
 fn draw(leaf: &Leaf) -> Vec<String> {
     let label = &leaf.label;
     match &leaf.kind {

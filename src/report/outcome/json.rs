@@ -49,7 +49,7 @@ fn target(outcome: &TargetPlan) -> Value {
         "errors": outcome.errors,
         "notices": outcome.notices,
         "notes": outcome.notices,
-        "warnings": diagnostics::warnings_json(outcome),
+        "warnings": diagnostics::warnings_json(&outcome.diagnostics),
     })
 }
 

@@ -136,8 +136,14 @@ fn as_json() {
           "action": "replace",
           "type": "rabbitMq",
           "name": "events",
-          "reason": "the type changes from kafka to rabbitMq",
           "fields": [
+            {
+              "path": "/type",
+              "before": "kafka",
+              "after": "rabbitMq",
+              "sensitive": false,
+              "origin": "git"
+            },
             {
               "path": "/host",
               "before": null,

@@ -1,7 +1,7 @@
 //! An outcome for people at a terminal.
 
 use crate::plan::{Change, ChangeResult, TargetPlan};
-use crate::report::plan::{sign, told};
+use crate::report::plan::{head, told};
 use crate::report::style::{Role, Style};
 use crate::report::wrap::sentence;
 use crate::report::{diagnostics, escape, line, words};
@@ -27,13 +27,16 @@ pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
         }
         let made = outcome.results().filter(|(_, result)| result.is_success() && !style.summary);
         for (change, result) in made {
-            line(&mut out, progress(change, result, style));
+            out.push_str(&progress(change, result, style));
         }
         for group in not_made(outcome) {
             if !out.is_empty() && !out.ends_with("\n\n") {
                 line(&mut out, "");
             }
-            told(&mut out, &group, style, |out, change| line(out, head(change, style)));
+            told(&mut out, &group, style, |out, change| {
+                let name = (words::name(change), words::role(change.action));
+                head(out, change, 0, &[name], style);
+            });
         }
     }
     if !out.is_empty() {
@@ -43,15 +46,12 @@ pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
     out
 }
 
-/// One change as it ended, in one line, as it is told while the run goes on.
+/// One change as it ended, as it is told while the run goes on.
 pub(crate) fn progress(change: &Change, result: &ChangeResult, style: &Style) -> String {
-    let (word, _) = ending(change, result);
-    format!("{}: {}", head(change, style), style.paint(role(result), word))
-}
-
-fn head(change: &Change, style: &Style) -> String {
-    let type_name = escape::plain(&change.type_name);
-    format!("{} {type_name}  {}", sign(change.action, style), words::name(change))
+    let mut out = String::new();
+    let ended = format!("{}: {}", words::name(change), ending(change, result).0);
+    head(&mut out, change, 0, &[(ended, role(result))], style);
+    out
 }
 
 fn role(result: &ChangeResult) -> Role {

@@ -29,7 +29,7 @@ fn target(target: &TargetPlan, style: &Style) -> Value {
         "errors": target.errors,
         "notices": target.notices,
         "notes": target.notices,
-        "warnings": diagnostics::warnings_json(target),
+        "warnings": diagnostics::warnings_json(&target.diagnostics),
     });
     if style.list_unmanaged {
         let connection =

@@ -26,14 +26,16 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
     comment.line(&format!("\n{}", escape::code_span(&words::source(plan))));
     links(&mut comment, plan);
     comment.said_of(&plan.targets, &diagnostics::warning_lines(&plan.targets));
-    call_out(&mut comment, plan, "Blocked", |change| change.action == Action::Blocked);
-    call_out(&mut comment, plan, "Deletes and replaces", |change| {
+    let parts: Vec<[Vec<Change>; 2]> = plan.targets.iter().map(parts).collect();
+    let drift: Vec<&Vec<Change>> = parts.iter().map(|[_, drift]| drift).collect();
+    let own: Vec<&Vec<Change>> = parts.iter().map(|[own, _]| own).collect();
+    call_out(&mut comment, plan, "Blocked", &own, |change| change.action == Action::Blocked);
+    call_out(&mut comment, plan, "Deletes and replaces", &own, |change| {
         matches!(change.action, Action::Delete | Action::Replace)
     });
-    call_out(&mut comment, plan, "Drift that no commit made", is_drift);
+    call_out(&mut comment, plan, "Drift that no commit made", &drift, |_| true);
     let mut left_out = 0;
-    for target in &plan.targets {
-        let (drift, own) = words::reading_order(target).into_iter().partition(|c| is_drift(c));
+    for (target, [own, drift]) in plan.targets.iter().zip(&parts) {
         let counts = words::counts(target.entries.iter());
         left_out += folded(&mut comment, target, own, &counts, style);
         left_out += folded(&mut comment, target, drift, "drift that no commit made", style);
@@ -51,12 +53,26 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
     comment.finish(&last)
 }
 
-/// Whether a change is about what somebody did on the server, and nothing that git changed.
-fn is_drift(change: &Change) -> bool {
-    let moved_alone = |field: &FieldChange| field.origin == Origin::Drift;
-    let is_write = matches!(change.action, Action::Create | Action::Update);
-    change.action == Action::Drift
-        || (is_write && !change.fields.is_empty() && change.fields.iter().all(moved_alone))
+/// The changes of a target in two parts: those that git asks for, and drift that no commit made. An
+/// update that is both is in each with the fields of that part.
+fn parts(target: &TargetPlan) -> [Vec<Change>; 2] {
+    let [mut own, mut drift] = [Vec::new(), Vec::new()];
+    for change in words::reading_order(target) {
+        let is_write = matches!(change.action, Action::Create | Action::Update | Action::Rename);
+        let (moved, asked): (Vec<FieldChange>, Vec<_>) =
+            change.fields.iter().cloned().partition(|field| field.origin == Origin::Drift);
+        let is_of_git = !asked.is_empty() || change.action == Action::Rename;
+        if change.action == Action::Drift || (is_write && !moved.is_empty() && !is_of_git) {
+            drift.push(change.clone());
+        } else if is_write && !moved.is_empty() {
+            let (action, fields) = (Action::Update, moved);
+            drift.push(Change { action, fields, reason: None, advice: None, ..change.clone() });
+            own.push(Change { fields: asked, edited: None, ..change.clone() });
+        } else {
+            own.push(change.clone());
+        }
+    }
+    [own, drift]
 }
 
 /// Links to the commit and to the files of the changes, where the host is known.
@@ -79,14 +95,19 @@ fn links(comment: &mut Comment, plan: &Plan) {
 }
 
 /// Says what nobody should have to unfold: a reason, the way past it, and names.
-fn call_out(comment: &mut Comment, plan: &Plan, title: &str, is_it: fn(&Change) -> bool) {
+fn call_out(
+    comment: &mut Comment,
+    plan: &Plan,
+    title: &str,
+    changes: &[&Vec<Change>],
+    is_it: fn(&Change) -> bool,
+) {
     let several = plan.targets.len() > 1;
     let mut pieces: Vec<(usize, Vec<String>)> = Vec::new();
-    for target in &plan.targets {
+    for (target, changes) in plan.targets.iter().zip(changes) {
         let of =
             if several { format!(" ({})", escape::plain(&target.name)) } else { String::new() };
-        let mut changes = target.changes();
-        changes.retain(|change| is_it(change));
+        let changes = changes.iter().filter(|change| is_it(change)).collect();
         for group in groups::of_plan(changes, false) {
             let mut piece = heads(&group);
             if let Some(first) = piece.first_mut() {
@@ -111,11 +132,11 @@ fn call_out(comment: &mut Comment, plan: &Plan, title: &str, is_it: fn(&Change) 
 fn folded(
     comment: &mut Comment,
     target: &TargetPlan,
-    changes: Vec<&Change>,
+    changes: &[Change],
     title: &str,
     style: &Style,
 ) -> usize {
-    let groups = groups::of_plan(changes, style.summary);
+    let groups = groups::of_plan(changes.iter().collect(), style.summary);
     if groups.is_empty() {
         return 0;
     }

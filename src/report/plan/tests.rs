@@ -18,7 +18,8 @@ note: there is no state and no --base: deletes cannot be known
       git  port  25 -> 587
 
 -/+ rabbitMq      events  connections/mq.yaml:4
-      the type changes from kafka to rabbitMq
+      git gave it another type
+      git  type  "kafka" -> "rabbitMq"
       git  host  + "mq.example.com"
 
   + email         newsletter  connections/mail.yaml:12
@@ -85,7 +86,8 @@ prod: project Payments at https://apinizer.example.com (1 to replace, 1 to
       git  port  25 -> 587
 
 -/+ rabbitMq  events  connections/mq.yaml:4
-      the type changes from kafka to rabbitMq
+      git gave it another type
+      git  type  "kafka" -> "rabbitMq"
       git  host  + "mq.example.com"
 
 Unmanaged, never touched:
@@ -302,7 +304,7 @@ fn a_rich_plan_as_markdown() {
 
 ```diff
 ! replace rabbitMq events  connections/mq.yaml:4
-#     the type changes from kafka to rabbitMq
+#     git gave it another type
 - delete email old-mails
 #     git no longer declares it
 - delete ldap staff (held)
@@ -313,6 +315,7 @@ fn a_rich_plan_as_markdown() {
 **Drift that no commit made**
 
 ```diff
+! update linux-script cleanup
 # drift graylog logs
 ```
 
@@ -323,15 +326,15 @@ fn a_rich_plan_as_markdown() {
 -     port (git): 25
 +     port (git): 587
 ! replace rabbitMq events  connections/mq.yaml:4
-#     the type changes from kafka to rabbitMq
+#     git gave it another type
+-     type (git): "kafka"
++     type (git): "rabbitMq"
 +     host (git): "mq.example.com"
 + create email newsletter  connections/mail.yaml:12
 +     host: "smtp.example.com"
 +     port: 587
 +     password: ${env:ORDERS_SMTP_PASSWORD}
 ! update linux-script cleanup
--     description (drift): live "Nightly"
-+     description (drift): git "Every night"
 -     additionalProperties[mail.smtp.timeout]/value (both): live "1000"
 +     additionalProperties[mail.smtp.timeout]/value (both): git "2000"
       port (both): base 21
@@ -363,6 +366,9 @@ fn a_rich_plan_as_markdown() {
 <details><summary><b>prod</b> (Payments): drift that no commit made</summary>
 
 ```diff
+! update linux-script cleanup
+-     description (drift): live "Nightly"
++     description (drift): git "Every night"
 # drift graylog logs
 -     level (drift): live "INFO"
 +     level (drift): git "DEBUG"

@@ -1,11 +1,9 @@
 //! A plan for people at a terminal.
 
-use std::fmt::Write as _;
-
 use crate::plan::{Action, Change, Plan, TargetPlan};
 use crate::report::groups::{self, Group, Named, Why};
 use crate::report::style::{Role, Style};
-use crate::report::wrap::sentence;
+use crate::report::wrap::{pieces, sentence};
 use crate::report::{diagnostics, escape, line, words};
 
 use super::fields::{self, INDENT};
@@ -104,17 +102,26 @@ pub(in crate::report) fn sign(action: Action, style: &Style) -> String {
     style.paint(words::role(action), format!("{:>3}", words::sign(action)))
 }
 
-fn one(out: &mut String, change: &Change, type_width: usize, group: &Group<'_>, style: &Style) {
+/// Writes the line of a change: its sign and type, and behind them its name and what else is told.
+pub(in crate::report) fn head(
+    out: &mut String,
+    change: &Change,
+    type_width: usize,
+    told: &[(String, Role)],
+    style: &Style,
+) {
     let type_name = escape::plain(&change.type_name);
-    let name = style.paint(words::role(change.action), words::name(change));
-    let mut head = format!("{} {type_name:<type_width$}  {name}", sign(change.action, style));
-    if change.held && group.why.is_none() {
-        let _ = write!(head, "  {}", style.paint(Role::Attention, "(held)"));
-    }
-    if let Some(place) = &change.place {
-        let _ = write!(head, "  {}", style.paint(Role::Aside, words::place(place)));
-    }
-    line(out, head);
+    let column = INDENT + type_width.max(type_name.chars().count());
+    let lead = format!("{} {type_name:<type_width$}  ", sign(change.action, style));
+    pieces(out, (&lead, column), INDENT, told, style);
+}
+
+fn one(out: &mut String, change: &Change, type_width: usize, group: &Group<'_>, style: &Style) {
+    let held = (change.held && group.why.is_none()).then(|| ("(held)".to_owned(), Role::Attention));
+    let place = change.place.as_ref().map(|place| (words::place(place), Role::Aside));
+    let name = (words::name(change), words::role(change.action));
+    let all: Vec<_> = std::iter::once(name).chain(held).chain(place).collect();
+    head(out, change, type_width, &all, style);
     if style.summary {
         return;
     }

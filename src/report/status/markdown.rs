@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use crate::report::comment::Comment;
-use crate::report::escape;
+use crate::report::{escape, groups};
 
 use super::model::{
-    counts, facts, heading, is_healthy, noted, source, source_error, targets, told, told_of, totals,
+    Alike, Named, Noted, alike, counts, facts, heading, is_healthy, notes, source, source_error,
+    targets, told, told_of, totals, warnings,
 };
 
 /// The hidden first line by which a comment is found again, to be updated in place.
@@ -35,14 +36,12 @@ pub(crate) fn markdown(status: &Value) -> String {
         if !facts.is_empty() {
             comment.line(&escape::code_span(&facts.join(", ")));
         }
-        let pieces: Vec<Vec<String>> = noted(target, false)
-            .iter()
-            .map(|one| {
-                let sign = if one.is_wrong { '!' } else { '#' };
-                vec![format!("{sign} {} {}: {}", one.type_name, one.name, one.state)]
-            })
-            .collect();
-        left_out += pieces.len() - comment.block("\n", &pieces, "");
+        comment.list("Notes", &notes(target));
+        comment.list("Warnings", &warnings(target));
+        let groups = alike(target, false);
+        let pieces: Vec<Vec<String>> = groups.iter().map(piece).collect();
+        let written = comment.block("\n", &pieces, "");
+        left_out += groups.iter().skip(written).map(|group| group.noted.len()).sum::<usize>();
     }
     if in_sync > 0 {
         comment.line(&format!("\n{in_sync} targets are in sync."));
@@ -50,4 +49,19 @@ pub(crate) fn markdown(status: &Value) -> String {
     let last =
         if left_out > 0 { format!("\n{left_out} more did not fit here.\n") } else { String::new() };
     comment.finish(&last)
+}
+
+/// Connections that stand alike: one in a line, several below their reason.
+fn piece(group: &Alike) -> Vec<String> {
+    let sign = |one: &Noted| if one.is_wrong { '!' } else { '#' };
+    let advice = group.advice.iter().map(|advice| format!("#     to proceed: {advice}"));
+    if let [one] = &group.noted[..] {
+        let line = format!("{} {} {}: {}", sign(one), one.type_name, one.name, one.state);
+        return std::iter::once(line).chain(advice).collect();
+    }
+    let names = group.named(false).into_iter().map(|named| match named {
+        Named::One(one) => format!("{} {} {}", sign(one), one.type_name, one.name),
+        Named::Count(type_name, count) => format!("# {type_name}: {}", groups::names(count)),
+    });
+    std::iter::once(format!("# {}", group.state())).chain(advice).chain(names).collect()
 }

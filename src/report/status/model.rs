@@ -1,9 +1,11 @@
 //! Reading the status without trusting its shape.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
+use crate::plan::with_reason;
+use crate::report::groups::{MOST_NAMED, for_any_name};
 use crate::report::{escape, words};
 
 /// The states of a connection that a person has to do something about.
@@ -164,12 +166,86 @@ pub(super) struct Noted {
     pub(super) name: String,
     /// The state in words, with its reason.
     pub(super) state: String,
+    /// The way past what keeps it so.
+    advice: Option<String>,
+    /// Whether there is a reason.
+    has_reason: bool,
     /// Whether a person has to do something about it.
     pub(super) is_wrong: bool,
 }
 
+/// Connections that stand alike for one reason, and the way past it.
+#[derive(Debug)]
+pub(super) struct Alike {
+    pub(super) noted: Vec<Noted>,
+    pub(super) advice: Option<String>,
+}
+
+/// The names below a reason, or where they are too many how many there are of each type.
+pub(super) enum Named<'n> {
+    One(&'n Noted),
+    Count(&'n str, usize),
+}
+
+impl Alike {
+    /// The state and the reason of all of them.
+    pub(super) fn state(&self) -> &str {
+        self.noted.first().map_or("", |first| &first.state)
+    }
+
+    /// The lines below the reason.
+    pub(super) fn named(&self, lists_all: bool) -> Vec<Named<'_>> {
+        if lists_all || self.noted.len() <= MOST_NAMED {
+            return self.noted.iter().map(Named::One).collect();
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        self.noted.iter().for_each(|one| *counts.entry(&one.type_name).or_default() += 1);
+        counts.into_iter().map(|(type_name, count)| Named::Count(type_name, count)).collect()
+    }
+}
+
+/// The connections that are not simply in sync, those together that stand so for one reason.
+pub(super) fn alike(target: &Value, unmanaged: bool) -> Vec<Alike> {
+    let mut groups: Vec<Alike> = Vec::new();
+    let mut places: HashMap<(String, Option<String>), usize> = HashMap::new();
+    for one in noted(target, unmanaged) {
+        let for_any = one.advice.as_deref().map(|advice| for_any_name(advice, &one.name));
+        let key = (one.state.clone(), for_any.clone());
+        match places.get(&key).filter(|_| one.has_reason).and_then(|at| groups.get_mut(*at)) {
+            Some(group) => {
+                group.advice = for_any;
+                group.noted.push(one);
+            }
+            None => {
+                places.insert(key, groups.len());
+                groups.push(Alike { advice: one.advice.clone(), noted: vec![one] });
+            }
+        }
+    }
+    groups
+}
+
+/// The notes about a target.
+pub(super) fn notes(target: &Value) -> Vec<String> {
+    let notes = target.get("notices").and_then(Value::as_array).into_iter().flatten();
+    notes.filter_map(Value::as_str).map(escape::plain).collect()
+}
+
+/// The warnings about its documents: code, place, problem and cure.
+pub(super) fn warnings(target: &Value) -> Vec<String> {
+    let warnings = target.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    let line = |one: &Value| {
+        let of = |key| told(one, key).unwrap_or_default();
+        let place = [of("file"), of("line"), of("column")];
+        let place: Vec<String> = place.into_iter().filter(|part| !part.is_empty()).collect();
+        let help = told(one, "help").map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{} {}: {}{help}", of("code"), place.join(":"), of("message"))
+    };
+    warnings.map(line).collect()
+}
+
 /// The connections that are not simply in sync; unmanaged ones where they are asked for.
-pub(super) fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
+fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
     let is_noted = |state: &str| state != "in_sync" && (unmanaged || state != "unmanaged");
     connections(target)
         .filter_map(|one| {
@@ -178,7 +254,10 @@ pub(super) fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
                 return None;
             }
             let words = state.replace('_', " ");
+            let reason = told(one, "reason");
             Some(Noted {
+                has_reason: reason.is_some(),
+                advice: told(one, "advice"),
                 sign: match state.as_str() {
                     "pending" => '~',
                     "drifted" => '?',
@@ -188,9 +267,8 @@ pub(super) fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
                 },
                 type_name: told(one, "type").unwrap_or_default(),
                 name: told(one, "name").unwrap_or_default(),
-                state: match told(one, "reason") {
-                    Some(reason) if reason.starts_with(&words) => reason,
-                    Some(reason) => format!("{words}: {reason}"),
+                state: match reason {
+                    Some(reason) => with_reason(&words, &reason),
                     None => words,
                 },
                 is_wrong: UNHEALTHY.contains(&state.as_str()),

@@ -35,13 +35,82 @@ fn sick() -> Value {
     status
 }
 
+/// Names that are held for one reason, a note and a warning.
+fn held() -> Value {
+    let mut status = status();
+    let target = &mut status["targets"][0];
+    target["state"] = json!("held");
+    target["notices"] =
+        json!(["connections/notes.txt is skipped: its name is not that of a document"]);
+    target["warnings"] = json!([{
+        "code": "AG201", "message": "a connection of type `email` has no field `hots`",
+        "help": "did you mean `host`? It is sent as it is written",
+        "file": "connections/a.yaml", "line": 4, "column": 1,
+    }]);
+    for name in ["a", "b"] {
+        target["connections"].as_array_mut().unwrap().push(json!({
+            "type": "email", "name": name, "state": "held",
+            "reason": "held: no commit removed it since the last good one: a path may have changed",
+            "advice": format!("`apinizer-gitops apply --allow-delete '{name}'` deletes it"),
+        }));
+    }
+    status
+}
+
+#[test]
+fn one_reason_stands_above_its_names() {
+    insta::assert_snapshot!(text(&held(), &Style::default()), @r#"
+/srv/gateway-config, branch main at 3f2a91c0d1e2 (Add order mails) by Ada
+
+prod (Payments at https://apinizer.example.com): held
+  note: connections/notes.txt is skipped: its name is not that of a document
+  warning: AG201 connections/a.yaml:4:1: a connection of type `email` has no
+    field `hots`; did you mean `host`? It is sent as it is written
+  applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile
+    2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
+  ? ldap   staff  drifted
+  held: no commit removed it since the last good one: a path may have changed
+  to proceed: `apinizer-gitops apply --allow-delete NAME` deletes it
+  - email  a
+  - email  b
+  1 in sync, 2 held, 1 drifted, 1 unmanaged, 1 unverified
+"#);
+    insta::assert_snapshot!(markdown(&held()), @r#"
+<!-- apinizer-gitops:status -->
+### Not healthy
+
+`/srv/gateway-config, branch main at 3f2a91c0d1e2 (Add order mails) by Ada`
+
+`prod (Payments at https://apinizer.example.com)`: 1 in sync, 2 held, 1 drifted, 1 unmanaged, 1 unverified
+
+`applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile 2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z`
+
+**Notes**
+
+- `connections/notes.txt is skipped: its name is not that of a document`
+
+**Warnings**
+
+- ``AG201 connections/a.yaml:4:1: a connection of type `email` has no field `hots`; did you mean `host`? It is sent as it is written``
+
+```diff
+# ldap staff: drifted
+# held: no commit removed it since the last good one: a path may have changed
+#     to proceed: `apinizer-gitops apply --allow-delete NAME` deletes it
+! email a
+! email b
+```
+"#);
+}
+
 #[test]
 fn as_text() {
     insta::assert_snapshot!(text(&status(), &Style::default()), @r#"
 /srv/gateway-config, branch main at 3f2a91c0d1e2 (Add order mails) by Ada
 
 prod (Payments at https://apinizer.example.com): in sync
-  applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile 2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
+  applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile
+    2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
   ? ldap  staff  drifted
   1 in sync, 1 drifted, 1 unmanaged, 1 unverified
 "#);
@@ -51,7 +120,8 @@ error: cannot fetch: timed out
 
 prod (Payments at https://apinizer.example.com): in sync
   error: 401 on the list of email
-  applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile 2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
+  applied 3f2a91c0d1e2, seen 3f2a91c0d1e2, last reconcile
+    2026-11-24T07:00:01Z, next 2026-11-24T07:05:01Z
   - email   orders   held: 5 of 6\u{1b}[2J would go
   ? ldap    staff    drifted
   = syslog  by-hand  unmanaged

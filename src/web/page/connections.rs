@@ -9,13 +9,12 @@ use super::commit::{author, commit_id};
 use super::{Shown, badge, changes, moment, seconds, sign, words};
 use crate::audit::{Event, EventKind};
 use crate::daemon::status::TargetStatus;
-use crate::document::Place;
 use crate::plan::{Entry, State};
 
 /// How many connections of a target are drawn; the search finds the others.
 pub(super) const ROWS: usize = 200;
 
-/// Up to so many that need nothing are shown in the open.
+/// Up to so many without trouble are shown in the open.
 const FEW: usize = 25;
 
 /// From so many on, connections that are held for one reason share a row.
@@ -40,11 +39,15 @@ pub(super) fn list(target: &TargetStatus, shown: &Shown) -> Markup {
         }
         @if !wanting.is_empty() { (table(target, "that need attention", wanting, shown)) }
         @if !calm.is_empty() && (is_filtered || wanting.is_empty() && calm.len() <= FEW) {
-            (table(target, "that need nothing", calm, shown))
+            (table(target, "without trouble", calm, shown))
         } @else if !calm.is_empty() {
             details data-key={ "calm-" (target.key.name) } {
-                summary { (calm.len()) @if calm.len() == 1 { " that needs nothing" } @else { " that need nothing" } }
-                (table(target, "that need nothing", calm, shown))
+                summary {
+                    @for (number, (state, count)) in by_state(calm.iter().copied()).into_iter().enumerate() {
+                        @if number > 0 { ", " } (count) " " (words(state.as_str()))
+                    }
+                }
+                (table(target, "without trouble", calm, shown))
             }
         }
     }
@@ -107,8 +110,7 @@ fn table(target: &TargetStatus, which: &str, rows: &[&Entry], shown: &Shown) -> 
 
 /// Why a connection stands as it does, and the way past it.
 fn why(one: &Entry) -> Option<(&str, Option<&str>)> {
-    let advice = one.changes().find_map(|change| change.advice.as_deref());
-    Some((one.reason.as_deref()?, advice))
+    Some((one.reason.as_deref()?, one.advice()))
 }
 
 fn is_alike(one: &Entry, other: &Entry) -> bool {
@@ -158,7 +160,7 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Mark
                     (changes::waiting(change, reason, &format!("{key}/{number}"), is_open))
                 }
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
-                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, place, shown)) } }
+                @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, &place.file, place.line, shown)) } }
                 @if let Some(commit) = &one.last_commit {
                     p.quiet { "changed by commit " (commit_id(&commit.id, shown)) " of " (author(&commit.author)) ", " (seconds(commit.time)) }
                 }
@@ -168,12 +170,12 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Mark
     }
 }
 
-/// The place of a document, with a link to its page where that is known.
-fn file(target: &TargetStatus, place: &Place, shown: &Shown) -> Markup {
-    let text = html! { code { (place.file) ":" (place.line) } };
+/// A place in a file, with a link to its page where that is known.
+pub(super) fn file(target: &TargetStatus, file: &str, line: u32, shown: &Shown) -> Markup {
+    let text = html! { code { (file) ":" (line) } };
     match (&shown.links, &target.commit_seen) {
         (Some(links), Some(commit)) => {
-            let page = links.to_line(&commit.id.0, &place.file, place.line);
+            let page = links.to_line(&commit.id.0, file, line);
             html! { a href=(page) rel="noreferrer" { (text) } }
         }
         _ => text,

@@ -16,7 +16,7 @@ pub(super) fn table(targets: &[(&TargetStatus, usize)], shown: &Shown, may_chang
     html! {
         table.fleet data-key="fleet" {
             caption.hidden { "Targets" }
-            thead { tr { th scope="col" { "Target" } th scope="col" { "Commit" } th scope="col" { "State" } th scope="col" { "Connections" } th scope="col" { "Looked" } } }
+            thead { tr { th scope="col" { "Target" } th scope="col" { "Commit" } th scope="col" { "State" } th scope="col" { "Connections" } th scope="col" { "Last check" } } }
             tbody {
                 @for (target, matching) in targets {
                     (row(target, *matching, shown))
@@ -48,7 +48,7 @@ fn row(target: &TargetStatus, matching: usize, shown: &Shown) -> Markup {
                 @else { (connections::signs(target)) }
                 @if let Some(problem) = problem { p.wrong { (problem.chars().take(LONGEST_PROBLEM).collect::<String>()) } }
             }
-            td data-label="Looked" { @if let Some(time) = target.last_reconcile { (moment(time)) } @else { "not yet" } }
+            td data-label="Last check" { @if let Some(time) = target.last_reconcile { (moment(time)) } @else { "not yet" } }
         }
     }
 }

@@ -31,10 +31,10 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
                 @if let Some((wait, since)) = &target.trouble.wait {
                     dt { "Waits" } dd { "for " (wait.after) ", since " (moment(*since)) @if let Some(until) = wait.until { ", until " (moment(until)) } }
                 }
-                dt { "Looked" }
+                dt { "Last check" }
                 dd {
                     @if let Some(time) = target.last_reconcile { (moment(time)) } @else { "not yet" }
-                    ", next " @if target.reconciling { "now" } @else if let Some(time) = target.next_reconcile { (moment(time)) } @else { "when something changes" }
+                    ", next check " @if target.reconciling { "now" } @else if let Some(time) = target.next_reconcile { (moment(time)) } @else { "when something changes" }
                 }
             }
             @if target.trouble.refused {
@@ -46,7 +46,7 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
             }
             @if let Some(error) = &target.trouble.error { p.wrong { (error) } }
             @for notice in &target.trouble.notices { p.notice { (notice) } }
-            (problems(&target.trouble.diagnostics))
+            (problems(target, shown))
             (connections::list(target, shown))
             (history::events(target, shown))
             (history::list(target, shown))
@@ -66,8 +66,8 @@ fn buttons(target: &TargetStatus) -> Markup {
 }
 
 /// The problems of the documents, errors before warnings.
-fn problems(diagnostics: &[Diagnostic]) -> Markup {
-    let mut problems: Vec<&Diagnostic> = diagnostics.iter().collect();
+fn problems(target: &TargetStatus, shown: &Shown) -> Markup {
+    let mut problems: Vec<&Diagnostic> = target.trouble.diagnostics.iter().collect();
     problems.sort_by_key(|one| one.severity);
     let count = problems.len();
     html! {
@@ -76,7 +76,7 @@ fn problems(diagnostics: &[Diagnostic]) -> Markup {
             ul.problems {
                 @for one in problems.into_iter().take(PROBLEMS) {
                     li {
-                        code { (one.mark.file) ":" (one.mark.line) } " "
+                        (connections::file(target, &one.mark.file, one.mark.line, shown)) " "
                         @if one.severity == Severity::Warning { "warning: " }
                         (one.message)
                         @if let Some(help) = &one.help { p.advice { (help) } }

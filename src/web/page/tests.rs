@@ -1,6 +1,10 @@
 use super::*;
-use crate::daemon::status::{TargetKey, TargetStatus};
+use crate::daemon::status::{TargetKey, TargetState, TargetStatus};
+use crate::diagnostic::code;
+use crate::document::{Diagnostic, Mark};
+use crate::name::CommitId;
 use crate::plan::Entry;
+use crate::source::Commit;
 
 fn with_connections(count: usize) -> Status {
     let state = |is_held| match is_held {
@@ -62,4 +66,21 @@ fn connections_that_are_held_for_one_reason_share_a_row() {
     let text = content(&status, &Shown::default(), true).into_string();
     assert_eq!(text.matches("too many").count(), 1);
     assert!(text.contains("7 connections") && text.contains("mail-0008"), "{text}");
+}
+
+#[test]
+fn problems_link_to_their_lines_and_a_suspended_target_is_named() {
+    let mut status = with_connections(1);
+    let target = Arc::make_mut(&mut status.targets[0]);
+    let mark =
+        Mark { file: "c/a.yaml".to_owned(), line: 7, column: 1, length: 1, text: String::new() };
+    let problem = Diagnostic::error(&code::UNKNOWN_TYPE, "no such type".to_owned(), mark);
+    target.trouble.diagnostics = Arc::new(vec![problem]);
+    (target.state, target.suspended) = (TargetState::Suspended, true);
+    let (id, text) = (CommitId("abc".to_owned()), String::new());
+    target.commit_seen = Some(Commit { id, subject: text.clone(), author: text, time: 0 });
+    let links = Links::of("https://github.com/team/config.git");
+    let text = content(&status, &Shown { links, ..Shown::default() }, true).into_string();
+    assert!(text.contains("https://github.com/team/config/blob/abc/c/a.yaml#L7"), "{text}");
+    assert!(text.contains("prod needs attention: 1 target suspended"), "{text}");
 }

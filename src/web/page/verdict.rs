@@ -86,16 +86,22 @@ fn verdict(status: &Status) -> (Mood, String) {
     (worst, text)
 }
 
-/// How many targets fail, and how many connections stand in a way that needs attention, the worst
-/// first: `: 1 failing, 2 held`.
+/// How many targets fail, how many connections stand in a way that needs attention, the worst
+/// first, and how many targets are suspended: `: 1 failing, 2 held`.
 fn found(targets: &[&Arc<TargetStatus>]) -> String {
     let failing = targets.iter().filter(|target| target.state == TargetState::Failing).count();
     let mut counts = by_state(targets.iter().flat_map(|target| target.connections.iter()));
     counts.retain(|(state, _)| needs_attention(*state));
     counts.sort_by_key(|(state, _)| urgency(*state));
     let failing = (failing > 0).then(|| format!("{failing} failing"));
+    let suspended = targets.iter().filter(|target| target.suspended).count();
+    let suspended = match suspended {
+        0 => None,
+        1 => Some("1 target suspended".to_owned()),
+        count => Some(format!("{count} targets suspended")),
+    };
     let others = counts.iter().map(|(state, count)| format!("{count} {}", words(state.as_str())));
-    let all: Vec<String> = failing.into_iter().chain(others).collect();
+    let all: Vec<String> = failing.into_iter().chain(others).chain(suspended).collect();
     if all.is_empty() { String::new() } else { format!(": {}", all.join(", ")) }
 }
 
