@@ -54,6 +54,8 @@ pub(crate) enum EventKind {
     Consent,
     Suspended,
     Resumed,
+    /// The target's state was there and is gone.
+    LostState,
 }
 
 /// How a write ended.
@@ -117,6 +119,7 @@ impl EventKind {
             Self::Consent => "consent",
             Self::Suspended => "suspended",
             Self::Resumed => "resumed",
+            Self::LostState => "lost_state",
         }
     }
 
@@ -137,6 +140,7 @@ impl EventKind {
             Self::Consent => "is consented to",
             Self::Suspended => "is suspended",
             Self::Resumed => "is resumed",
+            Self::LostState => "lost its state",
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::{Event, EventKind, WriteResult};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::{Entry, State};
@@ -11,6 +13,8 @@ use crate::plan::{Entry, State};
 pub(super) struct Standing {
     connections: BTreeMap<ConnectionName, Told>,
     refused: Option<(Option<CommitId>, Option<String>)>,
+    /// When the state was last lost.
+    lost_at: Option<Timestamp>,
 }
 
 /// The events that were told of one connection and still stand.
@@ -36,6 +40,9 @@ impl Standing {
         if event.event == EventKind::Refused {
             return self.refused.as_ref() == Some(&(event.commit.clone(), event.why.clone()));
         }
+        if event.event == EventKind::LostState {
+            return self.lost_at == Some(event.time);
+        }
         let told = event.connection.as_ref().and_then(|name| self.connections.get(name));
         let Some(told) = told else { return false };
         match event.event {
@@ -54,6 +61,9 @@ impl Standing {
     pub(super) fn note(&mut self, event: &Event) {
         if event.event == EventKind::Refused {
             self.refused = Some((event.commit.clone(), event.why.clone()));
+        }
+        if event.event == EventKind::LostState {
+            self.lost_at = Some(event.time);
         }
         let Some(name) = &event.connection else { return };
         let type_name = event.type_name.clone().unwrap_or_default();

@@ -250,6 +250,12 @@ impl PassTrail {
         self.tell(self.event(kind));
     }
 
+    /// Tells that the state of the target was found to be gone at a time.
+    pub(crate) fn lost_state(&self, time: Timestamp, why: &str) {
+        let why = Some(why.to_owned());
+        self.tell(Event { time, why, ..self.event(EventKind::LostState) });
+    }
+
     /// Tells that a name left the inventory without a call.
     pub(crate) fn forgot(&self, name: &ConnectionName) {
         let connection = Some(name.clone());
@@ -321,7 +327,9 @@ fn log(event: &Event) {
     let is_warned_of =
         matches!(event.event, EventKind::Held | EventKind::Blocked | EventKind::Refused)
             || event.result.is_some_and(|result| result != WriteResult::Done);
-    if is_warned_of {
+    if event.event == EventKind::LostState {
+        warn!(target, event = kind, commit, cause, by, "{event}");
+    } else if is_warned_of {
         // The run warns of it by itself, at once and again while it lasts.
         debug!(target, event = kind, commit, r#type = type_name, connection, cause, by, "{event}");
     } else {
