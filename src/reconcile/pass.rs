@@ -254,13 +254,19 @@ impl Pass<'_> {
         }
         prepared.refused = true;
         let is_error = |d: &&crate::document::Diagnostic| d.severity == Severity::Error;
-        let errors = prepared.plan.diagnostics.iter().filter(is_error).count();
+        let errors = prepared.plan.diagnostics.iter().filter(is_error);
+        let rules: BTreeSet<String> =
+            errors.clone().filter_map(|d| Some(format!("`{}`", d.rule.as_ref()?))).collect();
+        let rules = rules.into_iter().collect::<Vec<_>>().join(", ");
+        let denied =
+            if rules.is_empty() { rules } else { format!(" (denied by the rule {rules})") };
+        let errors = errors.count();
         let what = match self.snapshot.commit() {
             Some(commit) => format!("commit {}", commit.id.short()),
             None => "the working tree".to_owned(),
         };
         let s = if errors == 1 { "" } else { "s" };
-        Err(format!("{what} is refused: {errors} error{s} in its documents"))
+        Err(format!("{what} is refused: {errors} error{s} in its documents{denied}"))
     }
 
     /// Reads the state, under its lock where it will be written, or what the base revision stands
