@@ -76,12 +76,7 @@ fn last_good(engine: &Engine, target: &Target) -> Option<CommitId> {
     engine.state_file(target).read().ok()?.last_good.map(|good| good.commit)
 }
 
-fn in_words(
-    tip: &CommitId,
-    after: &After,
-    until: Option<Timestamp>,
-    is_suspended: bool,
-) -> String {
+fn in_words(tip: &CommitId, after: &After, until: Option<Timestamp>, is_suspended: bool) -> String {
     let (tip, first) = (tip.short(), &after.target);
     let soak = jiff::SignedDuration::try_from(after.soak).unwrap_or(jiff::SignedDuration::MAX);
     let long = if after.soak.is_zero() { String::new() } else { format!(" for {soak:#}") };
