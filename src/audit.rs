@@ -48,6 +48,8 @@ pub(crate) enum EventKind {
     Held,
     /// It cannot be written as git declares it, or a rule of the user denies it.
     Blocked,
+    /// A rule of the user warns of it.
+    Warned,
     /// A hold, a block or drift ended without a write of the tool.
     Settled,
     /// A commit was refused.
@@ -55,6 +57,8 @@ pub(crate) enum EventKind {
     Consent,
     Suspended,
     Resumed,
+    /// The target's state was there and is gone.
+    LostState,
 }
 
 /// How a write ended.
@@ -113,11 +117,13 @@ impl EventKind {
             Self::Drift => "drift",
             Self::Held => "held",
             Self::Blocked => "blocked",
+            Self::Warned => "warned",
             Self::Settled => "settled",
             Self::Refused => "refused",
             Self::Consent => "consent",
             Self::Suspended => "suspended",
             Self::Resumed => "resumed",
+            Self::LostState => "lost_state",
         }
     }
 
@@ -133,11 +139,13 @@ impl EventKind {
             Self::Drift => "drifted",
             Self::Held => "is held",
             Self::Blocked => "is blocked",
+            Self::Warned => "is warned of",
             Self::Settled => "is settled without a write",
             Self::Refused => "is refused",
             Self::Consent => "is consented to",
             Self::Suspended => "is suspended",
             Self::Resumed => "is resumed",
+            Self::LostState => "lost its state",
         }
     }
 }
@@ -153,6 +161,16 @@ impl WriteResult {
     }
 }
 
+impl Event {
+    /// Of a consent by a flag: the rule of the user that it is about.
+    fn rule(&self) -> Option<&str> {
+        self.why.as_deref()?.strip_prefix(ALLOW)
+    }
+}
+
+/// The flag that consents to what a rule of the user holds, as an event has it.
+const ALLOW: &str = "--allow ";
+
 impl fmt::Display for Event {
     /// The event as a sentence, without its time, target, commit and cause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,7 +178,11 @@ impl fmt::Display for Event {
             (Some(kind), Some(name)) => write!(f, "{kind} `{name}`")?,
             (None, Some(name)) => write!(f, "`{name}`")?,
             _ if self.event == EventKind::Refused => f.write_str("the commit")?,
-            _ if self.event == EventKind::Consent => f.write_str("whatever is due")?,
+            _ if self.event == EventKind::Warned => f.write_str("a document")?,
+            _ if self.event == EventKind::Consent => match self.rule() {
+                Some(rule) => write!(f, "whatever the rule `{rule}` holds")?,
+                None => f.write_str("every delete and replace that is due")?,
+            },
             _ => f.write_str("the target")?,
         }
         let mut ended = match self.result.and_then(WriteResult::trouble) {

@@ -39,6 +39,7 @@ use crate::environment::Environment;
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
 use crate::source::SourceError;
+use crate::state::KnownStates;
 
 use news::NewsMemory;
 use source::Source;
@@ -82,6 +83,8 @@ pub(crate) struct Daemon {
     pub events: Events,
     /// Reads the config again.
     pub reload: Reload,
+    /// The states that the process knows, whatever the config says.
+    pub states: KnownStates,
     /// Ends it.
     pub shutdown: CancellationToken,
 }
@@ -100,6 +103,7 @@ impl Daemon {
         let source = Source::new(&config, self.worktree, &self.environment, redactor)?;
         let engine = Engine::new(config, self.environment.clone());
         let mut engine = engine.with_redactor(redactor.clone());
+        engine.states = self.states.clone();
         engine.config_file = config_file;
         engine.mirror = source.mirror().cloned();
         Ok(Opened { engine, source })

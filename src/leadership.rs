@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -88,6 +89,8 @@ pub struct Standby {
     pub holder: Option<String>,
     /// Why it cannot be known which replica has it.
     pub problem: Option<String>,
+    /// Whether asking again would end the same: a person has to act first.
+    pub refused: bool,
     /// By when there is more to say.
     pub again_in: Duration,
 }
@@ -193,13 +196,20 @@ impl dyn Leadership {
         patience: Duration,
         shutdown: &CancellationToken,
     ) -> Result<Term, String> {
-        let last = Mutex::new(None);
-        let told = |standby| {
+        let (last, refused) = (Mutex::new(None), Notify::new());
+        let told = |standby: Standby| {
+            if standby.refused {
+                refused.notify_one();
+            }
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(standby);
         };
-        let elected = tokio::time::timeout(patience, self.elected(target, shutdown, &told)).await;
-        if let Ok(term) = elected {
-            return term.ok_or_else(|| "the run is ending".to_owned());
+        tokio::select! {
+            biased;
+            term = self.elected(target, shutdown, &told) => {
+                return term.ok_or_else(|| "the run is ending".to_owned());
+            }
+            () = refused.notified() => {}
+            () = tokio::time::sleep(patience) => {}
         }
         let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         Err(match last {

@@ -3,7 +3,7 @@
 //! not.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -19,10 +19,10 @@ use crate::leadership::{self, Leadership};
 use crate::links::Links;
 use crate::plan::saved::Digests;
 use crate::plan::{RunRules, TargetPlan};
-use crate::record::{GoodCommit, Record};
+use crate::record::GoodCommit;
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Commit, Mirror, Repository, Snapshot};
-use crate::state::{StateDir, StateFile};
+use crate::state::{KnownStates, StateDir, StateFile};
 
 mod base;
 mod carry_out;
@@ -62,8 +62,8 @@ pub struct Engine {
     pub leadership: Arc<dyn Leadership>,
     /// The audit trails of targets.
     trails: Trails,
-    /// The targets of which a state was read.
-    states: Mutex<BTreeSet<String>>,
+    /// The states that this process read or wrote.
+    pub(crate) states: KnownStates,
 }
 
 impl Engine {
@@ -81,18 +81,8 @@ impl Engine {
             mirror: None,
             clients: connect::Clients::default(),
             trails: Trails::default(),
-            states: Mutex::default(),
+            states: KnownStates::default(),
         }
-    }
-
-    /// Whether the state of a target was there before and is not any more.
-    fn has_lost_state(&self, target: &Target, record: &Record) -> bool {
-        let mut known = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        if *record == Record::default() {
-            return known.remove(&target.name);
-        }
-        known.insert(target.name.clone());
-        false
     }
 
     /// The same with what another config's run learnt of secrets.
@@ -105,7 +95,7 @@ impl Engine {
     /// The file that holds the state of a target.
     pub fn state_file(&self, target: &Target) -> StateFile {
         let file = StateDir::new(&self.config.state_dir).file(&target.manager.url, &target.project);
-        file.kept_in(self.leadership.state_store(target))
+        file.kept_in(self.leadership.state_store(target)).noted_in(&self.states)
     }
 
     /// The audit trail of a target; one that does not keep its history is only logged.

@@ -35,6 +35,10 @@ pub struct Record {
     pub readable: Readable,
     /// Whether the target is suspended.
     pub suspended: bool,
+    /// When the state before this one was found to be gone, in seconds since 1970; told until a commit
+    /// is applied after the one that was applied then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_at: Option<i64>,
     /// The commits whose trailer consented to something: each does so once.
     pub consented: BTreeSet<CommitId>,
     /// The commits that were applied whole, the newest last, for the targets that come after this one.

@@ -17,18 +17,18 @@ use std::sync::{Arc, LazyLock};
 use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value};
-use regex::Regex;
 use serde_json::Value as Json;
 
 mod example;
 mod expression;
 
 pub(crate) use example::explained;
-pub(crate) use expression::Expression;
-use expression::{CHARGE, MATCHES, NOW};
+use expression::{CHARGE, MATCHES, NOW, Pattern};
+pub(crate) use expression::{Expression, Problem};
 
 /// How much work one evaluation may be: a value that is read costs 1 for each value in it and for
-/// every 32 bytes, and a turn of a loop 1 for each node in the loop.
+/// every 32 bytes, a turn of a loop 1 for each node in the loop, and a pattern 1 for every 16 bytes and
+/// each character that it stands for.
 const BUDGET: u64 = 500_000;
 
 /// The standard library of CEL.
@@ -76,7 +76,7 @@ pub struct UserRules {
     /// The value of `target`.
     target: Json,
     /// The patterns of all expressions, by their text.
-    patterns: Arc<BTreeMap<String, Regex>>,
+    patterns: Arc<BTreeMap<String, Pattern>>,
 }
 
 /// A rule that matched.
@@ -113,7 +113,7 @@ impl UserRules {
 
     /// Adds a rule.
     pub(crate) fn add(&mut self, rule: &Arc<Rule>) {
-        let patterns = rule.when.patterns.iter().cloned();
+        let patterns = rule.when.asked.patterns.iter().cloned();
         Arc::make_mut(&mut self.patterns).extend(patterns);
         self.rules.push(Arc::clone(rule));
     }
@@ -170,7 +170,7 @@ impl UserRules {
 
 impl Rule {
     fn is_of_documents(&self) -> bool {
-        self.effect != Effect::Hold && !self.when.needs_plan
+        self.effect != Effect::Hold && !self.when.asked.needs_plan
     }
 }
 
@@ -211,13 +211,14 @@ impl Scene {
             let text = |index: usize| call.args.get(index)?.downcast_ref::<CelString>();
             let Some((text, pattern)) = text(0).zip(text(1)) else { return Err(call.error("")) };
             let (text, pattern) = (text.inner(), pattern.inner());
-            let cost = (text.len() as u64).saturating_mul(pattern.len() as u64) / 64;
-            match patterns.get(pattern) {
-                Some(regex) if spend(&budget, 1 + cost) => {
-                    Ok(CowVal::owned(CelBool::from(regex.is_match(text))))
-                }
-                _ => Err(call.error("")),
+            let Some(Pattern { regex, length }) = patterns.get(pattern) else {
+                return Err(call.error(""));
+            };
+            let cost = (text.len() as u64).saturating_mul(*length) / 16;
+            if !spend(&budget, 1 + cost) {
+                return Err(call.error(""));
             }
+            Ok(CowVal::owned(CelBool::from(regex.is_match(text))))
         });
         for (name, function) in [(CHARGE, charge), (MATCHES, matches)] {
             // The library has no function of such a name; were there one, every rule would match.

@@ -15,9 +15,11 @@ use crate::record::{Record, RecordOfVersion1};
 use files::{Disk, Files};
 
 mod files;
+mod known;
 mod ledger;
 mod lock;
 
+pub(crate) use known::KnownStates;
 pub(crate) use ledger::Ledger;
 pub(crate) use lock::Lock;
 
@@ -147,6 +149,7 @@ pub struct StateFile {
     project: String,
     // Keeps the record in place of the file, which then is only locked.
     store: Option<Arc<dyn StateStore>>,
+    known: KnownStates,
 }
 
 impl StateDir {
@@ -175,6 +178,7 @@ impl StateDir {
             url: url.to_owned(),
             project: project.to_owned(),
             store: None,
+            known: KnownStates::default(),
         }
     }
 }
@@ -194,6 +198,12 @@ impl StateFile {
     #[must_use]
     pub fn kept_in(self, store: Option<Arc<dyn StateStore>>) -> Self {
         Self { store, ..self }
+    }
+
+    /// Notes with others of the process which states there are.
+    #[must_use]
+    pub(crate) fn noted_in(self, known: &KnownStates) -> Self {
+        Self { known: known.clone(), ..self }
     }
 
     /// Whether there is a record, as far as can be told without reading it.
@@ -223,14 +233,14 @@ impl StateFile {
         }
     }
 
-    /// Reads the record; an absent file is an empty one.
+    /// Reads the record; an absent file is an empty one, unless this process knows that there was one.
     ///
     /// # Errors
     /// The file cannot be read, is no state, is of a newer program or of another target.
     pub fn read(&self) -> Result<Record, StateError> {
         let path = || self.shown();
         let bytes = self.bytes().map_err(|source| StateError::Read { path: path(), source })?;
-        let Some(bytes) = bytes else { return Ok(Record::default()) };
+        let Some(bytes) = bytes else { return Ok(self.known.in_place_of(&self.path)) };
         let damaged = |e: serde_json::Error| StateError::Damaged {
             path: path(),
             // Serde's words name keys and places, never values.
@@ -247,8 +257,10 @@ impl StateFile {
                 project: envelope.project,
             });
         }
-        upgraded(envelope.record.map_or("null", RawValue::get), envelope.version)
-            .map_err(|e| StateError::Damaged { path: path(), problem: e.to_string() })
+        let record = upgraded(envelope.record.map_or("null", RawValue::get), envelope.version)
+            .map_err(|e| StateError::Damaged { path: path(), problem: e.to_string() })?;
+        self.known.note(&self.path, &record);
+        Ok(record)
     }
 
     /// Replaces the file as a whole: a new file beside it, fsync, rename, fsync of the folder.
@@ -262,9 +274,12 @@ impl StateFile {
             let failed = |source| StateError::Write { path: self.shown(), source };
             let state = serde_json::to_vec(&self.written(record));
             let state = state.map_err(|error| failed(io::Error::from(error)))?;
-            return store.write(&state).map_err(failed);
+            store.write(&state).map_err(failed)?;
+        } else {
+            self.write_to(&Disk, record)?;
         }
-        self.write_to(&Disk, record)
+        self.known.note(&self.path, record);
+        Ok(())
     }
 
     /// Changes the record under its lock, and writes it if it is another one then; `holder` is the name

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::{Event, EventKind, WriteResult};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::{Entry, State};
@@ -11,6 +13,10 @@ use crate::plan::{Entry, State};
 pub(super) struct Standing {
     connections: BTreeMap<ConnectionName, Told>,
     refused: Option<(Option<CommitId>, Option<String>)>,
+    /// When the state was last lost.
+    lost_at: Option<Timestamp>,
+    /// The warnings of rules of the user, of a connection or of a document.
+    warned: BTreeSet<(Option<ConnectionName>, Option<String>)>,
 }
 
 /// The events that were told of one connection and still stand.
@@ -33,8 +39,14 @@ impl Standing {
 
     /// Whether an equal event was told and still stands.
     pub(super) fn has(&self, event: &Event) -> bool {
-        if event.event == EventKind::Refused {
-            return self.refused.as_ref() == Some(&(event.commit.clone(), event.why.clone()));
+        match event.event {
+            EventKind::Refused => {
+                let refused = (event.commit.clone(), event.why.clone());
+                return self.refused.as_ref() == Some(&refused);
+            }
+            EventKind::LostState => return self.lost_at == Some(event.time),
+            EventKind::Warned => return self.warned.contains(&key_of(event)),
+            _ => {}
         }
         let told = event.connection.as_ref().and_then(|name| self.connections.get(name));
         let Some(told) = told else { return false };
@@ -52,8 +64,14 @@ impl Standing {
 
     /// Notes an event as told.
     pub(super) fn note(&mut self, event: &Event) {
-        if event.event == EventKind::Refused {
-            self.refused = Some((event.commit.clone(), event.why.clone()));
+        match event.event {
+            EventKind::Refused => self.refused = Some((event.commit.clone(), event.why.clone())),
+            EventKind::LostState => self.lost_at = Some(event.time),
+            EventKind::Warned => {
+                self.warned.insert(key_of(event));
+                return;
+            }
+            _ => {}
         }
         let Some(name) = &event.connection else { return };
         let type_name = event.type_name.clone().unwrap_or_default();
@@ -68,7 +86,10 @@ impl Standing {
                 told.failed.insert(event.event.as_str().to_owned());
             }
             // A write, or the end of the rest.
-            _ => *told = Told::default(),
+            _ => {
+                *told = Told::default();
+                self.warned.retain(|(warned, _)| warned.as_ref() != Some(name));
+            }
         }
         self.connections.retain(|_, told| !told.is_empty());
     }
@@ -76,6 +97,12 @@ impl Standing {
     /// Forgets the refusal of a commit that loads now.
     pub(super) fn accept(&mut self, commit: Option<&CommitId>) {
         self.refused.take_if(|(refused, _)| refused.as_ref() == commit);
+    }
+
+    /// Forgets the warnings that are not among those of the newest look.
+    pub(super) fn warn(&mut self, now: &[Event]) {
+        let now: BTreeSet<_> = now.iter().map(key_of).collect();
+        self.warned.retain(|warning| now.contains(warning));
     }
 
     /// Forgets the trouble that the newest look no longer shows; type and name of each connection
@@ -103,6 +130,10 @@ impl Standing {
         self.connections.retain(|_, told| !told.is_empty());
         settled
     }
+}
+
+fn key_of(warning: &Event) -> (Option<ConnectionName>, Option<String>) {
+    (warning.connection.clone(), warning.why.clone())
 }
 
 /// The trouble of a connection that the newest look shows.

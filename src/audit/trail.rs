@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::standing::Stands;
-use super::{Asked, Event, EventKind, HistoryFile, Standing, WriteResult};
+use super::{ALLOW, Asked, Event, EventKind, HistoryFile, Standing, WriteResult};
+use crate::document::Diagnostic;
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::{Action, Change, ChangeResult, Entry, Filter, RunRules, State, TargetPlan};
+use crate::rules::{Effect, Match};
 use crate::secret::Redactor;
 
 /// How many events are kept for those who look at the status.
@@ -168,7 +170,7 @@ impl PassTrail {
             self.tell(Event { why, connection, ..self.event(EventKind::Consent) });
         }
         for rule in &rules.allow {
-            let why = Some(format!("--allow {rule}"));
+            let why = Some(format!("{ALLOW}{rule}"));
             self.tell(Event { why, ..self.event(EventKind::Consent) });
         }
     }
@@ -249,7 +251,33 @@ impl PassTrail {
             let (type_name, connection) = (Some(type_name), Some(name));
             self.tell(Event { type_name, connection, ..self.event(EventKind::Settled) });
         }
+        self.warned(plan, filter);
         self.trail.shorten();
+    }
+
+    /// Tells which rules of the user warn; each warning once while it stands.
+    fn warned(&self, plan: &TargetPlan, filter: &Filter) {
+        let of_document = |problem: &Diagnostic| {
+            let why = Some(format!("{}: {}", problem.mark.file, problem.message));
+            self.clean(Event { why, ..self.event(EventKind::Warned) })
+        };
+        let of_entry = |entry: &Entry| -> Vec<Event> {
+            let rules = entry.change.iter().flat_map(|change| &change.rules);
+            let warnings = rules.filter(|found| found.effect == Effect::Warn);
+            let event = |found: &Match| {
+                let why = Some(found.in_words());
+                self.clean(Event { why, ..self.of_entry(EventKind::Warned, entry) })
+            };
+            warnings.map(event).collect()
+        };
+        let documents = plan.warnings().filter(|problem| problem.rule.is_some()).map(of_document);
+        let warnings: Vec<Event> =
+            documents.chain(plan.entries.iter().flat_map(of_entry)).collect();
+        // A narrowed look does not see the others.
+        if !filter.is_narrow() {
+            self.trail.refreshed().standing.warn(&warnings);
+        }
+        warnings.into_iter().for_each(|event| self.trail.tell(event));
     }
 
     /// Tells that the commit is refused.
@@ -261,6 +289,12 @@ impl PassTrail {
     pub(crate) fn suspended(&self, suspended: bool) {
         let kind = if suspended { EventKind::Suspended } else { EventKind::Resumed };
         self.tell(self.event(kind));
+    }
+
+    /// Tells that the state of the target was found to be gone at a time.
+    pub(crate) fn lost_state(&self, time: Timestamp, why: &str) {
+        let why = Some(why.to_owned());
+        self.tell(Event { time, why, ..self.event(EventKind::LostState) });
     }
 
     /// Tells that a name left the inventory without a call.
@@ -296,14 +330,19 @@ impl PassTrail {
         Event { type_name, connection: Some(entry.name.clone()), ..self.event(event) }
     }
 
-    fn tell(&self, mut event: Event) {
+    fn tell(&self, event: Event) {
+        self.trail.tell(self.clean(event));
+    }
+
+    /// Takes secrets out of the texts of an event.
+    fn clean(&self, mut event: Event) -> Event {
         let clean = |text: String| {
             let text = self.trail.redactor.redact(&text);
             text.chars().take(LONGEST_REASON).collect::<String>()
         };
         event.why = event.why.map(clean);
         event.by = event.by.map(clean);
-        self.trail.tell(event);
+        event
     }
 }
 
@@ -336,7 +375,9 @@ fn log(event: &Event) {
     let is_warned_of =
         matches!(event.event, EventKind::Held | EventKind::Blocked | EventKind::Refused)
             || event.result.is_some_and(|result| result != WriteResult::Done);
-    if is_warned_of {
+    if event.event == EventKind::LostState {
+        warn!(target, event = kind, commit, cause, by, "{event}");
+    } else if is_warned_of {
         // The run warns of it by itself, at once and again while it lasts.
         debug!(target, event = kind, commit, r#type = type_name, connection, cause, by, "{event}");
     } else {

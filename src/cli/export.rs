@@ -30,13 +30,18 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let engine = &session.engine;
     let retries = Retries::new(context.retries(), CancellationToken::new());
     let client = client(engine, target).map_err(CommandError::failed)?.with_retries(retries);
-    let live = read::connections(&client, &filter, target.manager.concurrency)
+    let (live, twice) = read::connections(&client, &filter, target.manager.concurrency)
         .await
         .map_err(CommandError::failed)?;
     let mut known = known_references(engine, target, context)?;
     known.look_up(&engine.environment);
     let options = Options { prefix: prefix(target).to_owned(), full: args.full };
     let mut export = Export::of(&live, &known, &options);
+    export.passed_over.extend(twice.iter().map(|name| {
+        format!(
+            "`{name}` cannot be declared: the server lists more than one connection of that name"
+        )
+    }));
     export.leave_out_known(&engine.redactor);
     for value in export.variables.iter().filter_map(|variable| variable.value.as_ref()) {
         engine.redactor.learn(value.expose());
@@ -47,7 +52,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
         Some(folder) => write(folder, &written, &export, args.force, context)?,
         None => context.print(&as_one_text(&export)),
     }
-    if live.is_empty() && !context.global.quiet {
+    if live.is_empty() && twice.is_empty() && !context.global.quiet {
         context.say("no connection of the target matches");
     }
     for line in export.passed_over.iter().chain(&export.left_out) {

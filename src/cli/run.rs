@@ -13,6 +13,7 @@ use super::signals::{Ending, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
 use crate::report::{self, Style};
+use crate::state::KnownStates;
 use crate::web::{self, Key, Keys, Listener, Site};
 
 /// Runs the daemon until SIGTERM, SIGINT or the terminal's hang-up; with `--once` makes one
@@ -56,6 +57,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
             let config_file = config_in_repository(&again, &config);
             Ok((config, config_file))
         }),
+        states: KnownStates::default(),
         shutdown: shutdown.clone(),
         config,
     };

@@ -17,6 +17,7 @@ use crate::config::{Config, Location, Target};
 use crate::leadership::Terms;
 use crate::plan::{Filter, Plan, RunRules};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
+use crate::rules::Effect;
 use crate::source::{self, Mirror, Repository, Snapshot, Stop};
 
 /// A command's engine, and where its documents come from.
@@ -114,11 +115,15 @@ impl Session {
     /// There is no such rule.
     fn knows_rules(&self, names: &[String]) -> Result<(), CommandError> {
         let rules = || self.engine.config.targets.iter().flat_map(|target| target.rules.iter());
-        let is_unknown = |name: &&String| !rules().any(|rule| rule.name == **name);
-        let Some(name) = names.iter().find(is_unknown) else { return Ok(()) };
-        let names = rules().map(|rule| rule.name.as_str());
-        let hint = did_you_mean(names, name, "`rules` of the config names them");
-        Err(CommandError::WithHint(format!("there is no rule `{name}`"), hint))
+        let holds = || rules().filter(|rule| rule.effect == Effect::Hold).map(|rule| &*rule.name);
+        let holds_nothing = |name: &&String| !holds().any(|hold| hold == *name);
+        let Some(name) = names.iter().find(holds_nothing) else { return Ok(()) };
+        let problem = match rules().find(|rule| rule.name == *name) {
+            Some(_) => format!("the rule `{name}` holds nothing, so nothing consents to it"),
+            None => format!("there is no rule `{name}`"),
+        };
+        let hint = did_you_mean(holds(), name, "`rules` of the config names those with `hold`");
+        Err(CommandError::WithHint(problem, hint))
     }
 
     /// The source in words.

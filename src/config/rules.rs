@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::diagnostic::Part;
-use crate::rules::{Effect, Expression, Rule};
+use crate::rules::{Effect, Expression, Problem, Rule};
 
 use super::fields::Fields;
 use super::order::is_target;
@@ -22,7 +22,13 @@ pub(super) fn add_all(
     let mut first: HashMap<String, String> = HashMap::new();
     for fields in list {
         let chosen = chosen(reader, fields, names);
+        let is_for = |target: &Target| chosen.as_ref().is_none_or(|c| c.contains(&target.name));
         let Some(rule) = build(reader, fields).map(Arc::new) else { continue };
+        let vars = targets.iter().filter(|target| is_for(target)).flat_map(|t| t.vars.keys());
+        let vars: Vec<&str> = vars.map(String::as_str).collect();
+        if let Err(problem) = rule.when.check_targets(&vars, names) {
+            tell(reader, fields, problem);
+        }
         let place = fields.place_of("name");
         if let Some(earlier) = first.get(&rule.name) {
             let problem = error(&code::BAD_NAME, "two rules have this name")
@@ -31,9 +37,7 @@ pub(super) fn add_all(
         } else {
             first.insert(rule.name.clone(), place);
         }
-        let is_for =
-            |target: &&mut Target| chosen.as_ref().is_none_or(|c| c.contains(&target.name));
-        targets.iter_mut().filter(is_for).for_each(|target| target.rules.add(&rule));
+        targets.iter_mut().filter(|t| is_for(t)).for_each(|target| target.rules.add(&rule));
     }
 }
 
@@ -67,15 +71,13 @@ fn build(reader: &mut Reader<'_>, fields: &Fields) -> Option<Rule> {
 }
 
 fn compile(reader: &mut Reader<'_>, fields: &Fields, text: &str) -> Option<Expression> {
-    match Expression::compile(text) {
-        Ok(expression) => Some(expression),
-        Err(wrong) => {
-            let message = format!("the expression cannot be used: {}", wrong.message);
-            let mut problem = error(&code::BAD_RULE, message);
-            problem.help = wrong.help;
-            problem.part = wrong.part.map_or(Part::Value, Part::Text);
-            reader.problems.add(&fields.place_of("when"), problem);
-            None
-        }
-    }
+    Expression::compile(text).map_err(|problem| tell(reader, fields, problem)).ok()
+}
+
+fn tell(reader: &mut Reader<'_>, fields: &Fields, wrong: Problem) {
+    let message = format!("the expression cannot be used: {}", wrong.message);
+    let mut problem = error(&code::BAD_RULE, message);
+    problem.help = wrong.help;
+    problem.part = wrong.part.map_or(Part::Value, Part::Text);
+    reader.problems.add(&fields.place_of("when"), problem);
 }

@@ -57,6 +57,10 @@ fn target(more: &str) -> String {
     )
 }
 
+fn rule(when: &str) -> String {
+    target(&format!("    vars: {{hosts: a}}\nrules: [{{name: r, deny: x, when: \"{when}\"}}]\n"))
+}
+
 fn environment() -> Environment {
     let variables = [("HOME", "/home/u"), ("URL", "https://a.example/hunter2-canary")];
     Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
@@ -323,6 +327,8 @@ fn each_mistake_has_its_code() {
         (&target("    username: u\n"), "AG615"),
         (&target("").replace("prod", "'a\\u0007'").replace('\'', "\""), "AG616"),
         (&target("    vars: {'a b': 1}\n"), "AG616"),
+        (&rule("target.vars.host == ''"), "AG619"),
+        (&rule("target.name in ['prod', 'staging']"), "AG619"),
     ] {
         assert!(codes(text).contains(&expected), "{expected} {:?}\n{text}", codes(text));
     }

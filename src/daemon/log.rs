@@ -67,7 +67,7 @@ impl TargetLog<'_> {
             return;
         }
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
-            info!(target, commit, "{}", wait.reason);
+            info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
         if !outcome.is_success() {
             return self.failures(result);

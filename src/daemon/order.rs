@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::LOCK_TIMEOUT;
 use super::source::{Seen, Source};
-use super::status::{ReconcileOutcome, Wait};
+use super::status::{News, ReconcileOutcome, Wait};
 use crate::config::{After, Target};
 use crate::name::CommitId;
 use crate::reconcile::{Engine, now};
@@ -36,14 +36,20 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
     let Snapshot::Commit { repository, commit: tip } = &seen.snapshot else {
         return newest(None);
     };
-    let found = choose(engine, target, after, repository, &tip.id);
-    let wait =
-        |until, reason| Wait { commit: tip.id.clone(), after: after.target.clone(), until, reason };
+    let first = first_of(engine, target);
+    let found = first.as_ref().map_err(Clone::clone);
+    let found = found.and_then(|first| choose(engine, target, after, first, repository, &tip.id));
+    let until = first.as_ref().ok().and_then(|first| due_at(first, after, &tip.id));
+    let first = first.ok();
+    let wait = |reason| {
+        let news = first.as_ref().map(News::of);
+        Wait { commit: tip.id.clone(), after: after.target.clone(), until, reason, news }
+    };
     let (chosen, wait) = match found {
-        Ok(found) if found.commit.as_ref() == Some(&tip.id) => return newest(None),
-        Ok(found) => {
-            let reason = in_words(&tip.id, after, found.until);
-            (found.commit, wait(found.until, reason))
+        Ok(chosen) if chosen.as_ref() == Some(&tip.id) => return newest(None),
+        Ok(chosen) => {
+            let is_suspended = first.as_ref().is_some_and(|first| first.suspended);
+            (chosen, wait(in_words(&tip.id, after, until, is_suspended)))
         }
         Err(problem) => {
             let reason = format!(
@@ -51,7 +57,7 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
                 tip.id.short(),
                 after.target
             );
-            (last_good(engine, target), wait(None, reason))
+            (last_good(engine, target), wait(reason))
         }
     };
     let older = |id: CommitId| match source.older(&id) {
@@ -70,44 +76,59 @@ fn last_good(engine: &Engine, target: &Target) -> Option<CommitId> {
     engine.state_file(target).read().ok()?.last_good.map(|good| good.commit)
 }
 
-fn in_words(tip: &CommitId, after: &After, until: Option<Timestamp>) -> String {
+fn in_words(tip: &CommitId, after: &After, until: Option<Timestamp>, is_suspended: bool) -> String {
     let (tip, first) = (tip.short(), &after.target);
     let soak = jiff::SignedDuration::try_from(after.soak).unwrap_or(jiff::SignedDuration::MAX);
+    let long = if after.soak.is_zero() { String::new() } else { format!(" for {soak:#}") };
     match until {
         Some(until) => format!(
-            "commit {tip} waits until {until:.0}: `{first}` has to have applied it whole for {soak:#}"
+            "commit {tip} waits until {until:.0}: `{first}` has to have applied it whole{long}"
         ),
-        None if after.soak.is_zero() => {
-            format!("commit {tip} waits until `{first}` has applied it whole")
+        None => {
+            let suspended =
+                if is_suspended { format!(", and `{first}` is suspended") } else { String::new() };
+            format!("commit {tip} waits until `{first}` has applied it whole{long}{suspended}")
         }
-        None => format!("commit {tip} waits until `{first}` has applied it whole for {soak:#}"),
     }
 }
 
-/// The commit for a target, and when the newest one is due.
-struct Chosen {
-    commit: Option<CommitId>,
-    until: Option<Timestamp>,
+/// What the state of the target before this one says. Blocks.
+fn first_of(engine: &Engine, target: &Target) -> Result<Record, String> {
+    let of = |after: &After| engine.config.targets.iter().find(|other| other.name == after.target);
+    let first = target.after.as_ref().and_then(of);
+    let first = first.ok_or("it is not among the targets of this run")?;
+    engine.state_file(first).read().map_err(|error| error.to_string())
+}
+
+/// What the state of the target before this one says now, where that is other than a wait was told.
+/// Another replica may hold that target, and tells nobody what it applied. Blocks.
+pub(super) fn has_news(engine: &Engine, target: &Target, wait: &Wait) -> bool {
+    first_of(engine, target).is_ok_and(|first| wait.news != Some(News::of(&first)))
 }
 
 fn choose(
     engine: &Engine,
     target: &Target,
     after: &After,
+    first: &Record,
     repository: &Repository,
     tip: &CommitId,
-) -> Result<Chosen, String> {
-    let first = engine.config.targets.iter().find(|other| other.name == after.target);
-    let first = first.ok_or("it is not among the targets of this run")?;
-    let read = |target| engine.state_file(target).read().map_err(|error| error.to_string());
-    let soaks = read(first)?.soaks;
-    let good = read(target)?.last_good.map(|good| good.commit);
+) -> Result<Option<CommitId>, String> {
+    let known = engine.state_file(target).read().map_err(|error| error.to_string())?;
+    let good = known.last_good.map(|good| good.commit);
     let reaches = |from: &CommitId, to: &CommitId| repository.reaches(from, to);
-    let commit = newest_soaked(&soaks, after.soak, tip, good.as_ref(), &reaches);
-    let open = soaks.last().filter(|soak| soak.commit == *tip && !soak.is_over);
+    let commit = newest_soaked(&first.soaks, after.soak, tip, good.as_ref(), &reaches);
+    commit.map_err(|error| error.to_string())
+}
+
+/// When the first target has applied the newest commit for long enough, if nothing goes wrong.
+fn due_at(first: &Record, after: &After, tip: &CommitId) -> Option<Timestamp> {
+    let is_open = |soak: &&Soak| soak.commit == *tip && !soak.is_over && !first.suspended;
+    let open = first.soaks.last().filter(is_open)?;
     let seconds = i64::try_from(after.soak.as_secs()).unwrap_or(i64::MAX);
-    let until = open.and_then(|soak| Timestamp::from_second(soak.since.checked_add(seconds)?).ok());
-    Ok(Chosen { commit: commit.map_err(|error| error.to_string())?, until })
+    let due = Timestamp::from_second(open.since.checked_add(seconds)?).ok()?;
+    // A time that is over is none: the first target has not looked since.
+    (due > Timestamp::now()).then_some(due)
 }
 
 /// The newest commit that has soaked, that the tip comes from, and that is not older than the last
@@ -130,8 +151,8 @@ fn newest_soaked(
     Ok(good.cloned())
 }
 
-/// Notes whether a target has applied a commit whole, if others come after it; `true`: it does so
-/// from now on. A newest commit that is refused ends that for the last good one too.
+/// Notes whether a target has applied a commit whole, if others come after it; `true`: that is news
+/// for them. A newest commit that is refused ends that for the last good one too.
 ///
 /// # Errors
 /// The state cannot be read or written.
@@ -157,7 +178,7 @@ pub(super) async fn note(
     let _lock = file.lock(LOCK_TIMEOUT, "run").await?;
     let record = stands(tokio::task::block_in_place(|| file.read())?);
     record.iter().try_for_each(|record| tokio::task::block_in_place(|| file.write(record)))?;
-    Ok(record.is_some() && outcome.is_success())
+    Ok(record.is_some())
 }
 
 /// For how long the targets that come after one want a commit to stand there.

@@ -58,8 +58,8 @@ pub(super) struct PassResult {
     pub(super) commit: Option<Commit>,
     /// The newer commit that the target waits to be given.
     pub(super) wait: Option<Wait>,
-    /// Whether the commit stands applied whole from now on, for the targets that come after.
-    pub(super) stands_anew: bool,
+    /// Whether the commit stands applied whole from now on, or no more, for the targets that come after.
+    pub(super) is_news: bool,
 }
 
 impl PassResult {
@@ -141,7 +141,7 @@ async fn in_order(pass: Pass<'_>) -> PassResult {
     if let Some(commit) = result.commit.as_ref().filter(|_| mode.writes) {
         let outcome = result.ended_as(stop.is_cancelled());
         match order::note(engine, target, &commit.id, outcome).await {
-            Ok(stands_anew) => result.stands_anew = stands_anew,
+            Ok(is_news) => result.is_news = is_news,
             Err(error) => result.plan.notices.push(format!(
                 "later targets wait longer, since the state could not be saved: {error}"
             )),

@@ -17,6 +17,7 @@ use crate::document::Diagnostic;
 use crate::links::Links;
 use crate::name::CommitId;
 use crate::plan::{Change, Entry};
+use crate::record::{Record, Soak};
 use crate::source::Commit;
 
 mod json;
@@ -134,6 +135,22 @@ pub(crate) struct Wait {
     pub(crate) until: Option<Timestamp>,
     /// Why it waits, in words.
     pub(crate) reason: String,
+    /// What the state of that target said; `None`: it could not be read.
+    pub(super) news: Option<News>,
+}
+
+/// The part of a target's state that those after it wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    last: Option<Soak>,
+    suspended: bool,
+}
+
+impl News {
+    /// What a record says.
+    pub(super) fn of(record: &Record) -> Self {
+        Self { last: record.soaks.last().cloned(), suspended: record.suspended }
+    }
 }
 
 /// The earlier reconciles of a target.

@@ -17,7 +17,7 @@ use super::pass::{Ending, Mode, Pass, PassResult, pass, set_suspended};
 use super::report::{Ended, Reporter};
 use super::schedule::Standing;
 use super::source::{Seen, Source};
-use super::status::ReconcileOutcome;
+use super::status::{ReconcileOutcome, Wait};
 use super::watchdog::Watched;
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
@@ -33,6 +33,10 @@ const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// The pause before a suspension that could not be saved is tried again.
 const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
+
+/// The pause between two looks at the state of the target before this one, where another replica may
+/// hold that.
+const WAIT_PAUSE: Duration = Duration::from_secs(3);
 
 /// The parts of a target's loop.
 pub(super) struct TargetLoop {
@@ -96,10 +100,11 @@ impl TargetLoop {
         if let Ok(_turn) = self.turns.acquire().await {
             self.show_last_applied();
         }
-        let (mut failures, mut awaited) = (0, None);
+        let (mut failures, mut awaited, mut wait) = (0, None, None);
         // A replica that takes its turn looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
-        while let Some((causes, turn)) = self.next_turn(next.take(), term.over()).await {
+        while let Some((causes, turn)) = self.next_turn(next.take(), wait.take(), term.over()).await
+        {
             awaited = awaited.max(self.mailbox.take_awaited());
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let (time, started) = (Timestamp::now(), Instant::now());
@@ -112,7 +117,7 @@ impl TargetLoop {
             let cause = Cause::of(&causes);
             let result = self.pass(&seen, ending, cause, turn).await;
             let newer = self.mailbox.end();
-            if result.stands_anew {
+            if result.is_news {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
                 self.followers.iter().for_each(|mailbox| mailbox.post(&order));
             }
@@ -122,6 +127,8 @@ impl TargetLoop {
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let answers = if is_interrupted { None } else { awaited.take() };
+            // Alone, the target before this one wakes it.
+            wait = result.wait.clone().filter(|_| !term.is_for_good());
             let ended = Ended { seen: &seen, outcome, newer, cause, answers, time, duration, turn };
             self.reporter.report(result, &ended);
             next = Some((Instant::now() + turn.after, turn.cause));
@@ -160,10 +167,12 @@ impl TargetLoop {
         self.reporter.applied_before(commit);
     }
 
-    /// Waits for an order or for the own next turn; `None`: the term is over.
+    /// Waits for an order, for the own next turn or for news of the target before this one; `None`: the
+    /// term is over.
     async fn next_turn(
         &self,
         next: Option<(Instant, Cause)>,
+        wait: Option<Wait>,
         over: &CancellationToken,
     ) -> Option<(BTreeSet<Cause>, OwnedSemaphorePermit)> {
         let own_turn = async {
@@ -180,6 +189,7 @@ impl TargetLoop {
             () = over.cancelled() => return None,
             () = self.mailbox.posted() => None,
             cause = own_turn => Some(cause),
+            () = self.first_has_news(wait) => Some(Cause::After),
         };
         let turn = tokio::select! {
             biased;
@@ -193,6 +203,21 @@ impl TargetLoop {
             biased;
             () = over.cancelled() => None,
             () = self.suspend_as_ordered() => Some((causes, turn)),
+        }
+    }
+
+    /// Waits until the state of the target before this one says more than it did.
+    async fn first_has_news(&self, wait: Option<Wait>) {
+        let Some(wait) = wait else { return std::future::pending().await };
+        let has_news = || super::order::has_news(&self.engine, &self.target, &wait);
+        loop {
+            let until = wait.until.map(|until| until.duration_since(Timestamp::now()));
+            let left = until.and_then(|left| Duration::try_from(left).ok()).unwrap_or(WAIT_PAUSE);
+            // It looks at itself a moment after the time is over.
+            tokio::time::sleep((left + Duration::from_secs(1)).min(WAIT_PAUSE)).await;
+            if tokio::task::block_in_place(has_news) {
+                return;
+            }
         }
     }
 

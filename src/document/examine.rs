@@ -74,7 +74,7 @@ fn check(
         let connection = Value::Object(head.chain(fields).chain([options]).collect());
         findings.extend(rules.of_document(&connection).into_iter().map(|(rule, found)| {
             let declared = |field: &&String| merged.fields.contains_key(*field);
-            finding_of(&found, rule.when.fields.iter().find(declared))
+            finding_of(&found, rule.when.fields().find(declared))
         }));
     }
     Some(connection_type)

@@ -1,6 +1,6 @@
 //! Reading whole connections: each by its own GET, with what only its list shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -9,10 +9,12 @@ use serde_json::Value;
 use crate::api::{CallError, Client, Listed};
 use crate::catalog;
 use crate::live::LiveConnection;
+use crate::name::ConnectionName;
 use crate::plan::Filter;
 
-/// Reads the connections of a target that a filter admits. A type that the server does not know
-/// has none; a connection that vanishes between list and GET is passed over.
+/// Reads the connections of a target that a filter admits, and the names that lists show more than
+/// once, which no document can declare. A type that the server does not know has none; a connection
+/// that vanishes between list and GET is passed over.
 ///
 /// # Errors
 /// A list or a connection cannot be read: an export with holes would pass for a whole one.
@@ -20,20 +22,23 @@ pub(crate) async fn connections(
     client: &Client,
     filter: &Filter,
     concurrency: usize,
-) -> Result<Vec<LiveConnection>, CallError> {
+) -> Result<(Vec<LiveConnection>, BTreeSet<ConnectionName>), CallError> {
     let concurrency = concurrency.max(1);
     let types = catalog::all().filter(|candidate| filter.admits_type(candidate.name));
     let calls: Vec<_> = types.map(|candidate| client.list(candidate.name)).collect();
     let mut lists = stream::iter(calls).buffered(concurrency);
-    // A name that lists show twice is read once.
-    let mut listed = BTreeMap::new();
+    let (mut listed, mut twice) = (BTreeMap::new(), BTreeSet::new());
     while let Some(list) = lists.next().await {
         if let Listed::Complete(connections) = list? {
             let admitted = connections.into_iter().filter(|c| filter.admits(&c.type_name, &c.name));
-            listed.extend(admitted.map(|connection| (connection.name.clone(), connection)));
+            for connection in admitted {
+                let earlier = listed.insert(connection.name.clone(), connection);
+                twice.extend(earlier.map(|earlier| earlier.name));
+            }
         }
     }
-    each(client, listed.into_values(), concurrency).await
+    listed.retain(|name, _| !twice.contains(name));
+    Ok((each(client, listed.into_values(), concurrency).await?, twice))
 }
 
 /// Reads connections of lists one by one; one that vanished since is passed over.

@@ -49,7 +49,7 @@ async fn live(sandbox: &Running) -> Vec<LiveConnection> {
         user_agent: "test".to_owned(),
     };
     let client = Client::new(settings, Redactor::default(), &Shared::default()).unwrap();
-    read::connections(&client, &Filter::default(), 8).await.unwrap()
+    read::connections(&client, &Filter::default(), 8).await.unwrap().0
 }
 
 async fn export(sandbox: &Running, full: bool) -> Export {

@@ -58,14 +58,14 @@ impl Replicas {
         let pod = pod.map_or_else(|| node.nodename().to_string_lossy().into_owned(), str::to_owned);
         let cluster = Arc::new(Cluster::new(settings, environment));
         let doubts = Arc::new(Doubts::default());
-        let secrets = || Arc::new(Secrets::new(Arc::clone(&cluster), Arc::clone(&doubts)));
+        let secrets = || Secrets::new(Arc::clone(&cluster), Arc::clone(&doubts), settings.lease);
         Self {
             // A pod that starts again is another replica: it does not know which calls it had sent.
             identity: format!("{pod}_{:016x}", fastrand::u64(..)),
             lasts: settings.lease,
             targets: u32::try_from(targets).unwrap_or(u32::MAX),
             held: Arc::default(),
-            secrets: settings.state_in_secret.then(secrets),
+            secrets: settings.state_in_secret.then(secrets).map(Arc::new),
             doubts,
             list: Arc::new(LeaseList::new(Arc::clone(&cluster), election::pause(settings.lease))),
             cluster,
@@ -84,6 +84,7 @@ impl Replicas {
             lasts: self.lasts,
             modesty: election::modesty(self.lasts, self.targets),
             held: Arc::clone(&self.held),
+            state_in_secret: self.secrets.is_some(),
         }
     }
 }

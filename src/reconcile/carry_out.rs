@@ -152,7 +152,11 @@ async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetP
     if ledger.read(|record| record.last_applied.as_ref() == Some(commit)) {
         return;
     }
-    ledger.edit(|record| record.last_applied = Some(commit.clone()));
+    ledger.edit(|record| {
+        if record.last_applied.replace(commit.clone()).is_some() {
+            record.lost_at = None;
+        }
+    });
     if let Err(error) = ledger.save().await {
         plan.errors.push(error.to_string());
     }

@@ -24,7 +24,11 @@ use crate::plan::reading::{self, ReadBack};
 use crate::plan::{CommitFacts, Judge, Observed, Planned, Rules, join, plan, protection, settle};
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
-use crate::state::{Lock, StateFile};
+use crate::state::{Lock, StateError, StateFile};
+
+/// What becomes of a target whose state is gone.
+const LOST_STATE: &str = "what git declares is adopted again, nothing is deleted, and consents, holds \
+                          and protection are forgotten";
 
 /// Reads, loads, resolves, observes and plans one target. Problems are told in the plan.
 pub async fn prepare<'e>(
@@ -260,9 +264,15 @@ impl Pass<'_> {
         };
         let errors: Vec<_> = loaded.loaded.errors().collect();
         let first = errors.first().map(|first| first.mark.to_string()).unwrap_or_default();
+        let rules: BTreeSet<String> =
+            errors.iter().filter_map(|d| Some(format!("`{}`", d.rule.as_ref()?))).collect();
+        let rules = rules.into_iter().collect::<Vec<_>>().join(", ");
+        let by = if rules.is_empty() { rules } else { format!(" (denied by the rule {rules})") };
         Err(match errors.len() {
-            1 => format!("{what} has 1 error in its documents, at {first}"),
-            count => format!("{what} has {count} errors in its documents, the first at {first}"),
+            1 => format!("{what} has 1 error in its documents, at {first}{by}"),
+            count => {
+                format!("{what} has {count} errors in its documents, the first at {first}{by}")
+            }
         })
     }
 
@@ -291,11 +301,8 @@ impl Pass<'_> {
             ));
         }
         let record = blocking(|| file.read()).map_err(|error| error.to_string())?;
-        if engine.has_lost_state(target, &record) {
-            let lost = "the state of this target is gone: what git declares is adopted again, nothing \
-                        is deleted, and consents, holds and protection are forgotten";
-            tracing::warn!(target = %target.name, "{lost}");
-            prepared.plan.notices.push(lost.to_owned());
+        if let Some(lost_at) = record.lost_at {
+            self.tell_lost_state(lost_at, &record, prepared).map_err(|error| error.to_string())?;
         }
         if options.writes && options.follows && blocking(|| is_overtaken(engine, snapshot, &record))
         {
@@ -304,6 +311,29 @@ impl Pass<'_> {
                 .to_owned());
         }
         Ok((record, lock))
+    }
+
+    /// Tells that the state was found to be gone, and keeps what stands in its place: a target stays
+    /// suspended for other processes and after a restart too.
+    fn tell_lost_state(
+        &self,
+        lost_at: i64,
+        record: &Record,
+        prepared: &mut Prepared<'_>,
+    ) -> Result<(), StateError> {
+        let Self { engine, target, snapshot, options } = *self;
+        let time = jiff::Timestamp::from_second(lost_at).unwrap_or_default();
+        let suspended = if record.suspended { "; it is still suspended" } else { "" };
+        prepared.plan.notices.push(format!(
+            "the state of this target was found to be gone at {time}: {LOST_STATE}{suspended}"
+        ));
+        if !options.writes {
+            return Ok(());
+        }
+        blocking(|| engine.state_file(target).write(record))?;
+        let commit = snapshot.commit().map(|commit| &commit.id);
+        engine.trail(target, true).pass(commit, &options.asked).lost_state(time, LOST_STATE);
+        Ok(())
     }
 
     async fn lock(&self, file: &StateFile) -> Result<Lock, String> {

@@ -132,7 +132,6 @@ impl From<Record> for super::Record {
             memories.entry(name).or_default().unstable = fields.collect();
         }
         Self {
-            soaks: Vec::new(),
             last_good,
             last_applied: old.last_applied,
             key_check: old.key_check,
@@ -140,6 +139,7 @@ impl From<Record> for super::Record {
             readable: old.readable,
             suspended: old.suspended,
             consented: old.consented,
+            ..Self::default()
         }
     }
 }

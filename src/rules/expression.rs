@@ -1,10 +1,14 @@
 //! The text of a rule to an expression whose names are known and whose work is paid for.
 
+use std::sync::Arc;
+
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators,
 };
 use cel::common::types::CelInt;
+use cel::{Context, Value};
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
 
 use super::ENV;
 use crate::catalog::{self, ConnectionType, IDENTITY, did_you_mean, nearest_of};
@@ -18,6 +22,9 @@ const DEEPEST: usize = 20;
 const STACK: usize = 64 * 1024 * 1024;
 /// The largest compiled pattern of `matches`, in bytes.
 const LARGEST_PATTERN: usize = 256 * 1024;
+/// How many characters a pattern may stand for when its counted repetitions are written out. One with
+/// thousands takes milliseconds for each byte of a text.
+const LONGEST_PATTERN: u64 = 500;
 
 /// The function that pays for a value. No text of a user can name it, nor the two others.
 pub(super) const CHARGE: &str = "@charge";
@@ -33,6 +40,21 @@ const NAMES: [(&str, &[&str]); 4] = [
     ("change", &["action", "origin", "fields", "held"]),
     ("now", &[]),
 ];
+
+/// The keys of `x-gitops`.
+const OPTIONS: [&str; 5] = ["protect", "renamedFrom", "ignore", "suspend", "targets"];
+
+/// The values of a name that has a fixed set of them.
+fn values_of(root: &str, path: &[String]) -> Option<Vec<&'static str>> {
+    match (root, path) {
+        ("connection", [key]) if key == "type" => Some(catalog::all().map(|t| t.name).collect()),
+        ("change", [key]) if key == "action" => {
+            Some(vec!["create", "update", "replace", "rename", "delete"])
+        }
+        ("change", [key]) if key == "origin" => Some(vec!["git", "drift", "both"]),
+        _ => None,
+    }
+}
 
 /// The functions of the standard library that are of use here. Macros are no functions any more.
 pub(super) const FUNCTIONS: &[&str] = &[
@@ -69,12 +91,31 @@ pub(super) const FUNCTIONS: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Expression {
     pub(super) root: IdedExpr,
+    pub(super) asked: Asked,
+}
+
+/// The things that an expression asks for.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
     /// The patterns of its `matches`.
-    pub(super) patterns: Vec<(String, Regex)>,
+    pub(super) patterns: Vec<(String, Pattern)>,
     /// Whether it asks for the change or for the time.
     pub(super) needs_plan: bool,
-    /// The fields of the connection that it asks for, in its order.
-    pub(crate) fields: Vec<String>,
+    /// The fields of the connection, in its order.
+    pub(super) fields: Vec<String>,
+    /// The vars of the target.
+    vars: Vec<String>,
+    /// The names that it compares with that of the target.
+    targets: Vec<String>,
+}
+
+/// A pattern that was compiled.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    pub(super) regex: Regex,
+    /// How many characters it stands for when its counted repetitions are written out: the work that it
+    /// takes for each byte of a text grows with them.
+    pub(super) length: u64,
 }
 
 /// Why a text is no expression.
@@ -115,28 +156,54 @@ impl Expression {
             thread.map_or_else(|_| Err(stopped()), |t| t.join().unwrap_or_else(|_| Err(stopped())))
         })
     }
+
+    /// The fields of the connection that it asks for, in its order.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &String> {
+        self.asked.fields.iter()
+    }
+
+    /// Refuses a var that none of the rule's targets has, and a name that no target has: one would
+    /// always match, the other never.
+    pub(crate) fn check_targets(&self, vars: &[&str], targets: &[&str]) -> Result<(), Problem> {
+        let is_unknown = |known: &[&str], name: &&String| !known.contains(&name.as_str());
+        if let Some(name) = self.asked.vars.iter().find(|name| is_unknown(vars, name)) {
+            let problem = Problem::new(format!("no target of the rule has a var `{name}`"));
+            let help = did_you_mean(vars.iter().copied(), name, "`vars` of a target has them");
+            return Err(problem.at(name).help(help));
+        }
+        let Some(name) = self.asked.targets.iter().find(|name| is_unknown(targets, name)) else {
+            return Ok(());
+        };
+        let otherwise = format!("the targets are {}", targets.join(", "));
+        let problem = Problem::new(format!("no target is called `{name}`")).at(name);
+        Err(problem.help(did_you_mean(targets.iter().copied(), name, otherwise)))
+    }
 }
 
 fn parse(text: &str) -> Result<IdedExpr, Problem> {
     ENV.parser().parse(text).map_err(|errors| {
         let first = errors.errors.first();
-        let message = first.map_or("it cannot be read", |error| error.msg.as_str());
-        let message: String = message.chars().take(200).collect();
         let line = first.and_then(|error| usize::try_from(error.pos.0).ok()).unwrap_or(1);
         let column = first.and_then(|error| usize::try_from(error.pos.1).ok()).unwrap_or(1);
-        let problem =
-            Problem::new(format!("line {line}, column {column}: {}", message.escape_debug()));
-        let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-        let rest: String = line.chars().skip(column.saturating_sub(1)).collect();
-        if rest.trim().is_empty() { problem } else { problem.at(rest.trim()) }
+        let rest = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+        let rest: String = rest.chars().skip(column.saturating_sub(1)).collect();
+        let rest = rest.trim();
+        // Those of its grammar name tokens, which help nobody.
+        let said = first.map(|error| error.msg.as_str());
+        let message = match said.filter(|said| !said.contains("rror")) {
+            Some(said) => said,
+            None if rest.is_empty() => "it ends too early",
+            None => "it cannot be read from here on",
+        };
+        let problem = Problem::new(format!("line {line}, column {column}: {message}"));
+        if rest.is_empty() { problem } else { problem.at(rest) }
     })
 }
 
 fn checked(mut root: IdedExpr) -> Result<Expression, Problem> {
     let mut check = Check::default();
     check.walk(&mut root, 0)?;
-    let Check { patterns, needs_plan, fields, .. } = check;
-    Ok(Expression { root, patterns, needs_plan, fields })
+    Ok(Expression { root, asked: check.asked })
 }
 
 /// Looks at every node, and makes those pay that read values or repeat others.
@@ -144,9 +211,7 @@ fn checked(mut root: IdedExpr) -> Result<Expression, Problem> {
 struct Check {
     /// The variables of the loops around.
     scope: Vec<String>,
-    patterns: Vec<(String, Regex)>,
-    needs_plan: bool,
-    fields: Vec<String>,
+    asked: Asked,
 }
 
 impl Check {
@@ -155,8 +220,9 @@ impl Check {
         if depth > DEEPEST {
             return Err(Problem::new(format!("it nests deeper than {DEEPEST} levels")));
         }
-        if let Some((root, path)) = chain(&node.expr) {
-            self.name(&root, &path)?;
+        if let Some(chain) = chain(&node.expr) {
+            self.name(&chain)?;
+            let Chain { root, path, .. } = chain;
             let is_test = matches!(&node.expr, Expr::Select(select) if select.test);
             if root == "now" && !self.scope.contains(&root) {
                 let seconds = IdedExpr { id: node.id, expr: Expr::Ident(NOW.to_owned()) };
@@ -194,7 +260,7 @@ impl Check {
     }
 
     /// Checks a name with the keys that are asked of it.
-    fn name(&mut self, root: &str, path: &[String]) -> Result<(), Problem> {
+    fn name(&mut self, Chain { root, path, is_open }: &Chain) -> Result<(), Problem> {
         if root.starts_with('@') || self.scope.iter().any(|known| known == root) {
             return Ok(());
         }
@@ -207,11 +273,14 @@ impl Check {
             let sees = format!("a rule sees {}", known.join(", "));
             return Err(problem.help(did_you_mean(known, root, sees)));
         };
-        self.needs_plan |= matches!(root, "change" | "now");
+        self.asked.needs_plan |= matches!(root.as_str(), "change" | "now");
         let Some(first) = path.first() else { return Ok(()) };
         if root == "connection" {
-            self.fields.push(first.clone());
-            return is_field(first);
+            self.asked.fields.push(first.clone());
+            return if *is_open { is_option(path) } else { is_field(first) };
+        }
+        if let ("target", [_, var, ..]) = (root.as_str(), &path[..]) {
+            self.asked.vars.push(var.clone());
         }
         if keys.contains(&first.as_str()) {
             return Ok(());
@@ -242,18 +311,44 @@ impl Check {
         if name == "matches" {
             self.pattern(call)?;
         }
-        if let [IdedExpr { expr: Expr::Ident(root), .. }, IdedExpr { expr, .. }] = &call.args[..]
-            && let Expr::Literal(LiteralValue::String(key)) = expr
-            && root == "connection"
-        {
-            match name.as_str() {
-                operators::OPT_SELECT => self.name(root, &[key.inner().to_owned()])?,
-                operators::INDEX | operators::OPT_INDEX => self.fields.push(key.inner().to_owned()),
-                _ => {}
+        match (name.as_str(), call.args.as_slice()) {
+            (operators::OPT_SELECT | operators::OPT_INDEX, [of, key]) => {
+                if let (Some(mut chain), [key]) = (chain(&of.expr), &texts_in(&key.expr)[..]) {
+                    chain.is_open |= chain.path.is_empty() && name == operators::OPT_INDEX;
+                    chain.path.push(key.clone());
+                    self.name(&chain)?;
+                }
             }
+            (operators::EQUALS | operators::NOT_EQUALS, [one, other]) => {
+                self.comparison(one, other)?;
+                self.comparison(other, one)?;
+            }
+            (operators::IN, [one, list]) => self.comparison(one, list)?,
+            (_, [zone]) if name.starts_with("get") => is_time_zone(&name, zone)?,
+            _ => {}
         }
         let target = call.target.as_mut().map_or(Ok(0), |target| self.walk(target, depth))?;
         Ok(target + self.all(&mut call.args, depth)?)
+    }
+
+    /// Refuses a comparison with a text that a value never is: a mistyped one would switch the rule off.
+    fn comparison(&mut self, value: &IdedExpr, texts: &IdedExpr) -> Result<(), Problem> {
+        let Some(Chain { root, path, .. }) = chain(&value.expr) else { return Ok(()) };
+        if self.scope.contains(&root) {
+            return Ok(());
+        }
+        let texts = texts_in(&texts.expr);
+        let shown = format!("{root}.{}", path.join("."));
+        if shown == "target.name" {
+            self.asked.targets.extend(texts);
+            return Ok(());
+        }
+        let Some(known) = values_of(&root, &path) else { return Ok(()) };
+        let unknown = texts.iter().find(|text| !known.contains(&text.as_str()));
+        let Some(text) = unknown else { return Ok(()) };
+        let problem = Problem::new(format!("`{shown}` is never `{text}`")).at(text);
+        let otherwise = format!("it is one of {}", known.join(", "));
+        Err(problem.help(did_you_mean(known, text, otherwise)))
     }
 
     /// Compiles the pattern of a `matches`, so that no document can bring one and none is compiled
@@ -268,13 +363,13 @@ impl Check {
             return Err(Problem::new("the pattern of `matches` is a text in quotes").at("matches"));
         };
         let pattern = pattern.inner().to_owned();
-        let compiled = RegexBuilder::new(&pattern).size_limit(LARGEST_PATTERN).build();
-        let compiled = compiled.map_err(|_| {
-            Problem::new("the pattern of `matches` cannot be used")
-                .at(&pattern)
-                .help("write a small regular expression in the syntax of RE2")
-        })?;
-        self.patterns.push((pattern, compiled));
+        let length = regex_syntax::parse(&pattern).map_or(u64::MAX, |hir| length_of(&hir));
+        let regex = RegexBuilder::new(&pattern).size_limit(LARGEST_PATTERN).build().ok();
+        let Some(regex) = regex.filter(|_| length <= LONGEST_PATTERN) else {
+            let problem = Problem::new("the pattern of `matches` cannot be used").at(&pattern);
+            return Err(problem.help("write a small regular expression in the syntax of RE2"));
+        };
+        self.asked.patterns.push((pattern, Pattern { regex, length }));
         MATCHES.clone_into(&mut call.func_name);
         Ok(())
     }
@@ -315,18 +410,87 @@ fn is_field(name: &str) -> Result<(), Problem> {
     Err(problem.help(did_you_mean(fields().map(|field| field.name), name, otherwise)))
 }
 
-/// The name and the keys of `name.key.key`, also where it is asked whether the last one is there.
-fn chain(mut expr: &Expr) -> Option<(String, Vec<String>)> {
-    let mut path = Vec::new();
+/// Whether the options of a document have a key.
+fn is_option(path: &[String]) -> Result<(), Problem> {
+    let (Some("x-gitops"), Some(key)) = (path.first().map(String::as_str), path.get(1)) else {
+        return Ok(());
+    };
+    if OPTIONS.contains(&key.as_str()) {
+        return Ok(());
+    }
+    let problem = Problem::new(format!("`x-gitops` has no key `{key}`")).at(key);
+    let otherwise = format!("its keys are {}", OPTIONS.join(", "));
+    Err(problem.help(did_you_mean(OPTIONS, key, otherwise)))
+}
+
+/// Whether the argument of a part of a time is a time zone, where it is a text: the library is asked,
+/// since it may know others than any list.
+fn is_time_zone(part: &str, zone: &IdedExpr) -> Result<(), Problem> {
+    let texts = texts_in(&zone.expr);
+    let [text] = &texts[..] else { return Ok(()) };
+    let node = |expr| IdedExpr { id: 0, expr };
+    let zero = node(Expr::Literal(LiteralValue::Int(CelInt::from(0))));
+    let target = Some(Box::new(node(call("timestamp", vec![zero]))));
+    let call = CallExpr { func_name: part.to_owned(), target, args: vec![zone.clone()] };
+    match Value::resolve(&node(Expr::Call(call)), &Context::with_env(Arc::clone(&ENV))) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Problem::new(format!("there is no time zone `{text}`"))
+            .at(text)
+            .help("write it as `Europe/Istanbul` or `+03:00`")),
+    }
+}
+
+/// The texts of a literal, or of a list of them.
+fn texts_in(expr: &Expr) -> Vec<String> {
+    match expr {
+        Expr::Literal(LiteralValue::String(text)) => vec![text.inner().to_owned()],
+        Expr::List(list) => list.elements.iter().flat_map(|item| texts_in(&item.expr)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// How many characters a pattern stands for when its counted repetitions are written out.
+fn length_of(pattern: &Hir) -> u64 {
+    match pattern.kind() {
+        HirKind::Literal(text) => text.0.len() as u64,
+        HirKind::Repetition(repeated) => {
+            let times = repeated.max.unwrap_or(repeated.min).max(1);
+            length_of(&repeated.sub).saturating_mul(times.into())
+        }
+        HirKind::Capture(group) => length_of(&group.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(length_of).fold(0, u64::saturating_add)
+        }
+        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => 1,
+    }
+}
+
+/// A name, and the keys that are asked of it.
+struct Chain {
+    root: String,
+    path: Vec<String>,
+    /// Whether the first key is asked for by `name['key']`, as one that is not known here may be.
+    is_open: bool,
+}
+
+/// The name and the keys of `name.key['key']`, also where it is asked whether the last one is there.
+fn chain(mut expr: &Expr) -> Option<Chain> {
+    let (mut path, mut is_open) = (Vec::new(), false);
     loop {
         match expr {
             Expr::Ident(name) => {
                 path.reverse();
-                return Some((name.clone(), path));
+                return Some(Chain { root: name.clone(), path, is_open });
             }
             Expr::Select(select) if path.is_empty() || !select.test => {
                 path.push(select.field.clone());
-                expr = &select.operand.expr;
+                (expr, is_open) = (&select.operand.expr, false);
+            }
+            Expr::Call(call) if call.func_name == operators::INDEX => {
+                let [of, key] = call.args.as_slice() else { return None };
+                let Expr::Literal(LiteralValue::String(key)) = &key.expr else { return None };
+                path.push(key.inner().to_owned());
+                (expr, is_open) = (&of.expr, true);
             }
             _ => return None,
         }

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use apinizer_gitops::testing::sandbox::{Answers, Dialect, Options, SecretsOnGet, Unset};
+use axum::http::Method;
 use serde_json::json;
 
+use crate::faults::Fault;
 use crate::world::{Ran, World, email_body};
 
 const SECRET: &str = "Zk3v9Qw7Xb2Lm5Np8Rt4Yc6Hd1Jf0Gs";
@@ -193,4 +195,13 @@ fn a_name_that_a_folder_declares_already_is_not_declared_twice() {
     // The same files again.
     world.run(&["export", "--dir", &dir, "--force"]).code(0);
     world.run(&["export", "--dir", &dir]).code(1).says("would be overwritten");
+}
+
+#[test]
+fn a_name_that_lists_show_twice_is_left_out_alone() {
+    let world = World::settled(&["a", "b"]);
+    let twice = Fault::ListedTwice("a".to_owned());
+    world.control().fail_next(Some(Method::GET), "type=email", twice, usize::MAX);
+    let said = world.run(&["export"]).code(1).says("warning: `a` cannot be declared");
+    assert!(said.stdout.contains("name: b") && !said.stdout.contains("name: a"), "{}", said.stdout);
 }

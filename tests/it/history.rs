@@ -105,10 +105,22 @@ fn what_a_rule_of_the_user_stops_and_who_consents_is_told() {
     world.run(&["apply", "--yes", "--allow", "ports"]).code(1);
     assert_eq!(told(&world, &[])[6..], ["consent -", "update a"]);
     assert_eq!(why(6), "--allow ports");
+    world.run(&["history"]).code(0).says("whatever the rule `ports` holds is consented to");
     // A block that ends without a write.
     world.commit_email("b", "");
     world.apply().code(0);
     assert_eq!(told(&world, &[]).last().unwrap(), "settled b");
+    // A warning is told once while it stands: of a document, and of a change.
+    let odd = "odd|warn|connection.?port.orValue(0) == 29";
+    with_rules(&mut world, "", &[odd, "moved|warn|change.action == 'update'"]);
+    world.commit_email("a", "port: 29\n");
+    world.apply().code(0);
+    world.apply().code(0);
+    assert!(told(&world, &[]).ends_with(&["update a", "warned -", "warned a"].map(str::to_owned)));
+    world.run(&["history"]).code(0).says("email `a` is warned of: warning of the rule `moved`");
+    with_rules(&mut world, "", &[&odd.replace("warn", "deny")]);
+    world.apply().code(1);
+    world.run(&["history"]).code(0).says("(denied by the rule `odd`)");
 }
 
 #[test]

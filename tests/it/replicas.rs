@@ -263,6 +263,41 @@ fn replicas_share_the_targets() {
     assert!(leases.iter().all(|name| name.starts_with("apinizer-gitops-p")), "{leases:?}");
 }
 
+/// No replica tells another what it applied; neither a resync nor a commit comes to help.
+#[test]
+fn a_target_follows_the_one_before_it_that_another_replica_holds() {
+    let (world, prod) = (World::new(), World::new());
+    let cluster = Cluster::start(&world);
+    let targets = |project: &str| {
+        let with = "token: '${env:APINIZER_TOKEN}', timeout: 1s, resync: 10m";
+        format!(
+            "  - {{name: prod, url: '{}', project: {project}, {with}, after: {{target: staging, soak: 4s}}}}\n  \
+             - {{name: staging, url: '{}', project: {PROJECT}, {with}}}\n",
+            prod.url(),
+            world.url()
+        )
+    };
+    world.commit_email("a", "");
+    let first = Replica::of(&world, &cluster, "first", &targets("another"));
+    eventually("the first holds both", || cluster.holders().len() == 2);
+    let second = Replica::of(&world, &cluster, "second", &targets(PROJECT));
+    let waits_for = || second.target(&world)["waits_for"].clone();
+    eventually("it has the first commit", || prod.names() == ["a"]);
+    world.commit_email("b", "");
+    eventually("it is told until when", || waits_for()["until"].is_string());
+    assert_eq!(prod.names(), ["a"]);
+    eventually("it has the second commit", || prod.names() == ["a", "b"]);
+    let logs = second.logs();
+    assert!(logs.contains("waits until `staging`") && !logs.contains("worktree"), "{logs}");
+    assert_eq!(first.post(&world, "/api/v1/suspend"), 202);
+    world.commit_email("c", "");
+    eventually("it says why", || {
+        let wait = waits_for();
+        wait["reason"].to_string().contains("is suspended") && wait["until"].is_null()
+    });
+    assert_eq!(prod.names(), ["a", "b"]);
+}
+
 #[test]
 fn targets_of_a_replica_that_ends_or_is_killed_are_shared_by_the_others() {
     let world = World::new();
@@ -456,16 +491,25 @@ fn a_busy_cluster_and_a_deleted_state_are_told_and_lose_nothing() {
     let world = World::new();
     let cluster = Cluster::start(&world);
     world.commit_email("a", "port: 1\n");
-    let first = Replica::start(&world, &cluster, "first", "");
+    let targets = target(&world, "default", PROJECT, "");
+    let first = Replica::with(&world, &cluster, "first", &targets, "lease: 15s");
     first.comes_to(&world, "in_sync");
-    cluster.trouble("update secrets", Trouble::Busy, 2);
+    cluster.trouble("update secrets", Trouble::Busy, 3);
     world.commit_email("a", "port: 2\n");
     eventually("it waits and goes on", || port(&world, "a") == json!(2));
     first.comes_to(&world, "in_sync");
+    assert!(!first.logs().contains("cannot answer now"), "{}", first.logs());
     cluster.delete("secrets");
     eventually("the state is written again", || !cluster.names("secrets").is_empty());
-    assert!(first.logs().contains("the state of this target is gone"), "{}", first.logs());
+    eventually("it is logged", || first.logs().contains("the target lost its state"));
     assert_eq!(world.names(), ["a"]);
+    let is_told = || first.target(&world)["notices"].to_string().contains("found to be gone");
+    eventually("it is told", is_told);
+    let told_in = first.target(&world)["last_reconcile"].clone();
+    eventually("another look", || first.target(&world)["last_reconcile"] != told_in);
+    assert!(is_told(), "until the next commit is applied: {}", first.target(&world));
+    world.commit_email("a", "port: 3\n");
+    eventually("it is told no more", || port(&world, "a") == json!(3) && !is_told());
     first.comes_to(&world, "in_sync");
 }
 

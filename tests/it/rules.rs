@@ -76,6 +76,7 @@ fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
         said.says("held by the rule `ports`: as ports says").says("denied by the rule `b-stays`");
     }
     world.run(&["plan", "--allow", "prots"]).code(1).says("did you mean `ports`?");
+    world.run(&["plan", "--allow", "b-stays"]).code(1).says("the rule `b-stays` holds nothing");
     world.apply().code(1).says("apply --allow ports");
     assert_eq!(world.writes(), ["PUT c"]);
     // A saved plan carries its consents, and is held where a rule has come since.

@@ -110,14 +110,23 @@ fn administered() -> (World, Running) {
 }
 
 #[test]
-fn a_suspension_outlives_a_reload() {
+fn a_suspension_outlives_a_reload_and_a_state_that_is_deleted() {
     let (world, daemon) = administered();
     assert_eq!(daemon.send(&world, "POST", "/api/v1/suspend", "admin"), 202);
     daemon.signal("-HUP");
     eventually("the suspension is remembered", || world.record()["suspended"] == json!(true));
+    let target = || daemon.status(&world)["targets"][0].clone();
+    eventually("it is suspended", || target()["state"] == json!("suspended"));
+    std::fs::remove_file(world.state_file()).unwrap();
     world.commit_email("late", "");
-    std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(world.names(), ["a"]);
+    let is_told = |text: String| text.contains("found to be gone") && text.contains("suspended");
+    eventually("it is told", || is_told(target()["notices"].to_string()));
+    assert_eq!((target()["state"].as_str(), world.names()), (Some("suspended"), vec!["a".into()]));
+    assert_eq!(world.record()["suspended"], json!(true), "other processes know too");
+    world.run(&["reconcile", "--wait", "--server", &daemon.address]).code(1).says("suspended");
+    let told = daemon.logs().matches("the target lost its state").count();
+    assert_eq!(told, 1, "{}", daemon.logs());
+    world.run(&["history"]).code(0).says("the target lost its state: what git declares");
 }
 
 #[test]

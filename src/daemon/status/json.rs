@@ -76,6 +76,7 @@ fn target(target: &TargetStatus) -> Value {
             "commit": wait.commit.0,
             "since": to_the_second(*since),
             "until": wait.until,
+            "reason": wait.reason,
         });
     }
     json

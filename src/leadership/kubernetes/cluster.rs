@@ -123,6 +123,11 @@ impl ClusterError {
         }
     }
 
+    /// Whether it answers that it cannot now.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+
     /// Whether the Role lacks the right to make the call.
     pub(super) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Refused { status: 403, .. })

@@ -58,6 +58,8 @@ pub(super) struct Election {
     pub(super) lasts: Duration,
     // The wait for a free Lease for each that this process holds.
     pub(super) modesty: Duration,
+    // Whether a Secret keeps the state, and so tells whether a replica ever acted.
+    pub(super) state_in_secret: bool,
     // A conflict on the state: another replica may hold the Lease.
     pub(super) doubt: Arc<Notify>,
     // How many Leases this process holds. Locked while one is taken, so that they are taken one
@@ -90,6 +92,7 @@ impl Election {
             let found = self.list.look(&self.lease, after).await;
             let (asked_at, next) = (found.asked_at, found.next);
             let tried = self.attempt(found, &mut observed, &mut counted_from, shutdown).await;
+            let refused = tried.as_ref().is_err_and(|error| error.pause().is_none());
             let (again_at, holder, problem) = match tried {
                 Ok(Attempt::Won(term)) => return Some(term),
                 Ok(Attempt::NotBefore(at)) => (at.min(next), None, None),
@@ -101,7 +104,7 @@ impl Election {
             if again_at == next {
                 after = asked_at;
             }
-            told(Standby { holder, problem, again_in: self.lasts });
+            told(Standby { holder, problem, refused, again_in: self.lasts });
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return None,
@@ -119,6 +122,13 @@ impl Election {
         shutdown: &CancellationToken,
     ) -> Result<Attempt, ClusterError> {
         let (found, now) = (found?, Instant::now());
+        if found.is_none() && observed.is_empty() && self.state_in_secret {
+            // Without an answer nothing is written anyway.
+            let state = self.cluster.get(Kind::Secret, &self.lease).await;
+            if state.is_ok_and(|state| state.is_some()) {
+                observed.suppose_deleted(self.lasts, now);
+            }
+        }
         let mut held = self.held.lock().await;
         match observed.look(found.as_ref(), &self.identity, now) {
             Look::Held { by, until } => {

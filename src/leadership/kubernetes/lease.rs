@@ -39,6 +39,18 @@ pub(super) enum Look {
 }
 
 impl Observed {
+    /// Whether no Lease was seen yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Supposes that the Lease was deleted just before the first look, with a holder that may not know.
+    pub(super) fn suppose_deleted(&mut self, lasts: Duration, now: Instant) {
+        let lease =
+            held(None, "", "a replica whose lease was deleted", lasts, Timestamp::UNIX_EPOCH);
+        self.last = Some(Change { spec: lease["spec"].clone(), is_gone: true, seen: now });
+    }
+
     /// Notes the Lease that was read; `now` is after the answer came.
     pub(super) fn look(&mut self, lease: Option<&Value>, own: &str, now: Instant) -> Look {
         let is_gone = lease.is_none();
@@ -209,6 +221,12 @@ mod tests {
         // One that was given back before has no holder to wait for.
         let freed = given_back(&lease, wall("2026-01-01T00:01:00Z"));
         observed.look(Some(&freed), "b_1", Instant::now());
+        assert_eq!(observed.look(None, "b_1", Instant::now()), Look::Free);
+        // One that was never seen had a holder too, if there is a state.
+        let mut observed = Observed::default();
+        observed.suppose_deleted(LASTS, Instant::now());
+        assert!(matches!(observed.look(None, "b_1", Instant::now()), Look::Held { .. }));
+        tokio::time::advance(LASTS).await;
         assert_eq!(observed.look(None, "b_1", Instant::now()), Look::Free);
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Doubts;
 use super::cluster::{Cluster, ClusterError, Kind, Written};
@@ -28,8 +30,11 @@ const LARGEST: usize = 1024 * 1024 - 16 * 1024;
 /// The largest state that is unpacked, so that a damaged or foreign Secret cannot fill the memory.
 const LARGEST_UNPACKED: u64 = 256 * 1024 * 1024;
 
-/// How often one call is made; another replica acts if the cluster is away for longer.
+/// How often one call is made that gets no answer; another replica acts if the cluster is away for longer.
 const ATTEMPTS: u32 = 3;
+
+/// How long a call is made again that a busy cluster answers, at most: a shutdown waits for it.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The Secrets of all targets.
 #[derive(Debug)]
@@ -39,6 +44,14 @@ pub(super) struct Secrets {
     doubts: Arc<Doubts>,
     // The Secrets as they were last read or written.
     known: Mutex<BTreeMap<String, Value>>,
+    // How long a busy cluster is asked again: another replica acts after a Lease's duration.
+    patience: Duration,
+}
+
+/// The attempts of one call.
+struct Attempts {
+    count: u32,
+    end: Instant,
 }
 
 /// The Secret of one target.
@@ -50,8 +63,29 @@ pub(super) struct SecretStore {
 
 impl Secrets {
     /// Names the cluster; nothing is read yet.
-    pub(super) fn new(cluster: Arc<Cluster>, doubts: Arc<Doubts>) -> Self {
-        Self { cluster, doubts, known: Mutex::default() }
+    pub(super) fn new(cluster: Arc<Cluster>, doubts: Arc<Doubts>, lease: Duration) -> Self {
+        let patience = lease.min(LONGEST_PATIENCE);
+        Self { cluster, doubts, known: Mutex::default(), patience }
+    }
+
+    fn attempts(&self) -> Attempts {
+        Attempts { count: 1, end: Instant::now() + self.patience }
+    }
+}
+
+impl Attempts {
+    /// Waits until the call that failed is made again; `false`: it is not.
+    async fn again(&mut self, error: &ClusterError) -> bool {
+        let Some(pause) = error.pause() else { return false };
+        // It grows, and is never shorter than the cluster asks for.
+        let pause = pause * if error.is_busy() { self.count } else { 1 };
+        let is_left =
+            if error.is_busy() { Instant::now() + pause < self.end } else { self.count < ATTEMPTS };
+        self.count += 1;
+        if is_left {
+            tokio::time::sleep(pause).await;
+        }
+        is_left
     }
 }
 
@@ -61,35 +95,30 @@ impl SecretStore {
     }
 
     async fn get(&self) -> Result<Option<Value>, ClusterError> {
-        let mut attempt = 1;
+        let mut attempts = self.secrets.attempts();
         loop {
-            let answer = self.secrets.cluster.get(Kind::Secret, &self.name).await;
-            let pause = answer.as_ref().err().and_then(ClusterError::pause);
-            let Some(pause) = pause.filter(|_| attempt < ATTEMPTS) else { return answer };
-            attempt += 1;
-            tokio::time::sleep(pause).await;
+            match self.secrets.cluster.get(Kind::Secret, &self.name).await {
+                Err(error) if attempts.again(&error).await => {}
+                answer => return answer,
+            }
         }
     }
 
     async fn put(&self, secret: Value, is_new: bool) -> io::Result<Value> {
         let cluster = &self.secrets.cluster;
-        let mut attempt = 1;
+        let mut attempts = self.secrets.attempts();
         loop {
             let written = if is_new {
                 cluster.create(Kind::Secret, &secret).await
             } else {
                 cluster.replace(Kind::Secret, &secret).await
             };
-            let pause = match written {
+            match written {
                 Ok(Written::Done(now)) => return Ok(now),
-                Ok(Written::Conflict) => return self.settle(&secret, attempt > 1).await,
-                Err(error) => match error.pause().filter(|_| attempt < ATTEMPTS) {
-                    Some(pause) => pause,
-                    None => return Err(io::Error::other(error)),
-                },
-            };
-            attempt += 1;
-            tokio::time::sleep(pause).await;
+                Ok(Written::Conflict) => return self.settle(&secret, attempts.count > 1).await,
+                Err(error) if attempts.again(&error).await => {}
+                Err(error) => return Err(io::Error::other(error)),
+            }
         }
     }
 

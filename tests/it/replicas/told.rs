@@ -16,6 +16,11 @@ fn missing_rights_of_the_role_are_told_and_nothing_is_written() {
     }
     assert_eq!(first.get(&world, "/readyz").0, 503);
     assert!(writes(&world).is_empty());
+    // A command says so at once too, however long it would wait for another replica.
+    let path = world.path("first/apinizer-gitops.yaml");
+    let apply = ["apply", "--yes", "--lock-timeout", "1h"];
+    let said = command(&world, &path, "by-hand", &apply).output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("its Role needs"), "{said:?}");
     // Without the right to the Secrets there is no state, and so no write either.
     cluster.forbid(&["secrets"]);
     eventually("the state", || first.error(&world).contains("secret/"));
@@ -88,6 +93,8 @@ fn a_deleted_lease_or_state_is_told_to_be_deleted() {
     first.comes_to(&world, "in_sync");
     cluster.delete("leases");
     eventually("the Lease", || first.logs().contains("the lease is lost: it was deleted"));
+    // There is a state, so a replica acted that may not know yet.
+    first.comes_to(&world, "standby");
     first.comes_to(&world, "in_sync");
     let gate = world.control().gate(Some(axum::http::Method::PUT), "/a/", Moment::After);
     world.commit_email("a", "port: 2\n");
