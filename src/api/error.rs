@@ -34,7 +34,7 @@ impl fmt::Display for CallError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
     /// Nothing was sent, since no server is there: its name does not resolve, the connection is
-    /// refused, or TLS is not spoken. So it is with a wrong address.
+    /// refused, TLS is not spoken, or a proxy opens no connection to it. So it is with a wrong address.
     NoServer,
     /// Nothing was sent for another reason: the handshake failed, or the run gave the target up.
     Unreachable,

@@ -148,7 +148,7 @@ fn tunnelling(why: &str, proxy: &str, host: &str) -> (ErrorKind, String) {
         "unsuccessful" => "it may not know the host, or not allow it",
         other => other,
     };
-    (ErrorKind::Unreachable, format!("the proxy {proxy} opens no connection to {host}: {why}"))
+    (ErrorKind::NoServer, format!("the proxy {proxy} opens no connection to {host}: {why}"))
 }
 
 /// Why a server, or a proxy on the way to it, is not reached.

@@ -92,7 +92,7 @@ fn in_words(tip: &CommitId, after: &After, until: Option<Timestamp>, is_suspende
     }
 }
 
-/// What the state of the target before this one says. Blocks.
+/// The state of the target before this one. Blocks.
 fn first_of(engine: &Engine, target: &Target) -> Result<Record, String> {
     let of = |after: &After| engine.config.targets.iter().find(|other| other.name == after.target);
     let first = target.after.as_ref().and_then(of);
@@ -100,7 +100,7 @@ fn first_of(engine: &Engine, target: &Target) -> Result<Record, String> {
     engine.state_file(first).read().map_err(|error| error.to_string())
 }
 
-/// What the state of the target before this one says now, where that is other than a wait was told.
+/// News from the state of the target before this one, where that is other than a wait was told.
 /// Another replica may hold that target, and tells nobody what it applied. Blocks.
 pub(super) fn has_news(engine: &Engine, target: &Target, wait: &Wait) -> bool {
     first_of(engine, target).is_ok_and(|first| wait.news != Some(News::of(&first)))

@@ -135,7 +135,7 @@ pub(crate) struct Wait {
     pub(crate) until: Option<Timestamp>,
     /// Why it waits, in words.
     pub(crate) reason: String,
-    /// What the state of that target said; `None`: it could not be read.
+    /// The news from the state of that target; `None`: it could not be read.
     pub(super) news: Option<News>,
 }
 
@@ -147,7 +147,7 @@ pub(crate) struct News {
 }
 
 impl News {
-    /// What a record says.
+    /// The news that a record holds.
     pub(super) fn of(record: &Record) -> Self {
         Self { last: record.soaks.last().cloned(), suspended: record.suspended }
     }

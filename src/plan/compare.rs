@@ -39,8 +39,8 @@ pub(crate) struct CompareRules<'a> {
     pub(crate) stateless: bool,
     /// Whether drift is written back.
     pub(crate) corrects_drift: bool,
-    /// Nobody remembers what a path of the config declared that is missing or empty: what live has
-    /// otherwise than the base may be its layer.
+    /// A path of the config is missing or empty, and no state remembers what it declared: a value of live
+    /// that is not the base's may be of its layer.
     pub(crate) lacks_a_layer: bool,
     /// Whether every declared secret is sent again.
     pub(crate) resend_secrets: bool,

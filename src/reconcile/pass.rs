@@ -26,7 +26,7 @@ use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
 use crate::state::{Lock, StateError, StateFile};
 
-/// What becomes of a target whose state is gone.
+/// The consequences for a target whose state is gone.
 const LOST_STATE: &str = "what git declares is adopted again, nothing is deleted, and consents, holds \
                           and protection are forgotten";
 

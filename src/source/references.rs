@@ -59,7 +59,7 @@ impl<'a> References<'a> {
                 let named = repository.resolve_reference_from_short_name(name).ok();
                 let id =
                     named.and_then(|found| found.target()).or_else(|| Oid::from_str(name).ok());
-                // Whoever reads it says that it is damaged.
+                // A read of it says that it is damaged.
                 if let Some(id) = id.filter(|id| is_whole(layout, *id).is_err()) {
                     return Ok(id);
                 }
@@ -117,7 +117,7 @@ impl<'a> References<'a> {
         match self {
             Self::Library(repository, layout) => match repository.refname_to_id(name) {
                 Ok(id) => {
-                    // Whoever reads it says that it is damaged.
+                    // A read of it says that it is damaged.
                     let tag = is_whole(layout, id).and_then(|()| repository.find_tag(id));
                     let tagged = tag.and_then(|tag| tag.as_object().peel_to_commit());
                     Ok(Some(tagged.map_or(id, |commit| commit.id())))

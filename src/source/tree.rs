@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What a commit has at a path; `None`: nothing, or a link.
+/// The entry of a commit at a path; `None`: there is none, or it is a link.
 fn at(
     objects: &ObjectDatabase,
     repository: &Repository,

@@ -1,4 +1,4 @@
-//! What a process knows of the states that it read or wrote, so that it notices one that is deleted.
+//! The states that a process read or wrote, so that it notices one that is deleted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

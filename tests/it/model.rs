@@ -31,9 +31,9 @@ pub(crate) use steps::Random;
 use steps::Turn;
 
 /// How many histories a run of all tests has.
-const HISTORIES: u64 = 40;
+const HISTORIES: u64 = 25;
 /// And how many of those that are not predicted.
-const CHAOTIC: u64 = 12;
+const CHAOTIC: u64 = 10;
 const TURNS: usize = 12;
 
 fn number(name: &str) -> Option<u64> {

@@ -7,7 +7,7 @@ use crate::model::Random;
 use crate::world::{number_of, refusal};
 
 /// Each is some runs of the program.
-const HISTORIES: u64 = 3;
+const HISTORIES: u64 = 2;
 const TURNS: usize = 8;
 
 /// For how long the first target has to have applied a commit whole, in minutes.
