@@ -39,7 +39,7 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let trail = session.engine.trail(target, true).pass(None, &context.asked("forget"));
     for name in &forgotten {
         let then = if declared.contains(name) {
-            "git still declares it, so the next run adopts it again"
+            "git still declares it, or renames a connection from it, so the next run adopts it again"
         } else {
             "it is unmanaged from now on"
         };
@@ -53,7 +53,8 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     Err(CommandError::Failed(format!("not in the inventory of `{}`: {which}", target.name)))
 }
 
-/// The names that the newest commit declares; none where it cannot be read.
+/// The names that the newest commit declares, and those that it renames connections from; none where it
+/// cannot be read.
 async fn declared_now(session: &mut Session) -> BTreeSet<ConnectionName> {
     let Ok(snapshot) = session.snapshot(&ReadArgs::default()).await else {
         return BTreeSet::new();
@@ -62,5 +63,6 @@ async fn declared_now(session: &mut Session) -> BTreeSet<ConnectionName> {
     let load = || load_target(&session.engine, target, &snapshot);
     let loaded = tokio::task::block_in_place(load);
     let documents = loaded.map(|loaded| loaded.loaded.documents).unwrap_or_default();
-    documents.into_iter().map(|document| document.name).collect()
+    let names = documents.into_iter().flat_map(|d| [Some(d.name), d.options.renamed_from]);
+    names.flatten().collect()
 }

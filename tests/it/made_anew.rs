@@ -63,7 +63,7 @@ fn ids_are_read_after_a_replace_and_after_other_changes_failed() {
 /// Where the list at the end fails, the entry has no id: then only what is equal counts as ours.
 #[test]
 fn without_an_id_only_a_connection_equal_to_the_write_is_ours() {
-    for is_equal in [true, false] {
+    for other in [None, Some(("host", "by.hand")), Some(("description", "by hand"))] {
         let world = World::new();
         for name in ["a", "b"] {
             world.write_email(name, "");
@@ -77,13 +77,13 @@ fn without_an_id_only_a_connection_equal_to_the_write_is_ours() {
         world.control().clear_faults();
         let mut body = world.live("a");
         assert!(world.control().remove(PROJECT, "a"));
-        if !is_equal {
-            body["host"] = json!("by.hand");
+        if let Some((field, value)) = other {
+            body[field] = json!(value);
         }
         world.make(body);
         world.commit_without(&["a"]);
         let ran = world.apply();
-        if is_equal {
+        if other.is_none() {
             ran.code(0);
             assert_eq!(world.names(), ["b"]);
         } else {

@@ -4,7 +4,8 @@ use super::base::{field_at, matches_base};
 use super::secret::shows_file;
 use super::{CompareRules, Keys};
 use crate::catalog::{self, Field};
-use crate::desired::holds_env;
+use crate::desired::{holds_env, lies_in};
+use crate::plan::equality::equal;
 use crate::plan::view::LiveView;
 use crate::record::{Base, Owned};
 
@@ -17,7 +18,21 @@ impl LiveView<'_> {
         let is_known = owned.id.is_some() || self.id().is_none() || rules.stateless;
         owned.may_be(self.entry)
             && self.own.is_none_or(|own| owned.may_be(own))
-            && (is_known || self.shows(&owned.type_name, &owned.base, rules.keys))
+            && (is_known
+                || (self.shows(&owned.type_name, &owned.base, rules.keys)
+                    && self.has_nothing_beside(&owned.base)))
+    }
+
+    /// Whether every field of the type that a base does not have says no more than its default.
+    fn has_nothing_beside(&self, base: &Base) -> bool {
+        let Some(own_type) = catalog::find(&self.entry.type_name) else { return false };
+        own_type.fields().all(|field| {
+            let path = format!("/{}", field.name);
+            let is_told = !field.is_secret() && !field.is_file() && !field.filled_by_server;
+            !is_told
+                || base.keys().any(|declared| lies_in(declared, &path))
+                || equal(Some(field), None, self.get(&path))
+        })
     }
 
     /// Whether live shows a connection as a base has it, in all that can be read.

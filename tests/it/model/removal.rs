@@ -284,7 +284,7 @@ pub(crate) fn decide(run: &mut Run<'_>) {
         }
         let is_ours = run.ours(&name, live).is_some_and(|owned| {
             let is_known = owned.id.is_some() || !run.sight.ids || run.before.stateless;
-            owned.kind == Kind::of(&live.body) && (is_known || shows_its_base(&owned, live))
+            owned.kind == Kind::of(&live.body) && (is_known || shows_what_was_written(&owned, live))
         });
         let alone = if !run.loaded.is_whole() {
             Some("load whole")
@@ -396,6 +396,16 @@ fn waits_for_its_rename(run: &Run<'_>, old: &str) -> bool {
 fn forget(run: &mut Run<'_>, name: &str) {
     run.memory.owned.remove(name);
     run.memory.notes.remove(name);
+}
+
+/// Whether live is what was written, and nothing beside, in the fields of its type.
+fn shows_what_was_written(owned: &Owned, live: &Live) -> bool {
+    let is_told = |field: &str| ![SECRET, "type", "name", "custom", "other"].contains(&field);
+    let mut beside = live.body.iter().filter(|(field, _)| !owned.base.contains_key(*field));
+    shows_its_base(owned, live)
+        && !beside.any(|(field, value)| {
+            is_told(field) && owned.kind.plain(field, Some(value)).is_some()
+        })
 }
 
 /// Whether live is what the base revision declared, secrets aside.
