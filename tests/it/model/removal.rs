@@ -403,9 +403,8 @@ fn shows_what_was_written(owned: &Owned, live: &Live) -> bool {
     let is_told = |field: &str| ![SECRET, "type", "name", "custom", "other"].contains(&field);
     let mut beside = live.body.iter().filter(|(field, _)| !owned.base.contains_key(*field));
     shows_its_base(owned, live)
-        && !beside.any(|(field, value)| {
-            is_told(field) && owned.kind.plain(field, Some(value)).is_some()
-        })
+        && !beside
+            .any(|(field, value)| is_told(field) && owned.kind.plain(field, Some(value)).is_some())
 }
 
 /// Whether live is what the base revision declared, secrets aside.
