@@ -8,7 +8,6 @@ pub mod args;
 pub mod context;
 pub mod demo;
 pub mod describe;
-pub mod error;
 pub mod export;
 pub mod forget;
 pub mod history;
@@ -26,10 +25,14 @@ pub mod status;
 pub mod validate;
 
 use std::ffi::OsString;
+use std::fmt::Display;
 
-pub use args::{Cli, Command, GlobalArgs};
-pub use context::Context;
-pub use error::CommandError;
+pub use crate::cli::args::Cli;
+pub use crate::cli::args::Command;
+pub use crate::cli::args::GlobalArgs;
+pub use crate::cli::context::Context;
+use crate::document::Diagnostic;
+use crate::report::{Style, diagnostics};
 
 /// Reads a command line, the program's name first.
 ///
@@ -87,5 +90,38 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Forget(args) => forget::run(args, context).await,
         Command::Completions(args) => describe::completions(args, context),
         Command::Man(args) => describe::man(args, context),
+    }
+}
+
+// How a command ends when it cannot do its work: one message, its hints, and exit code 1.
+
+/// Why a command could not do its work.
+#[derive(Clone, Debug)]
+pub enum CommandError {
+    /// A sentence, shown behind `error: `.
+    Failed(String),
+    /// A sentence, and what to do about it.
+    WithHint(String, String),
+    /// Something that is shown as it is, diagnostics for example.
+    Shown(String),
+    /// Problems of a file that `validate` shows in the form that was asked for.
+    Invalid(Vec<Diagnostic>),
+}
+
+impl CommandError {
+    /// Takes any error that is a sentence for the user.
+    pub fn failed(error: impl Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    /// The text for stderr.
+    pub fn text(&self, style: &Style) -> String {
+        let error = if style.color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+        match self {
+            Self::Failed(message) => format!("{error}: {message}"),
+            Self::WithHint(message, hint) => format!("{error}: {message}\nhint: {hint}"),
+            Self::Shown(text) => text.clone(),
+            Self::Invalid(problems) => diagnostics::text(problems, style),
+        }
     }
 }

@@ -26,7 +26,6 @@ use crate::source::Verify;
 
 pub mod code;
 mod fields;
-mod flags;
 mod keys;
 mod kubernetes;
 mod load;
@@ -41,10 +40,10 @@ mod target;
 mod url;
 
 pub(crate) use crate::source::CONFIG_FILE as FILE_NAME;
-pub(crate) use flags::FlagSource;
 pub(crate) use load::Loaded;
 pub(crate) use notify::{NotifyEvent, NotifyKind};
 pub(crate) use quantity::{parse_duration, parse_listen, parse_max_deletes, parse_size};
+pub(crate) use schema::FlagSource;
 pub use schema::schema;
 pub(crate) use target::config_digest;
 

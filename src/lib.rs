@@ -88,7 +88,7 @@ pub mod testing {
         pub use crate::reference::{Segment, escape, parse};
     }
     pub mod report {
-        pub use crate::report::{diagnostics, exit, explain};
+        pub use crate::report::{Style, diagnostics, exit, explain};
     }
     pub mod sandbox {
         pub use crate::sandbox::*;

@@ -10,23 +10,21 @@
 mod comment;
 pub mod diagnostics;
 pub(crate) mod difference;
-mod escape;
+pub(crate) mod escape;
 pub mod exit;
 pub mod explain;
 mod groups;
-pub(crate) mod history;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod pull;
 pub(crate) mod status;
 mod style;
 pub(crate) mod words;
-mod wrap;
 
-pub(crate) use style::Style;
+pub use style::Style;
 
 /// Ends a line, without blanks at its end.
-fn line(out: &mut String, text: impl AsRef<str>) {
+pub(crate) fn line(out: &mut String, text: impl AsRef<str>) {
     out.push_str(text.as_ref().trim_end());
     out.push('\n');
 }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use super::CommandError;
 use super::args::{ApplyArgs, Output};
 use super::context::{Context, needs_terminal, says_yes};
-use super::error::CommandError;
 use super::plan::{show, show_errors};
 use super::session::Session;
 use super::signals::{Ending, cancel_on};

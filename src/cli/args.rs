@@ -3,27 +3,21 @@
 //! No flag takes a credential: what the tool proves itself with comes from the environment, since
 //! a command line is seen by every process of the machine and kept in shell histories.
 
-mod documents;
-mod order;
-mod program;
 mod reconcile;
-mod sandbox;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
 
-pub(crate) use order::flags_behind_the_command;
-
-pub use documents::{ExplainArgs, ExportArgs, InitArgs, SchemaArgs, ValidateArgs, ValidateOutput};
-pub use program::{
-    CompletionsArgs, HistoryArgs, ManArgs, OrderArgs, ReconcileArgs, StatusArgs, TextOrJson,
-};
+use crate::config::parse_duration;
 pub use reconcile::{
-    ApplyArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, PullArgs, ReadArgs, RunArgs, WriteRules,
+    ApplyArgs, DemoArgs, ExplainArgs, ExportArgs, ForgetArgs, InitArgs, NarrowArgs, Output,
+    PlanArgs, ProbeArgs, PullArgs, ReadArgs, RunArgs, SandboxArgs, SchemaArgs, ValidateArgs,
+    ValidateOutput, WriteRules,
 };
-pub use sandbox::{DemoArgs, ProbeArgs, SandboxArgs};
 
 /// The text below the help of the program.
 const EXIT_CODES: &str = "\
@@ -219,6 +213,173 @@ pub enum LogFormat {
     Text,
     /// One JSON object for each event.
     Json,
+}
+
+// The arguments of the commands about a daemon and the program itself: `status`, `history`,
+// `reconcile`, `suspend`, `resume`, `completions`, `man`.
+
+/// The arguments of `status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// The daemon's URL [default: server.listen of the config].
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Only ask whether the daemon makes progress, as the health check of a container does; needs
+    /// no token and prints nothing.
+    #[arg(long, conflicts_with = "watch")]
+    pub probe: bool,
+    /// Show it again whenever it changes, until Ctrl-C.
+    #[arg(long)]
+    pub watch: bool,
+    /// The form of the status.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The arguments of `suspend` and `resume`.
+#[derive(Args, Clone, Debug)]
+pub struct OrderArgs {
+    /// The daemon's URL [default: server.listen of the config].
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Only this target of the daemon.
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+}
+
+/// The arguments of `reconcile`.
+#[derive(Args, Clone, Debug)]
+pub struct ReconcileArgs {
+    /// The daemon and the target.
+    #[command(flatten)]
+    pub order: OrderArgs,
+    /// Wait for the end of the reconcile, show its outcome, and end with 1 unless the newest commit
+    /// of the source is in force. Drift that a target only reports (`drift: report`) ends with 0,
+    /// as it does with `apply`.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// The form of a result that has no use on a pull request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TextOrJson {
+    /// For people at a terminal.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The arguments of `history`.
+#[derive(Args, Clone, Debug)]
+pub struct HistoryArgs {
+    /// Only this target of the config (repeatable).
+    #[arg(long = "target", value_name = "NAME")]
+    pub targets: Vec<String>,
+    /// Only connections whose name matches, without regard to case (repeatable).
+    #[arg(long = "name", value_name = "GLOB")]
+    pub names: Vec<String>,
+    /// Only events since then: how long ago, as in `36h`, or a time, as in `2026-01-31T08:00:00Z`.
+    #[arg(long, value_name = "WHEN", value_parser = parse_since)]
+    pub since: Option<Timestamp>,
+    /// The form of the history.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: TextOrJson,
+}
+
+fn parse_since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago = parse_duration(text).ok().and_then(|ago| SignedDuration::try_from(ago).ok());
+    let since = ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok());
+    since.ok_or_else(|| "it is neither a duration nor a time".to_owned())
+}
+
+/// The arguments of `completions`.
+#[derive(Args, Clone, Debug)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// The arguments of `man`.
+#[derive(Args, Clone, Debug)]
+pub struct ManArgs {
+    /// Write a page for the program and one for each command into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+}
+
+// Flags of a command that stand before its name.
+//
+// clap takes only the flags of the program there. Here every flag is taken on either side: what
+// stands before the command is put behind it, and the rest is left to clap.
+
+/// Puts the flags that only a command knows behind its name. A line with anything in it that is
+/// not understood stays as it is, so that clap complains about what was typed.
+pub(crate) fn flags_behind_the_command(
+    program: &clap::Command,
+    arguments: Vec<OsString>,
+) -> Vec<OsString> {
+    let Some(place) = place_of_command(program, &arguments) else { return arguments };
+    let mut ordered = arguments;
+    // The program's own name stays first.
+    if let Some(before) = ordered.get_mut(1..=place) {
+        before.rotate_right(1);
+    }
+    ordered
+}
+
+/// Where the command's name stands, if flags that the program does not know come before it.
+fn place_of_command(program: &clap::Command, arguments: &[OsString]) -> Option<usize> {
+    let mut is_foreign = false;
+    let mut place = 1;
+    loop {
+        let argument = arguments.get(place)?.to_str()?;
+        if !argument.starts_with('-') {
+            return (is_foreign && program.find_subcommand(argument).is_some()).then_some(place);
+        }
+        if argument.len() > 1 && !argument.starts_with("--") {
+            let letters = argument.chars().skip(1);
+            if !letters.into_iter().all(|letter| is_switch(program, letter)) {
+                return None;
+            }
+            place += 1;
+            continue;
+        }
+        let (flag, has_value) = match argument.split_once('=') {
+            Some((flag, _)) => (flag, true),
+            None => (argument, false),
+        };
+        let name = flag.strip_prefix("--").filter(|name| !name.is_empty())?;
+        is_foreign |= !knows(program, name);
+        place += if takes_value(program, name)? && !has_value { 2 } else { 1 };
+    }
+}
+
+/// Whether the program has a flag of one letter that takes no value.
+fn is_switch(program: &clap::Command, letter: char) -> bool {
+    program
+        .get_arguments()
+        .any(|flag| flag.get_short() == Some(letter) && !flag.get_action().takes_values())
+}
+
+fn knows(command: &clap::Command, name: &str) -> bool {
+    command.get_arguments().any(|flag| flag.get_long() == Some(name))
+}
+
+/// Whether a flag takes a value: of the program, or of whichever command has it. `None`: no
+/// command has it, or they do not agree.
+fn takes_value(program: &clap::Command, name: &str) -> Option<bool> {
+    let mut answers = std::iter::once(program)
+        .chain(program.get_subcommands())
+        .flat_map(clap::Command::get_arguments)
+        .filter(|flag| flag.get_long() == Some(name))
+        .map(|flag| flag.get_action().takes_values());
+    let first = answers.next()?;
+    answers.all(|answer| answer == first).then_some(first)
 }
 
 #[cfg(test)]

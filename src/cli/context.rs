@@ -3,8 +3,8 @@
 use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::{Arc, OnceLock};
 
+use super::CommandError;
 use super::args::{Color, GlobalArgs};
-use super::error::CommandError;
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::{Config, FILE_NAME, FlagSource, Loaded, Location};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::CommandError;
 use super::args::{Command, DemoArgs, GlobalArgs};
 use super::context::Context;
-use super::error::CommandError;
 use super::signals::Ending;
 use crate::config::FILE_NAME;
 use crate::demo::{PROJECT, Stage};

@@ -1,8 +1,8 @@
 //! `explain`, `schema`, `completions`, `man`: what the program knows, without a config.
 
+use super::CommandError;
 use super::args::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs};
 use super::context::Context;
-use super::error::CommandError;
 use crate::{catalog, config, report};
 
 /// Runs `explain`.
@@ -10,7 +10,7 @@ use crate::{catalog, config, report};
 /// # Errors
 /// There is no such type or field.
 pub fn explain(args: &ExplainArgs, context: &Context) -> Result<u8, CommandError> {
-    let text = report::explain::explain(args.subject.as_deref(), context.style().color)
+    let text = report::explain::explain(args.subject.as_deref(), &context.style())
         .map_err(CommandError::failed)?;
     context.print(&text);
     Ok(0)

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use super::CommandError;
 use super::args::ExportArgs;
 use super::context::Context;
-use super::error::CommandError;
 use super::session::{Session, known_types};
 use crate::api::Retries;
 use crate::config::{Location, Target};

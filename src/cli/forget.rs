@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use tokio_util::sync::CancellationToken;
 
+use super::CommandError;
 use super::args::{ForgetArgs, ReadArgs};
 use super::context::Context;
-use super::error::CommandError;
 use super::session::Session;
 use crate::name::ConnectionName;
 use crate::reconcile::load_target;

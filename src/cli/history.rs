@@ -1,12 +1,14 @@
 //! `history`: what the history files say.
 
-use super::args::{HistoryArgs, TextOrJson};
-use super::context::Context;
-use super::error::CommandError;
-use super::session::narrow;
+use serde_json::{Value, json};
+
 use crate::audit::{Event, HistoryFile};
+use crate::cli::CommandError;
+use crate::cli::args::{HistoryArgs, TextOrJson};
+use crate::cli::context::Context;
+use crate::cli::session::narrow;
 use crate::plan::Filter;
-use crate::report;
+use crate::report::{FORMAT_VERSION, escape, line};
 use crate::state::StateDir;
 
 /// Runs `history`; the exit code.
@@ -37,8 +39,28 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
     events.sort_by_key(|event| event.time);
     match args.output {
         TextOrJson::Text if events.is_empty() => context.say("No such event is known."),
-        TextOrJson::Text => context.print(&report::history::text(&events)),
-        TextOrJson::Json => context.print_json(&report::history::json(&events)),
+        TextOrJson::Text => context.print(&text(&events)),
+        TextOrJson::Json => context.print_json(&json(&events)),
     }
     Ok(0)
+}
+
+// The history of targets: events of the audit trail.
+
+/// One line for each event, oldest first.
+pub(crate) fn text(events: &[Event]) -> String {
+    let mut text = String::new();
+    for event in events {
+        let commit = event.commit.as_ref().map(|commit| format!("commit {}", commit.short()));
+        let told = [Some(event.cause.clone()), commit, event.by.clone()];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        let shown = format!("{}: {event} ({})", event.target, told.join(", "));
+        line(&mut text, format!("{}  {}", event.time, escape::plain(&shown)));
+    }
+    text
+}
+
+/// The events for programs.
+pub(crate) fn json(events: &[Event]) -> Value {
+    json!({ "format_version": FORMAT_VERSION, "events": events })
 }

@@ -3,9 +3,9 @@
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
+use super::CommandError;
 use super::args::InitArgs;
 use super::context::Context;
-use super::error::CommandError;
 use crate::config::{Config, FILE_NAME};
 use crate::export::files::{self, ExportFile, SCHEMA_LINE};
 

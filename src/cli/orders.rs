@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::CommandError;
 use super::args::{OrderArgs, ReconcileArgs};
 use super::context::Context;
-use super::error::CommandError;
 use super::server::Server;
 
 /// How often `--wait` asks for the outcome.

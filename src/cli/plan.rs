@@ -1,8 +1,8 @@
 //! `plan`: shows what would change; calls only GET.
 
+use super::CommandError;
 use super::args::{Output, PlanArgs};
 use super::context::Context;
-use super::error::CommandError;
 use super::session::Session;
 use crate::document::Severity;
 use crate::plan::Plan;

@@ -3,10 +3,10 @@
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::CommandError;
 use super::apply::stop_on_signals;
 use super::args::{ProbeArgs, TextOrJson};
 use super::context::{Context, needs_terminal, says_yes};
-use super::error::CommandError;
 use super::session::Session;
 use crate::api::Retries;
 use crate::config::{Config, Target};

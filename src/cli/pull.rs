@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::CommandError;
 use super::args::{PullArgs, ReadArgs, TextOrJson};
 use super::context::Context;
-use super::error::CommandError;
 use super::export::prefix;
 use super::session::Session;
 use crate::config::Location;

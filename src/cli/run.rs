@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::CommandError;
 use super::args::RunArgs;
 use super::context::Context;
-use super::error::CommandError;
 use super::session::{config_in_repository, narrow};
 use super::signals::{Ending, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};

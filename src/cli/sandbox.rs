@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::CommandError;
 use super::args::SandboxArgs;
 use super::context::Context;
-use super::error::CommandError;
 use crate::profile::Profile;
 use crate::sandbox::{self, Access, Client, Sandbox};
 use crate::secret::Sensitive;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
+use super::CommandError;
 use super::context::Context;
-use super::error::CommandError;
 use crate::api::reason;
 use crate::config::Config;
 use crate::secret::Sensitive;

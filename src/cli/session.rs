@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::CommandError;
 use super::args::{NarrowArgs, ReadArgs, WriteRules};
 use super::context::Context;
-use super::error::CommandError;
 use crate::api::WriteLimit;
 use crate::audit::Asked;
 use crate::catalog::{did_you_mean, did_you_mean_type};

@@ -3,9 +3,9 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use super::CommandError;
 use super::args::{Output, StatusArgs};
 use super::context::Context;
-use super::error::CommandError;
 use super::server::Server;
 use crate::report;
 

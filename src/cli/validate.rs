@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::CommandError;
 use super::args::{ReadArgs, ValidateArgs, ValidateOutput};
 use super::context::Context;
-use super::error::CommandError;
 use super::session::{Session, config_in_repository};
 use crate::config::{Config, Location};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};

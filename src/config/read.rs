@@ -2,8 +2,6 @@
 //!
 //! A mistake in one key never hides that of another: what cannot be read is noted and left out.
 
-mod scalar;
-
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,16 +9,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::catalog::{did_you_mean, nearest_of};
+use crate::config::fields::{Fields, Text, Typed};
+use crate::config::keys::{Key, Kind, OneOf, Section};
+use crate::config::problems::{Problems, error, related, warning};
+use crate::config::{
+    SecretText, code, parse_duration, parse_listen, parse_max_deletes, parse_size,
+};
 use crate::diagnostic::Part;
 use crate::environment::Environment;
 use crate::pointer::{child, item};
+use crate::reference::{self, ReferenceError, Segment};
 use crate::secret::Sensitive;
-
-use super::code;
-use super::fields::{Fields, Text, Typed};
-use super::keys::{Key, Kind, OneOf, Section};
-use super::problems::{Problems, error, related};
-use super::{SecretText, parse_duration, parse_listen, parse_max_deletes, parse_size};
 
 /// A value of the config and where it is.
 #[derive(Clone, Debug)]
@@ -158,10 +157,10 @@ impl Reader<'_> {
     fn value(&mut self, key: &'static Key, node: &Node<'_>) -> Option<Typed> {
         let name = key.name;
         match &key.kind {
-            Kind::Text => scalar::text(self, name, node).map(Typed::Text),
-            Kind::Plain => scalar::plain(self, name, node).map(Typed::Text),
-            Kind::User => scalar::user(self, name, node).map(Typed::Secret),
-            Kind::Secret(example) => scalar::secret(self, name, example, node).map(Typed::Secret),
+            Kind::Text => text(self, name, node).map(Typed::Text),
+            Kind::Plain => plain(self, name, node).map(Typed::Text),
+            Kind::User => user(self, name, node).map(Typed::Secret),
+            Kind::Secret(example) => secret(self, name, example, node).map(Typed::Secret),
             Kind::Duration(least) => self.parsed(name, node, |text| {
                 let duration = parse_duration(text).map_err(|error| error.to_string())?;
                 if duration < *least {
@@ -190,7 +189,7 @@ impl Reader<'_> {
                 parse_max_deletes(text).map(Typed::MaxDeletes).map_err(|error| error.to_string())
             }),
             Kind::Word(words) => {
-                let text = scalar::text(self, name, node)?;
+                let text = text(self, name, node)?;
                 self.word(name, words, &text, &node.pointer).map(Typed::Word)
             }
             Kind::Words(words) => {
@@ -217,7 +216,7 @@ impl Reader<'_> {
         node: &Node<'_>,
         parse: impl FnOnce(&str) -> Result<Typed, String>,
     ) -> Option<Typed> {
-        let text = scalar::text(self, name, node)?;
+        let text = text(self, name, node)?;
         if !text.resolved {
             return None;
         }
@@ -253,7 +252,7 @@ impl Reader<'_> {
     fn texts(&mut self, name: &str, node: &Node<'_>) -> Option<Vec<(Text, String)>> {
         let items = self.list(name, node)?;
         let texts = items.iter().filter_map(|item| {
-            let text = scalar::text(self, name, item)?;
+            let text = text(self, name, item)?;
             Some((text, item.pointer.clone()))
         });
         Some(texts.collect())
@@ -281,7 +280,7 @@ impl Reader<'_> {
                 let message = "a var's name has only letters, digits, `_`, `-` and `.`";
                 let problem = error(&code::BAD_NAME, message).part(Part::Key);
                 self.problems.add(&value.pointer, problem);
-            } else if let Some(value) = scalar::var(self, key, &value) {
+            } else if let Some(value) = var(self, key, &value) {
                 vars.insert(key.to_owned(), value);
             }
         }
@@ -337,4 +336,160 @@ fn shown_duration(duration: Duration) -> String {
         whole if whole % 1000 == 0 => format!("{}s", whole / 1000),
         milliseconds => format!("{milliseconds}ms"),
     }
+}
+
+// Single values of a config: texts with references, secrets, vars.
+
+/// Reads a text and resolves its references.
+fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
+    let written = scalar(reader, name, node)?;
+    let segments = segments(reader, name, &written, &node.pointer)?;
+    let mut value = String::new();
+    let mut resolved = true;
+    for segment in segments {
+        match segment {
+            Segment::Text(text) => value.push_str(&text),
+            Segment::Env(variable) => match reader.environment.lookup(variable) {
+                Ok(found) => {
+                    value.push_str(found.expose());
+                    reader.resolved.push(found);
+                }
+                Err(unset) => {
+                    resolved = false;
+                    if reader.strict {
+                        let message = format!("`{name}` cannot be resolved: {unset}");
+                        reader.problems.add(&node.pointer, error(&code::UNSET, message));
+                    }
+                }
+            },
+            Segment::Var(_) | Segment::Apinizer(_) => {
+                foreign(reader, name, &node.pointer);
+                return None;
+            }
+        }
+    }
+    if value.is_empty() && resolved {
+        let message = format!("`{name}` is empty");
+        reader.problems.add(&node.pointer, error(&code::BAD_VALUE, message));
+        return None;
+    }
+    Some(Text { value, written: written.into_owned(), resolved })
+}
+
+/// Reads a text as it is written.
+fn plain(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
+    let written = scalar(reader, name, node)?.trim().to_owned();
+    if written.is_empty() {
+        let message = format!("`{name}` is empty");
+        reader.problems.add(&node.pointer, error(&code::BAD_VALUE, message));
+        return None;
+    }
+    Some(Text { value: written.clone(), written, resolved: true })
+}
+
+/// Reads a user's name: text or references, kept as it is written.
+fn user(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<SecretText> {
+    let written = scalar(reader, name, node)?;
+    let segments = segments(reader, name, &written, &node.pointer)?;
+    if segments.iter().any(|segment| matches!(segment, Segment::Var(_) | Segment::Apinizer(_))) {
+        foreign(reader, name, &node.pointer);
+        return None;
+    }
+    Some(SecretText(written.into_owned()))
+}
+
+/// Reads a secret: references and nothing else, kept as it is written.
+fn secret(
+    reader: &mut Reader<'_>,
+    name: &str,
+    example: &str,
+    node: &Node<'_>,
+) -> Option<SecretText> {
+    reader.hide_unless_reference(node);
+    let written = scalar(reader, name, node)?;
+    let text = SecretText(written.into_owned());
+    if text.is_reference() {
+        return Some(text);
+    }
+    let message = format!("`{name}` is a secret and holds something else than `${{env:NAME}}`");
+    let problem = error(&code::LITERAL_SECRET, message)
+        .help(format!("put the value into the environment and write `{name}: ${{env:{example}}}`"));
+    reader.problems.add(&node.pointer, problem);
+    None
+}
+
+/// Reads a var: a text, a number or a boolean, shown like any other value.
+fn var(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Value> {
+    let written = scalar(reader, name, node)?;
+    match node.value {
+        Value::Number(number) if number.to_string() != written => {
+            let message = format!(
+                "the var `{name}` is the number {number}, so a text with `${{var:{name}}}` in it \
+                 gets `{number}` and not `{written}`"
+            );
+            let problem = warning(&code::NUMBER_AS_WRITTEN, message)
+                .help(format!("write `'{written}'` if it is to stay as it is written"));
+            reader.problems.add(&node.pointer, problem);
+            return Some(node.value.clone());
+        }
+        Value::Number(_) | Value::Bool(_) => return Some(node.value.clone()),
+        _ => {}
+    }
+    let mut value = String::new();
+    for segment in segments(reader, name, &written, &node.pointer)? {
+        match segment {
+            Segment::Text(text) => value.push_str(&text),
+            Segment::Apinizer(variable) => value.push_str(&format!("${{{variable}}}")),
+            Segment::Env(_) | Segment::Var(_) => {
+                let message = format!("the var `{name}` holds a reference, and vars are plain");
+                let problem = error(&code::BAD_REFERENCE, message)
+                    .help("vars are shown; write `${env:NAME}` in the document itself");
+                reader.problems.add(&node.pointer, problem);
+                return None;
+            }
+        }
+    }
+    Some(Value::String(value))
+}
+
+fn scalar<'v>(reader: &mut Reader<'_>, name: &str, node: &Node<'v>) -> Option<Cow<'v, str>> {
+    let written = reader.written(node);
+    if node.value.is_null() {
+        let message = format!("`{name}` has no value");
+        reader.problems.add(&node.pointer, error(&code::WRONG_KIND, message));
+    } else if written.is_none() {
+        reader.wrong_kind(&format!("`{name}`"), "a single value", node);
+    }
+    written
+}
+
+fn segments<'n>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    written: &'n str,
+    pointer: &str,
+) -> Option<Vec<Segment<'n>>> {
+    match reference::parse(written) {
+        Ok(segments) => Some(segments),
+        Err(malformed) => {
+            // The word before the colon may be part of a value that only looks like a reference.
+            let message = match malformed {
+                ReferenceError::UnknownScheme { .. } => {
+                    format!("`{name}` holds a reference of an unknown scheme")
+                }
+                other => format!("`{name}`: {other}"),
+            };
+            let problem = error(&code::BAD_REFERENCE, message)
+                .help("write `${env:NAME}`; `$${` stands for a literal `${`");
+            reader.problems.add(pointer, problem);
+            None
+        }
+    }
+}
+
+fn foreign(reader: &mut Reader<'_>, name: &str, pointer: &str) {
+    let message = format!("`{name}` holds a reference that has no meaning in a config");
+    let problem = error(&code::BAD_REFERENCE, message)
+        .help("write `${env:NAME}`; `$${` stands for a literal `${`");
+    reader.problems.add(pointer, problem);
 }

@@ -1,16 +1,17 @@
 //! A changed field as the leaves that differ: the element of a list, the key of a map, the lines
 //! of a text. Text and markdown draw the same leaves.
 
-mod elements;
-mod lines;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use similar::{
+    Algorithm, ChangeTag, DiffOp, InlineChangeMode, InlineChangeOptions, TextDiff,
+    capture_diff_slices_deadline,
+};
 
 use crate::plan::FieldChange;
-
-use super::escape;
-
-pub(crate) use lines::{Line, LineSign};
+use crate::report::escape;
 
 /// The longest value that is shown beside its label rather than in lines of its own.
 const LONGEST_BESIDE: usize = 60;
@@ -86,7 +87,7 @@ fn parts_of_base(label: &str, base: &Value, sides: [Option<&Value>; 2], leaves: 
     let mut moved = |label: String, part: &Value| whole(label, part, Kind::Base, leaves);
     match base {
         Value::Array(items) => {
-            for (known_by, item) in elements::labelled(items) {
+            for (known_by, item) in labelled(items) {
                 let has = |side: &Value| side.as_array().is_some_and(|list| list.contains(item));
                 if !is_kept(&has) {
                     moved(format!("{label}[{}]", escape::plain(&known_by)), item);
@@ -114,12 +115,12 @@ fn compare(label: String, before: Option<&Value>, after: Option<&Value>, leaves:
             leaves.push(Leaf { label, kind: Kind::Replaced(old, new) });
         }
         (Some(Value::String(before)), Some(Value::String(after)))
-            if lines::is_long(before) || lines::is_long(after) =>
+            if is_long(before) || is_long(after) =>
         {
-            leaves.push(Leaf { label, kind: Kind::Lines(lines::between(before, after)) });
+            leaves.push(Leaf { label, kind: Kind::Lines(between(before, after)) });
         }
         (Some(Value::Array(before)), Some(Value::Array(after))) => {
-            elements::compare(&label, before, after, leaves);
+            compare_elements(&label, before, after, leaves);
         }
         (Some(Value::Object(before)), Some(Value::Object(after))) => {
             let removed = before.keys().filter(|key| !after.contains_key(*key));
@@ -184,8 +185,8 @@ fn whole(label: String, value: &Value, kind: fn(String) -> Kind, leaves: &mut Ve
     match value {
         Value::String(text) if text.contains('\n') => {
             let kind = match kind(text.clone()) {
-                Kind::Added(text) => Kind::Lines(lines::between("", &text)),
-                Kind::Removed(text) => Kind::Lines(lines::between(&text, "")),
+                Kind::Added(text) => Kind::Lines(between("", &text)),
+                Kind::Removed(text) => Kind::Lines(between(&text, "")),
                 _ => kind(compact(value)),
             };
             leaves.push(Leaf { label, kind });
@@ -217,6 +218,205 @@ fn compact(value: &Value) -> String {
 fn label_of(pointer: &str) -> String {
     let path = pointer.strip_prefix('/').unwrap_or(pointer);
     escape::plain(&crate::pointer::unescaped(path))
+}
+
+// Which elements of a list differ.
+
+/// The keys by which an element of a list is known, the best first.
+const IDENTITIES: [&str; 4] = ["name", "key", "id", "host"];
+
+/// How long the search for the smallest difference may take; then a larger one is shown.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Finds where two lists differ.
+fn compare_elements(label: &str, before: &[Value], after: &[Value], leaves: &mut Vec<Leaf>) {
+    if let Some(matched) = by_identity(before, after) {
+        let known = leaves.len();
+        for (identity, (old, new)) in matched {
+            if old != new {
+                let label = format!("{label}[{}]", escape::plain(identity));
+                compare(label, old, new, leaves);
+            }
+        }
+        if leaves.len() > known {
+            return;
+        }
+        // Only the order differs: that is told by positions.
+    }
+    by_position(label, before, after, leaves);
+}
+
+/// An element's value on each side.
+type Sides<'a> = (Option<&'a Value>, Option<&'a Value>);
+
+/// The elements of both lists by what they are known by, where they all have that, and each its
+/// own.
+fn by_identity<'a>(
+    before: &'a [Value],
+    after: &'a [Value],
+) -> Option<BTreeMap<&'a str, Sides<'a>>> {
+    IDENTITIES.iter().find_map(|identity| {
+        let mut matched: BTreeMap<&str, Sides<'_>> = BTreeMap::new();
+        for value in before {
+            let known = matched.entry(value.get(identity)?.as_str()?).or_default();
+            if known.0.replace(value).is_some() {
+                return None;
+            }
+        }
+        for value in after {
+            let known = matched.entry(value.get(identity)?.as_str()?).or_default();
+            if known.1.replace(value).is_some() {
+                return None;
+            }
+        }
+        Some(matched)
+    })
+}
+
+/// The elements of a list, each with what it is known by, or with its position.
+fn labelled(items: &[Value]) -> Vec<(String, &Value)> {
+    match by_identity(items, &[]) {
+        Some(known) => {
+            let known = known.into_iter();
+            known.filter_map(|(identity, (item, _))| Some((identity.to_owned(), item?))).collect()
+        }
+        None => items.iter().enumerate().map(|(at, item)| (at.to_string(), item)).collect(),
+    }
+}
+
+fn by_position(label: &str, before: &[Value], after: &[Value], leaves: &mut Vec<Leaf>) {
+    let texts = |values: &[Value]| values.iter().map(Value::to_string).collect::<Vec<_>>();
+    let deadline = Instant::now().checked_add(PATIENCE);
+    let (old, new) = (texts(before), texts(after));
+    for op in capture_diff_slices_deadline(Algorithm::Myers, &old, &new, deadline) {
+        let (old, new) = (op.old_range(), op.new_range());
+        if matches!(op, DiffOp::Equal { .. }) {
+            continue;
+        }
+        for step in 0..old.len().max(new.len()) {
+            let at =
+                |range: &std::ops::Range<usize>| (step < range.len()).then(|| range.start + step);
+            let (old, new) = (at(&old), at(&new));
+            let label = format!("{label}[{}]", new.or(old).unwrap_or_default());
+            let side =
+                |values: &'_ [Value], at: Option<usize>| at.and_then(|at| values.get(at)).cloned();
+            compare(label, side(before, old).as_ref(), side(after, new).as_ref(), leaves);
+        }
+    }
+}
+
+// Line differences inside long texts, with the part of a line that changed.
+
+/// How many equal lines are shown around a change.
+const CONTEXT: usize = 3;
+
+/// The largest texts, in bytes, of whose lines the changed parts are told: finding them takes
+/// long in long lines.
+const LARGEST_WITH_PARTS: usize = 16 * 1024;
+
+/// One line of a difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The change of it.
+    pub(crate) sign: LineSign,
+    /// Its pieces, each with whether it is the part that changed.
+    pub(crate) pieces: Vec<(bool, String)>,
+}
+
+/// The change of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineSign {
+    /// It stayed.
+    Same,
+    /// It came.
+    Added,
+    /// It went.
+    Removed,
+    /// No line of the text: which lines follow.
+    Place,
+}
+
+impl LineSign {
+    /// The sign in column 0.
+    pub(crate) fn as_char(self) -> char {
+        match self {
+            Self::Same => ' ',
+            Self::Added => '+',
+            Self::Removed => '-',
+            Self::Place => '@',
+        }
+    }
+}
+
+/// Whether a text gets lines of its own.
+fn is_long(text: &str) -> bool {
+    text.contains('\n') || text.chars().count() > LONGEST_BESIDE
+}
+
+/// The lines in which two texts differ, with three equal ones around each change.
+fn between(before: &str, after: &str) -> Vec<Line> {
+    let parts_are_told = before.len() + after.len() <= LARGEST_WITH_PARTS;
+    let (before, after) = without_the_end_of_both(before, after);
+    let (before, after) = (split(before), split(after));
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_slices(&before, &after);
+    let groups = diff.grouped_ops(CONTEXT);
+    let mut lines = Vec::new();
+    for group in &groups {
+        let first = group.first().map_or(0, |op| op.new_range().start);
+        if first > 0 || groups.len() > 1 {
+            let place = format!("@@ line {} @@", first + 1);
+            lines.push(Line { sign: LineSign::Place, pieces: vec![(false, place)] });
+        }
+        for op in group {
+            if parts_are_told {
+                lines.extend(diff.iter_inline_changes_with_options(op, by_characters()).map(
+                    |change| {
+                        Line {
+                            sign: sign_of(change.tag()),
+                            pieces: change
+                                .iter_strings_lossy()
+                                .map(|(changed, piece)| (changed, escape::plain(&piece)))
+                                .collect(),
+                        }
+                    },
+                ));
+            } else {
+                lines.extend(diff.iter_changes(op).map(|change| Line {
+                    sign: sign_of(change.tag()),
+                    pieces: vec![(false, escape::plain(change.value()))],
+                }));
+            }
+        }
+    }
+    lines
+}
+
+/// The texts without the line end that both end with: what follows it is no line.
+fn without_the_end_of_both<'t>(before: &'t str, after: &'t str) -> (&'t str, &'t str) {
+    let stripped = before.strip_suffix('\n').zip(after.strip_suffix('\n'));
+    stripped
+        .filter(|(before, after)| !before.is_empty() && !after.is_empty())
+        .unwrap_or((before, after))
+}
+
+/// The lines of a text; a last one without an end differs from one with.
+fn split(text: &str) -> Vec<&str> {
+    if text.is_empty() { Vec::new() } else { text.split('\n').collect() }
+}
+
+/// Hosts, URLs and host lists are one word each: their changed part is a run of characters.
+fn by_characters() -> InlineChangeOptions {
+    let mut options = InlineChangeOptions::new();
+    options.mode(InlineChangeMode::Chars).semantic_cleanup(true);
+    options
+}
+
+fn sign_of(tag: ChangeTag) -> LineSign {
+    match tag {
+        ChangeTag::Equal => LineSign::Same,
+        ChangeTag::Insert => LineSign::Added,
+        ChangeTag::Delete => LineSign::Removed,
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A text in which nothing can move a cursor, change a colour, or turn the direction of writing:
 /// such characters are written as `\u{1b}`, line ends and tabs as `\n` and `\t`.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

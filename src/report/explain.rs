@@ -1,17 +1,16 @@
 //! The texts of `explain`: the catalog for people.
 
-mod keys;
-mod table;
 mod words;
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use crate::catalog::{
     self, ConnectionType, Field, IDENTITY, Kind, Required, Secrecy, all, nearest_of,
 };
-use table::{Paint, Table};
-
-use super::wrap::wrapped;
+use crate::report::style::wrapped;
+use crate::report::style::{Role, Style, Table};
 use crate::{config, diagnostic};
 
 /// Why there is nothing to explain.
@@ -60,19 +59,18 @@ const INDENT: usize = 8;
 
 /// Explains all types, the keys of the config (`config`), those of `x-gitops`, what `rules` see, a
 /// code (`AG303`), one type (`email`) or one field (`email.port`,
-/// `rabbitMq.hostPortList.host`), with escape codes for colour if a terminal is to show it.
+/// `rabbitMq.hostPortList.host`), in the colours of the style.
 ///
 /// # Errors
 /// There is no such type or field; the error names the nearest one.
-pub fn explain(path: Option<&str>, color: bool) -> Result<String, ExplainError> {
-    let paint = Paint { color };
+pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError> {
     let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
-        return Ok(types(paint));
+        return Ok(types(style));
     };
     if path == "rules" {
         return Ok(crate::rules::explained());
     }
-    if let Some(text) = code(path, paint).or_else(|| keys_below(path, paint)) {
+    if let Some(text) = code(path, style).or_else(|| keys_below(path, style)) {
         return Ok(text);
     }
     let mut steps = path.split('.');
@@ -82,7 +80,7 @@ pub fn explain(path: Option<&str>, color: bool) -> Result<String, ExplainError> 
         nearest: catalog::nearest(name).map(|found| found.name),
     })?;
     let mut steps = steps.filter(|step| !step.is_empty());
-    let Some(first) = steps.next() else { return Ok(one_type(connection_type, paint)) };
+    let Some(first) = steps.next() else { return Ok(one_type(connection_type, style)) };
     let mut parent = connection_type.name.to_owned();
     let mut field = find_in(IDENTITY.iter().chain(connection_type.fields()), &parent, first)?;
     for step in steps {
@@ -93,27 +91,27 @@ pub fn explain(path: Option<&str>, color: bool) -> Result<String, ExplainError> 
         })?;
         field = find_in(inside.iter(), &parent, step)?;
     }
-    Ok(one_field(&format!("{parent}.{}", field.name), field, paint))
+    Ok(one_field(&format!("{parent}.{}", field.name), field, style))
 }
 
 /// Explains a code of a problem: its cause and its cure.
-fn code(id: &str, paint: Paint) -> Option<String> {
+fn code(id: &str, style: &Style) -> Option<String> {
     let mut codes = diagnostic::code::all_codes().chain(config::code::ALL);
     let code = codes.find(|code| code.id.eq_ignore_ascii_case(id))?;
     let part = |label: &str, text: &str| {
         let lines = wrapped(text, WIDTH - INDENT).join(&format!("\n{:INDENT$}", ""));
-        format!("{}{lines}\n", paint.heading(&format!("{label:<INDENT$}")))
+        format!("{}{lines}\n", style.paint(Role::Heading, &format!("{label:<INDENT$}")))
     };
     let (cause, cure) = (part("Cause:", code.cause), part("Cure:", code.cure));
-    Some(format!("{} {}\n\n{cause}{cure}", paint.name(code.id), code.title))
+    Some(format!("{} {}\n\n{cause}{cure}", style.paint(Role::Name, code.id), code.title))
 }
 
 /// Explains the keys of the config (`config`, `config.targets`) or of `x-gitops`.
-fn keys_below(path: &str, paint: Paint) -> Option<String> {
+fn keys_below(path: &str, style: &Style) -> Option<String> {
     let (name, prefix) = path.split_once('.').unwrap_or((path, ""));
     match name {
-        "config" => keys::keys(name, &config::schema(), prefix, paint),
-        "x-gitops" => keys::keys(name, &catalog::schema::options(), prefix, paint),
+        "config" => keys(name, &config::schema(), prefix, style),
+        "x-gitops" => keys(name, &catalog::schema::options(), prefix, style),
         _ => None,
     }
 }
@@ -142,7 +140,7 @@ fn fields_inside(kind: &Kind) -> Option<&'static [Field]> {
 /// How many secrets of a type its row names; the page of the type has all of them.
 const MOST_SECRETS: usize = 2;
 
-fn types(paint: Paint) -> String {
+fn types(style: &Style) -> String {
     let mut table = Table::new(&["TYPE", "FIELDS", "SECRETS", "ABOUT"]);
     for connection_type in all() {
         let mut secrets: Vec<&str> = connection_type.secrets().map(|field| field.name).collect();
@@ -159,11 +157,11 @@ fn types(paint: Paint) -> String {
     format!(
         "{}\n`explain TYPE` shows the fields of a type, `explain TYPE.FIELD` one field,\n\
          `explain config` and `explain x-gitops` their keys, `explain AG303` a code.\n",
-        table.draw(paint)
+        table.draw(style)
     )
 }
 
-fn one_type(connection_type: &'static ConnectionType, paint: Paint) -> String {
+fn one_type(connection_type: &'static ConnectionType, style: &Style) -> String {
     let name = connection_type.name;
     let console = catalog::console_only(name).map_or_else(String::new, |settings| {
         let text = format!(
@@ -175,11 +173,11 @@ fn one_type(connection_type: &'static ConnectionType, paint: Paint) -> String {
     let table = fields_table(IDENTITY.iter().chain(connection_type.fields()));
     format!(
         "{} {}\n{}\n{}\n{console}\n{}\n`explain {name}.FIELD` says more about a field.\n",
-        paint.heading("TYPE:"),
-        paint.name(name),
+        style.paint(Role::Heading, "TYPE:"),
+        style.paint(Role::Name, name),
         connection_type.about,
         words::secrets_on_get(connection_type.secrets_on_get),
-        table.draw(paint),
+        table.draw(style),
     )
 }
 
@@ -202,12 +200,20 @@ fn fields_table(fields: impl Iterator<Item = &'static Field>) -> Table {
     table
 }
 
-fn one_field(path: &str, field: &'static Field, paint: Paint) -> String {
-    let mut text = format!("{} {}\n{}\n\n", paint.heading("FIELD:"), paint.name(path), field.about);
+fn one_field(path: &str, field: &'static Field, style: &Style) -> String {
+    let mut text = format!(
+        "{} {}\n{}\n\n",
+        style.paint(Role::Heading, "FIELD:"),
+        style.paint(Role::Name, path),
+        field.about
+    );
     let mut line = |label: &str, value: &str| {
         // Writing to a string cannot fail.
-        let _ =
-            writeln!(text, "{} {value}", paint.heading(&format!("{:<10}", format!("{label}:"))));
+        let _ = writeln!(
+            text,
+            "{} {value}",
+            style.paint(Role::Heading, &format!("{:<10}", format!("{label}:")))
+        );
     };
     line("Kind", &words::kind_in_full(&field.kind));
     let required = match &field.required {
@@ -235,9 +241,52 @@ fn one_field(path: &str, field: &'static Field, paint: Paint) -> String {
     }
     line("Known to", words::fact(field.fact));
     if let Some(fields) = fields_inside(&field.kind) {
-        let _ = write!(text, "\n{}", fields_table(fields.iter()).draw(paint));
+        let _ = write!(text, "\n{}", fields_table(fields.iter()).draw(style));
     }
     text
+}
+
+// The keys of the config and of `x-gitops`, from their JSON Schemas.
+
+/// Explains the keys of a schema that begin with a prefix; `None`: there is none.
+fn keys(subject: &str, schema: &Value, prefix: &str, style: &Style) -> Option<String> {
+    let mut table = Table::new(&["KEY", "DEFAULT", "ABOUT"]);
+    let mut is_empty = true;
+    visit(schema, "", &mut |path, key, required| {
+        let is_below = path.strip_prefix(prefix).is_some_and(|rest| {
+            prefix.is_empty() || rest.is_empty() || rest.starts_with(['.', '['])
+        });
+        if !is_below {
+            return;
+        }
+        is_empty = false;
+        let default = match key.get("default") {
+            _ if required => "required".to_owned(),
+            None => "-".to_owned(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        };
+        let about = key.get("description").and_then(Value::as_str).unwrap_or_default();
+        table.row([path.to_owned(), default, about.to_owned()]);
+    });
+    let about = schema.get("description").or(schema.get("title")).and_then(Value::as_str);
+    let about = about.unwrap_or_default();
+    let title = style.paint(Role::Heading, &format!("{subject}:"));
+    (!is_empty).then(|| format!("{title} {about}\n\n{}", table.draw(style)))
+}
+
+/// Visits each key with its path, `targets[].url`, and whether it has to be there.
+fn visit(schema: &Value, path: &str, tell: &mut impl FnMut(&str, &Value, bool)) {
+    let required = schema.get("required").and_then(Value::as_array);
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, key) in properties.into_iter().flatten() {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        tell(&path, key, required.is_some_and(|names| names.iter().any(|one| one == name)));
+        visit(key, &path, tell);
+        if let Some(items) = key.get("items") {
+            visit(items, &format!("{path}[]"), tell);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -246,19 +295,27 @@ mod tests {
 
     #[test]
     fn every_type_and_field_is_explained() {
-        let overview = explain(None, false).unwrap();
+        let overview = explain(None, &Style::default()).unwrap();
         for connection_type in all() {
             let name = connection_type.name;
             assert!(overview.contains(&format!("\n{name} ")), "{name}");
-            let page = explain(Some(name), false).unwrap();
+            let page = explain(Some(name), &Style::default()).unwrap();
             assert!(!page.contains('\u{1b}') && !page.lines().any(|line| line.ends_with(' ')));
             for field in connection_type.fields() {
                 assert!(page.contains(&format!("\n{} ", field.name)), "{name}.{}", field.name);
                 let path = format!("{name}.{}", field.name);
-                assert!(explain(Some(&path), false).unwrap().contains(field.about), "{path}");
+                assert!(
+                    explain(Some(&path), &Style::default()).unwrap().contains(field.about),
+                    "{path}"
+                );
                 for inner in fields_inside(&field.kind).unwrap_or_default() {
                     let path = format!("{path}.{}", inner.name);
-                    assert!(explain(Some(&path), true).unwrap().contains(inner.about), "{path}");
+                    assert!(
+                        explain(Some(&path), &Style { color: true, ..Style::default() })
+                            .unwrap()
+                            .contains(inner.about),
+                        "{path}"
+                    );
                 }
             }
         }
@@ -269,21 +326,21 @@ mod tests {
         let subjects = all().map(|one| one.name).chain(["config", "x-gitops", ""]);
         let codes = diagnostic::code::all_codes().chain(config::code::ALL).map(|code| code.id);
         for subject in subjects.chain(codes) {
-            let page = explain(Some(subject), false).unwrap();
+            let page = explain(Some(subject), &Style::default()).unwrap();
             let widest = page.lines().max_by_key(|line| line.chars().count()).unwrap();
             assert!(widest.chars().count() <= 80, "{subject}: {widest}");
         }
-        let code = explain(Some("ag303"), false).unwrap();
+        let code = explain(Some("ag303"), &Style::default()).unwrap();
         assert!(code.starts_with("AG303 literal secret\n\nCause:  A secret field holds text."));
-        let keys = explain(Some("config.source"), false).unwrap();
+        let keys = explain(Some("config.source"), &Style::default()).unwrap();
         assert!(keys.contains("source.url") && !keys.contains("targets"), "{keys}");
-        assert!(explain(Some("x-gitops"), false).unwrap().contains("renamedFrom"));
+        assert!(explain(Some("x-gitops"), &Style::default()).unwrap().contains("renamedFrom"));
     }
 
     #[test]
     fn a_field_reads_like_a_page() {
         assert_eq!(
-            explain(Some("email.password"), false).unwrap(),
+            explain(Some("email.password"), &Style::default()).unwrap(),
             "FIELD: email.password\n\
              Password at the SMTP server.\n\
              \n\
@@ -294,15 +351,15 @@ mod tests {
              Used:      when `auth` is `true`\n\
              Known to:  the guide and the OpenAPI file\n"
         );
-        let level = explain(Some("graylog.gelfMessageLevel"), false).unwrap();
+        let level = explain(Some("graylog.gelfMessageLevel"), &Style::default()).unwrap();
         assert!(level.contains("\nValues:    EMERGENCY, ALERT,"), "{level}");
         assert!(level.contains("\nOpenAPI:   EMERGENCY(0), ALERT(1),"), "{level}");
-        assert!(explain(Some("email.name"), false).unwrap().contains("Required:  yes"));
+        assert!(explain(Some("email.name"), &Style::default()).unwrap().contains("Required:  yes"));
     }
 
     #[test]
     fn a_wrong_name_is_answered_with_the_nearest() {
-        let said = |path: &str| explain(Some(path), false).unwrap_err().to_string();
+        let said = |path: &str| explain(Some(path), &Style::default()).unwrap_err().to_string();
         assert_eq!(said("Email"), "there is no connection type `Email`: did you mean `email`?");
         assert_eq!(said("zzz"), "there is no connection type `zzz`: `explain` lists what there is");
         assert_eq!(said("email.prot"), "`email` has no field `prot`: did you mean `port`?");

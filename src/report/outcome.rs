@@ -1,20 +1,17 @@
 //! Views of what came of applying a plan.
 
-mod json;
-mod markdown;
-mod text;
+use serde_json::{Value, json};
 
 use crate::plan::{Change, ChangeResult, Counts, TargetPlan, with_reason};
-
-pub(crate) use json::json;
-pub(crate) use markdown::markdown;
-pub(crate) use text::{progress, text};
-
-use super::groups::{self, Group, Why};
-use super::{escape, words};
+use crate::report::comment::Comment;
+use crate::report::groups::{self, Group, Why};
+use crate::report::plan::{self, head, heads, told};
+use crate::report::style::sentence;
+use crate::report::style::{Role, Style};
+use crate::report::{FORMAT_VERSION, diagnostics, escape, exit, line, words};
 
 /// The one line that says what came of it.
-fn line(outcomes: &[TargetPlan]) -> String {
+fn closing_line(outcomes: &[TargetPlan]) -> String {
     let counts = Counts::of(outcomes);
     let failed = outcomes.iter().filter(|outcome| !outcome.errors.is_empty()).count();
     let made = words::listed(&[
@@ -64,6 +61,174 @@ fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<Strin
         ChangeResult::Held(reason) => ("held", why(reason).or_else(|| words::reason(change))),
         ChangeResult::Reported => ("drift, only reported", None),
         ChangeResult::NotStarted => ("not started", None),
+    }
+}
+
+// An outcome for programs. Fields are only added, never changed.
+
+/// The outcome as JSON, `format_version` 1.0: each change as in the plan, with its `result`
+/// and, where it was not made, the `message` that says why.
+pub(crate) fn json(outcomes: &[TargetPlan]) -> Value {
+    json!({
+        "format_version": FORMAT_VERSION,
+        "exit_code": exit::of_outcomes(outcomes),
+        "targets": outcomes.iter().map(target).collect::<Vec<_>>(),
+    })
+}
+
+fn target(outcome: &TargetPlan) -> Value {
+    let changes: Vec<Value> = outcome
+        .results()
+        .map(|(change, result)| {
+            let mut shown = plan::change(change);
+            let (word, message) = word(result);
+            shown["result"] = json!(word);
+            if let Some(message) = message {
+                shown["message"] = json!(message);
+            }
+            shown
+        })
+        .collect();
+    let counts = Counts::of([outcome]);
+    json!({
+        "name": outcome.name,
+        "project": outcome.project,
+        "url": outcome.url,
+        "changes": changes,
+        "summary": {
+            "done": counts.done,
+            "degraded": counts.degraded,
+            "failed": counts.failed,
+            "blocked": counts.blocked,
+            "held": counts.held,
+            "drift": counts.drifted,
+            "not_started": counts.not_started,
+            "adopted": counts.adopted,
+            "unchanged": counts.unchanged,
+        },
+        "errors": outcome.errors,
+        "notices": outcome.notices,
+        "notes": outcome.notices,
+        "warnings": diagnostics::warnings_json(&outcome.diagnostics),
+    })
+}
+
+fn word(result: &ChangeResult) -> (&'static str, Option<&str>) {
+    match result {
+        ChangeResult::Done => ("done", None),
+        ChangeResult::NotNeeded => ("unchanged", None),
+        ChangeResult::Degraded(why) => ("degraded", Some(why)),
+        ChangeResult::Failed(why) => ("failed", Some(why)),
+        ChangeResult::Blocked(why) => ("blocked", Some(why)),
+        ChangeResult::Held(why) => ("held", Some(why)),
+        ChangeResult::Reported => ("drift", None),
+        ChangeResult::NotStarted => ("not_started", None),
+    }
+}
+
+// An outcome as a comment on a pull request or in a job's summary.
+
+/// The hidden first line by which a comment is found again, to be updated in place.
+pub(crate) const MARKER: &str = "<!-- apinizer-gitops:apply -->";
+
+/// The outcome as a comment: the counts, the changes that were not made and why, and folded the
+/// others. It is always under 65,000 characters.
+pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
+    let mut comment = Comment::new(MARKER);
+    comment.always(&format!("### {}\n", closing_line(outcomes)));
+    let several = outcomes.len() > 1;
+    comment.said_of(outcomes, &diagnostics::warning_lines(outcomes));
+    let mut left_out = 0;
+    for outcome in outcomes {
+        let groups = not_made(outcome);
+        let of =
+            if several { format!(" ({})", escape::plain(&outcome.name)) } else { String::new() };
+        let pieces: Vec<Vec<String>> = groups.iter().map(heads).collect();
+        let written = comment.block(&format!("\n**Not made{of}**\n\n"), &pieces, "");
+        left_out += groups.iter().skip(written).map(|group| group.changes.len()).sum::<usize>();
+    }
+    for outcome in outcomes {
+        let pieces: Vec<Vec<String>> = outcome
+            .results()
+            .map(|(change, result)| {
+                vec![format!(
+                    "{} {}: {}",
+                    words::column(change.action),
+                    named(change),
+                    ending(change, result).0
+                )]
+            })
+            .collect();
+        let name = escape::html(&outcome.name);
+        let before = format!("\n<details><summary><b>{name}</b></summary>\n\n");
+        left_out += pieces.len() - comment.block(&before, &pieces, "\n</details>\n");
+    }
+    let last =
+        if left_out > 0 { format!("\n{left_out} more did not fit here.\n") } else { String::new() };
+    comment.finish(&last)
+}
+
+fn named(change: &Change) -> String {
+    let type_name = escape::plain(&change.type_name);
+    format!("{} {type_name} {}", change.action.as_str(), words::name(change))
+}
+
+// An outcome for people at a terminal.
+
+/// The outcome as text: the changes that were made, those that were not with why and the way past,
+/// and last the counts. With `--summary` the changes that were made are left out: whoever reads it
+/// has seen them.
+pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
+    let mut out = diagnostics::warnings_text(outcomes, style);
+    let several = outcomes.len() > 1;
+    let say = |out: &mut String, text: &str, role| sentence(out, (0, 6), text, role, style);
+    for outcome in outcomes {
+        if several {
+            say(&mut out, &words::target(outcome), Role::Heading);
+        }
+        for notice in &outcome.notices {
+            say(&mut out, &format!("note: {}", escape::plain(notice)), Role::Attention);
+        }
+        for error in &outcome.errors {
+            say(&mut out, &format!("error: {}", escape::plain(error)), Role::Wrong);
+        }
+        let made = outcome.results().filter(|(_, result)| result.is_success() && !style.summary);
+        for (change, result) in made {
+            out.push_str(&progress(change, result, style));
+        }
+        for group in not_made(outcome) {
+            if !out.is_empty() && !out.ends_with("\n\n") {
+                line(&mut out, "");
+            }
+            told(&mut out, &group, style, |out, change| {
+                let name = (words::name(change), words::role(change.action));
+                head(out, change, 0, &[name], style);
+            });
+        }
+    }
+    if !out.is_empty() {
+        line(&mut out, "");
+    }
+    say(&mut out, &closing_line(outcomes), Role::Heading);
+    out
+}
+
+/// One change as it ended, as it is told while the run goes on.
+pub(crate) fn progress(change: &Change, result: &ChangeResult, style: &Style) -> String {
+    let mut out = String::new();
+    let ended = format!("{}: {}", words::name(change), ending(change, result).0);
+    head(&mut out, change, 0, &[(ended, role(result))], style);
+    out
+}
+
+fn role(result: &ChangeResult) -> Role {
+    match result {
+        ChangeResult::Done | ChangeResult::NotNeeded => Role::Added,
+        ChangeResult::Failed(_) | ChangeResult::Blocked(_) => Role::Wrong,
+        ChangeResult::Degraded(_)
+        | ChangeResult::Held(_)
+        | ChangeResult::Reported
+        | ChangeResult::NotStarted => Role::Attention,
     }
 }
 

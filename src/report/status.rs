@@ -3,13 +3,448 @@
 //! They are drawn from the JSON as it came over the wire: the daemon may be of another version,
 //! so what it does not say is left out and what it adds is passed over.
 
-mod markdown;
-mod model;
-mod text;
-
-pub(crate) use markdown::markdown;
-pub(crate) use model::is_healthy;
-pub(crate) use text::text;
-
 #[cfg(test)]
 mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use crate::plan::with_reason;
+use crate::report::comment::Comment;
+use crate::report::groups::{MOST_NAMED, for_any_name};
+use crate::report::style::{Role, Style, pieces, sentence};
+use crate::report::{escape, groups, line, words};
+
+// Reading the status without trusting its shape.
+
+/// The states of a connection that a person has to do something about.
+const UNHEALTHY: [&str; 5] = ["blocked", "held", "degraded", "not_converging", "failed"];
+
+/// Whether nothing is wrong: the source and all targets could be read, and no connection is
+/// blocked, held, degraded, failed or not converging. What was not looked at yet is not known to be
+/// healthy.
+pub(crate) fn is_healthy(status: &Value) -> bool {
+    let is_fine = |part: &Value| part.get("error").is_none_or(Value::is_null);
+    let Some(targets) = status.get("targets").and_then(Value::as_array) else { return false };
+    status.get("source").is_none_or(is_fine)
+        && targets.iter().all(is_fine)
+        && targets.iter().all(|target| told(target, "state").as_deref() != Some("waiting"))
+        && targets.iter().flat_map(connections).all(|one| {
+            let state = one.get("state").and_then(Value::as_str).unwrap_or("failed");
+            !UNHEALTHY.contains(&state)
+        })
+}
+
+/// The targets.
+fn targets(status: &Value) -> impl Iterator<Item = &Value> {
+    status.get("targets").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The connections of a target.
+fn connections(target: &Value) -> impl Iterator<Item = &Value> {
+    target.get("connections").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// A text of an object, harmless; `None` where there is none.
+fn told(object: &Value, key: &str) -> Option<String> {
+    match object.get(key)? {
+        Value::String(text) if !text.is_empty() => Some(escape::plain(text)),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The beginning of a commit's id.
+fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}
+
+/// Where the daemon reads and what it has read there.
+fn source(status: &Value) -> String {
+    let nothing = Value::Null;
+    let source = status.get("source").unwrap_or(&nothing);
+    let mut line = told(source, "url").or_else(|| told(source, "path")).unwrap_or_default();
+    if let Some(branch) = told(source, "branch") {
+        line = format!("{line}, branch {branch}");
+    }
+    if let Some(commit) = told(source, "commit") {
+        line = format!("{line} at {}", short(&commit));
+    }
+    if let Some(subject) = told(source, "subject") {
+        line = format!("{line} ({subject})");
+    }
+    match told(source, "author") {
+        Some(author) => format!("{line} by {author}"),
+        None => line,
+    }
+}
+
+/// The error of the source.
+fn source_error(status: &Value) -> Option<String> {
+    told(status.get("source")?, "error")
+}
+
+/// `prod (Payments at https://...)`.
+fn heading(target: &Value) -> String {
+    let of = |key| told(target, key).unwrap_or_default();
+    format!("{} ({} at {})", of("name"), of("project"), of("url"))
+}
+
+/// When and from what a target was last reconciled, one fact each.
+fn facts(target: &Value) -> Vec<String> {
+    let commit = |key, word| told(target, key).map(|id| format!("{word} {}", short(&id)));
+    let time = |key, word| told(target, key).map(|time| format!("{word} {time}"));
+    let applied = commit("commit_applied", "applied");
+    let seen = commit("commit_seen", "seen");
+    [applied, seen, time("last_reconcile", "last reconcile"), time("next_reconcile", "next")]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// From so many targets on, those that are in sync are only counted.
+const MANY_TARGETS: usize = 13;
+
+/// How many targets and connections stand how, where there are several targets.
+fn totals(status: &Value) -> Option<String> {
+    let mut states: BTreeMap<String, usize> = BTreeMap::new();
+    for target in targets(status) {
+        let state = told(target, "state").unwrap_or_default().replace('_', " ");
+        *states.entry(state).or_default() += 1;
+    }
+    let count: usize = states.values().sum();
+    let states: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    let connections = counts(targets(status));
+    (count > 1).then(|| {
+        format!("{count} targets: {}; connections: {connections}", states.join(", "))
+            .trim_end_matches("; connections: ")
+            .to_owned()
+    })
+}
+
+/// The targets that are told of one by one, and how many are left out.
+fn told_of(status: &Value, all: bool) -> (Vec<&Value>, usize) {
+    let mut told_of: Vec<&Value> = targets(status).collect();
+    let count = told_of.len();
+    if !all && count >= MANY_TARGETS {
+        told_of.retain(|target| {
+            told(target, "state").as_deref() != Some("in_sync") || told(target, "error").is_some()
+        });
+    }
+    let left_out = count - told_of.len();
+    (told_of, left_out)
+}
+
+/// How many connections of some targets are in which state, those in sync first.
+fn counts<'s>(targets: impl Iterator<Item = &'s Value>) -> String {
+    let connections: Vec<&Value> = targets.flat_map(connections).collect();
+    let states = [
+        ("in_sync", "in sync"),
+        ("pending", "pending"),
+        ("blocked", "blocked"),
+        ("held", "held"),
+        ("drifted", "drifted"),
+        ("degraded", "degraded"),
+        ("not_converging", "not converging"),
+        ("suspended", "suspended"),
+        ("failed", "failed"),
+        ("unmanaged", "unmanaged"),
+    ];
+    let count = |state: &str| {
+        connections
+            .iter()
+            .filter(|one| one.get("state").and_then(Value::as_str) == Some(state))
+            .count()
+    };
+    let unverified =
+        connections.iter().filter(|one| one.get("unverified") == Some(&Value::Bool(true))).count();
+    let mut counts: Vec<(usize, &str)> =
+        states.iter().map(|(state, words)| (count(state), *words)).collect();
+    counts.push((unverified, "unverified"));
+    words::listed(&counts)
+}
+
+/// One connection that is not simply in sync.
+#[derive(Debug)]
+struct Noted {
+    /// A sign that carries the state without colour.
+    sign: char,
+    /// Its type.
+    type_name: String,
+    /// Its name.
+    name: String,
+    /// The state in words, with its reason.
+    state: String,
+    /// The way past what keeps it so.
+    advice: Option<String>,
+    /// Whether there is a reason.
+    has_reason: bool,
+    /// Whether a person has to do something about it.
+    is_wrong: bool,
+}
+
+/// Connections that stand alike for one reason, and the way past it.
+#[derive(Debug)]
+struct Alike {
+    noted: Vec<Noted>,
+    advice: Option<String>,
+}
+
+/// The names below a reason, or where they are too many how many there are of each type.
+enum Named<'n> {
+    One(&'n Noted),
+    Count(&'n str, usize),
+}
+
+impl Alike {
+    /// The state and the reason of all of them.
+    fn state(&self) -> &str {
+        self.noted.first().map_or("", |first| &first.state)
+    }
+
+    /// The lines below the reason.
+    fn named(&self, lists_all: bool) -> Vec<Named<'_>> {
+        if lists_all || self.noted.len() <= MOST_NAMED {
+            return self.noted.iter().map(Named::One).collect();
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        self.noted.iter().for_each(|one| *counts.entry(&one.type_name).or_default() += 1);
+        counts.into_iter().map(|(type_name, count)| Named::Count(type_name, count)).collect()
+    }
+}
+
+/// The connections that are not simply in sync, those together that stand so for one reason.
+fn alike(target: &Value, unmanaged: bool) -> Vec<Alike> {
+    let mut groups: Vec<Alike> = Vec::new();
+    let mut places: HashMap<(String, Option<String>), usize> = HashMap::new();
+    for one in noted(target, unmanaged) {
+        let for_any = one.advice.as_deref().map(|advice| for_any_name(advice, &one.name));
+        let key = (one.state.clone(), for_any.clone());
+        match places.get(&key).filter(|_| one.has_reason).and_then(|at| groups.get_mut(*at)) {
+            Some(group) => {
+                group.advice = for_any;
+                group.noted.push(one);
+            }
+            None => {
+                places.insert(key, groups.len());
+                groups.push(Alike { advice: one.advice.clone(), noted: vec![one] });
+            }
+        }
+    }
+    groups
+}
+
+/// The notes about a target.
+fn notes(target: &Value) -> Vec<String> {
+    let notes = target.get("notices").and_then(Value::as_array).into_iter().flatten();
+    notes.filter_map(Value::as_str).map(escape::plain).collect()
+}
+
+/// The warnings about its documents: code, place, problem and cure.
+fn warnings(target: &Value) -> Vec<String> {
+    let warnings = target.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    let line = |one: &Value| {
+        let of = |key| told(one, key).unwrap_or_default();
+        let place = [of("file"), of("line"), of("column")];
+        let place: Vec<String> = place.into_iter().filter(|part| !part.is_empty()).collect();
+        let help = told(one, "help").map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{} {}: {}{help}", of("code"), place.join(":"), of("message"))
+    };
+    warnings.map(line).collect()
+}
+
+/// The connections that are not simply in sync; unmanaged ones where they are asked for.
+fn noted(target: &Value, unmanaged: bool) -> Vec<Noted> {
+    let is_noted = |state: &str| state != "in_sync" && (unmanaged || state != "unmanaged");
+    connections(target)
+        .filter_map(|one| {
+            let state = told(one, "state")?;
+            if !is_noted(&state) {
+                return None;
+            }
+            let words = state.replace('_', " ");
+            let reason = told(one, "reason");
+            Some(Noted {
+                has_reason: reason.is_some(),
+                advice: told(one, "advice"),
+                sign: match state.as_str() {
+                    "pending" => '~',
+                    "drifted" => '?',
+                    "suspended" | "unmanaged" => '=',
+                    "held" => '-',
+                    _ => '!',
+                },
+                type_name: told(one, "type").unwrap_or_default(),
+                name: told(one, "name").unwrap_or_default(),
+                state: match reason {
+                    Some(reason) => with_reason(&words, &reason),
+                    None => words,
+                },
+                is_wrong: UNHEALTHY.contains(&state.as_str()),
+            })
+        })
+        .collect()
+}
+
+// The status as a comment or in a job's summary.
+
+/// The hidden first line by which a comment is found again, to be updated in place.
+pub(crate) const MARKER: &str = "<!-- apinizer-gitops:status -->";
+
+/// The status as markdown; it is always under 65,000 characters.
+pub(crate) fn markdown(status: &Value) -> String {
+    let mut comment = Comment::new(MARKER);
+    comment.always(if is_healthy(status) { "### Healthy\n" } else { "### Not healthy\n" });
+    comment.line(&format!("\n{}", escape::code_span(&source(status))));
+    let mut errors: Vec<String> = source_error(status).into_iter().collect();
+    errors.extend(targets(status).filter_map(|target| {
+        let name = told(target, "name").unwrap_or_default();
+        told(target, "error").map(|error| format!("{name}: {error}"))
+    }));
+    comment.list("Errors", &errors);
+    if let Some(totals) = totals(status) {
+        comment.line(&format!("\n{totals}"));
+    }
+    let mut left_out = 0;
+    let (told_of, in_sync) = told_of(status, false);
+    for target in told_of {
+        let counts = counts(std::iter::once(target));
+        comment.line(&format!("\n{}: {counts}\n", escape::code_span(&heading(target))));
+        let facts = facts(target);
+        if !facts.is_empty() {
+            comment.line(&escape::code_span(&facts.join(", ")));
+        }
+        comment.list("Notes", &notes(target));
+        comment.list("Warnings", &warnings(target));
+        let groups = alike(target, false);
+        let pieces: Vec<Vec<String>> = groups.iter().map(piece).collect();
+        let written = comment.block("\n", &pieces, "");
+        left_out += groups.iter().skip(written).map(|group| group.noted.len()).sum::<usize>();
+    }
+    if in_sync > 0 {
+        comment.line(&format!("\n{in_sync} targets are in sync."));
+    }
+    let last =
+        if left_out > 0 { format!("\n{left_out} more did not fit here.\n") } else { String::new() };
+    comment.finish(&last)
+}
+
+/// Connections that stand alike: one in a line, several below their reason.
+fn piece(group: &Alike) -> Vec<String> {
+    let sign = |one: &Noted| if one.is_wrong { '!' } else { '#' };
+    let advice = group.advice.iter().map(|advice| format!("#     to proceed: {advice}"));
+    if let [one] = &group.noted[..] {
+        let line = format!("{} {} {}: {}", sign(one), one.type_name, one.name, one.state);
+        return std::iter::once(line).chain(advice).collect();
+    }
+    let names = group.named(false).into_iter().map(|named| match named {
+        Named::One(one) => format!("{} {} {}", sign(one), one.type_name, one.name),
+        Named::Count(type_name, count) => format!("# {type_name}: {}", groups::names(count)),
+    });
+    std::iter::once(format!("# {}", group.state())).chain(advice).chain(names).collect()
+}
+
+// The status for people at a terminal.
+
+/// The status as text: the source, and of each target what has to be said first, what is not in
+/// sync, and its counts.
+pub(crate) fn text(status: &Value, style: &Style) -> String {
+    let mut out = String::new();
+    let say = |out: &mut String, text: &str, role| sentence(out, (0, 2), text, role, style);
+    say(&mut out, &source(status), Role::Plain);
+    if let Some(error) = source_error(status) {
+        say(&mut out, &format!("error: {error}"), Role::Wrong);
+    }
+    if let Some(totals) = totals(status) {
+        say(&mut out, &totals, Role::Heading);
+    }
+    let (targets, in_sync) = told_of(status, style.verbose);
+    for target in targets {
+        line(&mut out, "");
+        one(&mut out, target, style);
+    }
+    if in_sync > 0 {
+        line(&mut out, "");
+        let more = format!("{in_sync} targets are in sync; `--verbose` lists them");
+        say(&mut out, &more, Role::Aside);
+    }
+    out
+}
+
+fn one(out: &mut String, target: &Value, style: &Style) {
+    let say = |out: &mut String, text: &str, role| sentence(out, (2, 4), text, role, style);
+    let state = told(target, "state").unwrap_or_default();
+    let role = match state.as_str() {
+        "in_sync" => Role::Added,
+        "failing" | "blocked" | "refused" => Role::Wrong,
+        "waiting" | "suspended" => Role::Aside,
+        _ => Role::Attention,
+    };
+    let state = style.paint(role, state.replace('_', " "));
+    line(out, format!("{}: {state}", style.paint(Role::Heading, heading(target))));
+    if let Some(error) = told(target, "error") {
+        say(out, &format!("error: {error}"), Role::Wrong);
+    }
+    for note in notes(target) {
+        say(out, &format!("note: {note}"), Role::Attention);
+    }
+    for warning in warnings(target) {
+        say(out, &format!("warning: {warning}"), Role::Attention);
+    }
+    let facts = facts(target);
+    if !facts.is_empty() {
+        say(out, &facts.join(", "), Role::Aside);
+    }
+    let groups = alike(target, style.list_unmanaged);
+    let noted = || groups.iter().flat_map(|group| &group.noted);
+    let types = noted().map(|one| one.type_name.chars().count()).max().unwrap_or_default().min(30);
+    let alone = groups.iter().filter(|group| group.noted.len() == 1);
+    let alone = alone.flat_map(|group| &group.noted).map(|one| one.name.chars().count());
+    let widths = (types, alone.max().unwrap_or_default().min(30));
+    groups.iter().for_each(|group| together(out, group, widths, style));
+    let counts = counts(std::iter::once(target));
+    if !counts.is_empty() {
+        say(out, &counts, Role::Plain);
+    }
+}
+
+/// Writes connections that stand alike: one in a line, several below their reason.
+fn together(out: &mut String, group: &Alike, (types, names): (usize, usize), style: &Style) {
+    let is_alone = group.noted.len() == 1;
+    let role = match group.noted.first() {
+        Some(one) if one.is_wrong => Role::Wrong,
+        _ => Role::Attention,
+    };
+    if !is_alone {
+        sentence(out, (2, 4), group.state(), role, style);
+    }
+    let advice = group.advice.iter().map(|advice| format!("to proceed: {advice}"));
+    let advice = |out: &mut String, indents| {
+        advice.for_each(|advice| sentence(out, indents, &advice, Role::Aside, style));
+    };
+    if !is_alone {
+        advice(out, (2, 4));
+        for named in group.named(style.verbose) {
+            line(
+                out,
+                match named {
+                    Named::One(one) => {
+                        format!("  {} {:<types$}  {}", one.sign, one.type_name, one.name)
+                    }
+                    Named::Count(type_name, count) => {
+                        format!("    {type_name:<types$}  {}", groups::names(count))
+                    }
+                },
+            );
+        }
+        return;
+    }
+    for one in &group.noted {
+        let type_name = format!("{:<types$}", one.type_name);
+        let lead = (format!("  {} {type_name}  ", one.sign), 6 + type_name.chars().count());
+        let name = (format!("{:<names$}", one.name), Role::Plain);
+        pieces(out, (&lead.0, lead.1), 6, &[name, (one.state.clone(), role)], style);
+    }
+    advice(out, (6, 6));
+}

@@ -13,6 +13,8 @@ mod picture;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use apinizer_gitops::testing::report;
+
 /// A file below docs/.
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
@@ -61,8 +63,7 @@ fn schemas() {
 
 #[test]
 fn connection_types() {
-    let explain =
-        |subject| apinizer_gitops::testing::report::explain::explain(subject, false).unwrap();
+    let explain = |subject| report::explain::explain(subject, &report::Style::default()).unwrap();
     let mut text = "# Connection types\n\nGenerated from the catalog; `apinizer-gitops explain` \
         shows the same, and a single field in full.\n\n"
         .to_owned();

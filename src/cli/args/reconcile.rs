@@ -1,13 +1,15 @@
 //! The arguments of the commands that bring live and git together: `plan`, `apply`, `run`,
 //! `forget`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::TextOrJson;
+use crate::cli::args::TextOrJson;
 use crate::config::parse_duration;
+use crate::sandbox::{Dialect, Fault, SecretsOnGet};
 
 /// The form in which a result is written to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -183,4 +185,189 @@ pub struct ForgetArgs {
     /// How long to wait for another process that works on the same state.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub lock_timeout: Duration,
+}
+
+// The arguments of the commands about documents: `validate`, `init`, `export`,
+// `explain`, `schema`.
+
+/// The form in which problems are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ValidateOutput {
+    /// For people at a terminal, with the source lines.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For a comment on a pull request.
+    Markdown,
+    /// Workflow commands that GitHub shows beside the lines.
+    Github,
+}
+
+/// The arguments of `validate`.
+#[derive(Args, Clone, Debug)]
+pub struct ValidateArgs {
+    /// Files and folders to check, as they are on disk; without any, what the config's targets
+    /// read.
+    #[arg(value_name = "PATH")]
+    pub files: Vec<PathBuf>,
+    /// Check the files of this commit instead of those on disk.
+    #[arg(long, value_name = "REV", conflicts_with = "files")]
+    pub rev: Option<String>,
+    /// Only what this target of the config reads (repeatable).
+    #[arg(long = "target", value_name = "NAME", conflicts_with = "files")]
+    pub targets: Vec<String>,
+    /// Take warnings for errors.
+    #[arg(long)]
+    pub strict: bool,
+    /// The form of the problems.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: ValidateOutput,
+}
+
+/// The arguments of `export`.
+#[derive(Args, Clone, Debug)]
+pub struct ExportArgs {
+    /// Write into this folder, one file for each connection, instead of to stdout.
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Write one file with all documents.
+    #[arg(long, requires = "dir")]
+    pub single_file: bool,
+    /// Only connections of this type (repeatable).
+    #[arg(long = "type", value_name = "TYPE")]
+    pub types: Vec<String>,
+    /// Only connections whose name matches, without regard to case (repeatable).
+    #[arg(long = "name", value_name = "GLOB")]
+    pub names: Vec<String>,
+    /// Also write the fields that hold their documented default.
+    #[arg(long)]
+    pub full: bool,
+    /// Overwrite files that exist.
+    #[arg(long)]
+    pub force: bool,
+    /// The target to read; needed where the config has several.
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+}
+
+/// The arguments of `init`. The flags of a single target say what it writes.
+#[derive(Args, Clone, Debug)]
+pub struct InitArgs {
+    /// The target's name.
+    #[arg(long, value_name = "NAME", default_value = "prod")]
+    pub target: String,
+}
+
+/// The arguments of `explain`.
+#[derive(Args, Clone, Debug)]
+pub struct ExplainArgs {
+    /// A connection type or a field of one, `config`, `x-gitops`, `rules`, or the code of a problem,
+    /// AG303 for example; without it, all types are listed.
+    #[arg(value_name = "TYPE[.FIELD]|config|x-gitops|rules|CODE")]
+    pub subject: Option<String>,
+}
+
+/// The arguments of `schema`.
+#[derive(Args, Clone, Debug)]
+pub struct SchemaArgs {
+    /// A connection type, or `config`; without it, the schema of any document.
+    #[arg(value_name = "TYPE|config")]
+    pub subject: Option<String>,
+}
+
+// The arguments of `sandbox`, `demo` and `probe`. The tokens here are made up for a server that holds
+// nothing real, which is why they may stand on a command line.
+
+/// The arguments of `sandbox`.
+#[derive(Args, Clone, Debug)]
+pub struct SandboxArgs {
+    /// The address to serve on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8089")]
+    pub listen: SocketAddr,
+    /// Keep the connections in this file instead of in memory only.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// Behave as this profile says, which `probe --out` wrote.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dialect", "secrets"])]
+    pub profile: Option<PathBuf>,
+    /// Which dialect of the API it speaks.
+    #[arg(long, value_enum, value_name = "DIALECT", default_value = "current")]
+    pub dialect: Dialect,
+    /// How GET of one connection shows secrets; lists never show them.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "masked")]
+    pub secrets: SecretsOnGet,
+    /// A project that exists (repeatable); without any, every project does.
+    // The id is that of the global flag, of which this one takes the place.
+    #[arg(id = "project", long = "project", value_name = "NAME")]
+    pub projects: Vec<String>,
+    /// An environment variable that each project has (repeatable).
+    #[arg(long = "variable", value_name = "NAME")]
+    pub variables: Vec<String>,
+    /// Who may call it.
+    #[command(flatten)]
+    pub access: SandboxAccess,
+    /// The fault of every call, until `PUT /sandbox/fault` says otherwise.
+    #[arg(long, value_enum, value_name = "FAULT")]
+    pub fault: Option<Fault>,
+    /// How long each answer is held back.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration)]
+    pub latency: Duration,
+}
+
+/// Who may call a sandbox.
+#[derive(Args, Clone, Debug)]
+pub struct SandboxAccess {
+    /// The bearer token that it asks for; without one and without --client-id it takes any.
+    #[arg(long, value_name = "TEXT", env = "APINIZER_SANDBOX_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The client id that it gives tokens to.
+    #[arg(long, value_name = "TEXT", requires = "client_secret")]
+    pub client_id: Option<String>,
+    /// The client secret that goes with --client-id.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "APINIZER_SANDBOX_CLIENT_SECRET",
+        hide_env_values = true
+    )]
+    pub client_secret: Option<String>,
+    /// How long a token that it gave is good for.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub token_ttl: Duration,
+    /// Answer 429 to more calls a second than this.
+    #[arg(long, value_name = "CALLS")]
+    pub rate_limit: Option<u32>,
+}
+
+/// The arguments of `demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// The folder to work in, kept afterwards [default: a temporary one, removed at the end].
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Where the daemon serves its status page; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}
+
+/// The arguments of `probe`.
+#[derive(Args, Clone, Debug)]
+pub struct ProbeArgs {
+    /// The target whose server and credentials are used; needed where the config has several.
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// The scratch project to make connections in; none that a target of the config uses.
+    // The id is that of the global flag, of which this one takes the place.
+    #[arg(id = "project", long = "project", value_name = "NAME")]
+    pub scratch: String,
+    /// Write what was found as a profile, which holds no value of a connection.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Do not ask before connections are made; required without a terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// The form of what was found.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: TextOrJson,
 }
