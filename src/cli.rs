@@ -26,13 +26,14 @@ pub mod validate;
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::io::IsTerminal as _;
 
 pub use crate::cli::args::Cli;
 pub use crate::cli::args::Command;
 pub use crate::cli::args::GlobalArgs;
 pub use crate::cli::context::Context;
 use crate::document::Diagnostic;
-use crate::report::{Style, diagnostics};
+use crate::report::{Style, diagnostics, wrapped};
 
 /// Reads a command line, the program's name first.
 ///
@@ -118,10 +119,21 @@ impl CommandError {
     pub fn text(&self, style: &Style) -> String {
         let error = if style.color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
         match self {
-            Self::Failed(message) => format!("{error}: {message}"),
-            Self::WithHint(message, hint) => format!("{error}: {message}\nhint: {hint}"),
+            Self::Failed(message) => fitted(&format!("{error}: {message}"), style),
+            Self::WithHint(message, hint) => {
+                fitted(&format!("{error}: {message}\nhint: {hint}"), style)
+            }
             Self::Shown(text) => text.clone(),
             Self::Invalid(problems) => diagnostics::text(problems, style),
         }
     }
+}
+
+/// Lines that end between words on a terminal; anywhere else a message stays in one line, to be
+/// searched for.
+fn fitted(text: &str, style: &Style) -> String {
+    if !std::io::stderr().is_terminal() {
+        return text.to_owned();
+    }
+    text.lines().flat_map(|line| wrapped(line, style.width)).collect::<Vec<_>>().join("\n")
 }

@@ -22,6 +22,7 @@ mod style;
 pub(crate) mod words;
 
 pub use style::Style;
+pub(crate) use style::wrapped;
 
 /// Ends a line, without blanks at its end.
 pub(crate) fn line(out: &mut String, text: impl AsRef<str>) {

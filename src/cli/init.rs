@@ -52,11 +52,18 @@ pub fn run(args: &InitArgs, context: &Context) -> Result<u8, CommandError> {
         context.say(&format!("{} already holds files: no example is written", documents.display()));
     }
     let more = if is_empty { format!(" and {EXAMPLE_PASSWORD}") } else { String::new() };
+    let begin = if is_in_repository(root) { "" } else { "`git init`, " };
     context.say(&format!(
-        "Next: commit them, set APINIZER_TOKEN{more}, and run `apinizer-gitops plan`.\n\
+        "Next: {begin}commit them, set APINIZER_TOKEN{more}, and run `apinizer-gitops plan`.\n\
          `apinizer-gitops export --dir` writes what is live.",
     ));
     Ok(0)
+}
+
+/// Whether a folder, or one above it, is a git repository.
+fn is_in_repository(folder: &Path) -> bool {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    folder.canonicalize().is_ok_and(|folder| folder.ancestors().any(|up| up.join(".git").exists()))
 }
 
 fn exists(path: &Path) -> CommandError {

@@ -93,7 +93,7 @@ const NARROWEST: usize = 20;
 
 /// Breaks a text between words. What stands between two backticks is one word: a command is copied
 /// whole.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(NARROWEST);
     let mut lines: Vec<String> = Vec::new();
     for word in words(text) {

@@ -110,3 +110,15 @@ fn init_asks_for_what_no_flag_gives() {
     let text = std::fs::read_to_string(&config).unwrap();
     assert!(text.contains("project: \"Shop\""), "{text}");
 }
+
+#[test]
+fn an_error_breaks_no_word_on_a_terminal() {
+    let mut world = World::new();
+    world.env.insert("COLUMNS".into(), "40".into());
+    world.run(&["init"]).code(0);
+    let Some(child) = at_terminal(&world, &["init"]) else { return };
+    let ran = world.ended(child.wait_with_output().unwrap()).code(1);
+    let lines: Vec<&str> = ran.stdout.lines().map(str::trim_end).collect();
+    assert!(lines.contains(&"hint: name another file with --config,"), "{}", ran.stdout);
+    assert!(lines.contains(&"or edit that one"), "{}", ran.stdout);
+}

@@ -144,7 +144,7 @@ fn a_config_that_init_writes_is_valid_and_stays() {
     let mut world = World::new();
     let ran =
         world.run(&["init", "--target", "staging"]).code(0).says("wrote apinizer-gitops.yaml");
-    ran.says("set APINIZER_TOKEN and EXAMPLE_SMTP_PASSWORD");
+    ran.says("Next: commit them, set APINIZER_TOKEN and EXAMPLE_SMTP_PASSWORD");
     let config = world.path("apinizer-gitops.yaml");
     let text = std::fs::read_to_string(&config).unwrap();
     world.run(&["init"]).code(1).says("apinizer-gitops.yaml exists, and is not overwritten");
@@ -160,4 +160,6 @@ fn a_config_that_init_writes_is_valid_and_stays() {
     let again = ["init", "--url", "nowhere", "--project", "demo"];
     world.run(&again).code(1).says("url");
     assert!(!other.exists(), "nothing is written that is not valid");
+    let outside = ["init", "--url", "https://gateway.example.com", "--project", "demo"];
+    world.run(&outside).code(0).says("Next: `git init`, commit them, set APINIZER_TOKEN");
 }
