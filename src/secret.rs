@@ -1,16 +1,17 @@
-//! The one type that secrets live in, and what is done to text that may repeat one.
-
-mod fingerprint;
-mod readings;
-mod redact;
+//! The one type that secrets live in, keyed fingerprints of them, and what is done to text that may
+//! repeat one.
 
 use std::fmt;
 
+use aws_lc_rs::{constant_time, hmac};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use fingerprint::canonical;
-pub(crate) use fingerprint::{Fingerprint, FingerprintKey};
+use crate::digest::hex;
+
+mod redact;
+
 pub use redact::Redactor;
 
 /// The text in the place of a sensitive value.
@@ -68,5 +69,119 @@ impl SensitiveValue {
 impl fmt::Debug for SensitiveValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(SENSITIVE)
+    }
+}
+
+/// The key under which fingerprints are made. Whoever has the state but not the key can not
+/// test a guess.
+#[derive(Clone)]
+pub struct FingerprintKey(hmac::Key);
+
+/// A salted HMAC-SHA-256 of one value of one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+const SALT_BYTES: usize = 8;
+
+impl FingerprintKey {
+    /// Makes the key from `fingerprint_key` of the config, or from the target's credential.
+    /// The key that signs is derived, so that a fingerprint is never an HMAC under the very
+    /// text of a token.
+    pub fn derive(from: &Sensitive) -> Self {
+        let outer = hmac::Key::new(hmac::HMAC_SHA256, from.expose().as_bytes());
+        let derived = hmac::sign(&outer, b"apinizer-gitops fingerprint key 1");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()))
+    }
+
+    /// A value by which a later run knows whether it has the same key.
+    pub fn check_value(&self) -> String {
+        hex(hmac::sign(&self.0, b"check value").as_ref())
+    }
+
+    /// Makes the fingerprint of a field's value.
+    pub fn of(&self, path: &str, value: &Value) -> Fingerprint {
+        let mut salt = [0_u8; SALT_BYTES];
+        fastrand::fill(&mut salt);
+        let salt = hex(&salt);
+        Fingerprint(format!("{salt}:{}", hex(self.sign(&salt, path, value).as_ref())))
+    }
+
+    /// Whether a fingerprint is of this value of this field.
+    pub fn matches(&self, print: &Fingerprint, path: &str, value: &Value) -> bool {
+        self.matches_text(&print.0, path, value)
+    }
+
+    /// Whether the text of a fingerprint is of this value of this field.
+    pub(crate) fn matches_text(&self, print: &str, path: &str, value: &Value) -> bool {
+        let Some((salt, tag)) = print.split_once(':') else { return false };
+        let expected = hex(self.sign(salt, path, value).as_ref());
+        constant_time::verify_slices_are_equal(expected.as_bytes(), tag.as_bytes()).is_ok()
+    }
+
+    fn sign(&self, salt: &str, path: &str, value: &Value) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in [salt, path] {
+            context.update(part.as_bytes());
+            context.update(&[0]);
+        }
+        // A text and the same text as JSON must not collide, nor may the order of keys matter:
+        // values are objects of at most a few entries, sorted here.
+        context.update(canonical(value).as_bytes());
+        context.sign()
+    }
+}
+
+impl fmt::Debug for FingerprintKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FingerprintKey")
+    }
+}
+
+/// JSON with sorted keys, so that equal values give equal text.
+pub(crate) fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            let inside: Vec<String> = keys
+                .into_iter()
+                .map(|k| format!("{}:{}", Value::String(k.clone()), canonical(&map[k])))
+                .collect();
+            format!("{{{}}}", inside.join(","))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fingerprint_knows_its_value_field_and_key() {
+        let key = FingerprintKey::derive(&Sensitive::new("token".into()));
+        let other = FingerprintKey::derive(&Sensitive::new("another".into()));
+        let print = key.of("/password", &json!("hunter2"));
+        assert!(key.matches(&print, "/password", &json!("hunter2")));
+        assert!(!key.matches(&print, "/password", &json!("hunter3")));
+        assert!(!key.matches(&print, "/secret", &json!("hunter2")));
+        assert!(!other.matches(&print, "/password", &json!("hunter2")));
+        assert_ne!(print, key.of("/password", &json!("hunter2")), "salted");
+        assert_ne!(key.check_value(), other.check_value());
+        let text = serde_json::to_string(&print).unwrap();
+        assert!(!text.contains("hunter2"));
+    }
+
+    #[test]
+    fn order_of_keys_does_not_matter() {
+        assert_eq!(
+            canonical(&json!({"b": 1, "a": [null]})),
+            canonical(&json!({"a": [null], "b": 1}))
+        );
     }
 }

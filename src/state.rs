@@ -1,27 +1,25 @@
 //! The record of a target on disk: one JSON file per URL and project, locked for one reconcile,
 //! read again at the start of each, and replaced as a whole.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::digest::sha256_hex;
 use crate::record::{Record, RecordOfVersion1};
-use files::{Disk, Files};
 
-mod files;
-mod known;
 mod ledger;
-mod lock;
 
-pub(crate) use known::KnownStates;
 pub(crate) use ledger::Ledger;
-pub(crate) use lock::Lock;
 
 /// The version of the format that this program writes.
 pub(crate) const VERSION: u32 = 2;
@@ -344,6 +342,165 @@ fn upgraded(record: &str, version: u32) -> Result<Record, serde_json::Error> {
         1 => serde_json::from_str::<RecordOfVersion1>(record).map(Record::from),
         2 => serde_json::from_str(record),
         other => Err(serde::de::Error::custom(format!("there was never a version {other}"))),
+    }
+}
+
+/// The states that were there, by the path of their file. Clones share what they know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownStates(Arc<Mutex<BTreeMap<PathBuf, Known>>>);
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    suspended: bool,
+    /// When it was first missed; `None`: it is there.
+    lost_at: Option<i64>,
+}
+
+impl KnownStates {
+    /// Notes a record that was read or written.
+    fn note(&self, path: &Path, record: &Record) {
+        let known = Known { suspended: record.suspended, lost_at: None };
+        self.states().insert(path.to_owned(), known);
+    }
+
+    /// The record in place of a state that is not there: an empty one, save that a target stays
+    /// suspended. That claims no connection, and nothing is written against a person's word.
+    fn in_place_of(&self, path: &Path) -> Record {
+        let mut states = self.states();
+        let Some(known) = states.get_mut(path) else { return Record::default() };
+        let now = jiff::Timestamp::now().as_second();
+        let lost_at = Some(*known.lost_at.get_or_insert(now));
+        Record { suspended: known.suspended, lost_at, ..Record::default() }
+    }
+
+    fn states(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The disk operations of replacing a file.
+trait Files {
+    fn make_folder(&self, folder: &Path) -> io::Result<()>;
+    fn create(&self, path: &Path) -> io::Result<File>;
+    fn sync(&self, file: &File) -> io::Result<()>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The disk itself.
+struct Disk;
+
+impl Files for Disk {
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)
+    }
+
+    /// Only its owner may read it: names and hosts are private.
+    fn create(&self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+}
+
+/// How often a lock that somebody holds is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The lock on the state of a target; clones are the same lock, which the last of them frees. The
+/// system frees it when the process ends, however it ends, so there is nothing stale to clean up.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    _held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    file: File,
+}
+
+impl StateFile {
+    /// Locks the state, and waits up to `timeout` for its holder. `holder` is the name that
+    /// other processes are told meanwhile.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or the time is over.
+    pub async fn lock(&self, timeout: Duration, holder: &str) -> Result<Lock, StateError> {
+        let path = self.path().with_extension("lock");
+        let file = open(&path)?;
+        let started = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if started.elapsed() < timeout => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let holder = read_holder(&file);
+                    return Err(StateError::Locked { path, holder });
+                }
+                Err(TryLockError::Error(source)) => {
+                    return Err(StateError::Folder { path, source });
+                }
+            }
+        }
+        // Who holds it is a courtesy: a full disk must not stop a reconcile here.
+        let _ = write_holder(&file, holder);
+        Ok(Lock { _held: Arc::new(Held { file }) })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
+    }
+}
+
+fn open(path: &Path) -> Result<File, StateError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let failed = |source| StateError::Folder { path: folder.to_path_buf(), source };
+    fs::create_dir_all(folder).map_err(failed)?;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(failed)
+}
+
+fn write_holder(mut file: &File, holder: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "process {} ({holder})", std::process::id())
+}
+
+fn read_holder(mut file: &File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.take(200).read_to_string(&mut text));
+    match read {
+        Ok(_) if !text.is_empty() => text.chars().filter(|c| !c.is_control()).collect(),
+        _ => "another process".to_owned(),
     }
 }
 

@@ -1,21 +1,22 @@
-//! One HTTP exchange: sent when the server may be called, bounded in time and size, counted.
+//! One HTTP exchange: sent when the server may be called, bounded in time and size, counted. While the
+//! server asks for a slow-down, every call of a client waits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Method, Response, StatusCode, Url, header};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::answer::Answer;
+use super::answer::{Answer, Failure};
 use super::error::{CallError, ErrorKind};
-use super::failure::Failure;
-use super::pace::Pace;
 use super::retry::Retries;
-use super::transport::Route;
+use super::route::Route;
 
 /// The most that is reserved for an announced length. Room that is never written to takes no
 /// memory, and a list that grows step by step takes twice its size.
@@ -241,6 +242,61 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
+/// No server may silence a client for longer, whatever date it names.
+const LONGEST_HOLD: Duration = Duration::from_secs(300);
+
+/// The moment before which no call is sent.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    not_before: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    /// Holds all calls back for a time; a moment that was named before and is later stays.
+    pub(super) fn slow_down(&self, wait: Duration) {
+        let until = Instant::now() + wait.min(LONGEST_HOLD);
+        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        if not_before.is_none_or(|known| known < until) {
+            *not_before = Some(until);
+        }
+    }
+
+    /// Waits until calls may be sent, unless that takes longer than `longest` or the run ends.
+    pub(super) async fn ready(
+        &self,
+        longest: Duration,
+        ending: &CancellationToken,
+    ) -> Result<(), Failure> {
+        // The moment may move while we wait for it.
+        while let Some(wait) = self.remaining() {
+            if wait > longest {
+                let seconds = wait.as_secs();
+                let message =
+                    format!("not sent: the server asks for a pause of another {seconds}s");
+                let mut failure = Failure::new(ErrorKind::RateLimited, message);
+                failure.retry_after = Some(wait);
+                return Err(failure);
+            }
+            tokio::select! {
+                biased;
+                () = ending.cancelled() => return Err(Failure::run_ends()),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn remaining(&self) -> Option<Duration> {
+        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = (*not_before)?.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            *not_before = None;
+            return None;
+        }
+        Some(wait)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,5 +314,29 @@ mod tests {
         assert_eq!(read("Tue, 24 Nov 2026 09:00:00 GMT"), Some(0));
         assert_eq!(read("soon"), None);
         assert_eq!(read("-3"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_waits_for_the_latest_moment() {
+        let pace = Pace::default();
+        let ending = CancellationToken::new();
+        let start = Instant::now();
+        pace.slow_down(Duration::from_secs(7));
+        pace.slow_down(Duration::from_secs(3));
+        pace.ready(Duration::from_secs(60), &ending).await.unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(7));
+        pace.ready(Duration::ZERO, &ending).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_pause_or_the_end_is_not_waited_for() {
+        let pace = Pace::default();
+        let ending = CancellationToken::new();
+        pace.slow_down(Duration::from_secs(86_400));
+        let held = pace.ready(Duration::from_secs(60), &ending).await.unwrap_err();
+        assert_eq!((held.kind, held.retry_after), (ErrorKind::RateLimited, Some(LONGEST_HOLD)));
+        ending.cancel();
+        let held = pace.ready(LONGEST_HOLD, &ending).await.unwrap_err();
+        assert_eq!(held.kind, ErrorKind::NotSent);
     }
 }

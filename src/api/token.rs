@@ -13,11 +13,9 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::answer::{Answer, broken, unreadable};
-use super::envelope::{looks_like_html, parse};
+use super::answer::{Answer, Failure, broken, looks_like_html, parse, seconds, unreadable};
 use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
-use super::failure::{Failure, seconds};
 use super::retry::{Retries, Tries};
 use crate::secret::{Redactor, Sensitive};
 

@@ -4,7 +4,6 @@
 mod cluster;
 mod election;
 mod lease;
-mod list;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -20,8 +19,7 @@ use crate::config::{Kubernetes, Target};
 use crate::environment::Environment;
 use crate::state::StateStore;
 use cluster::{Cluster, object_name};
-use election::Election;
-use list::LeaseList;
+use election::{Election, LeaseList};
 use secret::{SecretStore, Secrets};
 
 /// This process among the replicas.

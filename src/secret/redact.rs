@@ -1,15 +1,19 @@
-//! Replacing every known secret in text that somebody else wrote.
+//! Replacing every known secret in text that somebody else wrote, as it is and in the readings of
+//! programs that take escapes out of it.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::BuildHasher as _;
+use std::hash::{Hash, RandomState};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::AhoCorasick;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::SENSITIVE;
-use super::readings::{Reading, readings};
 
 /// Knows the secrets of a run, resolved or read, and finds them in what a server says: as they are,
 /// and inside JSON escapes, HTML entities, percent-encoding, base64 and hexadecimal digits.
@@ -174,6 +178,213 @@ impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Redactor")
     }
+}
+
+/// A text as a program understands it.
+pub(super) struct Reading {
+    pub(super) bytes: Vec<u8>,
+    /// The place of each byte in the text as it is written; `None`: each stands where it is.
+    places: Option<Vec<Range<usize>>>,
+    /// Whether it was read out of base64 or hexadecimal digits, which any word may be taken for.
+    pub(super) is_packed: bool,
+}
+
+impl Reading {
+    /// Where in the text as it is written some of the bytes stand.
+    pub(super) fn place(&self, bytes: Range<usize>) -> Range<usize> {
+        let Some(places) = &self.places else { return bytes };
+        let start = places.get(bytes.start).map_or(0, |place| place.start);
+        let last = bytes.end.checked_sub(1).and_then(|last| places.get(last));
+        start..last.map_or(start, |place| place.end)
+    }
+
+    /// Takes one kind of escape out; `None` where there is none.
+    fn without(&self, escape: Escape) -> Option<Self> {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut places = Vec::with_capacity(self.bytes.len());
+        let mut at = 0;
+        let mut is_other = false;
+        while let Some(rest) = self.bytes.get(at..)
+            && let Some(&first) = rest.first()
+        {
+            let length = escape(rest, &mut bytes);
+            is_other |= length > 0;
+            if length == 0 {
+                bytes.push(first);
+            }
+            let place = self.place(at..at + length.max(1));
+            places.resize(bytes.len(), place);
+            at += length.max(1);
+        }
+        is_other.then_some(Self { bytes, places: Some(places), is_packed: false })
+    }
+
+    /// The reading of bytes whose digits hold so many bits each, `digits` of them from `start` on.
+    fn unpacked(&self, bytes: Vec<u8>, start: usize, bits: usize) -> Self {
+        let place = |at: usize| {
+            let first = start + at * 8 / bits;
+            self.place(first..start + ((at + 1) * 8).div_ceil(bits))
+        };
+        let places = (0..bytes.len()).map(place).collect();
+        Self { bytes, places: Some(places), is_packed: true }
+    }
+
+    /// Reads its runs of base64 and of hexadecimal digits. A word before them may have been
+    /// taken for a part of them, so each is read from several digits on.
+    fn unpack(&self, readings: &mut Vec<Self>) {
+        for run in runs(&self.bytes, |b| b.is_ascii_alphanumeric() || b"+/-_".contains(&b)) {
+            let digits: Vec<u8> = self.bytes[run.clone()]
+                .iter()
+                .map(|digit| match digit {
+                    b'-' => b'+',
+                    b'_' => b'/',
+                    other => *other,
+                })
+                .collect();
+            for skipped in 0..4.min(digits.len()) {
+                let rest = &digits[skipped..];
+                // A single digit too many is no group.
+                let whole = rest.len() - usize::from(rest.len() % 4 == 1);
+                if let Ok(bytes) = UNPADDED.decode(&rest[..whole]) {
+                    readings.push(self.unpacked(bytes, run.start + skipped, 6));
+                }
+            }
+        }
+        for run in runs(&self.bytes, |b| b.is_ascii_hexdigit()) {
+            for skipped in 0..2 {
+                let digits = self.bytes.get(run.start + skipped..run.end).unwrap_or_default();
+                let bytes = digits.chunks_exact(2).filter_map(hex_byte).collect();
+                readings.push(self.unpacked(bytes, run.start + skipped, 4));
+            }
+        }
+    }
+}
+
+/// All readings of a text; the first is the text itself.
+pub(super) fn readings(text: &str) -> Vec<Reading> {
+    let bytes = text.as_bytes().to_vec();
+    let mut readings = vec![Reading { bytes, places: None, is_packed: false }];
+    // Text that is quoted in a text that is quoted needs it twice.
+    let mut begin = 0;
+    for _ in 0..2 {
+        let end = readings.len();
+        for at in begin..end {
+            let further = ESCAPES.iter().filter_map(|escape| readings[at].without(*escape));
+            let further: Vec<Reading> = further.collect();
+            readings.extend(further);
+        }
+        begin = end;
+    }
+    let mut packed = Vec::new();
+    readings.iter().for_each(|reading| reading.unpack(&mut packed));
+    readings.extend(packed);
+    readings
+}
+
+/// Fewer digits hold nothing that could be told from a word.
+const SHORTEST_RUN: usize = 4;
+
+/// The longest stretches of such bytes.
+fn runs(bytes: &[u8], is_digit: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    let mut start = 0;
+    for end in 0..=bytes.len() {
+        if bytes.get(end).is_none_or(|byte| !is_digit(*byte)) {
+            if end - start >= SHORTEST_RUN {
+                runs.push(start..end);
+            }
+            start = end + 1;
+        }
+    }
+    runs
+}
+
+const UNPADDED: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Takes one escape from the beginning of a text: adds what it means, and gives its length, 0 where
+/// there is none.
+type Escape = fn(&[u8], &mut Vec<u8>) -> usize;
+
+const ESCAPES: [Escape; 4] = [json, html, percent, form];
+
+fn percent(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let byte = text.strip_prefix(b"%").and_then(|digits| hex_byte(digits.get(..2)?));
+    out.extend(byte);
+    if byte.is_some() { 3 } else { 0 }
+}
+
+/// Percent-encoding as forms have it.
+fn form(text: &[u8], out: &mut Vec<u8>) -> usize {
+    if text.starts_with(b"+") {
+        out.push(b' ');
+        return 1;
+    }
+    percent(text, out)
+}
+
+fn json(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let Some([kind, ..]) = text.strip_prefix(b"\\") else { return 0 };
+    let plain = match kind {
+        b'u' => return json_unicode(text, out),
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 8,
+        b'f' => 12,
+        itself => *itself,
+    };
+    out.push(plain);
+    2
+}
+
+fn json_unicode(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let unit = |at: usize| {
+        let digits = text.get(at..)?.strip_prefix(b"\\u")?.get(..4)?;
+        Some(u16::from_be_bytes([hex_byte(&digits[..2])?, hex_byte(&digits[2..])?]))
+    };
+    let Some(first) = unit(0) else { return 0 };
+    // Two escapes may be one character, as UTF-16 has it.
+    let (units, length) = match unit(6) {
+        Some(second) if (0xd800..0xdc00).contains(&first) => (vec![first, second], 12),
+        _ => (vec![first], 6),
+    };
+    out.extend(String::from_utf16_lossy(&units).bytes());
+    length
+}
+
+fn html(text: &[u8], out: &mut Vec<u8>) -> usize {
+    const NAMED: [(&[u8], char); 5] =
+        [(b"lt", '<'), (b"gt", '>'), (b"quot", '"'), (b"apos", '\''), (b"amp", '&')];
+    /// Leading zeros included.
+    const LONGEST: usize = 12;
+    if !text.starts_with(b"&") {
+        return 0;
+    }
+    let Some(end) = text.iter().take(LONGEST).position(|byte| *byte == b';') else { return 0 };
+    let name = &text[1..end];
+    let number = |digits: &[u8], radix: u32| {
+        let number = u32::from_str_radix(str::from_utf8(digits).ok()?, radix).ok()?;
+        char::from_u32(number)
+    };
+    let meant = match name {
+        [b'#', b'x' | b'X', digits @ ..] => number(digits, 16),
+        [b'#', digits @ ..] => number(digits, 10),
+        name => NAMED.iter().find(|(known, _)| *known == name).map(|(_, meant)| *meant),
+    };
+    let Some(meant) = meant else { return 0 };
+    out.extend_from_slice(meant.encode_utf8(&mut [0; 4]).as_bytes());
+    end + 1
+}
+
+fn hex_byte(digits: &[u8]) -> Option<u8> {
+    let [high, low] = digits else { return None };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 #[cfg(test)]
