@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::left_out::{self, LeftOut, Undeclarable};
 use super::known::Names;
+use super::left_out::{self, LeftOut, Undeclarable};
 use super::{KnownReferences, yaml};
 use crate::catalog::{self, ConnectionType, Field, Kind, hidden, is_bookkeeping};
 use crate::desired::env_names;
