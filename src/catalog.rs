@@ -4,25 +4,20 @@
 //! these tables; adding a type is adding a file of data. Where the guide and the OpenAPI file
 //! disagree, a field says so, and what only one of them allows is never more than a warning.
 
-mod choices;
-mod condition;
-mod console;
-mod field;
-pub mod hidden;
-mod lookup;
-pub mod schema;
-
 mod active_mq;
 mod database;
 mod elasticsearch;
 mod email;
+mod field;
 mod ftp;
 mod graylog;
+pub mod hidden;
 mod kafka;
 mod ldap;
 mod linux_script;
 mod logback;
 mod rabbit_mq;
+pub mod schema;
 mod snmp;
 mod syslog;
 mod webhook;
@@ -30,13 +25,9 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use choices::{Verdict, same_choice};
-pub(crate) use console::console_only;
-pub(crate) use lookup::{
-    Bookkeeping, IDENTITY, bookkeeping, did_you_mean, did_you_mean_type, is_bookkeeping, nearest,
-    nearest_of,
-};
-pub use lookup::{all, find};
+use serde_json::{Map, Value};
+
+pub(crate) use field::{Verdict, console_only, same_choice};
 
 /// One type of connection, one value of the discriminator `type`.
 #[derive(Debug)]
@@ -224,4 +215,273 @@ pub enum HiddenPlace {
     Community,
     /// A host name in which some cloud services carry a key.
     HostnameOrKey,
+}
+
+// Finding types and fields by name, and kinds by JSON pointer.
+
+/// All types, in the order of the vendor's list.
+static TYPES: [&ConnectionType; 14] = [
+    &email::EMAIL,
+    &kafka::KAFKA,
+    &elasticsearch::ELASTICSEARCH,
+    &rabbit_mq::RABBIT_MQ,
+    &ftp::FTP,
+    &graylog::GRAYLOG,
+    &syslog::SYSLOG,
+    &webhook::WEBHOOK,
+    &logback::LOGBACK,
+    &active_mq::ACTIVE_MQ,
+    &snmp::SNMP,
+    &linux_script::LINUX_SCRIPT,
+    &database::DATABASE,
+    &ldap::LDAP,
+];
+
+/// `type` and `name`, which every document declares; neither takes references.
+pub(crate) static IDENTITY: [Field; 2] = [
+    Field::text("type").required().about("The type of the connection; it cannot change."),
+    Field::text("name")
+        .required()
+        .about("The name of the connection, unique in its project whatever its case."),
+];
+
+/// The fields that connections of every type have. `type` and `name` stand apart: they are no fields
+/// to compare but the identity of a connection.
+static COMMON: &[Field] = &[
+    Field::text("description").about("What the connection is for, in words for people."),
+    Field::flag("deployToWorker", true)
+        .about("Whether a saved connection is sent on to the gateway's workers."),
+    Field::flag("enabled", true).about("Whether the connection may be used."),
+    Field::text("projectName")
+        .openapi_only()
+        .filled_by_server()
+        .about("The project that holds the connection; the path of a call decides it."),
+];
+
+/// All connection types, in the order of the vendor's list.
+pub fn all() -> impl ExactSizeIterator<Item = &'static ConnectionType> + Clone {
+    TYPES.iter().copied()
+}
+
+/// The type that the API calls by this name, spelled exactly so.
+pub fn find(name: &str) -> Option<&'static ConnectionType> {
+    all().find(|candidate| candidate.name == name)
+}
+
+/// The type that somebody may have meant by a name that is none.
+pub(crate) fn nearest(name: &str) -> Option<&'static ConnectionType> {
+    // Words that are used elsewhere for these things resemble other types more than the right one.
+    let meant = match name.to_ascii_lowercase().as_str() {
+        "smtp" | "mail" => "email",
+        "sftp" | "ftps" => "ftp",
+        "jdbc" | "mysql" | "postgres" | "postgresql" | "oracle" => "database",
+        _ => name,
+    };
+    nearest_of(all(), meant, |candidate| candidate.name)
+}
+
+/// The candidate whose name resembles a misspelled one most, if any is near enough to suggest.
+pub(crate) fn nearest_of<T>(
+    candidates: impl IntoIterator<Item = T>,
+    misspelled: &str,
+    name_of: impl Fn(&T) -> &str,
+) -> Option<T> {
+    // Longer input is no misspelling of any name here, and the comparison is quadratic.
+    const LONGEST: usize = 100;
+    if misspelled.is_empty() || misspelled.len() > LONGEST {
+        return None;
+    }
+    let folded = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
+    let wanted = folded(misspelled);
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            let likeness = strsim::jaro_winkler(&folded(name_of(&candidate)), &wanted);
+            (likeness, candidate)
+        })
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+/// The advice for a misspelled name: the known one that it resembles most, or `otherwise`.
+pub(crate) fn did_you_mean<'n>(
+    known: impl IntoIterator<Item = &'n str>,
+    misspelled: &str,
+    otherwise: impl Into<String>,
+) -> String {
+    match nearest_of(known, misspelled, |name| name) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => otherwise.into(),
+    }
+}
+
+/// The same for the name of a type.
+pub(crate) fn did_you_mean_type(misspelled: &str, otherwise: impl Into<String>) -> String {
+    match nearest(misspelled) {
+        Some(near) => format!("did you mean `{}`?", near.name),
+        None => otherwise.into(),
+    }
+}
+
+impl Kind {
+    /// The field of that name in an object.
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
+        match self {
+            Self::Object(fields) => fields.iter().find(|field| field.name == name),
+            _ => None,
+        }
+    }
+
+    /// The kind of an entry of an object or a free map.
+    pub(crate) fn of_key(&self, key: &str) -> Option<&'static Kind> {
+        match self {
+            Self::Map(value) => Some(value),
+            _ => self.field(key).map(|field| &field.kind),
+        }
+    }
+
+    /// The kind of the items of a list.
+    pub(crate) fn of_item(&self) -> Option<&'static Kind> {
+        match self {
+            Self::List(item) | Self::Set(item) => Some(item),
+            _ => None,
+        }
+    }
+}
+
+impl ConnectionType {
+    /// The fields of this type, the common ones first; `type` and `name` are not among them.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> + Clone + use<> {
+        COMMON.iter().chain(self.own_fields)
+    }
+
+    /// The field of this name.
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields().find(|field| field.name == name)
+    }
+
+    /// The field that somebody may have meant by a name that is none.
+    pub fn nearest_field(&self, name: &str) -> Option<&'static Field> {
+        nearest_of(self.fields(), name, |field| field.name)
+    }
+
+    /// The fields whose whole value is a secret.
+    pub fn secrets(&self) -> impl Iterator<Item = &'static Field> + Clone + use<> {
+        self.fields().filter(|field| field.is_secret())
+    }
+
+    /// The field that a JSON pointer leads to or into: of `/hostPortList/0/port` the `port`, of
+    /// `/propertiesMap/acks` the `propertiesMap`.
+    pub fn field_at(&self, pointer: &str) -> Option<&'static Field> {
+        self.at(pointer).map(|(field, _)| field)
+    }
+
+    /// The field and the kind of the value at a JSON pointer into a connection, through objects,
+    /// items of lists and values of maps; `None` where the catalog knows nothing.
+    fn at(&self, pointer: &str) -> Option<(&'static Field, &'static Kind)> {
+        let mut steps = pointer.starts_with('/').then(|| crate::pointer::steps(pointer))?;
+        let mut field = self.field(&steps.next()?)?;
+        let mut kind = &field.kind;
+        for step in steps {
+            let is_index = !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
+            kind = match kind {
+                Kind::Object(_) => {
+                    field = kind.field(&step)?;
+                    &field.kind
+                }
+                Kind::List(item) | Kind::Set(item) if is_index || step == "-" => item,
+                Kind::Map(value) => value,
+                Kind::Any => &Kind::Any,
+                Kind::Bytes if is_index => &Kind::Text,
+                _ => return None,
+            };
+        }
+        Some((field, kind))
+    }
+}
+
+impl Field {
+    /// Whether the whole value is a secret.
+    pub fn is_secret(&self) -> bool {
+        matches!(self.secrecy, Secrecy::Secret { .. })
+    }
+
+    /// Whether it holds a file or certificate that is no secret, for which some servers answer `null` as they do for a
+    /// secret (graylog's `tlsTrustCertChainFile`).
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::Bytes) && !self.is_secret()
+    }
+
+    /// Whether the server has a use for this secret or file in a connection with those fields.
+    pub fn is_used(&self, own_type: &ConnectionType, fields: &Map<String, Value>) -> bool {
+        let used = match &self.secrecy {
+            Secrecy::Secret { used } => used,
+            _ => &self.used,
+        };
+        used.as_ref().is_none_or(|condition| own_type.holds(condition, fields))
+    }
+
+    /// Its documented defaults.
+    pub fn defaults(&self) -> Defaults {
+        Defaults { default: self.default, others: self.other_defaults }
+    }
+
+    /// Whether documents have to declare it wherever they stand: always required, and not
+    /// something that the server fills by itself.
+    pub fn must_be_declared(&self) -> bool {
+        matches!(self.required, Required::Always) && !self.filled_by_server
+    }
+}
+
+impl Default {
+    /// The value as JSON.
+    pub fn to_json(self) -> Value {
+        match self {
+            Self::Boolean(value) => Value::Bool(value),
+            Self::Integer(value) => Value::from(value),
+            Self::Text(value) => Value::from(value),
+            Self::EmptyList => Value::Array(Vec::new()),
+            Self::EmptyMap => Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// The subject of a key of the server's own bookkeeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bookkeeping {
+    /// Who edited the connection last.
+    EditedBy,
+    /// When that was.
+    EditedAt,
+    /// Its id, revision, author and the like.
+    Other,
+}
+
+/// The subject of a top-level key that is the server's own bookkeeping, which is never compared,
+/// stored or sent. A key that the catalog has for the type never is.
+pub(crate) fn bookkeeping(connection_type: &ConnectionType, key: &str) -> Option<Bookkeeping> {
+    if connection_type.field(key).is_some() {
+        return None;
+    }
+    let folded: String =
+        key.chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
+    match folded.as_str() {
+        "lastmodifiedby" | "lastupdatedby" | "modifiedby" | "updatedby" | "updateuser" => {
+            Some(Bookkeeping::EditedBy)
+        }
+        "lastmodified" | "lastmodifiedat" | "lastmodifieddate" | "lastupdated"
+        | "lastupdatedat" | "lastupdateddate" | "modified" | "modifiedat" | "modifieddate"
+        | "updated" | "updatedat" | "updatedate" | "updateddate" => Some(Bookkeeping::EditedAt),
+        "author" | "created" | "createdat" | "createdate" | "createdby" | "createddate"
+        | "createuser" | "creationdate" | "creator" | "etag" | "id" | "rev" | "revision"
+        | "revisionid" | "revisionnumber" => Some(Bookkeeping::Other),
+        _ => None,
+    }
+}
+
+/// Whether a top-level key is the server's own bookkeeping.
+#[must_use]
+pub(crate) fn is_bookkeeping(connection_type: &ConnectionType, key: &str) -> bool {
+    bookkeeping(connection_type, key).is_some()
 }

@@ -4,22 +4,22 @@
 //! The command decides what happens on it, with the same `plan`, `apply` and `run` that
 //! everybody uses: the demo shows nothing that the program would not do elsewhere.
 
-mod examples;
-mod repository;
-mod secrets;
-
-use std::io;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use aws_lc_rs::rand;
+use git2::{ConfigLevel, Repository, RepositoryInitOptions, Signature};
 use serde_json::json;
 
+use crate::config::FILE_NAME as CONFIG_FILE;
+use crate::digest::hex;
 use crate::environment::Environment;
 use crate::sandbox::{
     Access, Answers, Control, NotAConnection, Options, Running, Sandbox, SandboxError, Variables,
 };
-
-pub(crate) use examples::EXAMPLES;
+use crate::secret::Sensitive;
 
 /// The project that stands for production.
 pub(crate) const PROJECT: &str = "Shop";
@@ -79,7 +79,7 @@ impl Stage {
     /// # Errors
     /// The folder, the repository or the sandbox cannot be had.
     pub(crate) async fn build(folder: &Path, listen: SocketAddr) -> Result<Self, DemoError> {
-        let secrets = secrets::make(EXAMPLES.iter().map(|(_, text)| *text))?;
+        let secrets = make_up(EXAMPLES.iter().map(|(_, text)| *text))?;
         let tokens = secrets.tokens();
         let options = |listen| Options {
             listen,
@@ -102,7 +102,7 @@ impl Stage {
         work_by_hand(sandbox.control())?;
         let listen = free(listen);
         let repository = folder.join("gateway-config");
-        repository::make(&repository, &sandbox.url(), listen)?;
+        make_repository(&repository, &sandbox.url(), listen)?;
         Ok(Self {
             sandbox,
             repository,
@@ -145,4 +145,196 @@ fn work_by_hand(control: &Control) -> Result<(), NotAConnection> {
             "username": "build", "password": "set-by-hand",
         }),
     )
+}
+
+// The repository of the demo: the examples in one commit, and a config that points to the
+// sandbox. It is made without the git program and without the user's git configuration.
+
+const AUTHOR: (&str, &str) = ("Demo", "demo@example.com");
+
+/// Makes the repository in a folder that is empty or not there yet.
+fn make_repository(folder: &Path, url: &str, listen: SocketAddr) -> Result<(), DemoError> {
+    let failed = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| DemoError::Io { path, source }
+    };
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    if fs::read_dir(folder).map_err(failed(folder))?.next().is_some() {
+        return Err(DemoError::NotEmpty(folder.to_path_buf()));
+    }
+    for (path, text) in EXAMPLES {
+        let file = folder.join(path);
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent).map_err(failed(parent))?;
+        }
+        let text = if *path == CONFIG_FILE {
+            config(text, folder, url, listen)
+        } else {
+            (*text).to_owned()
+        };
+        fs::write(&file, text).map_err(failed(&file))?;
+    }
+    commit(folder)
+}
+
+/// The config of the examples, for the two projects of the sandbox.
+fn config(example: &str, folder: &Path, url: &str, listen: SocketAddr) -> String {
+    let config = example
+        .replace("https://apinizer.staging.example.com", url)
+        .replace("https://apinizer.example.com", url)
+        // The plan names the source as it is written.
+        .replacen("path: . ", &format!("path: {} ", json!(folder)), 1)
+        // Soon enough to watch a change in the console being undone.
+        .replace("    token:", "    resync: 10s\n    token:");
+    format!("{config}server:\n  listen: {listen}\n")
+}
+
+fn commit(folder: &Path) -> Result<(), DemoError> {
+    let mut options = RepositoryInitOptions::new();
+    options.initial_head("main").external_template(false);
+    let repository = Repository::init_opts(folder, &options)?;
+    // For the commits that the user is invited to make; theirs are neither needed nor touched.
+    let mut config = repository.config()?.open_level(ConfigLevel::Local)?;
+    let (name, email) = AUTHOR;
+    config.set_str("user.name", name)?;
+    config.set_str("user.email", email)?;
+    config.set_bool("commit.gpgsign", false)?;
+    let mut index = repository.index()?;
+    for (path, _) in EXAMPLES {
+        index.add_path(Path::new(path))?;
+    }
+    index.write()?;
+    let tree = repository.find_tree(index.write_tree()?)?;
+    let author = Signature::now(name, email)?;
+    let message = "Declare the connections of the shop";
+    repository.commit(Some("HEAD"), &author, &author, message, &tree, &[])?;
+    Ok(())
+}
+
+// Values for every secret that the examples refer to, made up at random for one run. They stay
+// in the memory of the process: nothing prints them and no file holds them.
+
+/// The secrets of one run, by variable.
+struct Secrets(BTreeMap<String, String>);
+
+/// Makes up a value for every variable that the texts name.
+fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Secrets, DemoError> {
+    let mut secrets = BTreeMap::new();
+    for name in texts.flat_map(names) {
+        let mut bytes = [0; 16];
+        rand::fill(&mut bytes).map_err(|_| DemoError::Random)?;
+        secrets.insert(name.to_owned(), hex(&bytes));
+    }
+    Ok(Secrets(secrets))
+}
+
+impl Secrets {
+    /// The tokens that the sandbox takes.
+    fn tokens(&self) -> Vec<Sensitive> {
+        let tokens = self.0.iter().filter(|(name, _)| name.ends_with("APINIZER_TOKEN"));
+        tokens.map(|(_, token)| Sensitive::new(token.clone())).collect()
+    }
+
+    /// The environment of the demo: these secrets and nothing of the user's.
+    fn into_environment(self) -> Environment {
+        Environment::new(self.0)
+    }
+}
+
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${env:").skip(1).filter_map(|rest| {
+        let name = rest.split_once('}')?.0;
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        (!name.is_empty() && name.bytes().all(fits)).then_some(name)
+    })
+}
+
+// The examples of the repository, built into the program.
+
+/// Makes the table of examples: paths relative to `examples/` with their texts.
+macro_rules! examples {
+    ($($path:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!("../examples/", $path)))),+]
+    };
+}
+
+/// The files of the examples: path and text.
+pub(crate) const EXAMPLES: &[(&str, &str)] = examples![
+    "apinizer-gitops.yaml",
+    "connections/orders/broker.yaml",
+    "connections/orders/files.yaml",
+    "connections/orders/legacy.yaml",
+    "connections/orders/mails.yaml",
+    "connections/payments/database.yaml",
+    "connections/payments/kafka.yaml",
+    "connections/payments/mails.yaml",
+    "connections/payments/webhook.yaml",
+    "connections/platform/directory.yaml",
+    "connections/platform/hosts.yaml",
+    "connections/platform/logs.yaml",
+    "connections/platform/monitoring.yaml",
+    "overlays/prod/payments.yaml",
+    "overlays/staging/mails.yaml",
+    "overlays/staging/payments.yaml",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::environment::Environment;
+
+    #[test]
+    fn the_repository_holds_one_commit_and_a_config_that_loads() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("repository");
+        make_repository(&at, "http://127.0.0.1:8089", ([127, 0, 0, 1], 8080).into()).unwrap();
+        let repository = Repository::open(&at).unwrap();
+        assert!(repository.statuses(None).unwrap().is_empty());
+        let file = at.join(CONFIG_FILE);
+        let loaded = Config::load_unresolved(&file, &Environment::default()).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        let targets = &loaded.config.targets;
+        assert!(targets.iter().all(|target| target.manager.url == "http://127.0.0.1:8089"));
+        assert_eq!(targets[0].resync, std::time::Duration::from_secs(10));
+        assert!(matches!(
+            make_repository(&at, "http://x", ([127, 0, 0, 1], 1).into()),
+            Err(DemoError::NotEmpty(_))
+        ));
+    }
+}
+
+#[cfg(test)]
+mod secrets_tests {
+    use super::*;
+
+    #[test]
+    fn every_name_gets_a_value_of_its_own() {
+        let text = "a: ${env:A}\nb: x${env:B_2}${env:A} ${env:...} ${env:";
+        let secrets = make_up([text].into_iter()).unwrap().0;
+        assert_eq!(secrets.keys().collect::<Vec<_>>(), ["A", "B_2"]);
+        assert_ne!(secrets["A"], secrets["B_2"]);
+    }
+}
+
+#[cfg(test)]
+mod examples_tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_built_in() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+        let files = crate::source::Files::of_worktree(root.into());
+        let paths = ["connections".to_owned(), "overlays".to_owned()];
+        let listing = files.folders(&paths, None).unwrap();
+        let mut on_disk: Vec<String> = listing
+            .folders
+            .iter()
+            .flat_map(|folder| folder.files.iter().map(|file| file.path.to_string()))
+            .collect();
+        on_disk.push("apinizer-gitops.yaml".to_owned());
+        on_disk.sort();
+        let built_in: Vec<&str> = EXAMPLES.iter().map(|(path, _)| *path).collect();
+        assert_eq!(built_in, on_disk);
+    }
 }

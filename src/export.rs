@@ -7,15 +7,10 @@
 //! rules of equality that the plan has. It never holds a secret: where one stands, or may stand,
 //! a reference is written, and [`Variable`] says what has to be set.
 
-pub(crate) mod check;
 mod document;
-mod fields;
 pub(crate) mod files;
 mod known;
 mod left_out;
-pub(crate) mod read;
-mod spelling;
-mod variables;
 pub(crate) mod yaml;
 
 #[cfg(test)]
@@ -23,19 +18,30 @@ mod example_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
+
+use crate::api::{CallError, Client, Listed};
 use crate::catalog;
+use crate::config::FILE_NAME as CONFIG_FILE;
+use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, code, load};
 use crate::live::LiveConnection;
 use crate::name::{self, ConnectionName};
+use crate::plan::Filter;
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, Sensitive};
+use crate::source::{FileEntry, Files, Folder, SourceError};
 
+use files::ExportFile;
 use left_out::LeftOut;
 
-pub(crate) use fields::normal_value;
+pub(crate) use document::normal_value;
 pub(crate) use known::KnownReferences;
-pub(crate) use variables::template;
+pub(crate) use known::template;
 
 /// How documents are written.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +126,7 @@ impl Export {
             .collect();
         sorted.sort_by(|a, b| (a.0, &a.2.name).cmp(&(b.0, &b.2.name)));
 
-        let mut names = variables::Names::new(&options.prefix, known);
+        let mut names = known::Names::new(&options.prefix, known);
         let mut export = Self::default();
         for (_, connection_type, live) in sorted {
             let what = format!("the {} connection {:?}", connection_type.name, live.name.as_str());
@@ -162,7 +168,7 @@ impl Export {
 
     /// Some problems show only when a document is whole, such as that it is too large.
     fn pass_over_what_does_not_load(&mut self) {
-        let refused = check::refused(&self.documents);
+        let refused = refused(&self.documents);
         let mut index = 0;
         self.documents.retain(|document| {
             let problem = refused.get(&index);
@@ -183,4 +189,145 @@ impl Export {
 fn references_in(document: &Exported) -> impl Iterator<Item = String> {
     let tails = document.text.split("${env:").skip(1);
     tails.filter_map(|rest| Some(rest.split_once('}')?.0.to_owned()))
+}
+
+// Reading whole connections: each by its own GET, with what only its list shows.
+
+/// Reads the connections of a target that a filter admits, and the names that lists show more than
+/// once, which no document can declare. A type that the server does not know has none; a connection
+/// that vanishes between list and GET is passed over.
+///
+/// # Errors
+/// A list or a connection cannot be read: an export with holes would pass for a whole one.
+pub(crate) async fn live_connections(
+    client: &Client,
+    filter: &Filter,
+    concurrency: usize,
+) -> Result<(Vec<LiveConnection>, BTreeSet<ConnectionName>), CallError> {
+    let concurrency = concurrency.max(1);
+    let types = catalog::all().filter(|candidate| filter.admits_type(candidate.name));
+    let calls: Vec<_> = types.map(|candidate| client.list(candidate.name)).collect();
+    let mut lists = stream::iter(calls).buffered(concurrency);
+    let (mut listed, mut twice) = (BTreeMap::new(), BTreeSet::new());
+    while let Some(list) = lists.next().await {
+        if let Listed::Complete(connections) = list? {
+            let admitted = connections.into_iter().filter(|c| filter.admits(&c.type_name, &c.name));
+            for connection in admitted {
+                let earlier = listed.insert(connection.name.clone(), connection);
+                twice.extend(earlier.map(|earlier| earlier.name));
+            }
+        }
+    }
+    listed.retain(|name, _| !twice.contains(name));
+    Ok((read_each(client, listed.into_values(), concurrency).await?, twice))
+}
+
+/// Reads connections of lists one by one; one that vanished since is passed over.
+///
+/// # Errors
+/// A connection cannot be read.
+pub(crate) async fn read_each(
+    client: &Client,
+    listed: impl IntoIterator<Item = LiveConnection>,
+    concurrency: usize,
+) -> Result<Vec<LiveConnection>, CallError> {
+    let mut singles = stream::iter(listed)
+        .map(|entry| async move {
+            let single = client.get(&entry.name).await?;
+            Ok(single.and_then(|single| whole(&single, &entry)))
+        })
+        .buffered(concurrency.max(1));
+    let mut connections = Vec::new();
+    while let Some(single) = singles.next().await {
+        connections.extend(single?);
+    }
+    Ok(connections)
+}
+
+/// The answer to GET, with the fields that only the list shows: Kafka's stores are named only
+/// there.
+fn whole(single: &LiveConnection, entry: &LiveConnection) -> Option<LiveConnection> {
+    let mut body = single.body().clone();
+    for (key, value) in entry.body() {
+        if body.get(key).is_none_or(Value::is_null) {
+            body.insert(key.clone(), value.clone());
+        }
+    }
+    LiveConnection::from_entry(body)
+}
+
+// Whether what was exported passes `validate`.
+
+/// The documents that `validate` would refuse, by their place in the list, with what is wrong.
+fn refused(documents: &[Exported]) -> BTreeMap<usize, &'static str> {
+    let names: Vec<String> = (0..documents.len()).map(|index| index.to_string()).collect();
+    let texts = documents.iter().map(|document| document.text.as_str());
+    let found = problems_in(&names.iter().map(String::as_str).zip(texts).collect());
+    let mut refused = BTreeMap::new();
+    for error in found.into_iter().filter(|problem| problem.severity == Severity::Error) {
+        let title = code::all_codes().find(|code| code.id == error.code).map(|code| code.title);
+        let marks = std::iter::once(&error.mark).chain(error.related.iter().map(|(mark, _)| mark));
+        for index in marks.filter_map(|mark| mark.file.parse().ok()) {
+            refused.entry(index).or_insert(title.unwrap_or("it does not load"));
+        }
+    }
+    refused
+}
+
+/// The connections of an export that other files of a folder declare: beside those they would be
+/// declared twice. Each with that file.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(crate) fn declared_elsewhere(
+    folder: &Path,
+    files: &[ExportFile],
+    documents: &[Exported],
+) -> Result<Vec<(ConnectionName, String)>, SourceError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let there = Files::named_in(folder.to_path_buf());
+    let listing = there.folders(&[".".to_owned()], Some(CONFIG_FILE))?;
+    let request = LoadRequest::without_config(&listing.folders);
+    let read = |entry: &FileEntry| there.read(entry).map_err(|error| error.to_string());
+    let loaded = load(&request, &ParseCache::default(), &read);
+    let exported: BTreeSet<&ConnectionName> = documents.iter().map(|one| &one.name).collect();
+    let replaced: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let others = loaded.names_by_file.iter().filter(|(path, _)| !replaced.contains(&**path));
+    let twice = others.flat_map(|(path, names)| {
+        let twice = names.iter().filter(|name| exported.contains(name));
+        twice.map(|name| (name.clone(), path.to_string()))
+    });
+    Ok(twice.collect())
+}
+
+/// The problems that `validate` would find in files of an export.
+pub(crate) fn problems(files: &[ExportFile]) -> Vec<Diagnostic> {
+    let documents = files.iter().filter(|file| !file.name.starts_with('.'));
+    problems_in(&documents.map(|file| (file.name.as_str(), file.text.as_str())).collect())
+}
+
+/// The problems of files, whose texts are found by their names.
+fn problems_in(files: &BTreeMap<&str, &str>) -> Vec<Diagnostic> {
+    // The id stands for a file's place in the list; no two files share a parse.
+    let id = |index: usize| {
+        let mut id = [0; 20];
+        let bytes = index.to_be_bytes();
+        if let Some(tail) = id.last_chunk_mut() {
+            *tail = bytes;
+        }
+        id
+    };
+    let entries = files
+        .keys()
+        .enumerate()
+        .map(|(index, name)| FileEntry { path: Arc::from(*name), blob: id(index) });
+    let folder = Folder { path: Arc::from("."), exists: true, files: entries.collect() };
+    let request = LoadRequest::without_config(std::slice::from_ref(&folder));
+    let read = |entry: &FileEntry| {
+        let text = files.get(&*entry.path);
+        text.map(|text| text.as_bytes().to_vec()).ok_or_else(|| "is not there".to_owned())
+    };
+    load(&request, &ParseCache::default(), &read).diagnostics
 }

@@ -9,20 +9,12 @@
 //! connections and the calls that were made, and takes edits as a user would make them in the
 //! console.
 
-mod call;
 mod connections;
 mod control;
-mod data;
 mod dialect;
-mod incoming;
-mod log;
 mod options;
-mod refusal;
 mod server;
-mod server_fields;
 mod store;
-mod surface;
-mod tokens;
 mod view;
 
 #[cfg(test)]
@@ -41,8 +33,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use control::{Control, NotAConnection};
-pub use log::LoggedCall;
+pub use control::{Control, LoggedCall, NotAConnection};
 pub use options::{
     Access, Answers, Client, Dialect, Fault, Ids, ListFields, Names, OnExisting, OnHidden,
     OnMissing, Options, Rename, Rewrite, RewriteTo, SecretsOnGet, UnknownFields, Unset, Variables,
@@ -120,7 +111,7 @@ impl Sandbox {
         layers: impl FnOnce(Router) -> Router,
     ) -> Result<Running, SandboxError> {
         let store = match &options.data {
-            Some(path) => data::load(path)?,
+            Some(path) => store::load(path)?,
             None => Store::default(),
         };
         let listen = options.listen;
@@ -130,7 +121,7 @@ impl Sandbox {
         if let Some(path) = &options.data {
             // Written once before the first call, so that a file that cannot be written is
             // found out now.
-            data::save(path, &store)
+            store::save(path, &store)
                 .map_err(|source| SandboxError::Unwritable { path: path.clone(), source })?;
         }
         let server = Arc::new(Server::new(options, store));
@@ -138,7 +129,7 @@ impl Sandbox {
         let api = Router::new().fallback(server::answer).with_state(Arc::clone(&server));
         let api = layers(api).layer(from_fn_with_state(server, server::log));
         let routes = Router::new()
-            .nest("/sandbox", surface::routes(control.clone()))
+            .nest("/sandbox", control::routes(control.clone()))
             .fallback_service(api)
             .into_make_service_with_connect_info::<SocketAddr>();
         // Without this every small answer waits for the acknowledgement of the one before.

@@ -1,6 +1,12 @@
 //! Builders that make the files of data read like tables.
 
-use super::{Choices, Condition, Default, Fact, Field, HiddenPlace, Kind, Required, Secrecy};
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::{
+    Choices, Condition, ConnectionType, Default, Fact, Field, HiddenPlace, Kind, Required, Secrecy,
+};
 
 impl Field {
     const fn new(name: &'static str, kind: Kind) -> Self {
@@ -167,4 +173,183 @@ impl Field {
         self.about = about;
         self
     }
+}
+
+// The allowed words of fields that hold one of a few words, by the vendor's documents.
+
+/// Which of the two documents allow one value of a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every document that lists words lists this one.
+    Allowed,
+    /// One document lists it, the other lists words without it.
+    OnlyOneDocument,
+    /// No document lists it.
+    Unknown {
+        /// Whether both documents list the same words; where they do not, neither can be taken
+        /// as complete.
+        documents_agree: bool,
+    },
+}
+
+impl Choices {
+    /// Judges a value by both documents; spelling counts as [`same_choice`] has it.
+    pub fn verdict(&self, value: &str) -> Verdict {
+        let listed =
+            |words: &[&str]| words.is_empty() || words.iter().any(|w| same_choice(w, value));
+        match (listed(self.guide), listed(self.openapi)) {
+            (true, true) => Verdict::Allowed,
+            (false, false) => Verdict::Unknown { documents_agree: self.documents_agree() },
+            // The only list there is does not have it.
+            (false, true) if self.openapi.is_empty() => Verdict::Unknown { documents_agree: false },
+            (true, false) if self.guide.is_empty() => Verdict::Unknown { documents_agree: false },
+            _ => Verdict::OnlyOneDocument,
+        }
+    }
+
+    /// Whether both documents list the same words, spelling aside. A list that only one of them
+    /// has is not agreed upon.
+    pub fn documents_agree(&self) -> bool {
+        let all_in = |words: &[&str], others: &[&str]| {
+            words.iter().all(|word| others.iter().any(|other| same_choice(word, other)))
+        };
+        all_in(self.guide, self.openapi) && all_in(self.openapi, self.guide)
+    }
+
+    /// Every allowed word once: as the guide spells it, then what only the OpenAPI file has.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (guide, openapi) = (self.guide, self.openapi);
+        let more = openapi.iter().filter(|word| !guide.iter().any(|g| same_choice(g, word)));
+        guide.iter().chain(more).copied()
+    }
+}
+
+/// Whether two spellings are one choice: case and a `(n)` suffix do not count.
+pub(crate) fn same_choice(a: &str, b: &str) -> bool {
+    without_number(a).eq_ignore_ascii_case(without_number(b))
+}
+
+fn without_number(word: &str) -> &str {
+    word.strip_suffix(')')
+        .and_then(|rest| rest.rsplit_once('('))
+        .filter(|(head, number)| {
+            !head.is_empty() && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+        })
+        .map_or(word, |(head, _)| head)
+}
+
+// Conditions over the fields of one object: whether they hold, and how to say them.
+
+impl Condition {
+    /// Whether it holds in an object; `field` finds the fields of that object, whose defaults
+    /// stand for what is not declared, `null` or an empty text.
+    pub fn holds(
+        &self,
+        field: &dyn Fn(&str) -> Option<&'static Field>,
+        object: &Map<String, Value>,
+    ) -> bool {
+        match self {
+            Self::Is(name, wanted) => {
+                value_of(name, field, object).is_some_and(|value| match &value {
+                    Value::String(text) => same_choice(text, wanted),
+                    Value::Bool(value) => {
+                        same_choice(if *value { "true" } else { "false" }, wanted)
+                    }
+                    Value::Number(number) => number.to_string() == *wanted,
+                    _ => false,
+                })
+            }
+            Self::Present(name) => value_of(name, field, object).is_some_and(|value| match value {
+                Value::Array(items) => !items.is_empty(),
+                Value::Object(map) => !map.is_empty(),
+                _ => true,
+            }),
+            Self::Any(conditions) => conditions.iter().any(|c| c.holds(field, object)),
+            Self::All(conditions) => conditions.iter().all(|c| c.holds(field, object)),
+        }
+    }
+
+    /// The fields that it looks at.
+    pub fn fields(&self) -> Vec<&'static str> {
+        match self {
+            Self::Is(name, _) | Self::Present(name) => vec![name],
+            Self::Any(all) | Self::All(all) => all.iter().flat_map(Self::fields).collect(),
+        }
+    }
+}
+
+impl Required {
+    /// Whether an object needs the field; `field` finds the fields of that object.
+    pub(crate) fn holds(
+        &self,
+        field: &dyn Fn(&str) -> Option<&'static Field>,
+        object: &Map<String, Value>,
+    ) -> bool {
+        match self {
+            Self::No => false,
+            Self::Always | Self::Disputed => true,
+            Self::When(condition) => condition.holds(field, object),
+        }
+    }
+}
+
+impl ConnectionType {
+    /// Whether a condition over top-level fields holds in a connection.
+    pub fn holds(&self, condition: &Condition, fields: &Map<String, Value>) -> bool {
+        condition.holds(&|name| self.field(name), fields)
+    }
+}
+
+/// The declared value, else the default; nothing for what counts as not there.
+fn value_of(
+    name: &str,
+    field: &dyn Fn(&str) -> Option<&'static Field>,
+    object: &Map<String, Value>,
+) -> Option<Value> {
+    let there = |value: &Value| !value.is_null() && value.as_str() != Some("");
+    object
+        .get(name)
+        .filter(|value| there(value))
+        .cloned()
+        .or_else(|| field(name)?.default.map(super::Default::to_json))
+        .filter(there)
+}
+
+/// A condition in words: "`auth` is `true`".
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(name, value) => write!(f, "`{name}` is `{value}`"),
+            Self::Present(name) => write!(f, "`{name}` is set"),
+            Self::Any(conditions) => write_joined(f, conditions, " or "),
+            Self::All(conditions) => write_joined(f, conditions, " and "),
+        }
+    }
+}
+
+fn write_joined(f: &mut fmt::Formatter<'_>, all: &[Condition], word: &str) -> fmt::Result {
+    for (index, condition) in all.iter().enumerate() {
+        if index > 0 {
+            f.write_str(word)?;
+        }
+        write!(f, "{condition}")?;
+    }
+    Ok(())
+}
+
+// Settings that only Apinizer's console knows: neither of the vendor's documents has a field for
+// them.
+
+/// The settings of a type that only the console knows, in words.
+pub(crate) fn console_only(type_name: &str) -> Option<&'static str> {
+    Some(match type_name {
+        "email" => "settings of SSL",
+        "ldap" => "a timeout",
+        "syslog" => "a circuit breaker, the queue, framing and timeouts",
+        "webhook" => "a circuit breaker, TLS, batching and timeouts",
+        "activeMq" | "elasticsearch" | "graylog" | "kafka" | "logback" | "rabbitMq" => {
+            "a circuit breaker, where logs are sent to the connection"
+        }
+        _ => return None,
+    })
 }

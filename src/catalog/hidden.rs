@@ -5,23 +5,26 @@
 //! a literal in a document ([`literal_secrets`]), showing a connection without them ([`mask()`]),
 //! and exporting them as references ([`extract()`]). So what one of them knows, all know.
 
-mod extract;
-mod literal;
-mod mask;
-mod name;
 mod scan;
+mod text;
+
 #[cfg(test)]
 mod tests;
-mod text;
-mod url;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-pub use extract::{Extracted, extract};
-pub use literal::{LiteralSecret, literal_secrets};
-pub use mask::{is_masked_text, mask, mask_at};
-pub(crate) use name::variable;
+use serde_json::{Map, Value};
+
+use crate::catalog::ConnectionType;
+use crate::pointer::look_up;
+use crate::reference::{self, Segment};
+use crate::secret::{SENSITIVE, Sensitive};
+
+use scan::hidden_parts;
+
 pub use scan::secret_parts;
+pub(crate) use text::variable;
 
 /// A value, or a part of a text, that is a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,4 +50,291 @@ pub enum Standing {
     Plain,
     /// It may be one (an unknown field whose name says so): hidden, but not refused.
     Suspected,
+}
+
+// Showing a connection without its secrets.
+
+/// The same connection fit to be shown: every secret part is `(sensitive)`, references in its
+/// place are left, and everything else is as it was.
+pub fn mask(
+    connection_type: &'static ConnectionType,
+    fields: &Map<String, Value>,
+) -> Map<String, Value> {
+    // Where a secret held a separator, another look may find more to hide: what is shown is what
+    // a further look would leave alone. Texts that need more than two are made up.
+    const LOOKS: usize = 8;
+    let mut shown = fields.clone();
+    for _ in 0..LOOKS {
+        let parts = secret_parts(connection_type, &shown);
+        let mut next = Value::Object(shown.clone());
+        // From the back, so that the ranges of earlier parts of a text stay right.
+        for part in parts.iter().rev() {
+            if let Some(value) = next.pointer_mut(&part.pointer) {
+                *value = masked(value, part);
+            }
+        }
+        match next {
+            Value::Object(next) if next != shown => shown = next,
+            _ => break,
+        }
+    }
+    shown
+}
+
+/// The value at a JSON pointer fit to be shown; `whole` is the connection that it is or was part
+/// of, since neighbours (a header's name, SNMP's version) decide what is a secret.
+pub fn mask_at(
+    connection_type: &'static ConnectionType,
+    pointer: &str,
+    value: &Value,
+    whole: &Map<String, Value>,
+) -> Value {
+    let mut steps = crate::pointer::steps(pointer);
+    let Some(top) = steps.next() else { return Value::from(SENSITIVE) };
+    let mut context = whole.clone();
+    let mut place = context.entry(top.as_ref()).or_insert(Value::Null);
+    for step in steps {
+        let Some(next) = step_into(place, step.into_owned()) else { return Value::from(SENSITIVE) };
+        place = next;
+    }
+    *place = value.clone();
+    let shown = Value::Object(mask(connection_type, &context));
+    shown.pointer(pointer).cloned().unwrap_or_else(|| Value::from(SENSITIVE))
+}
+
+/// A pointer to an item further out than this does not come from a list that anybody wrote.
+const LONGEST_LIST: usize = 100_000;
+
+/// The place one step further, made where there is none; `None` for a name inside a list.
+fn step_into(place: &mut Value, step: String) -> Option<&mut Value> {
+    let index = step.parse::<usize>().ok().filter(|index| *index <= LONGEST_LIST);
+    match (&*place, index) {
+        (Value::Array(_), None) => return None,
+        (Value::Array(_) | Value::Object(_), _) => {}
+        (_, Some(_)) => *place = Value::Array(Vec::new()),
+        (_, None) => *place = Value::Object(Map::new()),
+    }
+    match (place, index) {
+        (Value::Array(items), Some(index)) => {
+            if items.len() <= index {
+                items.resize(index + 1, Value::Null);
+            }
+            items.get_mut(index)
+        }
+        (Value::Object(map), _) => Some(map.entry(step).or_insert(Value::Null)),
+        _ => None,
+    }
+}
+
+/// Whether a text is what a server or a console shows in the place of a secret.
+pub fn is_masked_text(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| matches!(c, '*' | '•' | '●' | '∙' | '·'))
+}
+
+fn masked(value: &Value, part: &SecretPart) -> Value {
+    let (Value::String(text), Some(range)) = (value, &part.range) else {
+        return Value::from(SENSITIVE);
+    };
+    let pieces = (text.get(..range.start), text.get(range.clone()), text.get(range.end..));
+    match pieces {
+        (Some(before), Some(secret), Some(after)) => {
+            Value::String(format!("{before}{}{after}", without_text(secret)))
+        }
+        _ => Value::from(SENSITIVE),
+    }
+}
+
+/// The references of a text in their places, and `(sensitive)` for all between them.
+fn without_text(secret: &str) -> String {
+    let Ok(segments) = reference::parse(secret) else { return SENSITIVE.to_owned() };
+    let shown = segments.iter().map(|segment| match segment {
+        Segment::Text(_) => SENSITIVE.to_owned(),
+        reference => reference.to_string(),
+    });
+    shown.collect()
+}
+
+// Secrets that a document writes out where a reference belongs.
+
+/// A secret written out in a document, outside of the fields that are secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiteralSecret {
+    /// JSON pointer to the value that holds it.
+    pub pointer: String,
+    /// Which secret it is, in words: "the header `Authorization`".
+    pub what: String,
+    /// The text to write instead, without the secret.
+    pub advice: String,
+}
+
+/// The secrets that the declared fields of a document write out in places where secrets hide.
+///
+/// A part that consists of `${env:NAME}` and `${NAME}` is fine; text in it is not, nor is
+/// `${var:NAME}`, whose value is plain. What is no well-formed reference is the business of
+/// whoever checks references.
+pub fn literal_secrets(
+    connection_type: &'static ConnectionType,
+    fields: &Map<String, Value>,
+) -> Vec<LiteralSecret> {
+    let mut by_pointer: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
+    for part in hidden_parts(connection_type, fields) {
+        if part.standing == Standing::Plain {
+            by_pointer.entry(part.pointer.clone()).or_default().push(part);
+        }
+    }
+    let mut literals = Vec::new();
+    for (pointer, parts) in by_pointer {
+        let value = look_up(fields, &pointer);
+        let text = value.and_then(Value::as_str);
+        let written: Vec<&SecretPart> =
+            parts.iter().filter(|part| is_written_out(text, part)).collect();
+        // Where a secret holds separators, the rewritten text may still show a part of it.
+        let rewritten = text.and_then(|text| with_references(text, &written)).filter(|text| {
+            let value = Value::from(text.as_str());
+            mask_at(connection_type, &pointer, &value, fields) == value
+        });
+        for part in &written {
+            literals.push(LiteralSecret {
+                pointer: pointer.clone(),
+                what: part.what.clone(),
+                advice: advice(rewritten.as_deref(), part),
+            });
+        }
+    }
+    literals
+}
+
+fn is_written_out(text: Option<&str>, part: &SecretPart) -> bool {
+    let (Some(text), Some(range)) = (text, &part.range) else { return true };
+    let secret = text.get(range.clone()).unwrap_or(text);
+    reference::parse(secret).is_ok_and(|segments| {
+        segments.iter().any(|segment| matches!(segment, Segment::Text(_) | Segment::Var(_)))
+    })
+}
+
+fn advice(rewritten: Option<&str>, part: &SecretPart) -> String {
+    let label = &part.label;
+    match rewritten {
+        Some(rewritten) => format!("write `{rewritten}`, and set `{label}` where this runs"),
+        None => {
+            format!("put `${{env:{label}}}` in its place, and set `{label}` where this runs")
+        }
+    }
+}
+
+/// The whole text with references for its secrets, where it is short enough to be read.
+fn with_references(text: &str, written: &[&SecretPart]) -> Option<String> {
+    const LONGEST: usize = 160;
+    if text.len() > LONGEST || text.contains(char::is_control) {
+        return None;
+    }
+    let mut rewritten = text.to_owned();
+    for part in written.iter().rev() {
+        let range = part.range.clone()?;
+        rewritten.get(range.clone())?;
+        rewritten.replace_range(range, &format!("${{env:{}}}", part.label));
+    }
+    Some(rewritten)
+}
+
+// Taking the hidden secrets out of a live connection, for `export`.
+
+/// A live connection whose hidden secrets have become references.
+#[derive(Clone, Debug)]
+pub struct Extracted {
+    /// The fields as a document would declare them: parsing their references gives live's
+    /// values back.
+    pub fields: Map<String, Value>,
+    /// The variables that the references name, with the secrets that they stood for.
+    pub variables: Vec<(String, Sensitive)>,
+}
+
+/// Puts `${env:NAME}` in the place of every hidden secret of a live connection, under the name
+/// that `name_for` gives it, and escapes every other text that looks like a reference of ours.
+///
+/// Secret fields are left to the caller, who knows which of them are set, and so is what is
+/// nothing but Apinizer's own `${NAME}`.
+pub fn extract(
+    connection_type: &'static ConnectionType,
+    live: &Map<String, Value>,
+    name_for: &mut dyn FnMut(&SecretPart) -> String,
+) -> Extracted {
+    let mut parts: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
+    for part in secret_parts(connection_type, live) {
+        if part.standing != Standing::Field {
+            parts.entry(part.pointer.clone()).or_default().push(part);
+        }
+    }
+    let mut variables = Vec::new();
+    let mut extraction = Extraction { parts: &parts, name_for, variables: &mut variables };
+    let fields = live
+        .iter()
+        .map(|(key, value)| {
+            let pointer = format!("/{}", crate::pointer::escaped(key));
+            (key.clone(), extraction.value(&pointer, value))
+        })
+        .collect();
+    Extracted { fields, variables }
+}
+
+struct Extraction<'a> {
+    parts: &'a BTreeMap<String, Vec<SecretPart>>,
+    name_for: &'a mut dyn FnMut(&SecretPart) -> String,
+    variables: &'a mut Vec<(String, Sensitive)>,
+}
+
+impl Extraction<'_> {
+    fn value(&mut self, pointer: &str, value: &Value) -> Value {
+        let parts = self.parts.get(pointer).map(Vec::as_slice).unwrap_or_default();
+        if let Some(part) = parts.iter().find(|part| part.range.is_none()) {
+            let secret = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            return Value::String(self.reference(part, secret));
+        }
+        match value {
+            Value::String(text) => Value::String(self.text(text, parts)),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| self.value(&format!("{pointer}/{index}"), item))
+                .collect(),
+            Value::Object(map) => Value::Object(
+                map.iter()
+                    .map(|(key, inner)| {
+                        let pointer = format!("{pointer}/{}", crate::pointer::escaped(key));
+                        (key.clone(), self.value(&pointer, inner))
+                    })
+                    .collect(),
+            ),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    fn text(&mut self, text: &str, parts: &[SecretPart]) -> String {
+        let mut written = String::with_capacity(text.len());
+        let mut done = 0;
+        for part in parts {
+            let Some(range) = part.range.clone() else { continue };
+            let (Some(before), Some(secret)) =
+                (text.get(done..range.start), text.get(range.clone()))
+            else {
+                continue;
+            };
+            written.push_str(&reference::escape(before));
+            if secret.is_empty() || reference::is_apinizers(secret) {
+                written.push_str(secret);
+            } else {
+                written.push_str(&self.reference(part, secret.to_owned()));
+            }
+            done = range.end;
+        }
+        written.push_str(&reference::escape(text.get(done..).unwrap_or_default()));
+        written
+    }
+
+    fn reference(&mut self, part: &SecretPart, secret: String) -> String {
+        let name = (self.name_for)(part);
+        let reference = format!("${{env:{name}}}");
+        self.variables.push((name, Sensitive::new(secret)));
+        reference
+    }
 }

@@ -11,7 +11,7 @@ use super::session::{Session, known_types};
 use crate::api::Retries;
 use crate::config::{Location, Target};
 use crate::document::Severity;
-use crate::export::{Export, KnownReferences, Options, check, files, read, template};
+use crate::export::{self, Export, KnownReferences, Options, files, template};
 use crate::plan::Filter;
 use crate::reconcile::{Engine, client, load_target};
 use crate::report::diagnostics;
@@ -30,7 +30,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let engine = &session.engine;
     let retries = Retries::new(context.retries(), CancellationToken::new());
     let client = client(engine, target).map_err(CommandError::failed)?.with_retries(retries);
-    let (live, twice) = read::connections(&client, &filter, target.manager.concurrency)
+    let (live, twice) = export::live_connections(&client, &filter, target.manager.concurrency)
         .await
         .map_err(CommandError::failed)?;
     let mut known = known_references(engine, target, context)?;
@@ -47,7 +47,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
         engine.redactor.learn(value.expose());
     }
     let written = files::files(&export, args.single_file || args.dir.is_none());
-    let problems = check::problems(&written);
+    let problems = export::problems(&written);
     match &args.dir {
         Some(folder) => write(folder, &written, &export, args.force, context)?,
         None => context.print(&as_one_text(&export)),
@@ -73,7 +73,7 @@ fn write(
     force: bool,
     context: &Context,
 ) -> Result<(), CommandError> {
-    let twice = check::declared_elsewhere(folder, written, &export.documents);
+    let twice = export::declared_elsewhere(folder, written, &export.documents);
     if let [(name, file), ..] = twice.map_err(CommandError::failed)?.as_slice() {
         let file = folder.join(file);
         return Err(CommandError::WithHint(

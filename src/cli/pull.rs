@@ -12,7 +12,7 @@ use super::export::prefix;
 use super::session::Session;
 use crate::config::Location;
 use crate::document;
-use crate::export::{self, Export, KnownReferences, files, read};
+use crate::export::{self, Export, KnownReferences, files};
 use crate::name::ConnectionName;
 use crate::plan::TargetPlan;
 use crate::plan::view::LiveView;
@@ -194,7 +194,7 @@ impl Pulled<'_> {
             reason: "a document of that name is there, for another target".to_owned(),
         }));
         let client = &ready.opened.connection.client;
-        let live = read::each(client, fresh, target.manager.concurrency).await;
+        let live = export::read_each(client, fresh, target.manager.concurrency).await;
         let live = live.map_err(CommandError::failed)?;
         let mut known = KnownReferences::default();
         known.add_record(&ready.opened.record);

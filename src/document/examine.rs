@@ -1,19 +1,23 @@
 //! The documents of one name, merged and checked: a function of their layers alone, so that names
 //! are checked in parallel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::check::{Check, connection_type, texts_to_numbers};
-use super::layers::{Layer, Merged};
+use super::file::{Locator, ParseCache, Read};
+use super::load::{assign, gather};
 use super::options::{self, KEY};
-use super::{LoadRequest, Options};
-use crate::catalog::{ConnectionType, did_you_mean};
-use crate::diagnostic::{Finding, Part, code, quoted};
+use super::{Document, Layer, LoadRequest, Merged, Options};
+use crate::catalog::{ConnectionType, did_you_mean, nearest_of};
+use crate::diagnostic::{At, Diagnostic, Finding, Part, code, quoted};
 use crate::name::ConnectionName;
-use crate::pointer::{child, item};
+use crate::pointer::{child, each_text, item};
+use crate::reference::{self, Segment};
 use crate::rules::{Effect, Match};
+use crate::source::FileEntry;
 
 /// The documents of one name, merged and checked.
 pub(super) struct Examined<'f> {
@@ -135,5 +139,196 @@ fn ignore_unknown(
                 .help(did_you_mean(fields, &top, "check the spelling"))
                 .part(Part::Text(top)),
         );
+    }
+}
+
+// The rules of `renamedFrom` over all documents of a target.
+
+/// One rename: the new name, the old one, and where it is declared.
+pub(crate) struct Rename<'n> {
+    pub(crate) to: &'n ConnectionName,
+    pub(crate) from: &'n ConnectionName,
+    pub(crate) at: Option<At>,
+}
+
+/// The problems of the renames of one target, each with the name that it blocks.
+pub(crate) fn check_renames(renames: &[Rename<'_>]) -> Vec<(ConnectionName, Finding)> {
+    let mut problems = Vec::new();
+    let mut by_old: BTreeMap<&ConnectionName, Vec<&Rename<'_>>> = BTreeMap::new();
+    for rename in renames {
+        if rename.to == rename.from {
+            let message = format!("`{}` is renamed from its own name", rename.to);
+            problems.push(problem(rename, &code::RENAME_TO_SELF, message, "remove `renamedFrom`"));
+        } else {
+            by_old.entry(rename.from).or_default().push(rename);
+        }
+    }
+    for (old, several) in by_old.iter().filter(|(_, several)| several.len() > 1) {
+        for rename in several {
+            let message = format!("`{}` is renamed from `{old}`, and so is another", rename.to);
+            let help = "remove `renamedFrom` from all but one";
+            let (name, mut finding) = problem(rename, &code::RENAMED_TWICE, message, help);
+            finding.related = several
+                .iter()
+                .filter(|other| other.to != rename.to)
+                .filter_map(|other| Some((other.at?, pointer(), format!("`{}` is too", other.to))))
+                .collect();
+            problems.push((name, finding));
+        }
+    }
+    let olds: BTreeMap<_, _> = renames.iter().map(|rename| (rename.to, rename.from)).collect();
+    for rename in renames.iter().filter(|rename| rename.to != rename.from) {
+        if runs_in_a_circle(rename.to, &olds) {
+            let message = format!("the renames that `{}` is part of run in a circle", rename.to);
+            let help = "rename one of them to a third name first, in a commit of its own";
+            problems.push(problem(rename, &code::RENAME_CYCLE, message, help));
+        }
+    }
+    problems
+}
+
+fn runs_in_a_circle(
+    start: &ConnectionName,
+    olds: &BTreeMap<&ConnectionName, &ConnectionName>,
+) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut name = start;
+    while let Some(old) = olds.get(name) {
+        if *old == start {
+            return true;
+        }
+        if !seen.insert(*old) {
+            return false;
+        }
+        name = old;
+    }
+    false
+}
+
+fn problem(
+    rename: &Rename<'_>,
+    code: &'static code::Code,
+    message: String,
+    help: &str,
+) -> (ConnectionName, Finding) {
+    let mut finding = Finding::error(code, pointer(), message).help(help).part(Part::Value);
+    finding.at = rename.at;
+    (rename.to.clone(), finding)
+}
+
+fn pointer() -> String {
+    child(&child("", KEY), "renamedFrom")
+}
+
+// Apinizer's own variables, `${NAME}`: whether documents use any, and those that the project of a
+// target does not have.
+
+/// The plain variables of a target, in which Apinizer's may stand.
+type Vars = BTreeMap<String, Value>;
+
+/// The names of the variables of Apinizer's that documents use.
+pub(crate) fn variables_of(documents: &[Document], vars: &Vars) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for document in documents {
+        in_fields(&document.fields, vars, &mut |_, _, name| {
+            names.insert(name.to_owned());
+        });
+    }
+    names
+}
+
+/// Warns, at their places, of the variables that are not among those of the project.
+pub(crate) fn unknown_variables(
+    request: &LoadRequest<'_>,
+    cache: &ParseCache,
+    read: &Read<'_>,
+    known: &BTreeSet<String>,
+) -> Vec<Diagnostic> {
+    let assigned = assign(request.folders);
+    let entries: Vec<&FileEntry> = assigned.iter().map(|(_, entry)| *entry).collect();
+    let files: Vec<Arc<_>> = cache.files(&entries, read);
+    let mut locator = Locator::new(&entries, &files, read);
+    let no_vars = Vars::new();
+    let mut diagnostics = Vec::new();
+    for (layers, _) in gather(&assigned, &files).names.into_values() {
+        let mut merged = Merged::of(layers);
+        if !options::are_for(options::targets_of(&merged.fields).as_ref(), request.target) {
+            continue;
+        }
+        for key in ["type", "name", KEY] {
+            merged.fields.shift_remove(key);
+        }
+        let mut findings = Vec::new();
+        in_fields(
+            &merged.fields,
+            request.vars.unwrap_or(&no_vars),
+            &mut |pointer, written, name| {
+                if !known.contains(name) {
+                    findings.push(unknown(pointer, written, name, known));
+                }
+            },
+        );
+        let found = findings.into_iter();
+        diagnostics
+            .extend(found.map(|finding| locator.diagnose(finding, Some(&merged), request.target)));
+    }
+    diagnostics
+}
+
+fn unknown(pointer: &str, written: String, name: &str, known: &BTreeSet<String>) -> Finding {
+    let help = match nearest_of(known, name, |known| known.as_str()) {
+        Some(nearest) => format!("did you mean `${{{nearest}}}`?"),
+        None => "add it to the environment variables of the project".to_owned(),
+    };
+    let message = format!("the project has no environment variable {}", quoted(name));
+    Finding::warning(&code::UNKNOWN_ENVIRONMENT_VARIABLE, pointer, message)
+        .part(Part::Text(written))
+        .help(help)
+        .of_target()
+}
+
+/// Tells each variable in some fields: its place, the reference that brings it, and its name.
+fn in_fields(fields: &Map<String, Value>, vars: &Vars, tell: &mut impl FnMut(&str, String, &str)) {
+    let mut in_text = |pointer: &str, text: &str| {
+        for segment in reference::parse(text).unwrap_or_default() {
+            match segment {
+                Segment::Apinizer(name) => tell(pointer, segment.to_string(), name),
+                Segment::Var(var) => {
+                    let value = vars.get(var).and_then(Value::as_str).unwrap_or_default();
+                    for inner in reference::parse(value).unwrap_or_default() {
+                        if let Segment::Apinizer(name) = inner {
+                            tell(pointer, segment.to_string(), name);
+                        }
+                    }
+                }
+                Segment::Text(_) | Segment::Env(_) => {}
+            }
+        }
+    };
+    for (key, value) in fields {
+        each_text(&child("", key), value, &mut in_text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(renames: &[(&str, &str)]) -> Vec<(String, &'static str)> {
+        let names: Vec<(ConnectionName, ConnectionName)> =
+            renames.iter().map(|(to, from)| ((*to).into(), (*from).into())).collect();
+        let renames: Vec<_> =
+            names.iter().map(|(to, from)| Rename { to, from, at: None }).collect();
+        check_renames(&renames).into_iter().map(|(name, f)| (name.to_string(), f.code.id)).collect()
+    }
+
+    #[test]
+    fn chains_are_fine_and_circles_are_not() {
+        assert_eq!(problems(&[("b", "a"), ("c", "b"), ("d", "c")]), []);
+        assert_eq!(problems(&[("a", "A")]), [("a".to_owned(), "AG501")]);
+        let codes = |r: &[(&str, &str)]| problems(r).into_iter().map(|p| p.1).collect::<Vec<_>>();
+        assert_eq!(codes(&[("a", "b"), ("b", "A")]), ["AG503", "AG503"]);
+        assert_eq!(codes(&[("a", "b"), ("b", "c"), ("c", "a"), ("x", "y")]), ["AG503"; 3]);
+        assert_eq!(codes(&[("a", "x"), ("b", "X")]), ["AG502", "AG502"]);
     }
 }

@@ -1,13 +1,24 @@
 //! One file: its bytes to the documents in it and their problems.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 
+use super::Merged;
 use super::options::name_of;
-use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, code, is_field, split};
+use crate::catalog::{self, hidden};
+use crate::diagnostic::{
+    At, Chunk, Diagnostic, Excerpt, FileText, Finding, Mark, Part, code, is_field, only_references,
+    split,
+};
 use crate::name::ConnectionName;
-use crate::yaml;
+use crate::pointer::look_up;
+use crate::source::FileEntry;
+use crate::{parallel, yaml};
 
 /// How many documents of a file may fail before the rest of it is left alone.
 const MOST_PROBLEMS: usize = 100;
@@ -110,6 +121,205 @@ fn not_a_mapping(value: &Value, file: &Arc<FileText>, chunk: &Chunk) -> Diagnost
         .help("begin with `type:` and `name:`; separate several connections by a line `---`")
 }
 
+// Parsed files by the id of their content, so that a commit that changes one file among ten
+// thousand parses one file.
+
+/// How much the cache may hold, in bytes of documents.
+const MOST: usize = 160 * 1024 * 1024;
+
+/// Reads the content of a file.
+pub(crate) type Read<'r> = dyn Fn(&FileEntry) -> Result<Vec<u8>, String> + Sync + 'r;
+
+/// The files that were parsed, kept for the life of the process.
+#[derive(Debug, Default)]
+pub struct ParseCache {
+    kept: Mutex<Kept>,
+    parsed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    files: HashMap<[u8; 20], (Arc<ParsedFile>, u64)>,
+    weight: usize,
+    /// Counts the loads, so that what the last ones did not need goes first.
+    load: u64,
+}
+
+impl ParseCache {
+    /// How many files were parsed so far.
+    pub fn parsed(&self) -> u64 {
+        self.parsed.load(Ordering::Relaxed)
+    }
+
+    /// The parsed files of these entries, in their order. What is not known yet is read and
+    /// parsed, on several threads where there is much of it.
+    pub(crate) fn files(&self, entries: &[&FileEntry], read: &Read<'_>) -> Vec<Arc<ParsedFile>> {
+        let known: Vec<_> = {
+            let mut kept = self.kept();
+            kept.load += 1;
+            entries.iter().map(|entry| (*entry, kept.get(&entry.blob))).collect()
+        };
+        parallel::map(known, |(entry, known)| {
+            known.unwrap_or_else(|| {
+                // The parser has no known panic; were there one, it would cost one file.
+                catch_unwind(AssertUnwindSafe(|| self.parse(entry, read))).unwrap_or_else(|_| {
+                    Arc::new(ParsedFile::unreadable("the parser stopped on it"))
+                })
+            })
+        })
+    }
+
+    /// Reads and parses a file, and keeps it; a failed read says nothing of the content.
+    fn parse(&self, entry: &FileEntry, read: &Read<'_>) -> Arc<ParsedFile> {
+        match read(entry) {
+            Ok(bytes) => {
+                self.parsed.fetch_add(1, Ordering::Relaxed);
+                let file = Arc::new(ParsedFile::parse(bytes));
+                self.kept().put(entry.blob, &file);
+                file
+            }
+            Err(reason) => Arc::new(ParsedFile::unreadable(&reason)),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn get(&mut self, blob: &[u8; 20]) -> Option<Arc<ParsedFile>> {
+        let load = self.load;
+        let (file, used) = self.files.get_mut(blob)?;
+        *used = load;
+        Some(Arc::clone(file))
+    }
+
+    fn put(&mut self, blob: [u8; 20], file: &Arc<ParsedFile>) {
+        let weight = file.weight();
+        if weight > MOST {
+            return;
+        }
+        while self.weight + weight > MOST {
+            let Some(oldest) = self.files.values().map(|(_, used)| *used).min() else { break };
+            self.files.retain(|_, (_, used)| *used != oldest);
+            self.weight = self.files.values().map(|(file, _)| file.weight()).sum();
+        }
+        if let Entry::Vacant(slot) = self.files.entry(blob) {
+            slot.insert((Arc::clone(file), self.load));
+            self.weight += weight;
+        }
+    }
+}
+
+// From a pointer into a document to a line in a file.
+//
+// Only documents with problems come here, so their files are read a second time rather than kept
+// in memory for the thousands that have none.
+
+/// How many documents are kept in memory with their places.
+const MOST_KEPT: usize = 64;
+
+/// Finds places in the files of one load.
+pub(crate) struct Locator<'l> {
+    entries: &'l [&'l FileEntry],
+    files: &'l [Arc<ParsedFile>],
+    read: &'l Read<'l>,
+    texts: HashMap<usize, Option<Arc<FileText>>>,
+    documents: HashMap<At, Excerpt>,
+}
+
+impl<'l> Locator<'l> {
+    pub(crate) fn new(
+        entries: &'l [&'l FileEntry],
+        files: &'l [Arc<ParsedFile>],
+        read: &'l Read<'l>,
+    ) -> Self {
+        Self { entries, files, read, texts: HashMap::new(), documents: HashMap::new() }
+    }
+
+    /// The path of a document's file.
+    pub(crate) fn file(&self, at: At) -> Option<&Arc<str>> {
+        self.entries.get(at.file).map(|entry| &entry.path)
+    }
+
+    /// The document itself.
+    pub(crate) fn document(&self, at: At) -> Option<&'l RawDocument> {
+        self.files.get(at.file)?.documents.get(at.document)
+    }
+
+    /// Gives a finding its place.
+    pub(crate) fn diagnose(
+        &mut self,
+        finding: Finding,
+        merged: Option<&Merged<'_>>,
+        target: Option<&str>,
+    ) -> Diagnostic {
+        let at = finding.at.or_else(|| merged?.origin(&finding.pointer));
+        let mark = match at {
+            Some(at) => self.mark(at, &finding.pointer, &finding.part),
+            None => Mark::whole_file(),
+        };
+        let related = finding
+            .related
+            .iter()
+            .map(|(at, pointer, text)| (self.mark(*at, pointer, &Part::Value), text.clone()))
+            .collect();
+        let target = target.filter(|_| finding.of_target).map(str::to_owned);
+        Diagnostic { target, ..finding.into_diagnostic(mark, related) }
+    }
+
+    fn mark(&mut self, at: At, pointer: &str, part: &Part) -> Mark {
+        let file = self.file(at).map(ToString::to_string).unwrap_or_default();
+        self.locate(at);
+        let mark = match (self.documents.get(&at), self.document(at)) {
+            (Some(excerpt), _) => excerpt.mark(pointer, part),
+            (None, Some(raw)) => Mark { line: raw.line, column: 1, ..Mark::whole_file() },
+            (None, None) => Mark::whole_file(),
+        };
+        Mark { file, ..mark }
+    }
+
+    fn locate(&mut self, at: At) {
+        let (Some(entry), Some(raw)) = (self.entries.get(at.file), self.document(at)) else {
+            return;
+        };
+        // The findings of one connection come together, so what is far back is not asked again.
+        if self.documents.len() > MOST_KEPT {
+            self.documents.clear();
+            self.texts.clear();
+        }
+        let read = self.read;
+        let decode = |bytes| FileText::decode(bytes).ok().map(Arc::new);
+        let text = self.texts.entry(at.file).or_insert_with(|| read(entry).ok().and_then(decode));
+        let Some(text) = text else { return };
+        self.documents.entry(at).or_insert_with(|| {
+            let mut excerpt = Excerpt::new(text, &raw.chunk);
+            hide_known(raw, &mut excerpt);
+            excerpt
+        });
+    }
+}
+
+/// Hides what the catalog knows to be a secret in a document of this type.
+fn hide_known(raw: &RawDocument, excerpt: &mut Excerpt) {
+    let fields = &raw.fields;
+    let named = fields.get("type").and_then(Value::as_str).and_then(catalog::find);
+    for connection_type in catalog::all().filter(|t| named.is_none_or(|named| named.name == t.name))
+    {
+        for part in hidden::secret_parts(connection_type, fields) {
+            let text = look_up(fields, &part.pointer).and_then(Value::as_str);
+            let secret = match (&part.range, text) {
+                (Some(range), Some(text)) => text.get(range.clone()).unwrap_or(text),
+                _ => "literal",
+            };
+            if !only_references(secret) {
+                excerpt.hide(&part.pointer);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +378,40 @@ mod tests {
             serde_json::json!(parsed.documents[0].fields),
             serde_json::json!({"a": "b", "c": "d"})
         );
+    }
+}
+
+#[cfg(test)]
+mod cache_tests {
+    use super::*;
+
+    fn entry(number: u32) -> FileEntry {
+        let mut blob = [0; 20];
+        blob[..4].copy_from_slice(&number.to_be_bytes());
+        FileEntry { path: Arc::from(format!("{number}.yaml")), blob }
+    }
+
+    #[test]
+    fn parses_each_content_once() {
+        let cache = ParseCache::default();
+        let entries: Vec<_> = (0..200).map(entry).collect();
+        let all: Vec<_> = entries.iter().collect();
+        let read = |entry: &FileEntry| Ok(format!("name: {}", entry.path).into_bytes());
+        let files = cache.files(&all, &read);
+        assert_eq!((files.len(), cache.parsed()), (200, 200));
+        assert_eq!(files[150].documents[0].fields["name"], "150.yaml");
+        let more = entry(200);
+        let again: Vec<_> = entries.iter().chain([&more]).collect();
+        assert_eq!(cache.files(&again, &read).len(), 201);
+        assert_eq!(cache.parsed(), 201);
+    }
+
+    #[test]
+    fn a_failed_read_is_not_kept() {
+        let cache = ParseCache::default();
+        let one = entry(1);
+        let failed = cache.files(&[&one], &|_| Err("no".to_owned()));
+        assert_eq!(failed[0].problems[0].code, "AG001");
+        assert!(cache.files(&[&one], &|_| Ok(Vec::new()))[0].problems.is_empty());
     }
 }

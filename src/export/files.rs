@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::spelling::slug;
+use super::known::slug;
 use super::{Export, Exported, template};
 use crate::config::FILE_NAME as CONFIG_FILE;
 

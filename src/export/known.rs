@@ -3,10 +3,11 @@
 //! out, since that takes it away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::{Map, Value};
 
+use super::Variable;
 use crate::catalog::{Field, Kind};
 use crate::desired::{env_names, holds_env};
 use crate::document::Document;
@@ -16,6 +17,8 @@ use crate::pointer::with_texts;
 use crate::record::Record;
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, Sensitive};
+
+use aho_corasick::{AhoCorasick, MatchKind};
 
 /// A shorter value is replaced only as a whole text: inside a longer one it may be something else.
 const LONG: usize = 8;
@@ -161,5 +164,199 @@ impl KnownReferences {
     /// The names of all variables.
     pub(super) fn variables(&self) -> BTreeSet<String> {
         self.by_name.values().flat_map(BTreeMap::values).flat_map(env_names).collect()
+    }
+}
+
+// Names for the variables that stand for secrets: `PROJECT_NAME_FIELD`, each once; and the template of
+// an env file for them.
+
+/// The variables of one export.
+#[derive(Debug)]
+pub(super) struct Names {
+    prefix: String,
+    taken: BTreeSet<String>,
+    variables: Vec<Variable>,
+    /// Where in the list each of them is.
+    noted: BTreeMap<String, usize>,
+}
+
+impl Names {
+    /// Starts with the names that git has given already, which mean something else.
+    pub(super) fn new(prefix: &str, known: &KnownReferences) -> Self {
+        Self {
+            prefix: upper_snake(prefix),
+            taken: known.variables(),
+            variables: Vec::new(),
+            noted: BTreeMap::new(),
+        }
+    }
+
+    /// Makes a name that no other secret has.
+    pub(super) fn invent(&mut self, connection: &str, label: &str) -> String {
+        let words = [self.prefix.clone(), upper_snake(connection), upper_snake(label)];
+        let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        let mut name = words.join("_");
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            name.insert(0, '_');
+        }
+        let mut candidate = name.clone();
+        let mut number = 2;
+        while !self.taken.insert(candidate.clone()) {
+            candidate = format!("{name}_{number}");
+            number += 1;
+        }
+        candidate
+    }
+
+    /// Notes that a document refers to a variable, or offers to.
+    pub(super) fn note(
+        &mut self,
+        name: String,
+        about: &str,
+        offered: bool,
+        value: Option<Sensitive>,
+    ) {
+        let known = self.noted.get(&name).and_then(|index| self.variables.get_mut(*index));
+        if let Some(noted) = known {
+            noted.offered &= offered;
+            return;
+        }
+        // It ends in a comment: a line break in the name of a property may not leave it.
+        let about = about.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.noted.insert(name.clone(), self.variables.len());
+        self.variables.push(Variable { name, about, offered, value });
+    }
+
+    /// The variables in the order in which they were noted.
+    pub(super) fn into_variables(self) -> Vec<Variable> {
+        self.variables
+    }
+}
+
+/// The lines of an env file with the names of the variables, none of their values; those that
+/// documents only offer are commented out.
+pub(crate) fn template(variables: &[Variable]) -> String {
+    let mut text = String::from(
+        "# The variables that the exported documents refer to: names only. Keep the file with\n\
+         # their values out of git, and name it with --env-file.\n",
+    );
+    for Variable { name, about, offered, .. } in variables {
+        let comment = if *offered { "# " } else { "" };
+        // Writing to a string cannot fail.
+        write!(text, "\n# {about}\n{comment}{name}=\n").unwrap_or_default();
+    }
+    text
+}
+
+// Names that people gave, spelled so that file systems and shells take them.
+
+/// A text in upper snake case, of ASCII letters and digits: `ödeme-mails` is `ODEME_MAILS`.
+pub(super) fn upper_snake(text: &str) -> String {
+    words(text, true).join("_").to_ascii_uppercase()
+}
+
+/// A text as a file name without its extension: `Ödeme Mails` is `odeme-mails`. It holds nothing
+/// but `a-z`, `0-9` and `-`, so it cannot lead anywhere else; it may be empty.
+pub(super) fn slug(text: &str) -> String {
+    /// File systems take 255 bytes; people read fewer.
+    const LONGEST: usize = 100;
+    let slug = words(text, false).join("-").to_ascii_lowercase();
+    slug.chars().take(LONGEST).collect::<String>().trim_end_matches('-').to_owned()
+}
+
+/// The words of a text in ASCII; with `humps`, camel case is split too.
+fn words(text: &str, humps: bool) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in text.chars() {
+        let is_hump = humps && c.is_uppercase() && (before.is_lowercase() || before.is_numeric());
+        if is_hump || !c.is_alphanumeric() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push_str(in_ascii(c));
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// A letter or digit as ASCII; nothing where there is no common spelling.
+fn in_ascii(c: char) -> &'static str {
+    const ASCII: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    if let Some(at) = ASCII.find(c) {
+        return ASCII.get(at..=at).unwrap_or_default();
+    }
+    match c {
+        'à' | 'á' | 'â' | 'ã' | 'å' => "a",
+        'À' | 'Á' | 'Â' | 'Ã' | 'Å' => "A",
+        'ä' | 'æ' => "a",
+        'Ä' | 'Æ' => "A",
+        'ç' => "c",
+        'Ç' => "C",
+        'è' | 'é' | 'ê' | 'ë' => "e",
+        'È' | 'É' | 'Ê' | 'Ë' => "E",
+        'ğ' => "g",
+        'Ğ' => "G",
+        'ı' | 'ì' | 'í' | 'î' | 'ï' => "i",
+        'İ' | 'Ì' | 'Í' | 'Î' | 'Ï' => "I",
+        'ñ' => "n",
+        'Ñ' => "N",
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' => "o",
+        'Ò' | 'Ó' | 'Ô' | 'Õ' | 'Ö' | 'Ø' => "O",
+        'ş' | 'š' => "s",
+        'Ş' | 'Š' => "S",
+        'ß' => "ss",
+        'ù' | 'ú' | 'û' | 'ü' => "u",
+        'Ù' | 'Ú' | 'Û' | 'Ü' => "U",
+        'ý' | 'ÿ' => "y",
+        'ž' => "z",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_secrets_share_a_name() {
+        let mut names = Names::new("Payments", &KnownReferences::default());
+        assert_eq!(names.invent("order-mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD");
+        assert_eq!(names.invent("order_mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD_2");
+        assert_eq!(names.invent("Order Mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD_3");
+        let mut names = Names::new("24-7", &KnownReferences::default());
+        assert_eq!(names.invent("支付", "password"), "_24_7_PASSWORD");
+    }
+}
+
+#[cfg(test)]
+mod spelling_tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_in_upper_snake_case() {
+        for (text, wanted) in [
+            ("orders", "ORDERS"),
+            ("order-mails v2", "ORDER_MAILS_V2"),
+            ("elasticPassword", "ELASTIC_PASSWORD"),
+            ("JDBC_URL_PASSWORD", "JDBC_URL_PASSWORD"),
+            ("İade Ödemesi", "IADE_ODEMESI"),
+            ("支付", ""),
+        ] {
+            assert_eq!(upper_snake(text), wanted, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_slug_is_a_plain_file_name(text in ".{0,300}") {
+            let slug = slug(&text);
+            proptest::prop_assert!(slug.len() <= 100);
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            proptest::prop_assert!(slug.chars().all(plain), "{slug:?}");
+            proptest::prop_assert!(!slug.starts_with('-') && !slug.ends_with('-'));
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Export, KnownReferences, Options, check, files, read};
+use super::{Export, KnownReferences, Options, files, live_connections};
 use crate::api::{self, Client, ClientSettings, RetryPolicy, Shared};
 use crate::catalog;
 use crate::config::{Config, FlagSource};
@@ -49,7 +49,7 @@ async fn live(sandbox: &Running) -> Vec<LiveConnection> {
         user_agent: "test".to_owned(),
     };
     let client = Client::new(settings, Redactor::default(), &Shared::default()).unwrap();
-    read::connections(&client, &Filter::default(), 8).await.unwrap().0
+    live_connections(&client, &Filter::default(), 8).await.unwrap().0
 }
 
 async fn export(sandbox: &Running, full: bool) -> Export {
@@ -141,7 +141,7 @@ async fn an_export_plans_to_nothing() {
             let folder = tempfile::tempdir().unwrap();
             let written = files::files(&export, false);
             assert!(written.iter().all(|file| !file.text.contains(CANARY)), "{case}");
-            let problems = check::problems(&written);
+            let problems = super::problems(&written);
             let shown: Vec<_> = problems.iter().map(|d| (&d.mark.file, &d.message)).collect();
             assert!(shown.is_empty(), "{case}: {shown:#?}");
             files::write(&folder.path().join("out"), &written, false).unwrap();

@@ -9,7 +9,6 @@ use serde_json::Value;
 use similar::{Algorithm, DiffTag};
 
 use super::extent::{Extents, Found, Slot};
-use super::render;
 use crate::diagnostic::FileText;
 use crate::document::ParsedFile;
 use crate::export::yaml;
@@ -161,9 +160,9 @@ fn replace(extents: &Extents<'_>, slot: &Slot, value: &Value) -> Option<(Range<u
         };
         return Some((slot.behind..slot.value.end, new));
     }
-    let block = value.as_str().filter(|_| !in_flow && !is_collection);
-    let block = block.and_then(|text| render::block(text, older, column));
-    let new = block.unwrap_or_else(|| render::in_its_style(value, older, in_flow));
+    let text = value.as_str().filter(|_| !in_flow && !is_collection);
+    let block = text.and_then(|text| block(text, older, column));
+    let new = block.unwrap_or_else(|| in_its_style(value, older, in_flow));
     let blank = if slot.value.is_empty() { " " } else { "" };
     Some((slot.value.clone(), format!("{blank}{new}")))
 }
@@ -181,7 +180,7 @@ fn insert(extents: &Extents<'_>, pointer: &str, value: &Value) -> Option<(Range<
         None => (children.first()?, true),
     };
     if extents.is_flow(&parent) || parent.in_flow {
-        let new = if is_list { render::one_line(value) } else { render::pair(&key, value) };
+        let new = if is_list { one_line(value) } else { pair(&key, value) };
         return Some(match is_before {
             true => (neighbour.begin..neighbour.begin, format!("{new}, ")),
             false => (neighbour.value.end..neighbour.value.end, format!(", {new}")),
@@ -223,6 +222,93 @@ fn remove(extents: &Extents<'_>, pointer: &str) -> Option<Range<usize>> {
     let rest = extents.text().get(end..)?;
     let line_end = if rest.starts_with("\r\n") { 2 } else { rest.len().min(1) };
     Some(start..end + line_end)
+}
+
+// The text of a value, written in the way of the value whose place it takes.
+
+/// The text of a value on one line, for the inside of brackets too.
+pub(super) fn one_line(value: &Value) -> String {
+    match value {
+        Value::String(text) => {
+            let plain = yaml::inline(text);
+            if plain.contains(['[', ']', '{', '}', ',']) {
+                yaml::quoted(text)
+            } else {
+                plain.into_owned()
+            }
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(one_line).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(map) => {
+            let pairs: Vec<String> = map.iter().map(|(key, value)| pair(key, value)).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A key and its value on one line.
+pub(super) fn pair(key: &str, value: &Value) -> String {
+    format!("{}: {}", one_line(&Value::from(key)), one_line(value))
+}
+
+/// The text of a single value in the quotes that the older text has. The comment in the header of a
+/// block scalar stays.
+pub(super) fn in_its_style(value: &Value, older: &str, in_flow: bool) -> String {
+    let comment = if is_block(older) { header(older).1 } else { "" };
+    match value {
+        Value::String(text) if older.starts_with('"') => yaml::quoted(text),
+        Value::String(text) if older.starts_with('\'') && is_seen_as_it_is(text) => {
+            format!("'{}'", text.replace('\'', "''"))
+        }
+        Value::String(text) if !in_flow => format!("{}{comment}", yaml::inline(text)),
+        value => format!("{}{comment}", one_line(value)),
+    }
+}
+
+/// The text of a block scalar in the place of another one, or of a text without quotes that got
+/// several lines; `None` where the text cannot stand in one.
+pub(super) fn block(text: &str, older: &str, column: usize) -> Option<String> {
+    if !is_block(older) && (!text.contains('\n') || older.starts_with(['"', '\''])) {
+        return None;
+    }
+    let with_end = if text.contains('\n') { text.to_owned() } else { format!("{text}\n") };
+    let (chomping, lines) = yaml::block(&with_end)?;
+    let lines: Vec<&str> = lines.collect();
+    let chomps = chomping.ends_with('-') || !text.contains('\n');
+    let style = if older.starts_with('>') && lines.len() == 1 { '>' } else { '|' };
+    let (indicators, comment) = if is_block(older) { header(older) } else { ("", "") };
+    let content = older.lines().skip(1).find(|line| !line.trim().is_empty());
+    let indent = content.map_or(0, |line| line.len() - line.trim_start_matches(' ').len());
+    let has_indicator = indicators.contains(|c: char| c.is_ascii_digit());
+    let indent = if has_indicator || indent <= column { column + 2 } else { indent };
+    let mut block = format!("{style}{}{comment}", if chomps { "-" } else { "" });
+    for line in lines {
+        block.push('\n');
+        if !line.is_empty() {
+            block.push_str(&" ".repeat(indent));
+            block.push_str(line);
+        }
+    }
+    Some(block)
+}
+
+fn is_block(older: &str) -> bool {
+    older.starts_with(['|', '>'])
+}
+
+/// The indicators of a block scalar, and the comment behind them with its blanks.
+fn header(older: &str) -> (&str, &str) {
+    let header = older.lines().next().unwrap_or_default().trim_end();
+    header.split_at(header.find([' ', '\t']).unwrap_or(header.len()))
+}
+
+/// Whether nothing in a text needs an escape, but for quotes and backslashes.
+fn is_seen_as_it_is(text: &str) -> bool {
+    let escapes = text.chars().filter(|c| matches!(c, '"' | '\\')).count();
+    yaml::quoted(text).len() == text.len() + escapes + 2
 }
 
 #[cfg(test)]

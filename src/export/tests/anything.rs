@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{PROJECT, bodies, engine, export, reconcile, values};
 use crate::catalog::{self, Field};
-use crate::export::{check, files};
+use crate::export::{self, files};
 use crate::plan::equality::is_empty;
 use crate::sandbox::{self, Access, Sandbox, SecretsOnGet};
 
@@ -81,7 +81,7 @@ proptest! {
             let export = export(&sandbox, false).await;
             prop_assert_eq!(export.documents.len() + export.passed_over.len(), bodies.len());
             let written = files::files(&export, false);
-            let problems = check::problems(&written);
+            let problems = export::problems(&written);
             let errors: Vec<_> =
                 problems.iter().filter(|p| p.severity == crate::document::Severity::Error).collect();
             prop_assert!(errors.is_empty(), "{:#?}", errors);
