@@ -19,7 +19,10 @@ use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
 use crate::plan::history::{History, NamesByPath, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{CommitFacts, Judge, Observed, Planned, Rules, join, plan, protection, settle};
+use crate::plan::{
+    CommitFacts, Judge, Observed, Planned, Rules, join, keep_protection, plan, raise_protection,
+    settle,
+};
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
 use crate::state::Lock;
@@ -89,7 +92,7 @@ impl Pass<'_> {
         let mut opened = self.open(prepared).await?;
         let (history, unread_paths, live) = self.ask(&mut opened, prepared).await?;
         let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
-        protection::keep(&mut opened.desired, &opened.record, |connection| {
+        keep_protection(&mut opened.desired, &opened.record, |connection| {
             !may_lift || history.lost_path_of(&connection.name, Some(connection)).is_some()
         });
         let mut looked = self.look_closer(live, &opened, prepared).await;
@@ -119,8 +122,8 @@ impl Pass<'_> {
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
         let desired = self.resolve(&loaded, prepared);
-        if protection::raise(&mut before, &desired) {
-            protection::raise(&mut record, &desired);
+        if raise_protection(&mut before, &desired) {
+            raise_protection(&mut record, &desired);
             // It counts at once, also where the lists fail later or the target is suspended.
             if lock.is_some() {
                 let file = self.engine.state_file(self.target);
