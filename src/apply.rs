@@ -15,8 +15,8 @@ use crate::api::Client;
 use crate::config::Target;
 use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
+use crate::plan::compare::LiveView;
 use crate::plan::compare::{CompareRules, Comparison, Remembered, compare};
-use crate::plan::view::LiveView;
 use crate::plan::{
     Action, Change, ChangeResult, Entry, FieldChange, Judge, Observed, TargetPlan, step,
     whole_digest,
@@ -26,15 +26,12 @@ use crate::state::{Ledger, StateError};
 
 mod create;
 mod delete;
-mod ids;
-mod proof;
-mod put;
 mod rename;
 mod replace;
 mod send;
 mod update;
 
-pub(crate) use proof::Proofs;
+pub(crate) use update::Proofs;
 
 /// All that carrying out the plan of one target needs.
 #[derive(Clone, Copy)]
@@ -111,7 +108,7 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
             entry.end(result);
         }
     }
-    ids::learn(job, &plan.entries).await;
+    create::learn_ids(job, &plan.entries).await;
     job.ledger.save().await
 }
 

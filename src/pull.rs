@@ -21,9 +21,8 @@ use crate::document::{
 };
 use crate::export::normal_value;
 use crate::name::ConnectionName;
-use crate::plan::compare::with_lives_ignored_parts;
+use crate::plan::compare::{LiveView, with_lives_ignored_parts};
 use crate::plan::equality::{equal, equal_as};
-use crate::plan::view::LiveView;
 use crate::plan::{ADOPTED, Action, Change, Entry, FieldChange, Origin};
 use crate::pointer::{child, for_people, look_up, with_texts};
 use crate::reference;

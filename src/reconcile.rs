@@ -24,14 +24,12 @@ use crate::secret::{Redactor, Sensitive};
 use crate::source::{Commit, Mirror, Repository, Snapshot};
 use crate::state::{KnownStates, StateDir, StateFile};
 
-mod base;
 mod carry_out;
 mod connect;
 mod history;
-mod last_commits;
 mod load;
 mod pass;
-mod variables;
+mod recall;
 
 use pass::{Looked, Opened};
 

@@ -420,7 +420,7 @@ fn is_zero(number: &u32) -> bool {
 
 impl Owned {
     /// Whether a live connection may be the one of this entry: of its type and, where both
-    /// are known, of its id. Whether it is one whose id was not known yet, `plan::compare::identity` tells.
+    /// are known, of its id. Whether it is one whose id was not known yet, `plan::compare` tells.
     pub fn may_be(&self, live: &LiveConnection) -> bool {
         let same_id = match (&self.id, &live.id) {
             (Some(known), Some(shown)) => known == shown,

@@ -1,4 +1,6 @@
-//! Creates a connection with a POST, and finds out whether it arrived.
+//! Creates a connection with a POST, and finds out whether it arrived. At the end of the run the ids of
+//! what was created are read: a create does not tell them, and without one a connection that somebody
+//! makes anew under the name could be mistaken for ours (rule 3).
 
 use std::collections::BTreeSet;
 
@@ -6,12 +8,13 @@ use futures_util::FutureExt as _;
 
 use super::send::{Sent, ended, look_after, read, remember, send};
 use super::{ChangeResult, Job, update};
-use crate::api::{CallError, Deployment, ErrorKind};
+use crate::api::{CallError, Deployment, ErrorKind, Listed};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
-use crate::plan::body;
+use crate::name::ConnectionName;
 use crate::plan::compare::CompareRules;
-use crate::plan::view::LiveView;
+use crate::plan::compare::LiveView;
+use crate::plan::{Action, Entry, body};
 use crate::record::Intent;
 
 /// Creates a connection that complete lists do not show. A name of the inventory, and one that a
@@ -115,4 +118,34 @@ async fn found(
 /// Takes the note of a call back that made nothing: it must claim nothing that somebody else makes.
 pub(super) fn forget_intent(job: &Job<'_>, desired: &DesiredConnection) {
     job.ledger.edit_memory(&desired.name, |memory| memory.intent = None);
+}
+
+/// Reads one list for each type of which something was created, where lists show ids, and keeps the
+/// ids. A list that cannot be read is no failure of the run: the next reading compares what live
+/// shows with what was written.
+pub(super) async fn learn_ids(job: &Job<'_>, entries: &[Entry]) {
+    let live = job.observed.live;
+    if !live.connections.is_empty() && !live.shows_ids() {
+        return;
+    }
+    let changes = entries.iter().filter_map(|entry| entry.change.as_ref());
+    let created: BTreeSet<&ConnectionName> = changes
+        .filter(|change| matches!(change.action, Action::Create | Action::Replace))
+        .map(|change| &change.name)
+        .collect();
+    let types: BTreeSet<String> = job.ledger.read(|record| {
+        let owned = created.iter().filter_map(|name| record.owned(name));
+        owned.filter(|owned| owned.id.is_none()).map(|owned| owned.type_name.clone()).collect()
+    });
+    for type_name in types {
+        let Ok(Listed::Complete(listed)) = job.client.list(&type_name).await else { continue };
+        for live in listed.into_iter().filter(|live| created.contains(&live.name)) {
+            job.ledger.edit_memory(&live.name, |memory| {
+                let ours = memory.owned.as_mut().filter(|owned| owned.id.is_none());
+                if let Some(owned) = ours.filter(|owned| owned.type_name == live.type_name) {
+                    owned.id.clone_from(&live.id);
+                }
+            });
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::view::LiveView;
+use crate::plan::compare::LiveView;
 use crate::plan::{Change, body};
 use crate::record::Owned;
 

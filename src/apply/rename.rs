@@ -3,14 +3,14 @@
 use futures_util::FutureExt as _;
 
 use super::create::{self, forget_intent};
-use super::put::{Put, prepare};
 use super::send::{Sent, base_after_put, ended, look_after, remember, send};
-use super::{ChangeResult, Job, update};
+use super::update::{self, Put, prepare};
+use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::plan::compare::Comparison;
-use crate::plan::view::LiveView;
+use crate::plan::compare::LiveView;
 use crate::plan::{Action, Change, step, whole_digest};
 use crate::record::Intent;
 

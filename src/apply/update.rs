@@ -1,18 +1,27 @@
-//! GET, compare again, PUT.
+//! GET, compare again, PUT (rule 5). An update and a rename make the PUT ready in one way: the body
+//! wipes no secret, and a secret that git does not declare is sent back only where this very pass has
+//! proven that the server shows it in clear. A server that once did may show cipher text today.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt as _;
 
 use serde_json::Value;
 
-use super::put::{DELETED, Put, prepare};
-use super::send::{Sent, base_after_put, ended, look_after, read, remember, send};
+use super::send::{
+    MADE_ANEW, Sent, base_after_put, ended, is_made_anew, look_after, read, remember, send,
+};
 use super::{ChangeResult, Job};
 use crate::api::Deployment;
 use crate::desired::DesiredConnection;
-use crate::plan::Action;
-use crate::plan::compare::{Remembered, Subject, Treatment};
-use crate::plan::view::LiveView;
-use crate::record::Memory;
+use crate::live::LiveConnection;
+use crate::name::ConnectionName;
+use crate::plan::compare::{
+    Comparison, LiveView, Remembered, Subject, Treatment, same_in_constant_time, shown_text,
+};
+use crate::plan::{Action, body};
+use crate::record::{Memory, Owned};
+use crate::secret::{Fingerprint, FingerprintKey, SensitiveValue};
 
 /// Makes one connection equal to git; with `reads_back` it looks whether its secrets arrived.
 pub(super) async fn update(
@@ -115,4 +124,203 @@ async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
         }
     });
     ChangeResult::Done
+}
+
+/// Why an update ends whose connection is no longer there.
+const DELETED: &str = "it was deleted since the plan was made";
+
+/// A PUT that is ready to be sent.
+pub(super) struct Put {
+    /// The connection as it was read just now.
+    pub(super) fresh: LiveConnection,
+    pub(super) comparison: Comparison,
+    pub(super) body: SensitiveValue,
+    /// The fingerprints to keep of secrets that git does not declare.
+    pub(super) shown_secrets: BTreeMap<String, Fingerprint>,
+}
+
+/// Reads the connection that has a name now and makes the body of an update or a rename of it. The
+/// error is the result of a change that needs no PUT, or must not be made. `again`: this very run
+/// made what is there, and sends it again.
+pub(super) async fn prepare(
+    job: &Job<'_>,
+    name: &ConnectionName,
+    desired: &DesiredConnection,
+    action: Action,
+    again: bool,
+) -> Result<Put, ChangeResult> {
+    let is_rename = action == Action::Rename;
+    let Some(fresh) = read(job, name).await? else {
+        let renamed = format!("`{name}` is not there any more");
+        return Err(ChangeResult::Failed(if is_rename { renamed } else { DELETED.to_owned() }));
+    };
+    if fresh.type_name != desired.connection_type.name {
+        let what = if is_rename { format!("`{name}`") } else { "it".to_owned() };
+        return Err(ChangeResult::Blocked(format!("{what} now has the type {}", fresh.type_name)));
+    }
+    if !again && is_made_anew(job, name, &fresh) {
+        return Err(ChangeResult::Failed(MADE_ANEW.to_owned()));
+    }
+    if is_rename && read(job, &desired.name).await?.is_some() {
+        return Err(ChangeResult::Blocked(format!("the name `{}` is taken", desired.name)));
+    }
+    // If this run created it, the plan's view is of an older connection.
+    let entry = job.observed.live.connections.get(name).filter(|_| !again).unwrap_or(&fresh);
+    let planned = LiveView { entry, own: job.observed.singles.get(name).filter(|_| !again) };
+    let view = LiveView { entry, own: Some(&fresh) };
+    let owned = job.ledger.read(|record| record.owned(name).cloned());
+    let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
+    if job.control.strict && !again && has_moved(desired, owned.as_ref(), &planned, &fresh) {
+        return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
+    }
+    let comparison = job.compare(desired, &view, job.remembered(desired, owned.as_ref()));
+    let is_degraded = || job.ledger.read(|r| r.memory(name).is_some_and(|m| m.degraded.is_some()));
+    if !is_rename && !again && !comparison.writes() && !is_degraded() {
+        agree(job, desired, owned, &fresh, comparison);
+        return Err(ChangeResult::NotNeeded);
+    }
+    let written = comparison.treated(Treatment::Write);
+    if let Some(stopped) = job.stopped_by_rules(desired, action, written).filter(|_| !again) {
+        return Err(stopped);
+    }
+    let proof = Proof::of(job, desired, &view, owned.as_ref()).await;
+    let is_proven = |path: &str, value: &Value| proof.has(path, value);
+    let named = if is_rename { &desired.name } else { &fresh.name };
+    let body = body::for_update(desired, &view, &comparison, named, &is_proven)
+        .map_err(|problem| ChangeResult::Blocked(problem.to_string()))?;
+    let shown_secrets = proof.shown(&fresh);
+    Ok(Put { fresh, comparison, body, shown_secrets })
+}
+
+/// Whether live moved since the plan was made, in what git declares or the base has.
+fn has_moved(
+    desired: &DesiredConnection,
+    owned: Option<&Owned>,
+    planned: &LiveView<'_>,
+    now: &LiveConnection,
+) -> bool {
+    let declared = desired.fields.iter().map(|field| field.path.as_str());
+    let remembered = owned.into_iter().flat_map(|owned| owned.base.keys().map(String::as_str));
+    body::has_moved(desired.connection_type, declared.chain(remembered), planned, now)
+}
+
+/// Takes an agreement that somebody else made into the memory, without a write.
+fn agree(
+    job: &Job<'_>,
+    desired: &DesiredConnection,
+    owned: Option<Owned>,
+    fresh: &LiveConnection,
+    comparison: Comparison,
+) {
+    let owned = Owned {
+        type_name: fresh.type_name.clone(),
+        id: fresh.id.clone(),
+        protect: desired.options.protect,
+        base: comparison.base,
+        ..owned.unwrap_or_default()
+    };
+    job.ledger.edit_memory(&desired.name, |memory| memory.owned = Some(owned));
+}
+
+impl Put {
+    /// Keeps the fingerprints of secrets with a connection that the PUT was made for.
+    pub(super) fn keep_shown_secrets(self, owned: &mut Option<Owned>) {
+        if let Some(owned) = owned {
+            owned.shown_secrets = self.shown_secrets;
+        }
+    }
+}
+
+/// The findings of this pass about secrets: by type and pointer, whether one that git
+/// declares reads back equal now.
+#[derive(Debug, Default)]
+pub(crate) struct Proofs(tokio::sync::Mutex<BTreeMap<(&'static str, String), bool>>);
+
+/// The proven secrets of one connection.
+pub(super) struct Proof<'a> {
+    key: &'a FingerprintKey,
+    /// The fields that a secret of the type proves to be shown in clear.
+    readable: BTreeSet<String>,
+    /// The values that may be sent back while live shows them.
+    known: BTreeMap<String, Fingerprint>,
+}
+
+impl<'a> Proof<'a> {
+    /// Finds out what a PUT of this connection needs to know.
+    pub(super) async fn of(
+        job: &'a Job<'_>,
+        desired: &DesiredConnection,
+        view: &LiveView<'_>,
+        owned: Option<&Owned>,
+    ) -> Self {
+        let own_type = desired.connection_type;
+        let mut readable = BTreeSet::new();
+        for secret in own_type.secrets() {
+            let path = format!("/{}", secret.name);
+            let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
+            let is_shown = shown_text(view.shown_by_get(&path)).is_some();
+            if !is_written && is_shown && job.is_proven(own_type.name, &path).await {
+                readable.insert(path);
+            }
+        }
+        let known = owned.map(Owned::known_secrets).unwrap_or_default();
+        Self { key: job.rules.keys.key, readable, known }
+    }
+
+    /// Whether a shown value is proven to be the secret itself.
+    pub(super) fn has(&self, path: &str, shown: &Value) -> bool {
+        self.readable.contains(path) || self.knows(path, shown)
+    }
+
+    /// The fingerprints to keep of what is shown now.
+    pub(super) fn shown(&self, live: &LiveConnection) -> BTreeMap<String, Fingerprint> {
+        let mut shown = self.known.clone();
+        for path in &self.readable {
+            let value = live.body().get(path.trim_start_matches('/'));
+            if let Some(value) = value.filter(|value| !self.knows(path, value)) {
+                shown.insert(path.clone(), self.key.of(path, value));
+            }
+        }
+        shown
+    }
+
+    fn knows(&self, path: &str, value: &Value) -> bool {
+        self.known.get(path).is_some_and(|known| self.key.matches(known, path, value))
+    }
+}
+
+impl Job<'_> {
+    /// Whether a secret of that type which git declares reads back equal now. It is looked for once
+    /// in a run.
+    pub(super) async fn is_proven(&self, type_name: &'static str, path: &str) -> bool {
+        let mut proofs = self.proofs.0.lock().await;
+        if let Some(known) = proofs.get(&(type_name, path.to_owned())) {
+            return *known;
+        }
+        let is_proven = self.reads_back_equal(type_name, path).await;
+        proofs.insert((type_name, path.to_owned()), is_proven);
+        is_proven
+    }
+
+    async fn reads_back_equal(&self, type_name: &str, path: &str) -> bool {
+        let witnesses = self.desired.values().filter_map(|desired| {
+            let field = desired.field(path).filter(|_| !desired.ignores(path))?;
+            let wanted = field.value()?.as_str().filter(|wanted| !wanted.is_empty())?;
+            let live = self.observed.live.connections.get(&desired.name)?;
+            (live.type_name == type_name).then_some((&live.name, wanted))
+        });
+        // A few are enough: what one does not prove, a hundred hardly would.
+        for (name, wanted) in witnesses.take(3) {
+            let known = self.observed.singles.get(name).cloned();
+            let own = match known {
+                Some(own) => Some(own),
+                None => read(self, name).await.ok().flatten(),
+            };
+            let shown = own.as_ref().and_then(|own| crate::pointer::look_up(own.body(), path));
+            if shown_text(shown).is_some_and(|shown| same_in_constant_time(shown, wanted)) {
+                return true;
+            }
+        }
+        false
+    }
 }

@@ -15,7 +15,7 @@ use crate::document;
 use crate::export::{self, Export, KnownReferences, files};
 use crate::name::ConnectionName;
 use crate::plan::TargetPlan;
-use crate::plan::view::LiveView;
+use crate::plan::compare::LiveView;
 use crate::pull::{NotWritten, Pull, PullTarget, Texts, drift_of};
 use crate::reconcile::{Options, Prepared, load_request, load_target};
 use crate::report::pull::{self as report, FileChange};

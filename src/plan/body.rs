@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::compare::LiveView;
 use super::compare::{
     Comparison, Subject, Treatment, field_at, shown_text, shows_file, with_lives_ignored_parts,
 };
-use super::view::LiveView;
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, lies_in};
 use crate::live::LiveConnection;

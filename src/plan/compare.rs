@@ -3,24 +3,65 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-mod base;
 mod field;
-mod identity;
 mod secret;
 
-pub(super) use base::catalog_field;
-pub(crate) use base::{base_of, field_at};
 pub(super) use field::show_desired;
 pub(crate) use field::with_lives_ignored_parts;
 pub(crate) use secret::{same_in_constant_time, shown_text, shows_file};
 
-use super::view::LiveView;
+use super::equality::{equal, equal_with, other_spellings};
 use super::{FieldChange, Origin};
-use crate::desired::DesiredConnection;
-use crate::record::{Base, BaseField, Memory, Readable, Unstable};
+use crate::catalog::{self, ConnectionType, Defaults, Field};
+use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
+use crate::live::{Edit, LiveConnection};
+use crate::pointer::look_up;
+use crate::record::{Base, BaseField, Memory, Owned, Readable, Unstable};
 use crate::secret::FingerprintKey;
+
+/// The view of a live connection: its entry in the list, and its own answer to `GET` where it
+/// was read. The own answer is believed first; a field that it leaves out is taken from the list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveView<'a> {
+    /// The entry of the list, or the connection's own answer where no list shows it.
+    pub(crate) entry: &'a LiveConnection,
+    /// The connection's own answer.
+    pub(crate) own: Option<&'a LiveConnection>,
+}
+
+impl<'a> LiveView<'a> {
+    /// Looks at the own answer of a connection alone.
+    pub(crate) fn of(own: &'a LiveConnection) -> Self {
+        Self { entry: own, own: Some(own) }
+    }
+
+    /// The value at a pointer.
+    pub(crate) fn get(&self, path: &str) -> Option<&'a Value> {
+        self.shown_by_get(path).or_else(|| look_up(self.entry.body(), path))
+    }
+
+    /// The value at a pointer in the connection's own answer: lists never show secrets.
+    pub(crate) fn shown_by_get(&self, path: &str) -> Option<&'a Value> {
+        look_up(self.own?.body(), path)
+    }
+
+    /// The object that is believed first.
+    pub(crate) fn body(&self) -> &'a Map<String, Value> {
+        self.own.unwrap_or(self.entry).body()
+    }
+
+    /// The last edit that the server tells of.
+    pub(crate) fn last_edit(&self) -> Option<Edit> {
+        self.own.and_then(LiveConnection::last_edit).or_else(|| self.entry.last_edit())
+    }
+
+    /// The server's id, where it shows one.
+    pub(crate) fn id(&self) -> Option<&'a String> {
+        self.own.and_then(|own| own.id.as_ref()).or(self.entry.id.as_ref())
+    }
+}
 
 /// The key of today's fingerprints, and whether the record's were made under it.
 #[derive(Clone, Copy, Debug)]
@@ -228,5 +269,134 @@ impl<'a> Comparing<'a> {
         } else {
             Treatment::Write
         }
+    }
+}
+
+impl LiveView<'_> {
+    /// Whether it is the very connection of an entry of the inventory. One whose id was not known
+    /// yet, on a server that shows ids, is that connection only if live equals what was written in
+    /// all that can be read: somebody may have deleted ours and made another. A base revision knows
+    /// no ids.
+    pub(crate) fn is_the_connection_of(&self, owned: &Owned, rules: &CompareRules<'_>) -> bool {
+        let is_known = owned.id.is_some() || self.id().is_none() || rules.stateless;
+        owned.may_be(self.entry)
+            && self.own.is_none_or(|own| owned.may_be(own))
+            && (is_known
+                || (self.shows(&owned.type_name, &owned.base, rules.keys)
+                    && self.has_nothing_beside(&owned.base)))
+    }
+
+    /// Whether every field of the type that a base does not have says no more than its default.
+    fn has_nothing_beside(&self, base: &Base) -> bool {
+        let Some(own_type) = catalog::find(&self.entry.type_name) else { return false };
+        own_type.fields().all(|field| {
+            let path = format!("/{}", field.name);
+            let is_told = !field.is_secret() && !field.is_file() && !field.filled_by_server;
+            !is_told
+                || base.keys().any(|declared| lies_in(declared, &path))
+                || equal(Some(field), None, self.get(&path))
+        })
+    }
+
+    /// Whether live shows a connection as a base has it, in all that can be read.
+    pub(crate) fn shows(&self, type_name: &str, base: &Base, keys: Keys<'_>) -> bool {
+        let Some(own_type) = catalog::find(type_name) else { return false };
+        self.entry.type_name == type_name
+            && base.iter().all(|(path, older)| {
+                let field = field_at(own_type, path);
+                let shown = self.get(path);
+                let is_hidden = field.is_some_and(|field| {
+                    field.is_secret() || (field.is_file() && !shows_file(shown))
+                });
+                let not_looked_at = older.print.is_none() && holds_env(&older.declared);
+                let field = (field, field.map(Field::defaults));
+                is_hidden || not_looked_at || matches_base(field, path, older, shown, keys)
+            })
+    }
+}
+
+/// The base of a connection all of whose declared fields are as git has them. Fields that others
+/// may edit are not git's.
+pub(crate) fn base_of(desired: &DesiredConnection, keys: Keys<'_>, stateless: bool) -> Base {
+    let owned = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
+    let fields = owned.filter_map(|field| {
+        let base = match field.value() {
+            Some(value) => written(field, value, keys),
+            // A revision's text is its base even in a run that looks no value up.
+            None if stateless => text_of(field),
+            None => return None,
+        };
+        Some((field.path.clone(), base))
+    });
+    fields.collect()
+}
+
+fn text_of(field: &DesiredField) -> BaseField {
+    BaseField { declared: field.declared.clone(), print: None, unverified: false }
+}
+
+/// The base of a field whose write was acknowledged.
+fn written(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField {
+    let print = field.holds_reference().then(|| keys.key.of(&field.path, value));
+    BaseField { print, ..text_of(field) }
+}
+
+/// The base of a field that was found equal: the older fingerprint stays where it still holds,
+/// so that a state in sync is not rewritten.
+fn agreed(
+    field: &DesiredField,
+    value: &Value,
+    older: Option<&BaseField>,
+    keys: Keys<'_>,
+) -> BaseField {
+    let older = older.and_then(|older| older.print.as_ref());
+    match older.filter(|_| field.holds_reference() && keys.is_known) {
+        Some(print) if keys.key.matches(print, &field.path, value) => {
+            BaseField { print: Some(print.clone()), ..text_of(field) }
+        }
+        _ => written(field, value, keys),
+    }
+}
+
+/// Whether live still holds what the base of a field says.
+fn matches_base(
+    (field, defaults): (Option<&Field>, Option<Defaults>),
+    path: &str,
+    older: &BaseField,
+    live: Option<&Value>,
+    keys: Keys<'_>,
+) -> bool {
+    match &older.print {
+        None => equal_with(defaults, field, Some(&older.declared), live),
+        Some(print) if keys.is_known => {
+            let seen = live.unwrap_or(&Value::Null);
+            let spellings = other_spellings(field, seen);
+            std::iter::once(seen)
+                .chain(&spellings)
+                .any(|spelling| keys.key.matches(print, path, spelling))
+        }
+        Some(_) => false,
+    }
+}
+
+/// The catalog's field at a pointer.
+pub(crate) fn field_at(own_type: &'static ConnectionType, path: &str) -> Option<&'static Field> {
+    let mut steps = path.strip_prefix('/')?.split('/');
+    let mut field = own_type.field(steps.next()?)?;
+    for step in steps {
+        field = field.kind.field(step)?;
+    }
+    Some(field)
+}
+
+/// The catalog's field at the pointer of an owned field.
+pub(super) fn catalog_field(desired: &DesiredConnection, path: &str) -> Option<&'static Field> {
+    field_at(desired.connection_type, path)
+}
+
+impl CompareRules<'_> {
+    /// The base of a connection that was written as git has it.
+    pub(crate) fn base_of(&self, desired: &DesiredConnection) -> Base {
+        base_of(desired, self.keys, self.stateless)
     }
 }

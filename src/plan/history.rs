@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::filter::Filter;
+use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::entry::Decision;
 use super::row::Row;
-use super::rules::{Judge, Rules};
+use super::row::{Judge, Rules};
 use super::{Action, Change, ChangeResult, Entry, FieldChange, Origin, State, TargetPlan};
 use crate::desired::DesiredConnection;
 use crate::digest::sha256_hex;

@@ -1,11 +1,13 @@
-//! The rules that look at all deletes of a run together: `max_deletes`, and paths that are lost
-//! (rule 3).
+//! What keeps connections from deletes and replaces (rule 3): the limits that look at all of a run
+//! together, `max_deletes` and lost paths; and `protect` of `x-gitops`, which the inventory remembers as
+//! it was last declared and which outlives its document.
 
 use super::entry::{Decision, lost_path_in_words, way_past};
-use super::row::Rows;
-use super::rules::Rules;
+use super::row::{Row, Rows, Rules};
 use crate::config::MaxDeletes;
-use crate::record::{Due, OverLimit};
+use crate::desired::{Desired, DesiredConnection};
+use crate::name::ConnectionName;
+use crate::record::{Due, OverLimit, Record};
 
 /// How many deletes a run may make on an inventory of that size: a share is rounded down and
 /// never below 3, a count is exact.
@@ -115,6 +117,65 @@ fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
         )
     };
     Some((reason, format!("{}, or raise max_deletes", way_past())))
+}
+
+/// Raises `protect` where a document declares it, also of the old name of a rename that is not done:
+/// it counts from the first pass that saw it, whatever its lists gave. Says whether any was raised.
+pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
+    let mut is_raised = false;
+    for connection in desired.values().filter(|connection| connection.options.protect) {
+        let own_type = connection.connection_type.name;
+        let old = connection.options.renamed_from.as_ref().filter(|old| {
+            !desired.contains_key(*old)
+                && record.owned(old).is_some_and(|owned| owned.type_name == own_type)
+        });
+        for name in std::iter::once(&connection.name).chain(old.cloned().as_ref()) {
+            if record.owned(name).is_some_and(|owned| !owned.protect) {
+                is_raised = true;
+                record.edit(name, |memory| {
+                    memory.owned.iter_mut().for_each(|owned| owned.protect = true);
+                });
+            }
+        }
+    }
+    is_raised
+}
+
+/// Counts connections of the inventory as protected as long as they are so there, where this run may
+/// not lift it.
+pub(crate) fn keep_protection(
+    desired: &mut Desired,
+    record: &Record,
+    is_kept: impl Fn(&DesiredConnection) -> bool,
+) {
+    let is_protected = |name: &ConnectionName| record.owned(name).is_some_and(|o| o.protect);
+    for connection in desired.values_mut().filter(|connection| is_kept(connection)) {
+        let mut names = std::iter::once(&connection.name).chain(&connection.options.renamed_from);
+        if names.any(is_protected) {
+            connection.options.protect = true;
+        }
+    }
+}
+
+/// Has the inventory remember `protect` as it is declared. Only a commit that loaded whole lifts it,
+/// and only with the type that is protected and with all of its paths.
+pub(super) fn follow_protection(
+    decision: &mut Decision,
+    row: &Row<'_>,
+    desired: &DesiredConnection,
+    rules: &Rules<'_>,
+) {
+    let protect = desired.options.protect;
+    let may_lift = rules.commit.loaded_whole && row.lost_path.is_none() && !rules.is_worktree();
+    let memory = decision.memory.as_ref().or(row.memory);
+    let changes = memory.and_then(|memory| memory.owned.as_ref()).is_some_and(|owned| {
+        let is_of_type = owned.type_name == desired.connection_type.name;
+        owned.protect != protect && (protect || (may_lift && is_of_type))
+    });
+    if changes {
+        let owned = &mut decision.memory(row).owned;
+        owned.iter_mut().for_each(|owned| owned.protect = protect);
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::compare::LiveView;
 use super::compare::catalog_field;
 use super::equality::{equal_in, is_empty};
-use super::filter::Filter;
-use super::view::LiveView;
+use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;

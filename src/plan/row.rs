@@ -1,14 +1,17 @@
 //! Everything about one connection in one pass lies in one row: git's side, live's side and the
-//! memory.
+//! memory. Beside the rows a plan is decided by its rules and nothing else.
 
 use std::collections::BTreeMap;
 
+use super::compare::{CompareRules, Keys, LiveView};
 use super::history::History;
-use super::view::LiveView;
+use super::run::RunRules;
+use crate::config::Policy;
 use crate::desired::{Desired, DesiredConnection};
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::record::{Memory, Owned, Record};
+use crate::rules::UserRules;
 
 /// The rows of one target, by name.
 pub(crate) type Rows<'a> = BTreeMap<&'a ConnectionName, Row<'a>>;
@@ -156,5 +159,62 @@ impl<'a> Row<'a> {
             _ => live.or(owned),
         }
         .unwrap_or_default()
+    }
+}
+
+/// The rules of a plan. The same rows and rules give the same plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) run: &'a RunRules,
+    pub(crate) compare: CompareRules<'a>,
+    pub(crate) live: &'a Live,
+    pub(crate) commit: &'a CommitFacts<'a>,
+    /// Judges changes by the rules of the user.
+    pub(crate) judge: Judge<'a>,
+    /// Now, in seconds since 1970.
+    pub(crate) now: i64,
+}
+
+/// Judges changes by the rules of the user, see [`super::judge`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judge<'a> {
+    pub(crate) user: &'a UserRules,
+    /// `--allow RULE`.
+    pub(crate) allow: &'a [String],
+    /// Now, in seconds since 1970.
+    pub(crate) now: i64,
+}
+
+/// The facts about the commit that is looked at.
+#[derive(Debug)]
+pub(crate) struct CommitFacts<'a> {
+    /// Whether it loaded whole.
+    pub(crate) loaded_whole: bool,
+    /// Files that were not read below the paths, and why: they may declare connections that seem
+    /// removed.
+    pub(crate) not_read: &'a [String],
+    /// The declarations and consents of earlier commits.
+    pub(crate) history: &'a History,
+}
+
+impl Rules<'_> {
+    pub(crate) fn keys(&self) -> Keys<'_> {
+        self.compare.keys
+    }
+
+    /// Whether the run asks for the delete or replace of exactly this name.
+    pub(crate) fn allows_delete_of(&self, name: &ConnectionName) -> bool {
+        self.run.allow_delete.contains(name)
+    }
+
+    /// Whether the working tree is read, which is no decision to delete anything.
+    pub(crate) fn is_worktree(&self) -> bool {
+        self.commit.history.commit.is_none()
+    }
+
+    /// Whether the run or the tip consents to changes that a lost path holds.
+    pub(crate) fn consents_to_lost_paths(&self) -> bool {
+        self.run.allow_deletes || self.commit.history.consents.by_tip
     }
 }

@@ -1,8 +1,8 @@
 //! Settles creates and renames whose answer was never seen.
 
 use super::compare::Keys;
+use super::compare::LiveView;
 use super::row::Observed;
-use super::view::LiveView;
 use crate::name::ConnectionName;
 use crate::record::{Base, Intent, Memory, Owned, Record};
 

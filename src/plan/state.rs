@@ -1,6 +1,8 @@
-//! How each connection stands, as status and metrics tell it.
+//! How connections stand, as status and metrics tell it, and how many of a plan stand so.
 
 use serde::Serialize;
+
+use super::{Action, Change, ChangeResult, Entry, TargetPlan};
 
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -68,5 +70,124 @@ pub(crate) fn with_reason(stands: &str, reason: &str) -> String {
     match reason.strip_prefix(last) {
         Some(rest) if rest.starts_with([' ', ':']) => format!("{stands}{rest}"),
         _ => format!("{stands}: {reason}"),
+    }
+}
+
+/// The counts of a target's plan. A held delete or replace is counted under its action and
+/// under `held`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Connections to create.
+    pub create: usize,
+    /// Connections to update.
+    pub update: usize,
+    /// Connections to replace.
+    pub replace: usize,
+    /// Connections to rename.
+    pub rename: usize,
+    /// Connections to delete.
+    pub delete: usize,
+    /// Connections that are adopted without a write.
+    pub adopt: usize,
+    /// Deletes and replaces that a rule holds back.
+    pub held: usize,
+    /// Connections that are as git wants them.
+    pub unchanged: usize,
+    /// Connections that something is wrong with.
+    pub blocked: usize,
+    /// Live connections that git neither declares nor owns.
+    pub unmanaged: usize,
+    /// Connections with a secret that was never sent nor read back.
+    pub unverified: usize,
+    /// Changes in which drift is only reported.
+    #[serde(skip)]
+    pub drifted: usize,
+}
+
+impl Summary {
+    /// Counts entries.
+    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut summary = Self::default();
+        entries.into_iter().for_each(|entry| summary.count(entry));
+        summary
+    }
+
+    /// Counts the changes that a rule holds, and nothing else.
+    pub fn of_held<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut summary = Self::default();
+        let changes = entries.into_iter().flat_map(Entry::changes);
+        changes.filter(|change| change.held).for_each(|change| summary.count_change(change));
+        summary
+    }
+
+    fn count_change(&mut self, change: &Change) {
+        *match change.action {
+            Action::Create => &mut self.create,
+            Action::Update => &mut self.update,
+            Action::Replace => &mut self.replace,
+            Action::Rename => &mut self.rename,
+            Action::Delete => &mut self.delete,
+            Action::Blocked => &mut self.blocked,
+            Action::Drift => &mut self.drifted,
+        } += 1;
+        self.held += usize::from(change.held);
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        entry.changes().for_each(|change| self.count_change(change));
+        let is_quiet = entry.changes().next().is_none() && !entry.adopted;
+        let stands = matches!(entry.state, State::InSync | State::Degraded);
+        self.unchanged += usize::from(is_quiet && stands);
+        self.adopt += usize::from(entry.adopted);
+        self.unmanaged += usize::from(entry.state == State::Unmanaged);
+        self.unverified += usize::from(entry.unverified);
+    }
+}
+
+/// How many changes ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    /// Made.
+    pub done: usize,
+    /// Saved but not deployed.
+    pub degraded: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Something is wrong with the connection.
+    pub blocked: usize,
+    /// A rule holds the delete or replace back.
+    pub held: usize,
+    /// Drift that is only reported.
+    pub drifted: usize,
+    /// Not started.
+    pub not_started: usize,
+    /// Adopted without a write.
+    pub adopted: usize,
+    /// As git wants them.
+    pub unchanged: usize,
+}
+
+impl Counts {
+    /// Counts the results of some targets together.
+    pub(crate) fn of<'a>(targets: impl IntoIterator<Item = &'a TargetPlan>) -> Self {
+        let mut counts = Self::default();
+        for target in targets {
+            let Summary { adopt, unchanged, .. } = target.summary();
+            counts.adopted += adopt;
+            counts.unchanged += unchanged;
+            for (_, result) in target.results() {
+                *match result {
+                    ChangeResult::Done => &mut counts.done,
+                    ChangeResult::NotNeeded => &mut counts.unchanged,
+                    ChangeResult::Degraded(_) => &mut counts.degraded,
+                    ChangeResult::Failed(_) => &mut counts.failed,
+                    ChangeResult::Blocked(_) => &mut counts.blocked,
+                    ChangeResult::Held(_) => &mut counts.held,
+                    ChangeResult::Reported => &mut counts.drifted,
+                    ChangeResult::NotStarted => &mut counts.not_started,
+                } += 1;
+            }
+        }
+        counts
     }
 }

@@ -1,11 +1,14 @@
-//! The declarations of a snapshot for a target.
+//! The declarations of a snapshot for a target, and whether the project has the variables of
+//! Apinizer's that they use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
+use crate::api::Client;
 use crate::config::Target;
-use crate::document::{self, LoadRequest, Loaded};
+use crate::document::{self, LoadRequest, Loaded, variables_of};
 use crate::name::{CommitId, ConnectionName};
+use crate::plan::TargetPlan;
 use crate::record::{DeclaredThen, GoodCommit};
 use crate::rules::UserRules;
 use crate::source::{Folder, Snapshot, SourceError};
@@ -74,20 +77,6 @@ fn load_by(
     Ok(LoadedTarget { loaded, notices, unread: listing.unread })
 }
 
-/// Warnings of Apinizer's variables in the documents of a target that are not among these.
-pub(super) fn unknown_variables(
-    engine: &Engine,
-    target: &Target,
-    snapshot: &Snapshot,
-    known: &BTreeSet<String>,
-) -> Result<Vec<document::Diagnostic>, SourceError> {
-    let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
-    let names = engine.target_names();
-    let request = load_request(target, &listing.folders, &names);
-    let read = |entry: &_| snapshot.read(entry).map_err(|error| error.to_string());
-    Ok(document::unknown_variables(&request, &engine.cache, &read, known))
-}
-
 /// The declarations of a snapshot below some paths, whatever else is wrong with it.
 pub(super) fn declared_below(
     engine: &Engine,
@@ -99,6 +88,57 @@ pub(super) fn declared_below(
     Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &|entry| {
         snapshot.read(entry).map_err(|error| error.to_string())
     }))
+}
+
+/// Warns in the plan of variables that the project does not have. Documents that use none cause no
+/// call; a list that is refused, or a read that fails, is a note and nothing else.
+pub(super) async fn check_variables(
+    engine: &Engine,
+    (target, snapshot): (&Target, &Snapshot),
+    loaded: &LoadedTarget,
+    client: &Client,
+    plan: &mut TargetPlan,
+) {
+    let used = variables_of(&loaded.loaded.documents, &target.vars);
+    if used.is_empty() {
+        return;
+    }
+    let note = |problem: &str| {
+        format!(
+            "Apinizer's variables in the documents were not checked, which takes the permission \
+             `GLOBAL_SETTINGS` with VIEW: {problem}"
+        )
+    };
+    let known = match client.variables().await {
+        Ok(known) => known,
+        Err(error) => return plan.notices.push(note(&error.cause())),
+    };
+    if used.is_subset(&known) {
+        return;
+    }
+    let find = || unknown_variables(engine, target, snapshot, &known);
+    match tokio::task::block_in_place(find) {
+        Ok(found) => {
+            plan.diagnostics.extend(found);
+            plan.diagnostics
+                .sort_by_cached_key(|d| (d.mark.file.clone(), d.mark.line, d.mark.column));
+        }
+        Err(error) => plan.notices.push(note(&error.to_string())),
+    }
+}
+
+/// Warnings of Apinizer's variables in the documents of a target that are not among these.
+fn unknown_variables(
+    engine: &Engine,
+    target: &Target,
+    snapshot: &Snapshot,
+    known: &BTreeSet<String>,
+) -> Result<Vec<document::Diagnostic>, SourceError> {
+    let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
+    let names = engine.target_names();
+    let request = load_request(target, &listing.folders, &names);
+    let read = |entry: &_| snapshot.read(entry).map_err(|error| error.to_string());
+    Ok(document::unknown_variables(&request, &engine.cache, &read, known))
 }
 
 impl LoadedTarget {

@@ -6,11 +6,9 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::base::record_of_base;
 use super::connect::{Connection, connect};
-use super::history::{Past, is_overtaken};
-use super::load::{LoadedTarget, load_by_rules};
-use super::variables;
+use super::history::Past;
+use super::load::{LoadedTarget, check_variables, load_by_rules};
 use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now, plan_of};
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
@@ -21,14 +19,13 @@ use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
 use crate::plan::history::{History, NamesByPath, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
-use crate::plan::{CommitFacts, Judge, Observed, Planned, Rules, join, plan, protection, settle};
+use crate::plan::{
+    CommitFacts, Judge, Observed, Planned, Rules, join, keep_protection, plan, raise_protection,
+    settle,
+};
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
-use crate::state::{Lock, StateError, StateFile};
-
-/// The consequences for a target whose state is gone.
-const LOST_STATE: &str = "what git declares is adopted again, nothing is deleted, and consents, holds \
-                          and protection are forgotten";
+use crate::state::Lock;
 
 /// Reads, loads, resolves, observes and plans one target. Problems are told in the plan.
 pub async fn prepare<'e>(
@@ -56,11 +53,11 @@ pub async fn prepare<'e>(
 }
 
 /// One pass over one target.
-struct Pass<'a> {
-    engine: &'a Engine,
-    target: &'a Target,
-    snapshot: &'a Snapshot,
-    options: &'a Options,
+pub(super) struct Pass<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) target: &'a Target,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) options: &'a Options,
 }
 
 /// The things that a pass knows before it looks at live.
@@ -95,7 +92,7 @@ impl Pass<'_> {
         let mut opened = self.open(prepared).await?;
         let (history, unread_paths, live) = self.ask(&mut opened, prepared).await?;
         let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
-        protection::keep(&mut opened.desired, &opened.record, |connection| {
+        keep_protection(&mut opened.desired, &opened.record, |connection| {
             !may_lift || history.lost_path_of(&connection.name, Some(connection)).is_some()
         });
         let mut looked = self.look_closer(live, &opened, prepared).await;
@@ -125,8 +122,8 @@ impl Pass<'_> {
         let mut record = before.clone();
         let key_is_known = self.check_key(&mut record, &connection, prepared);
         let desired = self.resolve(&loaded, prepared);
-        if protection::raise(&mut before, &desired) {
-            protection::raise(&mut record, &desired);
+        if raise_protection(&mut before, &desired) {
+            raise_protection(&mut record, &desired);
             // It counts at once, also where the lists fail later or the target is suspended.
             if lock.is_some() {
                 let file = self.engine.state_file(self.target);
@@ -158,7 +155,7 @@ impl Pass<'_> {
         self.check_answers(&live, &opened.connection, prepared)
             .map_err(|problem| (Step::Observe, problem))?;
         let (loaded, client) = (&opened.loaded, &opened.connection.client);
-        variables::check(engine, (target, snapshot), loaded, client, &mut prepared.plan).await;
+        check_variables(engine, (target, snapshot), loaded, client, &mut prepared.plan).await;
         Ok((history, unread_paths, live))
     }
 
@@ -274,95 +271,6 @@ impl Pass<'_> {
                 format!("{what} has {count} errors in its documents, the first at {first}{by}")
             }
         })
-    }
-
-    /// Reads the state, under its lock where it will be written, or what the base revision stands
-    /// for.
-    async fn recall(
-        &self,
-        connection: &Connection,
-        prepared: &mut Prepared<'_>,
-    ) -> Result<(Record, Option<Lock>), String> {
-        let Self { engine, target, snapshot, options } = *self;
-        if let Some(base) = &options.base {
-            let notice = "compared with the base revision, without a state: rotated values of the \
-                          environment are not seen";
-            prepared.plan.notices.push(notice.to_owned());
-            let keys = Keys { key: &connection.key, is_known: true };
-            let record = blocking(|| record_of_base(engine, target, base, options, keys))?;
-            return Ok((record, None));
-        }
-        let file = engine.state_file(target);
-        let lock = if options.writes { Some(self.lock(&file).await?) } else { None };
-        if !options.writes && !file.exists() {
-            prepared.plan.notices.push(format!(
-                "there is no state of this target in {} and no --base: deletes cannot be known",
-                engine.config.state_dir.display()
-            ));
-        }
-        let record = blocking(|| file.read()).map_err(|error| error.to_string())?;
-        if let Some(lost_at) = record.lost_at {
-            self.tell_lost_state(lost_at, &record, prepared).map_err(|error| error.to_string())?;
-        }
-        if options.writes && options.follows && blocking(|| is_overtaken(engine, snapshot, &record))
-        {
-            return Err("a newer commit was applied by another process while this one waited; an \
-                        older one is not put in its place"
-                .to_owned());
-        }
-        Ok((record, lock))
-    }
-
-    /// Tells that the state was found to be gone, and keeps what stands in its place: a target stays
-    /// suspended for other processes and after a restart too.
-    fn tell_lost_state(
-        &self,
-        lost_at: i64,
-        record: &Record,
-        prepared: &mut Prepared<'_>,
-    ) -> Result<(), StateError> {
-        let Self { engine, target, snapshot, options } = *self;
-        let time = jiff::Timestamp::from_second(lost_at).unwrap_or_default();
-        let suspended = if record.suspended { "; it is still suspended" } else { "" };
-        prepared.plan.notices.push(format!(
-            "the state of this target was found to be gone at {time}: {LOST_STATE}{suspended}"
-        ));
-        if !options.writes {
-            return Ok(());
-        }
-        blocking(|| engine.state_file(target).write(record))?;
-        let commit = snapshot.commit().map(|commit| &commit.id);
-        engine.trail(target, true).pass(commit, &options.asked).lost_state(time, LOST_STATE);
-        Ok(())
-    }
-
-    async fn lock(&self, file: &StateFile) -> Result<Lock, String> {
-        let lock = tokio::select! {
-            lock = file.lock(self.options.lock_timeout, &self.options.asked.cause) => lock,
-            () = self.options.stop.cancelled() => return Err("the run is ending".to_owned()),
-        };
-        lock.map_err(|error| error.to_string())
-    }
-
-    /// Whether the record's fingerprints were made under today's key; another one makes every masked
-    /// secret unverified.
-    fn check_key(
-        &self,
-        record: &mut Record,
-        connection: &Connection,
-        prepared: &mut Prepared<'_>,
-    ) -> bool {
-        let check = connection.key.check_value();
-        let is_known = record.key_check.as_ref().is_none_or(|known| *known == check);
-        if !is_known {
-            prepared.plan.notices.push(
-                "the fingerprint key changed: secrets that the server hides cannot be compared, and \
-                 are unverified; `apply --resend-secrets` sends them again"
-                    .to_owned(),
-            );
-        }
-        record.key_check = Some(check);
-        is_known
     }
 
     /// Resolves all references before the first call: an answer may repeat a value, and its text is

@@ -4,9 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::json;
-
-use super::example::example_of;
 use super::*;
 use crate::config::Config;
 use crate::environment::Environment;

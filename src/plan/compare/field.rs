@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::base::{agreed, catalog_field, matches_base};
-use super::{Comparing, Difference, Subject, Treatment};
+use super::{Comparing, Difference, Subject, Treatment, agreed, catalog_field, matches_base};
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::equality::equal_in;

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::base::written;
-use super::{CompareRules, Comparing, Subject, Treatment};
+use super::{CompareRules, Comparing, Subject, Treatment, written};
 use crate::catalog::{Field, hidden};
 use crate::desired::DesiredField;
 use crate::plan::equality::is_empty;

@@ -5,25 +5,25 @@ use serde_json::Value;
 use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
+use crate::plan::compare::LiveView;
 use crate::plan::compare::{
     CompareRules, Comparison, Remembered, Treatment, compare, show_desired,
 };
 use crate::plan::entry::{Decision, lost_path_in_words, step, unread_layer_in_words};
-use crate::plan::protection;
+use crate::plan::limits;
+use crate::plan::row::Rules;
 use crate::plan::row::{Claim, Row, Sight};
-use crate::plan::rules::Rules;
-use crate::plan::view::LiveView;
 use crate::plan::{Action, Change, FieldChange, Origin, State};
 use crate::record::{BaseField, Memory, Owned};
 
-use super::removed::{allow_delete_command, replace_hold};
+use super::{allow_delete_command, replace_hold};
 
 /// The reason of a change that takes a connection into the inventory.
 pub(crate) const ADOPTED: &str = "adopted";
 
 pub(super) fn decide(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Decision {
     let mut decision = decide_wanted(row, desired, rules);
-    protection::follow(&mut decision, row, desired, rules);
+    limits::follow_protection(&mut decision, row, desired, rules);
     hold_for_lost_path(&mut decision, row, rules);
     decision
 }

@@ -7,8 +7,8 @@ use crate::name::ConnectionName;
 use crate::plan::compare::{Remembered, Treatment, compare};
 use crate::plan::entry::{Decision, step};
 use crate::plan::judge::judge;
+use crate::plan::row::Rules;
 use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
-use crate::plan::rules::Rules;
 use crate::plan::{Action, Change, State};
 
 use super::declared::{

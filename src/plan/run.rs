@@ -1,9 +1,24 @@
-//! Which connections a narrowed run looks at.
+//! The requests of a run: which connections it looks at, and what it consents to.
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::Entry;
 use crate::name::ConnectionName;
+
+/// The requests of a run.
+#[derive(Clone, Debug, Default)]
+pub struct RunRules {
+    /// `--name` and `--type`.
+    pub filter: Filter,
+    /// `--allow-deletes`: consent to changes that a limit or a lost path holds.
+    pub allow_deletes: bool,
+    /// `--allow-delete NAME`: consent to the delete of these names, which no commit asked for.
+    pub allow_delete: Vec<ConnectionName>,
+    /// `--allow RULE`: consent to changes that these rules of the user hold.
+    pub allow: Vec<String>,
+    /// Whether degraded connections are written again before their pause is over.
+    pub degraded_at_once: bool,
+}
 
 /// `--name` and `--type`. A narrowed run changes nothing outside, and moves no commit.
 #[derive(Clone, Debug, Default)]
