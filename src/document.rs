@@ -7,6 +7,7 @@
 mod check;
 mod examine;
 mod file;
+mod gather;
 mod load;
 mod options;
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::check::{Check, connection_type, texts_to_numbers};
 use super::file::{Locator, ParseCache, Read};
-use super::load::{assign, gather};
+use super::gather::{assign, gather};
 use super::options::{self, KEY};
 use super::{Document, Layer, LoadRequest, Merged, Options};
 use crate::catalog::{ConnectionType, did_you_mean, nearest_of};

@@ -16,9 +16,10 @@ use crate::diagnostic::{
     split,
 };
 use crate::name::ConnectionName;
+use crate::parallel;
 use crate::pointer::look_up;
 use crate::source::FileEntry;
-use crate::{parallel, yaml};
+use crate::yaml;
 
 /// How many documents of a file may fail before the rest of it is left alone.
 const MOST_PROBLEMS: usize = 100;

@@ -1,4 +1,4 @@
-//! What keeps connections from deletes and replaces (rule 3): the limits that look at all of a run
+//! The limits that keep connections from deletes and replaces (rule 3) and that look at all of a run
 //! together, `max_deletes` and lost paths; and `protect` of `x-gitops`, which the inventory remembers as
 //! it was last declared and which outlives its document.
 

@@ -1,5 +1,5 @@
-//! What a pass remembers: the record of the target, read from its state file under the lock, or the
-//! record that `--base REV` stands for.
+//! The record that a pass goes by: read from the state file of the target under the lock, or the
+//! one that `--base REV` stands for.
 
 use std::sync::Arc;
 
