@@ -24,7 +24,6 @@ use crate::rules::UserRules;
 use crate::secret::Sensitive;
 use crate::source::Verify;
 
-pub mod code;
 mod fields;
 mod keys;
 mod kubernetes;

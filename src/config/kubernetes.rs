@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::code;
 use super::fields::Fields;
 use super::problems::error;
 use super::read::Reader;
 use super::{Kubernetes, Target, url};
+use crate::diagnostic::code;
 use crate::host::is_this_machine;
 
 /// How many of the longest call have to fit into a lease: one that has just started, and one for
@@ -29,7 +29,7 @@ pub(super) fn build(
             "the `lease` is shorter than {CALLS_PER_LEASE} times the `timeout` of the target `{}`",
             target.name
         );
-        let problem = error(&code::BAD_VALUE, message).help(
+        let problem = error(&code::CONFIG_BAD_VALUE, message).help(
             "a write has to be over before another replica may begin one: lengthen `lease`, or \
              shorten `timeout`",
         );
@@ -40,7 +40,7 @@ pub(super) fn build(
         && !may_carry_a_token(api)
     {
         let message = "the `api` of Kubernetes is not an https URL without user info";
-        let problem = error(&code::BAD_URL, message)
+        let problem = error(&code::CONFIG_BAD_URL, message)
             .help("http is allowed only to this machine, where `kubectl proxy` listens");
         reader.problems.add(&fields.place_of("api"), problem);
     }

@@ -12,12 +12,12 @@ use crate::links::Links;
 use crate::source::{Verify, problem_with_url};
 use crate::yaml::{self, Cause};
 
-use super::code;
 use super::fields::Fields;
 use super::keys::{ROOT, SERVER, SOURCE, is_key};
 use super::problems::{Problems, error, warning};
 use super::read::{Node, Reader};
 use super::{Config, Location, Server, Source, kubernetes, notify, order, rules, target, url};
+use crate::diagnostic::code;
 
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -89,7 +89,7 @@ fn read(path: &Path, environment: &Environment, strict: bool) -> Result<Loaded, 
 
 fn unreadable(path: &Path, problem: impl std::fmt::Display) -> Vec<Diagnostic> {
     let mark = Mark { file: path.display().to_string(), ..Mark::whole_file() };
-    vec![Diagnostic::error(&code::UNREADABLE, format!("the config {problem}"), mark)]
+    vec![Diagnostic::error(&code::CONFIG_UNREADABLE, format!("the config {problem}"), mark)]
 }
 
 fn parse(
@@ -112,7 +112,7 @@ fn parse(
     if let Some(second) = documents.next() {
         let mark = Mark { file, line: second.first_line, column: 1, ..Mark::whole_file() };
         let message = "a config is one document, and a second one begins here".to_owned();
-        return Err(vec![Diagnostic::error(&code::SYNTAX, message, mark)]);
+        return Err(vec![Diagnostic::error(&code::CONFIG_SYNTAX, message, mark)]);
     }
     match yaml::parse(text.slice(document.range.clone())) {
         Ok(root) => {
@@ -122,8 +122,8 @@ fn parse(
             let excerpt = Excerpt::broken(&text, &document, is_key);
             let mut problem = failure.diagnose(&excerpt);
             problem.code = match failure.cause {
-                Cause::DuplicateKey(_) => code::DUPLICATE_KEY.id,
-                _ => code::SYNTAX.id,
+                Cause::DuplicateKey(_) => code::CONFIG_DUPLICATE_KEY.id,
+                _ => code::CONFIG_SYNTAX.id,
             };
             for mark in problem.related.iter_mut().map(|(mark, _)| mark).chain([&mut problem.mark])
             {
@@ -161,7 +161,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
     let source = source(reader, &from, folder);
     let targets = fields.list("targets");
     if targets.is_some_and(Vec::is_empty) {
-        let problem = error(&code::BAD_VALUE, "`targets` is empty: there is nothing to do");
+        let problem = error(&code::CONFIG_BAD_VALUE, "`targets` is empty: there is nothing to do");
         reader.problems.add(&fields.place_of("targets"), problem);
     }
     let entries = targets.map_or(&[][..], Vec::as_slice);
@@ -199,12 +199,12 @@ fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {
                 _ if !text.resolved => None,
                 Some(problem) => {
                     let message = format!("the repository's `url` cannot be used: {problem}");
-                    Some(error(&code::BAD_URL, message))
+                    Some(error(&code::CONFIG_BAD_URL, message))
                 }
                 None if url::is_exposed(&text.value) => {
                     let message =
                         "the repository, and the token for it, cross the network unencrypted";
-                    Some(warning(&code::PLAIN_HTTP, message).help("use https or ssh"))
+                    Some(warning(&code::CONFIG_PLAIN_HTTP, message).help("use https or ssh"))
                 }
                 None => None,
             };
@@ -231,7 +231,7 @@ fn pages(reader: &mut Reader<'_>, fields: &Fields) -> Option<Links> {
     let mut page = |key| {
         let address = &fields.text(key)?.value;
         if !["https://", "http://"].iter().any(|scheme| address.starts_with(scheme)) {
-            let problem = error(&code::BAD_URL, "a link begins with `https://`");
+            let problem = error(&code::CONFIG_BAD_URL, "a link begins with `https://`");
             reader.problems.add(&fields.place_of(key), problem);
         }
         Some(address.clone())

@@ -2,11 +2,11 @@
 
 use crate::reference::holds_env;
 
-use super::code;
 use super::fields::Fields;
 use super::problems::error;
 use super::read::Reader;
 use super::{Notify, SecretText, url};
+use crate::diagnostic::code;
 
 /// Who is told, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ fn receiver(reader: &mut Reader<'_>, fields: &Fields) -> Option<Notify> {
     check_url(reader, fields, kind, &url);
     if kind.is_git_host() && secret.is_none() {
         let message = format!("a commit status on {} has no `secret`", kind.as_str());
-        let problem = error(&code::MISSING_KEY, message)
+        let problem = error(&code::CONFIG_MISSING_KEY, message)
             .help("write `secret: ${env:NAME}` for a token of the git host");
         reader.problems.add(&fields.pointer, problem);
     }
@@ -109,14 +109,14 @@ fn check_url(reader: &mut Reader<'_>, fields: &Fields, kind: NotifyKind, url: &S
              else than `${{env:NAME}}`",
             kind.as_str()
         );
-        let problem = error(&code::LITERAL_SECRET, message)
+        let problem = error(&code::CONFIG_LITERAL_SECRET, message)
             .help("put the URL into the environment and write `url: ${env:NOTIFY_URL}`");
         reader.problems.add(&place, problem);
     } else if !holds_env(&url.0) {
         let web = url.0.starts_with("https://") || url.0.starts_with("http://");
         if !web || url::has_user_info(&url.0) {
             let message = "the `url` of a notification is an http or https URL without user info";
-            reader.problems.add(&place, error(&code::BAD_URL, message));
+            reader.problems.add(&place, error(&code::CONFIG_BAD_URL, message));
         }
     }
 }

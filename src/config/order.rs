@@ -3,8 +3,9 @@
 use super::fields::{Fields, Text};
 use super::problems::error;
 use super::read::Reader;
-use super::{After, Target, code};
+use super::{After, Target};
 use crate::catalog::did_you_mean;
+use crate::diagnostic::code;
 use crate::diagnostic::quoted;
 
 /// Adds to each target the one that it comes after; `names` are those of all targets.
@@ -37,7 +38,7 @@ pub(super) fn is_target(reader: &mut Reader<'_>, names: &[&str], text: &Text, pl
     let message = format!("no target is called {}", quoted(&text.written));
     let targets = format!("the targets are {}", names.join(", "));
     let help = did_you_mean(names.iter().copied(), &text.value, targets);
-    reader.problems.add(place, error(&code::BAD_VALUE, message).help(help));
+    reader.problems.add(place, error(&code::CONFIG_BAD_VALUE, message).help(help));
     false
 }
 
@@ -59,7 +60,7 @@ fn check_cycles(reader: &mut Reader<'_>, list: &[Fields], targets: &[Target]) {
             others => format!(" through {}", others.join(" and ")),
         };
         let message = format!("the target {} comes after itself{through}", quoted(&target.name));
-        let problem = error(&code::CONTRADICTION, message)
+        let problem = error(&code::CONFIG_CONTRADICTION, message)
             .help("one of the targets has to come first, without `after`");
         reader.problems.add(&place.unwrap_or_default(), problem);
     }

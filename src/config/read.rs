@@ -12,10 +12,9 @@ use crate::catalog::{did_you_mean, nearest_of};
 use crate::config::fields::{Fields, Text, Typed};
 use crate::config::keys::{Key, Kind, OneOf, Section};
 use crate::config::problems::{Problems, error, related, warning};
-use crate::config::{
-    SecretText, code, parse_duration, parse_listen, parse_max_deletes, parse_size,
-};
+use crate::config::{SecretText, parse_duration, parse_listen, parse_max_deletes, parse_size};
 use crate::diagnostic::Part;
+use crate::diagnostic::code;
 use crate::environment::Environment;
 use crate::pointer::{child, item};
 use crate::reference::{self, ReferenceError, Segment};
@@ -87,7 +86,7 @@ impl Reader<'_> {
                 continue;
             };
             if value.value.is_null() && !matches!(key.kind, Kind::Vars | Kind::Section(_)) {
-                let problem = error(&code::WRONG_KIND, format!("`{name}` has no value"))
+                let problem = error(&code::CONFIG_WRONG_KIND, format!("`{name}` has no value"))
                     .part(Part::Key)
                     .help("write a value, or leave the key out");
                 self.problems.add(&value.pointer, problem);
@@ -106,14 +105,14 @@ impl Reader<'_> {
         let known: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
         let keys = format!("its keys are {}", known.join(", "));
         let help = did_you_mean(known, key, keys);
-        let problem = error(&code::UNKNOWN_KEY, message).help(help).part(Part::Key);
+        let problem = error(&code::CONFIG_UNKNOWN_KEY, message).help(help).part(Part::Key);
         self.problems.add(&value.pointer, problem);
     }
 
     /// Notes the keys that are missing, and those that exclude each other.
     fn complete(&mut self, section: &Section, entries: &[(&str, Node<'_>)], pointer: &str) {
         let here = |name: &str| entries.iter().find(|(key, _)| *key == name);
-        let missing = |message| error(&code::MISSING_KEY, message).part(Part::Begin);
+        let missing = |message| error(&code::CONFIG_MISSING_KEY, message).part(Part::Begin);
         for key in section.keys.iter().filter(|key| key.required) {
             if here(key.name).is_none() {
                 let message = format!("{} has no `{}`", section.name, key.name);
@@ -144,7 +143,7 @@ impl Reader<'_> {
                     let mut present = entries.iter().filter(|(key, _)| names.contains(key)).rev();
                     let Some((_, last)) = present.next() else { continue };
                     let message = format!("{} may have only {}", section.name, either(groups));
-                    let problem = error(&code::CONTRADICTION, message).part(Part::Key);
+                    let problem = error(&code::CONFIG_CONTRADICTION, message).part(Part::Key);
                     let problem = present.rev().fold(problem, |problem, (_, earlier)| {
                         related(problem, &earlier.pointer, "the other is here")
                     });
@@ -224,7 +223,8 @@ impl Reader<'_> {
             Ok(value) => Some(value),
             Err(help) => {
                 let message = format!("the value of `{name}` cannot be used");
-                self.problems.add(&node.pointer, error(&code::BAD_VALUE, message).help(help));
+                self.problems
+                    .add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message).help(help));
                 None
             }
         }
@@ -244,7 +244,7 @@ impl Reader<'_> {
                 Some(near) => format!("did you mean `{near}`? The words are {}", words.join(", ")),
                 None => format!("the words are {}", words.join(", ")),
             };
-            self.problems.add(pointer, error(&code::BAD_VALUE, message).help(help));
+            self.problems.add(pointer, error(&code::CONFIG_BAD_VALUE, message).help(help));
         }
         found
     }
@@ -278,7 +278,7 @@ impl Reader<'_> {
             let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
             if key.is_empty() || !key.chars().all(allowed) {
                 let message = "a var's name has only letters, digits, `_`, `-` and `.`";
-                let problem = error(&code::BAD_NAME, message).part(Part::Key);
+                let problem = error(&code::CONFIG_BAD_NAME, message).part(Part::Key);
                 self.problems.add(&value.pointer, problem);
             } else if let Some(value) = var(self, key, &value) {
                 vars.insert(key.to_owned(), value);
@@ -319,7 +319,7 @@ impl Reader<'_> {
             _ => "a single value",
         };
         let message = format!("{what} is {wanted}, and here is {found}");
-        self.problems.add(&node.pointer, error(&code::WRONG_KIND, message));
+        self.problems.add(&node.pointer, error(&code::CONFIG_WRONG_KIND, message));
     }
 }
 
@@ -358,7 +358,7 @@ fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
                     resolved = false;
                     if reader.strict {
                         let message = format!("`{name}` cannot be resolved: {unset}");
-                        reader.problems.add(&node.pointer, error(&code::UNSET, message));
+                        reader.problems.add(&node.pointer, error(&code::CONFIG_UNSET, message));
                     }
                 }
             },
@@ -370,7 +370,7 @@ fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
     }
     if value.is_empty() && resolved {
         let message = format!("`{name}` is empty");
-        reader.problems.add(&node.pointer, error(&code::BAD_VALUE, message));
+        reader.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
         return None;
     }
     Some(Text { value, written: written.into_owned(), resolved })
@@ -381,7 +381,7 @@ fn plain(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
     let written = scalar(reader, name, node)?.trim().to_owned();
     if written.is_empty() {
         let message = format!("`{name}` is empty");
-        reader.problems.add(&node.pointer, error(&code::BAD_VALUE, message));
+        reader.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
         return None;
     }
     Some(Text { value: written.clone(), written, resolved: true })
@@ -412,7 +412,7 @@ fn secret(
         return Some(text);
     }
     let message = format!("`{name}` is a secret and holds something else than `${{env:NAME}}`");
-    let problem = error(&code::LITERAL_SECRET, message)
+    let problem = error(&code::CONFIG_LITERAL_SECRET, message)
         .help(format!("put the value into the environment and write `{name}: ${{env:{example}}}`"));
     reader.problems.add(&node.pointer, problem);
     None
@@ -427,7 +427,7 @@ fn var(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Value> {
                 "the var `{name}` is the number {number}, so a text with `${{var:{name}}}` in it \
                  gets `{number}` and not `{written}`"
             );
-            let problem = warning(&code::NUMBER_AS_WRITTEN, message)
+            let problem = warning(&code::CONFIG_NUMBER_AS_WRITTEN, message)
                 .help(format!("write `'{written}'` if it is to stay as it is written"));
             reader.problems.add(&node.pointer, problem);
             return Some(node.value.clone());
@@ -442,7 +442,7 @@ fn var(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Value> {
             Segment::Apinizer(variable) => value.push_str(&format!("${{{variable}}}")),
             Segment::Env(_) | Segment::Var(_) => {
                 let message = format!("the var `{name}` holds a reference, and vars are plain");
-                let problem = error(&code::BAD_REFERENCE, message)
+                let problem = error(&code::CONFIG_BAD_REFERENCE, message)
                     .help("vars are shown; write `${env:NAME}` in the document itself");
                 reader.problems.add(&node.pointer, problem);
                 return None;
@@ -456,7 +456,7 @@ fn scalar<'v>(reader: &mut Reader<'_>, name: &str, node: &Node<'v>) -> Option<Co
     let written = reader.written(node);
     if node.value.is_null() {
         let message = format!("`{name}` has no value");
-        reader.problems.add(&node.pointer, error(&code::WRONG_KIND, message));
+        reader.problems.add(&node.pointer, error(&code::CONFIG_WRONG_KIND, message));
     } else if written.is_none() {
         reader.wrong_kind(&format!("`{name}`"), "a single value", node);
     }
@@ -479,7 +479,7 @@ fn segments<'n>(
                 }
                 other => format!("`{name}`: {other}"),
             };
-            let problem = error(&code::BAD_REFERENCE, message)
+            let problem = error(&code::CONFIG_BAD_REFERENCE, message)
                 .help("write `${env:NAME}`; `$${` stands for a literal `${`");
             reader.problems.add(pointer, problem);
             None
@@ -489,7 +489,7 @@ fn segments<'n>(
 
 fn foreign(reader: &mut Reader<'_>, name: &str, pointer: &str) {
     let message = format!("`{name}` holds a reference that has no meaning in a config");
-    let problem = error(&code::BAD_REFERENCE, message)
+    let problem = error(&code::CONFIG_BAD_REFERENCE, message)
         .help("write `${env:NAME}`; `$${` stands for a literal `${`");
     reader.problems.add(pointer, problem);
 }

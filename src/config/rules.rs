@@ -6,11 +6,12 @@ use std::sync::Arc;
 use crate::diagnostic::Part;
 use crate::rules::{Effect, Expression, Problem, Rule};
 
+use super::Target;
 use super::fields::Fields;
 use super::order::is_target;
 use super::problems::{error, related};
 use super::read::Reader;
-use super::{Target, code};
+use crate::diagnostic::code;
 
 /// Compiles the rules and adds each to the targets that it is for; `names` are those of all targets.
 pub(super) fn add_all(
@@ -31,7 +32,7 @@ pub(super) fn add_all(
         }
         let place = fields.place_of("name");
         if let Some(earlier) = first.get(&rule.name) {
-            let problem = error(&code::BAD_NAME, "two rules have this name")
+            let problem = error(&code::CONFIG_BAD_NAME, "two rules have this name")
                 .help("give each rule a name of its own");
             reader.problems.add(&place, related(problem, earlier, "the first is here"));
         } else {
@@ -46,7 +47,7 @@ fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Ve
     let texts = fields.texts("targets")?;
     if texts.is_empty() {
         let problem =
-            error(&code::BAD_VALUE, "`targets` is empty: the rule would apply to no target");
+            error(&code::CONFIG_BAD_VALUE, "`targets` is empty: the rule would apply to no target");
         reader.problems.add(&fields.place_of("targets"), problem);
     }
     for (text, place) in texts {
@@ -60,7 +61,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields) -> Option<Rule> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.as_ref().is_some_and(|name| !name.chars().all(allowed) || name.len() > 100) {
         let message = "a rule's name has at most 100 letters, digits, `-`, `_` and `.`";
-        reader.problems.add(&fields.place_of("name"), error(&code::BAD_NAME, message));
+        reader.problems.add(&fields.place_of("name"), error(&code::CONFIG_BAD_NAME, message));
         return None;
     }
     let when = fields.text("when").and_then(|text| compile(reader, fields, &text.value));
@@ -76,7 +77,7 @@ fn compile(reader: &mut Reader<'_>, fields: &Fields, text: &str) -> Option<Expre
 
 fn tell(reader: &mut Reader<'_>, fields: &Fields, wrong: Problem) {
     let message = format!("the expression cannot be used: {}", wrong.message);
-    let mut problem = error(&code::BAD_RULE, message);
+    let mut problem = error(&code::CONFIG_BAD_RULE, message);
     problem.help = wrong.help;
     problem.part = wrong.part.map_or(Part::Value, Part::Text);
     reader.problems.add(&fields.place_of("when"), problem);

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::config::keys::{Key, Kind, OneOf, ROOT, Section};
 use crate::config::load::from_value;
 use crate::config::problems::{Problems, error};
-use crate::config::{FILE_NAME, Loaded, code};
+use crate::config::{FILE_NAME, Loaded};
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::code;
 use crate::environment::Environment;
 
 /// A text with at least one `${env:NAME}` in it.
@@ -152,7 +153,7 @@ impl super::Config {
             if missing {
                 let message = format!("there is no config, and no `{flag}` either");
                 let help = format!("give --url and --project, or write {FILE_NAME}");
-                problems.add("", error(&code::MISSING_KEY, message).help(help));
+                problems.add("", error(&code::CONFIG_MISSING_KEY, message).help(help));
             }
         }
         if flags.url.is_none() || flags.project.is_none() {

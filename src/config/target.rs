@@ -8,11 +8,11 @@ use crate::digest::{Sha256, hex};
 use crate::profile::Profile;
 use crate::rules::UserRules;
 
-use super::code;
 use super::fields::{Fields, Text};
 use super::problems::{error, related, warning};
 use super::read::Reader;
 use super::{Adopt, Credentials, Drift, Manager, MaxDeletes, OnInvalid, Policy, Target, url};
+use crate::diagnostic::code;
 
 /// Builds the targets that have a name, a URL and a project; paths are relative to the folder of
 /// the config.
@@ -32,7 +32,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Targ
         name.filter(|text| text.resolved).and_then(|text| problem_with(&text.value))
     {
         let message = format!("the target's name {problem}");
-        reader.problems.add(&fields.place_of("name"), error(&code::BAD_NAME, message));
+        reader.problems.add(&fields.place_of("name"), error(&code::CONFIG_BAD_NAME, message));
     }
     let (url, written_url) = url?;
     let project = fields.text("project")?;
@@ -68,7 +68,7 @@ fn profile(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Ar
         Ok(profile) => Some(Arc::new(profile)),
         Err(problem) => {
             let message = format!("the `profile` cannot be used: {problem}");
-            let problem = error(&code::BAD_VALUE, message)
+            let problem = error(&code::CONFIG_BAD_VALUE, message)
                 .help("`apinizer-gitops probe --out FILE` writes one");
             reader.problems.add(&fields.place_of("profile"), problem);
             None
@@ -118,7 +118,7 @@ fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String 
             if manager.exposed {
                 let message = "the credentials and secrets of this target cross the network \
                                unencrypted";
-                let problem = warning(&code::PLAIN_HTTP, message).help(
+                let problem = warning(&code::CONFIG_PLAIN_HTTP, message).help(
                     "use https, with `ca_file` where the certificate is of a private authority",
                 );
                 reader.problems.add(&place, problem);
@@ -127,7 +127,7 @@ fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String 
         }
         Err(problem) => {
             let message = format!("the target's `url` cannot be used: {problem}");
-            reader.problems.add(&place, error(&code::BAD_URL, message));
+            reader.problems.add(&place, error(&code::CONFIG_BAD_URL, message));
             text.value.clone()
         }
     }
@@ -137,7 +137,7 @@ fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     let texts = fields.texts("paths").map(Vec::as_slice).unwrap_or_default();
     if texts.is_empty() {
-        let problem = error(&code::BAD_VALUE, "`paths` is empty: no document would be read");
+        let problem = error(&code::CONFIG_BAD_VALUE, "`paths` is empty: no document would be read");
         reader.problems.add(&fields.place_of("paths"), problem);
     }
     for (text, place) in texts {
@@ -145,14 +145,14 @@ fn paths(reader: &mut Reader<'_>, fields: &Fields) -> Vec<String> {
             Ok(path) => path,
             Err(problem) => {
                 let message = format!("an entry of `paths` {problem}");
-                let problem = error(&code::OUTSIDE, message)
+                let problem = error(&code::CONFIG_OUTSIDE, message)
                     .help("write it relative to the root of the repository, as `connections`");
                 reader.problems.add(place, problem);
                 continue;
             }
         };
         if paths.contains(&path) {
-            let problem = error(&code::CONTRADICTION, "`paths` names a folder twice");
+            let problem = error(&code::CONFIG_CONTRADICTION, "`paths` names a folder twice");
             reader.problems.add(place, problem);
         } else {
             paths.push(path);
@@ -202,7 +202,7 @@ fn check_names(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
     for (target, fields) in built {
         let place = fields.place_of("name");
         if let Some(earlier) = first.get(target.name.as_str()) {
-            let problem = error(&code::DUPLICATE_TARGET, "two targets have this name")
+            let problem = error(&code::CONFIG_DUPLICATE_TARGET, "two targets have this name")
                 .help("give each target a name of its own");
             let problem = related(problem, earlier, "the first is here");
             reader.problems.add(&place, problem);
@@ -220,7 +220,7 @@ fn check_projects(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
         if let Some(earlier) = first.get(&key) {
             let message =
                 "two targets have this URL and project, and would undo each other's changes";
-            let problem = error(&code::SAME_PROJECT, message)
+            let problem = error(&code::CONFIG_SAME_PROJECT, message)
                 .help("merge them into one target with the `paths` of both");
             let problem = related(problem, earlier, "the first is here");
             reader.problems.add(&place, problem);

@@ -96,7 +96,7 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError
 
 /// Explains a code of a problem: its cause and its cure.
 fn code(id: &str, style: &Style) -> Option<String> {
-    let mut codes = diagnostic::code::all_codes().chain(config::code::ALL);
+    let mut codes = diagnostic::code::all_codes();
     let code = codes.find(|code| code.id.eq_ignore_ascii_case(id))?;
     let part = |label: &str, text: &str| {
         let lines = wrapped(text, WIDTH - INDENT).join(&format!("\n{:INDENT$}", ""));
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn every_page_fits_80_columns() {
         let subjects = all().map(|one| one.name).chain(["config", "x-gitops", ""]);
-        let codes = diagnostic::code::all_codes().chain(config::code::ALL).map(|code| code.id);
+        let codes = diagnostic::code::all_codes().map(|code| code.id);
         for subject in subjects.chain(codes) {
             let page = explain(Some(subject), &Style::default()).unwrap();
             let widest = page.lines().max_by_key(|line| line.chars().count()).unwrap();

@@ -7,7 +7,7 @@ use super::{escape, words};
 use crate::plan::{Action, Change, for_the_shell};
 
 /// The most names that stand below one reason; more are counted, unless all are asked for.
-pub(super) const MOST_NAMED: usize = 50;
+const MOST_NAMED: usize = 50;
 
 /// Why changes are told together. The texts are harmless already.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,24 +16,48 @@ pub(super) struct Why {
     pub(super) advice: Option<String>,
 }
 
-/// Changes that are told together.
+/// Something that can be told together with others.
+pub(super) trait Member {
+    /// The connection's name.
+    fn name(&self) -> &str;
+    /// The way past, for this connection alone.
+    fn advice(&self) -> Option<&str>;
+    /// The action, if there is one, and the type: members that are alike in both can be counted.
+    fn kind(&self) -> (&str, &str);
+}
+
+impl Member for &Change {
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+
+    fn kind(&self) -> (&str, &str) {
+        (self.action.as_str(), &self.type_name)
+    }
+}
+
+/// Members that are told together.
 #[derive(Clone, Debug)]
-pub(super) struct Group<'a> {
-    /// Stands above their names; `None`: there is nothing to say of the one change.
+pub(super) struct Group<M> {
+    /// Stands above their names; `None`: there is nothing to say of the one member.
     pub(super) why: Option<Why>,
-    pub(super) changes: Vec<&'a Change>,
+    pub(super) members: Vec<M>,
 }
 
 /// A line below a reason.
-pub(super) enum Named<'a> {
-    Change(&'a Change),
-    /// So many changes of one action and one type.
-    Count(Action, &'a str, usize),
+pub(super) enum Named<'g, M> {
+    One(&'g M),
+    /// So many members of one kind, the first of them for all.
+    Count(&'g M, usize),
 }
 
 /// Groups the changes of a plan: those that are held or blocked, and with `all` every change that
 /// has a reason.
-pub(super) fn of_plan(changes: Vec<&Change>, all: bool) -> Vec<Group<'_>> {
+pub(super) fn of_plan(changes: Vec<&Change>, all: bool) -> Vec<Group<&Change>> {
     let why = |change: &Change| {
         let is_told = all || change.held || change.action == Action::Blocked;
         let reason = words::reason(change).filter(|_| is_told)?;
@@ -43,59 +67,55 @@ pub(super) fn of_plan(changes: Vec<&Change>, all: bool) -> Vec<Group<'_>> {
     let mut groups = grouped(changes.into_iter().map(|change| (change, why(change))));
     if !all {
         // A change that is alone with its reason is told as any other.
-        for group in groups.iter_mut().filter(|group| group.changes.len() == 1) {
+        for group in groups.iter_mut().filter(|group| group.members.len() == 1) {
             group.why = None;
         }
     }
     groups
 }
 
-/// Groups changes by why they are told together, each group in the place of its first change.
-pub(super) fn grouped<'a>(
-    changes: impl Iterator<Item = (&'a Change, Option<Why>)>,
-) -> Vec<Group<'a>> {
-    let mut groups: Vec<Group<'a>> = Vec::new();
+/// Groups members by why they are told together, each group in the place of its first member.
+pub(super) fn grouped<M: Member>(members: impl Iterator<Item = (M, Option<Why>)>) -> Vec<Group<M>> {
+    let mut groups: Vec<Group<M>> = Vec::new();
     let mut places: HashMap<Why, usize> = HashMap::new();
-    for (change, why) in changes {
-        let for_any = |advice| escape::plain(&for_any_name(advice, change.name.as_str()));
-        let advice = change.advice.as_deref().map(for_any);
+    for (member, why) in members {
+        let for_any = |advice| escape::plain(&for_any_name(advice, member.name()));
+        let advice = member.advice().map(for_any);
         let why = why.map(|why| Why { advice, ..why });
         let known = why.as_ref().and_then(|why| places.get(why));
         if let Some(group) = known.and_then(|place| groups.get_mut(*place)) {
-            group.changes.push(change);
+            group.members.push(member);
             continue;
         }
         if let Some(why) = &why {
             places.insert(why.clone(), groups.len());
         }
-        groups.push(Group { why, changes: vec![change] });
+        groups.push(Group { why, members: vec![member] });
     }
     for group in &mut groups {
-        if let ([change], Some(why)) = (&group.changes[..], &mut group.why) {
-            why.advice = change.advice.as_deref().map(escape::plain);
+        if let ([member], Some(why)) = (&group.members[..], &mut group.why) {
+            why.advice = member.advice().map(escape::plain);
         }
     }
     groups
 }
 
 /// The way past, with `NAME` for the name of the connection, which stands in quotes there.
-pub(super) fn for_any_name(advice: &str, name: &str) -> String {
+fn for_any_name(advice: &str, name: &str) -> String {
     advice.replace(&for_the_shell(name), "NAME")
 }
 
-impl<'a> Group<'a> {
+impl<M: Member> Group<M> {
     /// The names below the reason: one by one, or counted where they are too many.
-    pub(super) fn named(&self, lists_all: bool) -> Vec<Named<'a>> {
-        if lists_all || self.changes.len() <= MOST_NAMED {
-            return self.changes.iter().map(|change| Named::Change(change)).collect();
+    pub(super) fn named(&self, lists_all: bool) -> Vec<Named<'_, M>> {
+        if lists_all || self.members.len() <= MOST_NAMED {
+            return self.members.iter().map(Named::One).collect();
         }
-        let mut counts: BTreeMap<(&str, &str), (Action, usize)> = BTreeMap::new();
-        for change in &self.changes {
-            let key = (change.action.as_str(), change.type_name.as_str());
-            counts.entry(key).or_insert((change.action, 0)).1 += 1;
+        let mut counts: BTreeMap<(&str, &str), (&M, usize)> = BTreeMap::new();
+        for member in &self.members {
+            counts.entry(member.kind()).or_insert((member, 0)).1 += 1;
         }
-        let counts = counts.into_iter();
-        counts.map(|((_, name), (action, count))| Named::Count(action, name, count)).collect()
+        counts.into_values().map(|(first, count)| Named::Count(first, count)).collect()
     }
 }
 

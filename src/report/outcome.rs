@@ -38,7 +38,7 @@ fn closing_line(outcomes: &[TargetPlan]) -> String {
 }
 
 /// The changes that were not made, those together that one reason kept from it.
-fn not_made(outcome: &TargetPlan) -> Vec<Group<'_>> {
+fn not_made(outcome: &TargetPlan) -> Vec<Group<&Change>> {
     let not_made = outcome.results().filter(|(_, result)| !result.is_success());
     groups::grouped(not_made.map(|(change, result)| {
         let reason = match ending(change, result) {
@@ -145,7 +145,7 @@ pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
             if several { format!(" ({})", escape::plain(&outcome.name)) } else { String::new() };
         let pieces: Vec<Vec<String>> = groups.iter().map(heads).collect();
         let written = comment.block(&format!("\n**Not made{of}**\n\n"), &pieces, "");
-        left_out += groups.iter().skip(written).map(|group| group.changes.len()).sum::<usize>();
+        left_out += groups.iter().skip(written).map(|group| group.members.len()).sum::<usize>();
     }
     for outcome in outcomes {
         let pieces: Vec<Vec<String>> = outcome

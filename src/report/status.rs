@@ -6,13 +6,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::plan::with_reason;
 use crate::report::comment::Comment;
-use crate::report::groups::{MOST_NAMED, for_any_name};
+use crate::report::groups::{Group, Member, Named, Why};
 use crate::report::style::{Role, Style, pieces, sentence};
 use crate::report::{escape, groups, line, words};
 
@@ -184,55 +184,31 @@ struct Noted {
     is_wrong: bool,
 }
 
-/// Connections that stand alike for one reason, and the way past it.
-#[derive(Debug)]
-struct Alike {
-    noted: Vec<Noted>,
-    advice: Option<String>,
-}
-
-/// The names below a reason, or where they are too many how many there are of each type.
-enum Named<'n> {
-    One(&'n Noted),
-    Count(&'n str, usize),
-}
-
-impl Alike {
-    /// The state and the reason of all of them.
-    fn state(&self) -> &str {
-        self.noted.first().map_or("", |first| &first.state)
+impl Member for Noted {
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The lines below the reason.
-    fn named(&self, lists_all: bool) -> Vec<Named<'_>> {
-        if lists_all || self.noted.len() <= MOST_NAMED {
-            return self.noted.iter().map(Named::One).collect();
-        }
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        self.noted.iter().for_each(|one| *counts.entry(&one.type_name).or_default() += 1);
-        counts.into_iter().map(|(type_name, count)| Named::Count(type_name, count)).collect()
+    fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+
+    fn kind(&self) -> (&str, &str) {
+        ("", &self.type_name)
     }
 }
 
 /// The connections that are not simply in sync, those together that stand so for one reason.
-fn alike(target: &Value, unmanaged: bool) -> Vec<Alike> {
-    let mut groups: Vec<Alike> = Vec::new();
-    let mut places: HashMap<(String, Option<String>), usize> = HashMap::new();
-    for one in noted(target, unmanaged) {
-        let for_any = one.advice.as_deref().map(|advice| for_any_name(advice, &one.name));
-        let key = (one.state.clone(), for_any.clone());
-        match places.get(&key).filter(|_| one.has_reason).and_then(|at| groups.get_mut(*at)) {
-            Some(group) => {
-                group.advice = for_any;
-                group.noted.push(one);
-            }
-            None => {
-                places.insert(key, groups.len());
-                groups.push(Alike { advice: one.advice.clone(), noted: vec![one] });
-            }
-        }
-    }
-    groups
+fn alike(target: &Value, unmanaged: bool) -> Vec<Group<Noted>> {
+    groups::grouped(noted(target, unmanaged).into_iter().map(|one| {
+        let why = one.has_reason.then(|| Why { reason: one.state.clone(), advice: None });
+        (one, why)
+    }))
+}
+
+/// The way past what keeps a group as it is.
+fn advice(group: &Group<Noted>) -> Option<String> {
+    group.why.as_ref().and_then(|why| why.advice.as_ref()).map(|way| format!("to proceed: {way}"))
 }
 
 /// The notes about a target.
@@ -320,7 +296,7 @@ pub(crate) fn markdown(status: &Value) -> String {
         let groups = alike(target, false);
         let pieces: Vec<Vec<String>> = groups.iter().map(piece).collect();
         let written = comment.block("\n", &pieces, "");
-        left_out += groups.iter().skip(written).map(|group| group.noted.len()).sum::<usize>();
+        left_out += groups.iter().skip(written).map(|group| group.members.len()).sum::<usize>();
     }
     if in_sync > 0 {
         comment.line(&format!("\n{in_sync} targets are in sync."));
@@ -331,18 +307,19 @@ pub(crate) fn markdown(status: &Value) -> String {
 }
 
 /// Connections that stand alike: one in a line, several below their reason.
-fn piece(group: &Alike) -> Vec<String> {
+fn piece(group: &Group<Noted>) -> Vec<String> {
     let sign = |one: &Noted| if one.is_wrong { '!' } else { '#' };
-    let advice = group.advice.iter().map(|advice| format!("#     to proceed: {advice}"));
-    if let [one] = &group.noted[..] {
+    let advice = advice(group).into_iter().map(|advice| format!("#     {advice}"));
+    if let [one] = &group.members[..] {
         let line = format!("{} {} {}: {}", sign(one), one.type_name, one.name, one.state);
         return std::iter::once(line).chain(advice).collect();
     }
     let names = group.named(false).into_iter().map(|named| match named {
         Named::One(one) => format!("{} {} {}", sign(one), one.type_name, one.name),
-        Named::Count(type_name, count) => format!("# {type_name}: {}", groups::names(count)),
+        Named::Count(first, count) => format!("# {}: {}", first.type_name, groups::names(count)),
     });
-    std::iter::once(format!("# {}", group.state())).chain(advice).chain(names).collect()
+    let reason = group.why.iter().map(|why| format!("# {}", why.reason));
+    reason.chain(advice).chain(names).collect()
 }
 
 // The status for people at a terminal.
@@ -397,10 +374,10 @@ fn one(out: &mut String, target: &Value, style: &Style) {
         say(out, &facts.join(", "), Role::Aside);
     }
     let groups = alike(target, style.list_unmanaged);
-    let noted = || groups.iter().flat_map(|group| &group.noted);
+    let noted = || groups.iter().flat_map(|group| &group.members);
     let types = noted().map(|one| one.type_name.chars().count()).max().unwrap_or_default().min(30);
-    let alone = groups.iter().filter(|group| group.noted.len() == 1);
-    let alone = alone.flat_map(|group| &group.noted).map(|one| one.name.chars().count());
+    let alone = groups.iter().filter(|group| group.members.len() == 1);
+    let alone = alone.flat_map(|group| &group.members).map(|one| one.name.chars().count());
     let widths = (types, alone.max().unwrap_or_default().min(30));
     groups.iter().for_each(|group| together(out, group, widths, style));
     let counts = counts(std::iter::once(target));
@@ -410,41 +387,36 @@ fn one(out: &mut String, target: &Value, style: &Style) {
 }
 
 /// Writes connections that stand alike: one in a line, several below their reason.
-fn together(out: &mut String, group: &Alike, (types, names): (usize, usize), style: &Style) {
-    let is_alone = group.noted.len() == 1;
-    let role = match group.noted.first() {
-        Some(one) if one.is_wrong => Role::Wrong,
-        _ => Role::Attention,
+fn together(out: &mut String, group: &Group<Noted>, (types, names): (usize, usize), style: &Style) {
+    let role = |one: &Noted| if one.is_wrong { Role::Wrong } else { Role::Attention };
+    let advice = advice(group);
+    let advise = |out: &mut String, indents| {
+        advice.iter().for_each(|advice| sentence(out, indents, advice, Role::Aside, style));
     };
-    if !is_alone {
-        sentence(out, (2, 4), group.state(), role, style);
-    }
-    let advice = group.advice.iter().map(|advice| format!("to proceed: {advice}"));
-    let advice = |out: &mut String, indents| {
-        advice.for_each(|advice| sentence(out, indents, &advice, Role::Aside, style));
-    };
-    if !is_alone {
-        advice(out, (2, 4));
-        for named in group.named(style.verbose) {
-            line(
-                out,
-                match named {
-                    Named::One(one) => {
-                        format!("  {} {:<types$}  {}", one.sign, one.type_name, one.name)
-                    }
-                    Named::Count(type_name, count) => {
-                        format!("    {type_name:<types$}  {}", groups::names(count))
-                    }
-                },
-            );
+    match (&group.members[..], &group.why) {
+        ([first, _, ..], Some(why)) => {
+            sentence(out, (2, 4), &why.reason, role(first), style);
+            advise(out, (2, 4));
         }
-        return;
+        (members, _) => {
+            for one in members {
+                let type_name = format!("{:<types$}", one.type_name);
+                let lead = (format!("  {} {type_name}  ", one.sign), 6 + type_name.chars().count());
+                let name = (format!("{:<names$}", one.name), Role::Plain);
+                let told = [name, (one.state.clone(), role(one))];
+                pieces(out, (&lead.0, lead.1), 6, &told, style);
+            }
+            advise(out, (6, 6));
+            return;
+        }
     }
-    for one in &group.noted {
-        let type_name = format!("{:<types$}", one.type_name);
-        let lead = (format!("  {} {type_name}  ", one.sign), 6 + type_name.chars().count());
-        let name = (format!("{:<names$}", one.name), Role::Plain);
-        pieces(out, (&lead.0, lead.1), 6, &[name, (one.state.clone(), role)], style);
+    for named in group.named(style.verbose) {
+        let text = match named {
+            Named::One(one) => format!("  {} {:<types$}  {}", one.sign, one.type_name, one.name),
+            Named::Count(first, count) => {
+                format!("    {:<types$}  {}", first.type_name, groups::names(count))
+            }
+        };
+        line(out, text);
     }
-    advice(out, (6, 6));
 }

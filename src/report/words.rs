@@ -55,19 +55,6 @@ pub(super) fn place(place: &Place) -> String {
     format!("{}:{}", escape::plain(&place.file), place.line)
 }
 
-/// The order in which people read the changes: as they would be made, with what is not made
-/// before the deletes, which come last.
-pub(super) fn reading_order(target: &TargetPlan) -> Vec<&Change> {
-    let mut ordered = target.changes();
-    ordered.sort_by_key(|change| match change.action {
-        Action::Delete => 3,
-        Action::Blocked => 2,
-        Action::Drift => 1,
-        Action::Create | Action::Update | Action::Replace | Action::Rename => 0,
-    });
-    ordered
-}
-
 /// Why a change is made or held, where the fields do not say it.
 pub(crate) fn reason(change: &Change) -> Option<String> {
     let reason = change.reason.as_deref().map(escape::plain);

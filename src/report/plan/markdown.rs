@@ -57,7 +57,7 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
 /// update that is both is in each with the fields of that part.
 fn parts(target: &TargetPlan) -> [Vec<Change>; 2] {
     let [mut own, mut drift] = [Vec::new(), Vec::new()];
-    for change in words::reading_order(target) {
+    for change in target.changes() {
         let is_write = matches!(change.action, Action::Create | Action::Update | Action::Rename);
         let (moved, asked): (Vec<FieldChange>, Vec<_>) =
             change.fields.iter().cloned().partition(|field| field.origin == Origin::Drift);
@@ -113,7 +113,7 @@ fn call_out(
             if let Some(first) = piece.first_mut() {
                 first.push_str(&of);
             }
-            pieces.push((group.changes.len(), piece));
+            pieces.push((group.members.len(), piece));
         }
     }
     let shown: Vec<_> = pieces.iter().take(CALLED_OUT).map(|(_, piece)| piece.clone()).collect();
@@ -155,11 +155,11 @@ fn folded(
         fitted(&groups, whole, comment.room().saturating_sub(before.len() + after.len() + 20))
     };
     let written = comment.block(&before, &pieces, after);
-    groups.iter().skip(written).map(|group| group.changes.len()).sum()
+    groups.iter().skip(written).map(|group| group.members.len()).sum()
 }
 
 /// Drops differences, those of the last changes first, until the rest has room.
-fn fitted(groups: &[Group<'_>], whole: Vec<Vec<String>>, room: usize) -> Vec<Vec<String>> {
+fn fitted(groups: &[Group<&Change>], whole: Vec<Vec<String>>, room: usize) -> Vec<Vec<String>> {
     let size = |piece: &[String]| piece.iter().map(|line| line.len() + 1).sum::<usize>();
     let heads: Vec<Vec<String>> = groups.iter().map(short).collect();
     let mut used: usize = heads.iter().map(|head| size(head)).sum();
@@ -179,12 +179,12 @@ fn fitted(groups: &[Group<'_>], whole: Vec<Vec<String>>, room: usize) -> Vec<Vec
 }
 
 /// The line of a change without its reason, marked as cut; of several with one reason their heads.
-fn short(group: &Group<'_>) -> Vec<String> {
+fn short(group: &Group<&Change>) -> Vec<String> {
     let mut lines = heads(group);
     if group.why.is_none() {
         lines.truncate(1);
     }
-    let has_fields = group.changes.iter().any(|change| !change.fields.is_empty());
+    let has_fields = group.members.iter().any(|change| !change.fields.is_empty());
     if let (Some(line), true) = (lines.first_mut(), has_fields) {
         line.push_str(" ...");
     }
@@ -192,11 +192,11 @@ fn short(group: &Group<'_>) -> Vec<String> {
 }
 
 /// A group without its differences: the reason, the way past it, and the names.
-pub(in crate::report) fn heads(group: &Group<'_>) -> Vec<String> {
+pub(in crate::report) fn heads(group: &Group<&Change>) -> Vec<String> {
     drawn(group, |_| Vec::new())
 }
 
-fn with_fields(group: &Group<'_>) -> Vec<String> {
+fn with_fields(group: &Group<&Change>) -> Vec<String> {
     drawn(group, |change| {
         if change.action == Action::Delete && group.why.is_some() {
             return Vec::new();
@@ -214,7 +214,7 @@ fn with_fields(group: &Group<'_>) -> Vec<String> {
     })
 }
 
-fn drawn(group: &Group<'_>, below: impl Fn(&Change) -> Vec<String>) -> Vec<String> {
+fn drawn(group: &Group<&Change>, below: impl Fn(&Change) -> Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(why) = &group.why {
         lines.push(format!("# {}", why.reason));
@@ -222,7 +222,7 @@ fn drawn(group: &Group<'_>, below: impl Fn(&Change) -> Vec<String>) -> Vec<Strin
     }
     for named in group.named(group.why.is_none()) {
         match named {
-            Named::Change(change) => {
+            Named::One(change) => {
                 lines.push(name_line(change));
                 if group.why.is_none() {
                     lines.extend(words::reason(change).map(|reason| format!("#     {reason}")));
@@ -232,9 +232,9 @@ fn drawn(group: &Group<'_>, below: impl Fn(&Change) -> Vec<String>) -> Vec<Strin
                 lines.extend(words::edited(change).map(|edited| format!("#     {edited}")));
                 lines.extend(below(change));
             }
-            Named::Count(action, type_name, count) => {
-                let (sign, word) = (words::column(action), action.as_str());
-                let type_name = escape::plain(type_name);
+            Named::Count(first, count) => {
+                let (sign, word) = (words::column(first.action), first.action.as_str());
+                let type_name = escape::plain(&first.type_name);
                 lines.push(format!("{sign} {word} {type_name}: {}", groups::names(count)));
             }
         }

@@ -42,7 +42,7 @@ pub(crate) fn text(plan: &Plan, style: &Style) -> String {
 }
 
 fn body(out: &mut String, target: &TargetPlan, style: &Style) {
-    let changes = words::reading_order(target);
+    let changes = target.changes();
     let type_width = changes.iter().map(|change| change.type_name.chars().count()).max();
     let type_width = type_width.unwrap_or_default().min(16);
     let mut is_apart = true;
@@ -69,7 +69,7 @@ fn body(out: &mut String, target: &TargetPlan, style: &Style) {
 /// Writes a group: the reason and the way past it, where they stand above the names, and the names.
 pub(in crate::report) fn told(
     out: &mut String,
-    group: &Group<'_>,
+    group: &Group<&Change>,
     style: &Style,
     one: impl Fn(&mut String, &Change),
 ) {
@@ -83,11 +83,11 @@ pub(in crate::report) fn told(
     let mut is_counted = false;
     for named in group.named(lists_all) {
         match named {
-            Named::Change(change) => one(out, change),
-            Named::Count(action, type_name, count) => {
+            Named::One(change) => one(out, change),
+            Named::Count(first, count) => {
                 is_counted = true;
-                let (type_name, names) = (escape::plain(type_name), groups::names(count));
-                line(out, format!("{} {type_name}  {names}", sign(action, style)));
+                let (type_name, names) = (escape::plain(&first.type_name), groups::names(count));
+                line(out, format!("{} {type_name}  {names}", sign(first.action, style)));
             }
         }
     }
@@ -114,7 +114,13 @@ pub(in crate::report) fn head(
     pieces(out, (&lead, column), INDENT, told, style);
 }
 
-fn one(out: &mut String, change: &Change, type_width: usize, group: &Group<'_>, style: &Style) {
+fn one(
+    out: &mut String,
+    change: &Change,
+    type_width: usize,
+    group: &Group<&Change>,
+    style: &Style,
+) {
     let held = (change.held && group.why.is_none()).then(|| ("(held)".to_owned(), Role::Attention));
     let place = change.place.as_ref().map(|place| (words::place(place), Role::Aside));
     let name = (words::name(change), words::role(change.action));

@@ -2,20 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use apinizer_gitops::testing::config::code as config;
-use apinizer_gitops::testing::document::code::{self as document, Code};
+use apinizer_gitops::testing::document::code::{self, Code};
 
 #[test]
 fn every_code_has_its_cause_and_cure() {
-    let mut text = "# Diagnostics\n\nGenerated from the tables in `src/diagnostic/code.rs` and \
-        `src/config/code.rs`. A code never changes its meaning, so scripts may filter on it; \
+    let mut text = "# Diagnostics\n\nGenerated from the table in `src/diagnostic/code.rs`. A code never changes its meaning, so scripts may filter on it; \
         `validate --output json` carries it.\n"
         .to_owned();
-    let mut groups: Vec<(&str, Vec<&Code>)> =
-        document::groups().map(|(heading, codes)| (heading, codes.to_vec())).collect();
-    groups.push(("The config", config::ALL.iter().collect()));
     let mut ids = BTreeSet::new();
-    for (heading, codes) in groups {
+    for (heading, codes) in code::groups() {
         text += &format!("\n## {heading}\n");
         for code in codes {
             assert!(ids.insert(code.id), "{} is given twice", code.id);
