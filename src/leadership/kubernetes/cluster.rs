@@ -13,7 +13,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
-use crate::api::reason;
+use crate::api::{USER_AGENT, reason};
 use crate::config::Kubernetes;
 use crate::digest::sha256_hex;
 use crate::environment::Environment;
@@ -393,7 +393,7 @@ impl Cluster {
             return Ok(http.clone());
         }
         let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .timeout(self.timeout)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
