@@ -41,7 +41,7 @@ mod tests;
 
 pub(crate) use contents::Deployment;
 pub(crate) use error::{CallError, ErrorKind};
-pub(crate) use http::{ClientError, ClientSettings, Shared};
+pub(crate) use http::{ClientError, ClientSettings, Shared, USER_AGENT};
 pub use retry::{LimitMover, RetryPolicy, WriteLimit};
 pub(crate) use retry::{Retries, Tries};
 pub(crate) use route::{Proxy, ProxyError, reason};

@@ -1,36 +1,15 @@
 //! SHA-256, and hexadecimal digits.
 
-use aws_lc_rs::digest::{Context, SHA256};
-
-/// The SHA-256 of what comes in pieces.
-pub(crate) struct Sha256(Context);
-
-impl Sha256 {
-    pub(crate) fn new() -> Self {
-        Self(Context::new(&SHA256))
-    }
-
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    pub(crate) fn finish(self) -> [u8; 32] {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(self.0.finish().as_ref());
-        digest
-    }
-}
-
-/// The SHA-256 of some bytes.
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    digest.update(bytes);
-    digest.finish()
-}
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// The SHA-256 of a text, in hexadecimal.
 pub(crate) fn sha256_hex(text: &str) -> String {
-    hex(&sha256(text.as_bytes()))
+    sha256(text.as_bytes())
+}
+
+/// The SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
 }
 
 /// Lower-case hexadecimal.

@@ -1,8 +1,8 @@
 //! Which process acts for a target.
 //!
 //! A daemon that is alone acts for all of its targets, for as long as it runs. With the section
-//! `kubernetes` in the config (and the feature of that name in the build), replicas share the
-//! targets: there is a Lease for each, and only its holder acts. Either way a [`Term`] is the
+//! `kubernetes` in the config, replicas share the targets: there is a Lease for each, and only its
+//! holder acts. Either way a [`Term`] is the
 //! right to act, with a token that ends when the right does and a limit for writes: none begins
 //! that might still be under way when another replica may begin its own.
 
@@ -42,7 +42,7 @@ pub trait Leadership: fmt::Debug + Send + Sync {
 #[must_use]
 pub(crate) fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
     if let Some(settings) = &config.kubernetes {
-        return Arc::new(kubernetes::Replicas::new(settings, config.targets.len(), environment));
+        return Arc::new(kubernetes::Replicas::new(config, settings, environment));
     }
     Arc::new(Alone)
 }

@@ -74,43 +74,48 @@ impl ReferenceError {
 /// An unknown scheme, a bad name, or a reference of ours without its closing brace. Text that
 /// only resembles Apinizer's `${NAME}` (`${a b}`, an unclosed `${`) stands for itself.
 pub fn parse(text: &str) -> Result<Vec<Segment<'_>>, ReferenceError> {
+    if !text.contains("${") {
+        let whole = (!text.is_empty()).then_some(Segment::Text(Cow::Borrowed(text)));
+        return Ok(whole.into_iter().collect());
+    }
     let mut segments = Vec::new();
-    let mut plain = Plain::default();
+    let mut plain = String::new();
     let mut at = 0;
     while let Some(found) = text[at..].find("${").map(|offset| at + offset) {
         if found > at && text.as_bytes()[found - 1] == b'$' {
-            plain.push(text, at, found - 1);
-            plain.push(text, found, found + 2);
+            plain.push_str(&text[at..found - 1]);
+            plain.push_str("${");
             at = found + 2;
             continue;
         }
-        plain.push(text, at, found);
+        plain.push_str(&text[at..found]);
         let inside = &text[found + 2..];
         let name_length = inside
             .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
             .unwrap_or(inside.len());
         let word = &inside[..name_length];
-        match inside[name_length..].chars().next() {
-            Some(':') if !word.is_empty() && !word.contains('.') => {
-                let (segment, end) = ours(inside, word, found)?;
-                plain.flush(text, &mut segments);
-                segments.push(segment);
-                at = found + 2 + end;
-            }
-            Some('}') if is_apinizer_name(word) => {
-                plain.flush(text, &mut segments);
-                segments.push(Segment::Apinizer(word));
-                at = found + 2 + name_length + 1;
-            }
+        let (segment, end) = match inside[name_length..].chars().next() {
+            Some(':') if !word.is_empty() && !word.contains('.') => ours(inside, word, found)?,
+            Some('}') if is_apinizer_name(word) => (Segment::Apinizer(word), name_length + 1),
             _ => {
-                plain.push(text, found, found + 2);
+                plain.push_str("${");
                 at = found + 2;
+                continue;
             }
-        }
+        };
+        end_text(&mut plain, &mut segments);
+        segments.push(segment);
+        at = found + 2 + end;
     }
-    plain.push(text, at, text.len());
-    plain.flush(text, &mut segments);
+    plain.push_str(&text[at..]);
+    end_text(&mut plain, &mut segments);
     Ok(segments)
+}
+
+fn end_text(plain: &mut String, segments: &mut Vec<Segment<'_>>) {
+    if !plain.is_empty() {
+        segments.push(Segment::Text(Cow::Owned(std::mem::take(plain))));
+    }
 }
 
 fn ours<'a>(
@@ -132,39 +137,6 @@ fn ours<'a>(
         return Err(ReferenceError::BadName { offset, scheme: scheme.to_owned() });
     }
     Ok((if scheme == "env" { Segment::Env(name) } else { Segment::Var(name) }, end))
-}
-
-/// Plain text seen so far: borrowed while it is one run, owned once an escape has split it.
-#[derive(Default)]
-struct Plain {
-    run: Option<(usize, usize)>,
-    joined: Option<String>,
-}
-
-impl Plain {
-    fn push(&mut self, text: &str, from: usize, to: usize) {
-        if from == to {
-            return;
-        }
-        match (&mut self.joined, self.run) {
-            (Some(joined), _) => joined.push_str(&text[from..to]),
-            (None, None) => self.run = Some((from, to)),
-            (None, Some((start, end))) if end == from => self.run = Some((start, to)),
-            (None, Some((start, end))) => {
-                self.joined = Some(format!("{}{}", &text[start..end], &text[from..to]));
-            }
-        }
-    }
-
-    fn flush<'a>(&mut self, text: &'a str, segments: &mut Vec<Segment<'a>>) {
-        match (self.joined.take(), self.run.take()) {
-            (Some(joined), _) => segments.push(Segment::Text(Cow::Owned(joined))),
-            (None, Some((from, to))) => {
-                segments.push(Segment::Text(Cow::Borrowed(&text[from..to])));
-            }
-            (None, None) => {}
-        }
-    }
 }
 
 fn is_variable_name(name: &str) -> bool {

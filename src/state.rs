@@ -274,7 +274,7 @@ impl StateFile {
             let state = state.map_err(|error| failed(io::Error::from(error)))?;
             store.write(&state).map_err(failed)?;
         } else {
-            self.write_to(&Disk, record)?;
+            self.write_to_disk(record, |_| Ok(()))?;
         }
         self.known.note(&self.path, record);
         Ok(())
@@ -307,33 +307,57 @@ impl StateFile {
         Written { version: VERSION, url: &self.url, project: &self.project, record }
     }
 
-    fn write_to(&self, files: &dyn Files, record: &Record) -> Result<(), StateError> {
+    /// Replaces the file step by step; before each, `begins` may fail as a disk does.
+    fn write_to_disk(
+        &self,
+        record: &Record,
+        begins: impl Fn(Step) -> io::Result<()>,
+    ) -> Result<(), StateError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        // Under the lock nobody else writes it, so what a killed process left is overwritten.
+        // Under the lock no other process writes it, so what a killed process left is overwritten.
         let new = self.path.with_extension("new");
         let replace = || {
-            files.make_folder(folder)?;
-            self.write_new(files, &new, record)?;
-            files.rename(&new, &self.path)?;
+            begins(Step::Folder)?;
+            fs::create_dir_all(folder)?;
+            begins(Step::Create)?;
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            // Only its owner may read it: names and hosts are private.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let file = options.open(&new)?;
+            begins(Step::Content)?;
+            let mut buffer = io::BufWriter::new(&file);
+            serde_json::to_writer(&mut buffer, &self.written(record))?;
+            buffer.write_all(b"\n")?;
+            buffer.flush()?;
+            drop(buffer);
+            begins(Step::Sync)?;
+            file.sync_all()?;
+            begins(Step::Rename)?;
+            fs::rename(&new, &self.path)?;
             // The rename is durable once the folder is.
-            files.sync_folder(folder)
+            begins(Step::SyncFolder)?;
+            File::open(folder)?.sync_all()
         };
         replace().map_err(|source| {
             // A full disk is not filled further.
-            let _ = files.remove(&new);
+            let _ = begins(Step::Remove).and_then(|()| fs::remove_file(&new));
             StateError::Write { path: self.shown(), source }
         })
     }
+}
 
-    fn write_new(&self, files: &dyn Files, new: &Path, record: &Record) -> io::Result<()> {
-        let file = files.create(new)?;
-        let mut buffer = io::BufWriter::new(&file);
-        serde_json::to_writer(&mut buffer, &self.written(record))?;
-        buffer.write_all(b"\n")?;
-        buffer.flush()?;
-        drop(buffer);
-        files.sync(&file)
-    }
+/// The steps in which a file is replaced, so that a test can let each of them fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Folder,
+    Create,
+    Content,
+    Sync,
+    Rename,
+    SyncFolder,
+    Remove,
 }
 
 /// Reads a record of this version or an older one.
@@ -376,50 +400,6 @@ impl KnownStates {
 
     fn states(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The disk operations of replacing a file.
-trait Files {
-    fn make_folder(&self, folder: &Path) -> io::Result<()>;
-    fn create(&self, path: &Path) -> io::Result<File>;
-    fn sync(&self, file: &File) -> io::Result<()>;
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
-    fn remove(&self, path: &Path) -> io::Result<()>;
-}
-
-/// The disk itself.
-struct Disk;
-
-impl Files for Disk {
-    fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)
-    }
-
-    /// Only its owner may read it: names and hosts are private.
-    fn create(&self, path: &Path) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path)
-    }
-
-    fn sync(&self, file: &File) -> io::Result<()> {
-        file.sync_all()
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
     }
 }
 

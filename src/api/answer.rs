@@ -45,7 +45,7 @@ impl Answer {
     }
 
     /// The failure that a status other than 2xx means.
-    pub(super) fn into_failure(self) -> Failure {
+    fn into_failure(self) -> Failure {
         let Self { status, says_html, redirects_to, retry_after, body } = self;
         if status.is_redirection() {
             let to = redirects_to.unwrap_or_else(|| "another address".to_owned());
@@ -94,7 +94,7 @@ pub(super) fn reply(answer: Answer) -> Result<Reply, Failure> {
     };
     Ok(Reply {
         status: status.as_u16(),
-        is_success: !is_refusal && matches!(envelope.verdict(), Verdict::Success),
+        is_success: !is_refusal && envelope.success() == Some(true),
         dialect: envelope.dialect(),
     })
 }
@@ -106,19 +106,15 @@ pub(super) fn success<'b, L: Deserialize<'b>>(body: &'b [u8]) -> Result<Envelope
         Ok(envelope) => envelope,
         Err(error) => {
             return Err(match parse::<Envelope<IgnoredAny>>(body) {
-                Ok(said) if matches!(said.verdict(), Verdict::Failure) => {
-                    Failure::inside_success(&said)
-                }
+                Ok(said) if said.success() == Some(false) => Failure::inside_success(&said),
                 _ => unreadable(&error),
             });
         }
     };
-    match envelope.verdict() {
-        Verdict::Success => Ok(envelope),
-        Verdict::Failure => Err(Failure::inside_success(&envelope)),
-        Verdict::Unsaid => {
-            Err(broken("the answer says neither `success` nor `status` as the API does"))
-        }
+    match envelope.success() {
+        Some(true) => Ok(envelope),
+        Some(false) => Err(Failure::inside_success(&envelope)),
+        None => Err(broken("the answer says neither `success` nor `status` as the API does")),
     }
 }
 
@@ -150,31 +146,25 @@ pub(super) struct Envelope<L> {
     pub(super) result_list: Option<L>,
     pub(super) result_count: Option<Value>,
     pub(super) deployment_result: Option<Value>,
-    pub(super) result_message: Option<Value>,
-    pub(super) message: Option<Value>,
-    pub(super) error: Option<Value>,
+    result_message: Option<Value>,
+    message: Option<Value>,
+    error: Option<Value>,
     #[serde(rename = "error_description")]
-    pub(super) error_description: Option<Value>,
+    error_description: Option<Value>,
     #[serde(rename = "validation_errors")]
-    pub(super) validation_errors: Option<Value>,
+    validation_errors: Option<Value>,
     #[serde(rename = "retry_after")]
-    pub(super) retry_after: Option<Value>,
-}
-
-/// Whether an answer says that it is one.
-pub(super) enum Verdict {
-    Success,
-    Failure,
-    Unsaid,
+    retry_after: Option<Value>,
 }
 
 impl<L> Envelope<L> {
     /// The dialect: only current servers answer with a `status`.
-    pub(super) fn dialect(&self) -> Dialect {
+    fn dialect(&self) -> Dialect {
         if self.status.is_some() { Dialect::Current } else { Dialect::Older }
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
+    /// Whether the call was carried out; `None`: the answer does not say.
+    fn success(&self) -> Option<bool> {
         let success = match &self.success {
             Some(Value::Bool(success)) => Some(*success),
             _ => None,
@@ -185,10 +175,9 @@ impl<L> Envelope<L> {
             _ => None,
         };
         match (success, status) {
-            (Some(false), _) | (_, Some(false)) => Verdict::Failure,
-            (Some(true), _) | (_, Some(true)) => Verdict::Success,
-            (None, None) if self.error.as_ref().is_some_and(|e| !e.is_null()) => Verdict::Failure,
-            (None, None) => Verdict::Unsaid,
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (None, None) => self.error.as_ref().is_some_and(|e| !e.is_null()).then_some(false),
         }
     }
 }
@@ -198,7 +187,7 @@ pub(super) fn parse<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, serde_j
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
 }
 
-pub(super) fn looks_like_html(body: &[u8]) -> bool {
+fn looks_like_html(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'<')
 }
 
@@ -219,7 +208,7 @@ struct Said {
 }
 
 /// The statuses that mean one thing or another by the words that come with them.
-pub(super) const WORDS_DECIDE: [StatusCode; 3] =
+const WORDS_DECIDE: [StatusCode; 3] =
     [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::CONFLICT];
 
 impl Failure {
@@ -243,7 +232,7 @@ impl Failure {
     }
 
     /// The failure that a status other than 2xx means, with the words of its body.
-    pub(super) fn of_status(
+    fn of_status(
         status: StatusCode,
         says_html: bool,
         body: &[u8],
@@ -279,7 +268,7 @@ impl Failure {
     }
 
     /// A failure inside HTTP 200.
-    pub(super) fn inside_success<L>(envelope: &Envelope<L>) -> Self {
+    fn inside_success<L>(envelope: &Envelope<L>) -> Self {
         let said = Said::of(envelope);
         let message = said.told(StatusCode::OK);
         let unknown_type = said.is_unknown_type();

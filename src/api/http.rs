@@ -115,6 +115,9 @@ fn parse(url: &str) -> Result<Url, AddressError> {
     Url::parse(url).map_err(|_| AddressError::NotHttp)
 }
 
+/// The `User-Agent` of all calls.
+pub(crate) const USER_AGENT: &str = concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION"));
+
 /// Idle connections are closed before servers and load balancers commonly do it, so that a write
 /// is seldom sent on one that is being closed.
 const IDLE: Duration = Duration::from_secs(20);
@@ -142,8 +145,6 @@ pub(crate) struct ClientSettings {
     pub proxy: Option<Proxy>,
     /// How many calls may be under way at once.
     pub concurrency: usize,
-    /// The client's `User-Agent`.
-    pub user_agent: String,
 }
 
 /// Why there is no client; no text repeats a credential.
@@ -182,7 +183,7 @@ pub(super) fn http_client(
     let proxy = proxy.transpose().map_err(setup)?;
     let builder = || {
         let builder = reqwest::Client::builder()
-            .user_agent(&settings.user_agent)
+            .user_agent(USER_AGENT)
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout.min(CONNECT))
             .pool_idle_timeout(IDLE)

@@ -40,7 +40,6 @@ fn settings(url: &str, credentials: Credentials) -> ClientSettings {
         ca_file: None,
         proxy: None,
         concurrency: 8,
-        user_agent: "apinizer-gitops/test".into(),
     }
 }
 

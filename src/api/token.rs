@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::answer::{Answer, Failure, broken, looks_like_html, parse, seconds, unreadable};
+use super::answer::{Answer, Failure, broken, parse, seconds, unreadable};
 use super::error::{CallError, ErrorKind};
 use super::exchange::{Call, Exchange, Payload};
 use super::retry::{Retries, Tries};
@@ -187,20 +187,14 @@ fn read(
     target: &str,
     redactor: &Redactor,
 ) -> Result<(HeaderValue, Duration), Failure> {
-    if !answer.status.is_success() {
-        let refused = answer.status == reqwest::StatusCode::BAD_REQUEST;
-        let mut failure = answer.into_failure();
+    let refused = answer.status == reqwest::StatusCode::BAD_REQUEST;
+    let body = answer.into_body().map_err(|mut failure| {
         // OAuth servers answer 400 to wrong credentials.
         if refused && !matches!(failure.kind, ErrorKind::AnswerLost | ErrorKind::BrokenAnswer) {
             failure.kind = ErrorKind::Unauthorized;
         }
-        return Err(failure);
-    }
-    let says_html = answer.says_html;
-    let body = answer.body?;
-    if says_html || looks_like_html(&body) {
-        return Err(broken("the server answered with an HTML page (a proxy in between?)"));
-    }
+        failure
+    })?;
     let said: Value = parse(&body).map_err(|error| unreadable(&error))?;
     let text = said.get("access_token").and_then(Value::as_str).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| broken("the answer holds no `access_token`"))?;

@@ -135,7 +135,7 @@ pub(super) static ROOT: Section = Section {
         key(
             "kubernetes",
             Kind::Section(&KUBERNETES),
-            "Share the targets with other replicas in a cluster, by a Lease for each; only in builds with the feature `kubernetes`.",
+            "Share the targets with other replicas in a cluster, by a Lease for each.",
         ),
         key(
             "state_dir",

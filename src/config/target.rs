@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::digest::{Sha256, hex};
+use crate::digest::sha256;
 use crate::profile::Profile;
 use crate::rules::UserRules;
 
@@ -235,11 +235,11 @@ fn check_projects(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
 /// The state keeps it beside what a commit declared; while it is the same, that record answers
 /// for the commit, and the repository need not be asked.
 pub(crate) fn config_digest(target: &Target) -> String {
-    let mut context = Sha256::new();
+    let mut named = Vec::new();
     for part in std::iter::once(&target.name).chain(&target.paths) {
         // The length keeps ["ab", "c"] and ["a", "bc"] apart.
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part.as_bytes());
+        named.extend((part.len() as u64).to_be_bytes());
+        named.extend(part.as_bytes());
     }
-    hex(&context.finish())
+    sha256(&named)
 }

@@ -46,7 +46,6 @@ async fn live(sandbox: &Running) -> Vec<LiveConnection> {
         ca_file: None,
         proxy: None,
         concurrency: 8,
-        user_agent: "test".to_owned(),
     };
     let client = Client::new(settings, Redactor::default(), &Shared::default()).unwrap();
     live_connections(&client, &Filter::default(), 8).await.unwrap().0

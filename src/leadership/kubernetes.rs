@@ -15,18 +15,18 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::{Leadership, Standby, Term};
-use crate::config::{Kubernetes, Target};
+use crate::config::{Config, Kubernetes, Target};
 use crate::environment::Environment;
-use crate::state::StateStore;
+use crate::state::{StateDir, StateStore};
 use cluster::{Cluster, object_name};
-use election::{Election, LeaseList};
+use election::{Election, Leases};
 use secret::{SecretStore, Secrets};
 
 /// This process among the replicas.
 #[derive(Debug)]
 pub(super) struct Replicas {
     cluster: Arc<Cluster>,
-    list: Arc<LeaseList>,
+    leases: Arc<Leases>,
     identity: String,
     lasts: Duration,
     // How many targets the replicas share.
@@ -34,6 +34,7 @@ pub(super) struct Replicas {
     // How many Leases this process holds.
     held: Arc<Mutex<u32>>,
     secrets: Option<Arc<Secrets>>,
+    state_dir: StateDir,
     doubts: Arc<Doubts>,
 }
 
@@ -50,7 +51,7 @@ impl Doubts {
 
 impl Replicas {
     /// Names the cluster; nothing is read or sent yet.
-    pub(super) fn new(settings: &Kubernetes, targets: usize, environment: &Environment) -> Self {
+    pub(super) fn new(config: &Config, settings: &Kubernetes, environment: &Environment) -> Self {
         let pod = environment.plain("POD_NAME").or_else(|| environment.plain("HOSTNAME"));
         let node = rustix::system::uname();
         let pod = pod.map_or_else(|| node.nodename().to_string_lossy().into_owned(), str::to_owned);
@@ -61,11 +62,12 @@ impl Replicas {
             // A pod that starts again is another replica: it does not know which calls it had sent.
             identity: format!("{pod}_{:016x}", fastrand::u64(..)),
             lasts: settings.lease,
-            targets: u32::try_from(targets).unwrap_or(u32::MAX),
+            targets: u32::try_from(config.targets.len()).unwrap_or(u32::MAX),
             held: Arc::default(),
             secrets: settings.state_in_secret.then(secrets).map(Arc::new),
             doubts,
-            list: Arc::new(LeaseList::new(Arc::clone(&cluster), election::pause(settings.lease))),
+            state_dir: StateDir::new(&config.state_dir),
+            leases: Arc::new(Leases::new(Arc::clone(&cluster), settings.lease)),
             cluster,
         }
     }
@@ -75,14 +77,17 @@ impl Replicas {
         Election {
             doubt: self.doubts.of(&lease),
             cluster: Arc::clone(&self.cluster),
-            list: Arc::clone(&self.list),
+            leases: Arc::clone(&self.leases),
             identity: self.identity.clone(),
             target: target.name.clone(),
             lease,
             lasts: self.lasts,
             modesty: election::modesty(self.lasts, self.targets),
             held: Arc::clone(&self.held),
-            state_in_secret: self.secrets.is_some(),
+            state: self
+                .state_dir
+                .file(&target.manager.url, &target.project)
+                .kept_in(self.state_store(target)),
         }
     }
 }

@@ -114,6 +114,5 @@ fn settings(
         ca_file: target.manager.ca_file.clone(),
         proxy,
         concurrency: target.manager.concurrency,
-        user_agent: concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")).to_owned(),
     }
 }

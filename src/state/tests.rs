@@ -77,81 +77,30 @@ fn version_1_is_read() {
     assert_eq!(file.read().unwrap(), record);
 }
 
-/// A disk on which one step goes wrong.
-struct Failing {
-    step: Step,
-    /// Nothing works after it, as if the process had been killed.
-    is_dead: std::cell::Cell<bool>,
-    kills: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Folder,
-    Create,
-    Content,
-    Sync,
-    Rename,
-    SyncFolder,
-}
-
 const STEPS: [Step; 6] =
     [Step::Folder, Step::Create, Step::Content, Step::Sync, Step::Rename, Step::SyncFolder];
 
-impl Failing {
-    fn at(step: Step, kills: bool) -> Self {
-        Self { step, is_dead: std::cell::Cell::new(false), kills }
-    }
-
-    fn take(&self, step: Step) -> io::Result<()> {
-        if self.is_dead.get() {
+/// Replaces a file on a disk on which one step goes wrong. Where that kills, nothing works after it.
+fn write_failing(
+    file: &StateFile,
+    record: &Record,
+    failing: Step,
+    kills: bool,
+) -> Result<(), StateError> {
+    let is_dead = std::cell::Cell::new(false);
+    file.write_to_disk(record, |step| {
+        if is_dead.get() {
             return Err(io::Error::other("dead"));
         }
-        if self.step == step {
-            self.is_dead.set(self.kills);
-            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        if step != failing {
+            return Ok(());
         }
-        Ok(())
-    }
-}
-
-impl Files for Failing {
-    fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        self.take(Step::Folder)?;
-        Disk.make_folder(folder)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<fs::File> {
-        self.take(Step::Create)?;
-        if self.step == Step::Content {
-            self.is_dead.set(self.kills);
-            fs::write(path, "{\"version\"")?;
-            return fs::File::options().write(true).open("/dev/full");
+        is_dead.set(kills);
+        if step == Step::Content {
+            fs::write(file.path().with_extension("new"), "{\"version\"")?;
         }
-        Disk.create(path)
-    }
-
-    fn sync(&self, file: &fs::File) -> io::Result<()> {
-        self.take(Step::Sync)?;
-        Disk.sync(file)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.take(Step::Rename)?;
-        Disk.rename(from, to)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.take(Step::SyncFolder)?;
-        Disk.sync_folder(folder)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        if self.is_dead.get() {
-            return Err(io::Error::other("dead"));
-        }
-        Disk.remove(path)
-    }
+        Err(io::ErrorKind::StorageFull.into())
+    })
 }
 
 fn names_in(file: &StateFile) -> usize {
@@ -164,7 +113,7 @@ fn a_disk_that_fails_leaves_the_old_state_and_no_rest() {
         let (_folder, file) = dir();
         let (old, new) = (Record::default(), Record { suspended: true, ..Record::default() });
         file.write(&old).unwrap();
-        let error = file.write_to(&Failing::at(step, false), &new).unwrap_err().to_string();
+        let error = write_failing(&file, &new, step, false).unwrap_err().to_string();
         assert!(error.contains("cannot be written"), "{step:?}: {error}");
         // The folder's own sync comes after the rename: the new state is there, and is reported
         // as not written, since it may not outlive a power cut.
@@ -182,7 +131,7 @@ fn a_kill_between_any_two_steps_leaves_a_whole_state() {
         let (_folder, file) = dir();
         let (old, new) = (Record::default(), Record { suspended: true, ..Record::default() });
         file.write(&old).unwrap();
-        file.write_to(&Failing::at(step, true), &new).unwrap_err();
+        write_failing(&file, &new, step, true).unwrap_err();
         let found = file.read().unwrap();
         assert!(found == old || found == new, "{step:?}");
         file.write(&new).unwrap();

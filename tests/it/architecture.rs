@@ -175,6 +175,23 @@ fn imported<'m>(
     imports
 }
 
+#[test]
+fn only_leadership_knows_of_leases() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&source, &mut found);
+    for file in found.iter().filter(|file| !is_test(file)) {
+        let name = file.strip_prefix(&source).unwrap();
+        let may_know = ["leadership", "leadership.rs", "config", "config.rs"].map(Path::new);
+        let words = ["lease", "leases", "kubernetes"];
+        let text = fs::read_to_string(file).unwrap().to_lowercase();
+        let mut of_text = text.split(|c: char| !c.is_alphanumeric());
+        let word = of_text.find(|word| words.contains(word));
+        let is_allowed = may_know.iter().any(|path| name.starts_with(path));
+        assert!(word.is_none() || is_allowed, "{}: {}", name.display(), word.unwrap());
+    }
+}
+
 /// The dependencies' part of what `.ci/run oldest` finds out.
 #[test]
 fn no_dependency_needs_a_newer_rust_than_is_promised() {

@@ -1,11 +1,15 @@
-//! A Kubernetes API as small as the calls that the program makes: objects by path, a
-//! `resourceVersion` that every write moves on, and the refusals of a real API server in its words.
+//! A Kubernetes API as small as the calls that the program makes and those of people beside it: objects
+//! by path, a `resourceVersion` that every write moves on, watches, and the refusals of a real API
+//! server in its words.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Json, Response};
@@ -19,6 +23,10 @@ pub(crate) const NAMESPACE: &str = "gitops";
 struct Objects {
     by_path: BTreeMap<String, Value>,
     version: u64,
+    /// Each change with its version, its path and the event that watches show.
+    changes: Vec<(u64, String, Value)>,
+    /// How often the API server was restarted, which ends its watches.
+    restarts: u64,
     tokens: BTreeMap<String, Access>,
     /// Calls that no Role allows, such as `list leases`, and kinds.
     forbidden: Vec<String>,
@@ -51,6 +59,8 @@ pub(crate) enum Trouble {
 #[derive(Clone, Default)]
 pub(crate) struct Cluster {
     objects: Arc<Mutex<Objects>>,
+    /// Wakes the watches.
+    changed: Arc<tokio::sync::watch::Sender<()>>,
     url: String,
 }
 
@@ -78,16 +88,19 @@ impl Cluster {
     /// Puts the API out of reach of this token.
     pub(crate) fn cut_off(&self, token: &str) {
         self.objects().tokens.insert(token.to_owned(), Access::CutOff);
+        self.changed.send_replace(());
     }
 
     /// Answers no call of this token on Leases.
     pub(crate) fn let_leases_hang(&self, token: &str) {
         self.objects().tokens.insert(token.to_owned(), Access::LeasesHang);
+        self.changed.send_replace(());
     }
 
     /// Knows this token no longer.
     pub(crate) fn revoke(&self, token: &str) {
         self.objects().tokens.remove(token);
+        self.changed.send_replace(());
     }
 
     /// Takes rights from the Role: calls such as `list leases`, or all on a kind.
@@ -128,18 +141,76 @@ impl Cluster {
     /// Changes the one object of a kind, as another client would.
     pub(crate) fn edit(&self, kind: &str, change: impl FnOnce(&mut Value)) {
         let mut objects = self.objects();
-        objects.version += 1;
-        let version = objects.version.to_string();
-        let found =
-            objects.by_path.iter_mut().find(|(path, _)| path.contains(&format!("/{kind}/")));
-        let (_, object) = found.unwrap();
-        change(object);
-        object["metadata"]["resourceVersion"] = json!(version);
+        let is_of_kind = |path: &&String| path.contains(&format!("/{kind}/"));
+        let path = objects.by_path.keys().find(is_of_kind).unwrap().clone();
+        let mut object = objects.by_path[&path].clone();
+        change(&mut object);
+        objects.set(path, object);
+        drop(objects);
+        self.changed.send_replace(());
     }
 
     /// Deletes the objects of a kind, as somebody does by hand.
     pub(crate) fn delete(&self, kind: &str) {
-        self.objects().by_path.retain(|path, _| !path.contains(&format!("/{kind}/")));
+        self.allow("by-hand");
+        let paths: Vec<String> = self.objects().by_path.keys().cloned().collect();
+        for path in paths.iter().filter(|path| path.contains(&format!("/{kind}/"))) {
+            let host = self.url.trim_start_matches("http://");
+            let head = "Authorization: Bearer by-hand\r\nConnection: close";
+            let request = format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n");
+            let mut connection = std::net::TcpStream::connect(host).unwrap();
+            connection.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
+
+    /// Ends all watches, as a restart of the API server does.
+    pub(crate) fn end_watches(&self) {
+        self.objects().restarts += 1;
+        self.changed.send_replace(());
+    }
+
+    /// Streams the changes since a version, until the time is over or the API is out of reach.
+    fn watch(&self, call: &Call<'_>, token: &str, query: &str) -> Response {
+        let asked = |key: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == key).and_then(|(_, value)| value.parse::<u64>().ok())
+        };
+        let (since, seconds) =
+            (asked("resourceVersion").unwrap(), asked("timeoutSeconds").unwrap());
+        let (below, token) = (format!("{}/", call.path), token.to_owned());
+        let restarts = self.objects().restarts;
+        let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        let state = (self.clone(), self.changed.subscribe(), since);
+        let lines = futures_util::stream::unfold(state, move |(cluster, mut changed, since)| {
+            let (below, token) = (below.clone(), token.clone());
+            async move {
+                loop {
+                    let (access, now, next) = {
+                        let objects = cluster.objects();
+                        let is_next = |(version, path, _): &&(u64, String, Value)| {
+                            *version > since && path.starts_with(&below)
+                        };
+                        let next = objects.changes.iter().find(is_next);
+                        let next = next.map(|(version, _, event)| (*version, format!("{event}\n")));
+                        (objects.tokens.get(&token).copied(), objects.restarts, next)
+                    };
+                    match (access, next) {
+                        (None | Some(Access::CutOff), _) => return None,
+                        _ if now != restarts => return None,
+                        (Some(Access::LeasesHang), _) => std::future::pending().await,
+                        (Some(Access::Answered), Some((version, line))) => {
+                            return Some((Ok::<_, Infallible>(line), (cluster, changed, version)));
+                        }
+                        (Some(Access::Answered), None) => {}
+                    }
+                    tokio::time::timeout_at(end, changed.changed()).await.ok()?.ok()?;
+                }
+            }
+        });
+        Body::from_stream(lines).into_response()
     }
 
     fn objects(&self) -> MutexGuard<'_, Objects> {
@@ -180,7 +251,11 @@ impl Cluster {
                 let begin = "Operation cannot be fulfilled on";
                 return status(409, &format!("{begin} {resource} \"{name}\": {why}"));
             }
-            ("PUT", _) => return missing(),
+            ("DELETE", Some(_)) => {
+                objects.remove(path);
+                return status(200, "Success");
+            }
+            ("PUT" | "DELETE", _) => return missing(),
             _ => {
                 return status(
                     405,
@@ -193,17 +268,33 @@ impl Cluster {
             sent["kind"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case(singular)),
             "{sent}"
         );
-        objects.version += 1;
         let mut object = sent;
-        object["metadata"]["resourceVersion"] = json!(objects.version.to_string());
         object["metadata"]["uid"] = uid;
-        objects.by_path.insert(path, object.clone());
+        let object = objects.set(path, object);
         let code = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         (code, Json(object)).into_response()
     }
 }
 
 impl Objects {
+    /// Makes or changes an object.
+    fn set(&mut self, path: String, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let kind = if self.by_path.contains_key(&path) { "MODIFIED" } else { "ADDED" };
+        self.by_path.insert(path.clone(), object.clone());
+        self.changes.push((self.version, path, json!({"type": kind, "object": object})));
+        object
+    }
+
+    fn remove(&mut self, path: &str) {
+        self.version += 1;
+        let mut object = self.by_path.remove(path).unwrap();
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let event = json!({"type": "DELETED", "object": object});
+        self.changes.push((self.version, path.to_owned(), event));
+    }
+
     /// The objects of a kind, which do not say of what kind they are.
     fn list(&self, path: &str) -> Value {
         let below = format!("{path}/");
@@ -239,14 +330,16 @@ struct Call<'u> {
 
 impl<'u> Call<'u> {
     /// `None`: it is in another namespace.
-    fn of(method: Method, path: &'u str) -> Option<Self> {
+    fn of(method: Method, path: &'u str, query: &str) -> Option<Self> {
         let (_, below) = path.split_once(&format!("/namespaces/{NAMESPACE}/"))?;
         let (kind, name) = below.split_once('/').unwrap_or((below, ""));
         let verb = match method.as_str() {
+            "GET" if query.contains("watch=true") => "watch",
             "GET" if name.is_empty() => "list",
             "GET" => "get",
             "POST" => "create",
             "PUT" => "update",
+            "DELETE" => "delete",
             _ => "another",
         };
         Some(Self { method, path, verb, kind, name })
@@ -277,7 +370,7 @@ impl<'u> Call<'u> {
 
 fn status(code: u16, message: &str) -> Response {
     let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": if code == 200 { "Success" } else { "Failure" },
         "message": message, "code": code,
     });
     (StatusCode::from_u16(code).unwrap(), Json(body)).into_response()
@@ -290,7 +383,10 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(call) = Call::of(method, uri.path()) else { return status(403, "another namespace") };
+    let query = uri.query().unwrap_or_default();
+    let Some(call) = Call::of(method, uri.path(), query) else {
+        return status(403, "another namespace");
+    };
     let name = format!("{} {}", call.verb, call.kind);
     let token = headers.get("authorization").and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
@@ -315,6 +411,11 @@ async fn answer(
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], text).into_response()
         }
         Some(Trouble::Invalid(text)) => status(422, text),
-        None => cluster.carry_out(&call, &body),
+        None if call.verb == "watch" => cluster.watch(&call, token, query),
+        None => {
+            let answer = cluster.carry_out(&call, &body);
+            cluster.changed.send_replace(());
+            answer
+        }
     }
 }

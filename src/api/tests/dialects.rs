@@ -36,7 +36,7 @@ async fn calls_go_out_as_documented() {
     assert_eq!(sent, expected.map(|(method, path)| (method.to_owned(), path)));
     for seen in server.seen() {
         assert_eq!(seen.header("authorization"), Some("Bearer static-token"));
-        assert_eq!(seen.header("user-agent"), Some("apinizer-gitops/test"));
+        assert_eq!(seen.header("user-agent"), Some(USER_AGENT));
     }
     let put = &server.seen()[3];
     assert_eq!(put.header("content-type"), Some("application/json"));

@@ -1,7 +1,7 @@
-//! The Kubernetes cluster around the process: listing, reading, making and replacing objects.
+//! The Kubernetes cluster around the process: listing, watching, reading, making and replacing objects.
 //!
 //! Leases and Secrets need no more than GET, POST and PUT with the `resourceVersion` that was
-//! read, so that of two writers one is told of the conflict. Token, certificates and namespace
+//! read, so that of two writers one is told of the conflict; a watch is a GET that goes on. Token, certificates and namespace
 //! are files of the service account; the token is read again for each call, since it rotates.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
-use crate::api::reason;
+use crate::api::{USER_AGENT, reason};
 use crate::config::Kubernetes;
 use crate::digest::sha256_hex;
 use crate::environment::Environment;
@@ -111,6 +111,14 @@ pub(super) struct Cluster {
     timeout: Duration,
     // Made anew after a failed connection: the certificates may have been replaced.
     http: Mutex<Option<reqwest::Client>>,
+}
+
+/// The changes that a watch shows.
+#[derive(Debug)]
+pub(super) struct Changes {
+    response: reqwest::Response,
+    // The beginning of the next line.
+    unread: Vec<u8>,
 }
 
 impl ClusterError {
@@ -212,21 +220,23 @@ impl Cluster {
         }
     }
 
-    /// Reads all objects of a kind, by name.
+    /// Reads all objects of a kind, by name, and the version from which on changes have to be watched.
     ///
     /// # Errors
     /// The cluster cannot be asked.
-    pub(super) async fn list(&self, kind: Kind) -> Result<BTreeMap<String, Value>, ClusterError> {
+    pub(super) async fn list(
+        &self,
+        kind: Kind,
+    ) -> Result<(BTreeMap<String, Value>, String), ClusterError> {
         let call = format!("list of each {kind:?}");
         let (status, body) = self.call(Method::GET, kind, None, None, &call).await?;
         if status != StatusCode::OK {
             return Err(refused(call, status, &body));
         }
-        let Value::Array(items) = parsed(&body, &call)?["items"].take() else {
-            return Err(ClusterError::NoAnswer {
-                call,
-                problem: "the answer is no list".to_owned(),
-            });
+        let mut list = parsed(&body, &call)?;
+        let version = list["metadata"]["resourceVersion"].as_str().unwrap_or("0").to_owned();
+        let Value::Array(items) = list["items"].take() else {
+            return Err(no_answer(&call, "the answer is no list"));
         };
         let with_name = |mut object: Value| {
             let name = object["metadata"]["name"].as_str()?.to_owned();
@@ -236,7 +246,35 @@ impl Cluster {
             }
             Some((name, object))
         };
-        Ok(items.into_iter().filter_map(with_name).collect())
+        Ok((items.into_iter().filter_map(with_name).collect(), version))
+    }
+
+    /// Watches all objects of a kind from a version on, for so long.
+    ///
+    /// # Errors
+    /// The cluster cannot be asked.
+    pub(super) async fn watch(
+        &self,
+        kind: Kind,
+        version: &str,
+        lasts: Duration,
+    ) -> Result<Changes, ClusterError> {
+        let call = format!("watch of each {kind:?}");
+        let seconds = lasts.as_secs().max(1);
+        let query = format!("?watch=true&resourceVersion={version}&timeoutSeconds={seconds}");
+        let request = self.request(Method::GET, kind, &query, None)?.timeout(lasts + self.timeout);
+        let answered = tokio::time::timeout(self.timeout, request.send()).await;
+        let response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.no_answer(&call, &error)),
+            Err(_) => return Err(no_answer(&call, "no answer in time")),
+        };
+        let status = response.status();
+        if status != StatusCode::OK {
+            let (status, body) = self.answer(response, &call).await?;
+            return Err(refused(call, status, &body));
+        }
+        Ok(Changes { response, unread: Vec::new() })
     }
 
     /// Makes an object.
@@ -286,53 +324,67 @@ impl Cluster {
         object: Option<&Value>,
         call: &str,
     ) -> Result<(StatusCode, Vec<u8>), ClusterError> {
+        let below = name.map(|name| format!("/{name}")).unwrap_or_default();
+        match self.request(method, kind, &below, object)?.send().await {
+            Ok(response) => self.answer(response, call).await,
+            Err(error) => Err(self.no_answer(call, &error)),
+        }
+    }
+
+    /// A call on objects of a kind; `below` is the rest of the URL.
+    fn request(
+        &self,
+        method: Method,
+        kind: Kind,
+        below: &str,
+        object: Option<&Value>,
+    ) -> Result<reqwest::RequestBuilder, ClusterError> {
         let namespace = match &self.settings.namespace {
             Some(namespace) => namespace.clone(),
             None => self.account("namespace")?,
         };
         let base = self.settings.api.as_ref().or(self.in_cluster.as_ref());
         let base = base.ok_or(ClusterError::Nowhere)?;
-        let mut url = format!("{base}{}", kind.path(&namespace));
-        if let Some(name) = name {
-            url = format!("{url}/{name}");
-        }
-        let http = self.http(base)?;
-        let mut request = http.request(method, url);
+        let url = format!("{base}{}{below}", kind.path(&namespace));
+        let mut request = self.http(base)?.request(method, url);
         // `kubectl proxy` brings its own.
         if base.starts_with("https://") || self.settings.service_account.join("token").exists() {
             request = request.bearer_auth(self.account("token")?);
         }
-        if let Some(object) = object {
-            request = request.json(object);
+        Ok(match object {
+            Some(object) => request.json(object),
+            None => request,
+        })
+    }
+
+    /// Reads an answer whole; one that says that the cluster cannot answer now is an error.
+    async fn answer(
+        &self,
+        mut response: reqwest::Response,
+        call: &str,
+    ) -> Result<(StatusCode, Vec<u8>), ClusterError> {
+        let status = response.status();
+        let again_in = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let again_in = again_in.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let mut body = Vec::new();
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| self.no_answer(call, &error))?
+        {
+            if body.len() + chunk.len() > LARGEST {
+                return Err(no_answer(call, &format!("the answer is larger than {LARGEST} bytes")));
+            }
+            body.extend_from_slice(&chunk);
         }
-        let answered = async {
-            let mut response = request.send().await?;
-            let seconds = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
-            let again_in = seconds.and_then(|text| text.trim().parse().ok());
-            let again_in = again_in.map(Duration::from_secs);
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await? {
-                if body.len() + chunk.len() > LARGEST {
-                    return Ok(None);
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(Some((response.status(), body, again_in)))
-        };
-        let no_answer = |problem: String| ClusterError::NoAnswer { call: call.to_owned(), problem };
-        match answered.await {
-            Ok(Some((status, _, again_in)))
-                if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() =>
-            {
-                Err(ClusterError::Busy { call: call.to_owned(), status: status.as_u16(), again_in })
-            }
-            Ok(Some((status, body, _))) => Ok((status, body)),
-            Ok(None) => Err(no_answer(format!("the answer is larger than {LARGEST} bytes"))),
-            Err(error) => {
-                *self.http.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                Err(no_answer(reason(&error)))
-            }
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            let (call, status) = (call.to_owned(), status.as_u16());
+            return Err(ClusterError::Busy { call, status, again_in });
         }
+        Ok((status, body))
+    }
+
+    fn no_answer(&self, call: &str, error: &reqwest::Error) -> ClusterError {
+        *self.http.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        no_answer(call, &reason(error))
     }
 
     fn http(&self, base: &str) -> Result<reqwest::Client, ClusterError> {
@@ -341,7 +393,7 @@ impl Cluster {
             return Ok(http.clone());
         }
         let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .timeout(self.timeout)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -357,10 +409,9 @@ impl Cluster {
         } else {
             builder = builder.tls_certs_only(Vec::new());
         }
-        let http = builder.build().map_err(|error| ClusterError::NoAnswer {
-            call: "no HTTP client can be made".to_owned(),
-            problem: reason(&error),
-        })?;
+        let http = builder
+            .build()
+            .map_err(|error| no_answer("no HTTP client can be made", &reason(&error)))?;
         *kept = Some(http.clone());
         Ok(http)
     }
@@ -379,11 +430,39 @@ impl Cluster {
     }
 }
 
+impl Changes {
+    /// The next change: the object by its name, or `None` in its place if it was deleted. The watch has
+    /// ended where there is no change.
+    pub(super) async fn next(&mut self) -> Option<(String, Option<Value>)> {
+        loop {
+            while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                let mut event: Value = serde_json::from_slice(&line).ok()?;
+                let object = event["object"].take();
+                let name = object["metadata"]["name"].as_str().map(str::to_owned);
+                match event["type"].as_str()? {
+                    "ADDED" | "MODIFIED" => return Some((name?, Some(object))),
+                    "DELETED" => return Some((name?, None)),
+                    "BOOKMARK" => {}
+                    // Such as an older version than the cluster remembers.
+                    _ => return None,
+                }
+            }
+            let chunk = self.response.chunk().await.ok()??;
+            if self.unread.len() + chunk.len() > LARGEST {
+                return None;
+            }
+            self.unread.extend_from_slice(&chunk);
+        }
+    }
+}
+
 fn parsed(body: &[u8], call: &str) -> Result<Value, ClusterError> {
-    serde_json::from_slice(body).map_err(|_| ClusterError::NoAnswer {
-        call: call.to_owned(),
-        problem: "the answer is no JSON".to_owned(),
-    })
+    serde_json::from_slice(body).map_err(|_| no_answer(call, "the answer is no JSON"))
+}
+
+fn no_answer(call: &str, problem: &str) -> ClusterError {
+    ClusterError::NoAnswer { call: call.to_owned(), problem: problem.to_owned() }
 }
 
 fn refused(call: String, status: StatusCode, body: &[u8]) -> ClusterError {
@@ -399,8 +478,8 @@ fn refused(call: String, status: StatusCode, body: &[u8]) -> ClusterError {
                 "; the token of the service account is not accepted: it may have run out"
             }
             StatusCode::FORBIDDEN => {
-                "; its Role needs list, get, create and update on leases, and with `state: secret` get, \
-                 create and update on secrets"
+                "; its Role needs list, watch, get, create and update on leases, and with `state: secret` \
+                 get, create and update on secrets"
             }
             _ => "",
         },

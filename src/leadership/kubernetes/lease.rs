@@ -1,5 +1,5 @@
-//! A Lease as values: its holder, whether it is free, and the Lease that replaces it. Pure: both
-//! clocks are given.
+//! A Lease as values: whose turn it is, for how long a renewal holds, and the Lease that replaces it.
+//! Pure: both clocks are given.
 
 use std::time::Duration;
 
@@ -9,73 +9,112 @@ use tokio::time::Instant;
 
 use super::cluster::Kind;
 
-/// A Lease as it was last seen to change.
+/// A Lease whose holder writes is renewed so often in its duration.
+const RENEWALS: u32 = 9;
+
+/// The share of its duration after which a Lease is renewed whose holder writes nothing. What is left
+/// is for renewals that fail.
+const IDLE: f64 = 0.7;
+
+/// The share of a Lease's duration that is left unused at its end.
+const MARGIN: u32 = 10;
+
+/// The pause after a renewal that failed, as a share of the duration.
+const PAUSES: u32 = 30;
+
+/// The holder of a Lease that a replica makes in the place of one that was deleted. The last holder may
+/// have renewed that one just before, and may not know, so all wait for the duration of the new one. It
+/// does not matter then when, or whether, a replica saw the deletion.
+const DELETED: &str = "a replica whose lease was deleted";
+
+/// A Lease as a replica that wants it last saw it change.
 ///
 /// Clocks of machines differ, so the time that a holder writes says nothing but that it wrote:
 /// a Lease runs out when its spec has stayed the same for its duration on this machine's own
 /// monotonic clock, whatever the times in it are.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    last: Option<Change>,
+    // The spec, and when it was first seen so.
+    last: Option<(Value, Instant)>,
+    free_since: Option<Instant>,
 }
 
-/// The spec since a change, and whether the Lease vanished with it then.
-#[derive(Debug)]
-struct Change {
-    spec: Value,
-    is_gone: bool,
-    seen: Instant,
-}
-
-/// The result of a look at a Lease, for a replica that wants it.
+/// The decision of a replica about a Lease that it wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// There is none, or it has no holder, or its holder has been silent for too long.
-    Free,
-    /// The replica that looks holds it.
-    Own,
-    /// Another replica holds it, at least until then.
-    Held { by: String, until: Instant },
+pub(super) enum Turn {
+    /// It writes itself into the Lease.
+    Claim,
+    /// It waits: another replica holds the Lease, or one that holds fewer may take it first.
+    Wait { holder: Option<String>, until: Instant },
 }
 
 impl Observed {
-    /// Whether no Lease was seen yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.last.is_none()
-    }
-
-    /// Supposes that the Lease was deleted just before the first look, with a holder that may not know.
-    pub(super) fn suppose_deleted(&mut self, lasts: Duration, now: Instant) {
-        let lease =
-            held(None, "", "a replica whose lease was deleted", lasts, Timestamp::UNIX_EPOCH);
-        self.last = Some(Change { spec: lease["spec"].clone(), is_gone: true, seen: now });
-    }
-
-    /// Notes the Lease that was read; `now` is after the answer came.
-    pub(super) fn look(&mut self, lease: Option<&Value>, own: &str, now: Instant) -> Look {
-        let is_gone = lease.is_none();
-        let spec = match (lease, &self.last) {
-            (Some(lease), _) => lease["spec"].clone(),
-            // It was deleted by hand. Its holder may have renewed it just before, and may not know.
-            (None, Some(last)) => last.spec.clone(),
-            (None, None) => return Look::Free,
-        };
-        let seen = match &self.last {
-            Some(last) if last.is_gone == is_gone && last.spec == spec => last.seen,
-            _ => now,
-        };
-        let Change { spec, .. } = self.last.insert(Change { spec, is_gone, seen });
-        match holder_in(spec) {
-            None => Look::Free,
-            Some(holder) if holder == own => Look::Own,
-            Some(holder) => {
-                let until = seen + duration(spec);
-                if until <= now {
-                    return Look::Free;
-                }
-                Look::Held { by: holder.to_owned(), until }
+    /// Notes the Lease that was read, and says whose turn it is; `now` is after the answer came. A
+    /// Lease that is free is left to others for as long as `modesty` says.
+    pub(super) fn turn(
+        &mut self,
+        lease: Option<&Value>,
+        own: &str,
+        modesty: Duration,
+        now: Instant,
+    ) -> Turn {
+        let spec = lease.map_or(&Value::Null, |lease| &lease["spec"]);
+        if self.last.as_ref().is_none_or(|(last, _)| last != spec) {
+            self.last = Some((spec.clone(), now));
+        }
+        let seen = self.last.as_ref().map_or(now, |(_, seen)| *seen);
+        match (holder_in(spec), seen + duration(spec)) {
+            // A claim of ours whose answer was lost.
+            (Some(holder), _) if holder == own => Turn::Claim,
+            (Some(holder), until) if until > now => {
+                self.free_since = None;
+                Turn::Wait { holder: Some(holder.to_owned()), until }
+            }
+            _ => {
+                let until = *self.free_since.get_or_insert(now) + modesty;
+                if until > now { Turn::Wait { holder: None, until } } else { Turn::Claim }
             }
         }
+    }
+}
+
+/// The times of a Lease that is held. They count from the moment before the last renewal was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    lasts: Duration,
+    /// By when every write has to be over.
+    pub(super) until: Instant,
+    /// The next renewal, if a write is about to begin.
+    pub(super) soonest: Instant,
+    /// The next renewal, if none is.
+    pub(super) renew_at: Instant,
+}
+
+impl Times {
+    /// The times after a renewal that was sent then.
+    pub(super) fn renewed(lasts: Duration, sent: Instant) -> Self {
+        Self {
+            lasts,
+            until: sent + (lasts - lasts / MARGIN),
+            soonest: sent + lasts / RENEWALS,
+            renew_at: sent + lasts.mul_f64(IDLE),
+        }
+    }
+
+    /// The times after a renewal that failed then.
+    pub(super) fn failed(self, now: Instant) -> Self {
+        let soonest = now + self.lasts / PAUSES;
+        Self { soonest, renew_at: soonest.min(self.until), ..self }
+    }
+}
+
+/// Why a replica does not hold a Lease that was read again after its renewal met another version.
+pub(super) fn how_lost(found: Option<&Value>, own: &str) -> Option<String> {
+    match found.map(holder) {
+        Some(Some(holder)) if holder == own => None,
+        Some(Some(DELETED)) | None => Some("it was deleted".to_owned()),
+        Some(Some(holder)) => Some(format!("{holder} took it")),
+        Some(None) => Some("it was freed by hand".to_owned()),
     }
 }
 
@@ -86,14 +125,6 @@ pub(super) fn holder(lease: &Value) -> Option<&str> {
 
 fn holder_in(spec: &Value) -> Option<&str> {
     spec["holderIdentity"].as_str().filter(|holder| !holder.is_empty())
-}
-
-/// When a Lease became free, or becomes, by the clock of its last holder: no other clock may rely on it.
-pub(super) fn free_at(lease: &Value) -> Option<Timestamp> {
-    let spec = &lease["spec"];
-    let written: Timestamp = spec["renewTime"].as_str()?.parse().ok()?;
-    let lasts = holder_in(spec).map_or(Duration::ZERO, |_| duration(spec));
-    written.checked_add(lasts).ok()
 }
 
 /// How long a holder may be silent. A Lease without a sensible duration is given the longest
@@ -131,6 +162,11 @@ pub(super) fn held(
     new
 }
 
+/// The Lease to make in the place of one that was deleted.
+pub(super) fn deleted(name: &str, lasts: Duration, wall: Timestamp) -> Value {
+    held(None, name, DELETED, lasts, wall)
+}
+
 /// The Lease to write to give it back: any replica may take it at once.
 pub(super) fn given_back(lease: &Value, wall: Timestamp) -> Value {
     let mut new = lease.clone();
@@ -145,99 +181,4 @@ fn time(wall: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LASTS: Duration = Duration::from_secs(60);
-
-    fn wall(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_the_own_clock_says_when_a_lease_runs_out() {
-        // The holder's clock is a year behind: the times that it writes are long past by ours.
-        let lease = held(None, "l", "a_1", LASTS, wall("2025-01-01T00:00:00Z"));
-        let mut observed = Observed::default();
-        let start = Instant::now();
-        let until = start + LASTS;
-        let by_a = || Look::Held { by: "a_1".to_owned(), until };
-        assert_eq!(observed.look(Some(&lease), "b_1", start), by_a());
-        tokio::time::advance(LASTS - Duration::from_millis(1)).await;
-        assert_eq!(observed.look(Some(&lease), "b_1", Instant::now()), by_a());
-        // Renewed with a time that goes backwards: it is a sign of life all the same.
-        let renewed = held(Some(&lease), "l", "a_1", LASTS, wall("2024-01-01T00:00:00Z"));
-        let seen = Instant::now();
-        let look = observed.look(Some(&renewed), "b_1", seen);
-        assert_eq!(look, Look::Held { by: "a_1".to_owned(), until: seen + LASTS });
-        // The holder's clock is a year ahead: silence frees it all the same.
-        let ahead = held(Some(&lease), "l", "a_1", LASTS, wall("2030-01-01T00:00:00Z"));
-        observed.look(Some(&ahead), "b_1", Instant::now());
-        tokio::time::advance(LASTS).await;
-        assert_eq!(observed.look(Some(&ahead), "b_1", Instant::now()), Look::Free);
-        assert_eq!(observed.look(Some(&ahead), "a_1", Instant::now()), Look::Own);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_write_keeps_the_fields_of_others() {
-        let made =
-            held(None, "l", "a", Duration::from_millis(1500), wall("2026-01-02T03:04:05.678Z"));
-        assert_eq!(
-            made["spec"],
-            json!({
-                "holderIdentity": "a", "leaseDurationSeconds": 2, "leaseTransitions": 0,
-                "acquireTime": "2026-01-02T03:04:05.678000Z", "renewTime": "2026-01-02T03:04:05.678000Z",
-            })
-        );
-        let mut read = made;
-        read["metadata"]["resourceVersion"] = json!("7");
-        read["metadata"]["annotations"] = json!({"who": "else"});
-        let renewed = held(Some(&read), "l", "a", LASTS, wall("2026-01-02T03:05:00Z"));
-        assert_eq!(renewed["metadata"], read["metadata"]);
-        assert_eq!(renewed["spec"]["acquireTime"], read["spec"]["acquireTime"]);
-        assert_eq!(renewed["spec"]["leaseTransitions"], json!(0));
-        let freed = given_back(&renewed, wall("2026-01-02T03:06:00Z"));
-        assert_eq!(Observed::default().look(Some(&freed), "b", Instant::now()), Look::Free);
-        let taken = held(Some(&freed), "l", "b", LASTS, wall("2026-01-02T03:06:01Z"));
-        assert_eq!(taken["spec"]["leaseTransitions"], json!(1));
-        assert_eq!(taken["spec"]["acquireTime"], taken["spec"]["renewTime"]);
-        assert_eq!(Observed::default().look(None, "b", Instant::now()), Look::Free);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lease_that_vanishes_is_waited_out() {
-        let lease = held(None, "l", "a_1", LASTS, wall("2026-01-01T00:00:00Z"));
-        let mut observed = Observed::default();
-        observed.look(Some(&lease), "b_1", Instant::now());
-        tokio::time::advance(LASTS / 2).await;
-        // It may have been renewed just before, so its whole duration is waited for.
-        let until = Instant::now() + LASTS;
-        for _ in 0..2 {
-            let look = observed.look(None, "b_1", Instant::now());
-            assert_eq!(look, Look::Held { by: "a_1".to_owned(), until });
-            tokio::time::advance(LASTS / 2).await;
-        }
-        assert_eq!(observed.look(None, "b_1", Instant::now()), Look::Free);
-        // One that was given back before has no holder to wait for.
-        let freed = given_back(&lease, wall("2026-01-01T00:01:00Z"));
-        observed.look(Some(&freed), "b_1", Instant::now());
-        assert_eq!(observed.look(None, "b_1", Instant::now()), Look::Free);
-        // One that was never seen had a holder too, if there is a state.
-        let mut observed = Observed::default();
-        observed.suppose_deleted(LASTS, Instant::now());
-        assert!(matches!(observed.look(None, "b_1", Instant::now()), Look::Held { .. }));
-        tokio::time::advance(LASTS).await;
-        assert_eq!(observed.look(None, "b_1", Instant::now()), Look::Free);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lease_without_a_duration_is_waited_for_longer() {
-        let now = Instant::now();
-        let until = now + Duration::from_secs(300);
-        for duration in [json!(null), json!(0), json!(-1), json!("60"), json!(u64::MAX)] {
-            let lease = json!({"spec": {"holderIdentity": "a", "leaseDurationSeconds": duration}});
-            let look = Observed::default().look(Some(&lease), "b", now);
-            assert_eq!(look, Look::Held { by: "a".to_owned(), until });
-        }
-    }
-}
+mod tests;

@@ -33,7 +33,9 @@ const LARGEST_UNPACKED: u64 = 256 * 1024 * 1024;
 /// How often one call is made that gets no answer; another replica acts if the cluster is away for longer.
 const ATTEMPTS: u32 = 3;
 
-/// How long a call is made again that a busy cluster answers, at most: a shutdown waits for it.
+/// How long a call is made again that a busy cluster answers, at most. A shutdown waits for it and has 25
+/// seconds in all, so it is less than the 30 that a command has for the Management API; and no more than
+/// the duration of a Lease, after which another replica acts. The `resourceVersion` keeps a late one off.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The Secrets of all targets.
@@ -46,12 +48,6 @@ pub(super) struct Secrets {
     known: Mutex<BTreeMap<String, Value>>,
     // How long a busy cluster is asked again: another replica acts after a Lease's duration.
     patience: Duration,
-}
-
-/// The attempts of one call.
-struct Attempts {
-    count: u32,
-    end: Instant,
 }
 
 /// The Secret of one target.
@@ -68,24 +64,29 @@ impl Secrets {
         Self { cluster, doubts, known: Mutex::default(), patience }
     }
 
-    fn attempts(&self) -> Attempts {
-        Attempts { count: 1, end: Instant::now() + self.patience }
-    }
-}
-
-impl Attempts {
-    /// Waits until the call that failed is made again; `false`: it is not.
-    async fn again(&mut self, error: &ClusterError) -> bool {
-        let Some(pause) = error.pause() else { return false };
-        // It grows, and is never shorter than the cluster asks for.
-        let pause = pause * if error.is_busy() { self.count } else { 1 };
-        let is_left =
-            if error.is_busy() { Instant::now() + pause < self.end } else { self.count < ATTEMPTS };
-        self.count += 1;
-        if is_left {
+    /// Makes a call until it is answered, and says how often it was made.
+    async fn retried<T>(
+        &self,
+        call: impl AsyncFn() -> Result<T, ClusterError>,
+    ) -> Result<(T, u32), ClusterError> {
+        let end = Instant::now() + self.patience;
+        let mut count = 1;
+        loop {
+            let error = match call().await {
+                Ok(answer) => return Ok((answer, count)),
+                Err(error) => error,
+            };
+            let Some(pause) = error.pause() else { return Err(error) };
+            // It grows, and is never shorter than the cluster asks for.
+            let pause = pause * if error.is_busy() { count } else { 1 };
+            let is_left =
+                if error.is_busy() { Instant::now() + pause < end } else { count < ATTEMPTS };
+            if !is_left {
+                return Err(error);
+            }
+            count += 1;
             tokio::time::sleep(pause).await;
         }
-        is_left
     }
 }
 
@@ -95,30 +96,19 @@ impl SecretStore {
     }
 
     async fn get(&self) -> Result<Option<Value>, ClusterError> {
-        let mut attempts = self.secrets.attempts();
-        loop {
-            match self.secrets.cluster.get(Kind::Secret, &self.name).await {
-                Err(error) if attempts.again(&error).await => {}
-                answer => return answer,
-            }
-        }
+        let read = async || self.secrets.cluster.get(Kind::Secret, &self.name).await;
+        Ok(self.secrets.retried(read).await?.0)
     }
 
     async fn put(&self, secret: Value, is_new: bool) -> io::Result<Value> {
         let cluster = &self.secrets.cluster;
-        let mut attempts = self.secrets.attempts();
-        loop {
-            let written = if is_new {
-                cluster.create(Kind::Secret, &secret).await
-            } else {
-                cluster.replace(Kind::Secret, &secret).await
-            };
-            match written {
-                Ok(Written::Done(now)) => return Ok(now),
-                Ok(Written::Conflict) => return self.settle(&secret, attempts.count > 1).await,
-                Err(error) if attempts.again(&error).await => {}
-                Err(error) => return Err(io::Error::other(error)),
-            }
+        let write = async || match is_new {
+            true => cluster.create(Kind::Secret, &secret).await,
+            false => cluster.replace(Kind::Secret, &secret).await,
+        };
+        match self.secrets.retried(write).await.map_err(io::Error::other)? {
+            (Written::Done(now), _) => Ok(now),
+            (Written::Conflict, attempts) => self.settle(&secret, attempts > 1).await,
         }
     }
 

@@ -54,7 +54,7 @@ fn a_refused_token_or_lease_is_told_in_the_words_of_the_api() {
 fn a_role_without_list_costs_calls_and_no_hand_over() {
     let world = World::new();
     let cluster = Cluster::start(&world);
-    cluster.forbid(&["list leases"]);
+    cluster.forbid(&["list leases", "watch leases"]);
     world.commit_email("a", "port: 1\n");
     let mut first = Replica::start(&world, &cluster, "first", "");
     first.comes_to(&world, "in_sync");
@@ -66,8 +66,10 @@ fn a_role_without_list_costs_calls_and_no_hand_over() {
     let told = |replica: &Replica| replica.logs().matches("each Lease is read by a call").count();
     assert_eq!((told(&first), told(&second)), (1, 1), "{}", second.logs());
     assert!(second.logs().contains("cannot list resource"), "{}", second.logs());
+    cluster.forbid(&["watch leases"]);
+    eventually("it lists", || second.logs().contains("the leases are listed again and again"));
     cluster.forbid(&[]);
-    eventually("it lists", || second.logs().contains("the leases can be read again"));
+    eventually("it watches", || second.logs().contains("the leases can be read again"));
 }
 
 /// What the holder needs only later is told at once.
@@ -79,7 +81,8 @@ fn a_holder_that_may_no_longer_read_leases_says_so_and_acts_on() {
     let first = Replica::start(&world, &cluster, "first", "");
     first.comes_to(&world, "in_sync");
     cluster.forbid(&["get leases", "list leases"]);
-    eventually("it says so", || first.logs().contains("its Role needs list, get"));
+    cluster.end_watches();
+    eventually("it says so", || first.logs().contains("its Role needs list, watch, get"));
     world.commit_email("a", "port: 2\n");
     eventually("it acts on", || port(&world, "a") == json!(2));
 }
