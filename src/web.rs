@@ -2,32 +2,36 @@
 //! the calls that change something. Everything shown is drawn from the [`Board`], which holds no
 //! secret.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
-use axum::middleware;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
+use axum::{Extension, Router, middleware};
+use futures_util::stream;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::daemon::{Board, OrderError, Trigger};
 
-mod events;
+use listen::MOST_CONNECTIONS;
+
+pub(crate) use guard::{Key, Keys};
+pub(crate) use listen::Listener;
+
 mod guard;
 mod hooks;
-mod keys;
 mod listen;
 pub(crate) mod metrics;
 mod page;
-
-pub(crate) use keys::{Key, Keys};
-pub(crate) use listen::Listener;
 
 /// The values that requests are served from.
 #[derive(Clone)]
@@ -53,15 +57,15 @@ struct Served {
     keys: Keys,
     /// Whether only this machine can reach the listener.
     is_loopback: bool,
-    events: events::Readers,
+    events: Readers,
 }
 
 fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) -> Router {
-    let served = Arc::new(Served { site, keys, is_loopback, events: events::Readers::default() });
+    let served = Arc::new(Served { site, keys, is_loopback, events: Readers::default() });
     let guarded = Router::new()
         .route("/", get(page::page))
         .route("/fragment", get(page::fragment))
-        .route("/events", get(events::events))
+        .route("/events", get(events))
         .route("/api/v1/status", get(status))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::readers));
     let changing = Router::new()
@@ -175,6 +179,51 @@ fn refused(error: &OrderError) -> Response {
         OrderError::Ending => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{error}\n")).into_response()
+}
+
+/// The least time between two events: a reconcile changes the board many times a second.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How many may follow at once: each holds its connection for as long as it likes.
+const MOST_READERS: usize = MOST_CONNECTIONS / 4;
+
+/// The places of those who follow.
+#[derive(Clone, Debug)]
+pub(super) struct Readers(Arc<Semaphore>);
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_READERS)))
+    }
+}
+
+/// Answers `GET /events` until the listener ends.
+async fn events(
+    State(served): State<Arc<Served>>,
+    Extension(ending): Extension<CancellationToken>,
+) -> Response {
+    let Ok(place) = Arc::clone(&served.events.0).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the events already\n")
+            .into_response();
+    };
+    let mut reader = served.site.board.subscribe();
+    // The page may have been drawn before this reader was there.
+    reader.mark_changed();
+    let following = (reader, ending, place);
+    let stream = stream::unfold(following, |(mut reader, ending, place)| async move {
+        tokio::select! {
+            () = ending.cancelled() => return None,
+            changed = reader.changed() => changed.ok()?,
+        }
+        tokio::select! {
+            () = ending.cancelled() => return None,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        reader.mark_unchanged();
+        let event: Result<Event, Infallible> = Ok(Event::default().event("changed").data("status"));
+        Some((event, (reader, ending, place)))
+    });
+    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! One target on the page.
+//! One target on the page, with its events and reconciles; many targets as rows of a table.
 
 use maud::{Markup, html};
+use url::form_urlencoded::Serializer;
 
-use super::commit::commit_line;
-use super::{Shown, badge, connections, history, moment};
-use crate::daemon::status::{TargetState, TargetStatus};
+use super::{Shown, badge, commit_id, commit_line, connections, moment, words};
+use crate::audit::Event;
+use crate::daemon::status::{HistoryEntry, TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
 
 /// How many problems of documents are drawn; `validate` shows all of them.
@@ -48,8 +49,8 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
             @for notice in &target.trouble.notices { p.notice { (notice) } }
             (problems(target, shown))
             (connections::list(target, shown))
-            (history::events(target, shown))
-            (history::list(target, shown))
+            (events(target, shown))
+            (reconciles(target, shown))
         }
     }
 }
@@ -86,4 +87,145 @@ fn problems(target: &TargetStatus, shown: &Shown) -> Markup {
             @if count > PROBLEMS { p.quiet { "And " (count - PROBLEMS) " more, which " code { "validate" } " shows." } }
         }
     }
+}
+
+pub(super) fn reconciles(target: &TargetStatus, shown: &Shown) -> Markup {
+    html! {
+        @if !target.past.history.is_empty() {
+            details data-key={ "history-" (target.key.name) } {
+                summary { "History" span.quiet { ", the last " (target.past.history.len()) } }
+                table {
+                    caption.hidden { "The last reconciles of " (target.key.name) }
+                    thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
+                    tbody { @for run in runs(&target.past.history) { (reconcile_row(target, run, shown)) } }
+                }
+            }
+        }
+    }
+}
+
+/// The last events of the audit trail, which outlive the daemon.
+pub(super) fn events(target: &TargetStatus, shown: &Shown) -> Markup {
+    html! {
+        @if !target.past.events.is_empty() {
+            details data-key={ "events-" (target.key.name) } {
+                summary { "Events" span.quiet { ", the last " (target.past.events.len()) } }
+                table {
+                    caption.hidden { "The last events of " (target.key.name) }
+                    thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
+                    tbody { @for event in &target.past.events { (event_row(event, shown)) } }
+                }
+            }
+        }
+    }
+}
+
+fn event_row(event: &Event, shown: &Shown) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (moment(event.time)) }
+            td data-label="Event" { (event) }
+            td data-label="Commit" { @if let Some(id) = &event.commit { (commit_id(id, shown)) } }
+            td data-label="Cause" { (words(&event.cause)) @if let Some(by) = &event.by { ", " (by) } }
+        }
+    }
+}
+
+/// Reconciles one after the other that ended alike, the newest first.
+fn runs(history: &[HistoryEntry]) -> impl Iterator<Item = &[HistoryEntry]> {
+    let is_alike = |one: &HistoryEntry, other: &HistoryEntry| {
+        let of = |entry: &HistoryEntry| (entry.cause, entry.outcome, entry.counts);
+        of(one) == of(other) && one.commit == other.commit && one.error == other.error
+    };
+    history.chunk_by(is_alike)
+}
+
+fn reconcile_row(target: &TargetStatus, run: &[HistoryEntry], shown: &Shown) -> Markup {
+    let [entry, ..] = run else { return html! {} };
+    // The oldest of them stays when another one joins them.
+    let oldest = run.last().map_or(entry.time, |oldest| oldest.time);
+    let key = format!("{}/{oldest}", target.key.name);
+    let counts = [
+        (entry.counts.done, "done"),
+        (entry.counts.failed, "failed"),
+        (entry.counts.held, "held"),
+        (entry.counts.blocked, "blocked"),
+        (entry.counts.degraded, "not deployed"),
+        (entry.counts.drifted, "drifted"),
+        (entry.counts.not_started, "not started"),
+    ];
+    html! {
+        tr data-key=(key) {
+            th scope="row" {
+                (moment(entry.time))
+                @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.time)) } }
+            }
+            td data-label="Cause" { (words(entry.cause.as_str())) }
+            td data-label="Commit" { @if let Some(id) = &entry.commit { (commit_id(id, shown)) } }
+            td data-label="Outcome" {
+                (badge(entry.outcome.as_str()))
+                @for (count, word) in counts { @if count > 0 { " " (count) " " (word) } }
+                @if let Some(error) = &entry.error { p.wrong { (error) } }
+                (connections::sent(run, &key))
+            }
+            td data-label="Took" { (format!("{:.1} s", entry.duration.as_secs_f64())) }
+        }
+    }
+}
+
+/// The longest problem of a target that its row shows, in characters; the rest is shown once it is
+/// opened.
+const LONGEST_PROBLEM: usize = 200;
+
+/// The targets, each with how many of its connections match.
+pub(super) fn table(targets: &[(&TargetStatus, usize)], shown: &Shown, may_change: bool) -> Markup {
+    html! {
+        table.fleet data-key="fleet" {
+            caption.hidden { "Targets" }
+            thead { tr { th scope="col" { "Target" } th scope="col" { "Commit" } th scope="col" { "State" } th scope="col" { "Connections" } th scope="col" { "Last check" } } }
+            tbody {
+                @for (target, matching) in targets {
+                    (fleet_row(target, *matching, shown))
+                    @if is_open(target, shown) {
+                        tr.opened data-key={ "open-" (target.key.name) } {
+                            td colspan="5" { (section(target, shown, may_change)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fleet_row(target: &TargetStatus, matching: usize, shown: &Shown) -> Markup {
+    let name = &target.key.name;
+    let is_open = is_open(target, shown);
+    let problem = target.trouble.error.as_deref().filter(|_| !is_open);
+    html! {
+        tr data-key={ "row-" (name) } {
+            th scope="row" { a href=(opening(name, shown)) data-open=(name) aria-expanded=(is_open) { (name) } }
+            td data-label="Commit" { @if let Some(commit) = &target.commit_applied { (commit_id(&commit.id, shown)) } @else { "none applied yet" } }
+            td data-label="State" {
+                (badge(target.state.as_str()))
+                @if target.reconciling { " " span.badge.busy { "reconciling" } }
+            }
+            td data-label="Connections" {
+                @if shown.is_filter() { (matching) @if matching == 1 { " matches" } @else { " match" } }
+                @else { (connections::signs(target)) }
+                @if let Some(problem) = problem { p.wrong { (problem.chars().take(LONGEST_PROBLEM).collect::<String>()) } }
+            }
+            td data-label="Last check" { @if let Some(time) = target.last_reconcile { (moment(time)) } @else { "not yet" } }
+        }
+    }
+}
+
+fn is_open(target: &TargetStatus, shown: &Shown) -> bool {
+    target.key.name == shown.target
+}
+
+/// The page on which a target is opened, for a browser without a script.
+fn opening(name: &str, shown: &Shown) -> String {
+    let all = [("q", shown.q.as_str()), ("state", &shown.state), ("target", name)];
+    let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+    format!("?{}", Serializer::new(String::new()).extend_pairs(given).finish())
 }

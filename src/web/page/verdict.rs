@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::commit::commit_line;
 use super::connections::{by_state, needs_attention, signs, urgency};
-use super::{MANY_TARGETS, Shown, badge, moment, words};
+use super::{MANY_TARGETS, Shown, badge, commit_line, moment, words};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
 
 /// How bad it is.
