@@ -123,7 +123,7 @@ impl TargetLoop {
             }
             let outcome = result.ended_as(stop.is_cancelled());
             failures = failures_after(outcome, failures);
-            let turn = self.standing(failures, &result).next(fastrand::f64());
+            let turn = self.standing(cause, failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let answers = if is_interrupted { None } else { awaited.take() };
@@ -246,14 +246,22 @@ impl TargetLoop {
         true
     }
 
-    fn standing(&self, failures: u32, result: &PassResult) -> Standing {
+    fn standing(&self, cause: Cause, failures: u32, result: &PassResult) -> Standing {
         let refused = result.credentials_refused;
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
         let due_in =
             || tokio::task::block_in_place(|| super::order::due_in(&self.engine, &self.target));
         let soaked_in = if failures == 0 && self.mode.writes { due_in() } else { None };
-        Standing { resync: self.target.resync, failures, refused, degraded_in, soaked_in }
+        let after_resync = cause == Cause::Resync;
+        Standing {
+            resync: self.target.resync,
+            after_resync,
+            failures,
+            refused,
+            degraded_in,
+            soaked_in,
+        }
     }
 
     /// How long until a connection that was saved but not deployed is due to be written again.
@@ -299,6 +307,8 @@ pub(super) struct Turn {
 pub(super) struct Standing {
     /// How often live is compared.
     pub(super) resync: Duration,
+    /// Whether the last reconcile was made since one was due.
+    pub(super) after_resync: bool,
     /// How many reconciles in a row failed.
     pub(super) failures: u32,
     /// Whether the last one failed because the server refused the credentials.
@@ -310,8 +320,9 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// The next turn; `chance` is between 0 and 1. Turns of many targets that began together
-    /// drift apart, so that a server that serves them all is not asked by all at once.
+    /// The next turn; `chance` is between 0 and 1. After a start or a commit, which all targets
+    /// reconcile at once, their next turns are spread over half of the time, so that a server that serves
+    /// them all is not asked by all at once; later ones stay apart.
     pub(super) fn next(&self, chance: f64) -> Turn {
         if self.refused {
             let pause = FIRST_REFUSED_PAUSE
@@ -319,7 +330,8 @@ impl Standing {
                 .min(self.resync.max(LONGEST_REFUSED_PAUSE));
             return Turn { after: spread(pause, 0.1, chance), cause: Cause::Retry };
         }
-        let resync = Turn { after: spread(self.resync, 0.1, chance), cause: Cause::Resync };
+        let share = if self.after_resync { 0.1 } else { 0.5 };
+        let resync = Turn { after: spread(self.resync, share, chance), cause: Cause::Resync };
         let retry = (self.failures > 0).then(|| Turn {
             after: spread(pause(self.failures, self.resync), 0.5, chance),
             cause: Cause::Retry,
@@ -367,6 +379,7 @@ mod tests {
     fn refused_credentials_are_tried_again_slowly() {
         let standing = |failures, resync| Standing {
             resync,
+            after_resync: true,
             failures,
             refused: true,
             degraded_in: Some(Duration::ZERO),
@@ -384,6 +397,7 @@ mod tests {
     fn the_soonest_turn_wins() {
         let calm = Standing {
             resync: 5 * MINUTE,
+            after_resync: true,
             failures: 0,
             refused: false,
             degraded_in: None,
@@ -391,6 +405,9 @@ mod tests {
         };
         assert_eq!(calm.next(0.0), Turn { after: 5 * MINUTE, cause: Cause::Resync });
         assert!(calm.next(1.0).after >= 4 * MINUTE);
+        let after_a_commit = Standing { after_resync: false, ..calm };
+        assert_eq!(after_a_commit.next(0.0).after, 5 * MINUTE);
+        assert_eq!(after_a_commit.next(1.0).after, 5 * MINUTE / 2);
         let failing = Standing { failures: 2, ..calm };
         assert_eq!(failing.next(0.0), Turn { after: Duration::from_secs(2), cause: Cause::Retry });
         assert!(failing.next(1.0).after >= Duration::from_secs(1));
