@@ -70,8 +70,14 @@ fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) 
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::readers));
     let changing = Router::new()
         .route("/api/v1/reconcile", post(reconcile))
-        .route("/api/v1/suspend", post(suspend))
-        .route("/api/v1/resume", post(resume))
+        .route(
+            "/api/v1/suspend",
+            post(|s: Shared, f: Caller, w: Query<Which>| suspend(s, f, w, true)),
+        )
+        .route(
+            "/api/v1/resume",
+            post(|s: Shared, f: Caller, w: Query<Which>| suspend(s, f, w, false)),
+        )
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::changers));
     Router::new()
         .route("/healthz", get(healthz))
@@ -91,6 +97,9 @@ fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) 
 }
 
 type Shared = State<Arc<Served>>;
+
+/// Where a request came from.
+type Caller = Extension<Peer>;
 
 async fn healthz(State(served): Shared) -> Response {
     match served.site.board.heartbeat() {
@@ -141,7 +150,7 @@ struct Peer(IpAddr);
 
 async fn reconcile(
     State(served): Shared,
-    Extension(Peer(from)): Extension<Peer>,
+    Extension(Peer(from)): Caller,
     Query(which): Query<Which>,
 ) -> Response {
     match served.site.trigger.reconcile(which.target.as_deref(), from) {
@@ -152,22 +161,11 @@ async fn reconcile(
 
 async fn suspend(
     State(served): Shared,
-    Extension(Peer(from)): Extension<Peer>,
+    Extension(Peer(from)): Caller,
     Query(which): Query<Which>,
+    suspended: bool,
 ) -> Response {
-    accepted(served.site.trigger.suspend(which.target.as_deref(), from))
-}
-
-async fn resume(
-    State(served): Shared,
-    Extension(Peer(from)): Extension<Peer>,
-    Query(which): Query<Which>,
-) -> Response {
-    accepted(served.site.trigger.resume(which.target.as_deref(), from))
-}
-
-fn accepted(result: Result<(), OrderError>) -> Response {
-    match result {
+    match served.site.trigger.suspend(which.target.as_deref(), suspended, from) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(error) => refused(&error),
     }

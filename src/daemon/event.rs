@@ -98,20 +98,18 @@ impl Trigger {
         self.send(Event::Reload);
     }
 
-    /// Suspends a target, or all of them: they are looked at and not written.
+    /// Suspends a target, or all of them, or resumes: a suspended one is looked at and not written.
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn suspend(&self, target: Option<&str>, from: IpAddr) -> Result<(), OrderError> {
-        self.set_suspended(target, Suspension { suspended: true, from })
-    }
-
-    /// Ends the suspension of a target, or of all of them.
-    ///
-    /// # Errors
-    /// There is no such target.
-    pub(crate) fn resume(&self, target: Option<&str>, from: IpAddr) -> Result<(), OrderError> {
-        self.set_suspended(target, Suspension { suspended: false, from })
+    pub(crate) fn suspend(
+        &self,
+        target: Option<&str>,
+        suspended: bool,
+        from: IpAddr,
+    ) -> Result<(), OrderError> {
+        let order = Suspension { suspended, from };
+        self.order(Event::Suspend { targets: self.named(target)?, order })
     }
 
     /// Asks for a reconcile of a target, or of all of them, after a fetch; the moment by which its
@@ -124,10 +122,6 @@ impl Trigger {
         let request = Request { asked, from };
         self.order(Event::Reconcile { targets: self.named(target)?, request })?;
         Ok(asked)
-    }
-
-    fn set_suspended(&self, target: Option<&str>, order: Suspension) -> Result<(), OrderError> {
-        self.order(Event::Suspend { targets: self.named(target)?, order })
     }
 
     fn order(&self, event: Event) -> Result<(), OrderError> {
@@ -270,18 +264,18 @@ mod tests {
         let (trigger, _events) = Trigger::channel(Board::default());
         let from = IpAddr::from([127, 0, 0, 1]);
         let unknown = OrderError::UnknownTarget("x".to_owned());
-        assert_eq!(trigger.suspend(Some("x"), from), Err(unknown.clone()));
+        assert_eq!(trigger.suspend(Some("x"), true, from), Err(unknown.clone()));
         assert_eq!(trigger.reconcile(Some("x"), from), Err(unknown));
-        assert_eq!(trigger.resume(None, from), Ok(()));
+        assert_eq!(trigger.suspend(None, false, from), Ok(()));
     }
 
     #[test]
     fn orders_that_come_too_late_are_refused_and_earlier_ones_are_there() {
         let (trigger, mut events) = Trigger::channel(Board::default());
         let from = IpAddr::from([127, 0, 0, 1]);
-        assert_eq!(trigger.suspend(None, from), Ok(()));
+        assert_eq!(trigger.suspend(None, true, from), Ok(()));
         events.close();
-        assert_eq!(trigger.resume(None, from), Err(OrderError::Ending));
+        assert_eq!(trigger.suspend(None, false, from), Err(OrderError::Ending));
         assert!(matches!(events.take(), Some(Event::Suspend { .. })));
         assert_eq!(events.take(), None);
     }
