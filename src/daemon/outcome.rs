@@ -84,34 +84,34 @@ impl ReconcileOutcome {
     }
 }
 
-/// How a target stands as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a target stands as a whole, the most urgent first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TargetState {
+    /// A call, the state, the source or the target as a whole failed.
+    Failing,
+    /// The commit is refused; the last good one is kept up.
+    Refused,
+    /// Something is wrong with a connection.
+    Blocked,
+    /// A rule holds something back.
+    Held,
+    /// The server rewrites what is written.
+    NotConverging,
+    /// Something was saved and not deployed.
+    Degraded,
+    /// Drift is there and only reported.
+    Drifted,
+    /// Something differs, and the daemon does not write.
+    Pending,
+    /// The target is suspended.
+    Suspended,
     /// No reconcile has ended yet.
     #[default]
     Waiting,
-    /// Another replica acts for it.
-    Standby,
     /// As git wants it.
     InSync,
-    /// Something differs, and the daemon does not write.
-    Pending,
-    /// Drift is there and only reported.
-    Drifted,
-    /// A rule holds something back.
-    Held,
-    /// Something is wrong with a connection.
-    Blocked,
-    /// Something was saved and not deployed.
-    Degraded,
-    /// The server rewrites what is written.
-    NotConverging,
-    /// The commit is refused; the last good one is kept up.
-    Refused,
-    /// The target is suspended.
-    Suspended,
-    /// A call, the state, the source or the target as a whole failed.
-    Failing,
+    /// Another replica acts for it.
+    Standby,
 }
 
 impl TargetState {

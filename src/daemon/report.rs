@@ -16,10 +16,9 @@ use super::outcome::{Cause, request_from};
 use super::pass::PassResult;
 use super::source::Seen;
 use super::status::{
-    Answer, Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState,
-    TargetStatus, Trouble,
+    Answer, Board, Counts, ReconcileOutcome, TargetKey, TargetState, TargetStatus, Trouble,
 };
-use crate::audit::{Asked, Trail};
+use crate::audit::{Asked, MOST_CHANGES, PastReconcile, Reconciled, Trail};
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
@@ -65,7 +64,7 @@ impl Reporter {
         notifier: &Notifier,
         trail: Arc<Trail>,
     ) -> Self {
-        board.edit_target(&key, |status| status.past.events = trail.recent());
+        board.edit_target(&key, |status| trail.show(&mut status.past));
         Self {
             key,
             source: source.to_owned(),
@@ -123,7 +122,7 @@ impl Reporter {
         let asked = Asked { cause, by: Some(request_from(order.from)) };
         self.trail.pass(None, &asked).suspended(order.suspended);
         measure_suspended(&self.key.name, order.suspended);
-        self.board.edit_target(&self.key, |status| status.past.events = self.trail.recent());
+        self.board.edit_target(&self.key, |status| self.trail.show(&mut status.past));
     }
 
     /// The state could not be written to suspend or resume the target.
@@ -174,10 +173,12 @@ impl Reporter {
             let target = (&self.key, self.source.as_str());
             self.notifier.tell(news::notice(*event, target, commit, &result, ended.outcome, &news));
         }
-        let events = self.trail.recent();
         self.board.edit_target(&self.key, |status| {
             show(status, result, ended);
-            status.past.events = events;
+            if let Some(newest) = status.past.reconciles.first() {
+                self.trail.reconciled(&newest.ended);
+            }
+            self.trail.show(&mut status.past);
         });
         let status = self.board.status();
         let wait = status.target(name).and_then(|status| status.trouble.wait.as_ref());
@@ -221,16 +222,17 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
         _ => (!errors.is_empty()).then(|| errors.join("; ")),
     };
     let sent = result.plan.changes().into_iter().filter(|change| change.was_sent());
-    status.remember(HistoryEntry {
+    let changes = sent.take(MOST_CHANGES).cloned().collect();
+    let reconciled = Reconciled {
         time: ended.time,
-        cause: ended.cause,
+        outcome: ended.outcome.as_str().to_owned(),
         commit: id,
-        outcome: ended.outcome,
+        cause: ended.cause.as_str().to_owned(),
         counts: if result.carried_out { Counts::of([&result.plan]) } else { Counts::default() },
-        changes: sent.take(KEPT).cloned().collect(),
         error: status.trouble.error.clone(),
-        duration: ended.duration,
-    });
+        seconds: ended.duration.as_secs_f64(),
+    };
+    status.past.remember(PastReconcile { ended: reconciled, changes, events: Vec::new() });
     show_plan(status, result);
 }
 

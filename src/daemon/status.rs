@@ -5,29 +5,24 @@
 //! reader holds a consistent picture for as long as it likes and nobody waits for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::outcome::Cause;
 use super::tasks::Watchdog;
-use crate::audit::Event;
+use crate::audit::{Past, PastReconcile};
 use crate::document::Diagnostic;
 use crate::links::Links;
 use crate::name::CommitId;
-use crate::plan::{Change, Entry};
+use crate::plan::Entry;
 use crate::record::{Record, Soak};
 use crate::report::diagnostics::warnings_json;
 use crate::source::Commit;
 
 pub(crate) use super::outcome::{ReconcileOutcome, TargetState};
 pub(crate) use crate::plan::Counts;
-
-/// How many reconciles of a target are remembered.
-const HISTORY: usize = 50;
 
 /// All that is shown, as it was at one moment.
 #[derive(Clone, Debug, Default)]
@@ -153,15 +148,6 @@ impl News {
     }
 }
 
-/// The earlier reconciles of a target.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
-    /// The last reconciles, newest first.
-    pub history: Vec<HistoryEntry>,
-    /// The last events of the audit trail, newest first.
-    pub events: Vec<Arc<Event>>,
-}
-
 /// The identity of a target: one that is pointed elsewhere is another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TargetKey {
@@ -186,44 +172,6 @@ impl TargetKey {
 
     fn is_of(&self, status: &TargetStatus) -> bool {
         *self == status.key
-    }
-}
-
-/// How many changes of the earlier reconciles of a target are kept: nobody reads more on a page, and
-/// of a hundred thousand each holds what it changed.
-pub(super) const KEPT: usize = 100;
-
-/// One reconcile that is over.
-#[derive(Clone, Debug)]
-pub(crate) struct HistoryEntry {
-    /// When it began.
-    pub time: Timestamp,
-    /// The cause that started it.
-    pub cause: Cause,
-    /// The commit; `None`: the working tree, or none could be read.
-    pub commit: Option<CommitId>,
-    /// How it ended.
-    pub outcome: ReconcileOutcome,
-    /// How many changes ended how.
-    pub counts: Counts,
-    /// The first of the changes that were sent; empty once it is too long ago.
-    pub changes: Vec<Change>,
-    /// The error of the target as a whole.
-    pub error: Option<String>,
-    /// How long it took.
-    pub duration: Duration,
-}
-
-impl TargetStatus {
-    /// Adds a reconcile to the history and forgets the oldest.
-    pub(crate) fn remember(&mut self, entry: HistoryEntry) {
-        self.past.history.insert(0, entry);
-        self.past.history.truncate(HISTORY);
-        let mut room = KEPT;
-        for entry in &mut self.past.history {
-            entry.changes.truncate(room);
-            room -= entry.changes.len();
-        }
     }
 }
 
@@ -408,8 +356,8 @@ fn target(target: &TargetStatus) -> Value {
         "error": target.trouble.error,
         "notices": target.trouble.notices,
         "warnings": warnings_json(target.trouble.diagnostics.iter()),
-        "connections": target.connections.iter().map(connection).collect::<Vec<_>>(),
-        "history": target.past.history.iter().map(entry).collect::<Vec<_>>(),
+        "connections": target.connections.iter().map(|one| connection(target, one)).collect::<Vec<_>>(),
+        "history": target.past.reconciles.iter().map(reconcile).collect::<Vec<_>>(),
         "events": target.past.events,
     });
     if let Some((wait, since)) = &target.trouble.wait {
@@ -433,7 +381,7 @@ fn answer(answer: &Answer) -> Value {
     })
 }
 
-fn connection(connection: &Entry) -> Value {
+fn connection(target: &TargetStatus, connection: &Entry) -> Value {
     let mut json = json!({
         "type": connection.type_name,
         "name": connection.name.as_str(),
@@ -448,21 +396,24 @@ fn connection(connection: &Entry) -> Value {
     if let Some(advice) = connection.advice() {
         json["advice"] = json!(advice);
     }
+    if let Some(since) = target.past.drifting.get(&connection.name) {
+        json["drifting_since"] = json!(since);
+    }
     if connection.unverified {
         json["unverified"] = json!(true);
     }
     json
 }
 
-fn entry(entry: &HistoryEntry) -> Value {
+fn reconcile(PastReconcile { ended, .. }: &PastReconcile) -> Value {
     json!({
-        "time": to_the_second(entry.time),
-        "cause": entry.cause.as_str(),
-        "commit": entry.commit.as_ref().map(|id| &id.0),
-        "outcome": entry.outcome.as_str(),
-        "counts": entry.counts,
-        "error": entry.error,
-        "duration": entry.duration.as_secs_f64(),
+        "time": to_the_second(ended.time),
+        "cause": ended.cause,
+        "commit": ended.commit.as_ref().map(|id| &id.0),
+        "outcome": ended.outcome,
+        "counts": ended.counts,
+        "error": ended.error,
+        "duration": ended.seconds,
     })
 }
 

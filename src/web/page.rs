@@ -173,6 +173,7 @@ fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
     let are_many = found.len() > MANY_TARGETS;
     html! {
         (verdict::banner(status, shown, may_change))
+        @if (2..=MANY_TARGETS).contains(&found.len()) { (target::cards(&found)) }
         (filter(shown))
         @if shown.is_filter() {
             p.found role="status" { (count) @if count == 1 { " connection matches." } @else { " connections match." } }
@@ -180,7 +181,9 @@ fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
         @if are_many {
             (target::table(&found, shown, may_change))
         } @else {
-            @for (target, _) in found { (target::section(target, shown, may_change)) }
+            div.targets data-key="targets" {
+                @for (target, _) in found { (target::section(target, shown, may_change)) }
+            }
         }
     }
 }

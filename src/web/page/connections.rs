@@ -1,14 +1,12 @@
 //! The connections of a target and their changes: what needs attention in the open, the rest behind
 //! a click.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::{Shown, author, badge, commit_id, moment, seconds, words};
-use crate::audit::{Event, EventKind};
-use crate::daemon::status::{HistoryEntry, TargetStatus};
+use crate::audit::PastReconcile;
+use crate::daemon::status::TargetStatus;
 use crate::plan::{Action, Change, ChangeResult, Entry, State};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::words;
@@ -184,13 +182,9 @@ pub(super) fn file(target: &TargetStatus, file: &str, line: u32, shown: &Shown) 
     }
 }
 
-/// Since when a connection drifts, if the last events still tell it.
+/// Since when a connection drifts.
 fn drifted_since(target: &TargetStatus, one: &Entry) -> Option<Timestamp> {
-    let is_of_it = |event: &&Arc<Event>| {
-        event.event == EventKind::Drift && event.connection.as_ref() == Some(&one.name)
-    };
-    let found = target.past.events.iter().find(is_of_it).filter(|_| one.state == State::Drifted);
-    found.map(|event| event.time)
+    target.past.drifting.get(&one.name).copied().filter(|_| one.state == State::Drifted)
 }
 
 fn is_shown(target: &TargetStatus, one: &Entry, shown: &Shown) -> bool {
@@ -231,12 +225,14 @@ pub(super) fn urgency(state: State) -> u8 {
 }
 
 /// The changes that some reconciles sent, behind a click.
-pub(super) fn sent(run: &[HistoryEntry], key: &str) -> Markup {
+pub(super) fn sent(run: &[PastReconcile], key: &str) -> Markup {
     let changes: Vec<&Change> = run.iter().flat_map(|one| &one.changes).collect();
-    let counts = run.iter().map(|one| &one.counts);
+    let counts = run.iter().map(|one| &one.ended.counts);
     let count: usize = counts.map(|of| of.done + of.failed + of.degraded).sum();
     html! {
-        @if !changes.is_empty() {
+        @if changes.is_empty() {
+            (events(run, key))
+        } @else {
             details data-key={ "sent-" (key) } {
                 summary { (changes.len()) @if count > changes.len() { " of " (count) } @if count == 1 { " change" } @else { " changes" } }
                 @for change in changes {
@@ -248,6 +244,19 @@ pub(super) fn sent(run: &[HistoryEntry], key: &str) -> Markup {
                         (fields(change))
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The events of reconciles before a restart, behind a click: the values that they changed are not kept.
+fn events(run: &[PastReconcile], key: &str) -> Markup {
+    let events: Vec<_> = run.iter().flat_map(|one| &one.events).collect();
+    html! {
+        @if !events.is_empty() {
+            details data-key={ "sent-" (key) } {
+                summary { (events.len()) @if events.len() == 1 { " event" } @else { " events" } }
+                ul { @for event in events { li { (event) } } }
             }
         }
     }

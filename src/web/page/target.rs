@@ -4,8 +4,8 @@ use maud::{Markup, html};
 use url::form_urlencoded::Serializer;
 
 use super::{Shown, badge, commit_id, commit_line, connections, moment, words};
-use crate::audit::Event;
-use crate::daemon::status::{HistoryEntry, TargetState, TargetStatus};
+use crate::audit::{PastReconcile, Told};
+use crate::daemon::status::{TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
 
 /// How many problems of documents are drawn; `validate` shows all of them.
@@ -48,9 +48,11 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
             @if let Some(error) = &target.trouble.error { p.wrong { (error) } }
             @for notice in &target.trouble.notices { p.notice { (notice) } }
             (problems(target, shown))
-            (connections::list(target, shown))
-            (events(target, shown))
-            (reconciles(target, shown))
+            div.now { (connections::list(target, shown)) }
+            div.past {
+                (reconciles(target, shown))
+                (events(target, shown))
+            }
         }
     }
 }
@@ -91,13 +93,13 @@ fn problems(target: &TargetStatus, shown: &Shown) -> Markup {
 
 pub(super) fn reconciles(target: &TargetStatus, shown: &Shown) -> Markup {
     html! {
-        @if !target.past.history.is_empty() {
+        @if !target.past.reconciles.is_empty() {
             details data-key={ "history-" (target.key.name) } {
-                summary { "History" span.quiet { ", the last " (target.past.history.len()) } }
-                table {
+                summary { "History" span.quiet { ", the last " (target.past.reconciles.len()) } }
+                table.reconciles {
                     caption.hidden { "The last reconciles of " (target.key.name) }
                     thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
-                    tbody { @for run in runs(&target.past.history) { (reconcile_row(target, run, shown)) } }
+                    tbody { @for run in runs(&target.past.reconciles) { (reconcile_row(target, run, shown)) } }
                 }
             }
         }
@@ -110,7 +112,7 @@ pub(super) fn events(target: &TargetStatus, shown: &Shown) -> Markup {
         @if !target.past.events.is_empty() {
             details data-key={ "events-" (target.key.name) } {
                 summary { "Events" span.quiet { ", the last " (target.past.events.len()) } }
-                table {
+                table.events {
                     caption.hidden { "The last events of " (target.key.name) }
                     thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
                     tbody { @for event in &target.past.events { (event_row(event, shown)) } }
@@ -120,11 +122,14 @@ pub(super) fn events(target: &TargetStatus, shown: &Shown) -> Markup {
     }
 }
 
-fn event_row(event: &Event, shown: &Shown) -> Markup {
+fn event_row(Told { event, more }: &Told, shown: &Shown) -> Markup {
     html! {
         tr {
             th scope="row" { (moment(event.time)) }
-            td data-label="Event" { (event) }
+            td data-label="Event" {
+                (event)
+                @if *more > 0 { p.quiet { "and " (more) " more like it, which " code { "history" } " lists" } }
+            }
             td data-label="Commit" { @if let Some(id) = &event.commit { (commit_id(id, shown)) } }
             td data-label="Cause" { (words(&event.cause)) @if let Some(by) = &event.by { ", " (by) } }
         }
@@ -132,43 +137,41 @@ fn event_row(event: &Event, shown: &Shown) -> Markup {
 }
 
 /// Reconciles one after the other that ended alike, the newest first.
-fn runs(history: &[HistoryEntry]) -> impl Iterator<Item = &[HistoryEntry]> {
-    let is_alike = |one: &HistoryEntry, other: &HistoryEntry| {
-        let of = |entry: &HistoryEntry| (entry.cause, entry.outcome, entry.counts);
-        of(one) == of(other) && one.commit == other.commit && one.error == other.error
-    };
-    history.chunk_by(is_alike)
+fn runs(past: &[PastReconcile]) -> impl Iterator<Item = &[PastReconcile]> {
+    past.chunk_by(|one, other| {
+        one.ended.cause == other.ended.cause && one.ended.is_like(&other.ended)
+    })
 }
 
-fn reconcile_row(target: &TargetStatus, run: &[HistoryEntry], shown: &Shown) -> Markup {
-    let [entry, ..] = run else { return html! {} };
+fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], shown: &Shown) -> Markup {
+    let [PastReconcile { ended, .. }, ..] = run else { return html! {} };
     // The oldest of them stays when another one joins them.
-    let oldest = run.last().map_or(entry.time, |oldest| oldest.time);
+    let oldest = run.last().map_or(ended.time, |oldest| oldest.ended.time);
     let key = format!("{}/{oldest}", target.key.name);
     let counts = [
-        (entry.counts.done, "done"),
-        (entry.counts.failed, "failed"),
-        (entry.counts.held, "held"),
-        (entry.counts.blocked, "blocked"),
-        (entry.counts.degraded, "not deployed"),
-        (entry.counts.drifted, "drifted"),
-        (entry.counts.not_started, "not started"),
+        (ended.counts.done, "done"),
+        (ended.counts.failed, "failed"),
+        (ended.counts.held, "held"),
+        (ended.counts.blocked, "blocked"),
+        (ended.counts.degraded, "not deployed"),
+        (ended.counts.drifted, "drifted"),
+        (ended.counts.not_started, "not started"),
     ];
     html! {
         tr data-key=(key) {
             th scope="row" {
-                (moment(entry.time))
-                @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.time)) } }
+                (moment(ended.time))
+                @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.ended.time)) } }
             }
-            td data-label="Cause" { (words(entry.cause.as_str())) }
-            td data-label="Commit" { @if let Some(id) = &entry.commit { (commit_id(id, shown)) } }
+            td data-label="Cause" { (words(&ended.cause)) }
+            td data-label="Commit" { @if let Some(id) = &ended.commit { (commit_id(id, shown)) } }
             td data-label="Outcome" {
-                (badge(entry.outcome.as_str()))
+                (badge(&ended.outcome))
                 @for (count, word) in counts { @if count > 0 { " " (count) " " (word) } }
-                @if let Some(error) = &entry.error { p.wrong { (error) } }
+                @if let Some(error) = &ended.error { p.wrong { (error) } }
                 (connections::sent(run, &key))
             }
-            td data-label="Took" { (format!("{:.1} s", entry.duration.as_secs_f64())) }
+            td data-label="Took" { (format!("{:.1} s", ended.seconds)) }
         }
     }
 }
@@ -228,4 +231,28 @@ fn opening(name: &str, shown: &Shown) -> String {
     let all = [("q", shown.q.as_str()), ("state", &shown.state), ("target", name)];
     let given = all.into_iter().filter(|(_, value)| !value.is_empty());
     format!("?{}", Serializer::new(String::new()).extend_pairs(given).finish())
+}
+
+/// A card for each target, which leads to its section.
+pub(super) fn cards(targets: &[(&TargetStatus, usize)]) -> Markup {
+    html! {
+        nav aria-label="Targets" data-key="cards" {
+            ul.cards { @for (target, _) in targets { (card(target)) } }
+        }
+    }
+}
+
+fn card(target: &TargetStatus) -> Markup {
+    html! {
+        li data-key=(target.key.name) {
+            a.card href={ "#target-" (target.key.name) } {
+                strong { (target.key.name) } " " (badge(target.state.as_str()))
+                span.quiet {
+                    @if let Some(commit) = &target.commit_applied { (commit.id.short()) } @else { "nothing applied yet" }
+                }
+                " "
+                span.quiet { (connections::signs(target)) }
+            }
+        }
+    }
 }
