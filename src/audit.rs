@@ -3,23 +3,27 @@
 //!
 //! [`Standing`] is pure: it knows what was told before and what of that still stands, so that an
 //! equal hold or drift is told once and not at every resync. [`Trail`] writes the log and the file.
-//! No event holds a value, only the names of fields; the state never depends on the history.
+//! No event holds a value, only the names of fields; the state never depends on the history. The file
+//! also has a line for each reconcile of a daemon that was news, so that the page shows the reconciles of
+//! before a restart.
 
 use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::with_reason;
+use crate::plan::{Counts, with_reason};
 
-mod file;
+use standing::Standing;
+
+pub(crate) use trail::{MOST_CHANGES, Past, PastReconcile, Told, Trail, TrailerConsent, Trails};
+
 mod standing;
 mod trail;
-
-pub(crate) use file::HistoryFile;
-use standing::Standing;
-pub(crate) use trail::{Trail, TrailerConsent, Trails};
 
 /// Why a run is made, and who asked for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,6 +105,45 @@ pub(crate) struct Event {
     /// Who asked for it, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<String>,
+}
+
+/// How one reconcile of a daemon ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reconciled {
+    /// When it began.
+    pub(crate) time: Timestamp,
+    /// How it ended, in the word of JSON.
+    #[serde(rename = "reconciled")]
+    pub(crate) outcome: String,
+    /// The commit; `None`: the working tree, or none could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<CommitId>,
+    /// The cause that started it.
+    pub(crate) cause: String,
+    /// How many changes ended how.
+    #[serde(default)]
+    pub(crate) counts: Counts,
+    /// The error of the target as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    /// How long it took.
+    #[serde(default)]
+    pub(crate) seconds: f64,
+}
+
+impl Reconciled {
+    /// Whether it ended as another one did, whatever started it.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let of =
+            |one: &Self| (one.counts, one.commit.clone(), one.outcome.clone(), one.error.clone());
+        of(self) == of(other)
+    }
+
+    /// Whether it ended as the one before and wrote nothing, so that it is no news.
+    fn repeats(&self, before: Option<&Self>) -> bool {
+        let Counts { done, degraded, adopted, .. } = self.counts;
+        done + degraded + adopted == 0 && before.is_some_and(|before| self.is_like(before))
+    }
 }
 
 impl EventKind {
@@ -198,5 +241,176 @@ impl fmt::Display for Event {
             Some(why) => f.write_str(&with_reason(&ended, why)),
             None => f.write_str(&ended),
         }
+    }
+}
+
+/// The size up to which the file grows, in bytes.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// How much of its end is kept once it is larger: more than a commit that changes each of 2,000
+/// connections adds to it.
+const KEPT: usize = 2 * 1024 * 1024;
+
+/// One line of the history file.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Line {
+    Event(Event),
+    Reconciled(Reconciled),
+}
+
+/// The history file of one target, whether it exists or not.
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryFile(pub(crate) PathBuf);
+
+impl HistoryFile {
+    /// The events, oldest first; none where there is no file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn read(&self) -> io::Result<Vec<Event>> {
+        let event = |line| match line {
+            Line::Event(event) => Some(event),
+            Line::Reconciled(_) => None,
+        };
+        Ok(self.lines()?.into_iter().filter_map(event).collect())
+    }
+
+    /// The lines, oldest first. Others are skipped: a crash leaves half of one.
+    fn lines(&self) -> io::Result<Vec<Line>> {
+        let bytes = match fs::read(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read?,
+        };
+        let parse = |line| {
+            let event = serde_json::from_slice(line).map(Line::Event);
+            event.or_else(|_| serde_json::from_slice(line).map(Line::Reconciled)).ok()
+        };
+        Ok(bytes.split(|byte| *byte == b'\n').filter_map(parse).collect())
+    }
+
+    /// How long the file is; another process may have written to it.
+    fn length(&self) -> u64 {
+        fs::metadata(&self.0).map_or(0, |file| file.len())
+    }
+
+    /// Appends a line.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    fn append(&self, line: &impl Serialize) -> io::Result<()> {
+        if let Some(folder) = self.0.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = private().read(true).append(true).open(&self.0)?;
+        let mut line = serde_json::to_vec(line)?;
+        line.push(b'\n');
+        // Half a line that a crash left does not spoil the next one.
+        if !ends_a_line(&mut file)? {
+            line.insert(0, b'\n');
+        }
+        file.write_all(&line)
+    }
+
+    /// Writes a file anew that has become too long: a new file beside it, and a rename.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    fn shorten(&self) -> io::Result<()> {
+        if self.length() <= LARGEST {
+            return Ok(());
+        }
+        let bytes = fs::read(&self.0)?;
+        let end = &bytes[bytes.len().saturating_sub(KEPT)..];
+        let first = end.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let new = self.0.with_extension("new");
+        let mut file = private().write(true).truncate(true).open(&new)?;
+        file.write_all(&end[first..])?;
+        file.sync_all()?;
+        fs::rename(&new, &self.0)
+    }
+}
+
+/// Only its owner may read the file: names are private.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn ends_a_line(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::EventKind;
+
+    fn event(number: usize) -> Event {
+        Event {
+            time: jiff::Timestamp::UNIX_EPOCH,
+            event: EventKind::Suspended,
+            target: number.to_string(),
+            commit: None,
+            type_name: None,
+            connection: None,
+            fields: Vec::new(),
+            result: None,
+            why: None,
+            cause: "suspension".to_owned(),
+            by: None,
+        }
+    }
+
+    #[test]
+    fn the_last_events_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HistoryFile(folder.path().join("deeper").join("a.history.jsonl"));
+        assert_eq!(file.read().unwrap(), []);
+        file.append(&event(0)).unwrap();
+        let text = fs::read_to_string(&file.0).unwrap();
+        let number = usize::try_from(LARGEST).unwrap() / text.len();
+        fs::write(&file.0, text.repeat(number)).unwrap();
+        file.shorten().unwrap();
+        assert_eq!(file.read().unwrap().len(), number, "it is not too large yet");
+        file.append(&event(1)).unwrap();
+        file.append(&event(2)).unwrap();
+        file.shorten().unwrap();
+        let events = file.read().unwrap();
+        assert_eq!(events[events.len() - 2..], [event(1), event(2)]);
+        assert_eq!(events.len(), KEPT / text.len());
+        assert_eq!(fs::read_dir(file.0.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_line_of_a_reconcile_is_no_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HistoryFile(folder.path().join("a.history.jsonl"));
+        let ended = Reconciled { outcome: "applied".to_owned(), ..Reconciled::default() };
+        file.append(&event(1)).unwrap();
+        file.append(&ended).unwrap();
+        assert_eq!(file.read().unwrap(), [event(1)]);
+        assert_eq!(file.lines().unwrap(), [Line::Event(event(1)), Line::Reconciled(ended)]);
+    }
+
+    #[test]
+    fn half_a_line_is_skipped_and_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = HistoryFile(folder.path().join("a.history.jsonl"));
+        file.append(&event(1)).unwrap();
+        let whole = fs::read(&file.0).unwrap();
+        fs::write(&file.0, [&whole[..], &whole[..20]].concat()).unwrap();
+        assert_eq!(file.read().unwrap(), [event(1)]);
+        file.append(&event(2)).unwrap();
+        assert_eq!(file.read().unwrap(), [event(1), event(2)]);
     }
 }

@@ -7,27 +7,20 @@
 //! target that is down holds no other back, and an event only says that there is something to look
 //! at.
 
-mod cause;
-mod debounce;
 mod event;
 mod fetch_loop;
 mod log;
 mod mailbox;
-mod measure;
 mod news;
-mod once;
 mod order;
+mod outcome;
 mod pass;
 mod report;
-mod schedule;
 mod source;
 mod source_loop;
-mod source_report;
 pub(crate) mod status;
 mod target_loop;
 mod tasks;
-mod throttle;
-mod watchdog;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -45,11 +38,11 @@ use news::NewsMemory;
 use source::Source;
 use source_loop::SourceLoop;
 
-pub(crate) use cause::Cause;
 pub(crate) use event::{Events, OrderError, Trigger};
-pub(crate) use once::once;
+pub(crate) use log::LogThrottle;
+pub(crate) use outcome::Cause;
+pub(crate) use pass::once;
 pub(crate) use status::Board;
-pub(crate) use throttle::LogThrottle;
 
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);

@@ -8,20 +8,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
+use crate::api::{Proxy, reason};
 use crate::config::{Notify, NotifyEvent, NotifyKind};
 use crate::environment::Environment;
-use crate::secret::Redactor;
+use crate::secret::{Redactor, Sensitive};
 
-mod deliver;
-mod notice;
-mod request;
+use notice::Request;
 
 pub(crate) use notice::{Notice, NoticeTarget, Subject};
+
+mod notice;
 
 /// How many notices may wait for one receiver.
 const QUEUE: usize = 64;
@@ -53,7 +55,7 @@ impl Notifier {
         let mut queues = Vec::new();
         for receiver in receivers {
             let kind = receiver.kind.as_str();
-            let client = match deliver::client(environment) {
+            let client = match client(environment) {
                 Ok(client) => client,
                 Err(error) => {
                     warn!(kind, "notifications are off: {error}");
@@ -61,7 +63,7 @@ impl Notifier {
                 }
             };
             let (queue, waiting) = mpsc::channel(QUEUE);
-            let delivery = deliver::Delivery {
+            let delivery = Delivery {
                 client,
                 receiver: receiver.clone(),
                 environment: environment.clone(),
@@ -120,6 +122,164 @@ impl Senders {
             warn!("some notifications were not sent before the end");
         }
     }
+}
+
+/// How long one call may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often one notice is tried; with the pauses between about ten minutes.
+const TRIES: u32 = 12;
+
+/// The longest pause, whatever a receiver asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+/// How much of a refusal is repeated in the log.
+const REPEATED: usize = 200;
+
+/// Makes the HTTP client of a receiver; proxies are those of the environment.
+pub(super) fn client(environment: &Environment) -> reqwest::Result<reqwest::Client> {
+    let environment = environment.clone();
+    let proxy = reqwest::Proxy::custom(move |url| {
+        let proxy = Proxy::for_url(url.as_str(), &environment).ok().flatten();
+        proxy.map(|proxy| proxy.url().clone())
+    });
+    reqwest::Client::builder()
+        .no_proxy()
+        .proxy(proxy)
+        .user_agent(concat!("apinizer-gitops/", env!("CARGO_PKG_VERSION")))
+        .timeout(DEADLINE)
+        // A redirect could carry the token elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .build()
+}
+
+/// One receiver and all that sending to it needs.
+pub(super) struct Delivery {
+    pub(super) client: reqwest::Client,
+    pub(super) receiver: Notify,
+    pub(super) environment: Environment,
+    pub(super) redactor: Redactor,
+    /// Nothing is tried again after it.
+    pub(super) ending: CancellationToken,
+}
+
+/// Why a notice did not arrive.
+enum Failed {
+    /// Another try may help, at the earliest after this.
+    ForNow(String, Duration),
+    /// None will.
+    ForGood(String),
+}
+
+impl Delivery {
+    /// Sends notices until the end, and then those that wait.
+    pub(super) async fn run(self, mut waiting: mpsc::Receiver<Arc<Notice>>) {
+        while let Some(notice) = self.next(&mut waiting).await {
+            if let Err(problem) = self.send(&notice).await {
+                let problem = self.redactor.redact(&problem);
+                let (kind, event) = (self.receiver.kind.as_str(), notice.event.as_str());
+                warn!(
+                    kind,
+                    event,
+                    target = notice.target.as_ref().map(|target| target.name.as_str()),
+                    "a notification did not arrive: {problem}"
+                );
+            }
+        }
+    }
+
+    /// The next notice; `None`: the end has come, and none waits.
+    async fn next(&self, waiting: &mut mpsc::Receiver<Arc<Notice>>) -> Option<Arc<Notice>> {
+        tokio::select! {
+            biased;
+            notice = waiting.recv() => notice,
+            () = self.ending.cancelled() => {
+                waiting.close();
+                waiting.recv().await
+            }
+        }
+    }
+
+    /// The URL and the secret, looked up anew since both may rotate.
+    pub(super) fn address(&self) -> Result<(Sensitive, Option<Sensitive>), String> {
+        let look_up = |text: &crate::config::SecretText| {
+            let found = text.resolve(&self.environment).map_err(|unset| unset.to_string())?;
+            self.redactor.learn(found.expose());
+            Ok::<_, String>(found)
+        };
+        let url = look_up(&self.receiver.url)?;
+        notice::web_address(&url)?;
+        Ok((url, self.receiver.secret.as_ref().map(look_up).transpose()?))
+    }
+
+    async fn send(&self, notice: &Notice) -> Result<(), String> {
+        for tried in 1.. {
+            let (problem, least) = match self.once(notice).await {
+                Ok(()) => return Ok(()),
+                Err(Failed::ForGood(problem)) => return Err(problem),
+                Err(Failed::ForNow(problem, least)) => (problem, least),
+            };
+            if tried >= TRIES {
+                return Err(format!("{problem}, {tried} times"));
+            }
+            debug!(kind = self.receiver.kind.as_str(), "a notification is tried again");
+            tokio::select! {
+                () = self.ending.cancelled() => return Err(problem),
+                () = tokio::time::sleep(pause(tried).max(least).min(LONGEST_PAUSE)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn once(&self, notice: &Notice) -> Result<(), Failed> {
+        let made = self.address().and_then(|(url, secret)| {
+            notice::request(notice, &self.receiver, &url, secret.as_ref(), &self.redactor)
+                .map_err(str::to_owned)
+        });
+        let Request { url, headers, body } = made.map_err(Failed::ForGood)?;
+        Proxy::for_url(url.as_str(), &self.environment)
+            .map_err(|error| Failed::ForGood(error.to_string()))?;
+        let mut call = self.client.post(url).header("content-type", "application/json").body(body);
+        for (name, value) in headers {
+            call = call.header(name, value.expose());
+        }
+        let lost = |error: reqwest::Error| Failed::ForNow(reason(&error), Duration::ZERO);
+        let answer = call.send().await.map_err(lost)?;
+        let code = answer.status();
+        if code.is_success() {
+            return Ok(());
+        }
+        let least = retry_after(&answer);
+        let said = self.redactor.redact(&beginning(answer).await);
+        let said: String = said.chars().filter(|c| !c.is_control()).take(REPEATED).collect();
+        let problem = format!("{code} {said}");
+        let may_pass = code.is_server_error()
+            || matches!(code, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        Err(if may_pass { Failed::ForNow(problem, least) } else { Failed::ForGood(problem) })
+    }
+}
+
+/// The beginning of an answer, more than is repeated of it.
+async fn beginning(mut answer: reqwest::Response) -> String {
+    let mut said = Vec::new();
+    while said.len() < 64 * REPEATED
+        && let Ok(Some(part)) = answer.chunk().await
+    {
+        said.extend_from_slice(&part);
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// The pause after so many tries: doubling from a second, and up to half of it by chance.
+fn pause(tried: u32) -> Duration {
+    let whole = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(tried - 1));
+    whole.min(LONGEST_PAUSE).mul_f64(1.0 - fastrand::f64() / 2.0)
+}
+
+fn retry_after(answer: &reqwest::Response) -> Duration {
+    let value = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.trim().parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
 }
 
 #[cfg(test)]

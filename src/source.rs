@@ -10,13 +10,9 @@ mod files;
 mod fixture;
 mod git;
 mod history;
-mod layout;
-mod listing;
 mod mirror;
 mod object_database;
-mod references;
 mod repository;
-mod tree;
 mod verify;
 mod watch;
 
@@ -28,10 +24,10 @@ use crate::name::CommitId;
 
 pub(crate) use error::SourceError;
 pub(crate) use files::Files;
+pub(crate) use files::{CONFIG_FILE, Listing};
+pub use files::{FileEntry, Folder};
 pub(crate) use git::Stop;
 pub(crate) use history::{History, HistoryCommit};
-pub(crate) use listing::{CONFIG_FILE, Listing};
-pub use listing::{FileEntry, Folder};
 pub(crate) use mirror::{FetchStatus, Mirror, problem_with_url};
 pub use repository::Repository;
 pub(crate) use verify::{Verify, verify};

@@ -2,32 +2,36 @@
 //! the calls that change something. Everything shown is drawn from the [`Board`], which holds no
 //! secret.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
-use axum::middleware;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
+use axum::{Extension, Router, middleware};
+use futures_util::stream;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::daemon::{Board, OrderError, Trigger};
 
-mod events;
+use listen::MOST_CONNECTIONS;
+
+pub(crate) use guard::{Key, Keys};
+pub(crate) use listen::Listener;
+
 mod guard;
 mod hooks;
-mod keys;
 mod listen;
 pub(crate) mod metrics;
 mod page;
-
-pub(crate) use keys::{Key, Keys};
-pub(crate) use listen::Listener;
 
 /// The values that requests are served from.
 #[derive(Clone)]
@@ -53,21 +57,27 @@ struct Served {
     keys: Keys,
     /// Whether only this machine can reach the listener.
     is_loopback: bool,
-    events: events::Readers,
+    events: Readers,
 }
 
 fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) -> Router {
-    let served = Arc::new(Served { site, keys, is_loopback, events: events::Readers::default() });
+    let served = Arc::new(Served { site, keys, is_loopback, events: Readers::default() });
     let guarded = Router::new()
         .route("/", get(page::page))
         .route("/fragment", get(page::fragment))
-        .route("/events", get(events::events))
+        .route("/events", get(events))
         .route("/api/v1/status", get(status))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::readers));
     let changing = Router::new()
         .route("/api/v1/reconcile", post(reconcile))
-        .route("/api/v1/suspend", post(suspend))
-        .route("/api/v1/resume", post(resume))
+        .route(
+            "/api/v1/suspend",
+            post(|s: Shared, f: Caller, w: Query<Which>| suspend(s, f, w, true)),
+        )
+        .route(
+            "/api/v1/resume",
+            post(|s: Shared, f: Caller, w: Query<Which>| suspend(s, f, w, false)),
+        )
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), guard::changers));
     Router::new()
         .route("/healthz", get(healthz))
@@ -87,6 +97,9 @@ fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) 
 }
 
 type Shared = State<Arc<Served>>;
+
+/// Where a request came from.
+type Caller = Extension<Peer>;
 
 async fn healthz(State(served): Shared) -> Response {
     match served.site.board.heartbeat() {
@@ -137,7 +150,7 @@ struct Peer(IpAddr);
 
 async fn reconcile(
     State(served): Shared,
-    Extension(Peer(from)): Extension<Peer>,
+    Extension(Peer(from)): Caller,
     Query(which): Query<Which>,
 ) -> Response {
     match served.site.trigger.reconcile(which.target.as_deref(), from) {
@@ -148,22 +161,11 @@ async fn reconcile(
 
 async fn suspend(
     State(served): Shared,
-    Extension(Peer(from)): Extension<Peer>,
+    Extension(Peer(from)): Caller,
     Query(which): Query<Which>,
+    suspended: bool,
 ) -> Response {
-    accepted(served.site.trigger.suspend(which.target.as_deref(), from))
-}
-
-async fn resume(
-    State(served): Shared,
-    Extension(Peer(from)): Extension<Peer>,
-    Query(which): Query<Which>,
-) -> Response {
-    accepted(served.site.trigger.resume(which.target.as_deref(), from))
-}
-
-fn accepted(result: Result<(), OrderError>) -> Response {
-    match result {
+    match served.site.trigger.suspend(which.target.as_deref(), suspended, from) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(error) => refused(&error),
     }
@@ -175,6 +177,51 @@ fn refused(error: &OrderError) -> Response {
         OrderError::Ending => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{error}\n")).into_response()
+}
+
+/// The least time between two events: a reconcile changes the board many times a second.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How many may follow at once: each holds its connection for as long as it likes.
+const MOST_READERS: usize = MOST_CONNECTIONS / 4;
+
+/// The places of those who follow.
+#[derive(Clone, Debug)]
+pub(super) struct Readers(Arc<Semaphore>);
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_READERS)))
+    }
+}
+
+/// Answers `GET /events` until the listener ends.
+async fn events(
+    State(served): State<Arc<Served>>,
+    Extension(ending): Extension<CancellationToken>,
+) -> Response {
+    let Ok(place) = Arc::clone(&served.events.0).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the events already\n")
+            .into_response();
+    };
+    let mut reader = served.site.board.subscribe();
+    // The page may have been drawn before this reader was there.
+    reader.mark_changed();
+    let following = (reader, ending, place);
+    let stream = stream::unfold(following, |(mut reader, ending, place)| async move {
+        tokio::select! {
+            () = ending.cancelled() => return None,
+            changed = reader.changed() => changed.ok()?,
+        }
+        tokio::select! {
+            () = ending.cancelled() => return None,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        reader.mark_unchanged();
+        let event: Result<Event, Infallible> = Ok(Event::default().event("changed").data("status"));
+        Some((event, (reader, ending, place)))
+    });
+    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }
 
 #[cfg(test)]

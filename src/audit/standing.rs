@@ -26,12 +26,15 @@ struct Told {
     /// The reasons for which it is held or blocked; one that comes and goes is told once.
     kept_back: BTreeSet<String>,
     drifted: BTreeSet<String>,
+    /// Since when it drifts.
+    since: Option<Timestamp>,
     failed: BTreeSet<String>,
 }
 
 impl Standing {
     /// The standing that a history leaves.
-    pub(super) fn after<'e>(events: impl IntoIterator<Item = &'e Event>) -> Self {
+    #[cfg(test)]
+    fn after<'e>(events: impl IntoIterator<Item = &'e Event>) -> Self {
         let mut standing = Self::default();
         events.into_iter().for_each(|event| standing.note(event));
         standing
@@ -79,7 +82,10 @@ impl Standing {
         told.type_name = type_name;
         match event.event {
             EventKind::Held | EventKind::Blocked => told.kept_back.extend(event.why.clone()),
-            EventKind::Drift => told.drifted.extend(event.fields.iter().cloned()),
+            EventKind::Drift => {
+                told.drifted.extend(event.fields.iter().cloned());
+                told.since.get_or_insert(event.time);
+            }
             // Consent does not end a hold by itself.
             EventKind::Consent => {}
             _ if event.result == Some(WriteResult::Failed) => {
@@ -92,6 +98,13 @@ impl Standing {
             }
         }
         self.connections.retain(|_, told| !told.is_empty());
+    }
+
+    /// Since when connections drift.
+    pub(super) fn drifting(&self) -> BTreeMap<ConnectionName, Timestamp> {
+        let since =
+            self.connections.iter().filter_map(|(name, told)| Some((name.clone(), told.since?)));
+        since.collect()
     }
 
     /// Forgets the refusal of a commit that loads now.
@@ -119,6 +132,7 @@ impl Standing {
             }
             if !stands.drifted {
                 told.drifted.clear();
+                told.since = None;
             }
             if !stands.failing {
                 told.failed.clear();

@@ -4,18 +4,22 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use tracing::{debug, info, warn};
 
 use super::standing::Stands;
-use super::{ALLOW, Asked, Event, EventKind, HistoryFile, Standing, WriteResult};
+use super::{ALLOW, Asked, Event, EventKind, HistoryFile, Line, Reconciled, Standing, WriteResult};
 use crate::document::Diagnostic;
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::{Action, Change, ChangeResult, Entry, Filter, RunRules, State, TargetPlan};
 use crate::rules::{Effect, Match};
 use crate::secret::Redactor;
 
-/// How many events are kept for those who look at the status.
+/// How many events and reconciles are kept for those who look at the status.
 const RECENT: usize = 50;
+
+/// How many events that follow each other and are alike are kept of them.
+const ALIKE: usize = 10;
 
 /// How many fields an event names.
 const MOST_FIELDS: usize = 30;
@@ -58,16 +62,98 @@ pub(crate) struct Trail {
 #[derive(Debug, Default)]
 struct Inner {
     standing: Standing,
-    recent: VecDeque<Arc<Event>>,
+    recent: VecDeque<Told>,
+    /// The reconciles of the file, until they are taken.
+    reconciles: VecDeque<PastReconcile>,
+    /// The last of them.
+    reconciled: Option<Reconciled>,
+    /// The first events of the file after it.
+    unended: Vec<Arc<Event>>,
     /// The length of the file that is known; another process may have written since.
     length: u64,
     is_broken: bool,
 }
 
-impl Trail {
+/// An event that was told.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Told {
+    #[serde(flatten)]
+    pub(crate) event: Arc<Event>,
+    /// How many more that are alike came after it and are not kept: only the history file names them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) more: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(more: &usize) -> bool {
+    *more == 0
+}
+
+/// A reconcile that is over.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PastReconcile {
+    pub(crate) ended: Reconciled,
+    /// The first of the changes that were sent; empty once it is too long ago.
+    pub(crate) changes: Vec<Change>,
+    /// Of one before a restart: the first of its events.
+    pub(crate) events: Vec<Arc<Event>>,
+}
+
+/// The past of a target as those see it who look at the status.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    /// The last reconciles, newest first.
+    pub(crate) reconciles: Vec<PastReconcile>,
     /// The last events, newest first.
-    pub(crate) fn recent(&self) -> Vec<Arc<Event>> {
-        self.refreshed().recent.iter().rev().cloned().collect()
+    pub(crate) events: Vec<Told>,
+    /// Since when connections drift.
+    pub(crate) drifting: BTreeMap<ConnectionName, Timestamp>,
+}
+
+/// How many changes of the earlier reconciles of a target are kept: nobody reads more on a page, and
+/// each holds the values that it changed.
+pub(crate) const MOST_CHANGES: usize = 30;
+
+impl Past {
+    /// Adds a reconcile.
+    pub(crate) fn remember(&mut self, reconcile: PastReconcile) {
+        self.reconciles.insert(0, reconcile);
+        self.forget_oldest();
+    }
+
+    fn forget_oldest(&mut self) {
+        self.reconciles.truncate(RECENT);
+        let mut room = MOST_CHANGES;
+        for past in &mut self.reconciles {
+            past.changes.truncate(room);
+            past.events.truncate(room - past.changes.len());
+            room -= past.changes.len() + past.events.len();
+        }
+    }
+}
+
+impl Trail {
+    /// Puts what the trail knows into the past that is shown. The reconciles of before a restart are
+    /// handed out once.
+    pub(crate) fn show(&self, past: &mut Past) {
+        let mut inner = self.refreshed();
+        past.events = inner.recent.iter().rev().cloned().collect();
+        past.drifting = inner.standing.drifting();
+        let older = std::mem::take(&mut inner.reconciles);
+        if past.reconciles.is_empty() {
+            past.reconciles = older.into_iter().rev().collect();
+            past.forget_oldest();
+        }
+    }
+
+    /// Keeps how a reconcile ended, unless it is no news.
+    pub(crate) fn reconciled(&self, ended: &Reconciled) {
+        let mut inner = self.refreshed();
+        if ended.repeats(inner.reconciled.as_ref()) {
+            return;
+        }
+        inner.reconciled = Some(ended.clone());
+        self.append(&mut inner, ended);
     }
 
     /// The part of one run, which is of a commit and made for a cause.
@@ -86,14 +172,23 @@ impl Trail {
         let Some(file) = &self.file else { return inner };
         let length = file.length();
         if length != inner.length
-            && let Ok(events) = file.read()
+            && let Ok(lines) = file.lines()
         {
-            inner.standing = Standing::after(&events);
-            let first = events.len().saturating_sub(RECENT);
-            inner.recent = events.into_iter().skip(first).map(Arc::new).collect();
-            inner.length = length;
+            let known = std::mem::replace(&mut *inner, Inner { length, ..Inner::default() });
+            lines.into_iter().for_each(|line| inner.take(line));
+            inner.is_broken = known.is_broken;
+            if known.length > 0 {
+                inner.reconciles.clear();
+            }
         }
         inner
+    }
+
+    fn append(&self, inner: &mut Inner, line: &impl Serialize) {
+        let Some(file) = &self.file else { return };
+        let written = file.append(line);
+        inner.length = file.length();
+        self.tell_problem(inner, written);
     }
 
     /// Tells an event, unless an equal one was told and still stands.
@@ -104,21 +199,14 @@ impl Trail {
         }
         inner.standing.note(&event);
         log(&event);
-        if let Some(file) = &self.file {
-            let written = file.append(&event);
-            inner.length = file.length();
-            self.tell_problem(&mut inner, written);
-        }
-        inner.recent.push_back(Arc::new(event));
-        if inner.recent.len() > RECENT {
-            inner.recent.pop_front();
-        }
+        self.append(&mut inner, &event);
+        inner.recent(Arc::new(event));
     }
 
     fn shorten(&self) {
         let Some(file) = &self.file else { return };
         let mut inner = self.refreshed();
-        let shortened = if inner.length == 0 { Ok(()) } else { file.shorten() };
+        let shortened = file.shorten();
         inner.length = file.length();
         self.tell_problem(&mut inner, shortened);
     }
@@ -131,6 +219,53 @@ impl Trail {
         };
         if !std::mem::replace(&mut inner.is_broken, true) {
             warn!(target = self.target, "the history cannot be written: {error}");
+        }
+    }
+}
+
+impl Inner {
+    /// Takes a line of the file, which come in their order.
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Event(event) => {
+                self.standing.note(&event);
+                let event = Arc::new(event);
+                if self.unended.len() < MOST_CHANGES {
+                    self.unended.push(Arc::clone(&event));
+                }
+                self.recent(event);
+            }
+            Line::Reconciled(ended) => {
+                let mut events = std::mem::take(&mut self.unended);
+                // A command may have written beside the daemon.
+                events.retain(|one| one.cause == ended.cause && one.commit == ended.commit);
+                self.reconciled = Some(ended.clone());
+                let changes = Vec::new();
+                self.reconciles.push_back(PastReconcile { ended, changes, events });
+                if self.reconciles.len() > RECENT {
+                    self.reconciles.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Keeps an event for those who look at the status. Of many that are alike the first are kept, so
+    /// that they do not displace older ones.
+    fn recent(&mut self, event: Arc<Event>) {
+        let is_alike = |told: &&Told| {
+            let of =
+                |event: &Event| (event.event, event.result, event.cause.clone(), event.by.clone());
+            of(&told.event) == of(&event) && told.event.commit == event.commit
+        };
+        if self.recent.iter().rev().take_while(is_alike).count() >= ALIKE
+            && let Some(last) = self.recent.back_mut()
+        {
+            last.more += 1;
+            return;
+        }
+        self.recent.push_back(Told { event, more: 0 });
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
         }
     }
 }

@@ -1,14 +1,17 @@
-//! The events of the daemon, and the one channel through which it receives them.
+//! The events of the daemon, the one channel through which it receives them, and the wait that makes
+//! one reconcile of a burst of events.
 //!
 //! An event carries no work: it says that there is something to look at. Events that come during a
 //! reconcile stay in the channel and cause another one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
-use super::cause::Cause;
+use super::outcome::Cause;
 use super::status::Board;
 
 /// Something that happened.
@@ -95,20 +98,18 @@ impl Trigger {
         self.send(Event::Reload);
     }
 
-    /// Suspends a target, or all of them: they are looked at and not written.
+    /// Suspends a target, or all of them, or resumes: a suspended one is looked at and not written.
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn suspend(&self, target: Option<&str>, from: IpAddr) -> Result<(), OrderError> {
-        self.set_suspended(target, Suspension { suspended: true, from })
-    }
-
-    /// Ends the suspension of a target, or of all of them.
-    ///
-    /// # Errors
-    /// There is no such target.
-    pub(crate) fn resume(&self, target: Option<&str>, from: IpAddr) -> Result<(), OrderError> {
-        self.set_suspended(target, Suspension { suspended: false, from })
+    pub(crate) fn suspend(
+        &self,
+        target: Option<&str>,
+        suspended: bool,
+        from: IpAddr,
+    ) -> Result<(), OrderError> {
+        let order = Suspension { suspended, from };
+        self.order(Event::Suspend { targets: self.named(target)?, order })
     }
 
     /// Asks for a reconcile of a target, or of all of them, after a fetch; the moment by which its
@@ -121,10 +122,6 @@ impl Trigger {
         let request = Request { asked, from };
         self.order(Event::Reconcile { targets: self.named(target)?, request })?;
         Ok(asked)
-    }
-
-    fn set_suspended(&self, target: Option<&str>, order: Suspension) -> Result<(), OrderError> {
-        self.order(Event::Suspend { targets: self.named(target)?, order })
     }
 
     fn order(&self, event: Event) -> Result<(), OrderError> {
@@ -174,28 +171,143 @@ impl Events {
     }
 }
 
+/// A burst is over after this long without another event. What git writes for one commit comes
+/// within a few milliseconds. A single commit waits for it too, since the next commit of a script
+/// may put back what this one removes.
+const WINDOW: Duration = Duration::from_millis(10);
+
+/// The longest wait for the end of a burst.
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// A burst of events.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Debounce {
+    first: Instant,
+    last: Instant,
+}
+
+/// The requests of the events of one burst.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Batch {
+    /// Why the source is to be read; empty: it is not.
+    pub(super) causes: BTreeSet<Cause>,
+    /// Why a url is to be fetched first; empty: it is not.
+    pub(super) fetch: BTreeSet<Cause>,
+    /// The targets that somebody asked to reconcile, by name.
+    pub(super) requests: BTreeMap<String, Request>,
+    /// Whether the config is to be read again.
+    pub(super) reload: bool,
+    /// The targets to suspend or resume, by name.
+    pub(super) suspensions: BTreeMap<String, Suspension>,
+}
+
+impl Debounce {
+    fn start(now: Instant) -> Self {
+        Self { first: now, last: now }
+    }
+
+    fn extend(&mut self, now: Instant) {
+        self.last = now;
+    }
+
+    fn ends_at(&self) -> Instant {
+        (self.last + WINDOW).min(self.first + LONGEST)
+    }
+
+    /// Gathers the events of a burst, from its first one until it is over.
+    pub(super) async fn gather(first: Event, events: &mut Events) -> Batch {
+        let mut burst = Self::start(Instant::now());
+        let mut batch = Batch::default();
+        batch.add(first);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(burst.ends_at()) => return batch,
+                event = events.next() => {
+                    batch.add(event);
+                    burst.extend(Instant::now());
+                }
+            }
+        }
+    }
+}
+
+impl Batch {
+    /// Adds an event.
+    pub(super) fn add(&mut self, event: Event) {
+        match event {
+            Event::Wake(cause) => {
+                self.causes.insert(cause);
+            }
+            Event::Fetch(cause) => {
+                self.fetch.insert(cause);
+            }
+            Event::Fetched(causes) => self.causes.extend(causes),
+            Event::Reload => self.reload = true,
+            Event::Reconcile { targets, request } => {
+                self.fetch.insert(Cause::Request(request.from));
+                self.requests.extend(targets.into_iter().map(|name| (name, request)));
+            }
+            Event::Suspend { targets, order } => {
+                self.suspensions.extend(targets.into_iter().map(|name| (name, order)));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::{Board, Trigger};
 
     #[test]
     fn unknown_targets_are_refused() {
         let (trigger, _events) = Trigger::channel(Board::default());
         let from = IpAddr::from([127, 0, 0, 1]);
         let unknown = OrderError::UnknownTarget("x".to_owned());
-        assert_eq!(trigger.suspend(Some("x"), from), Err(unknown.clone()));
+        assert_eq!(trigger.suspend(Some("x"), true, from), Err(unknown.clone()));
         assert_eq!(trigger.reconcile(Some("x"), from), Err(unknown));
-        assert_eq!(trigger.resume(None, from), Ok(()));
+        assert_eq!(trigger.suspend(None, false, from), Ok(()));
     }
 
     #[test]
     fn orders_that_come_too_late_are_refused_and_earlier_ones_are_there() {
         let (trigger, mut events) = Trigger::channel(Board::default());
         let from = IpAddr::from([127, 0, 0, 1]);
-        assert_eq!(trigger.suspend(None, from), Ok(()));
+        assert_eq!(trigger.suspend(None, true, from), Ok(()));
         events.close();
-        assert_eq!(trigger.resume(None, from), Err(OrderError::Ending));
+        assert_eq!(trigger.suspend(None, false, from), Err(OrderError::Ending));
         assert!(matches!(events.take(), Some(Event::Suspend { .. })));
         assert_eq!(events.take(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_ends_after_a_pause_or_after_the_longest_wait() {
+        let start = Instant::now();
+        let mut burst = Debounce::start(start);
+        assert_eq!(burst.ends_at(), start + Duration::from_millis(10));
+        burst.extend(start + Duration::from_millis(8));
+        assert_eq!(burst.ends_at(), start + Duration::from_millis(18));
+        for millis in (0..200).step_by(5) {
+            burst.extend(start + Duration::from_millis(millis));
+        }
+        assert_eq!(burst.ends_at(), start + Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_one_batch_and_no_event_is_lost() {
+        let (trigger, mut events) = Trigger::channel(Board::default());
+        for _ in 0..100 {
+            trigger.wake(Cause::Repository);
+        }
+        trigger.reload();
+        let first = events.next().await;
+        let batch = Debounce::gather(first, &mut events).await;
+        assert_eq!(batch.causes, BTreeSet::from([Cause::Repository]));
+        assert!(batch.reload && batch.fetch.is_empty());
+        let webhook = Cause::Webhook([127, 0, 0, 1].into());
+        trigger.fetch_and_reconcile(webhook);
+        let first = events.next().await;
+        let batch = Debounce::gather(first, &mut events).await;
+        assert_eq!(batch, Batch { fetch: [webhook].into(), ..Batch::default() });
     }
 }

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::cause::Cause;
 use super::event::Suspension;
+use super::outcome::Cause;
 use crate::name::CommitId;
 
 /// How many reconciles in a row may be ended by newer commits. One more is left to finish, or a

@@ -1,4 +1,4 @@
-//! The one place that tells how a reconcile ended: to board, log, metrics and receivers.
+//! The one place that tells how a reconcile of a target ended: to board, log, metrics and receivers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,25 +7,22 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::cause::{Cause, request_from};
 use super::event::Suspension;
+use super::log::{LogThrottle, more_than_0};
 use super::log::{TargetLog, TargetThrottle};
 use super::mailbox::Awaited;
-use super::measure::{self, measure, measure_suspended, measure_wait};
-use super::news::{self, NewsMemory};
+use super::news::{self, News, NewsMemory};
+use super::outcome::{Cause, request_from};
 use super::pass::PassResult;
-use super::schedule::Turn;
 use super::source::Seen;
 use super::status::{
-    Answer, Board, Counts, HistoryEntry, KEPT, ReconcileOutcome, TargetKey, TargetState,
-    TargetStatus, Trouble,
+    Answer, Board, Counts, ReconcileOutcome, TargetKey, TargetState, TargetStatus, Trouble,
 };
-use super::throttle::{LogThrottle, more_than_0};
-use crate::audit::{Asked, Trail};
+use crate::audit::{Asked, MOST_CHANGES, PastReconcile, Reconciled, Trail};
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
-use crate::plan::State;
+use crate::plan::{Entry, State};
 use crate::source::Commit;
 use crate::state::StateError;
 
@@ -54,8 +51,8 @@ pub(super) struct Ended<'a> {
     /// When it began.
     pub(super) time: Timestamp,
     pub(super) duration: Duration,
-    /// When the next one is due.
-    pub(super) turn: Turn,
+    /// How long until the next one.
+    pub(super) next_in: Duration,
 }
 
 impl Reporter {
@@ -67,7 +64,7 @@ impl Reporter {
         notifier: &Notifier,
         trail: Arc<Trail>,
     ) -> Self {
-        board.edit_target(&key, |status| status.past.events = trail.recent());
+        board.edit_target(&key, |status| trail.show(&mut status.past));
         Self {
             key,
             source: source.to_owned(),
@@ -115,7 +112,7 @@ impl Reporter {
     /// This process no longer acts for the target: another replica counts from now on.
     pub(super) fn take_back(&self) {
         if self.board.shows(&self.key) {
-            measure::take_back(&self.key.name);
+            take_back(&self.key.name);
         }
     }
 
@@ -125,7 +122,7 @@ impl Reporter {
         let asked = Asked { cause, by: Some(request_from(order.from)) };
         self.trail.pass(None, &asked).suspended(order.suspended);
         measure_suspended(&self.key.name, order.suspended);
-        self.board.edit_target(&self.key, |status| status.past.events = self.trail.recent());
+        self.board.edit_target(&self.key, |status| self.trail.show(&mut status.past));
     }
 
     /// The state could not be written to suspend or resume the target.
@@ -176,10 +173,12 @@ impl Reporter {
             let target = (&self.key, self.source.as_str());
             self.notifier.tell(news::notice(*event, target, commit, &result, ended.outcome, &news));
         }
-        let events = self.trail.recent();
         self.board.edit_target(&self.key, |status| {
             show(status, result, ended);
-            status.past.events = events;
+            if let Some(newest) = status.past.reconciles.first() {
+                self.trail.reconciled(&newest.ended);
+            }
+            self.trail.show(&mut status.past);
         });
         let status = self.board.status();
         let wait = status.target(name).and_then(|status| status.trouble.wait.as_ref());
@@ -211,7 +210,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     if let Some(Awaited { request, unread }) = ended.answers.clone() {
         status.answered = Some(Answer { request, outcome: ended.outcome, unread });
     }
-    let after = jiff::SignedDuration::try_from(ended.turn.after).ok();
+    let after = jiff::SignedDuration::try_from(ended.next_in).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
     let errors = &result.plan.errors;
     status.trouble.error = match &ended.newer {
@@ -223,16 +222,17 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
         _ => (!errors.is_empty()).then(|| errors.join("; ")),
     };
     let sent = result.plan.changes().into_iter().filter(|change| change.was_sent());
-    status.remember(HistoryEntry {
+    let changes = sent.take(MOST_CHANGES).cloned().collect();
+    let reconciled = Reconciled {
         time: ended.time,
-        cause: ended.cause,
+        outcome: ended.outcome.as_str().to_owned(),
         commit: id,
-        outcome: ended.outcome,
+        cause: ended.cause.as_str().to_owned(),
         counts: if result.carried_out { Counts::of([&result.plan]) } else { Counts::default() },
-        changes: sent.take(KEPT).cloned().collect(),
         error: status.trouble.error.clone(),
-        duration: ended.duration,
-    });
+        seconds: ended.duration.as_secs_f64(),
+    };
+    status.past.remember(PastReconcile { ended: reconciled, changes, events: Vec::new() });
     show_plan(status, result);
 }
 
@@ -266,4 +266,83 @@ fn show_plan(status: &mut TargetStatus, result: PassResult) {
         }
         status.connections = Arc::new(entries);
     }
+}
+
+/// Counts and measures one reconcile of a target; `committed` is when its commit was made, in
+/// seconds since 1970.
+pub(super) fn measure(
+    target: &str,
+    result: &PassResult,
+    outcome: ReconcileOutcome,
+    news: &News,
+    duration: Duration,
+    committed: Option<i64>,
+) {
+    let label = || [("target", target.to_owned())];
+    let labels = [("target", target.to_owned()), ("outcome", outcome.as_str().to_owned())];
+    metrics::counter!("apinizer_gitops_reconciles_total", &labels).increment(1);
+    metrics::histogram!("apinizer_gitops_reconcile_duration_seconds", &label())
+        .record(duration.as_secs_f64());
+    metrics::counter!("apinizer_gitops_drift_detected_total", &label())
+        .increment(u64::try_from(news.drifted.len()).unwrap_or(u64::MAX));
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+    let now = Timestamp::now().as_second() as f64;
+    if outcome.is_success() {
+        metrics::gauge!("apinizer_gitops_last_success_timestamp_seconds", &label()).set(now);
+    }
+    if let Some(committed) = committed.filter(|_| news.is_newly_applied) {
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+        let seconds = (now - committed as f64).max(0.0);
+        metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label()).record(seconds);
+    }
+    for ((rule, effect), count) in &result.plan.rule_matches {
+        let labels = [
+            ("target", target.to_owned()),
+            ("rule", rule.clone()),
+            ("effect", (*effect).to_owned()),
+        ];
+        let count = f64::from(u32::try_from(*count).unwrap_or(u32::MAX));
+        metrics::gauge!("apinizer_gitops_rule_matches", &labels).set(count);
+    }
+    measure_suspended(target, result.suspended);
+    // A target that could not be looked at keeps its last counts.
+    if !result.was_looked_at() {
+        return;
+    }
+    set_counts(target, |state: State| {
+        let stands = |entry: &&Entry| entry.state == state && !entry.is_deleted();
+        let count = result.plan.entries.iter().filter(stands).count();
+        f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+    });
+}
+
+/// Takes back the counts of a target: another replica counts for it from now on.
+pub(super) fn take_back(target: &str) {
+    set_counts(target, |_| 0.0);
+    measure_suspended(target, false);
+    measure_wait(target, None);
+}
+
+/// Shows whether a target is suspended.
+pub(super) fn measure_suspended(target: &str, suspended: bool) {
+    let label = [("target", target.to_owned())];
+    metrics::gauge!("apinizer_gitops_suspended", &label).set(f64::from(u8::from(suspended)));
+}
+
+/// Shows since when a target waits for the one before it.
+pub(super) fn measure_wait(target: &str, since: Option<Timestamp>) {
+    let label = [("target", target.to_owned())];
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+    let since = since.map_or(0.0, |since| since.as_second() as f64);
+    metrics::gauge!("apinizer_gitops_waits_since_timestamp_seconds", &label).set(since);
+}
+
+fn set_counts(target: &str, count: impl Fn(State) -> f64) {
+    let label = || [("target", target.to_owned())];
+    for state in State::ALL {
+        let labels = [("target", target.to_owned()), ("state", state.as_str().to_owned())];
+        metrics::gauge!("apinizer_gitops_connections", &labels).set(count(state));
+    }
+    metrics::gauge!("apinizer_gitops_deletes_held", &label()).set(count(State::Held));
+    metrics::gauge!("apinizer_gitops_not_converging", &label()).set(count(State::NotConverging));
 }

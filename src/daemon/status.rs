@@ -1,33 +1,28 @@
 //! The status of the daemon: one model that the page, the API, the probes and the events
-//! are drawn from.
+//! are drawn from; and the JSON of it. Fields of that are only added, never changed.
 //!
 //! A [`Board`] is shared by all tasks. What is on it is replaced, never changed in place, so a
 //! reader holds a consistent picture for as long as it likes and nobody waits for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::cause::Cause;
-use super::watchdog::Watchdog;
-use crate::audit::Event;
+use super::tasks::Watchdog;
+use crate::audit::{Past, PastReconcile};
 use crate::document::Diagnostic;
 use crate::links::Links;
 use crate::name::CommitId;
-use crate::plan::{Change, Entry};
+use crate::plan::Entry;
 use crate::record::{Record, Soak};
+use crate::report::diagnostics::warnings_json;
 use crate::source::Commit;
 
-mod json;
-mod outcome;
-
+pub(crate) use super::outcome::{ReconcileOutcome, TargetState};
 pub(crate) use crate::plan::Counts;
-pub(crate) use outcome::{ReconcileOutcome, TargetState};
-
-/// How many reconciles of a target are remembered.
-const HISTORY: usize = 50;
 
 /// All that is shown, as it was at one moment.
 #[derive(Clone, Debug, Default)]
@@ -153,15 +148,6 @@ impl News {
     }
 }
 
-/// The earlier reconciles of a target.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
-    /// The last reconciles, newest first.
-    pub history: Vec<HistoryEntry>,
-    /// The last events of the audit trail, newest first.
-    pub events: Vec<Arc<Event>>,
-}
-
 /// The identity of a target: one that is pointed elsewhere is another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TargetKey {
@@ -186,44 +172,6 @@ impl TargetKey {
 
     fn is_of(&self, status: &TargetStatus) -> bool {
         *self == status.key
-    }
-}
-
-/// How many changes of the earlier reconciles of a target are kept: nobody reads more on a page, and
-/// of a hundred thousand each holds what it changed.
-pub(super) const KEPT: usize = 100;
-
-/// One reconcile that is over.
-#[derive(Clone, Debug)]
-pub(crate) struct HistoryEntry {
-    /// When it began.
-    pub time: Timestamp,
-    /// The cause that started it.
-    pub cause: Cause,
-    /// The commit; `None`: the working tree, or none could be read.
-    pub commit: Option<CommitId>,
-    /// How it ended.
-    pub outcome: ReconcileOutcome,
-    /// How many changes ended how.
-    pub counts: Counts,
-    /// The first of the changes that were sent; empty once it is too long ago.
-    pub changes: Vec<Change>,
-    /// The error of the target as a whole.
-    pub error: Option<String>,
-    /// How long it took.
-    pub duration: Duration,
-}
-
-impl TargetStatus {
-    /// Adds a reconcile to the history and forgets the oldest.
-    pub(crate) fn remember(&mut self, entry: HistoryEntry) {
-        self.past.history.insert(0, entry);
-        self.past.history.truncate(HISTORY);
-        let mut room = KEPT;
-        for entry in &mut self.past.history {
-            entry.changes.truncate(room);
-            room -= entry.changes.len();
-        }
     }
 }
 
@@ -283,7 +231,7 @@ impl Board {
     /// The status as `/api/v1/status` has it.
     #[must_use]
     pub(crate) fn to_json(&self) -> impl serde::Serialize + use<> {
-        json::Body::of(self.status())
+        Body::of(self.status())
     }
 
     /// Who watches over the tasks.
@@ -351,6 +299,135 @@ impl TargetStatus {
     fn of(key: TargetKey) -> Self {
         Self { key, ..Self::default() }
     }
+}
+
+/// The body of `/api/v1/status`.
+#[derive(Serialize)]
+pub(super) struct Body {
+    version: &'static str,
+    source: Value,
+    targets: Targets,
+}
+
+/// The targets, each made into a value when it is written: all of a fleet at once would be large.
+struct Targets(Arc<Status>);
+
+impl Serialize for Targets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.targets.iter().map(|one| target(one)))
+    }
+}
+
+impl Body {
+    pub(super) fn of(status: Arc<Status>) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
+        Self { version, source: source(&status.source), targets: Targets(status) }
+    }
+}
+
+fn source(source: &SourceStatus) -> Value {
+    let commit = source.commit.as_ref();
+    let place = if source.is_url { "url" } else { "path" };
+    let mut json = json!({ place: source.location, "branch": source.branch });
+    if source.worktree {
+        json["worktree"] = json!(true);
+    }
+    json["commit"] = json!(id(commit));
+    json["subject"] = json!(commit.map(|commit| &commit.subject));
+    json["author"] = json!(commit.map(|commit| &commit.author));
+    json["time"] = json!(commit.and_then(|commit| second(commit.time)));
+    json["fetched_at"] = json!(source.fetched_at.and_then(to_the_second));
+    json["error"] = json!(source.error);
+    json
+}
+
+fn target(target: &TargetStatus) -> Value {
+    let mut json = json!({
+        "name": target.key.name,
+        "project": target.key.project,
+        "url": target.key.url,
+        "state": target.state.as_str(),
+        "suspended": target.suspended,
+        "commit_seen": id(target.commit_seen.as_ref()),
+        "commit_applied": id(target.commit_applied.as_ref()),
+        "last_reconcile": target.last_reconcile.and_then(to_the_second),
+        "next_reconcile": target.next_reconcile.and_then(to_the_second),
+        "answered": target.answered.as_ref().map(answer),
+        "error": target.trouble.error,
+        "notices": target.trouble.notices,
+        "warnings": warnings_json(target.trouble.diagnostics.iter()),
+        "connections": target.connections.iter().map(|one| connection(target, one)).collect::<Vec<_>>(),
+        "history": target.past.reconciles.iter().map(reconcile).collect::<Vec<_>>(),
+        "events": target.past.events,
+    });
+    if let Some((wait, since)) = &target.trouble.wait {
+        json["waits_for"] = json!({
+            "target": wait.after,
+            "commit": wait.commit.0,
+            "since": to_the_second(*since),
+            "until": wait.until,
+            "reason": wait.reason,
+        });
+    }
+    json
+}
+
+fn answer(answer: &Answer) -> Value {
+    json!({
+        "request": answer.request,
+        "outcome": answer.outcome.as_str(),
+        "success": answer.is_success(),
+        "unread": answer.unread,
+    })
+}
+
+fn connection(target: &TargetStatus, connection: &Entry) -> Value {
+    let mut json = json!({
+        "type": connection.type_name,
+        "name": connection.name.as_str(),
+        "state": connection.state.as_str(),
+        "reason": connection.reason,
+        "last_change": connection.last_change.and_then(second),
+    });
+    if let Some(commit) = &connection.last_commit {
+        json["last_commit"] =
+            json!({"id": commit.id.0, "author": commit.author, "time": second(commit.time)});
+    }
+    if let Some(advice) = connection.advice() {
+        json["advice"] = json!(advice);
+    }
+    if let Some(since) = target.past.drifting.get(&connection.name) {
+        json["drifting_since"] = json!(since);
+    }
+    if connection.unverified {
+        json["unverified"] = json!(true);
+    }
+    json
+}
+
+fn reconcile(PastReconcile { ended, .. }: &PastReconcile) -> Value {
+    json!({
+        "time": to_the_second(ended.time),
+        "cause": ended.cause,
+        "commit": ended.commit.as_ref().map(|id| &id.0),
+        "outcome": ended.outcome,
+        "counts": ended.counts,
+        "error": ended.error,
+        "duration": ended.seconds,
+    })
+}
+
+fn id(commit: Option<&Commit>) -> Option<&str> {
+    commit.map(|commit| commit.id.0.as_str())
+}
+
+fn second(seconds: i64) -> Option<Timestamp> {
+    Timestamp::from_second(seconds).ok()
+}
+
+/// A moment without the fraction of its second.
+fn to_the_second(time: Timestamp) -> Option<Timestamp> {
+    second(time.as_second())
 }
 
 #[cfg(test)]

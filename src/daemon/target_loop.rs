@@ -1,4 +1,5 @@
 //! The task of one target: it waits for an order or for the target's own next turn, and reconciles.
+//! When that turn is, is decided by `Standing`, which is pure: chance and time are given.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -11,14 +12,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::cause::Cause;
 use super::mailbox::{Mailbox, Order};
+use super::outcome::Cause;
 use super::pass::{Ending, Mode, Pass, PassResult, pass, set_suspended};
 use super::report::{Ended, Reporter};
-use super::schedule::Standing;
 use super::source::{Seen, Source};
 use super::status::{ReconcileOutcome, Wait};
-use super::watchdog::Watched;
+use super::tasks::Watched;
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
 use crate::plan::State;
@@ -123,13 +123,15 @@ impl TargetLoop {
             }
             let outcome = result.ended_as(stop.is_cancelled());
             failures = failures_after(outcome, failures);
-            let turn = self.standing(failures, &result).next(fastrand::f64());
+            let turn = self.standing(cause, failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let answers = if is_interrupted { None } else { awaited.take() };
             // Alone, the target before this one wakes it.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
-            let ended = Ended { seen: &seen, outcome, newer, cause, answers, time, duration, turn };
+            let next_in = turn.after;
+            let ended =
+                Ended { seen: &seen, outcome, newer, cause, answers, time, duration, next_in };
             self.reporter.report(result, &ended);
             next = Some((Instant::now() + turn.after, turn.cause));
             self.watched.expect(turn.after);
@@ -244,14 +246,22 @@ impl TargetLoop {
         true
     }
 
-    fn standing(&self, failures: u32, result: &PassResult) -> Standing {
+    fn standing(&self, cause: Cause, failures: u32, result: &PassResult) -> Standing {
         let refused = result.credentials_refused;
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
         let due_in =
             || tokio::task::block_in_place(|| super::order::due_in(&self.engine, &self.target));
         let soaked_in = if failures == 0 && self.mode.writes { due_in() } else { None };
-        Standing { resync: self.target.resync, failures, refused, degraded_in, soaked_in }
+        let after_resync = cause == Cause::Resync;
+        Standing {
+            resync: self.target.resync,
+            after_resync,
+            failures,
+            refused,
+            degraded_in,
+            soaked_in,
+        }
     }
 
     /// How long until a connection that was saved but not deployed is due to be written again.
@@ -272,5 +282,140 @@ fn failures_after(outcome: ReconcileOutcome, failures: u32) -> u32 {
     match outcome {
         ReconcileOutcome::Failed | ReconcileOutcome::Interrupted => failures.saturating_add(1),
         _ => 0,
+    }
+}
+
+/// The pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The first pause after the credentials were refused; it doubles with each further refusal. More
+/// calls would only be more refusals, and may lock an account.
+const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// The longest pause after refused credentials, unless the resync is slower.
+const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(600);
+
+/// When a target's next turn is, if nothing happens before, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) after: Duration,
+    pub(super) cause: Cause,
+}
+
+/// The facts that the time of the next turn depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// How often live is compared.
+    pub(super) resync: Duration,
+    /// Whether the last reconcile was made since one was due.
+    pub(super) after_resync: bool,
+    /// How many reconciles in a row failed.
+    pub(super) failures: u32,
+    /// Whether the last one failed because the server refused the credentials.
+    pub(super) refused: bool,
+    /// When something that was saved but not deployed is due.
+    pub(super) degraded_in: Option<Duration>,
+    /// When a commit has stood applied whole for long enough for a target that comes after.
+    pub(super) soaked_in: Option<Duration>,
+}
+
+impl Standing {
+    /// The next turn; `chance` is between 0 and 1. After a start or a commit, which all targets
+    /// reconcile at once, their next turns are spread over half of the time, so that a server that serves
+    /// them all is not asked by all at once; later ones stay apart.
+    pub(super) fn next(&self, chance: f64) -> Turn {
+        if self.refused {
+            let pause = FIRST_REFUSED_PAUSE
+                .saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)))
+                .min(self.resync.max(LONGEST_REFUSED_PAUSE));
+            return Turn { after: spread(pause, 0.1, chance), cause: Cause::Retry };
+        }
+        let share = if self.after_resync { 0.1 } else { 0.5 };
+        let resync = Turn { after: spread(self.resync, share, chance), cause: Cause::Resync };
+        let retry = (self.failures > 0).then(|| Turn {
+            after: spread(pause(self.failures, self.resync), 0.5, chance),
+            cause: Cause::Retry,
+        });
+        let degraded = self
+            .degraded_in
+            .map(|after| Turn { after: after.max(FIRST_PAUSE), cause: Cause::Degraded });
+        let soaked =
+            self.soaked_in.map(|after| Turn { after: after.max(FIRST_PAUSE), cause: Cause::After });
+        // Of two that are due together the resync is named: it looks at everything anyway.
+        [Some(resync), retry, degraded, soaked]
+            .into_iter()
+            .flatten()
+            .fold(resync, |soonest, turn| if turn.after < soonest.after { turn } else { soonest })
+    }
+}
+
+/// The pause after so many failures in a row.
+pub(super) fn pause(failures: u32, most: Duration) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+    FIRST_PAUSE.saturating_mul(doubled).min(most.max(FIRST_PAUSE))
+}
+
+/// Shortens a time by up to `share` of it.
+pub(super) fn spread(time: Duration, share: f64, chance: f64) -> Duration {
+    time.mul_f64(1.0 - share * chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn pauses_grow_up_to_the_resync() {
+        let pauses: Vec<u64> = (1..=8).map(|n| pause(n, MINUTE).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(pause(u32::MAX, MINUTE), MINUTE);
+        // A resync that is shorter than any pause makes no hammering.
+        assert_eq!(pause(3, Duration::from_millis(1)), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn refused_credentials_are_tried_again_slowly() {
+        let standing = |failures, resync| Standing {
+            resync,
+            after_resync: true,
+            failures,
+            refused: true,
+            degraded_in: Some(Duration::ZERO),
+            soaked_in: None,
+        };
+        let seconds: Vec<u64> = [1, 2, 3, 4, 5, 99]
+            .map(|failures| standing(failures, Duration::from_secs(1)).next(0.0).after.as_secs())
+            .to_vec();
+        assert_eq!(seconds, [60, 120, 240, 480, 600, 600]);
+        assert_eq!(standing(99, 60 * MINUTE).next(0.0).after, 60 * MINUTE);
+        assert_eq!(standing(1, MINUTE).next(1.0).cause, Cause::Retry);
+    }
+
+    #[test]
+    fn the_soonest_turn_wins() {
+        let calm = Standing {
+            resync: 5 * MINUTE,
+            after_resync: true,
+            failures: 0,
+            refused: false,
+            degraded_in: None,
+            soaked_in: None,
+        };
+        assert_eq!(calm.next(0.0), Turn { after: 5 * MINUTE, cause: Cause::Resync });
+        assert!(calm.next(1.0).after >= 4 * MINUTE);
+        let after_a_commit = Standing { after_resync: false, ..calm };
+        assert_eq!(after_a_commit.next(0.0).after, 5 * MINUTE);
+        assert_eq!(after_a_commit.next(1.0).after, 5 * MINUTE / 2);
+        let failing = Standing { failures: 2, ..calm };
+        assert_eq!(failing.next(0.0), Turn { after: Duration::from_secs(2), cause: Cause::Retry });
+        assert!(failing.next(1.0).after >= Duration::from_secs(1));
+        let degraded = Standing { degraded_in: Some(MINUTE), ..calm };
+        assert_eq!(degraded.next(0.5), Turn { after: MINUTE, cause: Cause::Degraded });
+        let soaked = Standing { soaked_in: Some(MINUTE), ..calm };
+        assert_eq!(soaked.next(0.5), Turn { after: MINUTE, cause: Cause::After });
+        let overdue = Standing { degraded_in: Some(Duration::ZERO), ..calm };
+        assert_eq!(overdue.next(0.5).after, FIRST_PAUSE);
     }
 }

@@ -1,12 +1,16 @@
-//! One piece of news about a target, and its words.
+//! One piece of news about a target, its words, and its form for each kind of receiver.
 
+use aws_lc_rs::hmac;
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use url::Url;
 
-use crate::config::NotifyEvent;
+use crate::config::{Notify, NotifyEvent, NotifyKind};
+use crate::digest::hex;
 use crate::name::ConnectionName;
 use crate::plan::with_reason;
-use crate::secret::Redactor;
+use crate::secret::{Redactor, Sensitive};
 use crate::source::Commit;
 
 /// How many connections a text names; JSON holds more.
@@ -166,4 +170,157 @@ impl Subject {
 
 fn moment(seconds: i64) -> Option<String> {
     Timestamp::from_second(seconds).ok().map(|time| time.to_string())
+}
+
+/// The longest description of a status that all git hosts take, in characters.
+const DESCRIPTION: usize = 140;
+
+/// A request to a receiver.
+pub(super) struct Request {
+    pub(super) url: Url,
+    /// Names and values; the values may be secret.
+    pub(super) headers: Vec<(&'static str, Sensitive)>,
+    pub(super) body: String,
+}
+
+/// Puts a notice into the form of a receiver.
+///
+/// # Errors
+/// The address is none that can be used, in words without it.
+pub(super) fn request(
+    notice: &Notice,
+    receiver: &Notify,
+    url: &Sensitive,
+    secret: Option<&Sensitive>,
+    redactor: &Redactor,
+) -> Result<Request, &'static str> {
+    let given = web_address(url)?;
+    let text = || notice.text(redactor);
+    let header = |name, value: String| (name, Sensitive::new(value));
+    let token = secret.map(Sensitive::expose).unwrap_or_default();
+    let event = header("x-apinizer-gitops-event", notice.event.as_str().to_owned());
+    let (url, headers, body) = match receiver.kind {
+        NotifyKind::Slack => (given, Vec::new(), json!({"text": escaped(&text())})),
+        NotifyKind::Webhook => {
+            let body = notice.json(redactor).to_string();
+            let mut headers = vec![event];
+            headers.extend(secret.map(|secret| header(SIGNATURE, signature(secret, &body))));
+            return Ok(Request { url: given, headers, body });
+        }
+        NotifyKind::GitHub => {
+            let [owner, name] = two(&given)?;
+            let rest = format!("repos/{owner}/{name}/statuses/{}", commit(notice));
+            let headers = vec![
+                header("authorization", format!("Bearer {token}")),
+                header("accept", "application/vnd.github+json".to_owned()),
+                header("x-github-api-version", "2022-11-28".to_owned()),
+            ];
+            (
+                github_api(&given, &rest)?,
+                headers,
+                status(notice, ["success", "failure", "pending"], &text()),
+            )
+        }
+        NotifyKind::Gitea => {
+            let [owner, name] = two(&given)?;
+            let rest = format!("/api/v1/repos/{owner}/{name}/statuses/{}", commit(notice));
+            let headers = vec![header("authorization", format!("token {token}"))];
+            (at(&given, &rest), headers, status(notice, ["success", "failure", "pending"], &text()))
+        }
+        NotifyKind::GitLab => {
+            let project = utf8_percent_encode(repository(&given)?, NON_ALPHANUMERIC).to_string();
+            let rest = format!("/api/v4/projects/{project}/statuses/{}", commit(notice));
+            let headers = vec![header("private-token", token.to_owned())];
+            let mut body = status(notice, ["success", "failed", "pending"], &text());
+            body["name"] = body["context"].take();
+            (at(&given, &rest), headers, body)
+        }
+    };
+    Ok(Request { url, headers, body: body.to_string() })
+}
+
+/// The header of the signature of a webhook, which is checked as GitHub's is.
+pub(super) const SIGNATURE: &str = "x-hub-signature-256";
+
+fn signature(secret: &Sensitive, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    format!("sha256={}", hex(hmac::sign(&key, body.as_bytes()).as_ref()))
+}
+
+/// An address that something can be sent to.
+///
+/// # Errors
+/// It is none, in words without it.
+pub(super) fn web_address(url: &Sensitive) -> Result<Url, &'static str> {
+    Url::parse(url.expose())
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or("its `url` is not an http or https URL")
+}
+
+fn commit(notice: &Notice) -> &str {
+    notice.commit.as_ref().map(|commit| commit.id.0.as_str()).unwrap_or_default()
+}
+
+/// The status of a commit; `words` are those for good, bad and waiting.
+fn status(notice: &Notice, [good, bad, waiting]: [&str; 3], text: &str) -> Value {
+    let state = match notice.event {
+        NotifyEvent::Applied | NotifyEvent::Recovered | NotifyEvent::Drift => good,
+        NotifyEvent::Failed | NotifyEvent::SourceFailed => bad,
+        NotifyEvent::Held => waiting,
+    };
+    let target = notice.target.as_ref().map(|target| target.name.as_str()).unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let mut description: String = line.chars().take(DESCRIPTION).collect();
+    if description.len() < line.len() {
+        description = description.chars().take(DESCRIPTION - 1).chain(['…']).collect();
+    }
+    json!({
+        "state": state,
+        "description": description,
+        "context": format!("apinizer-gitops/{target}"),
+    })
+}
+
+/// The path of a repository on its host.
+fn repository(url: &Url) -> Result<&str, &'static str> {
+    let path = url.path().trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    if path.contains('/') {
+        Ok(path)
+    } else {
+        Err("its `url` names no repository, as https://host/owner/name does")
+    }
+}
+
+fn two(url: &Url) -> Result<[&str; 2], &'static str> {
+    let (owner, name) = repository(url)?.split_once('/').unwrap_or_default();
+    if name.contains('/') {
+        Err("its `url` is not of the form https://host/owner/name")
+    } else {
+        Ok([owner, name])
+    }
+}
+
+/// github.com has its API on another host, a server of one's own below a path.
+fn github_api(url: &Url, rest: &str) -> Result<Url, &'static str> {
+    if url.host_str() != Some("github.com") {
+        return Ok(at(url, &format!("/api/v3/{rest}")));
+    }
+    let mut api = at(url, &format!("/{rest}"));
+    api.set_host(Some("api.github.com")).map_err(|_| "its `url` has no host")?;
+    Ok(api)
+}
+
+fn at(url: &Url, path: &str) -> Url {
+    let mut url = url.clone();
+    url.set_path(path);
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}
+
+/// Escapes the signs that have a meaning in Slack: mentions and links.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

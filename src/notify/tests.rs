@@ -217,14 +217,14 @@ fn github_itself_has_its_api_elsewhere() {
     let receiver = to(NotifyKind::GitHub);
     let notice = notice(NotifyEvent::Applied);
     let redactor = Redactor::default();
-    let made = request::request(&notice, &receiver, &url, None, &redactor)
+    let made = notice::request(&notice, &receiver, &url, None, &redactor)
         .unwrap_or_else(|e| panic!("{e}"));
     assert!(
         made.url.as_str().starts_with("https://api.github.com/repos/team/config/statuses/3f2a")
     );
     for wrong in ["https://github.com/", "https://github.com/a/b/c", "ftp://h/a/b", "x"] {
         let url = crate::secret::Sensitive::new(wrong.to_owned());
-        assert!(request::request(&notice, &receiver, &url, None, &redactor).is_err(), "{wrong}");
+        assert!(notice::request(&notice, &receiver, &url, None, &redactor).is_err(), "{wrong}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! How connections stand, as status and metrics tell it, and how many of a plan stand so.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Action, Change, ChangeResult, Entry, TargetPlan};
 
@@ -145,7 +145,8 @@ impl Summary {
 }
 
 /// How many changes ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Counts {
     /// Made.
     pub done: usize,

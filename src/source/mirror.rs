@@ -4,29 +4,30 @@
 //! as the user has them. A poll that finds nothing new is one child process and one connection.
 //! Where the server answers and the mirror cannot be read, the mirror is made anew.
 
-mod access;
-mod fetch;
-mod folder;
-mod revision;
-
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
+use std::{fs, thread};
 
 use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 
 use super::git::{Git, Stop, without_user_info};
+use super::object_database::{full_name, split_revision, warn_of_tag_and_branch};
 use super::{Repository, SourceError};
 use crate::digest::hex;
 use crate::environment::Environment;
 use crate::name::CommitId;
 use crate::secret::Redactor;
 
-use access::Access;
-pub(crate) use access::problem_with_url;
-use folder::MirrorLock;
+use fetch::Access;
+
+pub(crate) use fetch::problem_with_url;
+
+mod fetch;
 
 /// How long one exchange with the server may take.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -221,7 +222,7 @@ impl Drop for StopOnDrop {
 impl Inner {
     fn lock(&self, stop: &Stop) -> Result<MirrorLock, SourceError> {
         let lock = MirrorLock::to_fetch(&self.folder, self.deadline, stop)?;
-        folder::put_back(&self.folder)?;
+        put_back(&self.folder)?;
         Ok(lock)
     }
 
@@ -251,7 +252,7 @@ impl Inner {
             if !matches!(error, SourceError::Failed { .. }) {
                 return Err(error);
             }
-            folder::remove_stale_locks(&self.folder, &error, self.deadline);
+            remove_stale_locks(&self.folder, &error, self.deadline);
             // git does not overwrite a damaged reference.
             let _ = std::fs::remove_file(self.folder.join(&reference));
             update()?;
@@ -294,6 +295,209 @@ impl Inner {
 fn digest(text: &str) -> String {
     let id = git2::Oid::hash_object(git2::ObjectType::Blob, text.as_bytes());
     id.map_or_else(|_| hex(text.as_bytes()), |id| id.to_string())
+}
+
+impl Inner {
+    /// Brings a revision here: the commit of an id, or what a branch, a tag or HEAD leads to by
+    /// steps like `~1`. HEAD is the followed branch.
+    pub(super) fn revision(&self, rev: &str, stop: &Stop) -> Result<CommitId, SourceError> {
+        let _lock = self.lock(stop)?;
+        let repository = self.repository()?;
+        if let Some(commit) = repository.commit(&CommitId(rev.to_owned()))? {
+            return Ok(commit.id);
+        }
+        let absent = |place| SourceError::NoSuchRevision { rev: rev.to_owned(), place };
+        let (name, steps) = split_revision(rev);
+        let is_head = matches!(name, "HEAD" | "@");
+        let name = match &self.branch {
+            Some(branch) if is_head => full_name(branch),
+            _ => name.to_owned(),
+        };
+        let is_id = name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let on_server = if is_head && self.branch.is_none() {
+            None
+        } else {
+            self.find_on_server(&name, stop)?
+                .or_else(|| (is_id && name.len() == 40).then(|| name.clone()))
+        };
+        let local = match on_server {
+            Some(found) => {
+                let own = format!("{OWN_REFERENCES}/revision/{}", digest(&name));
+                let fetched =
+                    self.transfer(&self.folder, &format!("+{found}:{own}"), self.deadline, stop);
+                fetched.map_err(|error| if is_id { absent(self.folder.clone()) } else { error })?;
+                own
+            }
+            // The mirror may have another name that is gone from the server.
+            None if is_head || is_id => name,
+            None => return Err(absent(self.folder.clone())),
+        };
+        let resolved = repository.resolve(&format!("{local}{steps}"));
+        resolved.map(|commit| commit.id).map_err(|error| match error {
+            SourceError::NoSuchRevision { place, .. } => absent(place),
+            error => error,
+        })
+    }
+
+    /// The whole name of a reference of the server, by git's rules: of a tag and a branch of one
+    /// name it is the tag.
+    fn find_on_server(&self, name: &str, stop: &Stop) -> Result<Option<String>, SourceError> {
+        let [other, tag, branch] =
+            [format!("refs/{name}"), format!("refs/tags/{name}"), full_name(name)];
+        if !git2::Reference::is_valid_name(&other) {
+            return Ok(None);
+        }
+        let said = self.references_of_server(&[&other, &tag, &branch], stop)?;
+        let is_there = |name: &String| {
+            said.lines().any(|line| line.split_once('\t').is_some_and(|(_, found)| found == *name))
+        };
+        if is_there(&tag) && is_there(&branch) {
+            warn_of_tag_and_branch(name);
+        }
+        Ok([other, tag, branch].into_iter().find(is_there))
+    }
+}
+
+/// The right to write to a mirror, against other processes and tasks of the tool.
+pub(super) struct MirrorLock(#[expect(dead_code, reason = "held, never read")] fs::File);
+
+impl MirrorLock {
+    /// The right to fetch, which is held for as long as a server takes to answer.
+    pub(super) fn to_fetch(
+        folder: &Path,
+        patience: Duration,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
+        Self::take(folder, "lock", patience, stop)
+    }
+
+    /// The right to change what is kept for targets. No server is asked meanwhile, so that a
+    /// reconcile can wait for it.
+    pub(super) fn to_keep(
+        folder: &Path,
+        patience: Duration,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
+        Self::take(folder, "keep", patience, stop)
+    }
+
+    fn take(
+        folder: &Path,
+        extension: &str,
+        patience: Duration,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
+        let parent = folder.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).map_err(|e| SourceError::io("make the folder", parent, e))?;
+        let path = beside(folder, extension);
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| SourceError::io("open the lock", &path, e))?;
+        let started = Instant::now();
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let doing = format!("wait for another process to release {}", path.display());
+            if stop.is_stopped() {
+                return Err(SourceError::Stopped(doing));
+            }
+            if started.elapsed() > patience {
+                return Err(SourceError::TimedOut { doing, deadline: patience });
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(Self(file))
+    }
+}
+
+/// The commits that are kept for targets, each with its reference. The files are read without
+/// git, which may be unable to read the mirror.
+pub(super) fn kept_references(folder: &Path, prefix: &str) -> Vec<(String, CommitId)> {
+    let packed = fs::read(folder.join("packed-refs")).unwrap_or_default();
+    let packed = String::from_utf8_lossy(&packed).into_owned();
+    let packed = packed.lines().filter_map(|line| {
+        let (id, name) = line.split_once(' ')?;
+        name.strip_prefix(prefix)?.strip_prefix('/')?;
+        Some((name.to_owned(), id.to_owned()))
+    });
+    let loose = fs::read_dir(folder.join(prefix)).into_iter().flatten().flatten();
+    let loose = loose.filter_map(|file| {
+        let name = format!("{prefix}/{}", file.file_name().to_str()?);
+        Some((name, fs::read_to_string(file.path()).ok()?.trim_end().to_owned()))
+    });
+    // A loose reference is newer than a packed one.
+    let all: BTreeMap<String, String> = packed.chain(loose).collect();
+    let is_whole = |id: &str| id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    all.into_iter().filter(|(_, id)| is_whole(id)).map(|(name, id)| (name, CommitId(id))).collect()
+}
+
+/// A path beside the folder, named after it.
+pub(super) fn beside(folder: &Path, extension: &str) -> PathBuf {
+    folder.with_extension(extension)
+}
+
+/// Removes a folder with all that is in it, or a file in its place; none is fine.
+pub(super) fn remove_folder(folder: &Path) -> Result<(), SourceError> {
+    let is_folder = folder.symlink_metadata().is_ok_and(|found| found.is_dir());
+    match if is_folder { fs::remove_dir_all(folder) } else { fs::remove_file(folder) } {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(SourceError::io("remove", folder, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts a fresh folder into the place of another.
+pub(super) fn replace_folder(folder: &Path, fresh: &Path) -> Result<(), SourceError> {
+    let old = beside(folder, "old");
+    remove_folder(&old)?;
+    let moved = |e| SourceError::io("move", folder, e);
+    match fs::rename(folder, &old) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(moved(error)),
+        _ => {}
+    }
+    fs::rename(fresh, folder).map_err(moved)?;
+    remove_folder(&old)
+}
+
+/// Puts back what was moved away by a run that ended before the fresh folder was in its place.
+pub(super) fn put_back(folder: &Path) -> Result<(), SourceError> {
+    let old = beside(folder, "old");
+    if folder.exists() || !old.exists() {
+        return Ok(());
+    }
+    fs::rename(&old, folder).map_err(|e| SourceError::io("move", &old, e))
+}
+
+/// Removes the lock files that a child left which was killed; says whether there were any. A
+/// lock that is younger than a child may live may still be somebody's.
+pub(super) fn remove_stale_locks(folder: &Path, error: &SourceError, age: Duration) -> bool {
+    let about_lock = matches!(error, SourceError::Failed { said, .. } if said.contains(".lock"));
+    about_lock && remove_locks_older_than(folder, age)
+}
+
+fn remove_locks_older_than(folder: &Path, age: Duration) -> bool {
+    let mut removed = false;
+    let mut pending = vec![folder.to_path_buf()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => pending.push(path),
+                Ok(_) if path.extension().is_some_and(|e| e == "lock") => {
+                    let modified = entry.metadata().and_then(|found| found.modified()).ok();
+                    let found = modified.and_then(|at| SystemTime::now().duration_since(at).ok());
+                    if found.is_some_and(|found| found > age) && fs::remove_file(&path).is_ok() {
+                        tracing::warn!(lock = %path.display(), "removed a stale lock file");
+                        removed = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    removed
 }
 
 #[cfg(test)]

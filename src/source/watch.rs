@@ -3,11 +3,12 @@
 //! The watched places are few: HEAD, the references, and the links on the way to them. The list
 //! is worked out again after every change, since a change may be that the repository is now
 //! somewhere else; the new watches are in place before the old ones go. Where the system gives no
-//! events the same things are looked at from time to time.
+//! events, or has no watches left, the same things are looked at from time to time: notify's own
+//! poller compares times by the second, so of two commits within one it would miss the later one.
 
-mod places;
-mod poll;
-
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -17,8 +18,10 @@ use notify::event::{CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecursiveMode, Watcher as _};
 
 use super::SourceError;
+
 use places::WatchedFolders;
-use poll::Poll;
+
+mod places;
 
 /// How soon after a folder appeared it is looked at again: what was put into it before it was
 /// watched made no event.
@@ -220,7 +223,7 @@ impl<F: Fn(Wake)> Worker<F> {
             "the system gives no events for the repository, so it is looked at every {} s or \
              less often; raise the limits fs.inotify.max_user_watches and \
              fs.inotify.max_user_instances",
-            poll::INTERVAL.as_secs(),
+            INTERVAL.as_secs(),
         );
     }
 
@@ -237,6 +240,100 @@ impl<F: Fn(Wake)> Worker<F> {
             Backend::None | Backend::Events(_) => None,
         }
     }
+}
+
+/// How often it is looked at least.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The share of the time that looking may take, as its inverse.
+const SHARE: u32 = 50;
+
+/// The state at the last look.
+struct Poll {
+    seen: Seen,
+    due: Instant,
+}
+
+#[derive(Default, PartialEq, Eq)]
+struct Seen {
+    repository: u64,
+    files: u64,
+}
+
+impl Poll {
+    fn start(watched: &WatchedFolders) -> Self {
+        let mut poll = Self { seen: Seen::default(), due: Instant::now() };
+        poll.look(watched);
+        poll
+    }
+
+    /// Makes the next look due.
+    #[cfg(test)]
+    fn hurry(&mut self) {
+        self.due = Instant::now();
+    }
+
+    /// When to look again.
+    fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Looks, if it is time to, and says what changed.
+    fn look(&mut self, watched: &WatchedFolders) -> Option<Wake> {
+        let started = Instant::now();
+        if started < self.due {
+            return None;
+        }
+        let mut seen = Seen::default();
+        for (folder, recursive) in watched.folders() {
+            see(watched, folder, recursive, &mut seen);
+        }
+        self.due = Instant::now() + INTERVAL.max(started.elapsed() * SHARE);
+        let before = std::mem::replace(&mut self.seen, seen);
+        if before.repository != self.seen.repository {
+            Some(Wake::Repository)
+        } else if before.files != self.seen.files {
+            Some(Wake::Files)
+        } else {
+            None
+        }
+    }
+}
+
+fn see(watched: &WatchedFolders, folder: &Path, recursive: bool, seen: &mut Seen) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(found) = entry.metadata() else { continue };
+        let part = match watched.meaning(&path, EventKind::Any) {
+            Some(Wake::Files) => Some(&mut seen.files),
+            Some(_) => Some(&mut seen.repository),
+            None => None,
+        };
+        if let Some(part) = part {
+            let mut hasher = DefaultHasher::new();
+            path.hash(&mut hasher);
+            if !found.is_dir() {
+                (found.len(), found.modified().ok(), fs::read_link(&path).ok()).hash(&mut hasher);
+            }
+            identity(&found).hash(&mut hasher);
+            // A sum, since entries come in no order.
+            *part = part.wrapping_add(hasher.finish());
+        }
+        if recursive && found.is_dir() {
+            see(watched, &path, recursive, seen);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn identity(found: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    found.ino()
+}
+
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata) -> u64 {
+    0
 }
 
 #[cfg(test)]

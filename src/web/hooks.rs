@@ -7,17 +7,16 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
+use serde_json::Value;
 
 use super::{Peer, Served};
 use crate::daemon::Cause;
 use crate::secret::Sensitive;
-
-mod body;
-mod push;
 
 /// The git hosts whose webhooks are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +80,7 @@ pub(super) async fn receive(
         let text = "this needs `server.webhook_secret` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     };
-    let body = match body::read(body).await {
+    let body = match read_body(body).await {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
@@ -92,14 +91,14 @@ pub(super) async fn receive(
     if !host.is_push(&headers) {
         return (StatusCode::OK, "not a push\n").into_response();
     }
-    let Some(payload) = body::payload(&headers, &body) else {
+    let Some(payload) = payload(&headers, &body) else {
         return (StatusCode::BAD_REQUEST, "the body is not JSON\n").into_response();
     };
     let status = served.site.board.status();
     let repository = served.keys.repository.as_deref();
-    let is_ours = repository.is_none_or(|url| push::is_of_repository(&payload, url));
+    let is_ours = repository.is_none_or(|url| is_of_repository(&payload, url));
     let branch = status.source.branch.as_deref();
-    let is_followed = branch.is_none_or(|name| push::is_to_branch(&payload, name));
+    let is_followed = branch.is_none_or(|name| is_to_branch(&payload, name));
     if !is_ours || !is_followed {
         return (StatusCode::OK, "not the repository or branch that is followed\n").into_response();
     }
@@ -118,6 +117,111 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
         pair.iter().try_fold(0_u8, |byte, digit| Some(byte << 4 | u8::try_from(*digit).ok()?))
     };
     digits.chunks(2).map(byte).collect()
+}
+
+/// The largest body that is taken.
+pub(in crate::web) const LARGEST: usize = 1024 * 1024;
+
+/// How much of a larger one is read and thrown away: a sender that is cut off in the middle sees
+/// a broken connection in the place of the answer.
+const MOST_THROWN_AWAY: usize = 32 * LARGEST;
+
+/// Reads a body.
+///
+/// # Errors
+/// It is too large, or it did not come whole.
+pub(super) async fn read_body(body: Body) -> Result<Bytes, (StatusCode, &'static str)> {
+    let mut stream = body.into_data_stream();
+    let mut taken = Vec::new();
+    let mut length = 0_usize;
+    while let Some(part) = stream.next().await {
+        let Ok(part) = part else {
+            return Err((StatusCode::BAD_REQUEST, "the body is not complete\n"));
+        };
+        length = length.saturating_add(part.len());
+        if length > MOST_THROWN_AWAY {
+            break;
+        }
+        if length <= LARGEST {
+            taken.extend_from_slice(&part);
+        }
+    }
+    if length > LARGEST {
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB\n"));
+    }
+    Ok(taken.into())
+}
+
+/// The JSON of a body; GitHub and Gitea may send it as the field of a form, and GitHub does so
+/// unless it is told otherwise.
+pub(super) fn payload(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
+        return serde_json::from_slice(body).ok();
+    }
+    let (_, json) = url::form_urlencoded::parse(body).find(|(name, _)| name == "payload")?;
+    serde_json::from_str(&json).ok()
+}
+
+/// Whether a push is to this branch, which the config may have as its short or its whole name.
+pub(super) fn is_to_branch(payload: &Value, branch: &str) -> bool {
+    let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
+    let full = format!("refs/heads/{branch}");
+    if payload["ref"].as_str() == Some(&full) {
+        return true;
+    }
+    // Bitbucket tells of several changes at once, its cloud and its server in different words.
+    let cloud = payload["push"]["changes"].as_array().into_iter().flatten().any(|change| {
+        let new = &change["new"];
+        new["type"] == "branch" && new["name"].as_str() == Some(branch)
+    });
+    let server = payload["changes"].as_array().into_iter().flatten();
+    cloud || server.into_iter().any(|change| change["ref"]["id"].as_str() == Some(&full))
+}
+
+/// Whether any URL of the payload is this one; hosts put theirs in many places.
+pub(super) fn is_of_repository(payload: &Value, url: &str) -> bool {
+    address(url).is_some_and(|wanted| names(payload, wanted))
+}
+
+fn names(value: &Value, wanted: Address<'_>) -> bool {
+    match value {
+        Value::String(text) => address(text).is_some_and(|found| found.is(wanted)),
+        Value::Array(values) => values.iter().any(|value| names(value, wanted)),
+        Value::Object(map) => map.values().any(|value| names(value, wanted)),
+        _ => false,
+    }
+}
+
+/// Host and path of a URL: what is left without scheme, user, port and `.git`, which differ
+/// between the ways to one repository.
+#[derive(Clone, Copy, Debug)]
+struct Address<'a> {
+    /// Empty for a file.
+    host: &'a str,
+    path: &'a str,
+}
+
+impl Address<'_> {
+    fn is(self, other: Address<'_>) -> bool {
+        self.host.eq_ignore_ascii_case(other.host) && self.path == other.path
+    }
+}
+
+/// The address in a URL, in the form `user@host:path` that ssh takes, or in a path of this machine.
+fn address(url: &str) -> Option<Address<'_>> {
+    let (authority, path) = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?,
+        None if url.starts_with('/') => ("", url),
+        None => url.split_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/'))?,
+    };
+    let host = authority.rsplit('@').next()?;
+    let is_port = |port: &str| port.chars().all(|digit| digit.is_ascii_digit());
+    let host =
+        host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
+    let path = path.split(['?', '#']).next()?.trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    (!path.is_empty()).then_some(Address { host, path })
 }
 
 #[cfg(test)]

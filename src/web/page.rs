@@ -15,13 +15,11 @@ use serde::Deserialize;
 use super::Served;
 use crate::daemon::status::{Status, TargetStatus};
 use crate::links::Links;
+use crate::name::CommitId;
 use crate::plan::State as ConnectionStanding;
+use crate::source::Commit;
 
-mod changes;
-mod commit;
 mod connections;
-mod fleet;
-mod history;
 mod target;
 mod verdict;
 
@@ -175,14 +173,17 @@ fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
     let are_many = found.len() > MANY_TARGETS;
     html! {
         (verdict::banner(status, shown, may_change))
+        @if (2..=MANY_TARGETS).contains(&found.len()) { (target::cards(&found)) }
         (filter(shown))
         @if shown.is_filter() {
             p.found role="status" { (count) @if count == 1 { " connection matches." } @else { " connections match." } }
         }
         @if are_many {
-            (fleet::table(&found, shown, may_change))
+            (target::table(&found, shown, may_change))
         } @else {
-            @for (target, _) in found { (target::section(target, shown, may_change)) }
+            div.targets data-key="targets" {
+                @for (target, _) in found { (target::section(target, shown, may_change)) }
+            }
         }
     }
 }
@@ -217,6 +218,31 @@ fn seconds(seconds: i64) -> Markup {
     match Timestamp::from_second(seconds) {
         Ok(time) => html! { time datetime=(time) { (time) } },
         Err(_) => html! {},
+    }
+}
+
+/// A commit as people know it: subject, author, time.
+fn commit_line(commit: &Commit, shown: &Shown) -> Markup {
+    html! {
+        (commit_id(&commit.id, shown))
+        @if !commit.subject.is_empty() {
+            " " strong { (commit.subject) }
+            span.quiet { " by " (author(&commit.author)) ", " (seconds(commit.time)) }
+        }
+    }
+}
+
+/// The name of an author, with the mail address behind it.
+fn author(author: &str) -> Markup {
+    html! { span title=(author) { (author.split(" <").next().unwrap_or_default()) } }
+}
+
+/// The id of a commit, with a link to its page where that is known.
+fn commit_id(id: &CommitId, shown: &Shown) -> Markup {
+    let code = html! { code title=(id) { (id.short()) } };
+    match &shown.links {
+        Some(links) => html! { a href=(links.to_commit(&id.0)) rel="noreferrer" { (code) } },
+        None => code,
     }
 }
 

@@ -285,6 +285,35 @@ fn a_target_of_a_fleet_opens_and_closes_without_a_reload() {
     browser.assert_clean();
 }
 
+#[test]
+fn a_wall_is_used_whole_and_a_phone_scrolls_down_only() {
+    let world = world("max_deletes: 0");
+    world.commit_email("first", "");
+    world.commit_email("second", "");
+    let daemon = Running::start(&world, &[]);
+    let Some(browser) = Browser::start(&world) else { return };
+    browser.open(&daemon.address);
+    browser.shows("Everything is in sync");
+    drop(browser.screenshot(1920, 1080, true));
+    // The past stands beside the connections, in the open, and both end at the edges.
+    let edges = "const edges = (css) => { const box = document.querySelector(css).getBoundingClientRect(); \
+                 return [box.left < 80, box.right > 1840, box.top]; }; \
+                 const [left, , top] = edges('.now'), [, right, beside] = edges('.past'); \
+                 return [left, right, top === beside, document.querySelectorAll('.past > details[open]').length]";
+    eventually("a wall", || browser.script(edges) == json!([true, true, true, 2]));
+    browser.click(".past > details > summary");
+    world.commit_email("third", "");
+    browser.shows("declare third");
+    assert_eq!(
+        browser.script(edges),
+        json!([true, true, true, 1]),
+        "what a reader closed stays so"
+    );
+    drop(browser.screenshot(375, 800, false));
+    assert_eq!(browser.script("return document.documentElement.scrollWidth"), json!(375));
+    browser.assert_clean();
+}
+
 /// Makes the picture of the README:
 /// `cargo test --test it -- --ignored the_picture_of_the_readme`.
 #[test]

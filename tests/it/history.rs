@@ -168,6 +168,15 @@ fn a_daemon_tells_each_event_once_and_over_a_restart() {
     drop(daemon);
     let daemon = start(&world, &[]);
     let target = || daemon.status(&world)["targets"][0].clone();
+    let outcomes: Vec<Value> = (target()["history"].as_array().unwrap().iter())
+        .map(|one| json!([one["outcome"], one["cause"], one["counts"]["done"]]))
+        .collect();
+    for known in [json!(["applied", "start", 2]), json!(["applied", "resync", 1])] {
+        assert!(outcomes.contains(&known), "{outcomes:?}");
+    }
+    assert!(
+        daemon.get(&world, "/").1.contains("<li>email `a` was updated in port: corrects drift")
+    );
     let before = target()["history"].as_array().unwrap().len();
     eventually("resyncs", || target()["history"].as_array().unwrap().len() > before + 1);
     let expected = ["drift a", "update a", "held b", "suspended -", "resumed -"];
@@ -190,4 +199,31 @@ fn a_daemon_tells_each_event_once_and_over_a_restart() {
     eventually("reported", || told(&world, &[]).last().is_some_and(|last| last == "drift a"));
     let drift = events(&world, &[]).pop().unwrap();
     assert_eq!([&drift["cause"], &drift["by"]], ["request", "a request from 127.0.0.1"]);
+}
+
+#[test]
+fn many_equal_events_displace_no_older_ones() {
+    let mut world = World::new();
+    let names: Vec<String> = (0..60).map(|number| format!("mail-{number}")).collect();
+    let config = one_target(CHECKOUT, "resync: 1s\ndrift: report\nmax_deletes: 100");
+    world.config(&config);
+    for name in &names {
+        world.write_email(name, "");
+    }
+    world.commit_email("drifting", "port: 1\n");
+    let daemon = Running::start(&world, &[]);
+    eventually("all are created", || told(&world, &[]).len() == 61);
+    world.edit("drifting", "port", json!(9));
+    eventually("drift", || told(&world, &[]).len() == 62);
+    world.commit_without(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    eventually("all are deleted", || told(&world, &[]).len() == 122);
+    let target = || daemon.status(&world)["targets"][0].clone();
+    eventually("the end", || target()["history"][0]["outcome"] == json!("drifted"));
+    let shown = target()["events"].as_array().unwrap().clone();
+    let kinds: Vec<&str> = shown.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let expected = [["delete"; 10].as_slice(), &["drift"], &["create"; 10]].concat();
+    assert_eq!(kinds, expected);
+    assert_eq!([&shown[0]["more"], &shown[11]["more"]], [&json!(50), &json!(51)]);
+    let since = &target()["connections"][0]["drifting_since"];
+    assert_eq!(*since, shown[10]["time"]);
 }

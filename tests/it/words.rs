@@ -22,7 +22,7 @@ const AVOIDED: [Avoided; 9] = [
     Avoided::everywhere("keeper", "TargetLoop, or the noun of the field"),
     Avoided::in_comments("begun", "started, sent, in flight"),
     Avoided::in_comments("manner", "mode"),
-    Avoided { allowed_in: "src/daemon/debounce.rs", ..Avoided::in_comments("burst", "debounce") },
+    Avoided { allowed_in: "src/daemon/event.rs", ..Avoided::in_comments("burst", "debounce") },
     Avoided::in_comments("DESIGN", "the rule's number in ARCHITECTURE.md"),
 ];
 

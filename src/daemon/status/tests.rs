@@ -1,4 +1,5 @@
 use super::*;
+use crate::audit::Reconciled;
 use crate::plan::State;
 
 #[test]
@@ -70,15 +71,16 @@ fn every_field_is_where_readers_find_it() {
         connections: Arc::new(vec![connection("x", true), connection("y", false)]),
         ..TargetStatus::of(TargetKey { name: "t".into(), project: "p".into(), url: "u".into() })
     };
-    target.remember(HistoryEntry {
-        time,
-        cause: Cause::Start,
-        commit: Some(CommitId("d".to_owned())),
-        outcome: ReconcileOutcome::Held,
-        counts: Counts::default(),
-        changes: Vec::new(),
-        error: None,
-        duration: Duration::from_millis(1500),
+    target.past.remember(PastReconcile {
+        ended: Reconciled {
+            time,
+            outcome: "held".to_owned(),
+            commit: Some(CommitId("d".to_owned())),
+            cause: "start".to_owned(),
+            seconds: 1.5,
+            ..Reconciled::default()
+        },
+        ..PastReconcile::default()
     });
     board.status.send_modify(|status| {
         Arc::make_mut(status).targets = vec![Arc::new(target)];
@@ -115,23 +117,4 @@ fn a_reader_is_woken_by_news_only() {
     assert!(!reader.has_changed().unwrap());
     board.edit_source(|source| source.error = Some("gone".to_owned()));
     assert!(reader.has_changed().unwrap());
-}
-
-#[test]
-fn the_history_forgets_its_oldest() {
-    let mut target = TargetStatus::default();
-    for second in 0..60 {
-        target.remember(HistoryEntry {
-            time: Timestamp::from_second(second).unwrap(),
-            cause: Cause::Resync,
-            commit: None,
-            outcome: ReconcileOutcome::InSync,
-            counts: Counts::default(),
-            changes: Vec::new(),
-            error: None,
-            duration: Duration::ZERO,
-        });
-    }
-    assert_eq!(target.past.history.len(), HISTORY);
-    assert_eq!(target.past.history[0].time.as_second(), 59);
 }

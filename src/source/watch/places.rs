@@ -9,8 +9,8 @@ use notify::EventKind;
 use notify::event::{CreateKind, ModifyKind, RemoveKind};
 
 use super::Wake;
-use crate::source::layout::Layout;
-use crate::source::listing::{is_document, is_hidden, normal};
+use crate::source::files::{is_document, is_hidden, normal};
+use crate::source::object_database::Layout;
 
 /// How many symbolic links may lie on the way to a repository.
 const MOST_LINKS: usize = 40;

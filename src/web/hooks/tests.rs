@@ -1,6 +1,6 @@
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::body::LARGEST;
 use super::*;
 use crate::daemon::{Board, Trigger};
 use crate::web::{Keys, Site};
@@ -108,4 +108,67 @@ async fn a_form_is_taken_too() {
         ];
         assert_eq!(code(&url, &headers, body).await, expected);
     }
+}
+
+#[test]
+fn the_ways_to_a_repository_are_one_address() {
+    let url = "https://git.example.com/team/config";
+    let says = |way: &str| is_of_repository(&json!({"project": [{"any": way}]}), url);
+    for way in [
+        "https://bot@GIT.example.com:8443/team/config.git",
+        "ssh://git@git.example.com:2222/team/config.git",
+        "git@git.example.com:team/config.git",
+        "git://git.example.com/team/config/",
+    ] {
+        assert!(says(way), "{way}");
+        assert!(is_of_repository(&json!([url]), way), "{way}");
+    }
+    for other in [
+        "https://git.example.com/team/config2",
+        "https://git.example.com/team/Config",
+        "https://git.example.org/team/config",
+        "https://git.example.com/",
+        "/team/config",
+        "team/config",
+        "",
+    ] {
+        assert!(!says(other), "{other}");
+    }
+}
+
+#[test]
+fn a_repository_of_this_machine_has_an_address_too() {
+    let payload = json!({"repository": {"clone_url": "file:///srv/git/config.git"}});
+    for url in ["file:///srv/git/config.git", "file:///srv/git/config", "/srv/git/config.git"] {
+        assert!(is_of_repository(&payload, url), "{url}");
+    }
+    assert!(!is_of_repository(&payload, "file:///srv/git/other.git"));
+    assert!(!is_of_repository(&payload, "https://h.example/srv/git/config.git"));
+}
+
+#[test]
+fn every_host_names_its_branch_and_repository() {
+    let url = "https://h.example/t/c.git";
+    for payload in [
+        json!({"ref": "refs/heads/main", "repository": {"clone_url": "https://h.example/t/c.git"}}),
+        json!({"ref": "refs/heads/main", "project": {"git_ssh_url": "git@h.example:t/c.git"}}),
+        json!({"push": {"changes": [{"new": {"type": "branch", "name": "main"}}]},
+            "repository": {"links": {"html": {"href": "https://h.example/t/c"}}}}),
+        json!({"changes": [{"ref": {"id": "refs/heads/main"}}],
+            "repository": {"links": {"clone": [{"href": "ssh://git@h.example:7999/t/c.git"}]}}}),
+    ] {
+        for (branch, is_it) in [
+            ("main", true),
+            ("refs/heads/main", true),
+            ("mai", false),
+            ("heads/main", false),
+            ("refs/heads/refs/heads/main", false),
+        ] {
+            assert_eq!(is_to_branch(&payload, branch), is_it, "{branch}: {payload}");
+        }
+        assert!(is_of_repository(&payload, url), "{payload}");
+        assert!(!is_of_repository(&payload, "https://h.example/t/other"), "{payload}");
+    }
+    let tag = json!({"ref": "refs/tags/main", "push": {"changes": [{"new": null}]}});
+    assert!(!is_to_branch(&tag, "main"));
 }

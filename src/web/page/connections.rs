@@ -1,15 +1,15 @@
-//! The connections of a target: what needs attention in the open, the rest behind a click.
-
-use std::sync::Arc;
+//! The connections of a target and their changes: what needs attention in the open, the rest behind
+//! a click.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::commit::{author, commit_id};
-use super::{Shown, badge, changes, moment, seconds, sign, words};
-use crate::audit::{Event, EventKind};
+use super::{Shown, author, badge, commit_id, moment, seconds, words};
+use crate::audit::PastReconcile;
 use crate::daemon::status::TargetStatus;
-use crate::plan::{Entry, State};
+use crate::plan::{Action, Change, ChangeResult, Entry, State};
+use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
+use crate::report::words;
 
 /// How many connections of a target are drawn; the search finds the others.
 pub(super) const ROWS: usize = 200;
@@ -69,7 +69,7 @@ fn counts(target: &TargetStatus) -> Markup {
         p.counts {
             @for (state, count) in by_state(target.connections.iter()) {
                 a.badge.(state.as_str()) href={ "?state=" (state.as_str()) } data-state=(state.as_str()) {
-                    span aria-hidden="true" { (sign(state.as_str())) } " " (count) " " (words(state.as_str()))
+                    span aria-hidden="true" { (super::sign(state.as_str())) } " " (count) " " (words(state.as_str()))
                 }
                 " "
             }
@@ -81,7 +81,7 @@ fn counts(target: &TargetStatus) -> Markup {
 pub(super) fn signs(target: &TargetStatus) -> Markup {
     html! {
         @for (state, count) in by_state(target.connections.iter()) {
-            span title=(words(state.as_str())) { (sign(state.as_str())) " " (count) span.hidden { " " (words(state.as_str())) } } " "
+            span title=(words(state.as_str())) { (super::sign(state.as_str())) " " (count) span.hidden { " " (words(state.as_str())) } } " "
         }
     }
 }
@@ -157,7 +157,7 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Mark
             td data-label="Why" {
                 @for (number, change) in one.changes().enumerate() {
                     @let reason = one.reason.as_deref().filter(|_| number == 0);
-                    (changes::waiting(change, reason, &format!("{key}/{number}"), is_open))
+                    (waiting(change, reason, &format!("{key}/{number}"), is_open))
                 }
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
                 @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, &place.file, place.line, shown)) } }
@@ -182,13 +182,9 @@ pub(super) fn file(target: &TargetStatus, file: &str, line: u32, shown: &Shown) 
     }
 }
 
-/// Since when a connection drifts, if the last events still tell it.
+/// Since when a connection drifts.
 fn drifted_since(target: &TargetStatus, one: &Entry) -> Option<Timestamp> {
-    let is_of_it = |event: &&Arc<Event>| {
-        event.event == EventKind::Drift && event.connection.as_ref() == Some(&one.name)
-    };
-    let found = target.past.events.iter().find(is_of_it).filter(|_| one.state == State::Drifted);
-    found.map(|event| event.time)
+    target.past.drifting.get(&one.name).copied().filter(|_| one.state == State::Drifted)
 }
 
 fn is_shown(target: &TargetStatus, one: &Entry, shown: &Shown) -> bool {
@@ -225,5 +221,138 @@ pub(super) fn urgency(state: State) -> u8 {
         State::Suspended => 7,
         State::InSync => 8,
         State::Unmanaged => 9,
+    }
+}
+
+/// The changes that some reconciles sent, behind a click.
+pub(super) fn sent(run: &[PastReconcile], key: &str) -> Markup {
+    let changes: Vec<&Change> = run.iter().flat_map(|one| &one.changes).collect();
+    let counts = run.iter().map(|one| &one.ended.counts);
+    let count: usize = counts.map(|of| of.done + of.failed + of.degraded).sum();
+    html! {
+        @if changes.is_empty() {
+            (events(run, key))
+        } @else {
+            details data-key={ "sent-" (key) } {
+                summary { (changes.len()) @if count > changes.len() { " of " (count) } @if count == 1 { " change" } @else { " changes" } }
+                @for change in changes {
+                    article.change {
+                        h4 { (sign(change)) " " (change.name.as_str()) (previous(change)) " " span.quiet { (change.type_name) } }
+                        @if let Some(ChangeResult::Failed(why) | ChangeResult::Degraded(why)) = &change.result { p.wrong { (why) } }
+                        @if let Some(reason) = words::reason(change) { p { (reason) } }
+                        (edited(change))
+                        (fields(change))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The events of reconciles before a restart, behind a click: the values that they changed are not kept.
+fn events(run: &[PastReconcile], key: &str) -> Markup {
+    let events: Vec<_> = run.iter().flat_map(|one| &one.events).collect();
+    html! {
+        @if !events.is_empty() {
+            details data-key={ "sent-" (key) } {
+                summary { (events.len()) @if events.len() == 1 { " event" } @else { " events" } }
+                ul { @for event in events { li { (event) } } }
+            }
+        }
+    }
+}
+
+/// A change of one connection that is not made yet, and why.
+pub(super) fn waiting(change: &Change, said: Option<&str>, key: &str, is_open: bool) -> Markup {
+    let reason = said.map(str::to_owned).or_else(|| words::reason(change));
+    html! {
+        @if change.fields.is_empty() && change.action != Action::Blocked { p { (sign(change)) } }
+        @if let Some(reason) = reason { p { (reason) } }
+        @if let Some(advice) = &change.advice { p.advice { (advice) } }
+        (edited(change))
+        @if !change.fields.is_empty() {
+            details data-key={ "diff-" (key) } open[is_open] {
+                summary { (sign(change)) " " (previous(change)) (change.fields.len()) @if change.fields.len() == 1 { " field" } @else { " fields" } }
+                (fields(change))
+            }
+        }
+    }
+}
+
+fn sign(change: &Change) -> Markup {
+    html! {
+        span.action.(change.action.as_str()) {
+            span aria-hidden="true" { (words::sign(change.action)) } " " (change.action.as_str())
+        }
+    }
+}
+
+/// Who edited a connection last whose fields somebody else moved.
+fn edited(change: &Change) -> Markup {
+    html! {
+        @if let Some(edit) = &change.edited {
+            p.quiet {
+                "Last edited" @if let Some(by) = &edit.by { " by " strong { (by) } }
+                @if let Some(at) = edit.at { ", " (moment(at)) }
+            }
+        }
+    }
+}
+
+fn previous(change: &Change) -> Markup {
+    html! { @if let Some(previous) = &change.previous_name { "(was " (previous.as_str()) ") " } }
+}
+
+fn fields(change: &Change) -> Markup {
+    html! {
+        ul.fields {
+            @for field in &change.fields {
+                @for leaf in leaves(field) {
+                    li {
+                        (difference(&leaf))
+                        @if !matches!(change.action, Action::Create | Action::Delete) { " " span.origin { (words::origin(field.origin)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn difference(leaf: &Leaf) -> Markup {
+    html! {
+        code { (leaf.label) } " "
+        @match &leaf.kind {
+            Kind::Added(text) => { (added(text)) }
+            Kind::Removed(text) => { (removed(text)) }
+            Kind::Base(text) => { span.side { "base " } (text) }
+            Kind::Replaced(before, after) => { (removed(before)) " " (added(after)) }
+            Kind::Hidden(text) => { (text) " " span.quiet { "(another value)" } }
+            Kind::Lines(lines) => { pre tabindex="0" { @for line in lines { (line_of(line)) } } }
+        }
+    }
+}
+
+fn added(text: &str) -> Markup {
+    html! { span.side { "git " } ins { (text) } }
+}
+
+fn removed(text: &str) -> Markup {
+    html! { span.side { "live " } del { (text) } }
+}
+
+fn line_of(line: &Line) -> Markup {
+    let class = match line.sign {
+        LineSign::Added => "added",
+        LineSign::Removed => "removed",
+        LineSign::Same | LineSign::Place => "same",
+    };
+    html! {
+        span.line.(class) {
+            @if line.sign != LineSign::Place { (line.sign.as_char()) " " }
+            @for (changed, text) in &line.pieces {
+                @if *changed { mark { (text) } } @else { (text) }
+            }
+        }
+        "\n"
     }
 }

@@ -62,6 +62,17 @@ function morphChildren(old, fresh) {
   }
 }
 
+// On a wall the past of a single target stands open beside its connections, unless the reader closes it.
+const wall = matchMedia("(min-width: 100rem)");
+const opened = new WeakSet();
+function openPast() {
+  if (!wall.matches) return;
+  for (const past of live.querySelectorAll(".target:only-child > .past > details")) {
+    if (!opened.has(past)) past.open = true;
+    opened.add(past);
+  }
+}
+
 function shown() {
   const query = new URLSearchParams(new FormData(filter));
   for (const [name, value] of [...query]) if (!value) query.delete(name);
@@ -78,6 +89,7 @@ async function draw() {
   const verdict = document.getElementById("verdict");
   if (verdict) document.title = verdict.textContent + " · apinizer-gitops";
   sayTimes();
+  openPast();
 }
 let soon;
 function drawSoon() {
@@ -166,4 +178,6 @@ document.addEventListener("click", (event) => {
 });
 
 sayTimes();
+openPast();
+wall.addEventListener("change", openPast);
 setInterval(sayTimes, 5000);

@@ -1,9 +1,10 @@
-//! One target on the page.
+//! One target on the page, with its events and reconciles; many targets as rows of a table.
 
 use maud::{Markup, html};
+use url::form_urlencoded::Serializer;
 
-use super::commit::commit_line;
-use super::{Shown, badge, connections, history, moment};
+use super::{Shown, badge, commit_id, commit_line, connections, moment, words};
+use crate::audit::{PastReconcile, Told};
 use crate::daemon::status::{TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
 
@@ -47,9 +48,11 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
             @if let Some(error) = &target.trouble.error { p.wrong { (error) } }
             @for notice in &target.trouble.notices { p.notice { (notice) } }
             (problems(target, shown))
-            (connections::list(target, shown))
-            (history::events(target, shown))
-            (history::list(target, shown))
+            div.now { (connections::list(target, shown)) }
+            div.past {
+                (reconciles(target, shown))
+                (events(target, shown))
+            }
         }
     }
 }
@@ -84,6 +87,172 @@ fn problems(target: &TargetStatus, shown: &Shown) -> Markup {
                 }
             }
             @if count > PROBLEMS { p.quiet { "And " (count - PROBLEMS) " more, which " code { "validate" } " shows." } }
+        }
+    }
+}
+
+pub(super) fn reconciles(target: &TargetStatus, shown: &Shown) -> Markup {
+    html! {
+        @if !target.past.reconciles.is_empty() {
+            details data-key={ "history-" (target.key.name) } {
+                summary { "History" span.quiet { ", the last " (target.past.reconciles.len()) } }
+                table.reconciles {
+                    caption.hidden { "The last reconciles of " (target.key.name) }
+                    thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
+                    tbody { @for run in runs(&target.past.reconciles) { (reconcile_row(target, run, shown)) } }
+                }
+            }
+        }
+    }
+}
+
+/// The last events of the audit trail, which outlive the daemon.
+pub(super) fn events(target: &TargetStatus, shown: &Shown) -> Markup {
+    html! {
+        @if !target.past.events.is_empty() {
+            details data-key={ "events-" (target.key.name) } {
+                summary { "Events" span.quiet { ", the last " (target.past.events.len()) } }
+                table.events {
+                    caption.hidden { "The last events of " (target.key.name) }
+                    thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
+                    tbody { @for event in &target.past.events { (event_row(event, shown)) } }
+                }
+            }
+        }
+    }
+}
+
+fn event_row(Told { event, more }: &Told, shown: &Shown) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (moment(event.time)) }
+            td data-label="Event" {
+                (event)
+                @if *more > 0 { p.quiet { "and " (more) " more like it, which " code { "history" } " lists" } }
+            }
+            td data-label="Commit" { @if let Some(id) = &event.commit { (commit_id(id, shown)) } }
+            td data-label="Cause" { (words(&event.cause)) @if let Some(by) = &event.by { ", " (by) } }
+        }
+    }
+}
+
+/// Reconciles one after the other that ended alike, the newest first.
+fn runs(past: &[PastReconcile]) -> impl Iterator<Item = &[PastReconcile]> {
+    past.chunk_by(|one, other| {
+        one.ended.cause == other.ended.cause && one.ended.is_like(&other.ended)
+    })
+}
+
+fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], shown: &Shown) -> Markup {
+    let [PastReconcile { ended, .. }, ..] = run else { return html! {} };
+    // The oldest of them stays when another one joins them.
+    let oldest = run.last().map_or(ended.time, |oldest| oldest.ended.time);
+    let key = format!("{}/{oldest}", target.key.name);
+    let counts = [
+        (ended.counts.done, "done"),
+        (ended.counts.failed, "failed"),
+        (ended.counts.held, "held"),
+        (ended.counts.blocked, "blocked"),
+        (ended.counts.degraded, "not deployed"),
+        (ended.counts.drifted, "drifted"),
+        (ended.counts.not_started, "not started"),
+    ];
+    html! {
+        tr data-key=(key) {
+            th scope="row" {
+                (moment(ended.time))
+                @if let [_, .., first] = run { span.quiet { ", " (run.len()) " times since " (moment(first.ended.time)) } }
+            }
+            td data-label="Cause" { (words(&ended.cause)) }
+            td data-label="Commit" { @if let Some(id) = &ended.commit { (commit_id(id, shown)) } }
+            td data-label="Outcome" {
+                (badge(&ended.outcome))
+                @for (count, word) in counts { @if count > 0 { " " (count) " " (word) } }
+                @if let Some(error) = &ended.error { p.wrong { (error) } }
+                (connections::sent(run, &key))
+            }
+            td data-label="Took" { (format!("{:.1} s", ended.seconds)) }
+        }
+    }
+}
+
+/// The longest problem of a target that its row shows, in characters; the rest is shown once it is
+/// opened.
+const LONGEST_PROBLEM: usize = 200;
+
+/// The targets, each with how many of its connections match.
+pub(super) fn table(targets: &[(&TargetStatus, usize)], shown: &Shown, may_change: bool) -> Markup {
+    html! {
+        table.fleet data-key="fleet" {
+            caption.hidden { "Targets" }
+            thead { tr { th scope="col" { "Target" } th scope="col" { "Commit" } th scope="col" { "State" } th scope="col" { "Connections" } th scope="col" { "Last check" } } }
+            tbody {
+                @for (target, matching) in targets {
+                    (fleet_row(target, *matching, shown))
+                    @if is_open(target, shown) {
+                        tr.opened data-key={ "open-" (target.key.name) } {
+                            td colspan="5" { (section(target, shown, may_change)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fleet_row(target: &TargetStatus, matching: usize, shown: &Shown) -> Markup {
+    let name = &target.key.name;
+    let is_open = is_open(target, shown);
+    let problem = target.trouble.error.as_deref().filter(|_| !is_open);
+    html! {
+        tr data-key={ "row-" (name) } {
+            th scope="row" { a href=(opening(name, shown)) data-open=(name) aria-expanded=(is_open) { (name) } }
+            td data-label="Commit" { @if let Some(commit) = &target.commit_applied { (commit_id(&commit.id, shown)) } @else { "none applied yet" } }
+            td data-label="State" {
+                (badge(target.state.as_str()))
+                @if target.reconciling { " " span.badge.busy { "reconciling" } }
+            }
+            td data-label="Connections" {
+                @if shown.is_filter() { (matching) @if matching == 1 { " matches" } @else { " match" } }
+                @else { (connections::signs(target)) }
+                @if let Some(problem) = problem { p.wrong { (problem.chars().take(LONGEST_PROBLEM).collect::<String>()) } }
+            }
+            td data-label="Last check" { @if let Some(time) = target.last_reconcile { (moment(time)) } @else { "not yet" } }
+        }
+    }
+}
+
+fn is_open(target: &TargetStatus, shown: &Shown) -> bool {
+    target.key.name == shown.target
+}
+
+/// The page on which a target is opened, for a browser without a script.
+fn opening(name: &str, shown: &Shown) -> String {
+    let all = [("q", shown.q.as_str()), ("state", &shown.state), ("target", name)];
+    let given = all.into_iter().filter(|(_, value)| !value.is_empty());
+    format!("?{}", Serializer::new(String::new()).extend_pairs(given).finish())
+}
+
+/// A card for each target, which leads to its section.
+pub(super) fn cards(targets: &[(&TargetStatus, usize)]) -> Markup {
+    html! {
+        nav aria-label="Targets" data-key="cards" {
+            ul.cards { @for (target, _) in targets { (card(target)) } }
+        }
+    }
+}
+
+fn card(target: &TargetStatus) -> Markup {
+    html! {
+        li data-key=(target.key.name) {
+            a.card href={ "#target-" (target.key.name) } {
+                strong { (target.key.name) } " " (badge(target.state.as_str()))
+                span.quiet {
+                    @if let Some(commit) = &target.commit_applied { (commit.id.short()) } @else { "nothing applied yet" }
+                }
+                " "
+                span.quiet { (connections::signs(target)) }
+            }
         }
     }
 }

@@ -84,3 +84,28 @@ fn problems_link_to_their_lines_and_a_suspended_target_is_named() {
     assert!(text.contains("https://github.com/team/config/blob/abc/c/a.yaml#L7"), "{text}");
     assert!(text.contains("prod needs attention: 1 target suspended"), "{text}");
 }
+
+#[test]
+fn a_search_hides_the_cards_of_targets_without_a_match() {
+    let mut status = with_connections(1);
+    let other = |name: &str| TargetStatus {
+        key: TargetKey { name: name.to_owned(), ..TargetKey::default() },
+        connections: Arc::new(vec![Entry::new(
+            name.into(),
+            "ldap".to_owned(),
+            ConnectionStanding::InSync,
+        )]),
+        ..TargetStatus::default()
+    };
+    status.targets.extend([Arc::new(other("staging")), Arc::new(other("dev"))]);
+    let cards = |q: &str| {
+        let shown = Shown { q: q.to_owned(), ..Shown::default() };
+        let text = content(&status, &shown, false).into_string();
+        text.matches("class=\"card\"").count()
+    };
+    assert_eq!(
+        [cards(""), cards("ldap"), cards("mail")],
+        [3, 2, 0],
+        "a single target needs no card"
+    );
+}

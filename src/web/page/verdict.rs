@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
-use super::commit::commit_line;
-use super::connections::{by_state, needs_attention, signs, urgency};
-use super::{MANY_TARGETS, Shown, badge, moment, words};
+use super::connections::{by_state, needs_attention, urgency};
+use super::{Shown, commit_line, moment, words};
 use crate::daemon::status::{SourceStatus, Status, TargetState, TargetStatus};
 
 /// How bad it is.
@@ -108,24 +107,11 @@ fn found(targets: &[&Arc<TargetStatus>]) -> String {
 /// The targets, those that need attention most first.
 pub(super) fn by_urgency(status: &Status) -> Vec<&TargetStatus> {
     let mut targets: Vec<&TargetStatus> = status.targets.iter().map(AsRef::as_ref).collect();
-    targets.sort_by_key(|target| match target.state {
-        TargetState::Failing => 0,
-        TargetState::Refused => 1,
-        TargetState::Blocked => 2,
-        TargetState::Held => 3,
-        TargetState::NotConverging => 4,
-        TargetState::Degraded => 5,
-        TargetState::Drifted => 6,
-        TargetState::Pending => 7,
-        TargetState::Suspended => 8,
-        TargetState::Waiting => 9,
-        TargetState::InSync => 10,
-        TargetState::Standby => 11,
-    });
+    targets.sort_by_key(|target| target.state);
     targets
 }
 
-/// The verdict, the newest commit, and each target in one line.
+/// The verdict and the newest commit.
 pub(super) fn banner(status: &Status, shown: &Shown, may_change: bool) -> Markup {
     let (mood, text) = verdict(status);
     html! {
@@ -141,11 +127,6 @@ pub(super) fn banner(status: &Status, shown: &Shown, may_change: bool) -> Markup
         }
         (source(&status.source, shown))
         (replicas(status))
-        @if (2..=MANY_TARGETS).contains(&status.targets.len()) {
-            nav aria-label="Targets" {
-                ul.cards { @for target in by_urgency(status) { (card(target)) } }
-            }
-        }
     }
 }
 
@@ -187,21 +168,6 @@ fn source(source: &SourceStatus, shown: &Shown) -> Markup {
                 @if let Some(branch) = &source.branch { " · branch " code { (branch) } }
                 @if source.worktree { " · the files of the working tree" }
                 @if let Some(time) = source.fetched_at { " · fetched " (moment(time)) }
-            }
-        }
-    }
-}
-
-fn card(target: &TargetStatus) -> Markup {
-    html! {
-        li data-key=(target.key.name) {
-            a.card href={ "#target-" (target.key.name) } {
-                strong { (target.key.name) } " " (badge(target.state.as_str()))
-                span.quiet {
-                    @if let Some(commit) = &target.commit_applied { (commit.id.short()) } @else { "nothing applied yet" }
-                }
-                " "
-                span.quiet { (signs(target)) }
             }
         }
     }

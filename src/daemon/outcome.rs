@@ -1,0 +1,219 @@
+//! Why a reconcile is made, how it ended, and how a target stands.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::audit::Asked;
+use crate::plan::{Counts, TargetPlan};
+
+/// How a reconcile ended: the label `outcome` of the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReconcileOutcome {
+    /// Live was as git wants it.
+    InSync,
+    /// Live was made so.
+    Applied,
+    /// Something differs, and the daemon does not write.
+    Pending,
+    /// Drift is there and only reported.
+    Drifted,
+    /// A rule holds something back; nothing failed.
+    Held,
+    /// Something is wrong with a connection, and nothing was sent for it.
+    Blocked,
+    /// Something was saved and not deployed.
+    Degraded,
+    /// A call, the state, the source or the target as a whole failed.
+    Failed,
+    /// The commit is refused; the last good one is kept up.
+    Refused,
+    /// The target is suspended; it was only looked at.
+    Suspended,
+    /// A shutdown or a newer commit ended it.
+    Interrupted,
+}
+
+impl ReconcileOutcome {
+    /// How carrying a plan out ended, the worst first. `interrupted`: somebody asked it to end.
+    #[must_use]
+    pub(crate) fn of(plan: &TargetPlan, interrupted: bool) -> Self {
+        let counts = Counts::of([plan]);
+        // A failure of then was perhaps only not tried again.
+        let is_cut_short = counts.not_started + counts.failed > 0 || !plan.errors.is_empty();
+        if interrupted && is_cut_short {
+            Self::Interrupted
+        } else if !plan.errors.is_empty() || counts.failed + counts.not_started > 0 {
+            Self::Failed
+        } else if counts.blocked > 0 {
+            Self::Blocked
+        } else if counts.degraded > 0 {
+            Self::Degraded
+        } else if counts.held > 0 {
+            Self::Held
+        } else if counts.drifted > 0 {
+            Self::Drifted
+        } else if counts.done + counts.adopted > 0 {
+            Self::Applied
+        } else {
+            Self::InSync
+        }
+    }
+
+    /// The word for it in JSON, logs and metrics.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in_sync",
+            Self::Applied => "applied",
+            Self::Pending => "pending",
+            Self::Drifted => "drifted",
+            Self::Held => "held",
+            Self::Blocked => "blocked",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Suspended => "suspended",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether nothing went wrong and nothing is left to be made.
+    #[must_use]
+    pub(crate) fn is_success(self) -> bool {
+        matches!(self, Self::InSync | Self::Applied | Self::Drifted)
+    }
+}
+
+/// How a target stands as a whole, the most urgent first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TargetState {
+    /// A call, the state, the source or the target as a whole failed.
+    Failing,
+    /// The commit is refused; the last good one is kept up.
+    Refused,
+    /// Something is wrong with a connection.
+    Blocked,
+    /// A rule holds something back.
+    Held,
+    /// The server rewrites what is written.
+    NotConverging,
+    /// Something was saved and not deployed.
+    Degraded,
+    /// Drift is there and only reported.
+    Drifted,
+    /// Something differs, and the daemon does not write.
+    Pending,
+    /// The target is suspended.
+    Suspended,
+    /// No reconcile has ended yet.
+    #[default]
+    Waiting,
+    /// As git wants it.
+    InSync,
+    /// Another replica acts for it.
+    Standby,
+}
+
+impl TargetState {
+    /// The word for it in JSON and on the page.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Standby => "standby",
+            Self::InSync => "in_sync",
+            Self::Pending => "pending",
+            Self::Drifted => "drifted",
+            Self::Held => "held",
+            Self::Blocked => "blocked",
+            Self::Degraded => "degraded",
+            Self::NotConverging => "not_converging",
+            Self::Refused => "refused",
+            Self::Suspended => "suspended",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// Why there is something to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// The daemon started.
+    Start,
+    /// The repository changed.
+    Repository,
+    /// A file of the working tree changed.
+    Files,
+    /// The source can be read again after a failure.
+    Return,
+    /// The daemon looked by itself, in case the system missed a change.
+    Look,
+    /// A fetch ended.
+    Fetch,
+    /// A git host reported a push, from this address.
+    Webhook(IpAddr),
+    /// A request to `POST /api/v1/reconcile`, from this address.
+    Request(IpAddr),
+    /// SIGHUP: the config is read again too.
+    Reload,
+    /// The target was suspended or resumed.
+    Suspension,
+    /// The target failed before.
+    Retry,
+    /// A connection that was saved but not deployed is due to be written again.
+    Degraded,
+    /// A commit has stood applied whole for long enough for a target that comes after.
+    After,
+    /// It is time to compare.
+    Resync,
+}
+
+impl Cause {
+    /// Whether it only says that there may be another commit.
+    pub(super) fn is_a_hint(self) -> bool {
+        matches!(self, Self::Repository | Self::Fetch | Self::Look)
+    }
+
+    /// The cause that is named of several: one that somebody asked for before the others.
+    pub(super) fn of(causes: &BTreeSet<Self>) -> Self {
+        let asked_for = |cause: &&Self| matches!(cause, Self::Webhook(_) | Self::Request(_));
+        let cause = causes.iter().find(asked_for).or(causes.first());
+        cause.copied().unwrap_or(Self::Resync)
+    }
+
+    /// Why a reconcile is made, and who asked for it.
+    pub(super) fn asked(self) -> Asked {
+        let by = match self {
+            Self::Webhook(address) => Some(format!("a webhook from {address}")),
+            Self::Request(address) => Some(request_from(address)),
+            _ => None,
+        };
+        Asked { cause: self.as_str().to_owned(), by }
+    }
+
+    /// The word for it in JSON and logs.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Repository => "repository",
+            Self::Files => "files",
+            Self::Return => "return",
+            Self::Look => "look",
+            Self::Fetch => "fetch",
+            Self::Webhook(_) => "webhook",
+            Self::Request(_) => "request",
+            Self::Reload => "reload",
+            Self::Suspension => "suspension",
+            Self::Retry => "retry",
+            Self::Degraded => "degraded",
+            Self::After => "after",
+            Self::Resync => "resync",
+        }
+    }
+}
+
+/// A request with the token, for the audit trail.
+pub(super) fn request_from(address: IpAddr) -> String {
+    format!("a request from {address}")
+}
