@@ -40,7 +40,7 @@ pub(crate) struct Job<'a> {
     /// The desired connections.
     pub(crate) desired: &'a Desired,
     /// Live as it was when the plan was made.
-    pub(crate) observed: Observed<'a>,
+    pub(crate) observed: &'a Observed,
     /// The record as the plan leaves it.
     pub(crate) planned: &'a Record,
     pub(crate) rules: CompareRules<'a>,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use super::load::LoadedTarget;
-use super::pass::{Looked, Opened, blocking, compare_rules, judge_of};
+use super::pass::{Opened, blocking, compare_rules, judge_of};
 use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, Control, Job, Proofs};
 use crate::config::Target;
 use crate::name::{self, CommitId, ConnectionName};
 use crate::plan::compare::Keys;
-use crate::plan::{Change, ChangeResult, Observed, TargetPlan};
+use crate::plan::{Change, ChangeResult, TargetPlan};
 use crate::record::{GoodCommit, LastCommit, Owned, Record};
 use crate::source::{Commit, Repository, Snapshot, SourceError};
 use crate::state::Ledger;
@@ -88,19 +88,19 @@ impl Calls<'_> {
     ) {
         let Self { engine, target, commit, ready, ledger, options } = *self;
         let Opened { loaded, desired, record, connection, key_is_known, .. } = &ready.opened;
-        let Looked { live, singles, .. } = &ready.looked;
+        let observed = &ready.observed;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
-        let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
-        let (nothing_unread, proofs) = (BTreeMap::new(), Proofs::default());
+        let lookalikes = name::lookalikes(observed.live.connections.keys().chain(desired.keys()));
+        let proofs = Proofs::default();
         let last_good = ready.opened.before.last_good.as_ref().map(|good| &good.commit);
         let last_commits = blocking(|| last_commits_of(&ready.snapshot, loaded, last_good, plan));
         let job = Job {
             target,
             desired,
-            observed: Observed { live, singles, unread: &nothing_unread },
+            observed,
             planned: record,
             rules: compare_rules(target, options, loaded, keys, record),
-            judge: judge_of(target, options),
+            judge: judge_of(target, options, ready.count),
             resolution: engine.resolution(target, options),
             lookalikes: &lookalikes,
             proofs: &proofs,
