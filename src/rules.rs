@@ -365,7 +365,8 @@ pub(crate) fn explained() -> String {
         let value = serde_json::to_string_pretty(&value).unwrap_or_default();
         text += &format!("\n{name}\n{}\n{}\n", wrapped(about), indented(&value));
     }
-    let about = "The time of the plan, a timestamp. Its parts take the name of a time zone.";
+    let about = "The time of the plan, a timestamp. Its parts take the name of a time zone; \
+                 without one they are those of UTC.";
     text += &format!("\nnow\n{}\n", wrapped(about));
     text += "    now.getHours('Europe/Istanbul') < 18     hours from 0 to 23\n    \
              now.getDayOfWeek('Europe/Istanbul') == 5 days from 0, a Sunday, to 6\n";

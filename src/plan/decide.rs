@@ -257,7 +257,7 @@ fn not_known_hold(rules: &Rules<'_>) -> Option<Hold> {
 
 /// Without a state, a delete needs live to equal the declaration of the base revision.
 fn moved_from_base(owned: &Owned, view: &LiveView<'_>, rules: &Rules<'_>) -> Option<Hold> {
-    let is_as_declared = || view.shows(&owned.type_name, &owned.base, rules.keys());
+    let is_as_declared = || view.shows(&owned.type_name, &owned.base, rules.compare.keys);
     if !rules.compare.stateless || is_as_declared() {
         return None;
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{CompareRules, Keys, LiveView};
+use super::compare::{CompareRules, LiveView};
 use super::history::History;
 use super::run::RunRules;
 use crate::config::Policy;
@@ -205,10 +205,6 @@ pub(crate) struct Judge<'a> {
 }
 
 impl Rules<'_> {
-    pub(crate) fn keys(&self) -> Keys<'_> {
-        self.compare.keys
-    }
-
     /// Whether the run asks for the delete or replace of exactly this name.
     pub(crate) fn allows_delete_of(&self, name: &ConnectionName) -> bool {
         self.run.allow_delete.contains(name)

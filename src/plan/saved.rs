@@ -91,12 +91,6 @@ pub struct Digests {
     pub inventory: BTreeMap<ConnectionName, String>,
 }
 
-impl SavedChange {
-    fn is_of(&self, change: &Change) -> bool {
-        self.name == change.name
-    }
-}
-
 impl Digests {
     /// Digests what a plan is made from. The own answers count of connections of which the lists do
     /// not show all that is compared.
@@ -178,7 +172,9 @@ pub(crate) fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
 pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
     let is_listed = |change: &Change| {
         !change.action.is_write()
-            || listed.iter().any(|one| one.action == change.action.as_str() && one.is_of(change))
+            || listed
+                .iter()
+                .any(|one| one.action == change.action.as_str() && one.name == change.name)
     };
     for entry in &mut plan.entries {
         entry.change.take_if(|change| !is_listed(change));
@@ -190,7 +186,7 @@ pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
 pub(crate) fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
     let otherwise = |one: &SavedChange| {
         let mut today = plan.entries.iter().filter_map(|entry| entry.change.as_ref());
-        let is_today = |change: &&Change| one.is_of(change) && change.action != Action::Drift;
+        let is_today = |change: &&Change| one.name == change.name && change.action != Action::Drift;
         let Some(change) = today.find(is_today) else {
             let (action, name) = (&one.action, &one.name);
             return (!one.held).then(|| {

@@ -43,6 +43,10 @@ fn an_expression_sees_what_is_explained() {
         "change.fields.filter(f, f.origin != 'drift').exists(g, g.path == '/port')",
         "change.fields.map(f, f.path) == ['/port'] && size(change.fields.filter(f, true)) == 1",
         "now.getDayOfWeek('Europe/Istanbul') == 5 && now.getHours('Europe/Istanbul') == 10",
+        "now.getHours() == 7 && now.getHours('+05:30') == 12 && now.getMinutes('+05:30') == 30",
+        "timestamp('2026-07-01T12:00:00Z').getHours('Europe/Berlin') == 14",
+        "timestamp('2026-12-01T12:00:00Z').getHours('Europe/Berlin') == 13",
+        "now.getDate('Pacific/Auckland') == 27 && now.getFullYear('UTC') == 2026",
         "now > timestamp('2026-01-01T00:00:00Z') && type(connection.port) == int",
     ] {
         assert_eq!(matches(when).as_deref(), Some("text"), "{when}");

@@ -318,7 +318,7 @@ pub(super) fn came_to_nothing(
     rules: &Rules<'_>,
 ) -> bool {
     let tried = memory.and_then(|memory| memory.unstable.get(step));
-    tried.is_some_and(|tried| tried.came_to_nothing(step, desired, rules.keys().key))
+    tried.is_some_and(|tried| tried.came_to_nothing(step, desired, rules.compare.keys.key))
 }
 
 /// The entry of a connection that may not be adopted.
