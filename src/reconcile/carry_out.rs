@@ -46,8 +46,7 @@ pub async fn carry_out(
     if record != *before {
         ledger.edit(|known| *known = record);
     }
-    let commit = commit.as_ref();
-    let calls = Calls { engine, target, commit, ready: &ready, ledger: &ledger, options };
+    let calls = Calls { engine, target, ready: &ready, ledger: &ledger, options };
     let progress = |change: &Change, result: &ChangeResult| {
         trail.wrote(change, result);
         progress(change, result);
@@ -71,8 +70,6 @@ pub async fn carry_out(
 struct Calls<'a> {
     engine: &'a Engine,
     target: &'a Target,
-    /// `None`: the working tree.
-    commit: Option<&'a Commit>,
     ready: &'a Ready,
     ledger: &'a Ledger,
     options: &'a Options,
@@ -86,7 +83,7 @@ impl Calls<'_> {
         strict: bool,
         progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
     ) {
-        let Self { engine, target, commit, ready, ledger, options } = *self;
+        let Self { engine, target, ready, ledger, options } = *self;
         let Opened { loaded, desired, record, connection, key_is_known, .. } = &ready.opened;
         let observed = &ready.observed;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
@@ -114,7 +111,7 @@ impl Calls<'_> {
                 progress,
             },
         };
-        let commit = commit.map_or("worktree", |commit| commit.id.short());
+        let commit = ready.snapshot.commit().map_or("worktree", |commit| commit.id.short());
         let span = tracing::info_span!("apply", target = %target.name, commit);
         if let Err(error) = apply::apply(&job, plan).instrument(span).await {
             plan.errors.push(error.to_string());
