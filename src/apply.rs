@@ -18,8 +18,7 @@ use crate::name::ConnectionName;
 use crate::plan::compare::LiveView;
 use crate::plan::compare::{CompareRules, Comparison, Remembered, compare};
 use crate::plan::{
-    Action, Change, ChangeResult, Entry, FieldChange, Judge, Observed, TargetPlan, step,
-    whole_digest,
+    Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, step, whole_digest,
 };
 use crate::record::{LastCommit, Owned, Record};
 use crate::state::{Ledger, StateError};
@@ -40,7 +39,7 @@ pub(crate) struct Job<'a> {
     /// The desired connections.
     pub(crate) desired: &'a Desired,
     /// Live as it was when the plan was made.
-    pub(crate) observed: Observed<'a>,
+    pub(crate) observed: &'a Observed,
     /// The record as the plan leaves it.
     pub(crate) planned: &'a Record,
     pub(crate) rules: CompareRules<'a>,
@@ -160,22 +159,6 @@ impl Job<'_> {
     ) -> Remembered<'r> {
         let unstable = self.planned.memory(&desired.name).map(|memory| &memory.unstable);
         Remembered { base: owned.map(|owned| &owned.base), unstable }
-    }
-
-    /// The result of a change that the rules of the user stop, now that it is compared again.
-    fn stopped_by_rules(
-        &self,
-        desired: &DesiredConnection,
-        action: Action,
-        fields: Vec<FieldChange>,
-    ) -> Option<ChangeResult> {
-        let memory = self.planned.memory(&desired.name);
-        self.judge.stops(desired, action, fields, memory.map(|memory| &memory.allowed))
-    }
-
-    /// Whether no further call may start.
-    fn is_ending(&self) -> bool {
-        self.control.stop.is_cancelled() || self.client.retries().stopped().is_some()
     }
 
     /// Counts a step that is not tried for ever where nothing comes of it.
@@ -321,7 +304,8 @@ impl<'j> Run<'j, '_> {
         if !change.is_sent() {
             return change.without_call();
         }
-        if job.is_ending() || self.failed_to_save.is_cancelled() {
+        let is_ending = job.control.stop.is_cancelled() || job.client.retries().stopped().is_some();
+        if is_ending || self.failed_to_save.is_cancelled() {
             return ChangeResult::NotStarted;
         }
         if change.action == Action::Delete {

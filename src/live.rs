@@ -129,7 +129,7 @@ impl fmt::Debug for LiveConnection {
 
 /// The lists of one target.
 #[derive(Debug, Default)]
-pub struct Live {
+pub(crate) struct Live {
     /// The connections of all lists that could be read.
     pub connections: BTreeMap<ConnectionName, LiveConnection>,
     /// Why lists are not complete, by type: with any of these nothing is deleted or created.
@@ -142,18 +142,18 @@ pub struct Live {
 
 impl Live {
     /// Whether all lists were read whole.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.incomplete.is_empty()
     }
 
     /// Why not all lists were read whole, in one sentence.
-    pub fn why_incomplete(&self) -> Option<String> {
+    pub(crate) fn why_incomplete(&self) -> Option<String> {
         let (type_name, problem) = self.incomplete.first_key_value()?;
         Some(format!("the list of {type_name} is not complete ({problem})"))
     }
 
     /// Whether the lists show the server's ids.
-    pub fn shows_ids(&self) -> bool {
+    pub(crate) fn shows_ids(&self) -> bool {
         self.connections.values().any(|live| live.id.is_some())
     }
 }

@@ -28,7 +28,7 @@ pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, step, whole_digest};
 pub(crate) use limits::{keep_protection, raise_protection};
-pub(crate) use row::{CommitFacts, Judge, Observed, Rows, Rules, join};
+pub(crate) use row::{Judge, Observed, Rows, Rules, join};
 pub use run::{Filter, RunRules};
 pub(crate) use state::{Counts, State, Summary, with_reason};
 
@@ -45,12 +45,38 @@ pub(crate) struct Planned {
     /// Connections that have to be read to know whether a PUT would wipe something: the name that
     /// is live now.
     pub(crate) to_read: BTreeSet<ConnectionName>,
+    /// How many changes there are without the rules of the user, where a rule asks for it.
+    pub(crate) count: usize,
 }
 
-/// Makes the plan of one target: decides each row, applies the limits over all deletes, and judges
-/// the changes by the rules of the user. Renames are judged as they are decided, since what they
-/// free or lock follows from it.
-pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
+/// Makes the plan of one target. Rules of the user that ask for the number of changes are asked in
+/// a second round, with the number of the first, which knows no rules of the user: so no answer
+/// depends on another one.
+pub(crate) fn plan(rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
+    let mut judge = rules.judge;
+    if judge.user.asks_for_the_count() {
+        let no_rules = Judge { user: &UserRules::default(), ..judge };
+        judge.count = judge::count(&decide_all(rows.clone(), &Rules { judge: no_rules, ..*rules }));
+    }
+    let rules = &Rules { judge, ..*rules };
+    let mut planned = Planned {
+        plan: TargetPlan::default(),
+        record: record.clone(),
+        to_read: BTreeSet::new(),
+        count: judge.count,
+    };
+    for decision in decide_all(rows, rules) {
+        planned.take(decision, record);
+    }
+    planned.tell(rules);
+    judge::tell(&mut planned.plan);
+    planned
+}
+
+/// Decides each row that the run admits, applies the limits over all deletes, and judges the changes
+/// by the rules of the user. Renames are judged as they are decided, since what they free or lock
+/// follows from it.
+fn decide_all(mut rows: Rows<'_>, rules: &Rules<'_>) -> Vec<Decision> {
     let mut decisions = decide::decide_renames(&mut rows, rules);
     let decided: BTreeSet<ConnectionName> =
         decisions.iter().map(|decision| decision.entry.name.clone()).collect();
@@ -62,16 +88,8 @@ pub(crate) fn plan(mut rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Pl
             judge::judge(decision, row, rules);
         }
     }
-    let mut planned =
-        Planned { plan: TargetPlan::default(), record: record.clone(), to_read: BTreeSet::new() };
-    let filter = &rules.run.filter;
-    let is_admitted = |entry: &Entry| filter.admits(&entry.type_name, &entry.name);
-    for decision in decisions.into_iter().filter(|decision| is_admitted(&decision.entry)) {
-        planned.take(decision, record);
-    }
-    planned.tell(rules);
-    judge::tell(&mut planned.plan);
-    planned
+    decisions.retain(|one| rules.run.filter.admits(&one.entry.type_name, &one.entry.name));
+    decisions
 }
 
 impl Planned {

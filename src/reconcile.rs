@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::leadership::{self, Leadership};
 use crate::links::Links;
 use crate::plan::saved::Digests;
-use crate::plan::{RunRules, TargetPlan};
+use crate::plan::{Observed, RunRules, TargetPlan};
 use crate::record::GoodCommit;
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Commit, Mirror, Repository, Snapshot};
@@ -31,7 +31,7 @@ mod load;
 mod pass;
 mod recall;
 
-use pass::{Looked, Opened};
+use pass::Opened;
 
 pub use carry_out::carry_out;
 pub(crate) use connect::client;
@@ -226,7 +226,9 @@ pub(crate) struct Ready {
     /// The things that were known before, with the record as the plan leaves it.
     pub(crate) opened: Opened,
     /// The answers that were read of live.
-    pub(crate) looked: Looked,
+    pub(crate) observed: Observed,
+    /// How many changes there are without the rules of the user, where one asks for it.
+    pub(crate) count: usize,
     /// The declarations of this commit, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
     /// The consents that commits give by their trailers.
@@ -238,10 +240,8 @@ pub(crate) struct Ready {
 impl Prepared<'_> {
     /// Digests of the inputs of the plan; `None` where the target could not be looked at.
     pub fn digests(&self) -> Option<Digests> {
-        let Ready { opened, looked, .. } = self.ready.as_ref()?;
-        let confirmed = looked.confirmed.iter();
-        let confirmed = confirmed.filter_map(|name| Some((name, looked.singles.get(name)?)));
-        Some(Digests::of(&opened.desired, &looked.live, &confirmed.collect(), &opened.before))
+        let Ready { opened, observed, .. } = self.ready.as_ref()?;
+        Some(Digests::of(&opened.desired, observed, &opened.before))
     }
 
     /// Whether somebody suspended the target; `None` where it could not be looked at.

@@ -125,6 +125,11 @@ impl UserRules {
         self.rules.iter().map(|rule| &**rule)
     }
 
+    /// Whether a rule asks how many changes there are.
+    pub(crate) fn asks_for_the_count(&self) -> bool {
+        self.iter().any(|rule| rule.when.asked.needs_count)
+    }
+
     /// Whether a rule may hold a change.
     pub(crate) fn holds(&self) -> bool {
         self.iter().any(|rule| rule.effect == Effect::Hold)
@@ -335,12 +340,15 @@ fn examples() -> [(&'static str, &'static str, Json); 3] {
             "change",
             "The change: `action` is create, update, replace, rename or delete; `origin` is git, \
              drift or both; `fields` are the fields that differ, without their values; `held` says \
-             whether another rule holds it.",
+             whether a rule of the tool holds it, `max_deletes` for example. `count` is how many \
+             changes the run would make on the target without your rules: not those that a rule of \
+             the tool holds or blocks, but also those that another rule of yours holds.",
             json!({
                 "action": "update",
                 "origin": "git",
                 "fields": [{"path": "/port", "origin": "git"}],
                 "held": false,
+                "count": 1,
             }),
         ),
     ]
@@ -357,7 +365,8 @@ pub(crate) fn explained() -> String {
         let value = serde_json::to_string_pretty(&value).unwrap_or_default();
         text += &format!("\n{name}\n{}\n{}\n", wrapped(about), indented(&value));
     }
-    let about = "The time of the plan, a timestamp. Its parts take the name of a time zone.";
+    let about = "The time of the plan, a timestamp. Its parts take the name of a time zone; \
+                 without one they are those of UTC.";
     text += &format!("\nnow\n{}\n", wrapped(about));
     text += "    now.getHours('Europe/Istanbul') < 18     hours from 0 to 23\n    \
              now.getDayOfWeek('Europe/Istanbul') == 5 days from 0, a Sunday, to 6\n";

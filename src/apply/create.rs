@@ -124,7 +124,7 @@ pub(super) fn forget_intent(job: &Job<'_>, desired: &DesiredConnection) {
 /// ids. A list that cannot be read is no failure of the run: the next reading compares what live
 /// shows with what was written.
 pub(super) async fn learn_ids(job: &Job<'_>, entries: &[Entry]) {
-    let live = job.observed.live;
+    let live = &job.observed.live;
     if !live.connections.is_empty() && !live.shows_ids() {
         return;
     }

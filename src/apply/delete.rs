@@ -52,11 +52,11 @@ pub(super) fn not_ours(
                 .to_owned(),
         );
     }
-    let planned = job.observed.live.connections.get(name)?;
-    if planned.id.is_some() && live.id.is_some() && planned.id != live.id {
+    let planned = job.observed.listed(name)?;
+    let known = planned.entry;
+    if known.id.is_some() && live.id.is_some() && known.id != live.id {
         return Some("it was deleted and created again since the plan was made".to_owned());
     }
-    let planned = LiveView { entry: planned, own: job.observed.singles.get(name) };
     let own_type = crate::catalog::find(&owned.type_name);
     let has_moved = || {
         let paths = owned.base.keys().map(String::as_str);

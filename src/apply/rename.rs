@@ -10,7 +10,6 @@ use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::plan::compare::Comparison;
-use crate::plan::compare::LiveView;
 use crate::plan::{Action, Change, step, whole_digest};
 use crate::record::Intent;
 
@@ -41,10 +40,7 @@ pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection
     let mut intent = create::intent(desired, &job.rules);
     intent.from.clone_from(&change.previous_name);
     let old = change.previous_name.as_ref();
-    if let Some((old, entry)) =
-        old.and_then(|old| Some((old, job.observed.live.connections.get(old)?)))
-    {
-        let view = LiveView { entry, own: job.observed.singles.get(old) };
+    if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.listed(old)?))) {
         let owned = job.planned.owned(old);
         let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
         let comparison = job.compare(desired, &view, job.remembered(desired, owned));

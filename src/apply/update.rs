@@ -180,7 +180,8 @@ pub(super) async fn prepare(
         return Err(ChangeResult::NotNeeded);
     }
     let written = comparison.treated(Treatment::Write);
-    if let Some(stopped) = job.stopped_by_rules(desired, action, written).filter(|_| !again) {
+    let allowed = job.planned.memory(&desired.name).map(|memory| &memory.allowed);
+    if !again && let Some(stopped) = job.judge.stops(desired, action, written, allowed) {
         return Err(stopped);
     }
     let proof = Proof::of(job, desired, &view, owned.as_ref()).await;

@@ -15,7 +15,6 @@ use crate::document;
 use crate::export::{self, Export, KnownReferences, files};
 use crate::name::ConnectionName;
 use crate::plan::TargetPlan;
-use crate::plan::compare::LiveView;
 use crate::pull::{NotWritten, Pull, PullTarget, Texts, drift_of};
 use crate::reconcile::{Options, Prepared, load_request, load_target};
 use crate::report::pull::{self as report, FileChange};
@@ -131,10 +130,7 @@ impl Pulled<'_> {
     fn edit(&mut self, prepared: &Prepared<'_>) -> Result<(), CommandError> {
         let (engine, target) = (&self.session.engine, prepared.target);
         let Some(ready) = &prepared.ready else { return Ok(()) };
-        let live_of = |name: &ConnectionName| {
-            let entry = ready.looked.live.connections.get(name)?;
-            Some(LiveView { entry, own: ready.looked.singles.get(name) })
-        };
+        let live_of = |name: &ConnectionName| ready.observed.listed(name);
         let entries = &prepared.plan.entries;
         let (drift, not_written) = drift_of(&target.name, entries, &ready.opened.desired, &live_of);
         self.not_written.extend(not_written);
@@ -182,7 +178,7 @@ impl Pulled<'_> {
         }
         let unmanaged: BTreeSet<_> = prepared.plan.unmanaged().map(|entry| &entry.name).collect();
         let listed =
-            ready.looked.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
+            ready.observed.live.connections.iter().filter(|(name, _)| unmanaged.contains(name));
         let listed: Vec<_> = listed.map(|(_, live)| live.clone()).collect();
         let (fresh, known): (Vec<_>, Vec<_>) =
             listed.into_iter().partition(|live| !self.declared.contains(&live.name));

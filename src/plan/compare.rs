@@ -389,11 +389,6 @@ pub(crate) fn field_at(own_type: &'static ConnectionType, path: &str) -> Option<
     Some(field)
 }
 
-/// The catalog's field at the pointer of an owned field.
-pub(super) fn catalog_field(desired: &DesiredConnection, path: &str) -> Option<&'static Field> {
-    field_at(desired.connection_type, path)
-}
-
 impl CompareRules<'_> {
     /// The base of a connection that was written as git has it.
     pub(crate) fn base_of(&self, desired: &DesiredConnection) -> Base {

@@ -191,7 +191,7 @@ fn delete_hold(
         let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
         return Some((not_asked_for(row, due, "held: no commit removed it", rules), Some(advice)));
     }
-    if let Some(not_read) = rules.commit.not_read.first()
+    if let Some(not_read) = rules.not_read.first()
         && !rules.allows_delete_of(name)
     {
         let reason = format!("held: a file that is not read may declare it; {not_read}");
@@ -252,12 +252,12 @@ fn not_known_hold(rules: &Rules<'_>) -> Option<Hold> {
         let reason = format!("held: the list of {type_name} is not complete ({problem})");
         return Some((reason, None));
     }
-    (!rules.commit.loaded_whole).then(|| ("held: the commit did not load whole".to_owned(), None))
+    (!rules.loaded_whole).then(|| ("held: the commit did not load whole".to_owned(), None))
 }
 
 /// Without a state, a delete needs live to equal the declaration of the base revision.
 fn moved_from_base(owned: &Owned, view: &LiveView<'_>, rules: &Rules<'_>) -> Option<Hold> {
-    let is_as_declared = || view.shows(&owned.type_name, &owned.base, rules.keys());
+    let is_as_declared = || view.shows(&owned.type_name, &owned.base, rules.compare.keys);
     if !rules.compare.stateless || is_as_declared() {
         return None;
     }
@@ -276,7 +276,7 @@ fn worktree_hold(what: &str, rules: &Rules<'_>) -> Option<Hold> {
 /// Why a delete or replace is held that no commit is known to have asked for; `no_commit` is the
 /// beginning of that sentence.
 fn not_asked_for(row: &Row<'_>, due: Option<&Due>, no_commit: &str, rules: &Rules<'_>) -> String {
-    let history = &rules.commit.history;
+    let history = &rules.history;
     if history.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
         return "held: the repository no longer has the last good commit, so whether a commit asked for \
                 it is not known"

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::entry::Decision;
-use super::row::Row;
-use super::row::{Judge, Rules};
+use super::row::{Judge, Row, Rules};
 use super::{Action, Change, ChangeResult, Entry, FieldChange, Origin, State, TargetPlan};
 use crate::desired::DesiredConnection;
 use crate::digest::sha256_hex;
@@ -17,27 +16,23 @@ use crate::record::{Allowed, Owned};
 use crate::rules::{Effect, Match};
 use crate::secret::canonical;
 
-/// The consents of commits to one change: what is remembered, and what they give now.
-struct Consents<'a> {
-    remembered: Option<&'a BTreeMap<String, Allowed>>,
-    given: &'a dyn Fn(&str) -> Option<CommitId>,
-}
-
 impl Judge<'_> {
-    /// The rules that match a change, and the consents that are to be remembered with it.
+    /// The rules that match a change, and the consents that are to be remembered with it, of those
+    /// that commits gave before or `given` says they give now.
     fn judge(
         &self,
         connection: &Value,
         change: &Change,
-        consents: &Consents<'_>,
+        remembered: Option<&BTreeMap<String, Allowed>>,
+        given: impl Fn(&str) -> Option<CommitId>,
     ) -> (Vec<Match>, BTreeMap<String, Allowed>) {
         let digest = sha256_hex(&canonical(&json!([change.action, connection])));
-        let mut found = self.user.of_change(connection, &for_rules(change), self.now);
+        let mut found = self.user.of_change(connection, &for_rules(change, self.count), self.now);
         let mut kept = BTreeMap::new();
         for hold in found.iter_mut().filter(|found| found.effect == Effect::Hold) {
-            let remembered = consents.remembered.and_then(|all| all.get(&hold.rule));
+            let remembered = remembered.and_then(|all| all.get(&hold.rule));
             let remembered = remembered.filter(|allowed| allowed.change == digest[..32]);
-            let by = (consents.given)(&hold.rule).or_else(|| Some(remembered?.by.clone()));
+            let by = given(&hold.rule).or_else(|| Some(remembered?.by.clone()));
             if let Some(by) = &by {
                 let allowed = Allowed { by: by.clone(), change: digest[..32].to_owned() };
                 kept.insert(hold.rule.clone(), allowed);
@@ -66,12 +61,19 @@ impl Judge<'_> {
         let type_name = desired.connection_type.name.to_owned();
         let name = desired.name.clone();
         let change = Change { fields, ..Change::bare(action, type_name, name) };
-        let consents = Consents { remembered, given: &|_| None };
-        let (found, _) = self.judge(&declared(desired), &change, &consents);
+        let (found, _) = self.judge(&declared(desired), &change, remembered, |_| None);
         let said = |effect| in_words(found.iter().filter(|m| stands(m, effect)));
         let denied = said(Effect::Deny).map(ChangeResult::Blocked);
         denied.or_else(|| said(Effect::Hold).map(ChangeResult::Held))
     }
+}
+
+/// How many changes the run would make if there were no rules of the user: those that nothing else
+/// holds or blocks. What the rules of the user say of it does not change it, so it is one number for
+/// all of them, and the same in the next round.
+pub(super) fn count(decisions: &[Decision]) -> usize {
+    let changes = decisions.iter().filter_map(|decision| decision.entry.change.as_ref());
+    changes.filter(|change| change.is_sent()).count()
 }
 
 /// Judges one decision by the rules of the user.
@@ -89,9 +91,8 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
             (None, None) => return,
         };
         let name = change.name.clone();
-        let given = |rule: &str| rules.commit.history.consents.to_rule(rule, &name);
-        let consents = Consents { remembered, given: &given };
-        (change.rules, kept) = rules.judge.judge(&connection, change, &consents);
+        let given = |rule: &str| rules.history.consents.to_rule(rule, &name);
+        (change.rules, kept) = rules.judge.judge(&connection, change, remembered, given);
         decision.entry.follow_rules();
     }
     if remembered.is_some() || !kept.is_empty() {
@@ -146,7 +147,7 @@ fn in_words<'m>(found: impl Iterator<Item = &'m Match>) -> Option<String> {
 }
 
 /// A change as rules see it: which fields differ, and none of their values.
-fn for_rules(change: &Change) -> Value {
+fn for_rules(change: &Change, count: usize) -> Value {
     let has = |origin| change.fields.iter().any(|field| field.origin == origin);
     let (git, drift) = (has(Origin::Git), has(Origin::Drift));
     let origin = match (git || change.fields.is_empty(), drift) {
@@ -161,6 +162,7 @@ fn for_rules(change: &Change) -> Value {
         fields.map(|field| json!({"path": field.path, "origin": field.origin})).collect();
     json!({
         "action": change.action, "origin": origin, "fields": fields, "held": change.held,
+        "count": count,
     })
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, rules: &Rules<'
         inventory: owned - gone,
         gone,
     };
-    let lost = rules.commit.history.lost_paths.keys().next();
+    let lost = rules.history.lost_paths.keys().next();
     for decision in decisions.iter_mut().filter(|decision| is_due(&&**decision)) {
         let Some(row) = rows.get(&decision.entry.name) else { continue };
         let known = row.memory.and_then(|memory| memory.due.clone());
@@ -166,7 +166,7 @@ pub(super) fn follow_protection(
     rules: &Rules<'_>,
 ) {
     let protect = desired.options.protect;
-    let may_lift = rules.commit.loaded_whole && row.lost_path.is_none() && !rules.is_worktree();
+    let may_lift = rules.loaded_whole && row.lost_path.is_none() && !rules.is_worktree();
     let memory = decision.memory.as_ref().or(row.memory);
     let changes = memory.and_then(|memory| memory.owned.as_ref()).is_some_and(|owned| {
         let is_of_type = owned.type_name == desired.connection_type.name;

@@ -1,9 +1,9 @@
 //! Everything about one connection in one pass lies in one row: git's side, live's side and the
 //! memory. Beside the rows a plan is decided by its rules and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{CompareRules, Keys, LiveView};
+use super::compare::{CompareRules, LiveView};
 use super::history::History;
 use super::run::RunRules;
 use crate::config::Policy;
@@ -68,28 +68,40 @@ pub(crate) enum Claim<'a> {
 }
 
 /// The answers that were read of live.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Observed<'a> {
+#[derive(Debug)]
+pub(crate) struct Observed {
     /// The lists.
-    pub(crate) live: &'a Live,
+    pub(crate) live: Live,
     /// The own answers of connections that were read one by one.
-    pub(crate) singles: &'a BTreeMap<ConnectionName, LiveConnection>,
+    pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
     /// Why the own answer of a connection, which is needed, could not be had.
-    pub(crate) unread: &'a BTreeMap<ConnectionName, String>,
+    pub(crate) unread: BTreeMap<ConnectionName, String>,
+    /// The names that were read one by one since the lists do not say enough.
+    pub(crate) confirmed: BTreeSet<ConnectionName>,
 }
 
-impl<'a> Observed<'a> {
+impl Observed {
+    /// The connection that lists show under a name, with its own answer where that was read.
+    pub(crate) fn listed(&self, name: &ConnectionName) -> Option<LiveView<'_>> {
+        let entry = self.live.connections.get(name)?;
+        Some(LiveView { entry, own: self.singles.get(name) })
+    }
+
+    /// The connection of a name, also where only its own answer shows it.
+    pub(crate) fn view(&self, name: &ConnectionName) -> Option<LiveView<'_>> {
+        self.listed(name).or_else(|| self.singles.get(name).map(LiveView::of))
+    }
+
     /// Live's side of a name.
-    pub(crate) fn sight(&self, name: &ConnectionName) -> Sight<'a> {
+    pub(crate) fn sight(&self, name: &ConnectionName) -> Sight<'_> {
         if let Some(problem) = self.unread.get(name) {
             return Sight::Unread(format!("could not be read: {problem}"));
         }
         if let Some(lists) = self.live.repeated.get(name) {
             return Sight::Unread(format!("{lists}, and names are unique in a project"));
         }
-        let own = self.singles.get(name);
-        match (self.live.connections.get(name).or(own), self.live.why_incomplete()) {
-            (Some(entry), _) => Sight::Shown(LiveView { entry, own }),
+        match (self.view(name), self.live.why_incomplete()) {
+            (Some(view), _) => Sight::Shown(view),
             (None, Some(problem)) => Sight::Unlisted(problem),
             (None, None) => Sight::Gone,
         }
@@ -102,7 +114,7 @@ pub(crate) fn join<'a>(
     desired: &'a Desired,
     invalid: &'a BTreeMap<ConnectionName, String>,
     history: &'a History,
-    observed: Observed<'a>,
+    observed: &'a Observed,
     record: &'a Record,
 ) -> Rows<'a> {
     let declared = desired.keys().chain(invalid.keys());
@@ -169,11 +181,15 @@ pub(crate) struct Rules<'a> {
     pub(crate) run: &'a RunRules,
     pub(crate) compare: CompareRules<'a>,
     pub(crate) live: &'a Live,
-    pub(crate) commit: &'a CommitFacts<'a>,
+    /// Whether the commit loaded whole.
+    pub(crate) loaded_whole: bool,
+    /// Files that were not read below the paths, and why: they may declare connections that seem
+    /// removed.
+    pub(crate) not_read: &'a [String],
+    /// The declarations and consents of earlier commits.
+    pub(crate) history: &'a History,
     /// Judges changes by the rules of the user.
     pub(crate) judge: Judge<'a>,
-    /// Now, in seconds since 1970.
-    pub(crate) now: i64,
 }
 
 /// Judges changes by the rules of the user, see [`super::judge`].
@@ -184,25 +200,11 @@ pub(crate) struct Judge<'a> {
     pub(crate) allow: &'a [String],
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
-}
-
-/// The facts about the commit that is looked at.
-#[derive(Debug)]
-pub(crate) struct CommitFacts<'a> {
-    /// Whether it loaded whole.
-    pub(crate) loaded_whole: bool,
-    /// Files that were not read below the paths, and why: they may declare connections that seem
-    /// removed.
-    pub(crate) not_read: &'a [String],
-    /// The declarations and consents of earlier commits.
-    pub(crate) history: &'a History,
+    /// How many changes the plan has without the rules of the user, see [`super::judge::count`].
+    pub(crate) count: usize,
 }
 
 impl Rules<'_> {
-    pub(crate) fn keys(&self) -> Keys<'_> {
-        self.compare.keys
-    }
-
     /// Whether the run asks for the delete or replace of exactly this name.
     pub(crate) fn allows_delete_of(&self, name: &ConnectionName) -> bool {
         self.run.allow_delete.contains(name)
@@ -210,11 +212,11 @@ impl Rules<'_> {
 
     /// Whether the working tree is read, which is no decision to delete anything.
     pub(crate) fn is_worktree(&self) -> bool {
-        self.commit.history.commit.is_none()
+        self.history.commit.is_none()
     }
 
     /// Whether the run or the tip consents to changes that a lost path holds.
     pub(crate) fn consents_to_lost_paths(&self) -> bool {
-        self.run.allow_deletes || self.commit.history.consents.by_tip
+        self.run.allow_deletes || self.history.consents.by_tip
     }
 }

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Action, Change, TargetPlan};
+use super::{Action, Change, Observed, TargetPlan};
 use crate::catalog::{self, hidden, is_bookkeeping};
 use crate::desired::{Desired, DesiredConnection, DesiredField, env_names, holds_env, lies_in};
 use crate::digest::sha256_hex;
-use crate::live::{Live, LiveConnection};
+use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::record::Record;
 use crate::secret::canonical;
@@ -91,21 +91,11 @@ pub struct Digests {
     pub inventory: BTreeMap<ConnectionName, String>,
 }
 
-impl SavedChange {
-    fn is_of(&self, change: &Change) -> bool {
-        self.name == change.name
-    }
-}
-
 impl Digests {
-    /// Digests what a plan is made from. `confirmed` are the own answers of connections of which
-    /// the lists do not show all that is compared.
-    pub fn of(
-        desired: &Desired,
-        live: &Live,
-        confirmed: &BTreeMap<&ConnectionName, &LiveConnection>,
-        record: &Record,
-    ) -> Self {
+    /// Digests what a plan is made from. The own answers count of connections of which the lists do
+    /// not show all that is compared.
+    pub(crate) fn of(desired: &Desired, observed: &Observed, record: &Record) -> Self {
+        let Observed { live, singles, confirmed, .. } = observed;
         let old_names = desired.values().filter_map(|d| d.options.renamed_from.as_ref());
         let owned = record.inventory().map(|(name, _)| name);
         let names = desired.keys().chain(owned).chain(old_names);
@@ -113,7 +103,8 @@ impl Digests {
             desired: desired.iter().map(|(n, d)| (n.clone(), digest(&of_desired(d)))).collect(),
             live: names
                 .filter_map(|name| {
-                    let answers = [live.connections.get(name), confirmed.get(name).copied()];
+                    let own = confirmed.get(name).and_then(|name| singles.get(name));
+                    let answers = [live.connections.get(name), own];
                     let shown = answers.into_iter().flatten();
                     let shown = shown.map(|one| of_live(one, desired.get(name), record));
                     let shown: Vec<Value> = shown.collect();
@@ -181,7 +172,9 @@ pub(crate) fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
 pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
     let is_listed = |change: &Change| {
         !change.action.is_write()
-            || listed.iter().any(|one| one.action == change.action.as_str() && one.is_of(change))
+            || listed
+                .iter()
+                .any(|one| one.action == change.action.as_str() && one.name == change.name)
     };
     for entry in &mut plan.entries {
         entry.change.take_if(|change| !is_listed(change));
@@ -193,7 +186,7 @@ pub(crate) fn keep_listed(plan: &mut TargetPlan, listed: &[SavedChange]) {
 pub(crate) fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<String> {
     let otherwise = |one: &SavedChange| {
         let mut today = plan.entries.iter().filter_map(|entry| entry.change.as_ref());
-        let is_today = |change: &&Change| one.is_of(change) && change.action != Action::Drift;
+        let is_today = |change: &&Change| one.name == change.name && change.action != Action::Drift;
         let Some(change) = today.find(is_today) else {
             let (action, name) = (&one.action, &one.name);
             return (!one.held).then(|| {

@@ -8,7 +8,7 @@ use crate::record::{Base, Intent, Memory, Owned, Record};
 
 /// Settles the intents of earlier runs: a connection that live shows as it was sent is owned, one
 /// that is not there is forgotten, and one that differs is not ours.
-pub(crate) fn settle(record: &mut Record, observed: &Observed<'_>, keys: Keys<'_>) {
+pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) {
     let intents = record
         .connections
         .iter()
@@ -22,9 +22,7 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed<'_>, keys: Keys<'_
         if is_unread(&name) || intent.from.as_ref().is_some_and(is_unread) {
             continue;
         }
-        let own = observed.singles.get(&name);
-        let entry = observed.live.connections.get(&name).or(own);
-        match entry.map(|entry| LiveView { entry, own }) {
+        match observed.view(&name) {
             Some(view) if is_ours(record, observed, &intent, &view, keys) => {
                 own_it(record, &name, intent, &view);
             }
@@ -37,7 +35,7 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed<'_>, keys: Keys<'_
 
 fn is_ours(
     record: &Record,
-    observed: &Observed<'_>,
+    observed: &Observed,
     intent: &Intent,
     view: &LiveView<'_>,
     keys: Keys<'_>,
@@ -51,8 +49,7 @@ fn is_ours(
     if let Some((known, shown)) = known.and_then(|owned| owned.id.as_ref()).zip(view.id()) {
         return known == shown;
     }
-    let is_still_there = observed.live.connections.get(from).is_some_and(|entry| {
-        let there = LiveView { entry, own: observed.singles.get(from) };
+    let is_still_there = observed.listed(from).is_some_and(|there| {
         known.is_none_or(|owned| there.shows(&owned.type_name, &owned.base, keys))
     });
     is_as_sent() && !is_still_there && observed.live.is_complete()

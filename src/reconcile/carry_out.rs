@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use super::load::LoadedTarget;
-use super::pass::{Looked, Opened, blocking, compare_rules, judge_of};
+use super::pass::{Opened, blocking, compare_rules, judge_of};
 use super::{Engine, Options, Prepared, Ready, now};
 use crate::apply::{self, Control, Job, Proofs};
 use crate::config::Target;
 use crate::name::{self, CommitId, ConnectionName};
 use crate::plan::compare::Keys;
-use crate::plan::{Change, ChangeResult, Observed, TargetPlan};
+use crate::plan::{Change, ChangeResult, TargetPlan};
 use crate::record::{GoodCommit, LastCommit, Owned, Record};
 use crate::source::{Commit, Repository, Snapshot, SourceError};
 use crate::state::Ledger;
@@ -46,8 +46,7 @@ pub async fn carry_out(
     if record != *before {
         ledger.edit(|known| *known = record);
     }
-    let commit = commit.as_ref();
-    let calls = Calls { engine, target, commit, ready: &ready, ledger: &ledger, options };
+    let calls = Calls { engine, target, ready: &ready, ledger: &ledger, options };
     let progress = |change: &Change, result: &ChangeResult| {
         trail.wrote(change, result);
         progress(change, result);
@@ -71,8 +70,6 @@ pub async fn carry_out(
 struct Calls<'a> {
     engine: &'a Engine,
     target: &'a Target,
-    /// `None`: the working tree.
-    commit: Option<&'a Commit>,
     ready: &'a Ready,
     ledger: &'a Ledger,
     options: &'a Options,
@@ -86,21 +83,21 @@ impl Calls<'_> {
         strict: bool,
         progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
     ) {
-        let Self { engine, target, commit, ready, ledger, options } = *self;
+        let Self { engine, target, ready, ledger, options } = *self;
         let Opened { loaded, desired, record, connection, key_is_known, .. } = &ready.opened;
-        let Looked { live, singles, .. } = &ready.looked;
+        let observed = &ready.observed;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
-        let lookalikes = name::lookalikes(live.connections.keys().chain(desired.keys()));
-        let (nothing_unread, proofs) = (BTreeMap::new(), Proofs::default());
+        let lookalikes = name::lookalikes(observed.live.connections.keys().chain(desired.keys()));
+        let proofs = Proofs::default();
         let last_good = ready.opened.before.last_good.as_ref().map(|good| &good.commit);
         let last_commits = blocking(|| last_commits_of(&ready.snapshot, loaded, last_good, plan));
         let job = Job {
             target,
             desired,
-            observed: Observed { live, singles, unread: &nothing_unread },
+            observed,
             planned: record,
             rules: compare_rules(target, options, loaded, keys, record),
-            judge: judge_of(target, options),
+            judge: judge_of(target, options, ready.count),
             resolution: engine.resolution(target, options),
             lookalikes: &lookalikes,
             proofs: &proofs,
@@ -114,7 +111,7 @@ impl Calls<'_> {
                 progress,
             },
         };
-        let commit = commit.map_or("worktree", |commit| commit.id.short());
+        let commit = ready.snapshot.commit().map_or("worktree", |commit| commit.id.short());
         let span = tracing::info_span!("apply", target = %target.name, commit);
         if let Err(error) = apply::apply(&job, plan).instrument(span).await {
             plan.errors.push(error.to_string());

@@ -13,15 +13,14 @@ use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now,
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
-use crate::live::{Live, LiveConnection};
+use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
 use crate::plan::history::{History, NamesByPath, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
-    CommitFacts, Judge, Observed, Planned, Rules, join, keep_protection, plan, raise_protection,
-    settle,
+    Judge, Observed, Planned, Rules, join, keep_protection, plan, raise_protection, settle,
 };
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
@@ -75,17 +74,6 @@ pub(crate) struct Opened {
     pub(super) lock: Option<Lock>,
 }
 
-/// The answers that were read of live.
-#[derive(Debug)]
-pub(crate) struct Looked {
-    pub(crate) live: Live,
-    pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
-    /// Why the own answer of a connection, which is needed, could not be had.
-    unread: BTreeMap<ConnectionName, String>,
-    /// The names that were read one by one since the lists do not say enough.
-    pub(super) confirmed: BTreeSet<ConnectionName>,
-}
-
 impl Pass<'_> {
     /// Makes the plan; the error stops the target as a whole.
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
@@ -95,19 +83,25 @@ impl Pass<'_> {
         keep_protection(&mut opened.desired, &opened.record, |connection| {
             !may_lift || history.lost_path_of(&connection.name, Some(connection)).is_some()
         });
-        let mut looked = self.look_closer(live, &opened, prepared).await;
-        let mut planned = self.decide(&mut opened, &history, &mut looked).await?;
+        let mut observed = self.look_closer(live, &opened, prepared).await;
+        let mut planned = self.decide(&mut opened, &history, &mut observed).await?;
         planned.hide(&self.engine.redactor);
         if self.engine.config.has_several_targets {
             planned.name_target(&self.target.name);
         }
-        let Planned { plan, record, .. } = planned;
+        let Planned { plan, record, count, .. } = planned;
         prepared.take(plan);
         let good = self.good_commit(&opened, &history, unread_paths);
         opened.record = record;
         let consents = self.consents(&opened.before, &opened.record);
-        prepared.ready =
-            Some(Ready { opened, looked, good, consents, snapshot: self.snapshot.clone() });
+        prepared.ready = Some(Ready {
+            opened,
+            observed,
+            count,
+            good,
+            consents,
+            snapshot: self.snapshot.clone(),
+        });
         Ok(())
     }
 
@@ -164,32 +158,40 @@ impl Pass<'_> {
         &self,
         opened: &mut Opened,
         history: &History,
-        looked: &mut Looked,
+        observed: &mut Observed,
     ) -> Result<Planned, (Step, String)> {
         let Opened { loaded, desired, connection, key_is_known, record, before, .. } = opened;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let blocked = loaded.blocked(record.last_good.as_ref());
         let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
-        settle::settle(record, &looked.observed(), keys);
-        let invalid = self.with_old_names(blocked, loaded, desired, record, &looked.live);
+        settle::settle(record, observed, keys);
+        let invalid = self.with_old_names(blocked, loaded, desired, record, &observed.live);
         let loaded_whole = !loaded.loaded.has_errors();
         let filter = &self.options.rules.filter;
         if loaded_whole {
-            let live = &looked.live;
+            let live = &observed.live;
             Noting { desired, invalid: &invalid, live, filter, history }.note(record);
         }
         let not_read: Vec<String> = loaded.unread.values().cloned().collect();
-        let facts = CommitFacts { loaded_whole, not_read: &not_read, history };
         let record = &*record;
-        let decide = |looked: &Looked| {
-            let rules = self.rules(loaded, keys, record, &looked.live, &facts);
-            let rows = join(desired, &invalid, history, looked.observed(), record);
+        let decide = |observed: &Observed| {
+            let rules = Rules {
+                policy: &self.target.policy,
+                run: &self.options.rules,
+                compare: compare_rules(self.target, self.options, loaded, keys, record),
+                live: &observed.live,
+                loaded_whole,
+                not_read: &not_read,
+                history,
+                judge: judge_of(self.target, self.options, 0),
+            };
+            let rows = join(desired, &invalid, history, observed, record);
             plan(rows, record, &rules)
         };
-        let mut planned = decide(looked);
+        let mut planned = decide(observed);
         if !planned.to_read.is_empty() {
-            self.read_more(looked, &planned.to_read, connection).await;
-            planned = decide(looked);
+            self.read_more(observed, &planned.to_read, connection).await;
+            planned = decide(observed);
         }
         keep_due(&mut planned.record, before, self.snapshot.commit().is_none(), filter);
         Ok(planned)
@@ -324,7 +326,7 @@ impl Pass<'_> {
         mut live: Live,
         opened: &Opened,
         prepared: &mut Prepared<'_>,
-    ) -> Looked {
+    ) -> Observed {
         let Opened { desired, record, connection, .. } = opened;
         let filter = &self.options.rules.filter;
         let stateless = self.options.base.is_some();
@@ -358,13 +360,13 @@ impl Pass<'_> {
                 live.incomplete.entry(found.type_name.clone()).or_insert(problem);
             }
         }
-        Looked { live, singles: read.found, unread, confirmed }
+        Observed { live, singles: read.found, unread, confirmed }
     }
 
     /// Reads connections of which a plan has to know more.
     async fn read_more(
         &self,
-        looked: &mut Looked,
+        observed: &mut Observed,
         names: &BTreeSet<ConnectionName>,
         connection: &Connection,
     ) {
@@ -373,10 +375,10 @@ impl Pass<'_> {
         for found in read.found.values() {
             found.teach_secrets(&self.target.name, &self.engine.redactor);
         }
-        looked.confirmed.extend(read.found.keys().cloned());
-        looked.singles.extend(read.found);
+        observed.confirmed.extend(read.found.keys().cloned());
+        observed.singles.extend(read.found);
         let failed = read.failed.into_iter().map(|(name, error)| (name, error.to_string()));
-        looked.unread.extend(failed);
+        observed.unread.extend(failed);
     }
 
     fn secrets_due(
@@ -418,36 +420,11 @@ impl Pass<'_> {
         }
         blocked
     }
-
-    fn rules<'r>(
-        &'r self,
-        loaded: &LoadedTarget,
-        keys: Keys<'r>,
-        record: &'r Record,
-        live: &'r Live,
-        commit: &'r CommitFacts<'r>,
-    ) -> Rules<'r> {
-        Rules {
-            policy: &self.target.policy,
-            run: &self.options.rules,
-            compare: compare_rules(self.target, self.options, loaded, keys, record),
-            live,
-            commit,
-            judge: judge_of(self.target, self.options),
-            now: now(),
-        }
-    }
 }
 
-impl Looked {
-    fn observed(&self) -> Observed<'_> {
-        Observed { live: &self.live, singles: &self.singles, unread: &self.unread }
-    }
-}
-
-/// The rules of the user that judge the changes of a run.
-pub(super) fn judge_of<'r>(target: &'r Target, options: &'r Options) -> Judge<'r> {
-    Judge { user: &target.rules, allow: &options.rules.allow, now: now() }
+/// The rules of the user that judge the changes of a run, of which there are so many.
+pub(super) fn judge_of<'r>(target: &'r Target, options: &'r Options, count: usize) -> Judge<'r> {
+    Judge { user: &target.rules, allow: &options.rules.allow, now: now(), count }
 }
 
 /// The rules of the comparisons of a run.

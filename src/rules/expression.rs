@@ -37,9 +37,13 @@ pub(super) const NOW: &str = "@now";
 const NAMES: [(&str, &[&str]); 4] = [
     ("connection", &[]),
     ("target", &["name", "project", "vars"]),
-    ("change", &["action", "origin", "fields", "held"]),
+    ("change", &["action", "origin", "fields", "held", "count"]),
     ("now", &[]),
 ];
+
+/// The root of what a loop variable stands for that goes over `change.fields`, and its keys.
+const FIELD: &str = "@field";
+const FIELD_KEYS: [&str; 2] = ["path", "origin"];
 
 /// The keys of `x-gitops`.
 const OPTIONS: [&str; 5] = ["protect", "renamedFrom", "ignore", "suspend", "targets"];
@@ -51,7 +55,7 @@ fn values_of(root: &str, path: &[String]) -> Option<Vec<&'static str>> {
         ("change", [key]) if key == "action" => {
             Some(vec!["create", "update", "replace", "rename", "delete"])
         }
-        ("change", [key]) if key == "origin" => Some(vec!["git", "drift", "both"]),
+        ("change" | FIELD, [key]) if key == "origin" => Some(vec!["git", "drift", "both"]),
         _ => None,
     }
 }
@@ -101,6 +105,8 @@ pub(super) struct Asked {
     pub(super) patterns: Vec<(String, Pattern)>,
     /// Whether it asks for the change or for the time.
     pub(super) needs_plan: bool,
+    /// Whether it asks for the number of changes.
+    pub(super) needs_count: bool,
     /// The fields of the connection, in its order.
     pub(super) fields: Vec<String>,
     /// The vars of the target.
@@ -209,8 +215,8 @@ fn checked(mut root: IdedExpr) -> Result<Expression, Problem> {
 /// Looks at every node, and makes those pay that read values or repeat others.
 #[derive(Default)]
 struct Check {
-    /// The variables of the loops around.
-    scope: Vec<String>,
+    /// The variables of the loops around, and whether each is a field of the change.
+    scope: Vec<(String, bool)>,
     asked: Asked,
 }
 
@@ -224,7 +230,7 @@ impl Check {
             self.name(&chain)?;
             let Chain { root, path, .. } = chain;
             let is_test = matches!(&node.expr, Expr::Select(select) if select.test);
-            if root == "now" && !self.scope.contains(&root) {
+            if root == "now" && self.variable(&root).is_none() {
                 let seconds = IdedExpr { id: node.id, expr: Expr::Ident(NOW.to_owned()) };
                 node.expr = call("timestamp", vec![seconds]);
             } else if !root.starts_with('@') && !is_test {
@@ -259,10 +265,23 @@ impl Check {
         nodes.iter_mut().map(|node| self.walk(node, depth)).sum()
     }
 
+    /// Whether an expression is the list `change.fields`, or a part of it.
+    fn is_fields(&self, expr: &Expr) -> bool {
+        if let Expr::Comprehension(looped) = expr {
+            return is_filter(looped) && self.is_fields(&looped.iter_range.expr);
+        }
+        chain(expr).is_some_and(|Chain { root, path, .. }| {
+            root == "change" && path == ["fields"] && self.variable(&root).is_none()
+        })
+    }
+
     /// Checks a name with the keys that are asked of it.
     fn name(&mut self, Chain { root, path, is_open }: &Chain) -> Result<(), Problem> {
-        if root.starts_with('@') || self.scope.iter().any(|known| known == root) {
-            return Ok(());
+        match self.variable(root) {
+            Some(true) => return path.first().map_or(Ok(()), |key| is_key(root, &FIELD_KEYS, key)),
+            Some(false) => return Ok(()),
+            None if root.starts_with('@') => return Ok(()),
+            None => {}
         }
         let Some((_, keys)) = NAMES.iter().find(|(name, _)| *name == root) else {
             if path.is_empty() && ENV.types().find_type(root).is_some() {
@@ -274,6 +293,8 @@ impl Check {
             return Err(problem.help(did_you_mean(known, root, sees)));
         };
         self.asked.needs_plan |= matches!(root.as_str(), "change" | "now");
+        let is_of_all = path.first().is_none_or(|key| key == "count");
+        self.asked.needs_count |= root == "change" && is_of_all;
         let Some(first) = path.first() else { return Ok(()) };
         if root == "connection" {
             self.asked.fields.push(first.clone());
@@ -282,15 +303,12 @@ impl Check {
         if let ("target", [_, var, ..]) = (root.as_str(), &path[..]) {
             self.asked.vars.push(var.clone());
         }
-        if keys.contains(&first.as_str()) {
-            return Ok(());
-        }
-        let problem = Problem::new(format!("`{root}` has no key `{first}`")).at(first);
-        let otherwise = match keys {
-            [] => format!("`{root}` is a single value"),
-            keys => format!("its keys are {}", keys.join(", ")),
-        };
-        Err(problem.help(did_you_mean(keys.iter().copied(), first, otherwise)))
+        is_key(root, keys, first)
+    }
+
+    /// The variable of a loop around that has a name: whether it is a field of the change.
+    fn variable(&self, name: &str) -> Option<bool> {
+        self.scope.iter().rev().find(|(known, _)| known == name).map(|(_, is_field)| *is_field)
     }
 
     fn call(&mut self, call: &mut CallExpr, depth: usize) -> Result<u64, Problem> {
@@ -334,16 +352,25 @@ impl Check {
     /// Refuses a comparison with a text that a value never is: a mistyped one would switch the rule off.
     fn comparison(&mut self, value: &IdedExpr, texts: &IdedExpr) -> Result<(), Problem> {
         let Some(Chain { root, path, .. }) = chain(&value.expr) else { return Ok(()) };
-        if self.scope.contains(&root) {
-            return Ok(());
-        }
         let texts = texts_in(&texts.expr);
         let shown = format!("{root}.{}", path.join("."));
+        let root = match self.variable(&root) {
+            Some(true) => FIELD,
+            Some(false) => return Ok(()),
+            None => &root,
+        };
+        if (root, &path[..]) == (FIELD, &["path".to_owned()]) {
+            let Some(text) = texts.iter().find(|text| !text.starts_with('/')) else {
+                return Ok(());
+            };
+            let problem = Problem::new(format!("`{shown}` is never `{text}`")).at(text);
+            return Err(problem.help(format!("the path of a field begins with `/`: `/{text}`")));
+        }
         if shown == "target.name" {
             self.asked.targets.extend(texts);
             return Ok(());
         }
-        let Some(known) = values_of(&root, &path) else { return Ok(()) };
+        let Some(known) = values_of(root, &path) else { return Ok(()) };
         let unknown = texts.iter().find(|text| !known.contains(&text.as_str()));
         let Some(text) = unknown else { return Ok(()) };
         let problem = Problem::new(format!("`{shown}` is never `{text}`")).at(text);
@@ -381,11 +408,12 @@ impl Check {
         looped: &mut ComprehensionExpr,
         depth: usize,
     ) -> Result<u64, Problem> {
+        let is_over_fields = looped.iter_var2.is_none() && self.is_fields(&looped.iter_range.expr);
         let mut nodes = self.walk(&mut looped.iter_range, depth)?;
         nodes += self.walk(&mut looped.accu_init, depth)?;
         let outside = self.scope.len();
-        self.scope.push(looped.iter_var.clone());
-        self.scope.extend(looped.iter_var2.clone());
+        self.scope.push((looped.iter_var.clone(), is_over_fields));
+        self.scope.extend(looped.iter_var2.clone().map(|name| (name, false)));
         let is_literal = matches!(looped.loop_cond.expr, Expr::Literal(_));
         nodes += self.walk(&mut looped.loop_cond, depth)?;
         if !is_literal {
@@ -397,6 +425,31 @@ impl Check {
         meter(&mut looped.iter_range, nodes);
         Ok(nodes)
     }
+}
+
+/// Whether a loop is the macro `filter`: its result are elements of its range.
+fn is_filter(looped: &ComprehensionExpr) -> bool {
+    let Expr::Call(step) = &looped.loop_step.expr else { return false };
+    let [_, IdedExpr { expr: Expr::Call(taken), .. }, _] = step.args.as_slice() else {
+        return false;
+    };
+    let [_, IdedExpr { expr: Expr::List(list), .. }] = taken.args.as_slice() else { return false };
+    let is_element =
+        |one: &IdedExpr| matches!(&one.expr, Expr::Ident(name) if *name == looped.iter_var);
+    list.elements.iter().all(is_element)
+}
+
+/// Whether a name has a key.
+fn is_key(name: &str, keys: &[&str], key: &str) -> Result<(), Problem> {
+    if keys.contains(&key) {
+        return Ok(());
+    }
+    let problem = Problem::new(format!("`{name}` has no key `{key}`")).at(key);
+    let otherwise = match keys {
+        [] => format!("`{name}` is a single value"),
+        keys => format!("its keys are {}", keys.join(", ")),
+    };
+    Err(problem.help(did_you_mean(keys.iter().copied(), key, otherwise)))
 }
 
 /// Whether any type has a field; a mistyped one would fail at run time only.

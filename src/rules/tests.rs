@@ -38,8 +38,15 @@ fn an_expression_sees_what_is_explained() {
         "target.vars.smtp_host == 'smtp.example.com'",
         "change.action == 'update' && change.origin == 'git' && !change.held",
         "change.fields.exists(f, f.path == '/port') && change.fields.all(f, f.origin == 'git')",
+        "change.count == 1 && change['count'] < 2",
+        "[{'x': 'y'}].exists(f, f.x == 'y') && ['q'].exists(change, change == 'q')",
+        "change.fields.filter(f, f.origin != 'drift').exists(g, g.path == '/port')",
         "change.fields.map(f, f.path) == ['/port'] && size(change.fields.filter(f, true)) == 1",
         "now.getDayOfWeek('Europe/Istanbul') == 5 && now.getHours('Europe/Istanbul') == 10",
+        "now.getHours() == 7 && now.getHours('+05:30') == 12 && now.getMinutes('+05:30') == 30",
+        "timestamp('2026-07-01T12:00:00Z').getHours('Europe/Berlin') == 14",
+        "timestamp('2026-12-01T12:00:00Z').getHours('Europe/Berlin') == 13",
+        "now.getDate('Pacific/Auckland') == 27 && now.getFullYear('UTC') == 2026",
         "now > timestamp('2026-01-01T00:00:00Z') && type(connection.port) == int",
     ] {
         assert_eq!(matches(when).as_deref(), Some("text"), "{when}");
@@ -92,6 +99,17 @@ fn an_expression_with_unknown_names_is_refused() {
         ("connection.type != 'emial'", "`connection.type` is never `emial`"),
         ("'updated' == change.action", "`change.action` is never `updated`"),
         ("change.origin in ['drift', 'gti']", "`change.origin` is never `gti`"),
+        ("change.fields.exists(f, f.origin == 'gti')", "`f.origin` is never `gti`"),
+        ("change.fields.all(f, f.pathh == '/x')", "`f` has no key `pathh`"),
+        ("change.fields.exists(f, f['pathh'] == '/x')", "`f` has no key `pathh`"),
+        ("change.fields.exists(f, has(f.after))", "`f` has no key `after`"),
+        ("change.fields.exists(f, f.path in ['/host', 'port'])", "`f.path` is never `port`"),
+        ("change.fields.filter(f, f.path != '').size() > 1", "`f.path` is never ``"),
+        ("change.fields.filter(f, true).exists(g, g.x == '')", "`g` has no key `x`"),
+        (
+            "change['fields'].exists(f, change.fields.exists(g, f.x == g.path))",
+            "`f` has no key `x`",
+        ),
         ("change['acton'] == ''", "`change` has no key `acton`"),
         ("target.?project == target.?porject", "`target` has no key `porject`"),
         ("now.getHours('Europe/Istanbull') > 1", "there is no time zone `Europe/Istanbull`"),
@@ -181,12 +199,12 @@ fn an_expression_that_is_too_much_work_is_a_match() {
     assert!(rules_of(Effect::Deny, &format!("!({modest})")).of_document(&large).is_empty());
 }
 
-/// A rule of docs/rules.md, the place of the key or value that it is about, and what it matches
-/// and does not match.
+/// A rule of docs/rules.md, what it matches and what it does not match.
+#[derive(Clone)]
 struct Recipe {
     rule: &'static str,
-    matching: Json,
-    other: Json,
+    matching: Vec<Json>,
+    others: Vec<Json>,
 }
 
 /// The config that the blocks of the page come to.
@@ -197,7 +215,8 @@ fn rules_of_the_page() -> UserRules {
     let rules: String = rules.lines().map(|line| format!("  {line}\n")).collect();
     let text = format!(
         "source: {{path: .}}\ntargets:\n  - name: prod\n    url: https://m.example.com\n    \
-         project: p\n    token: ${{env:T}}\n    vars: {{secret_prefix: PROD_}}\nrules:\n{rules}"
+         project: p\n    token: ${{env:T}}\n    vars: {{secret_prefix: PROD_, smtp_host: \
+         a.example.com, other_host: h, port: 25}}\nrules:\n{rules}"
     );
     let path = Path::new("apinizer-gitops.yaml");
     let environment = Environment::new([("T".to_owned(), "t".to_owned())]);
@@ -206,55 +225,226 @@ fn rules_of_the_page() -> UserRules {
     loaded.config.targets[0].rules.clone()
 }
 
-fn recipe(rule: &'static str, matching: Json, other: Json) -> Recipe {
-    Recipe { rule, matching, other }
+fn recipe(
+    rule: &'static str,
+    matching: impl IntoIterator<Item = Json>,
+    others: impl IntoIterator<Item = Json>,
+) -> Recipe {
+    let (matching, others) = (matching.into_iter().collect(), others.into_iter().collect());
+    Recipe { rule, matching, others }
+}
+
+/// The rules of the page that look at documents.
+fn recipes_for_documents() -> Vec<Recipe> {
+    let flag = |type_name: &str, flag: &str, on: bool| json!({"type": type_name, flag: on});
+    let tls = [
+        ("email", "enableStartTls"),
+        ("kafka", "enableSecure"),
+        ("rabbitMq", "connectionFactoryUseSslProtocol"),
+        ("ldap", "useSsl"),
+        ("graylog", "tlsEnabled"),
+        ("syslog", "syslogSslEnabled"),
+    ];
+    let off = tls.iter().flat_map(|(name, key)| [json!({"type": name}), flag(name, key, false)]);
+    let on = tls.iter().map(|(name, key)| flag(name, key, true));
+    let ftp = |protocol: &str| json!({"type": "ftp", "protocol": protocol});
+    let hook = |url: &str| json!({"type": "webhook", "fullUrl": url});
+    let active = |url: &str| json!({"type": "activeMq", "brokerURL": url});
+    let elastic = |node: Json| json!({"type": "elasticsearch", "elasticHostList": [node]});
+    let rabbit = |node: Json| json!({"type": "rabbitMq", "hostPortList": [node]});
+    let kafka = |servers: &str| json!({"type": "kafka", "propertiesMap": {"bootstrap.servers": {"value": servers}}});
+    let secret = |key: &str, text: &str| json!({"type": "email", key: text});
+    vec![
+        recipe(
+            "tls-in-production",
+            off.chain([
+                ftp("ftp"),
+                hook("http://h/x"),
+                active("tcp://a:61616"),
+                active("failover:(ssl://a:1,tcp://b:1)"),
+                elastic(json!({"host": "h"})),
+                elastic(json!({"host": "h", "scheme": "http"})),
+            ]),
+            on.chain([
+                ftp("SFTP"),
+                ftp("ftps"),
+                hook("https://h/x"),
+                active("ssl://a:61617"),
+                active("failover:(ssl://a:1,ssl://b:1)?randomize=false"),
+                elastic(json!({"host": "h", "scheme": "HTTPS"})),
+                json!({"type": "database", "jdbcUrl": "jdbc:postgresql://h/d"}),
+            ]),
+        ),
+        recipe(
+            "no-example-hosts",
+            [
+                json!({"host": "a.Example.com"}),
+                json!({"host": "example.org."}),
+                json!({"host": "${var:smtp_host}"}),
+                json!({"type": "graylog", "hostname": "example.net"}),
+                json!({"type": "linux-script", "hostName": "x.example.com"}),
+                json!({"type": "syslog", "syslogServerHostname": "example.com"}),
+                json!({"type": "ldap", "serverAddress": "ldap.example.com:636"}),
+                hook("https://example.com/x"),
+                json!({"type": "database", "jdbcUrl": "jdbc:postgresql://db.example.com:5432/d"}),
+                active("failover:(tcp://a:1,tcp://mq.example.com:1)"),
+                json!({"type": "snmp", "connectionString": "udp:example.com/162"}),
+                kafka("a:9092,kafka.example.com:9092"),
+                rabbit(json!({"host": "example.com", "port": 5671})),
+                elastic(json!({"host": "example.com"})),
+            ],
+            [
+                json!({"host": "example.de"}),
+                json!({"host": "my-example.com"}),
+                json!({"host": "example.com.tr"}),
+                json!({"host": "${var:other_host}"}),
+                kafka("a:9092"),
+                rabbit(json!({"host": "h"})),
+            ],
+        ),
+        recipe(
+            "names-by-pattern",
+            [json!({"name": "Orders_1"}), json!({"name": "o"}), json!({"name": "1-orders"})],
+            [json!({"name": "orders-1"})],
+        ),
+        recipe(
+            "own-passwords",
+            [
+                secret("password", "${env:TEST_SMTP}"),
+                secret("password", "${env:PROD_SMTP}${env:TEST_SMTP}"),
+                secret("password", "${SMTP}"),
+                secret("elasticPassword", "${env:TEST_A}"),
+                secret("connectionFactoryPassword", "${env:TEST_A}"),
+                secret("caKeystoreFile", "${env:TEST_A}"),
+                secret("caKeystoreFilePass", "${env:TEST_A}"),
+                secret("caTruststoreFilePass", "${env:TEST_A}"),
+                secret("authPassphrase", "${env:TEST_A}"),
+                secret("privPassphrase", "${env:TEST_A}"),
+            ],
+            [secret("password", "${env:PROD_SMTP}"), json!({"password": null}), json!({})],
+        ),
+        recipe(
+            "own-references",
+            [
+                hook("https://h/?key=${env:TEST_KEY}"),
+                hook("https://h/?a=${env:PROD_A}&b=${env:TEST_B}"),
+                json!({"type": "database", "jdbcUrl": "jdbc:x://h/d?password=${env:TEST_A}"}),
+                active("tcp://${env:TEST_A}@h:1"),
+                json!({"type": "snmp", "securityOrCommunityName": "${env:TEST_A}"}),
+                json!({"type": "syslog", "syslogMessageHostname": "${env:TEST_A}"}),
+                json!({"type": "webhook", "headerList": [{"name": "a", "value": "${env:TEST_A}"}]}),
+                json!({"type": "email", "additionalProperties": [{"key": "a", "value": "${env:T}"}]}),
+                kafka("${env:TEST_SERVERS}"),
+            ],
+            [
+                hook("https://h/?key=${env:PROD_KEY}&v=${var:version}"),
+                kafka("a:9092"),
+                json!({"type": "email"}),
+            ],
+        ),
+        recipe(
+            "a-description",
+            [
+                json!({"description": ""}),
+                json!({"description": " \n"}),
+                json!({"description": null}),
+            ],
+            [json!({"description": "orders"})],
+        ),
+        recipe(
+            "ports-from-a-list",
+            [
+                json!({"type": "email", "port": 2525}),
+                json!({"type": "graylog"}),
+                json!({"type": "email", "port": "${var:port}"}),
+                json!({"type": "syslog", "syslogPort": 514}),
+                json!({"type": "linux-script", "sshPort": 2222}),
+                rabbit(json!({"host": "h", "port": 5672})),
+                rabbit(json!({"host": "h"})),
+                elastic(json!({"host": "h", "port": 9300})),
+                kafka("a:9093,b:9092"),
+                active("tcp://h:61616"),
+                hook("https://h:8443/x"),
+                json!({"type": "ldap", "serverAddress": "h:389"}),
+                json!({"type": "database", "jdbcUrl": "jdbc:postgresql://h:5433/d"}),
+            ],
+            [
+                json!({"type": "email", "port": 587}),
+                json!({"type": "syslog", "syslogPort": 6514}),
+                json!({"type": "linux-script", "sshPort": 22}),
+                rabbit(json!({"host": "h", "port": 5671})),
+                elastic(json!({"host": "h", "port": 9200})),
+                kafka("a:9093,b:9093"),
+                active("failover:(ssl://h:61617,ssl://i:61617)"),
+                hook("https://h/x"),
+                json!({"type": "ldap", "serverAddress": "h:636"}),
+                json!({"type": "database", "jdbcUrl": "jdbc:postgresql://h:5432/d"}),
+                json!({"type": "logback"}),
+            ],
+        ),
+        recipe(
+            "nothing-disabled",
+            [json!({"enabled": false}), json!({"enabled": "${var:enabled}"})],
+            [json!({"enabled": true}), json!({"enabled": null}), json!({})],
+        ),
+        recipe(
+            "databases-are-protected",
+            [json!({"type": "database"})],
+            [json!({"type": "database", "x-gitops": {"protect": true}}), json!({})],
+        ),
+    ]
+}
+
+/// The rules of the page that look at changes.
+fn recipes_for_changes() -> Vec<Recipe> {
+    let at = |day: i64, hour: i64, action: &str| {
+        let now = FRIDAY_AT_TEN + day * DAY + (hour - 10) * 3600;
+        json!({"now": now, "action": action})
+    };
+    let moved = |path: &str| json!({"action": "update", "fields": [{"path": path}]});
+    let partner = |name: &str, origin: &str| json!({"name": name, "origin": origin});
+    vec![
+        recipe(
+            "deletes-in-working-hours",
+            [at(0, 18, "delete"), at(2, 10, "replace"), at(0, 8, "delete"), at(0, 17, "delete")],
+            [at(0, 10, "delete"), at(2, 10, "update"), at(0, 9, "replace"), at(0, 16, "delete")],
+        ),
+        recipe(
+            "no-change-on-fridays",
+            [at(0, 10, "update"), at(0, 0, "create"), at(0, 23, "delete")],
+            [at(1, 10, "update"), at(0, -1, "update"), at(0, 24, "update")],
+        ),
+        recipe("at-most-five-changes", [json!({"count": 6})], [json!({"count": 5})]),
+        recipe(
+            "partner-drift-is-only-reported",
+            [
+                partner("partner-sftp", "drift"),
+                partner("Partner-SFTP", "drift"),
+                partner("partner-sftp", "both"),
+            ],
+            [partner("partner-sftp", "git"), partner("partner-sftp-2", "drift")],
+        ),
+        recipe(
+            "another-host",
+            [moved("/host"), moved("/jdbcUrl"), moved("/propertiesMap")],
+            [moved("/port"), json!({"action": "create", "fields": [{"path": "/host"}]})],
+        ),
+    ]
 }
 
 #[test]
 fn the_rules_of_the_page_match_what_they_are_for() {
-    let of_day = |day: i64, hour: i64, action: &str| json!({"now": FRIDAY_AT_TEN + day * DAY + (hour - 10) * 3600, "action": action});
-    let recipes = [
-        recipe(
-            "mail-uses-tls",
-            json!({"type": "email"}),
-            json!({"type": "email", "enableStartTls": true}),
-        ),
-        recipe("no-example-hosts", json!({"host": "a.example.com"}), json!({"host": "example.de"})),
-        recipe("names-by-pattern", json!({"name": "Orders_1"}), json!({"name": "orders-1"})),
-        recipe(
-            "own-passwords",
-            json!({"password": "${env:TEST_SMTP}"}),
-            json!({"password": "${env:PROD_SMTP}"}),
-        ),
-        recipe("a-description", json!({"description": ""}), json!({"description": "orders"})),
-        recipe("ports-from-a-list", json!({"port": 2525}), json!({"port": 587})),
-        recipe("nothing-disabled", json!({"enabled": false}), json!({"enabled": true})),
-        recipe(
-            "databases-are-protected",
-            json!({"type": "database"}),
-            json!({"type": "database", "x-gitops": {"protect": true}}),
-        ),
-        recipe("deletes-in-working-hours", of_day(0, 18, "delete"), of_day(0, 10, "delete")),
-        recipe("deletes-in-working-hours", of_day(2, 10, "replace"), of_day(2, 10, "update")),
-        recipe("no-change-on-fridays", of_day(0, 10, "update"), of_day(1, 10, "update")),
-        recipe(
-            "partner-drift-is-only-reported",
-            json!({"name": "partner-sftp", "origin": "drift"}),
-            json!({"name": "partner-sftp", "origin": "git"}),
-        ),
-        recipe(
-            "another-host",
-            json!({"action": "update", "fields": [{"path": "/host"}]}),
-            json!({"action": "update", "fields": [{"path": "/port"}]}),
-        ),
-    ];
+    let recipes = [recipes_for_documents(), recipes_for_changes()].concat();
     let rules = rules_of_the_page();
-    for Recipe { rule, matching, other } in &recipes {
-        assert!(
-            matched(&rules, matching).iter().any(|name| name == rule),
-            "{rule} does not match {matching}"
-        );
-        assert!(matched(&rules, other).iter().all(|name| name != rule), "{rule} matches {other}");
+    for Recipe { rule, matching, others } in &recipes {
+        for given in matching {
+            let found = matched(&rules, given);
+            assert!(found.iter().any(|name| name == rule), "{rule} does not match {given}");
+        }
+        for given in others {
+            let found = matched(&rules, given);
+            assert!(found.iter().all(|name| name != rule), "{rule} matches {given}");
+        }
     }
     let tested = |rule: &Rule| recipes.iter().any(|recipe| recipe.rule == rule.name);
     assert!(rules.iter().all(tested), "a rule of the page has no example here");
@@ -264,15 +454,15 @@ fn the_rules_of_the_page_match_what_they_are_for() {
 /// The names of the rules that match a connection and its change, which are given together.
 fn matched(rules: &UserRules, given: &Json) -> Vec<String> {
     let mut connection = json!({
-        "type": "ftp", "name": "orders", "host": "h", "description": "d", "port": 587,
-        "x-gitops": {"protect": false},
+        "type": "ftp", "name": "orders", "description": "d", "x-gitops": {"protect": false},
     });
-    let mut change = json!({"action": "update", "origin": "git", "fields": [], "held": false});
+    let mut change = example_of("change");
+    change["fields"] = json!([]);
     let mut now = FRIDAY_AT_TEN + 5 * DAY;
     for (key, value) in given.as_object().unwrap() {
         match key.as_str() {
             "now" => now = value.as_i64().unwrap(),
-            "action" | "origin" | "fields" => change[key] = value.clone(),
+            "action" | "origin" | "fields" | "count" => change[key] = value.clone(),
             _ => connection[key] = value.clone(),
         }
     }

@@ -118,6 +118,45 @@ fn each_hold_is_consented_to_by_itself() {
 }
 
 #[test]
+fn a_rule_on_the_number_of_changes_is_one_answer_for_all_of_them() {
+    let mut world = World::settled(&["a", "b", "c"]);
+    let other = "other|hold|connection.name == 'b'";
+    let keys = "max_deletes: 0\nresync: 1s";
+    world.remove("connections/c.yaml");
+    world.write_email("a", "port: 26\n");
+    world.write_email("b", "port: 26\n");
+    world.commit_email("d", "");
+    // Another rule of the user holds `b`, which counts; `max_deletes` holds `c`, which does not.
+    let free = ["create d", "update a", "update b (held)", "delete c (held)"];
+    let held = ["create d (held)", "update a (held)", "update b (held)", "delete c (held)"];
+    for (number, changes) in [("> 2", held), ("> 3", free), ("!= 3", free)] {
+        let number = format!("number|hold|change.count {number}");
+        for rules in [[&*number, other], [other, &*number]] {
+            with_rules(&mut world, keys, &rules);
+            assert_eq!(world.changes(&[]), changes, "{rules:?}");
+        }
+    }
+    with_rules(&mut world, keys, &["number|hold|change.count > 2", other]);
+    assert_eq!(world.changes(&["--name", "a"]), ["update a"]);
+    let daemon = Running::start(&world, &[]);
+    for _ in 0..3 {
+        let last = |daemon: &Running| daemon.status(&world)["targets"][0]["last_reconcile"].clone();
+        let before = last(&daemon);
+        eventually("another round", || last(&daemon) != before && !last(&daemon).is_null());
+    }
+    assert_eq!(daemon.status(&world)["targets"][0]["connections"][0]["state"], "held");
+    drop(daemon);
+    assert!(world.writes().is_empty());
+    // A change that is compared again is judged by the number of the plan.
+    with_rules(&mut world, keys, &["number|hold|change.count != 3", other]);
+    world.apply().code(3);
+    assert_eq!(world.writes(), ["POST d", "PUT a"]);
+    world.run(&["apply", "--yes", "--allow", "number", "--allow", "other"]).code(3);
+    assert_eq!(world.writes(), ["PUT b"]);
+    assert_eq!(world.names(), ["a", "b", "c", "d"]);
+}
+
+#[test]
 fn the_trailer_consents_once_and_to_what_its_commit_changed() {
     let mut world = World::new();
     with_rules(&mut world, "", &["r|hold|change.action != 'delete'"]);
@@ -220,7 +259,10 @@ fn the_daemon_shows_its_rules() {
     world.edit("a", "host", json!("typed.by.hand"));
     let daemon = Running::start(&world, &[]);
     eventually("held", || daemon.status(&world)["targets"][0]["connections"][0]["state"] == "held");
-    assert!(daemon.get(&world, "/").1.contains("held by the rule `r`: as r says"));
+    let page = daemon.get(&world, "/").1;
+    for said in ["held by the rule `r`: as r says", "warning of the rule `no`: as no says"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
     let series = "apinizer_gitops_rule_matches{target=\"default\",rule=\"r\",effect=\"hold\"} 1";
     let metrics = daemon.get(&world, "/metrics").1;
     assert!(metrics.contains(series), "{metrics}");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Comparing, Difference, Subject, Treatment, agreed, catalog_field, matches_base};
+use super::{Comparing, Difference, Subject, Treatment, agreed, field_at, matches_base};
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::equality::equal_in;
@@ -88,7 +88,7 @@ impl Comparing<'_> {
             self.keep_base(path);
             return;
         }
-        let field = catalog_field(desired, path);
+        let field = field_at(desired.connection_type, path);
         if field.is_some_and(Field::is_secret) {
             return;
         }

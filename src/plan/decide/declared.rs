@@ -74,7 +74,7 @@ fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>)
     let is_replaced =
         decision.entry.change.as_ref().is_some_and(|change| change.action == Action::Replace);
     let is_allowed = is_replaced && rules.allows_delete_of(row.name);
-    if is_allowed && !rules.commit.history.lost_paths.contains_key(path) {
+    if is_allowed && !rules.history.lost_paths.contains_key(path) {
         return;
     }
     // A replace that is held already waits for consent to its name.
@@ -89,7 +89,7 @@ fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>)
 
 /// Why a lost path, or a layer that is not read, holds an update, and the way past it.
 pub(super) fn lost_in_words(path: &str, rules: &Rules<'_>) -> (String, String) {
-    match rules.commit.history.lost_paths.contains_key(path) {
+    match rules.history.lost_paths.contains_key(path) {
         true => lost_path_in_words(path),
         false => unread_layer_in_words(path),
     }
@@ -160,7 +160,7 @@ fn present(
         decision.entry.change =
             Some(Change { action, reason: decision.entry.reason.clone(), ..change });
     } else if let Some(degraded) = degraded {
-        let is_due = rules.run.degraded_at_once || degraded.is_due(rules.now);
+        let is_due = rules.run.degraded_at_once || degraded.is_due(rules.judge.now);
         decision.entry.state = State::Degraded;
         decision.entry.reason = Some(degraded.reason.clone());
         if is_due {
@@ -318,7 +318,7 @@ pub(super) fn came_to_nothing(
     rules: &Rules<'_>,
 ) -> bool {
     let tried = memory.and_then(|memory| memory.unstable.get(step));
-    tried.is_some_and(|tried| tried.came_to_nothing(step, desired, rules.keys().key))
+    tried.is_some_and(|tried| tried.came_to_nothing(step, desired, rules.compare.keys.key))
 }
 
 /// The entry of a connection that may not be adopted.
@@ -377,7 +377,7 @@ fn remember_agreement(
     owned.id = view.id().cloned().or(owned.id);
     owned.base.clone_from(&comparison.base);
     if view.own.is_some() && desired.declares_secret() {
-        owned.secrets_checked = Some(rules.now);
+        owned.secrets_checked = Some(rules.judge.now);
     }
     // A secret that git no longer declares may be sent back while it equals the value that was last
     // sent.

@@ -134,9 +134,7 @@ fn was_renamed_before(
     let known = rows.get(new).and_then(|row| row.owned()?.id.as_ref());
     let shown = rows.get(old).and_then(|row| row.view()?.id());
     let is_another = known.zip(shown).is_some_and(|(known, shown)| known != shown);
-    is_another
-        && !is_to_be_renamed(rows, rules, old)
-        && rules.commit.history.declared_rename(new, old)
+    is_another && !is_to_be_renamed(rows, rules, old) && rules.history.declared_rename(new, old)
 }
 
 /// Decides one rename: `row` is the new name's, `old` the old one's.
