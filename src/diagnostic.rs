@@ -220,3 +220,21 @@ pub(crate) fn quoted(word: &str) -> String {
     }
     format!("`{shown}`")
 }
+
+/// Whether a character is no text: a control character, or an invisible one with which a text can
+/// pretend to read otherwise on a terminal.
+pub(crate) fn steers_text(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}

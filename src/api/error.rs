@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::diagnostic::steers_text;
 use crate::secret::{Redactor, SENSITIVE};
 
 /// A call that did not succeed. Its text names the call, the connection or type, and what the
@@ -134,14 +135,8 @@ pub(super) fn clean(redactor: &Redactor, text: &str) -> String {
 
 /// Makes one line of a text, without characters that are no text.
 pub(super) fn one_line(text: &str) -> String {
-    let visible: String =
-        text.chars().map(|c| if c.is_control() || steers_text(c) { ' ' } else { c }).collect();
+    let visible: String = text.chars().map(|c| if steers_text(c) { ' ' } else { c }).collect();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Invisible characters with which a text can pretend to read otherwise on a terminal.
-fn steers_text(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Why a call is not made again.

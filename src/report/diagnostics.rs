@@ -12,6 +12,7 @@ use std::fmt::{Display, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
+use crate::diagnostic::steers_text;
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
 use crate::report;
@@ -190,9 +191,7 @@ fn word(severity: Severity) -> &'static str {
 fn harmless(text: &str) -> String {
     let replaced = |c: char| match c {
         '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => '\u{fffd}',
-        '\u{feff}' | '\u{61c}' => '\u{fffd}',
+        c if steers_text(c) => '\u{fffd}',
         c => c,
     };
     text.chars().map(replaced).collect()

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::diagnostic::steers_text;
+
 /// A text in which nothing can move a cursor, change a colour, or turn the direction of writing:
 /// such characters are written as `\u{1b}`, line ends and tabs as `\n` and `\t`.
 pub(crate) fn plain(text: &str) -> String {
@@ -11,7 +13,7 @@ pub(crate) fn plain(text: &str) -> String {
             '\n' => shown.push_str("\\n"),
             '\r' => shown.push_str("\\r"),
             '\t' => shown.push_str("\\t"),
-            harmful if is_harmful(harmful) => {
+            harmful if steers_text(harmful) => {
                 // Writing to a string cannot fail.
                 let _ = write!(shown, "\\u{{{:x}}}", u32::from(harmful));
             }
@@ -19,24 +21,6 @@ pub(crate) fn plain(text: &str) -> String {
         }
     }
     shown
-}
-
-/// Controls, the marks that turn the direction of writing, what has no width, and what some
-/// renderers take for the end of a line.
-fn is_harmful(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 /// A text as a code span of markdown, in which nothing has a meaning.

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::SourceError;
+use crate::diagnostic::steers_text;
 use crate::secret::{Redactor, Sensitive};
 
 /// Variables that a hook or a wrapper sets, and that would turn git to another repository.
@@ -313,7 +314,7 @@ fn presentable(text: &str, redactor: &Redactor) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let joined = lines.collect::<Vec<_>>().join("; ");
     let mut shown: String =
-        joined.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_SHOWN).collect();
+        joined.chars().map(|c| if steers_text(c) { ' ' } else { c }).take(MOST_SHOWN).collect();
     if joined.chars().nth(MOST_SHOWN).is_some() {
         shown.push_str(" ...");
     }
@@ -377,12 +378,12 @@ mod tests {
         let redactor = Redactor::default();
         redactor.learn("hunter2");
         let script =
-            "alias.fail=!printf 'fatal: hunter2 at https://me:pw@host/x\\n\\033[1m' >&2; false";
+            "alias.fail=!printf 'fatal: hunter2 at https://me:pw@host/x\\n\\033[1m\\342\\200\\256' >&2; false";
         let call = Git::to("try", LONG).args(&["-c", script, "fail"]).redactor(&redactor);
         let Err(error) = call.succeed(&Stop::default()) else { panic!("it succeeded") };
         let said = error.to_string();
         assert!(said.contains("fatal: (sensitive) at https://host/x"), "{said}");
-        assert!(!said.contains('\u{1b}'), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said}");
     }
 
     #[test]
