@@ -334,6 +334,7 @@ fn tell(change: &Change, result: &ChangeResult) {
     let (action, connection) = (change.action.as_str(), change.name.as_str());
     match result {
         // The audit trail tells of each write, and the run at its end of what failed.
+        ChangeResult::Done => debug!(action, connection, "done"),
         ChangeResult::Failed(why) => debug!(action, connection, "failed: {why}"),
         ChangeResult::Degraded(why) => debug!(action, connection, "saved but not deployed: {why}"),
         other => debug!(action, connection, result = ?other, "not made"),

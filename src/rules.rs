@@ -21,7 +21,8 @@ use serde_json::{Value as Json, json};
 
 mod expression;
 
-use expression::{CHARGE, FUNCTIONS, MATCHES, NOW, Pattern};
+pub(crate) use expression::FUNCTIONS;
+use expression::{CHARGE, MATCHES, NOW, Pattern};
 pub(crate) use expression::{Expression, Problem};
 
 /// How much work one evaluation may be: a value that is read costs 1 for each value in it and for
@@ -308,7 +309,7 @@ fn converted(value: &Json) -> Value {
 }
 
 /// An example of each value, with its meaning.
-fn examples() -> [(&'static str, &'static str, Json); 3] {
+pub(crate) fn examples() -> [(&'static str, &'static str, Json); 3] {
     [
         (
             "connection",
@@ -352,53 +353,6 @@ fn examples() -> [(&'static str, &'static str, Json); 3] {
             }),
         ),
     ]
-}
-
-/// The text of `explain rules`.
-pub(crate) fn explained() -> String {
-    let mut text = "RULES: expressions in CEL (https://cel.dev), in `rules` of the config\n\n\
-                    A rule that asks neither for `change` nor for `now` looks at documents, and \
-                    `validate` checks it;\nany other, and every `hold`, looks at changes. An \
-                    expression that fails counts as a match.\n"
-        .to_owned();
-    for (name, about, value) in examples() {
-        let value = serde_json::to_string_pretty(&value).unwrap_or_default();
-        text += &format!("\n{name}\n{}\n{}\n", wrapped(about), indented(&value));
-    }
-    let about = "The time of the plan, a timestamp. Its parts take the name of a time zone; \
-                 without one they are those of UTC.";
-    text += &format!("\nnow\n{}\n", wrapped(about));
-    text += "    now.getHours('Europe/Istanbul') < 18     hours from 0 to 23\n    \
-             now.getDayOfWeek('Europe/Istanbul') == 5 days from 0, a Sunday, to 6\n";
-    text += &format!("\nFUNCTIONS\n{}\n", wrapped(&FUNCTIONS.join(", ")));
-    text += &format!(
-        "{}\n",
-        wrapped(
-            "has(connection.port), and of lists all, exists, exists_one, map and filter; \
-             connection.?port.orValue(25) for a key that may not be there"
-        )
-    );
-    text
-}
-
-fn indented(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
-    lines.join("\n")
-}
-
-/// A text in lines of 80 columns, indented.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::from(" ")];
-    for word in text.split_whitespace() {
-        if lines.last().is_some_and(|line| line.len() + 1 + word.len() > 80) {
-            lines.push(String::from(" "));
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push(' ');
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]

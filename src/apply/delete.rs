@@ -52,7 +52,9 @@ pub(super) fn not_ours(
                 .to_owned(),
         );
     }
-    let planned = job.observed.listed(name)?;
+    let Some(planned) = job.observed.listed(name) else {
+        return Some("no list has shown it".to_owned());
+    };
     let known = planned.entry;
     if known.id.is_some() && live.id.is_some() && known.id != live.id {
         return Some("it was deleted and created again since the plan was made".to_owned());

@@ -309,16 +309,19 @@ pub(super) fn measure(
     if !result.was_looked_at() {
         return;
     }
-    set_counts(target, |state: State| {
-        let stands = |entry: &&Entry| entry.state == state && !entry.is_deleted();
-        let count = result.plan.entries.iter().filter(stands).count();
-        f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-    });
+    let count = |counts: &dyn Fn(&Entry) -> bool| {
+        let entries = result.plan.entries.iter().filter(|entry| !entry.is_deleted());
+        f64::from(u32::try_from(entries.filter(|entry| counts(entry)).count()).unwrap_or(u32::MAX))
+    };
+    set_counts(target, |state| count(&|entry| entry.state == state));
+    let deletes_held = count(&|entry| entry.state == State::Held && entry.deletes());
+    metrics::gauge!("apinizer_gitops_deletes_held", &label()).set(deletes_held);
 }
 
 /// Takes back the counts of a target: another replica counts for it from now on.
 pub(super) fn take_back(target: &str) {
     set_counts(target, |_| 0.0);
+    metrics::gauge!("apinizer_gitops_deletes_held", "target" => target.to_owned()).set(0.0);
     measure_suspended(target, false);
     measure_wait(target, None);
 }
@@ -343,6 +346,5 @@ fn set_counts(target: &str, count: impl Fn(State) -> f64) {
         let labels = [("target", target.to_owned()), ("state", state.as_str().to_owned())];
         metrics::gauge!("apinizer_gitops_connections", &labels).set(count(state));
     }
-    metrics::gauge!("apinizer_gitops_deletes_held", &label()).set(count(State::Held));
     metrics::gauge!("apinizer_gitops_not_converging", &label()).set(count(State::NotConverging));
 }

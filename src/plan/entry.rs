@@ -237,7 +237,7 @@ pub enum ChangeResult {
     Failed(String),
     /// Something is wrong with this connection; nothing was sent.
     Blocked(String),
-    /// A rule of deletes holds it back.
+    /// It is due, and a rule or a suspension keeps it back.
     Held(String),
     /// Drift that is only reported.
     Reported,

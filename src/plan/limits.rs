@@ -107,13 +107,15 @@ fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
     // A held delete stays held, also where others were taken back since.
     let reason = if *due == due_now {
         format!(
-            "held by max_deletes: {due} deletes are due and {allowed} allowed (the inventory holds \
-             {inventory})"
+            "held by max_deletes: {due} {} due and {allowed} allowed (the inventory holds \
+             {inventory})",
+            if *due == 1 { "delete is" } else { "deletes are" }
         )
     } else {
         format!(
-            "held by max_deletes: {due} deletes were due at first sight and {allowed} allowed (the \
-             inventory held {inventory})"
+            "held by max_deletes: {due} {} due at first sight and {allowed} allowed (the inventory \
+             held {inventory})",
+            if *due == 1 { "delete was" } else { "deletes were" }
         )
     };
     Some((reason, format!("{}, or raise max_deletes", way_past())))

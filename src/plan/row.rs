@@ -26,7 +26,8 @@ pub(crate) struct Row<'a> {
     pub(crate) live: Sight<'a>,
     /// The memory of it.
     pub(crate) memory: Option<&'a Memory>,
-    /// A path that declared a part of it in the last good commit and is missing or empty now.
+    /// A path that declared a part of it in the last good commit and is missing, empty or not read
+    /// now.
     pub(crate) lost_path: Option<&'a str>,
     /// The document that renames another connection from this name.
     pub(crate) claim: Option<Claim<'a>>,

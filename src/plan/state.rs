@@ -14,7 +14,7 @@ pub enum State {
     Pending,
     /// Something is wrong with it, and nothing is sent.
     Blocked,
-    /// A rule holds its delete or replace back.
+    /// A change is due, and a rule or a suspension keeps it back until somebody consents.
     Held,
     /// It drifted, and the target only reports drift.
     Drifted,
@@ -89,7 +89,7 @@ pub struct Summary {
     pub delete: usize,
     /// Connections that are adopted without a write.
     pub adopt: usize,
-    /// Deletes and replaces that a rule holds back.
+    /// Changes that a rule or a suspension keeps back.
     pub held: usize,
     /// Connections that are as git wants them.
     pub unchanged: usize,

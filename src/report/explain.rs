@@ -11,7 +11,7 @@ use crate::catalog::{
 };
 use crate::report::style::wrapped;
 use crate::report::style::{Role, Style, Table};
-use crate::{config, diagnostic};
+use crate::{config, diagnostic, rules};
 
 /// Why there is nothing to explain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,7 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError
         return Ok(types(style));
     };
     if path == "rules" {
-        return Ok(crate::rules::explained());
+        return Ok(rules_context());
     }
     if let Some(text) = code(path, style).or_else(|| keys_below(path, style)) {
         return Ok(text);
@@ -92,6 +92,43 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError
         field = find_in(inside.iter(), &parent, step)?;
     }
     Ok(one_field(&format!("{parent}.{}", field.name), field, style))
+}
+
+/// Explains what the expressions of `rules` see and may call.
+fn rules_context() -> String {
+    let lines = |text: &str, indent: usize| {
+        wrapped(text, WIDTH - indent)
+            .iter()
+            .map(|line| format!("{:indent$}{line}\n", ""))
+            .collect::<String>()
+    };
+    let mut text =
+        "RULES: expressions in CEL (https://cel.dev), in `rules` of the config\n\n".to_owned();
+    text += &lines(
+        "A rule that asks neither for `change` nor for `now` looks at documents, and `validate` \
+         checks it; any other, and every `hold`, looks at changes. An expression that fails counts \
+         as a match.",
+        0,
+    );
+    for (name, about, value) in rules::examples() {
+        text += &format!("\n{name}\n{}", lines(about, 2));
+        let value = serde_json::to_string_pretty(&value).unwrap_or_default();
+        value.lines().for_each(|line| text += &format!("    {line}\n"));
+    }
+    text += "\nnow\n";
+    text += &lines(
+        "The time of the plan, a timestamp. Its parts take the name of a time zone; without one \
+         they are those of UTC.",
+        2,
+    );
+    text += "    now.getHours('Europe/Istanbul') < 18      hours from 0 to 23\n    \
+             now.getDayOfWeek('Europe/Istanbul') == 5  days from 0, a Sunday, to 6\n";
+    text += &format!("\nFUNCTIONS\n{}", lines(&rules::FUNCTIONS.join(", "), 2));
+    text + &lines(
+        "has(connection.port), and of lists all, exists, exists_one, map and filter; \
+         connection.?port.orValue(25) for a key that may not be there",
+        2,
+    )
 }
 
 /// Explains a code of a problem: its cause and its cure.
@@ -368,5 +405,14 @@ mod tests {
             "`rabbitMq.hostPortList` has no field `hots`: did you mean `host`?"
         );
         assert_eq!(said("email.port.x"), "`email.port` has no fields inside: its kind is integer");
+    }
+
+    #[test]
+    fn rules_are_explained_with_example_values_in_80_columns() {
+        let text = explain(Some("rules"), &Style::default()).unwrap();
+        for part in ["connection\n", "target\n", "change\n", "now\n", "\"port\": 587", "getHours"] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }

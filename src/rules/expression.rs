@@ -61,7 +61,7 @@ fn values_of(root: &str, path: &[String]) -> Option<Vec<&'static str>> {
 }
 
 /// The functions of the standard library that are of use here. Macros are no functions any more.
-pub(super) const FUNCTIONS: &[&str] = &[
+pub(crate) const FUNCTIONS: &[&str] = &[
     "contains",
     "startsWith",
     "endsWith",

@@ -52,11 +52,6 @@ fn an_expression_sees_what_is_explained() {
         assert_eq!(matches(when).as_deref(), Some("text"), "{when}");
         assert_eq!(matches(&format!("!({when})")), None, "{when}");
     }
-    let text = explained();
-    for part in ["connection\n", "target\n", "change\n", "now\n", "\"port\": 587", "getHours"] {
-        assert!(text.contains(part), "{part} is not in {text}");
-    }
-    assert!(text.lines().all(|line| line.chars().count() <= 110));
 }
 
 #[test]
