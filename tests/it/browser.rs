@@ -340,7 +340,9 @@ fn the_picture_of_the_readme() {
     world.write("connections/fraud-check.yaml", webhook);
     world.commit("Declare the connections of the shop");
     let daemon = Running::start(&world, &[]);
-    eventually("created", || world.names().len() == 6);
+    // The ids of what was created are learnt at the look after the creates.
+    let outcome = || daemon.status(&world)["targets"][0]["history"][0]["outcome"].clone();
+    eventually("created and looked at", || outcome() == json!("in_sync"));
     world.edit("fraud-check", "timeout", json!(99));
     world.remove("connections/newsletter.yaml");
     world.remove("connections/refund-mails.yaml");

@@ -17,9 +17,6 @@ pub(super) const ROWS: usize = 200;
 /// Up to so many without trouble are shown in the open.
 const FEW: usize = 25;
 
-/// From so many on, connections that are held for one reason share a row.
-const ALIKE: usize = 3;
-
 /// Up to so many differences are shown in the open.
 const OPEN: usize = 10;
 
@@ -94,11 +91,7 @@ fn table(target: &TargetStatus, which: &str, rows: &[&Entry], shown: &Shown) -> 
             thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Why" } th scope="col" { "Written" } } }
             tbody {
                 @for alike in rows[..rows.len().min(ROWS)].chunk_by(|one, other| is_alike(one, other)) {
-                    @if alike.len() < ALIKE {
-                        @for one in alike { (row(target, one, are_few, shown)) }
-                    } @else {
-                        (together(target, alike, shown))
-                    }
+                    @if let [one] = alike { (row(target, one, are_few, shown)) } @else { (together(target, alike, shown)) }
                 }
             }
         }

@@ -66,6 +66,10 @@ fn connections_that_are_held_for_one_reason_share_a_row() {
     let text = content(&status, &Shown::default(), true).into_string();
     assert_eq!(text.matches("too many").count(), 1);
     assert!(text.contains("7 connections") && text.contains("mail-0008"), "{text}");
+    let target = Arc::make_mut(&mut status.targets[0]);
+    Arc::make_mut(&mut target.connections).truncate(4);
+    let text = content(&status, &Shown::default(), true).into_string();
+    assert!(text.contains("2 connections") && text.matches("too many").count() == 1, "{text}");
 }
 
 #[test]
