@@ -377,8 +377,7 @@ mod tests {
     fn failures_are_worded_without_secrets() {
         let redactor = Redactor::default();
         redactor.learn("hunter2");
-        let script =
-            "alias.fail=!printf 'fatal: hunter2 at https://me:pw@host/x\\n\\033[1m\\342\\200\\256' >&2; false";
+        let script = "alias.fail=!printf 'fatal: hunter2 at https://me:pw@host/x\\n\\033[1m\\342\\200\\256' >&2; false";
         let call = Git::to("try", LONG).args(&["-c", script, "fail"]).redactor(&redactor);
         let Err(error) = call.succeed(&Stop::default()) else { panic!("it succeeded") };
         let said = error.to_string();
