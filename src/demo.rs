@@ -17,7 +17,7 @@ use crate::config::FILE_NAME as CONFIG_FILE;
 use crate::digest::hex;
 use crate::environment::Environment;
 use crate::sandbox::{
-    Access, Answers, Control, NotAConnection, Options, Running, Sandbox, SandboxError, Variables,
+    Access, Control, NotAConnection, Options, Running, Sandbox, SandboxError, Variables,
 };
 use crate::secret::Sensitive;
 
@@ -90,7 +90,7 @@ impl Stage {
             },
             // The one that the examples use.
             variables: Variables::Named(vec!["LEDGER_HOST".to_owned()]),
-            answers: Answers { bookkeeping: true, ..Answers::default() },
+            bookkeeping: true,
             ..Options::default()
         };
         let sandbox = match Sandbox::start(options(SANDBOX.into())).await {

@@ -119,6 +119,12 @@ impl DesiredConnection {
         self.is_own(field) && self.profile().is_some_and(|own| own.masks(field.name))
     }
 
+    /// Whether a profile says that the server keeps a file or certificate that a `PUT` leaves out.
+    pub(crate) fn keeps_file(&self, field: &Field) -> bool {
+        let is_kept = |own: &TypeProfile| own.keeps_what_is_left_out(field.name);
+        field.is_file() && self.profile().is_some_and(is_kept)
+    }
+
     /// The defaults of a field on the target's server.
     pub(crate) fn defaults(&self, field: &Field) -> Defaults {
         match self.profile() {

@@ -258,14 +258,16 @@ impl Profile {
 }
 
 impl TypeProfile {
-    /// Masks one field, and says nothing else.
-    pub fn masking(field: &str, mask: Mask) -> Self {
-        Self { masked: BTreeMap::from([(field.to_owned(), mask)]), ..Self::default() }
-    }
-
     /// Whether `GET` shows something else in the place of a field.
     pub fn masks(&self, field: &str) -> bool {
         self.masked.contains_key(field)
+    }
+
+    /// Whether the server was seen to keep a field that a `PUT` leaves out. In the place of a field
+    /// for which `GET` shows nothing that cannot be seen.
+    pub fn keeps_what_is_left_out(&self, field: &str) -> bool {
+        let is_seen = self.masked.get(field).is_some_and(|mask| *mask != Mask::Nothing);
+        is_seen && self.omitted_secret == Some(OnHidden::Keep)
     }
 
     /// The reading of a field that no write has set, where it is known.

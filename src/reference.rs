@@ -55,6 +55,12 @@ pub enum ReferenceError {
         /// `env` or `var`.
         scheme: String,
     },
+    /// `${a b}`: it has the form of Apinizer's `${NAME}`, and no variable can have that name.
+    #[error("a name in `${{NAME}}` has letters, digits, `_` and `.` only")]
+    BadApinizerName {
+        /// Where the reference begins.
+        offset: usize,
+    },
 }
 
 impl ReferenceError {
@@ -63,7 +69,8 @@ impl ReferenceError {
         match self {
             Self::UnknownScheme { offset, .. }
             | Self::BadName { offset, .. }
-            | Self::Unclosed { offset, .. } => *offset,
+            | Self::Unclosed { offset, .. }
+            | Self::BadApinizerName { offset } => *offset,
         }
     }
 }
@@ -71,8 +78,8 @@ impl ReferenceError {
 /// Splits a declared text into its segments; adjacent plain text is one segment.
 ///
 /// # Errors
-/// An unknown scheme, a bad name, or a reference of ours without its closing brace. Text that
-/// only resembles Apinizer's `${NAME}` (`${a b}`, an unclosed `${`) stands for itself.
+/// An unknown scheme, a bad name (`${a b}`), or a reference of ours without its closing brace. Text
+/// that cannot be meant as a reference (`${}`, `${{x}}`, an unclosed `${`) stands for itself.
 pub fn parse(text: &str) -> Result<Vec<Segment<'_>>, ReferenceError> {
     if !text.contains("${") {
         let whole = (!text.is_empty()).then_some(Segment::Text(Cow::Borrowed(text)));
@@ -97,6 +104,9 @@ pub fn parse(text: &str) -> Result<Vec<Segment<'_>>, ReferenceError> {
         let (segment, end) = match inside[name_length..].chars().next() {
             Some(':') if !word.is_empty() && !word.contains('.') => ours(inside, word, found)?,
             Some('}') if is_apinizer_name(word) => (Segment::Apinizer(word), name_length + 1),
+            _ if is_misnamed(inside) => {
+                return Err(ReferenceError::BadApinizerName { offset: found });
+            }
             _ => {
                 plain.push_str("${");
                 at = found + 2;
@@ -147,17 +157,13 @@ fn is_apinizer_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
 }
 
-/// A text that looks like one of Apinizer's variables and is none, since its name holds another
-/// character than letters, digits, `_` and `.`.
-pub(crate) fn misnamed_variable(text: &str) -> Option<&str> {
-    text.match_indices("${").find_map(|(at, _)| {
-        let is_escaped = text.get(..at).is_some_and(|before| before.ends_with('$'));
-        let (name, _) = text.get(at + 2..)?.split_once('}')?;
-        let is_of_a_name = |c: char| !c.is_whitespace() && !":{$\"'".contains(c);
-        let is_one_word = !name.is_empty() && name.chars().all(is_of_a_name);
-        let end = at + 2 + name.len() + 1;
-        (is_one_word && !is_escaped && !is_apinizer_name(name)).then(|| text.get(at..end)).flatten()
-    })
+/// Whether the text behind a `${` closes like a variable of Apinizer's, whatever its name. Quotes,
+/// braces and line breaks are those of a script, a template or JSON.
+fn is_misnamed(inside: &str) -> bool {
+    let is_of_a_name = |c: char| !c.is_control() && !"{$\"'`".contains(c);
+    inside
+        .split_once('}')
+        .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(is_of_a_name))
 }
 
 fn is_var_name(name: &str) -> bool {
@@ -229,18 +235,22 @@ mod tests {
 
     #[test]
     fn looks_alike_stands_for_itself() {
-        for plain in ["${", "${}", "${a b}", "$", "$$", "{}", "${-x}", "${a.b-c}", "100$"] {
+        for plain in ["${", "${}", "${{x}}", "${\"a\"}", "$", "$$", "{}", "${a\n}", "${a-b", "100$"]
+        {
             assert_eq!(parse(plain).unwrap(), vec![text(plain)], "{plain}");
         }
         assert!(parse("").unwrap().is_empty());
     }
 
     #[test]
-    fn a_variable_with_another_character_in_its_name_is_found() {
-        assert_eq!(misnamed_variable("a${B}${db-host}"), Some("${db-host}"));
-        for none in ["", "${", "${}", "${a b}", "${a.b}", "${env:a-b}", "$${a-b}", "${a-b"] {
-            assert_eq!(misnamed_variable(none), None, "{none}");
+    fn a_variable_with_another_character_in_its_name_is_an_error() {
+        for bad in ["a${B}${db-host}", "${a b}", "${x/y}", "${-x}", "${a.b:c}", "${a.b-c}"] {
+            let error = parse(bad).unwrap_err();
+            let offset = bad.rfind("${").unwrap();
+            assert_eq!(error, ReferenceError::BadApinizerName { offset }, "{bad}");
+            assert_eq!(escape(bad), bad.replace("${", "$${"));
         }
+        assert_eq!(parse("$${a b}").unwrap(), vec![text("${a b}")]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! It is for trying things without a Manager, for drills and for CI, and the tests
 //! run against it. It behaves as the vendor's guides say that servers behave, with an [`Options`]
-//! field for every point on which servers in the field differ. Tests put chance faults and gates
+//! profile of every point on which servers in the field differ. Tests put chance faults and gates
 //! around it with [`Sandbox::start_behind`].
 //!
 //! Besides the API it answers under `/sandbox/`, to loopback only and without a token, the stored
@@ -33,12 +33,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use control::{Control, LoggedCall, NotAConnection};
+pub use control::{Control, NotAConnection};
 pub use options::{
-    Access, Answers, Client, Dialect, Fault, Ids, ListFields, Names, OnExisting, OnHidden,
-    OnMissing, Options, Rename, Rewrite, RewriteTo, SecretsOnGet, UnknownFields, Unset, Variables,
-    Writes,
+    Access, Client, Dialect, Fault, Ids, Mask, Names, OnExisting, OnHidden, OnMissing, Options,
+    Profile, Rename, SecretsOnGet, UnknownFields, Unset, Variables,
 };
+pub use server::LoggedCall;
 
 use server::Server;
 use store::Store;

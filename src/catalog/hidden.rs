@@ -7,6 +7,7 @@
 
 mod scan;
 mod text;
+mod url;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use crate::secret::{SENSITIVE, Sensitive};
 use scan::hidden_parts;
 
 pub use scan::secret_parts;
-pub(crate) use text::variable;
+pub(crate) use url::variable;
 
 /// A value, or a part of a text, that is a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

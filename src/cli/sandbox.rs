@@ -29,15 +29,13 @@ fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
         .as_ref()
         .zip(access.client_secret.as_ref())
         .map(|(id, secret)| Client { id: id.clone(), secret: Sensitive::new(secret.clone()) });
-    let (dialect, secrets) = (args.dialect, args.secrets);
     let behaviour = match &args.profile {
-        Some(file) => sandbox::Options::of_profile(&read(file)?),
-        None => sandbox::Options { dialect, secrets, ..sandbox::Options::default() },
+        Some(file) => sandbox::Options::of_profile(read(file)?),
+        None => sandbox::Options::showing(args.secrets).in_dialect(args.dialect),
     };
-    // As a Manager does it.
-    let answers = sandbox::Answers { bookkeeping: true, ..behaviour.answers };
     Ok(sandbox::Options {
-        answers,
+        // As a Manager does it.
+        bookkeeping: true,
         listen: args.listen,
         data: args.data.clone(),
         access: Access {

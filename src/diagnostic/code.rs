@@ -141,7 +141,8 @@ codes! {
 }
 "References and secrets" {
     BAD_REFERENCE "AG301" "reference is not well formed",
-        "A text holds `${...}` with an unknown scheme, a bad name or no closing brace.",
+        "A text holds `${...}` with an unknown scheme, a bad name or no closing brace. A name of \
+         Apinizer's has letters, digits, `_` and `.` only.",
         "Use `${env:NAME}` or `${var:NAME}`; write `$${` for a literal `${`.";
     UNKNOWN_VAR "AG302" "unknown variable",
         "The target's `vars` have no value of that name.",

@@ -10,6 +10,7 @@ use super::{KnownReferences, yaml};
 use crate::catalog::{self, ConnectionType, Field, Kind, hidden, is_bookkeeping};
 use crate::desired::env_names;
 use crate::live::LiveConnection;
+use crate::plan::compare::shows_file;
 use crate::plan::equality::{is_empty, is_unset};
 use crate::pointer::{self, look_up};
 use crate::reference;
@@ -44,7 +45,7 @@ pub(super) fn text(
         if let Some(value) = value.filter(|_| look_up(&fields, path).is_none())
             && !pointer::steps(path).next().is_some_and(|top| is_bookkeeping(connection_type, &top))
         {
-            put(&mut fields, path, value.clone());
+            put(&mut fields, path, Some(value.clone()));
         }
     }
     let whole = fields.clone();
@@ -56,7 +57,8 @@ pub(super) fn text(
         }
     }
     let mut left_out = left_out::what_no_reference_stands_for(connection_type, &mut fields);
-    for field in connection_type.secrets() {
+    let is_hidden = |field: &&'static Field| field.is_secret() || hides_file(field, &whole);
+    for field in connection_type.fields().filter(is_hidden) {
         fields.shift_remove(field.name);
     }
     let mut fields = extract(connection_type, &fields, name, &owner, names);
@@ -69,7 +71,7 @@ pub(super) fn text(
     }
     left_out.extend(left_out::what_shows_secrets(&mut fields, known));
     for (path, value) in &declared {
-        put(&mut fields, path, value.clone());
+        put(&mut fields, path, Some(value.clone()));
     }
     let is_known = |path: &str| declared.iter().any(|(known, _)| known.get(1..) == Some(path));
     if !full {
@@ -77,20 +79,29 @@ pub(super) fn text(
         fields = without_defaults(&fields, &field_of, &is_known);
     }
     let is_left_out = |field: &Field| left_out.iter().any(|out| out.field == field.name);
-    let open = connection_type.secrets().filter(|field| !is_left_out(field));
-    let offers = add_secrets(open, &mut fields, connection_type, &whole, (name, &owner), names);
+    let is_open = |field: &&'static Field| {
+        !is_left_out(field) && (field.is_secret() || field.is_used(connection_type, &whole))
+    };
+    let open = connection_type.fields().filter(is_hidden).filter(is_open);
+    let offers = add_hidden(open, &mut fields, connection_type, &whole, (name, &owner), names);
     left_out::what_is_refused(connection_type, name, &mut fields, &mut left_out)?;
     left_out::what_git_declares(known.declared(&live.name), &left_out)?;
     Ok(Text { yaml: render(connection_type, name, fields, &offers, &left_out), left_out })
 }
 
-/// Adds a reference for each secret that is set; gives those that are only offered.
-fn add_secrets(
+/// Whether live's answer may hide the file or certificate of a field.
+fn hides_file(field: &Field, live: &Map<String, Value>) -> bool {
+    field.is_file() && !shows_file(live.get(field.name))
+}
+
+/// Adds a reference for each secret or hidden file that is set or has to be; gives those that are
+/// only offered, in a comment.
+fn add_hidden(
     open: impl Iterator<Item = &'static Field>,
     fields: &mut Map<String, Value>,
     connection_type: &'static ConnectionType,
     whole: &Map<String, Value>,
-    who: (&str, &str),
+    (name, owner): (&str, &str),
     names: &mut Names,
 ) -> BTreeMap<&'static str, String> {
     let mut offers = BTreeMap::new();
@@ -98,13 +109,22 @@ fn add_secrets(
         if fields.contains_key(field.name) {
             continue;
         }
-        match secret(connection_type, field, whole, who, names) {
-            Secret::Declared(value) => {
-                fields.insert(field.name.to_owned(), value);
-            }
-            Secret::Offered(reference) => {
-                offers.insert(field.name, reference);
-            }
+        let text = whole.get(field.name).and_then(Value::as_str);
+        let shown = text.filter(|text| !hidden::is_masked_text(text));
+        if let Some(text) = shown.filter(|text| reference::is_apinizers(text)) {
+            fields.insert(field.name.to_owned(), Value::from(text));
+            continue;
+        }
+        let is_required = field.required.holds(&|key| connection_type.field(key), whole);
+        let offered = shown.is_none() && !is_required;
+        let variable = names.invent(name, field.name);
+        let reference = format!("${{env:{variable}}}");
+        let value = shown.map(|text| Sensitive::new(text.to_owned()));
+        names.note(variable, &format!("{owner}: `{}`", field.name), offered, value);
+        if offered {
+            offers.insert(field.name, reference);
+        } else {
+            fields.insert(field.name.to_owned(), Value::from(reference));
         }
     }
     offers
@@ -119,43 +139,28 @@ fn take_known(
 ) -> Vec<(String, Value)> {
     let mut taken = Vec::new();
     for (path, declared) in known.of(&live.name) {
-        let is_secret = connection_type.field_at(path).is_some_and(Field::is_secret);
-        let there = remove(fields, path).is_some();
-        // A field that live does not have stays away, but secrets are seldom shown.
-        if there || is_secret {
+        let is_hidden = |field: &Field| field.is_secret() || field.is_file();
+        let may_be_hidden = connection_type.field_at(path).is_some_and(is_hidden);
+        let there = look_up(fields, path).is_some();
+        put(fields, path, None);
+        // A field that live does not have stays away, but secrets and files are seldom shown.
+        if there || may_be_hidden {
             taken.push((path.to_owned(), declared.clone()));
         }
     }
     taken
 }
 
-fn remove(fields: &mut Map<String, Value>, path: &str) -> Option<Value> {
-    let (object, key) = path.rsplit_once('/')?;
-    let key = pointer::unescaped(key);
-    match object {
-        "" => fields.shift_remove(key.as_ref()),
-        _ => {
-            let (top, rest) = object.get(1..)?.split_once('/').unwrap_or((object.get(1..)?, ""));
-            let mut place = fields.get_mut(top)?;
-            if !rest.is_empty() {
-                place = place.pointer_mut(&format!("/{rest}"))?;
-            }
-            place.as_object_mut()?.shift_remove(key.as_ref())
-        }
+/// Sets the value that a pointer leads to, or removes it.
+fn put(fields: &mut Map<String, Value>, path: &str, value: Option<Value>) {
+    let mut body = Value::Object(std::mem::take(fields));
+    match value {
+        Some(value) => pointer::set(&mut body, path, value),
+        None => pointer::put(&mut body, path, None),
     }
-}
-
-/// Puts a value where a pointer leads; an object on the way is made where there is none.
-fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
-    let mut steps: Vec<_> = pointer::steps(path).collect();
-    let Some(last) = steps.pop() else { return };
-    let mut object = fields;
-    for step in steps {
-        let place = object.entry(step.as_ref()).or_insert_with(|| Value::Object(Map::new()));
-        let Value::Object(inner) = place else { return };
-        object = inner;
+    if let Value::Object(body) = body {
+        *fields = body;
     }
-    object.insert(last.into_owned(), value);
 }
 
 /// Puts references in the place of hidden secrets.
@@ -175,39 +180,6 @@ fn extract(
         names.note(variable, &about, false, Some(value));
     }
     extracted.fields
-}
-
-/// The text in the place of a secret field.
-enum Secret {
-    Declared(Value),
-    /// It may be set, and nothing requires it: its reference, for a comment.
-    Offered(String),
-}
-
-/// The text in the place of a secret field: a reference where it is set or has to be, else an
-/// offer.
-fn secret(
-    connection_type: &ConnectionType,
-    field: &'static Field,
-    whole: &Map<String, Value>,
-    (name, owner): (&str, &str),
-    names: &mut Names,
-) -> Secret {
-    let shown = match whole.get(field.name) {
-        Some(Value::String(text)) if hidden::is_masked_text(text) => None,
-        Some(Value::String(text)) if reference::is_apinizers(text) => {
-            return Secret::Declared(Value::String(text.clone()));
-        }
-        Some(Value::String(text)) => Some(text.clone()),
-        _ => None,
-    };
-    let is_required = field.required.holds(&|key| connection_type.field(key), whole);
-    let variable = names.invent(name, field.name);
-    let reference = format!("${{env:{variable}}}");
-    let offered = shown.is_none() && !is_required;
-    let about = format!("{owner}: `{}`", field.name);
-    names.note(variable, &about, offered, shown.map(Sensitive::new));
-    if offered { Secret::Offered(reference) } else { Secret::Declared(Value::from(reference)) }
 }
 
 fn render(

@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::live::LiveConnection;
 use crate::plan::{Filter, RunRules, TargetPlan};
 use crate::reconcile::{self, Engine, ReadBackMode};
-use crate::sandbox::{self, Access, Answers, Dialect, Running, Sandbox, SecretsOnGet, Unset};
+use crate::sandbox::{self, Access, Dialect, Running, Sandbox, SecretsOnGet, Unset};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Files, Snapshot};
 use bodies::CANARY;
@@ -130,8 +130,9 @@ async fn an_export_plans_to_nothing() {
             (SecretsOnGet::ByGuide, Unset::Absent, true),
         ] {
             let case = format!("{dialect:?} {secrets:?} {unset:?} {full}");
-            let answers = Answers { unset, bookkeeping: true, ..Answers::default() };
-            let options = sandbox::Options { dialect, secrets, answers, ..Default::default() };
+            let mut options = sandbox::Options::showing(secrets).in_dialect(dialect);
+            options.read_unset_as(unset);
+            options.bookkeeping = true;
             let sandbox = start(options).await;
             let export = export(&sandbox, full).await;
             assert_eq!(export.documents.len(), 28, "{case}");
@@ -156,9 +157,8 @@ async fn an_export_plans_to_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_makes_the_project_again() {
     let options = || sandbox::Options {
-        secrets: SecretsOnGet::Shown,
         access: Access::to(&[PROJECT]),
-        ..sandbox::Options::default()
+        ..sandbox::Options::showing(SecretsOnGet::Shown)
     };
     let source = start(options()).await;
     let first = export(&source, false).await;

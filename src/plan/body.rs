@@ -159,7 +159,8 @@ fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<Stri
 }
 
 /// Puts in a field that GET may hide and that git does not declare, or ignores: as live shows it where
-/// that is proven to be its value, left out where it has no use; otherwise the PUT is refused.
+/// that is proven to be its value, left out where it has no use or the server was seen to keep it;
+/// otherwise the PUT is refused.
 fn keep_hidden(
     body: &mut Value,
     field: &Field,
@@ -183,7 +184,7 @@ fn keep_hidden(
     }
     // A field that is not shown may hold a value: the server may hide it by now.
     let is_used = body.as_object().is_none_or(|object| field.is_used(own_type, object));
-    match (is_used, field.is_file()) {
+    match (is_used && !desired.keeps_file(field), field.is_file()) {
         (false, _) => {
             pointer::put(body, &path, None);
             Ok(())

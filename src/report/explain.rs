@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::catalog::{
-    self, ConnectionType, Field, IDENTITY, Kind, Required, Secrecy, all, nearest_of,
+    self, ConnectionType, Fact, Field, IDENTITY, Kind, Required, Secrecy, all, nearest_of,
 };
 use crate::report::style::wrapped;
 use crate::report::style::{Role, Style, Table};
@@ -222,16 +222,22 @@ fn fields_table(fields: impl Iterator<Item = &'static Field>) -> Table {
     let mut table = Table::new(&["FIELD", "KIND", "REQUIRED", "SECRET", "ABOUT"]);
     for field in fields {
         let default = match words::default(field).as_str() {
+            "-" if field.default_is_disputed => " Default: disputed".to_owned(),
             "-" => String::new(),
             default if field.default_is_disputed => format!(" Default (disputed): {default}"),
             default => format!(" Default: {default}"),
+        };
+        let known_to = match field.fact {
+            Fact::Both => "",
+            Fact::GuideOnly => " Only in the guide.",
+            Fact::OpenApiOnly => " Only in the OpenAPI file.",
         };
         table.row([
             field.name.to_owned(),
             words::kind(&field.kind),
             words::required_in_short(field).to_owned(),
             words::secret_in_short(field).to_owned(),
-            format!("{}{default}", field.about),
+            format!("{}{known_to}{default}", field.about),
         ]);
     }
     table

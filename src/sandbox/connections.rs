@@ -1,16 +1,15 @@
 //! The five calls on connections, and the list of a project's environment variables.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::dialect::Refusal;
-use super::dialect::{Answer, Deployed};
+use super::dialect::{Answer, Deployed, Refusal};
 use super::options::{
     Fault, Names, OnExisting, OnHidden, Options, Rename, UnknownFields, Variables,
 };
-use super::server::{Call, Path};
-use super::store::{Storable, Store, Stored};
+use super::store::{Store, Stored};
 use super::view::{self, Audience};
 use crate::catalog::{self, Field, Kind};
 use crate::name::{self, ConnectionName};
@@ -69,7 +68,7 @@ impl Target<'_> {
             })
         };
         let entries: Vec<Value> = names.iter().map(entry).collect();
-        Ok(Answer::entries(self.options.dialect.entries(&entries)))
+        Ok(Answer::entries(self.options.dialect().entries(&entries)))
     }
 
     fn get(&self, path: &Path) -> Result<Answer, Refusal> {
@@ -101,10 +100,10 @@ impl Target<'_> {
         if self.store.get(&path.project, &name).is_none() {
             return Err(missing(path, true));
         }
-        let incoming = match self.options.writes.rename {
-            Rename::Allowed => Incoming::read(self.options, body)?,
-            Rename::Refused => Incoming::read(self.options, body)?.named_as(path)?,
-        };
+        let mut incoming = Incoming::read(self.options, body)?;
+        if self.options.profile.rename == Some(Rename::Refused) {
+            incoming = incoming.named_as(path)?;
+        }
         let old = self.find(&path.project, &path.name, &incoming.type_name);
         let old = old.ok_or_else(|| missing(path, true))?;
         check_type(&old.type_name, &incoming)?;
@@ -122,13 +121,13 @@ impl Target<'_> {
         let key = self.store.get(&path.project, &name).map(Stored::key);
         let taken = key.and_then(|key| self.store.take(&path.project, &key));
         let stored = taken.ok_or_else(|| missing(path, true))?;
-        Ok(self.options.dialect.written(self.deployed(&stored.body())))
+        Ok(self.options.dialect().written(self.deployed(&stored.body())))
     }
 
     /// The connection that a write to this name and type is about.
     fn find(&self, project: &str, name: &str, type_name: &str) -> Option<Stored> {
         let name = ConnectionName::new(name);
-        let any_type = self.options.writes.names == Names::OnceInProject;
+        let any_type = self.options.profile.names != Some(Names::OnceInType);
         let mut named = self.store.named(project, &name);
         named.find(|stored| any_type || stored.type_name == type_name).cloned()
     }
@@ -143,16 +142,17 @@ impl Target<'_> {
             self.keep_hidden(old, &mut incoming)?;
         }
         let deployed = self.deployed(&incoming.body);
-        let new = Storable::new(incoming.body, "api").ok_or(Refusal::BadBody)?;
+        let new = Stored::new(incoming.body, "api").ok_or(Refusal::BadBody)?;
         self.store.put(self.options.seed, &path.project, old.map(Stored::key).as_ref(), new);
-        Ok(self.options.dialect.written(deployed))
+        Ok(self.options.dialect().written(deployed))
     }
 
-    /// Treats hidden fields for which a write brings no value as the options say.
+    /// Treats secrets and masked fields for which a write brings no value as the profile says.
     fn keep_hidden(&self, old: &Stored, incoming: &mut Incoming) -> Result<(), Refusal> {
         let before = old.body();
         let Some(known) = catalog::find(&old.type_name) else { return Ok(()) };
-        for field in known.fields().filter(|field| view::is_hidden(self.options, known, field)) {
+        let Some(own) = self.options.profile.types.get(known.name) else { return Ok(()) };
+        for field in known.fields().filter(|field| field.is_secret() || own.masks(field.name)) {
             let is_null = match incoming.body.get(field.name) {
                 None => false,
                 Some(Value::Null) => true,
@@ -161,7 +161,8 @@ impl Target<'_> {
             let Some(value) = before.get(field.name).filter(|value| !value.is_null()) else {
                 continue;
             };
-            match self.options.on_hidden(known.name, is_null) {
+            let effect = if is_null { own.null_secret } else { own.omitted_secret };
+            match effect.unwrap_or_default() {
                 OnHidden::Clear => {}
                 OnHidden::Keep => {
                     incoming.body.insert(field.name.to_owned(), value.clone());
@@ -197,7 +198,7 @@ impl Target<'_> {
 /// The answer that shows these connections.
 fn entries(options: &Options, project: &str, shown: &[&Stored], audience: Audience) -> Bytes {
     let drawn = shown.iter().map(|stored| view::draw(options, project, stored, audience));
-    options.dialect.entries(&drawn.map(Value::Object).collect::<Vec<_>>())
+    options.dialect().entries(&drawn.map(Value::Object).collect::<Vec<_>>())
 }
 
 fn missing(path: &Path, changing: bool) -> Refusal {
@@ -251,10 +252,9 @@ impl Incoming {
                 || known.field(name).is_some()
                 || catalog::is_bookkeeping(known, name)
         };
-        let own = options.types.get(&type_name);
+        let own = options.profile.types.get(&type_name);
         problems.extend(own.map(|own| refused(own, &body)).unwrap_or_default());
-        let unknown_fields = own.and_then(|own| own.unknown_fields);
-        match unknown_fields.unwrap_or(options.writes.unknown_fields) {
+        match own.and_then(|own| own.unknown_fields).unwrap_or_default() {
             UnknownFields::Kept => {}
             UnknownFields::Dropped => body.retain(|name, _| is_known(name)),
             UnknownFields::Refused => problems.extend(
@@ -265,9 +265,6 @@ impl Incoming {
         }
         if !problems.is_empty() {
             return Err(Refusal::Invalid(problems));
-        }
-        for rewrite in &options.writes.rewrites {
-            rewrite.apply(&type_name, &mut body);
         }
         if let Some(own) = own {
             rewrite(own, &mut body);
@@ -295,13 +292,15 @@ fn refused(own: &TypeProfile, body: &Map<String, Value>) -> Vec<(String, String)
     names.map(|name| (name.clone(), "is not valid".to_owned())).collect()
 }
 
-/// Changes what a type's profile says that the server does not keep as it is.
+/// Changes what a type's profile says that the server does not keep as it is: a slash at the end of a
+/// text is a change that is seen in any text, and that is made once.
 fn rewrite(own: &TypeProfile, body: &mut Map<String, Value>) {
     body.retain(|name, _| !own.forgotten.contains(name));
     for name in &own.rewritten {
-        if let Some(Value::String(text)) = body.get_mut(name) {
-            let upper = text.to_uppercase();
-            *text = if upper == *text { text.to_lowercase() } else { upper };
+        if let Some(Value::String(text)) = body.get_mut(name)
+            && !text.ends_with('/')
+        {
+            text.push('/');
         }
     }
 }
@@ -329,5 +328,140 @@ fn misfit(field: &Field, value: &Value) -> Option<&'static str> {
             Some("has to be an object")
         }
         _ => None,
+    }
+}
+
+// Which call a request makes: the paths are exact, to the last slash.
+
+/// One call of the connection API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// `POST .../auth/token`.
+    Token,
+    /// `GET .../connections/?type=T`.
+    List { project: String, type_name: Option<String> },
+    /// `GET .../environmentVariables/`.
+    Variables { project: String },
+    /// `GET .../connections/{name}/`.
+    Get(Path),
+    /// `POST .../connections/{name}/`.
+    Create(Path),
+    /// `PUT .../connections/{name}/`.
+    Update(Path),
+    /// `DELETE .../connections/{name}/`.
+    Delete(Path),
+    /// A path of the API with a method that it does not take.
+    NoSuchMethod,
+    /// No path of the API.
+    NoSuchPath,
+}
+
+/// The path of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Path {
+    pub(super) project: String,
+    pub(super) name: String,
+}
+
+impl Call {
+    /// Reads method, path and query.
+    pub(super) fn of(method: &Method, path: &str, query: Option<&str>) -> Self {
+        if path == "/apiops/auth/token" {
+            return if method == Method::POST { Self::Token } else { Self::NoSuchMethod };
+        }
+        let Some(rest) = path.strip_prefix("/apiops/projects/") else { return Self::NoSuchPath };
+        let segments: Option<Vec<String>> = rest.split('/').map(decoded).collect();
+        let Some(segments) = segments else { return Self::NoSuchPath };
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let [project, rest @ .., ""] = &segments[..] else { return Self::NoSuchPath };
+        if project.is_empty() {
+            return Self::NoSuchPath;
+        }
+        let project = (*project).to_owned();
+        match (rest, method) {
+            (["connections"], &Method::GET) => Self::List { project, type_name: type_of(query) },
+            (["environmentVariables"], &Method::GET) => Self::Variables { project },
+            (["connections" | "environmentVariables"], _) => Self::NoSuchMethod,
+            (["connections", name], method) if !name.is_empty() => {
+                let path = Path { project, name: (*name).to_owned() };
+                match *method {
+                    Method::GET => Self::Get(path),
+                    Method::POST => Self::Create(path),
+                    Method::PUT => Self::Update(path),
+                    Method::DELETE => Self::Delete(path),
+                    _ => Self::NoSuchMethod,
+                }
+            }
+            _ => Self::NoSuchPath,
+        }
+    }
+
+    /// Whether it changes a connection.
+    pub(super) fn is_write(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::Update(_) | Self::Delete(_))
+    }
+}
+
+fn decoded(segment: &str) -> Option<String> {
+    Some(percent_decode_str(segment).decode_utf8().ok()?.into_owned())
+}
+
+fn type_of(query: Option<&str>) -> Option<String> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(key, _)| *key == "type")?;
+    decoded(&value.replace('+', " ")).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(method: &Method, path: &str) -> Call {
+        let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
+        Call::of(method, path, query)
+    }
+
+    #[test]
+    fn paths_are_exact() {
+        let path = Path { project: "My Project".to_owned(), name: "a/b".to_owned() };
+        let text = "/apiops/projects/My%20Project/connections/a%2Fb/";
+        assert_eq!(call(&Method::GET, text), Call::Get(path.clone()));
+        assert_eq!(call(&Method::POST, text), Call::Create(path.clone()));
+        assert_eq!(call(&Method::PUT, text), Call::Update(path.clone()));
+        assert_eq!(call(&Method::DELETE, text), Call::Delete(path));
+        assert_eq!(call(&Method::PATCH, text), Call::NoSuchMethod);
+        for wrong in [
+            "/apiops/projects/p/connections/a",
+            "/apiops/projects/p/connections",
+            "/apiops/projects/p/connections//",
+            "/apiops/projects//connections/a/",
+            "/apiops/projects/p/connections/a/b/",
+            "/apiops/projects/p/connections/%ff/",
+            "/apiops/auth/token/",
+            "/",
+        ] {
+            assert_eq!(call(&Method::GET, wrong), Call::NoSuchPath, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lists_name_a_type() {
+        let project = "p".to_owned();
+        let list = "/apiops/projects/p/connections/";
+        let of = |type_name: Option<&str>| Call::List {
+            project: project.clone(),
+            type_name: type_name.map(str::to_owned),
+        };
+        assert_eq!(call(&Method::GET, list), of(None));
+        assert_eq!(call(&Method::GET, &format!("{list}?type=")), of(None));
+        assert_eq!(call(&Method::GET, &format!("{list}?a=b&type=email")), of(Some("email")));
+        assert_eq!(
+            call(&Method::GET, &format!("{list}?type=linux%2Dscript")),
+            of(Some("linux-script"))
+        );
+        assert_eq!(call(&Method::POST, list), Call::NoSuchMethod);
+        let variables = "/apiops/projects/p/environmentVariables/";
+        assert_eq!(call(&Method::GET, variables), Call::Variables { project: project.clone() });
+        assert_eq!(call(&Method::POST, variables), Call::NoSuchMethod);
     }
 }

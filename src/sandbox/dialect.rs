@@ -132,10 +132,10 @@ impl Options {
     /// Answers a call that is not carried out: in the words of the dialect, with the status
     /// that an option may have changed.
     pub(super) fn refused(&self, refusal: &Refusal) -> Answer {
-        let mut answer = self.dialect.refused(refusal);
+        let mut answer = self.dialect().refused(refusal);
         let status = match refusal {
             Refusal::NoProject { .. } | Refusal::NoConnection { .. } => {
-                self.answers.missing.map(|missing| match missing {
+                self.profile.missing.map(|missing| match missing {
                     OnMissing::NotFound => StatusCode::NOT_FOUND,
                     OnMissing::BadRequest => StatusCode::BAD_REQUEST,
                 })

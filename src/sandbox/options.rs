@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use serde_json::{Map, Value};
 
-use crate::catalog;
+use crate::catalog::{self, ConnectionType};
 pub use crate::profile::{
-    Dialect, Names, OnExisting, OnHidden, OnMissing, Rename, UnknownFields, Unset,
+    Dialect, Mask, Names, OnExisting, OnHidden, OnMissing, Profile, Rename, UnknownFields, Unset,
 };
-use crate::profile::{Profile, Support, TypeProfile};
+use crate::profile::{Support, TypeProfile};
 use crate::secret::Sensitive;
 
 /// How a sandbox behaves. Most of it can be changed while it runs, with
@@ -25,19 +24,16 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The ids and the cipher texts depend on it.
     pub seed: u64,
-    /// Which of the two dialects it speaks.
-    pub dialect: Dialect,
+    /// All that `probe` can find out.
+    pub profile: Profile,
     /// Who may call, and what there is to call.
     pub access: Access,
-    /// How `GET` of one connection shows secrets that [`Options::types`] does not name; lists
-    /// never show any.
-    pub secrets: SecretsOnGet,
-    /// How answers are shown beside that.
-    pub answers: Answers,
-    /// The behaviour of writes.
-    pub writes: Writes,
-    /// How single types behave, as a profile says it; for these types it counts before all else.
-    pub types: BTreeMap<String, TypeProfile>,
+    /// Where the server's own id of a connection is shown.
+    pub ids: Ids,
+    /// Shows when a connection was created and changed, and by whom.
+    pub bookkeeping: bool,
+    /// Cipher text in the place of a secret has a new nonce each time.
+    pub fresh_nonces: bool,
     /// The environment variables that the list of each project shows.
     pub variables: Variables,
     /// How long every call takes at least.
@@ -64,58 +60,9 @@ pub struct Access {
     pub rate_limit: Option<u32>,
 }
 
-/// How answers are shown.
-#[derive(Clone, Debug, Default)]
-pub struct Answers {
-    /// The status where a project or a connection is not found; `None`: as the dialect has it.
-    pub missing: Option<OnMissing>,
-    /// Where the server's own id of a connection is shown.
-    pub ids: Ids,
-    /// The answer for a field that no write has set.
-    pub unset: Unset,
-    /// Leaves fields out that are null, instead of answering `null`.
-    pub omit_nulls: bool,
-    /// The fields of the entries of a list.
-    pub list_fields: ListFields,
-    /// Shows when a connection was created and changed, and by whom.
-    pub bookkeeping: bool,
-}
-
-/// The behaviour of writes.
-#[derive(Clone, Debug, Default)]
-pub struct Writes {
-    /// The effect of `POST` where the name exists; `None`: as the dialect has it.
-    pub existing: Option<OnExisting>,
-    /// The effect of a `PUT` with another name in its body.
-    pub rename: Rename,
-    /// How often a name may exist in a project.
-    pub names: Names,
-    /// The treatment of fields that the type does not have.
-    pub unknown_fields: UnknownFields,
-    /// The effect of a `PUT` whose hidden field is `null`.
-    pub null_secret: OnHidden,
-    /// The effect of a `PUT` that leaves a hidden field out.
-    pub omitted_secret: OnHidden,
-    /// Values that the server changes as it stores them.
-    pub rewrites: Vec<Rewrite>,
-}
-
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            data: None,
-            seed: 0,
-            dialect: Dialect::Current,
-            access: Access::default(),
-            secrets: SecretsOnGet::ByGuide,
-            answers: Answers::default(),
-            writes: Writes::default(),
-            types: BTreeMap::new(),
-            variables: Variables::default(),
-            latency: Duration::ZERO,
-            fault: None,
-        }
+        Self::of_profile(Profile::default())
     }
 }
 
@@ -141,53 +88,115 @@ impl Access {
 }
 
 impl Options {
-    /// Behaves as a profile says.
-    pub fn of_profile(profile: &Profile) -> Self {
-        Self {
-            dialect: profile.dialect.unwrap_or(Dialect::Current),
-            secrets: SecretsOnGet::Shown,
-            answers: Answers { missing: profile.missing, ..Answers::default() },
-            writes: Writes {
-                existing: profile.existing,
-                rename: profile.rename.unwrap_or_default(),
-                names: profile.names.unwrap_or_default(),
-                ..Writes::default()
-            },
-            types: profile.types.clone(),
-            ..Self::default()
+    /// Behaves as a profile says; types that it does not name behave as their guides say.
+    pub fn of_profile(mut profile: Profile) -> Self {
+        for known in catalog::all() {
+            profile.types.entry(known.name.to_owned()).or_insert_with(|| TypeProfile {
+                masked: SecretsOnGet::ByGuide.masks(known),
+                ..TypeProfile::default()
+            });
         }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            data: None,
+            seed: 0,
+            profile,
+            access: Access::default(),
+            ids: Ids::Everywhere,
+            bookkeeping: false,
+            fresh_nonces: false,
+            variables: Variables::default(),
+            latency: Duration::ZERO,
+            fault: None,
+        }
+    }
+
+    /// Behaves as by default, but for a change.
+    pub fn with(change: impl FnOnce(&mut Self)) -> Self {
+        let mut options = Self::default();
+        change(&mut options);
+        options
+    }
+
+    /// Shows secrets in this way.
+    pub fn showing(secrets: SecretsOnGet) -> Self {
+        Self::with(|options| options.show(secrets))
+    }
+
+    /// Speaks a dialect, and is as it is in all else.
+    #[must_use]
+    pub fn in_dialect(mut self, dialect: Dialect) -> Self {
+        self.profile.dialect = Some(dialect);
+        self
     }
 
     /// Does not know these types.
     pub fn without_types(names: &[&str]) -> Self {
-        let unknown = TypeProfile { support: Support::Unknown, ..TypeProfile::default() };
-        let types = names.iter().map(|name| ((*name).to_owned(), unknown.clone())).collect();
-        Self { types, ..Self::default() }
+        let unknown = |name: &&str| {
+            (name.to_string(), TypeProfile { support: Support::Unknown, ..TypeProfile::default() })
+        };
+        let types = names.iter().map(unknown).collect();
+        Self::of_profile(Profile { types, ..Profile::default() })
+    }
+
+    /// Shows something else in the place of a field by `GET`, and nothing in lists.
+    pub fn mask(&mut self, type_name: &str, field: &str, mask: Mask) {
+        self.of_type(type_name).masked.insert(field.to_owned(), mask);
+    }
+
+    /// Changes the behaviour of each type.
+    pub fn each_type(&mut self, change: impl Fn(&ConnectionType, &mut TypeProfile)) {
+        for known in catalog::all() {
+            change(known, self.of_type(known.name));
+        }
+    }
+
+    /// The behaviour of one type.
+    pub fn of_type(&mut self, type_name: &str) -> &mut TypeProfile {
+        self.profile.types.entry(type_name.to_owned()).or_default()
+    }
+
+    /// Shows the secrets of all types in this way by `GET` of one connection; lists never show any.
+    pub fn show(&mut self, secrets: SecretsOnGet) {
+        self.fresh_nonces = secrets == SecretsOnGet::FreshCipher;
+        self.each_type(|known, own| {
+            own.masked.retain(|name, _| known.field(name).is_some_and(|field| !field.is_secret()));
+            own.masked.extend(secrets.masks(known));
+        });
+    }
+
+    /// Shows every field that no write has set in this way.
+    pub fn read_unset_as(&mut self, reads: Unset) {
+        self.each_type(|known, own| {
+            let names = known.fields().map(|field| field.name.to_owned());
+            own.unset = BTreeMap::from([(reads, names.collect())]);
+        });
+    }
+
+    /// Shows only the fields that all types share in lists.
+    pub fn list_summaries(&mut self) {
+        self.each_type(|known, own| {
+            own.unlisted = known.own_fields.iter().map(|field| field.name.to_owned()).collect();
+        });
+    }
+
+    /// The dialect that it speaks.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.profile.dialect.unwrap_or(Dialect::Current)
     }
 
     /// The effect of `POST` where the name exists.
-    pub fn on_existing(&self) -> OnExisting {
-        self.writes.existing.unwrap_or(match self.dialect {
+    pub(super) fn on_existing(&self) -> OnExisting {
+        self.profile.existing.unwrap_or(match self.dialect() {
             Dialect::Current => OnExisting::Update,
             Dialect::Older => OnExisting::Refuse,
         })
     }
 
-    /// The effect of a `PUT` whose hidden field is `null`, or left out.
-    pub(super) fn on_hidden(&self, type_name: &str, is_null: bool) -> OnHidden {
-        let own = self.types.get(type_name);
-        let (own, all) = if is_null {
-            (own.and_then(|own| own.null_secret), self.writes.null_secret)
-        } else {
-            (own.and_then(|own| own.omitted_secret), self.writes.omitted_secret)
-        };
-        own.unwrap_or(all)
-    }
-
     /// Whether this server knows a type.
     pub(super) fn knows(&self, type_name: &str) -> bool {
-        self.types.get(type_name).is_none_or(|own| own.support != Support::Unknown)
-            && catalog::find(type_name).is_some_and(|known| known.name == type_name)
+        self.profile.types.get(type_name).is_some_and(|own| own.support != Support::Unknown)
+            && catalog::find(type_name).is_some()
     }
 }
 
@@ -217,6 +226,22 @@ pub enum SecretsOnGet {
     FreshCipher,
 }
 
+impl SecretsOnGet {
+    /// The secrets of a type in whose place `GET` shows something else.
+    fn masks(self, known: &ConnectionType) -> BTreeMap<String, Mask> {
+        let mask = match self {
+            Self::Shown => return BTreeMap::new(),
+            Self::ByGuide if known.secrets_on_get == catalog::SecretsOnGet::Shown => {
+                return BTreeMap::new();
+            }
+            Self::ByGuide | Self::Masked => Mask::Nothing,
+            Self::Asterisks => Mask::Asterisks,
+            Self::Cipher | Self::FreshCipher => Mask::OtherText,
+        };
+        known.secrets().map(|field| (field.name.to_owned(), mask)).collect()
+    }
+}
+
 /// Where the server's own id of a connection is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ids {
@@ -229,16 +254,6 @@ pub enum Ids {
     OnlyOnGet,
     /// Nowhere.
     Nowhere,
-}
-
-/// The fields of the entries of a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ListFields {
-    /// Every field.
-    #[default]
-    All,
-    /// Only the fields that all types share.
-    Summary,
 }
 
 /// The environment variables of a project, as their list shows them.
@@ -269,52 +284,4 @@ pub enum Fault {
     Unauthorized,
     /// Writes are saved, and their deployment to the workers fails.
     Undeployed,
-}
-
-/// One field that the server rewrites at every write.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rewrite {
-    /// The type whose connections it touches.
-    pub type_name: String,
-    /// The field.
-    pub field: String,
-    /// The result for its value.
-    pub to: RewriteTo,
-}
-
-/// The result for a value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RewriteTo {
-    /// Its text in lower case.
-    Lowercase,
-    /// Its text in upper case.
-    Uppercase,
-    /// Always this value.
-    Value(Value),
-    /// The field is forgotten.
-    Forgotten,
-}
-
-impl Rewrite {
-    /// Names the field and what becomes of it.
-    pub fn new(type_name: &str, field: &str, to: RewriteTo) -> Self {
-        Self { type_name: type_name.to_owned(), field: field.to_owned(), to }
-    }
-
-    /// Changes the body of a write, if it is for this rewrite.
-    pub(super) fn apply(&self, type_name: &str, body: &mut Map<String, Value>) {
-        if self.type_name != type_name {
-            return;
-        }
-        let Some(value) = body.get_mut(&self.field) else { return };
-        match (&self.to, value) {
-            (RewriteTo::Lowercase, Value::String(text)) => *text = text.to_lowercase(),
-            (RewriteTo::Uppercase, Value::String(text)) => *text = text.to_uppercase(),
-            (RewriteTo::Lowercase | RewriteTo::Uppercase, _) => {}
-            (RewriteTo::Value(other), value) => *value = other.clone(),
-            (RewriteTo::Forgotten, _) => {
-                body.remove(&self.field);
-            }
-        }
-    }
 }

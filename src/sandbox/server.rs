@@ -1,6 +1,7 @@
 //! The parts of a sandbox, and the way of a request through them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,16 +12,16 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use percent_encoding::percent_decode_str;
+use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::control::Log;
+use super::connections::Call;
 use super::dialect::{Answer, Refusal};
 use super::options::{Access, Fault, Options};
 use super::store::Store;
 use super::{connections, store};
-use crate::secret::Sensitive;
+use crate::secret::{Sensitive, SensitiveValue};
 
 /// The largest body of a request.
 const LARGEST_BODY: usize = 64 * 1024 * 1024;
@@ -173,95 +174,6 @@ async fn wait(pause: Duration) {
     }
 }
 
-// Which call a request makes: the paths are exact, to the last slash.
-
-/// One call of the connection API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Call {
-    /// `POST .../auth/token`.
-    Token,
-    /// `GET .../connections/?type=T`.
-    List { project: String, type_name: Option<String> },
-    /// `GET .../environmentVariables/`.
-    Variables { project: String },
-    /// `GET .../connections/{name}/`.
-    Get(Path),
-    /// `POST .../connections/{name}/`.
-    Create(Path),
-    /// `PUT .../connections/{name}/`.
-    Update(Path),
-    /// `DELETE .../connections/{name}/`.
-    Delete(Path),
-    /// A path of the API with a method that it does not take.
-    NoSuchMethod,
-    /// No path of the API.
-    NoSuchPath,
-}
-
-/// The path of one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path {
-    pub(super) project: String,
-    pub(super) name: String,
-}
-
-impl Call {
-    /// Reads method, path and query.
-    pub(super) fn of(method: &Method, path: &str, query: Option<&str>) -> Self {
-        if path == "/apiops/auth/token" {
-            return if method == Method::POST { Self::Token } else { Self::NoSuchMethod };
-        }
-        let Some(rest) = path.strip_prefix("/apiops/projects/") else { return Self::NoSuchPath };
-        let segments: Option<Vec<String>> = rest.split('/').map(decoded).collect();
-        let Some(segments) = segments else { return Self::NoSuchPath };
-        match segments.as_slice() {
-            [project, list, end]
-                if ["connections", "environmentVariables"].contains(&list.as_str())
-                    && end.is_empty()
-                    && !project.is_empty() =>
-            {
-                let project = project.clone();
-                match list.as_str() {
-                    _ if method != Method::GET => Self::NoSuchMethod,
-                    "connections" => Self::List { project, type_name: type_of(query) },
-                    _ => Self::Variables { project },
-                }
-            }
-            [project, connections, name, end]
-                if connections == "connections"
-                    && end.is_empty()
-                    && !project.is_empty()
-                    && !name.is_empty() =>
-            {
-                let path = Path { project: project.clone(), name: name.clone() };
-                match *method {
-                    Method::GET => Self::Get(path),
-                    Method::POST => Self::Create(path),
-                    Method::PUT => Self::Update(path),
-                    Method::DELETE => Self::Delete(path),
-                    _ => Self::NoSuchMethod,
-                }
-            }
-            _ => Self::NoSuchPath,
-        }
-    }
-
-    /// Whether it changes a connection.
-    pub(super) fn is_write(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Update(_) | Self::Delete(_))
-    }
-}
-
-fn decoded(segment: &str) -> Option<String> {
-    Some(percent_decode_str(segment).decode_utf8().ok()?.into_owned())
-}
-
-fn type_of(query: Option<&str>) -> Option<String> {
-    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(key, _)| *key == "type")?;
-    decoded(&value.replace('+', " ")).filter(|name| !name.is_empty())
-}
-
 // Who may call: bearer tokens that were given, and those that were asked for.
 
 /// How many issued tokens are remembered.
@@ -343,56 +255,127 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+// The calls that were made, for tests and drills that have to know.
 
-    fn call(method: &Method, path: &str) -> Call {
-        let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
-        Call::of(method, path, query)
+/// How many calls are kept; older ones are only counted.
+const KEPT: usize = 50_000;
+
+/// One call that a sandbox was sent, in the order in which they arrived.
+#[derive(Clone, Serialize)]
+pub struct LoggedCall {
+    /// Its place among all calls since the start, from 1.
+    pub number: u64,
+    /// Its method.
+    pub method: String,
+    /// Its path and query, as they were sent.
+    pub path: String,
+    /// The status that it was answered with; `None`: not yet.
+    pub status: Option<u16>,
+    /// When it arrived, in milliseconds since the sandbox started.
+    pub after_ms: f64,
+    /// How many calls were being answered then, this one included.
+    pub at_once: usize,
+    #[serde(skip)]
+    body: Bytes,
+}
+
+impl LoggedCall {
+    /// The JSON body that came with it. It may hold secrets: never print it.
+    pub fn body(&self) -> Option<SensitiveValue> {
+        serde_json::from_slice(&self.body).ok().map(SensitiveValue::new)
     }
 
-    #[test]
-    fn paths_are_exact() {
-        let path = Path { project: "My Project".to_owned(), name: "a/b".to_owned() };
-        let text = "/apiops/projects/My%20Project/connections/a%2Fb/";
-        assert_eq!(call(&Method::GET, text), Call::Get(path.clone()));
-        assert_eq!(call(&Method::POST, text), Call::Create(path.clone()));
-        assert_eq!(call(&Method::PUT, text), Call::Update(path.clone()));
-        assert_eq!(call(&Method::DELETE, text), Call::Delete(path));
-        assert_eq!(call(&Method::PATCH, text), Call::NoSuchMethod);
-        for wrong in [
-            "/apiops/projects/p/connections/a",
-            "/apiops/projects/p/connections",
-            "/apiops/projects/p/connections//",
-            "/apiops/projects//connections/a/",
-            "/apiops/projects/p/connections/a/b/",
-            "/apiops/projects/p/connections/%ff/",
-            "/apiops/auth/token/",
-            "/",
-        ] {
-            assert_eq!(call(&Method::GET, wrong), Call::NoSuchPath, "{wrong}");
+    /// Method and path, as tests like to compare them.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+impl fmt::Display for LoggedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} -> ", self.method, self.path)?;
+        match self.status {
+            Some(status) => write!(f, "{status}"),
+            None => f.write_str("no answer"),
+        }
+    }
+}
+
+impl fmt::Debug for LoggedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} {self}", self.number)
+    }
+}
+
+/// The calls since the start, or since they were last taken.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    state: Mutex<LogState>,
+}
+
+#[derive(Debug)]
+struct LogState {
+    started: Instant,
+    calls: VecDeque<LoggedCall>,
+    count: u64,
+    at_once: usize,
+}
+
+impl Default for LogState {
+    fn default() -> Self {
+        Self { started: Instant::now(), calls: VecDeque::new(), count: 0, at_once: 0 }
+    }
+}
+
+impl Log {
+    /// Notes a call that has arrived, and gives its number.
+    pub(super) fn arrived(&self, method: &Method, path: &str, body: Bytes) -> u64 {
+        let mut state = self.lock();
+        state.count += 1;
+        state.at_once += 1;
+        let number = state.count;
+        if state.calls.len() >= KEPT {
+            state.calls.pop_front();
+        }
+        let call = LoggedCall {
+            number,
+            method: method.to_string(),
+            path: path.to_owned(),
+            status: None,
+            after_ms: state.started.elapsed().as_secs_f64() * 1000.0,
+            at_once: state.at_once,
+            body,
+        };
+        state.calls.push_back(call);
+        number
+    }
+
+    /// Notes how a call ended, if it is still kept.
+    pub(super) fn ended(&self, number: u64, status: u16) {
+        let mut state = self.lock();
+        state.at_once = state.at_once.saturating_sub(1);
+        let found = state.calls.binary_search_by_key(&number, |call| call.number);
+        if let Some(call) = found.ok().and_then(|index| state.calls.get_mut(index)) {
+            call.status = Some(status);
         }
     }
 
-    #[test]
-    fn lists_name_a_type() {
-        let project = "p".to_owned();
-        let list = "/apiops/projects/p/connections/";
-        let of = |type_name: Option<&str>| Call::List {
-            project: project.clone(),
-            type_name: type_name.map(str::to_owned),
-        };
-        assert_eq!(call(&Method::GET, list), of(None));
-        assert_eq!(call(&Method::GET, &format!("{list}?type=")), of(None));
-        assert_eq!(call(&Method::GET, &format!("{list}?a=b&type=email")), of(Some("email")));
-        assert_eq!(
-            call(&Method::GET, &format!("{list}?type=linux%2Dscript")),
-            of(Some("linux-script"))
-        );
-        assert_eq!(call(&Method::POST, list), Call::NoSuchMethod);
-        let variables = "/apiops/projects/p/environmentVariables/";
-        assert_eq!(call(&Method::GET, variables), Call::Variables { project: project.clone() });
-        assert_eq!(call(&Method::POST, variables), Call::NoSuchMethod);
+    /// The calls that are kept.
+    pub(super) fn calls(&self) -> Vec<LoggedCall> {
+        self.lock().calls.iter().cloned().collect()
+    }
+
+    /// Takes the calls out.
+    pub(super) fn take(&self) -> Vec<LoggedCall> {
+        std::mem::take(&mut self.lock().calls).into()
+    }
+
+    /// How many calls have arrived since the start.
+    pub(super) fn count(&self) -> u64 {
+        self.lock().count
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, LogState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

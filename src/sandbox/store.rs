@@ -13,30 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{SandboxError, view};
+use super::SandboxError;
+use crate::catalog;
 use crate::name::ConnectionName;
 use crate::secret::Sensitive;
-
-/// A body that can be stored: it has a type and a name.
-#[derive(Clone, Debug)]
-pub(super) struct Storable {
-    pub(super) type_name: String,
-    pub(super) name: ConnectionName,
-    /// Who writes it.
-    by: String,
-    text: Sensitive,
-}
-
-impl Storable {
-    /// Takes a body that somebody writes; `None` without a type and a name that are texts.
-    pub(super) fn new(mut body: Map<String, Value>, by: &str) -> Option<Self> {
-        let type_name = body.get("type")?.as_str()?.to_owned();
-        let name = ConnectionName::new(body.get("name")?.as_str()?);
-        view::forget(&type_name, &mut body);
-        let text = Sensitive::new(Value::Object(body).to_string());
-        Some(Self { type_name, name, by: by.to_owned(), text })
-    }
-}
 
 /// A connection, its body as JSON text: a quarter of the size of the parsed form.
 #[derive(Clone, Debug)]
@@ -51,6 +31,17 @@ pub(super) struct Stored {
 }
 
 impl Stored {
+    /// A body that somebody writes, which has no id yet; `None` without a type and a name that are texts.
+    pub(super) fn new(mut body: Map<String, Value>, by: &str) -> Option<Self> {
+        let type_name = body.get("type")?.as_str()?.to_owned();
+        let name = ConnectionName::new(body.get("name")?.as_str()?);
+        forget(&type_name, &mut body);
+        let text = Sensitive::new(Value::Object(body).to_string());
+        let (now, modified_by) = (Timestamp::now(), by.to_owned());
+        let (created, modified) = (now, now);
+        Some(Self { id: String::new(), type_name, name, created, modified, modified_by, text })
+    }
+
     /// The body as it was written, less the fields that the server fills.
     pub(super) fn body(&self) -> Map<String, Value> {
         serde_json::from_str(self.text.expose()).unwrap_or_default()
@@ -132,14 +123,12 @@ impl Store {
     }
 
     /// Stores a connection in the place of `old`, keeping its id, or as a new one.
-    pub(super) fn put(&mut self, seed: u64, project: &str, old: Option<&Key>, new: Storable) {
-        let now = Timestamp::now();
-        let replaced = old.and_then(|old| self.take(project, old));
-        let (id, created) = match replaced {
-            Some(replaced) => (replaced.id, replaced.created),
-            None => (self.new_id(seed), now),
-        };
-        self.restore(project, id, (created, now), new);
+    pub(super) fn put(&mut self, seed: u64, project: &str, old: Option<&Key>, mut new: Stored) {
+        match old.and_then(|old| self.take(project, old)) {
+            Some(replaced) => (new.id, new.created) = (replaced.id, replaced.created),
+            None => new.id = self.new_id(seed),
+        }
+        self.restore(project, new);
     }
 
     /// Takes a connection out.
@@ -154,20 +143,11 @@ impl Store {
         self.projects.values_mut().for_each(|project| project.lists.clear());
     }
 
-    /// Puts a connection where it belongs, with an id that it has already.
-    pub(super) fn restore(
-        &mut self,
-        project: &str,
-        id: String,
-        (created, modified): (Timestamp, Timestamp),
-        body: Storable,
-    ) {
-        let Storable { type_name, name, by: modified_by, text } = body;
+    /// Puts a connection with an id where it belongs.
+    fn restore(&mut self, project: &str, stored: Stored) {
         let project = self.projects.entry(project.to_owned()).or_default();
-        project.lists.remove(&type_name);
-        let key = (name.clone(), type_name.clone());
-        let stored = Stored { id, type_name, name, created, modified, modified_by, text };
-        project.connections.insert(key, stored);
+        project.lists.remove(&stored.type_name);
+        project.connections.insert(stored.key(), stored);
     }
 
     /// An id as the Manager's database gives them: 24 hexadecimal digits.
@@ -175,6 +155,45 @@ impl Store {
         self.last_id += 1;
         format!("{:08x}{:016x}", seed & 0xffff_ffff, self.last_id)
     }
+}
+
+// The fields that the server fills by itself. A store's id spells its name in hexadecimal digits,
+// so that the name can be had from the id without a table of stores.
+
+/// Takes the fields out of a write that the server fills, so that a client may send back the
+/// answer that it was shown.
+fn forget(type_name: &str, body: &mut Map<String, Value>) {
+    let Some(known) = catalog::find(type_name) else { return };
+    body.retain(|name, _| !catalog::is_bookkeeping(known, name));
+    for field in known.fields().filter(|field| field.filled_by_server) {
+        let id = body.shift_remove(field.name);
+        // An id that was shown names its store as well as the name itself does.
+        let Some(partner) = store_name_of(field.name) else { continue };
+        let Some(name) = id.as_ref().and_then(Value::as_str).and_then(store_of_id) else {
+            continue;
+        };
+        if body.get(&partner).is_none_or(Value::is_null) {
+            body.insert(partner, Value::from(name));
+        }
+    }
+}
+
+/// The field that names the store whose id this field holds.
+pub(super) fn store_name_of(field: &str) -> Option<String> {
+    field.strip_suffix("Id").map(|stem| format!("{stem}Name"))
+}
+
+pub(super) fn id_of_store(name: &str) -> String {
+    name.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn store_of_id(id: &str) -> Option<String> {
+    let bytes = id
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect::<Option<Vec<u8>>>()?;
+    String::from_utf8(bytes).ok()
 }
 
 // The file that keeps a sandbox's connections.
@@ -224,10 +243,10 @@ pub(super) fn load(path: &Path) -> Result<Store, SandboxError> {
     for (index, entry) in file.connections.into_iter().enumerate() {
         let Entry { project, id, created, modified, modified_by, body } = entry;
         let body = serde_json::from_str(body.get()).ok();
-        let body = body.and_then(|body| Storable::new(body, &modified_by));
-        let body =
-            body.ok_or_else(|| damaged(format!("entry {} has no type and name", index + 1)))?;
-        store.restore(&project, id, (created, modified), body);
+        let stored = body.and_then(|body| Stored::new(body, &modified_by));
+        let stored =
+            stored.ok_or_else(|| damaged(format!("entry {} has no type and name", index + 1)))?;
+        store.restore(&project, Stored { id, created, modified, ..stored });
     }
     Ok(store)
 }
@@ -256,4 +275,16 @@ pub(super) fn save(path: &Path, store: &Store) -> io::Result<()> {
     new.write_all(b"\n")?;
     new.persist(path)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_known_by_its_id() {
+        let id = id_of_store("müşteri-store");
+        assert_eq!(store_of_id(&id).as_deref(), Some("müşteri-store"));
+        assert_eq!(store_of_id("xyz"), None);
+    }
 }

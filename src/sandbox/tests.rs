@@ -29,7 +29,7 @@ impl Trial {
     }
 
     async fn older() -> Self {
-        Self::of(Options { dialect: Dialect::Older, ..Options::default() }).await
+        Self::of(Options::default().in_dialect(Dialect::Older)).await
     }
 
     fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {

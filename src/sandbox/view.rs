@@ -3,13 +3,10 @@
 use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
 
-use super::options::{Ids, ListFields, Options, SecretsOnGet, Unset};
-use super::store::Stored;
-use crate::catalog::{self, ConnectionType, Default, Field, Kind};
-use crate::profile::Mask;
-
-/// The fields that a [`ListFields::Summary`] holds.
-const SUMMARY: [&str; 6] = ["id", "type", "name", "description", "deployToWorker", "enabled"];
+use super::options::{Ids, Mask, Options, Unset};
+use super::store::{Stored, id_of_store, store_name_of};
+use crate::catalog::{self, Default, Field, Kind};
+use crate::profile::TypeProfile;
 
 /// Who is shown a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,30 +25,34 @@ pub(super) fn draw(
     audience: Audience,
 ) -> Map<String, Value> {
     let mut body = stored.body();
-    let known = catalog::find(&stored.type_name);
-    let own = options.types.get(&stored.type_name);
-    if let Some(known) = known {
+    let own = options.profile.types.get(&stored.type_name);
+    if let (Some(known), Some(own)) = (catalog::find(&stored.type_name), own) {
         for field in known.fields() {
-            let unset = own.and_then(|own| own.reading_of_unset(field.name));
-            fill_unset(unset.unwrap_or(options.answers.unset), field, &mut body);
+            let unset = own.reading_of_unset(field.name).unwrap_or_default();
+            fill_unset(unset, field, &mut body);
             fill(project, field, &mut body);
-            if let Some(how) = shown_as(options, known, field) {
-                let listed = !field.is_secret() && how == SecretsOnGet::Shown;
-                let is_shown = audience == Audience::Get || listed;
-                let value = shown(options.seed, how, is_shown, body.get(field.name));
-                body.insert(field.name.to_owned(), value);
+            if let Some(mask) = mask_of(own, field, audience) {
+                let value = body.get(field.name).filter(|value| !value.is_null());
+                match value.and_then(|value| masked(options, mask, value)) {
+                    Some(text) => drop(body.insert(field.name.to_owned(), Value::from(text))),
+                    None if unset == Unset::Absent => drop(body.shift_remove(field.name)),
+                    None => drop(body.insert(field.name.to_owned(), Value::Null)),
+                }
             }
         }
         if known.name == "kafka" {
             name_stores_once(audience, &mut body);
         }
+        if audience == Audience::List {
+            body.retain(|name, _| !own.unlisted.contains(name));
+        }
     }
-    if options.answers.bookkeeping {
+    if options.bookkeeping {
         body.insert("created".to_owned(), Value::from(stored.created.to_string()));
         body.insert("modified".to_owned(), Value::from(stored.modified.to_string()));
         body.insert("modifiedBy".to_owned(), Value::from(stored.modified_by.as_str()));
     }
-    let shows_id = match options.answers.ids {
+    let shows_id = match options.ids {
         Ids::Everywhere => true,
         Ids::OnlyInLists => audience == Audience::List,
         Ids::OnlyOnGet => audience == Audience::Get,
@@ -59,15 +60,6 @@ pub(super) fn draw(
     };
     if shows_id {
         body.shift_insert(0, "id".to_owned(), Value::from(stored.id.as_str()));
-    }
-    if audience == Audience::List && options.answers.list_fields == ListFields::Summary {
-        body.retain(|name, _| SUMMARY.contains(&name.as_str()));
-    }
-    if let Some(own) = own.filter(|_| audience == Audience::List) {
-        body.retain(|name, _| !own.unlisted.contains(name));
-    }
-    if options.answers.omit_nulls {
-        body.retain(|_, value| !value.is_null());
     }
     body
 }
@@ -110,41 +102,22 @@ fn name_stores_once(audience: Audience, body: &mut Map<String, Value>) {
     }
 }
 
-/// Whether a write that brings no value for a field is treated in a way of its own.
-pub(super) fn is_hidden(options: &Options, known: &ConnectionType, field: &Field) -> bool {
-    let is_named = field.is_secret() && options.types.contains_key(known.name);
-    is_named || shown_as(options, known, field).is_some_and(|how| how != SecretsOnGet::Shown)
-}
-
-/// The text in the place of a field; `None`: the field is never hidden.
-fn shown_as(options: &Options, known: &ConnectionType, field: &Field) -> Option<SecretsOnGet> {
-    let own = options.types.get(known.name);
-    match own.and_then(|own| own.masked.get(field.name)) {
-        Some(Mask::Nothing) => return Some(SecretsOnGet::Masked),
-        Some(Mask::Asterisks) => return Some(SecretsOnGet::Asterisks),
-        Some(Mask::OtherText) => return Some(SecretsOnGet::Cipher),
-        None => {}
-    }
-    match field.is_secret().then_some(options.secrets)? {
-        SecretsOnGet::ByGuide if known.secrets_on_get == catalog::SecretsOnGet::Shown => {
-            Some(SecretsOnGet::Shown)
-        }
-        SecretsOnGet::ByGuide => Some(SecretsOnGet::Masked),
-        how => Some(how),
+/// The mask in the place of a field; lists show no secret and nothing that is masked.
+fn mask_of(own: &TypeProfile, field: &Field, audience: Audience) -> Option<Mask> {
+    let mask = own.masked.get(field.name).copied();
+    match audience {
+        Audience::List if field.is_secret() || mask.is_some() => Some(Mask::Nothing),
+        Audience::List | Audience::Get => mask,
     }
 }
 
-/// A value as it is shown; lists show no secret and nothing that is hidden.
-fn shown(seed: u64, how: SecretsOnGet, is_shown: bool, value: Option<&Value>) -> Value {
-    let Some(value) = value.filter(|value| is_shown && !value.is_null()) else {
-        return Value::Null;
-    };
-    match how {
-        SecretsOnGet::ByGuide | SecretsOnGet::Masked => Value::Null,
-        SecretsOnGet::Shown => value.clone(),
-        SecretsOnGet::Asterisks => Value::from("********"),
-        SecretsOnGet::Cipher => Value::from(cipher_text(seed, value)),
-        SecretsOnGet::FreshCipher => Value::from(cipher_text(fastrand::u64(..), value)),
+/// The text in the place of a value, if there is any.
+fn masked(options: &Options, mask: Mask, value: &Value) -> Option<String> {
+    match mask {
+        Mask::Nothing => None,
+        Mask::Asterisks => Some("********".to_owned()),
+        Mask::OtherText if options.fresh_nonces => Some(cipher_text(fastrand::u64(..), value)),
+        Mask::OtherText => Some(cipher_text(options.seed, value)),
     }
 }
 
@@ -153,27 +126,6 @@ fn cipher_text(seed: u64, value: &Value) -> String {
     let tag = hmac::sign(&key, value.to_string().as_bytes());
     let digits: String = tag.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("{{cipher}}{digits}")
-}
-
-// The fields that the server fills by itself. A store's id spells its name in hexadecimal digits,
-// so that the name can be had from the id without a table of stores.
-
-/// Takes the fields out of a write that the server fills, so that a client may send back the
-/// answer that it was shown.
-pub(super) fn forget(type_name: &str, body: &mut Map<String, Value>) {
-    let Some(known) = catalog::find(type_name) else { return };
-    body.retain(|name, _| !catalog::is_bookkeeping(known, name));
-    for field in known.fields().filter(|field| field.filled_by_server) {
-        let id = body.shift_remove(field.name);
-        // An id that was shown names its store as well as the name itself does.
-        let Some(partner) = store_name_of(field.name) else { continue };
-        let Some(name) = id.as_ref().and_then(Value::as_str).and_then(store_of_id) else {
-            continue;
-        };
-        if body.get(&partner).is_none_or(Value::is_null) {
-            body.insert(partner, Value::from(name));
-        }
-    }
 }
 
 /// Fills a field that the server fills, and those inside it.
@@ -215,24 +167,6 @@ fn server_value(project: &str, field: &str, body: &Map<String, Value>) -> Option
     }
 }
 
-/// The field that names the store whose id this field holds.
-fn store_name_of(field: &str) -> Option<String> {
-    field.strip_suffix("Id").map(|stem| format!("{stem}Name"))
-}
-
-fn id_of_store(name: &str) -> String {
-    name.bytes().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn store_of_id(id: &str) -> Option<String> {
-    let bytes = id
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect::<Option<Vec<u8>>>()?;
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,17 +177,5 @@ mod tests {
         assert_eq!(text, cipher_text(7, &Value::from("hunter2")));
         assert_ne!(text, cipher_text(7, &Value::from("hunter3")));
         assert!(text.starts_with("{cipher}") && !text.contains("hunter2"));
-    }
-}
-
-#[cfg(test)]
-mod server_fields_tests {
-    use super::*;
-
-    #[test]
-    fn a_store_is_known_by_its_id() {
-        let id = id_of_store("müşteri-store");
-        assert_eq!(store_of_id(&id).as_deref(), Some("müşteri-store"));
-        assert_eq!(store_of_id("xyz"), None);
     }
 }

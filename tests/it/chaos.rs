@@ -137,7 +137,7 @@ fn chaos_converges_touches_nothing_else_loses_no_secret_and_does_not_hammer() {
     };
     for seed in seeds {
         let dialect = if seed % 2 == 0 { Dialect::Current } else { Dialect::Older };
-        let options = Options { dialect, ..masked() };
+        let options = masked().in_dialect(dialect);
         let calls = std::panic::catch_unwind(|| drill(options, &faults(), seed))
             .unwrap_or_else(|_| panic!("CHAOS_SEED={seed} fails"));
         // Shown by `--nocapture`; the multiple is what docs/reliability.md states.

@@ -1,7 +1,7 @@
 //! Writes that do not stick: a server that rewrites a field is not written to for ever, and people
 //! who edit a field are corrected however often they do.
 
-use apinizer_gitops::testing::sandbox::{Answers, ListFields, Options, Rewrite, RewriteTo, Writes};
+use apinizer_gitops::testing::sandbox::Options;
 use serde_json::json;
 
 use crate::crashes::kill_at_first_write;
@@ -13,9 +13,8 @@ fn puts(world: &World) -> usize {
 
 #[test]
 fn a_field_that_people_edit_between_readings_is_corrected() {
-    for list_fields in [ListFields::All, ListFields::Summary] {
-        let answers = Answers { list_fields, ..Answers::default() };
-        let world = World::with(Options { answers, ..Options::default() });
+    for options in [Options::default(), Options::with(Options::list_summaries)] {
+        let world = World::with(options);
         world.commit_email("a", "port: 1\n");
         world.settle(&["b"]);
         for round in 0..8 {
@@ -45,10 +44,9 @@ fn a_field_that_people_edit_to_two_values_in_turn_is_corrected() {
     }
 }
 
-/// A server that stores hosts in small letters.
+/// A server that stores hosts with a slash at their end.
 fn rewriting_hosts() -> Options {
-    let rewrites = vec![Rewrite::new("email", "host", RewriteTo::Lowercase)];
-    Options { writes: Writes { rewrites, ..Writes::default() }, ..Options::default() }
+    Options::with(|options| options.of_type("email").rewritten.extend(["host".to_owned()]))
 }
 
 fn rewriting() -> World {
@@ -69,7 +67,7 @@ fn a_field_that_the_server_rewrites_is_given_up_after_two_puts() {
     assert_eq!(puts(&world), 2);
     // The message says how it ends.
     world.plan().says("not converging").says("until");
-    world.write("connections/a.yaml", "type: email\nname: a\nhost: smtp.example.com\n");
+    world.write("connections/a.yaml", "type: email\nname: a\nhost: SMTP.example.com/\n");
     world.commit("as the server wants it");
     world.plan().code(0);
 }
@@ -104,7 +102,7 @@ fn another_value_of_a_var_is_tried_again() {
         world.apply();
     }
     assert_eq!(puts(&world), 2);
-    assert_eq!(world.live("a")["host"], json!("mail.example.com"));
+    assert_eq!(world.live("a")["host"], json!("MAIL.example.com/"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::world::{PROJECT, World};
 #[test]
 fn the_reason_names_where_it_failed_in_both_dialects() {
     for (dialect, place) in [(Dialect::Current, "pod "), (Dialect::Older, "environment ")] {
-        let world = World::with(Options { dialect, ..Options::default() });
+        let world = World::with(Options::default().in_dialect(dialect));
         world.commit_email("a", "");
         world.control().fail_next(Some(Method::POST), "/a/", Fault::Undeployed, 1);
         world.apply().code(1).says("saved but not deployed").says(place);

@@ -151,8 +151,69 @@ fn apinizers_variables_may_hold_dots() {
         "type: email\nname: a\nhost: h\nauth: true\nusername: u\npassword: ${mail-pass}\n",
     );
     world.run(&["validate"]).code(1).says("AG303").says("letters, digits, `_` and `.`");
-    world.write("connections/a.yaml", "type: email\nname: a\nhost: ${mail-host}\n");
-    world.run(&["validate"]).code(0).says("AG301").says("letters, digits, `_` and `.`");
+}
+
+#[test]
+fn other_names_of_variables_are_errors_in_every_field_and_can_be_written_as_text() {
+    let world = World::new();
+    for field in [
+        "description: ${mail-host}",
+        "description: see ${a b}",
+        "defaultEncoding: '${x/y}'",
+        "port: ${mail.port:25}",
+        "additionalProperties: [{key: mail.debug, value: '${a+b}'}]",
+        "unknown: {inner: ['${x/y}']}",
+    ] {
+        world.write("connections/a.yaml", &format!("type: email\nname: a\nhost: h\n{field}\n"));
+        let ran = world.run(&["validate"]).code(1).says("AG301");
+        ran.says("letters, digits, `_` and `.`").says("write `$${`");
+    }
+    world.commit_email("a", "description: see $${x/y}\n");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["description"], json!("see ${x/y}"));
+    world.plan().code(0);
+    // Text of the server that looks like a reference is escaped on its way into git.
+    let exported = world.run(&["export"]).code(0).stdout.clone();
+    assert!(exported.contains("description: see $${x/y}"), "{exported}");
+    world.edit("a", "description", json!("now ${a b}"));
+    world.run(&["pull"]).code(2);
+    let pulled = std::fs::read_to_string(world.repo().join("connections/a.yaml")).unwrap();
+    assert!(pulled.contains("description: now $${a b}"), "{pulled}");
+    world.run(&["plan", "--worktree"]).code(0);
+}
+
+#[test]
+fn a_key_store_that_is_written_out_is_an_error_that_says_how_to_name_a_file() {
+    let mut world = World::new();
+    let document = |file: &str| {
+        format!(
+            "type: elasticsearch\nname: es\nelasticHostList: [{{host: h}}]\ncaKeystoreFile: {file}\n\
+             caKeystoreFilePass: ${{env:ES_PASS}}\n"
+        )
+    };
+    for literal in ["TUlJ", "[TUlJ]"] {
+        world.write("connections/es.yaml", &document(literal));
+        let ran = world.run(&["validate"]).code(1).says("AG303").says("`caKeystoreFile`");
+        ran.says("or `ES_CA_KEYSTORE_FILE_FILE` to a file that holds its base64 text");
+    }
+    let file = world.path("store.base64");
+    std::fs::write(&file, "TUlJ\n").unwrap();
+    world.env.insert("ES_CA_KEYSTORE_FILE_FILE".into(), file.display().to_string());
+    world.env.insert("ES_PASS".into(), "of-the-store".into());
+    world.write("connections/es.yaml", &document("${env:ES_CA_KEYSTORE_FILE}"));
+    world.commit("a key store");
+    world.apply().code(0);
+    assert_eq!(world.live("es")["caKeystoreFile"], json!("TUlJ"));
+    let explained = world.run(&["explain", "elasticsearch"]).code(0).stdout.clone();
+    let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+    for says in [
+        "Shards of an index. Default: disputed",
+        "user name and password. Default (disputed): false",
+        "Threads that talk to the cluster; the server's code has no such field. Only in the OpenAPI",
+        "Most entries in one write. Only in the guide.",
+    ] {
+        assert!(explained.contains(says), "{says}: {explained}");
+    }
 }
 
 #[test]
@@ -259,7 +320,7 @@ fn a_byte_order_mark_is_no_part_of_a_mounted_secret() {
 #[test]
 fn an_ignored_field_is_sent_on_create_and_then_kept_as_live_has_it() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = World::with(Options { dialect, ..Options::default() });
+        let world = World::with(Options::default().in_dialect(dialect));
         let ignoring = format!(
             "{KAFKA}description: first\nx-gitops:\n  ignore: [description, /propertiesMap/client.id/value]\n"
         );
@@ -293,7 +354,7 @@ fn a_dropped_field_goes_back_to_its_default_and_a_dropped_secret_is_not_emptied(
     const BROKER: &str = "type: activeMq\nname: q\nbrokerURL: tcp://h:61616\nusername: u\n\
                           destinationType: QUEUE\ndestinationName: q\nactiveMqConnectionProtocolType: TCP\n";
     for secrets in [SecretsOnGet::Shown, SecretsOnGet::Masked] {
-        let mut world = World::with(Options { secrets, ..Options::default() });
+        let mut world = World::with(Options::showing(secrets));
         world.target("verify_secrets: 0s");
         let secret = "password: ${env:SMTP_PASSWORD}\n";
         world.write("connections/q.yaml", &format!("{BROKER}{secret}description: text\n"));
@@ -465,7 +526,7 @@ fn pasted_bookkeeping_is_never_sent() {
 
 #[test]
 fn a_dollar_in_an_env_file_is_taken_as_it_is_or_refused() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
     world.env.remove("SMTP_PASSWORD");
     world.commit_email("a", "");
     let file = world.path("env");

@@ -1,6 +1,6 @@
 //! Who edited a connection last, as the server tells it, and the commit that changed it last.
 
-use apinizer_gitops::testing::sandbox::{Answers, LoggedCall, Options};
+use apinizer_gitops::testing::sandbox::{LoggedCall, Options};
 use serde_json::{Value, json};
 
 use crate::running::{Running, eventually};
@@ -8,8 +8,7 @@ use crate::world::{CANARY, World};
 
 /// A world whose server tells who changed a connection, and when.
 fn world(keys: &str) -> World {
-    let answers = Answers { bookkeeping: true, ..Answers::default() };
-    let mut world = World::with(Options { answers, ..Options::default() });
+    let mut world = World::with(Options { bookkeeping: true, ..Options::default() });
     world.target(keys);
     world
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use apinizer_gitops::testing::sandbox::{Answers, Dialect, Options, SecretsOnGet, Unset};
+use apinizer_gitops::testing::sandbox::{Dialect, Mask, Options, SecretsOnGet, Unset};
 use axum::http::Method;
 use serde_json::json;
 
@@ -81,7 +81,7 @@ fn round_trip(options: Options) {
 fn an_export_plans_to_nothing_in_both_dialects() {
     for dialect in [Dialect::Current, Dialect::Older] {
         for secrets in [SecretsOnGet::ByGuide, SecretsOnGet::Masked, SecretsOnGet::Shown] {
-            round_trip(Options { dialect, secrets, ..Options::default() });
+            round_trip(Options::showing(secrets).in_dialect(dialect));
         }
     }
 }
@@ -89,14 +89,12 @@ fn an_export_plans_to_nothing_in_both_dialects() {
 #[test]
 fn and_from_servers_that_show_less_or_more() {
     for unset in [Unset::Default, Unset::Absent] {
-        let answers = Answers { unset, bookkeeping: true, ..Answers::default() };
-        round_trip(Options { answers, ..Options::default() });
+        let options = Options::with(|options| options.read_unset_as(unset));
+        round_trip(Options { bookkeeping: true, ..options });
     }
-    round_trip(Options {
-        answers: Answers { omit_nulls: true, ..Answers::default() },
-        secrets: SecretsOnGet::Asterisks,
-        ..Options::default()
-    });
+    let mut asterisks = Options::showing(SecretsOnGet::Asterisks);
+    asterisks.read_unset_as(Unset::Absent);
+    round_trip(asterisks);
 }
 
 /// Exports what is live and asserts that it passes `validate` and plans to nothing; what was said
@@ -204,4 +202,29 @@ fn a_name_that_lists_show_twice_is_left_out_alone() {
     world.control().fail_next(Some(Method::GET), "type=email", twice, usize::MAX);
     let said = world.run(&["export"]).code(1).says("warning: `a` cannot be declared");
     assert!(said.stdout.contains("name: b") && !said.stdout.contains("name: a"), "{}", said.stdout);
+}
+
+#[test]
+fn a_certificate_that_the_server_hides_is_offered_or_declared() {
+    let mut world = World::with(Options::default());
+    world.control().alter(|options| {
+        options.mask("graylog", "tlsTrustCertChainFile", Mask::Nothing);
+        options.mask("elasticsearch", "caInPemFile", Mask::Nothing);
+    });
+    world.make(json!({
+        "type": "graylog", "name": "offered", "hostname": "logs.example.com", "tlsEnabled": true,
+        "tlsTrustCertChainFile": "Y2VydGlmaWNhdGVz",
+    }));
+    world.make(json!({"type": "graylog", "name": "useless", "hostname": "logs.example.com"}));
+    world.make(json!({
+        "type": "elasticsearch", "name": "required", "elasticHostList": [{"host": "es.example.com"}],
+        "encryptCommunication": true, "encryptCommunicationType": "CA_IN_PEM_FILE",
+        "caInPemFile": "Y2VydGlmaWNhdGVz",
+    }));
+    let (_, written) = valid_export(&mut world);
+    let offered = "OFFERED_TLS_TRUST_CERT_CHAIN_FILE} # or null; the API";
+    assert_eq!(written.matches("tlsTrustCertChainFile:").count(), 1, "{written}");
+    assert!(written.contains(offered), "{written}");
+    assert!(written.contains("\ncaInPemFile: ${env:"), "{written}");
+    assert!(!written.contains("Y2VydGlmaWNhdGVz"), "{written}");
 }

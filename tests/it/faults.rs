@@ -222,7 +222,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(options: Options) -> Self {
         let faults = Arc::new(Faults::default());
-        faults.lock().dialect = Some(options.dialect);
+        faults.lock().dialect = options.profile.dialect;
         let state = Arc::clone(&faults);
         let layers = |api: axum::Router| api.layer(from_fn_with_state(state, strike));
         let running = Sandbox::start_behind(options, layers).await.unwrap();

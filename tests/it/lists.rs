@@ -1,6 +1,6 @@
 //! Lists are believed whole or not at all.
 
-use apinizer_gitops::testing::sandbox::{Answers, Dialect, ListFields, Options};
+use apinizer_gitops::testing::sandbox::{Dialect, Options, Unset};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn list_of(entries: &Value) -> Fault {
 /// One list is bad in this way for as long as it lasts: names that are not known are not created,
 /// nothing is deleted, and all else goes on.
 fn bad_list(kind: &str, fault: &Fault, dialect: Dialect) {
-    let mut world = World::with(Options { dialect, ..Options::default() });
+    let mut world = World::with(Options::default().in_dialect(dialect));
     world.target("max_response: 64KiB");
     world.settle(&["a", "b", "moved", "drifted"]);
     world.make(email_body("taken-over"));
@@ -110,10 +110,13 @@ fn a_list_over_the_limit_says_which_key_raises_it() {
 #[test]
 fn both_dialects_and_summary_lists_converge() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        for list_fields in [ListFields::All, ListFields::Summary] {
-            for omit_nulls in [false, true] {
-                let answers = Answers { list_fields, omit_nulls, ..Answers::default() };
-                let options = Options { dialect, answers, ..Options::default() };
+        for summaries in [false, true] {
+            for unset in [Unset::Null, Unset::Absent] {
+                let mut options = Options::default().in_dialect(dialect);
+                options.read_unset_as(unset);
+                if summaries {
+                    options.list_summaries();
+                }
                 let world = World::with(options);
                 world.commit_email("stays", "");
                 world.commit_email("a", "port: 2525\nenableStartTls: false\n");
@@ -133,7 +136,7 @@ fn both_dialects_and_summary_lists_converge() {
 #[test]
 fn a_type_that_the_server_does_not_know_blocks_its_documents_alone() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = World::with(Options { dialect, ..Options::without_types(&["syslog"]) });
+        let world = World::with(Options::without_types(&["syslog"]).in_dialect(dialect));
         world.commit_email("a", "");
         world.commit_email("b", "");
         world.plan().code(2).says("does not know the type syslog");
@@ -151,7 +154,7 @@ fn a_type_of_the_inventory_that_the_server_no_longer_knows_is_an_incomplete_list
     let world = World::new();
     world.write("connections/g.yaml", "type: syslog\nname: g\nsyslogServerHostname: h\n");
     world.settle(&["a", "b"]);
-    world.control().alter(|options| options.types = Options::without_types(&["syslog"]).types);
+    world.control().alter(|options| options.profile = Options::without_types(&["syslog"]).profile);
     world.remove("connections/a.yaml");
     world.write_email("c", "");
     world.commit("remove a, add c");

@@ -1,6 +1,6 @@
 //! A write whose answer never came, or came broken: what is there decides, in both dialects.
 
-use apinizer_gitops::testing::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{Dialect, Ids, Options, SecretsOnGet};
 use reqwest::Method;
 use serde_json::json;
 
@@ -70,8 +70,8 @@ fn in_dialect(dialect: Dialect) {
         // Without an id of the server, the old name tells whether a rename was done.
         let secrets = if number == 1 { SecretsOnGet::Shown } else { SecretsOnGet::Masked };
         let ids = if number % 2 == 0 { Ids::Everywhere } else { Ids::Nowhere };
-        let answers = Answers { ids, ..Answers::default() };
-        lose_every_answer(Options { dialect, secrets, answers, ..Options::default() }, &fault);
+        let options = Options::showing(secrets).in_dialect(dialect);
+        lose_every_answer(Options { ids, ..options }, &fault);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A connection that somebody made anew by hand under a name of the tool is not the tool's.
 
-use apinizer_gitops::testing::sandbox::{Answers, ListFields, Options};
+use apinizer_gitops::testing::sandbox::Options;
 use axum::http::Method;
 use serde_json::json;
 
@@ -95,9 +95,7 @@ fn without_an_id_only_a_connection_equal_to_the_write_is_ours() {
 
 #[test]
 fn without_an_id_a_field_that_only_a_read_shows_counts_too() {
-    let answers = Answers { list_fields: ListFields::Summary, ..Answers::default() };
-    let options = Options { answers, ..Options::default() };
-    let world = World::with(options);
+    let world = World::with(Options::with(Options::list_summaries));
     made_anew_after_the_create(&world, |body| body["host"] = json!("by.hand"));
     world.apply().code(3).says("not the one in the inventory");
     assert_eq!(world.names(), ["a", "b"]);

@@ -1,6 +1,6 @@
 //! Which connections are in the inventory: adopted, forgotten, left alone.
 
-use apinizer_gitops::testing::sandbox::{Answers, Ids, ListFields, Options};
+use apinizer_gitops::testing::sandbox::{Ids, Options};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
@@ -26,10 +26,7 @@ fn a_connection_that_differs_is_adopted_as_the_config_says() {
 
 #[test]
 fn a_connection_of_another_type_is_adopted_like_any_other() {
-    let mut world = World::with(Options {
-        answers: Answers { ids: Ids::Nowhere, ..Answers::default() },
-        ..Options::default()
-    });
+    let mut world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
     world.settle(&["a", "b"]);
     assert!(world.control().remove(PROJECT, "a"));
     let syslog = json!({"type": "syslog", "name": "a", "syslogServerHostname": "h"});
@@ -109,10 +106,7 @@ fn forgetting_an_unknown_name_leaves_no_state() {
 
 #[test]
 fn a_create_of_a_killed_run_is_owned_once_it_can_be_read() {
-    let world = World::with(Options {
-        answers: Answers { list_fields: ListFields::Summary, ..Answers::default() },
-        ..Options::default()
-    });
+    let world = World::with(Options::with(Options::list_summaries));
     world.commit_email("a", "");
     assert!(kill_at_first_write(&world, true));
     let refusal = Fault::Answer {

@@ -11,7 +11,7 @@ use apinizer_gitops::testing::profile::{
     Dialect, Mask, Names, OnExisting, OnHidden, OnMissing, Profile, Rename, Support, TypeProfile,
     UnknownFields, Unset,
 };
-use apinizer_gitops::testing::sandbox::{Access, Options};
+use apinizer_gitops::testing::sandbox::Options;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -21,6 +21,9 @@ use crate::running::Applying;
 use crate::world::{PROJECT, World, number_of};
 
 const SCRATCH: &str = "scratch";
+
+/// The calls that a probe is killed in.
+const WRITES: [Method; 2] = [Method::POST, Method::PUT];
 
 /// The arguments of every probe here.
 const PROBE: [&str; 4] = ["probe", "--project", SCRATCH, "--yes"];
@@ -37,19 +40,33 @@ impl World {
         self.run(&[&PROBE, more].concat())
     }
 
-    /// The profile that a probe writes; it ends with this code.
-    fn probed(&self, code: i32) -> Profile {
+    /// The profile that a probe writes, and what it said; it ends with this code.
+    fn probed(&self, code: i32) -> (Profile, Ran) {
         let file = self.path("profile.yaml");
-        self.probe(&["--out", file.to_str().unwrap()]).code(code);
+        let ran = self.probe(&["--out", file.to_str().unwrap()]).code(code);
         let text = fs::read_to_string(&file).unwrap();
         assert!(!text.contains("nvalid"), "no value is written: {text}");
-        Profile::parse(&text).unwrap()
+        (Profile::parse(&text).unwrap(), ran)
     }
 
-    fn behave_as(&self, profile: &Profile) {
+    /// Probes a server that behaves so, and finds just that.
+    fn finds(&self, profile: &Profile) -> Ran {
+        let (found, ran) = self.probed(if profile.differences().is_empty() { 0 } else { 2 });
+        assert!(found == *profile, "{}\n{}", found.to_yaml(), profile.to_yaml());
+        ran
+    }
+
+    /// Makes the server behave as a profile says, and by chance where no probe can tell.
+    fn behave_as(&self, profile: &Profile, draws: &mut Draw) {
+        let mut served = profile.clone();
+        for own in served.types.values_mut() {
+            for effect in [&mut own.null_secret, &mut own.omitted_secret] {
+                effect.get_or_insert(draws.of(&[OnHidden::Clear, OnHidden::Keep]));
+            }
+        }
         self.control().alter(|options| {
-            let access = Access { ..options.access.clone() };
-            *options = Options { access, ..Options::of_profile(profile) };
+            let access = options.access.clone();
+            *options = Options { access, ..Options::of_profile(served) };
         });
     }
 
@@ -170,7 +187,7 @@ impl Draw {
 fn draws(world: &World) -> Draw {
     let seed = number_of("PROBE_SEED").unwrap_or(0);
     let random = fastrand::Rng::with_seed(seed);
-    Draw { random, whole: world.probed(0) }
+    Draw { random, whole: world.probed(0).0 }
 }
 
 #[test]
@@ -179,10 +196,8 @@ fn a_probe_finds_what_was_set_and_leaves_nothing() {
     let mut draws = draws(&world);
     for _ in 0..number_of("PROBE_PROFILES").unwrap_or(3) {
         let profile = draws.profile();
-        world.behave_as(&profile);
-        let code = if profile.differences().is_empty() { 0 } else { 2 };
-        let found = world.probed(code);
-        assert!(found == profile, "{}\n{}", found.to_yaml(), profile.to_yaml());
+        world.behave_as(&profile, &mut draws);
+        world.finds(&profile);
         assert_eq!(world.scratch(), [""; 0]);
     }
 }
@@ -195,7 +210,7 @@ fn calls_that_fail_in_the_middle_leave_nothing() {
     let (mut ended, mut struck) = (0, 0);
     for seed in 0..number_of("PROBE_PROFILES").unwrap_or(2) {
         let profile = draws.profile();
-        world.behave_as(&profile);
+        world.behave_as(&profile, &mut draws);
         // Names are drawn, so no seed repeats what is struck.
         let chances = kinds.clone().map(|fault| (fault, 0.003));
         world.control().fail_by_chance(&chances, seed);
@@ -232,15 +247,23 @@ fn a_probe_that_is_killed_is_made_good_by_the_next() {
     let by_hand = "apinizer-gitops-probe-by-hand";
     let body = json!({"type": "email", "name": by_hand, "description": "Not the probe's"});
     world.control().put(SCRATCH, body).unwrap();
+    let mut draws = draws(&world);
     for moment in [Gate::Before, Gate::After] {
-        let gate = world.control().gate(Some(Method::POST), "-ftp/", moment);
+        let profile = draws.profile();
+        world.behave_as(&profile, &mut draws);
+        let is_made = |name: &&str| profile.types[*name].support == Support::Full;
+        let names = catalog::all().map(|known| known.name).filter(is_made);
+        let path = format!("-{}/", draws.of(&names.skip(2).collect::<Vec<_>>()));
+        let method = draws.of(&WRITES);
+        let gate = world.control().gate(Some(method), &path, moment);
         assert!(Applying::command(&world, &PROBE).come_to(&gate).kill());
         gate.abandon();
-        assert!(world.scratch().len() > 4);
+        let left = world.scratch();
+        assert!(left.len() > 2, "{left:?}");
         let without_yes = ["probe", "--project", SCRATCH];
         world.run(&without_yes).code(1).says("--yes");
-        assert!(world.scratch().len() > 4, "nothing is deleted without consent");
-        let ran = world.probe(&[]).code(0).says("An earlier probe left these");
+        assert_eq!(world.scratch(), left, "nothing is deleted without consent");
+        let ran = world.finds(&profile).says("An earlier probe left these");
         assert!(!ran.stderr.contains(by_hand));
         assert_eq!(world.scratch(), [by_hand]);
     }
@@ -317,9 +340,10 @@ fn a_plan_takes_the_defaults_of_the_profile() {
 #[test]
 fn a_plan_takes_the_masked_fields_of_the_profile() {
     let mut world = World::new();
-    let mut email = TypeProfile::masking("from", Mask::Nothing);
-    email.masked.insert("username".to_owned(), Mask::Asterisks);
-    world.control().alter(|options| drop(options.types.insert("email".to_owned(), email)));
+    world.control().alter(|options| {
+        options.mask("email", "from", Mask::Nothing);
+        options.mask("email", "username", Mask::Asterisks);
+    });
     profiled(&mut world, "email: {masked: {from: nothing, username: asterisks}}");
     world.commit_email("a", "from: x@example.com\n");
     world.apply().code(0);

@@ -1,6 +1,6 @@
 //! `renamedFrom`: when it acts, when it is inert, and what it holds back.
 
-use apinizer_gitops::testing::sandbox::{Answers, Dialect, Ids, Options, Rename, Writes};
+use apinizer_gitops::testing::sandbox::{Dialect, Ids, Options, Rename};
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use crate::secrets::masked;
 use crate::world::{CANARY, PROJECT, World, email, email_body, ftp, refusal};
 
 /// A server on which path and body have to agree.
-pub(crate) fn refusing_renames() -> Writes {
-    Writes { rename: Rename::Refused, ..Writes::default() }
+pub(crate) fn refusing_renames() -> Options {
+    Options::with(|options| options.profile.rename = Some(Rename::Refused))
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn an_old_name_outside_the_inventory_is_adopted_as_the_config_says() {
 #[test]
 fn a_rename_keeps_masked_secrets_and_undeclared_fields() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = World::with(Options { dialect, ..masked() });
+        let world = World::with(masked().in_dialect(dialect));
         world.settle(&["old", "other"]);
         world.edit("old", "description", json!("by hand"));
         world.commit_rename("old", "new");
@@ -83,8 +83,7 @@ fn a_rename_keeps_masked_secrets_and_undeclared_fields() {
 #[test]
 fn a_refused_rename_is_blocked_and_its_old_name_is_left_alone() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world =
-            World::with(Options { dialect, writes: refusing_renames(), ..Options::default() });
+        let world = World::with(refusing_renames().in_dialect(dialect));
         world.settle(&["old", "other"]);
         world.commit_rename("old", "new");
         world.apply().code(1).says("refuses the rename");
@@ -151,7 +150,7 @@ fn circles_and_shared_old_names_are_errors() {
 #[test]
 fn a_name_that_differs_in_case_is_the_same_connection_and_lives_spelling_stays() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = World::with(Options { dialect, ..Options::default() });
+        let world = World::with(Options::default().in_dialect(dialect));
         world.make(email_body("Order-Mails"));
         world.commit_email("order-mails", "port: 26\n");
         assert_eq!(world.changes(&[]), ["update Order-Mails"]);
@@ -340,10 +339,7 @@ fn a_rename_that_is_done_does_not_take_a_later_connection() {
 
 #[test]
 fn a_rename_that_arrived_is_known_where_no_ids_are_shown() {
-    let world = World::with(Options {
-        answers: Answers { ids: Ids::Nowhere, ..Answers::default() },
-        ..Options::default()
-    });
+    let world = World::with(Options { ids: Ids::Nowhere, ..Options::default() });
     world.settle(&["old", "other"]);
     world.commit_rename("old", "new");
     assert!(kill_at_first_write(&world, true));
@@ -358,7 +354,7 @@ fn a_rename_that_arrived_is_known_where_no_ids_are_shown() {
 #[test]
 fn protect_of_a_rename_that_waits_is_of_the_old_name() {
     for leaves in [false, true] {
-        let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
+        let world = World::with(refusing_renames());
         world.settle(&["old", "other"]);
         world.remove("connections/old.yaml");
         world.commit_email("new", "x-gitops: {renamedFrom: old, protect: true}\n");
@@ -457,7 +453,7 @@ fn the_old_name_of_a_waiting_rename_counts_as_declared() {
 
 #[test]
 fn a_step_that_waits_for_a_refused_rename_leaves_no_intent() {
-    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
+    let world = World::with(refusing_renames());
     world.settle(&["a", "b"]);
     for name in ["a", "b"] {
         world.remove(&format!("connections/{name}.yaml"));
@@ -471,7 +467,7 @@ fn a_step_that_waits_for_a_refused_rename_leaves_no_intent() {
 
 #[test]
 fn a_create_that_waits_for_a_refused_rename_is_not_given_up() {
-    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
+    let world = World::with(refusing_renames());
     world.settle(&["a"]);
     world.commit_email("a", "port: 2525\n");
     world.commit_email("b", "x-gitops: {renamedFrom: a}\n");
@@ -483,7 +479,7 @@ fn a_create_that_waits_for_a_refused_rename_is_not_given_up() {
 
 #[test]
 fn a_commit_deletes_the_old_name_of_a_rename_that_was_refused() {
-    let world = World::with(Options { writes: refusing_renames(), ..Options::default() });
+    let world = World::with(refusing_renames());
     world.settle(&["a", "other"]);
     world.commit_rename("a", "b");
     world.apply().code(1);

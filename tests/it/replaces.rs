@@ -1,6 +1,6 @@
 //! Another type under the same name: a delete and a create, with a way back.
 
-use apinizer_gitops::testing::sandbox::{Answers, Dialect, Ids, Options, SecretsOnGet};
+use apinizer_gitops::testing::sandbox::{Dialect, Ids, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ fn replacing(options: Options) -> World {
 #[test]
 fn a_replace_is_a_get_a_delete_and_a_create() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = replacing(Options { dialect, ..masked() });
+        let world = replacing(masked().in_dialect(dialect));
         world.apply().code(0);
         assert_eq!(world.calls(), ["GET a", "DELETE a", "POST a"]);
         assert_eq!(world.live("a")["type"], json!("ftp"));
@@ -35,7 +35,7 @@ fn a_replace_is_a_get_a_delete_and_a_create() {
 #[test]
 fn a_refused_replace_restores_the_old_connection_with_its_masked_secrets() {
     for dialect in [Dialect::Current, Dialect::Older] {
-        let world = replacing(Options { dialect, ..masked() });
+        let world = replacing(masked().in_dialect(dialect));
         world.control().fail_next(Some(Method::POST), "/a/", refusal("no ftp here"), 1);
         world.apply().code(1).says("made again");
         assert_eq!(world.live("a")["type"], json!("email"));
@@ -51,7 +51,7 @@ fn a_refused_replace_restores_the_old_connection_with_its_masked_secrets() {
 #[test]
 fn a_connection_that_could_not_be_restored_is_not_deleted() {
     for secrets in [SecretsOnGet::Masked, SecretsOnGet::Cipher, SecretsOnGet::Asterisks] {
-        let mut world = replacing(Options { secrets, ..Options::default() });
+        let mut world = replacing(Options::showing(secrets));
         world.env.remove("SMTP_PASSWORD");
         world.write(
             "connections/b.yaml",
@@ -71,7 +71,7 @@ fn a_secret_that_git_never_declared_blocks_a_replace_in_the_plan_too() {
 }
 
 fn a_secret_of_the_console_blocks_a_replace(secrets: SecretsOnGet) {
-    let world = World::with(Options { secrets, ..Options::default() });
+    let world = World::with(Options::showing(secrets));
     let mut by_hand = email_body("a");
     by_hand["password"] = json!("of-the-console");
     world.make(by_hand);
@@ -268,10 +268,7 @@ fn a_connection_that_a_failed_replace_deleted_leaves_the_inventory() {
 
 #[test]
 fn a_killed_replace_claims_nothing_where_no_ids_are_shown() {
-    let world = replacing(Options {
-        answers: Answers { ids: Ids::Nowhere, ..Answers::default() },
-        ..Options::default()
-    });
+    let world = replacing(Options { ids: Ids::Nowhere, ..Options::default() });
     let gate = world.control().gate(Some(Method::POST), "/a/", Moment::Before);
     assert!(Applying::until(&world, &gate).kill());
     assert_eq!(world.names(), ["b"]);

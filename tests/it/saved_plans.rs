@@ -1,6 +1,6 @@
 //! A saved plan is carried out as it stands or not at all; `--base` needs no state.
 
-use apinizer_gitops::testing::sandbox::{Answers, ListFields, Options};
+use apinizer_gitops::testing::sandbox::Options;
 use axum::http::Method;
 use serde_json::json;
 
@@ -126,10 +126,7 @@ fn a_listed_delete_that_is_held_today_changes_nothing() {
 
 #[test]
 fn fields_that_only_a_single_read_shows_are_digested() {
-    let world = World::with(Options {
-        answers: Answers { list_fields: ListFields::Summary, ..Answers::default() },
-        ..Options::default()
-    });
+    let world = World::with(Options::with(Options::list_summaries));
     world.commit_email("a", "port: 1\n");
     world.settle(&["b"]);
     world.commit_email("c", "");

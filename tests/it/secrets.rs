@@ -7,13 +7,13 @@ use serde_json::json;
 use crate::world::{CANARY, World, email, email_body, refusal};
 
 pub(crate) fn masked() -> Options {
-    Options { secrets: SecretsOnGet::Masked, ..Options::default() }
+    Options::showing(SecretsOnGet::Masked)
 }
 
 #[test]
 fn a_rotated_secret_is_written_without_a_commit() {
     for secrets in [SecretsOnGet::Masked, SecretsOnGet::Shown, SecretsOnGet::Cipher] {
-        let mut world = World::with(Options { secrets, ..Options::default() });
+        let mut world = World::with(Options::showing(secrets));
         world.settle(&["orders"]);
         world.apply().code(0);
         assert_eq!(world.writes(), Vec::<String>::new());
@@ -73,7 +73,7 @@ fn a_put_never_wipes_a_secret_that_git_does_not_declare() {
 
 #[test]
 fn a_readable_secret_that_drifted_is_corrected() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
     world.target("verify_secrets: 0s");
     world.settle(&["orders"]);
     world.apply().code(0);
@@ -86,11 +86,11 @@ fn a_readable_secret_that_drifted_is_corrected() {
 
 #[test]
 fn a_server_that_begins_to_hide_secrets_costs_one_put() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
     world.target("verify_secrets: 0s");
     world.settle(&["a", "b", "c"]);
     world.apply().code(0);
-    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
+    world.control().alter(|options| options.show(SecretsOnGet::Cipher));
     world.forget_calls();
     world.apply().code(0);
     assert_eq!(world.writes().len(), 1);
@@ -152,7 +152,7 @@ fn a_secret_of_another_field_in_an_answer_is_not_shown() {
 
 #[test]
 fn a_server_that_begins_to_answer_null_costs_no_secret() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
     world.target("verify_secrets: 0s");
     world.commit_email("proves", "");
     world.apply().code(0);
@@ -162,7 +162,7 @@ fn a_server_that_begins_to_answer_null_costs_no_secret() {
     world.write("connections/o.yaml", text);
     world.commit("without its password");
     world.apply().code(0);
-    world.control().alter(|options| options.secrets = SecretsOnGet::Masked);
+    world.control().alter(|options| options.show(SecretsOnGet::Masked));
     world.write("connections/o.yaml", &format!("{text}port: 2525\n"));
     world.commit("another port");
     world.forget_calls();
@@ -194,11 +194,11 @@ fn another_reference_is_sent_under_another_key_too() {
 
 #[test]
 fn an_update_that_was_not_sent_after_a_read_back_is_not_counted_as_done() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
     world.target("verify_secrets: 0s");
     world.settle(&["a", "b", "c", "d", "e"]);
     world.apply().code(0);
-    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
+    world.control().alter(|options| options.show(SecretsOnGet::Cipher));
     world.forget_calls();
     let ran = world.run(&["apply", "--yes", "--output", "json"]).code(0);
     assert_eq!(world.writes().len(), 1);

@@ -1,8 +1,8 @@
 //! A PUT never stores what only stands for a secret: cipher text, a mask, a `null` in place of a
 //! file. Whether a secret can be read is a fact of the answers of this pass.
 
-use apinizer_gitops::testing::profile::{Mask, TypeProfile};
-use apinizer_gitops::testing::sandbox::{Options, SecretsOnGet};
+use apinizer_gitops::testing::profile::Mask;
+use apinizer_gitops::testing::sandbox::{OnHidden, Options, SecretsOnGet};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const IGNORED: &str = "x-gitops: {ignore: [password]}\n";
 /// A server that shows secrets, with a connection `a` and a second one whose password git declares,
 /// so that the password of the type is proven readable.
 fn readable(document_of_a: &str, keys: &str) -> World {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
     world.target(&format!("verify_secrets: 0s\n{keys}"));
     world.make(email_body("a"));
     world.write("connections/a.yaml", document_of_a);
@@ -27,7 +27,7 @@ fn readable(document_of_a: &str, keys: &str) -> World {
 
 /// The server is upgraded: it answers each read with other cipher text.
 fn upgraded(world: &World) {
-    world.control().alter(|options| options.secrets = SecretsOnGet::FreshCipher);
+    world.control().alter(|options| options.show(SecretsOnGet::FreshCipher));
 }
 
 /// Asserts that nothing but git's value was ever stored as the password of `a`.
@@ -52,7 +52,7 @@ fn cipher_text_is_not_sent_back_for_a_password_that_git_does_not_declare() {
 #[test]
 fn cipher_text_that_stays_the_same_is_not_sent_back_either() {
     let world = readable(UNDECLARED, "");
-    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
+    world.control().alter(|options| options.show(SecretsOnGet::Cipher));
     world.write("connections/a.yaml", &format!("{UNDECLARED}port: 2525\n"));
     world.commit("another port");
     world.apply().code(1).says("would wipe it");
@@ -90,7 +90,7 @@ fn a_rename_keeps_what_was_proven_of_a_password_that_git_does_not_declare() {
 #[test]
 fn a_plan_says_that_a_put_would_wipe_a_password_that_is_masked_by_now() {
     let world = readable(UNDECLARED, "");
-    world.control().alter(|options| options.secrets = SecretsOnGet::Masked);
+    world.control().alter(|options| options.show(SecretsOnGet::Masked));
     world.write("connections/a.yaml", &format!("{UNDECLARED}port: 2525\n"));
     world.commit("another port");
     world.plan().code(1).says("would wipe it");
@@ -100,14 +100,14 @@ fn a_plan_says_that_a_put_would_wipe_a_password_that_is_masked_by_now() {
 /// prove that it is shown in clear.
 #[test]
 fn a_plan_reads_a_connection_before_it_says_that_a_put_would_wipe_its_password() {
-    let world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let world = World::with(Options::showing(SecretsOnGet::Shown));
     world.settle(&["a"]);
     world.apply().code(0);
     world.commit_email("a", &format!("port: 2525\n{IGNORED}"));
     world.run(&["plan"]).code(2).says("2525");
     upgraded(&world);
     world.run(&["plan"]).code(1).says("would wipe it");
-    world.control().alter(|options| options.secrets = SecretsOnGet::Shown);
+    world.control().alter(|options| options.show(SecretsOnGet::Shown));
     world.apply().code(0);
     assert_eq!(world.live("a")["port"], json!(2525));
     keeps_the_password(&world);
@@ -116,7 +116,7 @@ fn a_plan_reads_a_connection_before_it_says_that_a_put_would_wipe_its_password()
 #[test]
 fn the_way_back_of_a_replace_stores_no_cipher_text() {
     let world = readable(UNDECLARED, "");
-    world.control().alter(|options| options.secrets = SecretsOnGet::Cipher);
+    world.control().alter(|options| options.show(SecretsOnGet::Cipher));
     world.write("connections/a.yaml", "type: syslog\nname: a\nsyslogServerHostname: h\n");
     world.commit("a is syslog now");
     world.control().fail_next(Some(Method::POST), "/a/", refusal("no syslog here"), 1);
@@ -127,7 +127,7 @@ fn the_way_back_of_a_replace_stores_no_cipher_text() {
 
 #[test]
 fn a_declared_password_is_sent_as_git_has_it_after_puts_that_did_not_stick() {
-    let mut world = World::with(Options { secrets: SecretsOnGet::Shown, ..Options::default() });
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
     world.target("verify_secrets: 0s");
     world.settle(&["a"]);
     world.apply().code(0);
@@ -172,8 +172,7 @@ const GRAYLOG: &str = "type: graylog\nname: a\nhostname: logs.example.com\ntlsEn
 fn with_certificates(mask: Mask) -> World {
     let world = World::new();
     world.control().alter(|options| {
-        let hidden = TypeProfile::masking("tlsTrustCertChainFile", mask);
-        options.types.insert("graylog".to_owned(), hidden);
+        options.mask("graylog", "tlsTrustCertChainFile", mask);
     });
     world.make(json!({
         "type": "graylog", "name": "a", "hostname": "logs.example.com", "tlsEnabled": true,
@@ -228,8 +227,7 @@ fn a_certificate_that_git_declares_is_sent_as_git_has_it() {
 fn masking(type_name: &str, field: &str) -> World {
     let world = World::new();
     world.control().alter(|options| {
-        let hidden = TypeProfile::masking(field, Mask::Asterisks);
-        options.types.insert(type_name.to_owned(), hidden);
+        options.mask(type_name, field, Mask::Asterisks);
     });
     world
 }
@@ -287,4 +285,26 @@ fn the_way_back_of_a_replace_stores_no_mask_of_a_whole_field() {
     world.run(&["apply", "--yes", "--allow-deletes"]).code(1);
     let live = world.live("db");
     assert_eq!(live["jdbcUrl"], json!("jdbc:postgresql://h/db?password=s3cret-in-the-url"));
+}
+
+#[test]
+fn a_certificate_is_left_out_where_the_server_was_seen_to_keep_what_is_left_out() {
+    for (mask, says, code) in
+        [(Mask::Asterisks, "asterisks", 0), (Mask::Nothing, "nothing", 1), (Mask::Asterisks, "", 1)]
+    {
+        let mut world = with_certificates(mask);
+        world.control().alter(|options| {
+            options.of_type("graylog").omitted_secret = Some(OnHidden::Keep);
+        });
+        let own = format!("{{masked: {{tlsTrustCertChainFile: {says}}}, omitted_secret: keeps}}");
+        let own = if says.is_empty() { "{omitted_secret: keeps}" } else { &own };
+        let profile = format!("apinizer_gitops_profile: 1\ntypes:\n  graylog: {own}\n");
+        std::fs::write(world.path("p.yaml"), profile).unwrap();
+        world.target("profile: p.yaml");
+        world.write("connections/a.yaml", &format!("{GRAYLOG}port: 12202\n"));
+        world.commit("another port");
+        world.apply().code(code);
+        assert_eq!(world.live("a")["tlsTrustCertChainFile"], json!("Y2VydGlmaWNhdGVz"));
+        assert_eq!(world.live("a").get("port") == Some(&json!(12202)), code == 0, "{says}");
+    }
 }

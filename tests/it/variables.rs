@@ -7,7 +7,7 @@ use crate::world::World;
 
 /// A world whose project has these variables.
 fn with(dialect: Dialect, variables: Variables) -> World {
-    World::with(Options { dialect, variables, ..Options::default() })
+    World::with(Options { variables, ..Options::default().in_dialect(dialect) })
 }
 
 fn named(names: &[&str]) -> Variables {

@@ -13,54 +13,50 @@ use crate::reference::{self, ReferenceError, Segment};
 impl Check<'_> {
     /// Checks a field that is a secret as a whole.
     pub(super) fn check_secret(&mut self, pointer: &str, field: &'static Field, value: &Value) {
-        let name = field.name;
-        let write = || {
-            let variable = variable(self.name, pointer);
-            format!("write `{name}: ${{env:{variable}}}`, and set `{variable}` where this runs")
+        let is_text = |segment: &Segment<'_>| matches!(segment, Segment::Text(_));
+        let is_var = |segment: &Segment<'_>| matches!(segment, Segment::Var(_));
+        let write = self.write_instead(pointer, field);
+        let shown = for_people(pointer);
+        let literal = |what: &str, help: String| {
+            let message = format!("`{shown}` is a secret and {what}");
+            Finding::error(&code::LITERAL_SECRET, pointer, message).help(help)
         };
-        let literal = |what: &str| {
-            Finding::error(
-                &code::LITERAL_SECRET,
-                pointer,
-                format!("`{}` is a secret and {what}", for_people(pointer)),
-            )
-        };
-        let text = match value {
+        let finding = match value {
             Value::Null => return,
             Value::String(text) if text.is_empty() => {
-                let write = write();
-                let help = format!("{write}; to empty it on purpose write `{name}: null`");
-                self.findings.push(literal("is declared as an empty text").help(help));
-                return;
+                let help = format!("{write}; to empty it on purpose write `{}: null`", field.name);
+                literal("is declared as an empty text", help)
             }
-            Value::String(text) => text,
-            _ => {
-                self.findings.push(literal("takes references only").help(write()));
-                return;
-            }
+            Value::String(text) => match reference::parse(text) {
+                Err(ReferenceError::BadApinizerName { .. }) => {
+                    let help = "their names have letters, digits, `_` and `.`";
+                    let help = format!("{help}; for a value from where this runs {write}");
+                    literal("holds no variable of Apinizer's", help)
+                }
+                Err(_) => malformed_secret(pointer).help(write),
+                Ok(segments) if segments.iter().any(is_text) => {
+                    let help = format!("{write}; if the value was ever pushed, change it");
+                    literal("is written out in the file", help)
+                }
+                Ok(segments) if segments.iter().any(is_var) => {
+                    let message = format!("`{shown}` is a secret, and variables are plain");
+                    Finding::error(&code::SECRET_FROM_VAR, pointer, message).help(write)
+                }
+                Ok(_) => return,
+            },
+            _ => literal("takes references only", write),
         };
-        let Ok(segments) = reference::parse(text) else {
-            self.findings.push(malformed_secret(pointer).help(write()));
-            return;
+        self.findings.push(finding);
+    }
+
+    /// How to write a secret instead of its text.
+    fn write_instead(&self, pointer: &str, field: &Field) -> String {
+        let (name, variable) = (field.name, variable(self.name, pointer));
+        let file = match field.kind {
+            Kind::Bytes => format!(", or `{variable}_FILE` to a file that holds its base64 text"),
+            _ => String::new(),
         };
-        if reference::misnamed_variable(text) == Some(text) {
-            let help = "their names have letters, digits, `_` and `.`";
-            let help = format!("{help}; for a value from where this runs {}", write());
-            self.findings.push(literal("holds no variable of Apinizer's").help(help));
-        } else if segments.iter().any(|segment| matches!(segment, Segment::Text(_))) {
-            let write = write();
-            let help = format!("{write}; if the value was ever pushed, change it");
-            self.findings.push(literal("is written out in the file").help(help));
-        } else if segments.iter().any(|segment| matches!(segment, Segment::Var(_))) {
-            self.findings.push(
-                Finding::error(
-                    &code::SECRET_FROM_VAR,
-                    pointer,
-                    format!("`{}` is a secret, and variables are plain", for_people(pointer)),
-                )
-                .help(write()),
-            );
-        }
+        format!("write `{name}: ${{env:{variable}}}`, and set `{variable}` where this runs{file}")
     }
 
     /// Finds the keys that hold a secret themselves, which is what becomes of a forgotten colon in
@@ -190,10 +186,10 @@ impl<'a> Check<'a> {
                 let may_show = is_plain(top)
                     && is_plain(self.connection_type.field_at(pointer))
                     && !hides_secret(text);
-                self.findings.push(if may_show {
-                    malformed(pointer, text, &error)
-                } else {
-                    malformed_secret(pointer)
+                self.findings.push(match error {
+                    _ if may_show => malformed(pointer, text, &error),
+                    ReferenceError::BadApinizerName { .. } => malformed(pointer, "", &error),
+                    _ => malformed_secret(pointer),
                 });
                 None
             }
@@ -202,9 +198,6 @@ impl<'a> Check<'a> {
                     if let Segment::Var(name) = segment {
                         self.check_var(pointer, name);
                     }
-                }
-                if let Some(misnamed) = reference::misnamed_variable(text) {
-                    self.findings.push(misnamed_variable(pointer, misnamed));
                 }
                 Some(segments)
             }
@@ -290,26 +283,14 @@ fn text_of(value: &Value) -> Cow<'_, str> {
     value.as_str().map_or_else(|| value.to_string().into(), Cow::from)
 }
 
-/// A malformed reference in a field that hides no secret, so that its text may be repeated.
+/// A malformed reference, with the text where it hides no secret and may be repeated.
 fn malformed(pointer: &str, text: &str, error: &ReferenceError) -> Finding {
     let from = text.get(error.offset()..).unwrap_or_default();
     let end = from.find('}').map_or(from.len(), |end| end + 1);
     let written: String = from.get(..end).unwrap_or_default().chars().take(60).collect();
     Finding::error(&code::BAD_REFERENCE, pointer, format!("in `{}`: {error}", for_people(pointer)))
         .part(Part::Text(written))
-        .help("write `$${` for text that only looks like a reference")
-}
-
-/// Text that looks like one of Apinizer's variables.
-fn misnamed_variable(pointer: &str, written: &str) -> Finding {
-    let message = format!(
-        "{} in `{}` is no variable of Apinizer's: their names have letters, digits, `_` and `.`",
-        quoted(written),
-        for_people(pointer)
-    );
-    Finding::warning(&code::BAD_REFERENCE, pointer, message)
-        .part(Part::Text(written.to_owned()))
-        .help("correct the name if it is meant as a variable; it is sent as it is written")
+        .help("correct the reference, or write `$${` for text that only looks like one")
 }
 
 /// A malformed reference in a field that is or hides a secret.

@@ -70,9 +70,8 @@ proptest! {
     fn whatever_is_live_is_exported_so_that_it_plans_to_nothing(bodies in connections()) {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let options = sandbox::Options {
-                secrets: SecretsOnGet::Shown,
                 access: Access::to(&[PROJECT]),
-                ..sandbox::Options::default()
+                ..sandbox::Options::showing(SecretsOnGet::Shown)
             };
             let sandbox = Sandbox::start(options).await.unwrap();
             for body in &bodies {

@@ -54,7 +54,7 @@ async fn not_found_is_404_or_400_by_dialect_and_call() {
 #[tokio::test]
 async fn a_list_needs_a_type_that_the_server_knows() {
     let options = Options::without_types(&["snmp"]);
-    let older = Trial::of(Options { dialect: Dialect::Older, ..options.clone() }).await;
+    let older = Trial::of(options.clone().in_dialect(Dialect::Older)).await;
     let current = Trial::of(options).await;
     for query in ["", "?type=", "?type=ops-genie", "?type=Email", "?type=snmp"] {
         let path = format!("/apiops/projects/demo/connections/{query}");
@@ -92,11 +92,11 @@ async fn a_create_on_an_existing_name_updates_or_is_refused() {
     assert!(answer["error_description"].as_str().expect("a text").contains("already exists"));
     assert_eq!(older.stored("orders"), Some(email("orders")));
 
-    older.running.control().alter(|options| options.writes.existing = Some(OnExisting::Conflict));
+    older.running.control().alter(|options| options.profile.existing = Some(OnExisting::Conflict));
     let (status, _) = older.call("POST", &one("orders"), Some(&changed)).await;
     assert_eq!(status, StatusCode::CONFLICT);
     // Each dialect also with the other's way.
-    older.running.control().alter(|options| options.writes.existing = Some(OnExisting::Update));
+    older.running.control().alter(|options| options.profile.existing = Some(OnExisting::Update));
     older.create(&changed).await;
     assert_eq!(older.stored("orders"), Some(changed));
 }
@@ -121,11 +121,11 @@ async fn a_path_without_its_slash_is_not_found() {
 #[tokio::test]
 async fn the_status_of_a_missing_thing_can_be_either() {
     let trial = Trial::current().await;
-    trial.running.control().alter(|options| options.answers.missing = Some(OnMissing::NotFound));
+    trial.running.control().alter(|options| options.profile.missing = Some(OnMissing::NotFound));
     let (status, _) = trial.call("DELETE", &one("none"), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let trial = Trial::older().await;
-    trial.running.control().alter(|options| options.answers.missing = Some(OnMissing::BadRequest));
+    trial.running.control().alter(|options| options.profile.missing = Some(OnMissing::BadRequest));
     let (status, _) = trial.call("GET", &one("none"), None).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }

@@ -1,11 +1,10 @@
-use super::super::{Answers, Ids, ListFields, SecretsOnGet, Unset};
+use super::super::{Ids, Mask, SecretsOnGet, Unset};
 use super::*;
-use crate::profile::{Mask, TypeProfile};
 
 #[tokio::test]
 async fn lists_never_show_a_secret() {
     for secrets in [SecretsOnGet::Shown, SecretsOnGet::Cipher, SecretsOnGet::Masked] {
-        let trial = Trial::of(Options { secrets, ..Options::default() }).await;
+        let trial = Trial::of(Options::showing(secrets)).await;
         trial.create(&email("orders")).await;
         let list = trial.list("email").await;
         assert_eq!(list[0]["password"], Value::Null);
@@ -24,13 +23,13 @@ async fn a_get_shows_secrets_as_it_is_told() {
     assert_eq!(trial.get("orders").await["password"], "hunter2", "as the guide of email says");
     assert_eq!(trial.get("files").await["password"], Value::Null, "as the guide of ftp says");
 
-    control.alter(|options| options.secrets = SecretsOnGet::Masked);
+    control.alter(|options| options.show(SecretsOnGet::Masked));
     assert_eq!(trial.get("orders").await["password"], Value::Null);
-    control.alter(|options| options.secrets = SecretsOnGet::Shown);
+    control.alter(|options| options.show(SecretsOnGet::Shown));
     assert_eq!(trial.get("files").await["password"], "p");
-    control.alter(|options| options.secrets = SecretsOnGet::Asterisks);
+    control.alter(|options| options.show(SecretsOnGet::Asterisks));
     assert_eq!(trial.get("orders").await["password"], "********");
-    control.alter(|options| options.secrets = SecretsOnGet::Cipher);
+    control.alter(|options| options.show(SecretsOnGet::Cipher));
     let cipher = trial.get("orders").await["password"].clone();
     assert!(cipher.as_str().expect("a text").starts_with("{cipher}"));
     assert_eq!(trial.get("orders").await["password"], cipher, "the same every time");
@@ -43,14 +42,13 @@ async fn unset_fields_are_null_or_their_default_or_absent() {
     trial.create(&json!({"type": "email", "name": "a", "host": "h", "from": null})).await;
     assert_eq!(trial.get("a").await["port"], Value::Null);
     assert_eq!(trial.list("email").await[0]["port"], Value::Null);
-    control.alter(|options| options.answers.unset = Unset::Default);
+    control.alter(|options| options.read_unset_as(Unset::Default));
     assert_eq!(trial.get("a").await["port"], 587);
     assert_eq!(trial.list("email").await[0]["enabled"], true);
     assert_eq!(trial.get("a").await["additionalProperties"], json!([]));
     control.alter(|options| {
-        options.answers.unset = Unset::Absent;
-        options.answers.omit_nulls = true;
-        options.answers.ids = Ids::Nowhere;
+        options.read_unset_as(Unset::Absent);
+        options.ids = Ids::Nowhere;
     });
     let expected = json!({"type": "email", "name": "a", "host": "h", "projectName": "demo"});
     assert_eq!(trial.get("a").await, expected);
@@ -59,11 +57,7 @@ async fn unset_fields_are_null_or_their_default_or_absent() {
 
 #[tokio::test]
 async fn a_summary_lacks_most_fields() {
-    let trial = Trial::of(Options {
-        answers: Answers { list_fields: ListFields::Summary, ..Answers::default() },
-        ..Options::default()
-    })
-    .await;
+    let trial = Trial::of(Options::with(Options::list_summaries)).await;
     trial.create(&email("orders")).await;
     let list = trial.list("email").await;
     assert_eq!(list[0]["name"], "orders");
@@ -73,11 +67,7 @@ async fn a_summary_lacks_most_fields() {
 
 #[tokio::test]
 async fn the_server_fills_its_own_fields() {
-    let trial = Trial::of(Options {
-        answers: Answers { bookkeeping: true, ..Answers::default() },
-        ..Options::default()
-    })
-    .await;
+    let trial = Trial::of(Options { bookkeeping: true, ..Options::default() }).await;
     let elastic = json!({
         "type": "elasticsearch",
         "name": "logs",
@@ -122,9 +112,8 @@ async fn types_and_fields_are_shown_in_ways_of_their_own() {
     trial.create(&graylog).await;
     assert_eq!(trial.get("logs").await["tlsTrustCertChainFile"], "Y2VydA==");
     control.alter(|options| {
-        options.secrets = SecretsOnGet::FreshCipher;
-        let certificate = TypeProfile::masking("tlsTrustCertChainFile", Mask::Nothing);
-        options.types.insert("graylog".to_owned(), certificate);
+        options.show(SecretsOnGet::FreshCipher);
+        options.mask("graylog", "tlsTrustCertChainFile", Mask::Nothing);
     });
     assert_eq!(trial.get("logs").await["tlsTrustCertChainFile"], Value::Null);
     assert_eq!(trial.list("graylog").await[0]["tlsTrustCertChainFile"], Value::Null);
@@ -132,7 +121,7 @@ async fn types_and_fields_are_shown_in_ways_of_their_own() {
     assert_ne!(first["password"], second["password"], "another nonce each time");
     assert!(!first.to_string().contains("hunter2"));
     assert_eq!(trial.list("email").await[0]["password"], Value::Null);
-    control.alter(|options| options.secrets = SecretsOnGet::Shown);
+    control.alter(|options| options.show(SecretsOnGet::Shown));
     assert_eq!(trial.get("orders").await["password"], "hunter2");
 }
 
@@ -146,7 +135,7 @@ async fn ids_are_shown_in_lists_or_by_get_or_both() {
         (Ids::OnlyOnGet, false, true),
         (Ids::Nowhere, false, false),
     ] {
-        trial.running.control().alter(|options| options.answers.ids = ids);
+        trial.running.control().alter(|options| options.ids = ids);
         assert_eq!(trial.list("email").await[0].get("id").is_some(), listed, "{ids:?}");
         assert_eq!(trial.get("orders").await.get("id").is_some(), got, "{ids:?}");
     }

@@ -35,9 +35,8 @@ async fn a_call_needs_a_token() {
     {
         let tokens = vec![sensitive("right")];
         let trial = Trial::of(Options {
-            dialect,
             access: Access { tokens, ..Access::default() },
-            ..Options::default()
+            ..Options::default().in_dialect(dialect)
         })
         .await;
         for token in [None, Some("wrong")] {
@@ -56,13 +55,12 @@ async fn client_credentials_give_a_token_that_expires() {
     let client = Client { id: "ops".to_owned(), secret: sensitive("p&ss w+rd") };
     for (dialect, code) in [(Dialect::Older, "token_expired"), (Dialect::Current, "")] {
         let trial = Trial::of(Options {
-            dialect,
             access: Access {
                 client: Some(client.clone()),
                 token_ttl: Duration::from_secs(60),
                 ..Access::default()
             },
-            ..Options::default()
+            ..Options::default().in_dialect(dialect)
         })
         .await;
         let (status, answer) = trial.ask("client_credentials", "ops", "p&ss w+rd").await;

@@ -1,6 +1,5 @@
-use super::super::{Fault, Names, OnHidden, Rename, Rewrite, RewriteTo, UnknownFields, Writes};
+use super::super::{Fault, Mask, Names, OnHidden, Rename, UnknownFields};
 use super::*;
-use crate::profile::{Mask, TypeProfile};
 
 #[tokio::test]
 async fn a_put_replaces_the_whole_object_and_wipes_missing_fields() {
@@ -73,7 +72,7 @@ async fn a_put_renames_and_keeps_the_id() {
         .collect();
     assert_eq!(names, ["new", "taken"]);
 
-    control.alter(|options| options.writes.rename = Rename::Refused);
+    control.alter(|options| options.profile.rename = Some(Rename::Refused));
     let (status, _) = trial.call("PUT", &one("new"), Some(&email("newer"))).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, _) = trial.call("PUT", &one("new"), Some(&email("New"))).await;
@@ -145,19 +144,21 @@ async fn a_failing_deployment_is_saved() {
 
 #[tokio::test]
 async fn rewritten_and_unknown_fields_do_not_stick() {
-    let writes = Writes {
-        rewrites: vec![Rewrite::new("email", "host", RewriteTo::Lowercase)],
-        unknown_fields: UnknownFields::Dropped,
-        ..Writes::default()
-    };
-    let trial = Trial::of(Options { writes, ..Options::default() }).await;
+    let options = Options::with(|options| {
+        let email = options.of_type("email");
+        email.rewritten.insert("host".to_owned());
+        email.unknown_fields = Some(UnknownFields::Dropped);
+    });
+    let trial = Trial::of(options).await;
     let mut body = email("orders");
-    body["host"] = json!("SMTP.example.com");
     body["hots"] = json!("typo");
     trial.create(&body).await;
-    assert_eq!(trial.stored("orders"), Some(email("orders")));
+    let mut stored = email("orders");
+    stored["host"] = json!("smtp.example.com/");
+    assert_eq!(trial.stored("orders"), Some(stored));
+    let refused = Some(UnknownFields::Refused);
     let control = trial.running.control();
-    control.alter(|options| options.writes.unknown_fields = UnknownFields::Refused);
+    control.alter(|options| options.of_type("email").unknown_fields = refused);
     let (status, answer) = trial.call("PUT", &one("orders"), Some(&body)).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(answer["resultMessage"].as_str().expect("a text").contains("hots"));
@@ -173,8 +174,7 @@ async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
     let graylog = json!({
         "type": "graylog", "name": "logs", "host": "h", "tlsTrustCertChainFile": "Y2VydA==",
     });
-    let masked = TypeProfile::masking("tlsTrustCertChainFile", Mask::Nothing);
-    control.alter(|options| drop(options.types.insert("graylog".to_owned(), masked)));
+    control.alter(|options| options.mask("graylog", "tlsTrustCertChainFile", Mask::Nothing));
     let left = || control.get("demo", "logs").expect("logs")["tlsTrustCertChainFile"].clone();
     for is_null in [true, false] {
         for (on_hidden, status, after) in [
@@ -184,11 +184,10 @@ async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
         ] {
             control.put("demo", graylog.clone()).expect("a connection");
             control.alter(|options| {
-                let writes = &mut options.writes;
-                (writes.null_secret, writes.omitted_secret) = (OnHidden::Clear, OnHidden::Clear);
-                let said =
-                    if is_null { &mut writes.null_secret } else { &mut writes.omitted_secret };
-                *said = on_hidden;
+                let own = options.of_type("graylog");
+                (own.null_secret, own.omitted_secret) = (None, None);
+                let said = if is_null { &mut own.null_secret } else { &mut own.omitted_secret };
+                *said = Some(on_hidden);
             });
             let mut body = graylog.clone();
             body["tlsTrustCertChainFile"] = Value::Null;
@@ -208,8 +207,8 @@ async fn a_hidden_field_without_a_value_is_cleared_kept_or_refused() {
 
 #[tokio::test]
 async fn a_name_may_exist_once_in_each_type() {
-    let writes = Writes { names: Names::OnceInType, ..Writes::default() };
-    let trial = Trial::of(Options { writes, ..Options::default() }).await;
+    let options = Options::with(|options| options.profile.names = Some(Names::OnceInType));
+    let trial = Trial::of(options).await;
     trial.create(&email("orders")).await;
     trial.create(&webhook("orders")).await;
     let (_, both) = trial.call("GET", &one("orders"), None).await;

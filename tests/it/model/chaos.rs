@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use apinizer_gitops::testing::plan::{Action, ChangeResult};
-use apinizer_gitops::testing::sandbox::{Rewrite, RewriteTo};
+use apinizer_gitops::testing::sandbox::Options;
 use serde_json::Value;
 
 use super::document::{Kind, SECRET};
@@ -18,17 +18,12 @@ use crate::world::PROJECT;
 /// Fields that some servers of these histories rewrite.
 const REWRITTEN: [&str; 2] = ["custom", "description"];
 
-pub(crate) fn rewrites() -> Vec<Rewrite> {
-    let rewrite = |kind: Kind, field: &str, to| Rewrite {
-        type_name: kind.name().to_owned(),
-        field: field.to_owned(),
-        to,
-    };
-    vec![
-        rewrite(Kind::Email, REWRITTEN[0], RewriteTo::Forgotten),
-        rewrite(Kind::Ftp, REWRITTEN[1], RewriteTo::Uppercase),
-        rewrite(Kind::Email, REWRITTEN[1], RewriteTo::Value(Value::from("the server's"))),
-    ]
+pub(super) fn rewrite(options: &mut Options) {
+    let [custom, description] = REWRITTEN.map(str::to_owned);
+    options.of_type(Kind::Email.name()).forgotten.insert(custom);
+    for kind in [Kind::Email, Kind::Ftp] {
+        options.of_type(kind.name()).rewritten.insert(description.clone());
+    }
 }
 
 /// The observations so far.

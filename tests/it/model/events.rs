@@ -190,7 +190,7 @@ impl History {
             Event::Shows(shows) => {
                 self.setting.shows = *shows;
                 let secrets = setting::secrets_on_get(*shows);
-                self.ground.control().alter(|options| options.secrets = secrets);
+                self.ground.control().alter(|options| options.show(secrets));
             }
         }
         if matches!(

@@ -70,7 +70,7 @@ impl Ground {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("repo");
         let repository = git2::Repository::init(&path).unwrap();
-        let shows_ids = server.answers.ids == Ids::Everywhere;
+        let shows_ids = server.ids == Ids::Everywhere;
         let options = sandbox::Options { access: Access::to(&[PROJECT]), ..server };
         let running = Server::start(options).await;
         Self {

@@ -23,7 +23,6 @@ pub(crate) struct Setting {
     pub(super) renames: bool,
     pub(super) older: bool,
     pub(super) ids: bool,
-    pub(super) omits_nulls: bool,
     pub(super) summary: bool,
     pub(super) unset: sandbox::Unset,
     pub(super) rewrites: bool,
@@ -55,7 +54,6 @@ impl Setting {
             renames: !random.one_in(5),
             older: random.one_in(2),
             ids: !random.one_in(6),
-            omits_nulls: random.one_in(3),
             summary: random.one_in(5),
             unset: random.of(&[
                 sandbox::Unset::Null,
@@ -68,28 +66,19 @@ impl Setting {
     }
 
     pub(super) fn server(&self) -> sandbox::Options {
-        sandbox::Options {
-            dialect: if self.older { sandbox::Dialect::Older } else { sandbox::Dialect::Current },
-            secrets: secrets_on_get(self.shows),
-            answers: sandbox::Answers {
-                ids: if self.ids { sandbox::Ids::Everywhere } else { sandbox::Ids::Nowhere },
-                omit_nulls: self.omits_nulls,
-                list_fields: match self.summary {
-                    true => sandbox::ListFields::Summary,
-                    false => sandbox::ListFields::All,
-                },
-                unset: self.unset,
-                ..sandbox::Answers::default()
-            },
-            writes: sandbox::Writes {
-                rename: match self.renames {
-                    true => sandbox::Rename::Allowed,
-                    false => sandbox::Rename::Refused,
-                },
-                rewrites: if self.rewrites { super::chaos::rewrites() } else { Vec::new() },
-                ..sandbox::Writes::default()
-            },
-            ..sandbox::Options::default()
+        let dialect = if self.older { sandbox::Dialect::Older } else { sandbox::Dialect::Current };
+        let mut options = sandbox::Options::showing(secrets_on_get(self.shows)).in_dialect(dialect);
+        options.ids = if self.ids { sandbox::Ids::Everywhere } else { sandbox::Ids::Nowhere };
+        options.read_unset_as(self.unset);
+        if self.summary {
+            options.list_summaries();
         }
+        if !self.renames {
+            options.profile.rename = Some(sandbox::Rename::Refused);
+        }
+        if self.rewrites {
+            super::chaos::rewrite(&mut options);
+        }
+        options
     }
 }

@@ -1,0 +1,323 @@
+//! Secrets inside URLs: user info, and parameters whose names say so. JDBC URLs are no URLs by
+//! any standard, so this goes by what drivers accept, and in doubt takes too much.
+
+use std::ops::Range;
+
+use percent_encoding::percent_decode_str;
+
+/// Stands for each byte of a reference or of what masking has put in a secret's place.
+pub(super) const FILLER: u8 = 1;
+
+/// A secret that was found in a text, with the name that it has there.
+pub(super) type Found = (Range<usize>, String);
+
+/// The passwords in the user info of all URLs in a skeleton.
+pub(super) fn user_info(skeleton: &str, found: &mut Vec<Found>) {
+    for (at, separator) in skeleton.match_indices("://") {
+        let start = at + separator.len();
+        if let Some(range) = password_of_authority(&skeleton[start..]) {
+            found.push((start + range.start..start + range.end, "password".to_owned()));
+        }
+    }
+    if let Some(range) = password_of_oracle(skeleton) {
+        found.push((range, "password".to_owned()));
+    }
+}
+
+/// The password in `user:password@host...`, which may hold characters that a standard URL
+/// would have to encode.
+fn password_of_authority(rest: &str) -> Option<Range<usize>> {
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let authority = without_parameters(authority);
+    let colon = authority.find(':');
+    if let Some(at) = authority.rfind('@') {
+        let password = colon? + 1..at;
+        return (password.start < password.end).then_some(password);
+    }
+    // `user:pass/word@host`: what follows the colon is no port, so it is a password that holds
+    // a character which ended the authority above.
+    let tail = authority.get(colon? + 1..)?;
+    let several_hosts = tail.contains([',', ')']) || authority.starts_with('[');
+    if is_port(tail) || several_hosts {
+        return None;
+    }
+    let end = rest.rfind('@').filter(|at| *at >= authority.len())?;
+    Some(colon? + 1..end)
+}
+
+/// Cuts `;user=a;password=b@c` off a `host:port`, as some JDBC URLs have it, but leaves a `;`
+/// in a password alone.
+fn without_parameters(authority: &str) -> &str {
+    let cut = authority.match_indices(';').map(|(at, _)| at).find(|at| {
+        let host = &authority[..*at];
+        begins_parameter(&authority[at + 1..])
+            && host.rsplit_once(':').is_none_or(|(_, port)| is_port(port))
+    });
+    cut.map_or(authority, |at| &authority[..at])
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || b == FILLER)
+}
+
+/// The password in `jdbc:oracle:thin:user/password@...`.
+fn password_of_oracle(skeleton: &str) -> Option<Range<usize>> {
+    let lower = skeleton.trim_start().to_ascii_lowercase();
+    let indent = skeleton.len() - lower.len();
+    let driver = lower.strip_prefix("jdbc:oracle:")?;
+    let login = driver.split_once(':')?.1;
+    let start = indent + lower.len() - login.len();
+    let at = login.rfind('@')?;
+    let slash = login.get(..at)?.find('/')?;
+    // `@//host/service` without a login.
+    let has_login = !login.starts_with('@') && slash > 0 && slash + 1 < at;
+    has_login.then_some(start + slash + 1..start + at)
+}
+
+/// The values of all parameters in a skeleton whose names say that they are secrets.
+pub(super) fn parameters(skeleton: &str, found: &mut Vec<Found>) {
+    let mut done = 0;
+    for (equals, _) in skeleton.match_indices('=') {
+        if equals < done {
+            continue;
+        }
+        let Some(name) = name_before(skeleton, equals) else { continue };
+        // A bare `key=` is as often no secret.
+        if name.eq_ignore_ascii_case("key") || !says_secret(&name) {
+            continue;
+        }
+        let range = value_after(skeleton, equals + 1);
+        done = range.end;
+        let value = &skeleton[range.clone()];
+        if !value.is_empty() && !is_boolean(value) {
+            found.push((range, name));
+        }
+    }
+}
+
+/// Whether a value is a switch and no secret, whatever its name says.
+pub(super) fn is_boolean(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")
+}
+
+/// The name that ends at an `=`, percent-decoded.
+pub(super) fn name_before(skeleton: &str, equals: usize) -> Option<String> {
+    let before = skeleton[..equals].trim_end();
+    let start = before
+        .char_indices()
+        .rev()
+        .take_while(|(_, c)| is_name_character(*c))
+        .last()
+        .map(|(index, _)| index)?;
+    Some(percent_decode_str(&before[start..]).decode_utf8_lossy().into_owned())
+}
+
+fn is_name_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '%')
+}
+
+fn value_after(skeleton: &str, start: usize) -> Range<usize> {
+    let rest = &skeleton[start..];
+    let in_parentheses = {
+        let before = &skeleton[..start];
+        before.matches('(').count() > before.matches(')').count()
+    };
+    for (open, close) in [('{', '}'), ('"', '"'), ('\'', '\'')] {
+        if let Some(inside) = rest.strip_prefix(open)
+            && let Some(end) = inside.find(close)
+            && inside[end + 1..].chars().next().is_none_or(|c| matches!(c, '&' | ';' | ',' | ')'))
+        {
+            return start + 1..start + 1 + end;
+        }
+    }
+    if rest.starts_with(['&', ';']) || in_parentheses && rest.starts_with([',', ')']) {
+        return start..start;
+    }
+    let filled = rest.bytes().take_while(|b| *b == FILLER).count();
+    if filled > 0 && rest[filled..].starts_with(['&', ';', ',', ')', '?', '#', '/', ' ']) {
+        return start..start + filled;
+    }
+    // A raw separator may be part of the secret: only what is followed by another parameter, or
+    // by nothing, ends it.
+    let end = rest.char_indices().find(|(index, c)| {
+        let next = &rest[index + c.len_utf8()..];
+        match c {
+            '&' | ';' => next.is_empty() || begins_parameter(next),
+            ',' => in_parentheses && (begins_parameter(next) || begins_url(next)),
+            ')' => in_parentheses,
+            _ => false,
+        }
+    });
+    start..start + end.map_or(rest.len(), |(index, _)| index)
+}
+
+/// Whether a text begins like `name=`.
+fn begins_parameter(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| is_name_character(c) || c == ' ')
+    })
+}
+
+fn begins_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric())
+    })
+}
+
+// Names that say "secret": of headers, properties, URL parameters and unknown fields.
+
+/// Whether a name of a header, a property or a parameter says that its value is a secret: its
+/// last word does (`ssl.key.password`, `X-Auth-Token`, `clientSecret`), so that
+/// `key.serializer` and `token.endpoint.url` are not taken for one.
+pub(super) fn says_secret(name: &str) -> bool {
+    let mut words = words(name);
+    while words.len() > 1 && words.last().is_some_and(|w| matches!(&**w, "value" | "text")) {
+        words.pop();
+    }
+    let Some(last) = words.pop() else { return false };
+    let last = last.trim_end_matches(|c: char| c.is_ascii_digit());
+    const ENDINGS: &[&str] = &[
+        "password",
+        "passwd",
+        "passphrase",
+        "passcode",
+        "pwd",
+        "secret",
+        "secrets",
+        "token",
+        "credential",
+        "credentials",
+        "authorization",
+        "cookie",
+        "accesskey",
+        "accountkey",
+        "apikey",
+        "authkey",
+        "privatekey",
+        "secretkey",
+        "sharedkey",
+    ];
+    // Keys that identify or distribute and open nothing.
+    const HARMLESS_KEYS: &[&str] = &[
+        "cache",
+        "foreign",
+        "idempotency",
+        "message",
+        "object",
+        "partition",
+        "primary",
+        "public",
+        "record",
+        "routing",
+        "row",
+        "sort",
+    ];
+    match last {
+        "pass" | "sig" => true,
+        "key" | "keys" => words.last().is_none_or(|w| !HARMLESS_KEYS.contains(&w.as_str())),
+        _ => ENDINGS.iter().any(|ending| last.ends_with(ending)),
+    }
+}
+
+/// Whether the name of a field that nobody knows speaks of a secret anywhere: enough to hide its
+/// text, not enough to refuse it.
+pub(super) fn speaks_of_secret(name: &str) -> bool {
+    let folded: String =
+        name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    ["password", "passwd", "pwd", "passphrase", "secret", "token", "key", "credential"]
+        .iter()
+        .any(|word| folded.contains(word))
+        || says_secret(name)
+}
+
+/// A name for a variable: the words in upper case, joined by `_`.
+pub(crate) fn variable(parts: &[&str]) -> String {
+    let words: Vec<String> = parts.iter().flat_map(|part| words(part)).collect();
+    let name: String = words
+        .join("_")
+        .to_uppercase()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
+    let name = name.trim_matches('_');
+    if name.is_empty() { "SECRET".to_owned() } else { name.to_owned() }
+}
+
+/// The words of a name in lower case: split at what is no letter or digit, and at the humps of
+/// camel case.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let characters: Vec<char> = name.chars().collect();
+    for (index, &c) in characters.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|i| characters.get(i));
+        let after = characters.get(index + 1);
+        let hump = c.is_uppercase()
+            && (before.is_some_and(|b| b.is_lowercase() || b.is_numeric())
+                || before.is_some_and(|b| b.is_uppercase())
+                    && after.is_some_and(|a| a.is_lowercase()));
+        if hump || !c.is_alphanumeric() {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_says_it() {
+        for name in [
+            "password",
+            "PASSWORD",
+            "ssl.keystore.password",
+            "ssl.keystore.key",
+            "sasl.oauthbearer.client.credentials.client.secret",
+            "clientSecret",
+            "X-Api-Key",
+            "APIKey",
+            "apikey",
+            "api_key2",
+            "X-Auth-Token",
+            "accessKey",
+            "Cookie",
+            "Proxy-Authorization",
+            "mail.smtp.password",
+            "tokenValue",
+            "pwd",
+        ] {
+            assert!(says_secret(name), "{name}");
+        }
+        for name in [
+            "",
+            "value",
+            "key.serializer",
+            "sasl.oauthbearer.token.endpoint.url",
+            "passwordCharacterEncoding",
+            "Idempotency-Key",
+            "publicKey",
+            "routingKey",
+            "monkey",
+            "ssl.keystore.type",
+            "Content-Type",
+            "bypass",
+        ] {
+            assert!(!says_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_are_in_upper_snake_case() {
+        assert_eq!(variable(&["jdbcUrl", "password"]), "JDBC_URL_PASSWORD");
+        assert_eq!(variable(&["ssl.key.password"]), "SSL_KEY_PASSWORD");
+        assert_eq!(variable(&["brokerURL", "ä"]), "BROKER_URL");
+        assert_eq!(variable(&["--"]), "SECRET");
+    }
+}
