@@ -19,7 +19,7 @@ use crate::name::{CommitId, ConnectionName};
 use crate::plan::{Counts, with_reason};
 
 use standing::Standing;
-
+use trail::RECENT;
 pub(crate) use trail::{MOST_CHANGES, Past, PastReconcile, Told, Trail, TrailerConsent, Trails};
 
 mod standing;
@@ -244,12 +244,11 @@ impl fmt::Display for Event {
     }
 }
 
-/// The size up to which the file grows, in bytes.
-const LARGEST: u64 = 4 * 1024 * 1024;
+/// How many events are kept.
+const KEPT: usize = 500;
 
-/// How much of its end is kept once it is larger: more than a commit that changes each of 2,000
-/// connections adds to it.
-const KEPT: usize = 2 * 1024 * 1024;
+/// How many more lines the file may have before it is written anew.
+const SLACK: usize = 100;
 
 /// One line of the history file.
 #[derive(Debug, PartialEq, Serialize)]
@@ -264,7 +263,7 @@ enum Line {
 pub(crate) struct HistoryFile(pub(crate) PathBuf);
 
 impl HistoryFile {
-    /// The events, oldest first; none where there is no file.
+    /// The last events, oldest first; none where there is no file.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -276,7 +275,7 @@ impl HistoryFile {
         Ok(self.lines()?.into_iter().filter_map(event).collect())
     }
 
-    /// The lines, oldest first. Others are skipped: a crash leaves half of one.
+    /// The last lines, oldest first. Others are skipped: a crash leaves half of one.
     fn lines(&self) -> io::Result<Vec<Line>> {
         let bytes = match fs::read(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -286,7 +285,21 @@ impl HistoryFile {
             let event = serde_json::from_slice(line).map(Line::Event);
             event.or_else(|_| serde_json::from_slice(line).map(Line::Reconciled)).ok()
         };
-        Ok(bytes.split(|byte| *byte == b'\n').filter_map(parse).collect())
+        let (mut events, mut reconciles) = (KEPT, RECENT);
+        let newest_first = bytes.rsplit(|byte| *byte == b'\n').filter_map(parse);
+        let mut kept: Vec<Line> = newest_first
+            .filter(|line| {
+                let room = match line {
+                    Line::Event(_) => &mut events,
+                    Line::Reconciled(_) => &mut reconciles,
+                };
+                let has_room = *room > 0;
+                *room = room.saturating_sub(1);
+                has_room
+            })
+            .collect();
+        kept.reverse();
+        Ok(kept)
     }
 
     /// How long the file is; another process may have written to it.
@@ -317,15 +330,18 @@ impl HistoryFile {
     /// # Errors
     /// The file cannot be read or written.
     fn shorten(&self) -> io::Result<()> {
-        if self.length() <= LARGEST {
+        let lines = fs::read(&self.0)?.iter().filter(|byte| **byte == b'\n').count();
+        if lines <= KEPT + RECENT + SLACK {
             return Ok(());
         }
-        let bytes = fs::read(&self.0)?;
-        let end = &bytes[bytes.len().saturating_sub(KEPT)..];
-        let first = end.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let new = self.0.with_extension("new");
         let mut file = private().write(true).truncate(true).open(&new)?;
-        file.write_all(&end[first..])?;
+        let mut text = Vec::new();
+        for line in self.lines()? {
+            serde_json::to_writer(&mut text, &line)?;
+            text.push(b'\n');
+        }
+        file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&new, &self.0)
     }
@@ -376,18 +392,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = HistoryFile(folder.path().join("deeper").join("a.history.jsonl"));
         assert_eq!(file.read().unwrap(), []);
-        file.append(&event(0)).unwrap();
+        let ended = Reconciled { outcome: "applied".to_owned(), ..Reconciled::default() };
+        let most = KEPT + RECENT + SLACK;
+        for number in 0..=most {
+            file.append(&event(number)).unwrap();
+        }
+        for _ in 0..=RECENT {
+            file.append(&ended).unwrap();
+        }
+        file.shorten().unwrap();
         let text = fs::read_to_string(&file.0).unwrap();
-        let number = usize::try_from(LARGEST).unwrap() / text.len();
-        fs::write(&file.0, text.repeat(number)).unwrap();
-        file.shorten().unwrap();
-        assert_eq!(file.read().unwrap().len(), number, "it is not too large yet");
-        file.append(&event(1)).unwrap();
-        file.append(&event(2)).unwrap();
-        file.shorten().unwrap();
+        assert_eq!(text.lines().count(), KEPT + RECENT);
         let events = file.read().unwrap();
-        assert_eq!(events[events.len() - 2..], [event(1), event(2)]);
-        assert_eq!(events.len(), KEPT / text.len());
+        assert_eq!(events.first(), Some(&event(most + 1 - KEPT)));
+        assert_eq!(events.last(), Some(&event(most)));
+        file.append(&event(0)).unwrap();
+        file.shorten().unwrap();
+        assert!(fs::read_to_string(&file.0).unwrap().starts_with(&text), "it is not too long yet");
         assert_eq!(fs::read_dir(file.0.parent().unwrap()).unwrap().count(), 1);
     }
 

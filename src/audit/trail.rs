@@ -16,7 +16,7 @@ use crate::rules::{Effect, Match};
 use crate::secret::Redactor;
 
 /// How many events and reconciles are kept for those who look at the status.
-const RECENT: usize = 50;
+pub(super) const RECENT: usize = 50;
 
 /// How many events that follow each other and are alike are kept of them.
 const ALIKE: usize = 10;

@@ -100,7 +100,7 @@ pub enum Command {
     Resume(OrderArgs),
     /// Show what was written, found, held, consented to and asked for, from the history files.
     ///
-    /// The events of each target are kept beside its state, up to 4 MiB of them.
+    /// The events of each target are kept beside its state, the last 500 of them.
     History(HistoryArgs),
     /// Find out how a real server behaves, with connections of the probe's own in a scratch project.
     ///
