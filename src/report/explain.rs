@@ -137,7 +137,7 @@ fn code(id: &str, style: &Style) -> Option<String> {
     let code = codes.find(|code| code.id.eq_ignore_ascii_case(id))?;
     let part = |label: &str, text: &str| {
         let lines = wrapped(text, WIDTH - INDENT).join(&format!("\n{:INDENT$}", ""));
-        format!("{}{lines}\n", style.paint(Role::Heading, &format!("{label:<INDENT$}")))
+        format!("{}{lines}\n", style.paint(Role::Heading, format!("{label:<INDENT$}")))
     };
     let (cause, cure) = (part("Cause:", code.cause), part("Cure:", code.cure));
     Some(format!("{} {}\n\n{cause}{cure}", style.paint(Role::Name, code.id), code.title))
@@ -255,7 +255,7 @@ fn one_field(path: &str, field: &'static Field, style: &Style) -> String {
         let _ = writeln!(
             text,
             "{} {value}",
-            style.paint(Role::Heading, &format!("{:<10}", format!("{label}:")))
+            style.paint(Role::Heading, format!("{:<10}", format!("{label}:")))
         );
     };
     line("Kind", &words::kind_in_full(&field.kind));
@@ -314,7 +314,7 @@ fn keys(subject: &str, schema: &Value, prefix: &str, style: &Style) -> Option<St
     });
     let about = schema.get("description").or(schema.get("title")).and_then(Value::as_str);
     let about = about.unwrap_or_default();
-    let title = style.paint(Role::Heading, &format!("{subject}:"));
+    let title = style.paint(Role::Heading, format!("{subject}:"));
     (!is_empty).then(|| format!("{title} {about}\n\n{}", table.draw(style)))
 }
 

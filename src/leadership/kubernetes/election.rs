@@ -349,7 +349,7 @@ impl Election {
             is_new && lease.and_then(lease::holder) != Some(&*self.identity)
         };
         if view.wait_for(is_taken).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
