@@ -255,7 +255,7 @@ pub struct Due {
     pub to: DueStep,
     /// Who asked for it.
     pub asked_by: AskedBy,
-    /// The last good commit of then, which still declared the connection.
+    /// The commit that was the last good one when this became due; it still declared the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_in: Option<CommitId>,
     /// The commit whose trailer consented to it.
@@ -264,7 +264,8 @@ pub struct Due {
     /// The limit that held it, kept so that a later, larger inventory does not free it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_limit: Option<OverLimit>,
-    /// A path that was missing or empty when it was due, kept since the last good commit moves on.
+    /// A path that was missing or empty when this became due. The last good commit moves on, so it is
+    /// kept here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_path: Option<String>,
     /// The name that was to be renamed from this one by the same commit: while that rename is
@@ -293,7 +294,7 @@ pub enum AskedBy {
     NoCommit,
     /// The repository did not have the commit that tells.
     NotKnown,
-    /// The commit in which the name, or its type, was first seen missing.
+    /// The commit in which the name, or its old type, was gone.
     Commit(CommitId),
     /// The working tree lacks it.
     WorkingTree,

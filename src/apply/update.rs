@@ -1,6 +1,7 @@
 //! GET, compare again, PUT (rule 5). An update and a rename make the PUT ready in one way: the body
-//! wipes no secret, and a secret that git does not declare is sent back only where this very pass has
-//! proven that the server shows it in clear. A server that once did may show cipher text today.
+//! wipes no secret. A secret that git does not declare is sent back only if a secret of the type reads
+//! back equal in this pass, or if this one still equals what was kept when that was so: a server that
+//! once showed secrets in clear may show cipher text today.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -310,7 +311,7 @@ impl Job<'_> {
             let live = self.observed.live.connections.get(&desired.name)?;
             (live.type_name == type_name).then_some((&live.name, wanted))
         });
-        // A few are enough: what one does not prove, a hundred hardly would.
+        // Three witnesses are enough.
         for (name, wanted) in witnesses.take(3) {
             let known = self.observed.singles.get(name).cloned();
             let own = match known {

@@ -38,8 +38,8 @@ pub(crate) enum NoBody {
     WouldWipeFile(String),
 }
 
-/// Whether a secret that live shows may be sent back as it is shown: this very pass has to prove that
-/// the server shows it in clear.
+/// Whether a secret that live shows may be sent back as it is shown: it has to be proven that the
+/// server shows it in clear.
 pub(crate) type IsProven<'a> = dyn Fn(&str, &Value) -> bool + 'a;
 
 /// The body of a create: all fields that git declares, also those under `ignore`.

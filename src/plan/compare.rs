@@ -80,8 +80,8 @@ pub(crate) struct CompareRules<'a> {
     pub(crate) stateless: bool,
     /// Whether drift is written back.
     pub(crate) corrects_drift: bool,
-    /// A path of the config is missing or empty, and no state remembers what it declared: a value of live
-    /// that is not the base's may be of its layer.
+    /// With `--base` only: a path of the config is missing or empty, and no state remembers what it
+    /// declared, so a value of live that is not the base's may be of its layer.
     pub(crate) lacks_a_layer: bool,
     /// Whether every declared secret is sent again.
     pub(crate) resend_secrets: bool,

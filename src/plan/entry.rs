@@ -38,7 +38,7 @@ pub struct Entry {
     pub kept: Vec<Change>,
     /// It enters the inventory without a write.
     pub adopted: bool,
-    /// Its update writes a secret since another one was read back.
+    /// Its update writes a secret because the GET showed another value.
     pub read_back: bool,
 }
 

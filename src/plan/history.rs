@@ -125,7 +125,7 @@ impl History {
 /// The facts from which the due deletes and replaces are found.
 pub(crate) struct Noting<'a> {
     pub(crate) desired: &'a Desired,
-    /// Names that do not count as removed, since a document that is not valid blocks them, and why.
+    /// Names that a document blocks which is not valid, with the reason: they do not count as removed.
     pub(crate) invalid: &'a BTreeMap<ConnectionName, String>,
     pub(crate) live: &'a Live,
     pub(crate) filter: &'a Filter,
@@ -274,8 +274,8 @@ impl Noting<'_> {
         })
     }
 
-    /// A due delete with the consents that commits gave, and with a lost path noted: the paths of
-    /// the next commit are compared with those of this one.
+    /// A due delete with the consents that commits gave, and with a lost path: it is stored, because
+    /// the next commit is compared with this one, which does not have the path.
     fn with_consent(&self, name: &ConnectionName, memory: &Memory, mut due: Due) -> Due {
         let consents = &self.history.consents;
         if consents.ended.contains(name) {
@@ -350,8 +350,9 @@ fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> 
 
 /// Paths that declared something in the last good commit and are missing or empty now, and the names
 /// that each touched. `counts` are today's paths with the number of their documents; `then` those of
-/// the last good commit read with today's config, where that is known. A path that today's config
-/// does not name is lost where the config names an empty or missing one in its place.
+/// the last good commit read with today's config, where that is known. A path that the
+/// config no longer names counts as lost only if the config names an empty or missing one that it did
+/// not name then: a mistyped path.
 pub(crate) fn lost_paths(
     good: &GoodCommit,
     then: Option<&BTreeMap<String, usize>>,

@@ -215,9 +215,9 @@ fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) 
 
 /// Whether a PUT would be refused since it would wipe a secret or a file.
 pub(super) enum Wipes {
-    /// It would not, as far as can be known before its GET.
+    /// A body can be made from what was read.
     No,
-    /// The connection has to be read to know it: lists do not show enough.
+    /// Only the list was read, which does not show enough.
     NotKnown,
     /// It would, and why.
     Yes(String),
