@@ -330,7 +330,11 @@ impl HistoryFile {
     /// # Errors
     /// The file cannot be read or written.
     fn shorten(&self) -> io::Result<()> {
-        let lines = fs::read(&self.0)?.iter().filter(|byte| **byte == b'\n').count();
+        let bytes = match fs::read(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read?,
+        };
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
         if lines <= KEPT + RECENT + SLACK {
             return Ok(());
         }
@@ -392,6 +396,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = HistoryFile(folder.path().join("deeper").join("a.history.jsonl"));
         assert_eq!(file.read().unwrap(), []);
+        file.shorten().unwrap();
         let ended = Reconciled { outcome: "applied".to_owned(), ..Reconciled::default() };
         let most = KEPT + RECENT + SLACK;
         for number in 0..=most {

@@ -199,10 +199,11 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     }
     status.commit_seen = ended.seen.snapshot.commit().cloned();
     let known = status.trouble.wait.take();
-    status.trouble.wait = result.wait.clone().map(|wait| {
-        let known = known.filter(|(known, _)| known.commit == wait.commit);
-        (wait, known.map_or(now, |(_, since)| since))
-    });
+    // It waits on while newer commits come; a commit that it was given ends the wait.
+    let applied = status.commit_applied.as_ref().map(|commit| &commit.id);
+    let known = known.filter(|_| applied.is_none() || applied == id.as_ref());
+    status.trouble.wait =
+        result.wait.clone().map(|wait| (wait, known.map_or(now, |(_, since)| since)));
     if result.applied {
         status.commit_applied = commit;
     }

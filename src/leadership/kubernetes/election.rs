@@ -234,8 +234,8 @@ impl Election {
         found: Option<&Value>,
         observed: &mut Observed,
     ) -> Result<Attempt, ClusterError> {
-        // There is a state, so a replica acted before.
-        if found.is_none() && self.state.exists() {
+        // A replica acted before: there is a state, or this one saw who held the Lease.
+        if found.is_none() && (self.state.exists() || observed.saw_a_holder()) {
             let deleted = lease::deleted(&self.lease, self.lasts, Timestamp::now());
             self.cluster.create(Kind::Lease, &deleted).await?;
             return Ok(Attempt::Conflict);

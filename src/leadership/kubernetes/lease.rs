@@ -49,6 +49,11 @@ pub(super) enum Turn {
 }
 
 impl Observed {
+    /// Whether a replica held the Lease when it was last read.
+    pub(super) fn saw_a_holder(&self) -> bool {
+        self.last.as_ref().is_some_and(|(spec, _)| holder_in(spec).is_some())
+    }
+
     /// Notes the Lease that was read, and says whose turn it is; `now` is after the answer came. A
     /// Lease that is free is left to others for as long as `modesty` says.
     pub(super) fn turn(

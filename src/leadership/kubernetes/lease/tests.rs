@@ -23,6 +23,7 @@ async fn only_the_own_clock_says_when_a_lease_runs_out() {
     // The holder's clock is a year behind: the times that it writes are long past by ours.
     let lease = held(None, "l", "a_1", LASTS, wall("2025-01-01T00:00:00Z"));
     let mut observed = Observed::default();
+    assert!(!observed.saw_a_holder());
     let start = Instant::now();
     let until = start + LASTS;
     assert_eq!(whose_turn(&mut observed, Some(&lease), "b_1", start), held_by_a(until));
@@ -39,6 +40,7 @@ async fn only_the_own_clock_says_when_a_lease_runs_out() {
     tokio::time::advance(LASTS).await;
     assert_eq!(whose_turn(&mut observed, Some(&ahead), "b_1", Instant::now()), Turn::Claim);
     assert_eq!(whose_turn(&mut observed, Some(&ahead), "a_1", Instant::now()), Turn::Claim);
+    assert!(observed.saw_a_holder(), "a Lease that is deleted after this is waited out");
 }
 
 #[tokio::test(start_paused = true)]
