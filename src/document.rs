@@ -20,7 +20,7 @@ use crate::catalog::ConnectionType;
 use crate::diagnostic::At;
 use crate::name::ConnectionName;
 use crate::pointer::{look_up, merge_patch};
-use crate::rules::UserRules;
+use crate::rules::{Match, UserRules};
 use crate::source::Folder;
 
 use file::RawDocument;
@@ -63,6 +63,25 @@ pub struct Place {
     pub file: Arc<str>,
     /// The line of the document's first key, counted from 1.
     pub line: u32,
+}
+
+/// A connection that is blocked, because a document of it is not valid or it waits for one that is not.
+#[derive(Clone, Debug, Default)]
+pub struct Invalid {
+    /// The first problem.
+    pub reason: String,
+    /// The type that the document names; empty if none is known.
+    pub type_name: String,
+    /// The place of the document, if there is one.
+    pub place: Option<Place>,
+    /// The rules of the user that deny it.
+    pub rules: Vec<Match>,
+}
+
+impl From<String> for Invalid {
+    fn from(reason: String) -> Self {
+        Self { reason, ..Self::default() }
+    }
 }
 
 /// One connection as git declares it for one target: overlays merged, checked, references

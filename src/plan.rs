@@ -252,10 +252,13 @@ impl TargetPlan {
     pub(crate) fn count_matches(&mut self, rules: &UserRules) {
         let zero = rules.iter().map(|rule| ((rule.name.clone(), rule.effect.as_str()), 0));
         let mut counts: BTreeMap<_, usize> = zero.collect();
-        let of_documents = self.diagnostics.iter().filter_map(|problem| problem.rule.as_ref());
+        let of_documents: Vec<&String> =
+            self.diagnostics.iter().filter_map(|problem| problem.rule.as_ref()).collect();
         let changes = self.entries.iter().filter_map(|entry| entry.change.as_ref());
         let of_changes = changes.flat_map(|change| &change.rules).map(|found| &found.rule);
-        for name in of_documents.chain(of_changes) {
+        // A document that is denied blocks its connection, which names the rule too.
+        let of_changes = of_changes.filter(|rule| !of_documents.contains(rule));
+        for name in of_documents.iter().copied().chain(of_changes) {
             let of_rule = counts.iter_mut().filter(|((rule, _), _)| rule == name);
             of_rule.for_each(|(_, count)| *count += 1);
         }

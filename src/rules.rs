@@ -126,6 +126,13 @@ impl UserRules {
         self.rules.iter().map(|rule| &**rule)
     }
 
+    /// The denial by the rule of a name.
+    pub(crate) fn denial(&self, name: &str) -> Option<Match> {
+        let rule = self.iter().find(|rule| rule.name == name && rule.effect == Effect::Deny)?;
+        let (rule, why) = (rule.name.clone(), rule.text.clone());
+        Some(Match { rule, effect: Effect::Deny, why, consent: None })
+    }
+
     /// Whether a rule asks how many changes there are.
     pub(crate) fn asks_for_the_count(&self) -> bool {
         self.iter().any(|rule| rule.when.asked.needs_count)

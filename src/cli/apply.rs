@@ -159,6 +159,9 @@ async fn carry_all_out(
         }
         let name = prepared.target.name.clone();
         let progress = |change: &Change, result: &ChangeResult| {
+            if matches!(result, ChangeResult::NotStarted) {
+                return;
+            }
             let number = ended.fetch_add(1, Ordering::Relaxed) + 1;
             if shows {
                 let lead = format!("[{number}/{total}] {name} ");

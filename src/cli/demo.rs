@@ -98,7 +98,8 @@ fn what_to_try(stage: &Stage) -> String {
     let sandbox = sandbox.url();
     let repository = quoted(repository);
     format!(
-        "\nThe daemon makes these changes now and keeps both projects equal to git; its log follows.\n\
+        "\nThe daemon makes these changes now and keeps both projects equal to git.\n\
+         Its log follows.\n\
          Try in another terminal:\n\
          \n\
          1. Change a file and commit it; the daemon applies the commit at once.\n   \
@@ -111,9 +112,10 @@ fn what_to_try(stage: &Stage) -> String {
          curl -sX PATCH {sandbox}/sandbox/connections/{PROJECT}/fraud-check -d '{{\"timeout\": 99}}'\n\
          \n\
          3. Take a connection out of git; the daemon deletes it.\n   \
-         git rm -q connections/platform/hosts.yaml && git commit -qm 'Retire the batch host'\n\
+         git rm -q connections/platform/hosts.yaml\n   \
+         git commit -qm 'Retire the batch host'\n\
          \n\
-         4. Commit a mistake; the daemon says where it is and stays on the last good commit.\n   \
+         4. Commit a mistake; the daemon names it and stays on the last good commit.\n   \
          f=connections/platform/directory.yaml\n   \
          sed 's/password: .*/password: hunter2/' $f > new && mv new $f\n   \
          git commit -qam 'Oops'; sleep 2; git revert --no-edit HEAD\n\

@@ -17,7 +17,8 @@ use super::file::ParsedFile;
 use super::file::{ParseCache, Read};
 use super::gather::{Gathered, assign, gather};
 use super::options;
-use super::{Document, Layer, LoadRequest, Merged, Place};
+use super::{Document, Invalid, Layer, LoadRequest, Merged, Place};
+use crate::catalog::ConnectionType;
 use crate::diagnostic::{At, Diagnostic, Finding, Part, Severity, code};
 use crate::name::ConnectionName;
 use crate::parallel;
@@ -35,7 +36,7 @@ pub struct Loaded {
     /// The names whose documents say that they are not for this target.
     pub elsewhere: Vec<ConnectionName>,
     /// The names whose documents have an error, with the first: they are blocked in all paths.
-    pub invalid: BTreeMap<ConnectionName, String>,
+    pub invalid: BTreeMap<ConnectionName, Invalid>,
     /// The old names that invalid documents are renamed from, by the new ones.
     pub renames_of_invalid: BTreeMap<ConnectionName, ConnectionName>,
     /// Files with documents whose names cannot be known.
@@ -233,11 +234,26 @@ impl<'r> Loader<'r> {
         self.loaded.diagnostics.push(diagnostic);
     }
 
-    fn block(&mut self, name: &ConnectionName, findings: Vec<Finding>, merged: &Merged<'_>) {
+    fn block(
+        &mut self,
+        name: &ConnectionName,
+        connection_type: Option<&ConnectionType>,
+        findings: Vec<Finding>,
+        merged: &Merged<'_>,
+    ) {
         for finding in findings {
             if finding.is_error() {
-                let reason = finding.message.clone();
-                self.loaded.invalid.entry(name.clone()).or_insert(reason);
+                let rule = finding.rule.as_ref().and_then(|rule| self.request.rules?.denial(rule));
+                let place = merged.layers.last().and_then(|layer| self.place(layer.at));
+                let first = || Invalid {
+                    reason: finding.message.clone(),
+                    type_name: connection_type
+                        .map_or_else(String::new, |known| known.name.to_owned()),
+                    place,
+                    rules: Vec::new(),
+                };
+                let invalid = self.loaded.invalid.entry(name.clone()).or_insert_with(first);
+                invalid.rules.extend(rule);
             }
             self.say(finding, Some(merged));
         }
@@ -248,7 +264,7 @@ impl<'r> Loader<'r> {
         let Examined { name, mut merged, options, findings, is_for_target, connection_type } =
             examined;
         let refused = findings.iter().any(Finding::is_error);
-        self.block(&name, findings, &merged);
+        self.block(&name, connection_type, findings, &merged);
         if !is_for_target {
             self.loaded.elsewhere.push(name);
             return;
@@ -290,7 +306,7 @@ impl<'r> Loader<'r> {
             .collect();
         let problems = examine::check_renames(&renames);
         for (name, finding) in problems {
-            self.loaded.invalid.entry(name).or_insert_with(|| finding.message.clone());
+            self.loaded.invalid.entry(name).or_insert_with(|| finding.message.clone().into());
             self.say(finding, None);
         }
         let invalid = &self.loaded.invalid;

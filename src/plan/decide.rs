@@ -25,7 +25,14 @@ pub(crate) use renamed::decide_renames;
 /// Decides one row; `None` where there is nothing to say of it.
 pub(crate) fn decide(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
     let mut decision = match row.declared {
-        Declared::Invalid(reason) => Decision::blocked(row, reason.to_owned(), None),
+        Declared::Invalid(invalid) => {
+            let mut decision = Decision::blocked(row, invalid.reason.clone(), None);
+            if let Some(change) = &mut decision.entry.change {
+                change.place.clone_from(&invalid.place);
+                change.rules.clone_from(&invalid.rules);
+            }
+            decision
+        }
         Declared::Wanted(desired) => declared::decide(row, desired, rules),
         Declared::Absent => absent(row, rules)?,
     };

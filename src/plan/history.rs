@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
+use crate::document::Invalid;
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::record::{AskedBy, DeclaredThen, Due, DueStep, GoodCommit, Memory, Record};
@@ -126,7 +127,7 @@ impl History {
 pub(crate) struct Noting<'a> {
     pub(crate) desired: &'a Desired,
     /// Names that a document blocks which is not valid, with the reason: they do not count as removed.
-    pub(crate) invalid: &'a BTreeMap<ConnectionName, String>,
+    pub(crate) invalid: &'a BTreeMap<ConnectionName, Invalid>,
     pub(crate) live: &'a Live,
     pub(crate) filter: &'a Filter,
     pub(crate) history: &'a History,

@@ -8,6 +8,7 @@ use super::history::History;
 use super::run::RunRules;
 use crate::config::Policy;
 use crate::desired::{Desired, DesiredConnection};
+use crate::document::Invalid;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
 use crate::record::{Memory, Owned, Record};
@@ -39,7 +40,7 @@ pub(crate) enum Declared<'a> {
     /// A valid document.
     Wanted(&'a DesiredConnection),
     /// A document that is not valid, or a name that one blocks, and why.
-    Invalid(&'a str),
+    Invalid(&'a Invalid),
     /// Nothing.
     Absent,
 }
@@ -113,7 +114,7 @@ impl Observed {
 /// documents are not valid, or that one blocks, and why.
 pub(crate) fn join<'a>(
     desired: &'a Desired,
-    invalid: &'a BTreeMap<ConnectionName, String>,
+    invalid: &'a BTreeMap<ConnectionName, Invalid>,
     history: &'a History,
     observed: &'a Observed,
     record: &'a Record,
@@ -122,7 +123,7 @@ pub(crate) fn join<'a>(
     let known = observed.live.connections.keys().chain(record.connections.keys());
     let row = |name: &'a ConnectionName| {
         let declared = match (invalid.get(name), desired.get(name)) {
-            (Some(reason), _) => Declared::Invalid(reason),
+            (Some(invalid), _) => Declared::Invalid(invalid),
             (None, Some(desired)) => Declared::Wanted(desired),
             (None, None) => Declared::Absent,
         };
@@ -169,7 +170,8 @@ impl<'a> Row<'a> {
         let live = self.view().map(|view| view.entry.type_name.as_str());
         match self.declared {
             Declared::Absent => owned.or(live),
-            _ => live.or(owned),
+            Declared::Invalid(invalid) => live.or(owned).or(Some(&invalid.type_name)),
+            Declared::Wanted(_) => live.or(owned),
         }
         .unwrap_or_default()
     }

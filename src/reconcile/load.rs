@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Engine;
 use crate::api::Client;
 use crate::config::Target;
-use crate::document::{self, LoadRequest, Loaded, variables_of};
+use crate::document::{self, Invalid, LoadRequest, Loaded, variables_of};
 use crate::name::{CommitId, ConnectionName};
 use crate::plan::TargetPlan;
 use crate::record::{DeclaredThen, GoodCommit};
@@ -185,7 +185,7 @@ impl LoadedTarget {
     pub(super) fn blocked(
         &self,
         good: Option<&GoodCommit>,
-    ) -> Result<BTreeMap<ConnectionName, String>, String> {
+    ) -> Result<BTreeMap<ConnectionName, Invalid>, String> {
         let mut blocked = self.loaded.invalid.clone();
         for file in &self.loaded.unreadable {
             let declared = good.into_iter().flat_map(|good| &good.declared);
@@ -200,7 +200,7 @@ impl LoadedTarget {
             }
             for name in of_file {
                 let reason = format!("{file}, which declared it, cannot be read");
-                blocked.entry(name.clone()).or_insert(reason);
+                blocked.entry(name.clone()).or_insert_with(|| reason.into());
             }
         }
         Ok(blocked)
@@ -209,7 +209,7 @@ impl LoadedTarget {
     /// The old names that blocked documents rename from, by the new ones.
     pub(super) fn renames_of_blocked(
         &self,
-        blocked: &BTreeMap<ConnectionName, String>,
+        blocked: &BTreeMap<ConnectionName, Invalid>,
         good: Option<&GoodCommit>,
     ) -> BTreeMap<ConnectionName, ConnectionName> {
         let documents = self.loaded.documents.iter();

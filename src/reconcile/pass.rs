@@ -13,6 +13,7 @@ use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now,
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
+use crate::document::Invalid;
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe;
@@ -404,18 +405,18 @@ impl Pass<'_> {
     /// name is kept from everything else.
     fn with_old_names(
         &self,
-        mut blocked: BTreeMap<ConnectionName, String>,
+        mut blocked: BTreeMap<ConnectionName, Invalid>,
         loaded: &LoadedTarget,
         desired: &Desired,
         record: &Record,
         live: &Live,
-    ) -> BTreeMap<ConnectionName, String> {
+    ) -> BTreeMap<ConnectionName, Invalid> {
         for (new, old) in loaded.renames_of_blocked(&blocked, record.last_good.as_ref()) {
             let is_declared = live.connections.contains_key(&old) && desired.contains_key(&old);
             let is_known = is_declared || record.owned(&old).is_some();
             if is_known && !is_renamed(record, live, &new) {
                 let reason = format!("waits until `{new}`, which is not valid, is renamed from it");
-                blocked.entry(old).or_insert(reason);
+                blocked.entry(old).or_insert_with(|| reason.into());
             }
         }
         blocked

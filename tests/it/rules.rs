@@ -55,6 +55,24 @@ fn a_document_that_is_denied_refuses_its_commit() {
 }
 
 #[test]
+fn a_denied_document_among_valid_ones_is_blocked_with_its_rule_and_place() {
+    let mut world = World::settled(&["a"]);
+    let rule = ["odd|deny|connection.?port.orValue(0) == 25"];
+    with_rules(&mut world, "on_invalid: isolate", &rule);
+    world.commit_email("b", "port: 25\n");
+    world.commit_email("c", "");
+    let plan = world.plan_json(&[]);
+    let changes = plan["changes"].as_array().unwrap();
+    let blocked = changes.iter().find(|change| change["action"] == "blocked").unwrap();
+    assert_eq!((&blocked["type"], &blocked["name"]), (&json!("email"), &json!("b")));
+    assert_eq!((&blocked["file"], &blocked["line"]), (&json!("connections/b.yaml"), &json!(1)));
+    assert_eq!(blocked["rules"][0]["name"], "odd", "{blocked}");
+    world.plan().says("email  b");
+    world.apply().code(1);
+    assert_eq!(world.names(), ["a", "c"]);
+}
+
+#[test]
 fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
     let mut world = World::settled(&["a", "b", "c"]);
     let rules = [

@@ -11,7 +11,7 @@ use crate::plan::{Action, Change, ChangeResult, Entry, State};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::words;
 
-/// How many connections of a target are drawn; the search finds the others.
+/// How many rows of a target are drawn, and how many names in one; the search finds the others.
 pub(super) const ROWS: usize = 200;
 
 /// Up to so many without trouble are shown in the open.
@@ -85,18 +85,19 @@ pub(super) fn signs(target: &TargetStatus) -> Markup {
 
 fn table(target: &TargetStatus, which: &str, rows: &[&Entry], shown: &Shown) -> Markup {
     let are_few = rows.len() <= OPEN;
+    let groups: Vec<_> = rows.chunk_by(|one, other| is_alike(one, other)).collect();
     html! {
         table {
             caption.hidden { "Connections of " (target.key.name) " " (which) }
             thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Why" } th scope="col" { "Written" } } }
             tbody {
-                @for alike in rows[..rows.len().min(ROWS)].chunk_by(|one, other| is_alike(one, other)) {
-                    @if let [one] = alike { (row(target, one, are_few, shown)) } @else { (together(target, alike, shown)) }
+                @for alike in groups.iter().take(ROWS) {
+                    @if let [one] = *alike { (row(target, one, are_few, shown)) } @else { (together(target, alike, shown)) }
                 }
             }
         }
-        @if rows.len() > ROWS {
-            p.quiet { "The first " (ROWS) " of " (rows.len()) ". Search to find the others." }
+        @if groups.len() > ROWS {
+            p.quiet { "The first " (ROWS) " of " (groups.len()) ". Search to find the others." }
         }
     }
 }
@@ -120,7 +121,8 @@ fn together(target: &TargetStatus, alike: &[&Entry], shown: &Shown) -> Markup {
                 (alike.len()) " connections"
                 details data-key={ "names-" (key) } open[shown.is_filter()] {
                     summary { "Names" }
-                    ul.names { @for one in alike { li { (one.name.as_str()) " " span.quiet { (one.type_name) } } } }
+                    ul.names { @for one in alike.iter().take(ROWS) { li { (one.name.as_str()) " " span.quiet { (one.type_name) } } } }
+                    @if alike.len() > ROWS { p.quiet { "And " (alike.len() - ROWS) " more." } }
                 }
             }
             td data-label="Type" {}
