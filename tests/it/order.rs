@@ -127,6 +127,10 @@ fn a_target_gets_a_commit_once_the_one_before_has_applied_it_for_long_enough() {
     two.prod.edit("a", "port", json!(99));
     eventually("it is corrected", || two.prod.live("a")["port"] == json!(25));
     assert_eq!(two.prod.names(), ["a"]);
+    let since = two.prod_in(&daemon)["waits_for"]["since"].clone();
+    let third = two.staging.commit_email("c", "");
+    two.waits(&daemon, &third);
+    assert_eq!(two.prod_in(&daemon)["waits_for"]["since"], since, "a newer commit ends no wait");
 }
 
 #[test]

@@ -73,6 +73,23 @@ fn connections_that_are_held_for_one_reason_share_a_row() {
 }
 
 #[test]
+fn many_connections_of_one_reason_hide_no_other() {
+    let mut status = with_connections(2000);
+    let target = Arc::make_mut(&mut status.targets[0]);
+    let entries = Arc::make_mut(&mut target.connections);
+    for entry in entries.iter_mut().skip(1000).take(800) {
+        (entry.state, entry.reason) = (ConnectionStanding::Held, Some("too many".to_owned()));
+    }
+    entries[0].state = ConnectionStanding::Drifted;
+    let text = content(&status, &Shown::default(), true).into_string();
+    assert!(text.contains("800 connections") && text.contains("And 600 more."), "{text}");
+    let held = text.find("too many").unwrap();
+    let rest = &text[held..];
+    assert!(rest.find("mail-0000") < rest.find("mail-0001"), "what drifts needs attention");
+    assert!(rest.contains("mail-0000"));
+}
+
+#[test]
 fn problems_link_to_their_lines_and_a_suspended_target_is_named() {
     let mut status = with_connections(1);
     let target = Arc::make_mut(&mut status.targets[0]);
