@@ -26,14 +26,12 @@ pub mod validate;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::IsTerminal as _;
 
 pub use crate::cli::args::Cli;
 pub use crate::cli::args::Command;
 pub use crate::cli::args::GlobalArgs;
 pub use crate::cli::context::Context;
-use crate::document::Diagnostic;
-use crate::report::{Style, diagnostics, wrapped};
+use crate::report::{Style, wrapped};
 
 /// Reads a command line, the program's name first.
 ///
@@ -105,8 +103,6 @@ pub enum CommandError {
     WithHint(String, String),
     /// Something that is shown as it is, diagnostics for example.
     Shown(String),
-    /// Problems of a file that `validate` shows in the form that was asked for.
-    Invalid(Vec<Diagnostic>),
 }
 
 impl CommandError {
@@ -124,7 +120,6 @@ impl CommandError {
                 fitted(&format!("{error}: {message}\nhint: {hint}"), style)
             }
             Self::Shown(text) => text.clone(),
-            Self::Invalid(problems) => diagnostics::text(problems, style),
         }
     }
 }
@@ -132,7 +127,7 @@ impl CommandError {
 /// Lines that end between words on a terminal; anywhere else a message stays in one line, to be
 /// searched for.
 fn fitted(text: &str, style: &Style) -> String {
-    if !std::io::stderr().is_terminal() {
+    if !style.is_terminal {
         return text.to_owned();
     }
     text.lines().flat_map(|line| wrapped(line, style.width)).collect::<Vec<_>>().join("\n")

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::diagnostic::Diagnostic;
 use crate::environment::{Environment, Unset};
 use crate::links::Links;
 use crate::profile::Profile;
@@ -39,7 +40,6 @@ mod target;
 mod url;
 
 pub(crate) use crate::source::CONFIG_FILE as FILE_NAME;
-pub(crate) use load::Loaded;
 pub(crate) use notify::{NotifyEvent, NotifyKind};
 pub(crate) use quantity::{parse_duration, parse_listen, parse_max_deletes, parse_size};
 pub(crate) use schema::FlagSource;
@@ -68,6 +68,8 @@ pub struct Config {
     /// The values of the environment that stand in plain keys, so that the redactor can learn
     /// them: they may not be shown either.
     pub resolved: Vec<Sensitive>,
+    /// Problems that do not refuse it; every report of a target shows them.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// A text that holds `${env:NAME}` references and, in a secret key, nothing else.

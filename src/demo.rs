@@ -292,9 +292,9 @@ mod tests {
         let repository = Repository::open(&at).unwrap();
         assert!(repository.statuses(None).unwrap().is_empty());
         let file = at.join(CONFIG_FILE);
-        let loaded = Config::load_unresolved(&file, &Environment::default()).unwrap();
-        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-        let targets = &loaded.config.targets;
+        let config = Config::load_unresolved(&file, &Environment::default()).unwrap();
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        let targets = &config.targets;
         assert!(targets.iter().all(|target| target.manager.url == "http://127.0.0.1:8089"));
         assert_eq!(targets[0].resync, std::time::Duration::from_secs(10));
         assert!(matches!(

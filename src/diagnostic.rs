@@ -31,7 +31,7 @@ pub enum Severity {
 }
 
 /// A place in a file, with the line to show.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mark {
     /// The path of the file.
     pub file: String,

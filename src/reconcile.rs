@@ -304,7 +304,7 @@ mod tests {
         let variables = [("U", "https://Secret-Host.example:81/x"), ("P", "Secret"), ("T", "t")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = Environment::new(variables);
-        let config = Config::load(&file, &environment).unwrap().config;
+        let config = Config::load(&file, &environment).unwrap();
         let redactor = Engine::new(config, environment).redactor;
         let said = redactor.redact("no address of secret-host.example:81 for the project Secret");
         assert_eq!(said, "no address of (sensitive):81 for the project (sensitive)");

@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         target: Some("t"),
         known_targets: None,
         vars: None,
-        rules: Some(&read.config.targets[0].rules),
+        rules: Some(&read.targets[0].rules),
     };
     let document = document.unwrap_or_default();
     let _ = load(&request, &ParseCache::default(), &|_| Ok(document.to_vec()));

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use super::args::{ApplyArgs, Output};
 use super::context::{Context, needs_terminal, says_yes};
-use super::plan::{show, show_errors};
+use super::plan::{leave_out_said, show, show_errors};
 use super::session::Session;
 use super::signals::{Ending, cancel_on};
 use crate::plan::saved::{
@@ -81,8 +81,10 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
         carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
     terms.give_back().await;
     if asks && args.output == Output::Text {
-        // The plan that was asked about has shown the warnings.
+        // The plan that was asked about has shown the problems.
         outcomes.iter_mut().for_each(|outcome| outcome.diagnostics.clear());
+    } else if args.output == Output::Text {
+        leave_out_said(&mut outcomes, context, &session);
     }
     print(&outcomes, args.output, context);
     Ok(report::exit::of_outcomes(&outcomes))
@@ -117,8 +119,9 @@ async fn ask(
     context: &Context,
 ) -> Result<Answer, CommandError> {
     let prepared = session.prepare(snapshot, options).await;
-    let plan = session.plan_of(snapshot, &prepared);
+    let mut plan = session.plan_of(snapshot, &prepared);
     show_errors(context, &prepared);
+    leave_out_said(&mut plan.targets, context, session);
     show(context, &plan, Output::Text, &context.style());
     // A plan that was not shown cannot be agreed to.
     context.written()?;

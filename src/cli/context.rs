@@ -7,7 +7,7 @@ use super::CommandError;
 use super::args::{Color, GlobalArgs};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
-use crate::config::{Config, FILE_NAME, FlagSource, Loaded, Location};
+use crate::config::{Config, FILE_NAME, FlagSource, Location};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
 use crate::report::Style;
@@ -51,11 +51,10 @@ impl Context {
     /// # Errors
     /// The problems of the file.
     pub fn config(&self) -> Result<Config, CommandError> {
-        let loaded = self.load_config().map_err(|problems| self.config_problems(&problems))?;
-        if !loaded.warnings.is_empty() && !self.global.quiet {
-            self.say(&diagnostics::text(&loaded.warnings, &self.style_stderr()));
+        let mut config = self.load_config().map_err(|problems| self.config_problems(&problems))?;
+        if !config.warnings.is_empty() && !self.global.quiet {
+            self.say(&diagnostics::text(&config.warnings, &self.style_stderr()));
         }
-        let mut config = loaded.config;
         if let Some(folder) = &self.global.state_dir {
             config.state_dir.clone_from(folder);
         }
@@ -66,7 +65,7 @@ impl Context {
         Ok(config)
     }
 
-    fn load_config(&self) -> Result<Loaded, Vec<Diagnostic>> {
+    fn load_config(&self) -> Result<Config, Vec<Diagnostic>> {
         match self.config_path() {
             Some(path) => Config::load(&path, &self.environment),
             None => Config::from_flags(&self.flags(), &self.environment),
@@ -118,6 +117,7 @@ impl Context {
         Style {
             color: self.colors(io::stdout().is_terminal()),
             width: columns.or_else(of_terminal).unwrap_or(80),
+            is_terminal: io::stdout().is_terminal(),
             verbose: self.global.verbose > 0,
             ..Style::default()
         }
@@ -125,7 +125,8 @@ impl Context {
 
     /// How problems on stderr are shown.
     pub fn style_stderr(&self) -> Style {
-        Style { color: self.colors(io::stderr().is_terminal()), ..self.style() }
+        let is_terminal = io::stderr().is_terminal();
+        Style { color: self.colors(is_terminal), is_terminal, ..self.style() }
     }
 
     fn colors(&self, is_terminal: bool) -> bool {

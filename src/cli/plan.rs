@@ -4,11 +4,11 @@ use super::CommandError;
 use super::args::{Output, PlanArgs};
 use super::context::Context;
 use super::session::Session;
-use crate::document::Severity;
-use crate::plan::Plan;
+use crate::document::{Diagnostic, Severity};
 use crate::plan::saved::{
     Digests, SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, changes_of,
 };
+use crate::plan::{Plan, TargetPlan};
 use crate::reconcile::{Prepared, ReadBackMode};
 use crate::report::{self, Style, diagnostics};
 
@@ -27,8 +27,11 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
     }
     let snapshot = session.snapshot(&args.read).await?;
     let prepared = session.prepare(&snapshot, &options).await;
-    let plan = session.plan_of(&snapshot, &prepared);
+    let mut plan = session.plan_of(&snapshot, &prepared);
     show_errors(context, &prepared);
+    if args.output == Output::Text {
+        leave_out_said(&mut plan.targets, context, &session);
+    }
     let (list_unmanaged, summary) = (args.list_unmanaged, args.summary);
     let style = Style { list_unmanaged, summary, ..context.style() };
     show(context, &plan, args.output, &style);
@@ -61,7 +64,17 @@ pub(super) fn show(context: &Context, plan: &Plan, output: Output, style: &Style
     }
 }
 
-/// The errors of documents, each once, on stderr; warnings stand in the plan.
+/// Leaves out of a text the problems that stderr has said; a comment or JSON holds all of them.
+pub(super) fn leave_out_said(targets: &mut [TargetPlan], context: &Context, session: &Session) {
+    if context.global.quiet {
+        return;
+    }
+    let of_config = &session.engine.config.warnings;
+    let is_new = |d: &Diagnostic| d.severity == Severity::Warning && !of_config.contains(d);
+    targets.iter_mut().for_each(|target| target.diagnostics.retain(is_new));
+}
+
+/// The errors of documents, each once, on stderr.
 pub(super) fn show_errors(context: &Context, prepared: &[Prepared<'_>]) {
     let all = prepared.iter().flat_map(|prepared| &prepared.plan.diagnostics);
     let errors: Vec<_> = all.filter(|d| d.severity == Severity::Error).cloned().collect();

@@ -25,12 +25,12 @@ impl Server {
     /// Finds the daemon: the one that is named, else the one of the config. Only without a config
     /// it is the default one. The token is the config's `server.token`, else that of the environment.
     pub(super) fn find(named: Option<&str>, context: &Context) -> Result<Self, CommandError> {
-        let loaded = context
+        let config = context
             .config_path()
             .map(|path| Config::load_unresolved(&path, &context.environment))
             .transpose()
             .map_err(|problems| context.config_problems(&problems))?;
-        let configured = loaded.map(|loaded| loaded.config.server);
+        let configured = config.map(|config| config.server);
         let token = configured.as_ref().and_then(|server| server.token.as_ref());
         let token = token.and_then(|text| text.resolve(&context.environment).ok());
         let token = token.or_else(|| context.environment.lookup("APINIZER_GITOPS_TOKEN").ok());

@@ -18,24 +18,19 @@ use crate::source::{FileEntry, Files, Folder, Listing, Repository, Snapshot, Sou
 /// # Errors
 /// The config or the files cannot be read at all.
 pub async fn run(args: &ValidateArgs, context: &Context) -> Result<u8, CommandError> {
-    let config = match config(context, !args.files.is_empty()) {
-        Err(CommandError::Invalid(problems)) => {
+    let mut config = match config(context) {
+        Ok(config) => config,
+        Err(problems) => {
             show(args.output, &problems, &BTreeSet::new(), context);
             return Ok(1);
         }
-        other => other?,
     };
-    let mut problems = config.as_ref().map(|c| c.1.clone()).unwrap_or_default();
-    let config = config.map(|c| c.0);
+    let mut problems = config.as_mut().map(|c| std::mem::take(&mut c.warnings)).unwrap_or_default();
     let mut notes = BTreeSet::new();
-    let has_config_errors = problems.iter().any(|d| d.severity == Severity::Error);
-    if !args.files.is_empty() || config.is_none() {
-        if !has_config_errors || !args.files.is_empty() {
-            problems.extend(check_named_files(args, context, &mut notes)?);
-        }
-    } else if let Some(config) = config.filter(|_| !has_config_errors) {
-        problems.extend(check_targets(args, context, config, &mut notes).await?);
-    }
+    problems.extend(match config.filter(|_| args.files.is_empty()) {
+        Some(config) => check_targets(args, context, config, &mut notes).await?,
+        None => check_named_files(args, context, &mut notes)?,
+    });
     if args.strict {
         problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);
     }
@@ -45,27 +40,12 @@ pub async fn run(args: &ValidateArgs, context: &Context) -> Result<u8, CommandEr
 
 /// The config with its problems, if there is one. Secrets are not needed, so what refers to the
 /// environment is not looked up.
-fn config(
-    context: &Context,
-    files_are_named: bool,
-) -> Result<Option<(Config, Vec<Diagnostic>)>, CommandError> {
-    let Some(path) = context.config_path() else {
-        if context.global.url.is_none() && context.global.project.is_none() {
-            return Ok(None);
-        }
-        let loaded = Config::from_flags(&context.flags(), &context.environment);
-        return match loaded {
-            Ok(loaded) => Ok(Some((loaded.config, loaded.warnings))),
-            Err(problems) => Err(context.config_problems(&problems)),
-        };
-    };
-    match Config::load_unresolved(&path, &context.environment) {
-        Ok(loaded) => Ok(Some((loaded.config, loaded.warnings))),
-        Err(problems) if files_are_named => {
-            // The named files are checked all the same.
-            Err(context.config_problems(&problems))
-        }
-        Err(problems) => Err(CommandError::Invalid(problems)),
+fn config(context: &Context) -> Result<Option<Config>, Vec<Diagnostic>> {
+    let has_target = context.global.url.is_some() || context.global.project.is_some();
+    match context.config_path() {
+        Some(path) => Config::load_unresolved(&path, &context.environment).map(Some),
+        None if has_target => Config::from_flags(&context.flags(), &context.environment).map(Some),
+        None => Ok(None),
     }
 }
 

@@ -22,21 +22,12 @@ use crate::diagnostic::code;
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
-/// A config that can be used, and what should be said about it.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// The config.
-    pub config: Config,
-    /// Problems that do not refuse it.
-    pub warnings: Vec<Diagnostic>,
-}
-
 impl Config {
     /// Reads a config file and resolves the references in its plain keys.
     ///
     /// # Errors
     /// All problems of the file, warnings included, sorted by place.
-    pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Diagnostic>> {
+    pub fn load(path: &Path, environment: &Environment) -> Result<Config, Vec<Diagnostic>> {
         read(path, environment, true)
     }
 
@@ -48,7 +39,7 @@ impl Config {
     pub fn load_unresolved(
         path: &Path,
         environment: &Environment,
-    ) -> Result<Loaded, Vec<Diagnostic>> {
+    ) -> Result<Config, Vec<Diagnostic>> {
         read(path, environment, false)
     }
 
@@ -60,7 +51,7 @@ impl Config {
         path: &Path,
         bytes: &[u8],
         environment: &Environment,
-    ) -> Result<Loaded, Vec<Diagnostic>> {
+    ) -> Result<Config, Vec<Diagnostic>> {
         parse(path, bytes, environment, true)
     }
 
@@ -72,12 +63,12 @@ impl Config {
         path: &Path,
         bytes: &[u8],
         environment: &Environment,
-    ) -> Result<Loaded, Vec<Diagnostic>> {
+    ) -> Result<Config, Vec<Diagnostic>> {
         parse(path, bytes, environment, false)
     }
 }
 
-fn read(path: &Path, environment: &Environment, strict: bool) -> Result<Loaded, Vec<Diagnostic>> {
+fn read(path: &Path, environment: &Environment, strict: bool) -> Result<Config, Vec<Diagnostic>> {
     let mut bytes = Vec::new();
     let read =
         std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
@@ -97,7 +88,7 @@ fn parse(
     bytes: &[u8],
     environment: &Environment,
     strict: bool,
-) -> Result<Loaded, Vec<Diagnostic>> {
+) -> Result<Config, Vec<Diagnostic>> {
     if bytes.len() as u64 > LARGEST {
         return Err(unreadable(path, "is larger than 1 MiB"));
     }
@@ -141,15 +132,15 @@ pub(super) fn from_value(
     path: &Path,
     environment: &Environment,
     strict: bool,
-) -> Result<Loaded, Vec<Diagnostic>> {
+) -> Result<Config, Vec<Diagnostic>> {
     let mut reader = Reader { problems, environment, strict, resolved: Vec::new() };
     let fields = reader.section(&ROOT, &Node { value: root, pointer: String::new() });
     let config = build(&mut reader, &fields, folder_of(path));
-    let found = reader.problems.finish();
-    if found.iter().any(|problem| problem.severity == Severity::Error) {
-        return Err(found);
+    let warnings = reader.problems.finish(&config.targets);
+    if warnings.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(warnings);
     }
-    Ok(Loaded { config: Config { resolved: reader.resolved, ..config }, warnings: found })
+    Ok(Config { resolved: reader.resolved, warnings, ..config })
 }
 
 fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
@@ -188,6 +179,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
         },
         fingerprint_key: fields.secret("fingerprint_key").cloned(),
         resolved: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 

@@ -3,8 +3,9 @@
 //! A line that shows a mistake may also show a secret: what stands under a secret or an unknown
 //! key, and user info in a URL, is never repeated.
 
+use super::Target;
 use crate::diagnostic::code::Code;
-use crate::diagnostic::{At, Diagnostic, Excerpt, Finding, Mark, Part};
+use crate::diagnostic::{At, Diagnostic, Excerpt, Finding, Mark, Part, Severity};
 use crate::secret::SENSITIVE;
 
 /// The problems of one config so far.
@@ -55,8 +56,9 @@ impl Problems {
         self.found.push(Finding { pointer: pointer.to_owned(), ..problem });
     }
 
-    /// All problems by place, now that everything that has to be hidden is known.
-    pub(super) fn finish(self) -> Vec<Diagnostic> {
+    /// All problems by place, now that everything that has to be hidden is known. Of several targets,
+    /// a warning names the one that it is about.
+    pub(super) fn finish(self, targets: &[Target]) -> Vec<Diagnostic> {
         let mark = |pointer: &str, part: &Part| {
             let excerpt = self.excerpt.as_ref();
             let mark = excerpt.map_or_else(Mark::whole_file, |text| text.mark(pointer, part));
@@ -67,12 +69,22 @@ impl Problems {
             let related =
                 related.map(|(_, pointer, text)| (mark(pointer, &Part::Key), text.clone()));
             let (mark, related) = (mark(&finding.pointer, &finding.part), related.collect());
-            finding.into_diagnostic(mark, related)
+            let target = target_at(targets, &finding);
+            Diagnostic { target, ..finding.into_diagnostic(mark, related) }
         };
         let mut found: Vec<Diagnostic> = self.found.into_iter().map(place).collect();
         found.sort_by_key(|problem| (problem.mark.line, problem.mark.column));
         found
     }
+}
+
+/// The target that a warning is about, where the config has several.
+fn target_at(targets: &[Target], warning: &Finding) -> Option<String> {
+    if warning.severity == Severity::Error || targets.len() < 2 {
+        return None;
+    }
+    let index = warning.pointer.strip_prefix("/targets/")?.split('/').next()?;
+    targets.get(index.parse::<usize>().ok()?).map(|target| target.name.clone())
 }
 
 /// A text with the user info of every URL in it replaced.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::config::keys::{Key, Kind, OneOf, ROOT, Section};
 use crate::config::load::from_value;
 use crate::config::problems::{Problems, error};
-use crate::config::{FILE_NAME, Loaded};
+use crate::config::{Config, FILE_NAME};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::code;
 use crate::environment::Environment;
@@ -145,7 +145,7 @@ impl super::Config {
     pub fn from_flags(
         flags: &FlagSource,
         environment: &Environment,
-    ) -> Result<Loaded, Vec<Diagnostic>> {
+    ) -> Result<Config, Vec<Diagnostic>> {
         let mut problems = Problems::new("command line", None);
         for (flag, missing) in
             [("--url", flags.url.is_none()), ("--project", flags.project.is_none())]
@@ -157,7 +157,7 @@ impl super::Config {
             }
         }
         if flags.url.is_none() || flags.project.is_none() {
-            return Err(problems.finish());
+            return Err(problems.finish(&[]));
         }
         let repo = flags.repo.as_deref().unwrap_or(Path::new("."));
         let mut target = json!({"name": "default", "url": flags.url, "project": flags.project});

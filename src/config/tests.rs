@@ -66,7 +66,7 @@ fn environment() -> Environment {
     Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
-fn parse(text: &str) -> Result<Loaded, Vec<Diagnostic>> {
+fn parse(text: &str) -> Result<Config, Vec<Diagnostic>> {
     Config::parse(Path::new("/etc/gitops/apinizer-gitops.yaml"), text.as_bytes(), &environment())
 }
 
@@ -101,8 +101,8 @@ fn codes(text: &str) -> Vec<&'static str> {
 
 #[test]
 fn every_key_is_read() {
-    let Loaded { config, warnings } = parse(WHOLE).unwrap();
-    assert_eq!(warnings, []);
+    let config = parse(WHOLE).unwrap();
+    assert_eq!(config.warnings, []);
     let source = &config.source;
     assert_eq!(
         source.location,
@@ -149,7 +149,7 @@ fn every_key_is_read() {
 
 #[test]
 fn defaults_are_those_of_the_table() {
-    let config = parse(&target("")).unwrap().config;
+    let config = parse(&target("")).unwrap();
     assert_eq!(config.source.location, Location::Path("/etc/gitops".into()));
     assert_eq!((config.source.branch, config.source.poll), (None, Duration::from_secs(30)));
     let prod = &config.targets[0];
@@ -165,7 +165,7 @@ fn defaults_are_those_of_the_table() {
     );
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().ok());
     assert_eq!(config.state_dir, Path::new("/home/u/.local/state/apinizer-gitops"));
-    let reporting = parse(&target("    drift: report\n")).unwrap().config;
+    let reporting = parse(&target("    drift: report\n")).unwrap();
     assert_eq!(reporting.targets[0].policy.adopt, Adopt::Equal);
 }
 
@@ -174,10 +174,7 @@ fn the_state_folder_is_systemds_then_the_users() {
     let state_dir = |variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let environment = Environment::new(variables);
-        Config::parse(Path::new("x.yaml"), target("").as_bytes(), &environment)
-            .unwrap()
-            .config
-            .state_dir
+        Config::parse(Path::new("x.yaml"), target("").as_bytes(), &environment).unwrap().state_dir
     };
     assert_eq!(state_dir(&[("STATE_DIRECTORY", "/a:/b"), ("HOME", "/h")]), Path::new("/a"));
     assert_eq!(state_dir(&[("XDG_STATE_HOME", "/x")]), Path::new("/x/apinizer-gitops"));
@@ -276,7 +273,7 @@ fn a_literal_secret_is_never_shown() {
 #[test]
 fn values_of_the_environment_are_used_and_not_shown() {
     let text = target("").replace("https://a.example", "${env:URL}");
-    let config = parse(&text).unwrap().config;
+    let config = parse(&text).unwrap();
     assert_eq!(config.targets[0].manager.url, "https://a.example/hunter2-canary");
     assert_eq!(config.targets[0].manager.url_as_written, "${env:URL}");
     assert_eq!(config.resolved.len(), 1);
@@ -284,7 +281,7 @@ fn values_of_the_environment_are_used_and_not_shown() {
     assert_eq!(codes(&unset), ["AG609"]);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &unset).unwrap();
-    let config = Config::load_unresolved(file.path(), &environment()).unwrap().config;
+    let config = Config::load_unresolved(file.path(), &environment()).unwrap();
     assert_eq!(config.targets[0].manager.url, "${env:NOT_THERE}");
 }
 
@@ -365,8 +362,8 @@ fn flags_make_the_target_default() {
         url: Some("http://localhost:8089/".to_owned()),
         project: Some("Payments".to_owned()),
     };
-    let Loaded { config, warnings } = Config::from_flags(&flags, &environment()).unwrap();
-    assert_eq!(warnings, []);
+    let config = Config::from_flags(&flags, &environment()).unwrap();
+    assert_eq!(config.warnings, []);
     assert_eq!(config.source.location, Location::Path("/srv/x".into()));
     let target = &config.targets[0];
     assert_eq!(
@@ -379,7 +376,7 @@ fn flags_make_the_target_default() {
         Credentials::Token(SecretText("${env:APINIZER_TOKEN}".to_owned()))
     );
     let user = Environment::new([("APINIZER_USERNAME".to_owned(), "u".to_owned())]);
-    let config = Config::from_flags(&flags, &user).unwrap().config;
+    let config = Config::from_flags(&flags, &user).unwrap();
     assert!(matches!(config.targets[0].manager.credentials, Credentials::ClientCredentials { .. }));
     let problems = Config::from_flags(&FlagSource::default(), &environment()).unwrap_err();
     assert_eq!(problems.len(), 2);
@@ -388,7 +385,7 @@ fn flags_make_the_target_default() {
 
 #[test]
 fn the_digest_changes_with_name_and_paths_only() {
-    let of = |text: &str| config_digest(&parse(text).unwrap().config.targets[0]);
+    let of = |text: &str| config_digest(&parse(text).unwrap().targets[0]);
     let plain = of(&target(""));
     assert_eq!(plain.len(), 64);
     assert_eq!(plain, of(&target("    vars: {a: 1}\n    paths: [connections/]\n")));

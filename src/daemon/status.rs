@@ -13,12 +13,12 @@ use tokio::sync::watch;
 
 use super::tasks::Watchdog;
 use crate::audit::{Past, PastReconcile};
-use crate::document::Diagnostic;
+use crate::document::{Diagnostic, Severity};
 use crate::links::Links;
 use crate::name::CommitId;
 use crate::plan::Entry;
 use crate::record::{Record, Soak};
-use crate::report::diagnostics::warnings_json;
+use crate::report::diagnostics;
 use crate::source::Commit;
 
 pub(crate) use super::outcome::{ReconcileOutcome, TargetState};
@@ -355,7 +355,8 @@ fn target(target: &TargetStatus) -> Value {
         "answered": target.answered.as_ref().map(answer),
         "error": target.trouble.error,
         "notices": target.trouble.notices,
-        "warnings": warnings_json(target.trouble.diagnostics.iter()),
+        "warnings": diagnostics::list(&target.trouble.diagnostics, Severity::Warning),
+        "document_errors": diagnostics::list(&target.trouble.diagnostics, Severity::Error),
         "connections": target.connections.iter().map(|one| connection(target, one)).collect::<Vec<_>>(),
         "history": target.past.reconciles.iter().map(reconcile).collect::<Vec<_>>(),
         "events": target.past.events,

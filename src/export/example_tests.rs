@@ -19,9 +19,9 @@ fn examples() -> &'static Path {
 #[test]
 fn they_load_without_errors_or_warnings_and_show_every_type() {
     let file = examples().join("apinizer-gitops.yaml");
-    let loaded = Config::load_unresolved(&file, &Environment::default()).unwrap();
-    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-    let engine = Engine::new(loaded.config, Environment::default());
+    let config = Config::load_unresolved(&file, &Environment::default()).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let engine = Engine::new(config, Environment::default());
     let snapshot = Snapshot::Disk(Files::of_worktree(examples().to_path_buf()));
     let mut shown = BTreeSet::new();
     for target in &engine.config.targets {

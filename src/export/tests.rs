@@ -83,7 +83,7 @@ fn engine(sandbox: &Running, folder: &Path, mut variables: BTreeMap<String, Stri
         url: Some(sandbox.url()),
         project: Some(PROJECT.to_owned()),
     };
-    let mut config = Config::from_flags(&flags, &environment).unwrap().config;
+    let mut config = Config::from_flags(&flags, &environment).unwrap();
     config.state_dir = folder.join("state");
     Engine::new(config, environment)
 }

@@ -13,6 +13,7 @@ use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now,
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
+use crate::diagnostic::Diagnostic;
 use crate::document::Invalid;
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
@@ -252,7 +253,11 @@ impl Pass<'_> {
     fn load(&self, prepared: &mut Prepared<'_>) -> Result<LoadedTarget, String> {
         let load = || load_by_rules(self.engine, self.target, self.snapshot);
         let loaded = blocking(load).map_err(|error| error.to_string())?;
-        prepared.plan.diagnostics.clone_from(&loaded.loaded.diagnostics);
+        let is_of_target =
+            |warning: &&Diagnostic| warning.target.as_ref().is_none_or(|t| *t == self.target.name);
+        let of_config = self.engine.config.warnings.iter().filter(is_of_target);
+        let problems = of_config.chain(&loaded.loaded.diagnostics);
+        prepared.plan.diagnostics = problems.cloned().collect();
         prepared.plan.notices.extend(loaded.notices.iter().cloned());
         if !loaded.loaded.has_errors() || isolates(self.target) {
             return Ok(loaded);

@@ -47,8 +47,12 @@ impl Comment {
         fits
     }
 
-    /// Writes what is said of targets as a whole: notes, warnings about documents, errors.
-    pub(super) fn said_of(&mut self, targets: &[TargetPlan], warnings: &[String]) {
+    /// Writes what is said of targets as a whole: notes, warnings, errors, and the errors of documents.
+    pub(super) fn said_of(
+        &mut self,
+        targets: &[TargetPlan],
+        [warnings, invalid]: [Vec<String>; 2],
+    ) {
         let several = targets.len() > 1;
         let of_all = |pick: fn(&TargetPlan) -> &Vec<String>| {
             let of_one = move |target: &TargetPlan| -> Vec<String> {
@@ -58,8 +62,8 @@ impl Comment {
             targets.iter().flat_map(of_one).collect::<Vec<String>>()
         };
         self.list("Notes", &of_all(|target| &target.notices));
-        self.list("Warnings", warnings);
-        self.list("Errors", &of_all(|target| &target.errors));
+        self.list("Warnings", &warnings);
+        self.list("Errors", &[of_all(|target| &target.errors), invalid].concat());
     }
 
     /// Writes as many of the sentences as have room, at most twenty, as a list of code spans.

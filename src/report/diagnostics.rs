@@ -24,6 +24,9 @@ use crate::report::style::{sentence, wrapped};
 /// The version of this form; fields are only added, never changed.
 const FORMAT_VERSION: &str = "1.0";
 
+/// The most other places of one problem that are listed; more are counted.
+const MOST_PLACES: usize = 50;
+
 /// Draws diagnostics as one JSON object.
 pub fn json(diagnostics: &[Diagnostic]) -> Value {
     let groups = groups(diagnostics);
@@ -35,9 +38,10 @@ pub fn json(diagnostics: &[Diagnostic]) -> Value {
     })
 }
 
-/// The warnings about the documents of a target, as plan, outcome and status list them.
-pub(crate) fn warnings_json<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> Value {
-    let warning = |one: &Diagnostic| {
+/// The problems of one severity of a target's documents and config, as plan, outcome and status list
+/// them.
+pub(crate) fn list(diagnostics: &[Diagnostic], severity: Severity) -> Value {
+    let shown = |one: &Diagnostic| {
         let place = (one.mark.line > 0).then_some((one.mark.line, one.mark.column));
         json!({
             "code": one.code,
@@ -49,8 +53,7 @@ pub(crate) fn warnings_json<'d>(diagnostics: impl IntoIterator<Item = &'d Diagno
             "rule": one.rule,
         })
     };
-    let is_warning = |one: &&Diagnostic| one.severity == Severity::Warning;
-    diagnostics.into_iter().filter(is_warning).map(warning).collect()
+    diagnostics.iter().filter(|one| one.severity == severity).map(shown).collect()
 }
 
 fn entry(group: &Group<'_>) -> Value {
@@ -133,6 +136,8 @@ struct Group<'d> {
     diagnostic: &'d Diagnostic,
     /// The targets that it holds for; empty: for all.
     targets: Vec<&'d str>,
+    /// The other places that have the same problem.
+    elsewhere: Vec<&'d Mark>,
 }
 
 /// Puts equal problems together, in the order in which they come first.
@@ -143,7 +148,7 @@ fn groups(diagnostics: &[Diagnostic]) -> Vec<Group<'_>> {
         let mark = &diagnostic.mark;
         let key = (diagnostic.code, &mark.file, mark.line, mark.column, &diagnostic.message);
         let index = *known.entry(key).or_insert_with(|| {
-            groups.push(Group { diagnostic, targets: Vec::new() });
+            groups.push(Group { diagnostic, targets: Vec::new(), elsewhere: Vec::new() });
             groups.len() - 1
         });
         if let (Some(group), Some(target)) = (groups.get_mut(index), &diagnostic.target)
@@ -155,10 +160,31 @@ fn groups(diagnostics: &[Diagnostic]) -> Vec<Group<'_>> {
     groups
 }
 
+/// Puts problems together that differ in nothing but their place.
+fn alike(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
+    let mut alike: Vec<Group<'_>> = Vec::new();
+    let mut known: HashMap<_, usize> = HashMap::new();
+    for group in groups {
+        let Diagnostic { code, message, help, related, .. } = group.diagnostic;
+        let key = (*code, message, help, related, group.targets.clone());
+        match known.get(&key).and_then(|index| alike.get_mut(*index)) {
+            Some(first) => first.elsewhere.push(&group.diagnostic.mark),
+            None => {
+                known.insert(key, alike.len());
+                alike.push(group);
+            }
+        }
+    }
+    alike
+}
+
 /// How many errors and warnings there are.
 fn counts(groups: &[Group<'_>]) -> (usize, usize) {
-    let errors = groups.iter().filter(|g| g.diagnostic.severity == Severity::Error).count();
-    (errors, groups.len() - errors)
+    let count = |severity| {
+        let of_severity = groups.iter().filter(|group| group.diagnostic.severity == severity);
+        of_severity.map(|group| 1 + group.elsewhere.len()).sum()
+    };
+    (count(Severity::Error), count(Severity::Warning))
 }
 
 /// `2 errors and 1 warning`, and `3 files`.
@@ -167,7 +193,10 @@ fn words(groups: &[Group<'_>]) -> (String, String) {
         1 => format!("1 {word}"),
         count => format!("{count} {word}s"),
     };
-    let files: BTreeSet<_> = groups.iter().map(|group| &group.diagnostic.mark.file).collect();
+    let marks = groups.iter().flat_map(|group| {
+        std::iter::once(&group.diagnostic.mark).chain(group.elsewhere.iter().copied())
+    });
+    let files: BTreeSet<_> = marks.map(|mark| &mark.file).collect();
     let problems = match counts(groups) {
         (errors, 0) => counted(errors, "error"),
         (0, warnings) => counted(warnings, "warning"),
@@ -237,15 +266,30 @@ pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String 
     comment.finish(&last)
 }
 
-/// The warnings about the documents of some targets, each once.
-pub(super) fn warning_lines(targets: &[TargetPlan]) -> Vec<String> {
-    let all: Vec<Diagnostic> = targets.iter().flat_map(TargetPlan::warnings).cloned().collect();
+/// The warnings and the errors of some targets, a line for each that differs in more than its place.
+pub(super) fn lines(targets: &[TargetPlan]) -> [Vec<String>; 2] {
     let line = |group: &Group<'_>| {
         let Diagnostic { code, mark, message, help, .. } = group.diagnostic;
         let help = help.iter().map(|help| format!("; {help}")).collect::<String>();
-        format!("{code} {mark}: {message}{help}")
+        let elsewhere = match group.elsewhere.split_at(group.elsewhere.len().min(MOST_PLACES)) {
+            ([], _) => String::new(),
+            (named, more) => {
+                let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+                let more = if more.is_empty() { String::new() } else { and_more(more.len()) };
+                format!("; also at {}{more}", named.join(", "))
+            }
+        };
+        format!("{code} {mark}: {message}{help}{elsewhere}")
     };
-    groups(&all).iter().map(line).collect()
+    let all: Vec<Diagnostic> = targets.iter().flat_map(|t| t.diagnostics.clone()).collect();
+    let groups = alike(groups(&all));
+    [Severity::Warning, Severity::Error].map(|severity| {
+        groups.iter().filter(|group| group.diagnostic.severity == severity).map(line).collect()
+    })
+}
+
+fn and_more(count: usize) -> String {
+    format!(" and {count} more places")
 }
 
 fn head(group: &Group<'_>) -> String {
@@ -274,12 +318,15 @@ const WIDEST: usize = 100;
 
 /// Draws diagnostics for a terminal or a log; nothing where there are none.
 pub fn text(diagnostics: &[Diagnostic], style: &report::Style) -> String {
-    let groups = groups(diagnostics);
+    drawn(&groups(diagnostics), style)
+}
+
+fn drawn(groups: &[Group<'_>], style: &report::Style) -> String {
     let mut page = Page { text: String::new(), style };
-    for group in &groups {
+    for group in groups {
         page.group(group);
     }
-    page.summary(&groups);
+    page.summary(groups);
     page.text
 }
 
@@ -297,10 +344,11 @@ pub fn text_with_notes(
     out + &text(diagnostics, style)
 }
 
-/// The warnings about the documents of some targets, above what a report says of them.
-pub(super) fn warnings_text(targets: &[TargetPlan], style: &report::Style) -> String {
-    let all: Vec<Diagnostic> = targets.iter().flat_map(TargetPlan::warnings).cloned().collect();
-    let text = text(&all, style);
+/// The problems of some targets, above what a report says of them; those that differ in their place
+/// alone are told once.
+pub(super) fn text_of(targets: &[TargetPlan], style: &report::Style) -> String {
+    let all: Vec<Diagnostic> = targets.iter().flat_map(|t| t.diagnostics.clone()).collect();
+    let text = drawn(&alike(groups(&all)), style);
     if text.is_empty() { text } else { text + "\n" }
 }
 
@@ -333,12 +381,17 @@ impl Page<'_> {
         let widest = related.chain([diagnostic.mark.line]).max().unwrap_or(0);
         let width = widest.to_string().len();
         self.place(&diagnostic.mark, "-->", width);
+        if self.style.summary {
+            self.elsewhere(group, width);
+            return;
+        }
         self.snippet(&diagnostic.mark, width, '^', "", severity);
         for (mark, what) in &diagnostic.related {
             self.place(mark, ":::", width);
             let style = AnsiColor::Blue.on_default().bold();
             self.snippet(mark, width, '-', what, style);
         }
+        self.elsewhere(group, width);
         if let Some(help) = &diagnostic.help {
             self.note(width, "help", help);
         }
@@ -351,6 +404,17 @@ impl Page<'_> {
             self.note(width, "note", &targets);
         }
         self.line("");
+    }
+
+    /// Lists the other places of the same problem, or counts them where they are too many.
+    fn elsewhere(&mut self, group: &Group<'_>, width: usize) {
+        let named = if self.style.verbose { group.elsewhere.len() } else { MOST_PLACES };
+        for mark in group.elsewhere.iter().take(named) {
+            self.place(mark, "-->", width);
+        }
+        if let more @ 1.. = group.elsewhere.len().saturating_sub(named) {
+            self.note(width, "note", and_more(more).trim_start());
+        }
     }
 
     fn place(&mut self, mark: &Mark, arrow: &str, width: usize) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::diagnostic::Severity;
 use crate::plan::{Change, ChangeResult, Counts, TargetPlan, with_reason};
 use crate::report::comment::Comment;
 use crate::report::groups::{self, Group, Why};
@@ -109,7 +110,8 @@ fn target(outcome: &TargetPlan) -> Value {
         "errors": outcome.errors,
         "notices": outcome.notices,
         "notes": outcome.notices,
-        "warnings": diagnostics::warnings_json(&outcome.diagnostics),
+        "warnings": diagnostics::list(&outcome.diagnostics, Severity::Warning),
+        "document_errors": diagnostics::list(&outcome.diagnostics, Severity::Error),
     })
 }
 
@@ -137,7 +139,7 @@ pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
     let mut comment = Comment::new(MARKER);
     comment.always(&format!("### {}\n", closing_line(outcomes)));
     let several = outcomes.len() > 1;
-    comment.said_of(outcomes, &diagnostics::warning_lines(outcomes));
+    comment.said_of(outcomes, diagnostics::lines(outcomes));
     let mut left_out = 0;
     for outcome in outcomes {
         let groups = not_made(outcome);
@@ -179,7 +181,7 @@ fn named(change: &Change) -> String {
 /// and last the counts. With `--summary` the changes that were made are left out: whoever reads it
 /// has seen them.
 pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
-    let mut out = diagnostics::warnings_text(outcomes, style);
+    let mut out = diagnostics::text_of(outcomes, style);
     let several = outcomes.len() > 1;
     let say = |out: &mut String, text: &str, role| sentence(out, (0, 6), text, role, style);
     for outcome in outcomes {

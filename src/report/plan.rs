@@ -8,6 +8,7 @@ mod tests;
 
 use serde_json::{Value, json};
 
+use crate::diagnostic::Severity;
 use crate::name::ConnectionName;
 use crate::plan::{Change, Entry, FieldChange, Plan, TargetPlan};
 pub(super) use crate::report::plan::markdown::heads;
@@ -42,7 +43,8 @@ fn target(target: &TargetPlan, style: &Style) -> Value {
         "errors": target.errors,
         "notices": target.notices,
         "notes": target.notices,
-        "warnings": diagnostics::warnings_json(&target.diagnostics),
+        "warnings": diagnostics::list(&target.diagnostics, Severity::Warning),
+        "document_errors": diagnostics::list(&target.diagnostics, Severity::Error),
     });
     if style.list_unmanaged {
         let connection =

@@ -13,6 +13,9 @@ pub struct Style {
     pub color: bool,
     /// How many columns there are.
     pub width: usize,
+    /// Whether it is drawn on a terminal, which breaks lines that are longer; elsewhere a value stays
+    /// in one line, to be searched for.
+    pub is_terminal: bool,
     /// Whether the live connections that git neither declares nor owns are listed.
     pub list_unmanaged: bool,
     /// Whether the place of each document is shown, and each name below a reason.
@@ -23,7 +26,14 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Self {
-        Self { color: false, width: 80, list_unmanaged: false, verbose: false, summary: false }
+        Self {
+            color: false,
+            width: 80,
+            is_terminal: false,
+            list_unmanaged: false,
+            verbose: false,
+            summary: false,
+        }
     }
 }
 

@@ -41,6 +41,15 @@ pub(crate) fn origin(origin: Origin) -> &'static str {
     }
 }
 
+/// Whose change it is, where git alone did not make it.
+pub(super) fn drifted(change: &Change) -> Option<&'static str> {
+    let mut origins = change.fields.iter().map(|field| field.origin);
+    let is_update = matches!(change.action, Action::Update | Action::Rename);
+    let is_drift = is_update && origins.clone().any(|origin| origin != Origin::Git);
+    let is_all = origins.all(|origin| origin == Origin::Drift);
+    is_drift.then_some(if is_all { "drift" } else { "git and drift" })
+}
+
 /// The name of a changed connection, with the one that a rename frees.
 pub(super) fn name(change: &Change) -> String {
     let name = escape::plain(change.name.as_str());

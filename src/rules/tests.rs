@@ -217,7 +217,7 @@ fn rules_of_the_page() -> UserRules {
     let environment = Environment::new([("T".to_owned(), "t".to_owned())]);
     let loaded = Config::parse(path, text.as_bytes(), &environment);
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems:?}"));
-    loaded.config.targets[0].rules.clone()
+    loaded.targets[0].rules.clone()
 }
 
 fn recipe(

@@ -9,7 +9,7 @@ use apinizer_gitops::testing::environment::Environment;
 fn loads(path: &str) -> Config {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     match Config::load_unresolved(&path, &Environment::default()) {
-        Ok(loaded) => loaded.config,
+        Ok(config) => config,
         Err(problems) => panic!("{}: {problems:?}", path.display()),
     }
 }

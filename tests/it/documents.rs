@@ -274,6 +274,52 @@ fn warnings_about_documents_stand_in_every_output() {
     assert_eq!(target["notes"], target["notices"]);
 }
 
+/// A job shows the plan's own output in a comment, and nothing else.
+#[test]
+fn errors_of_documents_stand_in_every_output_of_a_plan() {
+    let world = World::new();
+    world.commit_email("a", "port: 5x87\n");
+    for output in ["text", "markdown", "json"] {
+        let ran = world.run(&["plan", "--output", output]).code(1);
+        let shown = if output == "text" { &ran.stderr } else { &ran.stdout };
+        assert_eq!(shown.matches("AG202").count(), 1, "{ran:?}");
+        assert!(shown.contains("whole number"), "{ran:?}");
+    }
+    let error = &world.plan_json(&[])["document_errors"][0];
+    assert_eq!([&error["file"], &error["code"]], [&json!("connections/a.yaml"), &json!("AG202")]);
+}
+
+#[test]
+fn warnings_of_one_text_are_told_once_with_all_their_places() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "protocl: x\n");
+    }
+    let counted = |output: &str, flag: Option<&str>| {
+        let arguments: Vec<&str> = ["plan", "--output", output].into_iter().chain(flag).collect();
+        let ran = world.run(&arguments).code(2).says("connections/b.yaml:");
+        (ran.stdout.matches("protocl`").count(), ran.stdout)
+    };
+    for (output, flag) in [("text", None), ("text", Some("--summary")), ("markdown", None)] {
+        let (count, stdout) = counted(output, flag);
+        assert_eq!(count, 1, "{stdout}");
+    }
+    let (_, text) = counted("text", None);
+    assert!(text.contains("3 warnings in 3 files") && text.contains("| ^^^"), "{text}");
+    assert!(!counted("text", Some("--summary")).1.contains("| ^^^"));
+    assert_eq!(world.plan_json(&[])["warnings"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn warnings_about_the_config_stand_in_every_output_of_a_plan() {
+    let mut world = World::new();
+    world.target("vars: {version: 1.10}");
+    world.commit_email("a", "description: v${var:version}\n");
+    for output in ["text", "markdown", "json"] {
+        world.run(&["plan", "--output", output]).code(2).says("AG618");
+    }
+}
+
 #[test]
 fn the_text_of_a_number_is_sent_as_the_number() {
     let world = World::new();

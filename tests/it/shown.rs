@@ -21,6 +21,27 @@ fn a_field_that_both_moved_shows_base_live_and_git() {
 }
 
 #[test]
+fn a_summary_tells_drift_from_what_git_asks_for() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "port: 25\n");
+    }
+    world.apply().code(0);
+    world.edit("a", "port", json!(99));
+    world.edit("b", "port", json!(99));
+    world.commit_email("b", "port: 25\nfrom: new@example.com\n");
+    world.commit_email("c", "from: new@example.com\n");
+    let plan = world.run(&["plan", "--summary"]).code(2);
+    let line = |name: &str| {
+        let mut lines = plan.stdout.lines().filter(|line| line.contains(&format!("  {name}  ")));
+        lines.next().unwrap_or_default().to_owned()
+    };
+    assert!(line("a").contains("(drift)"), "{}", plan.stdout);
+    assert!(line("b").contains("(git and drift)"), "{}", plan.stdout);
+    assert!(!line("c").contains("drift") && !line("c").is_empty(), "{}", plan.stdout);
+}
+
+#[test]
 fn a_delete_shows_the_values_that_go_and_no_secret() {
     let world = World::new();
     world.commit_email("a", "description: '${env:SMTP_PASSWORD}'\nport: 25\n");

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_lease_leaves_time_for_the_longest_call() {
-    let kubernetes = |text: &str| parse(&target(text)).unwrap().config.kubernetes.unwrap();
+    let kubernetes = |text: &str| parse(&target(text)).unwrap().kubernetes.unwrap();
     let plain = kubernetes("kubernetes:\n");
     assert_eq!((plain.lease, plain.state_in_secret), (Duration::from_secs(60), false));
     let full = kubernetes(

@@ -94,7 +94,7 @@ fn every_field_is_where_readers_find_it() {
         r#""fetched_at":"1970-01-01T00:00:03Z","error":"gone"},"targets":[{"name":"t","project":"p","#,
         r#""url":"u","state":"waiting","suspended":true,"commit_seen":"bbb","commit_applied":"ccc","#,
         r#""last_reconcile":"1970-01-01T00:00:03Z","next_reconcile":null,"answered":null,"error":null,"#,
-        r#""notices":["a notice"],"warnings":[],"connections":[{"type":"email","name":"x","state":"held","#,
+        r#""notices":["a notice"],"warnings":[],"document_errors":[],"connections":[{"type":"email","name":"x","state":"held","#,
         r#""reason":"over the limit","last_change":"1970-01-01T00:01:00Z","unverified":true},"#,
         r#"{"type":"email","name":"y","state":"held","reason":"over the limit","last_change":null}],"#,
         r#""history":[{"time":"1970-01-01T00:00:03Z","cause":"start","commit":"d","outcome":"held","#,

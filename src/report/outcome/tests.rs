@@ -191,7 +191,8 @@ fn as_json() {
       "errors": [],
       "notices": [],
       "notes": [],
-      "warnings": []
+      "warnings": [],
+      "document_errors": []
     }
   ]
 }

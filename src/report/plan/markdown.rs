@@ -25,7 +25,7 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
     comment.always(&format!("### {}\n", words::plan_line(plan)));
     comment.line(&format!("\n{}", escape::code_span(&words::source(plan))));
     links(&mut comment, plan);
-    comment.said_of(&plan.targets, &diagnostics::warning_lines(&plan.targets));
+    comment.said_of(&plan.targets, diagnostics::lines(&plan.targets));
     let parts: Vec<[Vec<Change>; 2]> = plan.targets.iter().map(parts).collect();
     let drift: Vec<&Vec<Change>> = parts.iter().map(|[_, drift]| drift).collect();
     let own: Vec<&Vec<Change>> = parts.iter().map(|[own, _]| own).collect();

@@ -473,7 +473,8 @@ fn a_rich_plan_as_json() {
       "notes": [
         "there is no state and no --base: deletes cannot be known"
       ],
-      "warnings": []
+      "warnings": [],
+      "document_errors": []
     }
   ]
 }
@@ -506,4 +507,30 @@ fn exit_codes_by_rank() {
     let mut failed = plan(vec![held()]);
     failed.targets[0].errors.push("x".to_owned());
     assert_eq!(exit::of_plan(&failed), 1);
+}
+
+#[test]
+fn a_terminal_shows_long_values_broken_between_words_and_a_url_whole() {
+    let url = format!("https://hooks.example.com/services/{}", "x".repeat(60));
+    let words = "Mails to customers about their orders, their invoices, and parcels that are late.";
+    let fields = vec![
+        field("/description", json!(words.replace("late", "lost")), json!(words), Origin::Git),
+        field("/url", json!(null), json!(url), Origin::Git),
+    ];
+    let change = Change { fields, ..change(Action::Update, "webhook", "a") };
+    let shown = |is_terminal| {
+        let mut out = String::new();
+        super::text::write(&mut out, &change, &Style { is_terminal, ..Style::default() });
+        out
+    };
+    insta::assert_snapshot!(shown(true), @r#"
+    git  description
+        - Mails to customers about their orders, their invoices, and parcels
+          that are lost.
+        + Mails to customers about their orders, their invoices, and parcels
+          that are late.
+    git  url
+        + "https://hooks.example.com/services/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "#);
+    assert!(shown(false).contains(words));
 }

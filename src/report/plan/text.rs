@@ -1,5 +1,7 @@
 //! A plan for people at a terminal.
 
+use std::collections::VecDeque;
+
 use crate::plan::{Action, Change, FieldChange, Origin, Plan, TargetPlan};
 use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
 use crate::report::groups::{self, Group, Named, Why};
@@ -22,7 +24,7 @@ pub(crate) fn text(plan: &Plan, style: &Style) -> String {
             say(&mut out, &notice, Role::Attention);
         }
     }
-    out.push_str(&diagnostics::warnings_text(&plan.targets, style));
+    out.push_str(&diagnostics::text_of(&plan.targets, style));
     say(&mut out, &words::source(plan), Role::Aside);
     for target in &plan.targets {
         if several {
@@ -124,7 +126,10 @@ fn one(
     let held = (change.held && group.why.is_none()).then(|| ("(held)".to_owned(), Role::Attention));
     let place = change.place.as_ref().map(|place| (words::place(place), Role::Aside));
     let name = (words::name(change), words::role(change.action));
-    let all: Vec<_> = std::iter::once(name).chain(held).chain(place).collect();
+    // Below a summary no line says who moved what.
+    let drift = words::drifted(change).filter(|_| style.summary);
+    let drift = drift.map(|words| (format!("({words})"), Role::Aside));
+    let all: Vec<_> = std::iter::once(name).chain(held).chain(drift).chain(place).collect();
     head(out, change, type_width, &all, style);
     if style.summary {
         return;
@@ -160,6 +165,9 @@ pub(super) const INDENT: usize = 6;
 
 /// The word for a side that has no value.
 const UNSET: &str = "unset";
+
+/// The columns of a sign and the space behind it.
+const SIGN: usize = 2;
 
 /// The widest column of labels.
 const WIDEST_LABEL: usize = 30;
@@ -203,23 +211,18 @@ pub(super) fn write(out: &mut String, change: &Change, style: &Style) {
 }
 
 fn row(out: &mut String, lead: &str, column: usize, kind: &Kind, sides: Sides, style: &Style) {
-    let [added, removed] =
-        [Role::Added, Role::Removed].map(|role| move |text: &str| style.paint(role, text));
     let [from, to, between] = match sides {
         Sides::Named => ["live ", "git ", ", "],
         Sides::One | Sides::FromTo => ["", "", " -> "],
     };
-    let mut one = |text: &str, painted: &str| beside(out, lead, column, painted, text, style);
+    let mut one = |text: String, role| beside(out, lead, column, (role, text), style);
     match (kind, sides) {
-        (Kind::Added(text), Sides::One) => one(text, &added(text)),
-        (Kind::Removed(text), Sides::One) => one(text, &removed(text)),
-        (Kind::Added(text), Sides::FromTo) => one(text, &added(&format!("+ {text}"))),
-        (Kind::Removed(text), Sides::FromTo) => one(text, &removed(&format!("- {text}"))),
-        (Kind::Base(text), _) => {
-            let text = format!("base {text}");
-            one(&text, &style.paint(Role::Aside, &text));
-        }
-        (Kind::Hidden(text), _) => line(out, format!("{lead}  {text} (another value)")),
+        (Kind::Added(text), Sides::One) => one(text.clone(), Role::Added),
+        (Kind::Removed(text), Sides::One) => one(text.clone(), Role::Removed),
+        (Kind::Added(text), Sides::FromTo) => one(format!("+ {text}"), Role::Added),
+        (Kind::Removed(text), Sides::FromTo) => one(format!("- {text}"), Role::Removed),
+        (Kind::Base(text), _) => one(format!("base {text}"), Role::Aside),
+        (Kind::Hidden(text), _) => one(format!("{text} (another value)"), Role::Plain),
         (Kind::Added(_) | Kind::Removed(_) | Kind::Replaced(..), _) => {
             let (before, after) = match kind {
                 Kind::Added(text) => (UNSET, text.as_str()),
@@ -229,48 +232,78 @@ fn row(out: &mut String, lead: &str, column: usize, kind: &Kind, sides: Sides, s
             };
             let length = format!("{from}{before}{between}{to}{after}").chars().count();
             if column + 2 + length <= style.width {
-                let (before, after) = (removed(before), added(after));
+                let before = style.paint(Role::Removed, before);
+                let after = style.paint(Role::Added, after);
                 line(out, format!("{lead}  {from}{before}{between}{to}{after}"));
             } else {
                 line(out, lead);
-                let (before, after) = (format!("- {from}{before}"), format!("+ {to}{after}"));
-                line(out, format!("{:w$}{}", "", removed(&before), w = INDENT + 4));
-                line(out, format!("{:w$}{}", "", added(&after), w = INDENT + 4));
+                below(out, &[(Role::Removed, format!("- {from}{before}"))], style);
+                below(out, &[(Role::Added, format!("+ {to}{after}"))], style);
             }
         }
         (Kind::Lines(lines), _) => {
             line(out, lead);
-            for changed in lines {
-                line(out, format!("{:w$}{}", "", painted(changed, style), w = INDENT + 4));
-            }
+            lines.iter().for_each(|changed| below(out, &pieces_of(changed), style));
         }
     }
 }
 
 /// Writes a value beside its label, or below where it would not fit.
-fn beside(out: &mut String, lead: &str, column: usize, painted: &str, text: &str, style: &Style) {
+fn beside(out: &mut String, lead: &str, column: usize, value: (Role, String), style: &Style) {
+    let (role, text) = &value;
     if column + 4 + text.chars().count() <= style.width {
-        line(out, format!("{lead}  {painted}"));
+        line(out, format!("{lead}  {}", style.paint(*role, text)));
     } else {
         line(out, lead);
-        line(out, format!("{:w$}{painted}", "", w = INDENT + 4));
+        below(out, &[value], style);
     }
 }
 
-fn painted(line: &Line, style: &Style) -> String {
+/// Writes a value below its label. A terminal breaks a line wherever it ends, so there a long text is
+/// broken between words; a word that is longer than a line, such as a URL, stays whole.
+fn below(out: &mut String, pieces: &[(Role, String)], style: &Style) {
+    let column = INDENT + 4;
+    let room = if style.is_terminal { style.width.saturating_sub(column) } else { usize::MAX };
+    let whole: String = pieces.iter().map(|(_, text)| text.as_str()).collect();
+    let mut breaks = VecDeque::new();
+    let (mut used, mut end) = (0, 0);
+    for word in whole.split_inclusive(' ') {
+        // The sign stays with what it is of.
+        if used > SIGN && used + word.trim_end().chars().count() > room {
+            breaks.push_back(end);
+            used = SIGN;
+        }
+        used += word.chars().count();
+        end += word.len();
+    }
+    let mut drawn = " ".repeat(column);
+    let mut begin = 0;
+    for (role, text) in pieces {
+        let mut rest = text.as_str();
+        while let Some(at) = breaks.pop_front_if(|at| *at < begin + rest.len()) {
+            let (before, after) = rest.split_at(at - begin);
+            line(out, drawn + &style.paint(*role, before.trim_end()));
+            drawn = " ".repeat(column + SIGN);
+            (begin, rest) = (at, after);
+        }
+        drawn.push_str(&style.paint(*role, rest));
+        begin += rest.len();
+    }
+    line(out, drawn);
+}
+
+/// A line of a difference behind its sign; a place begins with its own.
+fn pieces_of(line: &Line) -> Vec<(Role, String)> {
     let (role, part) = match line.sign {
         LineSign::Added => (Role::Added, Role::AddedPart),
         LineSign::Removed => (Role::Removed, Role::RemovedPart),
         LineSign::Same | LineSign::Place => (Role::Aside, Role::Aside),
     };
-    // The place begins with its own sign.
     let sign = match line.sign {
         LineSign::Place => String::new(),
-        sign => style.paint(role, format!("{} ", sign.as_char())),
+        sign => format!("{} ", sign.as_char()),
     };
-    let pieces = line
-        .pieces
-        .iter()
-        .map(|(changed, text)| style.paint(if *changed { part } else { role }, text));
-    std::iter::once(sign).chain(pieces).collect()
+    let pieces = line.pieces.iter();
+    let pieces = pieces.map(|(changed, text)| (if *changed { part } else { role }, text.clone()));
+    std::iter::once((role, sign)).chain(pieces).collect()
 }

@@ -205,7 +205,7 @@ impl Ground {
             let text = self.config();
             let loaded =
                 Config::parse(Path::new("/config.yaml"), text.as_bytes(), &environment).unwrap();
-            self.engine = Some(Engine::new(loaded.config, environment));
+            self.engine = Some(Engine::new(loaded, environment));
         }
         self.engine.as_ref().unwrap()
     }
