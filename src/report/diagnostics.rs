@@ -140,6 +140,17 @@ struct Group<'d> {
     elsewhere: Vec<&'d Mark>,
 }
 
+impl Group<'_> {
+    /// The other places of the same problem, as many as `most`, and how many more there are.
+    fn elsewhere(&self, most: usize) -> Option<String> {
+        let (named, more) = self.elsewhere.split_at(self.elsewhere.len().min(most));
+        let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+        let more =
+            if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        (!named.is_empty()).then(|| named.join(", ") + &more)
+    }
+}
+
 /// Puts equal problems together, in the order in which they come first.
 fn groups(diagnostics: &[Diagnostic]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
@@ -271,25 +282,14 @@ pub(super) fn lines(targets: &[TargetPlan]) -> [Vec<String>; 2] {
     let line = |group: &Group<'_>| {
         let Diagnostic { code, mark, message, help, .. } = group.diagnostic;
         let help = help.iter().map(|help| format!("; {help}")).collect::<String>();
-        let elsewhere = match group.elsewhere.split_at(group.elsewhere.len().min(MOST_PLACES)) {
-            ([], _) => String::new(),
-            (named, more) => {
-                let named: Vec<String> = named.iter().map(ToString::to_string).collect();
-                let more = if more.is_empty() { String::new() } else { and_more(more.len()) };
-                format!("; also at {}{more}", named.join(", "))
-            }
-        };
-        format!("{code} {mark}: {message}{help}{elsewhere}")
+        let elsewhere = group.elsewhere(MOST_PLACES).map(|places| format!("; also at {places}"));
+        format!("{code} {mark}: {message}{help}{}", elsewhere.unwrap_or_default())
     };
     let all: Vec<Diagnostic> = targets.iter().flat_map(|t| t.diagnostics.clone()).collect();
     let groups = alike(groups(&all));
     [Severity::Warning, Severity::Error].map(|severity| {
         groups.iter().filter(|group| group.diagnostic.severity == severity).map(line).collect()
     })
-}
-
-fn and_more(count: usize) -> String {
-    format!(" and {count} more places")
 }
 
 fn head(group: &Group<'_>) -> String {
@@ -316,17 +316,15 @@ fn tail(group: &Group<'_>) -> String {
 /// How far to the right of a line's end a place in it may be marked.
 const WIDEST: usize = 100;
 
-/// Draws diagnostics for a terminal or a log; nothing where there are none.
+/// Draws diagnostics for a terminal or a log; nothing where there are none. Those that differ in
+/// their place alone are told once.
 pub fn text(diagnostics: &[Diagnostic], style: &report::Style) -> String {
-    drawn(&groups(diagnostics), style)
-}
-
-fn drawn(groups: &[Group<'_>], style: &report::Style) -> String {
+    let groups = alike(groups(diagnostics));
     let mut page = Page { text: String::new(), style };
-    for group in groups {
+    for group in &groups {
         page.group(group);
     }
-    page.summary(groups);
+    page.summary(&groups);
     page.text
 }
 
@@ -344,11 +342,10 @@ pub fn text_with_notes(
     out + &text(diagnostics, style)
 }
 
-/// The problems of some targets, above what a report says of them; those that differ in their place
-/// alone are told once.
+/// The problems of some targets, above what a report says of them.
 pub(super) fn text_of(targets: &[TargetPlan], style: &report::Style) -> String {
     let all: Vec<Diagnostic> = targets.iter().flat_map(|t| t.diagnostics.clone()).collect();
-    let text = drawn(&alike(groups(&all)), style);
+    let text = text(&all, style);
     if text.is_empty() { text } else { text + "\n" }
 }
 
@@ -381,8 +378,10 @@ impl Page<'_> {
         let widest = related.chain([diagnostic.mark.line]).max().unwrap_or(0);
         let width = widest.to_string().len();
         self.place(&diagnostic.mark, "-->", width);
+        let most = if self.style.verbose { usize::MAX } else { MOST_PLACES };
+        let elsewhere = group.elsewhere(most);
         if self.style.summary {
-            self.elsewhere(group, width);
+            elsewhere.iter().for_each(|places| self.note(width, "also at", places));
             return;
         }
         self.snippet(&diagnostic.mark, width, '^', "", severity);
@@ -391,7 +390,7 @@ impl Page<'_> {
             let style = AnsiColor::Blue.on_default().bold();
             self.snippet(mark, width, '-', what, style);
         }
-        self.elsewhere(group, width);
+        elsewhere.iter().for_each(|places| self.note(width, "also at", places));
         if let Some(help) = &diagnostic.help {
             self.note(width, "help", help);
         }
@@ -404,17 +403,6 @@ impl Page<'_> {
             self.note(width, "note", &targets);
         }
         self.line("");
-    }
-
-    /// Lists the other places of the same problem, or counts them where they are too many.
-    fn elsewhere(&mut self, group: &Group<'_>, width: usize) {
-        let named = if self.style.verbose { group.elsewhere.len() } else { MOST_PLACES };
-        for mark in group.elsewhere.iter().take(named) {
-            self.place(mark, "-->", width);
-        }
-        if let more @ 1.. = group.elsewhere.len().saturating_sub(named) {
-            self.note(width, "note", and_more(more).trim_start());
-        }
     }
 
     fn place(&mut self, mark: &Mark, arrow: &str, width: usize) {
