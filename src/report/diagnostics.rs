@@ -27,6 +27,9 @@ const FORMAT_VERSION: &str = "1.0";
 /// The most other places of one problem that are listed; more are counted.
 const MOST_PLACES: usize = 50;
 
+/// The same for a line of a comment, which is cut where it is long.
+const MOST_IN_LINE: usize = 3;
+
 /// Draws diagnostics as one JSON object.
 pub fn json(diagnostics: &[Diagnostic]) -> Value {
     let groups = groups(diagnostics);
@@ -282,7 +285,7 @@ pub(super) fn lines(targets: &[TargetPlan]) -> [Vec<String>; 2] {
     let line = |group: &Group<'_>| {
         let Diagnostic { code, mark, message, help, .. } = group.diagnostic;
         let help = help.iter().map(|help| format!("; {help}")).collect::<String>();
-        let elsewhere = group.elsewhere(MOST_PLACES).map(|places| format!("; also at {places}"));
+        let elsewhere = group.elsewhere(MOST_IN_LINE).map(|places| format!("; also at {places}"));
         format!("{code} {mark}: {message}{help}{}", elsewhere.unwrap_or_default())
     };
     let all: Vec<Diagnostic> = targets.iter().flat_map(|t| t.diagnostics.clone()).collect();

@@ -107,8 +107,12 @@ fn call_out(
     for (target, changes) in plan.targets.iter().zip(changes) {
         let of =
             if several { format!(" ({})", escape::plain(&target.name)) } else { String::new() };
-        let changes = changes.iter().filter(|change| is_it(change)).collect();
-        for group in groups::of_plan(changes, false) {
+        let changes: Vec<&Change> = changes.iter().filter(|change| is_it(change)).collect();
+        // Below one reason too many names are counted, and here the first are named.
+        let is_short = changes.len() <= CALLED_OUT;
+        for mut group in groups::of_plan(changes, is_short) {
+            // A change that is alone with its reason is told as any other.
+            group.why = group.why.filter(|_| group.members.len() > 1);
             let mut piece = heads(&group);
             if let Some(first) = piece.first_mut() {
                 first.push_str(&of);
