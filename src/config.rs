@@ -40,6 +40,7 @@ mod target;
 mod url;
 
 pub(crate) use crate::source::CONFIG_FILE as FILE_NAME;
+pub use load::Resolve;
 pub(crate) use notify::{NotifyEvent, NotifyKind};
 pub(crate) use quantity::{parse_duration, parse_listen, parse_max_deletes, parse_size};
 pub(crate) use schema::FlagSource;

@@ -16,7 +16,6 @@ mod order;
 mod outcome;
 mod pass;
 mod report;
-mod source;
 mod source_loop;
 pub(crate) mod status;
 mod target_loop;
@@ -31,11 +30,10 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
-use crate::source::SourceError;
+use crate::source::{Source, SourceError};
 use crate::state::KnownStates;
 
 use news::NewsMemory;
-use source::Source;
 use source_loop::SourceLoop;
 
 pub(crate) use event::{Events, OrderError, Trigger};
@@ -93,11 +91,12 @@ impl Daemon {
     /// secret of before a rotation.
     fn open(&self, reloaded: Reloaded, redactor: &Redactor) -> Result<Opened, SourceError> {
         let (config, config_file) = reloaded;
-        let source = Source::new(&config, self.worktree, &self.environment, redactor)?;
         let engine = Engine::new(config, self.environment.clone());
         let mut engine = engine.with_redactor(redactor.clone());
         engine.states = self.states.clone();
         engine.config_file = config_file;
+        let mut source = engine.source()?;
+        source.worktree = self.worktree;
         engine.mirror = source.mirror().cloned();
         Ok(Opened { engine, source })
     }

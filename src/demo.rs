@@ -281,7 +281,7 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = examples![
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Resolve};
     use crate::environment::Environment;
 
     #[test]
@@ -292,7 +292,7 @@ mod tests {
         let repository = Repository::open(&at).unwrap();
         assert!(repository.statuses(None).unwrap().is_empty());
         let file = at.join(CONFIG_FILE);
-        let config = Config::load_unresolved(&file, &Environment::default()).unwrap();
+        let config = Config::load(&file, &Environment::default(), Resolve::Known).unwrap();
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
         let targets = &config.targets;
         assert!(targets.iter().all(|target| target.manager.url == "http://127.0.0.1:8089"));

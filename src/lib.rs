@@ -60,7 +60,7 @@ pub mod testing {
         pub use crate::catalog::{all, find, hidden, schema};
     }
     pub mod config {
-        pub use crate::config::{Config, Target, schema};
+        pub use crate::config::{Config, Resolve, Target, schema};
     }
     pub mod desired {
         pub use crate::desired::{Desired, Resolution, resolve};

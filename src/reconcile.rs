@@ -21,7 +21,7 @@ use crate::plan::saved::Digests;
 use crate::plan::{Observed, RunRules, TargetPlan};
 use crate::record::GoodCommit;
 use crate::secret::{Redactor, Sensitive};
-use crate::source::{Commit, Mirror, Repository, Snapshot};
+use crate::source::{self, Commit, Mirror, Repository, Snapshot, SourceError};
 use crate::state::{KnownStates, StateDir, StateFile};
 
 mod carry_out;
@@ -81,6 +81,24 @@ impl Engine {
             trails: Trails::default(),
             states: KnownStates::default(),
         }
+    }
+
+    /// The source of the config; nothing is read yet.
+    ///
+    /// # Errors
+    /// The url may not be fetched.
+    pub(crate) fn source(&self) -> Result<source::Source, SourceError> {
+        let Source { location, branch, verify, .. } = &self.config.source;
+        let (path, mirror) = match location {
+            Location::Path(path) => (path.clone(), None),
+            Location::Url(url) => {
+                let state_dir = &self.config.state_dir;
+                let (environment, redactor) = (&self.environment, &self.redactor);
+                let mirror = Mirror::new(url, branch.as_deref(), state_dir, environment, redactor)?;
+                (mirror.path().to_path_buf(), Some(mirror))
+            }
+        };
+        Ok(source::Source::new(path, mirror, branch.clone(), verify.clone()))
     }
 
     /// The same with what another config's run learnt of secrets.
@@ -293,6 +311,7 @@ fn learn_what_was_resolved(config: &Config, redactor: &Redactor) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Resolve;
 
     #[test]
     fn the_host_of_a_url_of_the_environment_is_not_told() {
@@ -304,7 +323,7 @@ mod tests {
         let variables = [("U", "https://Secret-Host.example:81/x"), ("P", "Secret"), ("T", "t")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = Environment::new(variables);
-        let config = Config::load(&file, &environment).unwrap();
+        let config = Config::load(&file, &environment, Resolve::All).unwrap();
         let redactor = Engine::new(config, environment).redactor;
         let said = redactor.redact("no address of secret-host.example:81 for the project Secret");
         assert_eq!(said, "no address of (sensitive):81 for the project (sensitive)");

@@ -321,11 +321,6 @@ impl Due {
         self.is_asked_for() && self.to == DueStep::Delete
     }
 
-    /// Whether a commit gave the connection that type.
-    pub fn asks_for_a_replace_by(&self, type_name: &str) -> bool {
-        self.is_asked_for() && self.replaces_by() == Some(type_name)
-    }
-
     /// The type that a replace gives.
     pub fn replaces_by(&self) -> Option<&str> {
         match &self.to {

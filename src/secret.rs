@@ -35,11 +35,7 @@ impl Sensitive {
 
     /// Compares in a time that does not depend on where the two differ.
     pub fn is(&self, other: &str) -> bool {
-        aws_lc_rs::constant_time::verify_slices_are_equal(
-            self.expose().as_bytes(),
-            other.as_bytes(),
-        )
-        .is_ok()
+        same_in_constant_time(self.expose(), other)
     }
 }
 
@@ -116,7 +112,7 @@ impl FingerprintKey {
     pub(crate) fn matches_text(&self, print: &str, path: &str, value: &Value) -> bool {
         let Some((salt, tag)) = print.split_once(':') else { return false };
         let expected = hex(self.sign(salt, path, value).as_ref());
-        constant_time::verify_slices_are_equal(expected.as_bytes(), tag.as_bytes()).is_ok()
+        same_in_constant_time(&expected, tag)
     }
 
     fn sign(&self, salt: &str, path: &str, value: &Value) -> hmac::Tag {
@@ -136,6 +132,33 @@ impl fmt::Debug for FingerprintKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FingerprintKey")
     }
+}
+
+/// Whether two secrets are one, in a time that does not depend on where they differ.
+pub(crate) fn same_in_constant_time(a: &str, b: &str) -> bool {
+    constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
+}
+
+/// A text with `instead` in the place of the user info of every URL in it, its `@` included.
+pub(crate) fn without_user_info(text: &str, instead: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        // Not at `?` and `#`: somebody may have written them into a password.
+        let ends = |c: char| matches!(c, '/' | '\'' | '"') || c.is_whitespace();
+        let authority = after.find(ends).unwrap_or(after.len());
+        rest = match after[..authority].rfind('@') {
+            Some(at) => {
+                shown.push_str(instead);
+                &after[at + 1..]
+            }
+            None => after,
+        };
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// JSON with sorted keys, so that equal values give equal text.
@@ -175,6 +198,21 @@ mod tests {
         assert_ne!(key.check_value(), other.check_value());
         let text = serde_json::to_string(&print).unwrap();
         assert!(!text.contains("hunter2"));
+    }
+
+    #[test]
+    fn user_info_is_taken_out_of_every_url() {
+        for (text, wanted) in [
+            ("https://a:b@h/p@x", "https://h/p@x"),
+            ("fetch 'ssh://git@h:22/p' and http://u@k", "fetch 'ssh://h:22/p' and http://k"),
+            ("git@host:path", "git@host:path"),
+            ("https://a:b@c@h", "https://h"),
+            ("https://a:b?c#d@h", "https://h"),
+        ] {
+            assert_eq!(without_user_info(text, ""), wanted);
+        }
+        let masked = without_user_info("[https://u@h, 'ssh://git:p@x:22/y']", "(sensitive)@");
+        assert_eq!(masked, "[https://(sensitive)@h, 'ssh://(sensitive)@x:22/y']");
     }
 
     #[test]

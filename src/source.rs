@@ -16,9 +16,11 @@ mod repository;
 mod verify;
 mod watch;
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::name::CommitId;
 
@@ -96,11 +98,110 @@ impl Snapshot {
             Self::Disk(files) => files.read(entry),
         }
     }
+}
 
-    /// Frees the memory that libgit2 holds for the objects that were read.
-    pub fn rest(&self) {
-        if let Self::Commit { repository, .. } = self {
-            repository.rest();
+/// The source of a config, whose repository stays open for what it remembers; it finds by itself what
+/// was replaced under its path.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    path: PathBuf,
+    mirror: Option<Mirror>,
+    branch: Option<String>,
+    verify: Option<Verify>,
+    opened: Arc<Mutex<Option<Arc<Repository>>>>,
+    /// Whether the files of the working tree are read instead of commits.
+    pub(crate) worktree: bool,
+}
+
+/// The snapshot to read now, and why it may not be the newest commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// The branch that was read.
+    pub(crate) branch: Option<String>,
+    /// The newest commit, or the files.
+    pub(crate) snapshot: Snapshot,
+    /// Its signature is not what the config asks for.
+    pub(crate) refused: Option<String>,
+}
+
+impl Source {
+    /// Names the repository at a path, or the one that a mirror brings; nothing is read yet.
+    pub(crate) fn new(
+        path: PathBuf,
+        mirror: Option<Mirror>,
+        branch: Option<String>,
+        verify: Option<Verify>,
+    ) -> Self {
+        Self { path, mirror, branch, verify, opened: Arc::default(), worktree: false }
+    }
+
+    /// The mirror of a url.
+    pub(crate) fn mirror(&self) -> Option<&Mirror> {
+        self.mirror.as_ref()
+    }
+
+    /// Where the repository is on this machine.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads what there is now. Blocks.
+    pub(crate) fn look(&self) -> Result<Seen, SourceError> {
+        let repository = self.repository()?;
+        if self.worktree {
+            let snapshot = Snapshot::Disk(repository.worktree()?);
+            return Ok(Seen { branch: repository.branch()?, snapshot, refused: None });
         }
+        // Without a configured branch that of the mirror's HEAD, which is the server's.
+        let fetched = self.mirror().and_then(|mirror| mirror.status().branch);
+        let branch = self.branch.clone().or(fetched);
+        let commit = repository.head(branch.as_deref())?;
+        let branch = match branch {
+            Some(branch) => Some(branch),
+            None => repository.branch()?,
+        };
+        Ok(Seen { branch, ..self.seen(repository, commit) })
+    }
+
+    /// A revision that is named, brought from the server where the source is a url.
+    pub(crate) async fn revision(&self, rev: &str) -> Result<Seen, SourceError> {
+        let fetched = match self.mirror() {
+            Some(mirror) => mirror.fetch_revision(rev, &CancellationToken::new()).await?.0,
+            None => rev.to_owned(),
+        };
+        tokio::task::block_in_place(|| {
+            let repository = self.repository()?;
+            let commit = repository.resolve(&fetched)?;
+            Ok(self.seen(repository, commit))
+        })
+    }
+
+    fn seen(&self, repository: Arc<Repository>, commit: Commit) -> Seen {
+        let refused = self.verify.as_ref().and_then(|wanted| {
+            let checked = verify(&repository, &commit.id, wanted, &Stop::default());
+            checked.err().map(|error| error.to_string())
+        });
+        Seen { branch: None, snapshot: Snapshot::Commit { repository, commit }, refused }
+    }
+
+    /// An older commit, if the repository has it. Blocks.
+    pub(crate) fn older(&self, id: &CommitId) -> Result<Option<Snapshot>, SourceError> {
+        let repository = self.repository()?;
+        let commit = repository.commit(id)?;
+        Ok(commit.map(|commit| Snapshot::Commit { repository, commit }))
+    }
+
+    /// The repository. Blocks.
+    pub(crate) fn repository(&self) -> Result<Arc<Repository>, SourceError> {
+        if let Some(mirror) = self.mirror() {
+            return mirror.repository();
+        }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(repository) = &*opened {
+            return Ok(Arc::clone(repository));
+        }
+        let repository = Arc::new(Repository::open(&self.path)?);
+        *opened = Some(Arc::clone(&repository));
+        Ok(repository)
     }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use apinizer_gitops::testing::config::Config;
+use apinizer_gitops::testing::config::{Config, Resolve};
 use apinizer_gitops::testing::document::{LoadRequest, ParseCache, load};
 use apinizer_gitops::testing::environment::Environment;
 use apinizer_gitops::testing::source::{FileEntry, Folder};
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     });
     let environment = Environment::new([("T".to_owned(), "t".to_owned())]);
     let path = Path::new("/config/apinizer-gitops.yaml");
-    let Ok(read) = Config::parse(path, config.to_string().as_bytes(), &environment) else { return };
+    let Ok(read) = Config::parse(path, config.to_string().as_bytes(), &environment, Resolve::All) else { return };
     let entry = FileEntry { path: Arc::from("connections/a.yaml"), blob: [1; 20] };
     let folder = Folder { path: Arc::from("connections"), exists: true, files: vec![entry] };
     let request = LoadRequest {

@@ -7,14 +7,13 @@ use tokio_util::sync::CancellationToken;
 use super::create::{self, forget_intent};
 use super::delete::{not_ours, send_delete};
 use super::send::{Sent, ended, look_after, read, send};
+use super::update::Proof;
 use super::{ChangeResult, Control, Job};
-use crate::catalog::{ConnectionType, Field, is_bookkeeping};
-use crate::desired::{DesiredConnection, holds_env, resolve_one};
+use crate::catalog::{self, ConnectionType};
+use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
-use crate::plan::compare::{shown_text, shows_file};
 use crate::plan::{body, step, whole_digest};
-use crate::pointer::{self, steps};
-use crate::record::{Base, BaseField, Owned};
+use crate::record::Owned;
 use crate::secret::SensitiveValue;
 
 /// The connection that the replace deletes.
@@ -97,103 +96,23 @@ async fn make_new(job: &Job<'_>, desired: &DesiredConnection, old: Old) -> Chang
     }
 }
 
-/// The body that makes the old connection again: what GET showed, with the secrets of the old
-/// document's references, or as they were read where that is proven to be their value.
+/// The body that makes the old connection again.
 async fn way_back(
     job: &Job<'_>,
     owned: &Owned,
     old: &LiveConnection,
 ) -> Result<SensitiveValue, String> {
-    let Some(old_type) = crate::catalog::find(&old.type_name) else {
-        return Err(format!("the type {} of the old connection is not known", old.type_name));
-    };
-    let mut body = old.body().clone();
-    body.retain(|key, _| !is_bookkeeping(old_type, key));
-    let profile = job.resolution.profile.and_then(|profile| profile.types.get(old_type.name));
-    for hidden in old_type.fields().filter(|field| body::is_hidden(field, profile)) {
-        let value = old_value(job, owned, old, old_type, hidden).await?;
-        let declared = owned.base.get(&format!("/{}", hidden.name)).map(|base| &base.declared);
-        let is_null_in_git = declared.is_some_and(Value::is_null);
-        match value {
-            Some(value) => {
-                body.insert(hidden.name.to_owned(), value);
-            }
-            None if hidden.is_used(old_type, &body) && !is_null_in_git => {
-                return Err(body::restores_nothing(hidden.name));
-            }
-            None => {
-                body.shift_remove(hidden.name);
-            }
-        }
-    }
-    let mut body = Value::Object(body);
-    unmask(job, &owned.base, old_type, &mut body)?;
-    Ok(SensitiveValue::new(body))
-}
-
-/// The value of a secret or file of the old connection, where it is known.
-async fn old_value(
-    job: &Job<'_>,
-    owned: &Owned,
-    old: &LiveConnection,
-    old_type: &'static ConnectionType,
-    hidden: &Field,
-) -> Result<Option<Value>, String> {
-    let path = format!("/{}", hidden.name);
-    let shown = old.body().get(hidden.name);
-    if hidden.is_file() && shows_file(shown) {
-        return Ok(shown.cloned());
-    }
-    let declared = owned.base.get(&path).map(|base| &base.declared).filter(|d| !d.is_null());
-    let resolved = declared.map(|declared| resolve_one(declared, &job.resolution));
-    if let Some(Ok(value)) = resolved {
-        return Ok(Some(value));
-    }
-    if let Some(text) = shown_text(shown) {
-        let value = Value::from(text);
-        let is_known = owned.knows_secret(&path, &value, job.rules.keys.key);
-        if is_known || job.is_proven(old_type.name, &path).await {
-            return Ok(Some(value));
-        }
-    }
-    match resolved {
-        Some(Err(problem)) => {
-            Err(format!("the old connection's `{}` could not be restored: {problem}", hidden.name))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Puts the values of the old document's references where the answer masks a secret inside another
-/// field, as in a header of a webhook.
-fn unmask(
-    job: &Job<'_>,
-    base: &Base,
-    old_type: &'static ConnectionType,
-    body: &mut Value,
-) -> Result<(), String> {
-    let masked = body::masked_fields(old_type, body);
-    let is_in_it = |path: &str| steps(path).next().is_some_and(|key| masked.contains(&*key));
-    let is_nothing = |path: &str| body.pointer(path).is_none_or(Value::is_null);
-    // A `null` may stand in the place of a value of the environment.
-    let hides_value =
-        |path: &str, known: &BaseField| holds_env(&known.declared) && is_nothing(path);
-    let to_restore: Vec<_> =
-        base.iter().filter(|(path, known)| is_in_it(path) || hides_value(path, known)).collect();
-    for (path, known) in to_restore {
-        let field = path.trim_start_matches('/');
-        let value = resolve_one(&known.declared, &job.resolution).map_err(|problem| {
-            format!("the old connection's `{field}` could not be restored: {problem}")
-        })?;
-        pointer::set(body, path, value);
-    }
-    match body::masked_fields(old_type, body).first() {
-        None => Ok(()),
-        Some(field) => Err(format!(
-            "the server masks a secret in the old connection's `{field}`, so it could not be \
-             restored if the new one were refused"
-        )),
-    }
+    let resolve = |declared: &Value| resolve_one(declared, &job.resolution);
+    let profile = job.resolution.profile.and_then(|profile| profile.types.get(&old.type_name));
+    let fields = catalog::find(&old.type_name).into_iter().flat_map(ConnectionType::fields);
+    let unresolved = fields.filter(|field| {
+        let declared = owned.base.get(&format!("/{}", field.name)).map(|base| &base.declared);
+        let declared = declared.filter(|declared| !declared.is_null());
+        body::is_hidden(field, profile) && !declared.is_some_and(|text| resolve(text).is_ok())
+    });
+    let proof = Proof::of(job, &owned.type_name, unresolved, old, Some(owned)).await;
+    let is_proven = |path: &str, value: &Value| proof.has(path, value);
+    body::way_back(old, &owned.base, profile, &is_proven, &resolve)
 }
 
 /// Makes the old connection again after the new one was not made, and remembers that, so that the

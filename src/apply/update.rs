@@ -14,15 +14,14 @@ use super::send::{
 };
 use super::{ChangeResult, Job};
 use crate::api::Deployment;
+use crate::catalog::Field;
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{
-    Comparison, LiveView, Remembered, Subject, Treatment, same_in_constant_time, shown_text,
-};
+use crate::plan::compare::{Comparison, LiveView, Remembered, Subject, Treatment, shown_text};
 use crate::plan::{Action, body};
 use crate::record::{Memory, Owned};
-use crate::secret::{Fingerprint, FingerprintKey, SensitiveValue};
+use crate::secret::{Fingerprint, FingerprintKey, SensitiveValue, same_in_constant_time};
 
 /// Makes one connection equal to git; with `reads_back` it looks whether its secrets arrived.
 pub(super) async fn update(
@@ -185,7 +184,12 @@ pub(super) async fn prepare(
     if !again && let Some(stopped) = job.judge.stops(desired, action, written, allowed) {
         return Err(stopped);
     }
-    let proof = Proof::of(job, desired, &view, owned.as_ref()).await;
+    let own_type = desired.connection_type;
+    let undeclared = own_type.secrets().filter(|secret| {
+        let path = format!("/{}", secret.name);
+        desired.field(&path).is_none() || desired.ignores(&path)
+    });
+    let proof = Proof::of(job, own_type.name, undeclared, &fresh, owned.as_ref()).await;
     let is_proven = |path: &str, value: &Value| proof.has(path, value);
     let named = if is_rename { &desired.name } else { &fresh.name };
     let body = body::for_update(desired, &view, &comparison, named, &is_proven)
@@ -236,7 +240,7 @@ impl Put {
 /// The findings of this pass about secrets: by type and pointer, whether one that git
 /// declares reads back equal now.
 #[derive(Debug, Default)]
-pub(crate) struct Proofs(tokio::sync::Mutex<BTreeMap<(&'static str, String), bool>>);
+pub(crate) struct Proofs(tokio::sync::Mutex<BTreeMap<(String, String), bool>>);
 
 /// The proven secrets of one connection.
 pub(super) struct Proof<'a> {
@@ -248,25 +252,27 @@ pub(super) struct Proof<'a> {
 }
 
 impl<'a> Proof<'a> {
-    /// Finds out what a PUT of this connection needs to know.
+    /// Finds out of some fields of a connection, which a body takes from live, whether live shows them
+    /// in clear.
     pub(super) async fn of(
         job: &'a Job<'_>,
-        desired: &DesiredConnection,
-        view: &LiveView<'_>,
+        type_name: &str,
+        fields: impl Iterator<Item = &Field>,
+        live: &LiveConnection,
         owned: Option<&Owned>,
     ) -> Self {
-        let own_type = desired.connection_type;
-        let mut readable = BTreeSet::new();
-        for secret in own_type.secrets() {
-            let path = format!("/{}", secret.name);
-            let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
-            let is_shown = shown_text(view.shown_by_get(&path)).is_some();
-            if !is_written && is_shown && job.is_proven(own_type.name, &path).await {
-                readable.insert(path);
+        let known = owned.map(Owned::known_secrets).unwrap_or_default();
+        let mut proof = Self { key: job.rules.keys.key, readable: BTreeSet::new(), known };
+        for field in fields {
+            let path = format!("/{}", field.name);
+            let shown = live.body().get(field.name);
+            let is_open =
+                shown_text(shown).is_some() && !shown.is_some_and(|v| proof.has(&path, v));
+            if is_open && job.is_proven(type_name, &path).await {
+                proof.readable.insert(path);
             }
         }
-        let known = owned.map(Owned::known_secrets).unwrap_or_default();
-        Self { key: job.rules.keys.key, readable, known }
+        proof
     }
 
     /// Whether a shown value is proven to be the secret itself.
@@ -294,13 +300,14 @@ impl<'a> Proof<'a> {
 impl Job<'_> {
     /// Whether a secret of that type which git declares reads back equal now. It is looked for once
     /// in a run.
-    pub(super) async fn is_proven(&self, type_name: &'static str, path: &str) -> bool {
+    async fn is_proven(&self, type_name: &str, path: &str) -> bool {
         let mut proofs = self.proofs.0.lock().await;
-        if let Some(known) = proofs.get(&(type_name, path.to_owned())) {
+        let field = (type_name.to_owned(), path.to_owned());
+        if let Some(known) = proofs.get(&field) {
             return *known;
         }
         let is_proven = self.reads_back_equal(type_name, path).await;
-        proofs.insert((type_name, path.to_owned()), is_proven);
+        proofs.insert(field, is_proven);
         is_proven
     }
 

@@ -9,13 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use super::args::{ApplyArgs, Output};
 use super::context::{Context, needs_terminal, says_yes};
-use super::plan::{leave_out_said, show, show_errors};
+use super::plan::{leave_out_said, saved_target, show, show_errors};
 use super::session::Session;
 use super::signals::{Ending, cancel_on};
-use crate::plan::saved::{
-    Digests, SAVED_VERSION, SavedChange, SavedPlan, SavedTarget, changes_of, ends_otherwise,
-    keep_listed,
-};
+use crate::plan::saved::{SAVED_VERSION, SavedPlan, SavedTarget, ends_otherwise, keep_listed};
 use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
 use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
 use crate::report::{self, Style};
@@ -46,8 +43,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     options.read_back = ReadBackMode::Due;
     options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
-    let mut agreed: Option<Vec<Agreed>> =
-        saved.map(|saved| saved.targets.into_iter().map(Agreed::from).collect());
+    let mut agreed = saved.map(|saved| saved.targets);
     if asks {
         match ask(&session, &snapshot, &options, context).await? {
             Answer::Yes(shown) => agreed = agreed.or(Some(shown)),
@@ -106,7 +102,7 @@ fn print(outcomes: &[TargetPlan], output: Output, context: &Context) {
 /// The end of the question whether a plan is to be applied.
 enum Answer {
     /// These changes are agreed on.
-    Yes(Vec<Agreed>),
+    Yes(Vec<SavedTarget>),
     /// There is nothing to do, or the answer is no; the exit code.
     Ends(u8),
 }
@@ -133,13 +129,13 @@ async fn ask(
         context.say("Nothing was applied.");
         return Ok(Answer::Ends(1));
     }
-    Ok(Answer::Yes(prepared.iter().map(Agreed::of).collect()))
+    Ok(Answer::Yes(prepared.iter().map(saved_target).collect()))
 }
 
 async fn carry_all_out(
     session: &Session,
     prepared: Vec<Prepared<'_>>,
-    agreed: Option<&[Agreed]>,
+    agreed: Option<&[SavedTarget]>,
     options: &Options,
     context: &Context,
 ) -> Vec<TargetPlan> {
@@ -148,7 +144,7 @@ async fn carry_all_out(
     let mut prepared = prepared;
     let mut total = 0;
     for prepared in &mut prepared {
-        let of_target = |agreed: &&Agreed| agreed.name == prepared.target.name;
+        let of_target = |agreed: &&SavedTarget| agreed.name == prepared.target.name;
         if let Some(agreed) = agreed.and_then(|all| all.iter().find(of_target)) {
             keep_listed(&mut prepared.plan, &agreed.changes);
         }
@@ -221,6 +217,10 @@ fn read_saved(file: &Path) -> Result<SavedPlan, CommandError> {
     if saved.apinizer_gitops_plan != SAVED_VERSION {
         return Err(unreadable(format!("it has version {}", saved.apinizer_gitops_plan)));
     }
+    // Without them nothing would tell whether anything moved.
+    if let Some(target) = saved.targets.iter().find(|target| target.digests.is_none()) {
+        return Err(unreadable(format!("it has no digests of the target `{}`", target.name)));
+    }
     Ok(saved)
 }
 
@@ -253,36 +253,8 @@ fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) -> Result<(), Command
     Ok(())
 }
 
-/// The changes that were agreed on for one target, by the saved plan or at the prompt.
-struct Agreed {
-    name: String,
-    url: String,
-    project: String,
-    digests: Option<Digests>,
-    changes: Vec<SavedChange>,
-}
-
-impl Agreed {
-    fn of(prepared: &Prepared<'_>) -> Self {
-        Self {
-            name: prepared.target.name.clone(),
-            url: prepared.target.manager.url.clone(),
-            project: prepared.target.project.clone(),
-            digests: prepared.digests(),
-            changes: changes_of(&prepared.plan),
-        }
-    }
-}
-
-impl From<SavedTarget> for Agreed {
-    fn from(saved: SavedTarget) -> Self {
-        let SavedTarget { name, url, project, digests, changes } = saved;
-        Self { name, url, project, digests: Some(digests), changes }
-    }
-}
-
 /// The differences since then, one sentence each: nothing is done if there is any.
-fn moved(agreed: &[Agreed], prepared: &[Prepared<'_>]) -> Result<Vec<String>, CommandError> {
+fn moved(agreed: &[SavedTarget], prepared: &[Prepared<'_>]) -> Result<Vec<String>, CommandError> {
     let mut all = Vec::new();
     for prepared in prepared {
         let mut moved = Vec::new();

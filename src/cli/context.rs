@@ -7,7 +7,7 @@ use super::CommandError;
 use super::args::{Color, GlobalArgs};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
-use crate::config::{Config, FILE_NAME, FlagSource, Location};
+use crate::config::{Config, FILE_NAME, FlagSource, Location, Resolve};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
 use crate::report::Style;
@@ -67,7 +67,7 @@ impl Context {
 
     fn load_config(&self) -> Result<Config, Vec<Diagnostic>> {
         match self.config_path() {
-            Some(path) => Config::load(&path, &self.environment),
+            Some(path) => Config::load(&path, &self.environment, Resolve::All),
             None => Config::from_flags(&self.flags(), &self.environment),
         }
     }

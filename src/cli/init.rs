@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::CommandError;
 use super::args::InitArgs;
 use super::context::Context;
-use crate::config::{Config, FILE_NAME};
+use crate::config::{Config, FILE_NAME, Resolve};
 use crate::export::files::{self, ExportFile, SCHEMA_LINE};
 
 /// The name of the example document.
@@ -36,7 +36,7 @@ pub fn run(args: &InitArgs, context: &Context) -> Result<u8, CommandError> {
     let root = file.parent().unwrap_or(Path::new("")).join(&repository);
     let root = root.strip_prefix(".").unwrap_or(&root);
     let text = config(&args.target, &url, &project, &repository, &paths)?;
-    Config::parse_unresolved(&file, text.as_bytes(), &context.environment)
+    Config::parse(&file, text.as_bytes(), &context.environment, Resolve::Known)
         .map_err(|problems| context.config_problems(&problems))?;
     let documents = paths.last().map(|path| root.join(path)).unwrap_or_default();
     let is_empty = !is_there(&documents)

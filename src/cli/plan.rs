@@ -5,9 +5,7 @@ use super::args::{Output, PlanArgs};
 use super::context::Context;
 use super::session::Session;
 use crate::document::{Diagnostic, Severity};
-use crate::plan::saved::{
-    Digests, SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, changes_of,
-};
+use crate::plan::saved::{SAVED_VERSION, SavedOptions, SavedPlan, SavedTarget, changes_of};
 use crate::plan::{Plan, TargetPlan};
 use crate::reconcile::{Prepared, ReadBackMode};
 use crate::report::{self, Style, diagnostics};
@@ -90,20 +88,16 @@ fn save(
     prepared: &[Prepared<'_>],
     options: SavedOptions,
 ) -> Result<(), CommandError> {
-    let targets = prepared
-        .iter()
-        .map(|prepared| match prepared.digests() {
-            Some(digests) => Ok(saved_target(prepared, digests)),
-            None => Err(CommandError::Failed(format!(
-                "the plan is not saved, since the target `{}` could not be looked at",
-                prepared.target.name
-            ))),
-        })
-        .collect::<Result<_, _>>()?;
+    if let Some(not_seen) = prepared.iter().find(|prepared| prepared.ready.is_none()) {
+        return Err(CommandError::Failed(format!(
+            "the plan is not saved, since the target `{}` could not be looked at",
+            not_seen.target.name
+        )));
+    }
     let saved = SavedPlan {
         apinizer_gitops_plan: SAVED_VERSION,
         options,
-        targets,
+        targets: prepared.iter().map(saved_target).collect(),
         plan: report::plan::json(plan, &Style::default()),
     };
     let text = serde_json::to_string_pretty(&saved).map_err(CommandError::failed)?;
@@ -112,12 +106,13 @@ fn save(
     })
 }
 
-fn saved_target(prepared: &Prepared<'_>, digests: Digests) -> SavedTarget {
+/// The part of a saved plan that is of one target; the same is kept of a plan that is asked about.
+pub(super) fn saved_target(prepared: &Prepared<'_>) -> SavedTarget {
     SavedTarget {
         name: prepared.target.name.clone(),
         url: prepared.target.manager.url.clone(),
         project: prepared.target.project.clone(),
-        digests,
+        digests: prepared.digests(),
         changes: changes_of(&prepared.plan),
     }
 }

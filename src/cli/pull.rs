@@ -38,7 +38,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
     let base = args.base.as_deref();
     let options = session.options(context, "pull", &args.narrow, None, base).await?;
     let snapshot = session.snapshot(&ReadArgs { worktree: true, ..ReadArgs::default() }).await?;
-    let (repository, _) = session.open().await?;
+    let repository = session.open().await?.repository().map_err(CommandError::failed)?;
     let prepared = session.prepare(&snapshot, &options).await;
     super::plan::show_errors(context, &prepared);
     for TargetPlan { name, errors, notices, .. } in prepared.iter().map(|prepared| &prepared.plan) {

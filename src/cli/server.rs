@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::CommandError;
 use super::context::Context;
 use crate::api::reason;
-use crate::config::Config;
+use crate::config::{Config, Resolve};
 use crate::secret::Sensitive;
 
 /// How long an answer may take.
@@ -27,7 +27,7 @@ impl Server {
     pub(super) fn find(named: Option<&str>, context: &Context) -> Result<Self, CommandError> {
         let config = context
             .config_path()
-            .map(|path| Config::load_unresolved(&path, &context.environment))
+            .map(|path| Config::load(&path, &context.environment, Resolve::Known))
             .transpose()
             .map_err(|problems| context.config_problems(&problems))?;
         let configured = config.map(|config| config.server);

@@ -1,8 +1,7 @@
 //! The part that `plan`, `apply`, `forget` and `export` share: the targets they are about, and the
 //! snapshot they read.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -18,7 +17,7 @@ use crate::leadership::Terms;
 use crate::plan::{Filter, Plan, RunRules};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
 use crate::rules::Effect;
-use crate::source::{self, Mirror, Repository, Snapshot, Stop};
+use crate::source::{Repository, Seen, Snapshot, Source, SourceError};
 
 /// A command's engine, and where its documents come from.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub struct Session {
     pub engine: Engine,
     /// Who asked for the command, where a refused signature belongs into the history.
     pub asked: Option<Asked>,
-    repository: Option<(Arc<Repository>, Option<Mirror>)>,
+    source: Option<Source>,
 }
 
 impl Session {
@@ -51,7 +50,7 @@ impl Session {
         narrow(&mut config, targets)?;
         let mut engine = Engine::new(config, context.environment.clone());
         engine.config_file = config_in_repository(context, &engine.config);
-        Ok(Self { engine, asked: None, repository: None })
+        Ok(Self { engine, asked: None, source: None })
     }
 
     /// The one target that a command is about.
@@ -126,33 +125,17 @@ impl Session {
         Err(CommandError::WithHint(problem, hint))
     }
 
-    /// The source in words.
-    pub fn source(&self) -> String {
-        self.engine.config.source.as_written.clone()
-    }
-
     /// The snapshot that the flags name, verified where the config asks for it.
     ///
     /// # Errors
     /// The repository, the revision or its signature is not as it should be.
     pub async fn snapshot(&mut self, read: &ReadArgs) -> Result<Snapshot, CommandError> {
-        let (repository, mirror) = self.open().await?;
-        if read.worktree {
-            let files = repository.worktree().map_err(CommandError::failed)?;
-            return Ok(Snapshot::Disk(files));
+        if let Some(rev) = read.rev.as_ref().filter(|_| !read.worktree) {
+            return self.revision(rev).await;
         }
-        let commit = match &read.rev {
-            Some(rev) => return self.revision(rev).await,
-            None => {
-                let branch = match &mirror {
-                    Some(mirror) => mirror.status().branch,
-                    None => self.engine.config.source.branch.clone(),
-                };
-                repository.head(branch.as_deref()).map_err(CommandError::failed)?
-            }
-        };
-        self.verify(&repository, &commit.id)?;
-        Ok(Snapshot::Commit { repository, commit })
+        let mut source = self.open().await?;
+        source.worktree = read.worktree;
+        self.accepted(tokio::task::block_in_place(|| source.look()))
     }
 
     /// A revision that is named.
@@ -160,37 +143,20 @@ impl Session {
     /// # Errors
     /// There is no such revision, or it is not signed as the config asks.
     pub async fn revision(&mut self, rev: &str) -> Result<Snapshot, CommandError> {
-        let (repository, mirror) = self.open().await?;
-        let commit = match mirror {
-            Some(mirror) => {
-                let never = CancellationToken::new();
-                let id = mirror.fetch_revision(rev, &never).await.map_err(CommandError::failed)?;
-                repository.resolve(&id.0).map_err(CommandError::failed)?
-            }
-            None => repository.resolve(rev).map_err(CommandError::failed)?,
-        };
-        self.verify(&repository, &commit.id)?;
-        Ok(Snapshot::Commit { repository, commit })
+        let source = self.open().await?;
+        self.accepted(source.revision(rev).await)
     }
 
-    fn verify(
-        &self,
-        repository: &Repository,
-        commit: &crate::name::CommitId,
-    ) -> Result<(), CommandError> {
-        let Some(wanted) = &self.engine.config.source.verify else { return Ok(()) };
-        let check = || source::verify(repository, commit, wanted, &Stop::default());
-        let refused = match tokio::task::block_in_place(check) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
+    fn accepted(&self, seen: Result<Seen, SourceError>) -> Result<Snapshot, CommandError> {
+        let Seen { snapshot, refused, .. } = seen.map_err(CommandError::failed)?;
+        let Some(refused) = refused else { return Ok(snapshot) };
         if let Some(asked) = &self.asked {
             for target in &self.engine.config.targets {
-                let trail = self.engine.trail(target, true).pass(Some(commit), asked);
-                trail.refused(&refused.to_string());
+                let commit = snapshot.commit().map(|commit| &commit.id);
+                self.engine.trail(target, true).pass(commit, asked).refused(&refused);
             }
         }
-        Err(CommandError::failed(refused))
+        Err(CommandError::Failed(refused))
     }
 
     /// Looks at the remote again, where the source is one: it was asked when it was first read.
@@ -198,34 +164,20 @@ impl Session {
     /// # Errors
     /// It does not answer any more, or refuses.
     pub async fn fetch_again(&self) -> Result<(), CommandError> {
-        let Some((_, Some(mirror))) = &self.repository else { return Ok(()) };
+        let Some(mirror) = &self.engine.mirror else { return Ok(()) };
         mirror.fetch(&CancellationToken::new()).await.map(drop).map_err(CommandError::failed)
     }
 
-    /// The repository, and the mirror of it where the source is a url.
-    pub(super) async fn open(&mut self) -> Result<(Arc<Repository>, Option<Mirror>), CommandError> {
-        if let Some(opened) = &self.repository {
+    /// The source; one that is a url is fetched when it is first asked for.
+    pub(super) async fn open(&mut self) -> Result<Source, CommandError> {
+        if let Some(opened) = &self.source {
             return Ok(opened.clone());
         }
-        let opened = match &self.engine.config.source.location {
-            Location::Path(path) => (open(path)?, None),
-            Location::Url(url) => {
-                let mirror = Mirror::new(
-                    url,
-                    self.engine.config.source.branch.as_deref(),
-                    &self.engine.config.state_dir,
-                    &self.engine.environment,
-                    &self.engine.redactor,
-                )
-                .map_err(CommandError::failed)?;
-                let never = CancellationToken::new();
-                mirror.fetch(&never).await.map_err(CommandError::failed)?;
-                self.engine.mirror = Some(mirror.clone());
-                (mirror.repository().map_err(CommandError::failed)?, Some(mirror))
-            }
-        };
-        self.repository = Some(opened.clone());
-        Ok(opened)
+        let source = self.engine.source().map_err(CommandError::failed)?;
+        self.engine.mirror = source.mirror().cloned();
+        self.fetch_again().await?;
+        self.source = Some(source.clone());
+        Ok(source)
     }
 
     /// Waits for the right to act for the targets, where replicas share them.
@@ -285,16 +237,11 @@ impl Session {
     pub fn plan_of(&self, snapshot: &Snapshot, prepared: &[Prepared<'_>]) -> Plan {
         Plan {
             commit: snapshot.commit().cloned(),
-            source: self.source(),
+            source: self.engine.config.source.as_written.clone(),
             links: self.engine.links(),
             targets: prepared.iter().map(|p| p.plan.clone()).collect(),
         }
     }
-}
-
-fn open(path: &Path) -> Result<Arc<Repository>, CommandError> {
-    let open = || Repository::open(path);
-    tokio::task::block_in_place(open).map(Arc::new).map_err(CommandError::failed)
 }
 
 /// Leaves only the named targets in a config.

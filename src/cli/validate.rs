@@ -7,7 +7,7 @@ use super::CommandError;
 use super::args::{ReadArgs, ValidateArgs, ValidateOutput};
 use super::context::Context;
 use super::session::{Session, config_in_repository};
-use crate::config::{Config, Location};
+use crate::config::{Config, Location, Resolve};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
 use crate::reconcile::load_request;
 use crate::report::diagnostics;
@@ -43,7 +43,7 @@ pub async fn run(args: &ValidateArgs, context: &Context) -> Result<u8, CommandEr
 fn config(context: &Context) -> Result<Option<Config>, Vec<Diagnostic>> {
     let has_target = context.global.url.is_some() || context.global.project.is_some();
     match context.config_path() {
-        Some(path) => Config::load_unresolved(&path, &context.environment).map(Some),
+        Some(path) => Config::load(&path, &context.environment, Resolve::Known).map(Some),
         None if has_target => Config::from_flags(&context.flags(), &context.environment).map(Some),
         None => Ok(None),
     }

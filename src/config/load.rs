@@ -22,28 +22,34 @@ use crate::diagnostic::code;
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
+/// Which references of plain keys are resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// All: a variable without a value is a problem of the config.
+    All,
+    /// Those whose variables have a value, as for `validate`; the others stay as they are written, and
+    /// are not checked.
+    Known,
+}
+
 impl Config {
     /// Reads a config file and resolves the references in its plain keys.
     ///
     /// # Errors
     /// All problems of the file, warnings included, sorted by place.
-    pub fn load(path: &Path, environment: &Environment) -> Result<Config, Vec<Diagnostic>> {
-        read(path, environment, true)
-    }
-
-    /// Reads a config file where the environment may lack what it refers to, as `validate` does:
-    /// such a value stays as it is written and is not checked.
-    ///
-    /// # Errors
-    /// All problems of the file, warnings included, sorted by place.
-    pub fn load_unresolved(
+    pub fn load(
         path: &Path,
         environment: &Environment,
+        resolve: Resolve,
     ) -> Result<Config, Vec<Diagnostic>> {
-        read(path, environment, false)
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+            .map_err(|error| unreadable(path, format!("cannot be read: {error}")))?;
+        Self::parse(path, &bytes, environment, resolve)
     }
 
-    /// Reads the bytes of a config whose file would stand at `path`.
+    /// Reads the bytes of a config whose file stands, or would stand, at `path`.
     ///
     /// # Errors
     /// All problems, warnings included, sorted by place.
@@ -51,30 +57,43 @@ impl Config {
         path: &Path,
         bytes: &[u8],
         environment: &Environment,
+        resolve: Resolve,
     ) -> Result<Config, Vec<Diagnostic>> {
-        parse(path, bytes, environment, true)
-    }
-
-    /// Reads the bytes of a config where the environment may lack what it refers to.
-    ///
-    /// # Errors
-    /// All problems, warnings included, sorted by place.
-    pub fn parse_unresolved(
-        path: &Path,
-        bytes: &[u8],
-        environment: &Environment,
-    ) -> Result<Config, Vec<Diagnostic>> {
-        parse(path, bytes, environment, false)
-    }
-}
-
-fn read(path: &Path, environment: &Environment, strict: bool) -> Result<Config, Vec<Diagnostic>> {
-    let mut bytes = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => parse(path, &bytes, environment, strict),
-        Err(error) => Err(unreadable(path, format!("cannot be read: {error}"))),
+        if bytes.len() as u64 > LARGEST {
+            return Err(unreadable(path, "is larger than 1 MiB"));
+        }
+        let text = FileText::decode(bytes.to_vec())
+            .map_err(|problem| unreadable(path, format!("cannot be used: {}", problem.message)))?;
+        let text = Arc::new(text);
+        let mut documents = split(&text).into_iter();
+        let document =
+            documents.next().unwrap_or(Chunk { range: 0..0, first_line: 1, content_line: None });
+        let excerpt = Excerpt::unmasked(&text, &document);
+        let file = path.display().to_string();
+        if let Some(second) = documents.next() {
+            let mark = Mark { file, line: second.first_line, column: 1, ..Mark::whole_file() };
+            let message = "a config is one document, and a second one begins here".to_owned();
+            return Err(vec![Diagnostic::error(&code::CONFIG_SYNTAX, message, mark)]);
+        }
+        match yaml::parse(text.slice(document.range.clone())) {
+            Ok(root) => {
+                from_value(&root, Problems::new(&file, Some(excerpt)), path, environment, resolve)
+            }
+            Err(failure) => {
+                let excerpt = Excerpt::broken(&text, &document, is_key);
+                let mut problem = failure.diagnose(&excerpt);
+                problem.code = match failure.cause {
+                    Cause::DuplicateKey(_) => code::CONFIG_DUPLICATE_KEY.id,
+                    _ => code::CONFIG_SYNTAX.id,
+                };
+                for mark in
+                    problem.related.iter_mut().map(|(mark, _)| mark).chain([&mut problem.mark])
+                {
+                    mark.file.clone_from(&file);
+                }
+                Err(vec![problem])
+            }
+        }
     }
 }
 
@@ -83,57 +102,15 @@ fn unreadable(path: &Path, problem: impl std::fmt::Display) -> Vec<Diagnostic> {
     vec![Diagnostic::error(&code::CONFIG_UNREADABLE, format!("the config {problem}"), mark)]
 }
 
-fn parse(
-    path: &Path,
-    bytes: &[u8],
-    environment: &Environment,
-    strict: bool,
-) -> Result<Config, Vec<Diagnostic>> {
-    if bytes.len() as u64 > LARGEST {
-        return Err(unreadable(path, "is larger than 1 MiB"));
-    }
-    let text = FileText::decode(bytes.to_vec())
-        .map_err(|problem| unreadable(path, format!("cannot be used: {}", problem.message)))?;
-    let text = Arc::new(text);
-    let mut documents = split(&text).into_iter();
-    let document =
-        documents.next().unwrap_or(Chunk { range: 0..0, first_line: 1, content_line: None });
-    let excerpt = Excerpt::unmasked(&text, &document);
-    let file = path.display().to_string();
-    if let Some(second) = documents.next() {
-        let mark = Mark { file, line: second.first_line, column: 1, ..Mark::whole_file() };
-        let message = "a config is one document, and a second one begins here".to_owned();
-        return Err(vec![Diagnostic::error(&code::CONFIG_SYNTAX, message, mark)]);
-    }
-    match yaml::parse(text.slice(document.range.clone())) {
-        Ok(root) => {
-            from_value(&root, Problems::new(&file, Some(excerpt)), path, environment, strict)
-        }
-        Err(failure) => {
-            let excerpt = Excerpt::broken(&text, &document, is_key);
-            let mut problem = failure.diagnose(&excerpt);
-            problem.code = match failure.cause {
-                Cause::DuplicateKey(_) => code::CONFIG_DUPLICATE_KEY.id,
-                _ => code::CONFIG_SYNTAX.id,
-            };
-            for mark in problem.related.iter_mut().map(|(mark, _)| mark).chain([&mut problem.mark])
-            {
-                mark.file.clone_from(&file);
-            }
-            Err(vec![problem])
-        }
-    }
-}
-
 /// Makes a config of the values of a file that stands, or would stand, at `path`.
 pub(super) fn from_value(
     root: &Value,
     problems: Problems,
     path: &Path,
     environment: &Environment,
-    strict: bool,
+    resolve: Resolve,
 ) -> Result<Config, Vec<Diagnostic>> {
-    let mut reader = Reader { problems, environment, strict, resolved: Vec::new() };
+    let mut reader = Reader { problems, environment, resolve, resolved: Vec::new() };
     let fields = reader.section(&ROOT, &Node { value: root, pointer: String::new() });
     let config = build(&mut reader, &fields, folder_of(path));
     let warnings = reader.problems.finish(&config.targets);

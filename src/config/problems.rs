@@ -6,7 +6,7 @@
 use super::Target;
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{At, Diagnostic, Excerpt, Finding, Mark, Part, Severity};
-use crate::secret::SENSITIVE;
+use crate::secret::{SENSITIVE, without_user_info};
 
 /// The problems of one config so far.
 #[derive(Debug)]
@@ -59,10 +59,11 @@ impl Problems {
     /// All problems by place, now that everything that has to be hidden is known. Of several targets,
     /// a warning names the one that it is about.
     pub(super) fn finish(self, targets: &[Target]) -> Vec<Diagnostic> {
+        let hidden = format!("{SENSITIVE}@");
         let mark = |pointer: &str, part: &Part| {
             let excerpt = self.excerpt.as_ref();
             let mark = excerpt.map_or_else(Mark::whole_file, |text| text.mark(pointer, part));
-            Mark { file: self.file.clone(), text: without_user_info(&mark.text), ..mark }
+            Mark { file: self.file.clone(), text: without_user_info(&mark.text, &hidden), ..mark }
         };
         let place = |finding: Finding| {
             let related = finding.related.iter();
@@ -85,42 +86,4 @@ fn target_at(targets: &[Target], warning: &Finding) -> Option<String> {
     }
     let index = warning.pointer.strip_prefix("/targets/")?.split('/').next()?;
     targets.get(index.parse::<usize>().ok()?).map(|target| target.name.clone())
-}
-
-/// A text with the user info of every URL in it replaced.
-pub(super) fn without_user_info(text: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, authority) = rest.split_at(at + 3);
-        shown.push_str(before);
-        let ends = |c: char| c == '/' || c == '"' || c == '\'' || c.is_whitespace();
-        let length = authority.find(ends).unwrap_or(authority.len());
-        rest = authority;
-        if let Some(host) = authority[..length].rfind('@') {
-            shown.push_str(SENSITIVE);
-            rest = &authority[host..];
-        }
-    }
-    shown + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn user_info_is_never_shown() {
-        for (text, shown) in [
-            ("url: https://a:b@host/x", "url: https://(sensitive)@host/x"),
-            (
-                "[https://u@h, 'ssh://git:p@x:22/y']",
-                "[https://(sensitive)@h, 'ssh://(sensitive)@x:22/y']",
-            ),
-            ("https://host/a@b", "https://host/a@b"),
-            ("none at all", "none at all"),
-        ] {
-            assert_eq!(without_user_info(text), shown);
-        }
-    }
 }

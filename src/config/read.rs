@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::catalog::{did_you_mean, nearest_of};
 use crate::config::fields::{Fields, Text, Typed};
 use crate::config::keys::{Key, Kind, OneOf, Section};
+use crate::config::load::Resolve;
 use crate::config::problems::{Problems, error, related, warning};
 use crate::config::{SecretText, parse_duration, parse_listen, parse_max_deletes, parse_size};
 use crate::diagnostic::Part;
@@ -49,8 +50,8 @@ pub(super) struct Reader<'a> {
     pub(super) problems: Problems,
     /// Where references are resolved.
     pub(super) environment: &'a Environment,
-    /// Whether a reference to an unset variable is an error.
-    pub(super) strict: bool,
+    /// Whether all references have to have a value.
+    pub(super) resolve: Resolve,
     /// The values that came from the environment.
     pub(super) resolved: Vec<Sensitive>,
 }
@@ -356,7 +357,7 @@ fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
                 }
                 Err(unset) => {
                     resolved = false;
-                    if reader.strict {
+                    if reader.resolve == Resolve::All {
                         let message = format!("`{name}` cannot be resolved: {unset}");
                         reader.problems.add(&node.pointer, error(&code::CONFIG_UNSET, message));
                     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::config::keys::{Key, Kind, OneOf, ROOT, Section};
-use crate::config::load::from_value;
+use crate::config::load::{Resolve, from_value};
 use crate::config::problems::{Problems, error};
 use crate::config::{Config, FILE_NAME};
 use crate::diagnostic::Diagnostic;
@@ -169,7 +169,7 @@ impl super::Config {
         }
         let root = json!({"targets": [target]});
         // `--repo` is the folder that a file would be in, so that a `${` in it stays text.
-        from_value(&root, problems, &repo.join(FILE_NAME), environment, true)
+        from_value(&root, problems, &repo.join(FILE_NAME), environment, Resolve::All)
     }
 }
 

@@ -67,7 +67,12 @@ fn environment() -> Environment {
 }
 
 fn parse(text: &str) -> Result<Config, Vec<Diagnostic>> {
-    Config::parse(Path::new("/etc/gitops/apinizer-gitops.yaml"), text.as_bytes(), &environment())
+    Config::parse(
+        Path::new("/etc/gitops/apinizer-gitops.yaml"),
+        text.as_bytes(),
+        &environment(),
+        Resolve::All,
+    )
 }
 
 /// The problems as lines: place, code, message, help, snippet.
@@ -174,7 +179,9 @@ fn the_state_folder_is_systemds_then_the_users() {
     let state_dir = |variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let environment = Environment::new(variables);
-        Config::parse(Path::new("x.yaml"), target("").as_bytes(), &environment).unwrap().state_dir
+        Config::parse(Path::new("x.yaml"), target("").as_bytes(), &environment, Resolve::All)
+            .unwrap()
+            .state_dir
     };
     assert_eq!(state_dir(&[("STATE_DIRECTORY", "/a:/b"), ("HOME", "/h")]), Path::new("/a"));
     assert_eq!(state_dir(&[("XDG_STATE_HOME", "/x")]), Path::new("/x/apinizer-gitops"));
@@ -281,7 +288,7 @@ fn values_of_the_environment_are_used_and_not_shown() {
     assert_eq!(codes(&unset), ["AG609"]);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &unset).unwrap();
-    let config = Config::load_unresolved(file.path(), &environment()).unwrap();
+    let config = Config::load(file.path(), &environment(), Resolve::Known).unwrap();
     assert_eq!(config.targets[0].manager.url, "${env:NOT_THERE}");
 }
 
@@ -344,14 +351,14 @@ fn each_mistake_has_its_code() {
 fn files_that_cannot_be_read_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.yaml");
-    let load = || Config::load(&path, &environment()).unwrap_err().remove(0);
+    let load = || Config::load(&path, &environment(), Resolve::All).unwrap_err().remove(0);
     assert!(load().message.contains("cannot be read"));
     std::fs::write(&path, b"a: \xff\n").unwrap();
     assert!(load().message.contains("UTF-8"));
     std::fs::write(&path, "a: 1\n".repeat(300_000)).unwrap();
     assert!(load().message.contains("1 MiB"));
     std::fs::write(&path, format!("\u{feff}{}", WHOLE.replace('\n', "\r\n"))).unwrap();
-    assert!(Config::load(&path, &environment()).is_ok());
+    assert!(Config::load(&path, &environment(), Resolve::All).is_ok());
 }
 
 #[test]

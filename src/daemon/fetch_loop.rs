@@ -14,11 +14,10 @@ use super::event::Trigger;
 use super::log::{LogThrottle, more_than_0};
 use super::news::NewsMemory;
 use super::outcome::Cause;
-use super::source::Seen;
 use super::status::Board;
 use super::target_loop::spread;
 use crate::notify::{Notice, Notifier};
-use crate::source::{Commit, FetchStatus, Mirror, SourceError};
+use crate::source::{Commit, FetchStatus, Mirror, Seen, SourceError};
 
 /// Fetches the url of the source: at the start, every `poll` with some jitter, and when asked.
 pub(super) struct FetchLoop {

@@ -7,13 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::LOCK_TIMEOUT;
-use super::source::{Seen, Source};
 use super::status::{News, ReconcileOutcome, Wait};
 use crate::config::{After, Target};
 use crate::name::CommitId;
 use crate::reconcile::{Engine, now};
 use crate::record::{Record, Soak};
-use crate::source::{Repository, Snapshot, SourceError};
+use crate::source::{Repository, Seen, Snapshot, Source, SourceError};
 use crate::state::StateError;
 
 /// How many commits are remembered that a target applied whole.

@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::order::{self, Given};
-use super::source::{Seen, Source};
 use super::status::{ReconcileOutcome, Wait};
 use super::tasks::FINISHING;
 use super::{Daemon, LOCK_TIMEOUT, Opened};
@@ -18,7 +17,7 @@ use crate::leadership::{Alone, Leadership};
 use crate::plan::{Change, ChangeResult, RunRules, State, TargetPlan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, Step, carry_out};
 use crate::secret::Redactor;
-use crate::source::{Commit, SourceError};
+use crate::source::{Commit, Seen, Source, SourceError};
 
 /// After this long without one success a reconcile ends and the target is shown as failing; the
 /// target loop tries again by itself.

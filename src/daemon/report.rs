@@ -14,7 +14,6 @@ use super::mailbox::Awaited;
 use super::news::{self, News, NewsMemory};
 use super::outcome::{Cause, request_from};
 use super::pass::PassResult;
-use super::source::Seen;
 use super::status::{
     Answer, Board, Counts, ReconcileOutcome, TargetKey, TargetState, TargetStatus, Trouble,
 };
@@ -23,7 +22,7 @@ use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
 use crate::plan::{Entry, State};
-use crate::source::Commit;
+use crate::source::{Commit, Seen};
 use crate::state::StateError;
 
 /// Tells what happens to one target.

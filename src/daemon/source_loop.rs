@@ -20,7 +20,6 @@ use super::news::NewsMemory;
 use super::outcome::Cause;
 use super::pass::Mode;
 use super::report::Reporter;
-use super::source::{Seen, Source};
 use super::status::{Answer, Board, ReconcileOutcome, TargetKey, TargetState};
 use super::target_loop::TargetLoop;
 use super::tasks::Tasks;
@@ -31,7 +30,7 @@ use crate::name::CommitId;
 use crate::notify::{Notifier, Senders};
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
-use crate::source::{FetchStatus, Mirror, Snapshot, SourceError, Wake, Watcher};
+use crate::source::{FetchStatus, Mirror, Seen, Snapshot, Source, SourceError, Wake, Watcher};
 
 /// How long one look at the source may take before the probe calls it stuck.
 const LONGEST_LOOK: Duration = Duration::from_secs(300);

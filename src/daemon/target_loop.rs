@@ -16,14 +16,13 @@ use super::mailbox::{Mailbox, Order};
 use super::outcome::Cause;
 use super::pass::{Ending, Mode, Pass, PassResult, pass, set_suspended};
 use super::report::{Ended, Reporter};
-use super::source::{Seen, Source};
 use super::status::{ReconcileOutcome, Wait};
 use super::tasks::Watched;
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
 use crate::plan::State;
 use crate::reconcile::Engine;
-use crate::source::Commit;
+use crate::source::{Commit, Seen, Source};
 
 /// How long one reconcile may take before the probe calls it stuck.
 const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);

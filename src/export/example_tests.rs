@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::catalog;
-use crate::config::Config;
+use crate::config::{Config, Resolve};
 use crate::environment::Environment;
 use crate::reconcile::{Engine, load_target};
 use crate::source::{Files, Snapshot};
@@ -19,7 +19,7 @@ fn examples() -> &'static Path {
 #[test]
 fn they_load_without_errors_or_warnings_and_show_every_type() {
     let file = examples().join("apinizer-gitops.yaml");
-    let config = Config::load_unresolved(&file, &Environment::default()).unwrap();
+    let config = Config::load(&file, &Environment::default(), Resolve::Known).unwrap();
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     let engine = Engine::new(config, Environment::default());
     let snapshot = Snapshot::Disk(Files::of_worktree(examples().to_path_buf()));

@@ -10,7 +10,7 @@ use super::compare::{
     Comparison, Subject, Treatment, field_at, shown_text, shows_file, with_lives_ignored_parts,
 };
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
-use crate::desired::{DesiredConnection, DesiredField, lies_in};
+use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::pointer;
@@ -55,41 +55,109 @@ pub(crate) fn for_create(desired: &DesiredConnection) -> Result<SensitiveValue, 
     Ok(SensitiveValue::new(body))
 }
 
-/// Why a replace of a connection is blocked: a secret or file of it that nothing could restore if
-/// the new connection were refused, since git declares no value of it and the server shows none.
-/// Whether references resolve, and what is shown is its value, is seen when it is carried out.
-pub(crate) fn cannot_be_restored(
+/// The body that makes the connection again that a replace deletes: what GET showed, with the secrets
+/// of the old document's references, or as they were read where that is proven to be their value.
+/// `resolve` gives the value of a declared text; a plan takes the text for it, so that whether a
+/// reference resolves is seen when the replace is carried out.
+///
+/// # Errors
+/// Why the connection could not be restored, which blocks the replace.
+pub(crate) fn way_back(
     old: &LiveConnection,
     base: &Base,
     profile: Option<&TypeProfile>,
     is_proven: &IsProven<'_>,
-) -> Option<String> {
-    let old_type = catalog::find(&old.type_name)?;
-    let is_lost = |hidden: &&Field| {
-        let path = format!("/{}", hidden.name);
-        let shown = old.body().get(hidden.name).filter(|shown| !shown.is_null());
-        let is_proven = || shown.is_some_and(|value| is_proven(&path, value));
-        let is_shown =
-            (hidden.is_file() && shows_file(shown)) || (shown_text(shown).is_some() && is_proven());
-        is_hidden(hidden, profile)
-            && !base.contains_key(&path)
-            && !is_shown
-            && hidden.is_used(old_type, old.body())
+    resolve: &dyn Fn(&Value) -> Result<Value, String>,
+) -> Result<SensitiveValue, String> {
+    let Some(old_type) = catalog::find(&old.type_name) else {
+        return Err(format!("the type {} of the old connection is not known", old.type_name));
     };
-    old_type.fields().find(is_lost).map(|field| restores_nothing(field.name))
+    let mut body = old.body().clone();
+    body.retain(|key, _| !is_bookkeeping(old_type, key));
+    for hidden in old_type.fields().filter(|field| is_hidden(field, profile)) {
+        let declared = base.get(&format!("/{}", hidden.name)).map(|base| &base.declared);
+        match old_value(hidden, old, declared, is_proven, resolve)? {
+            Some(value) => {
+                body.insert(hidden.name.to_owned(), value);
+            }
+            None if hidden.is_used(old_type, &body) && !declared.is_some_and(Value::is_null) => {
+                return Err(format!(
+                    "the old connection's `{}` can be neither resolved nor read, so it could not \
+                     be restored if the new one were refused",
+                    hidden.name
+                ));
+            }
+            None => {
+                body.shift_remove(hidden.name);
+            }
+        }
+    }
+    let mut body = Value::Object(body);
+    unmask(&mut body, old_type, base, resolve)?;
+    Ok(SensitiveValue::new(body))
+}
+
+/// The value of a secret or file of the old connection, where it is known.
+fn old_value(
+    hidden: &Field,
+    old: &LiveConnection,
+    declared: Option<&Value>,
+    is_proven: &IsProven<'_>,
+    resolve: &dyn Fn(&Value) -> Result<Value, String>,
+) -> Result<Option<Value>, String> {
+    let shown = old.body().get(hidden.name);
+    if hidden.is_file() && shows_file(shown) {
+        return Ok(shown.cloned());
+    }
+    let resolved = declared.filter(|declared| !declared.is_null()).map(resolve);
+    if let Some(Ok(value)) = resolved {
+        return Ok(Some(value));
+    }
+    let proven = shown_text(shown).map(Value::from);
+    if let Some(value) = proven.filter(|value| is_proven(&format!("/{}", hidden.name), value)) {
+        return Ok(Some(value));
+    }
+    match resolved {
+        Some(Err(problem)) => Err(not_restored(hidden.name, &problem)),
+        _ => Ok(None),
+    }
+}
+
+fn not_restored(field: &str, problem: &str) -> String {
+    format!("the old connection's `{field}` could not be restored: {problem}")
+}
+
+/// Puts the values of the old document's references where the answer masks a secret inside another
+/// field, as in a header of a webhook.
+fn unmask(
+    body: &mut Value,
+    old_type: &'static ConnectionType,
+    base: &Base,
+    resolve: &dyn Fn(&Value) -> Result<Value, String>,
+) -> Result<(), String> {
+    let masked = masked_fields(old_type, body);
+    for (path, known) in base {
+        let is_masked = pointer::steps(path).next().is_some_and(|key| masked.contains(&*key));
+        // A `null` may stand in the place of a value of the environment.
+        let is_nothing = body.pointer(path).is_none_or(Value::is_null);
+        if is_masked || (holds_env(&known.declared) && is_nothing) {
+            let value = resolve(&known.declared);
+            let field = path.trim_start_matches('/');
+            pointer::set(body, path, value.map_err(|problem| not_restored(field, &problem))?);
+        }
+    }
+    match masked_fields(old_type, body).first() {
+        None => Ok(()),
+        Some(field) => Err(format!(
+            "the server masks a secret in the old connection's `{field}`, so it could not be \
+             restored if the new one were refused"
+        )),
+    }
 }
 
 /// Whether a server may hide what a field holds.
 pub(crate) fn is_hidden(field: &Field, profile: Option<&TypeProfile>) -> bool {
     field.is_secret() || field.is_file() || profile.is_some_and(|own| own.masks(field.name))
-}
-
-/// Why a replace is blocked.
-pub(crate) fn restores_nothing(field: &str) -> String {
-    format!(
-        "the old connection's `{field}` can be neither resolved nor read, so it could not be \
-         restored if the new one were refused"
-    )
 }
 
 /// The body of a PUT: live as it is, with git's fields put in. `named` is the name that the
@@ -216,7 +284,7 @@ fn shows_a_mask(desired: &DesiredConnection, path: &str, body: &Value) -> bool {
 }
 
 /// The fields of a body in which a secret is masked.
-pub(crate) fn masked_fields(own_type: &'static ConnectionType, body: &Value) -> BTreeSet<String> {
+fn masked_fields(own_type: &'static ConnectionType, body: &Value) -> BTreeSet<String> {
     let fields = body.as_object().into_iter().flatten();
     let masked = fields.filter(|(key, value)| holds_masked_secret(own_type, key, value));
     masked.map(|(key, _)| key.clone()).collect()

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 mod field;
 mod secret;
 
-pub(super) use field::show_desired;
 pub(crate) use field::with_lives_ignored_parts;
-pub(crate) use secret::{same_in_constant_time, shown_text, shows_file};
+pub(super) use field::{moved_field, show_desired};
+pub(crate) use secret::{shown_text, shows_file};
 
 use super::equality::{equal, equal_with, other_spellings};
 use super::{FieldChange, Origin};

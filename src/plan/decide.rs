@@ -10,7 +10,7 @@ use super::equality::equal;
 use super::row::{Claim, Declared, Row, Rules, Sight};
 use super::{Action, Change, FieldChange, Origin, State};
 use crate::catalog::{self, Field, hidden, is_bookkeeping};
-use crate::desired::{DesiredConnection, holds_env, lies_in};
+use crate::desired::{holds_env, lies_in};
 use crate::name::ConnectionName;
 use crate::pointer;
 use crate::record::{AskedBy, Due, Memory, Owned};
@@ -101,7 +101,7 @@ fn removed(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<Decision> 
         return Some(decision);
     }
     let mut decision = delete(row, owned, view);
-    if let Some((reason, advice)) = delete_hold(row, owned, view, rules) {
+    if let Some((reason, advice)) = hold(row, owned, view, None, rules) {
         decision.entry.hold(reason, advice);
     }
     // A create tells no id, so the first reading after it does.
@@ -166,118 +166,102 @@ fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
     shown.collect()
 }
 
-/// Why one delete is held, whatever the others are.
-fn delete_hold(
+/// Why the delete of one connection is held, whatever the others are; or its replace by the type `by`.
+pub(super) fn hold(
     row: &Row<'_>,
     owned: &Owned,
     view: &LiveView<'_>,
+    by: Option<&str>,
     rules: &Rules<'_>,
 ) -> Option<Hold> {
-    let name = row.name;
-    let (allow, forget) = (allow_delete_command(name), forget_command(name));
+    if let Some(hold) = not_known_hold(row, owned, view, rules) {
+        return Some(hold);
+    }
+    let (allow, forget) = (allow_delete_command(row.name), forget_command(row.name));
     let due = row.memory.and_then(|memory| memory.due.as_ref());
-    if let Some(hold) = not_known_hold(rules) {
-        return Some(hold);
-    }
-    if !view.is_the_connection_of(owned, &rules.compare) {
-        let reason =
-            "held: the connection that is live under that name is not the one in the inventory"
-                .to_owned();
-        return Some((reason, Some(format!("`{forget}` takes it out of the inventory"))));
-    }
-    if let Some(hold) = moved_from_base(owned, view, rules) {
-        return Some(hold);
-    }
     let moved_to = due.and_then(|due| due.moved_to.as_ref());
     if let Some(new) = moved_to.filter(|new| row.claim == Some(Claim::Inert(new))) {
         let reason = format!("held: `{new}` has it as `renamedFrom`, and both are live");
         let advice = format!("take `renamedFrom` out of `{new}`, and it is deleted");
         return Some((reason, Some(advice)));
     }
-    if !due.is_some_and(Due::asks_for_a_delete) && !rules.allows_delete_of(name) {
-        let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
-        return Some((not_asked_for(row, due, "held: no commit removed it", rules), Some(advice)));
+    if owned.protect {
+        return Some(protect_hold(owned, by));
     }
-    if let Some(not_read) = rules.not_read.first()
-        && !rules.allows_delete_of(name)
-    {
+    let is_allowed = rules.allows_delete_of(row.name);
+    let is_asked_for = due.is_some_and(|due| due.is_asked_for() && due.replaces_by() == by);
+    if !is_asked_for && !is_allowed {
+        let (no_commit, advice) = if by.is_some() {
+            ("held: no commit changed its type", format!("`{allow}` replaces it"))
+        } else {
+            let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
+            ("held: no commit removed it", advice)
+        };
+        return Some((not_asked_for(row, due, no_commit, rules), Some(advice)));
+    }
+    if let Some(not_read) = rules.not_read.first().filter(|_| by.is_none() && !is_allowed) {
         let reason = format!("held: a file that is not read may declare it; {not_read}");
         let advice = format!(
             "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
         );
         return Some((reason, Some(advice)));
     }
-    if owned.protect {
-        let reason =
-            "held: it is protected; removing its document does not lift `protect`".to_owned();
-        let advice = "declare it again without `protect`, apply that, then remove it".to_owned();
-        return Some((reason, Some(advice)));
-    }
-    worktree_hold("delete", rules)
+    let what = if by.is_some() { "replace" } else { "delete" };
+    let (reason, advice) = if rules.is_worktree() && !rules.run.allow_deletes {
+        (
+            format!("held: a run on the working tree does not {what} without consent"),
+            "commit, or run `apinizer-gitops apply --worktree --allow-deletes`",
+        )
+    } else if by.is_some() && !rules.policy.prune {
+        (
+            "held: a replace deletes the old connection, and `prune` is off".to_owned(),
+            "set `prune: true`, or give it another name in git",
+        )
+    } else {
+        return None;
+    };
+    Some((reason, Some(advice.to_owned())))
 }
 
-/// Why a replace is held, whatever else is deleted.
-pub(super) fn replace_hold(
+/// The conditions without which it is not known that the connection is the one to delete.
+fn not_known_hold(
     row: &Row<'_>,
     owned: &Owned,
     view: &LiveView<'_>,
-    desired: &DesiredConnection,
     rules: &Rules<'_>,
 ) -> Option<Hold> {
-    if owned.protect {
-        let advice = format!(
-            "lift `protect` first: declare the {} connection without it in a commit of its own",
-            owned.type_name
-        );
-        return Some(("held: it is protected".to_owned(), Some(advice)));
-    }
-    if let Some(hold) = not_known_hold(rules)
-        .or_else(|| worktree_hold("replace", rules))
-        .or_else(|| moved_from_base(owned, view, rules))
-    {
-        return Some(hold);
-    }
-    let due = row.memory.and_then(|memory| memory.due.as_ref());
-    let wanted = desired.connection_type.name;
-    let is_asked_for = due.is_some_and(|due| due.asks_for_a_replace_by(wanted));
-    if !is_asked_for && !rules.allows_delete_of(row.name) {
-        let advice = format!("`{}` replaces it", allow_delete_command(row.name));
-        return Some((
-            not_asked_for(row, due, "held: no commit changed its type", rules),
-            Some(advice),
-        ));
-    }
-    (!rules.policy.prune).then(|| {
-        let advice = "set `prune: true`, or give it another name in git".to_owned();
-        ("held: a replace deletes the old connection, and `prune` is off".to_owned(), Some(advice))
-    })
-}
-
-/// The conditions without which no delete can be decided.
-fn not_known_hold(rules: &Rules<'_>) -> Option<Hold> {
     if let Some((type_name, problem)) = rules.live.incomplete.first_key_value() {
         let reason = format!("held: the list of {type_name} is not complete ({problem})");
         return Some((reason, None));
     }
-    (!rules.loaded_whole).then(|| ("held: the commit did not load whole".to_owned(), None))
-}
-
-/// Without a state, a delete needs live to equal the declaration of the base revision.
-fn moved_from_base(owned: &Owned, view: &LiveView<'_>, rules: &Rules<'_>) -> Option<Hold> {
+    if !rules.loaded_whole {
+        return Some(("held: the commit did not load whole".to_owned(), None));
+    }
+    if !view.is_the_connection_of(owned, &rules.compare) {
+        let reason =
+            "held: the connection that is live under that name is not the one in the inventory";
+        let advice = format!("`{}` takes it out of the inventory", forget_command(row.name));
+        return Some((reason.to_owned(), Some(advice)));
+    }
+    // Without a state, a delete needs live to equal the declaration of the base revision.
     let is_as_declared = || view.shows(&owned.type_name, &owned.base, rules.compare.keys);
-    if !rules.compare.stateless || is_as_declared() {
-        return None;
-    }
-    let reason = "held: live is not what the base revision declared".to_owned();
-    Some((reason, Some("compare it in the console, then delete it there".to_owned())))
+    (rules.compare.stateless && !is_as_declared()).then(|| {
+        let reason = "held: live is not what the base revision declared".to_owned();
+        (reason, Some("compare it in the console, then delete it there".to_owned()))
+    })
 }
 
-fn worktree_hold(what: &str, rules: &Rules<'_>) -> Option<Hold> {
-    if !rules.is_worktree() || rules.run.allow_deletes {
-        return None;
-    }
-    let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`".to_owned();
-    Some((format!("held: a run on the working tree does not {what} without consent"), Some(advice)))
+/// Who takes a document out does not lift `protect`; a commit of its own does.
+fn protect_hold(owned: &Owned, by: Option<&str>) -> Hold {
+    let (reason, advice) = if by.is_some() {
+        let declare = format!("declare the {} connection without it", owned.type_name);
+        let advice = format!("lift `protect` first: {declare} in a commit of its own");
+        ("held: it is protected", advice)
+    } else {
+        let advice = "declare it again without `protect`, apply that, then remove it".to_owned();
+        ("held: it is protected; removing its document does not lift `protect`", advice)
+    };
+    (reason.to_owned(), Some(advice))
 }
 
 /// Why a delete or replace is held that no commit is known to have asked for; `no_commit` is the

@@ -108,6 +108,11 @@ impl History {
         paths.find(|(_, names)| is_about(names)).map(|(path, _)| path.as_str())
     }
 
+    /// The paths and files that are not read any more, which are to be kept with the commit.
+    pub(crate) fn unread_paths(&self) -> NamesByPath {
+        self.unread_layers.clone().into_iter().chain(self.lost_paths.clone()).collect()
+    }
+
     fn declared_then(&self, name: &ConnectionName) -> Option<&DeclaredThen> {
         match &self.last_good {
             LastGood::Declared(declared) => declared.get(name),

@@ -53,15 +53,13 @@ impl NamesOfCommit {
 }
 
 impl Past<'_> {
-    /// Finds out all that deletes depend on, and which paths are not read any more: those are to be
-    /// kept with the commit. What is due by another branch is taken back in the record.
-    pub(super) fn ask(&self, record: &mut Record) -> Result<(History, NamesByPath), SourceError> {
+    /// Finds out all that deletes depend on. What is due by another branch is taken back in the record.
+    pub(super) fn ask(&self, record: &mut Record) -> Result<History, SourceError> {
         let other_branch = self.take_back_other_branches(record)?;
         let commit = self.snapshot.commit().map(|commit| commit.id.clone());
         let consents = self.consents(record)?;
         let Some(good) = &record.last_good else {
-            let history = History { commit, consents, other_branch, ..History::default() };
-            return Ok((history, NamesByPath::new()));
+            return Ok(History { commit, consents, other_branch, ..History::default() });
         };
         let counts = self.loaded.counts();
         let (last_good, then) = self.last_good(good)?;
@@ -76,9 +74,7 @@ impl Past<'_> {
         let (still_declared, mut unread_layers) = self.still_declared(good, &counts)?;
         let not_read = self.loaded.unread.keys();
         unread_layers.extend(not_read.map(|place| (place.clone(), touched(good, place))));
-        let mut unread_paths = unread_layers.clone();
-        unread_paths.extend(lost_paths.clone());
-        let history = History {
+        Ok(History {
             commit,
             last_good,
             consents,
@@ -86,8 +82,7 @@ impl Past<'_> {
             still_declared,
             lost_paths,
             unread_layers,
-        };
-        Ok((history, unread_paths))
+        })
     }
 
     /// The declarations of the last good commit, read with today's config; and its paths, where

@@ -19,7 +19,7 @@ use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe;
 use crate::plan::compare::{CompareRules, Keys};
-use crate::plan::history::{History, NamesByPath, Noting, is_renamed, keep_due};
+use crate::plan::history::{History, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
     Judge, Observed, Planned, Rules, join, keep_protection, plan, raise_protection, settle,
@@ -80,7 +80,7 @@ impl Pass<'_> {
     /// Makes the plan; the error stops the target as a whole.
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
         let mut opened = self.open(prepared).await?;
-        let (history, unread_paths, live) = self.ask(&mut opened, prepared).await?;
+        let (history, live) = self.ask(&mut opened, prepared).await?;
         let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
         keep_protection(&mut opened.desired, &opened.record, |connection| {
             !may_lift || history.lost_path_of(&connection.name, Some(connection)).is_some()
@@ -93,7 +93,7 @@ impl Pass<'_> {
         }
         let Planned { plan, record, count, .. } = planned;
         prepared.take(plan);
-        let good = self.good_commit(&opened, &history, unread_paths);
+        let good = self.good_commit(&opened, &history);
         opened.record = record;
         let consents = self.consents(&opened.before, &opened.record);
         prepared.ready = Some(Ready {
@@ -136,10 +136,10 @@ impl Pass<'_> {
         &self,
         opened: &mut Opened,
         prepared: &mut Prepared<'_>,
-    ) -> Result<(History, NamesByPath, Live), (Step, String)> {
+    ) -> Result<(History, Live), (Step, String)> {
         let Self { engine, target, snapshot, .. } = *self;
         let lists = self.ask_lists(&opened.connection, &opened.record);
-        let (history, unread_paths) = blocking(|| {
+        let history = blocking(|| {
             let is_stateless = self.options.base.is_some();
             let past = Past { engine, target, snapshot, loaded: &opened.loaded, is_stateless };
             past.ask(&mut opened.record).map_err(|error| (Step::History, error.to_string()))
@@ -152,7 +152,7 @@ impl Pass<'_> {
             .map_err(|problem| (Step::Observe, problem))?;
         let (loaded, client) = (&opened.loaded, &opened.connection.client);
         check_variables(engine, (target, snapshot), loaded, client, &mut prepared.plan).await;
-        Ok((history, unread_paths, live))
+        Ok((history, live))
     }
 
     /// Settles what earlier runs left open, notes what is due, joins the rows and decides them.
@@ -202,18 +202,14 @@ impl Pass<'_> {
     /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths
     /// and unread layers are kept with it until they are back or somebody consents; a path that
     /// today's config does not read may still declare something, whatever somebody consents to.
-    fn good_commit(
-        &self,
-        opened: &Opened,
-        history: &History,
-        unread_paths: NamesByPath,
-    ) -> Option<GoodCommit> {
+    fn good_commit(&self, opened: &Opened, history: &History) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;
         let whole = !opened.loaded.loaded.has_errors();
         let commit =
             self.snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow())?;
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
         let is_consented = options.rules.allow_deletes || history.consents.by_tip;
+        let unread_paths = history.unread_paths();
         // A connection that is held for a path stays as the files of before declared it.
         for name in unread_paths.values().flatten().filter(|_| !is_consented) {
             let applied = opened.record.last_good.as_ref().and_then(|good| good.declared.get(name));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Resolve};
 use crate::environment::Environment;
 
 /// 2026-11-27 is a Friday; 10:00 in Istanbul is 07:00 UTC.
@@ -215,7 +215,7 @@ fn rules_of_the_page() -> UserRules {
     );
     let path = Path::new("apinizer-gitops.yaml");
     let environment = Environment::new([("T".to_owned(), "t".to_owned())]);
-    let loaded = Config::parse(path, text.as_bytes(), &environment);
+    let loaded = Config::parse(path, text.as_bytes(), &environment, Resolve::All);
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems:?}"));
     loaded.targets[0].rules.clone()
 }

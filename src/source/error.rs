@@ -214,16 +214,6 @@ impl SourceError {
         }
     }
 
-    /// Words what libgit2 said about a commit that was asked for by its id.
-    pub(crate) fn of_commit(error: &git2::Error, id: git2::Oid, place: &Path) -> Self {
-        match error.code() {
-            git2::ErrorCode::NotFound => {
-                Self::NoSuchCommit { commit: CommitId(id.to_string()), place: place.to_path_buf() }
-            }
-            _ => Self::of_object(error, format!("the commit {id}"), place),
-        }
-    }
-
     /// Whether an object is missing or damaged.
     pub(super) fn is_damage(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::Corrupt { .. })

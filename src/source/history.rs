@@ -86,13 +86,7 @@ pub(super) fn since(
         };
         for (id, good) in [(Some(tip), false), (last_good, true)] {
             let Some(id) = id else { continue };
-            if walk.find(id)?.is_none() {
-                let commit = CommitId(id.to_string());
-                return Err(SourceError::NoSuchCommit {
-                    commit,
-                    place: objects.place().to_path_buf(),
-                });
-            }
+            objects.known_commit(repository, id)?;
             walk.reach(id, good)?;
         }
         walk.run()
@@ -101,13 +95,7 @@ pub(super) fn since(
 
 /// One commit by itself; `None`: it is not there.
 pub(super) fn one(objects: &ObjectDatabase, id: Oid) -> Result<Option<HistoryCommit>, SourceError> {
-    objects.read(|repository| match objects.commit(repository, id) {
-        Ok(commit) => Ok(Some(describe(&commit))),
-        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-        Err(error) => {
-            Err(SourceError::of_object(&error, format!("the commit {id}"), objects.place()))
-        }
-    })
+    objects.read(|repository| Ok(objects.commit(repository, id)?.as_ref().map(describe)))
 }
 
 /// Paints commits from both ends: good is what the last good commit reaches.
@@ -138,7 +126,7 @@ impl<'a> Walk<'a> {
             }
             self.open.remove(&id);
             let good = self.good.get(&id).copied().unwrap_or_default();
-            let Some(commit) = self.find(id)? else { continue };
+            let Some(commit) = self.objects.commit(self.repository, id)? else { continue };
             for parent in commit.parent_ids() {
                 self.reach(parent, good)?;
             }
@@ -161,7 +149,7 @@ impl<'a> Walk<'a> {
             Some(false) if !good => return Ok(()),
             _ => {}
         }
-        match self.find(id)?.map(|commit| commit.time().seconds()) {
+        match self.objects.commit(self.repository, id)?.map(|commit| commit.time().seconds()) {
             Some(time) => {
                 self.queue.push((time, id));
                 if good {
@@ -174,18 +162,6 @@ impl<'a> Walk<'a> {
             None => self.complete &= good,
         }
         Ok(())
-    }
-
-    fn find(&self, id: Oid) -> Result<Option<git2::Commit<'a>>, SourceError> {
-        match self.objects.commit(self.repository, id) {
-            Ok(commit) => Ok(Some(commit)),
-            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(SourceError::of_object(
-                &error,
-                format!("the commit {id}"),
-                self.objects.place(),
-            )),
-        }
     }
 }
 

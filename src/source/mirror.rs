@@ -15,13 +15,13 @@ use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 
-use super::git::{Git, Stop, without_user_info};
+use super::git::{Git, Stop};
 use super::object_database::{full_name, split_revision, warn_of_tag_and_branch};
 use super::{Repository, SourceError};
 use crate::digest::hex;
 use crate::environment::Environment;
 use crate::name::CommitId;
-use crate::secret::Redactor;
+use crate::secret::{Redactor, without_user_info};
 
 use fetch::Access;
 
@@ -96,7 +96,7 @@ impl Mirror {
         redactor: &Redactor,
     ) -> Result<Self, SourceError> {
         if let Some(problem) = problem_with_url(url) {
-            return Err(SourceError::Url { url: without_user_info(url), problem });
+            return Err(SourceError::Url { url: without_user_info(url, ""), problem });
         }
         let folder = state_dir.join("mirrors").join(digest(url));
         let inner = Inner {
@@ -279,7 +279,7 @@ impl Inner {
 
     fn shown_url(&self) -> String {
         // It may have come from the environment.
-        self.redactor.redact(&without_user_info(&self.url))
+        self.redactor.redact(&without_user_info(&self.url, ""))
     }
 
     fn status(&self) -> MutexGuard<'_, FetchStatus> {

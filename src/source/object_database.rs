@@ -21,6 +21,7 @@ use super::files::{LARGEST_FILE, is_lfs_pointer};
 use super::git::{Git, Stop};
 use super::{FileEntry, SourceError};
 use crate::digest::hex;
+use crate::name::CommitId;
 
 /// The object database of a repository, open for several threads at once.
 pub(super) struct ObjectDatabase {
@@ -62,13 +63,31 @@ impl ObjectDatabase {
         again
     }
 
-    /// A commit by its id.
+    /// A commit by its id; `None`: it is not here.
     pub(super) fn commit<'r>(
         &self,
         repository: &'r Repository,
         id: Oid,
-    ) -> Result<git2::Commit<'r>, git2::Error> {
-        is_whole(&self.layout, id).and_then(|()| repository.find_commit(id))
+    ) -> Result<Option<git2::Commit<'r>>, SourceError> {
+        match is_whole(&self.layout, id).and_then(|()| repository.find_commit(id)) {
+            Ok(commit) => Ok(Some(commit)),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => {
+                Err(SourceError::of_object(&error, format!("the commit {id}"), self.place()))
+            }
+        }
+    }
+
+    /// A commit that was asked for by its id.
+    pub(super) fn known_commit<'r>(
+        &self,
+        repository: &'r Repository,
+        id: Oid,
+    ) -> Result<git2::Commit<'r>, SourceError> {
+        self.commit(repository, id)?.ok_or_else(|| SourceError::NoSuchCommit {
+            commit: CommitId(id.to_string()),
+            place: self.place().to_path_buf(),
+        })
     }
 
     /// A tree by its id.
@@ -127,12 +146,6 @@ impl ObjectDatabase {
     /// The repository as messages name it.
     pub(super) fn place(&self) -> &Path {
         self.layout.place()
-    }
-
-    /// Closes what is open: libgit2 keeps up to 16 MiB of what deltas were made from for each
-    /// handle, and its maps of the packs.
-    pub(super) fn rest(&self) {
-        self.idle().clear();
     }
 
     fn handle(&self) -> Result<Repository, SourceError> {

@@ -161,11 +161,6 @@ impl Repository {
         Some(changed.filter(|path| is_document(&name(path))).collect())
     }
 
-    /// Lets go of what is kept in memory of the objects that were read.
-    pub fn rest(&self) {
-        self.objects().rest();
-    }
-
     /// The commits that are reached from `tip` and not from `last_good`.
     ///
     /// # Errors
@@ -234,12 +229,13 @@ impl Repository {
     ) -> Result<Option<Vec<u8>>, SourceError> {
         let (objects, id) = (self.objects(), self.known(id)?);
         objects.read(|repository| {
-            let fault = |e: &git2::Error| SourceError::of_commit(e, id, objects.place());
-            let commit = objects.commit(repository, id).map_err(|e| fault(&e))?;
+            let commit = objects.known_commit(repository, id)?;
             match commit.header_field_bytes(field) {
                 Ok(value) => Ok(Some(value.to_vec())),
                 Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-                Err(error) => Err(fault(&error)),
+                Err(error) => {
+                    Err(SourceError::of_object(&error, format!("the commit {id}"), objects.place()))
+                }
             }
         })
     }
@@ -281,9 +277,10 @@ fn oid(id: &CommitId) -> Option<Oid> {
 
 fn commit(objects: &ObjectDatabase, id: Oid) -> Result<Commit, SourceError> {
     objects.read(|repository| {
-        let found = objects
-            .commit(repository, id)
-            .map_err(|e| SourceError::of_object(&e, format!("the commit {id}"), objects.place()))?;
+        let found = objects.commit(repository, id)?.ok_or_else(|| SourceError::Missing {
+            object: format!("the commit {id}"),
+            place: objects.place().to_path_buf(),
+        })?;
         let author = found.author();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Commit {
@@ -405,8 +402,7 @@ fn at(
     commit: Oid,
     path: &str,
 ) -> Result<Option<(Oid, ObjectType)>, SourceError> {
-    let found = objects.commit(repository, commit);
-    let root = found.map_err(|e| SourceError::of_commit(&e, commit, objects.place()))?.tree_id();
+    let root = objects.known_commit(repository, commit)?.tree_id();
     let mut at = Some((root, ObjectType::Tree));
     let mut walked = String::new();
     for step in normal(path).split('/').filter(|step| !step.is_empty()) {

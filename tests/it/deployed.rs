@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use apinizer_gitops::testing::config::Config;
+use apinizer_gitops::testing::config::{Config, Resolve};
 use apinizer_gitops::testing::environment::Environment;
 
 #[track_caller]
 fn loads(path: &str) -> Config {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    match Config::load_unresolved(&path, &Environment::default()) {
+    match Config::load(&path, &Environment::default(), Resolve::Known) {
         Ok(config) => config,
         Err(problems) => panic!("{}: {problems:?}", path.display()),
     }

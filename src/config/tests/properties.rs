@@ -30,7 +30,7 @@ fn the_schema_takes_what_the_reader_takes() {
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Config::parse(Path::new("x"), &bytes, &environment());
+        let _ = Config::parse(Path::new("x"), &bytes, &environment(), Resolve::All);
     }
 
     #[test]

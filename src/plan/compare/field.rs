@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Comparing, Difference, Subject, Treatment, agreed, field_at, matches_base};
+use super::{Comparing, Difference, Keys, Subject, Treatment, agreed, field_at, matches_base};
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::equality::equal_in;
@@ -137,16 +137,7 @@ impl Comparing<'_> {
             return if is_of_a_layer { Origin::Both } else { Origin::Git };
         };
         let keys = self.rules.keys;
-        let git_moved = if older.declared != field.declared {
-            // The same value under another reference, or another spelling of it, moved nothing.
-            !(older.print.is_none()
-                && !field.holds_reference()
-                && equal_in(self.desired, field.field, Some(value), Some(&older.declared)))
-        } else {
-            // Without a fingerprint that can be checked, what overwrites less: drift.
-            let print = older.print.as_ref().filter(|_| keys.is_known);
-            print.is_some_and(|print| !keys.key.matches(print, &field.path, value))
-        };
+        let git_moved = moved_field(self.desired, field, Some(value), older, keys);
         let with_defaults = (field.field, field.field.map(|field| self.desired.defaults(field)));
         let live_moved = !matches_base(with_defaults, &field.path, older, live, keys);
         match (git_moved, live_moved) {
@@ -155,6 +146,26 @@ impl Comparing<'_> {
             _ => Origin::Git,
         }
     }
+}
+
+/// Whether git declares another value of a field than its base has; `value` is the field's, where it
+/// is known in this run.
+pub(in crate::plan) fn moved_field(
+    desired: &DesiredConnection,
+    field: &DesiredField,
+    value: Option<&Value>,
+    older: &BaseField,
+    keys: Keys<'_>,
+) -> bool {
+    if older.declared != field.declared {
+        // Another spelling of a value that comes from no reference moved nothing.
+        return older.print.is_some()
+            || field.holds_reference()
+            || !equal_in(desired, field.field, value, Some(&older.declared));
+    }
+    // Without a fingerprint that can be checked, what overwrites less: drift.
+    let print = older.print.as_ref().filter(|_| keys.is_known);
+    print.zip(value).is_some_and(|(print, value)| !keys.key.matches(print, &field.path, value))
 }
 
 /// Git's side of a field as it may be shown: the declared text where it holds a secret, else the

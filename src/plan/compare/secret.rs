@@ -8,7 +8,7 @@ use crate::desired::DesiredField;
 use crate::plan::equality::is_empty;
 use crate::plan::{FieldChange, Origin};
 use crate::record::BaseField;
-use crate::secret::SENSITIVE;
+use crate::secret::{SENSITIVE, same_in_constant_time};
 
 impl Comparing<'_> {
     /// Whether the target's profile says that `GET` masks the field.
@@ -175,11 +175,6 @@ pub(crate) fn shows_file(shown: Option<&Value>) -> bool {
 pub(crate) fn shown_text(shown: Option<&Value>) -> Option<&str> {
     let text = shown?.as_str()?;
     (!text.is_empty() && !hidden::is_masked_text(text)).then_some(text)
-}
-
-/// Whether two secrets are one, in a time that does not depend on where they differ.
-pub(crate) fn same_in_constant_time(a: &str, b: &str) -> bool {
-    aws_lc_rs::constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
 }
 
 #[cfg(test)]

@@ -7,16 +7,16 @@ use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::LiveView;
 use crate::plan::compare::{
-    CompareRules, Comparison, Remembered, Treatment, compare, show_desired,
+    CompareRules, Comparison, Remembered, Treatment, compare, moved_field, show_desired,
 };
 use crate::plan::entry::{Decision, lost_path_in_words, step, unread_layer_in_words};
 use crate::plan::limits;
 use crate::plan::row::Rules;
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::{Action, Change, FieldChange, Origin, State};
-use crate::record::{BaseField, Memory, Owned};
+use crate::record::{Memory, Owned};
 
-use super::{allow_delete_command, replace_hold};
+use super::{allow_delete_command, hold};
 
 /// The reason of a change that takes a connection into the inventory.
 pub(crate) const ADOPTED: &str = "adopted";
@@ -292,17 +292,18 @@ fn other_type(
     let fields = std::iter::once(type_change).chain(created).collect();
     let change = Change { action: Action::Replace, fields, ..Change::of(row) };
     let mut decision = Decision::new(row, State::Pending, None).with(change);
-    if let Some((reason, advice)) = replace_hold(row, owned, view, desired, rules) {
+    if let Some((reason, advice)) = hold(row, owned, view, Some(wanted), rules) {
         decision.entry.hold(reason, advice);
         return decision;
     }
     let old = view.own.unwrap_or(view.entry);
     let may_be_sent_back = may_be_sent_back(live_type, Some(owned), &rules.compare);
     let profile = desired.profile_of(live_type);
-    match body::cannot_be_restored(old, &owned.base, profile, &may_be_sent_back) {
-        Some(why) if view.own.is_some() => Decision::blocked(row, why, Some(TO_RESTORE.to_owned())),
+    let as_text = |declared: &Value| Ok(declared.clone());
+    match body::way_back(old, &owned.base, profile, &may_be_sent_back, &as_text) {
+        Err(why) if view.own.is_some() => Decision::blocked(row, why, Some(TO_RESTORE.to_owned())),
         // Lists show no secret.
-        lost => Decision { needs_reading: lost.is_some(), ..decision },
+        way_back => Decision { needs_reading: way_back.is_err(), ..decision },
     }
 }
 
@@ -407,18 +408,9 @@ pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec
 
 /// Whether git declares anything else than the base has.
 fn git_moved(desired: &DesiredConnection, owned: &Owned, rules: &CompareRules<'_>) -> bool {
-    let keys = rules.keys;
-    let moved = |path: &str, older: Option<&BaseField>, declared: &Value, value: Option<&Value>| {
-        let Some(older) = older else { return true };
-        let print = older.print.as_ref().filter(|_| keys.is_known);
-        let other_value =
-            print.zip(value).is_some_and(|(print, value)| !keys.key.matches(print, path, value));
-        older.declared != *declared || other_value
-    };
-    desired
-        .fields
-        .iter()
-        .filter(|f| !desired.ignores(&f.path))
-        .any(|f| moved(&f.path, owned.base.get(&f.path), &f.declared, f.value()))
-        || owned.base.keys().any(|path| desired.field(path).is_none())
+    let mut fields = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
+    fields.any(|field| {
+        let older = owned.base.get(&field.path);
+        older.is_none_or(|older| moved_field(desired, field, field.value(), older, rules.keys))
+    }) || owned.base.keys().any(|path| desired.field(path).is_none())
 }

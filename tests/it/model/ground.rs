@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use apinizer_gitops::testing::api::RetryPolicy;
-use apinizer_gitops::testing::config::{Config, Target};
+use apinizer_gitops::testing::config::{Config, Resolve, Target};
 use apinizer_gitops::testing::environment::Environment;
 use apinizer_gitops::testing::plan::{Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
 use apinizer_gitops::testing::reconcile::{
@@ -203,8 +203,13 @@ impl Ground {
             variables.insert("TOKEN".to_owned(), "a-token-for-tests".to_owned());
             let environment = Environment::new(variables);
             let text = self.config();
-            let loaded =
-                Config::parse(Path::new("/config.yaml"), text.as_bytes(), &environment).unwrap();
+            let loaded = Config::parse(
+                Path::new("/config.yaml"),
+                text.as_bytes(),
+                &environment,
+                Resolve::All,
+            )
+            .unwrap();
             self.engine = Some(Engine::new(loaded, environment));
         }
         self.engine.as_ref().unwrap()
