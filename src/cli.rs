@@ -12,7 +12,6 @@ pub mod export;
 pub mod forget;
 pub mod history;
 pub mod init;
-pub mod orders;
 pub mod plan;
 pub mod probe;
 pub mod pull;
@@ -21,7 +20,6 @@ pub mod sandbox;
 mod server;
 pub mod session;
 pub mod signals;
-pub mod status;
 pub mod validate;
 
 use std::ffi::OsString;
@@ -81,10 +79,10 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Demo(args) => demo::run(args, context).await,
         Command::Explain(args) => describe::explain(args, context),
         Command::Schema(args) => describe::schema(args, context),
-        Command::Status(args) => status::run(args, context).await,
-        Command::Reconcile(args) => orders::reconcile(args, context).await,
-        Command::Suspend(args) => orders::suspension("suspend", args, context).await,
-        Command::Resume(args) => orders::suspension("resume", args, context).await,
+        Command::Status(args) => server::status(args, context).await,
+        Command::Reconcile(args) => server::reconcile(args, context).await,
+        Command::Suspend(args) => server::suspension("suspend", args, context).await,
+        Command::Resume(args) => server::suspension("resume", args, context).await,
         Command::History(args) => history::run(args, context),
         Command::Forget(args) => forget::run(args, context).await,
         Command::Completions(args) => describe::completions(args, context),

@@ -27,17 +27,13 @@ use crate::source::Verify;
 
 mod fields;
 mod keys;
-mod kubernetes;
 mod load;
 mod notify;
-mod order;
 mod problems;
 mod quantity;
 mod read;
-mod rules;
 mod schema;
 mod target;
-mod url;
 
 pub(crate) use crate::source::CONFIG_FILE as FILE_NAME;
 pub use load::Resolve;

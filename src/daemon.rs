@@ -19,28 +19,32 @@ mod report;
 mod source_loop;
 pub(crate) mod status;
 mod target_loop;
-mod tasks;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::audit::Asked;
 use crate::config::Config;
+pub(crate) use crate::daemon::event::Events;
+pub(crate) use crate::daemon::event::OrderError;
+pub(crate) use crate::daemon::event::Trigger;
+pub(crate) use crate::daemon::log::LogThrottle;
+use crate::daemon::news::NewsMemory;
+pub(crate) use crate::daemon::outcome::Cause;
+pub(crate) use crate::daemon::pass::once;
+use crate::daemon::source_loop::SourceLoop;
+pub(crate) use crate::daemon::status::Board;
 use crate::environment::Environment;
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
 use crate::source::{Source, SourceError};
 use crate::state::KnownStates;
-
-use news::NewsMemory;
-use source_loop::SourceLoop;
-
-pub(crate) use event::{Events, OrderError, Trigger};
-pub(crate) use log::LogThrottle;
-pub(crate) use outcome::Cause;
-pub(crate) use pass::once;
-pub(crate) use status::Board;
 
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -129,4 +133,187 @@ pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     leaving.spawn(current.end());
     leaving.join_all().await;
     Ok(())
+}
+
+// The tasks of one config.
+//
+// When another config comes into force they finish what they began, and those of the new one begin
+// at once, but for the one that works on the same thing. Every task says by when it will be heard of
+// again: a probe that only proves that the web server answers would be green with everything else
+// stuck.
+
+/// How long tasks may take to finish their calls once they are to end.
+const FINISHING: Duration = Duration::from_secs(20);
+
+/// The tokens that end with a task, by what it works on: a project at its URL, a mirror.
+type Over = BTreeMap<String, CancellationToken>;
+
+/// The tasks of one config.
+struct Tasks {
+    running: JoinSet<()>,
+    over: Over,
+}
+
+impl Tasks {
+    /// None yet; those of the config before may still be finishing.
+    fn after(mut over: Over) -> Self {
+        over.retain(|_, task| !task.is_cancelled());
+        Self { running: JoinSet::new(), over }
+    }
+
+    /// Starts one once no earlier one works on the same thing any more.
+    fn spawn(&mut self, works_on: String, task: impl Future<Output = ()> + Send + 'static) {
+        let over = CancellationToken::new();
+        let earlier = self.over.insert(works_on, over.clone());
+        self.running.spawn(async move {
+            // Also when it is aborted.
+            let _over = over.drop_guard();
+            if let Some(earlier) = earlier {
+                earlier.cancelled().await;
+            }
+            task.await;
+        });
+    }
+
+    fn over(&self) -> Over {
+        self.over.clone()
+    }
+
+    /// Waits for those that were told to end, up to a deadline.
+    async fn end(mut self) {
+        let all = async { while self.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISHING, all).await.is_err() {
+            warn!("some calls did not end within {} s and are left", FINISHING.as_secs());
+            self.running.abort_all();
+        }
+    }
+}
+
+/// How much later than it said a task may be heard of: machines are slow at times.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// By when each task will be heard of; clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watchdog {
+    tasks: Arc<Mutex<Expected>>,
+}
+
+#[derive(Debug, Default)]
+struct Expected {
+    // There are two of one name while a new config replaces an older one.
+    by_id: BTreeMap<u64, (String, Instant)>,
+    newest: u64,
+}
+
+/// A task that is watched over until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    watchdog: Watchdog,
+    id: u64,
+    name: String,
+}
+
+impl Watched {
+    /// The task is alive, and will say so again within this time.
+    pub(crate) fn expect(&self, within: Duration) {
+        // A wait that ends beyond what the clock can tell ends never.
+        let Some(by) = Instant::now().checked_add(within.saturating_add(GRACE)) else { return };
+        let mut tasks = self.watchdog.tasks();
+        match tasks.by_id.get_mut(&self.id) {
+            Some((_, known)) => *known = by,
+            None => {
+                tasks.by_id.insert(self.id, (self.name.clone(), by));
+            }
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.watchdog.tasks().by_id.remove(&self.id);
+    }
+}
+
+impl Watchdog {
+    /// Watches over a task from when it first says that it is alive.
+    #[must_use]
+    pub(crate) fn watch(&self, name: impl Into<String>) -> Watched {
+        let mut tasks = self.tasks();
+        tasks.newest += 1;
+        Watched { watchdog: self.clone(), id: tasks.newest, name: name.into() }
+    }
+
+    /// The tasks that should have been heard of by now.
+    #[must_use]
+    pub(crate) fn late(&self) -> Vec<String> {
+        let now = Instant::now();
+        let tasks = self.tasks();
+        tasks.by_id.values().filter(|(_, by)| *by < now).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Expected> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_waits_only_for_an_older_one_that_works_on_the_same() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let hangs = CancellationToken::new();
+        let says = |word: &'static str| {
+            let said = Arc::clone(&said);
+            async move { said.lock().unwrap().push(word) }
+        };
+        let mut first = Tasks::after(Over::default());
+        first.spawn("a".into(), hangs.clone().cancelled_owned());
+        let over = first.over();
+        let left = tokio::spawn(first.end());
+        let mut second = Tasks::after(over);
+        second.spawn("a".into(), says("a"));
+        second.spawn("b".into(), says("b"));
+        tokio::time::sleep(FINISHING / 2).await;
+        assert_eq!(*said.lock().unwrap(), ["b"]);
+        // One that does not end is left, and the next one begins.
+        left.await.unwrap();
+        second.end().await;
+        assert_eq!(*said.lock().unwrap(), ["b", "a"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_silent_for_too_long_is_named() {
+        let watchdog = Watchdog::default();
+        let (supervisor, prod) = (watchdog.watch("loop"), watchdog.watch("prod"));
+        supervisor.expect(Duration::from_secs(10));
+        prod.expect(Duration::from_secs(600));
+        tokio::time::advance(Duration::from_secs(39)).await;
+        assert!(watchdog.late().is_empty());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(watchdog.late(), ["loop"]);
+        supervisor.expect(Duration::from_secs(10));
+        assert!(watchdog.late().is_empty());
+        drop(supervisor);
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert_eq!(watchdog.late(), ["prod"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_of_one_name_are_two() {
+        let watchdog = Watchdog::default();
+        let (older, newer) = (watchdog.watch("prod"), watchdog.watch("prod"));
+        older.expect(Duration::from_secs(10));
+        newer.expect(Duration::from_secs(10));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        newer.expect(Duration::from_secs(20));
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!(watchdog.late(), ["prod"], "the newer one says nothing of the older");
+        drop(older);
+        assert!(watchdog.late().is_empty());
+        tokio::time::advance(Duration::from_secs(50)).await;
+        assert_eq!(watchdog.late(), ["prod"], "the end of the older one is not the newer's");
+    }
 }

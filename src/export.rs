@@ -10,7 +10,6 @@
 mod document;
 pub(crate) mod files;
 mod known;
-mod left_out;
 pub(crate) mod yaml;
 
 #[cfg(test)]
@@ -36,8 +35,8 @@ use crate::reference::{self, Segment};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{FileEntry, Files, Folder, SourceError};
 
+use document::LeftOut;
 use files::ExportFile;
-use left_out::LeftOut;
 
 pub(crate) use document::normal_value;
 pub(crate) use known::KnownReferences;

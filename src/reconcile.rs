@@ -2,41 +2,40 @@
 //! asked for, apply. Commands and the daemon both call it, so none can do what another would
 //! not.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
-
-use crate::api::{RetryPolicy, WriteLimit};
-use crate::audit::{Asked, HistoryFile, Trail, TrailerConsent, Trails};
-use crate::config::{Config, Location, OnInvalid, Source, Target, config_digest};
-use crate::desired::Resolution;
-use crate::digest::sha256_hex;
-use crate::document::ParseCache;
-use crate::environment::Environment;
-use crate::leadership::{self, Leadership};
-use crate::links::Links;
-use crate::plan::saved::Digests;
-use crate::plan::{Observed, RunRules, TargetPlan};
-use crate::record::GoodCommit;
-use crate::secret::{Redactor, Sensitive};
-use crate::source::{self, Commit, Mirror, Repository, Snapshot, SourceError};
-use crate::state::{KnownStates, StateDir, StateFile};
-
 mod carry_out;
-mod connect;
 mod history;
 mod load;
 mod pass;
 mod recall;
 
-use pass::Opened;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-pub use carry_out::carry_out;
-pub(crate) use connect::client;
-pub(crate) use load::{load_request, load_target};
-pub use pass::prepare;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, Client, ClientSettings, Retries, RetryPolicy, Shared, WriteLimit};
+use crate::audit::{Asked, HistoryFile, Trail, TrailerConsent, Trails};
+use crate::config::{
+    Config, Credentials, Location, OnInvalid, SecretText, Source, Target, config_digest,
+};
+use crate::desired::Resolution;
+use crate::digest::sha256_hex;
+use crate::document::ParseCache;
+use crate::environment::{Environment, Unset};
+use crate::leadership::{self, Leadership};
+use crate::links::Links;
+use crate::plan::saved::Digests;
+use crate::plan::{Observed, RunRules, TargetPlan};
+pub use crate::reconcile::carry_out::carry_out;
+pub(crate) use crate::reconcile::load::load_request;
+pub(crate) use crate::reconcile::load::load_target;
+use crate::reconcile::pass::Opened;
+pub use crate::reconcile::pass::prepare;
+use crate::record::GoodCommit;
+use crate::secret::{FingerprintKey, Redactor, Sensitive};
+use crate::source::{self, Commit, Mirror, Repository, Snapshot, SourceError};
+use crate::state::{KnownStates, StateDir, StateFile};
 
 /// The values that live as long as the process: the configuration, the environment, parsed
 /// documents.
@@ -55,7 +54,7 @@ pub struct Engine {
     /// The mirror that is read, where the source is a url.
     pub mirror: Option<Mirror>,
     /// The API clients of targets, kept for their connections and tokens.
-    pub clients: connect::Clients,
+    pub clients: Clients,
     /// Decides which process acts for a target.
     pub leadership: Arc<dyn Leadership>,
     /// The audit trails of targets.
@@ -77,7 +76,7 @@ impl Engine {
             cache: ParseCache::default(),
             config_file: None,
             mirror: None,
-            clients: connect::Clients::default(),
+            clients: Clients::default(),
             trails: Trails::default(),
             states: KnownStates::default(),
         }
@@ -305,6 +304,116 @@ fn learn_what_was_resolved(config: &Config, redactor: &Redactor) {
         if let Some(host) = url.as_ref().and_then(url::Url::host_str) {
             redactor.learn(host);
         }
+    }
+}
+
+// The credentials and the client of a target.
+
+/// The clients of targets, kept between reconciles as long as their credentials stay the same.
+#[derive(Debug, Default)]
+pub struct Clients {
+    by_target: Mutex<BTreeMap<String, (String, Client)>>,
+    shared: Shared,
+}
+
+/// Why a target cannot be called.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// A credential has no value.
+    #[error("the credentials of the target are not there: {0}")]
+    Unset(#[from] Unset),
+    /// The environment names no usable proxy.
+    #[error(transparent)]
+    Proxy(#[from] api::ProxyError),
+    /// The client cannot be made.
+    #[error(transparent)]
+    Client(#[from] api::ClientError),
+}
+
+/// A client, and the key that fingerprints are made under.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) key: FingerprintKey,
+}
+
+/// The client of a target, for commands that only read.
+///
+/// # Errors
+/// A credential has no value, or the client cannot be made.
+pub(crate) fn client(engine: &Engine, target: &Target) -> Result<Client, ConnectError> {
+    connect(engine, target).map(|connection| connection.client)
+}
+
+/// Resolves the credentials of a target and gives its client.
+fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError> {
+    let environment = &engine.environment;
+    // A token in a file is another one every hour, for as long as this process runs.
+    let resolve = |what: &str, written: &SecretText| {
+        let value = written.resolve(environment)?;
+        if written.holds_reference() {
+            engine.redactor.learn_next((&target.name, what), value.expose());
+        }
+        Ok::<_, Unset>(value)
+    };
+    let (credentials, credential, whole) = match &target.manager.credentials {
+        Credentials::Token(token) => {
+            let token = resolve("token", token)?;
+            (api::Credentials::Token(token.clone()), token.clone(), token)
+        }
+        Credentials::ClientCredentials { username, password } => {
+            let username = resolve("username", username)?;
+            let password = resolve("password", password)?;
+            let credential = password.clone();
+            let whole = format!("{}\0{}", username.expose(), password.expose());
+            let credentials = api::Credentials::ClientCredentials { username, password };
+            (credentials, credential, Sensitive::new(whole))
+        }
+    };
+    let key = match &engine.config.fingerprint_key {
+        Some(text) => FingerprintKey::derive(&resolve("fingerprint_key", text)?),
+        None => FingerprintKey::derive(&credential),
+    };
+    // Not the key's own check value, which may be shared by two credentials.
+    let print = FingerprintKey::derive(&whole).check_value();
+    let mut clients = engine.clients.by_target.lock().unwrap_or_else(PoisonError::into_inner);
+    let client = match clients.get(&target.name) {
+        Some((known, client)) if *known == print => client.clone(),
+        _ => {
+            let proxy = api::Proxy::for_url(&target.manager.url, environment)?;
+            let settings = settings(target, credentials, proxy);
+            let client = Client::new(settings, engine.redactor.clone(), &engine.clients.shared)?;
+            clients.insert(target.name.clone(), (print, client.clone()));
+            client
+        }
+    };
+    Ok(Connection { client, key })
+}
+
+impl Connection {
+    /// The same for one run, whose retries have a budget of their own.
+    fn with_retries(self, options: &Options) -> Self {
+        let retries = Retries::new(options.retries, options.stop.child_token());
+        let client = self.client.with_retries(retries.within(options.limit.clone()));
+        Self { client, ..self }
+    }
+}
+
+fn settings(
+    target: &Target,
+    credentials: api::Credentials,
+    proxy: Option<api::Proxy>,
+) -> ClientSettings {
+    ClientSettings {
+        target: target.name.clone(),
+        url: target.manager.url.clone(),
+        project: target.project.clone(),
+        credentials,
+        timeout: target.manager.timeout,
+        max_response: target.manager.max_response,
+        ca_file: target.manager.ca_file.clone(),
+        proxy,
+        concurrency: target.manager.concurrency,
     }
 }
 

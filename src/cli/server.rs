@@ -1,21 +1,24 @@
-//! The daemon that a command asks or orders.
+//! `status`, `reconcile`, `suspend`, `resume`: what a running daemon says, and orders for it.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
-use super::CommandError;
-use super::context::Context;
 use crate::api::reason;
+use crate::cli::CommandError;
+use crate::cli::args::{OrderArgs, Output, ReconcileArgs, StatusArgs};
+use crate::cli::context::Context;
 use crate::config::{Config, Resolve};
+use crate::report;
 use crate::secret::Sensitive;
 
 /// How long an answer may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A running daemon.
-pub(super) struct Server {
+struct Server {
     client: reqwest::Client,
     address: String,
     token: Option<Sensitive>,
@@ -24,7 +27,7 @@ pub(super) struct Server {
 impl Server {
     /// Finds the daemon: the one that is named, else the one of the config. Only without a config
     /// it is the default one. The token is the config's `server.token`, else that of the environment.
-    pub(super) fn find(named: Option<&str>, context: &Context) -> Result<Self, CommandError> {
+    fn find(named: Option<&str>, context: &Context) -> Result<Self, CommandError> {
         let config = context
             .config_path()
             .map(|path| Config::load(&path, &context.environment, Resolve::Known))
@@ -49,7 +52,7 @@ impl Server {
     }
 
     /// The daemon at an address.
-    pub(super) fn at(address: &str, token: Option<Sensitive>) -> Result<Self, CommandError> {
+    fn at(address: &str, token: Option<Sensitive>) -> Result<Self, CommandError> {
         let client = reqwest::Client::builder()
             .timeout(DEADLINE)
             .redirect(reqwest::redirect::Policy::none())
@@ -60,24 +63,20 @@ impl Server {
     }
 
     /// Whether the daemon makes progress: the exit code. How its targets stand has no say in it.
-    pub(super) async fn probe(&self) -> Result<u8, CommandError> {
+    async fn probe(&self) -> Result<u8, CommandError> {
         let answer = self.client.get(format!("{}/healthz", self.address)).send().await;
         let answer = answer.map_err(|error| self.unreachable(&error))?;
         Ok(u8::from(!answer.status().is_success()))
     }
 
     /// The status of the daemon.
-    pub(super) async fn status(&self) -> Result<Value, CommandError> {
+    async fn status(&self) -> Result<Value, CommandError> {
         let answer = self.call(Method::GET, "status", None).await?;
         answer.json().await.map_err(|error| self.unreachable(&error))
     }
 
     /// Gives an order about one target or all of them; the answer's body, if it has one.
-    pub(super) async fn order(
-        &self,
-        verb: &str,
-        target: Option<&str>,
-    ) -> Result<Value, CommandError> {
+    async fn order(&self, verb: &str, target: Option<&str>) -> Result<Value, CommandError> {
         let answer = self.call(Method::POST, verb, target).await?;
         let body = answer.text().await.map_err(|error| self.unreachable(&error))?;
         Ok(serde_json::from_str(&body).unwrap_or_default())
@@ -121,4 +120,161 @@ impl Server {
             "start one with `apinizer-gitops run`, or name it with --server URL".to_owned(),
         )
     }
+}
+
+/// How often `--watch` asks.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+
+/// Runs `status`; 0 when all is healthy.
+///
+/// # Errors
+/// No daemon answers.
+pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, CommandError> {
+    if let (true, Some(address)) = (args.probe, &args.server) {
+        // The probe of a container needs neither a token nor a config that can be read.
+        return Server::at(address, None)?.probe().await;
+    }
+    let server = Server::find(args.server.as_deref(), context)?;
+    if args.probe {
+        return server.probe().await;
+    }
+    if args.watch {
+        return watch(args, context, &server).await;
+    }
+    let status = server.status().await?;
+    show(args, context, &status);
+    Ok(u8::from(!report::status::is_healthy(&status)))
+}
+
+/// Shows the status whenever it changes, until somebody ends it. A daemon that does not answer is
+/// told of and asked again.
+async fn watch(args: &StatusArgs, context: &Context, server: &Server) -> Result<u8, CommandError> {
+    let terminated = super::signals::terminated();
+    tokio::pin!(terminated);
+    let mut shown = None;
+    let mut problem = None;
+    loop {
+        let asked = tokio::select! {
+            () = &mut terminated => return Ok(0),
+            asked = server.status() => asked,
+        };
+        match asked {
+            Ok(status) => {
+                problem = None;
+                if shown.as_ref() != Some(&status) {
+                    if args.output == Output::Text && std::io::stdout().is_terminal() {
+                        // Home and clear, so that the newest answer stands alone.
+                        context.print("\u{1b}[H\u{1b}[2J");
+                    }
+                    show(args, context, &status);
+                    context.written()?;
+                    shown = Some(status);
+                }
+            }
+            Err(error) => {
+                let text = error.text(&context.style_stderr());
+                if problem.as_ref() != Some(&text) {
+                    context.say(&text);
+                    problem = Some(text);
+                }
+                // The next status is shown, whatever it is.
+                shown = None;
+            }
+        }
+        tokio::select! {
+            () = &mut terminated => return Ok(0),
+            () = tokio::time::sleep(WATCH_PAUSE) => {}
+        }
+    }
+}
+
+fn show(args: &StatusArgs, context: &Context, status: &serde_json::Value) {
+    match args.output {
+        Output::Text => context.print(&report::status::text(status, &context.style())),
+        Output::Json => context.print_json(status),
+        Output::Markdown => context.print(&report::status::markdown(status)),
+    }
+}
+
+/// How often `--wait` asks for the outcome.
+const WAIT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Runs `suspend` or `resume`; the exit code.
+///
+/// # Errors
+/// No daemon takes the order.
+pub(super) async fn suspension(
+    verb: &str,
+    args: &OrderArgs,
+    context: &Context,
+) -> Result<u8, CommandError> {
+    let server = Server::find(args.server.as_deref(), context)?;
+    server.order(verb, args.target.as_deref()).await?;
+    if !context.global.quiet {
+        let which = args.target.as_deref().unwrap_or("every target");
+        context.say(&format!("the daemon {verb}s {which}"));
+    }
+    Ok(0)
+}
+
+/// Runs `reconcile`; 0 once it is ordered, with `--wait` once the newest commit is in force on
+/// each target.
+///
+/// # Errors
+/// No daemon takes the order, or it ends before the reconcile.
+pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result<u8, CommandError> {
+    let OrderArgs { server, target } = &args.order;
+    let server = Server::find(server.as_deref(), context)?;
+    let ordered = server.order("reconcile", target.as_deref()).await?;
+    if !args.wait {
+        if !context.global.quiet {
+            let which = target.as_deref().unwrap_or("every target");
+            context.say(&format!("the daemon reconciles {which}"));
+        }
+        return Ok(0);
+    }
+    let Some(request) = ordered["request"].as_i64() else {
+        let problem =
+            "the daemon does not say when a reconcile has ended: it is of another version";
+        return Err(CommandError::Failed(problem.to_owned()));
+    };
+    loop {
+        let status = server.status().await?;
+        let targets = status["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut outcomes = Vec::new();
+        for one in targets {
+            if target.as_deref().is_none_or(|name| one["name"] == name) {
+                outcomes.push(outcome(one, request)?);
+            }
+        }
+        if let Some(outcomes) = outcomes.into_iter().collect::<Option<Vec<_>>>() {
+            outcomes.iter().for_each(|(line, _)| context.print(line));
+            let is_success = !outcomes.is_empty() && outcomes.iter().all(|(_, success)| *success);
+            return Ok(u8::from(!is_success));
+        }
+        tokio::time::sleep(WAIT_PAUSE).await;
+    }
+}
+
+/// The outcome of one target's reconcile in a line, and whether it is a success; `None`: it has not
+/// ended yet.
+fn outcome(target: &Value, request: i64) -> Result<Option<(String, bool)>, CommandError> {
+    let name = target["name"].as_str().unwrap_or_default();
+    if target["state"] == "standby" {
+        return Err(CommandError::WithHint(
+            format!("another replica of the daemon acts for the target `{name}`"),
+            "name that replica with --server URL".to_owned(),
+        ));
+    }
+    let answered = &target["answered"];
+    if answered["request"].as_i64().is_none_or(|answered| answered < request) {
+        return Ok(None);
+    }
+    let outcome = answered["outcome"].as_str().unwrap_or_default().replace('_', " ");
+    let error = match (answered["unread"].as_str(), target["error"].as_str()) {
+        (Some(why), _) => format!(", but the newest commit was not read: {why}"),
+        (None, Some(error)) => format!(": {error}"),
+        (None, None) => String::new(),
+    };
+    Ok(Some((format!("{name}: {outcome}{error}"), answered["success"] == true)))
 }

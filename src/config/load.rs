@@ -1,4 +1,4 @@
-//! Reading a config file as a whole.
+//! Reading a config file as a whole, with its sections `source`, `server` and `kubernetes`.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, Severity, split};
+use crate::config::fields::Fields;
+use crate::config::keys::{ROOT, SERVER, SOURCE, is_key};
+use crate::config::problems::{Problems, error, warning};
+use crate::config::read::{Node, Reader};
+use crate::config::{Config, Kubernetes, Location, Server, Source, Target, notify, target};
+use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, Severity, code, split};
 use crate::environment::Environment;
+use crate::host::{self, is_this_machine};
 use crate::links::Links;
 use crate::source::{Verify, problem_with_url};
 use crate::yaml::{self, Cause};
-
-use super::fields::Fields;
-use super::keys::{ROOT, SERVER, SOURCE, is_key};
-use super::problems::{Problems, error, warning};
-use super::read::{Node, Reader};
-use super::{Config, Location, Server, Source, kubernetes, notify, order, rules, target, url};
-use crate::diagnostic::code;
 
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -136,9 +135,9 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
     let names: Vec<&str> = entries.iter().filter_map(|t| Some(&*t.text("name")?.value)).collect();
     let mut targets = target::build_all(reader, entries, folder);
     let list = fields.list("rules").map_or(&[][..], Vec::as_slice);
-    rules::add_all(reader, list, &names, &mut targets);
-    order::add_all(reader, entries, &names, &mut targets);
-    let kubernetes = kubernetes::build(reader, fields, &targets, folder);
+    target::add_rules(reader, list, &names, &mut targets);
+    target::add_order(reader, entries, &names, &mut targets);
+    let kubernetes = kubernetes(reader, fields, &targets, folder);
     Config {
         source,
         has_several_targets: entries.len() > 1,
@@ -170,7 +169,7 @@ fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {
                     let message = format!("the repository's `url` cannot be used: {problem}");
                     Some(error(&code::CONFIG_BAD_URL, message))
                 }
-                None if url::is_exposed(&text.value) => {
+                None if host::is_exposed(&text.value) => {
                     let message =
                         "the repository, and the token for it, cross the network unencrypted";
                     Some(warning(&code::CONFIG_PLAIN_HTTP, message).help("use https or ssh"))
@@ -235,4 +234,56 @@ fn default_state_dir(environment: &Environment) -> PathBuf {
         .or_else(|| absolute("XDG_STATE_HOME").map(|home| home.join("apinizer-gitops")))
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state/apinizer-gitops")))
         .unwrap_or_else(|| PathBuf::from("/var/lib/apinizer-gitops"))
+}
+
+/// How many of the longest call have to fit into a lease: one that has just started, and one for
+/// the renewals that may fail meanwhile.
+const CALLS_PER_LEASE: u32 = 2;
+
+/// Builds the section `kubernetes`, if it is there: how replicas in a cluster share the targets.
+fn kubernetes(
+    reader: &mut Reader<'_>,
+    root: &Fields,
+    targets: &[Target],
+    folder: &Path,
+) -> Option<Kubernetes> {
+    let fields = root.fields("kubernetes")?;
+    let lease = fields.duration("lease");
+    if let Some(target) =
+        targets.iter().find(|target| lease < target.manager.timeout * CALLS_PER_LEASE)
+    {
+        let message = format!(
+            "the `lease` is shorter than {CALLS_PER_LEASE} times the `timeout` of the target `{}`",
+            target.name
+        );
+        let problem = error(&code::CONFIG_BAD_VALUE, message).help(
+            "a write has to be over before another replica may begin one: lengthen `lease`, or \
+             shorten `timeout`",
+        );
+        reader.problems.add(&fields.place_of("lease"), problem);
+    }
+    let api = fields.text("api").map(|text| text.value.trim_end_matches('/').to_owned());
+    if let Some(api) = &api
+        && !may_carry_a_token(api)
+    {
+        let message = "the `api` of Kubernetes is not an https URL without user info";
+        let problem = error(&code::CONFIG_BAD_URL, message)
+            .help("http is allowed only to this machine, where `kubectl proxy` listens");
+        reader.problems.add(&fields.place_of("api"), problem);
+    }
+    Some(Kubernetes {
+        lease,
+        state_in_secret: fields.word("state") == Some(&"secret"),
+        namespace: fields.text("namespace").map(|text| text.value.clone()),
+        service_account: folder.join(&fields.text("service_account")?.value),
+        api,
+    })
+}
+
+/// Whether the token of the service account may be sent there.
+fn may_carry_a_token(api: &str) -> bool {
+    let Ok(parsed) = url::Url::parse(api) else { return false };
+    let is_here = parsed.host().is_some_and(|host| is_this_machine(&host));
+    let scheme = parsed.scheme();
+    !host::has_user_info(api) && (scheme == "https" || (scheme == "http" && is_here))
 }

@@ -5,8 +5,9 @@ use crate::reference::holds_env;
 use super::fields::Fields;
 use super::problems::error;
 use super::read::Reader;
-use super::{Notify, SecretText, url};
+use super::{Notify, SecretText};
 use crate::diagnostic::code;
+use crate::host;
 
 /// Who is told, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ fn check_url(reader: &mut Reader<'_>, fields: &Fields, kind: NotifyKind, url: &S
         reader.problems.add(&place, problem);
     } else if !holds_env(&url.0) {
         let web = url.0.starts_with("https://") || url.0.starts_with("http://");
-        if !web || url::has_user_info(&url.0) {
+        if !web || host::has_user_info(&url.0) {
             let message = "the `url` of a notification is an http or https URL without user info";
             reader.problems.add(&place, error(&code::CONFIG_BAD_URL, message));
         }

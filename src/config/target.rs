@@ -1,18 +1,22 @@
-//! An entry of `targets`, and what two of them may not share.
+//! The entries of `targets`, what two of them may not share, which of them come first (`after`), and the
+//! `rules` of the user that are for them.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::catalog::did_you_mean;
+use crate::config::fields::{Fields, Text};
+use crate::config::problems::{error, related, warning};
+use crate::config::read::Reader;
+use crate::config::{
+    Adopt, After, Credentials, Drift, Manager, MaxDeletes, OnInvalid, Policy, Target,
+};
+use crate::diagnostic::{Part, code, quoted};
 use crate::digest::sha256;
+use crate::host;
 use crate::profile::Profile;
-use crate::rules::UserRules;
-
-use super::fields::{Fields, Text};
-use super::problems::{error, related, warning};
-use super::read::Reader;
-use super::{Adopt, Credentials, Drift, Manager, MaxDeletes, OnInvalid, Policy, Target, url};
-use crate::diagnostic::code;
+use crate::rules::{Effect, Expression, Problem, Rule, UserRules};
 
 /// Builds the targets that have a name, a URL and a project; paths are relative to the folder of
 /// the config.
@@ -113,7 +117,7 @@ fn manager_url(reader: &mut Reader<'_>, fields: &Fields, text: &Text) -> String 
         return text.written.clone();
     }
     let place = fields.place_of("url");
-    match url::manager(&text.value) {
+    match host::manager(&text.value) {
         Ok(manager) => {
             if manager.exposed {
                 let message = "the credentials and secrets of this target cross the network \
@@ -242,4 +246,132 @@ pub(crate) fn config_digest(target: &Target) -> String {
         named.extend(part.as_bytes());
     }
     sha256(&named)
+}
+
+/// Adds to each target the one that it comes after; `names` are those of all targets.
+pub(super) fn add_order(
+    reader: &mut Reader<'_>,
+    list: &[Fields],
+    names: &[&str],
+    targets: &mut [Target],
+) {
+    for fields in list {
+        let Some(after) = fields.fields("after") else { continue };
+        let (Some(name), Some(first)) = (fields.text("name"), after.text("target")) else {
+            continue;
+        };
+        if !is_target(reader, names, first, &after.place_of("target")) {
+            continue;
+        }
+        let after = After { target: first.value.clone(), soak: after.duration("soak") };
+        let target = targets.iter_mut().find(|target| target.name == name.value);
+        target.into_iter().for_each(|target| target.after = Some(after.clone()));
+    }
+    check_cycles(reader, list, targets);
+}
+
+/// Whether a target of that name exists; one that does not is a problem.
+pub(super) fn is_target(reader: &mut Reader<'_>, names: &[&str], text: &Text, place: &str) -> bool {
+    if !text.resolved || names.contains(&text.value.as_str()) {
+        return text.resolved;
+    }
+    let message = format!("no target is called {}", quoted(&text.written));
+    let targets = format!("the targets are {}", names.join(", "));
+    let help = did_you_mean(names.iter().copied(), &text.value, targets);
+    reader.problems.add(place, error(&code::CONFIG_BAD_VALUE, message).help(help));
+    false
+}
+
+/// A target that comes after itself, be it through others, would wait for ever.
+fn check_cycles(reader: &mut Reader<'_>, list: &[Fields], targets: &[Target]) {
+    let before = |target: &Target| {
+        let first = &target.after.as_ref()?.target;
+        targets.iter().find(|other| other.name == *first)
+    };
+    for target in targets {
+        let chain = std::iter::successors(before(target), |earlier| before(earlier));
+        let chain: Vec<&str> = chain.take(targets.len()).map(|t| t.name.as_str()).collect();
+        let Some(end) = chain.iter().position(|name| *name == target.name) else { continue };
+        let fields = list.iter().find(|f| f.text("name").is_some_and(|t| t.value == target.name));
+        let place = fields.and_then(|f| f.fields("after")).map(|after| after.place_of("target"));
+        let others = chain[..end].iter().map(|name| quoted(name)).collect::<Vec<_>>();
+        let through = match others.as_slice() {
+            [] => String::new(),
+            others => format!(" through {}", others.join(" and ")),
+        };
+        let message = format!("the target {} comes after itself{through}", quoted(&target.name));
+        let problem = error(&code::CONFIG_CONTRADICTION, message)
+            .help("one of the targets has to come first, without `after`");
+        reader.problems.add(&place.unwrap_or_default(), problem);
+    }
+}
+
+/// Compiles the rules and adds each to the targets that it is for; `names` are those of all targets.
+pub(super) fn add_rules(
+    reader: &mut Reader<'_>,
+    list: &[Fields],
+    names: &[&str],
+    targets: &mut [Target],
+) {
+    let mut first: HashMap<String, String> = HashMap::new();
+    for fields in list {
+        let chosen = chosen(reader, fields, names);
+        let is_for = |target: &Target| chosen.as_ref().is_none_or(|c| c.contains(&target.name));
+        let Some(rule) = rule(reader, fields).map(Arc::new) else { continue };
+        let vars = targets.iter().filter(|target| is_for(target)).flat_map(|t| t.vars.keys());
+        let vars: Vec<&str> = vars.map(String::as_str).collect();
+        if let Err(problem) = rule.when.check_targets(&vars, names) {
+            tell(reader, fields, problem);
+        }
+        let place = fields.place_of("name");
+        if let Some(earlier) = first.get(&rule.name) {
+            let problem = error(&code::CONFIG_BAD_NAME, "two rules have this name")
+                .help("give each rule a name of its own");
+            reader.problems.add(&place, related(problem, earlier, "the first is here"));
+        } else {
+            first.insert(rule.name.clone(), place);
+        }
+        targets.iter_mut().filter(|t| is_for(t)).for_each(|target| target.rules.add(&rule));
+    }
+}
+
+/// The targets that a rule names; `None`: it is for all.
+fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Vec<String>> {
+    let texts = fields.texts("targets")?;
+    if texts.is_empty() {
+        let problem =
+            error(&code::CONFIG_BAD_VALUE, "`targets` is empty: the rule would apply to no target");
+        reader.problems.add(&fields.place_of("targets"), problem);
+    }
+    for (text, place) in texts {
+        is_target(reader, names, text, place);
+    }
+    Some(texts.iter().map(|(text, _)| text.value.clone()).collect())
+}
+
+fn rule(reader: &mut Reader<'_>, fields: &Fields) -> Option<Rule> {
+    let name = fields.text("name").map(|text| text.value.clone());
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.as_ref().is_some_and(|name| !name.chars().all(allowed) || name.len() > 100) {
+        let message = "a rule's name has at most 100 letters, digits, `-`, `_` and `.`";
+        reader.problems.add(&fields.place_of("name"), error(&code::CONFIG_BAD_NAME, message));
+        return None;
+    }
+    let when = fields.text("when").and_then(|text| compile(reader, fields, &text.value));
+    let (effect, text) = Effect::ALL
+        .into_iter()
+        .find_map(|effect| Some((effect, fields.text(effect.as_str())?.value.clone())))?;
+    Some(Rule { name: name?, effect, text, when: when? })
+}
+
+fn compile(reader: &mut Reader<'_>, fields: &Fields, text: &str) -> Option<Expression> {
+    Expression::compile(text).map_err(|problem| tell(reader, fields, problem)).ok()
+}
+
+fn tell(reader: &mut Reader<'_>, fields: &Fields, wrong: Problem) {
+    let message = format!("the expression cannot be used: {}", wrong.message);
+    let mut problem = error(&code::CONFIG_BAD_RULE, message);
+    problem.help = wrong.help;
+    problem.part = wrong.part.map_or(Part::Value, Part::Text);
+    reader.problems.add(&fields.place_of("when"), problem);
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::FINISHING;
 use super::order::{self, Given};
 use super::status::{ReconcileOutcome, Wait};
-use super::tasks::FINISHING;
 use super::{Daemon, LOCK_TIMEOUT, Opened};
 use crate::api::{RetryPolicy, WriteLimit};
 use crate::audit::Asked;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
 
+use super::Tasks;
 use super::event::{Batch, Debounce, Event, Request, Suspension};
 use super::fetch_loop::FetchLoop;
 use super::fetch_loop::SourceReporter;
@@ -22,7 +23,6 @@ use super::pass::Mode;
 use super::report::Reporter;
 use super::status::{Answer, Board, ReconcileOutcome, TargetKey, TargetState};
 use super::target_loop::TargetLoop;
-use super::tasks::Tasks;
 use super::{Daemon, Opened};
 use crate::config::{Config, Target};
 use crate::leadership::{Alone, Leadership};

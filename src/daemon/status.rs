@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::tasks::Watchdog;
+use super::Watchdog;
 use crate::audit::{Past, PastReconcile};
 use crate::document::{Diagnostic, Severity};
 use crate::links::Links;

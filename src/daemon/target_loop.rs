@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::Watched;
 use super::mailbox::{Mailbox, Order};
 use super::outcome::Cause;
 use super::pass::{Ending, Mode, Pass, PassResult, pass, set_suspended};
 use super::report::{Ended, Reporter};
 use super::status::{ReconcileOutcome, Wait};
-use super::tasks::Watched;
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
 use crate::plan::State;

@@ -6,11 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 mod field;
-mod secret;
 
-pub(crate) use field::with_lives_ignored_parts;
 pub(super) use field::{moved_field, show_desired};
-pub(crate) use secret::{shown_text, shows_file};
+pub(crate) use field::{shown_text, shows_file, with_lives_ignored_parts};
 
 use super::equality::{equal, equal_with, other_spellings};
 use super::{FieldChange, Origin};

@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::connect::{Connection, connect};
 use super::history::Past;
 use super::load::{LoadedTarget, check_variables, load_by_rules};
-use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now, plan_of};
+use super::{
+    Connection, Engine, Options, Prepared, ReadBackMode, Ready, Step, connect, isolates, now,
+    plan_of,
+};
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};

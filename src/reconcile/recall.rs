@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use super::connect::Connection;
 use super::history::is_overtaken;
 use super::load::load_target;
 use super::pass::{Pass, blocking};
-use super::{Engine, Options, Prepared};
+use super::{Connection, Engine, Options, Prepared};
 use crate::config::Target;
 use crate::desired;
 use crate::document::Severity;
