@@ -16,7 +16,7 @@ use crate::config::Target;
 use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
 use crate::plan::compare::LiveView;
-use crate::plan::compare::{CompareRules, Comparison, Remembered, compare};
+use crate::plan::compare::{CompareSettings, Comparison, Remembered, compare};
 use crate::plan::{
     Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, step, whole_digest,
 };
@@ -30,7 +30,7 @@ mod replace;
 mod send;
 mod update;
 
-pub(crate) use update::Proofs;
+pub(crate) use update::ReadableNow;
 
 /// All that carrying out the plan of one target needs.
 #[derive(Clone, Copy)]
@@ -42,7 +42,7 @@ pub(crate) struct Job<'a> {
     pub(crate) observed: &'a Observed,
     /// The record as the plan leaves it.
     pub(crate) planned: &'a Record,
-    pub(crate) rules: CompareRules<'a>,
+    pub(crate) settings: CompareSettings<'a>,
     /// Judges changes that are made over from a fresh answer.
     pub(crate) judge: Judge<'a>,
     /// Resolves the secrets of the connection that a replace deletes.
@@ -50,7 +50,7 @@ pub(crate) struct Job<'a> {
     /// Names that a server may take for another one that is live or declared.
     pub(crate) lookalikes: &'a BTreeSet<ConnectionName>,
     /// The findings of this run about secrets that are shown.
-    pub(crate) proofs: &'a Proofs,
+    pub(crate) readable_now: &'a ReadableNow,
     pub(crate) client: &'a Client,
     pub(crate) ledger: &'a Ledger,
     pub(crate) control: Control<'a>,
@@ -124,7 +124,7 @@ fn note_before_the_calls(job: &Job<'_>, plan: &TargetPlan) {
         let desired = job.desired.get(&change.name)?;
         match change.action {
             Action::Create | Action::Replace => {
-                Some((desired, create::intent(desired, &job.rules)))
+                Some((desired, create::intent(desired, &job.settings)))
             }
             Action::Rename => Some((desired, rename::intent(job, change, desired))),
             _ => None,
@@ -147,8 +147,8 @@ impl Job<'_> {
         remembered: Remembered<'_>,
     ) -> Comparison {
         let readable = self.ledger.read(|record| record.readable.clone());
-        let rules = CompareRules { readable: &readable, ..self.rules };
-        compare(desired, live, remembered, &rules)
+        let settings = CompareSettings { readable: &readable, ..self.settings };
+        compare(desired, live, remembered, &settings)
     }
 
     /// The memory that a comparison looks at, with the base of an entry of the inventory.
@@ -163,7 +163,7 @@ impl Job<'_> {
 
     /// Counts a step that is not tried for ever where nothing comes of it.
     fn count_step(&self, desired: &DesiredConnection, step: &str, wanted: &serde_json::Value) {
-        let key = self.rules.keys.key;
+        let key = self.settings.keys.key;
         self.ledger.edit_memory(&desired.name, |memory| {
             memory.count(step, wanted, &serde_json::Value::Null, key);
         });

@@ -32,6 +32,7 @@ mod notify;
 mod problems;
 mod quantity;
 mod read;
+mod rules;
 mod schema;
 mod target;
 

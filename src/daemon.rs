@@ -31,20 +31,20 @@ use tracing::{info, warn};
 
 use crate::audit::Asked;
 use crate::config::Config;
-pub(crate) use crate::daemon::event::Events;
-pub(crate) use crate::daemon::event::OrderError;
-pub(crate) use crate::daemon::event::Trigger;
-pub(crate) use crate::daemon::log::LogThrottle;
-use crate::daemon::news::NewsMemory;
-pub(crate) use crate::daemon::outcome::Cause;
-pub(crate) use crate::daemon::pass::once;
-use crate::daemon::source_loop::SourceLoop;
-pub(crate) use crate::daemon::status::Board;
 use crate::environment::Environment;
 use crate::reconcile::Engine;
 use crate::secret::Redactor;
 use crate::source::{Source, SourceError};
 use crate::state::KnownStates;
+
+use news::NewsMemory;
+use source_loop::SourceLoop;
+
+pub(crate) use event::{Events, OrderError, Trigger};
+pub(crate) use log::LogThrottle;
+pub(crate) use outcome::Cause;
+pub(crate) use pass::once;
+pub(crate) use status::Board;
 
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);

@@ -6,20 +6,14 @@
 
 pub mod code;
 mod excerpt;
-mod masks;
 mod text;
 
 use std::fmt;
 
-use crate::diagnostic::code::Code;
-pub(crate) use crate::diagnostic::excerpt::Excerpt;
-pub(crate) use crate::diagnostic::masks::hides_secret;
-pub(crate) use crate::diagnostic::masks::is_field;
-pub(crate) use crate::diagnostic::masks::is_secret_in_key;
-pub(crate) use crate::diagnostic::masks::only_references;
-pub(crate) use crate::diagnostic::text::Chunk;
-pub(crate) use crate::diagnostic::text::FileText;
-pub(crate) use crate::diagnostic::text::split;
+use code::Code;
+
+pub(crate) use excerpt::{Excerpt, hides_secret, is_field, is_secret_in_key, only_references};
+pub(crate) use text::{Chunk, FileText, split};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

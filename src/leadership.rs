@@ -66,12 +66,12 @@ impl Leadership for Alone {
     }
 }
 
-/// The right to act for one target.
+/// The right to act for one target, or for all those of a command.
 #[derive(Debug)]
 pub struct Term {
     over: CancellationToken,
     limit: WriteLimit,
-    renewal: Option<Renewal>,
+    renewals: Vec<Renewal>,
 }
 
 /// The task that renews a right which may be lost. It frees the right when it is given back;
@@ -99,13 +99,13 @@ impl Term {
     /// The right of a process that is alone: it ends with the process.
     #[must_use]
     pub fn for_good(shutdown: &CancellationToken) -> Self {
-        Self { over: shutdown.child_token(), limit: WriteLimit::default(), renewal: None }
+        Self { over: shutdown.child_token(), limit: WriteLimit::default(), renewals: Vec::new() }
     }
 
     /// Whether it ends with the process and not before.
     #[must_use]
     pub fn is_for_good(&self) -> bool {
-        self.renewal.is_none()
+        self.renewals.is_empty()
     }
 
     /// Cancelled once no further call may start.
@@ -122,32 +122,10 @@ impl Term {
 
     /// Gives the right back. The caller has nothing under way any more.
     pub async fn give_back(self) {
-        if let Some(Renewal { giving_back, task }) = self.renewal {
+        for Renewal { giving_back, task } in self.renewals {
             giving_back.cancel();
             // The task neither panics nor is aborted while it is waited for.
             let _ = task.await;
-        }
-    }
-}
-
-/// The rights to act for several targets, for a command that does all in one go.
-#[derive(Debug)]
-pub struct Terms {
-    terms: Vec<Term>,
-    limit: WriteLimit,
-}
-
-impl Terms {
-    /// By when writes have to be over.
-    #[must_use]
-    pub fn limit(&self) -> &WriteLimit {
-        &self.limit
-    }
-
-    /// Gives the rights back. The caller has nothing under way any more.
-    pub async fn give_back(self) {
-        for term in self.terms {
-            term.give_back().await;
         }
     }
 }
@@ -162,12 +140,13 @@ impl dyn Leadership {
         targets: &[Target],
         patience: Duration,
         stop: &CancellationToken,
-    ) -> Result<Terms, String> {
-        let mut terms = Terms { terms: Vec::new(), limit: WriteLimit::default() };
+    ) -> Result<Term, String> {
+        let (over, limit) = (stop.clone(), WriteLimit::default());
+        let mut all = Term { over, limit, renewals: Vec::new() };
         for target in targets {
             match self.elected_within(target, patience, stop).await {
                 Ok(term) => {
-                    terms.limit = terms.limit.and(&term.limit);
+                    all.limit = all.limit.and(&term.limit);
                     let (over, stop) = (term.over.clone(), stop.clone());
                     if !term.is_for_good() {
                         tokio::spawn(async move {
@@ -175,15 +154,15 @@ impl dyn Leadership {
                             stop.cancel();
                         });
                     }
-                    terms.terms.push(term);
+                    all.renewals.extend(term.renewals);
                 }
                 Err(problem) => {
-                    terms.give_back().await;
+                    all.give_back().await;
                     return Err(format!("target {}: {problem}", target.name));
                 }
             }
         }
-        Ok(terms)
+        Ok(all)
     }
 
     /// As [`Leadership::elected`], for a caller that waits for a limited time.

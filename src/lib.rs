@@ -31,7 +31,6 @@ mod live;
 mod name;
 mod notify;
 mod observe;
-mod parallel;
 mod places;
 mod plan;
 mod pointer;
@@ -75,7 +74,9 @@ pub mod testing {
         pub use crate::live::LiveConnection;
     }
     pub mod plan {
-        pub use crate::plan::{Action, Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
+        pub use crate::plan::{
+            Action, Change, ChangeResult, Filter, Plan, RunRequests, TargetPlan,
+        };
     }
     pub mod profile {
         pub use crate::profile::*;
@@ -100,6 +101,6 @@ pub mod testing {
         pub use crate::source::{FileEntry, Folder, Repository, Snapshot};
     }
     pub mod state {
-        pub use crate::state::StateDir;
+        pub use crate::state::StateFile;
     }
 }

@@ -29,7 +29,7 @@ pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, step, whole_digest};
 pub(crate) use limits::{keep_protection, raise_protection};
 pub(crate) use row::{Judge, Observed, Rows, Rules, join};
-pub use run::{Filter, RunRules};
+pub use run::{Filter, RunRequests};
 pub(crate) use state::{Counts, State, Summary, with_reason};
 
 use crate::record::Record;

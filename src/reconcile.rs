@@ -26,16 +26,17 @@ use crate::environment::{Environment, Unset};
 use crate::leadership::{self, Leadership};
 use crate::links::Links;
 use crate::plan::saved::Digests;
-use crate::plan::{Observed, RunRules, TargetPlan};
-pub use crate::reconcile::carry_out::carry_out;
-pub(crate) use crate::reconcile::load::load_request;
-pub(crate) use crate::reconcile::load::load_target;
-use crate::reconcile::pass::Opened;
-pub use crate::reconcile::pass::prepare;
+use crate::plan::{Observed, RunRequests, TargetPlan};
 use crate::record::GoodCommit;
 use crate::secret::{FingerprintKey, Redactor, Sensitive};
 use crate::source::{self, Commit, Mirror, Repository, Snapshot, SourceError};
-use crate::state::{KnownStates, StateDir, StateFile};
+use crate::state::{KnownStates, StateFile};
+
+use pass::Opened;
+
+pub use carry_out::carry_out;
+pub(crate) use load::{load_request, load_target};
+pub use pass::prepare;
 
 /// The values that live as long as the process: the configuration, the environment, parsed
 /// documents.
@@ -109,7 +110,7 @@ impl Engine {
 
     /// The file that holds the state of a target.
     pub fn state_file(&self, target: &Target) -> StateFile {
-        let file = StateDir::new(&self.config.state_dir).file(&target.manager.url, &target.project);
+        let file = StateFile::of(&self.config.state_dir, &target.manager.url, &target.project);
         file.kept_in(self.leadership.state_store(target)).noted_in(&self.states)
     }
 
@@ -166,7 +167,7 @@ pub struct Options {
     /// Whether anything is written, the state included.
     pub writes: bool,
     /// The requests of the run: its filter and its consents.
-    pub rules: RunRules,
+    pub requests: RunRequests,
     /// `--base`: the revision that stands for the state.
     pub base: Option<Snapshot>,
     /// `--resend-secrets`.

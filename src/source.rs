@@ -29,7 +29,7 @@ pub(crate) use files::Files;
 pub(crate) use files::{CONFIG_FILE, Listing};
 pub use files::{FileEntry, Folder};
 pub(crate) use git::Stop;
-pub(crate) use history::{History, HistoryCommit};
+pub(crate) use history::{CommitsSince, HistoryCommit};
 pub(crate) use mirror::{FetchStatus, Mirror, problem_with_url};
 pub use repository::Repository;
 pub(crate) use verify::{Verify, verify};
@@ -86,6 +86,11 @@ impl Snapshot {
             }
             Self::Disk(files) => files.folders(paths, config_file),
         }
+    }
+
+    /// Reads files for those who load documents, with what is wrong in words.
+    pub(crate) fn reader(&self) -> impl Fn(&FileEntry) -> Result<Vec<u8>, String> {
+        |entry| self.read(entry).map_err(|error| error.to_string())
     }
 
     /// Reads a file of a listing.

@@ -24,12 +24,6 @@ pub(crate) use ledger::Ledger;
 /// The version of the format that this program writes.
 pub(crate) const VERSION: u32 = 2;
 
-/// The folder that holds the state of all targets.
-#[derive(Clone, Debug)]
-pub struct StateDir {
-    root: PathBuf,
-}
-
 /// Why the state cannot be used. None of these ends with the file overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -150,20 +144,10 @@ pub struct StateFile {
     known: KnownStates,
 }
 
-impl StateDir {
-    /// Names the folder; nothing is made yet.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
-    }
-
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// The file of one URL and project. Its name can be read by people and depends on nothing
-    /// else, so a target that is pointed elsewhere starts anew and the old file is kept.
-    pub fn file(&self, url: &str, project: &str) -> StateFile {
+impl StateFile {
+    /// The file of one URL and project in the state folder. Its name can be read by people and depends on
+    /// nothing else, so a target that is pointed elsewhere starts anew and the old file is kept.
+    pub fn of(state_dir: &Path, url: &str, project: &str) -> Self {
         let digest = sha256_hex(&format!("{url}\n{project}"));
         let tail = &digest[..12];
         let readable: String = format!("{}-{project}", url.split("://").last().unwrap_or(url))
@@ -171,17 +155,15 @@ impl StateDir {
             .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
             .take(60)
             .collect();
-        StateFile {
-            path: self.root.join(format!("{readable}-{tail}.json")),
+        Self {
+            path: state_dir.join(format!("{readable}-{tail}.json")),
             url: url.to_owned(),
             project: project.to_owned(),
             store: None,
             known: KnownStates::default(),
         }
     }
-}
 
-impl StateFile {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

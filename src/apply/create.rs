@@ -12,7 +12,7 @@ use crate::api::{CallError, Deployment, ErrorKind, Listed};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::CompareRules;
+use crate::plan::compare::CompareSettings;
 use crate::plan::compare::LiveView;
 use crate::plan::{Action, Entry, body};
 use crate::record::Intent;
@@ -39,11 +39,11 @@ pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> Change
 }
 
 /// The note of a create, before its call.
-pub(super) fn intent(desired: &DesiredConnection, rules: &CompareRules<'_>) -> Intent {
+pub(super) fn intent(desired: &DesiredConnection, settings: &CompareSettings<'_>) -> Intent {
     Intent {
         type_name: desired.connection_type.name.to_owned(),
         from: None,
-        base: rules.base_of(desired),
+        base: settings.base_of(desired),
         kept: BTreeSet::new(),
         protect: desired.options.protect,
     }
@@ -80,7 +80,7 @@ pub(super) async fn post(
     };
     match send(job, call, is_proof, look).await {
         Sent::Acknowledged(deployment) => {
-            let base = job.rules.base_of(desired);
+            let base = job.settings.base_of(desired);
             Ok(remember(job, desired, base, None, &deployment))
         }
         Sent::Arrived((live, error)) => Ok(found(job, desired, &live, &error).await),
@@ -102,8 +102,8 @@ async fn found(
     live: &LiveConnection,
     error: &CallError,
 ) -> ChangeResult {
-    let base = job.rules.base_of(desired);
-    if !LiveView::of(live).shows(desired.connection_type.name, &base, job.rules.keys) {
+    let base = job.settings.base_of(desired);
+    if !LiveView::of(live).shows(desired.connection_type.name, &base, job.settings.keys) {
         forget_intent(job, desired);
         return ChangeResult::Failed(error.to_string());
     }

@@ -46,7 +46,7 @@ pub(super) fn not_ours(
     live: &LiveConnection,
 ) -> Option<String> {
     let view = LiveView::of(live);
-    if !view.is_the_connection_of(owned, &job.rules) {
+    if !view.is_the_connection_of(owned, &job.settings) {
         return Some(
             "the connection that is live under that name is not the one in the inventory"
                 .to_owned(),
@@ -67,7 +67,7 @@ pub(super) fn not_ours(
     if job.control.strict && has_moved() {
         return Some("it moved since the plan was made".to_owned());
     }
-    if job.rules.stateless && !view.shows(&owned.type_name, &owned.base, job.rules.keys) {
+    if job.settings.stateless && !view.shows(&owned.type_name, &owned.base, job.settings.keys) {
         return Some("it moved away from what git declared".to_owned());
     }
     None

@@ -9,7 +9,6 @@ use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
-use crate::plan::compare::Comparison;
 use crate::plan::{Action, Change, step, whole_digest};
 use crate::record::Intent;
 
@@ -37,28 +36,28 @@ pub(super) async fn rename(
 
 /// The note of a rename, before its call.
 pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection) -> Intent {
-    let mut intent = create::intent(desired, &job.rules);
+    let mut intent = create::intent(desired, &job.settings);
     intent.from.clone_from(&change.previous_name);
     let old = change.previous_name.as_ref();
     if let Some((old, view)) = old.and_then(|old| Some((old, job.observed.listed(old)?))) {
         let owned = job.planned.owned(old);
-        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
+        let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.settings));
         let comparison = job.compare(desired, &view, job.remembered(desired, owned));
         intent.kept = comparison.kept().map(str::to_owned).collect();
-        intent.base = base_after_put(desired, &comparison, &job.rules);
+        intent.base = base_after_put(desired, &comparison, &job.settings);
     }
     intent
 }
 
 async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeResult {
-    let Put { fresh: old, comparison, body, .. } = ready;
+    let Put { fresh: old, body, .. } = ready;
     let call = || job.client.update(&old.name, body).boxed();
     let is_proof = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old).boxed();
     match send(job, call, is_proof, look).await {
-        Sent::Acknowledged(deployment) => taken(job, desired, old, comparison, &deployment).await,
+        Sent::Acknowledged(deployment) => taken(job, desired, ready, &deployment).await,
         Sent::Arrived(live) => {
-            let result = renamed(job, desired, old, comparison, &live, &Deployment::Done);
+            let result = renamed(job, desired, ready, &live, &Deployment::Done);
             if desired.declares_secret() {
                 // Whether its masked secrets arrived is not known: they are sent again.
                 return update::resend(job, desired).await;
@@ -85,12 +84,11 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
 async fn taken(
     job: &Job<'_>,
     desired: &DesiredConnection,
-    old: &LiveConnection,
-    comparison: &Comparison,
+    ready: &Put,
     deployment: &Deployment,
 ) -> ChangeResult {
     match look_after(job, &desired.name).await {
-        Ok(Some(live)) => renamed(job, desired, old, comparison, &live, deployment),
+        Ok(Some(live)) => renamed(job, desired, ready, &live, deployment),
         Ok(None) => {
             forget_intent(job, desired);
             job.count_step(desired, step::RENAME, &whole_digest(desired));
@@ -125,12 +123,12 @@ async fn was_renamed(
 fn renamed(
     job: &Job<'_>,
     desired: &DesiredConnection,
-    old: &LiveConnection,
-    comparison: &Comparison,
+    ready: &Put,
     live: &LiveConnection,
     deployment: &Deployment,
 ) -> ChangeResult {
-    let base = base_after_put(desired, comparison, &job.rules);
+    let Put { fresh: old, comparison, .. } = ready;
+    let base = base_after_put(desired, comparison, &job.settings);
     job.ledger.edit(|record| {
         record.free(&old.name);
         record.edit(&desired.name, |memory| memory.unstable.clear());

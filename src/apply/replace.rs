@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::create::{self, forget_intent};
 use super::delete::{not_ours, send_delete};
 use super::send::{Sent, ended, look_after, read, send};
-use super::update::Proof;
+use super::update::ShownSecrets;
 use super::{ChangeResult, Control, Job};
 use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
@@ -110,7 +110,7 @@ async fn way_back(
         let declared = declared.filter(|declared| !declared.is_null());
         body::is_hidden(field, profile) && !declared.is_some_and(|text| resolve(text).is_ok())
     });
-    let proof = Proof::of(job, &owned.type_name, unresolved, old, Some(owned)).await;
+    let proof = ShownSecrets::of(job, &owned.type_name, unresolved, old, Some(owned)).await;
     let is_proven = |path: &str, value: &Value| proof.has(path, value);
     body::way_back(old, &owned.base, profile, &is_proven, &resolve)
 }
@@ -143,7 +143,7 @@ async fn bring_back(
             memory.owned = Some(Owned { id: None, ..owned });
         } else {
             // That it is gone is our doing, which the next run has to know.
-            memory.intent = Some(create::intent(desired, &job.rules));
+            memory.intent = Some(create::intent(desired, &job.settings));
         }
     });
     job.count_step(desired, step::REPLACE, &whole_digest(desired));

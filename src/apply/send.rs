@@ -8,7 +8,7 @@ use crate::api::{CallError, Deployment, ErrorKind, Tries};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{CompareRules, Comparison};
+use crate::plan::compare::{CompareSettings, Comparison};
 use crate::record::{Base, Degraded, LONGEST_PAUSE, Owned};
 
 /// How sending a write ended.
@@ -122,9 +122,9 @@ pub(super) fn is_made_anew(job: &Job<'_>, name: &ConnectionName, fresh: &LiveCon
 pub(super) fn base_after_put(
     desired: &DesiredConnection,
     comparison: &Comparison,
-    rules: &CompareRules<'_>,
+    settings: &CompareSettings<'_>,
 ) -> Base {
-    let mut base = rules.base_of(desired);
+    let mut base = settings.base_of(desired);
     for path in comparison.kept() {
         match comparison.base.get(path) {
             Some(older) => base.insert(path.to_owned(), older.clone()),

@@ -77,7 +77,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
         };
         look.boxed()
     };
-    let base = || base_after_put(desired, comparison, &job.rules);
+    let base = || base_after_put(desired, comparison, &job.settings);
     match send(job, call, |_| false, look).await {
         Sent::Acknowledged(deployment) => {
             remember(job, desired, base(), fresh.id.clone(), &deployment)
@@ -94,7 +94,7 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
 fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, put: &Put) {
     let entry = job.observed.live.connections.get(&desired.name).unwrap_or(&put.fresh);
     let before = LiveView { entry, own: Some(&put.fresh) };
-    let key = job.rules.keys.key;
+    let key = job.settings.keys.key;
     let written = put.comparison.differences.iter().filter(|d| d.treatment == Treatment::Write);
     // Of a secret that was not read nothing can be seen not to stay.
     for difference in written.filter(|d| d.subject != Subject::Secret) {
@@ -169,7 +169,7 @@ pub(super) async fn prepare(
     let planned = LiveView { entry, own: job.observed.singles.get(name).filter(|_| !again) };
     let view = LiveView { entry, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
-    let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.rules));
+    let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.settings));
     if job.control.strict && !again && has_moved(desired, owned.as_ref(), &planned, &fresh) {
         return Err(ChangeResult::Held("it moved since the plan was made".to_owned()));
     }
@@ -189,7 +189,7 @@ pub(super) async fn prepare(
         let path = format!("/{}", secret.name);
         desired.field(&path).is_none() || desired.ignores(&path)
     });
-    let proof = Proof::of(job, own_type.name, undeclared, &fresh, owned.as_ref()).await;
+    let proof = ShownSecrets::of(job, own_type.name, undeclared, &fresh, owned.as_ref()).await;
     let is_proven = |path: &str, value: &Value| proof.has(path, value);
     let named = if is_rename { &desired.name } else { &fresh.name };
     let body = body::for_update(desired, &view, &comparison, named, &is_proven)
@@ -240,10 +240,10 @@ impl Put {
 /// The findings of this pass about secrets: by type and pointer, whether one that git
 /// declares reads back equal now.
 #[derive(Debug, Default)]
-pub(crate) struct Proofs(tokio::sync::Mutex<BTreeMap<(String, String), bool>>);
+pub(crate) struct ReadableNow(tokio::sync::Mutex<BTreeMap<(String, String), bool>>);
 
 /// The proven secrets of one connection.
-pub(super) struct Proof<'a> {
+pub(super) struct ShownSecrets<'a> {
     key: &'a FingerprintKey,
     /// The fields that a secret of the type proves to be shown in clear.
     readable: BTreeSet<String>,
@@ -251,7 +251,7 @@ pub(super) struct Proof<'a> {
     known: BTreeMap<String, Fingerprint>,
 }
 
-impl<'a> Proof<'a> {
+impl<'a> ShownSecrets<'a> {
     /// Finds out of some fields of a connection, which a body takes from live, whether live shows them
     /// in clear.
     pub(super) async fn of(
@@ -262,7 +262,7 @@ impl<'a> Proof<'a> {
         owned: Option<&Owned>,
     ) -> Self {
         let known = owned.map(Owned::known_secrets).unwrap_or_default();
-        let mut proof = Self { key: job.rules.keys.key, readable: BTreeSet::new(), known };
+        let mut proof = Self { key: job.settings.keys.key, readable: BTreeSet::new(), known };
         for field in fields {
             let path = format!("/{}", field.name);
             let shown = live.body().get(field.name);
@@ -301,13 +301,13 @@ impl Job<'_> {
     /// Whether a secret of that type which git declares reads back equal now. It is looked for once
     /// in a run.
     async fn is_proven(&self, type_name: &str, path: &str) -> bool {
-        let mut proofs = self.proofs.0.lock().await;
+        let mut readable_now = self.readable_now.0.lock().await;
         let field = (type_name.to_owned(), path.to_owned());
-        if let Some(known) = proofs.get(&field) {
+        if let Some(known) = readable_now.get(&field) {
             return *known;
         }
         let is_proven = self.reads_back_equal(type_name, path).await;
-        proofs.insert(field, is_proven);
+        readable_now.insert(field, is_proven);
         is_proven
     }
 

@@ -11,7 +11,7 @@ use super::standing::Stands;
 use super::{ALLOW, Asked, Event, EventKind, HistoryFile, Line, Reconciled, Standing, WriteResult};
 use crate::document::Diagnostic;
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::{Action, Change, ChangeResult, Entry, Filter, RunRules, State, TargetPlan};
+use crate::plan::{Action, Change, ChangeResult, Entry, Filter, RunRequests, State, TargetPlan};
 use crate::rules::{Effect, Match};
 use crate::secret::Redactor;
 
@@ -294,7 +294,7 @@ impl PassTrail {
     }
 
     /// Tells the consents that a run was given by its flags.
-    pub(crate) fn consented_by_flags(&self, rules: &RunRules) {
+    pub(crate) fn consented_by_flags(&self, rules: &RunRequests) {
         if rules.allow_deletes {
             let why = Some("--allow-deletes".to_owned());
             self.tell(Event { why, ..self.event(EventKind::Consent) });

@@ -56,8 +56,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     // Not before: at the prompt Ctrl-C ends the program as it does everywhere.
     stop_on_signals(&options.stop, context);
     options.writes = true;
-    let terms = session.elected(options.lock_timeout, &options.stop).await?;
-    options.limit = terms.limit().clone();
+    let term = session.elected(options.lock_timeout, &options.stop).await?;
+    options.limit = term.limit().clone();
     let prepared = session.prepare(&snapshot, &options).await;
     if !asks {
         show_errors(context, &prepared);
@@ -65,7 +65,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     let stale = agreed.as_deref().map_or(Ok(Vec::new()), |agreed| moved(agreed, &prepared));
     if !stale.as_ref().is_ok_and(Vec::is_empty) {
         drop(prepared);
-        terms.give_back().await;
+        term.give_back().await;
         let lines: Vec<String> = stale?.iter().map(|line| format!("  {line}")).collect();
         context.say(&format!(
             "held: the plan no longer fits, and nothing was applied:\n{}\nMake a new plan and apply that.",
@@ -75,7 +75,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     }
     let mut outcomes =
         carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
-    terms.give_back().await;
+    term.give_back().await;
     if asks && args.output == Output::Text {
         // The plan that was asked about has shown the problems.
         outcomes.iter_mut().for_each(|outcome| outcome.diagnostics.clear());

@@ -16,7 +16,7 @@ use crate::config::parse_duration;
 pub use reconcile::{
     ApplyArgs, DemoArgs, ExplainArgs, ExportArgs, ForgetArgs, InitArgs, NarrowArgs, Output,
     PlanArgs, ProbeArgs, PullArgs, ReadArgs, RunArgs, SandboxArgs, SchemaArgs, ValidateArgs,
-    ValidateOutput, WriteRules,
+    ValidateOutput, WriteArgs,
 };
 
 /// The text below the help of the program.

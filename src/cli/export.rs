@@ -33,8 +33,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
     let (live, twice) = export::live_connections(&client, &filter, target.manager.concurrency)
         .await
         .map_err(CommandError::failed)?;
-    let mut known = known_references(engine, target, context)?;
-    known.look_up(&engine.environment);
+    let known = known_references(engine, target, context)?;
     let options = Options { prefix: prefix(target).to_owned(), full: args.full };
     let mut export = Export::of(&live, &known, &options);
     export.passed_over.extend(twice.iter().map(|name| {
@@ -128,21 +127,21 @@ fn known_references(
     target: &Target,
     context: &Context,
 ) -> Result<KnownReferences, CommandError> {
-    let mut known = KnownReferences::default();
     let record = engine.state_file(target).read().map_err(CommandError::failed)?;
-    known.add_record(&record);
-    let Location::Path(path) = &engine.config.source.location else { return Ok(known) };
-    let load = || {
-        let repository = std::sync::Arc::new(Repository::open(path)?);
-        let commit = repository.head(engine.config.source.branch.as_deref())?;
-        load_target(engine, target, &Snapshot::Commit { repository, commit })
-    };
-    match tokio::task::block_in_place(load) {
-        Ok(loaded) => loaded.loaded.documents.iter().for_each(|d| known.add_document(d)),
-        Err(error) if context.global.verbose > 0 => {
-            context.say(&format!("the documents in git cannot be read: {error}"));
+    let mut documents = Vec::new();
+    if let Location::Path(path) = &engine.config.source.location {
+        let load = || {
+            let repository = std::sync::Arc::new(Repository::open(path)?);
+            let commit = repository.head(engine.config.source.branch.as_deref())?;
+            load_target(engine, target, &Snapshot::Commit { repository, commit })
+        };
+        match tokio::task::block_in_place(load) {
+            Ok(loaded) => documents = loaded.loaded.documents,
+            Err(error) if context.global.verbose > 0 => {
+                context.say(&format!("the documents in git cannot be read: {error}"));
+            }
+            Err(_) => {}
         }
-        Err(_) => {}
     }
-    Ok(known)
+    Ok(KnownReferences::of(&record, &documents, &engine.environment))
 }

@@ -21,7 +21,7 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     let mut session = Session::new(context, &targets)?;
     let declared = declared_now(&mut session).await;
     let target = session.single_target()?;
-    let terms = session.elected(args.lock_timeout, &CancellationToken::new()).await?;
+    let term = session.elected(args.lock_timeout, &CancellationToken::new()).await?;
     let forget = |record: &mut Record| -> (Vec<ConnectionName>, Vec<ConnectionName>) {
         args.names.iter().map(|name| ConnectionName::new(name)).partition(|name| {
             let memory = record.memory(name);
@@ -34,7 +34,7 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
     };
     let file = session.engine.state_file(target);
     let edited = file.edit(args.lock_timeout, "forget", forget).await;
-    terms.give_back().await;
+    term.give_back().await;
     let (forgotten, unknown) = edited.map_err(CommandError::failed)?;
     let trail = session.engine.trail(target, true).pass(None, &context.asked("forget"));
     for name in &forgotten {

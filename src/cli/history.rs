@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::session::narrow;
 use crate::plan::Filter;
 use crate::report::{FORMAT_VERSION, escape, line};
-use crate::state::StateDir;
+use crate::state::StateFile;
 
 /// Runs `history`; the exit code.
 ///
@@ -24,10 +24,11 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
             event.connection.as_ref().map_or(args.names.is_empty(), |n| filter.admits("", n));
         names && args.since.is_none_or(|since| event.time >= since)
     };
-    let folder = StateDir::new(&config.state_dir);
     let mut events = Vec::new();
     for target in &config.targets {
-        let file = HistoryFile(folder.file(&target.manager.url, &target.project).history());
+        let file = HistoryFile(
+            StateFile::of(&config.state_dir, &target.manager.url, &target.project).history(),
+        );
         let found = file.read().map_err(|error| {
             CommandError::Failed(format!(
                 "the history {} cannot be read: {error}",

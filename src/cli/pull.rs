@@ -136,8 +136,8 @@ impl Pulled<'_> {
         self.not_written.extend(not_written);
         let listing = self.snapshot.folders(&target.paths, engine.config_file.as_deref());
         let listing = listing.map_err(CommandError::failed)?;
-        let read = |entry: &_| self.snapshot.read(entry).map_err(|error| error.to_string());
-        let layers = document::layers(&listing.folders, &engine.cache, &read);
+        let reader = self.snapshot.reader();
+        let layers = document::layers(&listing.folders, &engine.cache, &reader);
         self.declared.extend(layers.keys().cloned());
         let files = listing.folders.iter().flat_map(|folder| &folder.files);
         let wanted: BTreeSet<&Arc<str>> = drift
@@ -192,11 +192,9 @@ impl Pulled<'_> {
         let client = &ready.opened.connection.client;
         let live = export::read_each(client, fresh, target.manager.concurrency).await;
         let live = live.map_err(CommandError::failed)?;
-        let mut known = KnownReferences::default();
-        known.add_record(&ready.opened.record);
         let loaded = load_target(engine, target, self.snapshot).map_err(CommandError::failed)?;
-        loaded.loaded.documents.iter().for_each(|document| known.add_document(document));
-        known.look_up(&engine.environment);
+        let (record, documents) = (&ready.opened.record, &loaded.loaded.documents);
+        let known = KnownReferences::of(record, documents, &engine.environment);
         let options = export::Options { prefix: prefix(target).to_owned(), full: false };
         let mut export = Export::of(&live, &known, &options);
         export.leave_out_known(&engine.redactor);

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
-use super::args::{NarrowArgs, ReadArgs, WriteRules};
+use super::args::{NarrowArgs, ReadArgs, WriteArgs};
 use super::context::Context;
 use crate::api::WriteLimit;
 use crate::audit::Asked;
 use crate::catalog::{did_you_mean, did_you_mean_type};
 use crate::config::{Config, Location, Target};
-use crate::leadership::Terms;
-use crate::plan::{Filter, Plan, RunRules};
+use crate::leadership::Term;
+use crate::plan::{Filter, Plan, RunRequests};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
 use crate::rules::Effect;
 use crate::source::{Repository, Seen, Snapshot, Source, SourceError};
@@ -76,7 +76,7 @@ impl Session {
         context: &Context,
         verb: &str,
         narrow: &NarrowArgs,
-        rules: Option<&WriteRules>,
+        rules: Option<&WriteArgs>,
         base: Option<&str>,
     ) -> Result<Options, CommandError> {
         known_types(&narrow.types)?;
@@ -88,7 +88,7 @@ impl Session {
         };
         Ok(Options {
             writes: false,
-            rules: RunRules {
+            requests: RunRequests {
                 filter: Filter::new(&narrow.names, &narrow.types),
                 allow_deletes: rules.allow_deletes,
                 allow_delete: rules.allow_delete.iter().map(|name| name.as_str().into()).collect(),
@@ -188,7 +188,7 @@ impl Session {
         &self,
         patience: Duration,
         stop: &CancellationToken,
-    ) -> Result<Terms, CommandError> {
+    ) -> Result<Term, CommandError> {
         let targets = &self.engine.config.targets;
         let elected = self.engine.leadership.elected_for(targets, patience, stop).await;
         elected.map_err(CommandError::Failed)

@@ -153,8 +153,7 @@ async fn check_targets(
         }
         notes.extend(notes_of(&listing));
         let request = load_request(target, &listing.folders, &known);
-        let read = |e: &FileEntry| snapshot.read(e).map_err(|e| e.to_string());
-        problems.extend(load(&request, &cache, &read).diagnostics);
+        problems.extend(load(&request, &cache, &snapshot.reader()).diagnostics);
     }
     Ok(problems)
 }

@@ -10,7 +10,7 @@ use crate::config::fields::Fields;
 use crate::config::keys::{ROOT, SERVER, SOURCE, is_key};
 use crate::config::problems::{Problems, error, warning};
 use crate::config::read::{Node, Reader};
-use crate::config::{Config, Kubernetes, Location, Server, Source, Target, notify, target};
+use crate::config::{Config, Kubernetes, Location, Server, Source, Target, notify, rules, target};
 use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, Severity, code, split};
 use crate::environment::Environment;
 use crate::host::{self, is_this_machine};
@@ -135,7 +135,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
     let names: Vec<&str> = entries.iter().filter_map(|t| Some(&*t.text("name")?.value)).collect();
     let mut targets = target::build_all(reader, entries, folder);
     let list = fields.list("rules").map_or(&[][..], Vec::as_slice);
-    target::add_rules(reader, list, &names, &mut targets);
+    rules::add_all(reader, list, &names, &mut targets);
     target::add_order(reader, entries, &names, &mut targets);
     let kubernetes = kubernetes(reader, fields, &targets, folder);
     Config {

@@ -1,5 +1,4 @@
-//! The entries of `targets`, what two of them may not share, which of them come first (`after`), and the
-//! `rules` of the user that are for them.
+//! The entries of `targets`, what two of them may not share, and which of them come first (`after`).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,11 +11,11 @@ use crate::config::read::Reader;
 use crate::config::{
     Adopt, After, Credentials, Drift, Manager, MaxDeletes, OnInvalid, Policy, Target,
 };
-use crate::diagnostic::{Part, code, quoted};
+use crate::diagnostic::{code, quoted};
 use crate::digest::sha256;
 use crate::host;
 use crate::profile::Profile;
-use crate::rules::{Effect, Expression, Problem, Rule, UserRules};
+use crate::rules::UserRules;
 
 /// Builds the targets that have a name, a URL and a project; paths are relative to the folder of
 /// the config.
@@ -304,74 +303,4 @@ fn check_cycles(reader: &mut Reader<'_>, list: &[Fields], targets: &[Target]) {
             .help("one of the targets has to come first, without `after`");
         reader.problems.add(&place.unwrap_or_default(), problem);
     }
-}
-
-/// Compiles the rules and adds each to the targets that it is for; `names` are those of all targets.
-pub(super) fn add_rules(
-    reader: &mut Reader<'_>,
-    list: &[Fields],
-    names: &[&str],
-    targets: &mut [Target],
-) {
-    let mut first: HashMap<String, String> = HashMap::new();
-    for fields in list {
-        let chosen = chosen(reader, fields, names);
-        let is_for = |target: &Target| chosen.as_ref().is_none_or(|c| c.contains(&target.name));
-        let Some(rule) = rule(reader, fields).map(Arc::new) else { continue };
-        let vars = targets.iter().filter(|target| is_for(target)).flat_map(|t| t.vars.keys());
-        let vars: Vec<&str> = vars.map(String::as_str).collect();
-        if let Err(problem) = rule.when.check_targets(&vars, names) {
-            tell(reader, fields, problem);
-        }
-        let place = fields.place_of("name");
-        if let Some(earlier) = first.get(&rule.name) {
-            let problem = error(&code::CONFIG_BAD_NAME, "two rules have this name")
-                .help("give each rule a name of its own");
-            reader.problems.add(&place, related(problem, earlier, "the first is here"));
-        } else {
-            first.insert(rule.name.clone(), place);
-        }
-        targets.iter_mut().filter(|t| is_for(t)).for_each(|target| target.rules.add(&rule));
-    }
-}
-
-/// The targets that a rule names; `None`: it is for all.
-fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Vec<String>> {
-    let texts = fields.texts("targets")?;
-    if texts.is_empty() {
-        let problem =
-            error(&code::CONFIG_BAD_VALUE, "`targets` is empty: the rule would apply to no target");
-        reader.problems.add(&fields.place_of("targets"), problem);
-    }
-    for (text, place) in texts {
-        is_target(reader, names, text, place);
-    }
-    Some(texts.iter().map(|(text, _)| text.value.clone()).collect())
-}
-
-fn rule(reader: &mut Reader<'_>, fields: &Fields) -> Option<Rule> {
-    let name = fields.text("name").map(|text| text.value.clone());
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.as_ref().is_some_and(|name| !name.chars().all(allowed) || name.len() > 100) {
-        let message = "a rule's name has at most 100 letters, digits, `-`, `_` and `.`";
-        reader.problems.add(&fields.place_of("name"), error(&code::CONFIG_BAD_NAME, message));
-        return None;
-    }
-    let when = fields.text("when").and_then(|text| compile(reader, fields, &text.value));
-    let (effect, text) = Effect::ALL
-        .into_iter()
-        .find_map(|effect| Some((effect, fields.text(effect.as_str())?.value.clone())))?;
-    Some(Rule { name: name?, effect, text, when: when? })
-}
-
-fn compile(reader: &mut Reader<'_>, fields: &Fields, text: &str) -> Option<Expression> {
-    Expression::compile(text).map_err(|problem| tell(reader, fields, problem)).ok()
-}
-
-fn tell(reader: &mut Reader<'_>, fields: &Fields, wrong: Problem) {
-    let message = format!("the expression cannot be used: {}", wrong.message);
-    let mut problem = error(&code::CONFIG_BAD_RULE, message);
-    problem.help = wrong.help;
-    problem.part = wrong.part.map_or(Part::Value, Part::Text);
-    reader.problems.add(&fields.place_of("when"), problem);
 }

@@ -14,7 +14,7 @@ use crate::api::{RetryPolicy, WriteLimit};
 use crate::audit::Asked;
 use crate::config::Target;
 use crate::leadership::{Alone, Leadership};
-use crate::plan::{Change, ChangeResult, RunRules, State, TargetPlan};
+use crate::plan::{Change, ChangeResult, RunRequests, State, TargetPlan};
 use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, Step, carry_out};
 use crate::secret::Redactor;
 use crate::source::{Commit, Seen, Source, SourceError};
@@ -200,7 +200,7 @@ async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &Options) -> P
         let commit = prepared.commit.as_ref().map(|commit| &commit.id);
         let trail = trail.pass(commit, &options.asked);
         trail.found(&prepared.plan);
-        trail.ended(&prepared.plan, &options.rules.filter, false);
+        trail.ended(&prepared.plan, &options.requests.filter, false);
         return PassResult { plan: prepared.plan, ..result };
     }
     let silent = |_: &Change, _: &ChangeResult| {};
@@ -223,7 +223,7 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
 fn options(mode: Mode, asked: Asked, Ending { stop, limit }: Ending) -> Options {
     Options {
         writes: mode.writes,
-        rules: RunRules { degraded_at_once: mode.once, ..RunRules::default() },
+        requests: RunRequests { degraded_at_once: mode.once, ..RunRequests::default() },
         base: None,
         resend_secrets: false,
         with_secrets: true,

@@ -180,7 +180,7 @@ codes! {
     RENAMED_TWICE "AG502" "two connections are renamed from one",
         "Two documents have the same `renamedFrom`, and only one can be the new name of the connection.",
         "Remove it from one of them.";
-    RENAME_CYCLE "AG503" "renames run in a circle",
+    RENAME_CYCLE "AG503" "renames run in a cycle",
         "Following `renamedFrom` from this connection leads back to it, so there is no free name to begin with.",
         "Rename over a third name, in two commits.";
 }

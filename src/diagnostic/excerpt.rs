@@ -1,10 +1,13 @@
 //! One document of a file with the places of its values and what of it must not be shown.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
-use super::masks::{Masks, is_field};
-use super::{Chunk, FileText, Mark, Part};
-use crate::places::{Places, Span, to_u32};
+use crate::catalog::{self, Field, HiddenPlace, Kind, Secrecy};
+use crate::diagnostic::{Chunk, FileText, Mark, Part};
+use crate::places::{Places, Shape, Span, to_u32};
+use crate::reference::{self, Segment};
 
 /// A document from which source lines are shown.
 #[derive(Debug)]
@@ -141,3 +144,292 @@ impl Excerpt {
         })
     }
 }
+
+// Marks in source lines that never show a secret.
+//
+// Keys and structure are what a reader needs to find a place, so of values only those are shown
+// that are plainly harmless. In a document that parses these are references, `null`, and the
+// values of fields that hold no secret in any type of connection. Where a document does not
+// parse, nothing says where a value ends: each line shows the known key that it begins with, and
+// behind it references or nothing.
+
+/// The sign that stands for a hidden value.
+const HIDDEN: &str = "...";
+
+/// The longest line that is shown whole, in characters.
+const LONGEST_LINE: usize = 400;
+
+/// The longest text that is searched for secrets, in bytes; a longer one is hidden unseen.
+const LONGEST_LOOK: usize = 4096;
+
+/// The columns to hide, by line; columns count from 1, and `u32::MAX` is the end of the line.
+#[derive(Debug, Default)]
+pub(super) struct Masks(BTreeMap<u32, Vec<Range<u32>>>);
+
+impl Masks {
+    /// Hides the values of a document that parses, but for the harmless ones. A value with an
+    /// anchor may stand for a secret elsewhere.
+    pub(super) fn of(places: &Places) -> Self {
+        let mut masks = Self::default();
+        let mut open = vec![(0, true)];
+        while let Some((index, is_harmless)) = open.pop() {
+            let Some(node) = places.node(index) else { continue };
+            let is_harmless = is_harmless && !node.is_anchored;
+            match &node.shape {
+                Shape::Scalar { text, plain } => {
+                    let is_null =
+                        *plain && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
+                    let may_show = is_harmless && text.len() <= LONGEST_LOOK && !hides_secret(text);
+                    if !is_null && !may_show && !only_references(text) {
+                        masks.hide_span(node.span);
+                    }
+                }
+                Shape::List(items) => open.extend(items.iter().map(|item| (*item, is_harmless))),
+                Shape::Mapping(entries) => {
+                    for entry in entries {
+                        let key = entry.key.as_deref().unwrap_or_default();
+                        if is_secret_in_key(key) {
+                            masks.hide_span(entry.key_span);
+                        }
+                        open.push((entry.value, is_harmless && is_harmless_field(key)));
+                    }
+                }
+                Shape::Alias(_) => {}
+            }
+        }
+        masks
+    }
+
+    /// Hides what does not begin a line of a document that does not parse.
+    pub(super) fn of_broken(file: &FileText, chunk: &Chunk, is_key: fn(&str) -> bool) -> Self {
+        let mut masks = Self::default();
+        let last = file.place_of(chunk.range.end.saturating_sub(1)).0;
+        for number in chunk.first_line..=last {
+            let shown = harmless_start(file.line(number), is_key).chars().count();
+            masks.hide(number, to_u32(shown + 1)..u32::MAX);
+        }
+        masks
+    }
+
+    /// Hides a value wherever it stands.
+    pub(super) fn hide_span(&mut self, span: Span) {
+        // A block scalar ends at the beginning of the line after it.
+        for line in span.line..=span.end_line {
+            let from = if line == span.line { span.column } else { 1 };
+            let to = if line == span.end_line { span.end_column } else { u32::MAX };
+            if from < to {
+                self.hide(line, from..to);
+            }
+        }
+    }
+
+    fn hide(&mut self, line: u32, columns: Range<u32>) {
+        self.0.entry(line).or_default().push(columns);
+    }
+
+    /// A line with what is hidden replaced. What stands before `keep` keeps its column, so that
+    /// carets fit below it.
+    fn apply(&self, number: u32, line: &str, keep: u32) -> String {
+        let Some(hidden) = self.0.get(&number) else { return line.to_owned() };
+        let mut hidden = hidden.clone();
+        hidden.sort_by_key(|range| (range.start, range.end));
+        let characters: Vec<char> = line.chars().collect();
+        let mut shown = String::new();
+        let mut at = 0;
+        for range in hidden {
+            let start = (range.start as usize).saturating_sub(1).clamp(at, characters.len());
+            let end = (range.end as usize).saturating_sub(1).clamp(start, characters.len());
+            if end == start {
+                continue;
+            }
+            shown.extend(characters.get(at..start).unwrap_or_default());
+            let width = if range.end <= keep { end - start } else { HIDDEN.len() };
+            shown.push_str(&format!("{HIDDEN:<width$.width$}"));
+            at = end;
+        }
+        shown.extend(characters.get(at..).unwrap_or_default());
+        shown
+    }
+
+    /// The mark of a span, in a file that is named later. Of what is hidden the length is not
+    /// told.
+    pub(super) fn mark(&self, file: &FileText, span: Span) -> Mark {
+        let line = file.line(span.line);
+        let Span { line: number, column, .. } = span;
+        let mut hidden = self.0.get(&number).into_iter().flatten();
+        let end = match hidden.find(|range| range.contains(&column)) {
+            Some(range) if range.start == column => column.saturating_add(to_u32(HIDDEN.len())),
+            Some(_) => column,
+            None if span.end_line > number => to_u32(line.chars().count()).saturating_add(1),
+            None => span.end_column,
+        };
+        let mut text = self.apply(number, line, column);
+        if let Some((cut, _)) = text.char_indices().nth(LONGEST_LINE) {
+            text.truncate(cut);
+            text.push('…');
+        }
+        let length = end.saturating_sub(column).max(1);
+        Mark { file: String::new(), line: number, column, length, text }
+    }
+}
+
+/// The start of a line that may be shown: the known key that it begins with, and all of it where
+/// nothing but references follows.
+fn harmless_start(line: &str, is_key: fn(&str) -> bool) -> &str {
+    let entry = line.trim_start_matches([' ', '\t', '-', '{', '[', ',', '"', '\'']);
+    let begins = line.len() - entry.len();
+    let known = entry.split_once(':').filter(|(key, _)| is_key(key.trim_end_matches(['"', '\''])));
+    let shown = match known {
+        Some((_, value))
+            if only_references(value.trim_matches([' ', '\t', ',', '{', '[', '"', '\''])) =>
+        {
+            line.len()
+        }
+        Some((key, value)) => begins + key.len() + 1 + usize::from(value.starts_with(' ')),
+        None => begins,
+    };
+    line.get(..shown).unwrap_or_default()
+}
+
+// Which keys and texts look like secrets, and which plainly are none.
+
+/// The fields of the catalog at any depth.
+struct Names {
+    secret: BTreeSet<&'static str>,
+    /// Those that are a secret in no type.
+    plain: BTreeSet<&'static str>,
+    /// Those in which a secret hides, which is not found by a look at the value alone.
+    hiding: BTreeSet<&'static str>,
+    /// Names of secrets that a misspelled one comes near to, in lower case.
+    near: BTreeSet<String>,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| {
+    let mut names = Names {
+        secret: BTreeSet::new(),
+        plain: BTreeSet::new(),
+        hiding: BTreeSet::new(),
+        near: BTreeSet::new(),
+    };
+    for connection_type in catalog::all() {
+        for field in connection_type.fields() {
+            names.add(field);
+        }
+    }
+    names.plain.retain(|name| !names.secret.contains(name));
+    let communities = names.plain.iter().filter(|name| name.contains(COMMUNITY));
+    names.near = names.secret.iter().chain(communities).map(|name| name.to_lowercase()).collect();
+    names
+});
+
+impl Names {
+    fn add(&mut self, field: &'static Field) {
+        match field.secrecy {
+            Secrecy::Secret { .. } => self.secret.insert(field.name),
+            Secrecy::Plain | Secrecy::Hidden(_) => self.plain.insert(field.name),
+        };
+        if matches!(field.secrecy, Secrecy::Hidden(place) if place != HiddenPlace::Url) {
+            self.hiding.insert(field.name);
+        }
+        let inner = match &field.kind {
+            Kind::List(kind) | Kind::Set(kind) | Kind::Map(kind) => kind,
+            kind => kind,
+        };
+        let Kind::Object(fields) = inner else { return };
+        let fields: &'static [Field] = fields;
+        for field in fields {
+            self.add(field);
+        }
+    }
+}
+
+/// A word in the names of fields that are secrets in one version of SNMP and plain in another.
+const COMMUNITY: &str = "Community";
+
+/// Whether a key says that its value is a secret, a misspelled one too.
+fn is_secret_key(key: &str) -> bool {
+    if says_secret(key) {
+        return true;
+    }
+    if NAMES.plain.contains(key) {
+        return false;
+    }
+    let folded = folded(key);
+    // Texts of which one is twice as long as the other are never that near.
+    let may_be_near = |name: &str| name.len() <= 2 * folded.len() && folded.len() <= 2 * name.len();
+    let mut names = NAMES.near.iter().filter(|name| may_be_near(name));
+    names.any(|name| strsim::jaro_winkler(name, &folded) > 0.9)
+}
+
+/// Whether a key that speaks of a secret holds more than a name: `password S3cr3t` in braces is a
+/// key without a value, where a colon was meant. `value` may speak of one, too.
+pub(crate) fn is_secret_in_key(key: &str) -> bool {
+    let splits = |c: char| c.is_whitespace() || matches!(c, ':' | '=' | '"' | '\'');
+    key.split_once(splits)
+        .is_some_and(|(word, rest)| !rest.is_empty() && (word == "value" || is_secret_key(word)))
+}
+
+/// Whether a word speaks of a secret, in a key or anywhere else.
+fn says_secret(word: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "pass",
+        "pwd",
+        "secret",
+        "token",
+        "credential",
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "community",
+        "authorization",
+        "jaas",
+        "cookie",
+    ];
+    if NAMES.secret.contains(word) {
+        return true;
+    }
+    if NAMES.plain.contains(word) && !word.contains(COMMUNITY) {
+        return false;
+    }
+    let folded = folded(word);
+    WORDS.iter().any(|part| folded.contains(part)) || folded.ends_with("key")
+}
+
+fn folded(word: &str) -> String {
+    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether a key is one that documents have, so that it is no secret itself.
+pub(crate) fn is_field(key: &str) -> bool {
+    NAMES.secret.contains(key) || is_harmless_field(key) || NAMES.hiding.contains(key)
+}
+
+/// Whether what stands under a key is no secret in any document, unless its text shows otherwise.
+/// `value` stands beside a name that decides it.
+fn is_harmless_field(key: &str) -> bool {
+    const OURS: &[&str] =
+        &["type", "name", "x-gitops", "protect", "renamedFrom", "ignore", "suspend", "targets"];
+    let is_plain = NAMES.plain.contains(key) && !NAMES.hiding.contains(key) && key != "value";
+    is_plain || OURS.contains(&key)
+}
+
+/// Whether a text holds references to the environment or to Apinizer's variables, and nothing
+/// else: what a secret field may show.
+pub(crate) fn only_references(text: &str) -> bool {
+    reference::parse(text).is_ok_and(|segments| {
+        segments.iter().all(|s| matches!(s, Segment::Env(_) | Segment::Apinizer(_)))
+    })
+}
+
+/// Whether a text of any field may hold a password, token or key: it speaks of one, or has user
+/// info in a URL.
+pub(crate) fn hides_secret(text: &str) -> bool {
+    let mut words = text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')));
+    let is_scheme = |word: &str| ["bearer", "basic"].iter().any(|s| word.eq_ignore_ascii_case(s));
+    text.contains("PRIVATE KEY")
+        || (text.contains('@') && text.contains(':'))
+        || words.any(|word| is_scheme(word) || is_secret_key(word))
+}
+
+#[cfg(test)]
+mod tests;

@@ -178,8 +178,8 @@ pub(crate) fn check_renames(renames: &[Rename<'_>]) -> Vec<(ConnectionName, Find
     }
     let olds: BTreeMap<_, _> = renames.iter().map(|rename| (rename.to, rename.from)).collect();
     for rename in renames.iter().filter(|rename| rename.to != rename.from) {
-        if runs_in_a_circle(rename.to, &olds) {
-            let message = format!("the renames that `{}` is part of run in a circle", rename.to);
+        if is_in_a_cycle(rename.to, &olds) {
+            let message = format!("the renames that `{}` is part of run in a cycle", rename.to);
             let help = "rename one of them to a third name first, in a commit of its own";
             problems.push(problem(rename, &code::RENAME_CYCLE, message, help));
         }
@@ -187,7 +187,7 @@ pub(crate) fn check_renames(renames: &[Rename<'_>]) -> Vec<(ConnectionName, Find
     problems
 }
 
-fn runs_in_a_circle(
+fn is_in_a_cycle(
     start: &ConnectionName,
     olds: &BTreeMap<&ConnectionName, &ConnectionName>,
 ) -> bool {
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_are_fine_and_circles_are_not() {
+    fn chains_are_fine_and_cycles_are_not() {
         assert_eq!(problems(&[("b", "a"), ("c", "b"), ("d", "c")]), []);
         assert_eq!(problems(&[("a", "A")]), [("a".to_owned(), "AG501")]);
         let codes = |r: &[(&str, &str)]| problems(r).into_iter().map(|p| p.1).collect::<Vec<_>>();

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 
 use super::Merged;
+use super::in_parallel;
 use super::options::name_of;
 use crate::catalog::{self, hidden};
 use crate::diagnostic::{
@@ -16,7 +17,6 @@ use crate::diagnostic::{
     split,
 };
 use crate::name::ConnectionName;
-use crate::parallel;
 use crate::pointer::look_up;
 use crate::source::FileEntry;
 use crate::yaml;
@@ -160,7 +160,7 @@ impl ParseCache {
             kept.load += 1;
             entries.iter().map(|entry| (*entry, kept.get(&entry.blob))).collect()
         };
-        parallel::map(known, |(entry, known)| {
+        in_parallel(known, |(entry, known)| {
             known.unwrap_or_else(|| {
                 // The parser has no known panic; were there one, it would cost one file.
                 catch_unwind(AssertUnwindSafe(|| self.parse(entry, read))).unwrap_or_else(|_| {

@@ -16,12 +16,12 @@ use super::file::Locator;
 use super::file::ParsedFile;
 use super::file::{ParseCache, Read};
 use super::gather::{Gathered, assign, gather};
+use super::in_parallel;
 use super::options;
 use super::{Document, Invalid, Layer, LoadRequest, Merged, Place};
 use crate::catalog::ConnectionType;
 use crate::diagnostic::{At, Diagnostic, Finding, Part, Severity, code};
 use crate::name::ConnectionName;
-use crate::parallel;
 use crate::pointer::child;
 use crate::source::{FileEntry, Folder};
 
@@ -80,7 +80,7 @@ pub fn load(request: &LoadRequest<'_>, cache: &ParseCache, read: &Read<'_>) -> L
     loader.count(request.folders, &gathered.documents_by_folder);
     loader.loaded.names_by_file = gathered.names_by_file;
     let names: Vec<_> = gathered.names.into_iter().collect();
-    for examined in parallel::map(names, |(name, found)| examine(request, name, found)) {
+    for examined in in_parallel(names, |(name, found)| examine(request, name, found)) {
         loader.connection(examined);
     }
     loader.renames();

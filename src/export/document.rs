@@ -137,7 +137,7 @@ fn take_known(
     known: &KnownReferences,
 ) -> Vec<(String, Value)> {
     let mut taken = Vec::new();
-    for (path, declared) in known.of(&live.name) {
+    for (path, declared) in known.references(&live.name) {
         let is_hidden = |field: &Field| field.is_secret() || field.is_file();
         let may_be_hidden = connection_type.field_at(path).is_some_and(is_hidden);
         let there = look_up(fields, path).is_some();

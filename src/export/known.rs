@@ -38,8 +38,18 @@ pub(crate) struct KnownReferences {
 }
 
 impl KnownReferences {
+    /// Takes the references of the bases, those of the documents, which are newer, and the values that
+    /// they stand for.
+    pub(crate) fn of(record: &Record, documents: &[Document], environment: &Environment) -> Self {
+        let mut known = Self::default();
+        known.add_record(record);
+        documents.iter().for_each(|document| known.add_document(document));
+        known.look_up(environment);
+        known
+    }
+
     /// Takes the references of the base.
-    pub(crate) fn add_record(&mut self, record: &Record) {
+    pub(super) fn add_record(&mut self, record: &Record) {
         for (name, owned) in record.inventory() {
             for (path, field) in &owned.base {
                 self.insert(name, path.clone(), &field.declared);
@@ -48,7 +58,7 @@ impl KnownReferences {
     }
 
     /// Takes the references of a document, which is newer than the base.
-    pub(crate) fn add_document(&mut self, document: &Document) {
+    fn add_document(&mut self, document: &Document) {
         let lookup = |key: &str| document.connection_type.field(key);
         self.add_fields(&document.name, "", &document.fields, &lookup);
     }
@@ -85,14 +95,14 @@ impl KnownReferences {
     }
 
     /// The references of a connection, by JSON pointer.
-    pub(super) fn of(&self, name: &ConnectionName) -> impl Iterator<Item = (&str, &Value)> {
+    pub(super) fn references(&self, name: &ConnectionName) -> impl Iterator<Item = (&str, &Value)> {
         let fields = self.by_name.get(name).into_iter().flatten();
         fields.map(|(path, declared)| (path.as_str(), declared))
     }
 
     /// Looks up what the variables hold, once all are known: where somebody typed that into another
     /// field, it is the reference that is written.
-    pub(crate) fn look_up(&mut self, environment: &Environment) {
+    pub(super) fn look_up(&mut self, environment: &Environment) {
         let value = |name: String| Some((name.clone(), environment.lookup(&name).ok()?));
         self.values = self.variables().into_iter().filter_map(value).collect();
         self.values.iter().for_each(|(_, value)| self.redactor.learn(value.expose()));

@@ -17,7 +17,7 @@ use crate::catalog;
 use crate::config::{Config, FlagSource};
 use crate::environment::Environment;
 use crate::live::LiveConnection;
-use crate::plan::{Filter, RunRules, TargetPlan};
+use crate::plan::{Filter, RunRequests, TargetPlan};
 use crate::reconcile::{self, Engine, ReadBackMode};
 use crate::sandbox::{self, Access, Dialect, Running, Sandbox, SecretsOnGet, Unset};
 use crate::secret::{Redactor, Sensitive};
@@ -91,7 +91,7 @@ fn engine(sandbox: &Running, folder: &Path, mut variables: BTreeMap<String, Stri
 async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan, bool) {
     let options = reconcile::Options {
         writes: applies,
-        rules: RunRules { degraded_at_once: true, ..RunRules::default() },
+        requests: RunRequests { degraded_at_once: true, ..RunRequests::default() },
         base: None,
         resend_secrets: false,
         with_secrets: true,

@@ -7,6 +7,7 @@ mod lease;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::environment::Environment;
 use crate::leadership::kubernetes::cluster::{Cluster, ClusterError, Kind, Written, object_name};
 use crate::leadership::kubernetes::election::{Election, Leases};
 use crate::leadership::{Leadership, Standby, Term};
-use crate::state::{StateDir, StateStore};
+use crate::state::{StateFile, StateStore};
 
 /// This process among the replicas.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(super) struct Replicas {
     // How many Leases this process holds.
     held: Arc<tokio::sync::Mutex<u32>>,
     secrets: Option<Arc<Secrets>>,
-    state_dir: StateDir,
+    state_dir: PathBuf,
     doubts: Arc<Doubts>,
 }
 
@@ -72,7 +73,7 @@ impl Replicas {
             held: Arc::default(),
             secrets: settings.state_in_secret.then(secrets).map(Arc::new),
             doubts,
-            state_dir: StateDir::new(&config.state_dir),
+            state_dir: config.state_dir.clone(),
             leases: Arc::new(Leases::new(Arc::clone(&cluster), settings.lease)),
             cluster,
         }
@@ -90,9 +91,7 @@ impl Replicas {
             lasts: self.lasts,
             modesty: election::modesty(self.lasts, self.targets),
             held: Arc::clone(&self.held),
-            state: self
-                .state_dir
-                .file(&target.manager.url, &target.project)
+            state: StateFile::of(&self.state_dir, &target.manager.url, &target.project)
                 .kept_in(self.state_store(target)),
         }
     }

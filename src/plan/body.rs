@@ -343,3 +343,23 @@ pub(crate) fn has_moved<'p>(
             }
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::BaseField;
+
+    #[test]
+    fn a_mask_that_no_reference_fills_leaves_no_way_back() {
+        let headers = |value: &str| json!([{"name": "Authorization", "value": value}]);
+        let old = json!({"type": "webhook", "name": "a", "fullUrl": "https://h", "headerList": headers("****")});
+        let old = LiveConnection::from_entry(old.as_object().cloned().unwrap()).unwrap();
+        let as_text = |declared: &Value| Ok(declared.clone());
+        let made = |base: &Base| way_back(&old, base, None, &|_, _| false, &as_text);
+        assert!(made(&Base::new()).unwrap_err().contains("masks a secret"));
+        let declared = headers("Bearer ${env:TOKEN}");
+        let known = BaseField { declared: declared.clone(), print: None, unverified: false };
+        let body = made(&Base::from([("/headerList".to_owned(), known)])).unwrap();
+        assert_eq!(body.expose()["headerList"], declared);
+    }
+}

@@ -68,9 +68,9 @@ pub(crate) struct Keys<'a> {
     pub(crate) is_known: bool,
 }
 
-/// The rules of a comparison beside the connection itself.
+/// The settings of a comparison beside the connection itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CompareRules<'a> {
+pub(crate) struct CompareSettings<'a> {
     pub(crate) keys: Keys<'a>,
     /// Which secret fields `GET` was seen to show in full.
     pub(crate) readable: &'a Readable,
@@ -189,7 +189,7 @@ impl<'a> Remembered<'a> {
     }
 }
 
-impl CompareRules<'_> {
+impl CompareSettings<'_> {
     /// Whether live keeps what differs from git for such a reason.
     pub(crate) fn keeps(&self, origin: Origin) -> bool {
         match origin {
@@ -205,10 +205,10 @@ pub(crate) fn compare(
     desired: &DesiredConnection,
     live: &LiveView<'_>,
     remembered: Remembered<'_>,
-    rules: &CompareRules<'_>,
+    settings: &CompareSettings<'_>,
 ) -> Comparison {
     let found = Comparison::default();
-    let mut comparing = Comparing { desired, live, remembered, rules, found };
+    let mut comparing = Comparing { desired, live, remembered, settings, found };
     for field in &desired.fields {
         if desired.ignores(&field.path) {
             comparing.keep_base(&field.path);
@@ -231,7 +231,7 @@ struct Comparing<'a> {
     desired: &'a DesiredConnection,
     live: &'a LiveView<'a>,
     remembered: Remembered<'a>,
-    rules: &'a CompareRules<'a>,
+    settings: &'a CompareSettings<'a>,
     found: Comparison,
 }
 
@@ -254,7 +254,7 @@ impl<'a> Comparing<'a> {
         live: Option<&Value>,
         origin: Origin,
     ) -> Treatment {
-        let key = self.rules.keys.key;
+        let key = self.settings.keys.key;
         let unstable = self.remembered.unstable.and_then(|fields| fields.get(path));
         let is_given_up = unstable.is_some_and(|unstable| {
             key.matches(&unstable.print, path, wanted.unwrap_or(&Value::Null))
@@ -262,7 +262,7 @@ impl<'a> Comparing<'a> {
         });
         if is_given_up {
             Treatment::GiveUp
-        } else if self.rules.keeps(origin) {
+        } else if self.settings.keeps(origin) {
             Treatment::Keep
         } else {
             Treatment::Write
@@ -275,12 +275,16 @@ impl LiveView<'_> {
     /// yet, on a server that shows ids, is that connection only if live equals what was written in
     /// all that can be read: somebody may have deleted ours and made another. A base revision knows
     /// no ids.
-    pub(crate) fn is_the_connection_of(&self, owned: &Owned, rules: &CompareRules<'_>) -> bool {
-        let is_known = owned.id.is_some() || self.id().is_none() || rules.stateless;
+    pub(crate) fn is_the_connection_of(
+        &self,
+        owned: &Owned,
+        settings: &CompareSettings<'_>,
+    ) -> bool {
+        let is_known = owned.id.is_some() || self.id().is_none() || settings.stateless;
         owned.may_be(self.entry)
             && self.own.is_none_or(|own| owned.may_be(own))
             && (is_known
-                || (self.shows(&owned.type_name, &owned.base, rules.keys)
+                || (self.shows(&owned.type_name, &owned.base, settings.keys)
                     && self.has_nothing_beside(&owned.base)))
     }
 
@@ -387,7 +391,7 @@ pub(crate) fn field_at(own_type: &'static ConnectionType, path: &str) -> Option<
     Some(field)
 }
 
-impl CompareRules<'_> {
+impl CompareSettings<'_> {
     /// The base of a connection that was written as git has it.
     pub(crate) fn base_of(&self, desired: &DesiredConnection) -> Base {
         base_of(desired, self.keys, self.stateless)

@@ -95,7 +95,7 @@ impl History {
 
     /// The lost path, or the layer that is not read, that declared a part of a connection, or of the one
     /// that it is to be renamed from.
-    pub(crate) fn lost_path_of(
+    pub(crate) fn lost_layer_of(
         &self,
         name: &ConnectionName,
         desired: Option<&DesiredConnection>,

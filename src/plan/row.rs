@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{CompareRules, LiveView};
+use super::compare::{CompareSettings, LiveView};
 use super::history::History;
-use super::run::RunRules;
+use super::run::RunRequests;
 use crate::config::Policy;
 use crate::desired::{Desired, DesiredConnection};
 use crate::document::Invalid;
@@ -29,7 +29,7 @@ pub(crate) struct Row<'a> {
     pub(crate) memory: Option<&'a Memory>,
     /// A path that declared a part of it in the last good commit and is missing, empty or not read
     /// now.
-    pub(crate) lost_path: Option<&'a str>,
+    pub(crate) lost_layer: Option<&'a str>,
     /// The document that renames another connection from this name.
     pub(crate) claim: Option<Claim<'a>>,
 }
@@ -132,7 +132,7 @@ pub(crate) fn join<'a>(
             declared,
             live: observed.sight(name),
             memory: record.memory(name),
-            lost_path: history.lost_path_of(name, desired.get(name)),
+            lost_layer: history.lost_layer_of(name, desired.get(name)),
             claim: None,
         }
     };
@@ -181,8 +181,8 @@ impl<'a> Row<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) policy: &'a Policy,
-    pub(crate) run: &'a RunRules,
-    pub(crate) compare: CompareRules<'a>,
+    pub(crate) run: &'a RunRequests,
+    pub(crate) compare: CompareSettings<'a>,
     pub(crate) live: &'a Live,
     /// Whether the commit loaded whole.
     pub(crate) loaded_whole: bool,
@@ -219,7 +219,7 @@ impl Rules<'_> {
     }
 
     /// Whether the run or the tip consents to changes that a lost path holds.
-    pub(crate) fn consents_to_lost_paths(&self) -> bool {
+    pub(crate) fn consents_to_lost_layers(&self) -> bool {
         self.run.allow_deletes || self.history.consents.by_tip
     }
 }

@@ -7,7 +7,7 @@ use crate::name::ConnectionName;
 
 /// The requests of a run.
 #[derive(Clone, Debug, Default)]
-pub struct RunRules {
+pub struct RunRequests {
     /// `--name` and `--type`.
     pub filter: Filter,
     /// `--allow-deletes`: consent to changes that a limit or a lost path holds.

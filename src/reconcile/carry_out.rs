@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use super::load::LoadedTarget;
-use super::pass::{Opened, blocking, compare_rules, judge_of};
+use super::pass::{Opened, blocking, compare_settings, judge_of};
 use super::{Engine, Options, Prepared, Ready, now};
-use crate::apply::{self, Control, Job, Proofs};
+use crate::apply::{self, Control, Job, ReadableNow};
 use crate::config::Target;
 use crate::name::{self, CommitId, ConnectionName};
 use crate::plan::compare::Keys;
@@ -35,7 +35,7 @@ pub async fn carry_out(
         }
         return plan;
     };
-    trail.consented_by_flags(&options.rules);
+    trail.consented_by_flags(&options.requests);
     ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
     trail.found(&plan);
     let file = options.base.is_none().then(|| engine.state_file(target));
@@ -52,7 +52,7 @@ pub async fn carry_out(
         progress(change, result);
     };
     calls.make(&mut plan, strict, &progress).await;
-    trail.ended(&plan, &options.rules.filter, true);
+    trail.ended(&plan, &options.requests.filter, true);
     ledger.read(|record| {
         for entry in &mut plan.entries {
             let owned = record.owned(&entry.name);
@@ -88,7 +88,7 @@ impl Calls<'_> {
         let observed = &ready.observed;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let lookalikes = name::lookalikes(observed.live.connections.keys().chain(desired.keys()));
-        let proofs = Proofs::default();
+        let readable_now = ReadableNow::default();
         let last_good = ready.opened.before.last_good.as_ref().map(|good| &good.commit);
         let last_commits = blocking(|| last_commits_of(&ready.snapshot, loaded, last_good, plan));
         let job = Job {
@@ -96,11 +96,11 @@ impl Calls<'_> {
             desired,
             observed,
             planned: record,
-            rules: compare_rules(target, options, loaded, keys, record),
+            settings: compare_settings(target, options, loaded, keys, record),
             judge: judge_of(target, options, ready.count),
             resolution: engine.resolution(target, options),
             lookalikes: &lookalikes,
-            proofs: &proofs,
+            readable_now: &readable_now,
             client: &connection.client,
             ledger,
             control: Control {

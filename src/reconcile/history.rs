@@ -218,7 +218,7 @@ impl Past<'_> {
     fn end_consents(
         &self,
         repository: &Arc<Repository>,
-        history: &source::History,
+        history: &source::CommitsSince,
         record: &Record,
         given: &mut [(&CommitId, BTreeSet<ConnectionName>)],
         ended: &mut BTreeSet<ConnectionName>,

@@ -70,9 +70,7 @@ fn load_by(
     let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
     let known_targets = engine.target_names();
     let request = LoadRequest { rules, ..load_request(target, &listing.folders, &known_targets) };
-    let loaded = document::load(&request, &engine.cache, &|entry| {
-        snapshot.read(entry).map_err(|error| error.to_string())
-    });
+    let loaded = document::load(&request, &engine.cache, &snapshot.reader());
     let notices = listing.unread.values().cloned().chain(listing.skipped()).collect();
     Ok(LoadedTarget { loaded, notices, unread: listing.unread })
 }
@@ -85,9 +83,8 @@ pub(super) fn declared_below(
     paths: &[String],
 ) -> Result<document::OldDeclarations, SourceError> {
     let folders = snapshot.folders(paths, engine.config_file.as_deref())?.folders;
-    Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &|entry| {
-        snapshot.read(entry).map_err(|error| error.to_string())
-    }))
+    let reader = snapshot.reader();
+    Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &reader))
 }
 
 /// Warns in the plan of variables that the project does not have. Documents that use none cause no
@@ -137,8 +134,7 @@ fn unknown_variables(
     let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
     let names = engine.target_names();
     let request = load_request(target, &listing.folders, &names);
-    let read = |entry: &_| snapshot.read(entry).map_err(|error| error.to_string());
-    Ok(document::unknown_variables(&request, &engine.cache, &read, known))
+    Ok(document::unknown_variables(&request, &engine.cache, &snapshot.reader(), known))
 }
 
 impl LoadedTarget {

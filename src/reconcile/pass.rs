@@ -20,7 +20,7 @@ use crate::document::Invalid;
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe;
-use crate::plan::compare::{CompareRules, Keys};
+use crate::plan::compare::{CompareSettings, Keys};
 use crate::plan::history::{History, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
@@ -85,7 +85,7 @@ impl Pass<'_> {
         let (history, live) = self.ask(&mut opened, prepared).await?;
         let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
         keep_protection(&mut opened.desired, &opened.record, |connection| {
-            !may_lift || history.lost_path_of(&connection.name, Some(connection)).is_some()
+            !may_lift || history.lost_layer_of(&connection.name, Some(connection)).is_some()
         });
         let mut observed = self.look_closer(live, &opened, prepared).await;
         let mut planned = self.decide(&mut opened, &history, &mut observed).await?;
@@ -171,7 +171,7 @@ impl Pass<'_> {
         settle::settle(record, observed, keys);
         let invalid = self.with_old_names(blocked, loaded, desired, record, &observed.live);
         let loaded_whole = !loaded.loaded.has_errors();
-        let filter = &self.options.rules.filter;
+        let filter = &self.options.requests.filter;
         if loaded_whole {
             let live = &observed.live;
             Noting { desired, invalid: &invalid, live, filter, history }.note(record);
@@ -181,8 +181,8 @@ impl Pass<'_> {
         let decide = |observed: &Observed| {
             let rules = Rules {
                 policy: &self.target.policy,
-                run: &self.options.rules,
-                compare: compare_rules(self.target, self.options, loaded, keys, record),
+                run: &self.options.requests,
+                compare: compare_settings(self.target, self.options, loaded, keys, record),
                 live: &observed.live,
                 loaded_whole,
                 not_read: &not_read,
@@ -208,9 +208,9 @@ impl Pass<'_> {
         let Self { engine, target, options, .. } = *self;
         let whole = !opened.loaded.loaded.has_errors();
         let commit =
-            self.snapshot.commit().filter(|_| whole && !options.rules.filter.is_narrow())?;
+            self.snapshot.commit().filter(|_| whole && !options.requests.filter.is_narrow())?;
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
-        let is_consented = options.rules.allow_deletes || history.consents.by_tip;
+        let is_consented = options.requests.allow_deletes || history.consents.by_tip;
         let unread_paths = history.unread_paths();
         // A connection that is held for a path stays as the files of before declared it.
         for name in unread_paths.values().flatten().filter(|_| !is_consented) {
@@ -332,7 +332,7 @@ impl Pass<'_> {
         prepared: &mut Prepared<'_>,
     ) -> Observed {
         let Opened { desired, record, connection, .. } = opened;
-        let filter = &self.options.rules.filter;
+        let filter = &self.options.requests.filter;
         let stateless = self.options.base.is_some();
         let confirmed = reading::to_confirm(desired, &live, record, filter, stateless);
         let due = self.secrets_due(desired, &live, record);
@@ -401,7 +401,7 @@ impl Pass<'_> {
         let is_spread = self.options.read_back == ReadBackMode::Spread;
         let read_back =
             ReadBack { now: now(), every, at_most: if is_spread { share() } else { None } };
-        reading::secrets_due(desired, live, record, &self.options.rules.filter, &read_back)
+        reading::secrets_due(desired, live, record, &self.options.requests.filter, &read_back)
     }
 
     /// The blocked names, with the old names of their renames: while a rename is not done, its old
@@ -428,24 +428,24 @@ impl Pass<'_> {
 
 /// The rules of the user that judge the changes of a run, of which there are so many.
 pub(super) fn judge_of<'r>(target: &'r Target, options: &'r Options, count: usize) -> Judge<'r> {
-    Judge { user: &target.rules, allow: &options.rules.allow, now: now(), count }
+    Judge { user: &target.rules, allow: &options.requests.allow, now: now(), count }
 }
 
-/// The rules of the comparisons of a run.
-pub(super) fn compare_rules<'r>(
+/// The settings of the comparisons of a run.
+pub(super) fn compare_settings<'r>(
     target: &Target,
     options: &Options,
     loaded: &LoadedTarget,
     keys: Keys<'r>,
     record: &'r Record,
-) -> CompareRules<'r> {
+) -> CompareSettings<'r> {
     let stateless = options.base.is_some();
     let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
-    CompareRules {
+    CompareSettings {
         keys,
         readable: &record.readable,
         stateless,
-        lacks_a_layer: stateless && !options.rules.allow_deletes && lacks_a_path(),
+        lacks_a_layer: stateless && !options.requests.allow_deletes && lacks_a_path(),
         corrects_drift: target.policy.drift == Drift::Correct,
         resend_secrets: options.resend_secrets,
     }

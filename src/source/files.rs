@@ -153,27 +153,18 @@ impl Walk<'_> {
         let path = joined(prefix, &name.to_string_lossy());
         // A file that is gone again was never there.
         let Ok(kind) = entry.file_type() else { return Ok(None) };
-        match name.to_str() {
-            Some(name) if is_hidden(name.as_bytes()) && kind.is_file() => {
-                self.listing.is_read(&path, name);
-            }
-            _ if is_hidden(name.as_encoded_bytes()) && kind.is_dir() => {
-                self.listing.hidden_folder(&path);
-            }
-            _ if is_hidden(name.as_encoded_bytes()) => {}
-            None => self.listing.not_utf8(&path),
-            Some(_) if kind.is_symlink() => self.listing.link(&path),
-            // A submodule, or a clone inside the clone.
-            Some(_) if kind.is_dir() && place.join(".git").symlink_metadata().is_ok() => {
-                self.listing.submodule(&path);
-            }
-            Some(_) if kind.is_dir() => return Ok(Some((place, path))),
-            Some(_) if !kind.is_file() => self.listing.special(&path),
-            Some(name) => {
-                if self.listing.is_read(&path, name) {
-                    self.take(&place, path)?;
-                }
-            }
+        let is_repository = || place.join(".git").symlink_metadata().is_ok();
+        let kind = match kind {
+            kind if kind.is_symlink() => EntryKind::Link,
+            kind if kind.is_dir() && is_repository() => EntryKind::Repository,
+            kind if kind.is_dir() => EntryKind::Folder,
+            kind if kind.is_file() => EntryKind::File,
+            _ => EntryKind::Special,
+        };
+        match self.listing.entry(&path, name.as_encoded_bytes(), kind) {
+            Some(EntryKind::Folder) => return Ok(Some((place, path))),
+            Some(_) => self.take(&place, path)?,
+            None => {}
         }
         Ok(None)
     }
@@ -265,6 +256,19 @@ pub struct Folder {
     pub files: Vec<FileEntry>,
 }
 
+/// The kind of an entry of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EntryKind {
+    File,
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A submodule, or a clone inside the clone.
+    Repository,
+    /// A device, a socket or the like.
+    Special,
+}
+
 /// The files below the configured paths.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
@@ -314,32 +318,28 @@ impl Listing {
         false
     }
 
-    /// Notes a folder that is skipped for its name; those of git and its hosts are no place for
-    /// documents.
-    pub(super) fn hidden_folder(&mut self, path: &str) {
-        if !path.ends_with(".git") && !path.ends_with(".github") {
-            self.hidden.insert(format!("{path}/"));
-        }
-    }
-
-    pub(super) fn not_utf8(&mut self, path: &str) {
-        self.skip(path, "its name is not UTF-8");
-    }
-
-    pub(super) fn link(&mut self, path: &str) {
-        self.skip(path, "symbolic links are not followed");
-    }
-
-    pub(super) fn submodule(&mut self, path: &str) {
-        self.skip(path, "it is a repository of its own, a submodule");
-    }
-
-    pub(super) fn special(&mut self, path: &str) {
-        self.skip(path, "it is neither a file nor a folder");
-    }
-
-    fn skip(&mut self, path: &str, reason: &str) {
+    /// Takes in one entry of a folder by the last step of its path: `Some` for a folder to be walked,
+    /// and for a file to be read. What is skipped is noted.
+    pub(super) fn entry(&mut self, path: &str, name: &[u8], kind: EntryKind) -> Option<EntryKind> {
+        let text = std::str::from_utf8(name).ok();
+        let reason = match (kind, text) {
+            (EntryKind::File, Some(name)) => return self.is_read(path, name).then_some(kind),
+            (EntryKind::Folder | EntryKind::Repository, _) if is_hidden(name) => {
+                // Those of git and its hosts are no place for documents.
+                if !path.ends_with(".git") && !path.ends_with(".github") {
+                    self.hidden.insert(format!("{path}/"));
+                }
+                return None;
+            }
+            _ if is_hidden(name) => return None,
+            (_, None) => "its name is not UTF-8",
+            (EntryKind::Folder, _) => return Some(kind),
+            (EntryKind::Link, _) => "symbolic links are not followed",
+            (EntryKind::Repository, _) => "it is a repository of its own, a submodule",
+            (EntryKind::Special, _) => "it is neither a file nor a folder",
+        };
         self.unread.insert(path.to_owned(), format!("{path} is skipped: {reason}"));
+        None
     }
 
     /// Takes in the files of one configured path.

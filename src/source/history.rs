@@ -37,14 +37,14 @@ pub struct HistoryCommit {
 
 /// The commits that are reached from one commit and not from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct History {
+pub struct CommitsSince {
     /// Newest first.
     pub commits: Vec<HistoryCommit>,
     /// Whether these are all: not so where the clone is shallow or the history too long.
     pub complete: bool,
 }
 
-impl History {
+impl CommitsSince {
     /// The commits that come after one: those that reach it.
     pub fn after<'h>(&'h self, id: &CommitId) -> HashSet<&'h CommitId> {
         let mut found: HashSet<&CommitId> = HashSet::new();
@@ -74,7 +74,7 @@ pub(super) fn since(
     objects: &ObjectDatabase,
     tip: Oid,
     last_good: Option<Oid>,
-) -> Result<History, SourceError> {
+) -> Result<CommitsSince, SourceError> {
     objects.read(|repository| {
         let mut walk = Walk {
             repository,
@@ -111,7 +111,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn run(mut self) -> Result<History, SourceError> {
+    fn run(mut self) -> Result<CommitsSince, SourceError> {
         let mut found = Vec::new();
         let mut oldest = i64::MAX;
         while let Some((time, id)) = self.queue.pop() {
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
         }
         found.retain(|commit| self.good.get(&commit.id()) == Some(&false));
         let commits = found.iter().map(describe).collect();
-        Ok(History { commits, complete: self.complete })
+        Ok(CommitsSince { commits, complete: self.complete })
     }
 
     fn reach(&mut self, id: Oid, good: bool) -> Result<(), SourceError> {

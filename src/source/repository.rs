@@ -6,10 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use git2::{ObjectType, Oid};
 
-use super::files::Files;
-use super::files::{MOST_FILES, is_document, is_hidden, joined, normal};
+use super::files::{EntryKind, Files, MOST_FILES, is_document, joined, normal};
 use super::git::Stop;
-use super::history::{self, History, HistoryCommit};
+use super::history::{self, CommitsSince, HistoryCommit};
 use super::object_database::Layout;
 use super::object_database::ObjectDatabase;
 use super::object_database::References;
@@ -169,7 +168,7 @@ impl Repository {
         &self,
         tip: &CommitId,
         last_good: Option<&CommitId>,
-    ) -> Result<History, SourceError> {
+    ) -> Result<CommitsSince, SourceError> {
         let last_good = last_good.map(|id| self.known(id)).transpose()?;
         history::since(&self.objects(), self.known(tip)?, last_good)
     }
@@ -375,21 +374,16 @@ impl<'a> Walk<'a> {
     fn entry(&mut self, found: &git2::TreeEntry<'_>, folder: &str) -> Option<(String, Oid)> {
         let bytes = found.name_bytes();
         let path = joined(folder, &String::from_utf8_lossy(bytes));
-        match (found.name(), found.kind()) {
-            (Ok(name), Some(ObjectType::Blob)) if is_hidden(bytes) && found.filemode() != LINK => {
-                self.listing.is_read(&path, name);
-            }
-            (_, Some(ObjectType::Tree)) if is_hidden(bytes) => self.listing.hidden_folder(&path),
-            _ if is_hidden(bytes) => {}
-            (Err(_), _) => self.listing.not_utf8(&path),
-            (Ok(_), Some(ObjectType::Tree)) => return Some((path, found.id())),
-            (Ok(_), Some(ObjectType::Blob)) if found.filemode() == LINK => self.listing.link(&path),
-            (Ok(name), Some(ObjectType::Blob)) => {
-                if self.listing.is_read(&path, name) {
-                    self.files.push(entry(path, found.id()));
-                }
-            }
-            (Ok(_), _) => self.listing.submodule(&path),
+        let kind = match found.kind() {
+            Some(ObjectType::Tree) => EntryKind::Folder,
+            Some(ObjectType::Blob) if found.filemode() == LINK => EntryKind::Link,
+            Some(ObjectType::Blob) => EntryKind::File,
+            _ => EntryKind::Repository,
+        };
+        match self.listing.entry(&path, bytes, kind) {
+            Some(EntryKind::Folder) => return Some((path, found.id())),
+            Some(_) => self.files.push(entry(path, found.id())),
+            None => {}
         }
         None
     }

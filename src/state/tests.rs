@@ -5,7 +5,7 @@ use serde_json::json;
 
 fn dir() -> (tempfile::TempDir, StateFile) {
     let folder = tempfile::tempdir().unwrap();
-    let file = StateDir::new(folder.path()).file("https://a.example.com", "Pay ments/ä");
+    let file = StateFile::of(folder.path(), "https://a.example.com", "Pay ments/ä");
     (folder, file)
 }
 

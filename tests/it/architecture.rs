@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CORE: [&str; 17] = [
+const CORE: [&str; 16] = [
     "catalog",
     "rules",
     "document",
@@ -22,7 +22,6 @@ const CORE: [&str; 17] = [
     "live",
     "record",
     "plan",
-    "parallel",
 ];
 
 /// The items that the core may take from elsewhere: values without a connection to anything.

@@ -1,7 +1,7 @@
 //! Saved, but not deployed to the workers.
 
 use apinizer_gitops::testing::sandbox::{Dialect, Options};
-use apinizer_gitops::testing::state::StateDir;
+use apinizer_gitops::testing::state::StateFile;
 use reqwest::Method;
 use serde_json::json;
 
@@ -119,7 +119,7 @@ fn a_clock_that_was_set_back_puts_no_write_off_for_ever() {
     world.control().fail_next(None, "", Fault::Undeployed, usize::MAX);
     world.apply().code(1);
     world.control().clear_faults();
-    let file = StateDir::new(world.state_dir()).file(&world.url(), PROJECT);
+    let file = StateFile::of(&world.state_dir(), &world.url(), PROJECT);
     let text = std::fs::read_to_string(file.path()).unwrap();
     let next = world.remembered("degraded")["a"]["next"].to_string();
     assert!(text.contains(&next));

@@ -134,12 +134,12 @@ fn a_chain_whose_end_is_refused_moves_nothing() {
 }
 
 #[test]
-fn circles_and_shared_old_names_are_errors() {
+fn cycles_and_shared_old_names_are_errors() {
     let world = World::settled(&["a", "b"]);
     world.write_email("a", "x-gitops: {renamedFrom: b}\n");
     world.write_email("b", "x-gitops: {renamedFrom: A}\n");
-    world.commit("a circle");
-    world.apply().code(1).says("circle");
+    world.commit("a cycle");
+    world.apply().code(1).says("cycle");
     world.write("connections/a.yaml", &email("c", "x-gitops: {renamedFrom: b}\n"));
     world.write("connections/b.yaml", &email("d", "x-gitops: {renamedFrom: B}\n"));
     world.commit("two from one");

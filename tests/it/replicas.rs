@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use apinizer_gitops::testing::sandbox::Options;
-use apinizer_gitops::testing::state::StateDir;
+use apinizer_gitops::testing::state::StateFile;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NAMESPACE, Trouble};
@@ -606,7 +606,7 @@ fn a_suspension_reaches_the_replica_that_acts() {
 #[test]
 fn a_suspension_that_waits_for_the_state_holds_up_no_election() {
     let (world, cluster, [mut first, second]) = first_and_second();
-    let state = StateDir::new(world.path("second/state")).file(&world.url(), PROJECT);
+    let state = StateFile::of(&world.path("second/state"), &world.url(), PROJECT);
     let lock = std::fs::File::create(state.path().with_extension("lock")).unwrap();
     lock.lock().unwrap();
     assert_eq!(second.post(&world, "/api/v1/suspend"), 202);

@@ -2,7 +2,7 @@
 
 use apinizer_gitops::testing::sandbox::Options;
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::secrets::masked;
@@ -37,6 +37,16 @@ fn a_plan_that_no_longer_fits_changes_nothing() {
     world.edit("a", "port", json!(9));
     world.run(&["apply", &file, "--yes"]).code(3).says("`a` changed on the server");
     assert!(world.writes().is_empty());
+}
+
+#[test]
+fn a_saved_plan_without_digests_is_none() {
+    let (world, file) = with_a_saved_plan();
+    let mut saved: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    saved["targets"][0]["digests"].take();
+    std::fs::write(&file, saved.to_string()).unwrap();
+    world.run(&["apply", &file, "--yes"]).code(1).says("is no saved plan");
+    assert!(world.calls().is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::fs::File;
 use std::time::Duration;
 
-use apinizer_gitops::testing::state::StateDir;
+use apinizer_gitops::testing::state::StateFile;
 
 use crate::running::eventually;
 use crate::world::{PROJECT, World};
@@ -22,7 +22,7 @@ fn a_plan_leaves_no_trace() {
 fn another_process_on_the_state_is_waited_for_and_named() {
     let world = World::new();
     world.commit_email("a", "");
-    let file = StateDir::new(world.state_dir()).file(&world.url(), PROJECT);
+    let file = StateFile::of(&world.state_dir(), &world.url(), PROJECT);
     let lock = world.block_on(file.lock(Duration::ZERO, "somebody else")).unwrap();
     world.run(&["apply", "--yes", "--lock-timeout", "1s"]).code(1).says("somebody else");
     assert!(world.writes().is_empty());
@@ -34,7 +34,7 @@ fn another_process_on_the_state_is_waited_for_and_named() {
 #[test]
 fn a_state_that_cannot_be_read_stops_the_tool_and_stays() {
     let world = World::settled(&["a"]);
-    let file = StateDir::new(world.state_dir()).file(&world.url(), PROJECT);
+    let file = StateFile::of(&world.state_dir(), &world.url(), PROJECT);
     let newer =
         fs::read_to_string(file.path()).unwrap().replacen("\"version\":2", "\"version\":9", 1);
     for text in ["{\"version\":1,", newer.as_str()] {

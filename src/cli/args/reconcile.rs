@@ -53,7 +53,7 @@ pub struct ReadArgs {
 
 /// The writes that are allowed beyond those that the rules let through by themselves.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub struct WriteRules {
+pub struct WriteArgs {
     /// Consent to deletes that a limit or a missing path holds back.
     #[arg(long)]
     pub allow_deletes: bool,
@@ -83,7 +83,7 @@ pub struct PlanArgs {
     pub read: ReadArgs,
     /// The writes that are allowed.
     #[command(flatten)]
-    pub rules: WriteRules,
+    pub rules: WriteArgs,
     /// Save the plan for `apply FILE`; there is no secret in it.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -119,7 +119,7 @@ pub struct ApplyArgs {
     pub read: ReadArgs,
     /// The writes that are allowed.
     #[command(flatten)]
-    pub rules: WriteRules,
+    pub rules: WriteArgs,
     /// Do not ask; required where there is no terminal.
     #[arg(short, long)]
     pub yes: bool,

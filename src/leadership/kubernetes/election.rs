@@ -278,7 +278,7 @@ impl Election {
             giving_back: giving_back.clone(),
         });
         let task = AbortOnDropHandle::new(tokio::spawn(keeping));
-        Term { over, limit, renewal: Some(Renewal { giving_back, task }) }
+        Term { over, limit, renewals: vec![Renewal { giving_back, task }] }
     }
 
     /// Renews the Lease until it is given back or lost; frees it once it is given back.

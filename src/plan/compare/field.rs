@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::{
-    CompareRules, Comparing, Difference, Keys, Subject, Treatment, agreed, field_at, matches_base,
-    written,
+    CompareSettings, Comparing, Difference, Keys, Subject, Treatment, agreed, field_at,
+    matches_base, written,
 };
 use crate::plan::equality::{equal_in, is_empty};
 use crate::plan::{FieldChange, Origin};
@@ -18,7 +18,7 @@ use crate::secret::{SENSITIVE, same_in_constant_time};
 impl Comparing<'_> {
     /// Compares a field that git declares and that is no secret.
     pub(super) fn field(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, rules, .. } = *self;
+        let Comparing { desired, live, settings, .. } = *self;
         let path = &*field.path;
         let older = self.older(path);
         let Some(value) = field.value() else { return };
@@ -27,7 +27,7 @@ impl Comparing<'_> {
         let value = with_ignored.as_ref().unwrap_or(value);
         if equal_in(desired, field.field, Some(value), live_value) {
             self.found.settled.push(path.to_owned());
-            self.found.base.insert(path.to_owned(), agreed(field, value, older, rules.keys));
+            self.found.base.insert(path.to_owned(), agreed(field, value, older, settings.keys));
             return;
         }
         self.keep_base(path);
@@ -82,7 +82,7 @@ impl Comparing<'_> {
     /// Compares a field that git used to declare. It goes back to its documented default; a secret
     /// is never emptied that way, it is just no longer git's.
     pub(super) fn dropped(&mut self, path: &str, older: &BaseField) {
-        let Comparing { desired, live, rules, .. } = *self;
+        let Comparing { desired, live, settings, .. } = *self;
         let declared_otherwise =
             desired.fields.iter().any(|f| lies_in(path, &f.path) || lies_in(&f.path, path));
         if declared_otherwise {
@@ -104,7 +104,7 @@ impl Comparing<'_> {
         }
         self.keep_base(path);
         let with_defaults = (field, field.map(|field| desired.defaults(field)));
-        let live_moved = !matches_base(with_defaults, path, older, live_value, rules.keys);
+        let live_moved = !matches_base(with_defaults, path, older, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
         let sensitive = holds_env(&older.declared);
         let default = default.map(crate::catalog::Default::to_json);
@@ -135,12 +135,12 @@ impl Comparing<'_> {
 
     fn origin(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Origin {
         let Some(older) = self.older(&field.path) else {
-            let is_of_a_layer = self.rules.lacks_a_layer
+            let is_of_a_layer = self.settings.lacks_a_layer
                 && self.remembered.base.is_some()
                 && !equal_in(self.desired, field.field, None, live);
             return if is_of_a_layer { Origin::Both } else { Origin::Git };
         };
-        let keys = self.rules.keys;
+        let keys = self.settings.keys;
         let git_moved = moved_field(self.desired, field, Some(value), older, keys);
         let with_defaults = (field.field, field.field.map(|field| self.desired.defaults(field)));
         let live_moved = !matches_base(with_defaults, &field.path, older, live, keys);
@@ -223,25 +223,27 @@ impl Comparing<'_> {
         let own_type = self.desired.connection_type.name;
         let is_file = field.field.is_some_and(Field::is_file);
         let is_hidden = is_file && !shows_file(self.live.get(&field.path));
-        let shows = self.live.own.is_some() && self.rules.readable.has_type(own_type);
+        let shows = self.live.own.is_some() && self.settings.readable.has_type(own_type);
         is_hidden && !shows
     }
 
     /// Compares a secret that git declares.
     pub(super) fn secret(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, remembered, rules, .. } = *self;
+        let Comparing { desired, live, remembered, settings, .. } = *self;
         let path = &*field.path;
         let older = self.older(path);
         let Some(value) = field.value() else { return };
         // Where a profile says that it is masked, another text says nothing.
-        let readable = rules.readable.has(desired.connection_type.name, path) && !self.masks(field);
+        let readable =
+            settings.readable.has(desired.connection_type.name, path) && !self.masks(field);
         let reading = Reading::of(live.shown_by_get(path), value);
         if reading == Reading::Equal && field.is_secret() {
             self.found.proven_readable.push(path.to_owned());
         }
-        let sent = LastSent::of(field, value, older, rules);
+        let sent = LastSent::of(field, value, older, settings);
         let first_met = remembered.base.is_none() && sent == LastSent::Never;
-        let with_base = |unverified| BaseField { unverified, ..written(field, value, rules.keys) };
+        let with_base =
+            |unverified| BaseField { unverified, ..written(field, value, settings.keys) };
         match (reading, sent) {
             (Reading::Equal, _) => {
                 self.found.settled.push(path.to_owned());
@@ -275,7 +277,7 @@ impl Comparing<'_> {
             }
         }
         let differs = self.found.differences.iter().any(|d| d.change.path == path);
-        if rules.resend_secrets && !differs && !is_empty(value) {
+        if settings.resend_secrets && !differs && !is_empty(value) {
             self.push_secret(field, value, Origin::Git, false);
         }
     }
@@ -327,16 +329,16 @@ impl LastSent {
         field: &DesiredField,
         value: &Value,
         older: Option<&BaseField>,
-        rules: &CompareRules<'_>,
+        settings: &CompareSettings<'_>,
     ) -> Self {
         let Some(older) = older else { return Self::Never };
         let same_text = older.declared == field.declared;
         let same_value = match &older.print {
-            _ if rules.stateless => same_text,
+            _ if settings.stateless => same_text,
             // Another reference in git is a change, whatever the value under the older key was.
-            Some(_) if !rules.keys.is_known && same_text => return Self::NotKnown,
-            Some(_) if !rules.keys.is_known => false,
-            Some(print) => rules.keys.key.matches(print, &field.path, value),
+            Some(_) if !settings.keys.is_known && same_text => return Self::NotKnown,
+            Some(_) if !settings.keys.is_known => false,
+            Some(print) => settings.keys.key.matches(print, &field.path, value),
             // Apinizer's own `${NAME}` and a declared `null` are no secrets: their text tells.
             None => same_text,
         };

@@ -7,7 +7,7 @@ use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
 use crate::plan::compare::LiveView;
 use crate::plan::compare::{
-    CompareRules, Comparison, Remembered, Treatment, compare, moved_field, show_desired,
+    CompareSettings, Comparison, Remembered, Treatment, compare, moved_field, show_desired,
 };
 use crate::plan::entry::{Decision, lost_path_in_words, step, unread_layer_in_words};
 use crate::plan::limits;
@@ -24,7 +24,7 @@ pub(crate) const ADOPTED: &str = "adopted";
 pub(super) fn decide(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Decision {
     let mut decision = decide_wanted(row, desired, rules);
     limits::follow_protection(&mut decision, row, desired, rules);
-    hold_for_lost_path(&mut decision, row, rules);
+    hold_for_lost_layer(&mut decision, row, rules);
     decision
 }
 
@@ -69,8 +69,8 @@ pub(super) fn cannot_be_written(desired: &DesiredConnection, rules: &Rules<'_>) 
 
 /// A path that declared a part of this connection is missing or empty now: what is left of the
 /// document is not written.
-fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
-    let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) else { return };
+fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
+    let Some(path) = row.lost_layer.filter(|_| !rules.consents_to_lost_layers()) else { return };
     let is_replaced =
         decision.entry.change.as_ref().is_some_and(|change| change.action == Action::Replace);
     let is_allowed = is_replaced && rules.allows_delete_of(row.name);
@@ -82,13 +82,13 @@ fn hold_for_lost_path(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>)
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
     if decision.entry.change.as_ref().is_some_and(is_sent) {
-        let (reason, advice) = lost_in_words(path, rules);
+        let (reason, advice) = lost_layer_in_words(path, rules);
         decision.entry.hold(reason, Some(advice));
     }
 }
 
 /// Why a lost path, or a layer that is not read, holds an update, and the way past it.
-pub(super) fn lost_in_words(path: &str, rules: &Rules<'_>) -> (String, String) {
+pub(super) fn lost_layer_in_words(path: &str, rules: &Rules<'_>) -> (String, String) {
     match rules.history.lost_paths.contains_key(path) {
         true => lost_path_in_words(path),
         false => unread_layer_in_words(path),
@@ -230,7 +230,7 @@ pub(super) fn would_wipe(
     view: &LiveView<'_>,
     ours: Option<&Owned>,
     comparison: &Comparison,
-    rules: &CompareRules<'_>,
+    rules: &CompareSettings<'_>,
 ) -> Wipes {
     let own_type = desired.connection_type;
     let may_be_sent_back = may_be_sent_back(own_type.name, ours, rules);
@@ -246,7 +246,7 @@ pub(super) fn would_wipe(
 fn may_be_sent_back<'a>(
     type_name: &'a str,
     ours: Option<&'a Owned>,
-    rules: &'a CompareRules<'a>,
+    rules: &'a CompareSettings<'a>,
 ) -> impl Fn(&str, &Value) -> bool + 'a {
     move |path, value| {
         let is_known = || ours.is_some_and(|ours| ours.knows_secret(path, value, rules.keys.key));
@@ -407,7 +407,7 @@ pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec
 }
 
 /// Whether git declares anything else than the base has.
-fn git_moved(desired: &DesiredConnection, owned: &Owned, rules: &CompareRules<'_>) -> bool {
+fn git_moved(desired: &DesiredConnection, owned: &Owned, rules: &CompareSettings<'_>) -> bool {
     let mut fields = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
     fields.any(|field| {
         let older = owned.base.get(&field.path);

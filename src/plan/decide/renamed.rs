@@ -12,7 +12,8 @@ use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
 use crate::plan::{Action, Change, State};
 
 use super::declared::{
-    ADOPTED, Wipes, came_to_nothing, cannot_be_written, lost_in_words, not_adopted, would_wipe,
+    ADOPTED, Wipes, came_to_nothing, cannot_be_written, lost_layer_in_words, not_adopted,
+    would_wipe,
 };
 
 /// The pairs of new and old name that `renamedFrom` asks for.
@@ -178,8 +179,8 @@ fn decide(
         // The connection that had the new name before is gone: what comes is another one.
         decision.memory(row).owned = None;
     }
-    if let Some(path) = row.lost_path.filter(|_| !rules.consents_to_lost_paths()) {
-        let (reason, advice) = lost_in_words(path, rules);
+    if let Some(path) = row.lost_layer.filter(|_| !rules.consents_to_lost_layers()) {
+        let (reason, advice) = lost_layer_in_words(path, rules);
         decision.entry.hold(reason, Some(advice));
     }
     decision

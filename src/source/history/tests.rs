@@ -4,11 +4,11 @@ use super::*;
 use crate::source::Repository;
 use crate::source::fixture::{Fixture, git_in};
 
-fn since(git: &Fixture, tip: &CommitId, last_good: Option<&CommitId>) -> History {
+fn since(git: &Fixture, tip: &CommitId, last_good: Option<&CommitId>) -> CommitsSince {
     Repository::open(&git.at).unwrap().commits_since(tip, last_good).unwrap()
 }
 
-fn subjects(history: &History) -> Vec<&str> {
+fn subjects(history: &CommitsSince) -> Vec<&str> {
     let mut subjects: Vec<&str> = history.commits.iter().map(|c| c.subject.as_str()).collect();
     subjects.sort_unstable();
     subjects

@@ -2,11 +2,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::state::StateDir;
 
 fn ledger() -> (tempfile::TempDir, StateFile, Ledger) {
     let folder = tempfile::tempdir().unwrap();
-    let file = StateDir::new(folder.path()).file("https://a.example.com", "p");
+    let file = StateFile::of(folder.path(), "https://a.example.com", "p");
     let ledger = Ledger::new(Record::default(), Some(file.clone()), None);
     ledger.edit(|record| record.suspended = true);
     (folder, file, ledger)

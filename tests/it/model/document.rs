@@ -426,7 +426,7 @@ fn merge(fields: &mut Fields, patch: &Fields) {
     }
 }
 
-/// Two documents with one `renamedFrom`, a rename to itself and a circle are errors.
+/// Two documents with one `renamedFrom`, a rename to itself and a cycle are errors.
 fn refuse_renames(loaded: &mut Loaded) {
     let olds: BTreeMap<String, String> = loaded
         .documents
@@ -436,12 +436,12 @@ fn refuse_renames(loaded: &mut Loaded) {
     for (name, old) in &olds {
         let twice = olds.values().filter(|other| *other == old).count() > 1;
         let mut at = Some(old);
-        let mut circle = false;
+        let mut cycle = false;
         for _ in 0..=olds.len() {
-            circle |= at == Some(name);
+            cycle |= at == Some(name);
             at = at.and_then(|at| olds.get(at));
         }
-        if twice || circle {
+        if twice || cycle {
             loaded.refuse(name.clone());
         }
     }

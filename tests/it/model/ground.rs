@@ -10,7 +10,7 @@ use std::time::Duration;
 use apinizer_gitops::testing::api::RetryPolicy;
 use apinizer_gitops::testing::config::{Config, Resolve, Target};
 use apinizer_gitops::testing::environment::Environment;
-use apinizer_gitops::testing::plan::{Change, ChangeResult, Filter, Plan, RunRules, TargetPlan};
+use apinizer_gitops::testing::plan::{Change, ChangeResult, Filter, Plan, RunRequests, TargetPlan};
 use apinizer_gitops::testing::reconcile::{
     Engine, Options, Prepared, ReadBackMode, carry_out, prepare,
 };
@@ -219,7 +219,7 @@ impl Ground {
         let types: Vec<String> = flags.types.iter().map(|kind| kind.name().to_owned()).collect();
         Options {
             writes,
-            rules: RunRules {
+            requests: RunRequests {
                 filter: Filter::new(&flags.names, &types),
                 allow_deletes: flags.allow_deletes,
                 allow_delete: flags.allow_delete.iter().map(|name| name.as_str().into()).collect(),
