@@ -37,7 +37,6 @@ mod schema;
 mod target;
 
 pub(crate) use crate::source::CONFIG_FILE as FILE_NAME;
-pub use load::Resolve;
 pub(crate) use notify::{NotifyEvent, NotifyKind};
 pub(crate) use quantity::{parse_duration, parse_listen, parse_max_deletes, parse_size};
 pub(crate) use schema::FlagSource;
@@ -68,6 +67,16 @@ pub struct Config {
     pub resolved: Vec<Sensitive>,
     /// Problems that do not refuse it; every report of a target shows them.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// Which references of plain keys are resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// All: a variable without a value is a problem of the config.
+    All,
+    /// Those whose variables have a value, as for `validate`; the others stay as they are written, and
+    /// are not checked.
+    Known,
 }
 
 /// A text that holds `${env:NAME}` references and, in a secret key, nothing else.

@@ -108,7 +108,7 @@ async fn way_back(
     let unresolved = fields.filter(|field| {
         let declared = owned.base.get(&format!("/{}", field.name)).map(|base| &base.declared);
         let declared = declared.filter(|declared| !declared.is_null());
-        body::is_hidden(field, profile) && !declared.is_some_and(|text| resolve(text).is_ok())
+        body::is_hidden(field, profile) && declared.is_none_or(|text| resolve(text).is_err())
     });
     let proof = ShownSecrets::of(job, &owned.type_name, unresolved, old, Some(owned)).await;
     let is_proven = |path: &str, value: &Value| proof.has(path, value);

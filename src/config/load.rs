@@ -10,7 +10,9 @@ use crate::config::fields::Fields;
 use crate::config::keys::{ROOT, SERVER, SOURCE, is_key};
 use crate::config::problems::{Problems, error, warning};
 use crate::config::read::{Node, Reader};
-use crate::config::{Config, Kubernetes, Location, Server, Source, Target, notify, rules, target};
+use crate::config::{
+    Config, Kubernetes, Location, Resolve, Server, Source, Target, notify, rules, target,
+};
 use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, Severity, code, split};
 use crate::environment::Environment;
 use crate::host::{self, is_this_machine};
@@ -20,16 +22,6 @@ use crate::yaml::{self, Cause};
 
 /// The largest config that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
-
-/// Which references of plain keys are resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolve {
-    /// All: a variable without a value is a problem of the config.
-    All,
-    /// Those whose variables have a value, as for `validate`; the others stay as they are written, and
-    /// are not checked.
-    Known,
-}
 
 impl Config {
     /// Reads a config file and resolves the references in its plain keys.

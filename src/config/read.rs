@@ -11,9 +11,10 @@ use serde_json::Value;
 use crate::catalog::{did_you_mean, nearest_of};
 use crate::config::fields::{Fields, Text, Typed};
 use crate::config::keys::{Key, Kind, OneOf, Section};
-use crate::config::load::Resolve;
 use crate::config::problems::{Problems, error, related, warning};
-use crate::config::{SecretText, parse_duration, parse_listen, parse_max_deletes, parse_size};
+use crate::config::{
+    Resolve, SecretText, parse_duration, parse_listen, parse_max_deletes, parse_size,
+};
 use crate::diagnostic::Part;
 use crate::diagnostic::code;
 use crate::environment::Environment;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::config::keys::{Key, Kind, OneOf, ROOT, Section};
-use crate::config::load::{Resolve, from_value};
+use crate::config::load::from_value;
 use crate::config::problems::{Problems, error};
-use crate::config::{Config, FILE_NAME};
+use crate::config::{Config, FILE_NAME, Resolve};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::code;
 use crate::environment::Environment;
