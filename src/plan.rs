@@ -47,25 +47,35 @@ pub(crate) struct Planned {
     pub(crate) to_read: BTreeSet<ConnectionName>,
     /// How many changes there are without the rules of the user, where a rule asks for it.
     pub(crate) count: usize,
+    /// The changes that a rule of the tool holds, or would hold without consent, where a rule of the
+    /// user asks for it.
+    pub(crate) held: BTreeSet<ConnectionName>,
 }
 
-/// Makes the plan of one target. Rules of the user that ask for the number of changes are asked in
-/// a second round, with the number of the first, which knows no rules of the user: so no answer
-/// depends on another one.
+/// Makes the plan of one target. Rules of the user that ask for the number of changes, or whether a
+/// rule of the tool holds one, are asked in a later round: those before it know no rules of the user,
+/// so no answer depends on another one.
 pub(crate) fn plan(rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
-    let mut judge = rules.judge;
-    if judge.user.asks_for_the_count() {
-        let no_rules = Judge { user: &UserRules::default(), ..judge };
-        judge.count = judge::count(&decide_all(rows.clone(), &Rules { judge: no_rules, ..*rules }));
-    }
-    let rules = &Rules { judge, ..*rules };
+    let user = rules.judge.user;
+    let decide_without = |without_consents: bool| {
+        let judge = Judge { user: &UserRules::default(), ..rules.judge };
+        decide_all(rows.clone(), &Rules { judge, without_consents, ..*rules })
+    };
+    let count = if user.asks_for_the_count() { judge::count(&decide_without(false)) } else { 0 };
+    let held = if user.asks_for_holds() {
+        judge::held(&decide_without(true), record)
+    } else {
+        BTreeSet::new()
+    };
+    let rules = &Rules { judge: Judge { count, held: &held, ..rules.judge }, ..*rules };
     let mut planned = Planned {
         plan: TargetPlan::default(),
         record: record.clone(),
         to_read: BTreeSet::new(),
-        count: judge.count,
+        count,
+        held: held.clone(),
     };
-    for decision in decide_all(rows, rules) {
+    for decision in decide_all(rows.clone(), rules) {
         planned.take(decision, record);
     }
     planned.tell(rules);

@@ -138,6 +138,11 @@ impl UserRules {
         self.iter().any(|rule| rule.when.asked.needs_count)
     }
 
+    /// Whether a rule asks if a rule of the tool holds a change.
+    pub(crate) fn asks_for_holds(&self) -> bool {
+        self.iter().any(|rule| rule.when.asked.needs_holds)
+    }
+
     /// Whether a rule may hold a change.
     pub(crate) fn holds(&self) -> bool {
         self.iter().any(|rule| rule.effect == Effect::Hold)
@@ -348,7 +353,8 @@ pub(crate) fn examples() -> [(&'static str, &'static str, Json); 3] {
             "change",
             "The change: `action` is create, update, replace, rename or delete; `origin` is git, \
              drift or both; `fields` are the fields that differ, without their values; `held` says \
-             whether a rule of the tool holds it, `max_deletes` for example. `count` is how many \
+             whether a rule of the tool holds it, `max_deletes` for example, or held it until somebody \
+             consented. `count` is how many \
              changes the run would make on the target without your rules: not those that a rule of \
              the tool holds or blocks, but also those that another rule of yours holds.",
             json!({

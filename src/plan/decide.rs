@@ -273,7 +273,7 @@ fn moved_from_base(owned: &Owned, view: &LiveView<'_>, rules: &Rules<'_>) -> Opt
 }
 
 fn worktree_hold(what: &str, rules: &Rules<'_>) -> Option<Hold> {
-    if !rules.is_worktree() || rules.run.allow_deletes {
+    if !rules.is_worktree() || rules.allows_deletes() {
         return None;
     }
     let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`".to_owned();

@@ -91,7 +91,7 @@ impl Pass<'_> {
         if self.engine.config.has_several_targets {
             planned.name_target(&self.target.name);
         }
-        let Planned { plan, record, count, .. } = planned;
+        let Planned { plan, record, count, held, .. } = planned;
         prepared.take(plan);
         let good = self.good_commit(&opened, &history, unread_paths);
         opened.record = record;
@@ -100,6 +100,7 @@ impl Pass<'_> {
             opened,
             observed,
             count,
+            held,
             good,
             consents,
             snapshot: self.snapshot.clone(),
@@ -175,7 +176,7 @@ impl Pass<'_> {
             Noting { desired, invalid: &invalid, live, filter, history }.note(record);
         }
         let not_read: Vec<String> = loaded.unread.values().cloned().collect();
-        let record = &*record;
+        let (record, none_held) = (&*record, BTreeSet::new());
         let decide = |observed: &Observed| {
             let rules = Rules {
                 policy: &self.target.policy,
@@ -185,7 +186,8 @@ impl Pass<'_> {
                 loaded_whole,
                 not_read: &not_read,
                 history,
-                judge: judge_of(self.target, self.options, 0),
+                judge: judge_of(self.target, self.options, 0, &none_held),
+                without_consents: false,
             };
             let rows = join(desired, &invalid, history, observed, record);
             plan(rows, record, &rules)
@@ -428,9 +430,15 @@ impl Pass<'_> {
     }
 }
 
-/// The rules of the user that judge the changes of a run, of which there are so many.
-pub(super) fn judge_of<'r>(target: &'r Target, options: &'r Options, count: usize) -> Judge<'r> {
-    Judge { user: &target.rules, allow: &options.rules.allow, now: now(), count }
+/// The rules of the user that judge the changes of a run, of which there are so many, and of which
+/// rules of the tool hold some.
+pub(super) fn judge_of<'r>(
+    target: &'r Target,
+    options: &'r Options,
+    count: usize,
+    held: &'r BTreeSet<ConnectionName>,
+) -> Judge<'r> {
+    Judge { user: &target.rules, allow: &options.rules.allow, now: now(), count, held }
 }
 
 /// The rules of the comparisons of a run.

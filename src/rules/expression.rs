@@ -107,6 +107,8 @@ pub(super) struct Asked {
     pub(super) needs_plan: bool,
     /// Whether it asks for the number of changes.
     pub(super) needs_count: bool,
+    /// Whether it asks if a rule of the tool holds the change.
+    pub(super) needs_holds: bool,
     /// The fields of the connection, in its order.
     pub(super) fields: Vec<String>,
     /// The vars of the target.
@@ -293,8 +295,9 @@ impl Check {
             return Err(problem.help(did_you_mean(known, root, sees)));
         };
         self.asked.needs_plan |= matches!(root.as_str(), "change" | "now");
-        let is_of_all = path.first().is_none_or(|key| key == "count");
-        self.asked.needs_count |= root == "change" && is_of_all;
+        let asks = |wanted| root == "change" && path.first().is_none_or(|key| key == wanted);
+        self.asked.needs_count |= asks("count");
+        self.asked.needs_holds |= asks("held");
         let Some(first) = path.first() else { return Ok(()) };
         if root == "connection" {
             self.asked.fields.push(first.clone());

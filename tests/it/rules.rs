@@ -136,6 +136,31 @@ fn each_hold_is_consented_to_by_itself() {
 }
 
 #[test]
+fn a_rule_on_holds_of_the_tool_is_consented_to_by_itself() {
+    let mut world = World::settled(&["a", "b", "c", "d", "e"]);
+    let rule = "looked-at|hold|change.held && connection.name in ['a', 'e']";
+    with_rules(&mut world, "max_deletes: 2", &[rule]);
+    world.commit_without(&["a", "b", "c"]);
+    world.apply().code(3).says("held by max_deletes").says("held by the rule `looked-at`");
+    world.run(&["plan", "--allow-deletes"]).code(3).says("held by the rule `looked-at`");
+    world.run(&["apply", "--yes", "--allow", "looked-at"]).code(3).says("held by max_deletes");
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
+    assert_eq!(world.names(), ["a", "d", "e"]);
+    // Alone it is below the limit, and was held by it all the same.
+    world.apply().code(3).says("held by the rule `looked-at`");
+    world.run(&["apply", "--yes", "--allow", "looked-at"]).code(0);
+    assert_eq!(world.names(), ["d", "e"]);
+    // The consent of a trailer frees no rule of the user either, nor does that to one name.
+    with_rules(&mut world, "max_deletes: 0", &[rule]);
+    world.commit_without(&["e"]);
+    consent(&world, "Allow-Deletes: true");
+    world.apply().code(3).says("held by the rule `looked-at`");
+    world.run(&["apply", "--yes", "--allow-delete", "e"]).code(3);
+    world.run(&["apply", "--yes", "--allow", "looked-at"]).code(0);
+    assert_eq!(world.names(), ["d"]);
+}
+
+#[test]
 fn a_rule_on_the_number_of_changes_is_one_answer_for_all_of_them() {
     let mut world = World::settled(&["a", "b", "c"]);
     let other = "other|hold|connection.name == 'b'";
