@@ -19,11 +19,13 @@ use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value};
 use serde_json::{Value as Json, json};
 
-mod expression;
+use crate::catalog::nearest_of;
 
-pub(crate) use expression::FUNCTIONS;
+mod expression;
+mod kinds;
+
+pub(crate) use expression::Expression;
 use expression::{CHARGE, MATCHES, NOW, Pattern};
-pub(crate) use expression::{Expression, Problem};
 
 /// How much work one evaluation may be: a value that is read costs 1 for each value in it and for
 /// every 32 bytes, a turn of a loop 1 for each node in the loop, and a pattern 1 for every 16 bytes and
@@ -32,6 +34,80 @@ const BUDGET: u64 = 500_000;
 
 /// The standard library of CEL.
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// The functions of the standard library that are of use here. Macros are no functions any more.
+pub(crate) const FUNCTIONS: &[&str] = &[
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "size",
+    "string",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "type",
+    "timestamp",
+    "duration",
+    "getFullYear",
+    "getMonth",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getHours",
+    "getMinutes",
+    "getSeconds",
+    "getMilliseconds",
+    "orValue",
+    "or",
+    "value",
+    "hasValue",
+];
+
+/// Whether there is a function or an operator of a name.
+fn is_function(name: &str) -> Result<(), Problem> {
+    let is_operator = !name.chars().all(char::is_alphanumeric);
+    if is_operator || FUNCTIONS.contains(&name) {
+        return Ok(());
+    }
+    let problem = Problem::new(format!("there is no function `{name}` here")).at(name);
+    let macros = ["has", "all", "exists", "exists_one", "map", "filter"];
+    let known = FUNCTIONS.iter().copied().chain(macros);
+    Err(match nearest_of(known, name, |known| *known) {
+        Some(near) if near == name => {
+            problem.help(format!("`{name}` takes another number of arguments"))
+        }
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem.help("`explain rules` lists the functions"),
+    })
+}
+
+/// Why a text is no expression.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    /// The part of the text that is wrong.
+    pub(crate) part: Option<String>,
+}
+
+impl Problem {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, part: None }
+    }
+
+    fn at(mut self, part: &str) -> Self {
+        self.part = Some(part.to_owned());
+        self
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
 
 /// The effect of a rule on the documents and changes that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,9 +186,14 @@ impl UserRules {
         Self { target, ..Self::default() }
     }
 
+    /// The value of `target`.
+    pub(crate) fn target(&self) -> &Json {
+        &self.target
+    }
+
     /// Adds a rule.
     pub(crate) fn add(&mut self, rule: &Arc<Rule>) {
-        let patterns = rule.when.asked.patterns.iter().cloned();
+        let patterns = rule.when.patterns.iter().cloned();
         Arc::make_mut(&mut self.patterns).extend(patterns);
         self.rules.push(Arc::clone(rule));
     }

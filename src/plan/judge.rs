@@ -209,7 +209,11 @@ fn put_together<'f>(
 pub(super) fn tell(plan: &mut TargetPlan) {
     let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for change in plan.entries.iter().filter_map(|entry| entry.change.as_ref()) {
-        let what = format!("{} of `{}`", change.action.as_str(), change.name);
+        let action = match change.action {
+            Action::Blocked => "blocked change",
+            action => action.as_str(),
+        };
+        let what = format!("the {action} of `{}`", change.name);
         for found in &change.rules {
             let text = match (found.effect, &found.consent) {
                 (Effect::Warn, _) => found.in_words(),
@@ -223,6 +227,6 @@ pub(super) fn tell(plan: &mut TargetPlan) {
         let more = changes.len().saturating_sub(5);
         let shown = changes.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{text} ({shown}{rest})")
+        format!("{text}; it is about {shown}{rest}")
     }));
 }

@@ -79,6 +79,7 @@ fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
         "ports|hold|change.fields.exists(f, f.path == '/port')",
         "b-stays|deny|connection.name == 'b' && change.action == 'delete' && connection.auth",
         "moved|warn|change.action == 'update' && change.origin == 'git'",
+        "touched|warn|change.action != 'create'",
     ];
     with_rules(&mut world, "", &rules);
     world.remove("connections/b.yaml");
@@ -88,7 +89,13 @@ fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
     let plan = world.plan_json(&[]);
     let rule = |change: usize| plan["changes"][change]["rules"][0]["name"].clone();
     assert_eq!([rule(0), rule(1), rule(2)], [json!("ports"), json!("moved"), json!("b-stays")]);
-    assert!(plan["notices"].to_string().contains("warning of the rule `moved`"), "{plan}");
+    let notices = plan["notices"].to_string();
+    for said in [
+        "warning of the rule `moved`: as moved says; it is about the update of `a`, the update of `c`",
+        "as touched says; it is about the update of `a`, the blocked change of `b`, the update of `c`",
+    ] {
+        assert!(notices.contains(said), "{plan}");
+    }
     for output in ["text", "json", "markdown"] {
         let said = world.run(&["plan", "--output", output]).code(1);
         said.says("held by the rule `ports`: as ports says").says("denied by the rule `b-stays`");
@@ -100,7 +107,7 @@ fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
     // A saved plan carries its consents, and is held where a rule has come since.
     let file = world.path("plan.json").display().to_string();
     world.run(&["plan", "--out", &file, "--allow", "ports"]).code(1).says("met by --allow ports");
-    let more = [rules[0], rules[1], rules[2], "all|hold|change.action == 'update'"];
+    let more = [rules[0], rules[1], rules[2], rules[3], "all|hold|change.action == 'update'"];
     with_rules(&mut world, "", &more);
     world.run(&["apply", &file, "--yes"]).code(3).says("is held: held by the rule `all`");
     with_rules(&mut world, "", &rules);
@@ -282,6 +289,19 @@ fn a_rule_that_cannot_be_used_is_an_error_of_the_config() {
     with_rules(&mut world, "", &["r|deny|conection.type == 'x'", "r|hold|change.x == 1"]);
     let said = world.run(&["validate"]).code(1).says("AG619").says("did you mean `connection`?");
     said.says("`change` has no key `x`");
+    let never = [
+        "r|hold|change.held == 'true'",
+        "s|deny|connection.hostPortList.exists(n, n.prt == 1)",
+        "t|deny|target.project == 'Rx'",
+        "u|hold|change.fields.exists(f, f.path == '/prot')",
+    ];
+    with_rules(&mut world, "", &never);
+    let said = world.run(&["validate"]).code(1).says("`change.held` is never `true`");
+    let said = said.says("it is `true` or `false`, without quotes").says("`n` has no key `prt`");
+    let said = said.says("did you mean `port`?").says("`target.project` is never `Rx`");
+    said.says("`f.path` is never `/prot`")
+        .says("did you mean `/port`?")
+        .says("apinizer-gitops.yaml:");
     with_rules(&mut world, "", &["r|deny|connection.from == 'x'"]);
     world.run(&["validate"]).code(1).says("cannot be evaluated here: it reads a key");
     world.run(&["explain", "rules"]).code(0).says("`action` is create").says("\"port\": 587");
