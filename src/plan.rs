@@ -205,9 +205,6 @@ pub struct Plan {
     pub links: Option<Links>,
 }
 
-/// How many causes of failures are told in one sentence.
-const MOST_CAUSES: usize = 3;
-
 /// The entries of one target, with their results once the plan is carried out.
 #[derive(Clone, Debug, Default)]
 pub struct TargetPlan {
@@ -278,16 +275,6 @@ impl TargetPlan {
     /// The warnings about its documents.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|problem| problem.severity == Severity::Warning)
-    }
-
-    /// The failures of a run that was ended while it tried again.
-    pub(crate) fn retried(&self) -> Option<String> {
-        let failed = self.entries.iter().filter(|entry| entry.state == State::Failed);
-        let failed = failed.filter_map(|entry| entry.reason.clone());
-        let mut causes: Vec<String> = self.errors.iter().cloned().chain(failed).collect();
-        causes.dedup();
-        causes.truncate(MOST_CAUSES);
-        (!causes.is_empty()).then(|| causes.join("; "))
     }
 
     /// The plan of a run that makes no call: changes that would be sent are not started.

@@ -10,6 +10,7 @@ use super::connect::{Connection, connect};
 use super::history::Past;
 use super::load::{LoadedTarget, check_variables, load_by_rules};
 use super::{Engine, Options, Prepared, ReadBackMode, Ready, Step, isolates, now, plan_of};
+use crate::api::{ENDING, before_the_end};
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
@@ -322,8 +323,10 @@ impl Pass<'_> {
         if live.incomplete.len() < crate::catalog::all().len() {
             return Ok(());
         }
-        let problems: BTreeSet<&String> = live.incomplete.values().collect();
-        let problems: Vec<&str> = problems.into_iter().take(3).map(String::as_str).collect();
+        let problems = live.incomplete.values().filter_map(|problem| before_the_end(problem));
+        let problems: BTreeSet<&str> = problems.collect();
+        let problems: Vec<&str> = problems.into_iter().take(3).collect();
+        let problems = if problems.is_empty() { vec![ENDING] } else { problems };
         Err(format!("no list of connections could be read: {}", problems.join("; ")))
     }
 
