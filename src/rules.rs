@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use cel::common::ast::{Expr, LiteralValue, operators};
 use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value};
@@ -82,6 +83,25 @@ fn is_function(name: &str) -> Result<(), Problem> {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem.help("`explain rules` lists the functions"),
     })
+}
+
+/// The name of `name.key['key']` and how many keys are asked of it, also where it is asked whether the
+/// last one is there.
+fn chain(mut expr: &Expr) -> Option<(&str, u64)> {
+    let mut keys = 0;
+    loop {
+        match expr {
+            Expr::Ident(name) => return Some((name, keys)),
+            Expr::Select(select) if keys == 0 || !select.test => expr = &select.operand.expr,
+            Expr::Call(call) if call.func_name == operators::INDEX => {
+                let [of, key] = call.args.as_slice() else { return None };
+                let Expr::Literal(LiteralValue::String(_)) = &key.expr else { return None };
+                expr = &of.expr;
+            }
+            _ => return None,
+        }
+        keys += 1;
+    }
 }
 
 /// Why a text is no expression.

@@ -1,16 +1,14 @@
 //! The text of a rule to an expression whose names are known and whose work is paid for: it is parsed,
 //! checked by [`super::kinds`], and has each node pay that reads values or repeats others.
 
-use cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators,
-};
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
 use cel::common::types::CelInt;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 use serde_json::Value as Json;
 
 use super::kinds::{self, Asked};
-use super::{ENV, Problem};
+use super::{ENV, Problem, chain};
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 2000;
@@ -61,11 +59,10 @@ impl Expression {
         }
         let read = || {
             let mut root = parse(text)?;
-            let depth = depth_of(&root);
+            let (asked, depth) = kinds::check(&root, targets)?;
             if depth > DEEPEST {
                 return Err(too_deep(depth));
             }
-            let asked = kinds::check(&root, targets)?;
             let mut metering = Metering::default();
             metering.walk(&mut root)?;
             Ok(Self { root, asked, patterns: metering.patterns })
@@ -124,38 +121,6 @@ fn brackets(text: &str) -> usize {
         deepest = deepest.max(depth);
     }
     deepest
-}
-
-/// How deep an expression nests; a name with its keys is one level.
-fn depth_of(node: &IdedExpr) -> usize {
-    if chain(&node.expr).is_some() {
-        return 0;
-    }
-    children(&node.expr).into_iter().map(|child| 1 + depth_of(child)).max().unwrap_or_default()
-}
-
-/// The nodes of which a node is made.
-fn children(expr: &Expr) -> Vec<&IdedExpr> {
-    match expr {
-        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
-        Expr::Select(select) => vec![&*select.operand],
-        Expr::List(list) => list.elements.iter().collect(),
-        Expr::Map(map) => {
-            let entries = map.entries.iter().filter_map(|entry| match &entry.expr {
-                EntryExpr::MapEntry(entry) => Some([&entry.key, &entry.value]),
-                EntryExpr::StructField(_) => None,
-            });
-            entries.flatten().collect()
-        }
-        Expr::Comprehension(looped) => vec![
-            &looped.iter_range,
-            &looped.accu_init,
-            &looped.loop_cond,
-            &looped.loop_step,
-            &looped.result,
-        ],
-        Expr::Literal(_) | Expr::Ident(_) | Expr::Struct(_) | Expr::Unspecified => Vec::new(),
-    }
 }
 
 /// Makes those nodes pay that read values or repeat others.
@@ -262,25 +227,6 @@ fn length_of(pattern: &Hir) -> u64 {
             parts.iter().map(length_of).fold(0, u64::saturating_add)
         }
         HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => 1,
-    }
-}
-
-/// The name of `name.key['key']` and how many keys are asked of it, also where it is asked whether the
-/// last one is there.
-fn chain(mut expr: &Expr) -> Option<(&str, u64)> {
-    let mut keys = 0;
-    loop {
-        match expr {
-            Expr::Ident(name) => return Some((name, keys)),
-            Expr::Select(select) if keys == 0 || !select.test => expr = &select.operand.expr,
-            Expr::Call(call) if call.func_name == operators::INDEX => {
-                let [of, key] = call.args.as_slice() else { return None };
-                let Expr::Literal(LiteralValue::String(_)) = &key.expr else { return None };
-                expr = &of.expr;
-            }
-            _ => return None,
-        }
-        keys += 1;
     }
 }
 

@@ -11,7 +11,7 @@ use cel::common::types::CelInt;
 use cel::{Context, Value};
 use serde_json::Value as Json;
 
-use super::{ENV, Problem, is_function};
+use super::{ENV, Problem, chain, is_function};
 use crate::catalog::{self, ConnectionType, Field, IDENTITY, did_you_mean};
 
 /// The kind of a value.
@@ -65,17 +65,21 @@ pub(super) struct Asked {
     pub(super) fields: Vec<String>,
 }
 
-/// Checks an expression; `targets` are the values of `target` for those that its rule is for, none
+/// Checks an expression, and tells how deep it nests; `targets` are the values of `target` for those that its rule is for, none
 /// where they are not known.
-pub(super) fn check(root: &IdedExpr, targets: &[&Json]) -> Result<Asked, Problem> {
-    let mut check = Check { variables: seen(targets), asked: Asked::default() };
+pub(super) fn check(root: &IdedExpr, targets: &[&Json]) -> Result<(Asked, usize), Problem> {
+    let variables = seen(targets);
+    let mut check = Check { variables, depth: 0, deepest: 0, asked: Asked::default() };
     check.kind(root)?;
-    Ok(check.asked)
+    Ok((check.asked, check.deepest))
 }
 
 struct Check {
     /// The values that a rule sees, then the variables of the loops around.
     variables: Vec<(String, Kind)>,
+    /// How deep the node nests that is looked at, and the deepest one. A name with its keys is one.
+    depth: usize,
+    deepest: usize,
     asked: Asked,
 }
 
@@ -84,7 +88,16 @@ const SEEN: usize = 4;
 
 impl Check {
     fn kind(&mut self, node: &IdedExpr) -> Result<Kind, Problem> {
-        match &node.expr {
+        let level = usize::from(chain(&node.expr).is_none());
+        self.deepest = self.deepest.max(self.depth);
+        self.depth += level;
+        let kind = self.kind_of(&node.expr);
+        self.depth -= level;
+        kind
+    }
+
+    fn kind_of(&mut self, expr: &Expr) -> Result<Kind, Problem> {
+        match expr {
             Expr::Literal(literal) => Ok(Kind::of_literal(literal)),
             Expr::Ident(name) => self.variable(name, None),
             Expr::Select(select) => {

@@ -1,11 +1,14 @@
 //! Random expressions made of pieces of the grammar over all that a rule sees: whatever they are, they
-//! are compiled or refused, and evaluated within their budget and without a panic.
+//! are compiled or refused, and evaluated within their budget and without a panic. The same goes for
+//! the way that fuzz/fuzz_targets/rules.rs takes, from the text of a config to the problems of a file.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::document::{LoadRequest, ParseCache, load};
+use crate::source::{FileEntry, Folder};
 
 const VALUES: &[&str] = &[
     "connection",
@@ -125,6 +128,33 @@ fn expression() -> impl Strategy<Value = String> {
     put_together(QUESTIONS, value)
 }
 
+/// Loads a document with a rule of a config.
+fn load_with_rule(when: &str, document: &Json) {
+    let config = json!({
+        "targets": [
+            {"name": "t", "url": "https://m.example.com", "project": "p", "token": "${env:T}"},
+        ],
+        "rules": [{"name": "r", "when": when, "deny": "no"}],
+    });
+    let environment = Environment::new([("T".to_owned(), "t".to_owned())]);
+    let path = Path::new("/config/apinizer-gitops.yaml");
+    let Ok(read) = Config::parse(path, config.to_string().as_bytes(), &environment) else { return };
+    let entry = FileEntry { path: Arc::from("connections/a.yaml"), blob: [1; 20] };
+    let folder = Folder { path: Arc::from("connections"), exists: true, files: vec![entry] };
+    let request = LoadRequest {
+        folders: &[folder],
+        target: Some("t"),
+        known_targets: None,
+        vars: None,
+        rules: Some(&read.targets[0].rules),
+    };
+    let document = document.to_string().into_bytes();
+    let loaded = load(&request, &ParseCache::default(), &|_| Ok(document.clone()));
+    let stopped =
+        |problem: &crate::diagnostic::Diagnostic| problem.message.contains("library stopped");
+    assert!(!loaded.diagnostics.iter().any(stopped), "the library panics on {when}");
+}
+
 #[test]
 fn random_expressions_end_within_their_budget() {
     let items: Vec<_> = (0..50).map(|n| json!({"key": n, "value": "x".repeat(50)})).collect();
@@ -138,6 +168,7 @@ fn random_expressions_end_within_their_budget() {
         let when = expression().new_tree(&mut runner).unwrap().current();
         let Ok(expression) = compile(&when) else { continue };
         compiled += 1;
+        load_with_rule(&when, &connection);
         let (name, text) = (String::new(), String::new());
         let mut rules = UserRules::of_target("prod", "Payments", &BTreeMap::new());
         rules.add(&Arc::new(Rule { name, effect: Effect::Hold, text, when: expression }));
