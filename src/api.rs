@@ -40,7 +40,7 @@ mod token;
 mod tests;
 
 pub(crate) use contents::Deployment;
-pub(crate) use error::{CallError, ErrorKind};
+pub(crate) use error::{CallError, ENDING, ErrorKind, before_the_end};
 pub(crate) use http::{ClientError, ClientSettings, Shared, USER_AGENT};
 pub use retry::{LimitMover, RetryPolicy, WriteLimit};
 pub(crate) use retry::{Retries, Tries};

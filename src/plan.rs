@@ -47,23 +47,33 @@ pub(crate) struct Planned {
     pub(crate) to_read: BTreeSet<ConnectionName>,
     /// How many changes there are without the rules of the user, where a rule asks for it.
     pub(crate) count: usize,
+    /// The changes that a rule of the tool holds, or would hold without consent, where a rule of the
+    /// user asks for it.
+    pub(crate) held: BTreeSet<ConnectionName>,
 }
 
-/// Makes the plan of one target. Rules of the user that ask for the number of changes are asked in
-/// a second round, with the number of the first, which knows no rules of the user: so no answer
-/// depends on another one.
+/// Makes the plan of one target. Rules of the user that ask for the number of changes, or whether a
+/// rule of the tool holds one, are asked in a later round: those before it know no rules of the user,
+/// so no answer depends on another one.
 pub(crate) fn plan(rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
-    let mut judge = rules.judge;
-    if judge.user.asks_for_the_count() {
-        let no_rules = Judge { user: &UserRules::default(), ..judge };
-        judge.count = judge::count(&decide_all(rows.clone(), &Rules { judge: no_rules, ..*rules }));
-    }
-    let rules = &Rules { judge, ..*rules };
+    let user = rules.judge.user;
+    let decide_without = |without_consents: bool| {
+        let judge = Judge { user: &UserRules::default(), ..rules.judge };
+        decide_all(rows.clone(), &Rules { judge, without_consents, ..*rules })
+    };
+    let count = if user.asks_for_the_count() { judge::count(&decide_without(false)) } else { 0 };
+    let held = if user.asks_for_holds() {
+        judge::held(&decide_without(true), record)
+    } else {
+        BTreeSet::new()
+    };
+    let rules = &Rules { judge: Judge { count, held: &held, ..rules.judge }, ..*rules };
     let mut planned = Planned {
         plan: TargetPlan::default(),
         record: record.clone(),
         to_read: BTreeSet::new(),
-        count: judge.count,
+        count,
+        held: held.clone(),
     };
     for decision in decide_all(rows, rules) {
         planned.take(decision, record);
@@ -195,9 +205,6 @@ pub struct Plan {
     pub links: Option<Links>,
 }
 
-/// How many causes of failures are told in one sentence.
-const MOST_CAUSES: usize = 3;
-
 /// The entries of one target, with their results once the plan is carried out.
 #[derive(Clone, Debug, Default)]
 pub struct TargetPlan {
@@ -268,16 +275,6 @@ impl TargetPlan {
     /// The warnings about its documents.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|problem| problem.severity == Severity::Warning)
-    }
-
-    /// The failures of a run that was ended while it tried again.
-    pub(crate) fn retried(&self) -> Option<String> {
-        let failed = self.entries.iter().filter(|entry| entry.state == State::Failed);
-        let failed = failed.filter_map(|entry| entry.reason.clone());
-        let mut causes: Vec<String> = self.errors.iter().cloned().chain(failed).collect();
-        causes.dedup();
-        causes.truncate(MOST_CAUSES);
-        (!causes.is_empty()).then(|| causes.join("; "))
     }
 
     /// The plan of a run that makes no call: changes that would be sent are not started.

@@ -272,6 +272,9 @@ pub struct Due {
     /// declared and not done, since both names are live, nothing is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<ConnectionName>,
+    /// A limit or a lost path held it until somebody consented: for the rules of the user it stays held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_held: bool,
 }
 
 /// The step that is due.

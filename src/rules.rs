@@ -14,16 +14,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use cel::common::ast::{Expr, LiteralValue, operators};
 use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value};
 use serde_json::{Value as Json, json};
 
-mod expression;
+use crate::catalog::nearest_of;
 
-pub(crate) use expression::FUNCTIONS;
+mod expression;
+mod kinds;
+
+pub(crate) use expression::Expression;
 use expression::{CHARGE, MATCHES, NOW, Pattern};
-pub(crate) use expression::{Expression, Problem};
 
 /// How much work one evaluation may be: a value that is read costs 1 for each value in it and for
 /// every 32 bytes, a turn of a loop 1 for each node in the loop, and a pattern 1 for every 16 bytes and
@@ -32,6 +35,99 @@ const BUDGET: u64 = 500_000;
 
 /// The standard library of CEL.
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// The functions of the standard library that are of use here. Macros are no functions any more.
+pub(crate) const FUNCTIONS: &[&str] = &[
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "size",
+    "string",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "type",
+    "timestamp",
+    "duration",
+    "getFullYear",
+    "getMonth",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getHours",
+    "getMinutes",
+    "getSeconds",
+    "getMilliseconds",
+    "orValue",
+    "or",
+    "value",
+    "hasValue",
+];
+
+/// Whether there is a function or an operator of a name.
+fn is_function(name: &str) -> Result<(), Problem> {
+    let is_operator = !name.chars().all(char::is_alphanumeric);
+    if is_operator || FUNCTIONS.contains(&name) {
+        return Ok(());
+    }
+    let problem = Problem::new(format!("there is no function `{name}` here")).at(name);
+    let macros = ["has", "all", "exists", "exists_one", "map", "filter"];
+    let known = FUNCTIONS.iter().copied().chain(macros);
+    Err(match nearest_of(known, name, |known| *known) {
+        Some(near) if near == name => {
+            problem.help(format!("`{name}` takes another number of arguments"))
+        }
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem.help("`explain rules` lists the functions"),
+    })
+}
+
+/// The name of `name.key['key']` and how many keys are asked of it, also where it is asked whether the
+/// last one is there.
+fn chain(mut expr: &Expr) -> Option<(&str, u64)> {
+    let mut keys = 0;
+    loop {
+        match expr {
+            Expr::Ident(name) => return Some((name, keys)),
+            Expr::Select(select) if keys == 0 || !select.test => expr = &select.operand.expr,
+            Expr::Call(call) if call.func_name == operators::INDEX => {
+                let [of, key] = call.args.as_slice() else { return None };
+                let Expr::Literal(LiteralValue::String(_)) = &key.expr else { return None };
+                expr = &of.expr;
+            }
+            _ => return None,
+        }
+        keys += 1;
+    }
+}
+
+/// Why a text is no expression.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    /// The part of the text that is wrong.
+    pub(crate) part: Option<String>,
+}
+
+impl Problem {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, part: None }
+    }
+
+    fn at(mut self, part: &str) -> Self {
+        self.part = Some(part.to_owned());
+        self
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
 
 /// The effect of a rule on the documents and changes that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,9 +206,14 @@ impl UserRules {
         Self { target, ..Self::default() }
     }
 
+    /// The value of `target`.
+    pub(crate) fn target(&self) -> &Json {
+        &self.target
+    }
+
     /// Adds a rule.
     pub(crate) fn add(&mut self, rule: &Arc<Rule>) {
-        let patterns = rule.when.asked.patterns.iter().cloned();
+        let patterns = rule.when.patterns.iter().cloned();
         Arc::make_mut(&mut self.patterns).extend(patterns);
         self.rules.push(Arc::clone(rule));
     }
@@ -136,6 +237,11 @@ impl UserRules {
     /// Whether a rule asks how many changes there are.
     pub(crate) fn asks_for_the_count(&self) -> bool {
         self.iter().any(|rule| rule.when.asked.needs_count)
+    }
+
+    /// Whether a rule asks if a rule of the tool holds a change.
+    pub(crate) fn asks_for_holds(&self) -> bool {
+        self.iter().any(|rule| rule.when.asked.needs_holds)
     }
 
     /// Whether a rule may hold a change.
@@ -348,7 +454,8 @@ pub(crate) fn examples() -> [(&'static str, &'static str, Json); 3] {
             "change",
             "The change: `action` is create, update, replace, rename or delete; `origin` is git, \
              drift or both; `fields` are the fields that differ, without their values; `held` says \
-             whether a rule of the tool holds it, `max_deletes` for example. `count` is how many \
+             whether a rule of the tool holds it, `max_deletes` for example, or held it until somebody \
+             consented. `count` is how many \
              changes the run would make on the target without your rules: not those that a rule of \
              the tool holds or blocks, but also those that another rule of yours holds.",
             json!({

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::error::{CallError, ErrorKind, clean, one_line};
+use super::error::{CallError, ENDING, ErrorKind, clean, one_line};
 use crate::profile::Dialect;
 use crate::secret::Redactor;
 
@@ -217,7 +217,7 @@ impl Failure {
     }
 
     pub(super) fn run_ends() -> Self {
-        Self::new(ErrorKind::NotSent, "not sent: the run is ending")
+        Self::new(ErrorKind::NotSent, format!("not sent: {ENDING}"))
     }
 
     pub(super) fn into_error(self, call: &str, redactor: &Redactor) -> CallError {

@@ -27,7 +27,7 @@ impl std::error::Error for CallError {}
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.call, self.message)?;
-        self.gave_up.map_or(Ok(()), |why| write!(f, "; {why}"))
+        self.why_given_up().map_or(Ok(()), |why| write!(f, "; {why}"))
     }
 }
 
@@ -92,10 +92,15 @@ impl CallError {
         )
     }
 
+    /// Why the call was not made again, where the failure does not say it.
+    fn why_given_up(&self) -> Option<GiveUp> {
+        self.gave_up.filter(|_| self.kind != ErrorKind::NotSent)
+    }
+
     /// The failure without the call and without the number of tries: where many calls fail
     /// for one cause, it is told once.
     pub(crate) fn cause(&self) -> String {
-        match self.gave_up {
+        match self.why_given_up() {
             Some(why @ (GiveUp::LongPause(_) | GiveUp::Ending)) => {
                 format!("{}; {why}", self.message)
             }
@@ -139,6 +144,17 @@ pub(super) fn one_line(text: &str) -> String {
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Why nothing is sent any more, in the words of every failure of that kind.
+pub(crate) const ENDING: &str = "the run is ending";
+
+/// A failure without the words that the run is ending; `None`: it is nothing else.
+pub(crate) fn before_the_end(failure: &str) -> Option<&str> {
+    match failure.strip_suffix(ENDING) {
+        Some(before) => before.strip_suffix("; "),
+        None => Some(failure),
+    }
+}
+
 /// Why a call is not made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GiveUp {
@@ -146,7 +162,7 @@ pub(crate) enum GiveUp {
     #[error("trying again would not help")]
     Final,
     /// The run is ending, or a newer commit is there.
-    #[error("the run is ending")]
+    #[error("{ENDING}")]
     Ending,
     /// This call was attempted often enough.
     #[error("gave up after {0} attempts")]

@@ -27,6 +27,12 @@ pub async fn run(args: &ValidateArgs, context: &Context) -> Result<u8, CommandEr
     };
     let mut problems = config.as_mut().map(|c| std::mem::take(&mut c.warnings)).unwrap_or_default();
     let mut notes = BTreeSet::new();
+    let has_rules = config.iter().flat_map(|c| &c.targets).any(|target| !target.rules.is_empty());
+    if has_rules && !args.files.is_empty() {
+        let note = "the rules of the config are not checked, since named files belong to no target; \
+                    `apinizer-gitops validate` without files checks them";
+        notes.insert(note.to_owned());
+    }
     problems.extend(match config.filter(|_| args.files.is_empty()) {
         Some(config) => check_targets(args, context, config, &mut notes).await?,
         None => check_named_files(args, context, &mut notes)?,

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use crate::diagnostic::Part;
 use crate::rules::{Effect, Expression, Problem, Rule};
 
@@ -24,12 +26,11 @@ pub(super) fn add_all(
     for fields in list {
         let chosen = chosen(reader, fields, names);
         let is_for = |target: &Target| chosen.as_ref().is_none_or(|c| c.contains(&target.name));
-        let Some(rule) = build(reader, fields).map(Arc::new) else { continue };
-        let vars = targets.iter().filter(|target| is_for(target)).flat_map(|t| t.vars.keys());
-        let vars: Vec<&str> = vars.map(String::as_str).collect();
-        if let Err(problem) = rule.when.check_targets(&vars, names) {
-            tell(reader, fields, problem);
-        }
+        // A target that cannot be used is left out, and what it has is not known.
+        let is_known = targets.len() == names.len();
+        let seen = targets.iter().filter(|target| is_known && is_for(target));
+        let seen: Vec<&Json> = seen.map(|target| target.rules.target()).collect();
+        let Some(rule) = build(reader, fields, &seen).map(Arc::new) else { continue };
         let place = fields.place_of("name");
         if let Some(earlier) = first.get(&rule.name) {
             let problem = error(&code::CONFIG_BAD_NAME, "two rules have this name")
@@ -56,7 +57,7 @@ fn chosen(reader: &mut Reader<'_>, fields: &Fields, names: &[&str]) -> Option<Ve
     Some(texts.iter().map(|(text, _)| text.value.clone()).collect())
 }
 
-fn build(reader: &mut Reader<'_>, fields: &Fields) -> Option<Rule> {
+fn build(reader: &mut Reader<'_>, fields: &Fields, targets: &[&Json]) -> Option<Rule> {
     let name = fields.text("name").map(|text| text.value.clone());
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.as_ref().is_some_and(|name| !name.chars().all(allowed) || name.len() > 100) {
@@ -64,15 +65,14 @@ fn build(reader: &mut Reader<'_>, fields: &Fields) -> Option<Rule> {
         reader.problems.add(&fields.place_of("name"), error(&code::CONFIG_BAD_NAME, message));
         return None;
     }
-    let when = fields.text("when").and_then(|text| compile(reader, fields, &text.value));
+    let when = fields.text("when").and_then(|text| {
+        let compiled = Expression::compile(&text.value, targets);
+        compiled.map_err(|problem| tell(reader, fields, problem)).ok()
+    });
     let (effect, text) = Effect::ALL
         .into_iter()
         .find_map(|effect| Some((effect, fields.text(effect.as_str())?.value.clone())))?;
     Some(Rule { name: name?, effect, text, when: when? })
-}
-
-fn compile(reader: &mut Reader<'_>, fields: &Fields, text: &str) -> Option<Expression> {
-    Expression::compile(text).map_err(|problem| tell(reader, fields, problem)).ok()
 }
 
 fn tell(reader: &mut Reader<'_>, fields: &Fields, wrong: Problem) {

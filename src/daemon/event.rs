@@ -197,8 +197,8 @@ pub(super) struct Batch {
     pub(super) requests: BTreeMap<String, Request>,
     /// Whether the config is to be read again.
     pub(super) reload: bool,
-    /// The targets to suspend or resume, by name.
-    pub(super) suspensions: BTreeMap<String, Suspension>,
+    /// The targets to suspend or resume, by name, in the order in which that was asked for.
+    pub(super) suspensions: Vec<(String, Suspension)>,
 }
 
 impl Debounce {

@@ -10,10 +10,11 @@ use tracing::{debug, error, info, warn};
 
 use super::pass::PassResult;
 use super::status::{Counts, ReconcileOutcome, Wait};
+use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::{State, with_reason};
+use crate::plan::{State, TargetPlan, with_reason};
 use crate::reconcile::Step;
 
 /// How long a kind is remembered that does not come again.
@@ -55,6 +56,21 @@ pub(super) struct TargetLog<'a> {
     pub(super) waited_for: Option<&'a Wait>,
     /// The problems of its documents that were told already.
     pub(super) warned: &'a [Diagnostic],
+}
+
+/// How many causes of failures are told in one sentence.
+const MOST_CAUSES: usize = 3;
+
+/// The failures of a run that was ended while it tried again. That it ended is told beside them, so
+/// they do not say it, and calls that were not sent for it are no failures.
+pub(super) fn retried(plan: &TargetPlan) -> Option<String> {
+    let failed = plan.entries.iter().filter(|entry| entry.state == State::Failed);
+    let failed = failed.filter_map(|entry| entry.reason.as_ref());
+    let failures = plan.errors.iter().chain(failed);
+    let mut causes: Vec<&str> = failures.filter_map(|text| before_the_end(text)).collect();
+    causes.dedup();
+    causes.truncate(MOST_CAUSES);
+    (!causes.is_empty()).then(|| causes.join("; "))
 }
 
 impl TargetLog<'_> {
@@ -101,7 +117,7 @@ impl TargetLog<'_> {
     /// Logs that a newer commit ended the retries of this one.
     pub(super) fn cut_short(&self, result: &PassResult, newer: &CommitId) {
         let (target, commit, newer) = (self.target, self.short(), newer.short());
-        let retried = result.plan.retried();
+        let retried = retried(&result.plan);
         info!(target, commit, newer, retried, "a newer commit ended the retries of this one");
     }
 

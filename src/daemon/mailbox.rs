@@ -3,7 +3,7 @@
 //! Orders that come while a reconcile is under way are kept for the next one, so nothing is lost
 //! and many become one. A newer commit also ends the retries of an older one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -30,8 +30,9 @@ struct Inner {
     causes: BTreeSet<Cause>,
     // The last request for a reconcile.
     awaited: Option<Awaited>,
-    // The target is to be suspended or resumed. It stays until the state says so.
-    suspension: Option<Suspension>,
+    // The target is to be suspended or resumed, in this order. Each stays until the state says so, so that
+    // one that is taken back at once is told of too.
+    suspensions: VecDeque<Suspension>,
     // The commit of the last reconcile, or of the one under way.
     looked_at: Option<CommitId>,
     // Ends the reconcile that is under way.
@@ -100,8 +101,8 @@ impl Mailbox {
     /// Orders that the target is suspended or resumed.
     pub(super) fn suspend(&self, order: Suspension) {
         let mut inner = self.inner();
-        inner.suspension = Some(order);
-        inner.causes.insert(Cause::Suspension);
+        inner.suspensions.push_back(order);
+        inner.causes.insert(Cause::Suspension(order.from));
         drop(inner);
         self.posted.notify_one();
     }
@@ -118,14 +119,22 @@ impl Mailbox {
         }
     }
 
-    /// Whether the target is to be suspended or resumed.
+    /// The first order to suspend or resume the target.
     pub(super) fn suspension(&self) -> Option<Suspension> {
-        self.inner().suspension
+        self.inner().suspensions.front().copied()
     }
 
-    /// The state says that the target is suspended or resumed; a newer order for that stays.
+    /// The state says that the target is suspended or resumed; newer orders for that stay.
     pub(super) fn suspension_saved(&self, order: Suspension) {
-        self.inner().suspension.take_if(|newest| *newest == order);
+        let mut inner = self.inner();
+        if inner.suspensions.front() == Some(&order) {
+            inner.suspensions.pop_front();
+        }
+    }
+
+    /// Takes the orders to suspend or resume the target.
+    pub(super) fn take_suspensions(&self) -> VecDeque<Suspension> {
+        std::mem::take(&mut self.inner().suspensions)
     }
 
     /// Takes why a reconcile is due.
@@ -230,13 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_order_about_a_suspension_counts() {
+    fn each_order_about_a_suspension_is_saved_in_its_turn() {
         let mailbox = Mailbox::default();
-        let order = |suspended| Suspension { suspended, from: [127, 0, 0, 1].into() };
+        let from = [127, 0, 0, 1].into();
+        let order = |suspended| Suspension { suspended, from };
         mailbox.suspend(order(true));
-        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Suspension]));
-        assert_eq!(mailbox.suspension(), Some(order(true)), "it stays until the state says so");
+        assert_eq!(mailbox.take(), BTreeSet::from([Cause::Suspension(from)]));
         mailbox.suspend(order(false));
+        assert_eq!(mailbox.suspension(), Some(order(true)), "it stays until the state says so");
         mailbox.suspension_saved(order(true));
         assert_eq!(mailbox.suspension(), Some(order(false)));
         mailbox.suspension_saved(order(false));

@@ -1,6 +1,7 @@
 //! Why a reconcile is made, how it ended, and how a target stands.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::audit::Asked;
@@ -156,16 +157,34 @@ pub(crate) enum Cause {
     Request(IpAddr),
     /// SIGHUP: the config is read again too.
     Reload,
-    /// The target was suspended or resumed.
-    Suspension,
-    /// The target failed before.
-    Retry,
+    /// The target was suspended or resumed, by a request from this address.
+    Suspension(IpAddr),
+    /// The target failed before, in a reconcile that this one asked for.
+    Retry(Option<Asker>),
     /// A connection that was saved but not deployed is due to be written again.
     Degraded,
     /// A commit has stood applied whole for long enough for a target that comes after.
     After,
     /// It is time to compare.
     Resync,
+}
+
+/// Who asked for a reconcile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asker {
+    /// A git host, from this address.
+    Webhook(IpAddr),
+    /// A request with the token, from this address.
+    Request(IpAddr),
+}
+
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Webhook(address) => write!(f, "a webhook from {address}"),
+            Self::Request(address) => write!(f, "a request from {address}"),
+        }
+    }
 }
 
 impl Cause {
@@ -176,18 +195,24 @@ impl Cause {
 
     /// The cause that is named of several: one that somebody asked for before the others.
     pub(super) fn of(causes: &BTreeSet<Self>) -> Self {
-        let asked_for = |cause: &&Self| matches!(cause, Self::Webhook(_) | Self::Request(_));
-        let cause = causes.iter().find(asked_for).or(causes.first());
+        let asked_for = causes.iter().find(|cause| cause.asker().is_some());
+        let cause = asked_for.or(causes.first());
         cause.copied().unwrap_or(Self::Resync)
+    }
+
+    /// Who asked for it; `None`: nobody did.
+    pub(super) fn asker(self) -> Option<Asker> {
+        match self {
+            Self::Webhook(address) => Some(Asker::Webhook(address)),
+            Self::Request(address) | Self::Suspension(address) => Some(Asker::Request(address)),
+            Self::Retry(asker) => asker,
+            _ => None,
+        }
     }
 
     /// Why a reconcile is made, and who asked for it.
     pub(super) fn asked(self) -> Asked {
-        let by = match self {
-            Self::Webhook(address) => Some(format!("a webhook from {address}")),
-            Self::Request(address) => Some(request_from(address)),
-            _ => None,
-        };
+        let by = self.asker().map(|asker| asker.to_string());
         Asked { cause: self.as_str().to_owned(), by }
     }
 
@@ -204,16 +229,11 @@ impl Cause {
             Self::Webhook(_) => "webhook",
             Self::Request(_) => "request",
             Self::Reload => "reload",
-            Self::Suspension => "suspension",
-            Self::Retry => "retry",
+            Self::Suspension(_) => "suspension",
+            Self::Retry(_) => "retry",
             Self::Degraded => "degraded",
             Self::After => "after",
             Self::Resync => "resync",
         }
     }
-}
-
-/// A request with the token, for the audit trail.
-pub(super) fn request_from(address: IpAddr) -> String {
-    format!("a request from {address}")
 }

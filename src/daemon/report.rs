@@ -9,15 +9,15 @@ use tracing::warn;
 
 use super::event::Suspension;
 use super::log::{LogThrottle, more_than_0};
-use super::log::{TargetLog, TargetThrottle};
+use super::log::{TargetLog, TargetThrottle, retried};
 use super::mailbox::Awaited;
 use super::news::{self, News, NewsMemory};
-use super::outcome::{Cause, request_from};
+use super::outcome::Cause;
 use super::pass::PassResult;
 use super::status::{
     Answer, Board, Counts, ReconcileOutcome, TargetKey, TargetState, TargetStatus, Trouble,
 };
-use crate::audit::{Asked, MOST_CHANGES, PastReconcile, Reconciled, Trail};
+use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, Trail};
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
@@ -117,8 +117,7 @@ impl Reporter {
 
     /// The target is suspended or resumed from now on.
     pub(super) fn suspended(&self, order: &Suspension) {
-        let cause = Cause::Suspension.as_str().to_owned();
-        let asked = Asked { cause, by: Some(request_from(order.from)) };
+        let asked = Cause::Suspension(order.from).asked();
         self.trail.pass(None, &asked).suspended(order.suspended);
         measure_suspended(&self.key.name, order.suspended);
         self.board.edit_target(&self.key, |status| self.trail.show(&mut status.past));
@@ -216,7 +215,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     status.trouble.error = match &ended.newer {
         Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
             let ended = format!("a newer commit, {}, ended the retries of this one", newer.short());
-            let retried = result.plan.retried();
+            let retried = retried(&result.plan);
             Some(retried.map_or(ended.clone(), |retried| format!("{retried}; {ended}")))
         }
         _ => (!errors.is_empty()).then(|| errors.join("; ")),

@@ -1,7 +1,7 @@
 //! The task that receives all events: it debounces them, reads the source, and
 //! posts orders to the loops of the targets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,10 +152,8 @@ impl SourceLoop {
             let reporter =
                 Reporter::new(key.clone(), location, &self.board, memory, notifier, trail);
             // The older loop may end before it acts on a suspension that was accepted.
-            let order = previous.and_then(|previous| previous.suspension_of(&key));
-            if let Some(order) = order {
-                mailbox.suspend(order);
-            }
+            let orders = previous.map(|previous| previous.take_suspensions(&key));
+            orders.into_iter().flatten().for_each(|order| mailbox.suspend(order));
             let comes_after = |other: &Target| {
                 other.after.as_ref().is_some_and(|after| after.target == target.name)
             };
@@ -191,8 +189,9 @@ impl SourceLoop {
         self.changes = Changes::Fetched(fetches);
     }
 
-    fn suspension_of(&self, key: &TargetKey) -> Option<Suspension> {
-        self.targets.iter().find(|target| target.key == *key)?.mailbox.suspension()
+    fn take_suspensions(&self, key: &TargetKey) -> VecDeque<Suspension> {
+        let target = self.targets.iter().find(|target| target.key == *key);
+        target.map(|target| target.mailbox.take_suspensions()).unwrap_or_default()
     }
 
     /// Serves events until the shutdown (`None`) or until there is a new config.

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::Watched;
 use super::mailbox::{Mailbox, Order};
-use super::outcome::Cause;
+use super::outcome::{Asker, Cause};
 use super::pass::{Ending, Mode, Pass, PassResult, pass, set_suspended};
 use super::report::{Ended, Reporter};
 use super::status::{ReconcileOutcome, Wait};
@@ -257,6 +257,7 @@ impl TargetLoop {
             resync: self.target.resync,
             after_resync,
             failures,
+            asker: cause.asker(),
             refused,
             degraded_in,
             soaked_in,
@@ -310,6 +311,8 @@ pub(super) struct Standing {
     pub(super) after_resync: bool,
     /// How many reconciles in a row failed.
     pub(super) failures: u32,
+    /// Who asked for the last one.
+    pub(super) asker: Option<Asker>,
     /// Whether the last one failed because the server refused the credentials.
     pub(super) refused: bool,
     /// When something that was saved but not deployed is due.
@@ -323,18 +326,17 @@ impl Standing {
     /// reconcile at once, their next turns are spread over half of the time, so that a server that serves
     /// them all is not asked by all at once; later ones stay apart.
     pub(super) fn next(&self, chance: f64) -> Turn {
+        let cause = Cause::Retry(self.asker);
         if self.refused {
             let pause = FIRST_REFUSED_PAUSE
                 .saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)))
                 .min(self.resync.max(LONGEST_REFUSED_PAUSE));
-            return Turn { after: spread(pause, 0.1, chance), cause: Cause::Retry };
+            return Turn { after: spread(pause, 0.1, chance), cause };
         }
         let share = if self.after_resync { 0.1 } else { 0.5 };
         let resync = Turn { after: spread(self.resync, share, chance), cause: Cause::Resync };
-        let retry = (self.failures > 0).then(|| Turn {
-            after: spread(pause(self.failures, self.resync), 0.5, chance),
-            cause: Cause::Retry,
-        });
+        let retry = (self.failures > 0)
+            .then(|| Turn { after: spread(pause(self.failures, self.resync), 0.5, chance), cause });
         let degraded = self
             .degraded_in
             .map(|after| Turn { after: after.max(FIRST_PAUSE), cause: Cause::Degraded });
@@ -380,6 +382,7 @@ mod tests {
             resync,
             after_resync: true,
             failures,
+            asker: None,
             refused: true,
             degraded_in: Some(Duration::ZERO),
             soaked_in: None,
@@ -389,7 +392,7 @@ mod tests {
             .to_vec();
         assert_eq!(seconds, [60, 120, 240, 480, 600, 600]);
         assert_eq!(standing(99, 60 * MINUTE).next(0.0).after, 60 * MINUTE);
-        assert_eq!(standing(1, MINUTE).next(1.0).cause, Cause::Retry);
+        assert_eq!(standing(1, MINUTE).next(1.0).cause, Cause::Retry(None));
     }
 
     #[test]
@@ -398,6 +401,7 @@ mod tests {
             resync: 5 * MINUTE,
             after_resync: true,
             failures: 0,
+            asker: None,
             refused: false,
             degraded_in: None,
             soaked_in: None,
@@ -408,7 +412,10 @@ mod tests {
         assert_eq!(after_a_commit.next(0.0).after, 5 * MINUTE);
         assert_eq!(after_a_commit.next(1.0).after, 5 * MINUTE / 2);
         let failing = Standing { failures: 2, ..calm };
-        assert_eq!(failing.next(0.0), Turn { after: Duration::from_secs(2), cause: Cause::Retry });
+        assert_eq!(
+            failing.next(0.0),
+            Turn { after: Duration::from_secs(2), cause: Cause::Retry(None) }
+        );
         assert!(failing.next(1.0).after >= Duration::from_secs(1));
         let degraded = Standing { degraded_in: Some(MINUTE), ..calm };
         assert_eq!(degraded.next(0.5), Turn { after: MINUTE, cause: Cause::Degraded });

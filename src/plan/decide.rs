@@ -207,7 +207,7 @@ pub(super) fn hold(
         return Some((reason, Some(advice)));
     }
     let what = if by.is_some() { "replace" } else { "delete" };
-    let (reason, advice) = if rules.is_worktree() && !rules.run.allow_deletes {
+    let (reason, advice) = if rules.is_worktree() && !rules.allows_deletes() {
         (
             format!("held: a run on the working tree does not {what} without consent"),
             "commit, or run `apinizer-gitops apply --worktree --allow-deletes`",

@@ -276,6 +276,7 @@ impl Noting<'_> {
             declared_in: declared_in.cloned(),
             over_limit: held.and_then(|due| due.over_limit.clone()),
             lost_path: held.and_then(|due| due.lost_path.clone()),
+            was_held: held.is_some_and(|due| due.was_held),
             ..Due::default()
         })
     }
@@ -349,8 +350,8 @@ fn due_after_narrow_run(now: &Due, known: Option<&Due>, is_of_the_run: bool) -> 
         asked_by => asked_by.clone(),
     };
     let due = Due { asked_by, ..now.clone() };
-    let tells_something =
-        due.asked_by != AskedBy::NoCommit || due.over_limit.is_some() || due.lost_path.is_some();
+    let was_kept_back = due.over_limit.is_some() || due.lost_path.is_some() || due.was_held;
+    let tells_something = due.asked_by != AskedBy::NoCommit || was_kept_back;
     tells_something.then_some(due)
 }
 

@@ -1,7 +1,7 @@
 //! Rules of the user on changes (rule 10): what is denied is blocked, what is held waits for a
 //! consent of its own, whatever else holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::desired::DesiredConnection;
 use crate::digest::sha256_hex;
 use crate::name::{CommitId, ConnectionName};
 use crate::pointer;
-use crate::record::{Allowed, Owned};
+use crate::record::{Allowed, Memory, Owned, Record};
 use crate::rules::{Effect, Match};
 use crate::secret::canonical;
 
@@ -27,7 +27,7 @@ impl Judge<'_> {
         given: impl Fn(&str) -> Option<CommitId>,
     ) -> (Vec<Match>, BTreeMap<String, Allowed>) {
         let digest = sha256_hex(&canonical(&json!([change.action, connection])));
-        let mut found = self.user.of_change(connection, &for_rules(change, self.count), self.now);
+        let mut found = self.user.of_change(connection, &self.for_rules(change), self.now);
         let mut kept = BTreeMap::new();
         for hold in found.iter_mut().filter(|found| found.effect == Effect::Hold) {
             let remembered = remembered.and_then(|all| all.get(&hold.rule));
@@ -66,6 +66,27 @@ impl Judge<'_> {
         let denied = said(Effect::Deny).map(ChangeResult::Blocked);
         denied.or_else(|| said(Effect::Hold).map(ChangeResult::Held))
     }
+
+    /// A change as rules see it: which fields differ, and none of their values.
+    fn for_rules(&self, change: &Change) -> Value {
+        let has = |origin| change.fields.iter().any(|field| field.origin == origin);
+        let (git, drift) = (has(Origin::Git), has(Origin::Drift));
+        let origin = match (git || change.fields.is_empty(), drift) {
+            _ if has(Origin::Both) => Origin::Both,
+            (true, true) => Origin::Both,
+            (_, false) => Origin::Git,
+            (false, true) => Origin::Drift,
+        };
+        // A delete moves no field.
+        let fields = change.fields.iter().filter(|_| change.action != Action::Delete);
+        let fields: Vec<Value> =
+            fields.map(|field| json!({"path": field.path, "origin": field.origin})).collect();
+        let held = change.held || self.held.contains(&change.name);
+        json!({
+            "action": change.action, "origin": origin, "fields": fields, "held": held,
+            "count": self.count,
+        })
+    }
 }
 
 /// How many changes the run would make if there were no rules of the user: those that nothing else
@@ -74,6 +95,16 @@ impl Judge<'_> {
 pub(super) fn count(decisions: &[Decision]) -> usize {
     let changes = decisions.iter().filter_map(|decision| decision.entry.change.as_ref());
     changes.filter(|change| change.is_sent()).count()
+}
+
+/// The connections whose change a rule of the tool holds without consent, or held until somebody
+/// consented. `decisions` count no consents and no rules of the user.
+pub(super) fn held(decisions: &[Decision], record: &Record) -> BTreeSet<ConnectionName> {
+    let is_held = |entry: &&Entry| entry.change.as_ref().is_some_and(|change| change.held);
+    let now = decisions.iter().map(|decision| &decision.entry).filter(is_held);
+    let was_held = |memory: &Memory| memory.due.as_ref().is_some_and(|due| due.was_held);
+    let before = record.connections.iter().filter(|(_, memory)| was_held(memory));
+    now.map(|entry| &entry.name).chain(before.map(|(name, _)| name)).cloned().collect()
 }
 
 /// Judges one decision by the rules of the user.
@@ -146,26 +177,6 @@ fn in_words<'m>(found: impl Iterator<Item = &'m Match>) -> Option<String> {
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-/// A change as rules see it: which fields differ, and none of their values.
-fn for_rules(change: &Change, count: usize) -> Value {
-    let has = |origin| change.fields.iter().any(|field| field.origin == origin);
-    let (git, drift) = (has(Origin::Git), has(Origin::Drift));
-    let origin = match (git || change.fields.is_empty(), drift) {
-        _ if has(Origin::Both) => Origin::Both,
-        (true, true) => Origin::Both,
-        (_, false) => Origin::Git,
-        (false, true) => Origin::Drift,
-    };
-    // A delete moves no field.
-    let fields = change.fields.iter().filter(|_| change.action != Action::Delete);
-    let fields: Vec<Value> =
-        fields.map(|field| json!({"path": field.path, "origin": field.origin})).collect();
-    json!({
-        "action": change.action, "origin": origin, "fields": fields, "held": change.held,
-        "count": count,
-    })
-}
-
 /// A connection as git declares it, references as text.
 fn declared(desired: &DesiredConnection) -> Value {
     let fields = desired.fields.iter().map(|field| (&field.path, &field.declared));
@@ -198,7 +209,11 @@ fn put_together<'f>(
 pub(super) fn tell(plan: &mut TargetPlan) {
     let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for change in plan.entries.iter().filter_map(|entry| entry.change.as_ref()) {
-        let what = format!("{} of `{}`", change.action.as_str(), change.name);
+        let action = match change.action {
+            Action::Blocked => "blocked change",
+            action => action.as_str(),
+        };
+        let what = format!("the {action} of `{}`", change.name);
         for found in &change.rules {
             let text = match (found.effect, &found.consent) {
                 (Effect::Warn, _) => found.in_words(),
@@ -212,6 +227,6 @@ pub(super) fn tell(plan: &mut TargetPlan) {
         let more = changes.len().saturating_sub(5);
         let shown = changes.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{text} ({shown}{rest})")
+        format!("{text}; it is about {shown}{rest}")
     }));
 }

@@ -42,11 +42,12 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, rules: &Rules<'
         let Some(row) = rows.get(&decision.entry.name) else { continue };
         let known = row.memory.and_then(|memory| memory.due.clone());
         let mut due = known.clone().unwrap_or_default();
-        if due.consent.is_some() || rules.run.allow_deletes {
+        due.over_limit = group.over_limit(due.over_limit.as_ref());
+        due.lost_path = due.lost_path.or_else(|| lost.cloned());
+        let consent = due.consent.as_ref().filter(|_| !rules.without_consents);
+        if consent.is_some() || rules.allows_deletes() {
+            due.was_held |= due.over_limit.is_some() || due.lost_path.is_some();
             (due.over_limit, due.lost_path) = (None, None);
-        } else {
-            due.over_limit = group.over_limit(due.over_limit.as_ref());
-            due.lost_path = due.lost_path.or_else(|| lost.cloned());
         }
         if let Some((reason, advice)) = in_words(&due, group.due) {
             decision.entry.hold(reason, Some(advice));

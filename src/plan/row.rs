@@ -193,6 +193,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) history: &'a History,
     /// Judges changes by the rules of the user.
     pub(crate) judge: Judge<'a>,
+    /// Whether all consents count as not given.
+    pub(crate) without_consents: bool,
 }
 
 /// Judges changes by the rules of the user, see [`super::judge`].
@@ -205,12 +207,20 @@ pub(crate) struct Judge<'a> {
     pub(crate) now: i64,
     /// How many changes the plan has without the rules of the user, see [`super::judge::count`].
     pub(crate) count: usize,
+    /// The connections whose change a rule of the tool holds, or would hold without consent; known
+    /// where a rule asks for it.
+    pub(crate) held: &'a BTreeSet<ConnectionName>,
 }
 
 impl Rules<'_> {
     /// Whether the run asks for the delete or replace of exactly this name.
     pub(crate) fn allows_delete_of(&self, name: &ConnectionName) -> bool {
-        self.run.allow_delete.contains(name)
+        !self.without_consents && self.run.allow_delete.contains(name)
+    }
+
+    /// Whether the run consents to changes that a limit holds.
+    pub(crate) fn allows_deletes(&self) -> bool {
+        !self.without_consents && self.run.allow_deletes
     }
 
     /// Whether the working tree is read, which is no decision to delete anything.
@@ -220,6 +230,6 @@ impl Rules<'_> {
 
     /// Whether the run or the tip consents to changes that a lost path holds.
     pub(crate) fn consents_to_lost_layers(&self) -> bool {
-        self.run.allow_deletes || self.history.consents.by_tip
+        self.allows_deletes() || (!self.without_consents && self.history.consents.by_tip)
     }
 }

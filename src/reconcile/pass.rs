@@ -12,6 +12,7 @@ use super::{
     Connection, Engine, Options, Prepared, ReadBackMode, Ready, Step, connect, isolates, now,
     plan_of,
 };
+use crate::api::{ENDING, before_the_end};
 use crate::audit::TrailerConsent;
 use crate::config::{Drift, Target};
 use crate::desired::{self, Desired};
@@ -93,7 +94,7 @@ impl Pass<'_> {
         if self.engine.config.has_several_targets {
             planned.name_target(&self.target.name);
         }
-        let Planned { plan, record, count, .. } = planned;
+        let Planned { plan, record, count, held, .. } = planned;
         prepared.take(plan);
         let good = self.good_commit(&opened, &history);
         opened.record = record;
@@ -102,6 +103,7 @@ impl Pass<'_> {
             opened,
             observed,
             count,
+            held,
             good,
             consents,
             snapshot: self.snapshot.clone(),
@@ -177,7 +179,7 @@ impl Pass<'_> {
             Noting { desired, invalid: &invalid, live, filter, history }.note(record);
         }
         let not_read: Vec<String> = loaded.unread.values().cloned().collect();
-        let record = &*record;
+        let (record, none_held) = (&*record, BTreeSet::new());
         let decide = |observed: &Observed| {
             let rules = Rules {
                 policy: &self.target.policy,
@@ -187,7 +189,8 @@ impl Pass<'_> {
                 loaded_whole,
                 not_read: &not_read,
                 history,
-                judge: judge_of(self.target, self.options, 0),
+                judge: judge_of(self.target, self.options, 0, &none_held),
+                without_consents: false,
             };
             let rows = join(desired, &invalid, history, observed, record);
             plan(rows, record, &rules)
@@ -318,8 +321,10 @@ impl Pass<'_> {
         if live.incomplete.len() < crate::catalog::all().len() {
             return Ok(());
         }
-        let problems: BTreeSet<&String> = live.incomplete.values().collect();
-        let problems: Vec<&str> = problems.into_iter().take(3).map(String::as_str).collect();
+        let problems = live.incomplete.values().filter_map(|problem| before_the_end(problem));
+        let problems: BTreeSet<&str> = problems.collect();
+        let problems: Vec<&str> = problems.into_iter().take(3).collect();
+        let problems = if problems.is_empty() { vec![ENDING] } else { problems };
         Err(format!("no list of connections could be read: {}", problems.join("; ")))
     }
 
@@ -426,9 +431,15 @@ impl Pass<'_> {
     }
 }
 
-/// The rules of the user that judge the changes of a run, of which there are so many.
-pub(super) fn judge_of<'r>(target: &'r Target, options: &'r Options, count: usize) -> Judge<'r> {
-    Judge { user: &target.rules, allow: &options.requests.allow, now: now(), count }
+/// The rules of the user that judge the changes of a run, of which there are so many, and of which
+/// rules of the tool hold some.
+pub(super) fn judge_of<'r>(
+    target: &'r Target,
+    options: &'r Options,
+    count: usize,
+    held: &'r BTreeSet<ConnectionName>,
+) -> Judge<'r> {
+    Judge { user: &target.rules, allow: &options.requests.allow, now: now(), count, held }
 }
 
 /// The settings of the comparisons of a run.

@@ -7,6 +7,7 @@ use super::history::is_overtaken;
 use super::load::load_target;
 use super::pass::{Pass, blocking};
 use super::{Connection, Engine, Options, Prepared};
+use crate::api::ENDING;
 use crate::config::Target;
 use crate::desired;
 use crate::document::Severity;
@@ -83,7 +84,7 @@ impl Pass<'_> {
     async fn lock(&self, file: &StateFile) -> Result<Lock, String> {
         let lock = tokio::select! {
             lock = file.lock(self.options.lock_timeout, &self.options.asked.cause) => lock,
-            () = self.options.stop.cancelled() => return Err("the run is ending".to_owned()),
+            () = self.options.stop.cancelled() => return Err(ENDING.to_owned()),
         };
         lock.map_err(|error| error.to_string())
     }

@@ -196,6 +196,7 @@ impl From<DeleteNote> for Due {
             over_limit,
             lost_path: old.emptied.or(held_path),
             moved_to: old.moved_to,
+            was_held: false,
         }
     }
 }

@@ -106,7 +106,8 @@ fn facts(target: &Value) -> Vec<String> {
 /// From so many targets on, those that are in sync are only counted.
 const MANY_TARGETS: usize = 13;
 
-/// How many targets and connections stand how, where there are several targets.
+/// How many targets and connections stand how, where there are several targets, or where the error of
+/// the source comes first.
 fn totals(status: &Value) -> Option<String> {
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
     for target in targets(status) {
@@ -116,8 +117,9 @@ fn totals(status: &Value) -> Option<String> {
     let count: usize = states.values().sum();
     let states: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
     let connections = counts(targets(status));
-    (count > 1).then(|| {
-        format!("{count} targets: {}; connections: {connections}", states.join(", "))
+    let targets = if count == 1 { "1 target".to_owned() } else { format!("{count} targets") };
+    (count > 1 || (count == 1 && source_error(status).is_some())).then(|| {
+        format!("{targets}: {}; connections: {connections}", states.join(", "))
             .trim_end_matches("; connections: ")
             .to_owned()
     })

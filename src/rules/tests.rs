@@ -8,6 +8,8 @@ use super::*;
 use crate::config::{Config, Resolve};
 use crate::environment::Environment;
 
+mod properties;
+
 /// 2026-11-27 is a Friday; 10:00 in Istanbul is 07:00 UTC.
 const FRIDAY_AT_TEN: i64 = 1_795_762_800;
 const DAY: i64 = 24 * 60 * 60;
@@ -15,9 +17,13 @@ const DAY: i64 = 24 * 60 * 60;
 fn rules_of(effect: Effect, when: &str) -> UserRules {
     let vars = BTreeMap::from([("smtp_host".to_owned(), json!("smtp.example.com"))]);
     let mut rules = UserRules::of_target("prod", "Payments", &vars);
-    let when = Expression::compile(when).unwrap_or_else(|problem| panic!("{when}: {problem:?}"));
+    let when = compile(when).unwrap_or_else(|problem| panic!("{when}: {problem:?}"));
     rules.add(&Arc::new(Rule { name: "r".to_owned(), effect, text: "text".to_owned(), when }));
     rules
+}
+
+fn compile(when: &str) -> Result<Expression, Problem> {
+    Expression::compile(when, &[&example_of("target")])
 }
 
 /// Whether an expression matches the example of `explain rules`, with the reason.
@@ -64,7 +70,7 @@ fn an_expression_that_fails_is_a_match_and_says_why() {
         ("connection.port", "it gives something else than true or false"),
         ("connection.host > 3", "no matching overload"),
         ("timestamp(connection.name) > now", "`timestamp` failed"),
-        ("change.fields[7].path == ''", "out of bounds"),
+        ("change.fields[7].path == '/x'", "out of bounds"),
     ] {
         let said = matches(when).unwrap_or_default();
         assert!(said.contains(why), "{when}: {said}");
@@ -109,13 +115,116 @@ fn an_expression_with_unknown_names_is_refused() {
         ("target.?project == target.?porject", "`target` has no key `porject`"),
         ("now.getHours('Europe/Istanbull') > 1", "there is no time zone `Europe/Istanbull`"),
         ("connection.name.matches('(x{1,50}){1,50}y')", "the pattern of `matches` cannot be used"),
+        ("connection.hostPortList.exists(n, n.prt == 1)", "`n` has no key `prt`"),
+        ("connection.?hostPortList.orValue([]).all(n, n.?prt.orValue(1) == 1)", "no key `prt`"),
+        ("connection.hostPortList[0].prt == 1", "has no key `prt`"),
+        ("connection.hostPortList.filter(n, true)[0].prt == 1", "this value has no key `prt`"),
+        ("(connection.hostPortList + connection.elasticHostList)[0].prt == 1", "no key `prt`"),
+        ("connection.hostPortList.port == 1", "`connection.hostPortList` has no key `port`"),
+        ("connection.port.number == 1", "`connection.port` has no key `number`"),
+        ("connection['prot'] == 1", "no type of connection has a field `prot`"),
+        ("connection[?'prot'].orValue(1) == 1", "no type of connection has a field `prot`"),
+        ("connection.?prot.orValue(1) == 1", "no type of connection has a field `prot`"),
+        ("has(connection.prot)", "no type of connection has a field `prot`"),
+        ("'prot' in connection", "no type of connection has a field `prot`"),
+        ("connection.?indexLifecyclePolicy.?policyNme.hasValue()", "has no key `policyNme`"),
+        ("connection['x-gitops'].?protct.orValue(false)", "`x-gitops` has no key `protct`"),
+        ("connection['x-gitops']['protct']", "`x-gitops` has no key `protct`"),
+        ("connection.propertiesMap['a.b'].vlaue == ''", "has no key `vlaue`"),
+        ("change.fields[0].pth == ''", "`change.fields[...]` has no key `pth`"),
+        ("change.fields.exists(f, f.path == '/prot')", "`f.path` is never `/prot`"),
+        ("'/prot' in change.fields.map(f, f.path)", "this value is never `/prot`"),
+        ("change.fields[0].path == '/indexLifecyclePolicy/policyNme'", "is never `/indexLife"),
+        ("change.held == 'true'", "`change.held` is never `true`"),
+        ("change.count != '5'", "`change.count` is never `5`"),
+        ("connection.port == '587'", "`connection.port` is never `587`"),
+        ("connection.port in [25, '587']", "`connection.port` is never `587`"),
+        ("connection.?port.orValue(0) == '587'", "`connection.?port` is never `587`"),
+        ("connection.enableStartTls == 'true'", "`connection.enableStartTls` is never `true`"),
+        ("connection.?port == 587", "`connection.?port` is never `587`"),
+        ("connection.?type.orValue('') == 'emial'", "`connection.?type` is never `emial`"),
+        ("connection.type in ['emial']", "`connection.type` is never `emial`"),
+        ("'emial' in [connection.type]", "this value is never `emial`"),
+        ("connection.hostPortList == 'x'", "`connection.hostPortList` is never `x`"),
+        ("now.getHours('UTC') == '10'", "this value is never `10`"),
+        ("size(connection.name) == '10'", "this value is never `10`"),
+        ("'hh' in target.vars", "no target of the rule has a var `hh`"),
+        ("target.vars.hh == ''", "no target of the rule has a var `hh`"),
+        ("target.vars[?'hh'].orValue('') == ''", "no target of the rule has a var `hh`"),
+        ("target.vars.exists(v, v == 'hh')", "`v` is never `hh`"),
+        ("target.project == 'Rx'", "`target.project` is never `Rx`"),
+        ("target.name in ['Rx']", "`target.name` is never `Rx`"),
+        ("'pth' in change", "`change` has no key `pth`"),
         ("connection.type = 'x'", "line 1, column 17: it cannot be read from here on"),
         ("connection.type == ", "line 1, column 20: it ends too early"),
         ("@charge(1, 1) == 1", "line 1, column"),
         ("", "line 1, column"),
     ] {
-        let problem = Expression::compile(when).unwrap_err();
+        let problem = compile(when).unwrap_err();
         assert!(problem.message.contains(message), "{when}: {problem:?}");
+    }
+}
+
+#[test]
+fn a_legal_expression_is_no_alarm() {
+    for when in [
+        "connection.port == '${env:PORT}' || connection.enableStartTls == '${var:tls}'",
+        "connection.host == 3 || connection.username == true",
+        "connection.port == null || connection.type != null || change.fields == null",
+        "connection['brandNew'] == 'x' && connection[?'brandNew'].orValue(1) == 1",
+        "connection['sslEnabled'] == true && change.fields.exists(f, f.path == '/sslEnabled')",
+        "'brandNew' in connection && connection.hostPortList[0]['zone'].city == 'x'",
+        "connection.?port.orValue('') == '' && connection.?port.orValue(null) == null",
+        "connection.?type.orValue('none') == 'none'",
+        "['email', 'kafka'].exists(t, t == connection.type) && connection.type in ['email', null]",
+        "(change.count > 5 ? 'a' : 1) == 1 && [1, 'a'].exists(x, x == 'a')",
+        "connection.dbType == 'anything' && connection.protocolTypes == ['X']",
+        "change.fields.exists(f, f.path == '/brandNew' || f.path.startsWith('/prot'))",
+        "change.fields.exists(f, f.path in ['/type', '/name', '/indexLifecyclePolicy/policyName'])",
+        "change.fields.exists(f, f.path == '/hostPortList/0/zone')",
+        "connection.propertiesMap['bootstrap.servers'].value == 'x'",
+        "connection.propertiesMap.exists(k, k == 'x' && connection.propertiesMap[k].value == k)",
+        "connection.connectionFactoryClientProperties.a.b.c == 1",
+        "connection.caKeystoreFile == ['x'] || connection.caKeystoreFile == 'x'",
+        "connection.logTableNameOverrides.x == 'y' && 'x' in connection.logTableNameOverrides",
+        "'Default' in connection['x-gitops'].ignore && connection['x-gitops'].renamedFrom == ''",
+        "target.vars.exists(v, target.vars[v] == 'x' || v == 'smtp_host')",
+        "target.vars['smtp_host'] == 'x' && 'smtp_host' in target.vars",
+        "target.vars.smtp_host == 25",
+        "connection.name == target.name || connection.type == target.project",
+        "connection.port == connection.name || change.action == change.origin",
+        "[connection.?host, connection.?hostname].exists(h, h.hasValue() && h.value() == 'x')",
+        "connection.?sshPort.or(connection.?port).orValue(0) == 1",
+        "{'a': 1, 'b': 'c'}.a == 'x' && {'a': {'b': 1}}.a.b == 1",
+        "[[1], ['a']].exists(l, 'a' in l) && [] == [1] && [].exists(x, x == 1)",
+        "connection == connection && change == {} && target != {}",
+        "string(connection.port) == '587' && int('5') == 5 && type(connection.port) == int",
+        "now - timestamp(0) > duration('1h') && now == timestamp(0)",
+        "connection.hostPortList.map(n, n.port).exists(p, p == 1)",
+        "connection.hostPortList.map(n, n.?port.orValue(0)).filter(p, p in [1]) == []",
+        "connection.hostPortList.exists_one(n, n.host == 'x') && size(change.fields) == 1",
+        "connection.name + 'x' == 'y' && connection.port + 1 == 2 && -connection.port == -1",
+    ] {
+        assert!(compile(when).is_ok(), "{when}: {:?}", compile(when).err());
+    }
+    // Where a target cannot be used, or its name is a reference, nothing is known of it.
+    let reference = json!({"name": "${env:N}", "project": "p", "vars": {}});
+    for targets in [&[][..], &[&reference]] {
+        assert!(Expression::compile("target.name == 'Rx'", targets).is_ok());
+    }
+    assert!(Expression::compile("target.vars.hh == ''", &[]).is_ok());
+}
+
+#[test]
+fn an_expression_that_nests_too_deep_says_how_deep() {
+    for (when, depth) in [
+        (format!("{}true{}", "!(".repeat(40), ")".repeat(40)), 40),
+        (format!("{}1{}", "[".repeat(30), "]".repeat(30)), 30),
+        (format!("{}1{}", "(".repeat(300), ")".repeat(300)), 300),
+        (vec!["1"; 30].join("+"), 29),
+    ] {
+        let message = compile(&when).unwrap_err().message;
+        assert_eq!(message, format!("it nests {depth} levels deep, and 20 are the most"), "{when}");
     }
 }
 
@@ -144,7 +253,7 @@ fn an_expression_is_neither_long_nor_deep() {
         nested("[1].map(x, ", ")", 9),
     ] {
         // Refused or harmless: what matters is that it ends, and how it does.
-        if let Ok(when) = Expression::compile(&text) {
+        if let Ok(when) = compile(&text) {
             let rule =
                 Rule { name: String::new(), effect: Effect::Deny, text: String::new(), when };
             let mut rules = UserRules::default();
@@ -159,9 +268,9 @@ fn an_expression_is_neither_long_nor_deep() {
         }
     }
     assert!(evaluated >= 5, "{evaluated} were evaluated");
-    assert!(Expression::compile(&nested("!(", ")", 40)).is_err());
+    assert!(compile(&nested("!(", ")", 40)).is_err());
     let deepest = (0..9).fold("true".to_owned(), |inner, _| format!("[1].all(x, {inner})"));
-    assert!(Expression::compile(&deepest).is_ok(), "nine loops in each other are read");
+    assert!(compile(&deepest).is_ok(), "nine loops in each other are read");
 }
 
 /// Work that no machine would finish: each would take hours or all memory without a budget.

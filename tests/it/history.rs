@@ -12,7 +12,7 @@ use crate::running::{Running, eventually};
 use crate::world::{CHECKOUT, World, one_target};
 
 /// The events of `history` with these arguments.
-fn events(world: &World, arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn events(world: &World, arguments: &[&str]) -> Vec<Value> {
     let arguments = [&["history", "--output", "json"], arguments].concat();
     let ran = world.run(&arguments).code(0);
     let said = if ran.stdout.is_empty() { "{}" } else { &ran.stdout };
@@ -151,6 +151,11 @@ fn a_daemon_tells_each_event_once_and_over_a_restart() {
     assert!(drift[2]["cause"] == json!("resync") && drift[2]["by"].is_null());
     world.commit_without(&["b"]);
     eventually("held", || told(&world, &[]).len() == 5);
+    let deletes_held = |count: usize| {
+        let series = format!("apinizer_gitops_deletes_held{{target=\"default\"}} {count}\n");
+        daemon.get(&world, "/metrics").1.contains(&series)
+    };
+    eventually("the held delete is counted", || deletes_held(1));
     for verb in ["suspend", "resume"] {
         assert_eq!(daemon.send(&world, "POST", &format!("/api/v1/{verb}"), "admin"), 202);
         let word = format!("{}ed -", verb.trim_end_matches('e'));
@@ -186,6 +191,8 @@ fn a_daemon_tells_each_event_once_and_over_a_restart() {
     // A hold that ends without a write is told too; so is who asks for a reconcile.
     world.commit_email("b", "");
     eventually("settled", || told(&world, &[]).last().is_some_and(|last| last == "settled b"));
+    let none_held = "apinizer_gitops_deletes_held{target=\"default\"} 0\n";
+    eventually("no delete is held", || daemon.get(&world, "/metrics").1.contains(none_held));
     world.write_email("a", "port: 2\n");
     drop(daemon);
     world.config(&format!(

@@ -35,6 +35,21 @@ fn a_due_delete_outlives_a_list_that_lacks_its_name() {
 }
 
 #[test]
+fn no_consent_deletes_a_connection_that_no_list_shows() {
+    let world = World::settled(&["a", "b"]);
+    world.commit_without(&["a"]);
+    list_emails_without(&world, "a", 10);
+    let consents = ["--allow-deletes", "--allow-delete", "a"];
+    for consents in [&consents[..1], &consents[1..], &consents[..]] {
+        world.run(&[&["apply", "--yes"], consents].concat()).code(1).says(NOT_COMPLETE);
+    }
+    assert!(world.writes().is_empty());
+    world.control().clear_faults();
+    world.apply().code(0);
+    assert_eq!(world.names(), ["b"]);
+}
+
+#[test]
 fn a_plan_says_that_a_list_lacks_a_name_that_a_read_shows() {
     let world = World::settled(&["a", "b"]);
     world.commit_without(&["a"]);

@@ -128,6 +128,8 @@ fn a_source_that_fails_is_told_of_and_so_is_its_return() {
     eventually("failed", || events(&got) == ["applied", "source_failed"]);
     eventually("counted", || failures() > 1.0);
     assert!(daemon.get(&world, "/").1.contains("The source is failing"));
+    let said = world.run(&["status", "--server", &daemon.address]).code(1);
+    said.says("1 target: 1 in sync; connections: 1 in sync");
     assert_eq!(daemon.get(&world, "/readyz").0, 200);
     std::fs::rename(&aside, world.repo()).unwrap();
     eventually("back", || events(&got) == ["applied", "source_failed", "recovered"]);

@@ -79,6 +79,7 @@ fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
         "ports|hold|change.fields.exists(f, f.path == '/port')",
         "b-stays|deny|connection.name == 'b' && change.action == 'delete' && connection.auth",
         "moved|warn|change.action == 'update' && change.origin == 'git'",
+        "touched|warn|change.action != 'create'",
     ];
     with_rules(&mut world, "", &rules);
     world.remove("connections/b.yaml");
@@ -88,7 +89,13 @@ fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
     let plan = world.plan_json(&[]);
     let rule = |change: usize| plan["changes"][change]["rules"][0]["name"].clone();
     assert_eq!([rule(0), rule(1), rule(2)], [json!("ports"), json!("moved"), json!("b-stays")]);
-    assert!(plan["notices"].to_string().contains("warning of the rule `moved`"), "{plan}");
+    let notices = plan["notices"].to_string();
+    for said in [
+        "warning of the rule `moved`: as moved says; it is about the update of `a`, the update of `c`",
+        "as touched says; it is about the update of `a`, the blocked change of `b`, the update of `c`",
+    ] {
+        assert!(notices.contains(said), "{plan}");
+    }
     for output in ["text", "json", "markdown"] {
         let said = world.run(&["plan", "--output", output]).code(1);
         said.says("held by the rule `ports`: as ports says").says("denied by the rule `b-stays`");
@@ -100,7 +107,7 @@ fn a_change_that_is_denied_is_blocked_and_one_that_is_held_waits() {
     // A saved plan carries its consents, and is held where a rule has come since.
     let file = world.path("plan.json").display().to_string();
     world.run(&["plan", "--out", &file, "--allow", "ports"]).code(1).says("met by --allow ports");
-    let more = [rules[0], rules[1], rules[2], "all|hold|change.action == 'update'"];
+    let more = [rules[0], rules[1], rules[2], rules[3], "all|hold|change.action == 'update'"];
     with_rules(&mut world, "", &more);
     world.run(&["apply", &file, "--yes"]).code(3).says("is held: held by the rule `all`");
     with_rules(&mut world, "", &rules);
@@ -133,6 +140,31 @@ fn each_hold_is_consented_to_by_itself() {
     world.apply().code(3).says("held by the rule `one`");
     world.run(&["apply", "--yes", "--allow", "one"]).code(0);
     assert_eq!(world.names(), ["b", "c"]);
+}
+
+#[test]
+fn a_rule_on_holds_of_the_tool_is_consented_to_by_itself() {
+    let mut world = World::settled(&["a", "b", "c", "d", "e"]);
+    let rule = "looked-at|hold|change.held && connection.name in ['a', 'e']";
+    with_rules(&mut world, "max_deletes: 2", &[rule]);
+    world.commit_without(&["a", "b", "c"]);
+    world.apply().code(3).says("held by max_deletes").says("held by the rule `looked-at`");
+    world.run(&["plan", "--allow-deletes"]).code(3).says("held by the rule `looked-at`");
+    world.run(&["apply", "--yes", "--allow", "looked-at"]).code(3).says("held by max_deletes");
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(3);
+    assert_eq!(world.names(), ["a", "d", "e"]);
+    // Alone it is below the limit, and was held by it all the same.
+    world.apply().code(3).says("held by the rule `looked-at`");
+    world.run(&["apply", "--yes", "--allow", "looked-at"]).code(0);
+    assert_eq!(world.names(), ["d", "e"]);
+    // The consent of a trailer frees no rule of the user either, nor does that to one name.
+    with_rules(&mut world, "max_deletes: 0", &[rule]);
+    world.commit_without(&["e"]);
+    consent(&world, "Allow-Deletes: true");
+    world.apply().code(3).says("held by the rule `looked-at`");
+    world.run(&["apply", "--yes", "--allow-delete", "e"]).code(3);
+    world.run(&["apply", "--yes", "--allow", "looked-at"]).code(0);
+    assert_eq!(world.names(), ["d"]);
 }
 
 #[test]
@@ -257,6 +289,19 @@ fn a_rule_that_cannot_be_used_is_an_error_of_the_config() {
     with_rules(&mut world, "", &["r|deny|conection.type == 'x'", "r|hold|change.x == 1"]);
     let said = world.run(&["validate"]).code(1).says("AG619").says("did you mean `connection`?");
     said.says("`change` has no key `x`");
+    let never = [
+        "r|hold|change.held == 'true'",
+        "s|deny|connection.hostPortList.exists(n, n.prt == 1)",
+        "t|deny|target.project == 'Rx'",
+        "u|hold|change.fields.exists(f, f.path == '/prot')",
+    ];
+    with_rules(&mut world, "", &never);
+    let said = world.run(&["validate"]).code(1).says("`change.held` is never `true`");
+    let said = said.says("it is `true` or `false`, without quotes").says("`n` has no key `prt`");
+    let said = said.says("did you mean `port`?").says("`target.project` is never `Rx`");
+    said.says("`f.path` is never `/prot`")
+        .says("did you mean `/port`?")
+        .says("apinizer-gitops.yaml:");
     with_rules(&mut world, "", &["r|deny|connection.from == 'x'"]);
     world.run(&["validate"]).code(1).says("cannot be evaluated here: it reads a key");
     world.run(&["explain", "rules"]).code(0).says("`action` is create").says("\"port\": 587");

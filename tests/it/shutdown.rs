@@ -149,13 +149,22 @@ fn a_newer_commit_ends_the_retries_of_an_older_one() {
     let struck = || world.control().struck();
     eventually("some retries", || struck() > 2);
     world.commit_email("a", "port: 2\n");
-    eventually("told", || {
+    let interrupted = || -> Vec<String> {
         let history = daemon.status(&world)["targets"][0]["history"].clone();
-        history.as_array().unwrap().iter().any(|entry| {
-            let error = entry["error"].as_str().unwrap_or_default();
-            entry["outcome"] == json!("interrupted") && error.contains("the server answered 50")
-        })
-    });
+        let entries = history.as_array().unwrap().iter();
+        let interrupted = entries.filter(|entry| entry["outcome"] == json!("interrupted"));
+        interrupted.map(|entry| entry["error"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    eventually("told", || interrupted().iter().any(|e| e.contains("the server answered 50")));
+    // That the reconcile ended is said once, by the newer commit.
+    let said_once = || {
+        for error in interrupted() {
+            assert_eq!(error.matches("ended the retries").count(), 1, "{error}");
+            let others = ["the run is ending", "not sent"];
+            assert!(others.iter().all(|words| !error.contains(words)), "{error}");
+        }
+    };
+    said_once();
     eventually("logged", || daemon.logs().contains("a newer commit ended the retries of this one"));
     world.control().clear_faults();
     eventually("the newer commit", || world.live("a")["port"] == json!(2));
@@ -168,6 +177,18 @@ fn a_newer_commit_ends_the_retries_of_an_older_one() {
     // What is stored is seen before its answer is logged.
     eventually("the answer", || !puts().is_empty());
     assert_eq!(puts(), [json!(2)], "the older one is not written any more");
+    // So it is where lists fail. A reconcile may give up before the next commit comes.
+    world.control().fail_next(Some(Method::GET), "/connections", Fault::Error, 10_000);
+    for port in 3..30 {
+        if interrupted().len() > 1 {
+            break;
+        }
+        let before = struck();
+        world.commit_email("a", &format!("port: {port}\n"));
+        eventually("some retries", || struck() > before + 2);
+    }
+    eventually("told", || interrupted().len() > 1);
+    said_once();
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use axum::http::Method;
 use serde_json::json;
 
+use crate::faults::Fault;
+use crate::history::events;
 use crate::running::{Running, eventually};
-use crate::world::{CHECKOUT, World, one_target};
+use crate::world::{CHECKOUT, World, one_target, refusal};
 
 /// A target that a daemon was told to suspend; the daemon has ended.
 fn suspended() -> World {
@@ -66,6 +69,10 @@ fn an_apply_writes_once_the_target_is_resumed() {
     order(&["resume", "--target", "default"]).code(0).says("resumes default");
     eventually("it is resumed", || world.record()["suspended"] == json!(false));
     eventually("it is written", || world.live("a")["port"] == json!(26));
+    eventually("it is told", || events(&world, &[]).last().unwrap()["event"] == "update");
+    let update = events(&world, &[]).pop().unwrap();
+    assert_eq!(update["cause"], "suspension");
+    assert_eq!(update["by"], "a request from 127.0.0.1", "the write follows from the request");
     world.edit("a", "port", json!(99));
     order(&["reconcile", "--target", "default", "--wait"]).code(0).says("default: applied");
     assert_eq!(world.live("a")["port"], json!(26));
@@ -107,6 +114,50 @@ fn administered() -> (World, Running) {
     let daemon = Running::start(&world, &[]);
     eventually("it stands", || daemon.get(&world, "/readyz").0 == 200);
     (world, daemon)
+}
+
+#[test]
+fn a_suspension_that_is_taken_back_at_once_is_told_while_the_target_retries() {
+    let (world, daemon) = administered();
+    world.control().fail_next(Some(Method::PUT), "/a/", Fault::Error, 1000);
+    world.commit_email("a", "port: 26\n");
+    eventually("some retries", || world.control().struck() > 1);
+    for verb in ["suspend", "resume", "suspend", "resume"] {
+        assert_eq!(daemon.send(&world, "POST", &format!("/api/v1/{verb}"), "admin"), 202);
+    }
+    world.control().clear_faults();
+    eventually("it is written", || world.live("a")["port"] == json!(26));
+    let told = || {
+        let events = events(&world, &[]).into_iter();
+        let told = events.filter(|event| event["by"] == "a request from 127.0.0.1");
+        told.map(|event| event["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    eventually("each is told", || told().len() == 4);
+    assert_eq!(told(), ["suspended", "resumed", "suspended", "resumed"]);
+    let logs = daemon.logs();
+    let lines = ["the target is suspended", "the target is resumed"];
+    assert_eq!(lines.map(|line| logs.matches(line).count()), [2, 2], "{logs}");
+    assert_eq!(world.record()["suspended"], json!(false));
+}
+
+#[test]
+fn the_write_of_a_retry_names_who_asked_for_the_reconcile_that_failed() {
+    let (world, daemon) = administered();
+    world.control().fail_next(Some(Method::PUT), "/a/", refusal("not now"), 1);
+    world.edit("a", "host", json!("typed.by.hand"));
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/reconcile", "admin"), 202);
+    eventually("it is corrected", || world.live("a")["host"] != json!("typed.by.hand"));
+    let update = || {
+        let mut events = events(&world, &["--name", "a"]);
+        events.retain(|event| event["event"] == "update" && event["result"] == "done");
+        events.pop()
+    };
+    eventually("it is told", || update().is_some());
+    let update = update().unwrap();
+    assert_eq!(
+        (&update["cause"], &update["by"]),
+        (&json!("retry"), &json!("a request from 127.0.0.1"))
+    );
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
 
+use axum::http::Method;
 use serde_json::json;
 
+use crate::faults::Moment;
 use crate::git_servers::{program, serve};
 use crate::ran::Ran;
 use crate::world::{CHECKOUT, PROJECT, World, one_target};
@@ -17,7 +19,8 @@ fn at_terminal(world: &World, arguments: &[&str]) -> Option<Child> {
     let words: Vec<String> =
         words.map(|word| format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''"))).collect();
     let mut command = std::process::Command::new(script);
-    command.arg("-qec").arg(words.join(" ")).arg("/dev/null");
+    // A shell between the two would hear of Ctrl-C too, and end with a code of its own.
+    command.arg("-qec").arg(format!("exec {}", words.join(" "))).arg("/dev/null");
     command.env_clear().current_dir(inside.get_current_dir().unwrap());
     command.env("NO_COLOR", "1");
     command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -65,6 +68,36 @@ fn a_commit_that_is_pushed_during_the_prompt_is_not_applied() {
     let ran = ran.says("[1/2] default   + email  ").says("[2/2] default   + email  ");
     assert_eq!(ran.stdout.matches(": done").count(), 2, "each is shown once: {}", ran.stdout);
     assert!(ran.stdout.trim_end().lines().last().unwrap().starts_with("Applied: 2 done"));
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
+fn after_ctrl_c_each_change_is_shown_once_and_the_summary_last() {
+    let mut world = World::new();
+    world.target("concurrency: 1");
+    for name in ["a", "b", "c"] {
+        world.write_email(name, "");
+    }
+    world.commit("three");
+    let gate = world.control().gate(Some(Method::POST), "/b/", Moment::After);
+    let Some(mut child) = at_terminal(&world, &["apply", "--yes"]) else { return };
+    world.block_on(gate.wait_for(1));
+    let (mut typed, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    typed.write_all(b"\x03").unwrap();
+    let mut stdout = Vec::new();
+    while !String::from_utf8_lossy(&stdout).contains("once more ends at once") {
+        let mut byte = [0];
+        assert_eq!(shown.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&stdout));
+        stdout.push(byte[0]);
+    }
+    gate.open();
+    shown.read_to_end(&mut stdout).unwrap();
+    let status = child.wait().unwrap();
+    let ran = world.ended(std::process::Output { status, stdout, stderr: Vec::new() }).code(1);
+    let ran = ran.says("[1/3] default   + email  ").says("[2/3] default   + email  ");
+    assert_eq!(ran.stdout.matches(": done").count(), 2, "{}", ran.stdout);
+    let last = ran.stdout.trim_end().lines().last().unwrap();
+    assert!(last.starts_with("Applied: 2 done") && last.contains("1 not started"), "{last}");
     assert_eq!(world.names(), ["a", "b"]);
 }
 

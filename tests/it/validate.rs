@@ -1,5 +1,6 @@
 //! `validate`: all problems in one run, whatever the files hold.
 
+use crate::rules::with_rules;
 use crate::world::World;
 
 #[test]
@@ -13,6 +14,26 @@ fn a_file_that_is_too_large_hides_no_other_problem() {
     world.commit("both");
     world.run(&["validate", "--rev", "HEAD"]).code(1).says("70000").says("large.yaml");
     world.plan().code(1).says("70000").says("large.yaml");
+}
+
+#[test]
+fn named_files_are_told_that_no_rule_checks_them() {
+    let mut world = World::new();
+    world.commit_email("a", "port: 25\n");
+    let file = world.repo().join("connections/a.yaml").display().to_string();
+    let note = "the rules of the config are not checked";
+    let forms = ["text", "json", "markdown", "github"];
+    for form in forms {
+        let ran = world.run(&["validate", &file, "--output", form]).code(0);
+        assert!(!ran.stdout.contains(note), "there are none: {ran:?}");
+    }
+    with_rules(&mut world, "", &["smtp|deny|connection.port == 25"]);
+    for form in forms {
+        let ran = world.run(&["validate", &file, "--output", form]).code(0);
+        assert!(ran.stdout.contains(note), "{form}: {ran:?}");
+        let ran = world.run(&["validate", "--output", form]).code(1).says("by the rule `smtp`");
+        assert!(!ran.stdout.contains(note), "{form}: {ran:?}");
+    }
 }
 
 #[test]

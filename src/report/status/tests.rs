@@ -117,6 +117,7 @@ prod (Payments at https://apinizer.example.com): in sync
     insta::assert_snapshot!(text(&sick(), &Style { list_unmanaged: true, ..Style::default() }), @r#"
 /srv/gateway-config, branch main at 3f2a91c0d1e2 (Add order mails) by Ada
 error: cannot fetch: timed out
+1 target: 1 in sync; connections: 1 held, 1 drifted, 1 unmanaged, 1 unverified
 
 prod (Payments at https://apinizer.example.com): in sync
   error: 401 on the list of email
@@ -155,6 +156,8 @@ fn as_markdown() {
 
 - `cannot fetch: timed out`
 - `prod: 401 on the list of email`
+
+1 target: 1 in sync; connections: 1 held, 1 drifted, 1 unmanaged, 1 unverified
 
 `prod (Payments at https://apinizer.example.com)`: 1 held, 1 drifted, 1 unmanaged, 1 unverified
 

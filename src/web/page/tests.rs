@@ -73,6 +73,23 @@ fn connections_that_are_held_for_one_reason_share_a_row() {
 }
 
 #[test]
+fn a_source_that_fails_hides_no_count_of_the_verdict() {
+    let mut status = with_connections(3);
+    let target = Arc::make_mut(&mut status.targets[0]);
+    target.state = TargetState::Failing;
+    for entry in Arc::make_mut(&mut target.connections).iter_mut().skip(1) {
+        entry.state = ConnectionStanding::Held;
+    }
+    status.source.error = Some("timed out".to_owned());
+    let text = content(&status, &Shown::default(), true).into_string();
+    assert!(text.contains("The source is failing: 1 failing, 2 held"), "{text}");
+    status.source.error = None;
+    Arc::make_mut(&mut status.targets[0]).trouble.refused = true;
+    let text = content(&status, &Shown::default(), true).into_string();
+    assert!(text.contains("The newest commit is refused: 1 failing, 2 held"), "{text}");
+}
+
+#[test]
 fn many_connections_of_one_reason_hide_no_other() {
     let mut status = with_connections(2000);
     let target = Arc::make_mut(&mut status.targets[0]);

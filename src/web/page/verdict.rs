@@ -52,14 +52,15 @@ pub(super) fn title(status: &Status) -> String {
 }
 
 fn verdict(status: &Status) -> (Mood, String) {
-    if status.source.error.is_some() {
-        return (Mood::Bad, "The source is failing".to_owned());
-    }
-    if status.targets.iter().any(|target| target.trouble.refused) {
-        return (Mood::Bad, "The newest commit is refused".to_owned());
-    }
     // A target of another replica is told on that replica's page.
     let own = || status.targets.iter().filter(|target| target.state != TargetState::Standby);
+    let found = found(&own().collect::<Vec<_>>());
+    if status.source.error.is_some() {
+        return (Mood::Bad, format!("The source is failing{found}"));
+    }
+    if status.targets.iter().any(|target| target.trouble.refused) {
+        return (Mood::Bad, format!("The newest commit is refused{found}"));
+    }
     if own().next().is_none() && !status.targets.is_empty() {
         return (Mood::Good, "Other replicas act for all targets".to_owned());
     }
@@ -70,7 +71,6 @@ fn verdict(status: &Status) -> (Mood, String) {
         .filter(|(_, mood)| **mood >= Mood::Attention)
         .map(|(target, _)| target.key.name.as_str())
         .collect();
-    let found = found(&own().collect::<Vec<_>>());
     let text = match (worst, &wanting[..]) {
         (Mood::Good, _) => "Everything is in sync".to_owned(),
         (_, []) => "The first reconcile is under way".to_owned(),
