@@ -28,7 +28,7 @@ pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, step, whole_digest};
 pub(crate) use limits::{keep_protection, raise_protection};
-pub(crate) use row::{Judge, Observed, Rows, Rules, join};
+pub(crate) use row::{Judge, Observed, Rows, Settings, join};
 pub use run::{Filter, RunRequests};
 pub(crate) use state::{Counts, State, Summary, with_reason};
 
@@ -55,11 +55,11 @@ pub(crate) struct Planned {
 /// Makes the plan of one target. Rules of the user that ask for the number of changes, or whether a
 /// rule of the tool holds one, are asked in a later round: those before it know no rules of the user,
 /// so no answer depends on another one.
-pub(crate) fn plan(rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planned {
-    let user = rules.judge.user;
+pub(crate) fn plan(rows: Rows<'_>, record: &Record, settings: &Settings<'_>) -> Planned {
+    let user = settings.judge.user;
     let decide_without = |without_consents: bool| {
-        let judge = Judge { user: &UserRules::default(), ..rules.judge };
-        decide_all(rows.clone(), &Rules { judge, without_consents, ..*rules })
+        let judge = Judge { user: &UserRules::default(), ..settings.judge };
+        decide_all(rows.clone(), &Settings { judge, without_consents, ..*settings })
     };
     let count = if user.asks_for_the_count() { judge::count(&decide_without(false)) } else { 0 };
     let held = if user.asks_for_holds() {
@@ -67,7 +67,7 @@ pub(crate) fn plan(rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planne
     } else {
         BTreeSet::new()
     };
-    let rules = &Rules { judge: Judge { count, held: &held, ..rules.judge }, ..*rules };
+    let settings = &Settings { judge: Judge { count, held: &held, ..settings.judge }, ..*settings };
     let mut planned = Planned {
         plan: TargetPlan::default(),
         record: record.clone(),
@@ -75,10 +75,10 @@ pub(crate) fn plan(rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planne
         count,
         held: held.clone(),
     };
-    for decision in decide_all(rows, rules) {
+    for decision in decide_all(rows, settings) {
         planned.take(decision, record);
     }
-    planned.tell(rules);
+    planned.tell(settings);
     judge::tell(&mut planned.plan);
     planned
 }
@@ -86,19 +86,19 @@ pub(crate) fn plan(rows: Rows<'_>, record: &Record, rules: &Rules<'_>) -> Planne
 /// Decides each row that the run admits, applies the limits over all deletes, and judges the changes
 /// by the rules of the user. Renames are judged as they are decided, since what they free or lock
 /// follows from it.
-fn decide_all(mut rows: Rows<'_>, rules: &Rules<'_>) -> Vec<Decision> {
-    let mut decisions = decide::decide_renames(&mut rows, rules);
+fn decide_all(mut rows: Rows<'_>, settings: &Settings<'_>) -> Vec<Decision> {
+    let mut decisions = decide::decide_renames(&mut rows, settings);
     let decided: BTreeSet<ConnectionName> =
         decisions.iter().map(|decision| decision.entry.name.clone()).collect();
     let others = rows.values().filter(|row| !decided.contains(row.name));
-    decisions.extend(others.filter_map(|row| decide::decide(row, rules)));
-    limits::limit(&mut decisions, &rows, rules);
+    decisions.extend(others.filter_map(|row| decide::decide(row, settings)));
+    limits::limit(&mut decisions, &rows, settings);
     for decision in decisions.iter_mut().filter(|one| !decided.contains(&one.entry.name)) {
         if let Some(row) = rows.get(&decision.entry.name) {
-            judge::judge(decision, row, rules);
+            judge::judge(decision, row, settings);
         }
     }
-    decisions.retain(|one| rules.run.filter.admits(&one.entry.type_name, &one.entry.name));
+    decisions.retain(|one| settings.run.filter.admits(&one.entry.type_name, &one.entry.name));
     decisions
 }
 
@@ -123,12 +123,12 @@ impl Planned {
     }
 
     /// Says what is about the target as a whole.
-    fn tell(&mut self, rules: &Rules<'_>) {
+    fn tell(&mut self, settings: &Settings<'_>) {
         let TargetPlan { notices, errors, entries, .. } = &mut self.plan;
-        for pattern in rules.run.filter.without_match(entries) {
+        for pattern in settings.run.filter.without_match(entries) {
             notices.push(format!("{pattern} matches no connection"));
         }
-        for type_name in &rules.live.unsupported {
+        for type_name in &settings.live.unsupported {
             notices.push(format!(
                 "this version of the server does not know the type {type_name}: its documents are blocked"
             ));
@@ -151,7 +151,7 @@ impl Planned {
                 ));
             }
         }
-        for (type_name, problem) in &rules.live.incomplete {
+        for (type_name, problem) in &settings.live.incomplete {
             errors.push(format!("the list of {type_name} is not complete: {problem}"));
         }
     }

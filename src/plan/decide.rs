@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::compare::LiveView;
 use super::entry::Decision;
 use super::equality::equal;
-use super::row::{Claim, Declared, Row, Rules, Sight};
+use super::row::{Claim, Declared, Row, Settings, Sight};
 use super::{Action, Change, FieldChange, Origin, State};
 use crate::catalog::{self, Field, hidden, is_bookkeeping};
 use crate::desired::{holds_env, lies_in};
@@ -23,7 +23,7 @@ pub(crate) use declared::ADOPTED;
 pub(crate) use renamed::decide_renames;
 
 /// Decides one row; `None` where there is nothing to say of it.
-pub(crate) fn decide(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
+pub(crate) fn decide(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
     let mut decision = match row.declared {
         Declared::Invalid(invalid) => {
             let mut decision = Decision::blocked(row, invalid.reason.clone(), None);
@@ -33,8 +33,8 @@ pub(crate) fn decide(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
             }
             decision
         }
-        Declared::Wanted(desired) => declared::decide(row, desired, rules),
-        Declared::Absent => absent(row, rules)?,
+        Declared::Wanted(desired) => declared::decide(row, desired, settings),
+        Declared::Absent => absent(row, settings)?,
     };
     tell_edit(&mut decision, row);
     decision.settle_memory(row);
@@ -51,7 +51,7 @@ fn tell_edit(decision: &mut Decision, row: &Row<'_>) {
     }
 }
 
-fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
+fn absent(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
     // While a rename is not done, its commit counts as declaring the old name.
     match row.claim {
         Some(Claim::Frees(_)) => return None,
@@ -59,7 +59,7 @@ fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
         _ => {}
     }
     if let Some(owned) = row.owned() {
-        return removed(row, owned, rules);
+        return removed(row, owned, settings);
     }
     if row.view().is_some() {
         let mut decision = Decision::new(row, State::Unmanaged, None);
@@ -82,7 +82,7 @@ fn absent(row: &Row<'_>, rules: &Rules<'_>) -> Option<Decision> {
 /// Why something is held, and the way past it.
 type Hold = (String, Option<String>);
 
-fn removed(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<Decision> {
+fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Decision> {
     let view = match &row.live {
         Sight::Shown(view) => view,
         Sight::Gone => {
@@ -94,18 +94,18 @@ fn removed(row: &Row<'_>, owned: &Owned, rules: &Rules<'_>) -> Option<Decision> 
         Sight::Unlisted(_) => return None,
         Sight::Unread(problem) => return Some(Decision::blocked(row, problem.clone(), None)),
     };
-    if !rules.policy.prune {
+    if !settings.policy.prune {
         let mut decision = Decision::new(row, State::Unmanaged, None);
         decision.entry.type_name.clone_from(&view.entry.type_name);
         *decision.memory(row) = Memory::default();
         return Some(decision);
     }
     let mut decision = delete(row, owned, view);
-    if let Some((reason, advice)) = hold(row, owned, view, None, rules) {
+    if let Some((reason, advice)) = hold(row, owned, view, None, settings) {
         decision.entry.hold(reason, advice);
     }
     // A create tells no id, so the first reading after it does.
-    if owned.id.is_none() && view.is_the_connection_of(owned, &rules.compare) {
+    if owned.id.is_none() && view.is_the_connection_of(owned, &settings.compare) {
         let id = view.id().cloned();
         let owned = &mut decision.memory(row).owned;
         owned.iter_mut().for_each(|owned| owned.id.clone_from(&id));
@@ -172,9 +172,9 @@ pub(super) fn hold(
     owned: &Owned,
     view: &LiveView<'_>,
     by: Option<&str>,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> Option<Hold> {
-    if let Some(hold) = not_known_hold(row, owned, view, rules) {
+    if let Some(hold) = not_known_hold(row, owned, view, settings) {
         return Some(hold);
     }
     let (allow, forget) = (allow_delete_command(row.name), forget_command(row.name));
@@ -188,7 +188,7 @@ pub(super) fn hold(
     if owned.protect {
         return Some(protect_hold(owned, by));
     }
-    let is_allowed = rules.allows_delete_of(row.name);
+    let is_allowed = settings.allows_delete_of(row.name);
     let is_asked_for = due.is_some_and(|due| due.is_asked_for() && due.replaces_by() == by);
     if !is_asked_for && !is_allowed {
         let (no_commit, advice) = if by.is_some() {
@@ -197,9 +197,9 @@ pub(super) fn hold(
             let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
             ("held: no commit removed it", advice)
         };
-        return Some((not_asked_for(row, due, no_commit, rules), Some(advice)));
+        return Some((not_asked_for(row, due, no_commit, settings), Some(advice)));
     }
-    if let Some(not_read) = rules.not_read.first().filter(|_| by.is_none() && !is_allowed) {
+    if let Some(not_read) = settings.not_read.first().filter(|_| by.is_none() && !is_allowed) {
         let reason = format!("held: a file that is not read may declare it; {not_read}");
         let advice = format!(
             "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
@@ -207,12 +207,12 @@ pub(super) fn hold(
         return Some((reason, Some(advice)));
     }
     let what = if by.is_some() { "replace" } else { "delete" };
-    let (reason, advice) = if rules.is_worktree() && !rules.allows_deletes() {
+    let (reason, advice) = if settings.is_worktree() && !settings.allows_deletes() {
         (
             format!("held: a run on the working tree does not {what} without consent"),
             "commit, or run `apinizer-gitops apply --worktree --allow-deletes`",
         )
-    } else if by.is_some() && !rules.policy.prune {
+    } else if by.is_some() && !settings.policy.prune {
         (
             "held: a replace deletes the old connection, and `prune` is off".to_owned(),
             "set `prune: true`, or give it another name in git",
@@ -228,24 +228,24 @@ fn not_known_hold(
     row: &Row<'_>,
     owned: &Owned,
     view: &LiveView<'_>,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> Option<Hold> {
-    if let Some((type_name, problem)) = rules.live.incomplete.first_key_value() {
+    if let Some((type_name, problem)) = settings.live.incomplete.first_key_value() {
         let reason = format!("held: the list of {type_name} is not complete ({problem})");
         return Some((reason, None));
     }
-    if !rules.loaded_whole {
+    if !settings.loaded_whole {
         return Some(("held: the commit did not load whole".to_owned(), None));
     }
-    if !view.is_the_connection_of(owned, &rules.compare) {
+    if !view.is_the_connection_of(owned, &settings.compare) {
         let reason =
             "held: the connection that is live under that name is not the one in the inventory";
         let advice = format!("`{}` takes it out of the inventory", forget_command(row.name));
         return Some((reason.to_owned(), Some(advice)));
     }
     // Without a state, a delete needs live to equal the declaration of the base revision.
-    let is_as_declared = || view.shows(&owned.type_name, &owned.base, rules.compare.keys);
-    (rules.compare.stateless && !is_as_declared()).then(|| {
+    let is_as_declared = || view.shows(&owned.type_name, &owned.base, settings.compare.keys);
+    (settings.compare.stateless && !is_as_declared()).then(|| {
         let reason = "held: live is not what the base revision declared".to_owned();
         (reason, Some("compare it in the console, then delete it there".to_owned()))
     })
@@ -266,8 +266,13 @@ fn protect_hold(owned: &Owned, by: Option<&str>) -> Hold {
 
 /// Why a delete or replace is held that no commit is known to have asked for; `no_commit` is the
 /// beginning of that sentence.
-fn not_asked_for(row: &Row<'_>, due: Option<&Due>, no_commit: &str, rules: &Rules<'_>) -> String {
-    let history = &rules.history;
+fn not_asked_for(
+    row: &Row<'_>,
+    due: Option<&Due>,
+    no_commit: &str,
+    settings: &Settings<'_>,
+) -> String {
+    let history = &settings.history;
     if history.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
         return "held: the repository no longer has the last good commit, so whether a commit asked for \
                 it is not known"

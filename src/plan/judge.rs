@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::entry::Decision;
-use super::row::{Judge, Row, Rules};
+use super::row::{Judge, Row, Settings};
 use super::{Action, Change, ChangeResult, Entry, FieldChange, Origin, State, TargetPlan};
 use crate::desired::DesiredConnection;
 use crate::digest::sha256_hex;
@@ -108,9 +108,9 @@ pub(super) fn held(decisions: &[Decision], record: &Record) -> BTreeSet<Connecti
 }
 
 /// Judges one decision by the rules of the user.
-pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
+pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
     let remembered = row.memory.map(|memory| &memory.allowed).filter(|all| !all.is_empty());
-    if rules.judge.user.is_empty() && remembered.is_none() {
+    if settings.judge.user.is_empty() && remembered.is_none() {
         return;
     }
     let is_made = |c: &&mut Change| c.action.is_write();
@@ -122,8 +122,8 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
             (None, None) => return,
         };
         let name = change.name.clone();
-        let given = |rule: &str| rules.history.consents.to_rule(rule, &name);
-        (change.rules, kept) = rules.judge.judge(&connection, change, remembered, given);
+        let given = |rule: &str| settings.history.consents.to_rule(rule, &name);
+        (change.rules, kept) = settings.judge.judge(&connection, change, remembered, given);
         decision.entry.follow_rules();
     }
     if remembered.is_some() || !kept.is_empty() {

@@ -3,7 +3,7 @@
 //! it was last declared and which outlives its document.
 
 use super::entry::{Decision, lost_path_in_words, way_past};
-use super::row::{Row, Rows, Rules};
+use super::row::{Row, Rows, Settings};
 use crate::config::MaxDeletes;
 use crate::desired::{Desired, DesiredConnection};
 use crate::name::ConnectionName;
@@ -20,7 +20,7 @@ pub(crate) fn allowed(max: MaxDeletes, inventory: usize) -> usize {
 
 /// Holds the deletes and replaces that nothing else holds, if they are too many together or a path
 /// is lost, and keeps the reason in what is remembered.
-pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, rules: &Rules<'_>) {
+pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Settings<'_>) {
     let owns = |decision: &&Decision| {
         rows.get(&decision.entry.name).is_some_and(|row| row.owned().is_some())
     };
@@ -32,20 +32,20 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, rules: &Rules<'
             && decision.entry.change.as_ref().is_some_and(|change| !change.held)
     };
     let group = Group {
-        max: rules.policy.max_deletes,
+        max: settings.policy.max_deletes,
         due: decisions.iter().filter(is_due).count(),
         inventory: owned - gone,
         gone,
     };
-    let lost = rules.history.lost_paths.keys().next();
+    let lost = settings.history.lost_paths.keys().next();
     for decision in decisions.iter_mut().filter(|decision| is_due(&&**decision)) {
         let Some(row) = rows.get(&decision.entry.name) else { continue };
         let known = row.memory.and_then(|memory| memory.due.clone());
         let mut due = known.clone().unwrap_or_default();
         due.over_limit = group.over_limit(due.over_limit.as_ref());
         due.lost_path = due.lost_path.or_else(|| lost.cloned());
-        let consent = due.consent.as_ref().filter(|_| !rules.without_consents);
-        if consent.is_some() || rules.allows_deletes() {
+        let consent = due.consent.as_ref().filter(|_| !settings.without_consents);
+        if consent.is_some() || settings.allows_deletes() {
             due.was_held |= due.over_limit.is_some() || due.lost_path.is_some();
             (due.over_limit, due.lost_path) = (None, None);
         }
@@ -166,10 +166,10 @@ pub(super) fn follow_protection(
     decision: &mut Decision,
     row: &Row<'_>,
     desired: &DesiredConnection,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) {
     let protect = desired.options.protect;
-    let may_lift = rules.loaded_whole && row.lost_layer.is_none() && !rules.is_worktree();
+    let may_lift = settings.loaded_whole && row.lost_layer.is_none() && !settings.is_worktree();
     let memory = decision.memory.as_ref().or(row.memory);
     let changes = memory.and_then(|memory| memory.owned.as_ref()).is_some_and(|owned| {
         let is_of_type = owned.type_name == desired.connection_type.name;

@@ -179,7 +179,7 @@ impl<'a> Row<'a> {
 
 /// The rules of a plan. The same rows and rules give the same plan.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules<'a> {
+pub(crate) struct Settings<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) run: &'a RunRequests,
     pub(crate) compare: CompareSettings<'a>,
@@ -212,7 +212,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) held: &'a BTreeSet<ConnectionName>,
 }
 
-impl Rules<'_> {
+impl Settings<'_> {
     /// Whether the run asks for the delete or replace of exactly this name.
     pub(crate) fn allows_delete_of(&self, name: &ConnectionName) -> bool {
         !self.without_consents && self.run.allow_delete.contains(name)

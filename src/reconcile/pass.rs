@@ -25,7 +25,7 @@ use crate::plan::compare::{CompareSettings, Keys};
 use crate::plan::history::{History, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
-    Judge, Observed, Planned, Rules, join, keep_protection, plan, raise_protection, settle,
+    Judge, Observed, Planned, Settings, join, keep_protection, plan, raise_protection, settle,
 };
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
@@ -181,7 +181,7 @@ impl Pass<'_> {
         let not_read: Vec<String> = loaded.unread.values().cloned().collect();
         let (record, none_held) = (&*record, BTreeSet::new());
         let decide = |observed: &Observed| {
-            let rules = Rules {
+            let settings = Settings {
                 policy: &self.target.policy,
                 run: &self.options.requests,
                 compare: compare_settings(self.target, self.options, loaded, keys, record),
@@ -193,7 +193,7 @@ impl Pass<'_> {
                 without_consents: false,
             };
             let rows = join(desired, &invalid, history, observed, record);
-            plan(rows, record, &rules)
+            plan(rows, record, &settings)
         };
         let mut planned = decide(observed);
         if !planned.to_read.is_empty() {

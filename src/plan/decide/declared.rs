@@ -11,7 +11,7 @@ use crate::plan::compare::{
 };
 use crate::plan::entry::{Decision, lost_path_in_words, step, unread_layer_in_words};
 use crate::plan::limits;
-use crate::plan::row::Rules;
+use crate::plan::row::Settings;
 use crate::plan::row::{Claim, Row, Sight};
 use crate::plan::{Action, Change, FieldChange, Origin, State};
 use crate::record::{Memory, Owned};
@@ -21,14 +21,18 @@ use super::{allow_delete_command, hold};
 /// The reason of a change that takes a connection into the inventory.
 pub(crate) const ADOPTED: &str = "adopted";
 
-pub(super) fn decide(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Decision {
-    let mut decision = decide_wanted(row, desired, rules);
-    limits::follow_protection(&mut decision, row, desired, rules);
-    hold_for_lost_layer(&mut decision, row, rules);
+pub(super) fn decide(
+    row: &Row<'_>,
+    desired: &DesiredConnection,
+    settings: &Settings<'_>,
+) -> Decision {
+    let mut decision = decide_wanted(row, desired, settings);
+    limits::follow_protection(&mut decision, row, desired, settings);
+    hold_for_lost_layer(&mut decision, row, settings);
     decision
 }
 
-fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) -> Decision {
+fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, settings: &Settings<'_>) -> Decision {
     if desired.options.suspend {
         return Decision::new(row, State::Suspended, None);
     }
@@ -36,45 +40,49 @@ fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, rules: &Rules<'_>) 
         let reason = format!("waits until `{new}` has been renamed from it");
         return Decision::blocked(row, reason, None);
     }
-    if let Some(reason) = cannot_be_written(desired, rules) {
+    if let Some(reason) = cannot_be_written(desired, settings) {
         return Decision::blocked(row, reason, None);
     }
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
     match &row.live {
-        _ if is_freed => create(row, desired, None, rules),
-        Sight::Gone => create(row, desired, row.owned(), rules),
+        _ if is_freed => create(row, desired, None, settings),
+        Sight::Gone => create(row, desired, row.owned(), settings),
         Sight::Unread(problem) => Decision::blocked(row, problem.clone(), None),
         Sight::Unlisted(problem) => {
             let reason = format!("not created: whether it exists is not known, since {problem}");
             Decision::blocked(row, reason, None)
         }
         Sight::Shown(view) if view.entry.type_name == desired.connection_type.name => {
-            present(row, desired, view, rules)
+            present(row, desired, view, settings)
         }
-        Sight::Shown(view) => other_type(row, desired, view, rules),
+        Sight::Shown(view) => other_type(row, desired, view, settings),
     }
 }
 
 /// Why nothing can be written, whatever live has.
-pub(super) fn cannot_be_written(desired: &DesiredConnection, rules: &Rules<'_>) -> Option<String> {
+pub(super) fn cannot_be_written(
+    desired: &DesiredConnection,
+    settings: &Settings<'_>,
+) -> Option<String> {
     if let Some(problem) = desired.unresolved.first() {
         let more = desired.unresolved.len() - 1;
         let and = if more == 0 { String::new() } else { format!(" (and {more} more)") };
         return Some(format!("unresolved: {problem}{and}"));
     }
     let type_name = desired.connection_type.name;
-    let is_unsupported = rules.live.unsupported.iter().any(|unsupported| unsupported == type_name);
+    let is_unsupported =
+        settings.live.unsupported.iter().any(|unsupported| unsupported == type_name);
     is_unsupported.then(|| format!("this version of the server does not know the type {type_name}"))
 }
 
 /// A path that declared a part of this connection is missing or empty now: what is left of the
 /// document is not written.
-fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>) {
-    let Some(path) = row.lost_layer.filter(|_| !rules.consents_to_lost_layers()) else { return };
+fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
+    let Some(path) = row.lost_layer.filter(|_| !settings.consents_to_lost_layers()) else { return };
     let is_replaced =
         decision.entry.change.as_ref().is_some_and(|change| change.action == Action::Replace);
-    let is_allowed = is_replaced && rules.allows_delete_of(row.name);
-    if is_allowed && !rules.history.lost_paths.contains_key(path) {
+    let is_allowed = is_replaced && settings.allows_delete_of(row.name);
+    if is_allowed && !settings.history.lost_paths.contains_key(path) {
         return;
     }
     // A replace that is held already waits for consent to its name.
@@ -82,14 +90,14 @@ fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, rules: &Rules<'_>
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
     if decision.entry.change.as_ref().is_some_and(is_sent) {
-        let (reason, advice) = lost_layer_in_words(path, rules);
+        let (reason, advice) = lost_layer_in_words(path, settings);
         decision.entry.hold(reason, Some(advice));
     }
 }
 
 /// Why a lost path, or a layer that is not read, holds an update, and the way past it.
-pub(super) fn lost_layer_in_words(path: &str, rules: &Rules<'_>) -> (String, String) {
-    match rules.history.lost_paths.contains_key(path) {
+pub(super) fn lost_layer_in_words(path: &str, settings: &Settings<'_>) -> (String, String) {
+    match settings.history.lost_paths.contains_key(path) {
         true => lost_path_in_words(path),
         false => unread_layer_in_words(path),
     }
@@ -99,13 +107,13 @@ fn create(
     row: &Row<'_>,
     desired: &DesiredConnection,
     owned: Option<&Owned>,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> Decision {
-    if let Some(problem) = rules.live.why_incomplete() {
+    if let Some(problem) = settings.live.why_incomplete() {
         let reason = format!("not created: whether it exists is not known, since {problem}");
         return Decision::blocked(row, reason, None);
     }
-    if came_to_nothing(row.memory, desired, step::CREATE, rules) {
+    if came_to_nothing(row.memory, desired, step::CREATE, settings) {
         let reason = "not converging: the server took it twice and does not list it".to_owned();
         let mut decision = Decision::blocked(row, reason, None);
         decision.entry.state = State::NotConverging;
@@ -114,10 +122,10 @@ fn create(
     let reason = owned.map(|_| "deleted outside git".to_owned());
     let origin = match owned {
         None => Origin::Git,
-        Some(owned) if git_moved(desired, owned, &rules.compare) => Origin::Both,
+        Some(owned) if git_moved(desired, owned, &settings.compare) => Origin::Both,
         Some(_) => Origin::Drift,
     };
-    let is_kept = rules.compare.keeps(origin);
+    let is_kept = settings.compare.keeps(origin);
     let (action, state) =
         if is_kept { (Action::Drift, State::Drifted) } else { (Action::Create, State::Pending) };
     let fields = created_fields(desired, origin);
@@ -129,26 +137,26 @@ fn present(
     row: &Row<'_>,
     desired: &DesiredConnection,
     view: &LiveView<'_>,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> Decision {
-    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
+    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &settings.compare));
     let remembered = Remembered::of(row.memory, ours.is_some());
-    let comparison = compare(desired, view, remembered, &rules.compare);
+    let comparison = compare(desired, view, remembered, &settings.compare);
     let adopts = ours.is_none();
-    if adopts && let Some(blocked) = not_adopted(row, &comparison, rules) {
+    if adopts && let Some(blocked) = not_adopted(row, &comparison, settings) {
         return blocked;
     }
     let mut decision = Decision::new(row, State::InSync, None);
     decision.entry.unverified = comparison.unverified;
     decision.proven_readable.clone_from(&comparison.proven_readable);
     learn_what_settled(&mut decision, row, &comparison);
-    remember_agreement(&mut decision, row, desired, view, ours, &comparison, rules);
+    remember_agreement(&mut decision, row, desired, view, ours, &comparison, settings);
     let change = Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     if comparison.writes() {
         let adopted = adopts.then(|| ADOPTED.to_owned());
-        let wipes = would_wipe(desired, view, ours, &comparison, &rules.compare);
+        let wipes = would_wipe(desired, view, ours, &comparison, &settings.compare);
         decision.needs_reading = matches!(wipes, Wipes::NotKnown);
         let (action, state, reason) = match wipes {
             Wipes::Yes(why) => (Action::Blocked, State::Blocked, Some(why)),
@@ -160,7 +168,7 @@ fn present(
         decision.entry.change =
             Some(Change { action, reason: decision.entry.reason.clone(), ..change });
     } else if let Some(degraded) = degraded {
-        let is_due = rules.run.degraded_at_once || degraded.is_due(rules.judge.now);
+        let is_due = settings.run.degraded_at_once || degraded.is_due(settings.judge.now);
         decision.entry.state = State::Degraded;
         decision.entry.reason = Some(degraded.reason.clone());
         if is_due {
@@ -230,10 +238,10 @@ pub(super) fn would_wipe(
     view: &LiveView<'_>,
     ours: Option<&Owned>,
     comparison: &Comparison,
-    rules: &CompareSettings<'_>,
+    settings: &CompareSettings<'_>,
 ) -> Wipes {
     let own_type = desired.connection_type;
-    let may_be_sent_back = may_be_sent_back(own_type.name, ours, rules);
+    let may_be_sent_back = may_be_sent_back(own_type.name, ours, settings);
     let put = body::for_update(desired, view, comparison, &desired.name, &may_be_sent_back);
     match put {
         Ok(_) | Err(NoBody::Unresolved(_)) => Wipes::No,
@@ -246,11 +254,12 @@ pub(super) fn would_wipe(
 fn may_be_sent_back<'a>(
     type_name: &'a str,
     ours: Option<&'a Owned>,
-    rules: &'a CompareSettings<'a>,
+    settings: &'a CompareSettings<'a>,
 ) -> impl Fn(&str, &Value) -> bool + 'a {
     move |path, value| {
-        let is_known = || ours.is_some_and(|ours| ours.knows_secret(path, value, rules.keys.key));
-        rules.readable.has(type_name, path) || is_known()
+        let is_known =
+            || ours.is_some_and(|ours| ours.knows_secret(path, value, settings.keys.key));
+        settings.readable.has(type_name, path) || is_known()
     }
 }
 
@@ -258,18 +267,18 @@ fn other_type(
     row: &Row<'_>,
     desired: &DesiredConnection,
     view: &LiveView<'_>,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> Decision {
     let live_type = &view.entry.type_name;
     let wanted = desired.connection_type.name;
-    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
+    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &settings.compare));
     let Some(owned) = ours.filter(|owned| owned.type_name != wanted) else {
         let reason = format!("is of type {live_type} on the server, and git declares {wanted}");
         let advice = "give it another name in git, or delete it in the console".to_owned();
         return Decision::blocked(row, reason, Some(advice));
     };
-    let was_refused = came_to_nothing(row.memory, desired, step::REPLACE, rules);
-    if was_refused && !rules.allows_delete_of(&desired.name) {
+    let was_refused = came_to_nothing(row.memory, desired, step::REPLACE, settings);
+    if was_refused && !settings.allows_delete_of(&desired.name) {
         let reason = format!(
             "the server did not take a {wanted} connection in the place of the {live_type} one, and \
              the document has not changed since"
@@ -292,12 +301,12 @@ fn other_type(
     let fields = std::iter::once(type_change).chain(created).collect();
     let change = Change { action: Action::Replace, fields, ..Change::of(row) };
     let mut decision = Decision::new(row, State::Pending, None).with(change);
-    if let Some((reason, advice)) = hold(row, owned, view, Some(wanted), rules) {
+    if let Some((reason, advice)) = hold(row, owned, view, Some(wanted), settings) {
         decision.entry.hold(reason, advice);
         return decision;
     }
     let old = view.own.unwrap_or(view.entry);
-    let may_be_sent_back = may_be_sent_back(live_type, Some(owned), &rules.compare);
+    let may_be_sent_back = may_be_sent_back(live_type, Some(owned), &settings.compare);
     let profile = desired.profile_of(live_type);
     let as_text = |declared: &Value| Ok(declared.clone());
     match body::way_back(old, &owned.base, profile, &may_be_sent_back, &as_text) {
@@ -316,19 +325,19 @@ pub(super) fn came_to_nothing(
     memory: Option<&Memory>,
     desired: &DesiredConnection,
     step: &str,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> bool {
     let tried = memory.and_then(|memory| memory.unstable.get(step));
-    tried.is_some_and(|tried| tried.came_to_nothing(step, desired, rules.compare.keys.key))
+    tried.is_some_and(|tried| tried.came_to_nothing(step, desired, settings.compare.keys.key))
 }
 
 /// The entry of a connection that may not be adopted.
 pub(super) fn not_adopted(
     row: &Row<'_>,
     comparison: &Comparison,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> Option<Decision> {
-    let (why, advice) = match rules.policy.adopt {
+    let (why, advice) = match settings.policy.adopt {
         Adopt::Always => return None,
         Adopt::Equal if comparison.differences.is_empty() => return None,
         Adopt::Equal => ("it differs from git", "make git equal to it, or set `adopt: always`"),
@@ -367,7 +376,7 @@ fn remember_agreement(
     view: &LiveView<'_>,
     ours: Option<&Owned>,
     comparison: &Comparison,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) {
     if ours.is_none() && comparison.writes() {
         return;
@@ -378,7 +387,7 @@ fn remember_agreement(
     owned.id = view.id().cloned().or(owned.id);
     owned.base.clone_from(&comparison.base);
     if view.own.is_some() && desired.declares_secret() {
-        owned.secrets_checked = Some(rules.judge.now);
+        owned.secrets_checked = Some(settings.judge.now);
     }
     // A secret that git no longer declares may be sent back while it equals the value that was last
     // sent.
@@ -407,10 +416,10 @@ pub(super) fn created_fields(desired: &DesiredConnection, origin: Origin) -> Vec
 }
 
 /// Whether git declares anything else than the base has.
-fn git_moved(desired: &DesiredConnection, owned: &Owned, rules: &CompareSettings<'_>) -> bool {
+fn git_moved(desired: &DesiredConnection, owned: &Owned, settings: &CompareSettings<'_>) -> bool {
     let mut fields = desired.fields.iter().filter(|field| !desired.ignores(&field.path));
     fields.any(|field| {
         let older = owned.base.get(&field.path);
-        older.is_none_or(|older| moved_field(desired, field, field.value(), older, rules.keys))
+        older.is_none_or(|older| moved_field(desired, field, field.value(), older, settings.keys))
     }) || owned.base.keys().any(|path| desired.field(path).is_none())
 }

@@ -7,7 +7,7 @@ use crate::name::ConnectionName;
 use crate::plan::compare::{Remembered, Treatment, compare};
 use crate::plan::entry::{Decision, step};
 use crate::plan::judge::judge;
-use crate::plan::row::Rules;
+use crate::plan::row::Settings;
 use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
 use crate::plan::{Action, Change, State};
 
@@ -31,8 +31,8 @@ type Pair<'a> = (&'a ConnectionName, &'a ConnectionName);
 
 /// Decides all renames in their order, and notes in the rows of the old names what that means for
 /// them.
-pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<Decision> {
-    let renames = arrange(rows, rules);
+pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, settings: &Settings<'_>) -> Vec<Decision> {
+    let renames = arrange(rows, settings);
     let mut decisions = Vec::new();
     let claim = |rows: &mut Rows<'a>, old: &ConnectionName, claim: Claim<'a>| {
         if let Some(row) = rows.get_mut(old) {
@@ -43,7 +43,7 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<
         claim(rows, old, Claim::Inert(new));
     }
     for (new, old) in renames.refused {
-        let row = rows.get(new).filter(|row| rules.run.filter.admits(row.type_name(), new));
+        let row = rows.get(new).filter(|row| settings.run.filter.admits(row.type_name(), new));
         if let Some(row) = row {
             let reason = format!("cannot be renamed from `{old}`: both names are live");
             let advice = format!(
@@ -55,10 +55,10 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<
     }
     for (new, old) in renames.due {
         let decision = rows.get(new).zip(rows.get(old)).and_then(|(row, old)| {
-            let is_admitted = rules.run.filter.admits(row.type_name(), new);
+            let is_admitted = settings.run.filter.admits(row.type_name(), new);
             let desired = row.wanted().filter(|_| is_admitted)?;
-            let mut decision = decide(row, old, desired, rules);
-            judge(&mut decision, row, rules);
+            let mut decision = decide(row, old, desired, settings);
+            judge(&mut decision, row, settings);
             Some(decision)
         });
         let is_planned = decision.as_ref().is_some_and(|decision| {
@@ -72,12 +72,12 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, rules: &Rules<'_>) -> Vec<
 
 /// Finds the renames that are due. A rename acts if the old name is live and the new one is not; a
 /// name that an earlier rename frees counts as not live.
-fn arrange<'a>(rows: &Rows<'a>, rules: &Rules<'_>) -> Renames<'a> {
+fn arrange<'a>(rows: &Rows<'a>, settings: &Settings<'_>) -> Renames<'a> {
     let is_shown = |name: &ConnectionName| rows.get(name).is_some_and(|row| row.view().is_some());
     let wanted = rows.values().filter_map(Row::wanted);
     let mut open: Vec<Pair<'a>> = wanted
         .filter_map(|desired| Some((&desired.name, desired.options.renamed_from.as_ref()?)))
-        .filter(|(new, old)| is_there(rows, old) && !was_renamed_before(rows, rules, new, old))
+        .filter(|(new, old)| is_there(rows, old) && !was_renamed_before(rows, settings, new, old))
         .collect();
     let mut renames = Renames::default();
     let mut freed = BTreeSet::new();
@@ -100,9 +100,9 @@ fn arrange<'a>(rows: &Rows<'a>, rules: &Rules<'_>) -> Renames<'a> {
         // The end of a chain: its old name is declared as what another connection is to become.
         let moves_on = declared
             .and_then(|document| document.options.renamed_from.as_ref())
-            .is_some_and(|older| is_to_be_renamed(rows, rules, older));
+            .is_some_and(|older| is_to_be_renamed(rows, settings, older));
         if rows.get(new).is_some_and(|row| row.owned().is_some()) {
-            if is_to_be_renamed(rows, rules, old) {
+            if is_to_be_renamed(rows, settings, old) {
                 renames.inert.push((new, old));
             }
         } else if declared.is_none() || moves_on {
@@ -118,24 +118,26 @@ fn is_there(rows: &Rows<'_>, name: &ConnectionName) -> bool {
 }
 
 /// Whether a connection of ours has a name under which git declares no connection any more.
-fn is_to_be_renamed(rows: &Rows<'_>, rules: &Rules<'_>, name: &ConnectionName) -> bool {
+fn is_to_be_renamed(rows: &Rows<'_>, settings: &Settings<'_>, name: &ConnectionName) -> bool {
     let row = rows.get(name).filter(|row| row.wanted().is_none());
     let ours = row.and_then(|row| row.owned().zip(row.view()));
-    ours.is_some_and(|(owned, view)| view.is_the_connection_of(owned, &rules.compare))
+    ours.is_some_and(|(owned, view)| view.is_the_connection_of(owned, &settings.compare))
 }
 
 /// Whether the rename was made before: an earlier commit declared it, and the new name is known as
 /// another connection than the one that has the old name now, which was made after the rename.
 fn was_renamed_before(
     rows: &Rows<'_>,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
     new: &ConnectionName,
     old: &ConnectionName,
 ) -> bool {
     let known = rows.get(new).and_then(|row| row.owned()?.id.as_ref());
     let shown = rows.get(old).and_then(|row| row.view()?.id());
     let is_another = known.zip(shown).is_some_and(|(known, shown)| known != shown);
-    is_another && !is_to_be_renamed(rows, rules, old) && rules.history.declared_rename(new, old)
+    is_another
+        && !is_to_be_renamed(rows, settings, old)
+        && settings.history.declared_rename(new, old)
 }
 
 /// Decides one rename: `row` is the new name's, `old` the old one's.
@@ -143,25 +145,25 @@ fn decide(
     row: &Row<'_>,
     old: &Row<'_>,
     desired: &DesiredConnection,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> Decision {
     if desired.options.suspend {
         return Decision::new(row, State::Suspended, None);
     }
-    if let Some((reason, advice)) = why_not(row, old, desired, rules) {
+    if let Some((reason, advice)) = why_not(row, old, desired, settings) {
         return Decision::blocked(row, reason, advice);
     }
     // Blocked above where it is not shown.
     let Some(view) = old.view() else { return Decision::new(row, State::Blocked, None) };
-    let ours = old.owned().filter(|owned| view.is_the_connection_of(owned, &rules.compare));
+    let ours = old.owned().filter(|owned| view.is_the_connection_of(owned, &settings.compare));
     let comparison =
-        compare(desired, &view, Remembered::of(old.memory, ours.is_some()), &rules.compare);
+        compare(desired, &view, Remembered::of(old.memory, ours.is_some()), &settings.compare);
     if ours.is_none()
-        && let Some(blocked) = not_adopted(row, &comparison, rules)
+        && let Some(blocked) = not_adopted(row, &comparison, settings)
     {
         return blocked;
     }
-    let wipes = would_wipe(desired, &view, ours, &comparison, &rules.compare);
+    let wipes = would_wipe(desired, &view, ours, &comparison, &settings.compare);
     if let Wipes::Yes(reason) = wipes {
         return Decision::blocked(row, reason, None);
     }
@@ -179,8 +181,8 @@ fn decide(
         // The connection that had the new name before is gone: what comes is another one.
         decision.memory(row).owned = None;
     }
-    if let Some(path) = row.lost_layer.filter(|_| !rules.consents_to_lost_layers()) {
-        let (reason, advice) = lost_layer_in_words(path, rules);
+    if let Some(path) = row.lost_layer.filter(|_| !settings.consents_to_lost_layers()) {
+        let (reason, advice) = lost_layer_in_words(path, settings);
         decision.entry.hold(reason, Some(advice));
     }
     decision
@@ -191,7 +193,7 @@ fn why_not(
     row: &Row<'_>,
     old: &Row<'_>,
     desired: &DesiredConnection,
-    rules: &Rules<'_>,
+    settings: &Settings<'_>,
 ) -> Option<(String, Option<String>)> {
     let (new_name, old_name) = (row.name, old.name);
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
@@ -205,7 +207,7 @@ fn why_not(
         let reason = format!("waits for the document of `{old_name}`, which is not valid");
         return Some((reason, None));
     }
-    if let Some(reason) = cannot_be_written(desired, rules) {
+    if let Some(reason) = cannot_be_written(desired, settings) {
         return Some((reason, None));
     }
     let view = match (&row.live, &old.live) {
@@ -222,7 +224,7 @@ fn why_not(
         let advice = "rename it in one commit, and change its type in a later one".to_owned();
         return Some((reason, Some(advice)));
     }
-    if came_to_nothing(row.memory, desired, step::RENAME, rules) {
+    if came_to_nothing(row.memory, desired, step::RENAME, settings) {
         let name = &view.entry.name;
         return Some((format!("not converging: the server keeps the name `{name}`"), None));
     }
