@@ -79,12 +79,16 @@ pub(crate) struct Control<'a> {
 pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), StateError> {
     note_before_the_calls(job, plan);
     job.ledger.save().await?;
-    let changes = plan.entries.iter().filter(|entry| entry.read_back).rev();
-    let changes = changes.filter_map(|entry| entry.change.as_ref());
+    // The first change of each type whose secrets are read back.
+    let mut read_back = BTreeMap::new();
+    let entries = plan.entries.iter().filter(|entry| entry.read_back);
+    for change in entries.filter_map(|entry| entry.change.as_ref()) {
+        read_back.entry(change.type_name.as_str()).or_insert(&change.name);
+    }
     let run = Run {
         job,
         entries: &plan.entries,
-        read_back: changes.map(|change| (change.type_name.as_str(), &change.name)).collect(),
+        read_back,
         failed_to_save: CancellationToken::new(),
         not_done: BTreeSet::new(),
     };
@@ -92,8 +96,8 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
     for (index, entry) in plan.entries.iter_mut().enumerate() {
         if let Some(result) = results.remove(&index) {
             // A consent to a change is none to the next one, though that be the same.
-            let is_met = entry.change.as_ref().is_some_and(|change| !change.rules.is_empty());
-            if is_met && result.is_success() {
+            let has_rules = entry.change.as_ref().is_some_and(|change| !change.rules.is_empty());
+            if has_rules && result.is_success() {
                 job.ledger.edit_memory(&entry.name, |memory| memory.allowed.clear());
             }
             let is_made = matches!(result, ChangeResult::Done | ChangeResult::Degraded(_));
@@ -260,17 +264,13 @@ impl<'j> Run<'j, '_> {
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < self.job.target.manager.concurrency.max(1)
-                && let Some(numbered) = waiting.next()
+                && let Some((index, change)) = waiting.next()
             {
-                running.push(self.numbered(numbered));
+                running.push(async move { (index, self.one(change).await) });
             }
             let Some((index, result)) = running.next().await else { break };
             results.insert(index, result);
         }
-    }
-
-    async fn numbered(&self, (index, change): (usize, &Change)) -> (usize, ChangeResult) {
-        (index, self.one(change).await)
     }
 
     async fn one(&self, change: &Change) -> ChangeResult {

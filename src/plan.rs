@@ -28,7 +28,7 @@ pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
 pub(crate) use entry::{Decision, Entry, FieldChange, Origin, step, whole_digest};
 pub(crate) use limits::{keep_protection, raise_protection};
-pub(crate) use row::{Judge, Observed, Rows, Settings, join};
+pub(crate) use row::{Judge, Observed, Rows, Settings, Tally, join};
 pub use run::{Filter, RunRequests};
 pub(crate) use state::{Counts, State, Summary, with_reason};
 
@@ -45,11 +45,7 @@ pub(crate) struct Planned {
     /// Connections that have to be read to know whether a PUT would wipe something: the name that
     /// is live now.
     pub(crate) to_read: BTreeSet<ConnectionName>,
-    /// How many changes there are without the rules of the user, where a rule asks for it.
-    pub(crate) count: usize,
-    /// The changes that a rule of the tool holds, or would hold without consent, where a rule of the
-    /// user asks for it.
-    pub(crate) held: BTreeSet<ConnectionName>,
+    pub(crate) tally: Tally,
 }
 
 /// Makes the plan of one target. Rules of the user that ask for the number of changes, or whether a
@@ -61,19 +57,20 @@ pub(crate) fn plan(rows: Rows<'_>, record: &Record, settings: &Settings<'_>) -> 
         let judge = Judge { user: &UserRules::default(), ..settings.judge };
         decide_all(rows.clone(), &Settings { judge, without_consents, ..*settings })
     };
-    let count = if user.asks_for_the_count() { judge::count(&decide_without(false)) } else { 0 };
-    let held = if user.asks_for_holds() {
-        judge::held(&decide_without(true), record)
-    } else {
-        BTreeSet::new()
-    };
-    let settings = &Settings { judge: Judge { count, held: &held, ..settings.judge }, ..*settings };
+    let mut tally = Tally::default();
+    if user.asks_for_the_count() {
+        tally.count = judge::count(&decide_without(false));
+    }
+    if user.asks_for_holds() {
+        tally.held = judge::held(&decide_without(true), record);
+    }
+    let judge = Judge { tally: &tally, ..settings.judge };
+    let settings = &Settings { judge, ..*settings };
     let mut planned = Planned {
         plan: TargetPlan::default(),
         record: record.clone(),
         to_read: BTreeSet::new(),
-        count,
-        held: held.clone(),
+        tally: tally.clone(),
     };
     for decision in decide_all(rows, settings) {
         planned.take(decision, record);

@@ -25,9 +25,8 @@ use crate::document::ParseCache;
 use crate::environment::{Environment, Unset};
 use crate::leadership::{self, Leadership};
 use crate::links::Links;
-use crate::name::ConnectionName;
 use crate::plan::saved::Digests;
-use crate::plan::{Observed, RunRequests, TargetPlan};
+use crate::plan::{Observed, RunRequests, Tally, TargetPlan};
 use crate::record::GoodCommit;
 use crate::secret::{FingerprintKey, Redactor, Sensitive};
 use crate::source::{self, Commit, Mirror, Repository, Snapshot, SourceError};
@@ -246,10 +245,7 @@ pub(crate) struct Ready {
     pub(crate) opened: Opened,
     /// The answers that were read of live.
     pub(crate) observed: Observed,
-    /// How many changes there are without the rules of the user, where one asks for it.
-    pub(crate) count: usize,
-    /// The changes that a rule of the tool holds, or would hold without consent, where a rule asks for it.
-    pub(crate) held: BTreeSet<ConnectionName>,
+    pub(crate) tally: Tally,
     /// The declarations of this commit, if it loaded whole and the run is not narrowed.
     pub(crate) good: Option<GoodCommit>,
     /// The consents that commits give by their trailers.

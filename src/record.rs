@@ -345,6 +345,13 @@ pub struct OverLimit {
     pub inventory: usize,
 }
 
+impl OverLimit {
+    /// Whether the whole inventory was due at once.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.inventory >= 2 && self.due >= self.inventory
+    }
+}
+
 /// How long a connection that was not deployed waits at most until it is written again, in
 /// seconds.
 pub(crate) const LONGEST_PAUSE: i64 = 60 * 60;

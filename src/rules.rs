@@ -85,8 +85,7 @@ fn is_function(name: &str) -> Result<(), Problem> {
     })
 }
 
-/// The name of `name.key['key']` and how many keys are asked of it, also where it is asked whether the
-/// last one is there.
+/// The name that `name.key['key']` begins with, and the number of its keys; `has(...)` counts alike.
 fn chain(mut expr: &Expr) -> Option<(&str, u64)> {
     let mut keys = 0;
     loop {

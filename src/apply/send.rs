@@ -21,7 +21,7 @@ pub(super) enum Sent<T> {
     Failed {
         /// The server's words.
         error: CallError,
-        /// Whether it is certain that no attempt of it was carried out or may yet arrive.
+        /// Whether it is certain that no attempt of it was carried out, and that none can still arrive.
         nothing_was_done: bool,
     },
     /// It ended without its outcome being known.

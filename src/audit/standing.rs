@@ -40,7 +40,8 @@ impl Standing {
         standing
     }
 
-    /// Whether an equal event was told and still stands.
+    /// Whether it was told and still stands: a hold for that reason, drift without a further field, a
+    /// failure of that action for whatever reason.
     pub(super) fn has(&self, event: &Event) -> bool {
         match event.event {
             EventKind::Refused => {

@@ -294,17 +294,17 @@ impl PassTrail {
     }
 
     /// Tells the consents that a run was given by its flags.
-    pub(crate) fn consented_by_flags(&self, rules: &RunRequests) {
-        if rules.allow_deletes {
+    pub(crate) fn consented_by_flags(&self, requests: &RunRequests) {
+        if requests.allow_deletes {
             let why = Some("--allow-deletes".to_owned());
             self.tell(Event { why, ..self.event(EventKind::Consent) });
         }
-        for name in &rules.allow_delete {
+        for name in &requests.allow_delete {
             let why = Some("--allow-delete".to_owned());
             let connection = Some(name.clone());
             self.tell(Event { why, connection, ..self.event(EventKind::Consent) });
         }
-        for rule in &rules.allow {
+        for rule in &requests.allow {
             let why = Some(format!("{ALLOW}{rule}"));
             self.tell(Event { why, ..self.event(EventKind::Consent) });
         }
@@ -507,12 +507,12 @@ fn log(event: &Event) {
     let type_name = event.type_name.as_deref();
     let connection = event.connection.as_ref().map(ConnectionName::as_str);
     let (cause, by) = (event.cause.as_str(), event.by.as_deref());
-    let is_warned_of =
+    let the_run_warns =
         matches!(event.event, EventKind::Held | EventKind::Blocked | EventKind::Refused)
             || event.result.is_some_and(|result| result != WriteResult::Done);
     if event.event == EventKind::LostState {
         warn!(target, event = kind, commit, cause, by, "{event}");
-    } else if is_warned_of {
+    } else if the_run_warns {
         // The run warns of it by itself, at once and again while it lasts.
         debug!(target, event = kind, commit, r#type = type_name, connection, cause, by, "{event}");
     } else {

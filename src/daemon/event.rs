@@ -1,8 +1,8 @@
 //! The events of the daemon, the one channel through which it receives them, and the wait that makes
 //! one reconcile of a burst of events.
 //!
-//! An event carries no work: it says that there is something to look at. Events that come during a
-//! reconcile stay in the channel and cause another one.
+//! Most events only say that there is something to look at; `Reconcile` and `Suspend` name targets.
+//! Events that come during a reconcile stay in the channel and cause another one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
 //! The order of targets (rule 11): a target with `after` gets a commit only once the target before it
-//! has applied the commit whole for long enough. The first target's state holds for how long, so that
-//! outlives a restart, and the first may be another replica's.
+//! has applied the commit whole for long enough. How long is kept in the first target's state: that
+//! outlives a restart, and another replica may act for that target.
 
 use std::time::Duration;
 
@@ -151,7 +151,8 @@ fn newest_soaked(
 }
 
 /// Notes whether a target has applied a commit whole, if others come after it; `true`: that is news
-/// for them. A newest commit that is refused ends that for the last good one too.
+/// for them. If the newest commit is refused, the last good
+/// one no longer counts as applied whole.
 ///
 /// # Errors
 /// The state cannot be read or written.

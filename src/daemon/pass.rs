@@ -48,7 +48,7 @@ pub(super) struct PassResult {
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
-    /// Whether the plan was carried out; else the target was only looked at.
+    /// Whether it was carried out, or could not be looked at; else the target was only looked at.
     pub(super) carried_out: bool,
     /// Whether the commit counts as applied.
     pub(super) applied: bool,

@@ -264,8 +264,8 @@ impl SourceLoop {
 
     /// Reads the source and posts orders to the targets.
     fn look(&mut self, mut causes: BTreeSet<Cause>) {
-        // The first fetch sends an event however it ends. A host that hangs is not waited for for
-        // long: the commits that an earlier run fetched are there.
+        // The first fetch sends an event however it ends. A host that hangs is waited for only
+        // briefly: the commits that an earlier run fetched are there.
         let fetch = self.source.mirror().map(Mirror::status);
         let is_first = fetch.as_ref().is_some_and(|fetch| *fetch == FetchStatus::default());
         if is_first && self.began.elapsed() < LOOK_AGAIN {

@@ -280,10 +280,10 @@ impl LiveView<'_> {
         owned: &Owned,
         settings: &CompareSettings<'_>,
     ) -> bool {
-        let is_known = owned.id.is_some() || self.id().is_none() || settings.stateless;
+        let id_is_enough = owned.id.is_some() || self.id().is_none() || settings.stateless;
         owned.may_be(self.entry)
             && self.own.is_none_or(|own| owned.may_be(own))
-            && (is_known
+            && (id_is_enough
                 || (self.shows(&owned.type_name, &owned.base, settings.keys)
                     && self.has_nothing_beside(&owned.base)))
     }

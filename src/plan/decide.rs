@@ -91,7 +91,7 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
             decision.gone = true;
             return Some(decision);
         }
-        Sight::Unlisted(_) => return None,
+        Sight::Unlisted => return None,
         Sight::Unread(problem) => return Some(Decision::blocked(row, problem.clone(), None)),
     };
     if !settings.policy.prune {
@@ -166,7 +166,7 @@ fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
     shown.collect()
 }
 
-/// Why the delete of one connection is held, whatever the others are; or its replace by the type `by`.
+/// The first reason that holds the delete of one connection, or its replace by the type `by`.
 pub(super) fn hold(
     row: &Row<'_>,
     owned: &Owned,

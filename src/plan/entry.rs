@@ -210,7 +210,7 @@ pub struct Change {
     pub reason: Option<String>,
     /// The exact way past what holds or blocks it.
     pub advice: Option<String>,
-    /// The differences; none for a delete.
+    /// The differences; of a delete the values that go.
     pub fields: Vec<FieldChange>,
     /// A rule holds it back.
     pub held: bool,

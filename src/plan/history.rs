@@ -281,8 +281,8 @@ impl Noting<'_> {
         })
     }
 
-    /// A due delete with the consents that commits gave, and with a lost path: it is stored, because
-    /// the next commit is compared with this one, which does not have the path.
+    /// A due step with the consent of a commit or, without one, a lost path. The path is stored, since
+    /// the next commit is compared with this one, which does not have it.
     fn with_consent(&self, name: &ConnectionName, memory: &Memory, mut due: Due) -> Due {
         let consents = &self.history.consents;
         if consents.ended.contains(name) {

@@ -81,17 +81,16 @@ impl Judge<'_> {
         let fields = change.fields.iter().filter(|_| change.action != Action::Delete);
         let fields: Vec<Value> =
             fields.map(|field| json!({"path": field.path, "origin": field.origin})).collect();
-        let held = change.held || self.held.contains(&change.name);
+        let held = change.held || self.tally.held.contains(&change.name);
         json!({
             "action": change.action, "origin": origin, "fields": fields, "held": held,
-            "count": self.count,
+            "count": self.tally.count,
         })
     }
 }
 
 /// How many changes the run would make if there were no rules of the user: those that nothing else
-/// holds or blocks. What the rules of the user say of it does not change it, so it is one number for
-/// all of them, and the same in the next round.
+/// holds or blocks. No decision of those rules changes it: all of them see one number, in every round.
 pub(super) fn count(decisions: &[Decision]) -> usize {
     let changes = decisions.iter().filter_map(|decision| decision.entry.change.as_ref());
     changes.filter(|change| change.is_sent()).count()

@@ -75,14 +75,14 @@ impl Group {
         let is_whole = all >= 2 && self.due >= 1 && self.due >= self.inventory;
         let allowed_now = allowed(self.max, self.inventory);
         match before {
-            // A held delete stays held: only a higher `max_deletes` frees it here, measured at the
-            // inventory of that day, so that a larger one later does not. It was not `max_deletes`
-            // that held the whole inventory.
+            // A held delete stays held. Only a higher `max_deletes` frees it here, measured at the
+            // smaller of the inventories of then and now. No `max_deletes` frees a whole inventory.
             Some(before) => {
                 let raised = allowed(self.max, before.inventory.min(self.inventory));
-                let was_whole = before.inventory >= 2 && before.due >= before.inventory;
-                let is_free =
-                    raised > before.allowed && self.due <= raised && !was_whole && !is_whole;
+                let is_free = raised > before.allowed
+                    && self.due <= raised
+                    && !before.is_whole()
+                    && !is_whole;
                 (!is_free).then(|| before.clone())
             }
             None if is_whole => Some(OverLimit { due: all, allowed: allowed_now, inventory: all }),
@@ -97,10 +97,11 @@ impl Group {
 /// The reason that holds a due delete, where so many are due today: the rule with its numbers, and
 /// the exact way past it.
 fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
-    let Some(OverLimit { due, allowed, inventory }) = &due.over_limit else {
+    let Some(over_limit) = &due.over_limit else {
         return due.lost_path.as_deref().map(lost_path_in_words);
     };
-    if due >= inventory && *inventory >= 2 {
+    let OverLimit { due, allowed, inventory } = over_limit;
+    if over_limit.is_whole() {
         let reason =
             format!("held: all {inventory} connections of the inventory would be deleted at once");
         return Some((reason, way_past()));

@@ -53,7 +53,7 @@ pub(crate) enum Sight<'a> {
     /// Complete lists do not show it, nor does its own answer where it was asked for.
     Gone,
     /// A list failed, so whether it is there is not known.
-    Unlisted(String),
+    Unlisted,
     /// It could not be read, or lists contradict each other about it.
     Unread(String),
 }
@@ -102,10 +102,10 @@ impl Observed {
         if let Some(lists) = self.live.repeated.get(name) {
             return Sight::Unread(format!("{lists}, and names are unique in a project"));
         }
-        match (self.view(name), self.live.why_incomplete()) {
-            (Some(view), _) => Sight::Shown(view),
-            (None, Some(problem)) => Sight::Unlisted(problem),
-            (None, None) => Sight::Gone,
+        match self.view(name) {
+            Some(view) => Sight::Shown(view),
+            None if self.live.incomplete.is_empty() => Sight::Gone,
+            None => Sight::Unlisted,
         }
     }
 }
@@ -149,7 +149,7 @@ impl<'a> Row<'a> {
     pub(crate) fn view(&self) -> Option<LiveView<'a>> {
         match &self.live {
             Sight::Shown(view) => Some(*view),
-            Sight::Gone | Sight::Unlisted(_) | Sight::Unread(_) => None,
+            Sight::Gone | Sight::Unlisted | Sight::Unread(_) => None,
         }
     }
 
@@ -197,6 +197,16 @@ pub(crate) struct Settings<'a> {
     pub(crate) without_consents: bool,
 }
 
+/// The changes of a run without the rules of the user; each part is known where one of them asks for
+/// it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// How many there are, see [`super::judge::count`].
+    pub(crate) count: usize,
+    /// Those that a rule of the tool holds, or would hold without consent.
+    pub(crate) held: BTreeSet<ConnectionName>,
+}
+
 /// Judges changes by the rules of the user, see [`super::judge`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judge<'a> {
@@ -205,11 +215,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) allow: &'a [String],
     /// Now, in seconds since 1970.
     pub(crate) now: i64,
-    /// How many changes the plan has without the rules of the user, see [`super::judge::count`].
-    pub(crate) count: usize,
-    /// The connections whose change a rule of the tool holds, or would hold without consent; known
-    /// where a rule asks for it.
-    pub(crate) held: &'a BTreeSet<ConnectionName>,
+    /// The changes of the run without the rules of the user.
+    pub(crate) tally: &'a Tally,
 }
 
 impl Settings<'_> {
@@ -218,7 +225,7 @@ impl Settings<'_> {
         !self.without_consents && self.run.allow_delete.contains(name)
     }
 
-    /// Whether the run consents to changes that a limit holds.
+    /// Whether the run consents to what a limit, a lost path or the working tree holds.
     pub(crate) fn allows_deletes(&self) -> bool {
         !self.without_consents && self.run.allow_deletes
     }

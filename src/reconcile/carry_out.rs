@@ -97,7 +97,7 @@ impl Calls<'_> {
             observed,
             planned: record,
             settings: compare_settings(target, options, loaded, keys, record),
-            judge: judge_of(target, options, ready.count, &ready.held),
+            judge: judge_of(target, options, &ready.tally),
             resolution: engine.resolution(target, options),
             lookalikes: &lookalikes,
             readable_now: &readable_now,

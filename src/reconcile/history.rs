@@ -356,8 +356,8 @@ struct Lineage<'a> {
 }
 
 impl Lineage<'_> {
-    /// Brings what is due up to the commit that is looked at; whether another branch asked for it
-    /// while this commit declares the connection.
+    /// Brings what is due up to the commit that is looked at. Returns whether another branch asked for
+    /// it while this commit declares the connection.
     fn follow_branch(
         &mut self,
         name: &ConnectionName,

@@ -176,8 +176,8 @@ impl LoadedTarget {
     }
 
     /// The names that a commit which did not load whole blocks, with why: those whose documents are
-    /// not valid, those of files that cannot be read, and the old names of their renames, which are
-    /// kept from everything else until the rename is done.
+    /// not valid, and those that files declared which cannot be read now. `Pass::with_old_names` adds
+    /// the old names of their renames.
     pub(super) fn blocked(
         &self,
         good: Option<&GoodCommit>,

@@ -25,7 +25,8 @@ use crate::plan::compare::{CompareSettings, Keys};
 use crate::plan::history::{History, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
-    Judge, Observed, Planned, Settings, join, keep_protection, plan, raise_protection, settle,
+    Judge, Observed, Planned, Settings, Tally, join, keep_protection, plan, raise_protection,
+    settle,
 };
 use crate::record::{GoodCommit, Record};
 use crate::source::Snapshot;
@@ -94,7 +95,7 @@ impl Pass<'_> {
         if self.engine.config.has_several_targets {
             planned.name_target(&self.target.name);
         }
-        let Planned { plan, record, count, held, .. } = planned;
+        let Planned { plan, record, tally, .. } = planned;
         prepared.take(plan);
         let good = self.good_commit(&opened, &history);
         opened.record = record;
@@ -102,8 +103,7 @@ impl Pass<'_> {
         prepared.ready = Some(Ready {
             opened,
             observed,
-            count,
-            held,
+            tally,
             good,
             consents,
             snapshot: self.snapshot.clone(),
@@ -179,7 +179,7 @@ impl Pass<'_> {
             Noting { desired, invalid: &invalid, live, filter, history }.note(record);
         }
         let not_read: Vec<String> = loaded.unread.values().cloned().collect();
-        let (record, none_held) = (&*record, BTreeSet::new());
+        let (record, tally) = (&*record, Tally::default());
         let decide = |observed: &Observed| {
             let settings = Settings {
                 policy: &self.target.policy,
@@ -189,7 +189,7 @@ impl Pass<'_> {
                 loaded_whole,
                 not_read: &not_read,
                 history,
-                judge: judge_of(self.target, self.options, 0, &none_held),
+                judge: judge_of(self.target, self.options, &tally),
                 without_consents: false,
             };
             let rows = join(desired, &invalid, history, observed, record);
@@ -431,15 +431,13 @@ impl Pass<'_> {
     }
 }
 
-/// The rules of the user that judge the changes of a run, of which there are so many, and of which
-/// rules of the tool hold some.
+/// The judge of the changes of a run.
 pub(super) fn judge_of<'r>(
     target: &'r Target,
     options: &'r Options,
-    count: usize,
-    held: &'r BTreeSet<ConnectionName>,
+    tally: &'r Tally,
 ) -> Judge<'r> {
-    Judge { user: &target.rules, allow: &options.requests.allow, now: now(), count, held }
+    Judge { user: &target.rules, allow: &options.requests.allow, now: now(), tally }
 }
 
 /// The settings of the comparisons of a run.

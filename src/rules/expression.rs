@@ -132,7 +132,7 @@ struct Metering {
 }
 
 impl Metering {
-    /// Has a node pay; how many nodes it is made of.
+    /// Makes a node pay for its work. Returns how many nodes it is made of.
     fn walk(&mut self, node: &mut IdedExpr) -> Result<u64, Problem> {
         if let Some((root, keys)) = chain(&node.expr) {
             let is_test = matches!(&node.expr, Expr::Select(select) if select.test);

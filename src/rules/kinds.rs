@@ -184,14 +184,14 @@ impl Check {
             call.args.iter().map(|arg| self.kind(arg)).collect::<Result<_, _>>()?;
         match (name, call.args.as_slice(), kinds.as_slice()) {
             (operators::EQUALS | operators::NOT_EQUALS, [one, other], [kind, other_kind]) => {
-                kind.is_ever(&one.expr, &other.expr)?;
-                other_kind.is_ever(&other.expr, &one.expr)?;
+                kind.refuse_never_equal(&one.expr, &other.expr)?;
+                other_kind.refuse_never_equal(&other.expr, &one.expr)?;
             }
             (operators::IN, [one, list], [kind, among]) => {
                 if let Expr::List(literal) = &list.expr {
                     let items = literal.elements.iter();
                     items
-                        .map(|item| kind.is_ever(&one.expr, &item.expr))
+                        .map(|item| kind.refuse_never_equal(&one.expr, &item.expr))
                         .collect::<Result<(), _>>()?;
                 }
                 among.may_hold(&list.expr, &one.expr)?;
@@ -352,8 +352,8 @@ impl Kind {
         }
     }
 
-    /// Whether the value that `of` gives may be equal to a literal; it may be to all other expressions.
-    fn is_ever(&self, of: &Expr, literal: &Expr) -> Result<(), Problem> {
+    /// Refuses a literal that the value of `of` never equals; every other expression passes.
+    fn refuse_never_equal(&self, of: &Expr, literal: &Expr) -> Result<(), Problem> {
         let (kind, text) = match literal {
             Expr::Literal(LiteralValue::String(text)) => {
                 (Self::Text(None), text.inner().to_owned())
@@ -382,7 +382,7 @@ impl Kind {
     fn may_hold(&self, of: &Expr, literal: &Expr) -> Result<(), Problem> {
         match (self, text_of(literal)) {
             (Self::Object(_), Some(key)) => self.member(of, key, true).map(|_| ()),
-            (Self::List(element), _) => element.is_ever(of, literal),
+            (Self::List(element), _) => element.refuse_never_equal(of, literal),
             _ => Ok(()),
         }
     }

@@ -46,12 +46,8 @@ fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, settings: &Settings
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
     match &row.live {
         _ if is_freed => create(row, desired, None, settings),
-        Sight::Gone => create(row, desired, row.owned(), settings),
+        Sight::Gone | Sight::Unlisted => create(row, desired, row.owned(), settings),
         Sight::Unread(problem) => Decision::blocked(row, problem.clone(), None),
-        Sight::Unlisted(problem) => {
-            let reason = format!("not created: whether it exists is not known, since {problem}");
-            Decision::blocked(row, reason, None)
-        }
         Sight::Shown(view) if view.entry.type_name == desired.connection_type.name => {
             present(row, desired, view, settings)
         }

@@ -214,7 +214,7 @@ fn why_not(
         (Sight::Unread(problem), _) if !is_freed => return Some((problem.clone(), None)),
         (_, Sight::Shown(view)) => view,
         (_, Sight::Unread(problem)) => return Some((problem.clone(), None)),
-        (_, Sight::Gone | Sight::Unlisted(_)) => {
+        (_, Sight::Gone | Sight::Unlisted) => {
             return Some((format!("`{old_name}` is not live any more"), None));
         }
     };
