@@ -206,6 +206,8 @@ mod tests {
             ("https://a:b@h/p@x", "https://h/p@x"),
             ("fetch 'ssh://git@h:22/p' and http://u@k", "fetch 'ssh://h:22/p' and http://k"),
             ("git@host:path", "git@host:path"),
+            ("https://host/a@b", "https://host/a@b"),
+            ("none at all", "none at all"),
             ("https://a:b@c@h", "https://h"),
             ("https://a:b?c#d@h", "https://h"),
         ] {

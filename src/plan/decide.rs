@@ -185,9 +185,6 @@ pub(super) fn hold(
         let advice = format!("take `renamedFrom` out of `{new}`, and it is deleted");
         return Some((reason, Some(advice)));
     }
-    if owned.protect {
-        return Some(protect_hold(owned, by));
-    }
     let is_allowed = settings.allows_delete_of(row.name);
     let is_asked_for = due.is_some_and(|due| due.is_asked_for() && due.replaces_by() == by);
     if !is_asked_for && !is_allowed {
@@ -205,6 +202,10 @@ pub(super) fn hold(
             "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
         );
         return Some((reason, Some(advice)));
+    }
+    // Told after a missing commit and an unread file: there the path has to be mended, not `protect`.
+    if owned.protect {
+        return Some(protect_hold(owned, by));
     }
     let what = if by.is_some() { "replace" } else { "delete" };
     let (reason, advice) = if settings.is_worktree() && !settings.allows_deletes() {

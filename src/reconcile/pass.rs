@@ -254,8 +254,10 @@ impl Pass<'_> {
     fn load(&self, prepared: &mut Prepared<'_>) -> Result<LoadedTarget, String> {
         let load = || load_by_rules(self.engine, self.target, self.snapshot);
         let loaded = blocking(load).map_err(|error| error.to_string())?;
+        // Those of no target are told with the first one.
+        let first = self.engine.config.targets.first().map(|target| &target.name);
         let is_of_target =
-            |warning: &&Diagnostic| warning.target.as_ref().is_none_or(|t| *t == self.target.name);
+            |warning: &&Diagnostic| warning.target.as_ref().or(first) == Some(&self.target.name);
         let of_config = self.engine.config.warnings.iter().filter(is_of_target);
         let problems = of_config.chain(&loaded.loaded.diagnostics);
         prepared.plan.diagnostics = problems.cloned().collect();
