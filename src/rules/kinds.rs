@@ -189,10 +189,8 @@ impl Check {
             }
             (operators::IN, [one, list], [kind, among]) => {
                 if let Expr::List(literal) = &list.expr {
-                    let items = literal.elements.iter();
-                    items
-                        .map(|item| kind.refuse_never_equal(&one.expr, &item.expr))
-                        .collect::<Result<(), _>>()?;
+                    let mut items = literal.elements.iter();
+                    items.try_for_each(|item| kind.refuse_never_equal(&one.expr, &item.expr))?;
                 }
                 among.may_hold(&list.expr, &one.expr)?;
             }
