@@ -174,8 +174,12 @@ pub(super) fn hold(
     by: Option<&str>,
     settings: &Settings<'_>,
 ) -> Option<Hold> {
-    if let Some(hold) = not_known_hold(row, owned, view, settings) {
-        return Some(hold);
+    let protect = || owned.protect.then(|| protect_hold(owned, by));
+    // A replace is told of `protect` first. A delete is told of it after a missing commit and an
+    // unread file: there a path has to be mended, and `protect` stays.
+    let first = by.and_then(|_| protect()).or_else(|| not_known_hold(row, owned, view, settings));
+    if first.is_some() {
+        return first;
     }
     let (allow, forget) = (allow_delete_command(row.name), forget_command(row.name));
     let due = row.memory.and_then(|memory| memory.due.as_ref());
@@ -203,9 +207,8 @@ pub(super) fn hold(
         );
         return Some((reason, Some(advice)));
     }
-    // Told after a missing commit and an unread file: there the path has to be mended, not `protect`.
-    if owned.protect {
-        return Some(protect_hold(owned, by));
+    if let Some(hold) = protect() {
+        return Some(hold);
     }
     let what = if by.is_some() { "replace" } else { "delete" };
     let (reason, advice) = if settings.is_worktree() && !settings.allows_deletes() {

@@ -179,6 +179,10 @@ impl History {
             Event::Host(host) => settings.host = host,
             Event::LoseState => {
                 self.ground.lose_state();
+                // A process that knows of the suspension keeps it: `suspended_targets` has the test.
+                if self.memory.suspended {
+                    self.ground.reconfigured();
+                }
                 self.memory = Memory::default();
             }
             Event::SuspendTarget(suspended) => {
