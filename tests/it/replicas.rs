@@ -535,54 +535,6 @@ fn a_busy_cluster_and_a_deleted_state_are_told_and_lose_nothing() {
     first.comes_to(&world, "in_sync");
 }
 
-#[test]
-fn one_whose_lease_is_taken_away_stands_by() {
-    let world = World::new();
-    let cluster = Cluster::start(&world);
-    world.commit_email("a", "port: 1\n");
-    let first = Replica::start(&world, &cluster, "first", "");
-    first.comes_to(&world, "in_sync");
-    // Another's label is no reason to stop.
-    cluster.edit("leases", |lease| lease["metadata"]["labels"]["team"] = json!("gateways"));
-    world.commit_email("a", "port: 2\n");
-    eventually("it acts on", || port(&world, "a") == json!(2));
-    cluster.edit("leases", |lease| lease["spec"]["holderIdentity"] = json!("thief_1"));
-    first.comes_to(&world, "standby");
-    eventually("it says who", || first.target(&world).to_string().contains("standby"));
-    // The thief is silent, so the target comes back after the lease.
-    world.commit_email("a", "port: 3\n");
-    eventually("it acts again", || port(&world, "a") == json!(3));
-    assert_eq!(cluster.holders(), ["first"]);
-}
-
-#[test]
-fn a_state_of_another_writer_is_not_overwritten() {
-    let world = World::new();
-    let cluster = Cluster::start(&world);
-    world.commit_email("keep", "");
-    world.commit_email("a", "port: 1\n");
-    let gate = world.control().gate(Some(axum::http::Method::POST), "/a/", Moment::After);
-    let first = Replica::start(&world, &cluster, "first", "");
-    world.block_on(gate.wait_for(1));
-    // The note before the create is there, and now somebody writes beside it.
-    cluster.edit("secrets", |secret| secret["metadata"]["labels"]["by"] = json!("hand"));
-    gate.open();
-    eventually("the state is told to be another's", || {
-        first.target(&world)["error"].to_string().contains("another process wrote it")
-            || first.target(&world)["state"] == json!("in_sync")
-    });
-    first.comes_to(&world, "in_sync");
-    // The next one reads the state again and finds its own create by the note.
-    cluster.edit("secrets", |secret| {
-        assert_eq!(secret["metadata"]["labels"]["by"], json!("hand"));
-        assert_eq!(secret["kind"], json!("Secret"));
-        // No value of the environment is in it, packed or not.
-        assert!(secret["data"]["state.json.gz"].is_string());
-    });
-    world.commit_without(&["a"]);
-    eventually("it was owned", || world.names() == ["keep"]);
-}
-
 fn first_and_second() -> (World, Cluster, [Replica; 2]) {
     let world = World::new();
     let cluster = Cluster::start(&world);

@@ -1,4 +1,4 @@
-//! The values that a plan shows of each change, and those that it hides.
+//! The values that a plan shows of each change, those that it hides, and the problems that it tells.
 
 use serde_json::json;
 
@@ -91,4 +91,69 @@ fn a_list_with_a_reference_is_shown_element_by_element() {
     world.apply().code(0);
     world.edit("a", "additionalProperties", json!([{"key": "timeout", "value": CANARY}]));
     world.plan().code(2).says("drift  additionalProperties");
+}
+
+#[test]
+fn warnings_about_documents_stand_in_every_output() {
+    let world = World::new();
+    world.commit_email("a", "protocl: x\n");
+    for arguments in [&["plan", "--output"][..], &["apply", "--yes", "--output"]] {
+        for output in ["text", "markdown", "json"] {
+            let ran = world.run(&[arguments, &[output]].concat());
+            assert_eq!(ran.stdout.matches("AG201").count(), 1, "{}", ran.stdout);
+            assert!(ran.stdout.contains("`protocl`") && !ran.stderr.contains("AG201"), "{ran:?}");
+        }
+    }
+    let target = world.plan_json(&[]);
+    assert_eq!(target["warnings"][0]["file"], json!("connections/a.yaml"));
+    let line = target["warnings"][0]["line"].as_u64().unwrap_or_default();
+    let text = std::fs::read_to_string(world.repo().join("connections/a.yaml")).unwrap();
+    assert!(text.lines().nth(line as usize - 1).unwrap().starts_with("protocl"));
+    assert_eq!(target["notes"], target["notices"]);
+}
+
+/// A job shows the plan's own output in a comment, and nothing else.
+#[test]
+fn errors_of_documents_stand_in_every_output_of_a_plan() {
+    let world = World::new();
+    world.commit_email("a", "port: 5x87\n");
+    for output in ["text", "markdown", "json"] {
+        let ran = world.run(&["plan", "--output", output]).code(1);
+        let shown = if output == "text" { &ran.stderr } else { &ran.stdout };
+        assert_eq!(shown.matches("AG202").count(), 1, "{ran:?}");
+        assert!(shown.contains("whole number"), "{ran:?}");
+    }
+    let error = &world.plan_json(&[])["document_errors"][0];
+    assert_eq!([&error["file"], &error["code"]], [&json!("connections/a.yaml"), &json!("AG202")]);
+}
+
+#[test]
+fn warnings_of_one_text_are_told_once_with_all_their_places() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.commit_email(name, "protocl: x\n");
+    }
+    let counted = |output: &str, flag: Option<&str>| {
+        let arguments: Vec<&str> = ["plan", "--output", output].into_iter().chain(flag).collect();
+        let ran = world.run(&arguments).code(2).says("connections/b.yaml:");
+        (ran.stdout.matches("protocl`").count(), ran.stdout)
+    };
+    for (output, flag) in [("text", None), ("text", Some("--summary")), ("markdown", None)] {
+        let (count, stdout) = counted(output, flag);
+        assert_eq!(count, 1, "{stdout}");
+    }
+    let (_, text) = counted("text", None);
+    assert!(text.contains("3 warnings in 3 files") && text.contains("| ^^^"), "{text}");
+    assert!(!counted("text", Some("--summary")).1.contains("| ^^^"));
+    assert_eq!(world.plan_json(&[])["warnings"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn warnings_about_the_config_stand_in_every_output_of_a_plan() {
+    let mut world = World::new();
+    world.target("vars: {version: 1.10}");
+    world.commit_email("a", "description: v${var:version}\n");
+    for output in ["text", "markdown", "json"] {
+        world.run(&["plan", "--output", output]).code(2).says("AG618");
+    }
 }
