@@ -301,7 +301,7 @@ impl Client {
                 return Err(self.concluded(error));
             }
             exchange.slow_down(tries.failed() + 1, &error, &self.retries);
-            if call.is_write() && !error.was_not_sent_or_done() {
+            if call.is_write() && !error.may_be_sent_again() {
                 return Err(error);
             }
             if let Err(why) = self.retries.pause(&mut tries, &error).await {

@@ -95,7 +95,7 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
     let mut results = run.all().await;
     for (index, entry) in plan.entries.iter_mut().enumerate() {
         if let Some(result) = results.remove(&index) {
-            // A consent to a change is none to the next one, though that be the same.
+            // A consent is for one change; the next one needs its own, even if it is the same.
             let has_rules = entry.change.as_ref().is_some_and(|change| !change.rules.is_empty());
             if has_rules && result.is_success() {
                 job.ledger.edit_memory(&entry.name, |memory| memory.allowed.clear());

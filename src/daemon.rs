@@ -138,9 +138,9 @@ pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
 // The tasks of one config.
 //
 // When another config comes into force they finish what they began, and those of the new one begin
-// at once, but for the one that works on the same thing. Every task says by when it will be heard of
-// again: a probe that only proves that the web server answers would be green with everything else
-// stuck.
+// at once, but for the one that works on the same thing. The source loop and the loop of each target say
+// by when they will be heard of again: a probe that only proves that the web server answers would be
+// green with everything else stuck. A fetch has a deadline of its own.
 
 /// How long tasks may take to finish their calls once they are to end.
 const FINISHING: Duration = Duration::from_secs(20);

@@ -42,15 +42,15 @@ pub(crate) struct Planned {
     pub(crate) plan: TargetPlan,
     /// The record with all changes that need no call: adoptions, agreements, names that left, holds.
     pub(crate) record: Record,
-    /// Connections that have to be read to know whether a PUT would wipe something: the name that
-    /// is live now.
+    /// Connections of which the lists do not show enough to decide (see [`Decision`]): the names that are
+    /// live now.
     pub(crate) to_read: BTreeSet<ConnectionName>,
     pub(crate) tally: Tally,
 }
 
-/// Makes the plan of one target. Rules of the user that ask for the number of changes, or whether a
-/// rule of the tool holds one, are asked in a later round: those before it know no rules of the user,
-/// so no answer depends on another one.
+/// Makes the plan of one target, in up to three rounds: the first two decide without the rules of the
+/// user, to learn how many changes there are and which of them the tool holds, where a rule asks for
+/// that. The last one asks the rules, which all see those answers.
 pub(crate) fn plan(rows: Rows<'_>, record: &Record, settings: &Settings<'_>) -> Planned {
     let user = settings.judge.user;
     let decide_without = |without_consents: bool| {

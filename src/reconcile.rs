@@ -266,7 +266,7 @@ impl Prepared<'_> {
         self.ready.as_ref().map(|ready| ready.opened.before.suspended)
     }
 
-    /// Takes a plan that was made over, beside what was said before it.
+    /// Takes a plan's entries, and adds its notices and errors to those that were told before it.
     fn take(&mut self, plan: TargetPlan) {
         self.plan.entries = plan.entries;
         self.plan.notices.extend(plan.notices);

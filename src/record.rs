@@ -115,7 +115,8 @@ pub struct Memory {
     /// It was saved but not deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded: Option<Degraded>,
-    /// Fields that were written and may not stay, by pointer.
+    /// Fields that were written and may not stay, by pointer, and steps of which nothing came (see
+    /// `plan::step`).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unstable: BTreeMap<String, Unstable>,
     /// The consents of commits to the change that is due, by the rule of the user that holds it.
@@ -255,7 +256,7 @@ pub struct Due {
     pub to: DueStep,
     /// Who asked for it.
     pub asked_by: AskedBy,
-    /// The commit that was the last good one when this became due; it still declared the connection.
+    /// The commit that was the last good one when this became due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_in: Option<CommitId>,
     /// The commit whose trailer consented to it.

@@ -118,12 +118,12 @@ pub(crate) struct Source {
     pub(crate) worktree: bool,
 }
 
-/// The snapshot to read now, and why it may not be the newest commit.
+/// A snapshot to read, its branch, and whether its signature is refused.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     /// The branch that was read.
     pub(crate) branch: Option<String>,
-    /// The newest commit, or the files.
+    /// A commit, or the files.
     pub(crate) snapshot: Snapshot,
     /// Its signature is not what the config asks for.
     pub(crate) refused: Option<String>,

@@ -76,8 +76,7 @@ pub(crate) enum ErrorKind {
 impl CallError {
     /// Whether the same call may succeed later without anybody changing anything.
     pub(crate) fn is_transient(&self) -> bool {
-        self.was_not_sent_or_done()
-            || (self.may_have_been_done() && self.kind != ErrorKind::TooLarge)
+        self.may_be_sent_again() || (self.may_have_been_done() && self.kind != ErrorKind::TooLarge)
     }
 
     /// Whether a write that ended so may have been carried out all the same.
@@ -114,8 +113,9 @@ impl CallError {
         matches!(self.kind, NoServer | Unreachable | AnswerLost | NotHttp)
     }
 
-    /// Whether a write that ended so may be sent again without reading first.
-    pub(super) fn was_not_sent_or_done(&self) -> bool {
+    /// Whether a write that ended so may be sent again without reading first: no server did it, and it is
+    /// worth another try.
+    pub(super) fn may_be_sent_again(&self) -> bool {
         matches!(self.kind, ErrorKind::NoServer | ErrorKind::Unreachable | ErrorKind::RateLimited)
     }
 }

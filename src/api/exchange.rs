@@ -73,7 +73,7 @@ impl Exchange {
         // wait too.
         let _place = place(&self.places, retries).await?;
         self.pace.ready(retries.longest_pause(), retries.ending()).await?;
-        // A target that waits for itself keeps no other one waiting.
+        // The place at the host comes last: a target that waits for its own pause blocks no other.
         let _place_at_host = place(&self.places_at_host, retries).await?;
         // As late as can be: other calls may have failed for good meanwhile, and time has passed.
         if let Some(cause) = retries.stopped() {

@@ -22,10 +22,10 @@ use crate::record::Intent;
 pub(super) async fn create(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let is_owned = job.ledger.read(|record| record.owned(&desired.name).is_some());
     if !is_owned && !job.lookalikes.contains(&desired.name) {
-        return post(job, desired).await.unwrap_or_else(|not_made| not_made.result);
+        return post(job, desired).await.result;
     }
     let why = match read(job, &desired.name).await {
-        Ok(None) => return post(job, desired).await.unwrap_or_else(|not_made| not_made.result),
+        Ok(None) => return post(job, desired).await.result,
         Ok(Some(live)) if live.name.as_str() != desired.name.as_str() => {
             ChangeResult::Blocked(format!("the server takes its name for that of `{}`", live.name))
         }
@@ -49,24 +49,26 @@ pub(super) fn intent(desired: &DesiredConnection, settings: &CompareSettings<'_>
     }
 }
 
-/// A POST that made nothing.
-pub(super) struct NotMade {
+/// How a POST ended.
+pub(super) struct Posted {
     pub(super) result: ChangeResult,
     /// The server refused this very document, and will again.
     pub(super) is_refused: bool,
 }
 
+impl From<ChangeResult> for Posted {
+    fn from(result: ChangeResult) -> Self {
+        Self { result, is_refused: false }
+    }
+}
+
 /// Sends the POST, of a name that was just seen to be absent.
-pub(super) async fn post(
-    job: &Job<'_>,
-    desired: &DesiredConnection,
-) -> Result<ChangeResult, NotMade> {
-    let not_made = |result| NotMade { result, is_refused: false };
+pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
     let body = match body::for_create(desired) {
         Ok(body) => body,
         Err(problem) => {
             forget_intent(job, desired);
-            return Err(not_made(ChangeResult::Blocked(problem.to_string())));
+            return ChangeResult::Blocked(problem.to_string()).into();
         }
     };
     let call = || job.client.create(&desired.name, &body).boxed();
@@ -81,22 +83,22 @@ pub(super) async fn post(
     match send(job, call, is_proof, look).await {
         Sent::Acknowledged(deployment) => {
             let base = job.settings.base_of(desired);
-            Ok(remember(job, desired, base, None, &deployment))
+            remember(job, desired, base, None, &deployment).into()
         }
-        Sent::Arrived((live, error)) => Ok(found(job, desired, &live, &error).await),
+        Sent::Arrived((live, error)) => arrived_or_not(job, desired, &live, &error).await.into(),
         Sent::Failed { error, nothing_was_done } => {
             if nothing_was_done {
                 forget_intent(job, desired);
             }
             let is_refused = error.kind == ErrorKind::Refused;
-            Err(NotMade { result: ended(&error, nothing_was_done), is_refused })
+            Posted { result: ended(&error, nothing_was_done), is_refused }
         }
-        Sent::Over(result) => Err(not_made(result)),
+        Sent::Over(result) => result.into(),
     }
 }
 
-/// Reads the connection to decide whether a POST without an answer made it.
-async fn found(
+/// Decides from what was read whether a POST without an answer made it.
+async fn arrived_or_not(
     job: &Job<'_>,
     desired: &DesiredConnection,
     live: &LiveConnection,

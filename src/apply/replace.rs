@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::create::{self, forget_intent};
+use super::create::{self, Posted, forget_intent};
 use super::delete::{not_ours, send_delete};
 use super::send::{Sent, ended, look_after, read, send};
 use super::update::ShownSecrets;
@@ -30,7 +30,7 @@ pub(super) async fn replace(job: &Job<'_>, desired: &DesiredConnection) -> Chang
     let old = match prepared(job, desired).await {
         Ok(Some(old)) => old,
         Ok(None) => {
-            return create::post(job, desired).await.unwrap_or_else(|not_made| not_made.result);
+            return create::post(job, desired).await.result;
         }
         Err(result) => {
             forget_intent(job, desired);
@@ -78,10 +78,7 @@ async fn make_new(job: &Job<'_>, desired: &DesiredConnection, old: Old) -> Chang
     // The deleted connection must not stay away because the run is ending.
     let (client, never) = (job.client.finishing(), CancellationToken::new());
     let job = &Job { client: &client, control: Control { stop: &never, ..job.control }, ..*job };
-    let (result, is_refused) = match create::post(job, desired).await {
-        Ok(result) => (result, false),
-        Err(not_made) => (not_made.result, not_made.is_refused),
-    };
+    let Posted { result, is_refused } = create::post(job, desired).await;
     match result {
         ChangeResult::Failed(why) | ChangeResult::Blocked(why) => {
             bring_back(job, desired, old, why, is_refused).await
@@ -117,7 +114,7 @@ async fn way_back(
 
 /// Makes the old connection again after the new one was not made, and remembers that, so that the
 /// same document is not tried at every reconcile: one that is refused is not tried again, and one
-/// that only failed once more.
+/// that only failed is tried once more.
 async fn bring_back(
     job: &Job<'_>,
     desired: &DesiredConnection,

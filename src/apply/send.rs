@@ -17,14 +17,14 @@ pub(super) enum Sent<T> {
     Acknowledged(Deployment),
     /// Its answer was lost, and what live shows proves that it was made.
     Arrived(T),
-    /// It was refused, or never sent.
+    /// The last attempt was refused or never sent.
     Failed {
         /// The server's words.
         error: CallError,
         /// Whether it is certain that no attempt of it was carried out, and that none can still arrive.
         nothing_was_done: bool,
     },
-    /// It ended without its outcome being known.
+    /// What `look` read decided the result, or the retries ended.
     Over(ChangeResult),
 }
 

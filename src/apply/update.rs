@@ -315,8 +315,10 @@ impl Job<'_> {
         let witnesses = self.desired.values().filter_map(|desired| {
             let field = desired.field(path).filter(|_| !desired.ignores(path))?;
             let wanted = field.value()?.as_str().filter(|wanted| !wanted.is_empty())?;
-            let live = self.observed.live.connections.get(&desired.name)?;
-            (live.type_name == type_name).then_some((&live.name, wanted))
+            // One that no list showed may have been created by this very run.
+            let live = self.observed.live.connections.get(&desired.name);
+            let has_type = live.map_or(desired.connection_type.name, |live| &live.type_name);
+            (has_type == type_name).then_some((&desired.name, wanted))
         });
         // Three witnesses are enough.
         for (name, wanted) in witnesses.take(3) {

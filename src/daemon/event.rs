@@ -2,7 +2,8 @@
 //! one reconcile of a burst of events.
 //!
 //! Most events only say that there is something to look at; `Reconcile` and `Suspend` name targets.
-//! Events that come during a reconcile stay in the channel and cause another one.
+//! No event waits for a reconcile: the source loop takes it at once, and what it asks of a target waits in
+//! that target's mailbox and causes another reconcile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

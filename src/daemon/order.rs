@@ -99,7 +99,7 @@ fn first_of(engine: &Engine, target: &Target) -> Result<Record, String> {
     engine.state_file(first).read().map_err(|error| error.to_string())
 }
 
-/// News from the state of the target before this one, where that is other than a wait was told.
+/// Whether the state of the target before this one is other than when a wait began.
 /// Another replica may hold that target, and tells nobody what it applied. Blocks.
 pub(super) fn has_news(engine: &Engine, target: &Target, wait: &Wait) -> bool {
     first_of(engine, target).is_ok_and(|first| wait.news != Some(News::of(&first)))

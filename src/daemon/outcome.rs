@@ -14,7 +14,7 @@ pub(crate) enum ReconcileOutcome {
     InSync,
     /// Live was made so.
     Applied,
-    /// Something differs, and the daemon does not write.
+    /// Something differs and is not written, or the target has not been given a commit yet.
     Pending,
     /// Drift is there and only reported.
     Drifted,
@@ -39,7 +39,7 @@ impl ReconcileOutcome {
     #[must_use]
     pub(crate) fn of(plan: &TargetPlan, interrupted: bool) -> Self {
         let counts = Counts::of([plan]);
-        // A failure of then was perhaps only not tried again.
+        // What failed in a reconcile that had to end was perhaps only not tried again.
         let is_cut_short = counts.not_started + counts.failed > 0 || !plan.errors.is_empty();
         if interrupted && is_cut_short {
             Self::Interrupted
@@ -159,11 +159,12 @@ pub(crate) enum Cause {
     Reload,
     /// The target was suspended or resumed, by a request from this address.
     Suspension(IpAddr),
-    /// The target failed before, in a reconcile that this one asked for.
+    /// The target failed before; with who had asked for that reconcile.
     Retry(Option<Asker>),
     /// A connection that was saved but not deployed is due to be written again.
     Degraded,
-    /// A commit has stood applied whole for long enough for a target that comes after.
+    /// Whether a commit stands applied whole, or for how long, may be other than it was for a target that
+    /// comes after another.
     After,
     /// It is time to compare.
     Resync,

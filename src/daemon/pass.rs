@@ -48,7 +48,8 @@ pub(super) struct PassResult {
     /// Why the newest commit is refused.
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
-    /// Whether it was carried out, or could not be looked at; else the target was only looked at.
+    /// Whether it was carried out, or the target could not be looked at, or has nothing to be given yet;
+    /// else the target was only looked at.
     pub(super) carried_out: bool,
     /// Whether the commit counts as applied.
     pub(super) applied: bool,

@@ -240,8 +240,8 @@ impl Board {
         &self.watchdog
     }
 
-    /// Whether the supervising loop and every target's task made progress recently: what
-    /// `/healthz` answers.
+    /// Whether the source loop and the loop of each target made progress recently: what `/healthz`
+    /// answers.
     ///
     /// # Errors
     /// The names of those that did not.

@@ -126,7 +126,7 @@ impl TargetLoop {
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let answers = if is_interrupted { None } else { awaited.take() };
-            // Alone, the target before this one wakes it.
+            // Without replicas the target before this one wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
             let next_in = turn.after;
             let ended =

@@ -74,7 +74,8 @@ pub(crate) struct CompareSettings<'a> {
     pub(crate) keys: Keys<'a>,
     /// Which secret fields `GET` was seen to show in full.
     pub(crate) readable: &'a Readable,
-    /// Whether the base came from a revision (`--base`), which has no fingerprints.
+    /// Whether the base came from a revision (`--base`): its fingerprints are of today's values, and tell
+    /// nothing of what was sent.
     pub(crate) stateless: bool,
     /// Whether drift is written back.
     pub(crate) corrects_drift: bool,
@@ -105,13 +106,11 @@ pub(crate) struct Comparison {
 pub(crate) struct Difference {
     /// How it is shown.
     pub(crate) change: FieldChange,
-    /// The treatment of it.
     pub(crate) treatment: Treatment,
-    /// The field that it is in.
     pub(crate) subject: Subject,
 }
 
-/// The field that a difference is in.
+/// The kind of field that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// A field that git declares and that is no secret.
@@ -129,7 +128,8 @@ pub(crate) enum Subject {
 pub(crate) enum Treatment {
     /// Git's value is written.
     Write,
-    /// It is reported, and live's value is kept: the target only reports drift.
+    /// It is reported, and live's value is kept: the target only reports drift, or a layer that may
+    /// declare the field is not there.
     Keep,
     /// It is reported, and live's value is kept: the server rewrites the field.
     GiveUp,

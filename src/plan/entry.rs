@@ -50,7 +50,8 @@ pub(crate) struct Decision {
     pub(crate) gone: bool,
     /// The memory from now on, where it changes.
     pub(crate) memory: Option<Memory>,
-    /// Its own answer has to be read to know whether a PUT would wipe something.
+    /// The list does not show enough to decide whether a PUT would wipe something, or whether a replace
+    /// could be undone: its own answer has to be read.
     pub(crate) needs_reading: bool,
     /// Secret fields that `GET` showed as git has them.
     pub(crate) proven_readable: Vec<String>,
@@ -327,7 +328,8 @@ pub enum Action {
     Delete,
     /// Nothing, since something is wrong with this connection.
     Blocked,
-    /// Nothing, since the target only reports drift.
+    /// Nothing, and live's value is kept: drift is only reported, a layer is not there, or the server
+    /// rewrites the field.
     Drift,
 }
 

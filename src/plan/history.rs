@@ -41,7 +41,8 @@ pub(crate) enum LastGood {
     /// There is none: nothing was ever applied.
     #[default]
     Never,
-    /// The config has changed since, and the repository no longer has the commit.
+    /// The config has changed since, and the commit cannot be read with today's: the repository no longer
+    /// has it, or the run reads a working tree.
     Missing,
     /// The connections that it declared.
     Declared(BTreeMap<ConnectionName, DeclaredThen>),

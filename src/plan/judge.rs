@@ -17,8 +17,8 @@ use crate::rules::{Effect, Match};
 use crate::secret::canonical;
 
 impl Judge<'_> {
-    /// The rules that match a change, and the consents that are to be remembered with it, of those
-    /// that commits gave before or `given` says they give now.
+    /// The rules that match a change, and the consents of commits that are to be remembered with it: those
+    /// that `given` knows now, and earlier ones to this very change.
     fn judge(
         &self,
         connection: &Value,

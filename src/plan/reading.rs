@@ -172,7 +172,7 @@ pub(crate) fn secrets_due(
     due
 }
 
-/// How many secrets a resync reads so that all are read once in `every`; `None`: all.
+/// How many connections a resync reads back so that all are read once in `every`; `None`: all.
 pub(crate) fn share_per_resync(
     connections: usize,
     every: Duration,

@@ -11,7 +11,7 @@ use crate::desired::{Desired, DesiredConnection};
 use crate::document::Invalid;
 use crate::live::{Live, LiveConnection};
 use crate::name::ConnectionName;
-use crate::record::{Memory, Owned, Record};
+use crate::record::{Memory, Owned, Readable, Record};
 use crate::rules::UserRules;
 
 /// The rows of one target, by name.
@@ -30,7 +30,7 @@ pub(crate) struct Row<'a> {
     /// A path that declared a part of it in the last good commit and is missing, empty or not read
     /// now.
     pub(crate) lost_layer: Option<&'a str>,
-    /// The document that renames another connection from this name.
+    /// What the document that renames a connection from this name means for it.
     pub(crate) claim: Option<Claim<'a>>,
 }
 
@@ -161,28 +161,28 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Its type: git's, else live's, else the inventory's.
+    /// Its type: git's where the document is valid, live's first where it is not, and the inventory's
+    /// first where git declares nothing.
     pub(crate) fn type_name(&self) -> &'a str {
-        if let Some(desired) = self.wanted() {
-            return desired.connection_type.name;
-        }
         let owned = self.owned().map(|owned| owned.type_name.as_str());
         let live = self.view().map(|view| view.entry.type_name.as_str());
         match self.declared {
-            Declared::Absent => owned.or(live),
-            Declared::Invalid(invalid) => live.or(owned).or(Some(&invalid.type_name)),
-            Declared::Wanted(_) => live.or(owned),
+            Declared::Wanted(desired) => desired.connection_type.name,
+            Declared::Invalid(invalid) => live.or(owned).unwrap_or(&invalid.type_name),
+            Declared::Absent => owned.or(live).unwrap_or_default(),
         }
-        .unwrap_or_default()
     }
 }
 
-/// The rules of a plan. The same rows and rules give the same plan.
+/// All that deciding looks at beside the rows. The same rows and settings give the same plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) run: &'a RunRequests,
     pub(crate) compare: CompareSettings<'a>,
+    /// The secret fields that may be sent back as `GET` shows them: those that were known to be readable
+    /// before, and those that this pass has seen to be.
+    pub(crate) readable_now: &'a Readable,
     pub(crate) live: &'a Live,
     /// Whether the commit loaded whole.
     pub(crate) loaded_whole: bool,

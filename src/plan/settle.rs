@@ -100,8 +100,8 @@ fn disown(
     drop_intent(record, name, is_gone);
 }
 
-/// Nothing is live under the name. What a replace of ours deleted and nothing took the place of is
-/// not gone by somebody else's hand: it is made as anything that was never there.
+/// Nothing is live under the name. If our replace deleted the old connection and its POST never arrived,
+/// the name is forgotten, so that the create is not told as drift.
 fn nothing_came(record: &mut Record, name: &ConnectionName, intent: &Intent) {
     let owned = record.owned(name);
     let is_replace =
@@ -112,7 +112,7 @@ fn nothing_came(record: &mut Record, name: &ConnectionName, intent: &Intent) {
 fn drop_intent(record: &mut Record, name: &ConnectionName, forgets: bool) {
     record.edit(name, |memory| {
         memory.intent = None;
-        // A claim that came to nothing leaves no delete that is due.
+        // An intent that came to nothing leaves no delete that is due.
         if memory.owned.is_none() {
             memory.due = None;
         }

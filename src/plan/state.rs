@@ -20,7 +20,7 @@ pub enum State {
     Drifted,
     /// It was saved, and the workers did not get it.
     Degraded,
-    /// The server rewrites what is written.
+    /// Nothing comes of writing it: the server rewrites fields, or takes a create and does not list it.
     NotConverging,
     /// Its document says to leave it alone.
     Suspended,
@@ -73,8 +73,7 @@ pub(crate) fn with_reason(stands: &str, reason: &str) -> String {
     }
 }
 
-/// The counts of a target's plan. A held delete or replace is counted under its action and
-/// under `held`.
+/// The counts of a target's plan. A held change is counted under its action and under `held`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Connections to create.
@@ -156,7 +155,7 @@ pub(crate) struct Counts {
     pub failed: usize,
     /// Something is wrong with the connection.
     pub blocked: usize,
-    /// A rule holds the delete or replace back.
+    /// Held by a rule or a suspension.
     pub held: usize,
     /// Drift that is only reported.
     pub drifted: usize,

@@ -1,4 +1,5 @@
-//! From a snapshot to a plan: load, recall, resolve, observe, decide. Nothing is written.
+//! From a snapshot to a plan: load, recall, resolve, observe, decide. Nothing but GET is sent. In a run
+//! that writes, the state is locked, and raised protection and a state that was lost are noted in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, join, keep_protection, plan, raise_protection,
     settle,
 };
-use crate::record::{GoodCommit, Record};
+use crate::record::{GoodCommit, Readable, Record};
 use crate::source::Snapshot;
 use crate::state::Lock;
 
@@ -65,7 +66,7 @@ pub(super) struct Pass<'a> {
     pub(super) options: &'a Options,
 }
 
-/// The things that a pass knows before it looks at live.
+/// The things that a pass knows before it looks at live, and the record, which it then changes.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(super) loaded: LoadedTarget,
@@ -74,7 +75,7 @@ pub(crate) struct Opened {
     /// Whether the record's fingerprints were made under today's key.
     pub(super) key_is_known: bool,
     pub(crate) record: Record,
-    /// The record as it was read.
+    /// The record as it was read, with the protection that the commit raises.
     pub(super) before: Record,
     /// Held until the outcome of the plan is remembered.
     pub(super) lock: Option<Lock>,
@@ -99,7 +100,7 @@ impl Pass<'_> {
         prepared.take(plan);
         let good = self.good_commit(&opened, &history);
         opened.record = record;
-        let consents = self.consents(&opened.before, &opened.record);
+        let consents = self.trailer_consents(&opened.before, &opened.record);
         prepared.ready = Some(Ready {
             opened,
             observed,
@@ -180,11 +181,12 @@ impl Pass<'_> {
         }
         let not_read: Vec<String> = loaded.unread.values().cloned().collect();
         let (record, tally) = (&*record, Tally::default());
-        let decide = |observed: &Observed| {
+        let decide = |observed: &Observed, readable_now: &Readable| {
             let settings = Settings {
                 policy: &self.target.policy,
                 run: &self.options.requests,
                 compare: compare_settings(self.target, self.options, loaded, keys, record),
+                readable_now,
                 live: &observed.live,
                 loaded_whole,
                 not_read: &not_read,
@@ -195,10 +197,14 @@ impl Pass<'_> {
             let rows = join(desired, &invalid, history, observed, record);
             plan(rows, record, &settings)
         };
-        let mut planned = decide(observed);
+        let mut planned = decide(observed, &record.readable);
         if !planned.to_read.is_empty() {
             self.read_more(observed, &planned.to_read, connection).await;
-            planned = decide(observed);
+            planned = decide(observed, &planned.record.readable);
+        }
+        // A secret that this pass proved to be readable lets others of its type be sent back.
+        if planned.record.readable != record.readable {
+            planned = decide(observed, &planned.record.readable);
         }
         keep_due(&mut planned.record, before, self.snapshot.commit().is_none(), filter);
         Ok(planned)
@@ -230,8 +236,8 @@ impl Pass<'_> {
         Some(good)
     }
 
-    /// The consents of trailers.
-    fn consents(&self, before: &Record, record: &Record) -> Vec<TrailerConsent> {
+    /// What trailers consented to, for the audit trail; new is what this pass learnt of first.
+    fn trailer_consents(&self, before: &Record, record: &Record) -> Vec<TrailerConsent> {
         let Snapshot::Commit { repository, .. } = self.snapshot else { return Vec::new() };
         let known = trailers_of(before);
         let told = trailers_of(record).into_iter().map(|consent| {

@@ -69,11 +69,11 @@ impl CommitsSince {
     }
 }
 
-/// Reads what is reached from `tip` and not from `last_good`, which both have to be there.
+/// Reads what is reached from `tip` and not from `known`, which both have to be there.
 pub(super) fn since(
     objects: &ObjectDatabase,
     tip: Oid,
-    last_good: Option<Oid>,
+    known: Option<Oid>,
 ) -> Result<CommitsSince, SourceError> {
     objects.read(|repository| {
         let mut walk = Walk {
@@ -84,7 +84,7 @@ pub(super) fn since(
             open: HashSet::new(),
             complete: true,
         };
-        for (id, good) in [(Some(tip), false), (last_good, true)] {
+        for (id, good) in [(Some(tip), false), (known, true)] {
             let Some(id) = id else { continue };
             objects.known_commit(repository, id)?;
             walk.reach(id, good)?;

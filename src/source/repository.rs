@@ -160,17 +160,17 @@ impl Repository {
         Some(changed.filter(|path| is_document(&name(path))).collect())
     }
 
-    /// The commits that are reached from `tip` and not from `last_good`.
+    /// The commits that are reached from `tip` and not from `known`.
     ///
     /// # Errors
     /// One of the two is not here, or the history between them is damaged.
     pub fn commits_since(
         &self,
         tip: &CommitId,
-        last_good: Option<&CommitId>,
+        known: Option<&CommitId>,
     ) -> Result<CommitsSince, SourceError> {
-        let last_good = last_good.map(|id| self.known(id)).transpose()?;
-        history::since(&self.objects(), self.known(tip)?, last_good)
+        let known = known.map(|id| self.known(id)).transpose()?;
+        history::since(&self.objects(), self.known(tip)?, known)
     }
 
     /// Whether a commit comes from another one, or is it. Where the history between them is cut short

@@ -200,7 +200,7 @@ impl<F: Fn(Wake)> Worker<F> {
             let mode =
                 if recursive { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
             match watcher.watch(folder, mode) {
-                // Gone since the watched was made; the next look sees it.
+                // Gone since the folders were listed; the next look sees it.
                 Err(notify::Error { kind: notify::ErrorKind::PathNotFound, .. }) => {}
                 other => other?,
             }
@@ -341,7 +341,7 @@ fn identity(_: &fs::Metadata) -> u64 {
 /// How many symbolic links may lie on the way to a repository.
 const MOST_LINKS: usize = 40;
 
-/// The folders to watch. Two plans are equal if they watch the same names in the same folders,
+/// The folders to watch. Two are equal if they watch the same names in the same folders,
 /// and a folder that was replaced by another of its name is not the same.
 #[derive(Default, PartialEq, Eq)]
 struct WatchedFolders {

@@ -75,10 +75,16 @@ fn world(options: Options) -> World {
     world
 }
 
-/// Applies until all is well.
+/// Applies until all is well. A replace that came to nothing twice is tried again as its advice says,
+/// since the tool does not delete and create for ever.
 fn apply_until_done(world: &World) {
+    let mut flags: &[&str] = &[];
     for _ in 0..MOST_RUNS {
-        let ran = world.apply();
+        let ran = world.run(&[&["apply", "--yes"], flags].concat());
+        flags = match ran.stdout.contains("--allow-delete 'b'` tries it once more") {
+            true => &["--allow-delete", "b"],
+            false => &[],
+        };
         match ran.code {
             0 => return,
             1 => {}

@@ -69,6 +69,32 @@ fn a_password_that_this_pass_shows_to_be_readable_is_sent_back() {
     keeps_the_password(&world);
 }
 
+#[test]
+fn a_password_that_this_pass_is_the_first_to_show_as_readable_is_sent_back() {
+    let mut world = World::with(Options::showing(SecretsOnGet::Shown));
+    world.target("verify_secrets: 0s");
+    world.make(email_body("a"));
+    world.make(email_body("proves"));
+    world.write("connections/a.yaml", &format!("{UNDECLARED}port: 2525\n"));
+    world.commit_email("proves", "");
+    world.run(&["plan", "--verify-secrets"]).code(2).says("2525");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(2525));
+    keeps_the_password(&world);
+}
+
+#[test]
+fn a_connection_that_the_same_run_creates_proves_that_a_password_is_readable() {
+    let world = readable(UNDECLARED, "");
+    world.commit_without(&["proves"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    world.write("connections/a.yaml", &format!("{UNDECLARED}port: 2525\n"));
+    world.commit_email("another", "");
+    world.apply().code(0);
+    assert_eq!(world.live("a")["port"], json!(2525));
+    keeps_the_password(&world);
+}
+
 /// No other connection proves any more that the type's password is shown in clear.
 #[test]
 fn a_rename_keeps_what_was_proven_of_a_password_that_git_does_not_declare() {

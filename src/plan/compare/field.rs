@@ -1,5 +1,5 @@
-//! One field: what git declares, or used to. Of a secret the value that was sent last is compared with
-//! the one that `GET` shows.
+//! One field: what git declares, or used to. Of a secret, git's value is compared with the one that was
+//! sent last, by its fingerprint, and with the one that `GET` shows, where it can be read.
 
 use serde_json::Value;
 
@@ -209,7 +209,7 @@ pub(crate) fn with_lives_ignored_parts(
     patched
 }
 
-// A secret field: the value that was sent last is compared with the one that `GET` shows.
+// Secret fields.
 
 impl Comparing<'_> {
     /// Whether the target's profile says that `GET` masks the field.

@@ -152,7 +152,7 @@ fn present(
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     if comparison.writes() {
         let adopted = adopts.then(|| ADOPTED.to_owned());
-        let wipes = would_wipe(desired, view, ours, &comparison, &settings.compare);
+        let wipes = would_wipe(desired, view, ours, &comparison, settings);
         decision.needs_reading = matches!(wipes, Wipes::NotKnown);
         let (action, state, reason) = match wipes {
             Wipes::Yes(why) => (Action::Blocked, State::Blocked, Some(why)),
@@ -219,7 +219,7 @@ fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) 
 
 /// Whether a PUT would be refused since it would wipe a secret or a file.
 pub(super) enum Wipes {
-    /// A body can be made from what was read.
+    /// Nothing is known that it would wipe.
     No,
     /// Only the list was read, which does not show enough.
     NotKnown,
@@ -234,7 +234,7 @@ pub(super) fn would_wipe(
     view: &LiveView<'_>,
     ours: Option<&Owned>,
     comparison: &Comparison,
-    settings: &CompareSettings<'_>,
+    settings: &Settings<'_>,
 ) -> Wipes {
     let own_type = desired.connection_type;
     let may_be_sent_back = may_be_sent_back(own_type.name, ours, settings);
@@ -250,12 +250,12 @@ pub(super) fn would_wipe(
 fn may_be_sent_back<'a>(
     type_name: &'a str,
     ours: Option<&'a Owned>,
-    settings: &'a CompareSettings<'a>,
+    settings: &'a Settings<'a>,
 ) -> impl Fn(&str, &Value) -> bool + 'a {
     move |path, value| {
         let is_known =
-            || ours.is_some_and(|ours| ours.knows_secret(path, value, settings.keys.key));
-        settings.readable.has(type_name, path) || is_known()
+            || ours.is_some_and(|ours| ours.knows_secret(path, value, settings.compare.keys.key));
+        settings.readable_now.has(type_name, path) || is_known()
     }
 }
 
@@ -302,7 +302,7 @@ fn other_type(
         return decision;
     }
     let old = view.own.unwrap_or(view.entry);
-    let may_be_sent_back = may_be_sent_back(live_type, Some(owned), &settings.compare);
+    let may_be_sent_back = may_be_sent_back(live_type, Some(owned), settings);
     let profile = desired.profile_of(live_type);
     let as_text = |declared: &Value| Ok(declared.clone());
     match body::way_back(old, &owned.base, profile, &may_be_sent_back, &as_text) {

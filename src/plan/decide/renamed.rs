@@ -163,7 +163,7 @@ fn decide(
     {
         return blocked;
     }
-    let wipes = would_wipe(desired, &view, ours, &comparison, &settings.compare);
+    let wipes = would_wipe(desired, &view, ours, &comparison, settings);
     if let Wipes::Yes(reason) = wipes {
         return Decision::blocked(row, reason, None);
     }

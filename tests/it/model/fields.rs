@@ -223,7 +223,7 @@ fn value_when_proven(fate: &Fate, ours: Option<&Owned>) -> Option<Value> {
     sent.map(|agreed| agreed.value.clone()).or_else(|| secret_known(fate, ours).shown)
 }
 
-fn is_declared(document: &Document) -> bool {
+pub(crate) fn is_declared(document: &Document) -> bool {
     document.fields.contains_key(SECRET) && !document.ignores(SECRET)
 }
 
