@@ -24,7 +24,7 @@ pub(super) enum Sent<T> {
         /// Whether it is certain that no attempt of it was carried out, and that none can still arrive.
         nothing_was_done: bool,
     },
-    /// What `look` read decided the result, or the retries ended.
+    /// The reading after it decided the result, or the retries ended.
     Over(ChangeResult),
 }
 

@@ -39,7 +39,7 @@ impl ReconcileOutcome {
     #[must_use]
     pub(crate) fn of(plan: &TargetPlan, interrupted: bool) -> Self {
         let counts = Counts::of([plan]);
-        // What failed in a reconcile that had to end was perhaps only not tried again.
+        // A failure in a reconcile that had to end was perhaps only not tried again.
         let is_cut_short = counts.not_started + counts.failed > 0 || !plan.errors.is_empty();
         if interrupted && is_cut_short {
             Self::Interrupted

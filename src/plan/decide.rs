@@ -280,12 +280,12 @@ fn not_asked_for(
     if history.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
         let why = match settings.is_worktree() {
             true => {
-                "the config has changed since the last good commit, which a run on the working \
+                "held: the config has changed since the last good commit, which a run on the working \
                      tree does not read"
             }
-            false => "the repository no longer has the last good commit",
+            false => "held: the repository no longer has the last good commit",
         };
-        return format!("held: {why}, so whether a commit asked for it is not known");
+        return format!("{why}, so whether a commit asked for it is not known");
     }
     if let Some(path) = history.still_declared.get(row.name) {
         return format!(

@@ -30,7 +30,7 @@ pub(crate) struct Row<'a> {
     /// A path that declared a part of it in the last good commit and is missing, empty or not read
     /// now.
     pub(crate) lost_layer: Option<&'a str>,
-    /// What the document that renames a connection from this name means for it.
+    /// Its part in the rename of a document that names it in `renamedFrom`.
     pub(crate) claim: Option<Claim<'a>>,
 }
 

@@ -236,7 +236,7 @@ impl Pass<'_> {
         Some(good)
     }
 
-    /// What trailers consented to, for the audit trail; new is what this pass learnt of first.
+    /// The consents of trailers, for the audit trail; those are new that this pass is the first to know.
     fn trailer_consents(&self, before: &Record, record: &Record) -> Vec<TrailerConsent> {
         let Snapshot::Commit { repository, .. } = self.snapshot else { return Vec::new() };
         let known = trailers_of(before);
