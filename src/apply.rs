@@ -204,24 +204,24 @@ impl<'j> Run<'j, '_> {
         };
         // A chain of renames is walked from its free end, one after the other.
         for (index, change) in of(Action::Rename) {
-            let result = self.one(change).await;
+            let result = self.carry_out_one(change).await;
             if !matches!(result, ChangeResult::Done | ChangeResult::Degraded(_)) {
                 self.not_done.extend(change.previous_name.clone());
             }
             results.insert(index, result);
         }
-        self.phase(of(Action::Replace), &mut results).await;
+        self.side_by_side(of(Action::Replace), &mut results).await;
         // Names that a server may take for one are made one after the other.
         let (alike, creates): (Numbered<'_>, Numbered<'_>) = of(Action::Create)
             .into_iter()
             .partition(|(_, c)| self.job.lookalikes.contains(&c.name));
-        self.phase(creates, &mut results).await;
+        self.side_by_side(creates, &mut results).await;
         for (index, change) in alike {
-            results.insert(index, self.one(change).await);
+            results.insert(index, self.carry_out_one(change).await);
         }
         self.updates(of(Action::Update), &mut results).await;
         for action in [Action::Delete, Action::Blocked, Action::Drift] {
-            self.phase(of(action), &mut results).await;
+            self.side_by_side(of(action), &mut results).await;
         }
         results
     }
@@ -235,7 +235,7 @@ impl<'j> Run<'j, '_> {
             updates.into_iter().partition(|(_, change)| is_first(change));
         let numbers: Vec<(&str, usize)> =
             first.iter().map(|(index, change)| (change.type_name.as_str(), *index)).collect();
-        self.phase(first, results).await;
+        self.side_by_side(first, results).await;
         let is_written = |index: &usize| {
             matches!(results.get(index), Some(ChangeResult::Done | ChangeResult::NotNeeded))
         };
@@ -246,7 +246,7 @@ impl<'j> Run<'j, '_> {
             others.into_iter().partition(|(index, change)| {
                 is_read_back(*index) && failed.contains(change.type_name.as_str())
             });
-        self.phase(others, results).await;
+        self.side_by_side(others, results).await;
         for (index, change) in waiting {
             let why = "waits until another secret of its type has been written and read back";
             let result = ChangeResult::Failed(why.to_owned());
@@ -259,23 +259,25 @@ impl<'j> Run<'j, '_> {
         self.read_back.get(change.type_name.as_str()) == Some(&&change.name)
     }
 
-    async fn phase(&self, changes: Numbered<'_>, results: &mut Results) {
+    /// Carries changes out at once, as many as the target allows.
+    async fn side_by_side(&self, changes: Numbered<'_>, results: &mut Results) {
         let mut waiting = changes.into_iter();
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < self.job.target.manager.concurrency.max(1)
                 && let Some((index, change)) = waiting.next()
             {
-                running.push(async move { (index, self.one(change).await) });
+                running.push(async move { (index, self.carry_out_one(change).await) });
             }
             let Some((index, result)) = running.next().await else { break };
             results.insert(index, result);
         }
     }
 
-    async fn one(&self, change: &Change) -> ChangeResult {
+    /// Carries one change out, and tells its result.
+    async fn carry_out_one(&self, change: &Change) -> ChangeResult {
         let was_owned = self.job.ledger.read(|record| record.owned(&change.name).is_some());
-        let result = self.carry_out(change).await;
+        let result = self.make(change).await;
         let desired = self.job.desired.get(&change.name);
         match (&result, change.action, desired) {
             // A connection that was ours and is not listed may never show up.
@@ -299,7 +301,7 @@ impl<'j> Run<'j, '_> {
         result
     }
 
-    async fn carry_out(&self, change: &Change) -> ChangeResult {
+    async fn make(&self, change: &Change) -> ChangeResult {
         let job = self.job;
         if !change.is_sent() {
             return change.without_call();

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 
-use super::send::{Sent, ended, look_after, note_deployment, read, send};
+use super::send::{Sent, ended, is_made_anew, look_after, note_deployment, read, send};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::live::LiveConnection;
@@ -55,8 +55,7 @@ pub(super) fn not_ours(
     let Some(planned) = job.observed.listed(name) else {
         return Some("no list has shown it".to_owned());
     };
-    let known = planned.entry;
-    if known.id.is_some() && live.id.is_some() && known.id != live.id {
+    if is_made_anew(job, name, live) {
         return Some("it was deleted and created again since the plan was made".to_owned());
     }
     let own_type = crate::catalog::find(&owned.type_name);

@@ -4,12 +4,12 @@ use futures_util::FutureExt as _;
 
 use super::create::{self, forget_intent};
 use super::send::{Sent, base_after_put, ended, look_after, remember, send};
-use super::update::{self, Put, prepare};
+use super::update::{self, Purpose, Put, ready_put};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
-use crate::plan::{Action, Change, step, whole_digest};
+use crate::plan::{Change, step, whole_digest};
 use crate::record::Intent;
 
 /// Renames a connection in place, and writes git's other changes in the same call.
@@ -19,7 +19,7 @@ pub(super) async fn rename(
     desired: &DesiredConnection,
 ) -> ChangeResult {
     let Some(old) = &change.previous_name else { return ChangeResult::NotStarted };
-    match prepare(job, old, desired, Action::Rename, false).await {
+    match ready_put(job, old, desired, Purpose::Rename).await {
         Ok(ready) => {
             let result = put(job, desired, &ready).await;
             job.ledger.edit_memory(&desired.name, |memory| {
@@ -55,9 +55,9 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     let is_proof = |kind| kind == ErrorKind::NotFound;
     let look = |_| was_renamed(job, desired, old).boxed();
     match send(job, call, is_proof, look).await {
-        Sent::Acknowledged(deployment) => taken(job, desired, ready, &deployment).await,
+        Sent::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
         Sent::Arrived(live) => {
-            let result = renamed(job, desired, ready, &live, &Deployment::Done);
+            let result = remember_rename(job, desired, ready, &live, &Deployment::Done);
             if desired.declares_secret() {
                 // Whether its masked secrets arrived is not known: they are sent again.
                 return update::resend(job, desired).await;
@@ -81,14 +81,14 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
 }
 
 /// A server may take the PUT and keep the name, so the connection is read to decide.
-async fn taken(
+async fn after_answer(
     job: &Job<'_>,
     desired: &DesiredConnection,
     ready: &Put,
     deployment: &Deployment,
 ) -> ChangeResult {
     match look_after(job, &desired.name).await {
-        Ok(Some(live)) => renamed(job, desired, ready, &live, deployment),
+        Ok(Some(live)) => remember_rename(job, desired, ready, &live, deployment),
         Ok(None) => {
             forget_intent(job, desired);
             job.count_step(desired, step::RENAME, &whole_digest(desired));
@@ -120,7 +120,8 @@ async fn was_renamed(
     )))
 }
 
-fn renamed(
+/// Remembers a rename that was made.
+fn remember_rename(
     job: &Job<'_>,
     desired: &DesiredConnection,
     ready: &Put,

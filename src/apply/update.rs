@@ -29,7 +29,7 @@ pub(super) async fn update(
     desired: &DesiredConnection,
     reads_back: bool,
 ) -> ChangeResult {
-    let result = write(job, desired, false).await;
+    let result = write(job, desired, Purpose::Update).await;
     if reads_back && result == ChangeResult::Done {
         return read_back(job, desired).await;
     }
@@ -38,20 +38,19 @@ pub(super) async fn update(
 
 /// Sends a connection again whose secrets may not have arrived.
 pub(super) async fn resend(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
-    write(job, desired, true).await
+    write(job, desired, Purpose::Resend).await
 }
 
-/// `again`: this very run made what is there, and sends it again.
-async fn write(job: &Job<'_>, desired: &DesiredConnection, again: bool) -> ChangeResult {
+async fn write(job: &Job<'_>, desired: &DesiredConnection, purpose: Purpose) -> ChangeResult {
     let name = &desired.name;
-    let ready = match prepare(job, name, desired, Action::Update, again).await {
+    let ready = match ready_put(job, name, desired, purpose).await {
         Ok(ready) => ready,
         Err(result) => return result,
     };
     let result = put(job, desired, &ready).await;
     if matches!(result, ChangeResult::Done | ChangeResult::Degraded(_)) {
         job.ledger.edit_memory(name, |memory| {
-            if !again {
+            if purpose == Purpose::Update {
                 count_puts(job, memory, desired, &ready);
             }
             ready.keep_shown_secrets(&mut memory.owned);
@@ -129,6 +128,17 @@ async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
 /// Why an update ends whose connection is no longer there.
 const DELETED: &str = "it was deleted since the plan was made";
 
+/// The purpose of a PUT.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Live becomes as git declares it.
+    Update,
+    /// This very run made what is there, and sends it again, since its secrets may not have arrived.
+    Resend,
+    /// It gets another name, and git's other changes.
+    Rename,
+}
+
 /// A PUT that is ready to be sent.
 pub(super) struct Put {
     /// The connection as it was read just now.
@@ -139,17 +149,15 @@ pub(super) struct Put {
     pub(super) shown_secrets: BTreeMap<String, Fingerprint>,
 }
 
-/// Reads the connection that has a name now and makes the body of an update or a rename of it. The
-/// error is the result of a change that needs no PUT, or must not be made. `again`: this very run
-/// made what is there, and sends it again.
-pub(super) async fn prepare(
+/// Reads the connection that has a name now and makes the body of a PUT to it. The error is the result
+/// of a change that needs no PUT, or must not be made.
+pub(super) async fn ready_put(
     job: &Job<'_>,
     name: &ConnectionName,
     desired: &DesiredConnection,
-    action: Action,
-    again: bool,
+    purpose: Purpose,
 ) -> Result<Put, ChangeResult> {
-    let is_rename = action == Action::Rename;
+    let (is_rename, again) = (purpose == Purpose::Rename, purpose == Purpose::Resend);
     let Some(fresh) = read(job, name).await? else {
         let renamed = format!("`{name}` is not there any more");
         return Err(ChangeResult::Failed(if is_rename { renamed } else { DELETED.to_owned() }));
@@ -181,6 +189,7 @@ pub(super) async fn prepare(
     }
     let written = comparison.treated(Treatment::Write);
     let allowed = job.planned.memory(&desired.name).map(|memory| &memory.allowed);
+    let action = if is_rename { Action::Rename } else { Action::Update };
     if !again && let Some(stopped) = job.judge.stops(desired, action, written, allowed) {
         return Err(stopped);
     }
