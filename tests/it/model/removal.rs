@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Document, Kind, Loaded, OVERLAY, SECRET};
+use super::document::{BASE, Document, Kind, Loaded, OVERLAY, SECRET};
 use super::memory::{Hold, Live, MaxDeletes, Memory, Note, Owned, Sight};
 use super::rules::{Planned, Run};
 
@@ -206,10 +206,15 @@ pub(crate) fn touched(run: &Run<'_>) -> BTreeMap<&'static str, BTreeSet<String>>
             };
         }
     }
-    if !is_consented && let Some(names) = touched.get_mut(OVERLAY) {
-        names.extend(linked_layers(run.sight, run.before));
+    for (path, names) in touched.iter_mut().filter(|_| !is_consented) {
+        names.extend(links(path, run.sight, run.before));
     }
-    for (path, names) in &good.touched {
+    // A path that the config no longer has is kept while it declares something, and did so before.
+    let is_kept = |path: &str, names: &BTreeSet<String>| {
+        let was_empty = names.is_empty() && good.loaded.counts.contains_key(path);
+        !was_empty && (run.lost_paths.contains(path) || !tree.touched_by(path).is_empty())
+    };
+    for (path, names) in good.touched.iter().filter(|(path, names)| is_kept(path, names)) {
         let is_lost = run.lost_paths.contains(path);
         if !touched.contains_key(path) && is_consented {
             touched.insert(*path, BTreeSet::new());
@@ -220,28 +225,30 @@ pub(crate) fn touched(run: &Run<'_>) -> BTreeMap<&'static str, BTreeSet<String>>
     touched
 }
 
-/// The names that were touched by patches which are links now.
-fn linked_layers(sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
-    let linked = sight.commits.last().unwrap().tree.linked_patches();
-    let then = before.good.as_ref().and_then(|good| good.touched.get(OVERLAY));
-    let is_read = sight.settings.paths.contains(&OVERLAY);
-    then.filter(|_| is_read)
-        .into_iter()
-        .flatten()
-        .filter(|n| linked.contains(*n))
-        .cloned()
-        .collect()
+/// The names that were touched by files of a path which are links now.
+fn links(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
+    let tree = &sight.commits.last().unwrap().tree;
+    let patches = tree.linked_patches();
+    let is_link = |name: &String| match path {
+        BASE => tree.is_link(name),
+        OVERLAY => patches.contains(name),
+        _ => false,
+    };
+    let is_read = sight.settings.paths.contains(&path);
+    let then = before.good.as_ref().and_then(|good| good.touched.get(path));
+    then.filter(|_| is_read).into_iter().flatten().filter(|name| is_link(name)).cloned().collect()
 }
 
 /// The names that were touched by paths which today's config does not read though they still declare
-/// something, and by patches that are links.
+/// something, and by files that are links.
 pub(crate) fn unread_layers(sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
     let tree = &sight.commits.last().unwrap().tree;
     let touched = before.good.iter().flat_map(|good| &good.touched);
     let unread = touched.filter(|(path, _)| {
         !sight.settings.paths.contains(*path) && !tree.touched_by(path).is_empty()
     });
-    let mut names = linked_layers(sight, before);
+    let mut names = links(BASE, sight, before);
+    names.extend(links(OVERLAY, sight, before));
     names.extend(unread.flat_map(|(_, names)| names.clone()));
     names
 }
@@ -480,9 +487,12 @@ fn replace(run: &mut Run<'_>, name: &str) {
     let owned = run.memory.owned[name].clone();
     let live = run.sight.live[name].clone();
     let stored = live.body.get(SECRET);
-    let is_shown = run.memory.readable.contains(&owned.kind)
-        && stored.is_some_and(serde_json::Value::is_string)
-        && run.sight.shows.of(owned.kind, stored).as_ref() == stored;
+    let shown = run.sight.shows.of(owned.kind, stored).filter(serde_json::Value::is_string);
+    let sent = owned.base.get(SECRET).filter(|_| !owned.secret.unverified).map(|base| &base.value);
+    // What is shown as it was sent, or as it was proven, is the value itself.
+    let is_known = shown.is_some() && shown.as_ref() == sent.or(owned.secret.shown.as_ref());
+    let is_readable = run.memory.readable.contains(&owned.kind) && shown.is_some();
+    let is_shown = is_known || (is_readable && shown.as_ref() == stored);
     let can_come_back = match owned.base.get(SECRET) {
         Some(base) if base.declared.is_null() => true,
         Some(base) => run.sight.resolve(&base.declared).is_some() || is_shown,
