@@ -172,6 +172,28 @@ pub struct Target {
     pub profile: Option<Arc<Profile>>,
 }
 
+/// The identity of a target: one that is pointed elsewhere is another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TargetKey {
+    /// Its name in the config.
+    pub name: String,
+    /// The project, as the config has it.
+    pub project: String,
+    /// The Manager's URL, as the config has it.
+    pub url: String,
+}
+
+impl TargetKey {
+    /// That of a target of the config.
+    pub(crate) fn of(target: &Target) -> Self {
+        Self {
+            name: target.name.clone(),
+            project: target.project_as_written.clone(),
+            url: target.manager.url_as_written.clone(),
+        }
+    }
+}
+
 /// The target that has to apply a commit first.
 #[derive(Clone, Debug)]
 pub struct After {

@@ -21,7 +21,7 @@ use crate::secret::{Redactor, Sensitive};
 
 use notice::Request;
 
-pub(crate) use notice::{Notice, NoticeTarget, Subject};
+pub(crate) use notice::{Notice, Subject};
 
 mod notice;
 

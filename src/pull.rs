@@ -79,15 +79,13 @@ pub(crate) struct Pull {
     written: BTreeMap<(Arc<str>, usize, String), Option<Value>>,
 }
 
-/// Live's side of a connection.
-pub(crate) type LiveOf<'l> = dyn Fn(&ConnectionName) -> Option<LiveView<'l>> + 'l;
-
-/// The fields in which live moved, and those of them that cannot be written.
-pub(crate) fn drift_of(
+/// The fields in which live moved, and those of them that cannot be written; `live_of` gives live's side
+/// of a connection.
+pub(crate) fn drift_of<'l>(
     target: &str,
     entries: &[Entry],
     desired: &Desired,
-    live_of: &LiveOf<'_>,
+    live_of: impl Fn(&ConnectionName) -> Option<LiveView<'l>>,
 ) -> (Vec<Drift>, Vec<NotWritten>) {
     let (mut drift, mut not_written) = (Vec::new(), Vec::new());
     for (entry, change) in entries.iter().flat_map(|e| e.changes().map(move |change| (e, change))) {
@@ -225,11 +223,8 @@ impl PullTarget<'_> {
             .iter()
             .map(|folder| {
                 let files = folder.files.iter().filter(|file| is_of_it(file)).map(|file| {
-                    // No two files share a parse.
-                    let mut blob = [0; 20];
                     number += 1;
-                    blob[..8].copy_from_slice(&number.to_be_bytes());
-                    FileEntry { path: Arc::clone(&file.path), blob }
+                    FileEntry::numbered(Arc::clone(&file.path), number)
                 });
                 Folder { files: files.collect(), ..folder.clone() }
             })

@@ -323,8 +323,8 @@ pub(crate) enum ConnectError {
     #[error("the credentials of the target are not there: {0}")]
     Unset(#[from] Unset),
     /// The environment names no usable proxy.
-    #[error(transparent)]
-    Proxy(#[from] api::ProxyError),
+    #[error("{0}")]
+    Proxy(String),
     /// The client cannot be made.
     #[error(transparent)]
     Client(#[from] api::ClientError),
@@ -380,7 +380,8 @@ fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError>
     let client = match clients.get(&target.name) {
         Some((known, client)) if *known == print => client.clone(),
         _ => {
-            let proxy = api::Proxy::for_url(&target.manager.url, environment)?;
+            let proxy = api::Proxy::for_url(&target.manager.url, environment)
+                .map_err(ConnectError::Proxy)?;
             let settings = settings(target, credentials, proxy);
             let client = Client::new(settings, engine.redactor.clone(), &engine.clients.shared)?;
             clients.insert(target.name.clone(), (print, client.clone()));

@@ -30,24 +30,14 @@ pub(crate) struct Proxy {
     shown: String,
 }
 
-/// Why a proxy cannot be used; the text never repeats its URL, which may hold a password.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the variable {variable} {problem}")]
-pub(crate) struct ProxyError {
-    variable: &'static str,
-    problem: &'static str,
-}
-
 impl Proxy {
     /// Chooses the proxy for the calls to a URL; `None` where they go straight to the target, as
     /// they always do on loopback.
     ///
     /// # Errors
-    /// The variable that counts for the URL does not hold the URL of an HTTP proxy.
-    pub(crate) fn for_url(
-        url: &str,
-        environment: &Environment,
-    ) -> Result<Option<Self>, ProxyError> {
+    /// The variable that counts for the URL does not hold the URL of an HTTP proxy; the text never repeats
+    /// it, since it may hold a password.
+    pub(crate) fn for_url(url: &str, environment: &Environment) -> Result<Option<Self>, String> {
         // An address that cannot be read is told of by those who call it.
         let Ok(url) = Url::parse(url) else { return Ok(None) };
         let Some(host) = url.host() else { return Ok(None) };
@@ -62,7 +52,7 @@ impl Proxy {
         if is_this_machine(&host) || exempt.is_some_and(|list| is_exempt(list, &host, port)) {
             return Ok(None);
         }
-        Self::parse(text).map(Some).map_err(|problem| ProxyError { variable, problem })
+        Self::parse(text).map(Some).map_err(|problem| format!("the variable {variable} {problem}"))
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
@@ -335,7 +325,7 @@ fn untrusted(why: &CertificateError, whom: &str) -> String {
 mod tests {
     use super::*;
 
-    fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, ProxyError> {
+    fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, String> {
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let proxy = Proxy::for_url(url, &Environment::new(variables))?;
         Ok(proxy.map(|proxy| proxy.shown().to_owned()))

@@ -240,18 +240,9 @@ fn with_references(text: &str, written: &[&SecretPart]) -> Option<String> {
 
 // Taking the hidden secrets out of a live connection, for `export`.
 
-/// A live connection whose hidden secrets have become references.
-#[derive(Clone, Debug)]
-pub struct Extracted {
-    /// The fields as a document would declare them: parsing their references gives live's
-    /// values back.
-    pub fields: Map<String, Value>,
-    /// The variables that the references name, with the secrets that they stood for.
-    pub variables: Vec<(String, Sensitive)>,
-}
-
 /// Puts `${env:NAME}` in the place of every hidden secret of a live connection, under the name
-/// that `name_for` gives it, and escapes every other text that looks like a reference of ours.
+/// that `name_for` gives it, and escapes every other text that looks like a reference of ours. Gives the
+/// fields as a document would declare them, and the variables with the secrets that they stand for.
 ///
 /// Secret fields are left to the caller, who knows which of them are set, and so is what is
 /// nothing but Apinizer's own `${NAME}`.
@@ -259,7 +250,7 @@ pub fn extract(
     connection_type: &'static ConnectionType,
     live: &Map<String, Value>,
     name_for: &mut dyn FnMut(&SecretPart) -> String,
-) -> Extracted {
+) -> (Map<String, Value>, Vec<(String, Sensitive)>) {
     let mut parts: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
     for part in secret_parts(connection_type, live) {
         if part.standing != Standing::Field {
@@ -275,7 +266,7 @@ pub fn extract(
             (key.clone(), extraction.value(&pointer, value))
         })
         .collect();
-    Extracted { fields, variables }
+    (fields, variables)
 }
 
 struct Extraction<'a> {

@@ -163,14 +163,14 @@ impl Reader<'_> {
             Kind::User => user(self, name, node).map(Typed::Secret),
             Kind::Secret(example) => secret(self, name, example, node).map(Typed::Secret),
             Kind::Duration(least) => self.parsed(name, node, |text| {
-                let duration = parse_duration(text).map_err(|error| error.to_string())?;
+                let duration = parse_duration(text)?;
                 if duration < *least {
                     return Err(format!("the least is {}", shown_duration(*least)));
                 }
                 Ok(Typed::Duration(duration))
             }),
             Kind::Size(least) => self.parsed(name, node, |text| {
-                let size = parse_size(text).map_err(|error| error.to_string())?;
+                let size = parse_size(text)?;
                 if size < *least {
                     return Err(format!("the least is {least} bytes"));
                 }
@@ -186,9 +186,9 @@ impl Reader<'_> {
                 let number = text.parse().ok().filter(|n| digits && (min..=max).contains(&n));
                 number.map(Typed::Number).ok_or(format!("write a whole number from {min} to {max}"))
             }),
-            Kind::MaxDeletes => self.parsed(name, node, |text| {
-                parse_max_deletes(text).map(Typed::MaxDeletes).map_err(|error| error.to_string())
-            }),
+            Kind::MaxDeletes => {
+                self.parsed(name, node, |text| Ok(Typed::MaxDeletes(parse_max_deletes(text)?)))
+            }
             Kind::Word(words) => {
                 let text = text(self, name, node)?;
                 self.word(name, words, &text, &node.pointer).map(Typed::Word)

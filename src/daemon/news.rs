@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::pass::PassResult;
-use super::status::{ReconcileOutcome, TargetKey};
-use crate::config::NotifyEvent;
+use super::status::ReconcileOutcome;
+use crate::config::{NotifyEvent, TargetKey};
 use crate::name::{CommitId, ConnectionName};
-use crate::notify::{Notice, NoticeTarget, Subject};
+use crate::notify::{Notice, Subject};
 use crate::plan::{Change, Entry, State};
 use crate::source::Commit;
 
@@ -159,11 +159,7 @@ pub(super) fn notice(
     let tells_errors = event == NotifyEvent::Failed && !errors.is_empty();
     Notice {
         event,
-        target: Some(NoticeTarget {
-            name: target.name.clone(),
-            project: target.project.clone(),
-            url: target.url.clone(),
-        }),
+        target: Some(target.clone()),
         source: source.to_owned(),
         commit: commit.cloned(),
         state: outcome.as_str(),

@@ -14,10 +14,9 @@ use super::mailbox::Awaited;
 use super::news::{self, News, NewsMemory};
 use super::outcome::Cause;
 use super::pass::PassResult;
-use super::status::{
-    Answer, Board, Counts, ReconcileOutcome, TargetKey, TargetState, TargetStatus, Trouble,
-};
+use super::status::{Answer, Board, Counts, ReconcileOutcome, TargetState, TargetStatus, Trouble};
 use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, Trail};
+use crate::config::TargetKey;
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::Watchdog;
 use crate::audit::{Past, PastReconcile};
+use crate::config::TargetKey;
 use crate::document::{Diagnostic, Severity};
 use crate::links::Links;
 use crate::name::CommitId;
@@ -148,33 +149,6 @@ impl News {
     }
 }
 
-/// The identity of a target: one that is pointed elsewhere is another one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TargetKey {
-    /// Its name in the config.
-    pub name: String,
-    /// The project, as the config has it.
-    pub project: String,
-    /// The Manager's URL, as the config has it.
-    pub url: String,
-}
-
-impl TargetKey {
-    /// That of a target of the config.
-    #[must_use]
-    pub(crate) fn of(target: &crate::config::Target) -> Self {
-        Self {
-            name: target.name.clone(),
-            project: target.project_as_written.clone(),
-            url: target.manager.url_as_written.clone(),
-        }
-    }
-
-    fn is_of(&self, status: &TargetStatus) -> bool {
-        *self == status.key
-    }
-}
-
 impl Status {
     /// The target of that name.
     #[must_use]
@@ -266,14 +240,14 @@ impl Board {
     /// Whether a target is among those of the config that is in force.
     #[must_use]
     pub(crate) fn shows(&self, key: &TargetKey) -> bool {
-        self.status.borrow().targets.iter().any(|target| key.is_of(target))
+        self.status.borrow().targets.iter().any(|target| target.key == *key)
     }
 
     /// Changes what is said of one target, if it is there.
     pub(crate) fn edit_target(&self, key: &TargetKey, change: impl FnOnce(&mut TargetStatus)) {
         self.status.send_if_modified(|status| {
             let mut targets = Arc::make_mut(status).targets.iter_mut();
-            let found = targets.find(|target| key.is_of(target));
+            let found = targets.find(|target| target.key == *key);
             found.map(|target| change(Arc::make_mut(target))).is_some()
         });
     }
@@ -286,7 +260,7 @@ impl Board {
                 .iter()
                 .map(|target| {
                     let key = TargetKey::of(target);
-                    let same = known.iter().find(|known| key.is_of(known));
+                    let same = known.iter().find(|known| known.key == key);
                     same.map_or_else(|| Arc::new(TargetStatus::of(key)), Arc::clone)
                 })
                 .collect();

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Kubernetes, Target};
 use crate::environment::Environment;
-use crate::leadership::kubernetes::cluster::{Cluster, ClusterError, Kind, Written, object_name};
+use crate::leadership::kubernetes::cluster::{Cluster, ClusterError, Kind, object_name};
 use crate::leadership::kubernetes::election::{Election, Leases};
 use crate::leadership::{Leadership, Standby, Term};
 use crate::state::{StateFile, StateStore};
@@ -200,15 +200,11 @@ impl SecretStore {
         Ok(self.secrets.retried(read).await?.0)
     }
 
-    async fn put(&self, secret: Value, is_new: bool) -> io::Result<Value> {
-        let cluster = &self.secrets.cluster;
-        let write = async || match is_new {
-            true => cluster.create(Kind::Secret, &secret).await,
-            false => cluster.replace(Kind::Secret, &secret).await,
-        };
+    async fn put(&self, secret: Value) -> io::Result<Value> {
+        let write = async || self.secrets.cluster.write(Kind::Secret, &secret).await;
         match self.secrets.retried(write).await.map_err(io::Error::other)? {
-            (Written::Done(now), _) => Ok(now),
-            (Written::Conflict, attempts) => self.settle(&secret, attempts > 1).await,
+            (Some(now), _) => Ok(now),
+            (None, attempts) => self.settle(&secret, attempts > 1).await,
         }
     }
 
@@ -258,10 +254,9 @@ impl StateStore for SecretStore {
     fn write(&self, state: &[u8]) -> io::Result<()> {
         let packed = packed(state)?;
         let before = self.known().get(&self.name).cloned();
-        let is_new = before.is_none();
         let mut secret = before.unwrap_or_else(|| Kind::Secret.named(&self.name));
         secret["data"][KEY] = json!(STANDARD.encode(packed));
-        let now = waited_for(self.put(secret, is_new))?;
+        let now = waited_for(self.put(secret))?;
         self.known().insert(self.name.clone(), now);
         Ok(())
     }

@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::config::{Notify, NotifyEvent, NotifyKind};
+use crate::config::{Notify, NotifyEvent, NotifyKind, TargetKey};
 use crate::digest::hex;
 use crate::name::ConnectionName;
 use crate::plan::with_reason;
@@ -19,24 +19,13 @@ const NAMED: usize = 8;
 /// How many connections JSON holds.
 const LISTED: usize = 100;
 
-/// The target of a notice.
-#[derive(Clone, Debug)]
-pub(crate) struct NoticeTarget {
-    /// Its name.
-    pub name: String,
-    /// The project, as the config has it.
-    pub project: String,
-    /// The Manager's URL, as the config has it.
-    pub url: String,
-}
-
 /// Something happened to a target or to the source.
 #[derive(Clone, Debug)]
 pub(crate) struct Notice {
     /// The kind of event.
     pub event: NotifyEvent,
     /// The target; `None`: it is about the source, and so about all of them.
-    pub target: Option<NoticeTarget>,
+    pub target: Option<TargetKey>,
     /// Where the documents come from, as the config has it.
     pub source: String,
     /// The commit that it happened with; `None`: the working tree.

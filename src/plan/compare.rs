@@ -397,3 +397,22 @@ impl CompareSettings<'_> {
         base_of(desired, self.keys, self.stateless)
     }
 }
+
+/// Whether live moved between two readings in a field of those pointers, among the fields that both
+/// answers carry, secrets aside.
+pub(crate) fn has_moved<'p>(
+    own_type: &'static ConnectionType,
+    mut paths: impl Iterator<Item = &'p str>,
+    planned: &LiveView<'_>,
+    now: &LiveConnection,
+) -> bool {
+    planned.entry.type_name != now.type_name
+        || paths.any(|path| {
+            let field = field_at(own_type, path);
+            match (planned.get(path), look_up(now.body(), path)) {
+                _ if field.is_some_and(Field::is_secret) => false,
+                (Some(before), Some(now)) => !equal(field, Some(before), Some(now)),
+                _ => false,
+            }
+        })
+}

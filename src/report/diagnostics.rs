@@ -15,14 +15,12 @@ use serde_json::{Value, json};
 use crate::diagnostic::steers_text;
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
-use crate::report;
 use crate::report::comment::Comment;
 use crate::report::escape;
 use crate::report::style::Role;
 use crate::report::style::{sentence, wrapped};
-
-/// The version of this form; fields are only added, never changed.
-const FORMAT_VERSION: &str = "1.0";
+use crate::report::words::counted;
+use crate::report::{self, FORMAT_VERSION};
 
 /// The most other places of one problem that are listed; more are counted.
 const MOST_PLACES: usize = 50;
@@ -30,7 +28,7 @@ const MOST_PLACES: usize = 50;
 /// The same for a line of a comment, which is cut where it is long.
 const MOST_IN_LINE: usize = 3;
 
-/// Draws diagnostics as one JSON object.
+/// Draws diagnostics as one JSON object; fields are only added, never changed.
 pub fn json(diagnostics: &[Diagnostic]) -> Value {
     let groups = groups(diagnostics);
     let (errors, warnings) = counts(&groups);
@@ -203,10 +201,6 @@ fn counts(groups: &[Group<'_>]) -> (usize, usize) {
 
 /// `2 errors and 1 warning`, and `3 files`.
 fn words(groups: &[Group<'_>]) -> (String, String) {
-    let counted = |count: usize, word: &str| match count {
-        1 => format!("1 {word}"),
-        count => format!("{count} {word}s"),
-    };
     let marks = groups.iter().flat_map(|group| {
         std::iter::once(&group.diagnostic.mark).chain(group.elsewhere.iter().copied())
     });

@@ -13,38 +13,8 @@ use crate::report::style::wrapped;
 use crate::report::style::{Role, Style, Table};
 use crate::{config, diagnostic, rules};
 
-/// Why there is nothing to explain.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ExplainError {
-    /// No type has this name.
-    #[error("there is no connection type `{name}`: {}", suggestion(nearest, "explain"))]
-    UnknownType {
-        /// The name that was asked for.
-        name: String,
-        /// The name that may have been meant.
-        nearest: Option<&'static str>,
-    },
-    /// A type, or an object inside it, has no field of this name.
-    #[error("`{parent}` has no field `{name}`: {}", suggestion(nearest, &format!("explain {parent}")))]
-    UnknownField {
-        /// The type or field that was looked into.
-        parent: String,
-        /// The name that was asked for.
-        name: String,
-        /// The name that may have been meant.
-        nearest: Option<&'static str>,
-    },
-    /// The field holds no object.
-    #[error("`{parent}` has no fields inside: its kind is {kind}")]
-    NoFieldsInside {
-        /// The field that was looked into.
-        parent: String,
-        /// The kind of value that it holds.
-        kind: String,
-    },
-}
-
-fn suggestion(nearest: &Option<&'static str>, listing: &str) -> String {
+/// The nearest name to one that is not there, or how to list those that are.
+fn suggestion(nearest: Option<&str>, listing: &str) -> String {
     match nearest {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("`{listing}` lists what there is"),
@@ -63,7 +33,7 @@ const INDENT: usize = 8;
 ///
 /// # Errors
 /// There is no such type or field; the error names the nearest one.
-pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError> {
+pub fn explain(path: Option<&str>, style: &Style) -> Result<String, String> {
     let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
         return Ok(types(style));
     };
@@ -75,9 +45,9 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError
     }
     let mut steps = path.split('.');
     let name = steps.next().unwrap_or_default();
-    let connection_type = catalog::find(name).ok_or_else(|| ExplainError::UnknownType {
-        name: name.to_owned(),
-        nearest: catalog::nearest(name).map(|found| found.name),
+    let connection_type = catalog::find(name).ok_or_else(|| {
+        let nearest = catalog::nearest(name).map(|found| found.name);
+        format!("there is no connection type `{name}`: {}", suggestion(nearest, "explain"))
     })?;
     let mut steps = steps.filter(|step| !step.is_empty());
     let Some(first) = steps.next() else { return Ok(one_type(connection_type, style)) };
@@ -85,9 +55,8 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError
     let mut field = find_in(IDENTITY.iter().chain(connection_type.fields()), &parent, first)?;
     for step in steps {
         parent = format!("{parent}.{}", field.name);
-        let inside = fields_inside(&field.kind).ok_or_else(|| ExplainError::NoFieldsInside {
-            parent: parent.clone(),
-            kind: words::kind(&field.kind),
+        let inside = fields_inside(&field.kind).ok_or_else(|| {
+            format!("`{parent}` has no fields inside: its kind is {}", words::kind(&field.kind))
         })?;
         field = find_in(inside.iter(), &parent, step)?;
     }
@@ -157,11 +126,11 @@ fn find_in(
     fields: impl Iterator<Item = &'static Field> + Clone,
     parent: &str,
     name: &str,
-) -> Result<&'static Field, ExplainError> {
-    fields.clone().find(|field| field.name == name).ok_or_else(|| ExplainError::UnknownField {
-        parent: parent.to_owned(),
-        name: name.to_owned(),
-        nearest: nearest_of(fields, name, |field| field.name).map(|field| field.name),
+) -> Result<&'static Field, String> {
+    fields.clone().find(|field| field.name == name).ok_or_else(|| {
+        let nearest = nearest_of(fields, name, |field| field.name).map(|field| field.name);
+        let suggestion = suggestion(nearest, &format!("explain {parent}"));
+        format!("`{parent}` has no field `{name}`: {suggestion}")
     })
 }
 
@@ -399,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_answered_with_the_nearest() {
-        let said = |path: &str| explain(Some(path), &Style::default()).unwrap_err().to_string();
+        let said = |path: &str| explain(Some(path), &Style::default()).unwrap_err();
         assert_eq!(said("Email"), "there is no connection type `Email`: did you mean `email`?");
         assert_eq!(said("zzz"), "there is no connection type `zzz`: `explain` lists what there is");
         assert_eq!(said("email.prot"), "`email` has no field `prot`: did you mean `port`?");

@@ -229,7 +229,10 @@ pub(super) fn load(path: &Path) -> Result<Store, SandboxError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(store),
-        Err(source) => return Err(SandboxError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => {
+            let (doing, path) = ("read", path.to_owned());
+            return Err(SandboxError::File { doing, path, source });
+        }
     };
     let damaged = |problem: String| SandboxError::Damaged { path: path.to_owned(), problem };
     // The text of a JSON error may repeat a value, and a value may be a secret: only its place

@@ -245,6 +245,16 @@ pub struct FileEntry {
     pub blob: [u8; 20],
 }
 
+impl FileEntry {
+    /// An entry of a text that is in no snapshot: its number, which differs from those of the others that
+    /// are loaded with it, stands for its content.
+    pub(crate) fn numbered(path: Arc<str>, number: u64) -> Self {
+        let mut blob = [0; 20];
+        blob[..8].copy_from_slice(&number.to_be_bytes());
+        Self { path, blob }
+    }
+}
+
 /// The files below one configured path.
 #[derive(Clone, Debug)]
 pub struct Folder {

@@ -42,15 +42,6 @@ pub(super) enum Kind {
     Secret,
 }
 
-/// The result of a write.
-#[derive(Debug)]
-pub(super) enum Written {
-    /// The object as it is now.
-    Done(Value),
-    /// Another client made, changed or deleted it meanwhile.
-    Conflict,
-}
-
 /// Why the cluster cannot be asked; no text holds a token.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum ClusterError {
@@ -277,41 +268,27 @@ impl Cluster {
         Ok(Changes { response, unread: Vec::new() })
     }
 
-    /// Makes an object.
+    /// Makes an object, or replaces the version of it that was read; the object as it is now. `None`:
+    /// another client made, changed or deleted it meanwhile.
     ///
     /// # Errors
     /// The cluster cannot be asked, or refuses.
-    pub(super) async fn create(&self, kind: Kind, object: &Value) -> Result<Written, ClusterError> {
-        self.write(Method::POST, kind, object).await
-    }
-
-    /// Replaces an object that was read.
-    ///
-    /// # Errors
-    /// The cluster cannot be asked, or refuses.
-    pub(super) async fn replace(
+    pub(super) async fn write(
         &self,
         kind: Kind,
         object: &Value,
-    ) -> Result<Written, ClusterError> {
-        self.write(Method::PUT, kind, object).await
-    }
-
-    async fn write(
-        &self,
-        method: Method,
-        kind: Kind,
-        object: &Value,
-    ) -> Result<Written, ClusterError> {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    ) -> Result<Option<Value>, ClusterError> {
+        let metadata = &object["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let replaces = metadata["resourceVersion"].is_string();
+        let method = if replaces { Method::PUT } else { Method::POST };
         let call = format!("{method} {kind:?} {name}");
-        let replaces = method == Method::PUT;
         let place = replaces.then_some(name);
         let (status, body) = self.call(method, kind, place, Some(object), &call).await?;
         match status {
-            StatusCode::OK | StatusCode::CREATED => parsed(&body, &call).map(Written::Done),
-            StatusCode::CONFLICT => Ok(Written::Conflict),
-            StatusCode::NOT_FOUND if replaces => Ok(Written::Conflict),
+            StatusCode::OK | StatusCode::CREATED => parsed(&body, &call).map(Some),
+            StatusCode::CONFLICT => Ok(None),
+            StatusCode::NOT_FOUND if replaces => Ok(None),
             status => Err(refused(call, status, &body)),
         }
     }

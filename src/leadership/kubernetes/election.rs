@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
-use super::cluster::{Cluster, ClusterError, Kind, Written};
+use super::cluster::{Cluster, ClusterError, Kind};
 use super::lease::{self, Observed, Times, Turn};
 use super::{Standby, Term};
 use crate::api::{LimitMover, WriteLimit};
@@ -237,7 +237,7 @@ impl Election {
         // A replica acted before: there is a state, or this one saw who held the Lease.
         if found.is_none() && (self.state.exists() || observed.saw_a_holder()) {
             let deleted = lease::deleted(&self.lease, self.lasts, Timestamp::now());
-            self.cluster.create(Kind::Lease, &deleted).await?;
+            self.cluster.write(Kind::Lease, &deleted).await?;
             return Ok(Attempt::Conflict);
         }
         let mut held = self.held.lock().await;
@@ -248,8 +248,8 @@ impl Election {
         }
         let sent = Instant::now();
         match self.write(found).await? {
-            Written::Conflict => Ok(Attempt::Conflict),
-            Written::Done(lease) => {
+            None => Ok(Attempt::Conflict),
+            Some(lease) => {
                 *held += 1;
                 info!(target = %self.target, lease = %self.lease, "this replica acts for the target");
                 Ok(Attempt::Won(lease, Times::renewed(self.lasts, sent)))
@@ -355,7 +355,7 @@ impl Election {
 
     /// Renews the Lease; why it is lost, if it is.
     async fn renew(&self, lease: &mut Value) -> Result<Option<String>, ClusterError> {
-        if let Written::Done(renewed) = self.write(Some(lease)).await? {
+        if let Some(renewed) = self.write(Some(lease)).await? {
             *lease = renewed;
             return Ok(None);
         }
@@ -365,11 +365,11 @@ impl Election {
         let (None, Some(found)) = (&why, found) else { return Ok(why) };
         *lease = found;
         match self.write(Some(lease)).await? {
-            Written::Done(renewed) => {
+            Some(renewed) => {
                 *lease = renewed;
                 Ok(None)
             }
-            Written::Conflict => Err(ClusterError::NoAnswer {
+            None => Err(ClusterError::NoAnswer {
                 call: format!("PUT Lease {}", self.lease),
                 problem: "another client keeps changing it".to_owned(),
             }),
@@ -398,7 +398,7 @@ impl Election {
     async fn free(&self, lease: &mut Value) -> Result<(), ClusterError> {
         loop {
             let freed = lease::given_back(lease, Timestamp::now());
-            if let Written::Done(_) = self.cluster.replace(Kind::Lease, &freed).await? {
+            if self.cluster.write(Kind::Lease, &freed).await?.is_some() {
                 return Ok(());
             }
             match self.cluster.get(Kind::Lease, &self.lease).await? {
@@ -410,13 +410,10 @@ impl Election {
         }
     }
 
-    async fn write(&self, lease: Option<&Value>) -> Result<Written, ClusterError> {
+    async fn write(&self, lease: Option<&Value>) -> Result<Option<Value>, ClusterError> {
         let now = Timestamp::now();
         let held = lease::held(lease, &self.lease, &self.identity, self.lasts, now);
-        match lease {
-            Some(_) => self.cluster.replace(Kind::Lease, &held).await,
-            None => self.cluster.create(Kind::Lease, &held).await,
-        }
+        self.cluster.write(Kind::Lease, &held).await
     }
 }
 

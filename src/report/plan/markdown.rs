@@ -239,7 +239,7 @@ fn drawn(group: &Group<&Change>, below: impl Fn(&Change) -> Vec<String>) -> Vec<
             Named::Count(first, count) => {
                 let (sign, word) = (words::column(first.action), first.action.as_str());
                 let type_name = escape::plain(&first.type_name);
-                lines.push(format!("{sign} {word} {type_name}: {}", groups::names(count)));
+                lines.push(format!("{sign} {word} {type_name}: {}", words::counted(count, "name")));
             }
         }
     }

@@ -88,7 +88,8 @@ pub(in crate::report) fn told(
             Named::One(change) => one(out, change),
             Named::Count(first, count) => {
                 is_counted = true;
-                let (type_name, names) = (escape::plain(&first.type_name), groups::names(count));
+                let (type_name, names) =
+                    (escape::plain(&first.type_name), words::counted(count, "name"));
                 line(out, format!("{} {type_name}  {names}", sign(first.action, style)));
             }
         }
