@@ -41,11 +41,11 @@ mod tests;
 
 pub(crate) use contents::Deployment;
 pub(crate) use error::{CallError, ENDING, ErrorKind, before_the_end};
-pub(crate) use http::{ClientError, ClientSettings, Shared, USER_AGENT};
+pub(crate) use http::{ClientError, ClientSettings, SharedClients, USER_AGENT};
 pub use retry::{LimitMover, RetryPolicy, WriteLimit};
 pub(crate) use retry::{Retries, Tries};
 pub(crate) use route::{Proxy, reason};
-pub(crate) use token::Credentials;
+pub(crate) use token::ResolvedCredentials;
 
 /// The answer to the list of one type.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Client {
     pub(crate) fn new(
         settings: ClientSettings,
         redactor: Redactor,
-        shared: &Shared,
+        shared: &SharedClients,
     ) -> Result<Self, ClientError> {
         let addresses =
             Addresses::new(&settings.url, &settings.project).map_err(ClientError::Address)?;

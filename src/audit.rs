@@ -20,7 +20,9 @@ use crate::plan::{Counts, with_reason};
 
 use standing::Standing;
 use trail::RECENT;
-pub(crate) use trail::{MOST_CHANGES, Past, PastReconcile, Told, Trail, TrailerConsent, Trails};
+pub(crate) use trail::{
+    MOST_CHANGES, PastReconcile, RecentEvent, ShownPast, Trail, TrailerConsent, Trails,
+};
 
 mod standing;
 mod trail;

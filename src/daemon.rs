@@ -82,7 +82,7 @@ pub(crate) struct Daemon {
 }
 
 /// A config with what follows from it: what reconciles use, and the source that they read.
-struct Opened {
+struct EngineAndSource {
     engine: Engine,
     source: Source,
 }
@@ -94,7 +94,7 @@ impl Daemon {
         &self,
         (config, config_file): (Config, Option<String>),
         redactor: &Redactor,
-    ) -> Result<Opened, SourceError> {
+    ) -> Result<EngineAndSource, SourceError> {
         let engine = Engine::new(config, self.environment.clone());
         let mut engine = engine.with_redactor(redactor.clone());
         engine.states = self.states.clone();
@@ -102,11 +102,11 @@ impl Daemon {
         let mut source = engine.source()?;
         source.worktree = self.worktree;
         engine.mirror = source.mirror().cloned();
-        Ok(Opened { engine, source })
+        Ok(EngineAndSource { engine, source })
     }
 
     /// Prepares what the config to start with asks for.
-    fn open_first(&self, redactor: &Redactor) -> Result<Opened, SourceError> {
+    fn open_first(&self, redactor: &Redactor) -> Result<EngineAndSource, SourceError> {
         self.open((self.config.clone(), self.config_file.clone()), redactor)
     }
 }

@@ -186,10 +186,10 @@ fn commit(folder: &Path) -> Result<(), git2::Error> {
 // in the memory of the process: nothing prints them and no file holds them.
 
 /// The secrets of one run, by variable.
-struct Secrets(BTreeMap<String, String>);
+struct DemoSecrets(BTreeMap<String, String>);
 
 /// Makes up a value for every variable that the texts name.
-fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Secrets, String> {
+fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<DemoSecrets, String> {
     let mut secrets = BTreeMap::new();
     for name in texts.flat_map(names) {
         let mut bytes = [0; 16];
@@ -197,10 +197,10 @@ fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Secrets, String> 
             .map_err(|_| "the system gives no random numbers for the demo's secrets")?;
         secrets.insert(name.to_owned(), hex(&bytes));
     }
-    Ok(Secrets(secrets))
+    Ok(DemoSecrets(secrets))
 }
 
-impl Secrets {
+impl DemoSecrets {
     /// The tokens that the sandbox takes.
     fn tokens(&self) -> Vec<Sensitive> {
         let tokens = self.0.iter().filter(|(name, _)| name.ends_with("APINIZER_TOKEN"));

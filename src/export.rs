@@ -119,7 +119,7 @@ impl Export {
             .collect();
         sorted.sort_by(|a, b| (a.0, &a.2.name).cmp(&(b.0, &b.2.name)));
 
-        let mut names = known::Names::new(prefix, known);
+        let mut names = known::VariableNames::new(prefix, known);
         let mut export = Self::default();
         for (_, connection_type, live) in sorted {
             let what = format!("the {} connection {:?}", connection_type.name, live.name.as_str());

@@ -35,8 +35,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use control::Control;
 pub use options::{
-    Access, Client, Dialect, Fault, Ids, Mask, Names, OnExisting, OnHidden, OnMissing, Options,
-    Profile, Rename, SecretsOnGet, UnknownFields, Unset, Variables,
+    Access, Dialect, Fault, Ids, Mask, Names, OnExisting, OnHidden, OnMissing, Options, Profile,
+    Rename, SecretsOnGet, TokenClient, UnknownFields, Unset, Variables,
 };
 pub use server::LoggedCall;
 

@@ -24,7 +24,7 @@ use crate::daemon::{Board, OrderError, Trigger};
 
 use listen::MOST_CONNECTIONS;
 
-pub(crate) use guard::{Key, Keys};
+pub(crate) use guard::{AccessKey, AccessKeys};
 pub(crate) use listen::Listener;
 
 mod guard;
@@ -54,14 +54,14 @@ impl std::fmt::Debug for Site {
 #[derive(Debug)]
 struct Served {
     site: Site,
-    keys: Keys,
+    keys: AccessKeys,
     /// Whether only this machine can reach the listener.
     is_loopback: bool,
     /// The places of those who follow the events.
     events: Arc<Semaphore>,
 }
 
-fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) -> Router {
+fn routes(site: Site, keys: AccessKeys, is_loopback: bool, ending: CancellationToken) -> Router {
     let places = Arc::new(Semaphore::new(MOST_READERS));
     let served = Arc::new(Served { site, keys, is_loopback, events: places });
     let guarded = Router::new()

@@ -17,7 +17,7 @@ use rustls_platform_verifier::Verifier;
 use tokio::sync::Semaphore;
 
 use super::route::Proxy;
-use super::token::Credentials;
+use super::token::ResolvedCredentials;
 
 /// The characters that RFC 3986 allows in a path segment; all others are encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -113,7 +113,7 @@ pub(crate) struct ClientSettings {
     /// The project, case-sensitive.
     pub project: String,
     /// Who calls.
-    pub credentials: Credentials,
+    pub credentials: ResolvedCredentials,
     /// The deadline of one call.
     pub timeout: Duration,
     /// The largest answer in bytes, unpacked.
@@ -269,9 +269,9 @@ impl ServerCertVerifier for Trust {
 
 /// The HTTP clients by what they are made from, and the hosts by host and port.
 #[derive(Default)]
-pub(crate) struct Shared {
+pub(crate) struct SharedClients {
     http: Mutex<HashMap<Way, reqwest::Client>>,
-    hosts: Mutex<HashMap<String, Host>>,
+    hosts: Mutex<HashMap<String, HostPlaces>>,
 }
 
 /// The settings that an HTTP client is made from.
@@ -285,12 +285,12 @@ struct Way {
 }
 
 /// The places for calls to one host.
-struct Host {
+struct HostPlaces {
     places: Arc<Semaphore>,
     count: usize,
 }
 
-impl Shared {
+impl SharedClients {
     /// The HTTP client of a target, whose certificates are read the first time.
     pub(super) fn http(
         &self,
@@ -315,7 +315,7 @@ impl Shared {
     /// The places of a host, at least so many as a target of it may take.
     pub(super) fn places(&self, host: &str, count: usize) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let none = || Host { places: Arc::new(Semaphore::new(0)), count: 0 };
+        let none = || HostPlaces { places: Arc::new(Semaphore::new(0)), count: 0 };
         let known = hosts.entry(host.to_owned()).or_insert_with(none);
         if count > known.count {
             known.places.add_permits(count - known.count);
@@ -325,7 +325,7 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }

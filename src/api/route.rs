@@ -156,7 +156,7 @@ impl Route {
         if error.is_builder() {
             return Failure::new(ErrorKind::Refused, "the request could not be made");
         }
-        let cause = Cause::of(error);
+        let cause = FailureChain::of(error);
         // Only what failed while connecting is sure not to have been read by the server.
         if error.is_connect() || error.is_dns() {
             return self.connecting(error, &cause);
@@ -184,7 +184,7 @@ impl Route {
         Failure::new(ErrorKind::NotHttp, message)
     }
 
-    fn connecting(&self, error: &reqwest::Error, cause: &Cause) -> Failure {
+    fn connecting(&self, error: &reqwest::Error, cause: &FailureChain) -> Failure {
         // The proxy of a plain server is all that is connected to; that of another opens a tunnel.
         let through = self.proxy.as_ref().map(Proxy::shown);
         let proxy_failed = self.is_plain || cause.tunnel.as_deref() == Some(NOT_CONNECTED);
@@ -208,7 +208,7 @@ impl Route {
 
 /// The reason of a failure below HTTP in a few words, without the URL, which may be secret.
 pub(crate) fn reason(error: &reqwest::Error) -> String {
-    let cause = Cause::of(error);
+    let cause = FailureChain::of(error);
     match cause.io {
         Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
         _ => cause.text,
@@ -221,14 +221,14 @@ const REFUSED: &str = "proxy authorization required";
 
 /// The facts that the chain of sources tells.
 #[derive(Default)]
-struct Cause {
+struct FailureChain {
     text: String,
     io: Option<io::ErrorKind>,
     tls: Option<rustls::Error>,
     tunnel: Option<String>,
 }
 
-impl Cause {
+impl FailureChain {
     fn of(error: &reqwest::Error) -> Self {
         let mut cause = Self { text: "no reason given".to_owned(), ..Self::default() };
         let mut source = error.source();
@@ -277,7 +277,7 @@ fn tunnelling(why: &str, proxy: &str, host: &str) -> (ErrorKind, String) {
 }
 
 /// Why a server, or a proxy on the way to it, is not reached.
-fn reaching(error: &reqwest::Error, cause: &Cause, whom: &str) -> (ErrorKind, String) {
+fn reaching(error: &reqwest::Error, cause: &FailureChain, whom: &str) -> (ErrorKind, String) {
     let text = &cause.text;
     if error.is_dns() {
         return (ErrorKind::NoServer, format!("DNS lookup of {whom} failed: {text}"));

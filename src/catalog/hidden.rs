@@ -39,12 +39,12 @@ pub struct SecretPart {
     /// A name for the variable that could hold it, in upper snake case: `JDBC_URL_PASSWORD`.
     pub label: String,
     /// How sure it is that this is a secret.
-    pub standing: Standing,
+    pub certainty: Certainty,
 }
 
 /// How sure it is that something is a secret, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum Certainty {
     /// The catalog says that the field is one.
     Field,
     /// It stands where a secret plainly stands: a literal here is an error.
@@ -179,7 +179,7 @@ pub fn literal_secrets(
 ) -> Vec<LiteralSecret> {
     let mut by_pointer: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
     for part in hidden_parts(connection_type, fields) {
-        if part.standing == Standing::Plain {
+        if part.certainty == Certainty::Plain {
             by_pointer.entry(part.pointer.clone()).or_default().push(part);
         }
     }
@@ -253,7 +253,7 @@ pub fn extract(
 ) -> (Map<String, Value>, Vec<(String, Sensitive)>) {
     let mut parts: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
     for part in secret_parts(connection_type, live) {
-        if part.standing != Standing::Field {
+        if part.certainty != Certainty::Field {
             parts.entry(part.pointer.clone()).or_default().push(part);
         }
     }

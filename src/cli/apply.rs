@@ -12,7 +12,7 @@ use super::args::{ApplyArgs, Output};
 use super::context::{Context, needs_terminal, says_yes};
 use super::plan::{leave_out_said, saved_target, show, show_errors};
 use super::session::Session;
-use super::signals::{Ending, cancel_on};
+use super::signals::{EndSignals, cancel_on};
 use crate::plan::saved::{SAVED_VERSION, SavedPlan, SavedTarget, ends_otherwise, keep_listed};
 use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
 use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
@@ -189,7 +189,7 @@ fn confirmed(plan: &Plan, context: &Context) -> Result<bool, CommandError> {
 /// The first Ctrl-C, SIGTERM or hang-up finishes the calls in flight, the second ends at once.
 pub(super) fn stop_on_signals(stop: &CancellationToken, context: &Context) {
     let quiet = context.global.quiet;
-    cancel_on(Ending::of_command(), stop, move || {
+    cancel_on(EndSignals::of_command(), stop, move || {
         if !quiet {
             tracing::warn!("finishing the calls in flight; once more ends at once");
         }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::CommandError;
 use super::args::{Command, GlobalArgs};
 use super::context::Context;
-use super::signals::Ending;
+use super::signals::EndSignals;
 use crate::config::FILE_NAME;
 use crate::demo::{PROJECT, Stage};
 
@@ -26,7 +26,7 @@ pub async fn run(
     let told_to_end = CancellationToken::new();
     let listening = told_to_end.clone();
     tokio::spawn(async move {
-        Ending::of_daemon().asked_for().await;
+        EndSignals::of_daemon().asked_for().await;
         listening.cancel();
     });
     let stage = Stage::build(&folder, listen).await.map_err(CommandError::Failed)?;

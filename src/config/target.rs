@@ -8,7 +8,7 @@ use crate::config::fields::{Fields, Text};
 use crate::config::problems::{error, warning};
 use crate::config::read::Reader;
 use crate::config::{
-    Adopt, After, Credentials, Drift, Manager, MaxDeletes, OnInvalid, Policy, Target,
+    Adopt, After, Credentials, Manager, MaxDeletes, OnDrift, OnInvalid, Policy, Target,
 };
 use crate::diagnostic::{code, quoted};
 use crate::digest::sha256;
@@ -79,8 +79,8 @@ fn profile(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Ar
 
 fn policy(fields: &Fields) -> Policy {
     let drift = match fields.word("drift").copied() {
-        Some("report") => Drift::Report,
-        _ => Drift::Correct,
+        Some("report") => OnDrift::Report,
+        _ => OnDrift::Correct,
     };
     Policy {
         prune: fields.boolean("prune"),
@@ -89,7 +89,7 @@ fn policy(fields: &Fields) -> Policy {
             Some("always") => Adopt::Always,
             Some("equal") => Adopt::Equal,
             Some("never") => Adopt::Never,
-            _ if drift == Drift::Report => Adopt::Equal,
+            _ if drift == OnDrift::Report => Adopt::Equal,
             _ => Adopt::Always,
         },
         drift,

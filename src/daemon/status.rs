@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Watchdog;
-use crate::audit::{Past, PastReconcile};
+use crate::audit::{PastReconcile, ShownPast};
 use crate::config::TargetKey;
 use crate::document::{Diagnostic, Severity};
 use crate::links::Links;
@@ -75,19 +75,19 @@ pub(crate) struct TargetStatus {
     /// When the next one is due if nothing happens before.
     pub next_reconcile: Option<Timestamp>,
     /// The last request for a reconcile that has ended since.
-    pub answered: Option<Answer>,
+    pub answered: Option<RequestAnswer>,
     /// The problems of the target as a whole.
     pub trouble: Trouble,
     /// Its connections, each with the change that a reconcile would still make: held, blocked,
     /// failed, reported or not written.
     pub connections: Arc<Vec<Entry>>,
     /// Earlier reconciles.
-    pub past: Past,
+    pub past: ShownPast,
 }
 
 /// The answer to a request for a reconcile.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RequestAnswer {
     /// When it was asked for, in microseconds since 1970.
     pub request: i64,
     /// How it ended.
@@ -96,7 +96,7 @@ pub(crate) struct Answer {
     pub unread: Option<String>,
 }
 
-impl Answer {
+impl RequestAnswer {
     /// Whether the newest commit is in force.
     #[must_use]
     pub(crate) fn is_success(&self) -> bool {
@@ -131,19 +131,19 @@ pub(crate) struct Wait {
     pub(crate) until: Option<Timestamp>,
     /// Why it waits, in words.
     pub(crate) reason: String,
-    /// The news from the state of that target; `None`: it could not be read.
-    pub(super) news: Option<News>,
+    /// The state of that target; `None`: it could not be read.
+    pub(super) first: Option<FirstState>,
 }
 
 /// The part of a target's state that those after it wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct News {
+pub(crate) struct FirstState {
     last: Option<Soak>,
     suspended: bool,
 }
 
-impl News {
-    /// The news that a record holds.
+impl FirstState {
+    /// That part of a record.
     pub(super) fn of(record: &Record) -> Self {
         Self { last: record.soaks.last().cloned(), suspended: record.suspended }
     }
@@ -347,7 +347,7 @@ fn target(target: &TargetStatus) -> Value {
     json
 }
 
-fn answer(answer: &Answer) -> Value {
+fn answer(answer: &RequestAnswer) -> Value {
     json!({
         "request": answer.request,
         "outcome": answer.outcome.as_str(),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{self, ConnectionType, Field, Kind, Required, hidden, is_bookkeeping};
 use crate::desired::env_names;
-use crate::export::known::Names;
+use crate::export::known::VariableNames;
 use crate::export::{KnownReferences, yaml};
 use crate::live::LiveConnection;
 use crate::plan::compare::shows_file;
@@ -23,7 +23,7 @@ pub(super) fn text(
     connection_type: &'static ConnectionType,
     live: &LiveConnection,
     known: &KnownReferences,
-    names: &mut Names,
+    names: &mut VariableNames,
     full: bool,
 ) -> Result<(String, Vec<LeftOut>), String> {
     let name = live.name.as_str();
@@ -93,7 +93,7 @@ fn add_hidden(
     connection_type: &'static ConnectionType,
     whole: &Map<String, Value>,
     (name, owner): (&str, &str),
-    names: &mut Names,
+    names: &mut VariableNames,
 ) -> BTreeMap<&'static str, String> {
     let mut offers = BTreeMap::new();
     for field in open {
@@ -160,7 +160,7 @@ fn extract(
     fields: &Map<String, Value>,
     name: &str,
     owner: &str,
-    names: &mut Names,
+    names: &mut VariableNames,
 ) -> Map<String, Value> {
     let mut abouts = Vec::new();
     let (fields, variables) = hidden::extract(connection_type, fields, &mut |part| {

@@ -182,7 +182,7 @@ impl KnownReferences {
 
 /// The variables of one export.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct VariableNames {
     prefix: String,
     taken: BTreeSet<String>,
     /// In the order in which they were noted.
@@ -191,7 +191,7 @@ pub(super) struct Names {
     noted: BTreeMap<String, usize>,
 }
 
-impl Names {
+impl VariableNames {
     /// Starts with the names that git has given already, which mean something else.
     pub(super) fn new(prefix: &str, known: &KnownReferences) -> Self {
         Self {
@@ -328,11 +328,11 @@ mod tests {
 
     #[test]
     fn no_two_secrets_share_a_name() {
-        let mut names = Names::new("Payments", &KnownReferences::default());
+        let mut names = VariableNames::new("Payments", &KnownReferences::default());
         assert_eq!(names.invent("order-mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD");
         assert_eq!(names.invent("order_mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD_2");
         assert_eq!(names.invent("Order Mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD_3");
-        let mut names = Names::new("24-7", &KnownReferences::default());
+        let mut names = VariableNames::new("24-7", &KnownReferences::default());
         assert_eq!(names.invent("支付", "password"), "_24_7_PASSWORD");
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Export, KnownReferences, files, live_connections};
-use crate::api::{self, Client, ClientSettings, RetryPolicy, Shared};
+use crate::api::{self, Client, ClientSettings, RetryPolicy, SharedClients};
 use crate::catalog;
 use crate::config::{Config, FlagSource};
 use crate::environment::Environment;
@@ -40,14 +40,14 @@ async fn live(sandbox: &Sandbox) -> Vec<LiveConnection> {
         target: "t".to_owned(),
         url: sandbox.url(),
         project: PROJECT.to_owned(),
-        credentials: api::Credentials::Token(Sensitive::new("any".to_owned())),
+        credentials: api::ResolvedCredentials::Token(Sensitive::new("any".to_owned())),
         timeout: std::time::Duration::from_secs(30),
         max_response: 1 << 20,
         ca_file: None,
         proxy: None,
         concurrency: 8,
     };
-    let client = Client::new(settings, Redactor::default(), &Shared::default()).unwrap();
+    let client = Client::new(settings, Redactor::default(), &SharedClients::default()).unwrap();
     live_connections(&client, &Filter::default(), 8).await.unwrap().0
 }
 

@@ -37,12 +37,12 @@ pub(crate) struct Notice {
     /// The problem with the target as a whole.
     pub error: Option<String>,
     /// The connections that it is about.
-    pub subjects: Vec<Subject>,
+    pub subjects: Vec<NoticeSubject>,
 }
 
 /// A connection that a notice is about.
 #[derive(Clone, Debug)]
-pub(crate) struct Subject {
+pub(crate) struct NoticeSubject {
     /// Its type.
     pub type_name: String,
     /// Its name.
@@ -106,7 +106,7 @@ impl Notice {
         if let Some(commit) = &self.commit {
             text.push_str(&format!(" at {} ({})", commit.id.short(), commit.subject));
         }
-        let listed = self.subjects.iter().take(NAMED).map(Subject::line);
+        let listed = self.subjects.iter().take(NAMED).map(NoticeSubject::line);
         for line in self.error.iter().cloned().chain(listed) {
             text.push_str(&format!("\n- {line}"));
         }
@@ -147,7 +147,7 @@ impl Notice {
     }
 }
 
-impl Subject {
+impl NoticeSubject {
     fn line(&self) -> String {
         let connection = format!("{} `{}`", self.type_name, self.name);
         match &self.why {
@@ -165,7 +165,7 @@ fn moment(seconds: i64) -> Option<String> {
 const DESCRIPTION: usize = 140;
 
 /// A request to a receiver.
-pub(super) struct Request {
+pub(super) struct OutgoingRequest {
     pub(super) url: Url,
     /// Names and values; the values may be secret.
     pub(super) headers: Vec<(&'static str, Sensitive)>,
@@ -182,7 +182,7 @@ pub(super) fn request(
     url: &Sensitive,
     secret: Option<&Sensitive>,
     redactor: &Redactor,
-) -> Result<Request, &'static str> {
+) -> Result<OutgoingRequest, &'static str> {
     let given = web_address(url)?;
     let text = || notice.text(redactor);
     let header = |name, value: String| (name, Sensitive::new(value));
@@ -194,7 +194,7 @@ pub(super) fn request(
             let body = notice.json(redactor).to_string();
             let mut headers = vec![event];
             headers.extend(secret.map(|secret| header(SIGNATURE, signature(secret, &body))));
-            return Ok(Request { url: given, headers, body });
+            return Ok(OutgoingRequest { url: given, headers, body });
         }
         NotifyKind::GitHub => {
             let [owner, name] = two(&given)?;
@@ -225,7 +225,7 @@ pub(super) fn request(
             (at(&given, &rest), headers, body)
         }
     };
-    Ok(Request { url, headers, body: body.to_string() })
+    Ok(OutgoingRequest { url, headers, body: body.to_string() })
 }
 
 /// The header of the signature of a webhook, which is checked as GitHub's is.

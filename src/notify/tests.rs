@@ -101,7 +101,7 @@ fn notice(event: NotifyEvent) -> Notice {
         state: "failed",
         time: Timestamp::UNIX_EPOCH,
         error: (event == NotifyEvent::Failed).then(|| format!("500: bad password {CANARY}")),
-        subjects: vec![Subject {
+        subjects: vec![NoticeSubject {
             type_name: "email".to_owned(),
             name: "orders".into(),
             what: "failed",

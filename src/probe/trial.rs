@@ -10,13 +10,15 @@ use crate::name::ConnectionName;
 use crate::plan::equality::is_empty;
 use crate::profile::{Mask, OnHidden, TypeProfile, Unset};
 
+type Fields = Map<String, Value>;
+
 /// A connection that was made with its required fields.
 pub(super) struct Trial<'a> {
     pub(super) client: &'a Client,
     pub(super) own_type: &'static ConnectionType,
     pub(super) name: ConnectionName,
     /// The fields that it was made with.
-    pub(super) required: Map<String, Value>,
+    pub(super) required: Fields,
     /// The findings so far.
     pub(super) found: TypeProfile,
 }
@@ -31,10 +33,7 @@ enum Written {
 
 impl Trial<'_> {
     /// Makes all experiments with these optional fields; the fields that the server takes.
-    pub(super) async fn watch(
-        &mut self,
-        optional: Map<String, Value>,
-    ) -> Result<Map<String, Value>, ProbeError> {
+    pub(super) async fn watch(&mut self, optional: Fields) -> Result<Fields, ProbeError> {
         let unset = self.read().await?;
         for name in optional.keys() {
             if let Some(field) = self.own_type.field(name).filter(|field| !is_hidden(field)) {
@@ -52,10 +51,7 @@ impl Trial<'_> {
     }
 
     /// Writes the optional fields; those that the server refuses are left out.
-    async fn fill(
-        &mut self,
-        optional: Map<String, Value>,
-    ) -> Result<Map<String, Value>, ProbeError> {
+    async fn fill(&mut self, optional: Fields) -> Result<Fields, ProbeError> {
         let mut whole = self.required.clone();
         whole.extend(optional.clone());
         if self.write(&whole).await? {
@@ -72,12 +68,7 @@ impl Trial<'_> {
         Ok(taken)
     }
 
-    fn compare(
-        &mut self,
-        sent: &Map<String, Value>,
-        shown: &Map<String, Value>,
-        unset: &Map<String, Value>,
-    ) {
+    fn compare(&mut self, sent: &Fields, shown: &Fields, unset: &Fields) {
         for (name, value) in sent {
             let Some(field) = self.own_type.field(name) else { continue };
             let before = unset.get(name).filter(|_| !self.required.contains_key(name));
@@ -90,11 +81,7 @@ impl Trial<'_> {
         }
     }
 
-    async fn look_at_list(
-        &mut self,
-        sent: &Map<String, Value>,
-        shown: &Map<String, Value>,
-    ) -> Result<(), ProbeError> {
+    async fn look_at_list(&mut self, sent: &Fields, shown: &Fields) -> Result<(), ProbeError> {
         let Listed::Complete(listed) = self.client.list(self.own_type.name).await? else {
             return Ok(());
         };
@@ -112,11 +99,7 @@ impl Trial<'_> {
     }
 
     /// Writes `null` for the secrets and whatever else is masked, and then leaves them out.
-    async fn hidden_fields(
-        &mut self,
-        whole: &Map<String, Value>,
-        shown: &Map<String, Value>,
-    ) -> Result<(), ProbeError> {
+    async fn hidden_fields(&mut self, whole: &Fields, shown: &Fields) -> Result<(), ProbeError> {
         let is_hidden = |field: &&'static Field| field.is_secret() || self.found.masks(field.name);
         let names: Vec<&str> = self
             .own_type
@@ -144,7 +127,7 @@ impl Trial<'_> {
 
     async fn effect_of(
         &self,
-        body: &Map<String, Value>,
+        body: &Fields,
         seen: &[&str],
     ) -> Result<Option<OnHidden>, ProbeError> {
         if !self.write(body).await? {
@@ -159,7 +142,7 @@ impl Trial<'_> {
         })
     }
 
-    async fn unknown_field(&mut self, whole: &Map<String, Value>) -> Result<(), ProbeError> {
+    async fn unknown_field(&mut self, whole: &Fields) -> Result<(), ProbeError> {
         let mut body = whole.clone();
         body.insert(UNKNOWN_FIELD.to_owned(), Value::from("Probe"));
         self.found.unknown_fields = Some(if !self.write(&body).await? {
@@ -173,11 +156,11 @@ impl Trial<'_> {
     }
 
     /// Sends a PUT; `false`: the server refuses it.
-    async fn write(&self, body: &Map<String, Value>) -> Result<bool, ProbeError> {
+    async fn write(&self, body: &Fields) -> Result<bool, ProbeError> {
         Ok(refusal(self.client, &Method::PUT, &self.name, body).await?.is_none())
     }
 
-    async fn read(&self) -> Result<Map<String, Value>, ProbeError> {
+    async fn read(&self) -> Result<Fields, ProbeError> {
         let live = self.client.get(&self.name).await?;
         let live = live.ok_or_else(|| ProbeError::Vanished(self.name.clone()))?;
         Ok(live.body().clone())

@@ -19,7 +19,7 @@ use crate::record::{self, AskedBy, Due, GoodCommit, Record};
 use crate::source::{self, HistoryCommit, Repository, Snapshot, SourceError};
 
 /// Reads commits of the past for one target.
-pub(super) struct Past<'a> {
+pub(super) struct GitHistory<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) snapshot: &'a Snapshot,
@@ -53,7 +53,7 @@ impl NamesOfCommit {
     }
 }
 
-impl Past<'_> {
+impl GitHistory<'_> {
     /// Finds out all that deletes depend on. What is due by another branch is taken back in the record.
     pub(super) fn ask(&self, record: &mut Record) -> Result<History, SourceError> {
         let other_branch = self.take_back_other_branches(record)?;
@@ -348,7 +348,7 @@ impl Past<'_> {
 
 /// Which commits the one that is looked at comes from.
 struct Lineage<'a> {
-    past: &'a Past<'a>,
+    past: &'a GitHistory<'a>,
     repository: &'a Arc<Repository>,
     tip: &'a CommitId,
     reached: BTreeMap<CommitId, bool>,

@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::connections::Call;
-use super::dialect::{Answer, Refusal};
+use super::connections::ConnectionCall;
+use super::dialect::{Refusal, SandboxAnswer};
 use super::options::{Access, Fault, Options};
 use super::store::Store;
 use super::{connections, store};
@@ -34,7 +34,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 pub(super) struct Server {
     options: RwLock<Arc<Options>>,
     store: Mutex<Store>,
-    tokens: Mutex<Tokens>,
+    tokens: Mutex<IssuedTokens>,
     /// Since when the calls of the current second are counted.
     window: Mutex<(Instant, u32)>,
     log: Mutex<Log>,
@@ -71,7 +71,7 @@ impl Server {
     }
 
     /// The tokens that were issued.
-    pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+    pub(super) fn tokens(&self) -> MutexGuard<'_, IssuedTokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,7 +116,8 @@ pub(super) async fn log(
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let is_token = Call::of(&parts.method, parts.uri.path(), None) == Call::Token;
+    let is_token =
+        ConnectionCall::of(&parts.method, parts.uri.path(), None) == ConnectionCall::Token;
     // The form of a token request is a secret that no test has to see.
     let seen = if is_token { Bytes::new() } else { body.clone() };
     let number = server.log().arrived(&parts.method, &target, seen);
@@ -133,7 +134,7 @@ pub(super) async fn log(
 pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
-    let call = Call::of(&parts.method, parts.uri.path(), parts.uri.query());
+    let call = ConnectionCall::of(&parts.method, parts.uri.path(), parts.uri.query());
     let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     wait(server.options().latency).await;
     let answer = server.take(&call, token, &body);
@@ -141,7 +142,12 @@ pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) 
 }
 
 impl Server {
-    fn take(&self, call: &Call, token: Option<&str>, body: &[u8]) -> Result<Answer, Refusal> {
+    fn take(
+        &self,
+        call: &ConnectionCall,
+        token: Option<&str>,
+        body: &[u8],
+    ) -> Result<SandboxAnswer, Refusal> {
         let options = self.options();
         if self.is_over(options.access.rate_limit) {
             return Err(Refusal::Other(StatusCode::TOO_MANY_REQUESTS));
@@ -155,9 +161,11 @@ impl Server {
             Some(Fault::Undeployed) | None => {}
         }
         match call {
-            Call::NoSuchPath => return Err(Refusal::Other(StatusCode::NOT_FOUND)),
-            Call::NoSuchMethod => return Err(Refusal::Other(StatusCode::METHOD_NOT_ALLOWED)),
-            Call::Token => return self.tokens().issue(&options.access, body),
+            ConnectionCall::NoSuchPath => return Err(Refusal::Other(StatusCode::NOT_FOUND)),
+            ConnectionCall::NoSuchMethod => {
+                return Err(Refusal::Other(StatusCode::METHOD_NOT_ALLOWED));
+            }
+            ConnectionCall::Token => return self.tokens().issue(&options.access, body),
             _ => self.tokens().check(&options.access, token)?,
         }
         let mut store = self.store();
@@ -191,9 +199,9 @@ const REMEMBERED: usize = 1000;
 
 /// The tokens that this server issued, with the time until which each is good.
 #[derive(Debug, Default)]
-pub(super) struct Tokens(Vec<(Sensitive, Instant)>);
+pub(super) struct IssuedTokens(Vec<(Sensitive, Instant)>);
 
-impl Tokens {
+impl IssuedTokens {
     /// Checks the `Authorization` header of a call.
     pub(super) fn check(&self, access: &Access, header: Option<&str>) -> Result<(), Refusal> {
         let token = header.and_then(bearer).ok_or(Refusal::NoToken)?;
@@ -210,7 +218,7 @@ impl Tokens {
     }
 
     /// Answers a form that asks for a token.
-    pub(super) fn issue(&mut self, access: &Access, form: &[u8]) -> Result<Answer, Refusal> {
+    pub(super) fn issue(&mut self, access: &Access, form: &[u8]) -> Result<SandboxAnswer, Refusal> {
         let fields: BTreeMap<_, _> = ::url::form_urlencoded::parse(form).collect();
         let field = |name: &str| fields.get(name).map(AsRef::as_ref);
         if field("grant_type") != Some("client_credentials") {
@@ -230,7 +238,7 @@ impl Tokens {
             self.0.remove(0);
         }
         self.0.push((Sensitive::new(token.clone()), until));
-        Ok(Answer::json(
+        Ok(SandboxAnswer::json(
             StatusCode::OK,
             &json!({
                 "access_token": token,

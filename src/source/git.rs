@@ -52,7 +52,7 @@ pub(super) struct Git {
 }
 
 /// The output of a call.
-pub(super) struct Output {
+pub(super) struct GitOutput {
     pub(super) status: ExitStatus,
     pub(super) stdout: String,
     /// Secrets replaced, short enough for a message.
@@ -114,7 +114,7 @@ impl Git {
     }
 
     /// Runs it and takes another exit status than 0 for a failure.
-    pub(super) fn succeed(self, stop: &CancellationToken) -> Result<Output, SourceError> {
+    pub(super) fn succeed(self, stop: &CancellationToken) -> Result<GitOutput, SourceError> {
         let doing = self.doing.clone();
         let output = self.run(stop)?;
         if output.status.success() {
@@ -128,7 +128,7 @@ impl Git {
     }
 
     /// Runs it to its end, whatever that is.
-    pub(super) fn run(mut self, stop: &CancellationToken) -> Result<Output, SourceError> {
+    pub(super) fn run(mut self, stop: &CancellationToken) -> Result<GitOutput, SourceError> {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         self.command.process_group(0);
         let mut child = spawn(&mut self.command).map_err(|e| self.not_started(e))?;
@@ -140,12 +140,16 @@ impl Git {
         outcome
     }
 
-    fn follow(&self, child: &mut Child, stop: &CancellationToken) -> Result<Output, SourceError> {
+    fn follow(
+        &self,
+        child: &mut Child,
+        stop: &CancellationToken,
+    ) -> Result<GitOutput, SourceError> {
         let stdout = Capture::start(child.stdout.take()).map_err(|e| self.not_started(e))?;
         let stderr = Capture::start(child.stderr.take()).map_err(|e| self.not_started(e))?;
         let status = self.wait(child, stop)?;
         let said = presentable(&stderr.finish(), &self.redactor);
-        Ok(Output { status, stdout: stdout.finish(), said })
+        Ok(GitOutput { status, stdout: stdout.finish(), said })
     }
 
     fn not_started(&self, source: io::Error) -> SourceError {

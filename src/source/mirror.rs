@@ -23,7 +23,7 @@ use crate::environment::Environment;
 use crate::name::CommitId;
 use crate::secret::{Redactor, without_user_info};
 
-use fetch::Access;
+use fetch::GitAccess;
 
 pub(crate) use fetch::problem_with_url;
 
@@ -255,7 +255,7 @@ impl Inner {
     }
 
     fn over_network(&self, folder: &Path, deadline: Duration) -> Result<Git, SourceError> {
-        let access = Access::now(&self.environment, &self.redactor)?;
+        let access = GitAccess::now(&self.environment, &self.redactor)?;
         let call = Git::to(self.doing(), deadline).redactor(&self.redactor);
         // A child that outlives a killed program comes to an end by itself.
         let call = call.args(&["-c", "http.lowSpeedLimit=1"]);

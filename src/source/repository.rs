@@ -113,7 +113,7 @@ impl Repository {
         objects.read(|repository| {
             let mut listing = Listing::default();
             for path in paths {
-                let mut walk = Walk {
+                let mut walk = TreeWalk {
                     repository,
                     objects: &objects,
                     path,
@@ -313,7 +313,7 @@ fn commit(objects: &ObjectDatabase, id: Oid) -> Result<Commit, SourceError> {
 const LINK: i32 = 0o120_000;
 
 /// The walk below one configured path.
-struct Walk<'a> {
+struct TreeWalk<'a> {
     repository: &'a git2::Repository,
     objects: &'a ObjectDatabase,
     path: &'a str,
@@ -321,7 +321,7 @@ struct Walk<'a> {
     files: Vec<FileEntry>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> TreeWalk<'a> {
     /// Walks to the path and lists what is below it; says whether the commit has it.
     fn path(&mut self, commit: Oid) -> Result<bool, SourceError> {
         let steps = normal(self.path);

@@ -20,14 +20,14 @@ use crate::secret::Sensitive;
 
 /// The git hosts whose webhooks are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Host {
+enum GitHost {
     GitHub,
     GitLab,
     Gitea,
     Bitbucket,
 }
 
-impl Host {
+impl GitHost {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "github" => Self::GitHub,
@@ -75,7 +75,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Some(host) = Host::named(&host) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(host) = GitHost::named(&host) else { return StatusCode::NOT_FOUND.into_response() };
     let Some(key) = &served.keys.webhook else {
         let text = "this needs `server.webhook_secret` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();

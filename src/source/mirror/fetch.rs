@@ -325,7 +325,7 @@ const HELPER: &str = "!f() { if test \"$1\" = get; then printf 'username=%s\\npa
 
 /// How git proves who it is.
 #[derive(Clone, Debug)]
-pub(super) enum Access {
+pub(super) enum GitAccess {
     /// As the user's git does: credential helpers, ssh keys, nothing.
     AsConfigured,
     /// By a token or a password, over http and https.
@@ -337,7 +337,7 @@ pub(super) enum Access {
     },
 }
 
-impl Access {
+impl GitAccess {
     /// The environment as it is now: a token that is mounted as a file may have been rotated.
     /// It and the forms it is sent in are replaced in what git says from now on.
     pub(super) fn now(environment: &Environment, redactor: &Redactor) -> Result<Self, SourceError> {
