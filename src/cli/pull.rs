@@ -132,7 +132,7 @@ impl Pulled<'_> {
         let Some(ready) = &prepared.ready else { return Ok(()) };
         let live_of = |name: &ConnectionName| ready.observed.listed(name);
         let entries = &prepared.plan.entries;
-        let (drift, not_written) = drift_of(&target.name, entries, &ready.opened.desired, &live_of);
+        let (drift, not_written) = drift_of(&target.name, entries, &ready.opened.desired, live_of);
         self.not_written.extend(not_written);
         let listing = self.snapshot.folders(&target.paths, engine.config_file.as_deref());
         let listing = listing.map_err(CommandError::failed)?;

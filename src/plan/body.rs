@@ -196,8 +196,8 @@ pub(crate) fn for_update(
             None => pointer::put(&mut body, &dropped.change.path, None),
         }
     }
-    let may_hide = |field: &&Field| field.is_secret() || field.is_file() || desired.masks(field);
-    for hidden in own_type.fields().filter(may_hide) {
+    let profile = desired.profile_of(own_type.name);
+    for hidden in own_type.fields().filter(|field| is_hidden(field, profile)) {
         let path = format!("/{}", hidden.name);
         let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
         if !is_written {

@@ -232,7 +232,7 @@ impl Scan<'_> {
                 self.whole(path, value, &what, &variable(&[name]), Certainty::Suspected);
             }
             Value::String(text) => {
-                self.text(path, text, TextShape::Prose, None, Certainty::Suspected)
+                self.text(path, text, TextShape::Prose, None, Certainty::Suspected);
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
