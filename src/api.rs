@@ -23,7 +23,7 @@ use crate::secret::{Redactor, SensitiveValue};
 use answer::{Answer, Envelope, Failure, Reply, reply, success};
 use error::{clean, one_line};
 use exchange::{Call, Exchange, Pace, Payload};
-use http::{AddressError, Addresses};
+use http::Addresses;
 use route::Route;
 use token::{Token, Tokens};
 
@@ -41,11 +41,11 @@ mod tests;
 
 pub(crate) use contents::Deployment;
 pub(crate) use error::{CallError, ENDING, ErrorKind, before_the_end};
-pub(crate) use http::{ClientError, ClientSettings, Shared, USER_AGENT};
+pub(crate) use http::{ClientError, ClientSettings, SharedClients, USER_AGENT};
 pub use retry::{LimitMover, RetryPolicy, WriteLimit};
 pub(crate) use retry::{Retries, Tries};
-pub(crate) use route::{Proxy, ProxyError, reason};
-pub(crate) use token::Credentials;
+pub(crate) use route::{Proxy, reason};
+pub(crate) use token::ResolvedCredentials;
 
 /// The answer to the list of one type.
 #[derive(Debug)]
@@ -84,9 +84,10 @@ impl Client {
     pub(crate) fn new(
         settings: ClientSettings,
         redactor: Redactor,
-        shared: &Shared,
+        shared: &SharedClients,
     ) -> Result<Self, ClientError> {
-        let addresses = Addresses::new(&settings.url, &settings.project)?;
+        let addresses =
+            Addresses::new(&settings.url, &settings.project).map_err(ClientError::Address)?;
         let tokens =
             Tokens::new(&settings.target, &settings.credentials, addresses.token(), &redactor)
                 .ok_or(ClientError::Token)?;
@@ -253,7 +254,7 @@ impl Client {
         &self,
         name: String,
         method: Method,
-        url: Result<Url, AddressError>,
+        url: Result<Url, &'static str>,
         body: Option<&SensitiveValue>,
     ) -> Result<Call, CallError> {
         let payload = match body {
@@ -262,8 +263,10 @@ impl Client {
         };
         match url {
             Ok(url) => Ok(Call { name, method, url, payload }),
-            Err(problem) => Err(Failure::new(ErrorKind::Refused, problem.to_string())
-                .into_error(&name, &self.inner.redactor)),
+            Err(problem) => {
+                Err(Failure::new(ErrorKind::Refused, problem)
+                    .into_error(&name, &self.inner.redactor))
+            }
         }
     }
 

@@ -53,12 +53,12 @@ pub(crate) struct Job<'a> {
     pub(crate) readable_now: &'a ReadableNow,
     pub(crate) client: &'a Client,
     pub(crate) ledger: &'a Ledger,
-    pub(crate) control: Control<'a>,
+    pub(crate) control: RunControl<'a>,
 }
 
 /// How a run is carried out, and how it ends.
 #[derive(Clone, Copy)]
-pub(crate) struct Control<'a> {
+pub(crate) struct RunControl<'a> {
     /// Whether a connection that moved since the plan stops its change: a saved plan is carried out
     /// as it stands or not at all.
     pub(crate) strict: bool,

@@ -20,7 +20,9 @@ use crate::plan::{Counts, with_reason};
 
 use standing::Standing;
 use trail::RECENT;
-pub(crate) use trail::{MOST_CHANGES, Past, PastReconcile, Told, Trail, TrailerConsent, Trails};
+pub(crate) use trail::{
+    MOST_CHANGES, PastReconcile, RecentEvent, ShownPast, Trail, TrailerConsent, Trails,
+};
 
 mod standing;
 mod trail;
@@ -149,46 +151,29 @@ impl Reconciled {
 impl EventKind {
     /// The word for it in logs and on the page.
     pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Replace => "replace",
-            Self::Rename => "rename",
-            Self::Delete => "delete",
-            Self::Adopt => "adopt",
-            Self::Forget => "forget",
-            Self::Drift => "drift",
-            Self::Held => "held",
-            Self::Blocked => "blocked",
-            Self::Warned => "warned",
-            Self::Settled => "settled",
-            Self::Refused => "refused",
-            Self::Consent => "consent",
-            Self::Suspended => "suspended",
-            Self::Resumed => "resumed",
-            Self::LostState => "lost_state",
-        }
+        self.words().0
     }
 
-    fn past(self) -> &'static str {
+    /// The word for it, and the end of a sentence about the connection.
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Create => "was created",
-            Self::Update => "was updated",
-            Self::Replace => "was replaced",
-            Self::Rename => "was renamed",
-            Self::Delete => "was deleted",
-            Self::Adopt => "was adopted",
-            Self::Forget => "was forgotten",
-            Self::Drift => "drifted",
-            Self::Held => "is held",
-            Self::Blocked => "is blocked",
-            Self::Warned => "is warned of",
-            Self::Settled => "is settled without a write",
-            Self::Refused => "is refused",
-            Self::Consent => "is consented to",
-            Self::Suspended => "is suspended",
-            Self::Resumed => "is resumed",
-            Self::LostState => "lost its state",
+            Self::Create => ("create", "was created"),
+            Self::Update => ("update", "was updated"),
+            Self::Replace => ("replace", "was replaced"),
+            Self::Rename => ("rename", "was renamed"),
+            Self::Delete => ("delete", "was deleted"),
+            Self::Adopt => ("adopt", "was adopted"),
+            Self::Forget => ("forget", "was forgotten"),
+            Self::Drift => ("drift", "drifted"),
+            Self::Held => ("held", "is held"),
+            Self::Blocked => ("blocked", "is blocked"),
+            Self::Warned => ("warned", "is warned of"),
+            Self::Settled => ("settled", "is settled without a write"),
+            Self::Refused => ("refused", "is refused"),
+            Self::Consent => ("consent", "is consented to"),
+            Self::Suspended => ("suspended", "is suspended"),
+            Self::Resumed => ("resumed", "is resumed"),
+            Self::LostState => ("lost_state", "lost its state"),
         }
     }
 }
@@ -228,9 +213,10 @@ impl fmt::Display for Event {
             },
             _ => f.write_str("the target")?,
         }
+        let (word, past) = self.event.words();
         let mut ended = match self.result.and_then(WriteResult::trouble) {
-            Some(trouble) => format!(": the {} {trouble}", self.event.as_str()),
-            None => format!(" {}", self.event.past()),
+            Some(trouble) => format!(": the {word} {trouble}"),
+            None => format!(" {past}"),
         };
         let is_about_fields = matches!(self.event, EventKind::Update | EventKind::Drift);
         if is_about_fields && !self.fields.is_empty() {

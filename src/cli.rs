@@ -67,7 +67,7 @@ pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandErro
 
 async fn perform(command: &Command, context: &Context) -> Result<u8, CommandError> {
     match command {
-        Command::Init(args) => init::run(args, context),
+        Command::Init { target } => init::run(target, context),
         Command::Validate(args) => validate::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
@@ -76,17 +76,17 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Probe(args) => probe::run(args, context).await,
         Command::Pull(args) => pull::run(args, context).await,
         Command::Sandbox(args) => sandbox::run(args, context).await,
-        Command::Demo(args) => demo::run(args, context).await,
-        Command::Explain(args) => describe::explain(args, context),
-        Command::Schema(args) => describe::schema(args, context),
+        Command::Demo { dir, listen } => demo::run(dir.as_deref(), *listen, context).await,
+        Command::Explain { subject } => describe::explain(subject.as_deref(), context),
+        Command::Schema { subject } => describe::schema(subject.as_deref(), context),
         Command::Status(args) => server::status(args, context).await,
         Command::Reconcile(args) => server::reconcile(args, context).await,
         Command::Suspend(args) => server::suspension("suspend", args, context).await,
         Command::Resume(args) => server::suspension("resume", args, context).await,
         Command::History(args) => history::run(args, context),
         Command::Forget(args) => forget::run(args, context).await,
-        Command::Completions(args) => describe::completions(args, context),
-        Command::Man(args) => describe::man(args, context),
+        Command::Completions { shell } => describe::completions(*shell, context),
+        Command::Man { dir } => describe::man(dir.as_deref(), context),
     }
 }
 

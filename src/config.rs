@@ -47,13 +47,13 @@ pub(crate) use target::config_digest;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the documents come from.
-    pub source: Source,
+    pub source: SourceConfig,
     /// The targets, at least one, with names that differ.
     pub targets: Vec<Target>,
     /// The file has several, whichever of them a run is about.
     pub has_several_targets: bool,
     /// The daemon's HTTP listener.
-    pub server: Server,
+    pub server: ServerConfig,
     /// Whom to tell.
     pub notify: Vec<Notify>,
     /// How replicas in a cluster share the targets; `None`: this process is alone.
@@ -119,7 +119,7 @@ impl SecretText {
 
 /// Where the documents come from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct SourceConfig {
     /// A repository on this machine, or one that the tool fetches.
     pub location: Location,
     /// The path or url as the config has it, which is what may be shown.
@@ -172,6 +172,28 @@ pub struct Target {
     pub profile: Option<Arc<Profile>>,
 }
 
+/// The identity of a target: one that is pointed elsewhere is another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TargetKey {
+    /// Its name in the config.
+    pub name: String,
+    /// The project, as the config has it.
+    pub project: String,
+    /// The Manager's URL, as the config has it.
+    pub url: String,
+}
+
+impl TargetKey {
+    /// That of a target of the config.
+    pub(crate) fn of(target: &Target) -> Self {
+        Self {
+            name: target.name.clone(),
+            project: target.project_as_written.clone(),
+            url: target.manager.url_as_written.clone(),
+        }
+    }
+}
+
 /// The target that has to apply a commit first.
 #[derive(Clone, Debug)]
 pub struct After {
@@ -210,7 +232,7 @@ pub struct Policy {
     /// Which live connections are adopted.
     pub adopt: Adopt,
     /// Whether drift is written back or kept.
-    pub drift: Drift,
+    pub drift: OnDrift,
     /// Whether a commit that does not load whole is refused.
     pub on_invalid: OnInvalid,
 }
@@ -251,7 +273,7 @@ pub enum Adopt {
 
 /// Whether drift is written back or kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drift {
+pub enum OnDrift {
     /// It is written back.
     Correct,
     /// It is shown and kept.
@@ -269,7 +291,7 @@ pub enum OnInvalid {
 
 /// The daemon's HTTP listener.
 #[derive(Clone, Debug, Default)]
-pub struct Server {
+pub struct ServerConfig {
     /// Its address; `None`: switched off.
     pub listen: Option<std::net::SocketAddr>,
     /// For the calls that change something.

@@ -49,12 +49,9 @@ pub(crate) use status::Board;
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// A config that was read again, and its file relative to the root of the repository, if it lies
-/// in it.
-pub(crate) type Reloaded = (Config, Option<String>);
-
-/// Reads the config again; `Err` holds what is wrong with it, in words.
-pub(crate) type Reload = Box<dyn Fn() -> Result<Reloaded, String> + Send + Sync>;
+/// Reads the config again, and its file relative to the root of the repository, if it lies in it;
+/// `Err` holds what is wrong with it, in words.
+pub(crate) type Reload = Box<dyn Fn() -> Result<(Config, Option<String>), String> + Send + Sync>;
 
 /// The parts of a daemon.
 pub(crate) struct Daemon {
@@ -85,7 +82,7 @@ pub(crate) struct Daemon {
 }
 
 /// A config with what follows from it: what reconciles use, and the source that they read.
-struct Opened {
+struct EngineAndSource {
     engine: Engine,
     source: Source,
 }
@@ -93,8 +90,11 @@ struct Opened {
 impl Daemon {
     /// Prepares what a config asks for. The redactor outlives a config: a server may repeat a
     /// secret of before a rotation.
-    fn open(&self, reloaded: Reloaded, redactor: &Redactor) -> Result<Opened, SourceError> {
-        let (config, config_file) = reloaded;
+    fn open(
+        &self,
+        (config, config_file): (Config, Option<String>),
+        redactor: &Redactor,
+    ) -> Result<EngineAndSource, SourceError> {
         let engine = Engine::new(config, self.environment.clone());
         let mut engine = engine.with_redactor(redactor.clone());
         engine.states = self.states.clone();
@@ -102,11 +102,11 @@ impl Daemon {
         let mut source = engine.source()?;
         source.worktree = self.worktree;
         engine.mirror = source.mirror().cloned();
-        Ok(Opened { engine, source })
+        Ok(EngineAndSource { engine, source })
     }
 
     /// Prepares what the config to start with asks for.
-    fn open_first(&self, redactor: &Redactor) -> Result<Opened, SourceError> {
+    fn open_first(&self, redactor: &Redactor) -> Result<EngineAndSource, SourceError> {
         self.open((self.config.clone(), self.config_file.clone()), redactor)
     }
 }

@@ -16,9 +16,7 @@ use serde_json::json;
 use crate::config::FILE_NAME as CONFIG_FILE;
 use crate::digest::hex;
 use crate::environment::Environment;
-use crate::sandbox::{
-    Access, Control, NotAConnection, Options, Running, Sandbox, SandboxError, Variables,
-};
+use crate::sandbox::{Access, Control, Options, Sandbox, SandboxError, Variables};
 use crate::secret::Sensitive;
 
 /// The project that stands for production.
@@ -30,39 +28,11 @@ const STAGING: &str = "ShopStaging";
 /// The address of the sandbox where it is free.
 const SANDBOX: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 8089);
 
-/// Why there is no stage.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DemoError {
-    /// The folder holds something.
-    #[error("{} is not empty; name a new folder with --dir", .0.display())]
-    NotEmpty(PathBuf),
-    /// A file or folder cannot be made.
-    #[error("cannot write {}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The repository cannot be made.
-    #[error("the repository of the demo cannot be made: {0}")]
-    Git(#[from] git2::Error),
-    /// The sandbox does not start.
-    #[error(transparent)]
-    Sandbox(#[from] SandboxError),
-    /// An example of this program is wrong.
-    #[error("{0}")]
-    Example(#[from] NotAConnection),
-    /// The system gives no random bytes.
-    #[error("the system gives no random numbers for the demo's secrets")]
-    Random,
-}
-
 /// Everything that the demo plays on.
 #[derive(Debug)]
 pub(crate) struct Stage {
     /// The sandbox.
-    pub sandbox: Running,
+    pub sandbox: Sandbox,
     /// The checkout that can be edited.
     pub repository: PathBuf,
     /// The folder of the state.
@@ -78,7 +48,7 @@ impl Stage {
     ///
     /// # Errors
     /// The folder, the repository or the sandbox cannot be had.
-    pub(crate) async fn build(folder: &Path, listen: SocketAddr) -> Result<Self, DemoError> {
+    pub(crate) async fn build(folder: &Path, listen: SocketAddr) -> Result<Self, String> {
         let secrets = make_up(EXAMPLES.iter().map(|(_, text)| *text))?;
         let tokens = secrets.tokens();
         let options = |listen| Options {
@@ -95,11 +65,12 @@ impl Stage {
         };
         let sandbox = match Sandbox::start(options(SANDBOX.into())).await {
             Err(SandboxError::Listen { .. }) => {
-                Sandbox::start(options((Ipv4Addr::LOCALHOST, 0).into())).await?
+                Sandbox::start(options((Ipv4Addr::LOCALHOST, 0).into())).await
             }
-            started => started?,
+            started => started,
         };
-        work_by_hand(sandbox.control())?;
+        let sandbox = sandbox.map_err(|error| error.to_string())?;
+        work_by_hand(sandbox.control()).ok_or("an example of this program is no connection")?;
         let listen = free(listen);
         let repository = folder.join("gateway-config");
         make_repository(&repository, &sandbox.url(), listen)?;
@@ -122,7 +93,7 @@ fn free(listen: SocketAddr) -> SocketAddr {
 
 /// The connections from before git: one under its old name, one that drifted from what git
 /// will declare, and one that git knows nothing of.
-fn work_by_hand(control: &Control) -> Result<(), NotAConnection> {
+fn work_by_hand(control: &Control) -> Option<()> {
     control.put(
         PROJECT,
         json!({
@@ -153,14 +124,14 @@ fn work_by_hand(control: &Control) -> Result<(), NotAConnection> {
 const AUTHOR: (&str, &str) = ("Demo", "demo@example.com");
 
 /// Makes the repository in a folder that is empty or not there yet.
-fn make_repository(folder: &Path, url: &str, listen: SocketAddr) -> Result<(), DemoError> {
+fn make_repository(folder: &Path, url: &str, listen: SocketAddr) -> Result<(), String> {
     let failed = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| DemoError::Io { path, source }
+        let path = path.display().to_string();
+        move |error: io::Error| format!("cannot write {path}: {error}")
     };
     fs::create_dir_all(folder).map_err(failed(folder))?;
     if fs::read_dir(folder).map_err(failed(folder))?.next().is_some() {
-        return Err(DemoError::NotEmpty(folder.to_path_buf()));
+        return Err(format!("{} is not empty; name a new folder with --dir", folder.display()));
     }
     for (path, text) in EXAMPLES {
         let file = folder.join(path);
@@ -174,7 +145,7 @@ fn make_repository(folder: &Path, url: &str, listen: SocketAddr) -> Result<(), D
         };
         fs::write(&file, text).map_err(failed(&file))?;
     }
-    commit(folder)
+    commit(folder).map_err(|error| format!("the repository of the demo cannot be made: {error}"))
 }
 
 /// The config of the examples, for the two projects of the sandbox.
@@ -189,7 +160,7 @@ fn config(example: &str, folder: &Path, url: &str, listen: SocketAddr) -> String
     format!("{config}server:\n  listen: {listen}\n")
 }
 
-fn commit(folder: &Path) -> Result<(), DemoError> {
+fn commit(folder: &Path) -> Result<(), git2::Error> {
     let mut options = RepositoryInitOptions::new();
     options.initial_head("main").external_template(false);
     let repository = Repository::init_opts(folder, &options)?;
@@ -215,20 +186,21 @@ fn commit(folder: &Path) -> Result<(), DemoError> {
 // in the memory of the process: nothing prints them and no file holds them.
 
 /// The secrets of one run, by variable.
-struct Secrets(BTreeMap<String, String>);
+struct DemoSecrets(BTreeMap<String, String>);
 
 /// Makes up a value for every variable that the texts name.
-fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Secrets, DemoError> {
+fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<DemoSecrets, String> {
     let mut secrets = BTreeMap::new();
     for name in texts.flat_map(names) {
         let mut bytes = [0; 16];
-        rand::fill(&mut bytes).map_err(|_| DemoError::Random)?;
+        rand::fill(&mut bytes)
+            .map_err(|_| "the system gives no random numbers for the demo's secrets")?;
         secrets.insert(name.to_owned(), hex(&bytes));
     }
-    Ok(Secrets(secrets))
+    Ok(DemoSecrets(secrets))
 }
 
-impl Secrets {
+impl DemoSecrets {
     /// The tokens that the sandbox takes.
     fn tokens(&self) -> Vec<Sensitive> {
         let tokens = self.0.iter().filter(|(name, _)| name.ends_with("APINIZER_TOKEN"));
@@ -297,10 +269,8 @@ mod tests {
         let targets = &config.targets;
         assert!(targets.iter().all(|target| target.manager.url == "http://127.0.0.1:8089"));
         assert_eq!(targets[0].resync, std::time::Duration::from_secs(10));
-        assert!(matches!(
-            make_repository(&at, "http://x", ([127, 0, 0, 1], 1).into()),
-            Err(DemoError::NotEmpty(_))
-        ));
+        let again = make_repository(&at, "http://x", ([127, 0, 0, 1], 1).into());
+        assert!(again.unwrap_err().contains("is not empty"));
     }
 }
 

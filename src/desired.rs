@@ -165,9 +165,9 @@ pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired
     let mut resolver = Resolver::new(*resolution);
     let connections = documents.into_iter().map(|document| {
         let Document { connection_type, name, options, fields, place } = document;
-        let mut found = Found { connection_type, fields: Vec::new(), unresolved: Vec::new() };
+        let mut found = FlatFields { connection_type, fields: Vec::new(), unresolved: Vec::new() };
         found.take_apart("", fields, &|key| connection_type.field(key), &mut resolver);
-        let Found { fields, unresolved, .. } = found;
+        let FlatFields { fields, unresolved, .. } = found;
         let (named, profile) = (name.clone(), resolution.profile.cloned());
         let connection = DesiredConnection {
             connection_type,
@@ -201,13 +201,13 @@ pub(crate) fn resolve_one(declared: &Value, resolution: &Resolution<'_>) -> Resu
 }
 
 /// The fields of a connection, as they are found.
-struct Found {
+struct FlatFields {
     connection_type: &'static ConnectionType,
     fields: Vec<DesiredField>,
     unresolved: Vec<String>,
 }
 
-impl Found {
+impl FlatFields {
     /// Takes an object apart that lies at `above`.
     fn take_apart(
         &mut self,

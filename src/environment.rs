@@ -42,55 +42,6 @@ pub enum Unset {
     },
 }
 
-/// Why `--env-file` cannot be used; the text never holds a line of the file.
-#[derive(Debug, thiserror::Error)]
-pub enum EnvFileError {
-    /// It cannot be opened or read.
-    #[error("cannot read the env file {path}: {source}")]
-    Read {
-        /// The file.
-        path: String,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// A line is not `NAME=value`.
-    #[error("line {line} of the env file {path} is not of the form NAME=value")]
-    Syntax {
-        /// The file.
-        path: String,
-        /// Which line, counted from 1.
-        line: usize,
-    },
-    /// A value holds a `$` that other programs replace with the value of a variable.
-    #[error(
-        "the value of {name} on line {line} of the env file {path} holds a `$`, which stands for \
-         itself in single quotes only: write {name}='...', or `\\$` for each"
-    )]
-    Dollar {
-        /// The file.
-        path: String,
-        /// Which line, counted from 1.
-        line: usize,
-        /// The variable.
-        name: String,
-    },
-    /// A variable is given twice.
-    #[error(
-        "the env file {path} gives {name} on line {first} and again on line {line}: remove one of \
-         the two"
-    )]
-    Twice {
-        /// The file.
-        path: String,
-        /// The line of the first value, counted from 1.
-        first: usize,
-        /// The line of the second one.
-        line: usize,
-        /// The variable.
-        name: String,
-    },
-}
-
 /// The largest file that `NAME_FILE` or `--env-file` may name, in bytes: secrets, not a dump.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
@@ -105,14 +56,14 @@ impl Environment {
     ///
     /// # Errors
     /// The file cannot be read, has a line that is no assignment, or a value that could be meant
-    /// otherwise than it is written.
-    pub fn add_file(&mut self, path: &Path) -> Result<(), EnvFileError> {
-        let shown = || path.display().to_string();
+    /// otherwise than it is written. The text never holds a line of the file.
+    pub fn add_file(&mut self, path: &Path) -> Result<(), String> {
+        let shown = path.display().to_string();
         // It need not be a regular file: shells give what a command writes as a pipe.
         let text = File::open(path)
             .and_then(read_bounded)
-            .map_err(|source| EnvFileError::Read { path: shown(), source })?;
-        for (name, value) in parse_env_file(&shown(), &text)? {
+            .map_err(|error| format!("cannot read the env file {shown}: {error}"))?;
+        for (name, value) in parse_env_file(&shown, &text)? {
             let unset = self.variables.get(&name).is_none_or(|v| v.expose().is_empty());
             if unset {
                 self.variables.insert(name, Sensitive::new(value));
@@ -198,8 +149,8 @@ impl fmt::Debug for Environment {
 
 /// Reads a text to its end. The parser puts values in the place of `$name` and cannot be told not to,
 /// so the text is read once more with another character for each `$`: what differs was put there.
-fn parse_env_file(path: &str, text: &str) -> Result<Vec<(String, String)>, EnvFileError> {
-    let syntax = |line| EnvFileError::Syntax { path: path.to_owned(), line };
+fn parse_env_file(path: &str, text: &str) -> Result<Vec<(String, String)>, String> {
+    let syntax = |line| format!("line {line} of the env file {path} is not of the form NAME=value");
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Some(stand_in) = ('\u{e000}'..'\u{f8ff}').find(|c| !text.contains(*c)) else {
         return Err(syntax(1));
@@ -227,10 +178,16 @@ fn parse_env_file(path: &str, text: &str) -> Result<Vec<(String, String)>, EnvFi
         let (name, value) = entry.map_err(|_| syntax(line))?;
         let value = value.replace(stand_in, "$");
         if !matches!(as_read.next(), Some(Ok((_, read))) if read == value) {
-            return Err(EnvFileError::Dollar { path: path.to_owned(), line, name });
+            return Err(format!(
+                "the value of {name} on line {line} of the env file {path} holds a `$`, which stands \
+                 for itself in single quotes only: write {name}='...', or `\\$` for each"
+            ));
         }
         if let Some(first) = lines.insert(name.clone(), line) {
-            return Err(EnvFileError::Twice { path: path.to_owned(), first, line, name });
+            return Err(format!(
+                "the env file {path} gives {name} on line {first} and again on line {line}: remove \
+                 one of the two"
+            ));
         }
         entries.push((name, value));
     }
@@ -332,8 +289,10 @@ mod tests {
     #[test]
     fn a_name_that_is_given_twice_is_refused_with_both_lines() {
         let twice = |first, line| {
-            Err(EnvFileError::Twice { path: "f".into(), first, line, name: "PW".into() }
-                .to_string())
+            Err(format!(
+                "the env file f gives PW on line {first} and again on line {line}: remove one of \
+                 the two"
+            ))
         };
         assert_eq!(parse("PW=old\nPW=new"), twice(1, 2));
         assert_eq!(parse("# c\nPW=old\n\nX='PW=1\nPW=2'\n# PW=c\n  export PW=old"), twice(2, 7));

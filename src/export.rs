@@ -42,15 +42,6 @@ pub(crate) use document::normal_value;
 pub(crate) use known::KnownReferences;
 pub(crate) use known::template;
 
-/// How documents are written.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
-    /// The start of the names of new variables: the project.
-    pub prefix: String,
-    /// Fields that hold their documented default are written too.
-    pub full: bool,
-}
-
 /// Live connections as documents.
 #[derive(Debug, Default)]
 pub(crate) struct Export {
@@ -110,11 +101,14 @@ impl Export {
         }));
     }
 
-    /// Makes the documents of connections; `known` are the references that git declares already.
+    /// Makes the documents of connections; `known` are the references that git declares already,
+    /// `prefix` is the start of the names of new variables, and with `full` fields that hold their
+    /// documented default are written too.
     pub(crate) fn of(
         connections: &[LiveConnection],
         known: &KnownReferences,
-        options: &Options,
+        prefix: &str,
+        full: bool,
     ) -> Self {
         let mut sorted: Vec<_> = connections
             .iter()
@@ -125,7 +119,7 @@ impl Export {
             .collect();
         sorted.sort_by(|a, b| (a.0, &a.2.name).cmp(&(b.0, &b.2.name)));
 
-        let mut names = known::Names::new(&options.prefix, known);
+        let mut names = known::VariableNames::new(prefix, known);
         let mut export = Self::default();
         for (_, connection_type, live) in sorted {
             let what = format!("the {} connection {:?}", connection_type.name, live.name.as_str());
@@ -141,16 +135,16 @@ impl Export {
                 export.passed_over.push(format!("{what} cannot be declared: its name {problem}"));
                 continue;
             }
-            match document::text(connection_type, live, known, &mut names, options.full) {
-                Ok(written) => {
+            match document::text(connection_type, live, known, &mut names, full) {
+                Ok((text, left_out)) => {
                     let line = |LeftOut { field, why }: LeftOut| {
                         format!("`{}` of {what} is not written: {why}", field.escape_debug())
                     };
-                    export.left_out.extend(written.left_out.into_iter().map(line));
+                    export.left_out.extend(left_out.into_iter().map(line));
                     export.documents.push(Exported {
                         type_name: connection_type.name,
                         name: live.name.clone(),
-                        text: written.yaml,
+                        text,
                     });
                 }
                 Err(problem) => {
@@ -159,7 +153,7 @@ impl Export {
             }
         }
         export.pass_over_what_does_not_load();
-        export.variables = names.into_variables();
+        export.variables = names.variables;
         let used: BTreeSet<String> = export.documents.iter().flat_map(references_in).collect();
         export.variables.retain(|variable| used.contains(&variable.name));
         export
@@ -309,19 +303,8 @@ pub(crate) fn problems(files: &[ExportFile]) -> Vec<Diagnostic> {
 
 /// The problems of files, whose texts are found by their names.
 fn problems_in(files: &BTreeMap<&str, &str>) -> Vec<Diagnostic> {
-    // The id stands for a file's place in the list; no two files share a parse.
-    let id = |index: usize| {
-        let mut id = [0; 20];
-        let bytes = index.to_be_bytes();
-        if let Some(tail) = id.last_chunk_mut() {
-            *tail = bytes;
-        }
-        id
-    };
-    let entries = files
-        .keys()
-        .enumerate()
-        .map(|(index, name)| FileEntry { path: Arc::from(*name), blob: id(index) });
+    let entries =
+        files.keys().zip(0..).map(|(name, number)| FileEntry::numbered(Arc::from(*name), number));
     let folder = Folder { path: Arc::from("."), exists: true, files: entries.collect() };
     let request = LoadRequest::without_config(std::slice::from_ref(&folder));
     let read = |entry: &FileEntry| {

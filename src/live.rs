@@ -21,7 +21,7 @@ const LONGEST_EDITOR: usize = 100;
 
 /// The last edit of a connection as the server's bookkeeping tells it; it may be the tool's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Edit {
+pub struct LastEdit {
     /// Who made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -30,7 +30,7 @@ pub struct Edit {
     pub at: Option<Timestamp>,
 }
 
-impl fmt::Display for Edit {
+impl fmt::Display for LastEdit {
     /// `edited by alice, 2026-11-28 10:02 UTC`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("edited")?;
@@ -75,7 +75,7 @@ impl LiveConnection {
 
     /// Its last edit, where the server tells of it.
     #[must_use]
-    pub fn last_edit(&self) -> Option<Edit> {
+    pub fn last_edit(&self) -> Option<LastEdit> {
         let connection_type = catalog::find(&self.type_name)?;
         let find = |wanted| {
             let is_it = move |key: &str| catalog::bookkeeping(connection_type, key) == Some(wanted);
@@ -86,7 +86,7 @@ impl LiveConnection {
             (!who.is_empty()).then(|| who.chars().take(LONGEST_EDITOR).collect::<String>())
         });
         let at = find(Bookkeeping::EditedAt).find_map(moment);
-        (by.is_some() || at.is_some()).then_some(Edit { by, at })
+        (by.is_some() || at.is_some()).then_some(LastEdit { by, at })
     }
 
     /// Has the redactor learn its secrets, and what plainly is one inside other fields: a server may
@@ -100,7 +100,7 @@ impl LiveConnection {
             };
             let text = part.range.map_or(Some(text), |range| text.get(range)).unwrap_or_default();
             let is_doubtful =
-                part.standing == hidden::Standing::Suspected && text.len() < SHORTEST_GUESS;
+                part.certainty == hidden::Certainty::Suspected && text.len() < SHORTEST_GUESS;
             if !is_doubtful && !hidden::is_masked_text(text) {
                 redactor.learn_next((target, &self.name, &part.pointer), text);
             }

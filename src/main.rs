@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     };
     let is_daemon = match &arguments.command {
         cli::Command::Run(run) => !run.once,
-        command => matches!(command, cli::Command::Demo(_)),
+        command => matches!(command, cli::Command::Demo { .. }),
     };
     // A variable that is no text can be no reference's value.
     let variables = std::env::vars_os()

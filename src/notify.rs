@@ -19,9 +19,9 @@ use crate::config::{Notify, NotifyEvent, NotifyKind};
 use crate::environment::Environment;
 use crate::secret::{Redactor, Sensitive};
 
-use notice::Request;
+use notice::OutgoingRequest;
 
-pub(crate) use notice::{Notice, NoticeTarget, Subject};
+pub(crate) use notice::{Notice, NoticeSubject};
 
 mod notice;
 
@@ -237,7 +237,7 @@ impl Delivery {
             notice::request(notice, &self.receiver, &url, secret.as_ref(), &self.redactor)
                 .map_err(str::to_owned)
         });
-        let Request { url, headers, body } = made.map_err(Failed::ForGood)?;
+        let OutgoingRequest { url, headers, body } = made.map_err(Failed::ForGood)?;
         Proxy::for_url(url.as_str(), &self.environment)
             .map_err(|error| Failed::ForGood(error.to_string()))?;
         let mut call = self.client.post(url).header("content-type", "application/json").body(body);

@@ -43,13 +43,13 @@ pub(crate) enum Shape {
         plain: bool,
     },
     List(Vec<usize>),
-    Mapping(Vec<Entry>),
+    Mapping(Vec<MappingEntry>),
     /// An alias, with the number of its anchor.
     Alias(usize),
 }
 
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct MappingEntry {
     /// The key; `None`: it is no scalar.
     pub(crate) key: Option<String>,
     pub(crate) key_is_plain: bool,
@@ -72,7 +72,7 @@ impl Places {
     /// parser does not take the text.
     pub(crate) fn of(chunk: &str, first_line: u32) -> Option<Self> {
         let read = |text: &str| {
-            let mut reader = Reader::default();
+            let mut reader = NodeReader::default();
             for event in Parser::new_from_str(text) {
                 let (event, span) = event.ok()?;
                 reader.take(event, placed(span, first_line));
@@ -120,7 +120,7 @@ impl Places {
     /// The first key of a mapping that is no text.
     pub(crate) fn odd_key(&self, mapping: &str) -> Option<Span> {
         let Shape::Mapping(entries) = &self.find(mapping)?.1.shape else { return None };
-        let is_text = |entry: &&Entry| match &entry.key {
+        let is_text = |entry: &&MappingEntry| match &entry.key {
             None => false,
             Some(key) if entry.key_is_plain => {
                 serde_yaml::from_str::<serde_yaml::Value>(key).is_ok_and(|key| key.is_string())
@@ -168,10 +168,10 @@ impl Places {
     /// The entry of a key: the mapping's own, else the first that `<<` brings in.
     fn entry<'s>(
         &'s self,
-        entries: &'s [Entry],
+        entries: &'s [MappingEntry],
         key: &str,
         jumps: &mut usize,
-    ) -> Option<&'s Entry> {
+    ) -> Option<&'s MappingEntry> {
         let mut open = vec![entries];
         while let Some(entries) = open.pop() {
             *jumps += 1;
@@ -253,20 +253,20 @@ fn placed(span: saphyr_parser::Span, first_line: u32) -> Span {
 
 /// Builds the nodes from events with a stack of its own, so depth costs no recursion.
 #[derive(Default)]
-struct Reader {
+struct NodeReader {
     nodes: Vec<Node>,
     anchors: HashMap<usize, usize>,
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
 }
 
-struct Open {
+struct OpenNode {
     node: usize,
     /// The key that waits for its value.
     key: Option<(Option<String>, bool, Span)>,
     is_mapping: bool,
 }
 
-impl Reader {
+impl NodeReader {
     fn take(&mut self, event: Event<'_>, span: Span) {
         match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -277,12 +277,12 @@ impl Reader {
             Event::SequenceStart(anchor, _) => {
                 let node = self.nodes.len();
                 self.add(Shape::List(Vec::new()), span, anchor);
-                self.open.push(Open { node, key: None, is_mapping: false });
+                self.open.push(OpenNode { node, key: None, is_mapping: false });
             }
             Event::MappingStart(anchor, _) => {
                 let node = self.nodes.len();
                 self.add(Shape::Mapping(Vec::new()), span, anchor);
-                self.open.push(Open { node, key: None, is_mapping: true });
+                self.open.push(OpenNode { node, key: None, is_mapping: true });
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(closed) = self.open.pop()
@@ -320,7 +320,12 @@ impl Reader {
                         if let Some(Node { shape: Shape::Mapping(entries), .. }) =
                             self.nodes.get_mut(parent)
                         {
-                            entries.push(Entry { key, key_is_plain, key_span, value: index });
+                            entries.push(MappingEntry {
+                                key,
+                                key_is_plain,
+                                key_span,
+                                value: index,
+                            });
                         }
                     }
                 }

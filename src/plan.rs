@@ -211,7 +211,8 @@ pub struct TargetPlan {
     pub project: String,
     /// The Manager's URL, without user info.
     pub url: String,
-    /// Its connections, one entry for each.
+    /// Its connections, one entry for each: renames first, each chain from its free end, then the others by
+    /// name. Changes of one action are made and told in this order.
     pub entries: Vec<Entry>,
     /// The errors that stopped the target as a whole, or one document of it: one sentence each.
     pub errors: Vec<String>,

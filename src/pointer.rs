@@ -29,30 +29,14 @@ pub(crate) fn escaped(key: &str) -> Cow<'_, str> {
     }
 }
 
-/// Adds a key to a pointer.
-pub(crate) fn push_key(pointer: &mut String, key: &str) {
-    pointer.push('/');
-    pointer.push_str(&escaped(key));
-}
-
-/// Adds the index of a list's entry to a pointer.
-pub(crate) fn push_index(pointer: &mut String, index: usize) {
-    // Writing to a String cannot fail.
-    let _ = write!(pointer, "/{index}");
-}
-
 /// The pointer with one more key.
 pub(crate) fn child(pointer: &str, key: &str) -> String {
-    let mut child = pointer.to_owned();
-    push_key(&mut child, key);
-    child
+    format!("{pointer}/{}", escaped(key))
 }
 
 /// The pointer with one more index.
 pub(crate) fn item(pointer: &str, index: usize) -> String {
-    let mut item = pointer.to_owned();
-    push_index(&mut item, index);
-    item
+    format!("{pointer}/{index}")
 }
 
 /// The value at a pointer into an object.

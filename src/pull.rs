@@ -33,7 +33,7 @@ pub(crate) type Texts = BTreeMap<Arc<str>, String>;
 
 /// A field in which live moved, and the value to declare.
 #[derive(Clone, Debug)]
-pub(crate) struct Drift {
+pub(crate) struct DriftedField {
     type_name: String,
     /// The connection, as git spells its name.
     pub name: ConnectionName,
@@ -79,16 +79,14 @@ pub(crate) struct Pull {
     written: BTreeMap<(Arc<str>, usize, String), Option<Value>>,
 }
 
-/// Live's side of a connection.
-pub(crate) type LiveOf<'l> = dyn Fn(&ConnectionName) -> Option<LiveView<'l>> + 'l;
-
-/// The fields in which live moved, and those of them that cannot be written.
-pub(crate) fn drift_of(
+/// The fields in which live moved, and those of them that cannot be written; `live_of` gives live's side
+/// of a connection.
+pub(crate) fn drift_of<'l>(
     target: &str,
     entries: &[Entry],
     desired: &Desired,
-    live_of: &LiveOf<'_>,
-) -> (Vec<Drift>, Vec<NotWritten>) {
+    live_of: impl Fn(&ConnectionName) -> Option<LiveView<'l>>,
+) -> (Vec<DriftedField>, Vec<NotWritten>) {
     let (mut drift, mut not_written) = (Vec::new(), Vec::new());
     for (entry, change) in entries.iter().flat_map(|e| e.changes().map(move |change| (e, change))) {
         let mut leave = |field: Option<&str>, reason| {
@@ -119,7 +117,7 @@ fn drift_in(
     connection: &DesiredConnection,
     change: &FieldChange,
     live: &LiveView<'_>,
-) -> Option<Result<Drift, String>> {
+) -> Option<Result<DriftedField, String>> {
     let path = &change.path;
     let live = live.get(path).filter(|live| !live.is_null());
     let field = connection.field(path)?;
@@ -131,7 +129,7 @@ fn drift_in(
         live.and_then(|live| with_lives_ignored_parts(connection, path, live, Some(value)));
     let live = with_ignored.as_ref().or(live);
     let wanted = pulled(field.field.map(|field| &field.kind), declared, value, live);
-    Some(wanted.map(|wanted| Drift {
+    Some(wanted.map(|wanted| DriftedField {
         type_name: connection.connection_type.name.to_owned(),
         name: connection.name.clone(),
         path: path.clone(),
@@ -178,7 +176,11 @@ fn reason_of(change: &FieldChange, field: &DesiredField, live: Option<&Value>) -
 impl Pull {
     /// Writes one value into the layer that declares it; where that cannot be done, the texts are as
     /// they were.
-    pub(crate) fn add(&mut self, drift: &Drift, target: &PullTarget<'_>) -> Option<NotWritten> {
+    pub(crate) fn add(
+        &mut self,
+        drift: &DriftedField,
+        target: &PullTarget<'_>,
+    ) -> Option<NotWritten> {
         let reason = self.write(drift, target).err()?;
         Some(NotWritten {
             target: target.name.to_owned(),
@@ -189,7 +191,7 @@ impl Pull {
         })
     }
 
-    fn write(&mut self, drift: &Drift, target: &PullTarget<'_>) -> Result<(), String> {
+    fn write(&mut self, drift: &DriftedField, target: &PullTarget<'_>) -> Result<(), String> {
         const NOT_ALONE: &str =
             "it cannot be changed alone: an anchor, an alias or a comment is in it";
         let layers = target.layers.get(&drift.name).map_or(&[][..], Vec::as_slice);
@@ -216,7 +218,12 @@ impl Pull {
 
 impl PullTarget<'_> {
     /// Checks that the documents of a connection load, and that git's value equals live's.
-    fn check(&self, drift: &Drift, layers: &[DeclaredLayer], texts: &Texts) -> Result<(), String> {
+    fn check(
+        &self,
+        drift: &DriftedField,
+        layers: &[DeclaredLayer],
+        texts: &Texts,
+    ) -> Result<(), String> {
         let is_of_it = |file: &FileEntry| layers.iter().any(|layer| layer.file == file.path);
         let mut number: u64 = 0;
         let folders: Vec<Folder> = self
@@ -225,11 +232,8 @@ impl PullTarget<'_> {
             .iter()
             .map(|folder| {
                 let files = folder.files.iter().filter(|file| is_of_it(file)).map(|file| {
-                    // No two files share a parse.
-                    let mut blob = [0; 20];
                     number += 1;
-                    blob[..8].copy_from_slice(&number.to_be_bytes());
-                    FileEntry { path: Arc::clone(&file.path), blob }
+                    FileEntry::numbered(Arc::clone(&file.path), number)
                 });
                 Folder { files: files.collect(), ..folder.clone() }
             })
@@ -248,7 +252,7 @@ impl PullTarget<'_> {
         let desired = resolve(document.into_iter().collect(), &self.resolution);
         let connection = desired.get(&drift.name).ok_or("the edit would remove its document")?;
         let field = connection.field(&drift.path);
-        let kind = crate::plan::compare::field_at(connection.connection_type, &drift.path);
+        let kind = crate::plan::compare::field_exactly_at(connection.connection_type, &drift.path);
         let value = field.and_then(|field| field.value());
         match equal(kind, value, drift.live.as_ref()) {
             true => Ok(()),

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, Client, ClientSettings, Retries, RetryPolicy, Shared, WriteLimit};
+use crate::api::{self, Client, ClientSettings, Retries, RetryPolicy, SharedClients, WriteLimit};
 use crate::audit::{Asked, HistoryFile, Trail, TrailerConsent, Trails};
 use crate::config::{
-    Config, Credentials, Location, OnInvalid, SecretText, Source, Target, config_digest,
+    Config, Credentials, Location, OnInvalid, SecretText, SourceConfig, Target, config_digest,
 };
 use crate::desired::Resolution;
 use crate::digest::sha256_hex;
@@ -88,7 +88,7 @@ impl Engine {
     /// # Errors
     /// The url may not be fetched.
     pub(crate) fn source(&self) -> Result<source::Source, SourceError> {
-        let Source { location, branch, verify, .. } = &self.config.source;
+        let SourceConfig { location, branch, verify, .. } = &self.config.source;
         let (path, mirror) = match location {
             Location::Path(path) => (path.clone(), None),
             Location::Url(url) => {
@@ -134,7 +134,7 @@ impl Engine {
     /// Where commits and files are shown on the web. What came from the environment is not shown in a
     /// link either.
     pub(crate) fn links(&self) -> Option<Links> {
-        let Source { links, location, as_written, .. } = &self.config.source;
+        let SourceConfig { links, location, as_written, .. } = &self.config.source;
         links.clone().or_else(|| {
             match location {
                 Location::Url(url) => Some(url.clone()).filter(|url| url == as_written),
@@ -313,7 +313,7 @@ fn learn_what_was_resolved(config: &Config, redactor: &Redactor) {
 #[derive(Debug, Default)]
 pub struct Clients {
     by_target: Mutex<BTreeMap<String, (String, Client)>>,
-    shared: Shared,
+    shared: SharedClients,
 }
 
 /// Why a target cannot be called.
@@ -323,8 +323,8 @@ pub(crate) enum ConnectError {
     #[error("the credentials of the target are not there: {0}")]
     Unset(#[from] Unset),
     /// The environment names no usable proxy.
-    #[error(transparent)]
-    Proxy(#[from] api::ProxyError),
+    #[error("{0}")]
+    Proxy(String),
     /// The client cannot be made.
     #[error(transparent)]
     Client(#[from] api::ClientError),
@@ -359,14 +359,14 @@ fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError>
     let (credentials, credential, whole) = match &target.manager.credentials {
         Credentials::Token(token) => {
             let token = resolve("token", token)?;
-            (api::Credentials::Token(token.clone()), token.clone(), token)
+            (api::ResolvedCredentials::Token(token.clone()), token.clone(), token)
         }
         Credentials::ClientCredentials { username, password } => {
             let username = resolve("username", username)?;
             let password = resolve("password", password)?;
             let credential = password.clone();
             let whole = format!("{}\0{}", username.expose(), password.expose());
-            let credentials = api::Credentials::ClientCredentials { username, password };
+            let credentials = api::ResolvedCredentials::ClientCredentials { username, password };
             (credentials, credential, Sensitive::new(whole))
         }
     };
@@ -380,7 +380,8 @@ fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError>
     let client = match clients.get(&target.name) {
         Some((known, client)) if *known == print => client.clone(),
         _ => {
-            let proxy = api::Proxy::for_url(&target.manager.url, environment)?;
+            let proxy = api::Proxy::for_url(&target.manager.url, environment)
+                .map_err(ConnectError::Proxy)?;
             let settings = settings(target, credentials, proxy);
             let client = Client::new(settings, engine.redactor.clone(), &engine.clients.shared)?;
             clients.insert(target.name.clone(), (print, client.clone()));
@@ -401,7 +402,7 @@ impl Connection {
 
 fn settings(
     target: &Target,
-    credentials: api::Credentials,
+    credentials: api::ResolvedCredentials,
     proxy: Option<api::Proxy>,
 ) -> ClientSettings {
     ClientSettings {

@@ -103,7 +103,7 @@ pub fn parse(text: &str) -> Result<Vec<Segment<'_>>, ReferenceError> {
         let word = &inside[..name_length];
         let (segment, end) = match inside[name_length..].chars().next() {
             Some(':') if !word.is_empty() && !word.contains('.') => ours(inside, word, found)?,
-            Some('}') if is_apinizer_name(word) => (Segment::Apinizer(word), name_length + 1),
+            Some('}') if is_name(word, b"_.") => (Segment::Apinizer(word), name_length + 1),
             _ if is_misnamed(inside) => {
                 return Err(ReferenceError::BadApinizerName { offset: found });
             }
@@ -142,19 +142,16 @@ fn ours<'a>(
     };
     let name = &inside[start..start + length];
     let end = start + length + 1;
-    let good = if scheme == "env" { is_variable_name(name) } else { is_var_name(name) };
-    if !good {
+    let others: &[u8] = if scheme == "env" { b"_" } else { b"_-." };
+    if !is_name(name, others) {
         return Err(ReferenceError::BadName { offset, scheme: scheme.to_owned() });
     }
     Ok((if scheme == "env" { Segment::Env(name) } else { Segment::Var(name) }, end))
 }
 
-fn is_variable_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-fn is_apinizer_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
+/// Whether a name is of letters, digits and the others that are given.
+fn is_name(name: &str, others: &[u8]) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
 }
 
 /// Whether the text behind a `${` closes like a variable of Apinizer's, whatever its name. Quotes,
@@ -164,11 +161,6 @@ fn is_misnamed(inside: &str) -> bool {
     inside
         .split_once('}')
         .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(is_of_a_name))
-}
-
-fn is_var_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
 /// Whether a text is made of Apinizer's own `${NAME}` and nothing else.

@@ -33,10 +33,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use control::{Control, NotAConnection};
+pub use control::Control;
 pub use options::{
-    Access, Client, Dialect, Fault, Ids, Mask, Names, OnExisting, OnHidden, OnMissing, Options,
-    Profile, Rename, SecretsOnGet, UnknownFields, Unset, Variables,
+    Access, Dialect, Fault, Ids, Mask, Names, OnExisting, OnHidden, OnMissing, Options, Profile,
+    Rename, SecretsOnGet, TokenClient, UnknownFields, Unset, Variables,
 };
 pub use server::LoggedCall;
 
@@ -57,17 +57,11 @@ pub enum SandboxError {
         /// The system's error.
         source: io::Error,
     },
-    /// The data file cannot be read.
-    #[error("the sandbox cannot read its data file {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The data file cannot be written.
-    #[error("the sandbox cannot write its data file {}: {source}", path.display())]
-    Unwritable {
+    /// The data file cannot be read or written.
+    #[error("the sandbox cannot {doing} its data file {}: {source}", path.display())]
+    File {
+        /// `read` or `write`.
+        doing: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's error.
@@ -87,9 +81,14 @@ pub enum SandboxError {
     },
 }
 
-/// The embedded server.
+/// An embedded server that runs.
 #[derive(Debug)]
-pub struct Sandbox;
+pub struct Sandbox {
+    address: SocketAddr,
+    control: Control,
+    stop: CancellationToken,
+    task: JoinHandle<io::Result<()>>,
+}
 
 impl Sandbox {
     /// Starts a sandbox. It listens when this returns, and stops when the value that is returned
@@ -97,7 +96,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// The address cannot be had, or the data file cannot be used.
-    pub async fn start(options: Options) -> Result<Running, SandboxError> {
+    pub async fn start(options: Options) -> Result<Self, SandboxError> {
         Self::start_behind(options, |api| api).await
     }
 
@@ -109,7 +108,7 @@ impl Sandbox {
     pub async fn start_behind(
         options: Options,
         layers: impl FnOnce(Router) -> Router,
-    ) -> Result<Running, SandboxError> {
+    ) -> Result<Self, SandboxError> {
         let store = match &options.data {
             Some(path) => store::load(path)?,
             None => Store::default(),
@@ -121,8 +120,11 @@ impl Sandbox {
         if let Some(path) = &options.data {
             // Written once before the first call, so that a file that cannot be written is
             // found out now.
-            store::save(path, &store)
-                .map_err(|source| SandboxError::Unwritable { path: path.clone(), source })?;
+            store::save(path, &store).map_err(|source| SandboxError::File {
+                doing: "write",
+                path: path.clone(),
+                source,
+            })?;
         }
         let server = Arc::new(Server::new(options, store));
         let control = Control::new(Arc::clone(&server));
@@ -142,20 +144,9 @@ impl Sandbox {
         let serving =
             axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
         let task = tokio::spawn(async move { serving.await });
-        Ok(Running { address, control, stop, task })
+        Ok(Self { address, control, stop, task })
     }
-}
 
-/// A sandbox that runs.
-#[derive(Debug)]
-pub struct Running {
-    address: SocketAddr,
-    control: Control,
-    stop: CancellationToken,
-    task: JoinHandle<io::Result<()>>,
-}
-
-impl Running {
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -192,7 +183,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Sandbox {
     fn drop(&mut self) {
         self.stop.cancel();
     }

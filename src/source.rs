@@ -28,7 +28,6 @@ pub(crate) use error::SourceError;
 pub(crate) use files::Files;
 pub(crate) use files::{CONFIG_FILE, Listing};
 pub use files::{FileEntry, Folder};
-pub(crate) use git::Stop;
 pub(crate) use history::{CommitsSince, HistoryCommit};
 pub(crate) use mirror::{FetchStatus, Mirror, problem_with_url};
 pub use repository::Repository;
@@ -183,7 +182,7 @@ impl Source {
 
     fn seen(&self, repository: Arc<Repository>, commit: Commit) -> Seen {
         let refused = self.verify.as_ref().and_then(|wanted| {
-            let checked = verify(&repository, &commit.id, wanted, &Stop::default());
+            let checked = verify(&repository, &commit.id, wanted, &CancellationToken::new());
             checked.err().map(|error| error.to_string())
         });
         Seen { branch: None, snapshot: Snapshot::Commit { repository, commit }, refused }

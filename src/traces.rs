@@ -67,12 +67,12 @@ fn endpoint(context: &Context) -> Option<String> {
 }
 
 fn provider(url: &str, runtime: &Runtime) -> Result<SdkTracerProvider, String> {
-    let http = reqwest::Client::builder()
+    let http = reqwest::ExportClient::builder()
         .timeout(DEADLINE)
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .map_err(|error| error.to_string())?;
-    let client = Client { http, runtime: runtime.handle().clone() };
+    let client = ExportClient { http, runtime: runtime.handle().clone() };
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(client)
@@ -86,13 +86,13 @@ fn provider(url: &str, runtime: &Runtime) -> Result<SdkTracerProvider, String> {
 
 /// The client that everything else uses, on the runtime of the program.
 #[derive(Debug)]
-struct Client {
-    http: reqwest::Client,
+struct ExportClient {
+    http: reqwest::ExportClient,
     runtime: Handle,
 }
 
 #[async_trait::async_trait]
-impl HttpClient for Client {
+impl HttpClient for ExportClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (http, request) = (self.http.clone(), request.try_into()?);
         // Even making the call needs the runtime, for its deadline.

@@ -24,7 +24,7 @@ use crate::daemon::{Board, OrderError, Trigger};
 
 use listen::MOST_CONNECTIONS;
 
-pub(crate) use guard::{Key, Keys};
+pub(crate) use guard::{AccessKey, AccessKeys};
 pub(crate) use listen::Listener;
 
 mod guard;
@@ -54,14 +54,16 @@ impl std::fmt::Debug for Site {
 #[derive(Debug)]
 struct Served {
     site: Site,
-    keys: Keys,
+    keys: AccessKeys,
     /// Whether only this machine can reach the listener.
     is_loopback: bool,
-    events: Readers,
+    /// The places of those who follow the events.
+    events: Arc<Semaphore>,
 }
 
-fn routes(site: Site, keys: Keys, is_loopback: bool, ending: CancellationToken) -> Router {
-    let served = Arc::new(Served { site, keys, is_loopback, events: Readers::default() });
+fn routes(site: Site, keys: AccessKeys, is_loopback: bool, ending: CancellationToken) -> Router {
+    let places = Arc::new(Semaphore::new(MOST_READERS));
+    let served = Arc::new(Served { site, keys, is_loopback, events: places });
     let guarded = Router::new()
         .route("/", get(page::page))
         .route("/fragment", get(page::fragment))
@@ -185,22 +187,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How many may follow at once: each holds its connection for as long as it likes.
 const MOST_READERS: usize = MOST_CONNECTIONS / 4;
 
-/// The places of those who follow.
-#[derive(Clone, Debug)]
-pub(super) struct Readers(Arc<Semaphore>);
-
-impl Default for Readers {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_READERS)))
-    }
-}
-
 /// Answers `GET /events` until the listener ends.
 async fn events(
     State(served): State<Arc<Served>>,
     Extension(ending): Extension<CancellationToken>,
 ) -> Response {
-    let Ok(place) = Arc::clone(&served.events.0).try_acquire_owned() else {
+    let Ok(place) = Arc::clone(&served.events).try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many clients follow the events already\n")
             .into_response();
     };

@@ -296,9 +296,9 @@ fn merge(entries: &mut Map<String, Value>, source: Value) -> Result<(), ()> {
     Ok(())
 }
 
-/// The kind of a key that is no text.
-fn kind_of(key: &Value) -> &'static str {
-    match key {
+/// The kind of a value, with its article.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
         Value::Null => "`null`",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",

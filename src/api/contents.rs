@@ -65,7 +65,7 @@ pub(super) fn single(
 
 /// An entry in the list of environment variables; its values are not read.
 #[derive(Deserialize)]
-struct Variable {
+struct ListedVariable {
     name: String,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn variables(answer: Answer) -> Result<BTreeSet<String>, Failure> {
         let message = "the server does not have this call, which came with version 2026.04";
         return Err(Failure::new(ErrorKind::Refused, message));
     }
-    let variables: Vec<Variable> = counted(success(&answer.into_body()?)?)?;
+    let variables: Vec<ListedVariable> = counted(success(&answer.into_body()?)?)?;
     Ok(variables.into_iter().map(|variable| variable.name).collect())
 }
 

@@ -17,7 +17,7 @@ use rustls_platform_verifier::Verifier;
 use tokio::sync::Semaphore;
 
 use super::route::Proxy;
-use super::token::Credentials;
+use super::token::ResolvedCredentials;
 
 /// The characters that RFC 3986 allows in a path segment; all others are encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -30,21 +30,17 @@ pub(super) struct Addresses {
     host: String,
 }
 
-/// Why no address can be made of a URL that the config has checked; the texts never repeat it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum AddressError {
-    /// It does not parse.
-    #[error("the target's `url` is not an absolute http or https URL")]
-    NotHttp,
-    /// A project or connection whose name a URL would swallow.
-    #[error("a name that is empty, `.` or `..` has no address in the API")]
-    Swallowed,
-}
+// Why no address can be made of a URL that the config has checked; the texts never repeat it.
+
+const NOT_HTTP: &str = "the target's `url` is not an absolute http or https URL";
+
+/// Of a project or connection whose name a URL would swallow.
+const SWALLOWED: &str = "a name that is empty, `.` or `..` has no address in the API";
 
 impl Addresses {
-    pub(super) fn new(url: &str, project: &str) -> Result<Self, AddressError> {
+    pub(super) fn new(url: &str, project: &str) -> Result<Self, &'static str> {
         let base = parse(url)?;
-        let host = base.host_str().ok_or(AddressError::NotHttp)?;
+        let host = base.host_str().ok_or(NOT_HTTP)?;
         let host = base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let root = base.as_str().trim_end_matches('/');
         let project = segment(project)?;
@@ -56,18 +52,18 @@ impl Addresses {
     }
 
     /// The list of one type.
-    pub(super) fn list(&self, type_name: &str) -> Result<Url, AddressError> {
+    pub(super) fn list(&self, type_name: &str) -> Result<Url, &'static str> {
         let type_name = utf8_percent_encode(type_name, SEGMENT);
         parse(&format!("{}/connections/?type={type_name}", self.project))
     }
 
     /// One connection; the trailing slash is part of the path.
-    pub(super) fn connection(&self, name: &str) -> Result<Url, AddressError> {
+    pub(super) fn connection(&self, name: &str) -> Result<Url, &'static str> {
         parse(&format!("{}/connections/{}/", self.project, segment(name)?))
     }
 
     /// The environment variables of the project.
-    pub(super) fn variables(&self) -> Result<Url, AddressError> {
+    pub(super) fn variables(&self) -> Result<Url, &'static str> {
         parse(&format!("{}/environmentVariables/", self.project))
     }
 
@@ -87,15 +83,15 @@ impl Addresses {
     }
 }
 
-fn segment(name: &str) -> Result<String, AddressError> {
+fn segment(name: &str) -> Result<String, &'static str> {
     if matches!(name, "" | "." | "..") {
-        return Err(AddressError::Swallowed);
+        return Err(SWALLOWED);
     }
     Ok(utf8_percent_encode(name, SEGMENT).to_string())
 }
 
-fn parse(url: &str) -> Result<Url, AddressError> {
-    Url::parse(url).map_err(|_| AddressError::NotHttp)
+fn parse(url: &str) -> Result<Url, &'static str> {
+    Url::parse(url).map_err(|_| NOT_HTTP)
 }
 
 /// The `User-Agent` of all calls.
@@ -117,7 +113,7 @@ pub(crate) struct ClientSettings {
     /// The project, case-sensitive.
     pub project: String,
     /// Who calls.
-    pub credentials: Credentials,
+    pub credentials: ResolvedCredentials,
     /// The deadline of one call.
     pub timeout: Duration,
     /// The largest answer in bytes, unpacked.
@@ -134,8 +130,8 @@ pub(crate) struct ClientSettings {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// The URL or the project cannot be called.
-    #[error(transparent)]
-    Address(#[from] AddressError),
+    #[error("{0}")]
+    Address(&'static str),
     /// `ca_file` cannot be used.
     #[error("the target's `ca_file` {path} {problem}")]
     CaFile {
@@ -273,9 +269,9 @@ impl ServerCertVerifier for Trust {
 
 /// The HTTP clients by what they are made from, and the hosts by host and port.
 #[derive(Default)]
-pub(crate) struct Shared {
+pub(crate) struct SharedClients {
     http: Mutex<HashMap<Way, reqwest::Client>>,
-    hosts: Mutex<HashMap<String, Host>>,
+    hosts: Mutex<HashMap<String, HostPlaces>>,
 }
 
 /// The settings that an HTTP client is made from.
@@ -289,12 +285,12 @@ struct Way {
 }
 
 /// The places for calls to one host.
-struct Host {
+struct HostPlaces {
     places: Arc<Semaphore>,
     count: usize,
 }
 
-impl Shared {
+impl SharedClients {
     /// The HTTP client of a target, whose certificates are read the first time.
     pub(super) fn http(
         &self,
@@ -319,7 +315,7 @@ impl Shared {
     /// The places of a host, at least so many as a target of it may take.
     pub(super) fn places(&self, host: &str, count: usize) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let none = || Host { places: Arc::new(Semaphore::new(0)), count: 0 };
+        let none = || HostPlaces { places: Arc::new(Semaphore::new(0)), count: 0 };
         let known = hosts.entry(host.to_owned()).or_insert_with(none);
         if count > known.count {
             known.places.add_permits(count - known.count);
@@ -329,7 +325,7 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
@@ -359,11 +355,11 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_is_refused_without_an_echo() {
-        assert_eq!(Addresses::new("h:8443", "p").err(), Some(AddressError::NotHttp));
-        assert_eq!(Addresses::new("https://h", "..").err(), Some(AddressError::Swallowed));
+        assert_eq!(Addresses::new("h:8443", "p").err(), Some(NOT_HTTP));
+        assert_eq!(Addresses::new("https://h", "..").err(), Some(SWALLOWED));
         let addresses = Addresses::new("https://h", "p").unwrap();
         for name in ["", ".", ".."] {
-            assert_eq!(addresses.connection(name), Err(AddressError::Swallowed));
+            assert_eq!(addresses.connection(name), Err(SWALLOWED));
         }
     }
 

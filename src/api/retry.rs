@@ -110,12 +110,12 @@ const SUCCESSES_PER_RETRY: u32 = 2;
 /// The retries of one reconcile of one target; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Retries {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRetries>,
     limit: WriteLimit,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedRetries {
     policy: RetryPolicy,
     ending: CancellationToken,
     progress: Mutex<Progress>,
@@ -145,7 +145,7 @@ impl Retries {
             told_at: None,
             stopped_by: None,
         });
-        let shared = Arc::new(Shared { policy, ending, progress });
+        let shared = Arc::new(SharedRetries { policy, ending, progress });
         Self { shared, limit: WriteLimit::default() }
     }
 
@@ -287,11 +287,11 @@ impl Retries {
 /// default, writes have all the time there is.
 #[derive(Clone, Debug, Default)]
 pub struct WriteLimit {
-    parts: Vec<Part>,
+    parts: Vec<LimitPart>,
 }
 
 #[derive(Clone, Debug)]
-struct Part {
+struct LimitPart {
     until: watch::Receiver<Instant>,
     wanted: Arc<Notify>,
 }
@@ -320,7 +320,7 @@ impl WriteLimit {
     pub fn at(until: Instant) -> (Self, LimitMover) {
         let (sender, receiver) = watch::channel(until);
         let wanted = Arc::new(Notify::new());
-        let part = Part { until: receiver, wanted: Arc::clone(&wanted) };
+        let part = LimitPart { until: receiver, wanted: Arc::clone(&wanted) };
         (Self { parts: vec![part] }, LimitMover { until: sender, wanted })
     }
 

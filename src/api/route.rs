@@ -30,24 +30,14 @@ pub(crate) struct Proxy {
     shown: String,
 }
 
-/// Why a proxy cannot be used; the text never repeats its URL, which may hold a password.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the variable {variable} {problem}")]
-pub(crate) struct ProxyError {
-    variable: &'static str,
-    problem: &'static str,
-}
-
 impl Proxy {
     /// Chooses the proxy for the calls to a URL; `None` where they go straight to the target, as
     /// they always do on loopback.
     ///
     /// # Errors
-    /// The variable that counts for the URL does not hold the URL of an HTTP proxy.
-    pub(crate) fn for_url(
-        url: &str,
-        environment: &Environment,
-    ) -> Result<Option<Self>, ProxyError> {
+    /// The variable that counts for the URL does not hold the URL of an HTTP proxy; the text never repeats
+    /// it, since it may hold a password.
+    pub(crate) fn for_url(url: &str, environment: &Environment) -> Result<Option<Self>, String> {
         // An address that cannot be read is told of by those who call it.
         let Ok(url) = Url::parse(url) else { return Ok(None) };
         let Some(host) = url.host() else { return Ok(None) };
@@ -62,7 +52,7 @@ impl Proxy {
         if is_this_machine(&host) || exempt.is_some_and(|list| is_exempt(list, &host, port)) {
             return Ok(None);
         }
-        Self::parse(text).map(Some).map_err(|problem| ProxyError { variable, problem })
+        Self::parse(text).map(Some).map_err(|problem| format!("the variable {variable} {problem}"))
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
@@ -166,7 +156,7 @@ impl Route {
         if error.is_builder() {
             return Failure::new(ErrorKind::Refused, "the request could not be made");
         }
-        let cause = Cause::of(error);
+        let cause = FailureChain::of(error);
         // Only what failed while connecting is sure not to have been read by the server.
         if error.is_connect() || error.is_dns() {
             return self.connecting(error, &cause);
@@ -194,7 +184,7 @@ impl Route {
         Failure::new(ErrorKind::NotHttp, message)
     }
 
-    fn connecting(&self, error: &reqwest::Error, cause: &Cause) -> Failure {
+    fn connecting(&self, error: &reqwest::Error, cause: &FailureChain) -> Failure {
         // The proxy of a plain server is all that is connected to; that of another opens a tunnel.
         let through = self.proxy.as_ref().map(Proxy::shown);
         let proxy_failed = self.is_plain || cause.tunnel.as_deref() == Some(NOT_CONNECTED);
@@ -218,7 +208,7 @@ impl Route {
 
 /// The reason of a failure below HTTP in a few words, without the URL, which may be secret.
 pub(crate) fn reason(error: &reqwest::Error) -> String {
-    let cause = Cause::of(error);
+    let cause = FailureChain::of(error);
     match cause.io {
         Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
         _ => cause.text,
@@ -231,14 +221,14 @@ const REFUSED: &str = "proxy authorization required";
 
 /// The facts that the chain of sources tells.
 #[derive(Default)]
-struct Cause {
+struct FailureChain {
     text: String,
     io: Option<io::ErrorKind>,
     tls: Option<rustls::Error>,
     tunnel: Option<String>,
 }
 
-impl Cause {
+impl FailureChain {
     fn of(error: &reqwest::Error) -> Self {
         let mut cause = Self { text: "no reason given".to_owned(), ..Self::default() };
         let mut source = error.source();
@@ -287,7 +277,7 @@ fn tunnelling(why: &str, proxy: &str, host: &str) -> (ErrorKind, String) {
 }
 
 /// Why a server, or a proxy on the way to it, is not reached.
-fn reaching(error: &reqwest::Error, cause: &Cause, whom: &str) -> (ErrorKind, String) {
+fn reaching(error: &reqwest::Error, cause: &FailureChain, whom: &str) -> (ErrorKind, String) {
     let text = &cause.text;
     if error.is_dns() {
         return (ErrorKind::NoServer, format!("DNS lookup of {whom} failed: {text}"));
@@ -335,7 +325,7 @@ fn untrusted(why: &CertificateError, whom: &str) -> String {
 mod tests {
     use super::*;
 
-    fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, ProxyError> {
+    fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, String> {
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let proxy = Proxy::for_url(url, &Environment::new(variables))?;
         Ok(proxy.map(|proxy| proxy.shown().to_owned()))

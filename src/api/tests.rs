@@ -29,7 +29,7 @@ fn quick() -> RetryPolicy {
     }
 }
 
-fn settings(url: &str, credentials: Credentials) -> ClientSettings {
+fn settings(url: &str, credentials: ResolvedCredentials) -> ClientSettings {
     ClientSettings {
         target: "test".into(),
         url: url.into(),
@@ -43,19 +43,19 @@ fn settings(url: &str, credentials: Credentials) -> ClientSettings {
     }
 }
 
-fn given(token: &str) -> Credentials {
-    Credentials::Token(Sensitive::new(token.into()))
+fn given(token: &str) -> ResolvedCredentials {
+    ResolvedCredentials::Token(Sensitive::new(token.into()))
 }
 
-fn asked() -> Credentials {
-    Credentials::ClientCredentials {
+fn asked() -> ResolvedCredentials {
+    ResolvedCredentials::ClientCredentials {
         username: Sensitive::new("user@example.com".into()),
         password: Sensitive::new("p&ss w%rd".into()),
     }
 }
 
 fn client_with(settings: ClientSettings, redactor: &Redactor) -> Client {
-    let client = Client::new(settings, redactor.clone(), &Shared::default()).unwrap();
+    let client = Client::new(settings, redactor.clone(), &SharedClients::default()).unwrap();
     client.with_retries(Retries::new(quick(), CancellationToken::new()))
 }
 

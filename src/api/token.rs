@@ -26,7 +26,7 @@ const AHEAD: Duration = Duration::from_secs(60);
 
 /// How a target's calls prove who makes them.
 #[derive(Clone, Debug)]
-pub(crate) enum Credentials {
+pub(crate) enum ResolvedCredentials {
     /// A bearer token.
     Token(Sensitive),
     /// The credentials that a bearer token is asked for with.
@@ -81,13 +81,15 @@ impl Tokens {
     /// header can carry.
     pub(super) fn new(
         target: &str,
-        credentials: &Credentials,
+        credentials: &ResolvedCredentials,
         url: &Url,
         redactor: &Redactor,
     ) -> Option<Self> {
         match credentials {
-            Credentials::Token(token) => bearer(token.expose(), target, redactor).map(Self::Given),
-            Credentials::ClientCredentials { username, password } => {
+            ResolvedCredentials::Token(token) => {
+                bearer(token.expose(), target, redactor).map(Self::Given)
+            }
+            ResolvedCredentials::ClientCredentials { username, password } => {
                 redactor.learn_next((target, "password"), password.expose());
                 let request = Call {
                     name: "token request".to_owned(),

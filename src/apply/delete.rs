@@ -7,8 +7,8 @@ use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::LiveView;
-use crate::plan::{Change, body};
+use crate::plan::Change;
+use crate::plan::compare::{self, LiveView};
 use crate::record::Owned;
 
 /// Deletes a connection that the plan lists, if it still is the one in the inventory.
@@ -61,7 +61,7 @@ pub(super) fn not_ours(
     let own_type = crate::catalog::find(&owned.type_name);
     let has_moved = || {
         let paths = owned.base.keys().map(String::as_str);
-        own_type.is_none_or(|own_type| body::has_moved(own_type, paths, &planned, live))
+        own_type.is_none_or(|own_type| compare::has_moved(own_type, paths, &planned, live))
     };
     if job.control.strict && has_moved() {
         return Some("it moved since the plan was made".to_owned());

@@ -8,7 +8,7 @@ use super::create::{self, Posted, forget_intent};
 use super::delete::{not_ours, send_delete};
 use super::send::{Sent, ended, look_after, read, send};
 use super::update::ShownSecrets;
-use super::{ChangeResult, Control, Job};
+use super::{ChangeResult, Job, RunControl};
 use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
@@ -77,7 +77,7 @@ async fn make_new(job: &Job<'_>, desired: &DesiredConnection, old: Old) -> Chang
     job.ledger.edit_memory(name, |memory| memory.owned = None);
     // The deleted connection must not stay away because the run is ending.
     let (client, never) = (job.client.finishing(), CancellationToken::new());
-    let job = &Job { client: &client, control: Control { stop: &never, ..job.control }, ..*job };
+    let job = &Job { client: &client, control: RunControl { stop: &never, ..job.control }, ..*job };
     let Posted { result, is_refused } = create::post(job, desired).await;
     match result {
         ChangeResult::Failed(why) | ChangeResult::Blocked(why) => {

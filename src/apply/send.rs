@@ -28,17 +28,14 @@ pub(super) enum Sent<T> {
     Over(ChangeResult),
 }
 
-/// A call, or a look at its effect.
-pub(super) type Step<'s, T> = BoxFuture<'s, T>;
-
 /// Sends a write until its outcome is known. After an answer was lost, `look` reads what became of it
 /// before anything is sent again: `Some` ends the loop. `is_proof` says which refusals of a later
 /// attempt may mean that an earlier one arrived.
 pub(super) async fn send<'s, T>(
     job: &Job<'_>,
-    call: impl Fn() -> Step<'s, Result<Deployment, CallError>>,
+    call: impl Fn() -> BoxFuture<'s, Result<Deployment, CallError>>,
     is_proof: impl Fn(ErrorKind) -> bool,
-    look: impl Fn(CallError) -> Step<'s, Result<Option<T>, ChangeResult>>,
+    look: impl Fn(CallError) -> BoxFuture<'s, Result<Option<T>, ChangeResult>>,
 ) -> Sent<T> {
     let mut tries = Tries::default();
     loop {

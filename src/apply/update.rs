@@ -18,7 +18,9 @@ use crate::catalog::Field;
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{Comparison, LiveView, Remembered, Subject, Treatment, shown_text};
+use crate::plan::compare::{
+    self, Comparison, LiveView, Remembered, Subject, Treatment, shown_text,
+};
 use crate::plan::{Action, body};
 use crate::record::{Memory, Owned};
 use crate::secret::{Fingerprint, FingerprintKey, SensitiveValue, same_in_constant_time};
@@ -216,7 +218,7 @@ fn has_moved(
 ) -> bool {
     let declared = desired.fields.iter().map(|field| field.path.as_str());
     let remembered = owned.into_iter().flat_map(|owned| owned.base.keys().map(String::as_str));
-    body::has_moved(desired.connection_type, declared.chain(remembered), planned, now)
+    compare::has_moved(desired.connection_type, declared.chain(remembered), planned, now)
 }
 
 /// Takes an agreement that somebody else made into the memory, without a write.

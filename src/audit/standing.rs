@@ -11,7 +11,7 @@ use crate::plan::{Entry, State};
 /// The holds, blocks, drifts, failures and the refusal that were told and still stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
-    connections: BTreeMap<ConnectionName, Told>,
+    connections: BTreeMap<ConnectionName, StandingEvents>,
     refused: Option<(Option<CommitId>, Option<String>)>,
     /// When the state was last lost.
     lost_at: Option<Timestamp>,
@@ -21,7 +21,7 @@ pub(super) struct Standing {
 
 /// The events that were told of one connection and still stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Told {
+struct StandingEvents {
     type_name: String,
     /// The reasons for which it is held or blocked; one that comes and goes is told once.
     kept_back: BTreeSet<String>,
@@ -94,7 +94,7 @@ impl Standing {
             }
             // A write, or the end of the rest.
             _ => {
-                *told = Told::default();
+                *told = StandingEvents::default();
                 self.warned.retain(|(warned, _)| warned.as_ref() != Some(name));
             }
         }
@@ -171,7 +171,7 @@ impl Stands {
     }
 }
 
-impl Told {
+impl StandingEvents {
     fn is_empty(&self) -> bool {
         self.kept_back.is_empty() && self.drifted.is_empty() && self.failed.is_empty()
     }

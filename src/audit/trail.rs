@@ -62,7 +62,7 @@ pub(crate) struct Trail {
 #[derive(Debug, Default)]
 struct Inner {
     standing: Standing,
-    recent: VecDeque<Told>,
+    recent: VecDeque<RecentEvent>,
     /// The reconciles of the file, until they are taken.
     reconciles: VecDeque<PastReconcile>,
     /// The last of them.
@@ -76,7 +76,7 @@ struct Inner {
 
 /// An event that was told.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Told {
+pub(crate) struct RecentEvent {
     #[serde(flatten)]
     pub(crate) event: Arc<Event>,
     /// How many more that are alike came after it and are not kept: only the history file names them.
@@ -101,11 +101,11 @@ pub(crate) struct PastReconcile {
 
 /// The past of a target as those see it who look at the status.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct ShownPast {
     /// The last reconciles, newest first.
     pub(crate) reconciles: Vec<PastReconcile>,
     /// The last events, newest first.
-    pub(crate) events: Vec<Told>,
+    pub(crate) events: Vec<RecentEvent>,
     /// Since when connections drift.
     pub(crate) drifting: BTreeMap<ConnectionName, Timestamp>,
 }
@@ -114,7 +114,7 @@ pub(crate) struct Past {
 /// each holds the values that it changed.
 pub(crate) const MOST_CHANGES: usize = 30;
 
-impl Past {
+impl ShownPast {
     /// Adds a reconcile.
     pub(crate) fn remember(&mut self, reconcile: PastReconcile) {
         self.reconciles.insert(0, reconcile);
@@ -135,7 +135,7 @@ impl Past {
 impl Trail {
     /// Puts what the trail knows into the past that is shown. The reconciles of before a restart are
     /// handed out once.
-    pub(crate) fn show(&self, past: &mut Past) {
+    pub(crate) fn show(&self, past: &mut ShownPast) {
         let mut inner = self.refreshed();
         past.events = inner.recent.iter().rev().cloned().collect();
         past.drifting = inner.standing.drifting();
@@ -252,7 +252,7 @@ impl Inner {
     /// Keeps an event for those who look at the status. Of many that are alike the first are kept, so
     /// that they do not displace older ones.
     fn recent(&mut self, event: Arc<Event>) {
-        let is_alike = |told: &&Told| {
+        let is_alike = |told: &&RecentEvent| {
             let of =
                 |event: &Event| (event.event, event.result, event.cause.clone(), event.by.clone());
             of(&told.event) == of(&event) && told.event.commit == event.commit
@@ -263,7 +263,7 @@ impl Inner {
             last.more += 1;
             return;
         }
-        self.recent.push_back(Told { event, more: 0 });
+        self.recent.push_back(RecentEvent { event, more: 0 });
         if self.recent.len() > RECENT {
             self.recent.pop_front();
         }

@@ -39,12 +39,12 @@ pub struct SecretPart {
     /// A name for the variable that could hold it, in upper snake case: `JDBC_URL_PASSWORD`.
     pub label: String,
     /// How sure it is that this is a secret.
-    pub standing: Standing,
+    pub certainty: Certainty,
 }
 
 /// How sure it is that something is a secret, the surest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum Certainty {
     /// The catalog says that the field is one.
     Field,
     /// It stands where a secret plainly stands: a literal here is an error.
@@ -179,7 +179,7 @@ pub fn literal_secrets(
 ) -> Vec<LiteralSecret> {
     let mut by_pointer: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
     for part in hidden_parts(connection_type, fields) {
-        if part.standing == Standing::Plain {
+        if part.certainty == Certainty::Plain {
             by_pointer.entry(part.pointer.clone()).or_default().push(part);
         }
     }
@@ -240,18 +240,9 @@ fn with_references(text: &str, written: &[&SecretPart]) -> Option<String> {
 
 // Taking the hidden secrets out of a live connection, for `export`.
 
-/// A live connection whose hidden secrets have become references.
-#[derive(Clone, Debug)]
-pub struct Extracted {
-    /// The fields as a document would declare them: parsing their references gives live's
-    /// values back.
-    pub fields: Map<String, Value>,
-    /// The variables that the references name, with the secrets that they stood for.
-    pub variables: Vec<(String, Sensitive)>,
-}
-
 /// Puts `${env:NAME}` in the place of every hidden secret of a live connection, under the name
-/// that `name_for` gives it, and escapes every other text that looks like a reference of ours.
+/// that `name_for` gives it, and escapes every other text that looks like a reference of ours. Gives the
+/// fields as a document would declare them, and the variables with the secrets that they stand for.
 ///
 /// Secret fields are left to the caller, who knows which of them are set, and so is what is
 /// nothing but Apinizer's own `${NAME}`.
@@ -259,10 +250,10 @@ pub fn extract(
     connection_type: &'static ConnectionType,
     live: &Map<String, Value>,
     name_for: &mut dyn FnMut(&SecretPart) -> String,
-) -> Extracted {
+) -> (Map<String, Value>, Vec<(String, Sensitive)>) {
     let mut parts: BTreeMap<String, Vec<SecretPart>> = BTreeMap::new();
     for part in secret_parts(connection_type, live) {
-        if part.standing != Standing::Field {
+        if part.certainty != Certainty::Field {
             parts.entry(part.pointer.clone()).or_default().push(part);
         }
     }
@@ -275,7 +266,7 @@ pub fn extract(
             (key.clone(), extraction.value(&pointer, value))
         })
         .collect();
-    Extracted { fields, variables }
+    (fields, variables)
 }
 
 struct Extraction<'a> {

@@ -1,6 +1,7 @@
 //! `apply`: plans, asks, and carries the plan out; or carries a saved plan out as it stands.
 
 use std::io::{self, IsTerminal as _};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,15 +12,13 @@ use super::args::{ApplyArgs, Output};
 use super::context::{Context, needs_terminal, says_yes};
 use super::plan::{leave_out_said, saved_target, show, show_errors};
 use super::session::Session;
-use super::signals::{Ending, cancel_on};
+use super::signals::{EndSignals, cancel_on};
 use crate::plan::saved::{SAVED_VERSION, SavedPlan, SavedTarget, ends_otherwise, keep_listed};
 use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
 use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
+use crate::report::exit::{DONE, FAILED, HELD, PENDING};
 use crate::report::{self, Style};
 use crate::source::Snapshot;
-
-/// The exit code of a plan that no longer fits.
-const STALE: u8 = 3;
 
 /// Runs `apply`; the exit code.
 ///
@@ -46,8 +45,8 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     let mut agreed = saved.map(|saved| saved.targets);
     if asks {
         match ask(&session, &snapshot, &options, context).await? {
-            Answer::Yes(shown) => agreed = agreed.or(Some(shown)),
-            Answer::Ends(code) => return Ok(code),
+            ControlFlow::Continue(shown) => agreed = agreed.or(Some(shown)),
+            ControlFlow::Break(code) => return Ok(code),
         }
         // Who asked may have waited long: a commit that came meanwhile is no less a move.
         session.fetch_again().await?;
@@ -71,7 +70,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
             "held: the plan no longer fits, and nothing was applied:\n{}\nMake a new plan and apply that.",
             lines.join("\n")
         ));
-        return Ok(STALE);
+        return Ok(HELD);
     }
     let mut outcomes =
         carry_all_out(&session, prepared, agreed.as_deref(), &options, context).await;
@@ -99,21 +98,14 @@ fn print(outcomes: &[TargetPlan], output: Output, context: &Context) {
     }
 }
 
-/// The end of the question whether a plan is to be applied.
-enum Answer {
-    /// These changes are agreed on.
-    Yes(Vec<SavedTarget>),
-    /// There is nothing to do, or the answer is no; the exit code.
-    Ends(u8),
-}
-
-/// Shows the plan and asks.
+/// Shows the plan and asks: the changes that are agreed on, or the exit code, where there is nothing
+/// to do or the answer is no.
 async fn ask(
     session: &Session,
     snapshot: &Snapshot,
     options: &Options,
     context: &Context,
-) -> Result<Answer, CommandError> {
+) -> Result<ControlFlow<u8, Vec<SavedTarget>>, CommandError> {
     let prepared = session.prepare(snapshot, options).await;
     let mut plan = session.plan_of(snapshot, &prepared);
     show_errors(context, &prepared);
@@ -123,13 +115,13 @@ async fn ask(
     context.written()?;
     if !plan.targets.iter().any(has_work) {
         let code = report::exit::of_plan(&plan);
-        return Ok(Answer::Ends(if code == 2 { 0 } else { code }));
+        return Ok(ControlFlow::Break(if code == PENDING { DONE } else { code }));
     }
     if !confirmed(&plan, context)? {
         context.say("Nothing was applied.");
-        return Ok(Answer::Ends(1));
+        return Ok(ControlFlow::Break(FAILED));
     }
-    Ok(Answer::Yes(prepared.iter().map(saved_target).collect()))
+    Ok(ControlFlow::Continue(prepared.iter().map(saved_target).collect()))
 }
 
 async fn carry_all_out(
@@ -197,7 +189,7 @@ fn confirmed(plan: &Plan, context: &Context) -> Result<bool, CommandError> {
 /// The first Ctrl-C, SIGTERM or hang-up finishes the calls in flight, the second ends at once.
 pub(super) fn stop_on_signals(stop: &CancellationToken, context: &Context) {
     let quiet = context.global.quiet;
-    cancel_on(Ending::of_command(), stop, move || {
+    cancel_on(EndSignals::of_command(), stop, move || {
         if !quiet {
             tracing::warn!("finishing the calls in flight; once more ends at once");
         }

@@ -6,6 +6,7 @@
 mod reconcile;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
@@ -14,9 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::config::parse_duration;
 pub use reconcile::{
-    ApplyArgs, DemoArgs, ExplainArgs, ExportArgs, ForgetArgs, InitArgs, NarrowArgs, Output,
-    PlanArgs, ProbeArgs, PullArgs, ReadArgs, RunArgs, SandboxArgs, SchemaArgs, ValidateArgs,
-    ValidateOutput, WriteArgs,
+    ApplyArgs, ExportArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ProbeArgs, PullArgs, ReadArgs,
+    RunArgs, SandboxArgs, ValidateArgs, ValidateOutput, WriteArgs,
 };
 
 /// The text below the help of the program.
@@ -58,7 +58,11 @@ pub enum Command {
     /// Write a config and an example document for one target; nothing is overwritten.
     ///
     /// Takes --url, --project, --path, --repo and --config, and asks on a terminal for what is missing.
-    Init(InitArgs),
+    Init {
+        /// The target's name.
+        #[arg(long, value_name = "NAME", default_value = "prod")]
+        target: String,
+    },
     /// Check documents and config without the API and without secrets.
     ///
     /// Syntax, fields, references, duplicates, overlays and the config are checked. Ends with 0
@@ -85,9 +89,18 @@ pub enum Command {
     /// or, with --check, would be, 1 on an error.
     Pull(PullArgs),
     /// Explain a connection type, one of its fields, the config, `x-gitops`, `rules`, or a code.
-    Explain(ExplainArgs),
+    Explain {
+        /// A connection type or a field of one, `config`, `x-gitops`, `rules`, or the code of a problem,
+        /// AG303 for example; without it, all types are listed.
+        #[arg(value_name = "TYPE[.FIELD]|config|x-gitops|rules|CODE")]
+        subject: Option<String>,
+    },
     /// Print the JSON Schema of documents, of one type, or of the config.
-    Schema(SchemaArgs),
+    Schema {
+        /// A connection type, or `config`; without it, the schema of any document.
+        #[arg(value_name = "TYPE|config")]
+        subject: Option<String>,
+    },
     /// Show what a running daemon says of its targets.
     ///
     /// Ends with 0 when all is healthy, else with 1.
@@ -111,13 +124,28 @@ pub enum Command {
     /// Serve the connection API from memory or a file, for trying, drills and tests.
     Sandbox(SandboxArgs),
     /// Show the whole loop on this machine: example repository, sandbox and daemon.
-    Demo(DemoArgs),
+    Demo {
+        /// The folder to work in, kept afterwards [default: a temporary one, removed at the end].
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+        /// Where the daemon serves its status page; port 0 takes a free one.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+    },
     /// Take names out of the inventory without a call: they are unmanaged from then on.
     Forget(ForgetArgs),
     /// Print the completion script of a shell.
-    Completions(CompletionsArgs),
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Print the man page.
-    Man(ManArgs),
+    Man {
+        /// Write a page for the program and one for each command into this folder.
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// The flags that every command takes, before or after its name.
@@ -215,8 +243,7 @@ pub enum LogFormat {
     Json,
 }
 
-// The arguments of the commands about a daemon and the program itself: `status`, `history`,
-// `reconcile`, `suspend`, `resume`, `completions`, `man`.
+// The arguments of the commands about a daemon: `status`, `history`, `reconcile`, `suspend`, `resume`.
 
 /// The arguments of `status`.
 #[derive(Args, Clone, Debug)]
@@ -294,22 +321,6 @@ fn parse_since(text: &str) -> Result<Timestamp, String> {
     let ago = parse_duration(text).ok().and_then(|ago| SignedDuration::try_from(ago).ok());
     let since = ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok());
     since.ok_or_else(|| "it is neither a duration nor a time".to_owned())
-}
-
-/// The arguments of `completions`.
-#[derive(Args, Clone, Debug)]
-pub struct CompletionsArgs {
-    /// The shell.
-    #[arg(value_enum)]
-    pub shell: clap_complete::Shell,
-}
-
-/// The arguments of `man`.
-#[derive(Args, Clone, Debug)]
-pub struct ManArgs {
-    /// Write a page for the program and one for each command into this folder.
-    #[arg(long, value_name = "FOLDER")]
-    pub dir: Option<PathBuf>,
 }
 
 // Flags of a command that stand before its name.

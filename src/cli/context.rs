@@ -40,7 +40,7 @@ impl Context {
     ) -> Result<Self, CommandError> {
         let mut environment = Environment::new(variables);
         for file in &global.env_files {
-            environment.add_file(file).map_err(CommandError::failed)?;
+            environment.add_file(file).map_err(CommandError::Failed)?;
         }
         Ok(Self::with_environment(global, environment))
     }

@@ -1,14 +1,15 @@
 //! `demo`: the whole loop on this machine, played with the commands themselves.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
-use super::args::{Command, DemoArgs, GlobalArgs};
+use super::args::{Command, GlobalArgs};
 use super::context::Context;
-use super::signals::Ending;
+use super::signals::EndSignals;
 use crate::config::FILE_NAME;
 use crate::demo::{PROJECT, Stage};
 
@@ -16,15 +17,19 @@ use crate::demo::{PROJECT, Stage};
 ///
 /// # Errors
 /// The stage cannot be built, or the daemon fails.
-pub async fn run(args: &DemoArgs, context: &Context) -> Result<u8, CommandError> {
-    let (folder, temporary) = folder(args)?;
+pub async fn run(
+    dir: Option<&Path>,
+    listen: SocketAddr,
+    context: &Context,
+) -> Result<u8, CommandError> {
+    let (folder, temporary) = folder(dir)?;
     let told_to_end = CancellationToken::new();
     let listening = told_to_end.clone();
     tokio::spawn(async move {
-        Ending::of_daemon().asked_for().await;
+        EndSignals::of_daemon().asked_for().await;
         listening.cancel();
     });
-    let stage = Stage::build(&folder, args.listen).await.map_err(CommandError::failed)?;
+    let stage = Stage::build(&folder, listen).await.map_err(CommandError::Failed)?;
     let ended = play(&stage, context, &told_to_end).await;
     stage.sandbox.stop().await;
     let removed = temporary.map(TempDir::close).transpose().map_err(CommandError::failed);
@@ -34,8 +39,8 @@ pub async fn run(args: &DemoArgs, context: &Context) -> Result<u8, CommandError>
 }
 
 /// The folder to work in; a temporary one goes when what is returned with it does.
-fn folder(args: &DemoArgs) -> Result<(PathBuf, Option<TempDir>), CommandError> {
-    match &args.dir {
+fn folder(dir: Option<&Path>) -> Result<(PathBuf, Option<TempDir>), CommandError> {
+    match dir {
         Some(folder) => {
             std::fs::create_dir_all(folder).map_err(CommandError::failed)?;
             Ok((folder.canonicalize().map_err(CommandError::failed)?, None))

@@ -1,7 +1,10 @@
 //! `explain`, `schema`, `completions`, `man`: what the program knows, without a config.
 
+use std::path::Path;
+
+use clap_complete::Shell;
+
 use super::CommandError;
-use super::args::{CompletionsArgs, ExplainArgs, ManArgs, SchemaArgs};
 use super::context::Context;
 use crate::{catalog, config, report};
 
@@ -9,9 +12,8 @@ use crate::{catalog, config, report};
 ///
 /// # Errors
 /// There is no such type or field.
-pub fn explain(args: &ExplainArgs, context: &Context) -> Result<u8, CommandError> {
-    let text = report::explain::explain(args.subject.as_deref(), &context.style())
-        .map_err(CommandError::failed)?;
+pub fn explain(subject: Option<&str>, context: &Context) -> Result<u8, CommandError> {
+    let text = report::explain::explain(subject, &context.style()).map_err(CommandError::Failed)?;
     context.print(&text);
     Ok(0)
 }
@@ -20,8 +22,8 @@ pub fn explain(args: &ExplainArgs, context: &Context) -> Result<u8, CommandError
 ///
 /// # Errors
 /// There is no such type.
-pub fn schema(args: &SchemaArgs, context: &Context) -> Result<u8, CommandError> {
-    let schema = match args.subject.as_deref() {
+pub fn schema(subject: Option<&str>, context: &Context) -> Result<u8, CommandError> {
+    let schema = match subject {
         None => catalog::schema::schema_for_any(),
         Some("config") => config::schema(),
         Some(name) => match catalog::find(name) {
@@ -42,11 +44,11 @@ pub fn schema(args: &SchemaArgs, context: &Context) -> Result<u8, CommandError> 
 ///
 /// # Errors
 /// None.
-pub fn completions(args: &CompletionsArgs, context: &Context) -> Result<u8, CommandError> {
+pub fn completions(shell: Shell, context: &Context) -> Result<u8, CommandError> {
     let mut script = Vec::new();
     let mut command = super::command();
     let name = command.get_name().to_owned();
-    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    clap_complete::generate(shell, &mut command, name, &mut script);
     context.print(&String::from_utf8_lossy(&script));
     Ok(0)
 }
@@ -55,8 +57,8 @@ pub fn completions(args: &CompletionsArgs, context: &Context) -> Result<u8, Comm
 ///
 /// # Errors
 /// The folder cannot be written.
-pub fn man(args: &ManArgs, context: &Context) -> Result<u8, CommandError> {
-    if let Some(folder) = &args.dir {
+pub fn man(folder: Option<&Path>, context: &Context) -> Result<u8, CommandError> {
+    if let Some(folder) = folder {
         std::fs::create_dir_all(folder).map_err(CommandError::failed)?;
         clap_mangen::generate_to(super::command(), folder).map_err(CommandError::failed)?;
         return Ok(0);

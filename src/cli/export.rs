@@ -11,10 +11,11 @@ use super::session::{Session, known_types};
 use crate::api::Retries;
 use crate::config::{Location, Target};
 use crate::document::Severity;
-use crate::export::{self, Export, KnownReferences, Options, files, template};
+use crate::export::{self, Export, KnownReferences, files, template};
 use crate::plan::Filter;
 use crate::reconcile::{Engine, client, load_target};
 use crate::report::diagnostics;
+use crate::report::words::counted;
 use crate::source::{Repository, Snapshot};
 
 /// Runs `export`; the exit code.
@@ -34,8 +35,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
         .await
         .map_err(CommandError::failed)?;
     let known = known_references(engine, target, context)?;
-    let options = Options { prefix: prefix(target).to_owned(), full: args.full };
-    let mut export = Export::of(&live, &known, &options);
+    let mut export = Export::of(&live, &known, prefix(target), args.full);
     export.passed_over.extend(twice.iter().map(|name| {
         format!(
             "`{name}` cannot be declared: the server lists more than one connection of that name"
@@ -89,9 +89,8 @@ fn write(
     })?;
     files::write_schema(folder).map_err(CommandError::failed)?;
     if !context.global.quiet {
-        let noun = if export.documents.len() == 1 { "connection" } else { "connections" };
-        let (count, folder) = (export.documents.len(), folder.display());
-        context.say(&format!("wrote {count} {noun} to {folder}, in {} files", paths.len()));
+        let (count, folder) = (counted(export.documents.len(), "connection"), folder.display());
+        context.say(&format!("wrote {count} to {folder}, in {} files", paths.len()));
     }
     Ok(())
 }

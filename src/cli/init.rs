@@ -4,7 +4,6 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use super::CommandError;
-use super::args::InitArgs;
 use super::context::Context;
 use crate::config::{Config, FILE_NAME, Resolve};
 use crate::export::files::{self, ExportFile, SCHEMA_LINE};
@@ -22,7 +21,7 @@ const FOLDER: &str = "connections";
 ///
 /// # Errors
 /// Something is not known and nobody can be asked, a file exists, or an answer cannot be used.
-pub fn run(args: &InitArgs, context: &Context) -> Result<u8, CommandError> {
+pub fn run(target: &str, context: &Context) -> Result<u8, CommandError> {
     let file = context.global.config.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     if is_there(&file) {
@@ -35,7 +34,7 @@ pub fn run(args: &InitArgs, context: &Context) -> Result<u8, CommandError> {
     let repository = context.global.repo.clone().unwrap_or_else(|| PathBuf::from("."));
     let root = file.parent().unwrap_or(Path::new("")).join(&repository);
     let root = root.strip_prefix(".").unwrap_or(&root);
-    let text = config(&args.target, &url, &project, &repository, &paths)?;
+    let text = config(target, &url, &project, &repository, &paths)?;
     Config::parse(&file, text.as_bytes(), &context.environment, Resolve::Known)
         .map_err(|problems| context.config_problems(&problems))?;
     let documents = paths.last().map(|path| root.join(path)).unwrap_or_default();

@@ -13,6 +13,7 @@ use crate::config::{Config, Target};
 use crate::name::ConnectionName;
 use crate::probe::{self, Findings};
 use crate::reconcile::client;
+use crate::report::FORMAT_VERSION;
 use crate::report::exit::{DONE, FAILED, PENDING};
 
 /// Connections of this project can serve all projects.
@@ -111,7 +112,7 @@ fn show(
             context.print(&text);
         }
         TextOrJson::Json => context.print_json(&json!({
-            "format_version": "1.0",
+            "format_version": FORMAT_VERSION,
             "target": scratch.name,
             "url": scratch.manager.url_as_written,
             "project": scratch.project,

@@ -18,6 +18,7 @@ use crate::plan::TargetPlan;
 use crate::pull::{NotWritten, Pull, PullTarget, Texts, drift_of};
 use crate::reconcile::{Options, Prepared, load_request, load_target};
 use crate::report::pull::{self as report, FileChange};
+use crate::report::words::counted;
 use crate::source::{Repository, Snapshot};
 
 /// Runs `pull`; the exit code.
@@ -103,8 +104,7 @@ fn tell(
     let did = if is_check { "would change" } else { "changed" };
     context.say(&match changes.len() {
         0 => "nothing to write".to_owned(),
-        1 => format!("{did} 1 file"),
-        count => format!("{did} {count} files"),
+        count => format!("{did} {}", counted(count, "file")),
     });
 }
 
@@ -132,7 +132,7 @@ impl Pulled<'_> {
         let Some(ready) = &prepared.ready else { return Ok(()) };
         let live_of = |name: &ConnectionName| ready.observed.listed(name);
         let entries = &prepared.plan.entries;
-        let (drift, not_written) = drift_of(&target.name, entries, &ready.opened.desired, &live_of);
+        let (drift, not_written) = drift_of(&target.name, entries, &ready.opened.desired, live_of);
         self.not_written.extend(not_written);
         let listing = self.snapshot.folders(&target.paths, engine.config_file.as_deref());
         let listing = listing.map_err(CommandError::failed)?;
@@ -195,8 +195,7 @@ impl Pulled<'_> {
         let loaded = load_target(engine, target, self.snapshot).map_err(CommandError::failed)?;
         let (record, documents) = (&ready.opened.record, &loaded.loaded.documents);
         let known = KnownReferences::of(record, documents, &engine.environment);
-        let options = export::Options { prefix: prefix(target).to_owned(), full: false };
-        let mut export = Export::of(&live, &known, &options);
+        let mut export = Export::of(&live, &known, prefix(target), false);
         export.leave_out_known(&engine.redactor);
         for line in export.passed_over.iter().chain(&export.left_out) {
             context.say(&format!("warning: {line}"));
@@ -266,7 +265,7 @@ fn refuse_uncommitted(
 ) -> Result<(), CommandError> {
     let paths: Vec<String> =
         session.engine.config.targets.iter().flat_map(|target| target.paths.clone()).collect();
-    let uncommitted = tokio::task::block_in_place(|| repository.uncommitted_of(&paths));
+    let uncommitted = tokio::task::block_in_place(|| repository.uncommitted(&paths));
     let Some(uncommitted) = uncommitted else {
         return Err(CommandError::WithHint(
             "git did not say which files have changes that are not committed".to_owned(),

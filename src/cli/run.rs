@@ -9,12 +9,12 @@ use super::CommandError;
 use super::args::RunArgs;
 use super::context::Context;
 use super::session::{config_in_repository, narrow};
-use super::signals::{Ending, Meaning, Sighup, cancel_on};
+use super::signals::{EndSignals, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
 use crate::report::{self, Style};
 use crate::state::KnownStates;
-use crate::web::{self, Key, Keys, Listener, Site};
+use crate::web::{self, AccessKey, AccessKeys, Listener, Site};
 
 /// Runs the daemon until SIGTERM, SIGINT or the terminal's hang-up; with `--once` makes one
 /// reconcile and ends as `apply` does.
@@ -30,7 +30,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         })?;
     }
     let shutdown = CancellationToken::new();
-    let ending = if args.once { Ending::of_command() } else { Ending::of_daemon() };
+    let ending = if args.once { EndSignals::of_command() } else { EndSignals::of_daemon() };
     cancel_on(ending, &shutdown, || info!("ending: calls in flight are finished"));
     let board = Board::default();
     let (trigger, events) = Trigger::channel(board.clone());
@@ -111,16 +111,16 @@ fn serve(listener: &Listener, config: &Config, context: &Context) -> Result<(), 
 }
 
 /// The keys that requests are checked against.
-fn keys(config: &Config, context: &Context) -> Result<Keys, CommandError> {
+fn keys(config: &Config, context: &Context) -> Result<AccessKeys, CommandError> {
     let key = |name: &str, text: &Option<SecretText>| {
-        let key = text.clone().map(|text| Key::new(text, &context.environment)).transpose();
+        let key = text.clone().map(|text| AccessKey::new(text, &context.environment)).transpose();
         key.map_err(|error| CommandError::Failed(format!("`server.{name}` has no value: {error}")))
     };
     let repository = match &config.source.location {
         Location::Url(url) => Some(url.clone()),
         Location::Path(_) => None,
     };
-    Ok(Keys {
+    Ok(AccessKeys {
         token: key("token", &config.server.token)?,
         webhook: key("webhook_secret", &config.server.webhook_secret)?,
         repository,

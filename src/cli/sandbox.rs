@@ -6,7 +6,7 @@ use super::CommandError;
 use super::args::SandboxArgs;
 use super::context::Context;
 use crate::profile::Profile;
-use crate::sandbox::{self, Access, Client, Sandbox};
+use crate::sandbox::{self, Access, Sandbox, TokenClient};
 use crate::secret::Sensitive;
 
 /// Runs `sandbox` until it is told to end.
@@ -24,11 +24,10 @@ pub async fn run(args: &SandboxArgs, context: &Context) -> Result<u8, CommandErr
 
 fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {
     let access = &args.access;
-    let client = access
-        .client_id
-        .as_ref()
-        .zip(access.client_secret.as_ref())
-        .map(|(id, secret)| Client { id: id.clone(), secret: Sensitive::new(secret.clone()) });
+    let client =
+        access.client_id.as_ref().zip(access.client_secret.as_ref()).map(|(id, secret)| {
+            TokenClient { id: id.clone(), secret: Sensitive::new(secret.clone()) }
+        });
     let behaviour = match &args.profile {
         Some(file) => sandbox::Options::of_profile(read(file)?),
         None => sandbox::Options::showing(args.secrets).in_dialect(args.dialect),

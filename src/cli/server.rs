@@ -18,13 +18,13 @@ use crate::secret::Sensitive;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A running daemon.
-struct Server {
+struct DaemonClient {
     client: reqwest::Client,
     address: String,
     token: Option<Sensitive>,
 }
 
-impl Server {
+impl DaemonClient {
     /// Finds the daemon: the one that is named, else the one of the config. Only without a config
     /// it is the default one. The token is the config's `server.token`, else that of the environment.
     fn find(named: Option<&str>, context: &Context) -> Result<Self, CommandError> {
@@ -132,9 +132,9 @@ const WATCH_PAUSE: Duration = Duration::from_secs(2);
 pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, CommandError> {
     if let (true, Some(address)) = (args.probe, &args.server) {
         // The probe of a container needs neither a token nor a config that can be read.
-        return Server::at(address, None)?.probe().await;
+        return DaemonClient::at(address, None)?.probe().await;
     }
-    let server = Server::find(args.server.as_deref(), context)?;
+    let server = DaemonClient::find(args.server.as_deref(), context)?;
     if args.probe {
         return server.probe().await;
     }
@@ -148,7 +148,11 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, C
 
 /// Shows the status whenever it changes, until somebody ends it. A daemon that does not answer is
 /// told of and asked again.
-async fn watch(args: &StatusArgs, context: &Context, server: &Server) -> Result<u8, CommandError> {
+async fn watch(
+    args: &StatusArgs,
+    context: &Context,
+    server: &DaemonClient,
+) -> Result<u8, CommandError> {
     let terminated = super::signals::terminated();
     tokio::pin!(terminated);
     let mut shown = None;
@@ -208,7 +212,7 @@ pub(super) async fn suspension(
     args: &OrderArgs,
     context: &Context,
 ) -> Result<u8, CommandError> {
-    let server = Server::find(args.server.as_deref(), context)?;
+    let server = DaemonClient::find(args.server.as_deref(), context)?;
     server.order(verb, args.target.as_deref()).await?;
     if !context.global.quiet {
         let which = args.target.as_deref().unwrap_or("every target");
@@ -224,7 +228,7 @@ pub(super) async fn suspension(
 /// No daemon takes the order, or it ends before the reconcile.
 pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result<u8, CommandError> {
     let OrderArgs { server, target } = &args.order;
-    let server = Server::find(server.as_deref(), context)?;
+    let server = DaemonClient::find(server.as_deref(), context)?;
     let ordered = server.order("reconcile", target.as_deref()).await?;
     if !args.wait {
         if !context.global.quiet {

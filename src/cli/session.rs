@@ -220,7 +220,9 @@ impl Session {
             return None;
         };
         let find = || match repository.head(None) {
-            Ok(head) if head.id == commit.id => repository.uncommitted(&target.paths),
+            Ok(head) if head.id == commit.id => {
+                repository.uncommitted(&target.paths).unwrap_or_default()
+            }
             _ => Vec::new(),
         };
         let files = tokio::task::block_in_place(find);

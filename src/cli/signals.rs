@@ -19,12 +19,12 @@ static ENDS_WITH_TERMINAL: OnceLock<bool> = OnceLock::new();
 
 /// The signals that ask for an end, from now on: none that comes between two waits is missed.
 #[derive(Debug)]
-pub struct Ending {
+pub struct EndSignals {
     signals: Vec<Signal>,
     sighup: Option<Sighup>,
 }
 
-impl Ending {
+impl EndSignals {
     /// Handles SIGINT and SIGTERM, and a terminal that hangs up.
     pub fn of_daemon() -> Self {
         Self {
@@ -131,12 +131,12 @@ fn is_ignored() -> bool {
 
 /// Waits for a signal that ends a command, once.
 pub async fn terminated() {
-    Ending::of_command().asked_for().await;
+    EndSignals::of_command().asked_for().await;
 }
 
 /// Cancels a token at the first signal, which `tell` says; the second one ends the process at once.
 pub(super) fn cancel_on(
-    mut ending: Ending,
+    mut ending: EndSignals,
     token: &CancellationToken,
     tell: impl FnOnce() + Send + 'static,
 ) {

@@ -31,7 +31,7 @@ pub(super) struct Key {
     /// How it is written.
     pub(super) name: &'static str,
     /// The kind of its value.
-    pub(super) kind: Kind,
+    pub(super) kind: KeyKind,
     /// The value of an absent key, as JSON.
     pub(super) default: Option<&'static str>,
     /// Whether it has to be there.
@@ -42,7 +42,7 @@ pub(super) struct Key {
 
 /// The kind of a key's value.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum KeyKind {
     /// A text.
     Text,
     /// A text as it is written: `${...}` in it stays text.
@@ -91,7 +91,7 @@ pub(super) fn is_key(name: &str) -> bool {
     sections.iter().any(|section| section.key(name).is_some())
 }
 
-const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+const fn key(name: &'static str, kind: KeyKind, about: &'static str) -> Key {
     Key { name, kind, default: None, required: false, about }
 }
 
@@ -116,35 +116,35 @@ pub(super) static ROOT: Section = Section {
     keys: &[
         key(
             "source",
-            Kind::Section(&SOURCE),
+            KeyKind::Section(&SOURCE),
             "Where the documents come from; default: the folder of this file.",
         ),
         key(
             "targets",
-            Kind::Sections(&TARGET),
+            KeyKind::Sections(&TARGET),
             "The projects that are kept equal to git, at least one.",
         )
         .required(),
-        key("server", Kind::Section(&SERVER), "What the daemon serves over HTTP."),
-        key("notify", Kind::Sections(&NOTIFY), "Whom the daemon tells about what happened."),
+        key("server", KeyKind::Section(&SERVER), "What the daemon serves over HTTP."),
+        key("notify", KeyKind::Sections(&NOTIFY), "Whom the daemon tells about what happened."),
         key(
             "rules",
-            Kind::Sections(&RULE),
+            KeyKind::Sections(&RULE),
             "Rules of your own: expressions in CEL that deny documents and changes, hold changes or warn.",
         ),
         key(
             "kubernetes",
-            Kind::Section(&KUBERNETES),
+            KeyKind::Section(&KUBERNETES),
             "Share the targets with other replicas in a cluster, by a Lease for each.",
         ),
         key(
             "state_dir",
-            Kind::Text,
+            KeyKind::Text,
             "The folder that keeps the state; default: $STATE_DIRECTORY, else the user's XDG state folder.",
         ),
         key(
             "fingerprint_key",
-            Kind::Secret("FINGERPRINT_KEY"),
+            KeyKind::Secret("FINGERPRINT_KEY"),
             "The key of the fingerprints of secrets; default: derived from the target's credential.",
         ),
     ],
@@ -157,20 +157,20 @@ pub(super) static SOURCE: Section = Section {
     keys: &[
         key(
             "path",
-            Kind::Text,
+            KeyKind::Text,
             "A checkout or a bare repository on this machine, relative to this file.",
         ),
         key(
             "url",
-            Kind::Text,
+            KeyKind::Text,
             "Whatever `git fetch` takes (https, ssh, a file URL), without a password: cloned and fetched by the tool.",
         ),
-        key("branch", Kind::Text, "The branch to follow; default: what HEAD names."),
-        key("poll", Kind::Duration(SECOND), "How often a url is fetched.").or("\"30s\""),
-        key("verify", Kind::Section(&VERIFY), "Apply only commits that are signed so."),
+        key("branch", KeyKind::Text, "The branch to follow; default: what HEAD names."),
+        key("poll", KeyKind::Duration(SECOND), "How often a url is fetched.").or("\"30s\""),
+        key("verify", KeyKind::Section(&VERIFY), "Apply only commits that are signed so."),
         key(
             "links",
-            Kind::Section(&LINKS),
+            KeyKind::Section(&LINKS),
             "Where commits and files are shown on the web; default: known for GitHub, GitLab, Gitea and Bitbucket.",
         ),
     ],
@@ -180,11 +180,11 @@ static LINKS: Section = Section {
     name: "`links`",
     choices: &[],
     keys: &[
-        key("commit", Kind::Plain, "The address of a commit, with `{commit}` for its id.")
+        key("commit", KeyKind::Plain, "The address of a commit, with `{commit}` for its id.")
             .required(),
         key(
             "file",
-            Kind::Plain,
+            KeyKind::Plain,
             "The address of a line of a file, with `{commit}`, `{file}` and `{line}`.",
         )
         .required(),
@@ -197,10 +197,10 @@ static VERIFY: Section = Section {
     keys: &[
         key(
             "ssh_allowed_signers",
-            Kind::Text,
+            KeyKind::Text,
             "A file of allowed signers, as git's gpg.ssh.allowedSignersFile takes it.",
         ),
-        key("gpg_keyring", Kind::Text, "A GPG keyring with the keys of those who may sign."),
+        key("gpg_keyring", KeyKind::Text, "A GPG keyring with the keys of those who may sign."),
     ],
 };
 
@@ -208,27 +208,27 @@ static TARGET: Section = Section {
     name: "a target",
     choices: &[OneOf { groups: &[&["token"], &["username", "password"]], required: true }],
     keys: &[
-        key("name", Kind::Text, "What the target is called, in `targets` of documents too.").required(),
-        key("url", Kind::Text, "The URL of the Apinizer Manager.").required(),
-        key("project", Kind::Text, "The Apinizer project, case-sensitive.").required(),
-        key("token", Kind::Secret("APINIZER_TOKEN"), "A bearer token of the Management API."),
-        key("username", Kind::User, "The user of a client-credentials token."),
-        key("password", Kind::Secret("APINIZER_PASSWORD"), "The password of a client-credentials token."),
-        key("paths", Kind::Texts, "The folders of the repository to read; later ones patch earlier ones.").or("[\"connections\"]"),
-        key("vars", Kind::Vars, "Plain values for ${var:NAME}; they are shown like any other."),
-        key("prune", Kind::Boolean, "Whether owned connections that git no longer declares are deleted.").or("true"),
-        key("max_deletes", Kind::MaxDeletes, "How many deletes a run may make: a share of the inventory (never less than 3) or an exact count.").or("\"30%\""),
-        key("adopt", Kind::Word(&["always", "equal", "never"]), "Which live connections are adopted when git declares them; default: always, with `drift: report` equal."),
-        key("drift", Kind::Word(&["correct", "report"]), "Whether drift is written back, or shown and kept.").or("\"correct\""),
-        key("resync", Kind::Duration(SECOND), "How often live is compared when git is quiet.").or("\"5m\""),
-        key("concurrency", Kind::Integer(1, 256), "How many calls may be under way at once. All targets at one host together make no more than the largest of theirs.").or("8"),
-        key("on_invalid", Kind::Word(&["refuse", "isolate"]), "Whether a commit with an invalid document is refused whole, or applied without it and without deletes.").or("\"refuse\""),
-        key("verify_secrets", Kind::Duration(Duration::ZERO), "How often each secret that the API shows is read back; 0s: every time.").or("\"1h\""),
-        key("profile", Kind::Text, "A profile of the server that `probe --out` wrote: a plan takes its defaults and the fields that it masks. Relative to this file."),
-        key("timeout", Kind::Duration(Duration::from_millis(100)), "The deadline of one call.").or("\"30s\""),
-        key("max_response", Kind::Size(1024), "The largest answer that is taken.").or("\"256 MiB\""),
-        key("after", Kind::Section(&AFTER), "In the daemon: take a commit only once another target has applied it whole for some time."),
-        key("ca_file", Kind::Text, "Certificates in PEM to trust beside those of the system: authorities, or the server's own as it is. Relative to this file."),
+        key("name", KeyKind::Text, "What the target is called, in `targets` of documents too.").required(),
+        key("url", KeyKind::Text, "The URL of the Apinizer Manager.").required(),
+        key("project", KeyKind::Text, "The Apinizer project, case-sensitive.").required(),
+        key("token", KeyKind::Secret("APINIZER_TOKEN"), "A bearer token of the Management API."),
+        key("username", KeyKind::User, "The user of a client-credentials token."),
+        key("password", KeyKind::Secret("APINIZER_PASSWORD"), "The password of a client-credentials token."),
+        key("paths", KeyKind::Texts, "The folders of the repository to read; later ones patch earlier ones.").or("[\"connections\"]"),
+        key("vars", KeyKind::Vars, "Plain values for ${var:NAME}; they are shown like any other."),
+        key("prune", KeyKind::Boolean, "Whether owned connections that git no longer declares are deleted.").or("true"),
+        key("max_deletes", KeyKind::MaxDeletes, "How many deletes a run may make: a share of the inventory (never less than 3) or an exact count.").or("\"30%\""),
+        key("adopt", KeyKind::Word(&["always", "equal", "never"]), "Which live connections are adopted when git declares them; default: always, with `drift: report` equal."),
+        key("drift", KeyKind::Word(&["correct", "report"]), "Whether drift is written back, or shown and kept.").or("\"correct\""),
+        key("resync", KeyKind::Duration(SECOND), "How often live is compared when git is quiet.").or("\"5m\""),
+        key("concurrency", KeyKind::Integer(1, 256), "How many calls may be under way at once. All targets at one host together make no more than the largest of theirs.").or("8"),
+        key("on_invalid", KeyKind::Word(&["refuse", "isolate"]), "Whether a commit with an invalid document is refused whole, or applied without it and without deletes.").or("\"refuse\""),
+        key("verify_secrets", KeyKind::Duration(Duration::ZERO), "How often each secret that the API shows is read back; 0s: every time.").or("\"1h\""),
+        key("profile", KeyKind::Text, "A profile of the server that `probe --out` wrote: a plan takes its defaults and the fields that it masks. Relative to this file."),
+        key("timeout", KeyKind::Duration(Duration::from_millis(100)), "The deadline of one call.").or("\"30s\""),
+        key("max_response", KeyKind::Size(1024), "The largest answer that is taken.").or("\"256 MiB\""),
+        key("after", KeyKind::Section(&AFTER), "In the daemon: take a commit only once another target has applied it whole for some time."),
+        key("ca_file", KeyKind::Text, "Certificates in PEM to trust beside those of the system: authorities, or the server's own as it is. Relative to this file."),
     ],
 };
 
@@ -236,10 +236,10 @@ static AFTER: Section = Section {
     name: "`after`",
     choices: &[],
     keys: &[
-        key("target", Kind::Text, "The target that comes first.").required(),
+        key("target", KeyKind::Text, "The target that comes first.").required(),
         key(
             "soak",
-            Kind::Duration(Duration::ZERO),
+            KeyKind::Duration(Duration::ZERO),
             "For how long it has to have applied a commit whole: nothing failed, held, blocked or degraded.",
         )
         .or("\"0s\""),
@@ -253,18 +253,18 @@ pub(super) static SERVER: Section = Section {
     keys: &[
         key(
             "listen",
-            Kind::Listen,
+            KeyKind::Listen,
             "The address of status page, API, probes, metrics and webhooks; none: switched off.",
         )
         .or("\"127.0.0.1:8080\""),
         key(
             "token",
-            Kind::Secret("ADMIN_TOKEN"),
+            KeyKind::Secret("ADMIN_TOKEN"),
             "For the calls that change something; they are off without it.",
         ),
         key(
             "webhook_secret",
-            Kind::Secret("HOOK_SECRET"),
+            KeyKind::Secret("HOOK_SECRET"),
             "For /hooks/*; they are off without it.",
         ),
     ],
@@ -276,30 +276,30 @@ static KUBERNETES: Section = Section {
     keys: &[
         key(
             "lease",
-            Kind::Duration(SECOND),
+            KeyKind::Duration(SECOND),
             "How long a replica that is silent keeps its targets; at least twice the `timeout` of every target.",
         )
         .or("\"60s\""),
         key(
             "state",
-            Kind::Word(&["volume", "secret"]),
+            KeyKind::Word(&["volume", "secret"]),
             "Where the state is kept: in `state_dir`, which replicas then have to share, or in a Secret for each target.",
         )
         .or("\"volume\""),
         key(
             "namespace",
-            Kind::Text,
+            KeyKind::Text,
             "The namespace of the Leases and Secrets; default: that of the service account.",
         ),
         key(
             "service_account",
-            Kind::Text,
+            KeyKind::Text,
             "The folder with `token`, `ca.crt` and `namespace` of the service account.",
         )
         .or("\"/var/run/secrets/kubernetes.io/serviceaccount\""),
         key(
             "api",
-            Kind::Text,
+            KeyKind::Text,
             "The URL of the Kubernetes API; default: that of the cluster around the process.",
         ),
     ],
@@ -311,24 +311,24 @@ static NOTIFY: Section = Section {
     keys: &[
         key(
             "kind",
-            Kind::Word(NotifyKind::WORDS),
+            KeyKind::Word(NotifyKind::WORDS),
             "Who is told: a channel, a program, or the commit's status on a git host.",
         )
         .required(),
         key(
             "url",
-            Kind::User,
+            KeyKind::User,
             "Where it is sent: the URL of a slack or webhook receiver, which is a secret, or the repository's address on a git host.",
         )
         .required(),
         key(
             "secret",
-            Kind::Secret("NOTIFY_SECRET"),
+            KeyKind::Secret("NOTIFY_SECRET"),
             "What signs the body of a webhook (HMAC-SHA-256), or a token of the git host that may set statuses.",
         ),
         key(
             "events",
-            Kind::Words(NotifyEvent::WORDS),
+            KeyKind::Words(NotifyEvent::WORDS),
             "What is told; default: all.",
         ),
     ],
@@ -338,17 +338,17 @@ static RULE: Section = Section {
     name: "a rule",
     choices: &[OneOf { groups: &[&["deny"], &["hold"], &["warn"]], required: true }],
     keys: &[
-        key("name", Kind::Plain, "What the rule is called, in every output and in consents.")
+        key("name", KeyKind::Plain, "What the rule is called, in every output and in consents.")
             .required(),
-        key("targets", Kind::Texts, "The targets that it is for; default: all."),
+        key("targets", KeyKind::Texts, "The targets that it is for; default: all."),
         key(
             "when",
-            Kind::Plain,
+            KeyKind::Plain,
             "An expression in CEL: the rule matches where it is true; `explain rules` shows what it sees.",
         )
         .required(),
-        key("deny", Kind::Plain, "Refuse a document or block a change that matches; the text says why."),
-        key("hold", Kind::Plain, "Hold a change that matches until it is consented to; the text says why."),
-        key("warn", Kind::Plain, "Say this text in every output where the rule matches."),
+        key("deny", KeyKind::Plain, "Refuse a document or block a change that matches; the text says why."),
+        key("hold", KeyKind::Plain, "Hold a change that matches until it is consented to; the text says why."),
+        key("warn", KeyKind::Plain, "Say this text in every output where the rule matches."),
     ],
 };

@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::config::fields::Fields;
 use crate::config::keys::{ROOT, SERVER, SOURCE, is_key};
 use crate::config::problems::{Problems, error, warning};
-use crate::config::read::{Node, Reader};
+use crate::config::read::{ConfigNode, Reader};
 use crate::config::{
-    Config, Kubernetes, Location, Resolve, Server, Source, Target, notify, rules, target,
+    Config, Kubernetes, Location, Resolve, ServerConfig, SourceConfig, Target, notify, rules,
+    target,
 };
 use crate::diagnostic::{Chunk, Diagnostic, Excerpt, FileText, Mark, Severity, code, split};
 use crate::environment::Environment;
@@ -102,7 +103,7 @@ pub(super) fn from_value(
     resolve: Resolve,
 ) -> Result<Config, Vec<Diagnostic>> {
     let mut reader = Reader { problems, environment, resolve, resolved: Vec::new() };
-    let fields = reader.section(&ROOT, &Node { value: root, pointer: String::new() });
+    let fields = reader.section(&ROOT, &ConfigNode { value: root, pointer: String::new() });
     let config = build(&mut reader, &fields, folder_of(path));
     let warnings = reader.problems.finish(&config.targets);
     if warnings.iter().any(|problem| problem.severity == Severity::Error) {
@@ -113,7 +114,8 @@ pub(super) fn from_value(
 
 fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
     let absent = |reader: &mut Reader<'_>, section| {
-        reader.section(section, &Node { value: &Value::Null, pointer: fields.pointer.clone() })
+        reader
+            .section(section, &ConfigNode { value: &Value::Null, pointer: fields.pointer.clone() })
     };
     let from = fields.fields("source").cloned().unwrap_or_else(|| absent(reader, &SOURCE));
     let served = fields.fields("server").cloned().unwrap_or_else(|| absent(reader, &SERVER));
@@ -134,7 +136,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
         source,
         has_several_targets: entries.len() > 1,
         targets,
-        server: Server {
+        server: ServerConfig {
             listen: served.listen("listen").copied().flatten(),
             token: served.secret("token").cloned(),
             webhook_secret: served.secret("webhook_secret").cloned(),
@@ -152,7 +154,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
 }
 
 /// Builds the source; paths are relative to the folder of the config.
-fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {
+fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> SourceConfig {
     let (location, as_written) = match (fields.text("url"), fields.text("path")) {
         (Some(text), _) => {
             let problem = match problem_with_url(&text.value) {
@@ -176,7 +178,7 @@ fn source(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Source {
         (None, Some(text)) => (Location::Path(folder.join(&text.value)), text.written.clone()),
         (None, None) => (Location::Path(folder.to_path_buf()), folder.display().to_string()),
     };
-    Source {
+    SourceConfig {
         location,
         as_written,
         branch: fields.text("branch").map(|text| text.value.clone()),

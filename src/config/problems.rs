@@ -3,6 +3,9 @@
 //! A line that shows a mistake may also show a secret: what stands under a secret or an unknown
 //! key, and user info in a URL, is never repeated.
 
+use std::collections::HashMap;
+use std::hash::Hash;
+
 use super::Target;
 use crate::diagnostic::code::Code;
 use crate::diagnostic::{At, Diagnostic, Excerpt, Finding, Mark, Part, Severity};
@@ -54,6 +57,21 @@ impl Problems {
     /// Adds a problem of the value at a pointer.
     pub(super) fn add(&mut self, pointer: &str, problem: Finding) {
         self.found.push(Finding { pointer: pointer.to_owned(), ..problem });
+    }
+
+    /// Adds a problem for each key that came before, with the place of the first one.
+    pub(super) fn refuse_twice<K: Eq + Hash>(
+        &mut self,
+        keys: impl Iterator<Item = (K, String)>,
+        problem: &dyn Fn() -> Finding,
+    ) {
+        let mut first: HashMap<K, String> = HashMap::new();
+        for (key, place) in keys {
+            match first.get(&key) {
+                Some(earlier) => self.add(&place, related(problem(), earlier, "the first is here")),
+                None => drop(first.insert(key, place)),
+            }
+        }
     }
 
     /// All problems by place, now that everything that has to be hidden is known. Of several targets,

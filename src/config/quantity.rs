@@ -5,19 +5,9 @@ use std::time::Duration;
 
 use super::MaxDeletes;
 
-/// Why a quantity cannot be read: how to write it instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum QuantityError {
-    /// It is no duration.
-    #[error("a duration is written as `30s`, `5m`, `1h30m` or `500ms`")]
-    Duration,
-    /// It is no size.
-    #[error("a size is written as `256 MiB`, `10 MB` or as a number of bytes")]
-    Size,
-    /// It is neither a share nor a count.
-    #[error("it is a share such as `30%` (0% to 100%) or an exact count such as `5`")]
-    Share,
-}
+const A_DURATION: &str = "a duration is written as `30s`, `5m`, `1h30m` or `500ms`";
+const A_SIZE: &str = "a size is written as `256 MiB`, `10 MB` or as a number of bytes";
+const A_SHARE: &str = "it is a share such as `30%` (0% to 100%) or an exact count such as `5`";
 
 /// The units of a duration, from the largest to the smallest, in milliseconds.
 const DURATION_UNITS: [(&str, u64); 5] =
@@ -38,59 +28,59 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 /// Reads `30s`, `5m`, `1h30m`, `0s`: whole numbers with units, larger units first, none twice.
 ///
 /// # Errors
-/// The text is no such duration.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
+/// How to write it instead.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text;
     let mut total: u64 = 0;
     let mut largest_allowed = 0;
     while !rest.is_empty() {
-        let (number, after) = leading_number(rest).ok_or(QuantityError::Duration)?;
+        let (number, after) = leading_number(rest).ok_or(A_DURATION)?;
         let unit_length = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let (unit, tail) = after.split_at(unit_length);
         let rank = DURATION_UNITS
             .iter()
             .position(|(name, _)| *name == unit)
             .filter(|rank| *rank >= largest_allowed)
-            .ok_or(QuantityError::Duration)?;
+            .ok_or(A_DURATION)?;
         let milliseconds = DURATION_UNITS.get(rank).map_or(1, |(_, milliseconds)| *milliseconds);
         total = number
             .checked_mul(milliseconds)
             .and_then(|part| total.checked_add(part))
-            .ok_or(QuantityError::Duration)?;
+            .ok_or(A_DURATION)?;
         largest_allowed = rank + 1;
         rest = tail;
     }
-    if text.is_empty() { Err(QuantityError::Duration) } else { Ok(Duration::from_millis(total)) }
+    if text.is_empty() { Err(A_DURATION) } else { Ok(Duration::from_millis(total)) }
 }
 
 /// Reads `256 MiB`, `10MB` or a plain number of bytes.
 ///
 /// # Errors
-/// The text is no such size.
-pub(crate) fn parse_size(text: &str) -> Result<u64, QuantityError> {
-    let (number, unit) = leading_number(text).ok_or(QuantityError::Size)?;
+/// How to write it instead.
+pub(crate) fn parse_size(text: &str) -> Result<u64, &'static str> {
+    let (number, unit) = leading_number(text).ok_or(A_SIZE)?;
     let unit = unit.trim_start().to_ascii_lowercase();
     SIZE_UNITS
         .iter()
         .find(|(name, _)| *name == unit)
         .and_then(|(_, bytes)| number.checked_mul(*bytes))
-        .ok_or(QuantityError::Size)
+        .ok_or(A_SIZE)
 }
 
 /// Reads `30%` or a count.
 ///
 /// # Errors
-/// The text is neither, or the share is over 100%.
-pub(crate) fn parse_max_deletes(text: &str) -> Result<MaxDeletes, QuantityError> {
-    let (number, rest) = leading_number(text).ok_or(QuantityError::Share)?;
+/// How to write it instead, where it is neither or the share is over 100%.
+pub(crate) fn parse_max_deletes(text: &str) -> Result<MaxDeletes, &'static str> {
+    let (number, rest) = leading_number(text).ok_or(A_SHARE)?;
     match rest {
         "%" => u8::try_from(number)
             .ok()
             .filter(|share| *share <= 100)
             .map(MaxDeletes::Percent)
-            .ok_or(QuantityError::Share),
-        "" => usize::try_from(number).map(MaxDeletes::Count).map_err(|_| QuantityError::Share),
-        _ => Err(QuantityError::Share),
+            .ok_or(A_SHARE),
+        "" => usize::try_from(number).map(MaxDeletes::Count).map_err(|_| A_SHARE),
+        _ => Err(A_SHARE),
     }
 }
 
@@ -151,7 +141,7 @@ mod tests {
             "5min",
             "99999999999999999d",
         ] {
-            assert_eq!(parse_duration(text), Err(QuantityError::Duration), "{text}");
+            assert_eq!(parse_duration(text), Err(A_DURATION), "{text}");
         }
     }
 
@@ -168,7 +158,7 @@ mod tests {
             assert_eq!(parse_size(text), Ok(size), "{text}");
         }
         for text in ["", "MiB", "-1", "1.5 MiB", "1 TB", "1 MiB x", "99999999999999999999"] {
-            assert_eq!(parse_size(text), Err(QuantityError::Size), "{text}");
+            assert_eq!(parse_size(text), Err(A_SIZE), "{text}");
         }
     }
 
@@ -178,7 +168,7 @@ mod tests {
         assert_eq!(parse_max_deletes("0%"), Ok(MaxDeletes::Percent(0)));
         assert_eq!(parse_max_deletes("12"), Ok(MaxDeletes::Count(12)));
         for text in ["", "%", "101%", "-1", "30 %", "1.5%", "all"] {
-            assert_eq!(parse_max_deletes(text), Err(QuantityError::Share), "{text}");
+            assert_eq!(parse_max_deletes(text), Err(A_SHARE), "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::catalog::{did_you_mean, nearest_of};
 use crate::config::fields::{Fields, Text, Typed};
-use crate::config::keys::{Key, Kind, OneOf, Section};
+use crate::config::keys::{Key, KeyKind, OneOf, Section};
 use crate::config::problems::{Problems, error, related, warning};
 use crate::config::{
     Resolve, SecretText, parse_duration, parse_listen, parse_max_deletes, parse_size,
@@ -24,23 +24,25 @@ use crate::secret::Sensitive;
 
 /// A value of the config and where it is.
 #[derive(Clone, Debug)]
-pub(super) struct Node<'v> {
+pub(super) struct ConfigNode<'v> {
     pub(super) value: &'v Value,
     pub(super) pointer: String,
 }
 
-impl<'v> Node<'v> {
+impl<'v> ConfigNode<'v> {
     /// The values of a mapping by their keys; none of anything else.
     pub(super) fn entries(&self) -> Vec<(&'v str, Self)> {
         let entries = self.value.as_object().into_iter().flatten();
-        let node = |key: &str, value| Node { value, pointer: child(&self.pointer, key) };
+        let node = |key: &str, value| ConfigNode { value, pointer: child(&self.pointer, key) };
         entries.map(|(key, value)| (key.as_str(), node(key, value))).collect()
     }
 
     /// The values of a list; none of anything else.
     pub(super) fn items(&self) -> Vec<Self> {
         let items = self.value.as_array().into_iter().flatten().enumerate();
-        items.map(|(index, value)| Node { value, pointer: item(&self.pointer, index) }).collect()
+        items
+            .map(|(index, value)| ConfigNode { value, pointer: item(&self.pointer, index) })
+            .collect()
     }
 }
 
@@ -59,7 +61,7 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads a mapping, and notes its problems; absent keys get their defaults.
-    pub(super) fn section(&mut self, section: &'static Section, node: &Node<'_>) -> Fields {
+    pub(super) fn section(&mut self, section: &'static Section, node: &ConfigNode<'_>) -> Fields {
         let mut fields = Fields::new(&node.pointer);
         if matches!(node.value, Value::Object(_) | Value::Null) {
             self.entries(section, node, &mut fields);
@@ -72,7 +74,8 @@ impl Reader<'_> {
             }
             let default = key.default.and_then(|text| serde_json::from_str::<Value>(text).ok());
             let pointer = node.pointer.clone();
-            let value = default.and_then(|value| self.value(key, &Node { value: &value, pointer }));
+            let value =
+                default.and_then(|value| self.value(key, &ConfigNode { value: &value, pointer }));
             if let Some(value) = value {
                 fields.put(key.name, value);
             }
@@ -80,14 +83,14 @@ impl Reader<'_> {
         fields
     }
 
-    fn entries(&mut self, section: &'static Section, node: &Node<'_>, fields: &mut Fields) {
+    fn entries(&mut self, section: &'static Section, node: &ConfigNode<'_>, fields: &mut Fields) {
         let entries = node.entries();
         for (name, value) in &entries {
             let Some(key) = section.key(name) else {
                 self.unknown_key(section, name, value);
                 continue;
             };
-            if value.value.is_null() && !matches!(key.kind, Kind::Vars | Kind::Section(_)) {
+            if value.value.is_null() && !matches!(key.kind, KeyKind::Vars | KeyKind::Section(_)) {
                 let problem = error(&code::CONFIG_WRONG_KIND, format!("`{name}` has no value"))
                     .part(Part::Key)
                     .help("write a value, or leave the key out");
@@ -99,7 +102,7 @@ impl Reader<'_> {
         self.complete(section, &entries, &node.pointer);
     }
 
-    fn unknown_key(&mut self, section: &Section, key: &str, value: &Node<'_>) {
+    fn unknown_key(&mut self, section: &Section, key: &str, value: &ConfigNode<'_>) {
         // The value may be a secret under a mistyped key.
         self.hide_unless_reference(value);
         let shown: String = key.chars().take(60).collect();
@@ -112,7 +115,7 @@ impl Reader<'_> {
     }
 
     /// Notes the keys that are missing, and those that exclude each other.
-    fn complete(&mut self, section: &Section, entries: &[(&str, Node<'_>)], pointer: &str) {
+    fn complete(&mut self, section: &Section, entries: &[(&str, ConfigNode<'_>)], pointer: &str) {
         let here = |name: &str| entries.iter().find(|(key, _)| *key == name);
         let missing = |message| error(&code::CONFIG_MISSING_KEY, message).part(Part::Begin);
         for key in section.keys.iter().filter(|key| key.required) {
@@ -155,55 +158,57 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, key: &'static Key, node: &Node<'_>) -> Option<Typed> {
+    fn value(&mut self, key: &'static Key, node: &ConfigNode<'_>) -> Option<Typed> {
         let name = key.name;
         match &key.kind {
-            Kind::Text => text(self, name, node).map(Typed::Text),
-            Kind::Plain => plain(self, name, node).map(Typed::Text),
-            Kind::User => user(self, name, node).map(Typed::Secret),
-            Kind::Secret(example) => secret(self, name, example, node).map(Typed::Secret),
-            Kind::Duration(least) => self.parsed(name, node, |text| {
-                let duration = parse_duration(text).map_err(|error| error.to_string())?;
+            KeyKind::Text => text(self, name, node).map(Typed::Text),
+            KeyKind::Plain => plain(self, name, node).map(Typed::Text),
+            KeyKind::User => user(self, name, node).map(Typed::Secret),
+            KeyKind::Secret(example) => secret(self, name, example, node).map(Typed::Secret),
+            KeyKind::Duration(least) => self.parsed(name, node, |text| {
+                let duration = parse_duration(text)?;
                 if duration < *least {
                     return Err(format!("the least is {}", shown_duration(*least)));
                 }
                 Ok(Typed::Duration(duration))
             }),
-            Kind::Size(least) => self.parsed(name, node, |text| {
-                let size = parse_size(text).map_err(|error| error.to_string())?;
+            KeyKind::Size(least) => self.parsed(name, node, |text| {
+                let size = parse_size(text)?;
                 if size < *least {
                     return Err(format!("the least is {least} bytes"));
                 }
                 Ok(Typed::Number(size))
             }),
-            Kind::Boolean => self.parsed(name, node, |text| match text {
+            KeyKind::Boolean => self.parsed(name, node, |text| match text {
                 "true" => Ok(Typed::Boolean(true)),
                 "false" => Ok(Typed::Boolean(false)),
                 _ => Err("write `true` or `false`".to_owned()),
             }),
-            Kind::Integer(min, max) => self.parsed(name, node, |text| {
+            KeyKind::Integer(min, max) => self.parsed(name, node, |text| {
                 let digits = text.bytes().all(|byte| byte.is_ascii_digit());
                 let number = text.parse().ok().filter(|n| digits && (min..=max).contains(&n));
                 number.map(Typed::Number).ok_or(format!("write a whole number from {min} to {max}"))
             }),
-            Kind::MaxDeletes => self.parsed(name, node, |text| {
-                parse_max_deletes(text).map(Typed::MaxDeletes).map_err(|error| error.to_string())
-            }),
-            Kind::Word(words) => {
+            KeyKind::MaxDeletes => {
+                self.parsed(name, node, |text| Ok(Typed::MaxDeletes(parse_max_deletes(text)?)))
+            }
+            KeyKind::Word(words) => {
                 let text = text(self, name, node)?;
                 self.word(name, words, &text, &node.pointer).map(Typed::Word)
             }
-            Kind::Words(words) => {
+            KeyKind::Words(words) => {
                 let texts = self.texts(name, node)?;
                 let words =
                     texts.iter().filter_map(|(text, place)| self.word(name, words, text, place));
                 Some(Typed::Words(words.collect()))
             }
-            Kind::Texts => self.texts(name, node).map(Typed::Texts),
-            Kind::Vars => self.vars(name, node).map(Typed::Vars),
-            Kind::Listen => self.parsed(name, node, |text| parse_listen(text).map(Typed::Listen)),
-            Kind::Section(section) => Some(Typed::Fields(self.section(section, node))),
-            Kind::Sections(section) => {
+            KeyKind::Texts => self.texts(name, node).map(Typed::Texts),
+            KeyKind::Vars => self.vars(name, node).map(Typed::Vars),
+            KeyKind::Listen => {
+                self.parsed(name, node, |text| parse_listen(text).map(Typed::Listen))
+            }
+            KeyKind::Section(section) => Some(Typed::Fields(self.section(section, node))),
+            KeyKind::Sections(section) => {
                 let items = self.list(name, node)?;
                 Some(Typed::List(items.iter().map(|item| self.section(section, item)).collect()))
             }
@@ -214,7 +219,7 @@ impl Reader<'_> {
     fn parsed(
         &mut self,
         name: &str,
-        node: &Node<'_>,
+        node: &ConfigNode<'_>,
         parse: impl FnOnce(&str) -> Result<Typed, String>,
     ) -> Option<Typed> {
         let text = text(self, name, node)?;
@@ -251,7 +256,7 @@ impl Reader<'_> {
         found
     }
 
-    fn texts(&mut self, name: &str, node: &Node<'_>) -> Option<Vec<(Text, String)>> {
+    fn texts(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Vec<(Text, String)>> {
         let items = self.list(name, node)?;
         let texts = items.iter().filter_map(|item| {
             let text = text(self, name, item)?;
@@ -260,7 +265,7 @@ impl Reader<'_> {
         Some(texts.collect())
     }
 
-    fn list<'v>(&mut self, name: &str, node: &Node<'v>) -> Option<Vec<Node<'v>>> {
+    fn list<'v>(&mut self, name: &str, node: &ConfigNode<'v>) -> Option<Vec<ConfigNode<'v>>> {
         if node.value.is_array() {
             return Some(node.items());
         }
@@ -268,7 +273,7 @@ impl Reader<'_> {
         None
     }
 
-    fn vars(&mut self, name: &str, node: &Node<'_>) -> Option<BTreeMap<String, Value>> {
+    fn vars(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<BTreeMap<String, Value>> {
         if !node.value.is_object() {
             if !node.value.is_null() {
                 self.wrong_kind(&format!("`{name}`"), "a mapping of names to values", node);
@@ -290,7 +295,7 @@ impl Reader<'_> {
     }
 
     /// The text of a single value as it is written; numbers and booleans too.
-    pub(super) fn written<'v>(&self, node: &Node<'v>) -> Option<Cow<'v, str>> {
+    pub(super) fn written<'v>(&self, node: &ConfigNode<'v>) -> Option<Cow<'v, str>> {
         let as_written = || self.problems.written(&node.pointer).map(str::to_owned);
         match node.value {
             Value::String(text) => Some(Cow::Borrowed(text)),
@@ -303,7 +308,7 @@ impl Reader<'_> {
     }
 
     /// Hides a value from snippets, unless it is made of references, which may be seen.
-    pub(super) fn hide_unless_reference(&mut self, node: &Node<'_>) {
+    pub(super) fn hide_unless_reference(&mut self, node: &ConfigNode<'_>) {
         let is_reference = |text: &Value| {
             text.as_str().is_some_and(|text| SecretText(text.to_owned()).is_reference())
         };
@@ -313,7 +318,7 @@ impl Reader<'_> {
     }
 
     /// Notes that a value is of another kind than its key wants.
-    pub(super) fn wrong_kind(&mut self, what: &str, wanted: &str, node: &Node<'_>) {
+    pub(super) fn wrong_kind(&mut self, what: &str, wanted: &str, node: &ConfigNode<'_>) {
         self.hide_unless_reference(node);
         let found = match node.value {
             Value::Array(_) => "a list",
@@ -343,7 +348,7 @@ fn shown_duration(duration: Duration) -> String {
 // Single values of a config: texts with references, secrets, vars.
 
 /// Reads a text and resolves its references.
-fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
+fn text(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
     let written = scalar(reader, name, node)?;
     let segments = segments(reader, name, &written, &node.pointer)?;
     let mut value = String::new();
@@ -379,7 +384,7 @@ fn text(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
 }
 
 /// Reads a text as it is written.
-fn plain(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
+fn plain(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
     let written = scalar(reader, name, node)?.trim().to_owned();
     if written.is_empty() {
         let message = format!("`{name}` is empty");
@@ -390,7 +395,7 @@ fn plain(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Text> {
 }
 
 /// Reads a user's name: text or references, kept as it is written.
-fn user(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<SecretText> {
+fn user(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'_>) -> Option<SecretText> {
     let written = scalar(reader, name, node)?;
     let segments = segments(reader, name, &written, &node.pointer)?;
     if segments.iter().any(|segment| matches!(segment, Segment::Var(_) | Segment::Apinizer(_))) {
@@ -405,7 +410,7 @@ fn secret(
     reader: &mut Reader<'_>,
     name: &str,
     example: &str,
-    node: &Node<'_>,
+    node: &ConfigNode<'_>,
 ) -> Option<SecretText> {
     reader.hide_unless_reference(node);
     let written = scalar(reader, name, node)?;
@@ -421,7 +426,7 @@ fn secret(
 }
 
 /// Reads a var: a text, a number or a boolean, shown like any other value.
-fn var(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Value> {
+fn var(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'_>) -> Option<Value> {
     let written = scalar(reader, name, node)?;
     match node.value {
         Value::Number(number) if number.to_string() != written => {
@@ -454,7 +459,7 @@ fn var(reader: &mut Reader<'_>, name: &str, node: &Node<'_>) -> Option<Value> {
     Some(Value::String(value))
 }
 
-fn scalar<'v>(reader: &mut Reader<'_>, name: &str, node: &Node<'v>) -> Option<Cow<'v, str>> {
+fn scalar<'v>(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'v>) -> Option<Cow<'v, str>> {
     let written = reader.written(node);
     if node.value.is_null() {
         let message = format!("`{name}` has no value");

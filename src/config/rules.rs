@@ -1,6 +1,5 @@
 //! The section `rules`: expressions of the user, compiled for the targets that they are for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -10,7 +9,7 @@ use crate::rules::{Effect, Expression, Problem, Rule};
 
 use super::Target;
 use super::fields::Fields;
-use super::problems::{error, related};
+use super::problems::error;
 use super::read::Reader;
 use super::target::is_target;
 use crate::diagnostic::code;
@@ -22,7 +21,7 @@ pub(super) fn add_all(
     names: &[&str],
     targets: &mut [Target],
 ) {
-    let mut first: HashMap<String, String> = HashMap::new();
+    let mut built = Vec::new();
     for fields in list {
         let chosen = chosen(reader, fields, names);
         let is_for = |target: &Target| chosen.as_ref().is_none_or(|c| c.contains(&target.name));
@@ -31,16 +30,13 @@ pub(super) fn add_all(
         let seen = targets.iter().filter(|target| is_known && is_for(target));
         let seen: Vec<&Json> = seen.map(|target| target.rules.target()).collect();
         let Some(rule) = build(reader, fields, &seen).map(Arc::new) else { continue };
-        let place = fields.place_of("name");
-        if let Some(earlier) = first.get(&rule.name) {
-            let problem = error(&code::CONFIG_BAD_NAME, "two rules have this name")
-                .help("give each rule a name of its own");
-            reader.problems.add(&place, related(problem, earlier, "the first is here"));
-        } else {
-            first.insert(rule.name.clone(), place);
-        }
+        built.push((rule.name.clone(), fields.place_of("name")));
         targets.iter_mut().filter(|t| is_for(t)).for_each(|target| target.rules.add(&rule));
     }
+    reader.problems.refuse_twice(built.into_iter(), &|| {
+        error(&code::CONFIG_BAD_NAME, "two rules have this name")
+            .help("give each rule a name of its own")
+    });
 }
 
 /// The targets that a rule names; `None`: it is for all.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::config::keys::{Key, Kind, OneOf, ROOT, Section};
+use crate::config::keys::{Key, KeyKind, OneOf, ROOT, Section};
 use crate::config::load::from_value;
 use crate::config::problems::{Problems, error};
 use crate::config::{Config, FILE_NAME, Resolve};
@@ -77,47 +77,47 @@ fn property(key: &Key) -> Value {
     schema
 }
 
-fn kind(kind: &Kind) -> Value {
+fn kind(kind: &KeyKind) -> Value {
     // Any single value may be a reference, which is resolved before it is read.
     let or_reference =
         |schema: Value| json!({"anyOf": [schema, {"type": "string", "pattern": REFERENCE}]});
     match kind {
-        Kind::Text | Kind::Plain | Kind::User => json!({"type": "string", "minLength": 1}),
-        Kind::Secret(example) => json!({
+        KeyKind::Text | KeyKind::Plain | KeyKind::User => json!({"type": "string", "minLength": 1}),
+        KeyKind::Secret(example) => json!({
             "type": "string",
             "pattern": ONLY_REFERENCES,
             "examples": [format!("${{env:{example}}}")],
         }),
-        Kind::Duration(_) => or_reference(json!({
+        KeyKind::Duration(_) => or_reference(json!({
             "type": "string", "minLength": 2, "pattern": DURATION, "examples": ["30s", "1h30m"],
         })),
-        Kind::Size(least) => or_reference(json!({
+        KeyKind::Size(least) => or_reference(json!({
             "type": ["integer", "string"], "minimum": least, "pattern": SIZE,
             "examples": ["256 MiB"],
         })),
-        Kind::Boolean => or_reference(json!({"type": "boolean"})),
-        Kind::Integer(min, max) => {
+        KeyKind::Boolean => or_reference(json!({"type": "boolean"})),
+        KeyKind::Integer(min, max) => {
             or_reference(json!({"type": "integer", "minimum": min, "maximum": max}))
         }
-        Kind::MaxDeletes => or_reference(json!({
+        KeyKind::MaxDeletes => or_reference(json!({
             "type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%?$",
             "examples": ["30%", 3],
         })),
-        Kind::Word(words) => or_reference(json!({"enum": words})),
-        Kind::Words(words) => {
+        KeyKind::Word(words) => or_reference(json!({"enum": words})),
+        KeyKind::Words(words) => {
             json!({"type": "array", "items": or_reference(json!({"enum": words}))})
         }
-        Kind::Texts => {
+        KeyKind::Texts => {
             json!({"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1})
         }
-        Kind::Vars => json!({
+        KeyKind::Vars => json!({
             "type": ["object", "null"],
             "propertyNames": {"pattern": "^[A-Za-z0-9_.-]+$"},
             "additionalProperties": {"type": ["string", "number", "boolean"]},
         }),
-        Kind::Listen => json!({"type": "string", "examples": ["127.0.0.1:8080", "none"]}),
-        Kind::Section(keys) => section(keys),
-        Kind::Sections(keys) => json!({"type": "array", "items": section(keys)}),
+        KeyKind::Listen => json!({"type": "string", "examples": ["127.0.0.1:8080", "none"]}),
+        KeyKind::Section(keys) => section(keys),
+        KeyKind::Sections(keys) => json!({"type": "array", "items": section(keys)}),
     }
 }
 

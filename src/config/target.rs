@@ -1,15 +1,14 @@
 //! The entries of `targets`, what two of them may not share, and which of them come first (`after`).
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::catalog::did_you_mean;
 use crate::config::fields::{Fields, Text};
-use crate::config::problems::{error, related, warning};
+use crate::config::problems::{error, warning};
 use crate::config::read::Reader;
 use crate::config::{
-    Adopt, After, Credentials, Drift, Manager, MaxDeletes, OnInvalid, Policy, Target,
+    Adopt, After, Credentials, Manager, MaxDeletes, OnDrift, OnInvalid, Policy, Target,
 };
 use crate::diagnostic::{code, quoted};
 use crate::digest::sha256;
@@ -22,8 +21,7 @@ use crate::rules::UserRules;
 pub(super) fn build_all(reader: &mut Reader<'_>, list: &[Fields], folder: &Path) -> Vec<Target> {
     let built: Vec<(Target, &Fields)> =
         list.iter().filter_map(|fields| Some((build(reader, fields, folder)?, fields))).collect();
-    check_names(reader, &built);
-    check_projects(reader, &built);
+    check_shared(reader, &built);
     built.into_iter().map(|(target, _)| target).collect()
 }
 
@@ -81,8 +79,8 @@ fn profile(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Option<Ar
 
 fn policy(fields: &Fields) -> Policy {
     let drift = match fields.word("drift").copied() {
-        Some("report") => Drift::Report,
-        _ => Drift::Correct,
+        Some("report") => OnDrift::Report,
+        _ => OnDrift::Correct,
     };
     Policy {
         prune: fields.boolean("prune"),
@@ -91,7 +89,7 @@ fn policy(fields: &Fields) -> Policy {
             Some("always") => Adopt::Always,
             Some("equal") => Adopt::Equal,
             Some("never") => Adopt::Never,
-            _ if drift == Drift::Report => Adopt::Equal,
+            _ if drift == OnDrift::Report => Adopt::Equal,
             _ => Adopt::Always,
         },
         drift,
@@ -200,37 +198,24 @@ fn problem_with(name: &str) -> Option<&'static str> {
     }
 }
 
-fn check_names(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
-    let mut first: HashMap<&str, String> = HashMap::new();
-    for (target, fields) in built {
-        let place = fields.place_of("name");
-        if let Some(earlier) = first.get(target.name.as_str()) {
-            let problem = error(&code::CONFIG_DUPLICATE_TARGET, "two targets have this name")
-                .help("give each target a name of its own");
-            let problem = related(problem, earlier, "the first is here");
-            reader.problems.add(&place, problem);
-        } else {
-            first.insert(&target.name, place);
-        }
-    }
-}
-
-fn check_projects(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
-    let mut first: HashMap<(&str, &str), String> = HashMap::new();
-    for (target, fields) in built {
-        let place = fields.place_of("project");
-        let key = (target.manager.url.as_str(), target.project.as_str());
-        if let Some(earlier) = first.get(&key) {
-            let message =
-                "two targets have this URL and project, and would undo each other's changes";
-            let problem = error(&code::CONFIG_SAME_PROJECT, message)
-                .help("merge them into one target with the `paths` of both");
-            let problem = related(problem, earlier, "the first is here");
-            reader.problems.add(&place, problem);
-        } else {
-            first.insert(key, place);
-        }
-    }
+/// Notes what two targets may not share.
+fn check_shared(reader: &mut Reader<'_>, built: &[(Target, &Fields)]) {
+    let of_name = |target: &Target| vec![target.name.clone()];
+    let of_project = |target: &Target| vec![target.manager.url.clone(), target.project.clone()];
+    let name = || {
+        error(&code::CONFIG_DUPLICATE_TARGET, "two targets have this name")
+            .help("give each target a name of its own")
+    };
+    let project = || {
+        let message = "two targets have this URL and project, and would undo each other's changes";
+        error(&code::CONFIG_SAME_PROJECT, message)
+            .help("merge them into one target with the `paths` of both")
+    };
+    let names = built.iter().map(|(target, fields)| (of_name(target), fields.place_of("name")));
+    reader.problems.refuse_twice(names, &name);
+    let projects =
+        built.iter().map(|(target, fields)| (of_project(target), fields.place_of("project")));
+    reader.problems.refuse_twice(projects, &project);
 }
 
 /// A stable digest of what decides which documents a target reads: its name and its paths.

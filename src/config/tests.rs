@@ -126,7 +126,7 @@ fn every_key_is_read() {
         @r#"{"host":"${HOST}","long":"017","port":587,"quoted":"17","smtp_host":"smtp.example.com","tls":true}"#
     );
     assert_eq!((prod.policy.prune, prod.policy.max_deletes), (false, MaxDeletes::Count(5)));
-    assert_eq!((prod.policy.adopt, prod.policy.drift), (Adopt::Never, Drift::Report));
+    assert_eq!((prod.policy.adopt, prod.policy.drift), (Adopt::Never, OnDrift::Report));
     assert_eq!((prod.resync, prod.manager.concurrency), (Duration::from_secs(5400), 16));
     assert_eq!((prod.policy.on_invalid, prod.verify_secrets), (OnInvalid::Isolate, Duration::ZERO));
     assert_eq!(
@@ -159,7 +159,7 @@ fn defaults_are_those_of_the_table() {
     let prod = &config.targets[0];
     assert_eq!(prod.paths, ["connections"]);
     assert_eq!((prod.policy.prune, prod.policy.max_deletes), (true, MaxDeletes::Percent(30)));
-    assert_eq!((prod.policy.adopt, prod.policy.drift), (Adopt::Always, Drift::Correct));
+    assert_eq!((prod.policy.adopt, prod.policy.drift), (Adopt::Always, OnDrift::Correct));
     assert_eq!((prod.resync, prod.manager.concurrency), (Duration::from_secs(300), 8));
     assert_eq!(prod.policy.on_invalid, OnInvalid::Refuse);
     assert_eq!(prod.verify_secrets, Duration::from_secs(3600));

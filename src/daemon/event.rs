@@ -17,7 +17,7 @@ use super::status::Board;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum DaemonEvent {
     /// There may be something new to read.
     Wake(Cause),
     /// There may be something new at the url of the source, which is fetched first.
@@ -65,12 +65,12 @@ pub(crate) enum OrderError {
 #[derive(Clone, Debug)]
 pub(crate) struct Trigger {
     board: Board,
-    events: UnboundedSender<Event>,
+    events: UnboundedSender<DaemonEvent>,
 }
 
 /// Receives the events of a [`Trigger`].
 #[derive(Debug)]
-pub(crate) struct Events(UnboundedReceiver<Event>);
+pub(crate) struct Events(UnboundedReceiver<DaemonEvent>);
 
 impl Trigger {
     /// Makes the channel of a daemon that shows itself on this board.
@@ -85,18 +85,18 @@ impl Trigger {
 
     /// Says that there may be something new to read.
     pub(crate) fn wake(&self, cause: Cause) {
-        self.send(Event::Wake(cause));
+        self.send(DaemonEvent::Wake(cause));
     }
 
     /// Says that there may be something new at the url of the source: it is fetched first, and
     /// whatever comes of that, the targets are reconciled. A `path` is read at once.
     pub(crate) fn fetch_and_reconcile(&self, cause: Cause) {
-        self.send(Event::Fetch(cause));
+        self.send(DaemonEvent::Fetch(cause));
     }
 
     /// Has the config read again, and then everything looked at.
     pub(crate) fn reload(&self) {
-        self.send(Event::Reload);
+        self.send(DaemonEvent::Reload);
     }
 
     /// Suspends a target, or all of them, or resumes: a suspended one is looked at and not written.
@@ -110,7 +110,7 @@ impl Trigger {
         from: IpAddr,
     ) -> Result<(), OrderError> {
         let order = Suspension { suspended, from };
-        self.order(Event::Suspend { targets: self.named(target)?, order })
+        self.order(DaemonEvent::Suspend { targets: self.named(target)?, order })
     }
 
     /// Asks for a reconcile of a target, or of all of them, after a fetch; the moment by which its
@@ -121,11 +121,11 @@ impl Trigger {
     pub(crate) fn reconcile(&self, target: Option<&str>, from: IpAddr) -> Result<i64, OrderError> {
         let asked = jiff::Timestamp::now().as_microsecond();
         let request = Request { asked, from };
-        self.order(Event::Reconcile { targets: self.named(target)?, request })?;
+        self.order(DaemonEvent::Reconcile { targets: self.named(target)?, request })?;
         Ok(asked)
     }
 
-    fn order(&self, event: Event) -> Result<(), OrderError> {
+    fn order(&self, event: DaemonEvent) -> Result<(), OrderError> {
         self.events.send(event).map_err(|_| OrderError::Ending)
     }
 
@@ -142,10 +142,10 @@ impl Trigger {
 
     /// Says that a fetch ended.
     pub(super) fn fetched(&self, causes: BTreeSet<Cause>) {
-        self.send(Event::Fetched(causes));
+        self.send(DaemonEvent::Fetched(causes));
     }
 
-    fn send(&self, event: Event) {
+    fn send(&self, event: DaemonEvent) {
         // Without a receiver the daemon has ended.
         let _ = self.events.send(event);
     }
@@ -153,7 +153,7 @@ impl Trigger {
 
 impl Events {
     /// Waits for the next event.
-    pub(super) async fn next(&mut self) -> Event {
+    pub(super) async fn next(&mut self) -> DaemonEvent {
         match self.0.recv().await {
             Some(event) => event,
             // The daemon itself holds a trigger, so this is not reached while it runs.
@@ -167,7 +167,7 @@ impl Events {
     }
 
     /// Takes an event that is there already.
-    pub(super) fn take(&mut self) -> Option<Event> {
+    pub(super) fn take(&mut self) -> Option<DaemonEvent> {
         self.0.try_recv().ok()
     }
 }
@@ -216,7 +216,7 @@ impl Debounce {
     }
 
     /// Gathers the events of a burst, from its first one until it is over.
-    pub(super) async fn gather(first: Event, events: &mut Events) -> Batch {
+    pub(super) async fn gather(first: DaemonEvent, events: &mut Events) -> Batch {
         let mut burst = Self::start(Instant::now());
         let mut batch = Batch::default();
         batch.add(first);
@@ -234,21 +234,21 @@ impl Debounce {
 
 impl Batch {
     /// Adds an event.
-    pub(super) fn add(&mut self, event: Event) {
+    pub(super) fn add(&mut self, event: DaemonEvent) {
         match event {
-            Event::Wake(cause) => {
+            DaemonEvent::Wake(cause) => {
                 self.causes.insert(cause);
             }
-            Event::Fetch(cause) => {
+            DaemonEvent::Fetch(cause) => {
                 self.fetch.insert(cause);
             }
-            Event::Fetched(causes) => self.causes.extend(causes),
-            Event::Reload => self.reload = true,
-            Event::Reconcile { targets, request } => {
+            DaemonEvent::Fetched(causes) => self.causes.extend(causes),
+            DaemonEvent::Reload => self.reload = true,
+            DaemonEvent::Reconcile { targets, request } => {
                 self.fetch.insert(Cause::Request(request.from));
                 self.requests.extend(targets.into_iter().map(|name| (name, request)));
             }
-            Event::Suspend { targets, order } => {
+            DaemonEvent::Suspend { targets, order } => {
                 self.suspensions.extend(targets.into_iter().map(|name| (name, order)));
             }
         }
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(trigger.suspend(None, true, from), Ok(()));
         events.close();
         assert_eq!(trigger.suspend(None, false, from), Err(OrderError::Ending));
-        assert!(matches!(events.take(), Some(Event::Suspend { .. })));
+        assert!(matches!(events.take(), Some(DaemonEvent::Suspend { .. })));
         assert_eq!(events.take(), None);
     }
 

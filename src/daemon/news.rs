@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::pass::PassResult;
-use super::status::{ReconcileOutcome, TargetKey};
-use crate::config::NotifyEvent;
+use super::status::ReconcileOutcome;
+use crate::config::{NotifyEvent, TargetKey};
 use crate::name::{CommitId, ConnectionName};
-use crate::notify::{Notice, NoticeTarget, Subject};
+use crate::notify::{Notice, NoticeSubject};
 use crate::plan::{Change, Entry, State};
 use crate::source::Commit;
 
@@ -19,13 +19,13 @@ use crate::source::Commit;
 /// again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NewsMemory {
-    targets: Arc<Mutex<BTreeMap<String, Memory>>>,
+    targets: Arc<Mutex<BTreeMap<String, ToldNews>>>,
     is_source_failing: Arc<AtomicBool>,
 }
 
 /// The news that were told of one target.
 #[derive(Debug, Default)]
-struct Memory {
+struct ToldNews {
     /// The commit that was told to be applied, or was so at the start.
     applied: Option<CommitId>,
     /// The commit of the failure that was told.
@@ -37,7 +37,7 @@ struct Memory {
 
 /// The news after one reconcile.
 #[derive(Debug, Default)]
-pub(super) struct News {
+pub(super) struct PassNews {
     /// A commit has been applied whole that had not been before.
     pub(super) is_newly_applied: bool,
     /// The changes of connections that drifted since the last look.
@@ -50,7 +50,7 @@ impl NewsMemory {
     /// Remembers what a target's state says was applied, if nothing is remembered yet.
     pub(super) fn begin(&self, target: &str, applied: Option<CommitId>) {
         let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Memory { applied, ..Memory::default() };
+        let fresh = || ToldNews { applied, ..ToldNews::default() };
         memories.entry(target.to_owned()).or_insert_with(fresh);
     }
 
@@ -61,7 +61,7 @@ impl NewsMemory {
         result: &PassResult,
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
-    ) -> News {
+    ) -> PassNews {
         let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         memories.entry(target.to_owned()).or_default().learn(result, outcome, commit)
     }
@@ -74,15 +74,15 @@ impl NewsMemory {
     }
 }
 
-impl Memory {
+impl ToldNews {
     fn learn(
         &mut self,
         result: &PassResult,
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
-    ) -> News {
+    ) -> PassNews {
         use ReconcileOutcome::{Blocked, Degraded, Failed, Interrupted, Refused};
-        let mut news = News::default();
+        let mut news = PassNews::default();
         if outcome == Interrupted {
             return news;
         }
@@ -153,17 +153,13 @@ pub(super) fn notice(
     commit: Option<&Commit>,
     result: &PassResult,
     outcome: ReconcileOutcome,
-    news: &News,
+    news: &PassNews,
 ) -> Notice {
     let errors = &result.plan.errors;
     let tells_errors = event == NotifyEvent::Failed && !errors.is_empty();
     Notice {
         event,
-        target: Some(NoticeTarget {
-            name: target.name.clone(),
-            project: target.project.clone(),
-            url: target.url.clone(),
-        }),
+        target: Some(target.clone()),
         source: source.to_owned(),
         commit: commit.cloned(),
         state: outcome.as_str(),
@@ -173,8 +169,8 @@ pub(super) fn notice(
     }
 }
 
-fn subjects(event: NotifyEvent, result: &PassResult, news: &News) -> Vec<Subject> {
-    let subject = |change: &Change, what, why| Subject {
+fn subjects(event: NotifyEvent, result: &PassResult, news: &PassNews) -> Vec<NoticeSubject> {
+    let subject = |change: &Change, what, why| NoticeSubject {
         type_name: change.type_name.clone(),
         name: change.name.clone(),
         what,
@@ -182,7 +178,7 @@ fn subjects(event: NotifyEvent, result: &PassResult, news: &News) -> Vec<Subject
     };
     let in_state = |wanted: &[State]| {
         let entries = result.plan.entries.iter().filter(|entry| wanted.contains(&entry.state));
-        let subject = |entry: &Entry| Subject {
+        let subject = |entry: &Entry| NoticeSubject {
             type_name: entry.type_name.clone(),
             name: entry.name.clone(),
             what: entry.state.as_str(),
@@ -268,7 +264,7 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Told(Memory);
+    struct Told(ToldNews);
 
     impl Told {
         fn of(

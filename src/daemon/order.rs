@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::LOCK_TIMEOUT;
-use super::status::{News, ReconcileOutcome, Wait};
+use super::status::{FirstState, ReconcileOutcome, Wait};
 use crate::config::{After, Target};
 use crate::name::CommitId;
 use crate::reconcile::{Engine, now};
@@ -41,8 +41,8 @@ pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &See
     let until = first.as_ref().ok().and_then(|first| due_at(first, after, &tip.id));
     let first = first.ok();
     let wait = |reason| {
-        let news = first.as_ref().map(News::of);
-        Wait { commit: tip.id.clone(), after: after.target.clone(), until, reason, news }
+        let first = first.as_ref().map(FirstState::of);
+        Wait { commit: tip.id.clone(), after: after.target.clone(), until, reason, first }
     };
     let (chosen, wait) = match found {
         Ok(chosen) if chosen.as_ref() == Some(&tip.id) => return newest(None),
@@ -102,7 +102,7 @@ fn first_of(engine: &Engine, target: &Target) -> Result<Record, String> {
 /// Whether the state of the target before this one is other than when a wait began.
 /// Another replica may hold that target, and tells nobody what it applied. Blocks.
 pub(super) fn has_news(engine: &Engine, target: &Target, wait: &Wait) -> bool {
-    first_of(engine, target).is_ok_and(|first| wait.news != Some(News::of(&first)))
+    first_of(engine, target).is_ok_and(|first| wait.first != Some(FirstState::of(&first)))
 }
 
 fn choose(

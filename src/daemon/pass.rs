@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use super::FINISHING;
 use super::order::{self, Given};
 use super::status::{ReconcileOutcome, Wait};
-use super::{Daemon, LOCK_TIMEOUT, Opened};
+use super::{Daemon, EngineAndSource, LOCK_TIMEOUT};
 use crate::api::{RetryPolicy, WriteLimit};
 use crate::audit::Asked;
 use crate::config::Target;
@@ -109,7 +109,7 @@ impl PassResult {
 }
 
 /// One reconcile that is to be made.
-pub(super) struct Pass<'a> {
+pub(super) struct TargetPass<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) source: &'a Source,
@@ -122,20 +122,20 @@ pub(super) struct Pass<'a> {
 }
 
 /// Makes one reconcile, up to what ends it.
-pub(super) async fn pass(pass: Pass<'_>) -> PassResult {
+pub(super) async fn pass(pass: TargetPass<'_>) -> PassResult {
     let commit = pass.seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
     let span = tracing::debug_span!("reconcile", target_name = %pass.target.name, commit);
     in_order(pass).instrument(span).await
 }
 
 /// Gives the target the commit that its place in the order of targets allows.
-async fn in_order(pass: Pass<'_>) -> PassResult {
-    let Pass { engine, source, target, mode, .. } = pass;
+async fn in_order(pass: TargetPass<'_>) -> PassResult {
+    let TargetPass { engine, source, target, mode, .. } = pass;
     let stop = pass.ending.stop.clone();
     let Given { seen, wait, problem } =
         tokio::task::block_in_place(|| order::give(engine, source, target, pass.seen));
     let mut result = match &seen {
-        Some(seen) => newest_or_last_good(Pass { seen, ..pass }).await,
+        Some(seen) => newest_or_last_good(TargetPass { seen, ..pass }).await,
         None => nothing(target, problem, is_suspended(engine, target)),
     };
     result.commit = seen.and_then(|seen| seen.snapshot.commit().cloned());
@@ -153,8 +153,8 @@ async fn in_order(pass: Pass<'_>) -> PassResult {
     result
 }
 
-async fn newest_or_last_good(pass: Pass<'_>) -> PassResult {
-    let Pass { engine, target, source, seen, mode, asked, ending } = pass;
+async fn newest_or_last_good(pass: TargetPass<'_>) -> PassResult {
+    let TargetPass { engine, target, source, seen, mode, asked, ending } = pass;
     let options = options(mode, asked, ending);
     let (reason, diagnostics) = match &seen.refused {
         Some(reason) => (reason.clone(), Vec::new()),
@@ -260,7 +260,7 @@ const ELECTION: Duration = Duration::from_secs(30);
 /// # Errors
 /// The source cannot be read.
 pub(crate) async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError> {
-    let Opened { engine, source } = daemon.open_first(&Redactor::default())?;
+    let EngineAndSource { engine, source } = daemon.open_first(&Redactor::default())?;
     if let Some(mirror) = source.mirror() {
         mirror.fetch(&daemon.shutdown).await?;
     }
@@ -276,7 +276,7 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError
         };
         let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
         let result = tokio::select! {
-            result = pass(Pass { engine, target, source, seen, mode, asked: asked.clone(), ending }) => result,
+            result = pass(TargetPass { engine, target, source, seen, mode, asked: asked.clone(), ending }) => result,
             () = too_long_after(&daemon.shutdown) => {
                 let problem = format!("some calls did not end within {} s and are left", FINISHING.as_secs());
                 nothing(target, Some(problem), false)

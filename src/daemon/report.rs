@@ -11,13 +11,14 @@ use super::event::Suspension;
 use super::log::{LogThrottle, more_than_0};
 use super::log::{TargetLog, TargetThrottle, retried};
 use super::mailbox::Awaited;
-use super::news::{self, News, NewsMemory};
+use super::news::{self, NewsMemory, PassNews};
 use super::outcome::Cause;
 use super::pass::PassResult;
 use super::status::{
-    Answer, Board, Counts, ReconcileOutcome, TargetKey, TargetState, TargetStatus, Trouble,
+    Board, Counts, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble,
 };
 use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, Trail};
+use crate::config::TargetKey;
 use crate::leadership::Standby;
 use crate::name::CommitId;
 use crate::notify::Notifier;
@@ -207,7 +208,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     }
     status.last_reconcile = Some(now);
     if let Some(Awaited { request, unread }) = ended.answers.clone() {
-        status.answered = Some(Answer { request, outcome: ended.outcome, unread });
+        status.answered = Some(RequestAnswer { request, outcome: ended.outcome, unread });
     }
     let after = jiff::SignedDuration::try_from(ended.next_in).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
@@ -273,7 +274,7 @@ pub(super) fn measure(
     target: &str,
     result: &PassResult,
     outcome: ReconcileOutcome,
-    news: &News,
+    news: &PassNews,
     duration: Duration,
     committed: Option<i64>,
 ) {

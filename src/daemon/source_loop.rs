@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
 
 use super::Tasks;
-use super::event::{Batch, Debounce, Event, Request, Suspension};
+use super::event::{Batch, DaemonEvent, Debounce, Request, Suspension};
 use super::fetch_loop::FetchLoop;
 use super::fetch_loop::SourceReporter;
 use super::mailbox::{Awaited, Mailbox, Order};
@@ -21,10 +21,10 @@ use super::news::NewsMemory;
 use super::outcome::Cause;
 use super::pass::Mode;
 use super::report::Reporter;
-use super::status::{Answer, Board, ReconcileOutcome, TargetKey, TargetState};
+use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState};
 use super::target_loop::TargetLoop;
-use super::{Daemon, Opened};
-use crate::config::{Config, Target};
+use super::{Daemon, EngineAndSource};
+use crate::config::{Config, Target, TargetKey};
 use crate::leadership::{Alone, Leadership};
 use crate::name::CommitId;
 use crate::notify::{Notifier, Senders};
@@ -42,7 +42,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const LOOK_AGAIN_SOON: Duration = Duration::from_secs(5);
 
 /// How changes of the source are seen.
-enum Changes {
+enum SourceChanges {
     /// A url is fetched on request.
     Fetched(UnboundedSender<Cause>),
     /// The system tells of changes below a path.
@@ -68,7 +68,7 @@ pub(super) struct SourceLoop {
     // The newest of the source, for the target loops.
     seen: watch::Sender<Option<Seen>>,
     targets: Vec<Addressee>,
-    changes: Changes,
+    changes: SourceChanges,
     // The targets that somebody asked to reconcile; each waits for a fetch that begins after it.
     requested: Vec<(String, Request)>,
     board: Board,
@@ -85,11 +85,11 @@ impl SourceLoop {
     /// Starts the tasks of a config; those of the previous one may still be finishing.
     pub(super) fn start(
         daemon: &Daemon,
-        opened: Opened,
+        opened: EngineAndSource,
         memory: &NewsMemory,
         previous: Option<&Self>,
     ) -> Self {
-        let Opened { engine, source } = opened;
+        let EngineAndSource { engine, source } = opened;
         let engine = Arc::new(engine);
         let config = &engine.config;
         let board = &daemon.board;
@@ -109,7 +109,7 @@ impl SourceLoop {
         let mut started = Self {
             seen: watch::Sender::new(None),
             targets: Vec::new(),
-            changes: Changes::Unwatched,
+            changes: SourceChanges::Unwatched,
             requested: previous.map(|previous| previous.requested.clone()).unwrap_or_default(),
             board: board.clone(),
             began: Instant::now(),
@@ -186,7 +186,7 @@ impl SourceLoop {
         let shutdown = self.ending.clone();
         let fetch_loop = FetchLoop { mirror, poll, wanted, trigger, board, shutdown };
         self.tasks.spawn(works_on, fetch_loop.run());
-        self.changes = Changes::Fetched(fetches);
+        self.changes = SourceChanges::Fetched(fetches);
     }
 
     fn take_suspensions(&self, key: &TargetKey) -> VecDeque<Suspension> {
@@ -195,7 +195,11 @@ impl SourceLoop {
     }
 
     /// Serves events until the shutdown (`None`) or until there is a new config.
-    pub(super) async fn run(&mut self, daemon: &mut Daemon, redactor: &Redactor) -> Option<Opened> {
+    pub(super) async fn run(
+        &mut self,
+        daemon: &mut Daemon,
+        redactor: &Redactor,
+    ) -> Option<EngineAndSource> {
         let watched = daemon.board.watchdog().watch("the source loop");
         let new_config = loop {
             watched.expect(LOOK_AGAIN);
@@ -211,7 +215,7 @@ impl SourceLoop {
                     break None;
                 }
                 event = daemon.events.next() => event,
-                () = tokio::time::sleep(again) => Event::Wake(Cause::Look),
+                () = tokio::time::sleep(again) => DaemonEvent::Wake(Cause::Look),
             };
             watched.expect(LONGEST_LOOK);
             let mut batch = Debounce::gather(first, &mut daemon.events).await;
@@ -228,7 +232,7 @@ impl SourceLoop {
             self.serve(batch);
         };
         self.ending.cancel();
-        self.changes = Changes::Unwatched;
+        self.changes = SourceChanges::Unwatched;
         new_config
     }
 
@@ -251,11 +255,11 @@ impl SourceLoop {
         let Batch { mut causes, fetch, requests, .. } = batch;
         self.requested.extend(requests);
         match &self.changes {
-            Changes::Fetched(fetches) => fetch.into_iter().for_each(|cause| {
+            SourceChanges::Fetched(fetches) => fetch.into_iter().for_each(|cause| {
                 // Without a receiver the daemon is ending.
                 let _ = fetches.send(cause);
             }),
-            Changes::Watched(_) | Changes::Unwatched => causes.extend(fetch),
+            SourceChanges::Watched(_) | SourceChanges::Unwatched => causes.extend(fetch),
         }
         if !causes.is_empty() {
             self.look(causes);
@@ -317,7 +321,7 @@ impl SourceLoop {
             causes,
             tip,
             awaited: None,
-            is_watched: matches!(self.changes, Changes::Watched(_)),
+            is_watched: matches!(self.changes, SourceChanges::Watched(_)),
         };
         self.post(&order, &requested, unread.as_ref(), older.as_ref());
     }
@@ -365,7 +369,7 @@ impl SourceLoop {
                 status.state = TargetState::Failing;
                 status.trouble.error = Some(problem.to_owned());
                 status.last_reconcile = Some(Timestamp::now());
-                let answer = |request: &Request| Answer {
+                let answer = |request: &Request| RequestAnswer {
                     request: request.asked,
                     outcome: ReconcileOutcome::Failed,
                     unread: None,
@@ -386,13 +390,13 @@ fn is_untouched(target: &Addressee, older: Option<&Snapshot>, newest: Option<&Sn
 }
 
 /// Reads the config again and prepares what it asks for.
-fn reload(daemon: &Daemon, redactor: &Redactor) -> Result<Opened, String> {
+fn reload(daemon: &Daemon, redactor: &Redactor) -> Result<EngineAndSource, String> {
     let reloaded = (daemon.reload)()?;
     daemon.open(reloaded, redactor).map_err(|error: SourceError| error.to_string())
 }
 
 /// Watches the repository, and the files of the working tree where they are followed.
-fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Changes {
+fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> SourceChanges {
     let mut files: BTreeSet<String> = BTreeSet::new();
     if daemon.worktree {
         files.extend(config.targets.iter().flat_map(|target| target.paths.clone()));
@@ -405,10 +409,10 @@ fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> Changes {
         });
     };
     match Watcher::start(source.path(), &Vec::from_iter(files), wake) {
-        Ok(watcher) => Changes::Watched(watcher),
+        Ok(watcher) => SourceChanges::Watched(watcher),
         Err(error) => {
             warn!("the source cannot be watched, and is checked every 30 s: {error}");
-            Changes::Unwatched
+            SourceChanges::Unwatched
         }
     }
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Watchdog;
-use crate::audit::{Past, PastReconcile};
+use crate::audit::{PastReconcile, ShownPast};
+use crate::config::TargetKey;
 use crate::document::{Diagnostic, Severity};
 use crate::links::Links;
 use crate::name::CommitId;
@@ -74,19 +75,19 @@ pub(crate) struct TargetStatus {
     /// When the next one is due if nothing happens before.
     pub next_reconcile: Option<Timestamp>,
     /// The last request for a reconcile that has ended since.
-    pub answered: Option<Answer>,
+    pub answered: Option<RequestAnswer>,
     /// The problems of the target as a whole.
     pub trouble: Trouble,
     /// Its connections, each with the change that a reconcile would still make: held, blocked,
     /// failed, reported or not written.
     pub connections: Arc<Vec<Entry>>,
     /// Earlier reconciles.
-    pub past: Past,
+    pub past: ShownPast,
 }
 
 /// The answer to a request for a reconcile.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RequestAnswer {
     /// When it was asked for, in microseconds since 1970.
     pub request: i64,
     /// How it ended.
@@ -95,7 +96,7 @@ pub(crate) struct Answer {
     pub unread: Option<String>,
 }
 
-impl Answer {
+impl RequestAnswer {
     /// Whether the newest commit is in force.
     #[must_use]
     pub(crate) fn is_success(&self) -> bool {
@@ -130,48 +131,21 @@ pub(crate) struct Wait {
     pub(crate) until: Option<Timestamp>,
     /// Why it waits, in words.
     pub(crate) reason: String,
-    /// The news from the state of that target; `None`: it could not be read.
-    pub(super) news: Option<News>,
+    /// The state of that target; `None`: it could not be read.
+    pub(super) first: Option<FirstState>,
 }
 
 /// The part of a target's state that those after it wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct News {
+pub(crate) struct FirstState {
     last: Option<Soak>,
     suspended: bool,
 }
 
-impl News {
-    /// The news that a record holds.
+impl FirstState {
+    /// That part of a record.
     pub(super) fn of(record: &Record) -> Self {
         Self { last: record.soaks.last().cloned(), suspended: record.suspended }
-    }
-}
-
-/// The identity of a target: one that is pointed elsewhere is another one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TargetKey {
-    /// Its name in the config.
-    pub name: String,
-    /// The project, as the config has it.
-    pub project: String,
-    /// The Manager's URL, as the config has it.
-    pub url: String,
-}
-
-impl TargetKey {
-    /// That of a target of the config.
-    #[must_use]
-    pub(crate) fn of(target: &crate::config::Target) -> Self {
-        Self {
-            name: target.name.clone(),
-            project: target.project_as_written.clone(),
-            url: target.manager.url_as_written.clone(),
-        }
-    }
-
-    fn is_of(&self, status: &TargetStatus) -> bool {
-        *self == status.key
     }
 }
 
@@ -266,14 +240,14 @@ impl Board {
     /// Whether a target is among those of the config that is in force.
     #[must_use]
     pub(crate) fn shows(&self, key: &TargetKey) -> bool {
-        self.status.borrow().targets.iter().any(|target| key.is_of(target))
+        self.status.borrow().targets.iter().any(|target| target.key == *key)
     }
 
     /// Changes what is said of one target, if it is there.
     pub(crate) fn edit_target(&self, key: &TargetKey, change: impl FnOnce(&mut TargetStatus)) {
         self.status.send_if_modified(|status| {
             let mut targets = Arc::make_mut(status).targets.iter_mut();
-            let found = targets.find(|target| key.is_of(target));
+            let found = targets.find(|target| target.key == *key);
             found.map(|target| change(Arc::make_mut(target))).is_some()
         });
     }
@@ -286,7 +260,7 @@ impl Board {
                 .iter()
                 .map(|target| {
                     let key = TargetKey::of(target);
-                    let same = known.iter().find(|known| key.is_of(known));
+                    let same = known.iter().find(|known| known.key == key);
                     same.map_or_else(|| Arc::new(TargetStatus::of(key)), Arc::clone)
                 })
                 .collect();
@@ -373,7 +347,7 @@ fn target(target: &TargetStatus) -> Value {
     json
 }
 
-fn answer(answer: &Answer) -> Value {
+fn answer(answer: &RequestAnswer) -> Value {
     json!({
         "request": answer.request,
         "outcome": answer.outcome.as_str(),

@@ -1,5 +1,5 @@
 //! The task of one target: it waits for an order or for the target's own next turn, and reconciles.
-//! When that turn is, is decided by `Standing`, which is pure: chance and time are given.
+//! When that turn is, is decided by `TurnFacts`, which is pure: chance and time are given.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -15,7 +15,7 @@ use tracing::debug;
 use super::Watched;
 use super::mailbox::{Mailbox, Order};
 use super::outcome::{Asker, Cause};
-use super::pass::{Ending, Mode, Pass, PassResult, pass, set_suspended};
+use super::pass::{Ending, Mode, PassResult, TargetPass, pass, set_suspended};
 use super::report::{Ended, Reporter};
 use super::status::{ReconcileOutcome, Wait};
 use crate::config::Target;
@@ -122,7 +122,7 @@ impl TargetLoop {
             }
             let outcome = result.ended_as(stop.is_cancelled());
             failures = failures_after(outcome, failures);
-            let turn = self.standing(cause, failures, &result).next(fastrand::f64());
+            let turn = self.turn_facts(cause, failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let answers = if is_interrupted { None } else { awaited.take() };
@@ -148,7 +148,7 @@ impl TargetLoop {
     ) -> PassResult {
         let Self { engine, target, source, mode, .. } = self;
         let asked = cause.asked();
-        let pass = pass(Pass { engine, target, source, seen, mode: *mode, asked, ending });
+        let pass = pass(TargetPass { engine, target, source, seen, mode: *mode, asked, ending });
         let mut pass = std::pin::pin!(pass);
         tokio::select! {
             result = &mut pass => return result,
@@ -245,7 +245,7 @@ impl TargetLoop {
         true
     }
 
-    fn standing(&self, cause: Cause, failures: u32, result: &PassResult) -> Standing {
+    fn turn_facts(&self, cause: Cause, failures: u32, result: &PassResult) -> TurnFacts {
         let refused = result.credentials_refused;
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
@@ -253,7 +253,7 @@ impl TargetLoop {
             || tokio::task::block_in_place(|| super::order::due_in(&self.engine, &self.target));
         let soaked_in = if failures == 0 && self.mode.writes { due_in() } else { None };
         let after_resync = cause == Cause::Resync;
-        Standing {
+        TurnFacts {
             resync: self.target.resync,
             after_resync,
             failures,
@@ -304,7 +304,7 @@ pub(super) struct Turn {
 
 /// The facts that the time of the next turn depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct TurnFacts {
     /// How often live is compared.
     pub(super) resync: Duration,
     /// Whether the last reconcile was made since one was due.
@@ -321,7 +321,7 @@ pub(super) struct Standing {
     pub(super) soaked_in: Option<Duration>,
 }
 
-impl Standing {
+impl TurnFacts {
     /// The next turn; `chance` is between 0 and 1. After a start or a commit, which all targets
     /// reconcile at once, their next turns are spread over half of the time, so that a server that serves
     /// them all is not asked by all at once; later ones stay apart.
@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn refused_credentials_are_tried_again_slowly() {
-        let standing = |failures, resync| Standing {
+        let facts = |failures, resync| TurnFacts {
             resync,
             after_resync: true,
             failures,
@@ -388,16 +388,16 @@ mod tests {
             soaked_in: None,
         };
         let seconds: Vec<u64> = [1, 2, 3, 4, 5, 99]
-            .map(|failures| standing(failures, Duration::from_secs(1)).next(0.0).after.as_secs())
+            .map(|failures| facts(failures, Duration::from_secs(1)).next(0.0).after.as_secs())
             .to_vec();
         assert_eq!(seconds, [60, 120, 240, 480, 600, 600]);
-        assert_eq!(standing(99, 60 * MINUTE).next(0.0).after, 60 * MINUTE);
-        assert_eq!(standing(1, MINUTE).next(1.0).cause, Cause::Retry(None));
+        assert_eq!(facts(99, 60 * MINUTE).next(0.0).after, 60 * MINUTE);
+        assert_eq!(facts(1, MINUTE).next(1.0).cause, Cause::Retry(None));
     }
 
     #[test]
     fn the_soonest_turn_wins() {
-        let calm = Standing {
+        let calm = TurnFacts {
             resync: 5 * MINUTE,
             after_resync: true,
             failures: 0,
@@ -408,20 +408,20 @@ mod tests {
         };
         assert_eq!(calm.next(0.0), Turn { after: 5 * MINUTE, cause: Cause::Resync });
         assert!(calm.next(1.0).after >= 4 * MINUTE);
-        let after_a_commit = Standing { after_resync: false, ..calm };
+        let after_a_commit = TurnFacts { after_resync: false, ..calm };
         assert_eq!(after_a_commit.next(0.0).after, 5 * MINUTE);
         assert_eq!(after_a_commit.next(1.0).after, 5 * MINUTE / 2);
-        let failing = Standing { failures: 2, ..calm };
+        let failing = TurnFacts { failures: 2, ..calm };
         assert_eq!(
             failing.next(0.0),
             Turn { after: Duration::from_secs(2), cause: Cause::Retry(None) }
         );
         assert!(failing.next(1.0).after >= Duration::from_secs(1));
-        let degraded = Standing { degraded_in: Some(MINUTE), ..calm };
+        let degraded = TurnFacts { degraded_in: Some(MINUTE), ..calm };
         assert_eq!(degraded.next(0.5), Turn { after: MINUTE, cause: Cause::Degraded });
-        let soaked = Standing { soaked_in: Some(MINUTE), ..calm };
+        let soaked = TurnFacts { soaked_in: Some(MINUTE), ..calm };
         assert_eq!(soaked.next(0.5), Turn { after: MINUTE, cause: Cause::After });
-        let overdue = Standing { degraded_in: Some(Duration::ZERO), ..calm };
+        let overdue = TurnFacts { degraded_in: Some(Duration::ZERO), ..calm };
         assert_eq!(overdue.next(0.5).after, FIRST_PAUSE);
     }
 }

@@ -294,7 +294,7 @@ fn harmless_start(line: &str, is_key: fn(&str) -> bool) -> &str {
 // Which keys and texts look like secrets, and which plainly are none.
 
 /// The fields of the catalog at any depth.
-struct Names {
+struct FieldNames {
     secret: BTreeSet<&'static str>,
     /// Those that are a secret in no type.
     plain: BTreeSet<&'static str>,
@@ -304,8 +304,8 @@ struct Names {
     near: BTreeSet<String>,
 }
 
-static NAMES: LazyLock<Names> = LazyLock::new(|| {
-    let mut names = Names {
+static NAMES: LazyLock<FieldNames> = LazyLock::new(|| {
+    let mut names = FieldNames {
         secret: BTreeSet::new(),
         plain: BTreeSet::new(),
         hiding: BTreeSet::new(),
@@ -322,7 +322,7 @@ static NAMES: LazyLock<Names> = LazyLock::new(|| {
     names
 });
 
-impl Names {
+impl FieldNames {
     fn add(&mut self, field: &'static Field) {
         match field.secrecy {
             Secrecy::Secret { .. } => self.secret.insert(field.name),

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::code::{self, Code};
+use super::{Diagnostic, Mark};
 use crate::places::to_u32;
 
 /// The largest file that is read, in bytes.
@@ -20,29 +21,23 @@ pub(crate) struct FileText {
     starts: Vec<usize>,
 }
 
-/// Why bytes are not the text of a file.
-#[derive(Debug)]
-pub(crate) struct NotText {
-    pub(crate) code: &'static Code,
-    pub(crate) message: String,
-    pub(crate) help: &'static str,
-    /// Line and column, counted from 1; `None`: the file as a whole.
-    pub(crate) place: Option<(u32, u32)>,
-}
-
 impl FileText {
     /// Decodes bytes; a byte-order mark is dropped.
-    pub(crate) fn decode(bytes: Vec<u8>) -> Result<Self, NotText> {
+    ///
+    /// # Errors
+    /// Why they are no text, in a file that is named later.
+    pub(crate) fn decode(bytes: Vec<u8>) -> Result<Self, Box<Diagnostic>> {
         if bytes.len() > LARGEST_FILE {
-            return Err(NotText {
-                code: &code::FILE_TOO_LARGE,
-                message: format!(
-                    "the file has {} bytes, and {LARGEST_FILE} (4 MiB) is the most that is read",
-                    bytes.len()
-                ),
-                help: "split it into several files",
-                place: None,
-            });
+            let message = format!(
+                "the file has {} bytes, and {LARGEST_FILE} (4 MiB) is the most that is read",
+                bytes.len()
+            );
+            return Err(not_text(
+                &code::FILE_TOO_LARGE,
+                message,
+                (0, 0),
+                "split it into several files",
+            ));
         }
         let mut text = String::from_utf8(bytes).map_err(|error| not_utf8(&error))?;
         if text.starts_with('\u{feff}') {
@@ -51,16 +46,16 @@ impl FileText {
         let file = Self { starts: line_starts(&text), text };
         match file.text.char_indices().find(|(_, c)| !is_allowed(*c)) {
             None => Ok(file),
-            Some((at, c)) => Err(NotText {
-                code: &code::CONTROL_CHARACTER,
-                message: if c == '\0' {
+            Some((at, c)) => {
+                let message = if c == '\0' {
                     "the file holds a NUL character, so it is hardly a text file".to_owned()
                 } else {
                     format!("the character U+{:04X} is not allowed in YAML", u32::from(c))
-                },
-                help: "remove it, or write it as an escape (`\\u00..`) in a double-quoted text",
-                place: Some(file.place_of(at)),
-            }),
+                };
+                let help =
+                    "remove it, or write it as an escape (`\\u00..`) in a double-quoted text";
+                Err(not_text(&code::CONTROL_CHARACTER, message, file.place_of(at), help))
+            }
         }
     }
 
@@ -104,23 +99,32 @@ impl FileText {
     }
 }
 
-fn not_utf8(error: &std::string::FromUtf8Error) -> NotText {
+/// The problem with bytes that are no text; line and column count from 1, and are 0 for the file as a
+/// whole.
+fn not_text(
+    code: &'static Code,
+    message: String,
+    (line, column): (u32, u32),
+    help: &str,
+) -> Box<Diagnostic> {
+    let mark = Mark { line, column, ..Mark::whole_file() };
+    Box::new(Diagnostic::error(code, message, mark).help(help))
+}
+
+fn not_utf8(error: &std::string::FromUtf8Error) -> Box<Diagnostic> {
     let bytes = error.as_bytes();
     let valid = error.utf8_error().valid_up_to();
     let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
     let lines = line_starts(&before);
     let column = before.get(lines.last().copied().unwrap_or(0)..).map_or(0, |l| l.chars().count());
     let looks_wide = matches!(bytes.get(..2), Some([0xff, 0xfe] | [0xfe, 0xff]));
-    NotText {
-        code: &code::NOT_UTF8,
-        message: if looks_wide {
-            "the file is UTF-16, and only UTF-8 is read".to_owned()
-        } else {
-            "the file is not UTF-8 from this place on".to_owned()
-        },
-        help: "save the file as UTF-8",
-        place: Some((to_u32(lines.len()), to_u32(column + 1))),
-    }
+    let message = if looks_wide {
+        "the file is UTF-16, and only UTF-8 is read"
+    } else {
+        "the file is not UTF-8 from this place on"
+    };
+    let place = (to_u32(lines.len()), to_u32(column + 1));
+    not_text(&code::NOT_UTF8, message.to_owned(), place, "save the file as UTF-8")
 }
 
 fn line_starts(text: &str) -> Vec<usize> {
@@ -240,11 +244,12 @@ mod tests {
     #[test]
     fn refuses_what_is_no_text() {
         let refused = |bytes: &[u8]| FileText::decode(bytes.to_vec()).unwrap_err();
-        assert_eq!(refused(b"a: \xff").code, &code::NOT_UTF8);
-        assert_eq!(refused(b"a: b\nc: \xff").place, Some((2, 4)));
+        assert_eq!(refused(b"a: \xff").code, code::NOT_UTF8.id);
+        let place = |refused: &Diagnostic| (refused.mark.line, refused.mark.column);
+        assert_eq!(place(&refused(b"a: b\nc: \xff")), (2, 4));
         let nul = refused(b"a: b\nc: \0");
-        assert_eq!((nul.code, nul.place), (&code::CONTROL_CHARACTER, Some((2, 4))));
-        assert_eq!(refused(&vec![b'a'; LARGEST_FILE + 1]).code, &code::FILE_TOO_LARGE);
+        assert_eq!((nul.code, place(&nul)), (code::CONTROL_CHARACTER.id, (2, 4)));
+        assert_eq!(refused(&vec![b'a'; LARGEST_FILE + 1]).code, code::FILE_TOO_LARGE.id);
         assert!(refused(b"\xff\xfea\0").message.contains("UTF-16"));
     }
 

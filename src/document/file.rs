@@ -61,14 +61,7 @@ impl ParsedFile {
                     parsed.take(&text, chunk);
                 }
             }
-            Err(problem) => {
-                let mut mark = Mark::whole_file();
-                if let Some((line, column)) = problem.place {
-                    mark = Mark { line, column, ..mark };
-                }
-                let diagnostic = Diagnostic::error(problem.code, problem.message, mark);
-                parsed.problems.push(diagnostic.help(problem.help));
-            }
+            Err(problem) => parsed.problems.push(*problem),
         }
         parsed
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{self, ConnectionType, Field, Kind, Required, hidden, is_bookkeeping};
 use crate::desired::env_names;
-use crate::export::known::Names;
+use crate::export::known::VariableNames;
 use crate::export::{KnownReferences, yaml};
 use crate::live::LiveConnection;
 use crate::plan::compare::shows_file;
@@ -15,25 +15,17 @@ use crate::pointer::{self, look_up};
 use crate::secret::{SENSITIVE, Sensitive};
 use crate::{document, reference};
 
-/// The document of a connection.
-pub(super) struct Text {
-    /// How it is written.
-    pub(super) yaml: String,
-    /// The fields of live that are not in it.
-    pub(super) left_out: Vec<LeftOut>,
-}
-
-/// Writes the document of a connection.
+/// Writes the document of a connection; beside it the fields of live that are not in it.
 ///
 /// # Errors
-/// No document can declare it.
+/// Why no document can declare it.
 pub(super) fn text(
     connection_type: &'static ConnectionType,
     live: &LiveConnection,
     known: &KnownReferences,
-    names: &mut Names,
+    names: &mut VariableNames,
     full: bool,
-) -> Result<Text, Undeclarable> {
+) -> Result<(String, Vec<LeftOut>), String> {
     let name = live.name.as_str();
     let owner = format!("{} {name}", connection_type.name);
     let body = live.body();
@@ -85,7 +77,7 @@ pub(super) fn text(
     let offers = add_hidden(open, &mut fields, connection_type, &whole, (name, &owner), names);
     what_is_refused(connection_type, name, &mut fields, &mut left_out)?;
     what_git_declares(known.declared(&live.name), &left_out)?;
-    Ok(Text { yaml: render(connection_type, name, fields, &offers, &left_out), left_out })
+    Ok((render(connection_type, name, fields, &offers, &left_out), left_out))
 }
 
 /// Whether live's answer may hide the file or certificate of a field.
@@ -101,7 +93,7 @@ fn add_hidden(
     connection_type: &'static ConnectionType,
     whole: &Map<String, Value>,
     (name, owner): (&str, &str),
-    names: &mut Names,
+    names: &mut VariableNames,
 ) -> BTreeMap<&'static str, String> {
     let mut offers = BTreeMap::new();
     for field in open {
@@ -168,17 +160,17 @@ fn extract(
     fields: &Map<String, Value>,
     name: &str,
     owner: &str,
-    names: &mut Names,
+    names: &mut VariableNames,
 ) -> Map<String, Value> {
     let mut abouts = Vec::new();
-    let extracted = hidden::extract(connection_type, fields, &mut |part| {
+    let (fields, variables) = hidden::extract(connection_type, fields, &mut |part| {
         abouts.push(format!("{owner}: {}", part.what));
         names.invent(name, &part.label)
     });
-    for ((variable, value), about) in extracted.variables.into_iter().zip(abouts) {
+    for ((variable, value), about) in variables.into_iter().zip(abouts) {
         names.note(variable, &about, false, Some(value));
     }
-    extracted.fields
+    fields
 }
 
 fn render(
@@ -335,27 +327,6 @@ pub(super) struct LeftOut {
     pub(super) why: String,
 }
 
-/// Why no document can be written.
-#[derive(Debug)]
-pub(super) struct Undeclarable {
-    field: String,
-    /// Why it was taken out, where live has it.
-    why: Option<String>,
-    /// Git declares it, so that a document without it would take it away; else the type needs it.
-    is_declared: bool,
-}
-
-impl std::fmt::Display for Undeclarable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let field = &self.field;
-        let needed = if self.is_declared { "declared by git" } else { "needed" };
-        match &self.why {
-            Some(why) => write!(f, "`{field}` is {needed}, and it cannot be written: {why}"),
-            None => write!(f, "`{field}` is missing"),
-        }
-    }
-}
-
 /// Takes out the secrets, and what holds them, that are no texts: a reference would stand for the
 /// text of them, which is another value.
 pub(super) fn what_no_reference_stands_for(
@@ -402,13 +373,14 @@ pub(super) fn what_shows_secrets(
 /// another one says, it is the other one.
 ///
 /// # Errors
-/// A field is missing that every connection of the type needs.
+/// A field is missing that every connection of the type needs, and why it was taken out, where live
+/// has it.
 pub(super) fn what_is_refused(
     connection_type: &'static ConnectionType,
     name: &str,
     fields: &mut Map<String, Value>,
     left_out: &mut Vec<LeftOut>,
-) -> Result<(), Undeclarable> {
+) -> Result<(), String> {
     loop {
         let refused = document::refused(connection_type, name, fields);
         let Some((first, _)) = refused.first_key_value() else { return Ok(()) };
@@ -427,25 +399,27 @@ pub(super) fn what_is_refused(
             }
         }
         if left_out.len() == before {
-            let why = left_out.iter().find(|out| out.field == *first).map(|out| out.why.clone());
-            return Err(Undeclarable { field: first.clone(), why, is_declared: false });
+            return Err(match left_out.iter().find(|out| out.field == *first) {
+                Some(out) => format!("`{first}` is needed, and it cannot be written: {}", out.why),
+                None => format!("`{first}` is missing"),
+            });
         }
     }
 }
 
-/// Sees to it that nothing was left out that git declares, by the JSON pointers of that.
+/// Sees to it that nothing was left out that git declares, by the JSON pointers of that: a document
+/// without it would take it away.
 ///
 /// # Errors
-/// A field was.
+/// A field was, and why.
 pub(super) fn what_git_declares<'p>(
     declared: impl Iterator<Item = &'p str>,
     left_out: &[LeftOut],
-) -> Result<(), Undeclarable> {
+) -> Result<(), String> {
     for path in declared {
         let top = pointer::steps(path).next().unwrap_or_default();
         if let Some(LeftOut { field, why }) = left_out.iter().find(|out| out.field == top) {
-            let (field, why) = (field.clone(), Some(why.clone()));
-            return Err(Undeclarable { field, why, is_declared: true });
+            return Err(format!("`{field}` is declared by git, and it cannot be written: {why}"));
         }
     }
     Ok(())

@@ -23,12 +23,12 @@ use aho_corasick::{AhoCorasick, MatchKind};
 /// A shorter value is replaced only as a whole text: inside a longer one it may be something else.
 const LONG: usize = 8;
 
-/// The values that git declares with references to the environment, by connection and JSON pointer.
+/// The declarations of git by connection and JSON pointer, with the values that hold references to the
+/// environment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownReferences {
-    by_name: BTreeMap<ConnectionName, BTreeMap<String, Value>>,
-    /// The JSON pointers of all that is declared, by connection.
-    declared: BTreeMap<ConnectionName, BTreeSet<String>>,
+    /// All that is declared is there; `None`: it holds no reference.
+    declared: BTreeMap<ConnectionName, BTreeMap<String, Option<Value>>>,
     /// The variables that are set, with what they hold.
     values: Vec<(String, Sensitive)>,
     /// Finds the long ones of them inside a text.
@@ -82,22 +82,21 @@ impl KnownReferences {
     }
 
     fn insert(&mut self, name: &ConnectionName, path: String, declared: &Value) {
+        let known = self.declared.entry(name.clone()).or_default().entry(path).or_default();
         if holds_env(declared) {
-            let references = self.by_name.entry(name.clone()).or_default();
-            references.insert(path.clone(), declared.clone());
+            *known = Some(declared.clone());
         }
-        self.declared.entry(name.clone()).or_default().insert(path);
     }
 
     /// The JSON pointers of what git declares of a connection.
     pub(super) fn declared(&self, name: &ConnectionName) -> impl Iterator<Item = &str> {
-        self.declared.get(name).into_iter().flatten().map(String::as_str)
+        self.declared.get(name).into_iter().flat_map(BTreeMap::keys).map(String::as_str)
     }
 
     /// The references of a connection, by JSON pointer.
     pub(super) fn references(&self, name: &ConnectionName) -> impl Iterator<Item = (&str, &Value)> {
-        let fields = self.by_name.get(name).into_iter().flatten();
-        fields.map(|(path, declared)| (path.as_str(), declared))
+        let fields = self.declared.get(name).into_iter().flatten();
+        fields.filter_map(|(path, declared)| Some((path.as_str(), declared.as_ref()?)))
     }
 
     /// Looks up what the variables hold, once all are known: where somebody typed that into another
@@ -173,7 +172,8 @@ impl KnownReferences {
 
     /// The names of all variables.
     pub(super) fn variables(&self) -> BTreeSet<String> {
-        self.by_name.values().flat_map(BTreeMap::values).flat_map(env_names).collect()
+        let fields = self.declared.values().flat_map(BTreeMap::values);
+        fields.flatten().flat_map(env_names).collect()
     }
 }
 
@@ -182,15 +182,16 @@ impl KnownReferences {
 
 /// The variables of one export.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct VariableNames {
     prefix: String,
     taken: BTreeSet<String>,
-    variables: Vec<Variable>,
+    /// In the order in which they were noted.
+    pub(super) variables: Vec<Variable>,
     /// Where in the list each of them is.
     noted: BTreeMap<String, usize>,
 }
 
-impl Names {
+impl VariableNames {
     /// Starts with the names that git has given already, which mean something else.
     pub(super) fn new(prefix: &str, known: &KnownReferences) -> Self {
         Self {
@@ -235,11 +236,6 @@ impl Names {
         let about = about.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.noted.insert(name.clone(), self.variables.len());
         self.variables.push(Variable { name, about, offered, value });
-    }
-
-    /// The variables in the order in which they were noted.
-    pub(super) fn into_variables(self) -> Vec<Variable> {
-        self.variables
     }
 }
 
@@ -332,11 +328,11 @@ mod tests {
 
     #[test]
     fn no_two_secrets_share_a_name() {
-        let mut names = Names::new("Payments", &KnownReferences::default());
+        let mut names = VariableNames::new("Payments", &KnownReferences::default());
         assert_eq!(names.invent("order-mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD");
         assert_eq!(names.invent("order_mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD_2");
         assert_eq!(names.invent("Order Mails", "password"), "PAYMENTS_ORDER_MAILS_PASSWORD_3");
-        let mut names = Names::new("24-7", &KnownReferences::default());
+        let mut names = VariableNames::new("24-7", &KnownReferences::default());
         assert_eq!(names.invent("支付", "password"), "_24_7_PASSWORD");
     }
 }

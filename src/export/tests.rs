@@ -11,22 +11,22 @@ use std::path::Path;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Export, KnownReferences, Options, files, live_connections};
-use crate::api::{self, Client, ClientSettings, RetryPolicy, Shared};
+use super::{Export, KnownReferences, files, live_connections};
+use crate::api::{self, Client, ClientSettings, RetryPolicy, SharedClients};
 use crate::catalog;
 use crate::config::{Config, FlagSource};
 use crate::environment::Environment;
 use crate::live::LiveConnection;
 use crate::plan::{Filter, RunRequests, TargetPlan};
 use crate::reconcile::{self, Engine, ReadBackMode};
-use crate::sandbox::{self, Access, Dialect, Running, Sandbox, SecretsOnGet, Unset};
+use crate::sandbox::{self, Access, Dialect, Sandbox, SecretsOnGet, Unset};
 use crate::secret::{Redactor, Sensitive};
 use crate::source::{Files, Snapshot};
 use bodies::CANARY;
 
 const PROJECT: &str = "demo";
 
-async fn start(options: sandbox::Options) -> Running {
+async fn start(options: sandbox::Options) -> Sandbox {
     let sandbox = Sandbox::start(options).await.unwrap();
     for connection_type in catalog::all() {
         sandbox.control().put(PROJECT, bodies::full(connection_type)).unwrap();
@@ -35,29 +35,28 @@ async fn start(options: sandbox::Options) -> Running {
     sandbox
 }
 
-async fn live(sandbox: &Running) -> Vec<LiveConnection> {
+async fn live(sandbox: &Sandbox) -> Vec<LiveConnection> {
     let settings = ClientSettings {
         target: "t".to_owned(),
         url: sandbox.url(),
         project: PROJECT.to_owned(),
-        credentials: api::Credentials::Token(Sensitive::new("any".to_owned())),
+        credentials: api::ResolvedCredentials::Token(Sensitive::new("any".to_owned())),
         timeout: std::time::Duration::from_secs(30),
         max_response: 1 << 20,
         ca_file: None,
         proxy: None,
         concurrency: 8,
     };
-    let client = Client::new(settings, Redactor::default(), &Shared::default()).unwrap();
+    let client = Client::new(settings, Redactor::default(), &SharedClients::default()).unwrap();
     live_connections(&client, &Filter::default(), 8).await.unwrap().0
 }
 
-async fn export(sandbox: &Running, full: bool) -> Export {
-    let options = Options { prefix: PROJECT.to_owned(), full };
-    Export::of(&live(sandbox).await, &KnownReferences::default(), &options)
+async fn export(sandbox: &Sandbox, full: bool) -> Export {
+    Export::of(&live(sandbox).await, &KnownReferences::default(), PROJECT, full)
 }
 
 /// The values of the variables: what was shown, and what is stored in the field of that name.
-fn values(export: &Export, sandbox: &Running) -> BTreeMap<String, String> {
+fn values(export: &Export, sandbox: &Sandbox) -> BTreeMap<String, String> {
     let stored = |about: &str| {
         let (owner, field) = about.split_once(": `")?;
         let (_, name) = owner.split_once(' ')?;
@@ -74,7 +73,7 @@ fn values(export: &Export, sandbox: &Running) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn engine(sandbox: &Running, folder: &Path, mut variables: BTreeMap<String, String>) -> Engine {
+fn engine(sandbox: &Sandbox, folder: &Path, mut variables: BTreeMap<String, String>) -> Engine {
     variables.insert("APINIZER_TOKEN".to_owned(), "any".to_owned());
     let environment = Environment::new(variables);
     let flags = FlagSource {

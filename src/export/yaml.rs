@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::diagnostic::steers_text;
+
 const STEP: usize = 2;
 
 /// Writes one field of a document.
@@ -193,13 +195,10 @@ fn may_be_number(text: &str) -> bool {
     })
 }
 
-/// Whether a character is seen as itself: no control, no line separator, nothing that changes
-/// the direction of text or has no width.
+/// Whether a character is seen as itself: it steers no text, and is neither a blank that looks like
+/// another one nor the sign of a character that is not known.
 fn is_shown(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c,
-            '\u{a0}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}')
+    !steers_text(c) && !matches!(c, '\u{a0}' | '\u{fffc}'..='\u{ffff}')
 }
 
 /// A text in double quotes.

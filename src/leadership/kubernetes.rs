@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Kubernetes, Target};
 use crate::environment::Environment;
-use crate::leadership::kubernetes::cluster::{Cluster, ClusterError, Kind, Written, object_name};
+use crate::leadership::kubernetes::cluster::{Cluster, ClusterError, ObjectKind, object_name};
 use crate::leadership::kubernetes::election::{Election, Leases};
 use crate::leadership::{Leadership, Standby, Term};
 use crate::state::{StateFile, StateStore};
@@ -40,7 +40,7 @@ pub(super) struct Replicas {
     targets: u32,
     // How many Leases this process holds.
     held: Arc<tokio::sync::Mutex<u32>>,
-    secrets: Option<Arc<Secrets>>,
+    secrets: Option<Arc<StateSecrets>>,
     state_dir: PathBuf,
     doubts: Arc<Doubts>,
 }
@@ -64,7 +64,8 @@ impl Replicas {
         let pod = pod.map_or_else(|| node.nodename().to_string_lossy().into_owned(), str::to_owned);
         let cluster = Arc::new(Cluster::new(settings, environment));
         let doubts = Arc::new(Doubts::default());
-        let secrets = || Secrets::new(Arc::clone(&cluster), Arc::clone(&doubts), settings.lease);
+        let secrets =
+            || StateSecrets::new(Arc::clone(&cluster), Arc::clone(&doubts), settings.lease);
         Self {
             // A pod that starts again is another replica: it does not know which calls it had sent.
             identity: format!("{pod}_{:016x}", fastrand::u64(..)),
@@ -140,7 +141,7 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The Secrets of all targets.
 #[derive(Debug)]
-struct Secrets {
+struct StateSecrets {
     cluster: Arc<Cluster>,
     // Told of conflicts.
     doubts: Arc<Doubts>,
@@ -153,11 +154,11 @@ struct Secrets {
 /// The Secret of one target.
 #[derive(Clone, Debug)]
 struct SecretStore {
-    secrets: Arc<Secrets>,
+    secrets: Arc<StateSecrets>,
     name: String,
 }
 
-impl Secrets {
+impl StateSecrets {
     /// Names the cluster; nothing is read yet.
     fn new(cluster: Arc<Cluster>, doubts: Arc<Doubts>, lease: Duration) -> Self {
         let patience = lease.min(LONGEST_PATIENCE);
@@ -191,24 +192,20 @@ impl Secrets {
 }
 
 impl SecretStore {
-    fn new(secrets: Arc<Secrets>, name: String) -> Self {
+    fn new(secrets: Arc<StateSecrets>, name: String) -> Self {
         Self { secrets, name }
     }
 
     async fn get(&self) -> Result<Option<Value>, ClusterError> {
-        let read = async || self.secrets.cluster.get(Kind::Secret, &self.name).await;
+        let read = async || self.secrets.cluster.get(ObjectKind::Secret, &self.name).await;
         Ok(self.secrets.retried(read).await?.0)
     }
 
-    async fn put(&self, secret: Value, is_new: bool) -> io::Result<Value> {
-        let cluster = &self.secrets.cluster;
-        let write = async || match is_new {
-            true => cluster.create(Kind::Secret, &secret).await,
-            false => cluster.replace(Kind::Secret, &secret).await,
-        };
+    async fn put(&self, secret: Value) -> io::Result<Value> {
+        let write = async || self.secrets.cluster.write(ObjectKind::Secret, &secret).await;
         match self.secrets.retried(write).await.map_err(io::Error::other)? {
-            (Written::Done(now), _) => Ok(now),
-            (Written::Conflict, attempts) => self.settle(&secret, attempts > 1).await,
+            (Some(now), _) => Ok(now),
+            (None, attempts) => self.settle(&secret, attempts > 1).await,
         }
     }
 
@@ -258,10 +255,9 @@ impl StateStore for SecretStore {
     fn write(&self, state: &[u8]) -> io::Result<()> {
         let packed = packed(state)?;
         let before = self.known().get(&self.name).cloned();
-        let is_new = before.is_none();
-        let mut secret = before.unwrap_or_else(|| Kind::Secret.named(&self.name));
+        let mut secret = before.unwrap_or_else(|| ObjectKind::Secret.named(&self.name));
         secret["data"][KEY] = json!(STANDARD.encode(packed));
-        let now = waited_for(self.put(secret, is_new))?;
+        let now = waited_for(self.put(secret))?;
         self.known().insert(self.name.clone(), now);
         Ok(())
     }

@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::config::{Notify, NotifyEvent, NotifyKind};
+use crate::config::{Notify, NotifyEvent, NotifyKind, TargetKey};
 use crate::digest::hex;
 use crate::name::ConnectionName;
 use crate::plan::with_reason;
@@ -19,24 +19,13 @@ const NAMED: usize = 8;
 /// How many connections JSON holds.
 const LISTED: usize = 100;
 
-/// The target of a notice.
-#[derive(Clone, Debug)]
-pub(crate) struct NoticeTarget {
-    /// Its name.
-    pub name: String,
-    /// The project, as the config has it.
-    pub project: String,
-    /// The Manager's URL, as the config has it.
-    pub url: String,
-}
-
 /// Something happened to a target or to the source.
 #[derive(Clone, Debug)]
 pub(crate) struct Notice {
     /// The kind of event.
     pub event: NotifyEvent,
     /// The target; `None`: it is about the source, and so about all of them.
-    pub target: Option<NoticeTarget>,
+    pub target: Option<TargetKey>,
     /// Where the documents come from, as the config has it.
     pub source: String,
     /// The commit that it happened with; `None`: the working tree.
@@ -48,12 +37,12 @@ pub(crate) struct Notice {
     /// The problem with the target as a whole.
     pub error: Option<String>,
     /// The connections that it is about.
-    pub subjects: Vec<Subject>,
+    pub subjects: Vec<NoticeSubject>,
 }
 
 /// A connection that a notice is about.
 #[derive(Clone, Debug)]
-pub(crate) struct Subject {
+pub(crate) struct NoticeSubject {
     /// Its type.
     pub type_name: String,
     /// Its name.
@@ -117,7 +106,7 @@ impl Notice {
         if let Some(commit) = &self.commit {
             text.push_str(&format!(" at {} ({})", commit.id.short(), commit.subject));
         }
-        let listed = self.subjects.iter().take(NAMED).map(Subject::line);
+        let listed = self.subjects.iter().take(NAMED).map(NoticeSubject::line);
         for line in self.error.iter().cloned().chain(listed) {
             text.push_str(&format!("\n- {line}"));
         }
@@ -158,7 +147,7 @@ impl Notice {
     }
 }
 
-impl Subject {
+impl NoticeSubject {
     fn line(&self) -> String {
         let connection = format!("{} `{}`", self.type_name, self.name);
         match &self.why {
@@ -176,7 +165,7 @@ fn moment(seconds: i64) -> Option<String> {
 const DESCRIPTION: usize = 140;
 
 /// A request to a receiver.
-pub(super) struct Request {
+pub(super) struct OutgoingRequest {
     pub(super) url: Url,
     /// Names and values; the values may be secret.
     pub(super) headers: Vec<(&'static str, Sensitive)>,
@@ -193,7 +182,7 @@ pub(super) fn request(
     url: &Sensitive,
     secret: Option<&Sensitive>,
     redactor: &Redactor,
-) -> Result<Request, &'static str> {
+) -> Result<OutgoingRequest, &'static str> {
     let given = web_address(url)?;
     let text = || notice.text(redactor);
     let header = |name, value: String| (name, Sensitive::new(value));
@@ -205,7 +194,7 @@ pub(super) fn request(
             let body = notice.json(redactor).to_string();
             let mut headers = vec![event];
             headers.extend(secret.map(|secret| header(SIGNATURE, signature(secret, &body))));
-            return Ok(Request { url: given, headers, body });
+            return Ok(OutgoingRequest { url: given, headers, body });
         }
         NotifyKind::GitHub => {
             let [owner, name] = two(&given)?;
@@ -236,7 +225,7 @@ pub(super) fn request(
             (at(&given, &rest), headers, body)
         }
     };
-    Ok(Request { url, headers, body: body.to_string() })
+    Ok(OutgoingRequest { url, headers, body: body.to_string() })
 }
 
 /// The header of the signature of a webhook, which is checked as GitHub's is.

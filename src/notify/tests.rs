@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::config::SecretText;
+use crate::config::{SecretText, TargetKey};
 use crate::name::CommitId;
 use crate::source::Commit;
 
@@ -86,7 +86,7 @@ fn started(receiver: &Notify, url: &str) -> (Notifier, Senders) {
 fn notice(event: NotifyEvent) -> Notice {
     Notice {
         event,
-        target: Some(NoticeTarget {
+        target: Some(TargetKey {
             name: "prod".to_owned(),
             project: "Payments".to_owned(),
             url: "https://apinizer.example.com".to_owned(),
@@ -101,7 +101,7 @@ fn notice(event: NotifyEvent) -> Notice {
         state: "failed",
         time: Timestamp::UNIX_EPOCH,
         error: (event == NotifyEvent::Failed).then(|| format!("500: bad password {CANARY}")),
-        subjects: vec![Subject {
+        subjects: vec![NoticeSubject {
             type_name: "email".to_owned(),
             name: "orders".into(),
             what: "failed",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::compare::LiveView;
 use super::compare::{
-    Comparison, Subject, Treatment, field_at, shown_text, shows_file, with_lives_ignored_parts,
+    Comparison, Subject, Treatment, shown_text, shows_file, with_lives_ignored_parts,
 };
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
@@ -196,8 +196,8 @@ pub(crate) fn for_update(
             None => pointer::put(&mut body, &dropped.change.path, None),
         }
     }
-    let is_hidden = |field: &&Field| field.is_secret() || field.is_file() || desired.masks(field);
-    for hidden in own_type.fields().filter(is_hidden) {
+    let profile = desired.profile_of(own_type.name);
+    for hidden in own_type.fields().filter(|field| is_hidden(field, profile)) {
         let path = format!("/{}", hidden.name);
         let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
         if !is_written {
@@ -321,27 +321,6 @@ fn value_of<'a>(desired: &DesiredConnection, field: &'a DesiredField) -> Result<
         problem.unwrap_or_else(|| format!("the value of `{name}` is not known in this run"))
     };
     field.value().ok_or_else(|| NoBody::Unresolved(unknown()))
-}
-
-/// Whether live moved between two readings in a field of those pointers, among the fields that both
-/// answers carry, secrets aside.
-pub(crate) fn has_moved<'p>(
-    own_type: &'static ConnectionType,
-    mut paths: impl Iterator<Item = &'p str>,
-    planned: &LiveView<'_>,
-    now: &LiveConnection,
-) -> bool {
-    planned.entry.type_name != now.type_name
-        || paths.any(|path| {
-            let field = field_at(own_type, path);
-            match (planned.get(path), pointer::look_up(now.body(), path)) {
-                _ if field.is_some_and(Field::is_secret) => false,
-                (Some(before), Some(now)) => {
-                    !super::equality::equal(field, Some(before), Some(now))
-                }
-                _ => false,
-            }
-        })
 }
 
 #[cfg(test)]

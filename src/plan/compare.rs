@@ -14,7 +14,7 @@ use super::equality::{equal, equal_with, other_spellings};
 use super::{FieldChange, Origin};
 use crate::catalog::{self, ConnectionType, Defaults, Field};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
-use crate::live::{Edit, LiveConnection};
+use crate::live::{LastEdit, LiveConnection};
 use crate::pointer::look_up;
 use crate::record::{Base, BaseField, Memory, Owned, Readable, Unstable};
 use crate::secret::FingerprintKey;
@@ -51,7 +51,7 @@ impl<'a> LiveView<'a> {
     }
 
     /// The last edit that the server tells of.
-    pub(crate) fn last_edit(&self) -> Option<Edit> {
+    pub(crate) fn last_edit(&self) -> Option<LastEdit> {
         self.own.and_then(LiveConnection::last_edit).or_else(|| self.entry.last_edit())
     }
 
@@ -305,7 +305,7 @@ impl LiveView<'_> {
         let Some(own_type) = catalog::find(type_name) else { return false };
         self.entry.type_name == type_name
             && base.iter().all(|(path, older)| {
-                let field = field_at(own_type, path);
+                let field = field_exactly_at(own_type, path);
                 let shown = self.get(path);
                 let is_hidden = field.is_some_and(|field| {
                     field.is_secret() || (field.is_file() && !shows_file(shown))
@@ -381,8 +381,11 @@ fn matches_base(
     }
 }
 
-/// The catalog's field at a pointer.
-pub(crate) fn field_at(own_type: &'static ConnectionType, path: &str) -> Option<&'static Field> {
+/// The catalog's field that a pointer leads to, and not into: through objects with named fields alone.
+pub(crate) fn field_exactly_at(
+    own_type: &'static ConnectionType,
+    path: &str,
+) -> Option<&'static Field> {
     let mut steps = path.strip_prefix('/')?.split('/');
     let mut field = own_type.field(steps.next()?)?;
     for step in steps {
@@ -396,4 +399,23 @@ impl CompareSettings<'_> {
     pub(crate) fn base_of(&self, desired: &DesiredConnection) -> Base {
         base_of(desired, self.keys, self.stateless)
     }
+}
+
+/// Whether live moved between two readings in a field of those pointers, among the fields that both
+/// answers carry, secrets aside.
+pub(crate) fn has_moved<'p>(
+    own_type: &'static ConnectionType,
+    mut paths: impl Iterator<Item = &'p str>,
+    planned: &LiveView<'_>,
+    now: &LiveConnection,
+) -> bool {
+    planned.entry.type_name != now.type_name
+        || paths.any(|path| {
+            let field = field_exactly_at(own_type, path);
+            match (planned.get(path), look_up(now.body(), path)) {
+                _ if field.is_some_and(Field::is_secret) => false,
+                (Some(before), Some(now)) => !equal(field, Some(before), Some(now)),
+                _ => false,
+            }
+        })
 }

@@ -33,7 +33,7 @@ pub(crate) fn decide(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision>
             }
             decision
         }
-        Declared::Wanted(desired) => declared::decide(row, desired, settings),
+        Declared::Wanted(desired) => declared::decide_declared(row, desired, settings),
         Declared::Absent => absent(row, settings)?,
     };
     tell_edit(&mut decision, row);

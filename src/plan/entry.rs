@@ -9,7 +9,7 @@ use super::State;
 use super::row::{Claim, Row};
 use crate::desired::DesiredConnection;
 use crate::document::Place;
-use crate::live::Edit;
+use crate::live::LastEdit;
 use crate::name::ConnectionName;
 use crate::record::{LastCommit, Memory, Owned, Unstable};
 use crate::rules::Match;
@@ -220,7 +220,7 @@ pub struct Change {
     /// Where git declares it; of a delete: nowhere.
     pub place: Option<Place>,
     /// Where somebody else moved fields: the last edit that the server tells of.
-    pub edited: Option<Edit>,
+    pub edited: Option<LastEdit>,
     /// Its result; `None`: it was only planned.
     pub result: Option<ChangeResult>,
 }

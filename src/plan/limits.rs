@@ -31,7 +31,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
             && decision.entry.deletes()
             && decision.entry.change.as_ref().is_some_and(|change| !change.held)
     };
-    let group = Group {
+    let group = Deletes {
         max: settings.policy.max_deletes,
         due: decisions.iter().filter(is_due).count(),
         inventory: owned - gone,
@@ -59,7 +59,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
 }
 
 /// All deletes and replaces that nothing but the limit would hold.
-struct Group {
+struct Deletes {
     max: MaxDeletes,
     due: usize,
     /// How many connections of the inventory are still there, those to delete included.
@@ -68,7 +68,7 @@ struct Group {
     gone: usize,
 }
 
-impl Group {
+impl Deletes {
     /// The limit that holds a delete now, where `before` held it so far.
     fn over_limit(&self, before: Option<&OverLimit>) -> Option<OverLimit> {
         let all = self.inventory + self.gone;
@@ -195,8 +195,8 @@ mod tests {
         assert_eq!(allowed(MaxDeletes::Count(0), 100), 0);
     }
 
-    fn group(max: MaxDeletes, due: usize, inventory: usize) -> Group {
-        Group { max, due, inventory, gone: 0 }
+    fn group(max: MaxDeletes, due: usize, inventory: usize) -> Deletes {
+        Deletes { max, due, inventory, gone: 0 }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::compare::LiveView;
-use super::compare::field_at;
+use super::compare::field_exactly_at;
 use super::equality::{equal_in, is_empty};
 use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
@@ -86,8 +86,8 @@ fn lacks_a_declared_field(
             || (!is_empty(value) && !shown.has(type_name, path))
     });
     let dropped = base.into_iter().flatten().any(|(path, older)| {
-        let is_secret =
-            field_at(desired.connection_type, path).is_some_and(crate::catalog::Field::is_secret);
+        let is_secret = field_exactly_at(desired.connection_type, path)
+            .is_some_and(crate::catalog::Field::is_secret);
         !is_secret
             && desired.field(path).is_none()
             && !is_empty(&older.declared)

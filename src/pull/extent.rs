@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::diagnostic::{Chunk, FileText};
-use crate::places::{Entry, Node, Places, Shape};
+use crate::places::{MappingEntry, Node, Places, Shape};
 use crate::pointer::steps;
 
 /// The places of one document.
@@ -184,7 +184,7 @@ impl<'t> Extents<'t> {
     }
 
     /// Where a key begins, and the byte behind its colon.
-    fn key(&self, entry: &Entry) -> Option<(usize, usize)> {
+    fn key(&self, entry: &MappingEntry) -> Option<(usize, usize)> {
         let begin = self.byte(entry.key_span.line, entry.key_span.column);
         let start = self.behind_anchor(begin);
         let end = self.quoted_end(start);

@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use super::load::LoadedTarget;
 use super::pass::{Opened, blocking, compare_settings, judge_of};
 use super::{Engine, Options, Prepared, Ready, now};
-use crate::apply::{self, Control, Job, ReadableNow};
+use crate::apply::{self, Job, ReadableNow, RunControl};
 use crate::config::Target;
 use crate::name::{self, CommitId, ConnectionName};
 use crate::plan::compare::Keys;
@@ -103,7 +103,7 @@ impl Calls<'_> {
             readable_now: &readable_now,
             client: &connection.client,
             ledger,
-            control: Control {
+            control: RunControl {
                 strict,
                 now: now(),
                 last_commits: &last_commits,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::load::{LoadedTarget, declared_below, load_target};
@@ -18,7 +19,7 @@ use crate::record::{self, AskedBy, Due, GoodCommit, Record};
 use crate::source::{self, HistoryCommit, Repository, Snapshot, SourceError};
 
 /// Reads commits of the past for one target.
-pub(super) struct Past<'a> {
+pub(super) struct GitHistory<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) snapshot: &'a Snapshot,
@@ -52,7 +53,7 @@ impl NamesOfCommit {
     }
 }
 
-impl Past<'_> {
+impl GitHistory<'_> {
     /// Finds out all that deletes depend on. What is due by another branch is taken back in the record.
     pub(super) fn ask(&self, record: &mut Record) -> Result<History, SourceError> {
         let other_branch = self.take_back_other_branches(record)?;
@@ -277,7 +278,7 @@ impl Past<'_> {
     fn is_trusted(&self, repository: &Arc<Repository>, id: &CommitId) -> bool {
         let wanted = self.engine.config.source.verify.as_ref();
         wanted.is_none_or(|wanted| {
-            source::verify(repository, id, wanted, &source::Stop::default()).is_ok()
+            source::verify(repository, id, wanted, &CancellationToken::new()).is_ok()
         })
     }
 
@@ -347,7 +348,7 @@ impl Past<'_> {
 
 /// Which commits the one that is looked at comes from.
 struct Lineage<'a> {
-    past: &'a Past<'a>,
+    past: &'a GitHistory<'a>,
     repository: &'a Arc<Repository>,
     tip: &'a CommitId,
     reached: BTreeMap<CommitId, bool>,
@@ -369,7 +370,7 @@ impl Lineage<'_> {
             // A commit that the repository did not have before may be there now.
             let may_be_asked_for = due.replaces_by().is_some() || declared_type.is_none();
             let no_commit_yet = matches!(due.asked_by, AskedBy::NoCommit | AskedBy::NotKnown);
-            if no_commit_yet && may_be_asked_for && self.still_declares(name, due, owned_type)? {
+            if no_commit_yet && may_be_asked_for && self.was_declared(name, due, owned_type)? {
                 due.asked_by = AskedBy::Commit(self.tip.clone());
             }
             return Ok(false);
@@ -386,7 +387,7 @@ impl Lineage<'_> {
         if declared_type.is_some() && (due.replaces_by().is_none() || declared_type == owned_type) {
             return Ok(true);
         }
-        due.asked_by = if self.still_declares(name, due, owned_type)? {
+        due.asked_by = if self.was_declared(name, due, owned_type)? {
             AskedBy::Commit(self.tip.clone())
         } else {
             AskedBy::NoCommit
@@ -423,7 +424,7 @@ impl Lineage<'_> {
     }
 
     /// Whether the commit that declared the connection last still does, read with today's config.
-    fn still_declares(
+    fn was_declared(
         &mut self,
         name: &ConnectionName,
         due: &Due,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::history::Past;
+use super::history::GitHistory;
 use super::load::{LoadedTarget, check_variables, load_by_rules};
 use super::{
     Connection, Engine, Options, Prepared, ReadBackMode, Ready, Step, connect, isolates, now,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::api::{ENDING, before_the_end};
 use crate::audit::TrailerConsent;
-use crate::config::{Drift, Target};
+use crate::config::{OnDrift, Target};
 use crate::desired::{self, Desired};
 use crate::diagnostic::Diagnostic;
 use crate::document::Invalid;
@@ -91,7 +91,7 @@ impl Pass<'_> {
             !may_lift || history.lost_layer_of(&connection.name, Some(connection)).is_some()
         });
         let mut observed = self.look_closer(live, &opened, prepared).await;
-        let mut planned = self.decide(&mut opened, &history, &mut observed).await?;
+        let mut planned = self.decide_rows(&mut opened, &history, &mut observed).await?;
         planned.hide(&self.engine.redactor);
         if self.engine.config.has_several_targets {
             planned.name_target(&self.target.name);
@@ -146,7 +146,8 @@ impl Pass<'_> {
         let lists = self.ask_lists(&opened.connection, &opened.record);
         let history = blocking(|| {
             let is_stateless = self.options.base.is_some();
-            let past = Past { engine, target, snapshot, loaded: &opened.loaded, is_stateless };
+            let past =
+                GitHistory { engine, target, snapshot, loaded: &opened.loaded, is_stateless };
             past.ask(&mut opened.record).map_err(|error| (Step::History, error.to_string()))
         })?;
         tell_missing_paths(&opened.loaded, &opened.record, self.options.base.is_some(), prepared)
@@ -161,7 +162,7 @@ impl Pass<'_> {
     }
 
     /// Settles what earlier runs left open, notes what is due, joins the rows and decides them.
-    async fn decide(
+    async fn decide_rows(
         &self,
         opened: &mut Opened,
         history: &History,
@@ -463,7 +464,7 @@ pub(super) fn compare_settings<'r>(
         readable: &record.readable,
         stateless,
         lacks_a_layer: stateless && !options.requests.allow_deletes && lacks_a_path(),
-        corrects_drift: target.policy.drift == Drift::Correct,
+        corrects_drift: target.policy.drift == OnDrift::Correct,
         resend_secrets: options.resend_secrets,
     }
 }

@@ -15,14 +15,12 @@ use serde_json::{Value, json};
 use crate::diagnostic::steers_text;
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
-use crate::report;
 use crate::report::comment::Comment;
 use crate::report::escape;
 use crate::report::style::Role;
 use crate::report::style::{sentence, wrapped};
-
-/// The version of this form; fields are only added, never changed.
-const FORMAT_VERSION: &str = "1.0";
+use crate::report::words::counted;
+use crate::report::{self, FORMAT_VERSION};
 
 /// The most other places of one problem that are listed; more are counted.
 const MOST_PLACES: usize = 50;
@@ -30,7 +28,7 @@ const MOST_PLACES: usize = 50;
 /// The same for a line of a comment, which is cut where it is long.
 const MOST_IN_LINE: usize = 3;
 
-/// Draws diagnostics as one JSON object.
+/// Draws diagnostics as one JSON object; fields are only added, never changed.
 pub fn json(diagnostics: &[Diagnostic]) -> Value {
     let groups = groups(diagnostics);
     let (errors, warnings) = counts(&groups);
@@ -59,7 +57,7 @@ pub(crate) fn list(diagnostics: &[Diagnostic], severity: Severity) -> Value {
     diagnostics.iter().filter(|one| one.severity == severity).map(shown).collect()
 }
 
-fn entry(group: &Group<'_>) -> Value {
+fn entry(group: &SameProblem<'_>) -> Value {
     let diagnostic = group.diagnostic;
     let related = diagnostic.related.iter().map(|(mark, what)| {
         let mut place = with_place(json!({}), mark);
@@ -135,7 +133,7 @@ fn property(text: &str) -> String {
 }
 
 /// One problem, however many targets have it.
-struct Group<'d> {
+struct SameProblem<'d> {
     diagnostic: &'d Diagnostic,
     /// The targets that it holds for; empty: for all.
     targets: Vec<&'d str>,
@@ -143,7 +141,7 @@ struct Group<'d> {
     elsewhere: Vec<&'d Mark>,
 }
 
-impl Group<'_> {
+impl SameProblem<'_> {
     /// The other places of the same problem, as many as `most`, and how many more there are.
     fn elsewhere(&self, most: usize) -> Option<String> {
         let (named, more) = self.elsewhere.split_at(self.elsewhere.len().min(most));
@@ -155,14 +153,14 @@ impl Group<'_> {
 }
 
 /// Puts equal problems together, in the order in which they come first.
-fn groups(diagnostics: &[Diagnostic]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+fn groups(diagnostics: &[Diagnostic]) -> Vec<SameProblem<'_>> {
+    let mut groups: Vec<SameProblem<'_>> = Vec::new();
     let mut known: HashMap<_, usize> = HashMap::new();
     for diagnostic in diagnostics {
         let mark = &diagnostic.mark;
         let key = (diagnostic.code, &mark.file, mark.line, mark.column, &diagnostic.message);
         let index = *known.entry(key).or_insert_with(|| {
-            groups.push(Group { diagnostic, targets: Vec::new(), elsewhere: Vec::new() });
+            groups.push(SameProblem { diagnostic, targets: Vec::new(), elsewhere: Vec::new() });
             groups.len() - 1
         });
         if let (Some(group), Some(target)) = (groups.get_mut(index), &diagnostic.target)
@@ -175,8 +173,8 @@ fn groups(diagnostics: &[Diagnostic]) -> Vec<Group<'_>> {
 }
 
 /// Puts problems together that differ in nothing but their place.
-fn alike(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
-    let mut alike: Vec<Group<'_>> = Vec::new();
+fn alike(groups: Vec<SameProblem<'_>>) -> Vec<SameProblem<'_>> {
+    let mut alike: Vec<SameProblem<'_>> = Vec::new();
     let mut known: HashMap<_, usize> = HashMap::new();
     for group in groups {
         let Diagnostic { code, message, help, related, .. } = group.diagnostic;
@@ -193,7 +191,7 @@ fn alike(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
 }
 
 /// How many errors and warnings there are.
-fn counts(groups: &[Group<'_>]) -> (usize, usize) {
+fn counts(groups: &[SameProblem<'_>]) -> (usize, usize) {
     let count = |severity| {
         let of_severity = groups.iter().filter(|group| group.diagnostic.severity == severity);
         of_severity.map(|group| 1 + group.elsewhere.len()).sum()
@@ -202,11 +200,7 @@ fn counts(groups: &[Group<'_>]) -> (usize, usize) {
 }
 
 /// `2 errors and 1 warning`, and `3 files`.
-fn words(groups: &[Group<'_>]) -> (String, String) {
-    let counted = |count: usize, word: &str| match count {
-        1 => format!("1 {word}"),
-        count => format!("{count} {word}s"),
-    };
+fn words(groups: &[SameProblem<'_>]) -> (String, String) {
     let marks = groups.iter().flat_map(|group| {
         std::iter::once(&group.diagnostic.mark).chain(group.elsewhere.iter().copied())
     });
@@ -282,7 +276,7 @@ pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String 
 
 /// The warnings and the errors of some targets, a line for each that differs in more than its place.
 pub(super) fn lines(targets: &[TargetPlan]) -> [Vec<String>; 2] {
-    let line = |group: &Group<'_>| {
+    let line = |group: &SameProblem<'_>| {
         let Diagnostic { code, mark, message, help, .. } = group.diagnostic;
         let help = help.iter().map(|help| format!("; {help}")).collect::<String>();
         let elsewhere = group.elsewhere(MOST_IN_LINE).map(|places| format!("; also at {places}"));
@@ -295,7 +289,7 @@ pub(super) fn lines(targets: &[TargetPlan]) -> [Vec<String>; 2] {
     })
 }
 
-fn head(group: &Group<'_>) -> String {
+fn head(group: &SameProblem<'_>) -> String {
     let diagnostic = group.diagnostic;
     let severity = match diagnostic.severity {
         Severity::Error => format!("**{}**", word(diagnostic.severity)),
@@ -307,7 +301,7 @@ fn head(group: &Group<'_>) -> String {
 }
 
 /// The cure, and the targets for which it holds.
-fn tail(group: &Group<'_>) -> String {
+fn tail(group: &SameProblem<'_>) -> String {
     let targets = Some(&group.targets).filter(|targets| !targets.is_empty());
     let targets = targets.map(|targets| format!("targets: {}", targets.join(", ")));
     let lines = group.diagnostic.help.iter().chain(&targets);
@@ -371,7 +365,7 @@ impl Page<'_> {
         self.paint(AnsiColor::Blue.on_default().bold(), text)
     }
 
-    fn group(&mut self, group: &Group<'_>) {
+    fn group(&mut self, group: &SameProblem<'_>) {
         let diagnostic = group.diagnostic;
         let severity = severity_style(diagnostic.severity);
         let head = format!("{}[{}]", word(diagnostic.severity), diagnostic.code);
@@ -455,7 +449,7 @@ impl Page<'_> {
         }
     }
 
-    fn summary(&mut self, groups: &[Group<'_>]) {
+    fn summary(&mut self, groups: &[SameProblem<'_>]) {
         if groups.is_empty() {
             return;
         }

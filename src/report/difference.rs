@@ -22,12 +22,12 @@ pub(crate) struct Leaf {
     /// Which: `port`, `additionalProperties[mail.smtp.timeout]/value`.
     pub(crate) label: String,
     /// How.
-    pub(crate) kind: Kind,
+    pub(crate) kind: LeafKind,
 }
 
 /// How a thing differs. All texts are harmless already.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum LeafKind {
     /// It is there now.
     Added(String),
     /// It is gone.
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     /// The value of git when live last agreed with it.
     Base(String),
     /// A long text differs in some lines.
-    Lines(Vec<Line>),
+    Lines(Vec<DiffLine>),
 }
 
 /// The leaves in which a field differs.
@@ -50,7 +50,7 @@ pub(crate) fn leaves(change: &FieldChange) -> Vec<Leaf> {
     match &change.base {
         Some(base) if is_large(base) => parts_of_base(&label, base, [before, after], &mut leaves),
         Some(base) => {
-            let kind = Kind::Base(shown(base, change.sensitive));
+            let kind = LeafKind::Base(shown(base, change.sensitive));
             leaves.push(Leaf { label: label.clone(), kind });
         }
         None => {}
@@ -62,12 +62,12 @@ pub(crate) fn leaves(change: &FieldChange) -> Vec<Leaf> {
     }
     let shown = |value| shown(value, true);
     let kind = match (before, after) {
-        (Some(before), Some(after)) if before == after => Kind::Hidden(shown(after)),
-        (Some(before), Some(after)) => Kind::Replaced(shown(before), shown(after)),
-        (None, Some(after)) => Kind::Added(shown(after)),
-        (Some(before), None) => Kind::Removed(shown(before)),
+        (Some(before), Some(after)) if before == after => LeafKind::Hidden(shown(after)),
+        (Some(before), Some(after)) => LeafKind::Replaced(shown(before), shown(after)),
+        (None, Some(after)) => LeafKind::Added(shown(after)),
+        (Some(before), None) => LeafKind::Removed(shown(before)),
         // Git declares a secret as empty.
-        (None, None) => Kind::Added("null".to_owned()),
+        (None, None) => LeafKind::Added("null".to_owned()),
     };
     leaves.push(Leaf { label, kind });
     leaves
@@ -84,7 +84,7 @@ fn shown(value: &Value, is_reference: bool) -> String {
 /// Tells a base part by part, those that both sides still have left out.
 fn parts_of_base(label: &str, base: &Value, sides: [Option<&Value>; 2], leaves: &mut Vec<Leaf>) {
     let is_kept = |has: &dyn Fn(&Value) -> bool| sides.iter().all(|side| side.is_some_and(has));
-    let mut moved = |label: String, part: &Value| whole(label, part, Kind::Base, leaves);
+    let mut moved = |label: String, part: &Value| whole(label, part, LeafKind::Base, leaves);
     match base {
         Value::Array(items) => {
             for (known_by, item) in labelled(items) {
@@ -112,12 +112,12 @@ fn compare(label: String, before: Option<&Value>, after: Option<&Value>, leaves:
         (Some(Value::String(before)), Some(Value::String(after)))
             if let Some((old, new)) = look_alikes(before, after) =>
         {
-            leaves.push(Leaf { label, kind: Kind::Replaced(old, new) });
+            leaves.push(Leaf { label, kind: LeafKind::Replaced(old, new) });
         }
         (Some(Value::String(before)), Some(Value::String(after)))
             if is_long(before) || is_long(after) =>
         {
-            leaves.push(Leaf { label, kind: Kind::Lines(between(before, after)) });
+            leaves.push(Leaf { label, kind: LeafKind::Lines(between(before, after)) });
         }
         (Some(Value::Array(before)), Some(Value::Array(after))) => {
             compare_elements(&label, before, after, leaves);
@@ -132,11 +132,11 @@ fn compare(label: String, before: Option<&Value>, after: Option<&Value>, leaves:
             }
         }
         (Some(before), Some(after)) => {
-            let kind = Kind::Replaced(compact(before), compact(after));
+            let kind = LeafKind::Replaced(compact(before), compact(after));
             leaves.push(Leaf { label, kind });
         }
-        (None, Some(value)) => whole(label, value, Kind::Added, leaves),
-        (Some(value), None) => whole(label, value, Kind::Removed, leaves),
+        (None, Some(value)) => whole(label, value, LeafKind::Added, leaves),
+        (Some(value), None) => whole(label, value, LeafKind::Removed, leaves),
     }
 }
 
@@ -181,12 +181,12 @@ fn is_part_of_another(c: char) -> bool {
 }
 
 /// Tells a value that only one side has: in one piece where it is short, else part by part.
-fn whole(label: String, value: &Value, kind: fn(String) -> Kind, leaves: &mut Vec<Leaf>) {
+fn whole(label: String, value: &Value, kind: fn(String) -> LeafKind, leaves: &mut Vec<Leaf>) {
     match value {
         Value::String(text) if text.contains('\n') => {
             let kind = match kind(text.clone()) {
-                Kind::Added(text) => Kind::Lines(between("", &text)),
-                Kind::Removed(text) => Kind::Lines(between(&text, "")),
+                LeafKind::Added(text) => LeafKind::Lines(between("", &text)),
+                LeafKind::Removed(text) => LeafKind::Lines(between(&text, "")),
                 _ => kind(compact(value)),
             };
             leaves.push(Leaf { label, kind });
@@ -316,7 +316,7 @@ const LARGEST_WITH_PARTS: usize = 16 * 1024;
 
 /// One line of a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct DiffLine {
     /// The change of it.
     pub(crate) sign: LineSign,
     /// Its pieces, each with whether it is the part that changed.
@@ -354,7 +354,7 @@ fn is_long(text: &str) -> bool {
 }
 
 /// The lines in which two texts differ, with three equal ones around each change.
-fn between(before: &str, after: &str) -> Vec<Line> {
+fn between(before: &str, after: &str) -> Vec<DiffLine> {
     let parts_are_told = before.len() + after.len() <= LARGEST_WITH_PARTS;
     let (before, after) = without_the_end_of_both(before, after);
     let (before, after) = (split(before), split(after));
@@ -365,13 +365,13 @@ fn between(before: &str, after: &str) -> Vec<Line> {
         let first = group.first().map_or(0, |op| op.new_range().start);
         if first > 0 || groups.len() > 1 {
             let place = format!("@@ line {} @@", first + 1);
-            lines.push(Line { sign: LineSign::Place, pieces: vec![(false, place)] });
+            lines.push(DiffLine { sign: LineSign::Place, pieces: vec![(false, place)] });
         }
         for op in group {
             if parts_are_told {
                 lines.extend(diff.iter_inline_changes_with_options(op, by_characters()).map(
                     |change| {
-                        Line {
+                        DiffLine {
                             sign: sign_of(change.tag()),
                             pieces: change
                                 .iter_strings_lossy()
@@ -381,7 +381,7 @@ fn between(before: &str, after: &str) -> Vec<Line> {
                     },
                 ));
             } else {
-                lines.extend(diff.iter_changes(op).map(|change| Line {
+                lines.extend(diff.iter_changes(op).map(|change| DiffLine {
                     sign: sign_of(change.tag()),
                     pieces: vec![(false, escape::plain(change.value()))],
                 }));

@@ -1,50 +1,19 @@
 //! The texts of `explain`: the catalog for people.
 
-mod words;
-
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use crate::catalog::{
-    self, ConnectionType, Fact, Field, IDENTITY, Kind, Required, Secrecy, all, nearest_of,
+    self, Choices, ConnectionType, Fact, Field, HiddenPlace, IDENTITY, Kind, Required, Secrecy,
+    SecretsOnGet, all, nearest_of,
 };
 use crate::report::style::wrapped;
 use crate::report::style::{Role, Style, Table};
 use crate::{config, diagnostic, rules};
 
-/// Why there is nothing to explain.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ExplainError {
-    /// No type has this name.
-    #[error("there is no connection type `{name}`: {}", suggestion(nearest, "explain"))]
-    UnknownType {
-        /// The name that was asked for.
-        name: String,
-        /// The name that may have been meant.
-        nearest: Option<&'static str>,
-    },
-    /// A type, or an object inside it, has no field of this name.
-    #[error("`{parent}` has no field `{name}`: {}", suggestion(nearest, &format!("explain {parent}")))]
-    UnknownField {
-        /// The type or field that was looked into.
-        parent: String,
-        /// The name that was asked for.
-        name: String,
-        /// The name that may have been meant.
-        nearest: Option<&'static str>,
-    },
-    /// The field holds no object.
-    #[error("`{parent}` has no fields inside: its kind is {kind}")]
-    NoFieldsInside {
-        /// The field that was looked into.
-        parent: String,
-        /// The kind of value that it holds.
-        kind: String,
-    },
-}
-
-fn suggestion(nearest: &Option<&'static str>, listing: &str) -> String {
+/// The nearest name to one that is not there, or how to list those that are.
+fn suggestion(nearest: Option<&str>, listing: &str) -> String {
     match nearest {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("`{listing}` lists what there is"),
@@ -63,7 +32,7 @@ const INDENT: usize = 8;
 ///
 /// # Errors
 /// There is no such type or field; the error names the nearest one.
-pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError> {
+pub fn explain(path: Option<&str>, style: &Style) -> Result<String, String> {
     let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
         return Ok(types(style));
     };
@@ -75,9 +44,9 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError
     }
     let mut steps = path.split('.');
     let name = steps.next().unwrap_or_default();
-    let connection_type = catalog::find(name).ok_or_else(|| ExplainError::UnknownType {
-        name: name.to_owned(),
-        nearest: catalog::nearest(name).map(|found| found.name),
+    let connection_type = catalog::find(name).ok_or_else(|| {
+        let nearest = catalog::nearest(name).map(|found| found.name);
+        format!("there is no connection type `{name}`: {}", suggestion(nearest, "explain"))
     })?;
     let mut steps = steps.filter(|step| !step.is_empty());
     let Some(first) = steps.next() else { return Ok(one_type(connection_type, style)) };
@@ -85,9 +54,8 @@ pub fn explain(path: Option<&str>, style: &Style) -> Result<String, ExplainError
     let mut field = find_in(IDENTITY.iter().chain(connection_type.fields()), &parent, first)?;
     for step in steps {
         parent = format!("{parent}.{}", field.name);
-        let inside = fields_inside(&field.kind).ok_or_else(|| ExplainError::NoFieldsInside {
-            parent: parent.clone(),
-            kind: words::kind(&field.kind),
+        let inside = fields_inside(&field.kind).ok_or_else(|| {
+            format!("`{parent}` has no fields inside: its kind is {}", kind(&field.kind))
         })?;
         field = find_in(inside.iter(), &parent, step)?;
     }
@@ -157,11 +125,11 @@ fn find_in(
     fields: impl Iterator<Item = &'static Field> + Clone,
     parent: &str,
     name: &str,
-) -> Result<&'static Field, ExplainError> {
-    fields.clone().find(|field| field.name == name).ok_or_else(|| ExplainError::UnknownField {
-        parent: parent.to_owned(),
-        name: name.to_owned(),
-        nearest: nearest_of(fields, name, |field| field.name).map(|field| field.name),
+) -> Result<&'static Field, String> {
+    fields.clone().find(|field| field.name == name).ok_or_else(|| {
+        let nearest = nearest_of(fields, name, |field| field.name).map(|field| field.name);
+        let suggestion = suggestion(nearest, &format!("explain {parent}"));
+        format!("`{parent}` has no field `{name}`: {suggestion}")
     })
 }
 
@@ -213,7 +181,7 @@ fn one_type(connection_type: &'static ConnectionType, style: &Style) -> String {
         style.paint(Role::Heading, "TYPE:"),
         style.paint(Role::Name, name),
         connection_type.about,
-        words::secrets_on_get(connection_type.secrets_on_get),
+        secrets_on_get(connection_type.secrets_on_get),
         table.draw(style),
     )
 }
@@ -221,7 +189,7 @@ fn one_type(connection_type: &'static ConnectionType, style: &Style) -> String {
 fn fields_table(fields: impl Iterator<Item = &'static Field>) -> Table {
     let mut table = Table::new(&["FIELD", "KIND", "REQUIRED", "SECRET", "ABOUT"]);
     for field in fields {
-        let default = match words::default(field).as_str() {
+        let default = match default_in_words(field).as_str() {
             "-" if field.default_is_disputed => " Default: disputed".to_owned(),
             "-" => String::new(),
             default if field.default_is_disputed => format!(" Default (disputed): {default}"),
@@ -234,9 +202,9 @@ fn fields_table(fields: impl Iterator<Item = &'static Field>) -> Table {
         };
         table.row([
             field.name.to_owned(),
-            words::kind(&field.kind),
-            words::required_in_short(field).to_owned(),
-            words::secret_in_short(field).to_owned(),
+            kind(&field.kind),
+            required_in_short(field).to_owned(),
+            secret_in_short(field).to_owned(),
             format!("{}{known_to}{default}", field.about),
         ]);
     }
@@ -259,7 +227,7 @@ fn one_field(path: &str, field: &'static Field, style: &Style) -> String {
             wrapped(value, WIDTH - 11).join("\n           ")
         );
     };
-    line("Kind", &words::kind_in_full(&field.kind));
+    line("Kind", &kind_in_full(&field.kind));
     let required = match &field.required {
         _ if field.filled_by_server => "no: the server fills it by itself".to_owned(),
         Required::No => "no".to_owned(),
@@ -269,8 +237,8 @@ fn one_field(path: &str, field: &'static Field, style: &Style) -> String {
     };
     line("Required", &required);
     let disputed = if field.default_is_disputed { " (the documents disagree)" } else { "" };
-    line("Default", &format!("{}{disputed}", words::default(field)));
-    for (label, value) in words::allowed(&field.kind) {
+    line("Default", &format!("{}{disputed}", default_in_words(field)));
+    for (label, value) in allowed(&field.kind) {
         line(label, &value);
     }
     match &field.secrecy {
@@ -281,9 +249,9 @@ fn one_field(path: &str, field: &'static Field, style: &Style) -> String {
                 line("Used", &format!("when {used}"));
             }
         }
-        Secrecy::Hidden(place) => line("Secret", words::hidden(*place)),
+        Secrecy::Hidden(place) => line("Secret", hidden_secret(*place)),
     }
-    line("Known to", words::fact(field.fact));
+    line("Known to", known_to(field.fact));
     if let Some(fields) = fields_inside(&field.kind) {
         let _ = write!(text, "\n{}", fields_table(fields.iter()).draw(style));
     }
@@ -329,6 +297,125 @@ fn visit(schema: &Value, path: &str, tell: &mut impl FnMut(&str, &Value, bool)) 
         visit(key, &path, tell);
         if let Some(items) = key.get("items") {
             visit(items, &format!("{path}[]"), tell);
+        }
+    }
+}
+
+// The catalog's terms in words.
+
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Text => "text".to_owned(),
+        Kind::Choice(_) => "choice".to_owned(),
+        Kind::Integer { .. } => "integer".to_owned(),
+        Kind::Boolean => "boolean".to_owned(),
+        Kind::Bytes => "file".to_owned(),
+        Kind::List(item) => format!("list of {}", several(item)),
+        Kind::Set(item) => format!("set of {}", several(item)),
+        Kind::Object(_) => "object".to_owned(),
+        Kind::Map(value) => format!("map of {}", several(value)),
+        Kind::Any => "anything".to_owned(),
+    }
+}
+
+fn several(value: &Kind) -> String {
+    match value {
+        Kind::Text | Kind::Any => kind(value),
+        _ => format!("{}s", kind(value)),
+    }
+}
+
+fn kind_in_full(value: &Kind) -> String {
+    let short = kind(value);
+    match value {
+        Kind::Integer { min, max } => format!("{short} from {min} to {max}"),
+        Kind::Bytes => format!("{short}: its content in base64, as one text or as a list of them"),
+        Kind::List(_) => format!("{short}, compared and written whole; the order matters"),
+        Kind::Set(_) => format!("{short}, compared and written whole; the order does not matter"),
+        Kind::Map(_) => format!("{short}, compared and written whole"),
+        _ => short,
+    }
+}
+
+fn required_in_short(field: &Field) -> &'static str {
+    match field.required {
+        Required::When(_) => "sometimes",
+        Required::Disputed => "disputed",
+        _ if field.must_be_declared() => "yes",
+        _ => "no",
+    }
+}
+
+fn secret_in_short(field: &Field) -> &'static str {
+    match field.secrecy {
+        Secrecy::Plain => "no",
+        Secrecy::Secret { .. } => "yes",
+        Secrecy::Hidden(_) => "inside",
+    }
+}
+
+/// The default as YAML would write it, `-` where there is none.
+fn default_in_words(field: &Field) -> String {
+    match field.default.map(catalog::Default::to_json) {
+        None => "-".to_owned(),
+        Some(Value::String(text)) if !text.is_empty() => text,
+        Some(value) => value.to_string(),
+    }
+}
+
+/// The words that a choice, or each item of a list of choices, may be.
+fn allowed(kind: &Kind) -> Vec<(&'static str, String)> {
+    match kind {
+        Kind::Choice(choices) => by_document(choices),
+        Kind::List(item) | Kind::Set(item) => allowed(item),
+        _ => Vec::new(),
+    }
+}
+
+fn by_document(choices: &Choices) -> Vec<(&'static str, String)> {
+    let same_spelling = choices.guide.iter().all(|word| choices.openapi.contains(word));
+    let mut lines = vec![("Values", choices.guide.join(", "))];
+    if !(choices.openapi.is_empty() || same_spelling && choices.documents_agree()) {
+        lines.push(("OpenAPI", choices.openapi.join(", ")));
+    }
+    lines
+}
+
+fn hidden_secret(place: HiddenPlace) -> &'static str {
+    match place {
+        HiddenPlace::Url => {
+            "a password in the URL has to be a reference: `user:${env:NAME}@`, `password=${env:NAME}`"
+        }
+        HiddenPlace::Headers => {
+            "`Authorization` and its like have to be references: `Bearer ${env:NAME}`"
+        }
+        HiddenPlace::KafkaProperties => {
+            "passwords, keys and tokens in it, those in `sasl.jaas.config` too, have to be references"
+        }
+        HiddenPlace::KeyValueList | HiddenPlace::NamedValues => {
+            "a value whose key speaks of a password, secret, token or key has to be a reference"
+        }
+        HiddenPlace::Community => {
+            "with V1 and V2c it is the credential and has to be a reference, save `public`"
+        }
+        HiddenPlace::HostnameOrKey => "a key in the place of a host name has to be a reference",
+    }
+}
+
+fn known_to(fact: Fact) -> &'static str {
+    match fact {
+        Fact::Both => "the guide and the OpenAPI file",
+        Fact::GuideOnly => "the guide only",
+        Fact::OpenApiOnly => "the OpenAPI file only",
+    }
+}
+
+fn secrets_on_get(shown: SecretsOnGet) -> &'static str {
+    match shown {
+        SecretsOnGet::Shown => "Reading one connection shows its secrets, the guide says.",
+        SecretsOnGet::Masked => "Reading one connection masks its secrets, the guide says.",
+        SecretsOnGet::NotStated => {
+            "The guide does not say whether reading one connection shows its secrets."
         }
     }
 }
@@ -399,7 +486,7 @@ mod tests {
 
     #[test]
     fn a_wrong_name_is_answered_with_the_nearest() {
-        let said = |path: &str| explain(Some(path), &Style::default()).unwrap_err().to_string();
+        let said = |path: &str| explain(Some(path), &Style::default()).unwrap_err();
         assert_eq!(said("Email"), "there is no connection type `Email`: did you mean `email`?");
         assert_eq!(said("zzz"), "there is no connection type `zzz`: `explain` lists what there is");
         assert_eq!(said("email.prot"), "`email` has no field `prot`: did you mean `port`?");

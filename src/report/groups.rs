@@ -118,8 +118,3 @@ impl<M: Member> Group<M> {
         counts.into_values().map(|(first, count)| Named::Count(first, count)).collect()
     }
 }
-
-/// So many names that are not listed.
-pub(super) fn names(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "name" } else { "names" })
-}

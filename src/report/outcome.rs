@@ -50,19 +50,26 @@ fn not_made(outcome: &TargetPlan) -> Vec<Group<&Change>> {
     }))
 }
 
-/// How a change ended, in one word or two, and why.
-fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<String>) {
-    let why = |reason: &str| (!reason.is_empty()).then(|| escape::plain(reason));
+/// How a change ended: in the word of JSON, in one word or two for people, and why.
+fn told_as(result: &ChangeResult) -> (&'static str, &'static str, Option<&str>) {
     match result {
-        ChangeResult::Done => ("done", None),
-        ChangeResult::NotNeeded => ("found in sync", None),
-        ChangeResult::Degraded(reason) => ("saved but not deployed", why(reason)),
-        ChangeResult::Failed(reason) => ("failed", why(reason)),
-        ChangeResult::Blocked(reason) => ("blocked", why(reason)),
-        ChangeResult::Held(reason) => ("held", why(reason).or_else(|| words::reason(change))),
-        ChangeResult::Reported => ("drift, only reported", None),
-        ChangeResult::NotStarted => ("not started", None),
+        ChangeResult::Done => ("done", "done", None),
+        ChangeResult::NotNeeded => ("unchanged", "found in sync", None),
+        ChangeResult::Degraded(why) => ("degraded", "saved but not deployed", Some(why)),
+        ChangeResult::Failed(why) => ("failed", "failed", Some(why)),
+        ChangeResult::Blocked(why) => ("blocked", "blocked", Some(why)),
+        ChangeResult::Held(why) => ("held", "held", Some(why)),
+        ChangeResult::Reported => ("drift", "drift, only reported", None),
+        ChangeResult::NotStarted => ("not_started", "not started", None),
     }
+}
+
+/// How a change ended, for people.
+fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<String>) {
+    let (_, word, why) = told_as(result);
+    let why = why.filter(|why| !why.is_empty()).map(escape::plain);
+    let is_held = matches!(result, ChangeResult::Held(_));
+    (word, why.or_else(|| words::reason(change).filter(|_| is_held)))
 }
 
 // An outcome for programs. Fields are only added, never changed.
@@ -82,7 +89,7 @@ fn target(outcome: &TargetPlan) -> Value {
         .results()
         .map(|(change, result)| {
             let mut shown = plan::change(change);
-            let (word, message) = word(result);
+            let (word, _, message) = told_as(result);
             shown["result"] = json!(word);
             if let Some(message) = message {
                 shown["message"] = json!(message);
@@ -113,19 +120,6 @@ fn target(outcome: &TargetPlan) -> Value {
         "warnings": diagnostics::list(&outcome.diagnostics, Severity::Warning),
         "document_errors": diagnostics::list(&outcome.diagnostics, Severity::Error),
     })
-}
-
-fn word(result: &ChangeResult) -> (&'static str, Option<&str>) {
-    match result {
-        ChangeResult::Done => ("done", None),
-        ChangeResult::NotNeeded => ("unchanged", None),
-        ChangeResult::Degraded(why) => ("degraded", Some(why)),
-        ChangeResult::Failed(why) => ("failed", Some(why)),
-        ChangeResult::Blocked(why) => ("blocked", Some(why)),
-        ChangeResult::Held(why) => ("held", Some(why)),
-        ChangeResult::Reported => ("drift", None),
-        ChangeResult::NotStarted => ("not_started", None),
-    }
 }
 
 // An outcome as a comment on a pull request or in a job's summary.

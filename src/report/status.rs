@@ -117,7 +117,7 @@ fn totals(status: &Value) -> Option<String> {
     let count: usize = states.values().sum();
     let states: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
     let connections = counts(targets(status));
-    let targets = if count == 1 { "1 target".to_owned() } else { format!("{count} targets") };
+    let targets = words::counted(count, "target");
     (count > 1 || (count == 1 && source_error(status).is_some())).then(|| {
         format!("{targets}: {}; connections: {connections}", states.join(", "))
             .trim_end_matches("; connections: ")
@@ -318,7 +318,9 @@ fn piece(group: &Group<Noted>) -> Vec<String> {
     }
     let names = group.named(false).into_iter().map(|named| match named {
         Named::One(one) => format!("{} {} {}", sign(one), one.type_name, one.name),
-        Named::Count(first, count) => format!("# {}: {}", first.type_name, groups::names(count)),
+        Named::Count(first, count) => {
+            format!("# {}: {}", first.type_name, words::counted(count, "name"))
+        }
     });
     let reason = group.why.iter().map(|why| format!("# {}", why.reason));
     reason.chain(advice).chain(names).collect()
@@ -416,7 +418,7 @@ fn together(out: &mut String, group: &Group<Noted>, (types, names): (usize, usiz
         let text = match named {
             Named::One(one) => format!("  {} {:<types$}  {}", one.sign, one.type_name, one.name),
             Named::Count(first, count) => {
-                format!("    {:<types$}  {}", first.type_name, groups::names(count))
+                format!("    {:<types$}  {}", first.type_name, words::counted(count, "name"))
             }
         };
         line(out, text);

@@ -138,6 +138,11 @@ pub(super) fn counts<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> St
     }
 }
 
+/// A count with its noun: `1 target`, `2 targets`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Those counts that are not zero: `2 to create, 1 held`.
 pub(super) fn listed(counts: &[(usize, &str)]) -> String {
     counts
@@ -158,19 +163,10 @@ pub(super) fn plan_line(plan: &Plan) -> String {
         return no_changes(&summary);
     }
     let counts = counts(entries);
-    match (failed, counts.is_empty()) {
-        (0, _) => format!("Plan: {counts}."),
-        (_, true) => format!("Plan: {}.", targets_in_error(failed)),
-        (_, false) => format!("Plan: {counts}; {}.", targets_in_error(failed)),
-    }
-}
-
-fn targets_in_error(count: usize) -> String {
-    if count == 1 {
-        "1 target with errors".to_owned()
-    } else {
-        format!("{count} targets with errors")
-    }
+    let failed = (failed > 0).then(|| format!("{} with errors", counted(failed, "target")));
+    let parts: Vec<String> =
+        Some(counts).filter(|counts| !counts.is_empty()).into_iter().chain(failed).collect();
+    format!("Plan: {}.", parts.join("; "))
 }
 
 /// The sentence for a plan without changes.

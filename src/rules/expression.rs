@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 use serde_json::Value as Json;
 
-use super::kinds::{self, Asked};
+use super::kinds::{self, RuleInputs};
 use super::{ENV, Problem, chain};
 
 /// The longest expression, in bytes.
@@ -36,7 +36,7 @@ pub(super) const NOW: &str = "@now";
 #[derive(Debug)]
 pub(crate) struct Expression {
     pub(super) root: IdedExpr,
-    pub(super) asked: Asked,
+    pub(super) asked: RuleInputs,
     /// The patterns of its `matches`.
     pub(super) patterns: Vec<(String, Pattern)>,
 }

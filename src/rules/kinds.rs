@@ -16,7 +16,7 @@ use crate::catalog::{self, ConnectionType, Field, IDENTITY, did_you_mean};
 
 /// The kind of a value.
 #[derive(Clone)]
-enum Kind {
+enum ValueKind {
     /// Nothing is known of it.
     Any,
     /// `null`, or an element of an empty list: it may stand for every kind.
@@ -26,12 +26,12 @@ enum Kind {
     Time,
     /// `None`: any text.
     Text(Option<Arc<Words>>),
-    List(Box<Kind>),
+    List(Box<ValueKind>),
     /// A map with free keys.
-    Map(Box<Kind>),
+    Map(Box<ValueKind>),
     Object(Arc<Object>),
     /// A value that may be missing, as `connection.?port` gives it.
-    Optional(Box<Kind>),
+    Optional(Box<ValueKind>),
 }
 
 /// The texts that a value may be.
@@ -45,7 +45,7 @@ struct Words {
 /// A map with known keys.
 #[derive(Clone)]
 struct Object {
-    members: BTreeMap<String, Kind>,
+    members: BTreeMap<String, ValueKind>,
     /// A document may have other keys, which `['key']` asks for.
     is_open: bool,
     /// Why another key is refused, up to the key.
@@ -54,7 +54,7 @@ struct Object {
 
 /// The things that an expression asks for.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct RuleInputs {
     /// Whether it asks for the change or for the time.
     pub(super) needs_plan: bool,
     /// Whether it asks for the number of changes.
@@ -67,27 +67,27 @@ pub(super) struct Asked {
 
 /// Checks an expression, and tells how deep it nests; `targets` are the values of `target` for those that its rule is for, none
 /// where they are not known.
-pub(super) fn check(root: &IdedExpr, targets: &[&Json]) -> Result<(Asked, usize), Problem> {
+pub(super) fn check(root: &IdedExpr, targets: &[&Json]) -> Result<(RuleInputs, usize), Problem> {
     let variables = seen(targets);
-    let mut check = Check { variables, depth: 0, deepest: 0, asked: Asked::default() };
+    let mut check = KindCheck { variables, depth: 0, deepest: 0, asked: RuleInputs::default() };
     check.kind(root)?;
     Ok((check.asked, check.deepest))
 }
 
-struct Check {
+struct KindCheck {
     /// The values that a rule sees, then the variables of the loops around.
-    variables: Vec<(String, Kind)>,
+    variables: Vec<(String, ValueKind)>,
     /// How deep the node nests that is looked at, and the deepest one. A name with its keys is one.
     depth: usize,
     deepest: usize,
-    asked: Asked,
+    asked: RuleInputs,
 }
 
 /// How many values a rule sees.
 const SEEN: usize = 4;
 
-impl Check {
-    fn kind(&mut self, node: &IdedExpr) -> Result<Kind, Problem> {
+impl KindCheck {
+    fn kind(&mut self, node: &IdedExpr) -> Result<ValueKind, Problem> {
         let level = usize::from(chain(&node.expr).is_none());
         self.deepest = self.deepest.max(self.depth);
         self.depth += level;
@@ -96,23 +96,23 @@ impl Check {
         kind
     }
 
-    fn kind_of(&mut self, expr: &Expr) -> Result<Kind, Problem> {
+    fn kind_of(&mut self, expr: &Expr) -> Result<ValueKind, Problem> {
         match expr {
-            Expr::Literal(literal) => Ok(Kind::of_literal(literal)),
+            Expr::Literal(literal) => Ok(ValueKind::of_literal(literal)),
             Expr::Ident(name) => self.variable(name, None),
             Expr::Select(select) => {
                 let of = self.owner(&select.operand, &select.field)?;
                 let member = of.member(&select.operand.expr, &select.field, false)?;
-                Ok(if select.test { Kind::Boolean } else { member })
+                Ok(if select.test { ValueKind::Boolean } else { member })
             }
             Expr::List(list) => {
-                let mut element = Kind::Nothing;
+                let mut element = ValueKind::Nothing;
                 for (index, item) in list.elements.iter().enumerate() {
                     let kind = self.kind(item)?;
                     let is_optional = list.optional_indices.contains(&index);
                     element = element.or(if is_optional { kind.there() } else { kind });
                 }
-                Ok(Kind::List(Box::new(element)))
+                Ok(ValueKind::List(Box::new(element)))
             }
             Expr::Map(map) => {
                 for entry in &map.entries {
@@ -120,7 +120,7 @@ impl Check {
                     self.kind(&entry.key)?;
                     self.kind(&entry.value)?;
                 }
-                Ok(Kind::Map(Box::new(Kind::Any)))
+                Ok(ValueKind::Map(Box::new(ValueKind::Any)))
             }
             Expr::Call(call) => self.call(call),
             Expr::Comprehension(looped) => self.comprehension(looped),
@@ -131,10 +131,10 @@ impl Check {
     }
 
     /// The kind of a variable of which a key is asked, or the whole.
-    fn variable(&mut self, name: &str, key: Option<&str>) -> Result<Kind, Problem> {
+    fn variable(&mut self, name: &str, key: Option<&str>) -> Result<ValueKind, Problem> {
         let Some(index) = self.variables.iter().rposition(|(known, _)| known == name) else {
             if key.is_none() && ENV.types().find_type(name).is_some() {
-                return Ok(Kind::Any);
+                return Ok(ValueKind::Any);
             }
             let known = || self.variables[..SEEN].iter().map(|(name, _)| name.as_str());
             let sees = format!("a rule sees {}", known().collect::<Vec<_>>().join(", "));
@@ -153,14 +153,14 @@ impl Check {
     }
 
     /// The kind of the value of which a key is asked.
-    fn owner(&mut self, of: &IdedExpr, key: &str) -> Result<Kind, Problem> {
+    fn owner(&mut self, of: &IdedExpr, key: &str) -> Result<ValueKind, Problem> {
         match &of.expr {
             Expr::Ident(name) => self.variable(name, Some(key)),
             _ => self.kind(of),
         }
     }
 
-    fn call(&mut self, call: &CallExpr) -> Result<Kind, Problem> {
+    fn call(&mut self, call: &CallExpr) -> Result<ValueKind, Problem> {
         let name = call.func_name.as_str();
         is_function(name)?;
         match (name, call.args.as_slice()) {
@@ -174,13 +174,17 @@ impl Check {
                     }
                 };
                 let is_sure = name == operators::INDEX;
-                return Ok(if is_sure { member } else { Kind::Optional(Box::new(member.there())) });
+                return Ok(if is_sure {
+                    member
+                } else {
+                    ValueKind::Optional(Box::new(member.there()))
+                });
             }
             (_, [zone]) if name.starts_with("get") => is_time_zone(name, zone)?,
             _ => {}
         }
         let target = call.target.as_ref().map(|target| self.kind(target)).transpose()?;
-        let kinds: Vec<Kind> =
+        let kinds: Vec<ValueKind> =
             call.args.iter().map(|arg| self.kind(arg)).collect::<Result<_, _>>()?;
         match (name, call.args.as_slice(), kinds.as_slice()) {
             (operators::EQUALS | operators::NOT_EQUALS, [one, other], [kind, other_kind]) => {
@@ -200,18 +204,18 @@ impl Check {
     }
 
     /// A loop: its result is kept in a variable that begins empty and that each turn sets.
-    fn comprehension(&mut self, looped: &ComprehensionExpr) -> Result<Kind, Problem> {
+    fn comprehension(&mut self, looped: &ComprehensionExpr) -> Result<ValueKind, Problem> {
         let element = match self.kind(&looped.iter_range)? {
             // A loop goes over the keys of a map.
-            Kind::Map(_) => Kind::Text(None),
-            Kind::Object(object) => object.keys(),
+            ValueKind::Map(_) => ValueKind::Text(None),
+            ValueKind::Object(object) => object.keys(),
             range => range.element(),
         };
         let begin = self.kind(&looped.accu_init)?;
         let outside = self.variables.len();
-        let element = if looped.iter_var2.is_some() { Kind::Any } else { element };
+        let element = if looped.iter_var2.is_some() { ValueKind::Any } else { element };
         self.variables.push((looped.iter_var.clone(), element));
-        self.variables.extend(looped.iter_var2.clone().map(|name| (name, Kind::Any)));
+        self.variables.extend(looped.iter_var2.clone().map(|name| (name, ValueKind::Any)));
         self.variables.push((looped.accu_var.clone(), begin.clone()));
         self.kind(&looped.loop_cond)?;
         let end = begin.or(self.kind(&looped.loop_step)?);
@@ -225,28 +229,28 @@ impl Check {
 }
 
 /// The kind of the result of a function or an operator.
-fn result_of(name: &str, target: Option<Kind>, args: &[Kind]) -> Kind {
+fn result_of(name: &str, target: Option<ValueKind>, args: &[ValueKind]) -> ValueKind {
     use operators::{ADD, CONDITIONAL, LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR};
     match (name, target, args) {
         (CONDITIONAL, None, [_, one, other]) => one.clone().or(other.clone()),
-        (ADD, None, [Kind::List(one), Kind::List(other)]) => {
-            Kind::List(Box::new(one.clone().or(Kind::clone(other))))
+        (ADD, None, [ValueKind::List(one), ValueKind::List(other)]) => {
+            ValueKind::List(Box::new(one.clone().or(ValueKind::clone(other))))
         }
-        (ADD, None, [Kind::Number, Kind::Number]) => Kind::Number,
-        (LOGICAL_AND | LOGICAL_OR | LOGICAL_NOT, ..) => Kind::Boolean,
-        ("orValue", Some(Kind::Optional(kind)), [other]) => kind.or(other.clone()),
-        ("or", Some(Kind::Optional(kind)), [other]) => {
-            Kind::Optional(Box::new(kind.or(other.clone().there())))
+        (ADD, None, [ValueKind::Number, ValueKind::Number]) => ValueKind::Number,
+        (LOGICAL_AND | LOGICAL_OR | LOGICAL_NOT, ..) => ValueKind::Boolean,
+        ("orValue", Some(ValueKind::Optional(kind)), [other]) => kind.or(other.clone()),
+        ("or", Some(ValueKind::Optional(kind)), [other]) => {
+            ValueKind::Optional(Box::new(kind.or(other.clone().there())))
         }
-        ("value", Some(Kind::Optional(kind)), []) => *kind,
-        ("timestamp", ..) => Kind::Time,
-        ("size" | "int" | "uint" | "double", ..) => Kind::Number,
-        (name, Some(Kind::Time), _) if name.starts_with("get") => Kind::Number,
-        _ => Kind::Any,
+        ("value", Some(ValueKind::Optional(kind)), []) => *kind,
+        ("timestamp", ..) => ValueKind::Time,
+        ("size" | "int" | "uint" | "double", ..) => ValueKind::Number,
+        (name, Some(ValueKind::Time), _) if name.starts_with("get") => ValueKind::Number,
+        _ => ValueKind::Any,
     }
 }
 
-impl Kind {
+impl ValueKind {
     fn of_literal(literal: &LiteralValue) -> Self {
         match literal {
             LiteralValue::Boolean(_) => Self::Boolean,
@@ -411,19 +415,19 @@ fn mistyped<'n>(mut known: impl Iterator<Item = &'n str>, text: &str) -> Option<
 }
 
 impl Object {
-    fn fixed(members: impl IntoIterator<Item = (&'static str, Kind)>) -> Self {
+    fn fixed(members: impl IntoIterator<Item = (&'static str, ValueKind)>) -> Self {
         let members = members.into_iter().map(|(key, kind)| (key.to_owned(), kind)).collect();
         Self { members, is_open: false, refusal: None }
     }
 
     fn open(fields: impl Iterator<Item = &'static Field>) -> Self {
         let mut object = Self { members: BTreeMap::new(), is_open: true, refusal: None };
-        fields.for_each(|field| object.add(field.name, Kind::of_field(&field.kind)));
+        fields.for_each(|field| object.add(field.name, ValueKind::of_field(&field.kind)));
         object
     }
 
     /// Adds a member, which another type of connection may have too.
-    fn add(&mut self, key: &str, kind: Kind) {
+    fn add(&mut self, key: &str, kind: ValueKind) {
         let kind = match self.members.remove(key) {
             Some(known) => known.or(kind),
             None => kind,
@@ -432,13 +436,13 @@ impl Object {
     }
 
     /// The kind under a key, or the advice where there is none.
-    fn member(&self, key: &str, is_index: bool) -> Result<Kind, String> {
+    fn member(&self, key: &str, is_index: bool) -> Result<ValueKind, String> {
         if let Some(kind) = self.members.get(key) {
             return Ok(kind.clone());
         }
         let known = || self.members.keys().map(String::as_str);
         if self.is_open && is_index && mistyped(known(), key).is_none() {
-            return Ok(Kind::Any);
+            return Ok(ValueKind::Any);
         }
         let otherwise = match (self.is_open, known().collect::<Vec<_>>()) {
             (true, _) => format!("write `['{key}']` if it is not known here"),
@@ -448,82 +452,82 @@ impl Object {
         Err(did_you_mean(known(), key, otherwise))
     }
 
-    fn keys(&self) -> Kind {
+    fn keys(&self) -> ValueKind {
         if self.is_open || self.members.is_empty() {
-            Kind::Text(None)
+            ValueKind::Text(None)
         } else {
-            Kind::words(self.members.keys().cloned())
+            ValueKind::words(self.members.keys().cloned())
         }
     }
 }
 
-impl From<Object> for Kind {
+impl From<Object> for ValueKind {
     fn from(object: Object) -> Self {
         Self::Object(Arc::new(object))
     }
 }
 
 /// The values that a rule sees.
-fn seen(targets: &[&Json]) -> Vec<(String, Kind)> {
-    let seen: [(&str, Kind); SEEN] = [
+fn seen(targets: &[&Json]) -> Vec<(String, ValueKind)> {
+    let seen: [(&str, ValueKind); SEEN] = [
         ("connection", connection()),
         ("target", target(targets)),
         ("change", change()),
-        ("now", Kind::Time),
+        ("now", ValueKind::Time),
     ];
     seen.map(|(name, kind)| (name.to_owned(), kind)).into()
 }
 
-fn connection() -> Kind {
+fn connection() -> ValueKind {
     let fields = catalog::all().flat_map(ConnectionType::fields).chain(IDENTITY.iter());
     let mut connection = Object::open(fields);
     connection.refusal = Some("no type of connection has a field");
-    let text = || Kind::Text(None);
-    let texts = || Kind::List(Box::new(text()));
+    let text = || ValueKind::Text(None);
+    let texts = || ValueKind::List(Box::new(text()));
     let mut options = Object::fixed([
-        ("protect", Kind::Boolean),
+        ("protect", ValueKind::Boolean),
         ("renamedFrom", text()),
         ("ignore", texts()),
-        ("suspend", Kind::Boolean),
+        ("suspend", ValueKind::Boolean),
         ("targets", texts()),
     ]);
     options.refusal = Some("`x-gitops` has no key");
-    let types = Kind::words(catalog::all().map(|known| known.name));
+    let types = ValueKind::words(catalog::all().map(|known| known.name));
     let members = [("type".to_owned(), types), ("x-gitops".to_owned(), options.into())];
     connection.members.extend(members);
     connection.into()
 }
 
 /// The kind of `target` for some targets. A text with a reference stands for a value that no rule sees.
-fn target(targets: &[&Json]) -> Kind {
+fn target(targets: &[&Json]) -> ValueKind {
     let texts = |key: &str| {
         let texts: Vec<&str> = targets.iter().filter_map(|target| target[key].as_str()).collect();
         let is_known = !texts.is_empty() && !texts.iter().any(|text| text.contains("${"));
-        if is_known { Kind::words(texts) } else { Kind::Text(None) }
+        if is_known { ValueKind::words(texts) } else { ValueKind::Text(None) }
     };
     let mut vars = Object::fixed([]);
     vars.refusal = Some("no target of the rule has a var");
     for (name, _) in targets.iter().filter_map(|target| target["vars"].as_object()).flatten() {
-        vars.add(name, Kind::Any);
+        vars.add(name, ValueKind::Any);
     }
-    let vars = if targets.is_empty() { Kind::Any } else { vars.into() };
+    let vars = if targets.is_empty() { ValueKind::Any } else { vars.into() };
     Object::fixed([("name", texts("name")), ("project", texts("project")), ("vars", vars)]).into()
 }
 
-fn change() -> Kind {
-    let origin = || Kind::words(["git", "drift", "both"]);
+fn change() -> ValueKind {
+    let origin = || ValueKind::words(["git", "drift", "both"]);
     let mut known = BTreeSet::new();
     let fields = catalog::all().flat_map(ConnectionType::fields).chain(IDENTITY.iter());
     add_paths("", fields, &mut known);
-    let path = Kind::Text(Some(Arc::new(Words { known, are_paths: true })));
+    let path = ValueKind::Text(Some(Arc::new(Words { known, are_paths: true })));
     let field = Object::fixed([("path", path), ("origin", origin())]);
     let actions = ["create", "update", "replace", "rename", "delete"];
     Object::fixed([
-        ("action", Kind::words(actions)),
+        ("action", ValueKind::words(actions)),
         ("origin", origin()),
-        ("fields", Kind::List(Box::new(field.into()))),
-        ("held", Kind::Boolean),
-        ("count", Kind::Number),
+        ("fields", ValueKind::List(Box::new(field.into()))),
+        ("held", ValueKind::Boolean),
+        ("count", ValueKind::Number),
     ])
     .into()
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::dialect::{Answer, Deployed, Refusal};
+use super::dialect::{Deployed, Refusal, SandboxAnswer};
 use super::options::{
     Fault, Names, OnExisting, OnHidden, Options, Rename, UnknownFields, Variables,
 };
@@ -19,31 +19,31 @@ use crate::profile::{Support, TypeProfile};
 pub(super) fn carry_out(
     store: &mut Store,
     options: &Options,
-    call: &Call,
+    call: &ConnectionCall,
     body: &[u8],
-) -> Result<Answer, Refusal> {
-    let mut target = Target { store, options };
+) -> Result<SandboxAnswer, Refusal> {
+    let mut target = ApiCalls { store, options };
     match call {
-        Call::List { project, type_name } => target.list(project, type_name.as_deref()),
-        Call::Variables { project } => target.variables(project),
-        Call::Get(path) => target.get(path),
-        Call::Create(path) => target.create(path, body),
-        Call::Update(path) => target.update(path, body),
-        Call::Delete(path) => target.delete(path),
+        ConnectionCall::List { project, type_name } => target.list(project, type_name.as_deref()),
+        ConnectionCall::Variables { project } => target.variables(project),
+        ConnectionCall::Get(path) => target.get(path),
+        ConnectionCall::Create(path) => target.create(path, body),
+        ConnectionCall::Update(path) => target.update(path, body),
+        ConnectionCall::Delete(path) => target.delete(path),
         // The other calls are answered before a connection is looked for.
-        Call::Token | Call::NoSuchPath | Call::NoSuchMethod => {
+        ConnectionCall::Token | ConnectionCall::NoSuchPath | ConnectionCall::NoSuchMethod => {
             Err(Refusal::Other(StatusCode::NOT_FOUND))
         }
     }
 }
 
-struct Target<'a> {
+struct ApiCalls<'a> {
     store: &'a mut Store,
     options: &'a Options,
 }
 
-impl Target<'_> {
-    fn list(&mut self, project: &str, type_name: Option<&str>) -> Result<Answer, Refusal> {
+impl ApiCalls<'_> {
+    fn list(&mut self, project: &str, type_name: Option<&str>) -> Result<SandboxAnswer, Refusal> {
         self.check_project(project, false)?;
         let type_name = type_name.ok_or(Refusal::NoType)?;
         if !self.options.knows(type_name) {
@@ -51,10 +51,10 @@ impl Target<'_> {
         }
         let options = self.options;
         let draw = |listed: Vec<&Stored>| entries(options, project, &listed, Audience::List);
-        Ok(Answer::entries(self.store.list(project, type_name, draw)))
+        Ok(SandboxAnswer::entries(self.store.list(project, type_name, draw)))
     }
 
-    fn variables(&self, project: &str) -> Result<Answer, Refusal> {
+    fn variables(&self, project: &str) -> Result<SandboxAnswer, Refusal> {
         self.check_project(project, false)?;
         let names = match &self.options.variables {
             Variables::Named(names) => names,
@@ -68,20 +68,20 @@ impl Target<'_> {
             })
         };
         let entries: Vec<Value> = names.iter().map(entry).collect();
-        Ok(Answer::entries(self.options.dialect().entries(&entries)))
+        Ok(SandboxAnswer::entries(self.options.dialect().entries(&entries)))
     }
 
-    fn get(&self, path: &Path) -> Result<Answer, Refusal> {
+    fn get(&self, path: &Path) -> Result<SandboxAnswer, Refusal> {
         self.check_project(&path.project, false)?;
         let name = ConnectionName::new(&path.name);
         let named: Vec<&Stored> = self.store.named(&path.project, &name).collect();
         if named.is_empty() {
             return Err(missing(path, false));
         }
-        Ok(Answer::entries(entries(self.options, &path.project, &named, Audience::Get)))
+        Ok(SandboxAnswer::entries(entries(self.options, &path.project, &named, Audience::Get)))
     }
 
-    fn create(&mut self, path: &Path, body: &[u8]) -> Result<Answer, Refusal> {
+    fn create(&mut self, path: &Path, body: &[u8]) -> Result<SandboxAnswer, Refusal> {
         self.check_project(&path.project, false)?;
         let incoming = Incoming::read(self.options, body)?.named_as(path)?;
         let old = self.find(&path.project, &path.name, &incoming.type_name);
@@ -94,7 +94,7 @@ impl Target<'_> {
         self.store(path, old.as_ref(), incoming)
     }
 
-    fn update(&mut self, path: &Path, body: &[u8]) -> Result<Answer, Refusal> {
+    fn update(&mut self, path: &Path, body: &[u8]) -> Result<SandboxAnswer, Refusal> {
         self.check_project(&path.project, true)?;
         let name = ConnectionName::new(&path.name);
         if self.store.get(&path.project, &name).is_none() {
@@ -115,7 +115,7 @@ impl Target<'_> {
         self.store(path, Some(&old), incoming)
     }
 
-    fn delete(&mut self, path: &Path) -> Result<Answer, Refusal> {
+    fn delete(&mut self, path: &Path) -> Result<SandboxAnswer, Refusal> {
         self.check_project(&path.project, true)?;
         let name = ConnectionName::new(&path.name);
         let key = self.store.get(&path.project, &name).map(Stored::key);
@@ -137,7 +137,7 @@ impl Target<'_> {
         path: &Path,
         old: Option<&Stored>,
         mut incoming: Incoming,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<SandboxAnswer, Refusal> {
         if let Some(old) = old {
             self.keep_hidden(old, &mut incoming)?;
         }
@@ -335,7 +335,7 @@ fn misfit(field: &Field, value: &Value) -> Option<&'static str> {
 
 /// One call of the connection API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum ConnectionCall {
     /// `POST .../auth/token`.
     Token,
     /// `GET .../connections/?type=T`.
@@ -363,7 +363,7 @@ pub(super) struct Path {
     pub(super) name: String,
 }
 
-impl Call {
+impl ConnectionCall {
     /// Reads method, path and query.
     pub(super) fn of(method: &Method, path: &str, query: Option<&str>) -> Self {
         if path == "/apiops/auth/token" {
@@ -416,20 +416,20 @@ fn type_of(query: Option<&str>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn call(method: &Method, path: &str) -> Call {
+    fn call(method: &Method, path: &str) -> ConnectionCall {
         let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
-        Call::of(method, path, query)
+        ConnectionCall::of(method, path, query)
     }
 
     #[test]
     fn paths_are_exact() {
         let path = Path { project: "My Project".to_owned(), name: "a/b".to_owned() };
         let text = "/apiops/projects/My%20Project/connections/a%2Fb/";
-        assert_eq!(call(&Method::GET, text), Call::Get(path.clone()));
-        assert_eq!(call(&Method::POST, text), Call::Create(path.clone()));
-        assert_eq!(call(&Method::PUT, text), Call::Update(path.clone()));
-        assert_eq!(call(&Method::DELETE, text), Call::Delete(path));
-        assert_eq!(call(&Method::PATCH, text), Call::NoSuchMethod);
+        assert_eq!(call(&Method::GET, text), ConnectionCall::Get(path.clone()));
+        assert_eq!(call(&Method::POST, text), ConnectionCall::Create(path.clone()));
+        assert_eq!(call(&Method::PUT, text), ConnectionCall::Update(path.clone()));
+        assert_eq!(call(&Method::DELETE, text), ConnectionCall::Delete(path));
+        assert_eq!(call(&Method::PATCH, text), ConnectionCall::NoSuchMethod);
         for wrong in [
             "/apiops/projects/p/connections/a",
             "/apiops/projects/p/connections",
@@ -440,7 +440,7 @@ mod tests {
             "/apiops/auth/token/",
             "/",
         ] {
-            assert_eq!(call(&Method::GET, wrong), Call::NoSuchPath, "{wrong}");
+            assert_eq!(call(&Method::GET, wrong), ConnectionCall::NoSuchPath, "{wrong}");
         }
     }
 
@@ -448,7 +448,7 @@ mod tests {
     fn lists_name_a_type() {
         let project = "p".to_owned();
         let list = "/apiops/projects/p/connections/";
-        let of = |type_name: Option<&str>| Call::List {
+        let of = |type_name: Option<&str>| ConnectionCall::List {
             project: project.clone(),
             type_name: type_name.map(str::to_owned),
         };
@@ -459,9 +459,12 @@ mod tests {
             call(&Method::GET, &format!("{list}?type=linux%2Dscript")),
             of(Some("linux-script"))
         );
-        assert_eq!(call(&Method::POST, list), Call::NoSuchMethod);
+        assert_eq!(call(&Method::POST, list), ConnectionCall::NoSuchMethod);
         let variables = "/apiops/projects/p/environmentVariables/";
-        assert_eq!(call(&Method::GET, variables), Call::Variables { project: project.clone() });
-        assert_eq!(call(&Method::POST, variables), Call::NoSuchMethod);
+        assert_eq!(
+            call(&Method::GET, variables),
+            ConnectionCall::Variables { project: project.clone() }
+        );
+        assert_eq!(call(&Method::POST, variables), ConnectionCall::NoSuchMethod);
     }
 }

@@ -31,28 +31,20 @@ pub struct Control {
     server: Arc<Server>,
 }
 
-/// A body that cannot be stored.
-#[derive(Debug, thiserror::Error)]
-#[error("a connection is an object with the texts `type` and `name`")]
-pub struct NotAConnection;
-
 impl Control {
     pub(super) fn new(server: Arc<Server>) -> Self {
         Self { server }
     }
 
-    /// Stores a connection as it stands, without any check but a `type` and a `name`.
-    ///
-    /// # Errors
-    /// Where the body has no `type` or no `name`.
-    pub fn put(&self, project: &str, body: Value) -> Result<(), NotAConnection> {
-        let Value::Object(body) = body else { return Err(NotAConnection) };
-        let new = Stored::new(body, CONSOLE).ok_or(NotAConnection)?;
+    /// Stores a connection as it stands; `None`: it is no object with the texts `type` and `name`.
+    pub fn put(&self, project: &str, body: Value) -> Option<()> {
+        let Value::Object(body) = body else { return None };
+        let new = Stored::new(body, CONSOLE)?;
         let mut store = self.server.store();
         let old = store.get(project, &new.name).map(Stored::key);
         store.put(self.server.options().seed, project, old.as_ref(), new);
         self.server.save(&store);
-        Ok(())
+        Some(())
     }
 
     /// Changes a stored connection; `false`: there is none of that name, or the changed body
@@ -124,17 +116,17 @@ impl Control {
 
     /// The calls since the start, or since they were last taken; the newest 50,000.
     pub fn calls(&self) -> Vec<LoggedCall> {
-        self.server.log.calls()
+        self.server.log().calls.iter().cloned().collect()
     }
 
     /// Takes the calls out, so that the next look shows only newer ones.
     pub fn take_calls(&self) -> Vec<LoggedCall> {
-        self.server.log.take()
+        std::mem::take(&mut self.server.log().calls).into()
     }
 
     /// How many calls have arrived since the start, taken or not.
     pub fn call_count(&self) -> u64 {
-        self.server.log.count()
+        self.server.log().count
     }
 
     /// Changes the options of the running server. A change of address, data file or seed has
@@ -145,7 +137,7 @@ impl Control {
 
     /// Lets every token expire that the server issued.
     pub fn expire_tokens(&self) {
-        self.server.tokens.expire();
+        self.server.tokens().expire();
     }
 }
 
@@ -225,8 +217,11 @@ async fn edit(
     let mut body = Map::from_iter([("name".to_owned(), Value::from(name))]);
     body.extend(patch);
     match control.put(&project, Value::Object(body)) {
-        Ok(()) => StatusCode::CREATED.into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        Some(()) => StatusCode::CREATED.into_response(),
+        None => {
+            let text = "a connection is an object with the texts `type` and `name`\n";
+            (StatusCode::BAD_REQUEST, text).into_response()
+        }
     }
 }
 

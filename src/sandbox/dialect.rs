@@ -10,13 +10,13 @@ use super::options::{Dialect, OnExisting, OnMissing, Options};
 
 /// A whole answer, always JSON.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct SandboxAnswer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
     retry_after: Option<u64>,
 }
 
-impl Answer {
+impl SandboxAnswer {
     /// Answers a JSON value.
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
         Self { status, body: Bytes::from(body.to_string()), retry_after: None }
@@ -28,7 +28,7 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for SandboxAnswer {
     fn into_response(self) -> Response {
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut response = (self.status, [json], self.body).into_response();
@@ -67,7 +67,7 @@ impl Dialect {
     }
 
     /// Answers a write.
-    pub(super) fn written(self, deployed: Deployed) -> Answer {
+    pub(super) fn written(self, deployed: Deployed) -> SandboxAnswer {
         let success = deployed != Deployed::Failed;
         let message = match deployed {
             Deployed::Failed => "Worker did not answer",
@@ -103,11 +103,11 @@ impl Dialect {
                 },
             }),
         };
-        Answer::json(StatusCode::OK, &body)
+        SandboxAnswer::json(StatusCode::OK, &body)
     }
 
     /// Answers a call that is not carried out.
-    pub(super) fn refused(self, refusal: &Refusal) -> Answer {
+    pub(super) fn refused(self, refusal: &Refusal) -> SandboxAnswer {
         let (status, code, text) = refusal.told(self);
         let mut body = match self {
             Self::Current => json!({"status": "FAILURE", "resultMessage": text}),
@@ -124,14 +124,14 @@ impl Dialect {
             body["retry_after"] = json!(1);
         }
         let retry_after = (is_limit && self == Self::Current).then_some(1);
-        Answer { retry_after, ..Answer::json(status, &body) }
+        SandboxAnswer { retry_after, ..SandboxAnswer::json(status, &body) }
     }
 }
 
 impl Options {
     /// Answers a call that is not carried out: in the words of the dialect, with the status
     /// that an option may have changed.
-    pub(super) fn refused(&self, refusal: &Refusal) -> Answer {
+    pub(super) fn refused(&self, refusal: &Refusal) -> SandboxAnswer {
         let mut answer = self.dialect().refused(refusal);
         let status = match refusal {
             Refusal::NoProject { .. } | Refusal::NoConnection { .. } => {

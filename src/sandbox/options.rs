@@ -53,7 +53,7 @@ pub struct Access {
     /// call without a token is always refused.
     pub tokens: Vec<Sensitive>,
     /// The client that may ask for a token. Without one, any client may.
-    pub client: Option<Client>,
+    pub client: Option<TokenClient>,
     /// How long a token lasts that was asked for.
     pub token_ttl: Duration,
     /// How many calls are taken in a second; `None`: as many as come.
@@ -202,7 +202,7 @@ impl Options {
 
 /// Who may ask for a token.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct TokenClient {
     /// The `client_id`.
     pub id: String,
     /// The `client_secret`.

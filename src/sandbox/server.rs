@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::connections::Call;
-use super::dialect::{Answer, Refusal};
+use super::connections::ConnectionCall;
+use super::dialect::{Refusal, SandboxAnswer};
 use super::options::{Access, Fault, Options};
 use super::store::Store;
 use super::{connections, store};
@@ -34,10 +34,10 @@ const WINDOW: Duration = Duration::from_secs(1);
 pub(super) struct Server {
     options: RwLock<Arc<Options>>,
     store: Mutex<Store>,
-    pub(super) tokens: Tokens,
+    tokens: Mutex<IssuedTokens>,
     /// Since when the calls of the current second are counted.
     window: Mutex<(Instant, u32)>,
-    pub(super) log: Log,
+    log: Mutex<Log>,
 }
 
 impl Server {
@@ -46,9 +46,9 @@ impl Server {
         Self {
             options: RwLock::new(Arc::new(options)),
             store: Mutex::new(store),
-            tokens: Tokens::default(),
+            tokens: Mutex::default(),
             window: Mutex::new((Instant::now(), 0)),
-            log: Log::default(),
+            log: Mutex::default(),
         }
     }
 
@@ -68,6 +68,16 @@ impl Server {
     /// The connections. Where both are held, this lock is taken before that of the options.
     pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tokens that were issued.
+    pub(super) fn tokens(&self) -> MutexGuard<'_, IssuedTokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The calls that were made.
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the data file, if there is one; `false`: it could not be written.
@@ -106,14 +116,15 @@ pub(super) async fn log(
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-    let is_token = Call::of(&parts.method, parts.uri.path(), None) == Call::Token;
+    let is_token =
+        ConnectionCall::of(&parts.method, parts.uri.path(), None) == ConnectionCall::Token;
     // The form of a token request is a secret that no test has to see.
     let seen = if is_token { Bytes::new() } else { body.clone() };
-    let number = server.log.arrived(&parts.method, &target, seen);
+    let number = server.log().arrived(&parts.method, &target, seen);
     let request = Request::from_parts(parts, Body::from(body));
     let answered = tokio::spawn(async move {
         let response = next.run(request).await;
-        server.log.ended(number, response.status().as_u16());
+        server.log().ended(number, response.status().as_u16());
         response
     });
     answered.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
@@ -123,7 +134,7 @@ pub(super) async fn log(
 pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
-    let call = Call::of(&parts.method, parts.uri.path(), parts.uri.query());
+    let call = ConnectionCall::of(&parts.method, parts.uri.path(), parts.uri.query());
     let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     wait(server.options().latency).await;
     let answer = server.take(&call, token, &body);
@@ -131,7 +142,12 @@ pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) 
 }
 
 impl Server {
-    fn take(&self, call: &Call, token: Option<&str>, body: &[u8]) -> Result<Answer, Refusal> {
+    fn take(
+        &self,
+        call: &ConnectionCall,
+        token: Option<&str>,
+        body: &[u8],
+    ) -> Result<SandboxAnswer, Refusal> {
         let options = self.options();
         if self.is_over(options.access.rate_limit) {
             return Err(Refusal::Other(StatusCode::TOO_MANY_REQUESTS));
@@ -145,10 +161,12 @@ impl Server {
             Some(Fault::Undeployed) | None => {}
         }
         match call {
-            Call::NoSuchPath => return Err(Refusal::Other(StatusCode::NOT_FOUND)),
-            Call::NoSuchMethod => return Err(Refusal::Other(StatusCode::METHOD_NOT_ALLOWED)),
-            Call::Token => return self.tokens.issue(&options.access, body),
-            _ => self.tokens.check(&options.access, token)?,
+            ConnectionCall::NoSuchPath => return Err(Refusal::Other(StatusCode::NOT_FOUND)),
+            ConnectionCall::NoSuchMethod => {
+                return Err(Refusal::Other(StatusCode::METHOD_NOT_ALLOWED));
+            }
+            ConnectionCall::Token => return self.tokens().issue(&options.access, body),
+            _ => self.tokens().check(&options.access, token)?,
         }
         let mut store = self.store();
         // Read again under the lock: an answer that is drawn now has to fit the lists that are kept.
@@ -179,19 +197,11 @@ async fn wait(pause: Duration) {
 /// How many issued tokens are remembered.
 const REMEMBERED: usize = 1000;
 
-/// The tokens that this server issued.
+/// The tokens that this server issued, with the time until which each is good.
 #[derive(Debug, Default)]
-pub(super) struct Tokens {
-    issued: Mutex<Vec<Issued>>,
-}
+pub(super) struct IssuedTokens(Vec<(Sensitive, Instant)>);
 
-#[derive(Debug)]
-struct Issued {
-    token: Sensitive,
-    until: Instant,
-}
-
-impl Tokens {
+impl IssuedTokens {
     /// Checks the `Authorization` header of a call.
     pub(super) fn check(&self, access: &Access, header: Option<&str>) -> Result<(), Refusal> {
         let token = header.and_then(bearer).ok_or(Refusal::NoToken)?;
@@ -199,8 +209,8 @@ impl Tokens {
             return Ok(());
         }
         let now = Instant::now();
-        match self.lock().iter().find(|issued| issued.token.is(token)) {
-            Some(issued) if issued.until > now => Ok(()),
+        match self.0.iter().find(|(issued, _)| issued.is(token)) {
+            Some((_, until)) if *until > now => Ok(()),
             Some(_) => Err(Refusal::ExpiredToken),
             None if access.tokens.is_empty() && access.client.is_none() => Ok(()),
             None => Err(Refusal::BadToken),
@@ -208,7 +218,7 @@ impl Tokens {
     }
 
     /// Answers a form that asks for a token.
-    pub(super) fn issue(&self, access: &Access, form: &[u8]) -> Result<Answer, Refusal> {
+    pub(super) fn issue(&mut self, access: &Access, form: &[u8]) -> Result<SandboxAnswer, Refusal> {
         let fields: BTreeMap<_, _> = ::url::form_urlencoded::parse(form).collect();
         let field = |name: &str| fields.get(name).map(AsRef::as_ref);
         if field("grant_type") != Some("client_credentials") {
@@ -224,12 +234,11 @@ impl Tokens {
         }
         let token = format!("sandbox-{:032x}", fastrand::u128(..));
         let until = Instant::now() + access.token_ttl;
-        let mut issued = self.lock();
-        if issued.len() >= REMEMBERED {
-            issued.remove(0);
+        if self.0.len() >= REMEMBERED {
+            self.0.remove(0);
         }
-        issued.push(Issued { token: Sensitive::new(token.clone()), until });
-        Ok(Answer::json(
+        self.0.push((Sensitive::new(token.clone()), until));
+        Ok(SandboxAnswer::json(
             StatusCode::OK,
             &json!({
                 "access_token": token,
@@ -240,12 +249,8 @@ impl Tokens {
     }
 
     /// Lets every issued token expire now.
-    pub(super) fn expire(&self) {
-        self.lock().iter_mut().for_each(|issued| issued.until = Instant::now());
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Issued>> {
-        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn expire(&mut self) {
+        self.0.iter_mut().for_each(|(_, until)| *until = Instant::now());
     }
 }
 
@@ -308,20 +313,16 @@ impl fmt::Debug for LoggedCall {
 }
 
 /// The calls since the start, or since they were last taken.
-#[derive(Debug, Default)]
-pub(super) struct Log {
-    state: Mutex<LogState>,
-}
-
 #[derive(Debug)]
-struct LogState {
+pub(super) struct Log {
     started: Instant,
-    calls: VecDeque<LoggedCall>,
-    count: u64,
+    pub(super) calls: VecDeque<LoggedCall>,
+    /// How many have arrived since the start.
+    pub(super) count: u64,
     at_once: usize,
 }
 
-impl Default for LogState {
+impl Default for Log {
     fn default() -> Self {
         Self { started: Instant::now(), calls: VecDeque::new(), count: 0, at_once: 0 }
     }
@@ -329,53 +330,30 @@ impl Default for LogState {
 
 impl Log {
     /// Notes a call that has arrived, and gives its number.
-    pub(super) fn arrived(&self, method: &Method, path: &str, body: Bytes) -> u64 {
-        let mut state = self.lock();
-        state.count += 1;
-        state.at_once += 1;
-        let number = state.count;
-        if state.calls.len() >= KEPT {
-            state.calls.pop_front();
+    pub(super) fn arrived(&mut self, method: &Method, path: &str, body: Bytes) -> u64 {
+        self.count += 1;
+        self.at_once += 1;
+        if self.calls.len() >= KEPT {
+            self.calls.pop_front();
         }
-        let call = LoggedCall {
-            number,
+        self.calls.push_back(LoggedCall {
+            number: self.count,
             method: method.to_string(),
             path: path.to_owned(),
             status: None,
-            after_ms: state.started.elapsed().as_secs_f64() * 1000.0,
-            at_once: state.at_once,
+            after_ms: self.started.elapsed().as_secs_f64() * 1000.0,
+            at_once: self.at_once,
             body,
-        };
-        state.calls.push_back(call);
-        number
+        });
+        self.count
     }
 
     /// Notes how a call ended, if it is still kept.
-    pub(super) fn ended(&self, number: u64, status: u16) {
-        let mut state = self.lock();
-        state.at_once = state.at_once.saturating_sub(1);
-        let found = state.calls.binary_search_by_key(&number, |call| call.number);
-        if let Some(call) = found.ok().and_then(|index| state.calls.get_mut(index)) {
+    pub(super) fn ended(&mut self, number: u64, status: u16) {
+        self.at_once = self.at_once.saturating_sub(1);
+        let found = self.calls.binary_search_by_key(&number, |call| call.number);
+        if let Some(call) = found.ok().and_then(|index| self.calls.get_mut(index)) {
             call.status = Some(status);
         }
-    }
-
-    /// The calls that are kept.
-    pub(super) fn calls(&self) -> Vec<LoggedCall> {
-        self.lock().calls.iter().cloned().collect()
-    }
-
-    /// Takes the calls out.
-    pub(super) fn take(&self) -> Vec<LoggedCall> {
-        std::mem::take(&mut self.lock().calls).into()
-    }
-
-    /// How many calls have arrived since the start.
-    pub(super) fn count(&self) -> u64 {
-        self.lock().count
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, LogState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

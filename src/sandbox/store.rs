@@ -53,13 +53,13 @@ impl Stored {
     }
 
     /// Where it is in its project.
-    pub(super) fn key(&self) -> Key {
+    pub(super) fn key(&self) -> StoredKey {
         (self.name.clone(), self.type_name.clone())
     }
 }
 
 /// Where a connection is in its project.
-pub(super) type Key = (ConnectionName, String);
+pub(super) type StoredKey = (ConnectionName, String);
 
 /// The connections of all projects.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ pub(super) struct Store {
 
 #[derive(Debug, Default)]
 struct Project {
-    connections: BTreeMap<Key, Stored>,
+    connections: BTreeMap<StoredKey, Stored>,
     lists: BTreeMap<String, Bytes>,
 }
 
@@ -123,7 +123,13 @@ impl Store {
     }
 
     /// Stores a connection in the place of `old`, keeping its id, or as a new one.
-    pub(super) fn put(&mut self, seed: u64, project: &str, old: Option<&Key>, mut new: Stored) {
+    pub(super) fn put(
+        &mut self,
+        seed: u64,
+        project: &str,
+        old: Option<&StoredKey>,
+        mut new: Stored,
+    ) {
         match old.and_then(|old| self.take(project, old)) {
             Some(replaced) => (new.id, new.created) = (replaced.id, replaced.created),
             None => new.id = self.new_id(seed),
@@ -132,7 +138,7 @@ impl Store {
     }
 
     /// Takes a connection out.
-    pub(super) fn take(&mut self, project: &str, key: &Key) -> Option<Stored> {
+    pub(super) fn take(&mut self, project: &str, key: &StoredKey) -> Option<Stored> {
         let project = self.projects.get_mut(project)?;
         project.lists.remove(&key.1);
         project.connections.remove(key)
@@ -208,12 +214,12 @@ const VERSION: u32 = 1;
 struct File {
     version: u32,
     next_id: u64,
-    connections: Vec<Entry>,
+    connections: Vec<SavedConnection>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct SavedConnection {
     project: String,
     id: String,
     created: Timestamp,
@@ -229,7 +235,10 @@ pub(super) fn load(path: &Path) -> Result<Store, SandboxError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(store),
-        Err(source) => return Err(SandboxError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => {
+            let (doing, path) = ("read", path.to_owned());
+            return Err(SandboxError::File { doing, path, source });
+        }
     };
     let damaged = |problem: String| SandboxError::Damaged { path: path.to_owned(), problem };
     // The text of a JSON error may repeat a value, and a value may be a secret: only its place
@@ -241,7 +250,7 @@ pub(super) fn load(path: &Path) -> Result<Store, SandboxError> {
     }
     store.last_id = file.next_id;
     for (index, entry) in file.connections.into_iter().enumerate() {
-        let Entry { project, id, created, modified, modified_by, body } = entry;
+        let SavedConnection { project, id, created, modified, modified_by, body } = entry;
         let body = serde_json::from_str(body.get()).ok();
         let stored = body.and_then(|body| Stored::new(body, &modified_by));
         let stored =
@@ -254,7 +263,7 @@ pub(super) fn load(path: &Path) -> Result<Store, SandboxError> {
 /// Writes the file.
 pub(super) fn save(path: &Path, store: &Store) -> io::Result<()> {
     let connections = store.all().map(|(project, stored)| {
-        Ok(Entry {
+        Ok(SavedConnection {
             project: project.to_owned(),
             id: stored.id.clone(),
             created: stored.created,

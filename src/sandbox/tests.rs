@@ -10,11 +10,11 @@ mod writes;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Dialect, Options, Running, Sandbox};
+use super::{Dialect, Options, Sandbox};
 
 /// A sandbox with a client.
 struct Trial {
-    running: Running,
+    running: Sandbox,
     client: reqwest::Client,
 }
 

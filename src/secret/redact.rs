@@ -19,7 +19,7 @@ use super::SENSITIVE;
 /// and inside JSON escapes, HTML entities, percent-encoding, base64 and hexadecimal digits.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    known: Arc<RwLock<Known>>,
+    known: Arc<RwLock<KnownSecrets>>,
 }
 
 /// How many secrets that took each other's place are remembered: what is on its way may still hold
@@ -41,7 +41,7 @@ const SHORTEST_PACKED: usize = 3;
 const SHORTEST_NUMBER: usize = 4;
 
 #[derive(Default)]
-struct Known {
+struct KnownSecrets {
     secrets: HashSet<String>,
     // Those that others take the place of, the newest last, by the hash of what they are.
     passing: HashMap<u64, Vec<String>>,
@@ -50,7 +50,7 @@ struct Known {
     searcher: Option<Arc<AhoCorasick>>,
 }
 
-impl Known {
+impl KnownSecrets {
     fn all(&self) -> impl Iterator<Item = &String> {
         self.secrets.iter().chain(self.passing.values().flatten())
     }

@@ -44,7 +44,7 @@ impl Files {
     ) -> Result<Listing, SourceError> {
         let mut listing = Listing::default();
         for path in paths {
-            let mut walk = Walk { path, listing: &mut listing, files: Vec::new() };
+            let mut walk = FolderWalk { path, listing: &mut listing, files: Vec::new() };
             let exists = self.path(path, &mut walk)?;
             let files = walk.files;
             listing.add(path, exists, files, config_file);
@@ -70,7 +70,7 @@ impl Files {
         Ok(bytes)
     }
 
-    fn path(&self, path: &str, walk: &mut Walk<'_>) -> Result<bool, SourceError> {
+    fn path(&self, path: &str, walk: &mut FolderWalk<'_>) -> Result<bool, SourceError> {
         let relative = if self.named_by_user {
             let trimmed = path.trim_end_matches('/');
             let bare = trimmed.strip_prefix("./").unwrap_or(trimmed);
@@ -115,13 +115,13 @@ impl Files {
 }
 
 /// The walk below one configured path.
-struct Walk<'a> {
+struct FolderWalk<'a> {
     path: &'a str,
     listing: &'a mut Listing,
     files: Vec<FileEntry>,
 }
 
-impl Walk<'_> {
+impl FolderWalk<'_> {
     fn below(&mut self, root: &Path, prefix: &str) -> Result<(), SourceError> {
         let mut pending = vec![(root.to_path_buf(), prefix.to_owned())];
         let mut visited = 0;
@@ -243,6 +243,16 @@ pub struct FileEntry {
     /// The id of its content: two entries with one id have equal content. For a working tree
     /// it is git's blob id of the file's bytes.
     pub blob: [u8; 20],
+}
+
+impl FileEntry {
+    /// An entry of a text that is in no snapshot: its number, which differs from those of the others that
+    /// are loaded with it, stands for its content.
+    pub(crate) fn numbered(path: Arc<str>, number: u64) -> Self {
+        let mut blob = [0; 20];
+        blob[..8].copy_from_slice(&number.to_be_bytes());
+        Self { path, blob }
+    }
 }
 
 /// The files below one configured path.

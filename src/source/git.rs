@@ -8,11 +8,14 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio_util::sync::CancellationToken;
 
 use super::SourceError;
 use crate::diagnostic::steers_text;
@@ -40,21 +43,6 @@ const MOST_SHOWN: usize = 600;
 /// How long a child may take to clean up after it was asked to end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Ends what is under way when the program shuts down; clones are one switch.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Ends children within a moment; those that start later end at once.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// One call of the program.
 pub(super) struct Git {
     doing: String,
@@ -64,7 +52,7 @@ pub(super) struct Git {
 }
 
 /// The output of a call.
-pub(super) struct Output {
+pub(super) struct GitOutput {
     pub(super) status: ExitStatus,
     pub(super) stdout: String,
     /// Secrets replaced, short enough for a message.
@@ -126,7 +114,7 @@ impl Git {
     }
 
     /// Runs it and takes another exit status than 0 for a failure.
-    pub(super) fn succeed(self, stop: &Stop) -> Result<Output, SourceError> {
+    pub(super) fn succeed(self, stop: &CancellationToken) -> Result<GitOutput, SourceError> {
         let doing = self.doing.clone();
         let output = self.run(stop)?;
         if output.status.success() {
@@ -140,9 +128,9 @@ impl Git {
     }
 
     /// Runs it to its end, whatever that is.
-    pub(super) fn run(mut self, stop: &Stop) -> Result<Output, SourceError> {
+    pub(super) fn run(mut self, stop: &CancellationToken) -> Result<GitOutput, SourceError> {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        own_group(&mut self.command);
+        self.command.process_group(0);
         let mut child = spawn(&mut self.command).map_err(|e| self.not_started(e))?;
         let outcome = self.follow(&mut child, stop);
         if outcome.is_err() {
@@ -152,19 +140,23 @@ impl Git {
         outcome
     }
 
-    fn follow(&self, child: &mut Child, stop: &Stop) -> Result<Output, SourceError> {
+    fn follow(
+        &self,
+        child: &mut Child,
+        stop: &CancellationToken,
+    ) -> Result<GitOutput, SourceError> {
         let stdout = Capture::start(child.stdout.take()).map_err(|e| self.not_started(e))?;
         let stderr = Capture::start(child.stderr.take()).map_err(|e| self.not_started(e))?;
         let status = self.wait(child, stop)?;
         let said = presentable(&stderr.finish(), &self.redactor);
-        Ok(Output { status, stdout: stdout.finish(), said })
+        Ok(GitOutput { status, stdout: stdout.finish(), said })
     }
 
     fn not_started(&self, source: io::Error) -> SourceError {
         SourceError::NoGit { doing: self.doing.clone(), source }
     }
 
-    fn wait(&self, child: &mut Child, stop: &Stop) -> Result<ExitStatus, SourceError> {
+    fn wait(&self, child: &mut Child, stop: &CancellationToken) -> Result<ExitStatus, SourceError> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
@@ -174,7 +166,7 @@ impl Git {
                 Ok(None) => {}
                 Err(error) => return Err(SourceError::Failed { doing, said: error.to_string() }),
             }
-            if stop.is_stopped() {
+            if stop.is_cancelled() {
                 return Err(SourceError::Stopped(doing));
             }
             if started.elapsed() >= self.deadline {
@@ -251,7 +243,7 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
 /// until no process can be started.
 #[cfg(target_os = "linux")]
 fn reap_adopted(own: &BTreeSet<u32>) {
-    use rustix::process::{Pid, WaitOptions, child_subreaper, waitpid};
+    use rustix::process::{WaitOptions, child_subreaper, waitpid};
     let this = std::process::id();
     if this != 1 && !matches!(child_subreaper(), Ok(Some(_))) {
         return;
@@ -275,19 +267,8 @@ fn is_zombie_of(stat: &str, parent: u32) -> bool {
     fields.next() == Some("Z") && fields.next().and_then(|id| id.parse().ok()) == Some(parent)
 }
 
-#[cfg(unix)]
-fn own_group(command: &mut Command) {
-    use std::os::unix::process::CommandExt;
-    command.process_group(0);
-}
-
-#[cfg(not(unix))]
-fn own_group(_: &mut Command) {}
-
 /// Ends a child and all that it started: first asked, so that git removes its lock files.
-#[cfg(unix)]
 fn end(child: &mut Child) {
-    use rustix::process::{Pid, Signal, kill_process_group};
     let group = Pid::from_child(child);
     // It may have ended by itself in this moment.
     let _ = kill_process_group(group, Signal::TERM);
@@ -299,12 +280,6 @@ fn end(child: &mut Child) {
         thread::sleep(Duration::from_millis(5));
     }
     let _ = kill_process_group(group, Signal::KILL);
-    let _ = child.wait();
-}
-
-#[cfg(not(unix))]
-fn end(child: &mut Child) {
-    let _ = child.kill();
     let _ = child.wait();
 }
 
@@ -334,7 +309,7 @@ mod tests {
         // `git` runs the alias in a shell, which starts another process: all hold the pipe.
         let alias = format!("alias.hang=!sleep 600 & echo $! > '{}'; wait", file.display());
         let call = Git::to("sleep", Duration::from_secs(1)).args(&["-c", &alias, "hang"]);
-        assert!(matches!(call.run(&Stop::default()), Err(SourceError::TimedOut { .. })));
+        assert!(matches!(call.run(&CancellationToken::new()), Err(SourceError::TimedOut { .. })));
         let process = std::fs::read_to_string(&file).unwrap();
         let is_running = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.trim()));
@@ -349,8 +324,8 @@ mod tests {
 
     #[test]
     fn a_stopped_program_starts_nothing_that_lasts() {
-        let stop = Stop::default();
-        stop.stop();
+        let stop = CancellationToken::new();
+        stop.cancel();
         let call = Git::to("sleep", LONG).args(&["-c", "alias.hang=!sleep 600", "hang"]);
         let Err(error) = call.run(&stop) else { panic!("it ended by itself") };
         assert!(matches!(error, SourceError::Stopped { .. }), "{error}");
@@ -362,7 +337,7 @@ mod tests {
         redactor.learn("hunter2");
         let script = "alias.fail=!printf 'fatal: hunter2 at https://me:pw@host/x\\n\\033[1m\\342\\200\\256' >&2; false";
         let call = Git::to("try", LONG).args(&["-c", script, "fail"]).redactor(&redactor);
-        let Err(error) = call.succeed(&Stop::default()) else { panic!("it succeeded") };
+        let Err(error) = call.succeed(&CancellationToken::new()) else { panic!("it succeeded") };
         let said = error.to_string();
         assert!(said.contains("fatal: (sensitive) at https://host/x"), "{said}");
         assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said}");

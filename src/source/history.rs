@@ -76,7 +76,7 @@ pub(super) fn since(
     known: Option<Oid>,
 ) -> Result<CommitsSince, SourceError> {
     objects.read(|repository| {
-        let mut walk = Walk {
+        let mut walk = HistoryWalk {
             repository,
             objects,
             queue: BinaryHeap::new(),
@@ -99,7 +99,7 @@ pub(super) fn one(objects: &ObjectDatabase, id: Oid) -> Result<Option<HistoryCom
 }
 
 /// Paints commits from both ends: good is what the last good commit reaches.
-struct Walk<'a> {
+struct HistoryWalk<'a> {
     repository: &'a git2::Repository,
     objects: &'a ObjectDatabase,
     // By time, so that both sides are met at the same pace.
@@ -110,7 +110,7 @@ struct Walk<'a> {
     complete: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> HistoryWalk<'a> {
     fn run(mut self) -> Result<CommitsSince, SourceError> {
         let mut found = Vec::new();
         let mut oldest = i64::MAX;

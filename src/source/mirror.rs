@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 
-use super::git::{Git, Stop};
+use super::git::Git;
 use super::object_database::{full_name, split_revision, warn_of_tag_and_branch};
 use super::{Repository, SourceError};
 use crate::digest::hex;
@@ -23,7 +23,7 @@ use crate::environment::Environment;
 use crate::name::CommitId;
 use crate::secret::{Redactor, without_user_info};
 
-use fetch::Access;
+use fetch::GitAccess;
 
 pub(crate) use fetch::problem_with_url;
 
@@ -160,7 +160,7 @@ impl Mirror {
     ///
     /// # Errors
     /// As there.
-    pub fn fetch_until(&self, stop: &Stop) -> Result<CommitId, SourceError> {
+    pub fn fetch_until(&self, stop: &CancellationToken) -> Result<CommitId, SourceError> {
         let began = Some(Timestamp::now());
         let outcome = self.inner.fetch(stop);
         let mut status = self.inner.status();
@@ -194,34 +194,19 @@ impl Mirror {
     async fn in_background(
         &self,
         ending: &CancellationToken,
-        work: impl FnOnce(&Stop) -> Result<CommitId, SourceError> + Send + 'static,
+        work: impl FnOnce(&CancellationToken) -> Result<CommitId, SourceError> + Send + 'static,
     ) -> Result<CommitId, SourceError> {
-        let guard = StopOnDrop(Stop::default());
-        let stop = guard.0.clone();
-        let mut working = tokio::task::spawn_blocking(move || work(&stop));
-        let done = tokio::select! {
-            done = &mut working => done,
-            () = ending.cancelled() => {
-                guard.0.stop();
-                working.await
-            }
-        };
-        drop(guard);
+        let stop = ending.child_token();
+        // A caller that is dropped ends the work too.
+        let _guard = stop.clone().drop_guard();
+        let done = tokio::task::spawn_blocking(move || work(&stop)).await;
         done.unwrap_or_else(|_| Err(SourceError::Stopped(self.inner.doing())))
     }
 }
 
-struct StopOnDrop(Stop);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
 impl Inner {
-    fn lock(&self, stop: &Stop) -> Result<MirrorLock, SourceError> {
-        let lock = MirrorLock::to_fetch(&self.folder, self.deadline, stop)?;
+    fn lock(&self, stop: &CancellationToken) -> Result<MirrorLock, SourceError> {
+        let lock = MirrorLock::take(&self.folder, TO_FETCH, self.deadline, stop)?;
         put_back(&self.folder)?;
         Ok(lock)
     }
@@ -237,13 +222,18 @@ impl Inner {
     }
 
     /// Has a reference of the target name the commit.
-    fn keep(&self, target: &str, commit: CommitId, stop: &Stop) -> Result<CommitId, SourceError> {
+    fn keep(
+        &self,
+        target: &str,
+        commit: CommitId,
+        stop: &CancellationToken,
+    ) -> Result<CommitId, SourceError> {
         let reference = format!("{KEPT_REFERENCES}/{}", digest(target));
         let kept = Repository::open_until(&self.folder, stop)?.resolve(&reference);
         if kept.is_ok_and(|kept| kept.id == commit) {
             return Ok(commit);
         }
-        let _lock = MirrorLock::to_keep(&self.folder, self.deadline, stop)?;
+        let _lock = MirrorLock::take(&self.folder, TO_KEEP, self.deadline, stop)?;
         let update = || {
             let call = self.local(format!("keep the commit {commit}"));
             call.args(&["update-ref", &reference, &commit.0]).succeed(stop)
@@ -265,7 +255,7 @@ impl Inner {
     }
 
     fn over_network(&self, folder: &Path, deadline: Duration) -> Result<Git, SourceError> {
-        let access = Access::now(&self.environment, &self.redactor)?;
+        let access = GitAccess::now(&self.environment, &self.redactor)?;
         let call = Git::to(self.doing(), deadline).redactor(&self.redactor);
         // A child that outlives a killed program comes to an end by itself.
         let call = call.args(&["-c", "http.lowSpeedLimit=1"]);
@@ -300,7 +290,11 @@ fn digest(text: &str) -> String {
 impl Inner {
     /// Brings a revision here: the commit of an id, or what a branch, a tag or HEAD leads to by
     /// steps like `~1`. HEAD is the followed branch.
-    pub(super) fn revision(&self, rev: &str, stop: &Stop) -> Result<CommitId, SourceError> {
+    pub(super) fn revision(
+        &self,
+        rev: &str,
+        stop: &CancellationToken,
+    ) -> Result<CommitId, SourceError> {
         let _lock = self.lock(stop)?;
         let repository = self.repository()?;
         if let Some(commit) = repository.commit(&CommitId(rev.to_owned()))? {
@@ -341,7 +335,11 @@ impl Inner {
 
     /// The whole name of a reference of the server, by git's rules: of a tag and a branch of one
     /// name it is the tag.
-    fn find_on_server(&self, name: &str, stop: &Stop) -> Result<Option<String>, SourceError> {
+    fn find_on_server(
+        &self,
+        name: &str,
+        stop: &CancellationToken,
+    ) -> Result<Option<String>, SourceError> {
         let [other, tag, branch] =
             [format!("refs/{name}"), format!("refs/tags/{name}"), full_name(name)];
         if !git2::Reference::is_valid_name(&other) {
@@ -358,34 +356,23 @@ impl Inner {
     }
 }
 
+/// The right to fetch, which is held for as long as a server takes to answer.
+const TO_FETCH: &str = "lock";
+
+/// The right to change what is kept for targets. No server is asked meanwhile, so that a reconcile
+/// can wait for it.
+const TO_KEEP: &str = "keep";
+
 /// The right to write to a mirror, against other processes and tasks of the tool.
 pub(super) struct MirrorLock(#[expect(dead_code, reason = "held, never read")] fs::File);
 
 impl MirrorLock {
-    /// The right to fetch, which is held for as long as a server takes to answer.
-    pub(super) fn to_fetch(
-        folder: &Path,
-        patience: Duration,
-        stop: &Stop,
-    ) -> Result<Self, SourceError> {
-        Self::take(folder, "lock", patience, stop)
-    }
-
-    /// The right to change what is kept for targets. No server is asked meanwhile, so that a
-    /// reconcile can wait for it.
-    pub(super) fn to_keep(
-        folder: &Path,
-        patience: Duration,
-        stop: &Stop,
-    ) -> Result<Self, SourceError> {
-        Self::take(folder, "keep", patience, stop)
-    }
-
-    fn take(
+    /// Waits for one of the rights, [`TO_FETCH`] or [`TO_KEEP`].
+    pub(super) fn take(
         folder: &Path,
         extension: &str,
         patience: Duration,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<Self, SourceError> {
         let parent = folder.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(|e| SourceError::io("make the folder", parent, e))?;
@@ -399,7 +386,7 @@ impl MirrorLock {
         let started = Instant::now();
         while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let doing = format!("wait for another process to release {}", path.display());
-            if stop.is_stopped() {
+            if stop.is_cancelled() {
                 return Err(SourceError::Stopped(doing));
             }
             if started.elapsed() > patience {

@@ -17,8 +17,10 @@ use std::time::Duration;
 use flate2::bufread::ZlibDecoder;
 use git2::{Config, ErrorCode, ObjectType, Odb, Oid, Repository, RepositoryOpenFlags};
 
+use tokio_util::sync::CancellationToken;
+
 use super::files::{LARGEST_FILE, is_lfs_pointer};
-use super::git::{Git, Stop};
+use super::git::Git;
 use super::{FileEntry, SourceError};
 use crate::digest::hex;
 use crate::name::CommitId;
@@ -292,11 +294,11 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// The references of one repository, as they are now.
 pub(super) enum References<'a> {
     Library(git2::Repository, &'a Layout),
-    Program(&'a Layout, &'a Stop),
+    Program(&'a Layout, &'a CancellationToken),
 }
 
 impl<'a> References<'a> {
-    pub(super) fn open(layout: &'a Layout, stop: &'a Stop) -> Self {
+    pub(super) fn open(layout: &'a Layout, stop: &'a CancellationToken) -> Self {
         let none: [&str; 0] = [];
         match git2::Repository::open_ext(&layout.git, RepositoryOpenFlags::NO_SEARCH, none) {
             Ok(repository) => Self::Library(repository, layout),

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use git2::{ObjectType, Oid};
+use tokio_util::sync::CancellationToken;
 
 use super::files::{EntryKind, Files, MOST_FILES, is_document, joined, normal};
-use super::git::Stop;
 use super::history::{self, CommitsSince, HistoryCommit};
 use super::object_database::Layout;
 use super::object_database::ObjectDatabase;
@@ -23,7 +23,7 @@ use crate::name::CommitId;
 /// of a commit comes from what they saw last.
 pub struct Repository {
     path: PathBuf,
-    stop: Stop,
+    stop: CancellationToken,
     objects: RwLock<Arc<ObjectDatabase>>,
     damaged: Arc<AtomicBool>,
 }
@@ -34,14 +34,14 @@ impl Repository {
     /// # Errors
     /// Nothing is there, or no repository.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
-        Self::open_until(path, &Stop::default())
+        Self::open_until(path, &CancellationToken::new())
     }
 
     /// The same, with a switch that ends a child process that a look-up may need.
     ///
     /// # Errors
     /// Nothing is there, or no repository.
-    pub fn open_until(path: &Path, stop: &Stop) -> Result<Self, SourceError> {
+    pub fn open_until(path: &Path, stop: &CancellationToken) -> Result<Self, SourceError> {
         let damaged = Arc::default();
         let objects = ObjectDatabase::open(Layout::discover(path)?, Arc::clone(&damaged))?;
         let objects = RwLock::new(Arc::new(objects));
@@ -109,7 +109,23 @@ impl Repository {
         paths: &[String],
         config_file: Option<&str>,
     ) -> Result<Listing, SourceError> {
-        list_documents(&self.objects(), self.known(id)?, paths, config_file)
+        let (objects, commit) = (self.objects(), self.known(id)?);
+        objects.read(|repository| {
+            let mut listing = Listing::default();
+            for path in paths {
+                let mut walk = TreeWalk {
+                    repository,
+                    objects: &objects,
+                    path,
+                    listing: &mut listing,
+                    files: Vec::new(),
+                };
+                let exists = walk.path(commit)?;
+                let files = walk.files;
+                listing.add(path, exists, files, config_file);
+            }
+            Ok(listing)
+        })
     }
 
     /// Whether two commits have the same at each of the paths.
@@ -123,8 +139,16 @@ impl Repository {
         paths: &[String],
     ) -> Result<bool, SourceError> {
         let objects = self.objects();
-        let ids_of = |id| ids_at(&objects, self.known(id)?, paths);
-        Ok(ids_of(one)? == ids_of(other)?)
+        let (one, other) = (self.known(one)?, self.known(other)?);
+        objects.read(|repository| {
+            for path in paths {
+                let at = |commit| at(&objects, repository, commit, path);
+                if at(one)? != at(other)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
     }
 
     /// Reads a file of a commit; several threads may read at once.
@@ -135,14 +159,9 @@ impl Repository {
         self.objects().blob(entry)
     }
 
-    /// The documents below the paths whose files in the checkout are not as HEAD has them; none where
+    /// The documents below the paths whose files in the checkout are not as HEAD has them; `None` where
     /// that cannot be known.
-    pub fn uncommitted(&self, paths: &[String]) -> Vec<String> {
-        self.uncommitted_of(paths).unwrap_or_default()
-    }
-
-    /// The same; `None` where it cannot be known.
-    pub fn uncommitted_of(&self, paths: &[String]) -> Option<Vec<String>> {
+    pub fn uncommitted(&self, paths: &[String]) -> Option<Vec<String>> {
         let repository = git2::Repository::open(self.root()?).ok()?;
         let mut options = git2::StatusOptions::new();
         options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
@@ -293,40 +312,8 @@ fn commit(objects: &ObjectDatabase, id: Oid) -> Result<Commit, SourceError> {
 
 const LINK: i32 = 0o120_000;
 
-/// Lists the documents of a commit below each of the paths.
-pub(super) fn list_documents(
-    objects: &ObjectDatabase,
-    commit: Oid,
-    paths: &[String],
-    config_file: Option<&str>,
-) -> Result<Listing, SourceError> {
-    objects.read(|repository| {
-        let mut listing = Listing::default();
-        for path in paths {
-            let mut walk =
-                Walk { repository, objects, path, listing: &mut listing, files: Vec::new() };
-            let exists = walk.path(commit)?;
-            let files = walk.files;
-            listing.add(path, exists, files, config_file);
-        }
-        Ok(listing)
-    })
-}
-
-/// The ids of what a commit has at each of the paths; `None`: nothing.
-pub(super) fn ids_at(
-    objects: &ObjectDatabase,
-    commit: Oid,
-    paths: &[String],
-) -> Result<Vec<Option<Oid>>, SourceError> {
-    objects.read(|repository| {
-        let id_at = |path: &String| Ok(at(objects, repository, commit, path)?.map(|(id, _)| id));
-        paths.iter().map(id_at).collect()
-    })
-}
-
 /// The walk below one configured path.
-struct Walk<'a> {
+struct TreeWalk<'a> {
     repository: &'a git2::Repository,
     objects: &'a ObjectDatabase,
     path: &'a str,
@@ -334,7 +321,7 @@ struct Walk<'a> {
     files: Vec<FileEntry>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> TreeWalk<'a> {
     /// Walks to the path and lists what is below it; says whether the commit has it.
     fn path(&mut self, commit: Oid) -> Result<bool, SourceError> {
         let steps = normal(self.path);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::git::{Git, Stop};
+use tokio_util::sync::CancellationToken;
+
+use super::git::Git;
 use super::{Repository, SourceError};
 use crate::name::CommitId;
 
@@ -34,7 +36,7 @@ pub(crate) fn verify(
     repository: &Repository,
     commit: &CommitId,
     wanted: &Verify,
-    stop: &Stop,
+    stop: &CancellationToken,
 ) -> Result<(), SourceError> {
     let (kind, opening) = match wanted {
         Verify::SshAllowedSigners(_) => ("SSH", "-----BEGIN SSH SIGNATURE-----"),

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{Hash, Hasher};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -229,7 +230,7 @@ impl<F: Fn(Wake)> Worker<F> {
 
     fn next_poll(&self) -> Option<Instant> {
         match &self.backend {
-            Backend::Polling(poll) => Some(poll.due()),
+            Backend::Polling(poll) => Some(poll.due),
             Backend::None | Backend::Events(_) => None,
         }
     }
@@ -248,21 +249,17 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// The share of the time that looking may take, as its inverse.
 const SHARE: u32 = 50;
 
-/// The state at the last look.
+/// The state at the last look: digests of what matters.
 struct Poll {
-    seen: Seen,
-    due: Instant,
-}
-
-#[derive(Default, PartialEq, Eq)]
-struct Seen {
     repository: u64,
     files: u64,
+    /// When to look again.
+    due: Instant,
 }
 
 impl Poll {
     fn start(watched: &WatchedFolders) -> Self {
-        let mut poll = Self { seen: Seen::default(), due: Instant::now() };
+        let mut poll = Self { repository: 0, files: 0, due: Instant::now() };
         poll.look(watched);
         poll
     }
@@ -273,67 +270,52 @@ impl Poll {
         self.due = Instant::now();
     }
 
-    /// When to look again.
-    fn due(&self) -> Instant {
-        self.due
-    }
-
     /// Looks, if it is time to, and says what changed.
     fn look(&mut self, watched: &WatchedFolders) -> Option<Wake> {
         let started = Instant::now();
         if started < self.due {
             return None;
         }
-        let mut seen = Seen::default();
+        let before = (self.repository, self.files);
+        (self.repository, self.files) = (0, 0);
         for (folder, recursive) in watched.folders() {
-            see(watched, folder, recursive, &mut seen);
+            self.see(watched, folder, recursive);
         }
         self.due = Instant::now() + INTERVAL.max(started.elapsed() * SHARE);
-        let before = std::mem::replace(&mut self.seen, seen);
-        if before.repository != self.seen.repository {
+        if before.0 != self.repository {
             Some(Wake::Repository)
-        } else if before.files != self.seen.files {
+        } else if before.1 != self.files {
             Some(Wake::Files)
         } else {
             None
         }
     }
-}
 
-fn see(watched: &WatchedFolders, folder: &Path, recursive: bool, seen: &mut Seen) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let Ok(found) = entry.metadata() else { continue };
-        let part = match watched.meaning(&path, EventKind::Any) {
-            Some(Wake::Files) => Some(&mut seen.files),
-            Some(_) => Some(&mut seen.repository),
-            None => None,
-        };
-        if let Some(part) = part {
-            let mut hasher = DefaultHasher::new();
-            path.hash(&mut hasher);
-            if !found.is_dir() {
-                (found.len(), found.modified().ok(), fs::read_link(&path).ok()).hash(&mut hasher);
+    fn see(&mut self, watched: &WatchedFolders, folder: &Path, recursive: bool) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Ok(found) = entry.metadata() else { continue };
+            let part = match watched.meaning(&path, EventKind::Any) {
+                Some(Wake::Files) => Some(&mut self.files),
+                Some(_) => Some(&mut self.repository),
+                None => None,
+            };
+            if let Some(part) = part {
+                let mut hasher = DefaultHasher::new();
+                path.hash(&mut hasher);
+                if !found.is_dir() {
+                    (found.len(), found.modified().ok(), fs::read_link(&path).ok())
+                        .hash(&mut hasher);
+                }
+                identity(&found).hash(&mut hasher);
+                // A sum, since entries come in no order.
+                *part = part.wrapping_add(hasher.finish());
             }
-            identity(&found).hash(&mut hasher);
-            // A sum, since entries come in no order.
-            *part = part.wrapping_add(hasher.finish());
-        }
-        if recursive && found.is_dir() {
-            see(watched, &path, recursive, seen);
+            if recursive && found.is_dir() {
+                self.see(watched, &path, recursive);
+            }
         }
     }
-}
-
-#[cfg(unix)]
-fn identity(found: &fs::Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    found.ino()
-}
-
-#[cfg(not(unix))]
-fn identity(_: &fs::Metadata) -> u64 {
-    0
 }
 
 // Which folders to watch for a repository, and which names in them matter.
@@ -384,7 +366,7 @@ impl WatchedFolders {
         }
         watched.folders.retain(|folder, _| folder.is_dir());
         for (folder, interest) in &mut watched.folders {
-            interest.identity = folder_identity(folder);
+            interest.identity = fs::metadata(folder).ok().map(|found| identity(&found));
         }
         watched
     }
@@ -523,15 +505,9 @@ fn concerns_documents(relative: &Path, path: &Path, kind: EventKind) -> bool {
     }
 }
 
-#[cfg(unix)]
-fn folder_identity(folder: &Path) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(folder).ok().map(|found| found.ino() ^ found.dev().rotate_left(32))
-}
-
-#[cfg(not(unix))]
-fn folder_identity(_: &Path) -> Option<u64> {
-    None
+/// Tells a folder or file from another one in its place.
+fn identity(found: &fs::Metadata) -> u64 {
+    found.ino() ^ found.dev().rotate_left(32)
 }
 
 #[cfg(test)]

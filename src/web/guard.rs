@@ -129,23 +129,23 @@ pub(super) async fn headers(mut response: Response) -> Response {
 
 /// The secrets of a listener.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Keys {
+pub(crate) struct AccessKeys {
     /// For the calls that change something; they are off without it.
-    pub token: Option<Key>,
+    pub token: Option<AccessKey>,
     /// For webhooks; they are off without it.
-    pub webhook: Option<Key>,
+    pub webhook: Option<AccessKey>,
     /// The url whose pushes count; `None`: those of every repository.
     pub repository: Option<String>,
 }
 
 /// A secret that is looked up for every request, so that a mounted one can rotate.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
+pub(crate) struct AccessKey {
     text: SecretText,
     environment: Arc<Environment>,
 }
 
-impl Key {
+impl AccessKey {
     /// Names a secret.
     ///
     /// # Errors

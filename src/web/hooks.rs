@@ -20,14 +20,14 @@ use crate::secret::Sensitive;
 
 /// The git hosts whose webhooks are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Host {
+enum GitHost {
     GitHub,
     GitLab,
     Gitea,
     Bitbucket,
 }
 
-impl Host {
+impl GitHost {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "github" => Self::GitHub,
@@ -75,7 +75,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Some(host) = Host::named(&host) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(host) = GitHost::named(&host) else { return StatusCode::NOT_FOUND.into_response() };
     let Some(key) = &served.keys.webhook else {
         let text = "this needs `server.webhook_secret` in the config\n";
         return (StatusCode::FORBIDDEN, text).into_response();
@@ -184,32 +184,20 @@ pub(super) fn is_of_repository(payload: &Value, url: &str) -> bool {
     address(url).is_some_and(|wanted| names(payload, wanted))
 }
 
-fn names(value: &Value, wanted: Address<'_>) -> bool {
+fn names(value: &Value, wanted: (&str, &str)) -> bool {
     match value {
-        Value::String(text) => address(text).is_some_and(|found| found.is(wanted)),
+        Value::String(text) => address(text)
+            .is_some_and(|(host, path)| host.eq_ignore_ascii_case(wanted.0) && path == wanted.1),
         Value::Array(values) => values.iter().any(|value| names(value, wanted)),
         Value::Object(map) => map.values().any(|value| names(value, wanted)),
         _ => false,
     }
 }
 
-/// Host and path of a URL: what is left without scheme, user, port and `.git`, which differ
-/// between the ways to one repository.
-#[derive(Clone, Copy, Debug)]
-struct Address<'a> {
-    /// Empty for a file.
-    host: &'a str,
-    path: &'a str,
-}
-
-impl Address<'_> {
-    fn is(self, other: Address<'_>) -> bool {
-        self.host.eq_ignore_ascii_case(other.host) && self.path == other.path
-    }
-}
-
-/// The address in a URL, in the form `user@host:path` that ssh takes, or in a path of this machine.
-fn address(url: &str) -> Option<Address<'_>> {
+/// Host and path of a URL, of the form `user@host:path` that ssh takes, or of a path of this machine,
+/// which has no host: without scheme, user, port and `.git`, which differ between the ways to one
+/// repository.
+fn address(url: &str) -> Option<(&str, &str)> {
     let (authority, path) = match url.split_once("://") {
         Some((_, rest)) => rest.split_once('/')?,
         None if url.starts_with('/') => ("", url),
@@ -221,7 +209,7 @@ fn address(url: &str) -> Option<Address<'_>> {
         host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
     let path = path.split(['?', '#']).next()?.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
-    (!path.is_empty()).then_some(Address { host, path })
+    (!path.is_empty()).then_some((host, path))
 }
 
 #[cfg(test)]

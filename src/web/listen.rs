@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::{Keys, Peer, Site, routes};
+use super::{AccessKeys, Peer, Site, routes};
 use crate::daemon::LogThrottle;
 
 /// How long the head of a request may take, the wait for it on an idle connection included.
@@ -54,12 +54,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Listener {
     site: Site,
     shutdown: CancellationToken,
-    open: Mutex<Option<Open>>,
+    open: Mutex<Option<OpenListener>>,
     tasks: TaskTracker,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenListener {
     /// The address as it was asked for, which may leave the port to the system.
     address: SocketAddr,
     socket: std::net::TcpListener,
@@ -81,7 +81,7 @@ impl Listener {
     pub(crate) fn serve(
         &self,
         address: Option<SocketAddr>,
-        keys: Keys,
+        keys: AccessKeys,
     ) -> std::io::Result<Option<SocketAddr>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(address) = address else {
@@ -106,7 +106,7 @@ impl Listener {
         let site = self.site.clone();
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(serve(listener, site, keys, ending.clone(), shutdown));
-        if let Some(old) = open.replace(Open { address, socket, ending }) {
+        if let Some(old) = open.replace(OpenListener { address, socket, ending }) {
             old.ending.cancel();
         }
         Ok(is_new.then_some(bound))
@@ -125,13 +125,13 @@ impl Listener {
 pub(super) async fn serve(
     listener: TcpListener,
     site: Site,
-    keys: Keys,
+    keys: AccessKeys,
     ending: CancellationToken,
     shutdown: CancellationToken,
 ) {
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let routes = routes(site, keys, is_loopback, ending.clone());
-    let places = Places::default();
+    let places = ConnectionPlaces::default();
     let throttle = LogThrottle::default();
     let connections = TaskTracker::new();
     loop {
@@ -166,10 +166,10 @@ pub(super) async fn serve(
 
 /// The places of the connections, in the order in which they came.
 #[derive(Clone, Default)]
-struct Places(Arc<Mutex<PlacesTaken>>);
+struct ConnectionPlaces(Arc<Mutex<TakenPlaces>>);
 
 #[derive(Default)]
-struct PlacesTaken {
+struct TakenPlaces {
     next: u64,
     /// By number, those whose request has not come yet.
     waiting: BTreeMap<u64, CancellationToken>,
@@ -177,17 +177,17 @@ struct PlacesTaken {
 }
 
 /// The place of one connection, until it is dropped or another connection takes it.
-struct Place {
-    places: Places,
+struct ConnectionPlace {
+    places: ConnectionPlaces,
     number: u64,
     /// Cancelled when another connection takes the place.
     taken: CancellationToken,
 }
 
-impl Places {
+impl ConnectionPlaces {
     /// Takes a place. Where there is none, the oldest connection without a request loses its own;
     /// where all have asked, the oldest of them, which is read slowly or follows events.
-    fn take(&self) -> Place {
+    fn take(&self) -> ConnectionPlace {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if places.waiting.len() + places.asked.len() >= MOST_CONNECTIONS {
             let loser = places.waiting.pop_first().or_else(|| places.asked.pop_first());
@@ -199,11 +199,11 @@ impl Places {
         places.next += 1;
         let taken = CancellationToken::new();
         places.waiting.insert(number, taken.clone());
-        Place { places: self.clone(), number, taken }
+        ConnectionPlace { places: self.clone(), number, taken }
     }
 }
 
-impl Place {
+impl ConnectionPlace {
     /// Notes that a request has come.
     fn asked(&self) {
         let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,7 +213,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut places = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
         places.waiting.remove(&self.number);
@@ -227,7 +227,7 @@ async fn answer(
     routes: Router,
     ending: CancellationToken,
     shutdown: CancellationToken,
-    place: &Place,
+    place: &ConnectionPlace,
 ) {
     let mut server = http1::Builder::new();
     server

@@ -9,9 +9,9 @@ use super::*;
 use crate::config::SecretText;
 use crate::environment::Environment;
 
-pub(super) fn key(secret: &str) -> Key {
+pub(super) fn key(secret: &str) -> AccessKey {
     let environment = Environment::new([("KEY".to_owned(), secret.to_owned())]);
-    Key::new(SecretText("${env:KEY}".to_owned()), &environment).unwrap()
+    AccessKey::new(SecretText("${env:KEY}".to_owned()), &environment).unwrap()
 }
 
 fn site() -> Site {
@@ -22,8 +22,8 @@ fn site() -> Site {
     Site { trigger, board, metrics: None }
 }
 
-fn keys(token: Option<&str>) -> Keys {
-    Keys { token: token.map(key), ..Keys::default() }
+fn keys(token: Option<&str>) -> AccessKeys {
+    AccessKeys { token: token.map(key), ..AccessKeys::default() }
 }
 
 async fn serving(token: Option<&str>, is_loopback: bool) -> (SocketAddr, CancellationToken) {
@@ -152,7 +152,7 @@ async fn a_head_that_does_not_come_ends_the_connection() {
 async fn a_body_that_does_not_come_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let keys = Keys { webhook: Some(key("s")), ..Keys::default() };
+    let keys = AccessKeys { webhook: Some(key("s")), ..AccessKeys::default() };
     tokio::spawn(listen::serve(listener, site(), keys, Default::default(), Default::default()));
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = "POST /hooks/github HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
@@ -230,7 +230,7 @@ async fn a_new_config_moves_the_listener_and_changes_the_token() {
     drop(taken);
     assert_eq!(listener.serve(Some(free), keys(Some("new"))).unwrap(), Some(free));
     assert_eq!(order(free, "Bearer new").await, 202);
-    listener.serve(None, Keys::default()).unwrap();
+    listener.serve(None, AccessKeys::default()).unwrap();
     shutdown.cancel();
     listener.ended().await;
     assert!(TcpStream::connect(free).await.is_err() && TcpStream::connect(first).await.is_err());
@@ -242,7 +242,7 @@ async fn a_mounted_token_rotates() {
     let file = folder.path().join("token");
     std::fs::write(&file, "one\n").unwrap();
     let name = ("T_FILE".to_owned(), file.display().to_string());
-    let key = Key::new(SecretText("${env:T}".to_owned()), &Environment::new([name])).unwrap();
+    let key = AccessKey::new(SecretText("${env:T}".to_owned()), &Environment::new([name])).unwrap();
     assert!(key.is("one") && !key.is("two"));
     std::fs::write(&file, "two\n").unwrap();
     assert!(key.is("two") && !key.is("one"));

@@ -1,6 +1,6 @@
 //! Tokens: renewed by one task, and a refusal that is not asked for again and again.
 
-use apinizer_gitops::testing::sandbox::{Access, Client, Options};
+use apinizer_gitops::testing::sandbox::{Access, Options, TokenClient};
 use apinizer_gitops::testing::secret::Sensitive;
 use serde_json::json;
 
@@ -44,7 +44,8 @@ fn the_daemon_tries_a_refused_token_again_slowly() {
 
 /// A target that asks for its tokens, with `${env:API_USER}` and `${env:API_PASSWORD}`.
 fn asking() -> World {
-    let client = Client { id: "gitops".to_owned(), secret: Sensitive::new("s3cret-word".into()) };
+    let client =
+        TokenClient { id: "gitops".to_owned(), secret: Sensitive::new("s3cret-word".into()) };
     let access = Access { client: Some(client), ..Access::default() };
     let mut world = World::with(Options { access, ..Options::default() });
     let config = "source: {path: '{repo}'}\ntargets:\n  - name: default\n    url: {url}\n    \

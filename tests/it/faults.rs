@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use apinizer_gitops::testing::sandbox::{self, Dialect, Options, Running, Sandbox};
+use apinizer_gitops::testing::sandbox::{self, Dialect, Options, Sandbox};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -215,7 +215,7 @@ impl Control {
 /// A sandbox behind faults and gates.
 #[derive(Debug)]
 pub(crate) struct Server {
-    running: Running,
+    running: Sandbox,
     control: Control,
 }
 

@@ -298,8 +298,9 @@ fn a_ca_file_must_hold_certificates() {
     ] {
         let mut settings = settings("https://h", given("static-token"));
         settings.ca_file = Some(path.to_owned());
-        let error =
-            Client::new(settings, Redactor::default(), &Shared::default()).unwrap_err().to_string();
+        let error = Client::new(settings, Redactor::default(), &SharedClients::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(problem), "{error}");
     }
 }

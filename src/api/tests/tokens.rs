@@ -182,8 +182,11 @@ async fn a_write_without_a_token_was_surely_not_done() {
 
 #[test]
 fn a_token_that_no_header_takes_is_refused_without_an_echo() {
-    let made =
-        Client::new(settings("http://h", given("a\nb")), Redactor::default(), &Shared::default());
+    let made = Client::new(
+        settings("http://h", given("a\nb")),
+        Redactor::default(),
+        &SharedClients::default(),
+    );
     let error = made.unwrap_err().to_string();
     assert!(error.contains("line break") && !error.contains("a\nb"), "{error}");
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::text::{Shape, is_key};
+use super::text::{TextShape, is_key};
 use super::url::{says_secret, speaks_of_secret, variable};
-use super::{SecretPart, Standing};
+use super::{Certainty, SecretPart};
 use crate::catalog::{ConnectionType, Field, HiddenPlace, Kind, Secrecy, same_choice};
 use crate::pointer::{self, child, steps};
 
@@ -52,7 +52,7 @@ fn disjoint(mut parts: Vec<SecretPart>) -> Vec<SecretPart> {
             Some(last) if last.pointer == part.pointer => match (&mut last.range, &part.range) {
                 (Some(known), Some(more)) if more.start < known.end => {
                     known.end = known.end.max(more.end);
-                    last.standing = last.standing.min(part.standing);
+                    last.certainty = last.certainty.min(part.certainty);
                 }
                 (None, _) => {}
                 _ => joined.push(part),
@@ -89,7 +89,7 @@ impl Scan<'_> {
             Secrecy::Secret { .. } if !self.with_fields => return,
             Secrecy::Secret { .. } => {
                 let what = format!("the secret `{}`", field.name);
-                self.whole(path, value, &what, &variable(&[field.name]), Standing::Field);
+                self.whole(path, value, &what, &variable(&[field.name]), Certainty::Field);
                 return;
             }
             Secrecy::Hidden(place) => self.place(path, field, place, value),
@@ -101,7 +101,7 @@ impl Scan<'_> {
     /// Looks at every known value for URLs in texts, and for unknown keys inside objects.
     fn known(&mut self, path: &str, kind: &'static Kind, value: &Value) {
         match value {
-            Value::String(text) => self.text(path, text, Shape::Prose, None, Standing::Plain),
+            Value::String(text) => self.text(path, text, TextShape::Prose, None, Certainty::Plain),
             Value::Array(items) => {
                 let item_kind = kind.of_item().unwrap_or(&Kind::Any);
                 for (index, item) in items.iter().enumerate() {
@@ -129,19 +129,19 @@ impl Scan<'_> {
         match place {
             HiddenPlace::Url => {
                 if let Value::String(text) = value {
-                    self.text(path, text, Shape::Url, None, Standing::Plain);
+                    self.text(path, text, TextShape::Url, None, Certainty::Plain);
                 }
             }
-            HiddenPlace::Headers => self.named(path, value, "header", Shape::of_header),
+            HiddenPlace::Headers => self.named(path, value, "header", TextShape::of_header),
             HiddenPlace::KafkaProperties | HiddenPlace::KeyValueList | HiddenPlace::NamedValues => {
-                self.named(path, value, "property", Shape::of_property);
+                self.named(path, value, "property", TextShape::of_property);
             }
             HiddenPlace::Community => self.community(path, field, value),
             HiddenPlace::HostnameOrKey => {
                 if value.as_str().is_some_and(is_key) {
                     let what = format!("what looks like a key in `{}`", field.name);
                     let label = variable(&[field.name]);
-                    self.whole(path, value, &what, &label, Standing::Plain);
+                    self.whole(path, value, &what, &label, Certainty::Plain);
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Scan<'_> {
         path: &str,
         values: &Value,
         noun: &str,
-        shape_of: fn(&str) -> Option<Shape>,
+        shape_of: fn(&str) -> Option<TextShape>,
     ) {
         match values {
             Value::Array(items) => {
@@ -184,14 +184,14 @@ impl Scan<'_> {
     }
 
     /// Every text and number in the value of a property; Kafka's say their type beside it.
-    fn leaves(&mut self, path: &str, value: &Value, shape: Shape, property: Property<'_>) {
+    fn leaves(&mut self, path: &str, value: &Value, shape: TextShape, property: Property<'_>) {
         match value {
             Value::String(text) => {
-                self.text(path, text, shape, Some(property), Standing::Plain);
+                self.text(path, text, shape, Some(property), Certainty::Plain);
             }
             Value::Number(_) => {
                 let label = variable(&[property.name]);
-                self.whole(path, value, &property.what(), &label, Standing::Plain);
+                self.whole(path, value, &property.what(), &label, Certainty::Plain);
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
@@ -214,8 +214,9 @@ impl Scan<'_> {
             return;
         }
         // A version that is not known yet may turn out to be 3.
-        let standing = if version.contains("${") { Standing::Suspected } else { Standing::Plain };
-        self.whole(path, value, "the community name", &variable(&[field.name]), standing);
+        let certainty =
+            if version.contains("${") { Certainty::Suspected } else { Certainty::Plain };
+        self.whole(path, value, "the community name", &variable(&[field.name]), certainty);
     }
 
     /// A field that the catalog does not have.
@@ -224,13 +225,15 @@ impl Scan<'_> {
         match value {
             Value::String(_) if suspected => {
                 let what = format!("the field `{name}`");
-                self.whole(path, value, &what, &variable(&[name]), Standing::Suspected);
+                self.whole(path, value, &what, &variable(&[name]), Certainty::Suspected);
             }
             Value::Number(_) if suspected && says_secret(name) => {
                 let what = format!("the field `{name}`");
-                self.whole(path, value, &what, &variable(&[name]), Standing::Suspected);
+                self.whole(path, value, &what, &variable(&[name]), Certainty::Suspected);
             }
-            Value::String(text) => self.text(path, text, Shape::Prose, None, Standing::Suspected),
+            Value::String(text) => {
+                self.text(path, text, TextShape::Prose, None, Certainty::Suspected);
+            }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     self.unknown(&pointer::item(path, index), name, item, suspected);
@@ -253,20 +256,20 @@ impl Scan<'_> {
         &mut self,
         path: &str,
         text: &str,
-        shape: Shape,
+        shape: TextShape,
         property: Option<Property<'_>>,
-        standing: Standing,
+        certainty: Certainty,
     ) {
         let top = steps(path).next().unwrap_or_default();
         // A key in PEM form, wherever somebody pasted it.
         if text.contains("PRIVATE KEY-----") {
             let what = format!("the private key in `{top}`");
             let (range, pointer) = (Some(0..text.len()), path.to_owned());
-            let (label, standing) = (variable(&[&top, "key"]), Standing::Plain);
-            self.parts.push(SecretPart { pointer, range, what, label, standing });
+            let (label, certainty) = (variable(&[&top, "key"]), Certainty::Plain);
+            self.parts.push(SecretPart { pointer, range, what, label, certainty });
             return;
         }
-        if shape == Shape::Prose && !text.contains("://") && !text.contains("jdbc:") {
+        if shape == TextShape::Prose && !text.contains("://") && !text.contains("jdbc:") {
             return;
         }
         for (range, name) in shape.secrets_in(text) {
@@ -282,12 +285,12 @@ impl Scan<'_> {
                 range: Some(range),
                 what,
                 label: variable(&[owner, &name]),
-                standing,
+                certainty,
             });
         }
     }
 
-    fn whole(&mut self, path: &str, value: &Value, what: &str, label: &str, standing: Standing) {
+    fn whole(&mut self, path: &str, value: &Value, what: &str, label: &str, certainty: Certainty) {
         let range = match value {
             Value::Null => return,
             Value::String(text) if text.is_empty() => return,
@@ -295,6 +298,6 @@ impl Scan<'_> {
             _ => None,
         };
         let (what, label) = (what.to_owned(), label.to_owned());
-        self.parts.push(SecretPart { pointer: path.to_owned(), range, what, label, standing });
+        self.parts.push(SecretPart { pointer: path.to_owned(), range, what, label, certainty });
     }
 }

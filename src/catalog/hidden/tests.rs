@@ -284,9 +284,10 @@ fn extraction_gives_references_and_the_secrets_that_they_stand_for() {
         "description": "see ${var:x}",
         "sslToken": "t",
     }));
-    let extracted = extract(of("database"), &live, &mut |part| format!("SHOP_{}", part.label));
+    let (fields, variables) =
+        extract(of("database"), &live, &mut |part| format!("SHOP_{}", part.label));
     assert_eq!(
-        Value::Object(extracted.fields),
+        Value::Object(fields),
         json!({
             "jdbcUrl": "jdbc:mysql://u:${env:SHOP_JDBC_URL_PASSWORD}@$${DB}/db?x=$${env:looks}&password=${DB_PASSWORD}",
             "password": "left to the caller",
@@ -295,7 +296,7 @@ fn extraction_gives_references_and_the_secrets_that_they_stand_for() {
         })
     );
     let secrets: Vec<_> =
-        extracted.variables.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect();
+        variables.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect();
     assert_eq!(secrets, [("SHOP_JDBC_URL_PASSWORD", "p%401"), ("SHOP_SSL_TOKEN", "t")]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::url::{self, FILLER, Found, is_boolean, name_before, says_secret};
+use super::url::{self, FILLER, NamedRange, is_boolean, says_secret};
 use crate::reference::{self, Segment};
 use crate::secret::SENSITIVE;
 
@@ -12,7 +12,7 @@ const LONGEST: usize = 16 * 1024;
 
 /// The kind of text that a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum TextShape {
     /// Text that may mention a URL with user info.
     Prose,
     /// A URL.
@@ -29,7 +29,7 @@ pub(super) enum Shape {
     Jaas,
 }
 
-impl Shape {
+impl TextShape {
     /// The kind of a header's value; `None` where its name says nothing.
     pub(super) fn of_header(name: &str) -> Option<Self> {
         match name.trim().to_ascii_lowercase().as_str() {
@@ -52,7 +52,7 @@ impl Shape {
 
     /// The secret parts of a text of this kind, each with the name that it has inside the text
     /// (empty where it has none).
-    pub(super) fn secrets_in(self, text: &str) -> Vec<Found> {
+    pub(super) fn secrets_in(self, text: &str) -> Vec<NamedRange> {
         if text.len() > LONGEST && self != Self::Prose {
             return vec![whole(0..text.len())];
         }
@@ -78,12 +78,12 @@ impl Shape {
     }
 }
 
-fn whole(range: Range<usize>) -> Found {
+fn whole(range: Range<usize>) -> NamedRange {
     (range, String::new())
 }
 
 /// URLs in a text end where a word does.
-fn in_prose(skeleton: &str, found: &mut Vec<Found>) {
+fn in_prose(skeleton: &str, found: &mut Vec<NamedRange>) {
     let mut at = 0;
     for word in skeleton.split(char::is_whitespace) {
         let start = skeleton[at..].find(word).map_or(at, |offset| at + offset);
@@ -130,7 +130,7 @@ fn after_scheme(skeleton: &str) -> Option<Range<usize>> {
     (!rest.is_empty()).then_some(end - rest.len()..end)
 }
 
-fn cookies(skeleton: &str, found: &mut Vec<Found>) {
+fn cookies(skeleton: &str, found: &mut Vec<NamedRange>) {
     const ATTRIBUTES: &[&str] =
         &["domain", "expires", "httponly", "max-age", "partitioned", "path", "samesite", "secure"];
     let mut at = 0;
@@ -150,30 +150,17 @@ fn cookies(skeleton: &str, found: &mut Vec<Found>) {
 
 /// The values of all options in a skeleton whose names say that they are secrets:
 /// `...LoginModule required username="a" password="b";`.
-fn jaas_options(skeleton: &str, found: &mut Vec<Found>) {
-    let mut done = 0;
-    for (equals, _) in skeleton.match_indices('=') {
-        if equals < done {
-            continue;
-        }
-        let Some(name) = name_before(skeleton, equals) else { continue };
-        if !says_secret(&name) {
-            continue;
-        }
-        let after = &skeleton[equals + 1..];
-        let blanks = after.len() - after.trim_start().len();
-        let start = equals + 1 + blanks;
+fn jaas_options(skeleton: &str, found: &mut Vec<NamedRange>) {
+    let value_at = |skeleton: &str, behind_equals: usize| {
+        let after = &skeleton[behind_equals..];
+        let start = behind_equals + after.len() - after.trim_start().len();
         let value = &skeleton[start..];
-        let range = match value.chars().next() {
+        match value.chars().next() {
             Some(quote @ ('"' | '\'')) => start + 1..start + 1 + quoted_length(&value[1..], quote),
             _ => start..start + value.find([' ', '\t', '\n', '\r', ';']).unwrap_or(value.len()),
-        };
-        done = range.end;
-        let value = &skeleton[range.clone()];
-        if !value.is_empty() && !is_boolean(value) {
-            found.push((range, name));
         }
-    }
+    };
+    url::secret_values(skeleton, says_secret, value_at, found);
 }
 
 /// How long a quoted value is. A quote ends it only where another option, the end of the entry

@@ -9,10 +9,10 @@ use percent_encoding::percent_decode_str;
 pub(super) const FILLER: u8 = 1;
 
 /// A secret that was found in a text, with the name that it has there.
-pub(super) type Found = (Range<usize>, String);
+pub(super) type NamedRange = (Range<usize>, String);
 
 /// The passwords in the user info of all URLs in a skeleton.
-pub(super) fn user_info(skeleton: &str, found: &mut Vec<Found>) {
+pub(super) fn user_info(skeleton: &str, found: &mut Vec<NamedRange>) {
     for (at, separator) in skeleton.match_indices("://") {
         let start = at + separator.len();
         if let Some(range) = password_of_authority(&skeleton[start..]) {
@@ -75,18 +75,29 @@ fn password_of_oracle(skeleton: &str) -> Option<Range<usize>> {
 }
 
 /// The values of all parameters in a skeleton whose names say that they are secrets.
-pub(super) fn parameters(skeleton: &str, found: &mut Vec<Found>) {
+pub(super) fn parameters(skeleton: &str, found: &mut Vec<NamedRange>) {
+    // A bare `key=` is as often no secret.
+    let is_secret = |name: &str| !name.eq_ignore_ascii_case("key") && says_secret(name);
+    secret_values(skeleton, is_secret, value_after, found);
+}
+
+/// The values behind each `=` in a skeleton before which a name of a secret stands; `value_at` finds the
+/// value that begins there.
+pub(super) fn secret_values(
+    skeleton: &str,
+    is_secret: impl Fn(&str) -> bool,
+    value_at: impl Fn(&str, usize) -> Range<usize>,
+    found: &mut Vec<NamedRange>,
+) {
     let mut done = 0;
     for (equals, _) in skeleton.match_indices('=') {
         if equals < done {
             continue;
         }
-        let Some(name) = name_before(skeleton, equals) else { continue };
-        // A bare `key=` is as often no secret.
-        if name.eq_ignore_ascii_case("key") || !says_secret(&name) {
+        let Some(name) = name_before(skeleton, equals).filter(|name| is_secret(name)) else {
             continue;
-        }
-        let range = value_after(skeleton, equals + 1);
+        };
+        let range = value_at(skeleton, equals + 1);
         done = range.end;
         let value = &skeleton[range.clone()];
         if !value.is_empty() && !is_boolean(value) {
@@ -101,7 +112,7 @@ pub(super) fn is_boolean(value: &str) -> bool {
 }
 
 /// The name that ends at an `=`, percent-decoded.
-pub(super) fn name_before(skeleton: &str, equals: usize) -> Option<String> {
+fn name_before(skeleton: &str, equals: usize) -> Option<String> {
     let before = skeleton[..equals].trim_end();
     let start = before
         .char_indices()

@@ -187,8 +187,7 @@ pub struct ForgetArgs {
     pub lock_timeout: Duration,
 }
 
-// The arguments of the commands about documents: `validate`, `init`, `export`,
-// `explain`, `schema`.
+// The arguments of the commands about documents: `validate`, `export`.
 
 /// The form in which problems are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -251,32 +250,7 @@ pub struct ExportArgs {
     pub target: Option<String>,
 }
 
-/// The arguments of `init`. The flags of a single target say what it writes.
-#[derive(Args, Clone, Debug)]
-pub struct InitArgs {
-    /// The target's name.
-    #[arg(long, value_name = "NAME", default_value = "prod")]
-    pub target: String,
-}
-
-/// The arguments of `explain`.
-#[derive(Args, Clone, Debug)]
-pub struct ExplainArgs {
-    /// A connection type or a field of one, `config`, `x-gitops`, `rules`, or the code of a problem,
-    /// AG303 for example; without it, all types are listed.
-    #[arg(value_name = "TYPE[.FIELD]|config|x-gitops|rules|CODE")]
-    pub subject: Option<String>,
-}
-
-/// The arguments of `schema`.
-#[derive(Args, Clone, Debug)]
-pub struct SchemaArgs {
-    /// A connection type, or `config`; without it, the schema of any document.
-    #[arg(value_name = "TYPE|config")]
-    pub subject: Option<String>,
-}
-
-// The arguments of `sandbox`, `demo` and `probe`. The tokens here are made up for a server that holds
+// The arguments of `sandbox` and `probe`. The tokens here are made up for a server that holds
 // nothing real, which is why they may stand on a command line.
 
 /// The arguments of `sandbox`.
@@ -338,17 +312,6 @@ pub struct SandboxAccess {
     /// Answer 429 to more calls a second than this.
     #[arg(long, value_name = "CALLS")]
     pub rate_limit: Option<u32>,
-}
-
-/// The arguments of `demo`.
-#[derive(Args, Clone, Debug)]
-pub struct DemoArgs {
-    /// The folder to work in, kept afterwards [default: a temporary one, removed at the end].
-    #[arg(long, value_name = "FOLDER")]
-    pub dir: Option<PathBuf>,
-    /// Where the daemon serves its status page; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
 }
 
 /// The arguments of `probe`.

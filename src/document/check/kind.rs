@@ -8,6 +8,7 @@ use crate::catalog::{Choices, ConnectionType, Default, Kind, Verdict, nearest_of
 use crate::diagnostic::code::{self, Code};
 use crate::diagnostic::{Finding, Severity, quoted};
 use crate::pointer::for_people;
+use crate::yaml::kind_of;
 
 pub(super) fn wrong(pointer: &str, problem: &str, example: &str) -> Option<Finding> {
     bad(pointer, &code::WRONG_KIND, problem, format!("write for example `{example}`"))
@@ -232,12 +233,7 @@ fn choice(pointer: &str, choices: &Choices, value: &Value) -> Option<Finding> {
 /// The kind of a value, with its article.
 fn a(value: &Value) -> &'static str {
     match value {
-        Value::Null => "`null`",
-        Value::Bool(_) => "a boolean",
         Value::Number(number) if number.is_f64() => "a number with a fraction",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
+        other => kind_of(other),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::desired;
-use crate::export::{Export, KnownReferences, Options, template};
+use crate::export::{Export, KnownReferences, template};
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
 use crate::record::{BaseField, Owned, Record};
@@ -13,7 +13,7 @@ fn export(bodies: &[Value], known: &KnownReferences) -> Export {
         .iter()
         .map(|body| LiveConnection::from_entry(body.as_object().unwrap().clone()).unwrap())
         .collect();
-    Export::of(&live, known, &Options { prefix: "Payments".to_owned(), full: false })
+    Export::of(&live, known, "Payments", false)
 }
 
 fn one(body: Value) -> (String, String) {

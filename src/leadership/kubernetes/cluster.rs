@@ -35,20 +35,11 @@ const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// The kinds of objects that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ObjectKind {
     /// `coordination.k8s.io/v1`.
     Lease,
     /// `v1`.
     Secret,
-}
-
-/// The result of a write.
-#[derive(Debug)]
-pub(super) enum Written {
-    /// The object as it is now.
-    Done(Value),
-    /// Another client made, changed or deleted it meanwhile.
-    Conflict,
 }
 
 /// Why the cluster cannot be asked; no text holds a token.
@@ -115,7 +106,7 @@ pub(super) struct Cluster {
 
 /// The changes that a watch shows.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(super) struct WatchedChanges {
     response: reqwest::Response,
     // The beginning of the next line.
     unread: Vec<u8>,
@@ -142,7 +133,7 @@ impl ClusterError {
     }
 }
 
-impl Kind {
+impl ObjectKind {
     fn path(self, namespace: &str) -> String {
         match self {
             Self::Lease => format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"),
@@ -210,7 +201,11 @@ impl Cluster {
     ///
     /// # Errors
     /// The cluster cannot be asked.
-    pub(super) async fn get(&self, kind: Kind, name: &str) -> Result<Option<Value>, ClusterError> {
+    pub(super) async fn get(
+        &self,
+        kind: ObjectKind,
+        name: &str,
+    ) -> Result<Option<Value>, ClusterError> {
         let call = format!("GET {kind:?} {name}");
         let (status, body) = self.call(Method::GET, kind, Some(name), None, &call).await?;
         match status {
@@ -226,7 +221,7 @@ impl Cluster {
     /// The cluster cannot be asked.
     pub(super) async fn list(
         &self,
-        kind: Kind,
+        kind: ObjectKind,
     ) -> Result<(BTreeMap<String, Value>, String), ClusterError> {
         let call = format!("list of each {kind:?}");
         let (status, body) = self.call(Method::GET, kind, None, None, &call).await?;
@@ -255,10 +250,10 @@ impl Cluster {
     /// The cluster cannot be asked.
     pub(super) async fn watch(
         &self,
-        kind: Kind,
+        kind: ObjectKind,
         version: &str,
         lasts: Duration,
-    ) -> Result<Changes, ClusterError> {
+    ) -> Result<WatchedChanges, ClusterError> {
         let call = format!("watch of each {kind:?}");
         let seconds = lasts.as_secs().max(1);
         let query = format!("?watch=true&resourceVersion={version}&timeoutSeconds={seconds}");
@@ -274,44 +269,30 @@ impl Cluster {
             let (status, body) = self.answer(response, &call).await?;
             return Err(refused(call, status, &body));
         }
-        Ok(Changes { response, unread: Vec::new() })
+        Ok(WatchedChanges { response, unread: Vec::new() })
     }
 
-    /// Makes an object.
+    /// Makes an object, or replaces the version of it that was read; the object as it is now. `None`:
+    /// another client made, changed or deleted it meanwhile.
     ///
     /// # Errors
     /// The cluster cannot be asked, or refuses.
-    pub(super) async fn create(&self, kind: Kind, object: &Value) -> Result<Written, ClusterError> {
-        self.write(Method::POST, kind, object).await
-    }
-
-    /// Replaces an object that was read.
-    ///
-    /// # Errors
-    /// The cluster cannot be asked, or refuses.
-    pub(super) async fn replace(
+    pub(super) async fn write(
         &self,
-        kind: Kind,
+        kind: ObjectKind,
         object: &Value,
-    ) -> Result<Written, ClusterError> {
-        self.write(Method::PUT, kind, object).await
-    }
-
-    async fn write(
-        &self,
-        method: Method,
-        kind: Kind,
-        object: &Value,
-    ) -> Result<Written, ClusterError> {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    ) -> Result<Option<Value>, ClusterError> {
+        let metadata = &object["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let replaces = metadata["resourceVersion"].is_string();
+        let method = if replaces { Method::PUT } else { Method::POST };
         let call = format!("{method} {kind:?} {name}");
-        let replaces = method == Method::PUT;
         let place = replaces.then_some(name);
         let (status, body) = self.call(method, kind, place, Some(object), &call).await?;
         match status {
-            StatusCode::OK | StatusCode::CREATED => parsed(&body, &call).map(Written::Done),
-            StatusCode::CONFLICT => Ok(Written::Conflict),
-            StatusCode::NOT_FOUND if replaces => Ok(Written::Conflict),
+            StatusCode::OK | StatusCode::CREATED => parsed(&body, &call).map(Some),
+            StatusCode::CONFLICT => Ok(None),
+            StatusCode::NOT_FOUND if replaces => Ok(None),
             status => Err(refused(call, status, &body)),
         }
     }
@@ -319,7 +300,7 @@ impl Cluster {
     async fn call(
         &self,
         method: Method,
-        kind: Kind,
+        kind: ObjectKind,
         name: Option<&str>,
         object: Option<&Value>,
         call: &str,
@@ -335,7 +316,7 @@ impl Cluster {
     fn request(
         &self,
         method: Method,
-        kind: Kind,
+        kind: ObjectKind,
         below: &str,
         object: Option<&Value>,
     ) -> Result<reqwest::RequestBuilder, ClusterError> {
@@ -430,7 +411,7 @@ impl Cluster {
     }
 }
 
-impl Changes {
+impl WatchedChanges {
     /// The next change: the object by its name, or `None` in its place if it was deleted. The watch has
     /// ended where there is no change.
     pub(super) async fn next(&mut self) -> Option<(String, Option<Value>)> {

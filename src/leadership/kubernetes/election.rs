@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
-use super::cluster::{Cluster, ClusterError, Kind, Written};
-use super::lease::{self, Observed, Times, Turn};
+use super::cluster::{Cluster, ClusterError, ObjectKind};
+use super::lease::{self, LeaseTurn, ObservedLease, Times};
 use super::{Standby, Term};
 use crate::api::{LimitMover, WriteLimit};
 use crate::leadership::Renewal;
@@ -64,7 +64,7 @@ struct View {
 }
 
 /// The task that keeps the view.
-struct Watcher {
+struct LeaseWatcher {
     cluster: Arc<Cluster>,
     lasts: Duration,
     view: watch::Sender<View>,
@@ -82,7 +82,7 @@ impl Leases {
         let begin = async || {
             let (sender, view) = watch::channel(View::default());
             let (cluster, lasts) = (Arc::clone(&self.cluster), self.lasts);
-            let mut watcher = Watcher { cluster, lasts, view: sender, told: None };
+            let mut watcher = LeaseWatcher { cluster, lasts, view: sender, told: None };
             let version = watcher.list().await;
             (view, AbortOnDropHandle::new(tokio::spawn(watcher.run(version))))
         };
@@ -90,7 +90,7 @@ impl Leases {
     }
 }
 
-impl Watcher {
+impl LeaseWatcher {
     async fn run(mut self, mut version: Option<String>) {
         loop {
             if let Some(version) = version
@@ -107,7 +107,7 @@ impl Watcher {
 
     /// Lists the Leases; the version from which on changes have to be watched.
     async fn list(&mut self) -> Option<String> {
-        match self.cluster.list(Kind::Lease).await {
+        match self.cluster.list(ObjectKind::Lease).await {
             Ok((leases, version)) => {
                 self.view.send_replace(View { leases, problem: None });
                 Some(version)
@@ -123,7 +123,8 @@ impl Watcher {
     /// Shows changes until the watch ends. One that shows nothing for as long as it takes until a Lease
     /// is renewed may have been cut.
     async fn watch(&mut self, version: &str) -> Result<(), ClusterError> {
-        let mut changes = self.cluster.watch(Kind::Lease, version, self.lasts * WATCH).await?;
+        let mut changes =
+            self.cluster.watch(ObjectKind::Lease, version, self.lasts * WATCH).await?;
         if self.told.take().is_some() {
             info!("the leases can be read again");
         }
@@ -188,7 +189,7 @@ impl Election {
             () = shutdown.cancelled() => return None,
             view = self.leases.follow() => view,
         };
-        let mut observed = Observed::default();
+        let mut observed = ObservedLease::default();
         while !shutdown.is_cancelled() {
             let (shown, problem) = {
                 let view = view.borrow_and_update();
@@ -198,7 +199,7 @@ impl Election {
                 None => Ok(shown.clone()),
                 // The Role of an earlier release has no `list`.
                 Some(error) if error.is_forbidden() => {
-                    self.cluster.get(Kind::Lease, &self.lease).await
+                    self.cluster.get(ObjectKind::Lease, &self.lease).await
                 }
                 Some(error) => Err(error),
             };
@@ -232,24 +233,24 @@ impl Election {
     async fn attempt(
         &self,
         found: Option<&Value>,
-        observed: &mut Observed,
+        observed: &mut ObservedLease,
     ) -> Result<Attempt, ClusterError> {
         // A replica acted before: there is a state, or this one saw who held the Lease.
         if found.is_none() && (self.state.exists() || observed.saw_a_holder()) {
             let deleted = lease::deleted(&self.lease, self.lasts, Timestamp::now());
-            self.cluster.create(Kind::Lease, &deleted).await?;
+            self.cluster.write(ObjectKind::Lease, &deleted).await?;
             return Ok(Attempt::Conflict);
         }
         let mut held = self.held.lock().await;
         let modesty = (self.modesty * *held).min(self.lasts);
         let turn = observed.turn(found, &self.identity, modesty, Instant::now());
-        if let Turn::Wait { holder, until } = turn {
+        if let LeaseTurn::Wait { holder, until } = turn {
             return Ok(Attempt::Wait { holder, until });
         }
         let sent = Instant::now();
         match self.write(found).await? {
-            Written::Conflict => Ok(Attempt::Conflict),
-            Written::Done(lease) => {
+            None => Ok(Attempt::Conflict),
+            Some(lease) => {
                 *held += 1;
                 info!(target = %self.target, lease = %self.lease, "this replica acts for the target");
                 Ok(Attempt::Won(lease, Times::renewed(self.lasts, sent)))
@@ -268,7 +269,7 @@ impl Election {
         let over = shutdown.child_token();
         let (limit, mover) = WriteLimit::at(times.until);
         let giving_back = CancellationToken::new();
-        let keeping = self.clone().keep(Kept {
+        let keeping = self.clone().keep(KeptLease {
             lease,
             times,
             shown,
@@ -282,7 +283,7 @@ impl Election {
     }
 
     /// Renews the Lease until it is given back or lost; frees it once it is given back.
-    async fn keep(self, mut kept: Kept) {
+    async fn keep(self, mut kept: KeptLease) {
         let mut failing = false;
         let why = loop {
             if !self.has_to_renew(&mut kept).await {
@@ -320,8 +321,8 @@ impl Election {
     }
 
     /// Waits until the Lease has to be renewed; `false`: it is given back.
-    async fn has_to_renew(&self, kept: &mut Kept) -> bool {
-        let Kept { times, limit, giving_back, view, shown, .. } = kept;
+    async fn has_to_renew(&self, kept: &mut KeptLease) -> bool {
+        let KeptLease { times, limit, giving_back, view, shown, .. } = kept;
         // A stream of writes asks for one renewal in each pause.
         let write_begins = async {
             tokio::time::sleep_until(times.soonest).await;
@@ -355,21 +356,21 @@ impl Election {
 
     /// Renews the Lease; why it is lost, if it is.
     async fn renew(&self, lease: &mut Value) -> Result<Option<String>, ClusterError> {
-        if let Written::Done(renewed) = self.write(Some(lease)).await? {
+        if let Some(renewed) = self.write(Some(lease)).await? {
             *lease = renewed;
             return Ok(None);
         }
         // The Lease changed: by a renewal of ours without an answer, a label, or another holder.
-        let found = self.cluster.get(Kind::Lease, &self.lease).await?;
+        let found = self.cluster.get(ObjectKind::Lease, &self.lease).await?;
         let why = lease::how_lost(found.as_ref(), &self.identity);
         let (None, Some(found)) = (&why, found) else { return Ok(why) };
         *lease = found;
         match self.write(Some(lease)).await? {
-            Written::Done(renewed) => {
+            Some(renewed) => {
                 *lease = renewed;
                 Ok(None)
             }
-            Written::Conflict => Err(ClusterError::NoAnswer {
+            None => Err(ClusterError::NoAnswer {
                 call: format!("PUT Lease {}", self.lease),
                 problem: "another client keeps changing it".to_owned(),
             }),
@@ -398,10 +399,10 @@ impl Election {
     async fn free(&self, lease: &mut Value) -> Result<(), ClusterError> {
         loop {
             let freed = lease::given_back(lease, Timestamp::now());
-            if let Written::Done(_) = self.cluster.replace(Kind::Lease, &freed).await? {
+            if self.cluster.write(ObjectKind::Lease, &freed).await?.is_some() {
                 return Ok(());
             }
-            match self.cluster.get(Kind::Lease, &self.lease).await? {
+            match self.cluster.get(ObjectKind::Lease, &self.lease).await? {
                 Some(found) if lease::how_lost(Some(&found), &self.identity).is_none() => {
                     *lease = found;
                 }
@@ -410,13 +411,10 @@ impl Election {
         }
     }
 
-    async fn write(&self, lease: Option<&Value>) -> Result<Written, ClusterError> {
+    async fn write(&self, lease: Option<&Value>) -> Result<Option<Value>, ClusterError> {
         let now = Timestamp::now();
         let held = lease::held(lease, &self.lease, &self.identity, self.lasts, now);
-        match lease {
-            Some(_) => self.cluster.replace(Kind::Lease, &held).await,
-            None => self.cluster.create(Kind::Lease, &held).await,
-        }
+        self.cluster.write(ObjectKind::Lease, &held).await
     }
 }
 
@@ -432,7 +430,7 @@ enum Attempt {
 }
 
 /// The values of the task that renews.
-struct Kept {
+struct KeptLease {
     lease: Value,
     times: Times,
     // The Lease in the view when it was last looked at.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::cluster::Kind;
+use super::cluster::ObjectKind;
 
 /// A Lease whose holder writes is renewed so often in its duration.
 const RENEWALS: u32 = 9;
@@ -33,7 +33,7 @@ const DELETED: &str = "a replica whose lease was deleted";
 /// a Lease runs out when its spec has stayed the same for its duration on this machine's own
 /// monotonic clock, whatever the times in it are.
 #[derive(Debug, Default)]
-pub(super) struct Observed {
+pub(super) struct ObservedLease {
     // The spec, and when it was first seen so.
     last: Option<(Value, Instant)>,
     free_since: Option<Instant>,
@@ -41,14 +41,14 @@ pub(super) struct Observed {
 
 /// The decision of a replica about a Lease that it wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum LeaseTurn {
     /// It writes itself into the Lease.
     Claim,
     /// It waits: another replica holds the Lease, or one that holds fewer may take it first.
     Wait { holder: Option<String>, until: Instant },
 }
 
-impl Observed {
+impl ObservedLease {
     /// Whether a replica held the Lease when it was last read.
     pub(super) fn saw_a_holder(&self) -> bool {
         self.last.as_ref().is_some_and(|(spec, _)| holder_in(spec).is_some())
@@ -62,7 +62,7 @@ impl Observed {
         own: &str,
         modesty: Duration,
         now: Instant,
-    ) -> Turn {
+    ) -> LeaseTurn {
         let spec = lease.map_or(&Value::Null, |lease| &lease["spec"]);
         if self.last.as_ref().is_none_or(|(last, _)| last != spec) {
             self.last = Some((spec.clone(), now));
@@ -70,14 +70,14 @@ impl Observed {
         let seen = self.last.as_ref().map_or(now, |(_, seen)| *seen);
         match (holder_in(spec), seen + duration(spec)) {
             // A claim of ours whose answer was lost.
-            (Some(holder), _) if holder == own => Turn::Claim,
+            (Some(holder), _) if holder == own => LeaseTurn::Claim,
             (Some(holder), until) if until > now => {
                 self.free_since = None;
-                Turn::Wait { holder: Some(holder.to_owned()), until }
+                LeaseTurn::Wait { holder: Some(holder.to_owned()), until }
             }
             _ => {
                 let until = *self.free_since.get_or_insert(now) + modesty;
-                if until > now { Turn::Wait { holder: None, until } } else { Turn::Claim }
+                if until > now { LeaseTurn::Wait { holder: None, until } } else { LeaseTurn::Claim }
             }
         }
     }
@@ -151,7 +151,7 @@ pub(super) fn held(
     lasts: Duration,
     wall: Timestamp,
 ) -> Value {
-    let mut new = lease.cloned().unwrap_or_else(|| Kind::Lease.named(name));
+    let mut new = lease.cloned().unwrap_or_else(|| ObjectKind::Lease.named(name));
     let before = new["spec"].clone();
     let now = time(wall);
     let is_own = holder(&new) == Some(own);

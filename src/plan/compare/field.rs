@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::{
-    CompareSettings, Comparing, Difference, Keys, Subject, Treatment, agreed, field_at,
+    CompareSettings, Comparing, Difference, Keys, Subject, Treatment, agreed, field_exactly_at,
     matches_base, written,
 };
 use crate::plan::equality::{equal_in, is_empty};
@@ -92,7 +92,7 @@ impl Comparing<'_> {
             self.keep_base(path);
             return;
         }
-        let field = field_at(desired.connection_type, path);
+        let field = field_exactly_at(desired.connection_type, path);
         if field.is_some_and(Field::is_secret) {
             return;
         }
@@ -236,8 +236,8 @@ impl Comparing<'_> {
         // Where a profile says that it is masked, another text says nothing.
         let readable =
             settings.readable.has(desired.connection_type.name, path) && !self.masks(field);
-        let reading = Reading::of(live.shown_by_get(path), value);
-        if reading == Reading::Equal && field.is_secret() {
+        let reading = SecretReading::of(live.shown_by_get(path), value);
+        if reading == SecretReading::Equal && field.is_secret() {
             self.found.proven_readable.push(path.to_owned());
         }
         let sent = LastSent::of(field, value, older, settings);
@@ -245,16 +245,16 @@ impl Comparing<'_> {
         let with_base =
             |unverified| BaseField { unverified, ..written(field, value, settings.keys) };
         match (reading, sent) {
-            (Reading::Equal, _) => {
+            (SecretReading::Equal, _) => {
                 self.found.settled.push(path.to_owned());
                 self.found.base.insert(path.to_owned(), with_base(false));
             }
-            (Reading::Other, LastSent::Other | LastSent::Never) if readable => {
+            (SecretReading::Other, LastSent::Other | LastSent::Never) if readable => {
                 self.keep_base(path);
                 let origin = if sent == LastSent::Other { Origin::Both } else { Origin::Git };
                 self.push_secret(field, value, origin, sent == LastSent::Never);
             }
-            (Reading::Other, _) if readable => {
+            (SecretReading::Other, _) if readable => {
                 self.keep_base(path);
                 self.push_secret(field, value, Origin::Drift, true);
             }
@@ -348,7 +348,7 @@ impl LastSent {
 
 /// The answer of `GET` about a secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
+enum SecretReading {
     /// `null`, absent, asterisks, or no reading at all.
     Nothing,
     /// Git's value.
@@ -357,7 +357,7 @@ enum Reading {
     Other,
 }
 
-impl Reading {
+impl SecretReading {
     fn of(shown: Option<&Value>, wanted: &Value) -> Self {
         match (shown_text(shown), wanted.as_str()) {
             (None, _) => Self::Nothing,

@@ -21,7 +21,8 @@ use super::{allow_delete_command, hold};
 /// The reason of a change that takes a connection into the inventory.
 pub(crate) const ADOPTED: &str = "adopted";
 
-pub(super) fn decide(
+/// Decides a connection that git declares.
+pub(super) fn decide_declared(
     row: &Row<'_>,
     desired: &DesiredConnection,
     settings: &Settings<'_>,

@@ -57,7 +57,7 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, settings: &Settings<'_>) -
         let decision = rows.get(new).zip(rows.get(old)).and_then(|(row, old)| {
             let is_admitted = settings.run.filter.admits(row.type_name(), new);
             let desired = row.wanted().filter(|_| is_admitted)?;
-            let mut decision = decide(row, old, desired, settings);
+            let mut decision = decide_rename(row, old, desired, settings);
             judge(&mut decision, row, settings);
             Some(decision)
         });
@@ -141,7 +141,7 @@ fn was_renamed_before(
 }
 
 /// Decides one rename: `row` is the new name's, `old` the old one's.
-fn decide(
+fn decide_rename(
     row: &Row<'_>,
     old: &Row<'_>,
     desired: &DesiredConnection,

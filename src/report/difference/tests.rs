@@ -44,13 +44,13 @@ fn of_a_long_base_the_parts_that_moved_are_told() {
 fn draw(leaf: &Leaf) -> Vec<String> {
     let label = &leaf.label;
     match &leaf.kind {
-        Kind::Added(text) => vec![format!("+ {label}: {text}")],
-        Kind::Removed(text) => vec![format!("- {label}: {text}")],
-        Kind::Replaced(before, after) => vec![format!("~ {label}: {before} -> {after}")],
-        Kind::Hidden(text) => vec![format!("* {label}: {text}")],
-        Kind::Base(text) => vec![format!("b {label}: {text}")],
-        Kind::Lines(lines) => {
-            let line = |line: &Line| {
+        LeafKind::Added(text) => vec![format!("+ {label}: {text}")],
+        LeafKind::Removed(text) => vec![format!("- {label}: {text}")],
+        LeafKind::Replaced(before, after) => vec![format!("~ {label}: {before} -> {after}")],
+        LeafKind::Hidden(text) => vec![format!("* {label}: {text}")],
+        LeafKind::Base(text) => vec![format!("b {label}: {text}")],
+        LeafKind::Lines(lines) => {
+            let line = |line: &DiffLine| {
                 let pieces = line.pieces.iter().map(|(changed, text)| {
                     if *changed { format!("<{text}>") } else { text.clone() }
                 });

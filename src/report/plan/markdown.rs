@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::plan::{Action, Change, FieldChange, Origin, Plan, TargetPlan};
 use crate::report::comment::Comment;
-use crate::report::difference::{Kind, Leaf, LineSign, leaves};
+use crate::report::difference::{Leaf, LeafKind, LineSign, leaves};
 use crate::report::groups::{self, Group, Named};
 use crate::report::style::Style;
 use crate::report::{diagnostics, escape, words};
@@ -239,7 +239,7 @@ fn drawn(group: &Group<&Change>, below: impl Fn(&Change) -> Vec<String>) -> Vec<
             Named::Count(first, count) => {
                 let (sign, word) = (words::column(first.action), first.action.as_str());
                 let type_name = escape::plain(&first.type_name);
-                lines.push(format!("{sign} {word} {type_name}: {}", groups::names(count)));
+                lines.push(format!("{sign} {word} {type_name}: {}", words::counted(count, "name")));
             }
         }
     }
@@ -260,14 +260,14 @@ fn rows(leaf: &Leaf, origin: &str, is_named: bool) -> Vec<String> {
     let label = format!("{}{origin}", leaf.label);
     let [live, git] = if is_named { ["live ", "git "] } else { ["", ""] };
     match &leaf.kind {
-        Kind::Base(text) => vec![format!("      {label}: base {text}")],
-        Kind::Added(text) => vec![format!("+     {label}: {git}{text}")],
-        Kind::Removed(text) => vec![format!("-     {label}: {live}{text}")],
-        Kind::Replaced(before, after) => {
+        LeafKind::Base(text) => vec![format!("      {label}: base {text}")],
+        LeafKind::Added(text) => vec![format!("+     {label}: {git}{text}")],
+        LeafKind::Removed(text) => vec![format!("-     {label}: {live}{text}")],
+        LeafKind::Replaced(before, after) => {
             vec![format!("-     {label}: {live}{before}"), format!("+     {label}: {git}{after}")]
         }
-        Kind::Hidden(text) => vec![format!("!     {label}: {text} (another value)")],
-        Kind::Lines(lines) => std::iter::once(format!("      {label}:"))
+        LeafKind::Hidden(text) => vec![format!("!     {label}: {text} (another value)")],
+        LeafKind::Lines(lines) => std::iter::once(format!("      {label}:"))
             .chain(lines.iter().map(|line| {
                 let text: String = line.pieces.iter().map(|(_, piece)| piece.as_str()).collect();
                 match line.sign {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::plan::{Action, Change, FieldChange, Origin, Plan, TargetPlan};
-use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
+use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::groups::{self, Group, Named, Why};
 use crate::report::style::{Role, Style, pieces, sentence};
 use crate::report::{diagnostics, escape, line, words};
@@ -88,7 +88,8 @@ pub(in crate::report) fn told(
             Named::One(change) => one(out, change),
             Named::Count(first, count) => {
                 is_counted = true;
-                let (type_name, names) = (escape::plain(&first.type_name), groups::names(count));
+                let (type_name, names) =
+                    (escape::plain(&first.type_name), words::counted(count, "name"));
                 line(out, format!("{} {type_name}  {names}", sign(first.action, style)));
             }
         }
@@ -174,7 +175,7 @@ const WIDEST_LABEL: usize = 30;
 
 /// How the sides of a difference are told.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sides {
+enum SidesTold {
     /// A connection is created or deleted: there is one.
     One,
     /// Git moved the field: from one value to another.
@@ -187,16 +188,16 @@ enum Sides {
 pub(super) fn write(out: &mut String, change: &Change, style: &Style) {
     let is_whole = matches!(change.action, Action::Create | Action::Delete);
     let sides_of = |origin| match origin {
-        _ if is_whole => Sides::One,
-        Origin::Git => Sides::FromTo,
-        Origin::Drift | Origin::Both => Sides::Named,
+        _ if is_whole => SidesTold::One,
+        Origin::Git => SidesTold::FromTo,
+        Origin::Drift | Origin::Both => SidesTold::Named,
     };
     let leaves_of = |field: &FieldChange| {
         let (origin, sides) = (words::origin(field.origin), sides_of(field.origin));
         let origin = if is_whole { "" } else { origin };
         leaves(field).into_iter().map(move |leaf| (origin, sides, leaf))
     };
-    let rows: Vec<(&str, Sides, Leaf)> = change.fields.iter().flat_map(leaves_of).collect();
+    let rows: Vec<(&str, SidesTold, Leaf)> = change.fields.iter().flat_map(leaves_of).collect();
     let widest = rows.iter().map(|(_, _, leaf)| leaf.label.chars().count());
     let label_width = widest.filter(|width| *width <= WIDEST_LABEL).max().unwrap_or_default();
     let origin_width = rows.iter().map(|(origin, _, _)| origin.len()).max().unwrap_or_default();
@@ -210,24 +211,31 @@ pub(super) fn write(out: &mut String, change: &Change, style: &Style) {
     }
 }
 
-fn row(out: &mut String, lead: &str, column: usize, kind: &Kind, sides: Sides, style: &Style) {
+fn row(
+    out: &mut String,
+    lead: &str,
+    column: usize,
+    kind: &LeafKind,
+    sides: SidesTold,
+    style: &Style,
+) {
     let [from, to, between] = match sides {
-        Sides::Named => ["live ", "git ", ", "],
-        Sides::One | Sides::FromTo => ["", "", " -> "],
+        SidesTold::Named => ["live ", "git ", ", "],
+        SidesTold::One | SidesTold::FromTo => ["", "", " -> "],
     };
     let mut one = |text: String, role| beside(out, lead, column, (role, text), style);
     match (kind, sides) {
-        (Kind::Added(text), Sides::One) => one(text.clone(), Role::Added),
-        (Kind::Removed(text), Sides::One) => one(text.clone(), Role::Removed),
-        (Kind::Added(text), Sides::FromTo) => one(format!("+ {text}"), Role::Added),
-        (Kind::Removed(text), Sides::FromTo) => one(format!("- {text}"), Role::Removed),
-        (Kind::Base(text), _) => one(format!("base {text}"), Role::Aside),
-        (Kind::Hidden(text), _) => one(format!("{text} (another value)"), Role::Plain),
-        (Kind::Added(_) | Kind::Removed(_) | Kind::Replaced(..), _) => {
+        (LeafKind::Added(text), SidesTold::One) => one(text.clone(), Role::Added),
+        (LeafKind::Removed(text), SidesTold::One) => one(text.clone(), Role::Removed),
+        (LeafKind::Added(text), SidesTold::FromTo) => one(format!("+ {text}"), Role::Added),
+        (LeafKind::Removed(text), SidesTold::FromTo) => one(format!("- {text}"), Role::Removed),
+        (LeafKind::Base(text), _) => one(format!("base {text}"), Role::Aside),
+        (LeafKind::Hidden(text), _) => one(format!("{text} (another value)"), Role::Plain),
+        (LeafKind::Added(_) | LeafKind::Removed(_) | LeafKind::Replaced(..), _) => {
             let (before, after) = match kind {
-                Kind::Added(text) => (UNSET, text.as_str()),
-                Kind::Removed(text) => (text.as_str(), UNSET),
-                Kind::Replaced(before, after) => (before.as_str(), after.as_str()),
+                LeafKind::Added(text) => (UNSET, text.as_str()),
+                LeafKind::Removed(text) => (text.as_str(), UNSET),
+                LeafKind::Replaced(before, after) => (before.as_str(), after.as_str()),
                 _ => return,
             };
             let length = format!("{from}{before}{between}{to}{after}").chars().count();
@@ -241,7 +249,7 @@ fn row(out: &mut String, lead: &str, column: usize, kind: &Kind, sides: Sides, s
                 below(out, &[(Role::Added, format!("+ {to}{after}"))], style);
             }
         }
-        (Kind::Lines(lines), _) => {
+        (LeafKind::Lines(lines), _) => {
             line(out, lead);
             lines.iter().for_each(|changed| below(out, &pieces_of(changed), style));
         }
@@ -293,7 +301,7 @@ fn below(out: &mut String, pieces: &[(Role, String)], style: &Style) {
 }
 
 /// A line of a difference behind its sign; a place begins with its own.
-fn pieces_of(line: &Line) -> Vec<(Role, String)> {
+fn pieces_of(line: &DiffLine) -> Vec<(Role, String)> {
     let (role, part) = match line.sign {
         LineSign::Added => (Role::Added, Role::AddedPart),
         LineSign::Removed => (Role::Removed, Role::RemovedPart),

@@ -82,7 +82,7 @@ async fn a_file_that_cannot_be_written_is_told_at_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("none").join("data.json");
     let error = Sandbox::start(options(&path)).await.expect_err("no folder");
-    assert!(matches!(error, SandboxError::Unwritable { .. }), "{error}");
+    assert!(matches!(error, SandboxError::File { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::{Access, Client};
+use super::super::{Access, TokenClient};
 use super::*;
 use crate::secret::Sensitive;
 
@@ -52,7 +52,7 @@ async fn a_call_needs_a_token() {
 
 #[tokio::test]
 async fn client_credentials_give_a_token_that_expires() {
-    let client = Client { id: "ops".to_owned(), secret: sensitive("p&ss w+rd") };
+    let client = TokenClient { id: "ops".to_owned(), secret: sensitive("p&ss w+rd") };
     for (dialect, code) in [(Dialect::Older, "token_expired"), (Dialect::Current, "")] {
         let trial = Trial::of(Options {
             access: Access {

@@ -5,14 +5,16 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Checked, Inner, KEPT_REFERENCES};
 use super::{
-    MirrorLock, beside, kept_references, remove_folder, remove_stale_locks, replace_folder,
+    MirrorLock, TO_KEEP, beside, kept_references, remove_folder, remove_stale_locks, replace_folder,
 };
 use crate::environment::{Environment, Unset};
 use crate::name::CommitId;
 use crate::secret::{Redactor, Sensitive};
-use crate::source::git::{Git, Stop};
+use crate::source::git::Git;
 use crate::source::object_database::full_name;
 use crate::source::{Repository, SourceError};
 
@@ -29,7 +31,7 @@ pub(super) struct Tip {
 
 impl Inner {
     /// One fetch: asks for the newest commit, and only if that is news for its objects.
-    pub(super) fn fetch(&self, stop: &Stop) -> Result<Tip, SourceError> {
+    pub(super) fn fetch(&self, stop: &CancellationToken) -> Result<Tip, SourceError> {
         let _lock = self.lock(stop)?;
         let tip = self.ask(stop)?;
         let outcome = match self.update(&tip, stop) {
@@ -53,7 +55,7 @@ impl Inner {
     }
 
     /// Asks the server for the followed branch and its commit.
-    fn ask(&self, stop: &Stop) -> Result<Tip, SourceError> {
+    fn ask(&self, stop: &CancellationToken) -> Result<Tip, SourceError> {
         let wanted = self.branch.as_deref().map(full_name);
         // Of an annotated tag the commit is named on a line of its own.
         let peeled = wanted.as_deref().map(|name| format!("{name}^{{}}"));
@@ -66,7 +68,7 @@ impl Inner {
     pub(super) fn references_of_server(
         &self,
         names: &[&str],
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<String, SourceError> {
         // Not in the mirror: git would stop at a damaged one.
         let nowhere = beside(&self.folder, "none");
@@ -78,7 +80,7 @@ impl Inner {
     }
 
     /// Brings the mirror up to date; what stands in the way and can be removed is, once.
-    fn update(&self, tip: &Tip, stop: &Stop) -> Result<(), SourceError> {
+    fn update(&self, tip: &Tip, stop: &CancellationToken) -> Result<(), SourceError> {
         let Err(error) = self.try_to_update(tip, stop) else { return Ok(()) };
         let unlocked = remove_stale_locks(&self.folder, &error, self.deadline);
         if !unlocked && !self.remove_conflicting(&tip.branch, stop).unwrap_or(false) {
@@ -87,7 +89,7 @@ impl Inner {
         self.try_to_update(tip, stop)
     }
 
-    fn try_to_update(&self, tip: &Tip, stop: &Stop) -> Result<(), SourceError> {
+    fn try_to_update(&self, tip: &Tip, stop: &CancellationToken) -> Result<(), SourceError> {
         let repository = Repository::open_until(&self.folder, stop)?;
         let here = repository.head(Some(&tip.branch)).ok().map(|commit| commit.id);
         if here.as_ref() != Some(&tip.id) {
@@ -99,7 +101,7 @@ impl Inner {
 
     /// Checks that git can read the mirror, and that the documents of the tip and of the kept
     /// commits are there: once for each tip, and again after a read that found damage.
-    fn check(&self, tip: &Tip, stop: &Stop) -> Result<(), SourceError> {
+    fn check(&self, tip: &Tip, stop: &CancellationToken) -> Result<(), SourceError> {
         let repository = self.repository()?;
         let mut checked = self.checked();
         if repository.take_damaged() {
@@ -134,7 +136,7 @@ impl Inner {
     }
 
     /// Whether git finds no fault with the mirror, whatever it said about the fetch.
-    fn is_sound(&self, stop: &Stop) -> Result<bool, SourceError> {
+    fn is_sound(&self, stop: &CancellationToken) -> Result<bool, SourceError> {
         if !self.folder.is_dir() {
             return Ok(false);
         }
@@ -146,7 +148,7 @@ impl Inner {
 
     /// Makes the mirror beside its place and puts it there when it is whole, so that one that
     /// was interrupted is never taken for one.
-    fn rebuild(&self, tip: &Tip, stop: &Stop) -> Result<(), SourceError> {
+    fn rebuild(&self, tip: &Tip, stop: &CancellationToken) -> Result<(), SourceError> {
         let fresh = beside(&self.folder, "new");
         remove_folder(&fresh)?;
         let init = Git::to("make the mirror", self.deadline)
@@ -158,7 +160,7 @@ impl Inner {
         self.transfer(&fresh, &tip.refspec(), self.deadline * FIRST_COPY, stop)?;
         self.follow(&fresh, tip, stop)?;
         // A commit that is kept in the mirror after that would go with it.
-        let _keeping = MirrorLock::to_keep(&self.folder, self.deadline, stop)?;
+        let _keeping = MirrorLock::take(&self.folder, TO_KEEP, self.deadline, stop)?;
         for (name, id) in kept_references(&self.folder, KEPT_REFERENCES) {
             if let Err(error) = self.bring_kept(&fresh, &name, &id, stop) {
                 tracing::warn!(
@@ -177,7 +179,7 @@ impl Inner {
         fresh: &Path,
         name: &str,
         id: &CommitId,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<(), SourceError> {
         let doing = format!("keep the commit {id}");
         if Repository::open_until(fresh, stop)?.has_commit(id)? {
@@ -197,7 +199,11 @@ impl Inner {
 
     /// Removes branches that cannot be beside the followed one, as `a` and `a/b` cannot; says
     /// whether there were any.
-    fn remove_conflicting(&self, branch: &str, stop: &Stop) -> Result<bool, SourceError> {
+    fn remove_conflicting(
+        &self,
+        branch: &str,
+        stop: &CancellationToken,
+    ) -> Result<bool, SourceError> {
         let wanted = full_name(branch);
         let list = self.local("list the branches of the mirror".to_owned());
         let list = list.args(&["for-each-ref", "--format=%(refname)", "refs/heads"]);
@@ -219,7 +225,7 @@ impl Inner {
         folder: &Path,
         refspec: &str,
         deadline: Duration,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<(), SourceError> {
         let call = self
             .over_network(folder, deadline)?
@@ -232,7 +238,12 @@ impl Inner {
 
     /// Makes HEAD name the server's own branch, which is followed where the config names none.
     /// Other configs that share the mirror may follow others.
-    fn follow(&self, folder: &Path, tip: &Tip, stop: &Stop) -> Result<(), SourceError> {
+    fn follow(
+        &self,
+        folder: &Path,
+        tip: &Tip,
+        stop: &CancellationToken,
+    ) -> Result<(), SourceError> {
         if self.branch.is_some() {
             return Ok(());
         }
@@ -246,7 +257,7 @@ impl Inner {
     }
 
     /// Packs what many fetches left, in the foreground, so that it cannot outlive its deadline.
-    fn tidy(&self, stop: &Stop) {
+    fn tidy(&self, stop: &CancellationToken) {
         let call = self
             .local("tidy the mirror".to_owned())
             .args(&["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false"])
@@ -314,7 +325,7 @@ const HELPER: &str = "!f() { if test \"$1\" = get; then printf 'username=%s\\npa
 
 /// How git proves who it is.
 #[derive(Clone, Debug)]
-pub(super) enum Access {
+pub(super) enum GitAccess {
     /// As the user's git does: credential helpers, ssh keys, nothing.
     AsConfigured,
     /// By a token or a password, over http and https.
@@ -326,7 +337,7 @@ pub(super) enum Access {
     },
 }
 
-impl Access {
+impl GitAccess {
     /// The environment as it is now: a token that is mounted as a file may have been rotated.
     /// It and the forms it is sent in are replaced in what git says from now on.
     pub(super) fn now(environment: &Environment, redactor: &Redactor) -> Result<Self, SourceError> {

@@ -18,11 +18,11 @@ fn mirror(git: &Fixture, branch: Option<&str>) -> Mirror {
 }
 
 fn fetch(mirror: &Mirror) -> Result<CommitId, SourceError> {
-    mirror.fetch_until(&Stop::default())
+    mirror.fetch_until(&CancellationToken::new())
 }
 
 fn keep(mirror: &Mirror, target: &str, commit: &CommitId) -> Result<CommitId, SourceError> {
-    mirror.inner.keep(target, commit.clone(), &Stop::default())
+    mirror.inner.keep(target, commit.clone(), &CancellationToken::new())
 }
 
 /// The same mirror, whose server and locks are waited for less long.
@@ -184,13 +184,13 @@ fn a_kept_commit_waits_for_a_rebuild_and_for_no_server() {
     let first = git.commit("first");
     let mirror = mirror(&git, None);
     fetch(&mirror).unwrap();
-    let (folder, never) = (mirror.path(), Stop::default());
-    let replacing = MirrorLock::to_keep(folder, Duration::ZERO, &never).unwrap();
+    let (folder, never) = (mirror.path(), CancellationToken::new());
+    let replacing = MirrorLock::take(folder, TO_KEEP, Duration::ZERO, &never).unwrap();
     let impatient = with_deadline(&mirror, Duration::from_millis(300));
     let waited = keep(&impatient, "prod", &first);
     assert!(matches!(waited, Err(SourceError::TimedOut { .. })), "{waited:?}");
     drop(replacing);
-    let _fetching = MirrorLock::to_fetch(folder, Duration::ZERO, &never).unwrap();
+    let _fetching = MirrorLock::take(folder, TO_FETCH, Duration::ZERO, &never).unwrap();
     assert_eq!(keep(&mirror, "prod", &first).unwrap(), first);
 }
 
@@ -205,7 +205,7 @@ fn other_revisions_are_brought_when_asked_for() {
     git.git(&["switch", "--quiet", "main"]);
     let mirror = mirror(&git, None);
     fetch(&mirror).unwrap();
-    let revision = |rev: &str| mirror.inner.revision(rev, &Stop::default());
+    let revision = |rev: &str| mirror.inner.revision(rev, &CancellationToken::new());
     for (rev, wanted) in
         [("feature/x", &second), ("v1", &side), (side.0.as_str(), &side), ("main", &first)]
     {

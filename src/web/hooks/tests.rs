@@ -3,7 +3,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::daemon::{Board, Trigger};
-use crate::web::{Keys, Site};
+use crate::web::{AccessKeys, Site};
 
 const SECRET: &str = "hook-canary";
 const PUSH: &str = r#"{"ref":"refs/heads/main","repository":{"url":"https://h.example/t/c"},
@@ -15,7 +15,7 @@ async fn serving(secret: Option<&str>) -> String {
     let board = Board::default();
     board.edit_source(|source| source.branch = Some("main".to_owned()));
     let site = Site { trigger: Trigger::channel(board.clone()).0, board, metrics: None };
-    let keys = Keys {
+    let keys = AccessKeys {
         token: None,
         webhook: secret.map(crate::web::tests::key),
         repository: Some("git@h.example:t/c.git".to_owned()),

@@ -8,7 +8,7 @@ use super::{Shown, author, badge, commit_id, moment, seconds, words};
 use crate::audit::PastReconcile;
 use crate::daemon::status::TargetStatus;
 use crate::plan::{Action, Change, ChangeResult, Entry, State};
-use crate::report::difference::{Kind, Leaf, Line, LineSign, leaves};
+use crate::report::difference::{DiffLine, Leaf, LeafKind, LineSign, leaves};
 use crate::report::words;
 
 /// How many rows of a target are drawn, and how many names in one; the search finds the others.
@@ -317,12 +317,12 @@ fn difference(leaf: &Leaf) -> Markup {
     html! {
         code { (leaf.label) } " "
         @match &leaf.kind {
-            Kind::Added(text) => { (added(text)) }
-            Kind::Removed(text) => { (removed(text)) }
-            Kind::Base(text) => { span.side { "base " } (text) }
-            Kind::Replaced(before, after) => { (removed(before)) " " (added(after)) }
-            Kind::Hidden(text) => { (text) " " span.quiet { "(another value)" } }
-            Kind::Lines(lines) => { pre tabindex="0" { @for line in lines { (line_of(line)) } } }
+            LeafKind::Added(text) => { (added(text)) }
+            LeafKind::Removed(text) => { (removed(text)) }
+            LeafKind::Base(text) => { span.side { "base " } (text) }
+            LeafKind::Replaced(before, after) => { (removed(before)) " " (added(after)) }
+            LeafKind::Hidden(text) => { (text) " " span.quiet { "(another value)" } }
+            LeafKind::Lines(lines) => { pre tabindex="0" { @for line in lines { (line_of(line)) } } }
         }
     }
 }
@@ -335,7 +335,7 @@ fn removed(text: &str) -> Markup {
     html! { span.side { "live " } del { (text) } }
 }
 
-fn line_of(line: &Line) -> Markup {
+fn line_of(line: &DiffLine) -> Markup {
     let class = match line.sign {
         LineSign::Added => "added",
         LineSign::Removed => "removed",

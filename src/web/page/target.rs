@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use url::form_urlencoded::Serializer;
 
 use super::{Shown, badge, commit_id, commit_line, connections, moment, words};
-use crate::audit::{PastReconcile, Told};
+use crate::audit::{PastReconcile, RecentEvent};
 use crate::daemon::status::{TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
 
@@ -122,7 +122,7 @@ pub(super) fn events(target: &TargetStatus, shown: &Shown) -> Markup {
     }
 }
 
-fn event_row(Told { event, more }: &Told, shown: &Shown) -> Markup {
+fn event_row(RecentEvent { event, more }: &RecentEvent, shown: &Shown) -> Markup {
     html! {
         tr {
             th scope="row" { (moment(event.time)) }

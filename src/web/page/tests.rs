@@ -1,5 +1,6 @@
 use super::*;
-use crate::daemon::status::{TargetKey, TargetState, TargetStatus};
+use crate::config::TargetKey;
+use crate::daemon::status::{TargetState, TargetStatus};
 use crate::diagnostic::code;
 use crate::document::{Diagnostic, Mark};
 use crate::name::CommitId;

@@ -116,12 +116,12 @@ proptest! {
                 }
             }
             let mut count = 0;
-            let extracted = extract(connection_type, &fields, &mut |_| {
+            let (extracted, variables) = extract(connection_type, &fields, &mut |_| {
                 count += 1;
                 format!("V{count}")
             });
-            let mut written = Value::Object(extracted.fields);
-            resolve(&mut written, &extracted.variables);
+            let mut written = Value::Object(extracted);
+            resolve(&mut written, &variables);
             prop_assert_eq!(written, Value::Object(fields));
         }
     }

@@ -6,11 +6,16 @@ mod histories;
 
 const LASTS: Duration = Duration::from_secs(60);
 
-fn held_by_a(until: Instant) -> Turn {
-    Turn::Wait { holder: Some("a_1".to_owned()), until }
+fn held_by_a(until: Instant) -> LeaseTurn {
+    LeaseTurn::Wait { holder: Some("a_1".to_owned()), until }
 }
 
-fn whose_turn(observed: &mut Observed, lease: Option<&Value>, own: &str, now: Instant) -> Turn {
+fn whose_turn(
+    observed: &mut ObservedLease,
+    lease: Option<&Value>,
+    own: &str,
+    now: Instant,
+) -> LeaseTurn {
     observed.turn(lease, own, Duration::ZERO, now)
 }
 
@@ -22,7 +27,7 @@ fn wall(text: &str) -> Timestamp {
 async fn only_the_own_clock_says_when_a_lease_runs_out() {
     // The holder's clock is a year behind: the times that it writes are long past by ours.
     let lease = held(None, "l", "a_1", LASTS, wall("2025-01-01T00:00:00Z"));
-    let mut observed = Observed::default();
+    let mut observed = ObservedLease::default();
     assert!(!observed.saw_a_holder());
     let start = Instant::now();
     let until = start + LASTS;
@@ -38,8 +43,8 @@ async fn only_the_own_clock_says_when_a_lease_runs_out() {
     let ahead = held(Some(&lease), "l", "a_1", LASTS, wall("2030-01-01T00:00:00Z"));
     whose_turn(&mut observed, Some(&ahead), "b_1", Instant::now());
     tokio::time::advance(LASTS).await;
-    assert_eq!(whose_turn(&mut observed, Some(&ahead), "b_1", Instant::now()), Turn::Claim);
-    assert_eq!(whose_turn(&mut observed, Some(&ahead), "a_1", Instant::now()), Turn::Claim);
+    assert_eq!(whose_turn(&mut observed, Some(&ahead), "b_1", Instant::now()), LeaseTurn::Claim);
+    assert_eq!(whose_turn(&mut observed, Some(&ahead), "a_1", Instant::now()), LeaseTurn::Claim);
     assert!(observed.saw_a_holder(), "a Lease that is deleted after this is waited out");
 }
 
@@ -62,37 +67,40 @@ async fn a_write_keeps_the_fields_of_others() {
     assert_eq!(renewed["spec"]["leaseTransitions"], json!(0));
     let freed = given_back(&renewed, wall("2026-01-02T03:06:00Z"));
     assert_eq!(
-        whose_turn(&mut Observed::default(), Some(&freed), "b", Instant::now()),
-        Turn::Claim
+        whose_turn(&mut ObservedLease::default(), Some(&freed), "b", Instant::now()),
+        LeaseTurn::Claim
     );
     let taken = held(Some(&freed), "l", "b", LASTS, wall("2026-01-02T03:06:01Z"));
     assert_eq!(taken["spec"]["leaseTransitions"], json!(1));
     assert_eq!(taken["spec"]["acquireTime"], taken["spec"]["renewTime"]);
-    assert_eq!(whose_turn(&mut Observed::default(), None, "b", Instant::now()), Turn::Claim);
+    assert_eq!(
+        whose_turn(&mut ObservedLease::default(), None, "b", Instant::now()),
+        LeaseTurn::Claim
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_in_the_place_of_a_deleted_one_is_waited_out() {
     let lease = deleted("l", LASTS, wall("2026-01-01T00:00:00Z"));
     assert_eq!(how_lost(Some(&lease), "a_1"), Some("it was deleted".to_owned()));
-    let (mut observed, now) = (Observed::default(), Instant::now());
+    let (mut observed, now) = (ObservedLease::default(), Instant::now());
     let turn = whose_turn(&mut observed, Some(&lease), "b_1", now);
-    assert_eq!(turn, Turn::Wait { holder: Some(DELETED.to_owned()), until: now + LASTS });
+    assert_eq!(turn, LeaseTurn::Wait { holder: Some(DELETED.to_owned()), until: now + LASTS });
     let turn = whose_turn(&mut observed, Some(&lease), "b_1", now + LASTS);
-    assert_eq!(turn, Turn::Claim);
+    assert_eq!(turn, LeaseTurn::Claim);
 }
 
 #[test]
 fn a_free_lease_is_left_to_others_for_a_while() {
-    let (mut observed, now) = (Observed::default(), Instant::now());
+    let (mut observed, now) = (ObservedLease::default(), Instant::now());
     let modesty = Duration::from_secs(2);
     let mut turn = |after: u64| {
         let seconds = Duration::from_secs(after);
         observed.turn(None, "b_1", modesty, now + seconds)
     };
-    assert_eq!(turn(0), Turn::Wait { holder: None, until: now + modesty });
-    assert_eq!(turn(1), Turn::Wait { holder: None, until: now + modesty });
-    assert_eq!(turn(2), Turn::Claim);
+    assert_eq!(turn(0), LeaseTurn::Wait { holder: None, until: now + modesty });
+    assert_eq!(turn(1), LeaseTurn::Wait { holder: None, until: now + modesty });
+    assert_eq!(turn(2), LeaseTurn::Claim);
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,7 +109,7 @@ async fn a_lease_without_a_duration_is_waited_for_longer() {
     let until = now + Duration::from_secs(300);
     for duration in [json!(null), json!(0), json!(-1), json!("60"), json!(u64::MAX)] {
         let lease = json!({"spec": {"holderIdentity": "a", "leaseDurationSeconds": duration}});
-        let turn = whose_turn(&mut Observed::default(), Some(&lease), "b", now);
-        assert_eq!(turn, Turn::Wait { holder: Some("a".to_owned()), until });
+        let turn = whose_turn(&mut ObservedLease::default(), Some(&lease), "b", now);
+        assert_eq!(turn, LeaseTurn::Wait { holder: Some("a".to_owned()), until });
     }
 }

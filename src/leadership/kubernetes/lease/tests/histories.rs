@@ -57,7 +57,7 @@ struct Replica {
 }
 
 enum Role {
-    Standby(Observed),
+    Standby(ObservedLease),
     Holder { lease: Rc<Value>, times: Times, seen: usize, may_write: bool },
 }
 
@@ -94,7 +94,7 @@ impl Replica {
             frozen_until: Duration::ZERO,
             cut_off_until: Duration::ZERO,
             shown: 0,
-            role: Role::Standby(Observed::default()),
+            role: Role::Standby(ObservedLease::default()),
             call: None,
             writes_until: Duration::ZERO,
         }
@@ -245,13 +245,13 @@ impl History {
                 self.send(index, Purpose::Mark, deleted("l", LASTS, wall), now);
             }
             Role::Standby(observed) => {
-                if observed.turn(shown.as_deref(), &own, Duration::ZERO, now) == Turn::Claim {
+                if observed.turn(shown.as_deref(), &own, Duration::ZERO, now) == LeaseTurn::Claim {
                     let body = held(shown.as_deref(), "l", &own, LASTS, wall);
                     self.send(index, Purpose::Claim, body, now);
                 }
             }
             Role::Holder { times, .. } if now >= times.until => {
-                replica.role = Role::Standby(Observed::default());
+                replica.role = Role::Standby(ObservedLease::default());
             }
             Role::Holder { lease, times, seen, may_write } => {
                 let is_new = std::mem::replace(seen, replica.shown) != replica.shown;
@@ -261,7 +261,7 @@ impl History {
                 let writes_soon = now >= times.soonest && self.random.bool();
                 if self.happens(200) && self.replicas[index].writes_until <= self.time {
                     let body = given_back(&lease, wall);
-                    self.replicas[index].role = Role::Standby(Observed::default());
+                    self.replicas[index].role = Role::Standby(ObservedLease::default());
                     self.send(index, Purpose::GiveBack, body, now);
                 } else if due || writes_soon {
                     let body = held(Some(&lease), "l", &own, LASTS, wall);
@@ -295,7 +295,7 @@ impl History {
             }
             (Purpose::Renew { is_second: false }, Some(None)) if is_held => {
                 if how_lost(found.as_deref(), &own).is_some() {
-                    replica.role = Role::Standby(Observed::default());
+                    replica.role = Role::Standby(ObservedLease::default());
                 } else {
                     let body = held(found.as_deref(), "l", &own, LASTS, wall);
                     self.send(index, Purpose::Renew { is_second: true }, body, call.sent);
