@@ -2,7 +2,7 @@
 //!
 //! A file is read in three steps: YAML to values (`yaml`, as for documents), those to typed values
 //! by the tables of keys (`keys`, `read`), and those to the [`Config`] with the checks that need
-//! more than one key (`load`, `target`, `rules`, `notify`, `kubernetes`). Every problem of a file is found in one go.
+//! more than one key (`load`, `target`, `rules`, `notify`). Every problem of a file is found in one go.
 //!
 //! Values of the environment take part in two ways. Where a credential may stand, the reference
 //! is kept as [`SecretText`] and resolved when it is used, so that a mounted secret can rotate.
@@ -294,7 +294,7 @@ pub enum OnInvalid {
 pub struct ServerConfig {
     /// Its address; `None`: switched off.
     pub listen: Option<std::net::SocketAddr>,
-    /// For the calls that change something.
+    /// For the calls that change something, and for page and API from other machines.
     pub token: Option<SecretText>,
     /// For `/hooks/*`.
     pub webhook_secret: Option<SecretText>,

@@ -47,9 +47,8 @@ pub struct DesiredField {
     pub path: String,
     /// Its field in the catalog.
     pub field: Option<&'static Field>,
-    /// The value as declared, references as text. Beside a reference to the environment vars are
-    /// filled in: nothing but this text can show that one of them changed where the value of the
-    /// environment is not looked at.
+    /// The value as declared, references as text. Where it refers to the environment its vars are filled
+    /// in, so that a changed var shows although the environment is not looked at.
     pub declared: Value,
     value: FieldValue,
 }
@@ -407,7 +406,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Gives a text that references were replaced in the kind that its field has.
+/// Converts a text, in which references were replaced, to the kind of its field.
 fn scalar(text: String, kind: Option<&Kind>, reference: &str) -> Result<Value, NoValue> {
     match kind {
         Some(Kind::Boolean) => match text.trim().parse::<bool>() {

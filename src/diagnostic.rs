@@ -18,9 +18,9 @@ pub(crate) use text::{Chunk, FileText, split};
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The commit is refused.
+    /// The commit, or the config, is refused.
     Error,
-    /// The commit is taken.
+    /// It is taken.
     Warning,
 }
 
@@ -108,12 +108,12 @@ pub(crate) struct At {
     pub(crate) document: usize,
 }
 
-/// A problem of one connection.
+/// A problem of a value whose place in the text is not known yet.
 #[derive(Debug)]
 pub(crate) struct Finding {
     pub(crate) code: &'static Code,
     pub(crate) severity: Severity,
-    /// JSON pointer into the merged document.
+    /// JSON pointer into the merged document, or into the config.
     pub(crate) pointer: String,
     /// The part that is marked there.
     pub(crate) part: Part,

@@ -1,7 +1,7 @@
 //! Live connections as the documents that would declare them: the way into git for a project
 //! that was made by hand.
 //!
-//! [`read`] asks the API for whole connections, [`Export::of`] turns them into documents, and
+//! [`live_connections`] asks the API for whole connections, [`Export::of`] turns them into documents, and
 //! [`files`] puts those into a folder. What is written passes `validate`, and with the values of
 //! its variables set it plans to nothing, because it is made of the same tables and the same
 //! rules of equality that the plan has. It never holds a secret: where one stands, or may stand,

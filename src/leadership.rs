@@ -38,7 +38,7 @@ pub trait Leadership: fmt::Debug + Send + Sync {
     fn state_store(&self, target: &Target) -> Option<Arc<dyn StateStore>>;
 }
 
-/// As the config says.
+/// The leadership that the config asks for.
 #[must_use]
 pub(crate) fn of(config: &Config, environment: &Environment) -> Arc<dyn Leadership> {
     if let Some(settings) = &config.kubernetes {

@@ -1,4 +1,4 @@
-//! Telling people and programs what happened to a target.
+//! Telling people and programs what happened to a target or to the source.
 //!
 //! The daemon decides what is news and hands over a [`Notice`]; here it is put into the form of
 //! each receiver and sent. Nothing of it may hold a reconcile up: each receiver has a bounded
@@ -127,7 +127,7 @@ impl Senders {
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How often one notice is tried; with the pauses between about ten minutes.
+/// How often one notice is tried; with the pauses between, five to ten minutes.
 const TRIES: u32 = 12;
 
 /// The longest pause, whatever a receiver asks for.

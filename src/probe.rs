@@ -4,7 +4,7 @@
 //! One connection of each type is made, watched and deleted. A write that the server refuses is a
 //! finding; a call that fails in any other way ends the probe. Whatever was made is deleted in either
 //! case, and a run that was killed leaves names and descriptions by which the next one knows them
-//! (`own`).
+//! (`PREFIX`, `MARKER`).
 
 mod trial;
 

@@ -250,7 +250,7 @@ impl Profile {
         let mut text = HEADER.to_owned();
         match serde_yaml::to_string(self) {
             Ok(yaml) => text.push_str(&yaml),
-            // A value of these types always has a form.
+            // Serialising these types cannot fail.
             Err(error) => drop(writeln!(text, "# {error}")),
         }
         text
@@ -263,8 +263,8 @@ impl TypeProfile {
         self.masked.contains_key(field)
     }
 
-    /// Whether the server was seen to keep a field that a `PUT` leaves out. In the place of a field
-    /// for which `GET` shows nothing that cannot be seen.
+    /// Whether the server was seen to keep a field that a `PUT` leaves out. That cannot be
+    /// seen of a field for which `GET` shows nothing.
     pub fn keeps_what_is_left_out(&self, field: &str) -> bool {
         let is_seen = self.masked.get(field).is_some_and(|mask| *mask != Mask::Nothing);
         is_seen && self.omitted_secret == Some(OnHidden::Keep)

@@ -1,7 +1,7 @@
-//! Views of the plan and of its outcome: text for a terminal, JSON for programs, markdown for a
+//! Views of plans, outcomes, problems, status and explanations: text for a terminal, JSON for programs, markdown for a
 //! comment on a pull request.
 //!
-//! All of them are drawn from one model, the entries of a [`crate::plan::TargetPlan`], and show
+//! Those of plans and outcomes are drawn from one model, the entries of a [`crate::plan::TargetPlan`], and show
 //! its differences in one order and one wording
 //! (`difference`), so that none can show what another hides. Values come redacted; what is
 //! left to do here is to make them harmless: an escape sequence in a name may not reach a

@@ -36,7 +36,7 @@ const BUDGET: u64 = 500_000;
 /// The standard library of CEL.
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
-/// The functions of the standard library that are of use here. Macros are no functions any more.
+/// The functions of the standard library that are of use here. The parser has expanded the macros before.
 pub(crate) const FUNCTIONS: &[&str] = &[
     "contains",
     "startsWith",
@@ -85,7 +85,7 @@ fn is_function(name: &str) -> Result<(), Problem> {
     })
 }
 
-/// The name that `name.key['key']` begins with, and the number of its keys; `has(...)` counts alike.
+/// The name that `name.key['key']` begins with, and how many keys follow it, inside `has(...)` too.
 fn chain(mut expr: &Expr) -> Option<(&str, u64)> {
     let mut keys = 0;
     loop {

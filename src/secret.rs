@@ -121,8 +121,7 @@ impl FingerprintKey {
             context.update(part.as_bytes());
             context.update(&[0]);
         }
-        // A text and the same text as JSON must not collide, nor may the order of keys matter:
-        // values are objects of at most a few entries, sorted here.
+        // A text and the same text as JSON must not collide, nor may the order of keys matter.
         context.update(canonical(value).as_bytes());
         context.sign()
     }

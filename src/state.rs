@@ -180,13 +180,13 @@ impl StateFile {
         Self { store, ..self }
     }
 
-    /// Notes with others of the process which states there are.
+    /// Shares with the rest of the process which states there are.
     #[must_use]
     pub(crate) fn noted_in(self, known: &KnownStates) -> Self {
         Self { known: known.clone(), ..self }
     }
 
-    /// Whether there is a record, as far as can be told without reading it.
+    /// Whether there is a record; one that cannot be read counts.
     pub fn exists(&self) -> bool {
         if let Some(store) = &self.store {
             return !matches!(store.read(), Ok(None));
@@ -223,7 +223,6 @@ impl StateFile {
         let Some(bytes) = bytes else { return Ok(self.known.in_place_of(&self.path)) };
         let damaged = |e: serde_json::Error| StateError::Damaged {
             path: path(),
-            // Serde's words name keys and places, never values.
             problem: format!("line {}, column {}", e.line(), e.column()),
         };
         let envelope: Envelope<'_> = serde_json::from_slice(&bytes).map_err(damaged)?;
@@ -262,7 +261,7 @@ impl StateFile {
         Ok(())
     }
 
-    /// Changes the record under its lock, and writes it if it is another one then; `holder` is the name
+    /// Changes the record under its lock, and writes it if that changed it; `holder` is the name
     /// that other processes are told meanwhile.
     ///
     /// # Errors

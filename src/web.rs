@@ -1,5 +1,5 @@
 //! The daemon's HTTP listener: probes, metrics, the status as JSON and as a page, webhooks, and
-//! the calls that change something. Everything shown is drawn from the [`Board`], which holds no
+//! the calls that change something. Page and status are drawn from the [`Board`], which holds no
 //! secret.
 
 use std::convert::Infallible;
@@ -184,7 +184,7 @@ fn refused(error: &OrderError) -> Response {
 /// The least time between two events: a reconcile changes the board many times a second.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How many may follow at once: each holds its connection for as long as it likes.
+/// How many may follow at once: each holds a connection for up to 15 minutes.
 const MOST_READERS: usize = MOST_CONNECTIONS / 4;
 
 /// Answers `GET /events` until the listener ends.

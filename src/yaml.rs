@@ -38,7 +38,7 @@ pub(crate) fn parse(chunk: &str) -> Result<Value, Failure> {
     let Some(stand_ins) = with_stand_ins(chunk) else { return Err(failure) };
     let Some(rewritten) = with_characters(chunk, &stand_ins) else { return Err(failure) };
     read(&rewritten).map_err(|failure| match read(&stand_ins) {
-        // Its places are those of the document.
+        // Stand-ins keep every column, so this failure has the right place.
         Err(Failure { offset, begins, .. }) => Failure { offset, begins, ..failure },
         Ok(_) => failure,
     })

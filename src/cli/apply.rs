@@ -48,7 +48,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
             ControlFlow::Continue(shown) => agreed = agreed.or(Some(shown)),
             ControlFlow::Break(code) => return Ok(code),
         }
-        // Who asked may have waited long: a commit that came meanwhile is no less a move.
+        // The answer may have come late: a commit since then is a difference too.
         session.fetch_again().await?;
         snapshot = session.snapshot(&args.read).await?;
     }

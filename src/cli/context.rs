@@ -195,7 +195,7 @@ pub(super) fn needs_terminal(hint: &str) -> Result<(), CommandError> {
 
 /// Waits for the answer to a question that was shown.
 pub(super) fn says_yes() -> Result<bool, CommandError> {
-    say("Only `yes` is taken for an answer.");
+    say("Type `yes` to go on; anything else ends.");
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(CommandError::failed)?;
     Ok(answer.trim() == "yes")

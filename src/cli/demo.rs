@@ -130,7 +130,7 @@ fn what_to_try(stage: &Stage) -> String {
          http://{listen}/\n   \
          curl -s {sandbox}/sandbox/connections\n\
          \n\
-         Ctrl-C ends all of it and leaves nothing behind.\n"
+         Ctrl-C ends all of it.\n"
     )
 }
 

@@ -82,7 +82,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
     Ok(if changes.is_empty() { 0 } else { 2 })
 }
 
-/// Says how many files were changed, and which targets read them beside the one that moved.
+/// Says how many files were changed, and which files several targets read.
 fn tell(
     changes: &[FileChange],
     paths: &[(String, Vec<String>)],

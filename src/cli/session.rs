@@ -1,5 +1,5 @@
-//! The part that `plan`, `apply`, `forget` and `export` share: the targets they are about, and the
-//! snapshot they read.
+//! Shared by the commands that look at targets: the targets that they are about, and the snapshot that
+//! they read.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -159,7 +159,7 @@ impl Session {
         Err(CommandError::Failed(refused))
     }
 
-    /// Looks at the remote again, where the source is one: it was asked when it was first read.
+    /// Fetches the source, where it is a url.
     ///
     /// # Errors
     /// It does not answer any more, or refuses.

@@ -129,9 +129,10 @@ fn is_ignored() -> bool {
     ignored.is_some_and(|mask| mask & 1 == 1)
 }
 
-/// Waits for a signal that ends a command, once.
-pub async fn terminated() {
-    EndSignals::of_command().asked_for().await;
+/// Listens for a signal that ends a command, from now on; the future ends with the first one.
+pub fn terminated() -> impl Future<Output = ()> {
+    let mut ending = EndSignals::of_command();
+    async move { ending.asked_for().await }
 }
 
 /// Cancels a token at the first signal, which `tell` says; the second one ends the process at once.

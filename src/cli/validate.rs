@@ -55,7 +55,7 @@ fn config(context: &Context) -> Result<Option<Config>, Vec<Diagnostic>> {
     }
 }
 
-/// Checks files as they are on disk. Without a config nothing is known of targets and vars.
+/// Checks files as they are on disk, for no target: nothing is known of targets and vars.
 fn check_named_files(
     args: &ValidateArgs,
     context: &Context,

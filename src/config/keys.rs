@@ -260,7 +260,7 @@ pub(super) static SERVER: Section = Section {
         key(
             "token",
             KeyKind::Secret("ADMIN_TOKEN"),
-            "For the calls that change something; they are off without it.",
+            "For the calls that change something, and for page and API from other machines; without it both are off.",
         ),
         key(
             "webhook_secret",

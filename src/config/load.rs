@@ -105,11 +105,11 @@ pub(super) fn from_value(
     let mut reader = Reader { problems, environment, resolve, resolved: Vec::new() };
     let fields = reader.section(&ROOT, &ConfigNode { value: root, pointer: String::new() });
     let config = build(&mut reader, &fields, folder_of(path));
-    let warnings = reader.problems.finish(&config.targets);
-    if warnings.iter().any(|problem| problem.severity == Severity::Error) {
-        return Err(warnings);
+    let problems = reader.problems.finish(&config.targets);
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(problems);
     }
-    Ok(Config { resolved: reader.resolved, warnings, ..config })
+    Ok(Config { resolved: reader.resolved, warnings: problems, ..config })
 }
 
 fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {

@@ -16,7 +16,7 @@ use crate::host;
 use crate::profile::Profile;
 use crate::rules::UserRules;
 
-/// Builds the targets that have a name, a URL and a project; paths are relative to the folder of
+/// Builds the targets that have a name, a URL, a project and credentials; paths are relative to the folder of
 /// the config.
 pub(super) fn build_all(reader: &mut Reader<'_>, list: &[Fields], folder: &Path) -> Vec<Target> {
     let built: Vec<(Target, &Fields)> =

@@ -1,5 +1,5 @@
-//! The documents of one name, merged and checked: a function of their layers alone, so that names
-//! are checked in parallel.
+//! The documents of one name, merged and checked: a function of their layers and of the target alone, so
+//! that names are checked in parallel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ fn check(
     let name = name.as_str();
     let check = Check::new(name, connection_type, fields, request.vars, patches_nothing);
     findings.extend(check.run());
-    ignore_unknown(connection_type, &options.ignore, merged, findings);
+    warn_of_unknown_ignores(connection_type, &options.ignore, merged, findings);
     texts_to_numbers(connection_type, &mut merged.fields);
     if let Some(rules) = request.rules.filter(|rules| !rules.is_empty()) {
         let head = [("type", connection_type.name.into()), ("name", name.into())];
@@ -116,7 +116,7 @@ fn check_targets(
 }
 
 /// Warns of an entry of `ignore` that no field has.
-fn ignore_unknown(
+fn warn_of_unknown_ignores(
     connection_type: &'static ConnectionType,
     ignore: &BTreeSet<String>,
     merged: &Merged<'_>,

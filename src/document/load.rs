@@ -35,7 +35,8 @@ pub struct Loaded {
     pub documents: Vec<Document>,
     /// The names whose documents say that they are not for this target.
     pub elsewhere: Vec<ConnectionName>,
-    /// The names whose documents have an error, with the first: they are blocked in all paths.
+    /// The names whose documents have an error, with the first of each. With `on_invalid: isolate` they
+    /// are blocked in all paths.
     pub invalid: BTreeMap<ConnectionName, Invalid>,
     /// The old names that invalid documents are renamed from, by the new ones.
     pub renames_of_invalid: BTreeMap<ConnectionName, ConnectionName>,

@@ -30,7 +30,7 @@ pub(super) fn text(
     let owner = format!("{} {name}", connection_type.name);
     let body = live.body();
     let mut fields = normal(connection_type, body.clone());
-    // A value that the server fills by itself is not written, unless somebody wanted another value.
+    // A value that the server fills by itself is not written, unless git declares the field.
     for path in known.declared(&live.name) {
         let value = look_up(body, path).filter(|value| !is_empty(value));
         if let Some(value) = value.filter(|_| look_up(&fields, path).is_none())

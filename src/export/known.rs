@@ -48,7 +48,7 @@ impl KnownReferences {
         known
     }
 
-    /// Takes the references of the base.
+    /// Takes all that the bases declare.
     pub(super) fn add_record(&mut self, record: &Record) {
         for (name, owned) in record.inventory() {
             for (path, field) in &owned.base {

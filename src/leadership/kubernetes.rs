@@ -134,9 +134,9 @@ const LARGEST_UNPACKED: u64 = 256 * 1024 * 1024;
 /// How often one call is made that gets no answer; another replica acts if the cluster is away for longer.
 const ATTEMPTS: u32 = 3;
 
-/// How long a call is made again that a busy cluster answers, at most. A shutdown waits for it and has 25
-/// seconds in all, so it is less than the 30 that a command has for the Management API; and no more than
-/// the duration of a Lease, after which another replica acts. The `resourceVersion` keeps a late one off.
+/// How long a call to a busy cluster is made again, at most: a shutdown waits for it and has 25 seconds in
+/// all. It is also no longer than a Lease, after which another replica acts; the `resourceVersion` keeps a
+/// late write off.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The Secrets of all targets.
@@ -165,7 +165,7 @@ impl StateSecrets {
         Self { cluster, doubts, known: Mutex::default(), patience }
     }
 
-    /// Makes a call until it is answered, and says how often it was made.
+    /// Makes a call again while the cluster cannot answer, within limits; and says how often it was made.
     async fn retried<T>(
         &self,
         call: impl AsyncFn() -> Result<T, ClusterError>,

@@ -175,8 +175,8 @@ pub(super) fn hold(
     settings: &Settings<'_>,
 ) -> Option<Hold> {
     let protect = || owned.protect.then(|| protect_hold(owned, by));
-    // A replace is told of `protect` first. A delete is told of it after a missing commit and an
-    // unread file: there a path has to be mended, and `protect` stays.
+    // A replace is told of `protect` first. For a delete it comes later: a missing commit or an unread
+    // file points at a path to mend first.
     let first = by.and_then(|_| protect()).or_else(|| not_known_hold(row, owned, view, settings));
     if first.is_some() {
         return first;

@@ -32,7 +32,7 @@ impl Comment {
         Self { text: format!("{marker}\n") }
     }
 
-    /// Writes what always has room: lines of fixed length.
+    /// Writes a heading, which always has room.
     pub(super) fn always(&mut self, text: &str) {
         self.text.push_str(text);
     }

@@ -1,4 +1,4 @@
-//! The texts of `explain`: the catalog for people.
+//! The texts of `explain`.
 
 use std::fmt::Write as _;
 

@@ -43,7 +43,7 @@ impl Member for &Change {
 /// Members that are told together.
 #[derive(Clone, Debug)]
 pub(super) struct Group<M> {
-    /// Stands above their names; `None`: there is nothing to say of the one member.
+    /// Stands above their names; `None`: the one member tells its own reason.
     pub(super) why: Option<Why>,
     pub(super) members: Vec<M>,
 }

@@ -26,7 +26,7 @@ fn closing_line(outcomes: &[TargetPlan]) -> String {
         (counts.adopted, "adopted as they are"),
         (failed, if failed == 1 { "target with errors" } else { "targets with errors" }),
     ]);
-    // A run that made nothing says so, beside what kept it from it.
+    // A run that made nothing says so.
     let tried = counts.failed + counts.blocked + counts.held + counts.not_started;
     let made = if counts.done == 0 && tried > 0 { format!("0 done, {made}") } else { made };
     let in_sync = words::listed(&[(counts.unchanged, "in sync")]);
@@ -38,7 +38,7 @@ fn closing_line(outcomes: &[TargetPlan]) -> String {
     }
 }
 
-/// The changes that were not made, those together that one reason kept from it.
+/// The changes that were not made, grouped by the reason.
 fn not_made(outcome: &TargetPlan) -> Vec<Group<&Change>> {
     let not_made = outcome.results().filter(|(_, result)| !result.is_success());
     groups::grouped(not_made.map(|(change, result)| {
@@ -75,7 +75,7 @@ fn ending(change: &Change, result: &ChangeResult) -> (&'static str, Option<Strin
 // An outcome for programs. Fields are only added, never changed.
 
 /// The outcome as JSON, `format_version` 1.0: each change as in the plan, with its `result`
-/// and, where it was not made, the `message` that says why.
+/// and, where it did not simply succeed, the `message` that says why.
 pub(crate) fn json(outcomes: &[TargetPlan]) -> Value {
     json!({
         "format_version": FORMAT_VERSION,
@@ -172,8 +172,8 @@ fn named(change: &Change) -> String {
 // An outcome for people at a terminal.
 
 /// The outcome as text: the changes that were made, those that were not with why and the way past,
-/// and last the counts. With `--summary` the changes that were made are left out: whoever reads it
-/// has seen them.
+/// and last the counts. Where the style asks for a summary, the changes that were made are left out: they
+/// were shown as they were made.
 pub(crate) fn text(outcomes: &[TargetPlan], style: &Style) -> String {
     let mut out = diagnostics::text_of(outcomes, style);
     let several = outcomes.len() > 1;

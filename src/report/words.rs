@@ -70,7 +70,7 @@ pub(crate) fn reason(change: &Change) -> Option<String> {
     match (change.held, change.action) {
         (true, _) => Some(match reason {
             Some(reason) => with_reason("held", &reason),
-            None => "held by a rule of deletes".to_owned(),
+            None => "held by a rule".to_owned(),
         }),
         (false, Action::Delete) => {
             Some(reason.unwrap_or_else(|| "git no longer declares it".to_owned()))
@@ -143,7 +143,7 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Those counts that are not zero: `2 to create, 1 held`.
+/// Those counts that are not zero: `2 to create, 1 delete held`.
 pub(super) fn listed(counts: &[(usize, &str)]) -> String {
     counts
         .iter()

@@ -43,7 +43,7 @@ const SHORTEST_NUMBER: usize = 4;
 #[derive(Default)]
 struct KnownSecrets {
     secrets: HashSet<String>,
-    // Those that others take the place of, the newest last, by the hash of what they are.
+    // Tokens and the like, which newer ones replace: the newest last, by the hash of their purpose.
     passing: HashMap<u64, Vec<String>>,
     hasher: RandomState,
     // Built when first asked for, and dropped when a secret is added: errors are rare.

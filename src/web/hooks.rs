@@ -1,7 +1,7 @@
 //! Webhooks of git hosts: a push to the branch that is followed starts a fetch.
 //!
 //! Each host proves itself in its own way; the proof is checked over the raw body before any of
-//! it is parsed. All that a hook can do is to wake the daemon, so a replay is harmless.
+//! it is parsed. All that a hook can do is to cause a fetch and a reconcile, so a replay is harmless.
 
 use std::sync::Arc;
 

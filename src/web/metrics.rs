@@ -107,7 +107,7 @@ const STARTED: Metric = (
 const OPEN: Metric = ("process_open_fds", "gauge", "Number of open file descriptors");
 const MOST_OPEN: Metric = ("process_max_fds", "gauge", "Maximum number of open file descriptors");
 
-/// The metrics as they are scraped; none where the system has no `/proc`.
+/// The metrics of the process, as text; without `/proc` only the most descriptors that it may open.
 pub(super) fn process_text() -> String {
     let mut text = String::new();
     if let (Ok(stat), Ok(system)) =

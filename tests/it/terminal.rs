@@ -33,7 +33,7 @@ fn asked(world: &World, arguments: &[&str], meanwhile: impl FnOnce()) -> Option<
     let mut child = at_terminal(world, arguments)?;
     let (mut typed, mut shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut stdout = Vec::new();
-    while !stdout.ends_with(b"for an answer.") {
+    while !stdout.ends_with(b"anything else ends.") {
         let mut byte = [0];
         let read = shown.read(&mut byte).unwrap();
         assert_eq!(read, 1, "it does not ask: {}", String::from_utf8_lossy(&stdout));

@@ -213,13 +213,13 @@ impl<'a> Check<'a> {
                     Some(nearest) => format!("did you mean `${{var:{nearest}}}`?"),
                     None => format!("add `{name}` to the `vars` of the target"),
                 };
-                let message = format!("the target has no variable {}", quoted(name));
+                let message = format!("the target has no var {}", quoted(name));
                 Finding::error(&code::UNKNOWN_VAR, pointer, message).help(help)
             }
             Some(Value::Array(_) | Value::Object(_) | Value::Null) => {
-                let message = format!("the variable {} is no plain value", quoted(name));
+                let message = format!("the var {} is no plain value", quoted(name));
                 Finding::error(&code::BAD_VAR_VALUE, pointer, message)
-                    .help("variables are texts, numbers and booleans")
+                    .help("vars are texts, numbers and booleans")
             }
             Some(_) => return,
         };

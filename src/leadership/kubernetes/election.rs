@@ -30,7 +30,7 @@ use crate::api::{LimitMover, WriteLimit};
 use crate::leadership::Renewal;
 use crate::state::StateFile;
 
-/// The pause before the Leases are read again after a failure, as a share of their duration.
+/// How often a replica that waits looks at the Leases again within their duration.
 const PAUSES: u32 = 9;
 
 /// How many durations of a Lease one watch lasts.
@@ -172,7 +172,7 @@ pub(super) struct Election {
     pub(super) held: Arc<Mutex<u32>>,
 }
 
-/// The wait for a free Lease, for each that a replica holds of so many.
+/// How long a replica waits for a free Lease, for each that it holds already.
 pub(super) fn modesty(lasts: Duration, targets: u32) -> Duration {
     (LONGEST_MODESTY / targets.max(1)).min(lasts / LARGEST_STEP)
 }

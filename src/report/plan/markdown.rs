@@ -12,7 +12,7 @@ use crate::report::{diagnostics, escape, words};
 /// The hidden first line by which a comment is found again, to be updated in place.
 pub(crate) const MARKER: &str = "<!-- apinizer-gitops:plan -->";
 
-/// How many changes of a kind are called out above the differences.
+/// How many groups of a kind are called out above the differences.
 const CALLED_OUT: usize = 50;
 
 /// How many files are linked to.
@@ -162,7 +162,7 @@ fn folded(
     groups.iter().skip(written).map(|group| group.members.len()).sum()
 }
 
-/// Drops differences, those of the last changes first, until the rest has room.
+/// Keeps the differences of each group, in order, that still have room.
 fn fitted(groups: &[Group<&Change>], whole: Vec<Vec<String>>, room: usize) -> Vec<Vec<String>> {
     let size = |piece: &[String]| piece.iter().map(|line| line.len() + 1).sum::<usize>();
     let heads: Vec<Vec<String>> = groups.iter().map(short).collect();
