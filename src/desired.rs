@@ -14,7 +14,7 @@ use crate::catalog::{ConnectionType, Defaults, Field, Kind, is_bookkeeping};
 use crate::document::{Document, Options, Place};
 use crate::environment::{Environment, Unset};
 use crate::name::ConnectionName;
-use crate::pointer::{any_text, each_text, escaped, with_texts};
+use crate::pointer::{any_text, child, each_text, with_texts};
 use crate::profile::{Profile, TypeProfile};
 use crate::reference::{self, Segment};
 use crate::secret::{Redactor, Sensitive, SensitiveValue};
@@ -160,24 +160,23 @@ pub struct Resolution<'a> {
 
 /// Resolves the documents of a target. Each value of the environment is looked up once, so that all
 /// connections see one value, and the plan and what is remembered of it too.
-pub fn resolve(documents: Vec<Document>, resolution: &Resolution<'_>) -> Desired {
+pub fn resolve(documents: &[Document], resolution: &Resolution<'_>) -> Desired {
     let mut resolver = Resolver::new(*resolution);
-    let connections = documents.into_iter().map(|document| {
-        let Document { connection_type, name, options, fields, place } = document;
-        let mut found = FlatFields { connection_type, fields: Vec::new(), unresolved: Vec::new() };
-        found.take_apart("", fields, &|key| connection_type.field(key), &mut resolver);
-        let FlatFields { fields, unresolved, .. } = found;
-        let (named, profile) = (name.clone(), resolution.profile.cloned());
+    let connections = documents.iter().map(|document| {
+        let connection_type = document.connection_type;
+        let fields = Vec::with_capacity(document.fields.len());
+        let mut found = FlatFields { connection_type, fields, unresolved: Vec::new() };
+        found.take_apart("", &document.fields, &|key| connection_type.field(key), &mut resolver);
         let connection = DesiredConnection {
             connection_type,
-            name,
-            options,
-            place,
-            fields,
-            unresolved,
-            profile,
+            name: document.name.clone(),
+            options: document.options.clone(),
+            place: document.place.clone(),
+            fields: found.fields,
+            unresolved: found.unresolved,
+            profile: resolution.profile.cloned(),
         };
-        (named, connection)
+        (document.name.clone(), connection)
     });
     connections.collect()
 }
@@ -211,24 +210,24 @@ impl FlatFields {
     fn take_apart(
         &mut self,
         above: &str,
-        object: Map<String, Value>,
+        object: &Map<String, Value>,
         lookup: &dyn Fn(&str) -> Option<&'static Field>,
         resolver: &mut Resolver<'_>,
     ) {
         for (key, declared) in object {
-            let field = lookup(&key);
+            let field = lookup(key);
             // It is the server's, though somebody pasted it from an answer: another connection may
             // have that id.
-            if above.is_empty() && field.is_none() && is_bookkeeping(self.connection_type, &key) {
+            if above.is_empty() && field.is_none() && is_bookkeeping(self.connection_type, key) {
                 continue;
             }
-            let path = format!("{above}/{}", escaped(&key));
+            let path = child(above, key);
             match (field.map(|f| &f.kind), declared) {
                 (Some(kind @ Kind::Object(_)), Value::Object(inner)) if !inner.is_empty() => {
                     self.take_apart(&path, inner, &|key| kind.field(key), resolver);
                 }
                 (kind, declared) => {
-                    let value = match resolver.resolve(&declared, kind) {
+                    let value = match resolver.resolve(declared, kind) {
                         Ok(None) => FieldValue::Literal,
                         Ok(Some(value)) => FieldValue::Resolved(SensitiveValue::new(value)),
                         Err(NoValue::NotLookedAt) => FieldValue::Unknown,
@@ -238,9 +237,9 @@ impl FlatFields {
                             FieldValue::Unknown
                         }
                     };
-                    let declared = match holds_env(&declared) {
-                        true => resolver.with_vars(&declared),
-                        false => declared,
+                    let declared = match holds_env(declared) {
+                        true => resolver.with_vars(declared),
+                        false => declared.clone(),
                     };
                     self.fields.push(DesiredField { path, field, declared, value });
                 }

@@ -97,7 +97,7 @@ pub struct Document {
     pub options: Options,
     /// The fields that it declares, without `type`, `name` and `x-gitops`, in the order of the
     /// document and with references as written.
-    pub fields: Map<String, Value>,
+    pub fields: Arc<Map<String, Value>>,
     /// Where it begins: in the last path that has a say in it.
     pub place: Place,
 }
@@ -150,17 +150,23 @@ pub(crate) struct Layer<'f> {
 pub(crate) struct Merged<'f> {
     /// The layers, the first one the base.
     pub(crate) layers: Vec<Layer<'f>>,
+    /// Their `type`, `name` and `x-gitops` together.
+    pub(crate) head: Map<String, Value>,
     /// The fields that they declare together.
-    pub(crate) fields: Map<String, Value>,
+    pub(crate) fields: Arc<Map<String, Value>>,
 }
 
 impl<'f> Merged<'f> {
     /// Merges layers.
     pub(crate) fn of(layers: Vec<Layer<'f>>) -> Self {
-        let mut all = layers.iter().map(|layer| &layer.document.fields);
-        let mut fields = all.next().cloned().unwrap_or_default();
-        all.for_each(|by| merge_patch(&mut fields, by));
-        Self { layers, fields }
+        let mut all = layers.iter().map(|layer| layer.document);
+        let first = all.next().map(|first| (first.head.clone(), Arc::clone(&first.fields)));
+        let (mut head, mut fields) = first.unwrap_or_default();
+        for by in all {
+            merge_patch(&mut head, &by.head);
+            merge_patch(Arc::make_mut(&mut fields), &by.fields);
+        }
+        Self { layers, head, fields }
     }
 
     /// The document that brought the value at a pointer, or took it away.
@@ -171,7 +177,10 @@ impl<'f> Merged<'f> {
         }
         let mut pointer = pointer;
         while !pointer.is_empty() {
-            let brings = |layer: &&Layer| look_up(&layer.document.fields, pointer).is_some();
+            let brings = |layer: &&Layer| {
+                let RawDocument { head, fields, .. } = layer.document;
+                look_up(fields, pointer).or_else(|| look_up(head, pointer)).is_some()
+            };
             if let Some(layer) = self.layers.iter().rev().find(brings) {
                 return Some(layer.at);
             }
@@ -214,7 +223,7 @@ mod tests {
             document: &file.documents[0],
         });
         let merged = Merged::of(layers.collect());
-        assert_eq!(json!(merged.fields), json!({"a": 1, "b": {"c": 2, "d": 1}}));
+        assert_eq!(json!(*merged.fields), json!({"a": 1, "b": {"c": 2, "d": 1}}));
         for (pointer, file) in [("/a", 0), ("/b/c", 1), ("/b/d", 0), ("/e", 1), ("/x", 1), ("", 1)]
         {
             assert_eq!(merged.origin(pointer).map(|at| at.file), Some(file), "{pointer}");

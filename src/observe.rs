@@ -14,11 +14,11 @@ use crate::name::ConnectionName;
 /// is noted as incomplete and stops the creates and deletes of the run; it is never treated as an
 /// empty one.
 pub(crate) async fn lists(
-    client: Client,
+    client: &Client,
     concurrency: usize,
     owned_types: BTreeSet<String>,
 ) -> Live {
-    let calls: Vec<_> = catalog::all().map(|known| list(&client, known.name)).collect();
+    let calls: Vec<_> = catalog::all().map(|known| list(client, known.name)).collect();
     let answers: Vec<_> = stream::iter(calls).buffered(concurrency.max(1)).collect().await;
     let lists_some = answers.iter().any(|(_, answer)| matches!(answer, Ok(Listed::Complete(_))));
     let mut live = Live::default();

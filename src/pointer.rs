@@ -31,7 +31,11 @@ pub(crate) fn escaped(key: &str) -> Cow<'_, str> {
 
 /// The pointer with one more key.
 pub(crate) fn child(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", escaped(key))
+    let mut child = String::with_capacity(pointer.len() + 1 + key.len());
+    child.push_str(pointer);
+    child.push('/');
+    child.push_str(&escaped(key));
+    child
 }
 
 /// The pointer with one more index.

@@ -249,7 +249,7 @@ impl PullTarget<'_> {
         }
         let is_it = |document: &Document| document.name == drift.name;
         let document = loaded.documents.into_iter().find(is_it);
-        let desired = resolve(document.into_iter().collect(), &self.resolution);
+        let desired = resolve(document.as_slice(), &self.resolution);
         let connection = desired.get(&drift.name).ok_or("the edit would remove its document")?;
         let field = connection.field(&drift.path);
         let kind = crate::plan::compare::field_exactly_at(connection.connection_type, &drift.path);

@@ -35,6 +35,7 @@ use crate::state::{KnownStates, StateFile};
 use pass::Opened;
 
 pub use carry_out::carry_out;
+use load::LastLoaded;
 pub(crate) use load::{load_request, load_target};
 pub use pass::prepare;
 
@@ -50,6 +51,8 @@ pub struct Engine {
     pub redactor: Redactor,
     /// The documents of blobs that were parsed.
     pub cache: ParseCache,
+    /// The documents of the last commit of each target.
+    loaded: LastLoaded,
     /// The config file relative to the root of the repository, if it lies in it.
     pub config_file: Option<String>,
     /// The mirror that is read, where the source is a url.
@@ -75,6 +78,7 @@ impl Engine {
             environment,
             redactor,
             cache: ParseCache::default(),
+            loaded: LastLoaded::default(),
             config_file: None,
             mirror: None,
             clients: Clients::default(),
@@ -287,6 +291,12 @@ pub(crate) fn plan_of(target: &Target) -> TargetPlan {
 /// Whether a target applies the valid documents of a commit that does not load whole.
 fn isolates(target: &Target) -> bool {
     target.policy.on_invalid == OnInvalid::Isolate
+}
+
+/// Runs work that blocks on git or the disk without holding up the tasks beside it. That wakes another
+/// thread, so a resync does it only where it reads something.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
 }
 
 /// Seconds since 1970.

@@ -145,9 +145,9 @@ pub struct GoodCommit {
     pub commit: CommitId,
     /// The digest of the config that decided which files were read, and how.
     pub config: String,
-    /// Each declared connection.
-    pub declared: BTreeMap<ConnectionName, DeclaredThen>,
-    /// How many documents each configured path held.
+    /// Each declared connection; shared by the records of one pass.
+    pub declared: Arc<BTreeMap<ConnectionName, DeclaredThen>>,
+    /// How many documents each configured path held; of a lost one, how many before.
     pub paths: BTreeMap<String, usize>,
     /// Paths of earlier good commits that are not read any more though the tree or the config may
     /// still mean them, with the names that they touched.
@@ -179,9 +179,9 @@ pub struct Owned {
     /// The server's id, where it shows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Git's value of each field when live last agreed with it.
+    /// Git's value of each field when live last agreed with it; shared until a comparison changes it.
     #[serde(default)]
-    pub base: Base,
+    pub base: Arc<Base>,
     /// `protect` as it was last declared; it outlives its document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,

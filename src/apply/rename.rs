@@ -1,5 +1,7 @@
 //! One PUT under the old name, with the new one in its body.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt as _;
 
 use super::create::{self, forget_intent};
@@ -136,7 +138,7 @@ fn remember_rename(
         // The old name counted as declared only while the rename was not done.
         let declares_it = job.desired.contains_key(&old.name);
         if let Some(good) = record.last_good.as_mut().filter(|_| !declares_it) {
-            good.declared.remove(&old.name);
+            Arc::make_mut(&mut good.declared).remove(&old.name);
         }
     });
     remember(job, desired, base, live.id.clone(), deployment)

@@ -1,6 +1,8 @@
 //! The common part of all writes: sending until the outcome is known, and remembering what was
 //! acknowledged.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
 use super::{ChangeResult, Job};
@@ -149,7 +151,7 @@ pub(super) fn remember(
         memory.owned = Some(Owned {
             type_name: desired.connection_type.name.to_owned(),
             id,
-            base,
+            base: Arc::new(base),
             protect: desired.options.protect,
             secrets_checked: desired.declares_secret().then_some(job.control.now),
             shown_secrets: known.shown_secrets,

@@ -71,6 +71,8 @@ struct Inner {
     unended: Vec<Arc<Event>>,
     /// The length of the file that is known; another process may have written since.
     length: u64,
+    /// Its length when it was last found to be short enough.
+    short_enough: u64,
     is_broken: bool,
 }
 
@@ -206,8 +208,12 @@ impl Trail {
     fn shorten(&self) {
         let Some(file) = &self.file else { return };
         let mut inner = self.refreshed();
+        if inner.length == inner.short_enough {
+            return;
+        }
         let shortened = file.shorten();
         inner.length = file.length();
+        inner.short_enough = inner.length;
         self.tell_problem(&mut inner, shortened);
     }
 

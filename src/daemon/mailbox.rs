@@ -30,6 +30,8 @@ struct Inner {
     causes: BTreeSet<Cause>,
     // The last request for a reconcile.
     awaited: Option<Awaited>,
+    // The reconcile waits for no resyncs of other targets.
+    is_urgent: bool,
     // The target is to be suspended or resumed, in this order. Each stays until the state says so, so that
     // one that is taken back at once is told of too.
     suspensions: VecDeque<Suspension>,
@@ -60,6 +62,8 @@ pub(super) struct Order {
     pub(super) tip: Option<CommitId>,
     /// The request that it answers.
     pub(super) awaited: Option<Awaited>,
+    /// Whether it waits for no resyncs of other targets.
+    pub(super) is_urgent: bool,
     /// Whether the system tells of what changes.
     pub(super) is_watched: bool,
 }
@@ -85,6 +89,7 @@ impl Mailbox {
         }
         inner.causes.extend(&order.causes);
         inner.awaited = inner.awaited.take().max(order.awaited.clone());
+        inner.is_urgent |= order.is_urgent;
         let is_newer = order.tip.is_some() && order.tip != inner.looked_at;
         if is_newer
             && inner.ended_early < MOST_ENDED_EARLY
@@ -110,6 +115,13 @@ impl Mailbox {
     /// Waits until there is an order.
     pub(super) async fn posted(&self) {
         self.posted.notified().await;
+    }
+
+    /// Waits until there is an urgent order.
+    pub(super) async fn urgent(&self) {
+        while !self.inner().is_urgent {
+            self.posted().await;
+        }
     }
 
     /// Waits until the target is to be suspended or resumed; other orders stay.
@@ -139,7 +151,9 @@ impl Mailbox {
 
     /// Takes why a reconcile is due.
     pub(super) fn take(&self) -> BTreeSet<Cause> {
-        std::mem::take(&mut self.inner().causes)
+        let mut inner = self.inner();
+        inner.is_urgent = false;
+        std::mem::take(&mut inner.causes)
     }
 
     /// Takes the last request for a reconcile.
@@ -174,7 +188,12 @@ mod tests {
     use super::*;
 
     fn order(cause: Cause, tip: &str) -> Order {
-        Order { causes: BTreeSet::from([cause]), tip: id(tip), awaited: None, is_watched: true }
+        Order {
+            causes: BTreeSet::from([cause]),
+            tip: id(tip),
+            is_watched: true,
+            ..Order::default()
+        }
     }
 
     fn id(text: &str) -> Option<CommitId> {
@@ -236,6 +255,21 @@ mod tests {
             assert_eq!(mailbox.end(), id(&newer).filter(|_| stop.is_cancelled()));
         }
         assert_eq!(ended, 6, "three ended, one finished, three ended, one finished");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_urgent_order_is_waited_for_beside_others_until_it_is_taken() {
+        let mailbox = Mailbox::default();
+        let is_urgent = || async {
+            tokio::time::timeout(std::time::Duration::from_secs(1), mailbox.urgent()).await.is_ok()
+        };
+        mailbox.post(&order(Cause::Repository, "a"));
+        assert!(!is_urgent().await);
+        mailbox.post(&Order { is_urgent: true, ..order(Cause::Repository, "b") });
+        mailbox.post(&order(Cause::Repository, "c"));
+        assert!(is_urgent().await && is_urgent().await);
+        mailbox.take();
+        assert!(!is_urgent().await);
     }
 
     #[test]

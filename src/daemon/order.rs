@@ -219,13 +219,13 @@ fn stand(
 }
 
 /// How long until a commit has stood applied whole for long enough for the next of the targets that
-/// come after. Blocks.
+/// come after.
 pub(super) fn due_in(engine: &Engine, target: &Target) -> Option<Duration> {
     let wanted = wanted_after(engine, target);
     if wanted.is_empty() {
         return None;
     }
-    let soaks = engine.state_file(target).read().ok()?.soaks;
+    let soaks = tokio::task::block_in_place(|| engine.state_file(target).read()).ok()?.soaks;
     let open = soaks.last().filter(|soak| !soak.is_over)?;
     let missing = wanted.into_iter().filter(|wanted| *wanted > open.lasted()).min()?;
     Some(missing.saturating_sub(Soak { seen: now(), ..open.clone() }.lasted()))

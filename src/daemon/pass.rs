@@ -132,8 +132,10 @@ pub(super) async fn pass(pass: TargetPass<'_>) -> PassResult {
 async fn in_order(pass: TargetPass<'_>) -> PassResult {
     let TargetPass { engine, source, target, mode, .. } = pass;
     let stop = pass.ending.stop.clone();
-    let Given { seen, wait, problem } =
-        tokio::task::block_in_place(|| order::give(engine, source, target, pass.seen));
+    let give = || order::give(engine, source, target, pass.seen);
+    // Only a target that comes after another one reads anything here.
+    let given = if target.after.is_some() { tokio::task::block_in_place(give) } else { give() };
+    let Given { seen, wait, problem } = given;
     let mut result = match &seen {
         Some(seen) => newest_or_last_good(TargetPass { seen, ..pass }).await,
         None => nothing(target, problem, is_suspended(engine, target)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
@@ -22,7 +22,7 @@ use super::outcome::Cause;
 use super::pass::Mode;
 use super::report::Reporter;
 use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState};
-use super::target_loop::TargetLoop;
+use super::target_loop::{TargetLoop, Turns};
 use super::{Daemon, EngineAndSource};
 use crate::config::{Config, Target, TargetKey};
 use crate::leadership::{Alone, Leadership};
@@ -51,9 +51,9 @@ enum SourceChanges {
     Unwatched,
 }
 
-/// How many targets are reconciled at once, as long as that takes no longer than `LONGEST_TURN`: what
-/// each of them reads is in memory meanwhile, and those whose files a commit changed begin first.
-const AT_ONCE: usize = 4;
+/// An order that changes no more targets than these is urgent for them. More would only wait for each
+/// other.
+const FEW: usize = 16;
 
 /// One target, as orders are posted to it.
 struct Addressee {
@@ -144,7 +144,7 @@ impl SourceLoop {
             if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
         let mailboxes: Vec<(&Target, Arc<Mailbox>)> =
             engine.config.targets.iter().map(|target| (target, Arc::default())).collect();
-        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        let turns = Arc::new(Turns::default());
         for (target, mailbox) in &mailboxes {
             let key = TargetKey::of(target);
             let leadership = Arc::clone(&leadership);
@@ -321,12 +321,14 @@ impl SourceLoop {
             causes,
             tip,
             awaited: None,
+            is_urgent: false,
             is_watched: matches!(self.changes, SourceChanges::Watched(_)),
         };
         self.post(&order, &requested, unread.as_ref(), older.as_ref());
     }
 
-    /// Posts an order to all targets, first to those that are asked for or whose files changed.
+    /// Posts an order to all targets, first to those that are asked for or whose files changed: for a few
+    /// of these it is urgent.
     fn post(
         &self,
         order: &Order,
@@ -335,17 +337,26 @@ impl SourceLoop {
         older: Option<&Snapshot>,
     ) {
         let newest = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
-        let can_wait = |target: &&Addressee| {
-            !requested.contains_key(&target.key.name)
-                && is_untouched(target, older, newest.as_ref())
+        let paths: Vec<&str> =
+            self.targets.iter().flat_map(|target| &target.paths).map(String::as_str).collect();
+        let changed = tokio::task::block_in_place(|| changed_paths(older, newest.as_ref(), &paths));
+        let is_touched = |target: &Addressee| {
+            let is_changed = |changed: &BTreeSet<&str>| {
+                target.paths.iter().any(|path| changed.contains(path.as_str()))
+            };
+            changed.as_ref().is_none_or(is_changed)
         };
-        let (waiting, first): (Vec<&Addressee>, Vec<_>) =
-            tokio::task::block_in_place(|| self.targets.iter().partition(can_wait));
-        for target in first.into_iter().chain(waiting) {
+        let (first, waiting): (Vec<&Addressee>, Vec<_>) = self
+            .targets
+            .iter()
+            .partition(|target| requested.contains_key(&target.key.name) || is_touched(target));
+        let is_urgent = first.len() <= FEW;
+        let first = first.into_iter().map(|target| (target, is_urgent));
+        for (target, is_urgent) in first.chain(waiting.into_iter().map(|target| (target, false))) {
             let request = requested.get(&target.key.name);
             let awaited =
                 request.map(|request| Awaited { request: request.asked, unread: unread.cloned() });
-            let mut order = Order { awaited, ..order.clone() };
+            let mut order = Order { awaited, is_urgent, ..order.clone() };
             order.causes.extend(request.map(|request| Cause::Request(request.from)));
             target.mailbox.post(&order);
         }
@@ -381,12 +392,16 @@ impl SourceLoop {
     }
 }
 
-/// Whether nothing that a target reads has changed.
-fn is_untouched(target: &Addressee, older: Option<&Snapshot>, newest: Option<&Snapshot>) -> bool {
-    let Some(Snapshot::Commit { commit: older, .. }) = older else { return false };
-    let Some(Snapshot::Commit { repository, commit }) = newest else { return false };
-    // A problem with the commit is for the target to find.
-    repository.is_same_at(&older.id, &commit.id, &target.paths).unwrap_or(false)
+/// Those of the paths at which the newest commit differs from an older one; `None`: that is not known.
+fn changed_paths<'p>(
+    older: Option<&Snapshot>,
+    newest: Option<&Snapshot>,
+    paths: &[&'p str],
+) -> Option<BTreeSet<&'p str>> {
+    let Some(Snapshot::Commit { commit: older, .. }) = older else { return None };
+    let Some(Snapshot::Commit { repository, commit }) = newest else { return None };
+    // A problem with the commit is for the targets to find.
+    repository.differing_at(&older.id, &commit.id, paths).ok()
 }
 
 /// Reads the config again and prepares what it asks for.

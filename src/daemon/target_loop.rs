@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -37,6 +37,42 @@ const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
 /// hold that.
 const WAIT_PAUSE: Duration = Duration::from_secs(3);
 
+/// How many targets are reconciled at once, as long as that takes no longer than `LONGEST_TURN`: what
+/// each of them reads is in memory meanwhile.
+const AT_ONCE: usize = 4;
+
+/// How many more are reconciled beside them whose order is urgent.
+const URGENT_AT_ONCE: usize = 2;
+
+/// The places of the targets that are reconciled now. An urgent order has places of its own, so that
+/// it waits for no resyncs.
+pub(super) struct Turns {
+    any: Arc<Semaphore>,
+    urgent: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let [any, urgent] =
+            [AT_ONCE, URGENT_AT_ONCE].map(|places| Arc::new(Semaphore::new(places)));
+        Self { any, urgent }
+    }
+}
+
+impl Turns {
+    /// Waits for a place for the target of a mailbox.
+    async fn take(&self, mailbox: &Mailbox) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let urgent = async {
+            mailbox.urgent().await;
+            Arc::clone(&self.urgent).acquire_owned().await
+        };
+        tokio::select! {
+            turn = Arc::clone(&self.any).acquire_owned() => turn,
+            turn = urgent => turn,
+        }
+    }
+}
+
 /// The parts of a target's loop.
 pub(super) struct TargetLoop {
     pub(super) engine: Arc<Engine>,
@@ -47,8 +83,8 @@ pub(super) struct TargetLoop {
     pub(super) mailbox: Arc<Mailbox>,
     /// The mailboxes of the targets that come after this one.
     pub(super) followers: Vec<Arc<Mailbox>>,
-    /// A place for each target that may be reconciled now.
-    pub(super) turns: Arc<Semaphore>,
+    /// The places of the targets that are reconciled now.
+    pub(super) turns: Arc<Turns>,
     pub(super) watched: Watched,
     pub(super) reporter: Reporter,
     pub(super) mode: Mode,
@@ -96,7 +132,7 @@ impl TargetLoop {
 
     /// Acts for the target until the term is over.
     async fn act(&self, term: &Term) {
-        if let Ok(_turn) = self.turns.acquire().await {
+        if let Ok(_turn) = self.turns.any.acquire().await {
             self.show_last_applied();
         }
         let (mut failures, mut awaited, mut wait) = (0, None, None);
@@ -195,7 +231,7 @@ impl TargetLoop {
         let turn = tokio::select! {
             biased;
             () = over.cancelled() => return None,
-            turn = Arc::clone(&self.turns).acquire_owned() => turn.ok()?,
+            turn = self.turns.take(&self.mailbox) => turn.ok()?,
         };
         let mut causes = self.mailbox.take();
         causes.extend(cause);
@@ -249,8 +285,7 @@ impl TargetLoop {
         let refused = result.credentials_refused;
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
-        let due_in =
-            || tokio::task::block_in_place(|| super::order::due_in(&self.engine, &self.target));
+        let due_in = || super::order::due_in(&self.engine, &self.target);
         let soaked_in = if failures == 0 && self.mode.writes { due_in() } else { None };
         let after_resync = cause == Cause::Resync;
         TurnFacts {

@@ -9,7 +9,7 @@ fn document(name: &str, fields: &Value) -> Document {
         connection_type: crate::catalog::find("email").unwrap(),
         name: name.into(),
         options: Options::default(),
-        fields: fields.as_object().unwrap().clone(),
+        fields: Arc::new(fields.as_object().unwrap().clone()),
         place: Place { file: Arc::from("a.yaml"), line: 1 },
     }
 }
@@ -35,7 +35,7 @@ fn a_value_of_the_environment_is_looked_up_once_in_a_run() {
         "username": "${env:MISSING}",
         "additionalProperties": [{"key": "a", "value": "${env:S}"}],
     });
-    let desired = resolve(vec![document("a", &fields), document("b", &fields)], &resolution);
+    let desired = resolve(&[document("a", &fields), document("b", &fields)], &resolution);
     std::fs::write(&file, "another").unwrap();
     for connection in desired.values() {
         let value = |path: &str| connection.field(path).unwrap().value().cloned();
@@ -56,7 +56,7 @@ fn values_that_are_not_looked_at_are_not_known_and_their_names_are() {
         Resolution { vars: &vars, environment: None, redactor: &redactor, profile: None };
     let documents = vec![document("one", &json!({"host": "${env:A}.${env:B}", "port": 25}))];
     assert_eq!(env_names_of(&documents).into_iter().collect::<Vec<_>>(), ["A", "B"]);
-    let desired = resolve(documents, &resolution);
+    let desired = resolve(&documents, &resolution);
     let one = &desired[&"one".into()];
     assert_eq!(one.field("/host").unwrap().value(), None);
     assert!(one.unresolved.is_empty());

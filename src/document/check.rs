@@ -33,12 +33,12 @@ const MOST_FINDINGS: usize = 100;
 
 /// Finds the type of a document.
 pub(crate) fn connection_type(
-    fields: &Map<String, Value>,
+    head: &Map<String, Value>,
     patches_nothing: bool,
     findings: &mut Vec<Finding>,
 ) -> Option<&'static ConnectionType> {
     let pointer = "/type";
-    let value = fields.get("type").filter(|value| !value.is_null());
+    let value = head.get("type").filter(|value| !value.is_null());
     let Some(value) = value else {
         findings.push(if patches_nothing {
             Finding::error(

@@ -22,7 +22,6 @@ use crate::source::FileEntry;
 /// The documents of one name, merged and checked.
 pub(super) struct Examined<'f> {
     pub(super) name: ConnectionName,
-    /// Its fields are without `type`, `name` and `x-gitops` where there is a type.
     pub(super) merged: Merged<'f>,
     pub(super) options: Options,
     pub(super) findings: Vec<Finding>,
@@ -41,7 +40,7 @@ pub(super) fn examine<'f>(
 ) -> Examined<'f> {
     let (layers, mut findings) = found;
     let mut merged = Merged::of(layers);
-    let options = options::read(&merged.fields, &mut findings);
+    let options = options::read(&merged.head, &mut findings);
     check_targets(request, options.targets.as_ref(), &mut findings);
     // Other targets tell their own problems; a document that is declared twice is wrong for all.
     let is_for_target = options::are_for(options.targets.as_ref(), request.target);
@@ -60,16 +59,14 @@ fn check(
     findings: &mut Vec<Finding>,
 ) -> Option<&'static ConnectionType> {
     let patches_nothing = matches!(merged.layers.as_slice(), [only] if only.path > 0);
-    let connection_type = connection_type(&merged.fields, patches_nothing, findings)?;
-    for key in ["type", "name", KEY] {
-        merged.fields.shift_remove(key);
-    }
-    let fields = &merged.fields;
+    let connection_type = connection_type(&merged.head, patches_nothing, findings)?;
+    let fields = &*merged.fields;
     let name = name.as_str();
     let check = Check::new(name, connection_type, fields, request.vars, patches_nothing);
     findings.extend(check.run());
     warn_of_unknown_ignores(connection_type, &options.ignore, merged, findings);
-    texts_to_numbers(connection_type, &mut merged.fields);
+    let with_numbers = texts_to_numbers(connection_type, &merged.fields);
+    merged.fields = with_numbers.map_or_else(|| Arc::clone(&merged.fields), Arc::new);
     if let Some(rules) = request.rules.filter(|rules| !rules.is_empty()) {
         let head = [("type", connection_type.name.into()), ("name", name.into())];
         let head = head.into_iter().map(|(key, value)| (key.to_owned(), value));
@@ -251,12 +248,9 @@ pub(crate) fn unknown_variables(
     let no_vars = Vars::new();
     let mut diagnostics = Vec::new();
     for (layers, _) in gather(&assigned, &files).names.into_values() {
-        let mut merged = Merged::of(layers);
-        if !options::are_for(options::targets_of(&merged.fields).as_ref(), request.target) {
+        let merged = Merged::of(layers);
+        if !options::are_for(options::targets_of(&merged.head).as_ref(), request.target) {
             continue;
-        }
-        for key in ["type", "name", KEY] {
-            merged.fields.shift_remove(key);
         }
         let mut findings = Vec::new();
         in_fields(

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Merged;
 use super::in_parallel;
-use super::options::name_of;
+use super::options::{HEAD, name_of};
 use crate::catalog::{self, hidden};
 use crate::diagnostic::{
     At, Chunk, Diagnostic, Excerpt, FileText, Finding, Mark, Part, code, is_field, only_references,
@@ -38,12 +38,22 @@ pub(crate) struct ParsedFile {
 pub(crate) struct RawDocument {
     /// Its name, where it has one that can be used.
     pub(crate) name: Option<ConnectionName>,
-    /// Its keys and values, `type`, `name` and `x-gitops` too.
-    pub(crate) fields: Map<String, Value>,
+    /// Its `type`, `name` and `x-gitops`.
+    pub(crate) head: Map<String, Value>,
+    /// Its other keys and values. A document that nothing patches shares them.
+    pub(crate) fields: Arc<Map<String, Value>>,
     /// Its part of the file.
     pub(crate) chunk: Chunk,
     /// The line of its first key.
     pub(crate) line: u32,
+}
+
+impl RawDocument {
+    /// All its keys and values.
+    pub(crate) fn whole(&self) -> Map<String, Value> {
+        let all = self.head.iter().chain(&*self.fields);
+        all.map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
 }
 
 impl ParsedFile {
@@ -88,10 +98,14 @@ impl ParsedFile {
                 self.problems.push(failure.diagnose(&excerpt));
             }
             Ok(Value::Null) => {}
-            Ok(Value::Object(fields)) => {
+            Ok(Value::Object(mut fields)) => {
                 let line = chunk.content_line.unwrap_or(chunk.first_line);
-                let name = name_of(&fields).map(ConnectionName::new);
-                self.documents.push(RawDocument { name, fields, chunk, line });
+                let head = HEAD.iter().filter_map(|key| fields.shift_remove_entry(*key));
+                let head: Map<String, Value> = head.collect();
+                let name = name_of(&head).map(ConnectionName::new);
+                // Put into a map of just their number: it is kept for as long as the process lives.
+                let fields = Arc::new(fields.into_iter().collect());
+                self.documents.push(RawDocument { name, head, fields, chunk, line });
             }
             Ok(other) => self.problems.push(not_a_mapping(&other, file, &chunk)),
         }
@@ -297,7 +311,7 @@ impl<'l> Locator<'l> {
 
 /// Hides what the catalog knows to be a secret in a document of this type.
 fn hide_known(raw: &RawDocument, excerpt: &mut Excerpt) {
-    let fields = &raw.fields;
+    let fields = &raw.whole();
     let named = fields.get("type").and_then(Value::as_str).and_then(catalog::find);
     for connection_type in catalog::all().filter(|t| named.is_none_or(|named| named.name == t.name))
     {
@@ -369,7 +383,7 @@ mod tests {
         }
         let parsed = ParsedFile::parse("\u{feff}a: b\r\nc: 'd'\r\n".as_bytes().to_vec());
         assert_eq!(
-            serde_json::json!(parsed.documents[0].fields),
+            serde_json::json!(*parsed.documents[0].fields),
             serde_json::json!({"a": "b", "c": "d"})
         );
     }
@@ -393,7 +407,7 @@ mod cache_tests {
         let read = |entry: &FileEntry| Ok(format!("name: {}", entry.path).into_bytes());
         let files = cache.files(&all, &read);
         assert_eq!((files.len(), cache.parsed()), (200, 200));
-        assert_eq!(files[150].documents[0].fields["name"], "150.yaml");
+        assert_eq!(files[150].documents[0].head["name"], "150.yaml");
         let more = entry(200);
         let again: Vec<_> = entries.iter().chain([&more]).collect();
         assert_eq!(cache.files(&again, &read).len(), 201);

@@ -84,7 +84,7 @@ pub(crate) fn gather<'f>(
                 }
                 None if unnamed_here < MOST_UNNAMED => {
                     unnamed_here += 1;
-                    gathered.findings.push(unnamed(&raw.fields).at(at));
+                    gathered.findings.push(unnamed(&raw.head).at(at));
                 }
                 None => {}
             }
@@ -118,12 +118,12 @@ impl<'f> Gathered<'f> {
 }
 
 /// Says why a document has no usable name.
-fn unnamed(fields: &Map<String, Value>) -> Finding {
+fn unnamed(head: &Map<String, Value>) -> Finding {
     let pointer = "/name";
     let no_text = |help| {
         Finding::error(&code::NAME_MISSING, pointer, "`name` takes a text".to_owned()).help(help)
     };
-    match fields.get("name") {
+    match head.get("name") {
         None | Some(Value::Null) => {
             Finding::error(&code::NAME_MISSING, "", "the document has no `name`".to_owned())
                 .part(Part::Start)

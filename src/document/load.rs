@@ -120,13 +120,13 @@ pub(crate) fn declared_names(
     let mut then = OldDeclarations { has_unknown_names, ..OldDeclarations::default() };
     for (name, (layers, _)) in names.into_iter().filter(|(_, (layers, _))| !layers.is_empty()) {
         let merged = Merged::of(layers);
-        if !options::are_for(options::targets_of(&merged.fields).as_ref(), target) {
+        if !options::are_for(options::targets_of(&merged.head).as_ref(), target) {
             continue;
         }
-        if let Some(old) = options::old_name_of(&merged.fields) {
+        if let Some(old) = options::old_name_of(&merged.head) {
             then.renames.insert(name.clone(), old);
         }
-        if let Some(known) = options::type_of(&merged.fields) {
+        if let Some(known) = options::type_of(&merged.head) {
             then.types.insert(name.clone(), known.name);
         }
         then.names.insert(name);
@@ -160,7 +160,7 @@ pub(crate) fn layers(
     let files = cache.files(&entries, read);
     let declared = |layer: Layer<'_>| {
         let file = Arc::clone(&entries.get(layer.at.file)?.path);
-        let fields = layer.document.fields.clone();
+        let fields = layer.document.whole();
         Some(DeclaredLayer { file, document: layer.at.document, fields })
     };
     let names = gather(&assigned, &files).names.into_iter();
@@ -262,8 +262,7 @@ impl<'r> Loader<'r> {
 
     /// Adds the merged documents of one name.
     fn connection(&mut self, examined: Examined<'r>) {
-        let Examined { name, mut merged, options, findings, is_for_target, connection_type } =
-            examined;
+        let Examined { name, merged, options, findings, is_for_target, connection_type } = examined;
         let refused = findings.iter().any(Finding::is_error);
         self.block(&name, connection_type, findings, &merged);
         if !is_for_target {
@@ -280,7 +279,7 @@ impl<'r> Loader<'r> {
         let Some(place) = merged.layers.last().and_then(|layer| self.place(layer.at)) else {
             return;
         };
-        let fields = std::mem::take(&mut merged.fields);
+        let fields = Arc::clone(&merged.fields);
         if options.renamed_from.is_some() {
             self.renames.push((self.loaded.documents.len(), merged));
         }

@@ -14,13 +14,16 @@ use crate::reference::{self, Segment};
 /// The key itself.
 pub(crate) const KEY: &str = "x-gitops";
 
+/// The keys that are no fields of a connection: what it is, and how it is treated.
+pub(super) const HEAD: [&str; 3] = ["type", "name", KEY];
+
 const KEYS: &[&str] = &["protect", "renamedFrom", "ignore", "suspend", "targets"];
 
 /// Reads `x-gitops` of a document.
-pub(crate) fn read(fields: &Map<String, Value>, findings: &mut Vec<Finding>) -> Options {
+pub(crate) fn read(head: &Map<String, Value>, findings: &mut Vec<Finding>) -> Options {
     let mut options = Options::default();
     let pointer = child("", KEY);
-    let entries = match fields.get(KEY) {
+    let entries = match head.get(KEY) {
         None | Some(Value::Null) => return options,
         Some(Value::Object(entries)) => entries,
         Some(_) => {
@@ -47,8 +50,8 @@ pub(crate) fn read(fields: &Map<String, Value>, findings: &mut Vec<Finding>) -> 
 }
 
 /// The targets that a document is for, whatever else is wrong with it; `None`: all.
-pub(crate) fn targets_of(fields: &Map<String, Value>) -> Option<BTreeSet<String>> {
-    targets("", fields.get(KEY)?.get("targets")?, &mut Vec::new())
+pub(crate) fn targets_of(head: &Map<String, Value>) -> Option<BTreeSet<String>> {
+    targets("", head.get(KEY)?.get("targets")?, &mut Vec::new())
 }
 
 /// Whether documents with these `targets` are for a target.
@@ -60,20 +63,20 @@ pub(super) fn are_for(targets: Option<&BTreeSet<String>>, target: Option<&str>) 
 }
 
 /// The name of a document, where it has one that can be used.
-pub(super) fn name_of(fields: &Map<String, Value>) -> Option<&str> {
-    let value = fields.get("name")?;
+pub(super) fn name_of(head: &Map<String, Value>) -> Option<&str> {
+    let value = head.get("name")?;
     let name = value.as_str()?;
     (!holds_reference(value) && crate::name::problem_with(name).is_none()).then_some(name)
 }
 
 /// The type of a document, where it has one that is known.
-pub(super) fn type_of(fields: &Map<String, Value>) -> Option<&'static ConnectionType> {
-    crate::catalog::find(fields.get("type")?.as_str()?)
+pub(super) fn type_of(head: &Map<String, Value>) -> Option<&'static ConnectionType> {
+    crate::catalog::find(head.get("type")?.as_str()?)
 }
 
 /// The name that a document renames from, whatever else is wrong with it.
-pub(crate) fn old_name_of(fields: &Map<String, Value>) -> Option<ConnectionName> {
-    Some(ConnectionName::new(fields.get(KEY)?.get("renamedFrom")?.as_str()?))
+pub(crate) fn old_name_of(head: &Map<String, Value>) -> Option<ConnectionName> {
+    Some(ConnectionName::new(head.get(KEY)?.get("renamedFrom")?.as_str()?))
 }
 
 /// The error of a reference where none may stand.

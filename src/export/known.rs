@@ -51,7 +51,7 @@ impl KnownReferences {
     /// Takes all that the bases declare.
     pub(super) fn add_record(&mut self, record: &Record) {
         for (name, owned) in record.inventory() {
-            for (path, field) in &owned.base {
+            for (path, field) in owned.base.iter() {
                 self.insert(name, path.clone(), &field.declared);
             }
         }

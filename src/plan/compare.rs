@@ -2,6 +2,7 @@
 //! agreed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -17,7 +18,7 @@ use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::live::{LastEdit, LiveConnection};
 use crate::pointer::look_up;
 use crate::record::{Base, BaseField, Memory, Owned, Readable, Unstable};
-use crate::secret::FingerprintKey;
+use crate::secret::{Fingerprint, FingerprintKey};
 
 /// The view of a live connection: its entry in the list, and its own answer to `GET` where it
 /// was read. The own answer is believed first; a field that it leaves out is taken from the list.
@@ -91,13 +92,14 @@ pub(crate) struct CompareSettings<'a> {
 pub(crate) struct Comparison {
     /// The differences, in the order of the document, dropped fields last.
     pub(crate) differences: Vec<Difference>,
-    /// The base of all fields that agree now; fields that differ keep their older base.
-    pub(crate) base: Base,
+    /// The base from now on: the older one with the fields that agree now. Fields that differ keep their
+    /// older base.
+    pub(crate) base: Arc<Base>,
     /// Whether a declared secret was neither sent nor read back.
     pub(crate) unverified: bool,
     /// Secret fields that `GET` showed as git has them, which proves that they can be read.
     pub(crate) proven_readable: Vec<String>,
-    /// Fields that agree now.
+    /// Fields that were written and may not stay, and agree now.
     pub(crate) settled: Vec<String>,
 }
 
@@ -174,7 +176,7 @@ impl Comparison {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Remembered<'a> {
     /// The base of its entry in the inventory; `None` for a connection that is adopted.
-    pub(crate) base: Option<&'a Base>,
+    pub(crate) base: Option<&'a Arc<Base>>,
     /// Fields that were written and may not stay.
     pub(crate) unstable: Option<&'a BTreeMap<String, Unstable>>,
 }
@@ -207,12 +209,11 @@ pub(crate) fn compare(
     remembered: Remembered<'_>,
     settings: &CompareSettings<'_>,
 ) -> Comparison {
-    let found = Comparison::default();
+    let base = remembered.base.cloned().unwrap_or_default();
+    let found = Comparison { base, ..Comparison::default() };
     let mut comparing = Comparing { desired, live, remembered, settings, found };
-    for field in &desired.fields {
-        if desired.ignores(&field.path) {
-            comparing.keep_base(&field.path);
-        } else if field.value().is_none() {
+    for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
+        if field.value().is_none() {
             comparing.by_text(field);
         } else if field.is_secret() || comparing.masks(field) || comparing.hides_file(field) {
             comparing.secret(field);
@@ -220,7 +221,7 @@ pub(crate) fn compare(
             comparing.field(field);
         }
     }
-    for (path, older) in remembered.base.into_iter().flatten() {
+    for (path, older) in remembered.base.into_iter().flat_map(|base| base.iter()) {
         comparing.dropped(path, older);
     }
     comparing.found
@@ -240,10 +241,44 @@ impl<'a> Comparing<'a> {
         self.remembered.base?.get(path)
     }
 
-    fn keep_base(&mut self, path: &str) {
-        if let Some(older) = self.older(path) {
-            self.found.base.insert(path.to_owned(), older.clone());
+    /// Takes a field into the base as it is now.
+    fn remember(&mut self, path: &str, field: BaseField) {
+        Arc::make_mut(&mut self.found.base).insert(path.to_owned(), field);
+    }
+
+    /// Takes a field out of the base.
+    fn forget(&mut self, path: &str) {
+        Arc::make_mut(&mut self.found.base).remove(path);
+    }
+
+    /// Notes that a field agrees.
+    fn settled(&mut self, path: &str) {
+        if self.remembered.unstable.is_some_and(|unstable| unstable.contains_key(path)) {
+            self.found.settled.push(path.to_owned());
         }
+    }
+
+    /// Remembers a field that was found equal. An older fingerprint stays where it still holds, so that
+    /// a state in sync is not rewritten.
+    fn agreed(&mut self, field: &DesiredField, value: &Value) {
+        let (path, keys, older) = (&*field.path, self.settings.keys, self.older(&field.path));
+        let holds = |print: &&Fingerprint| keys.is_known && keys.key.matches(print, path, value);
+        let print = older.and_then(|older| older.print.as_ref());
+        let print = print.filter(|_| field.holds_reference()).filter(holds);
+        let is_as_before = older.is_some_and(|older| {
+            older.declared == field.declared
+                && !older.unverified
+                && older.print.as_ref() == print
+                && print.is_some() == field.holds_reference()
+        });
+        if is_as_before {
+            return;
+        }
+        let now = match print.cloned() {
+            None => written(field, value, keys),
+            print => BaseField { print, ..text_of(field) },
+        };
+        self.remember(path, now);
     }
 
     /// The treatment of a difference between git's value and live's.
@@ -341,23 +376,6 @@ fn text_of(field: &DesiredField) -> BaseField {
 fn written(field: &DesiredField, value: &Value, keys: Keys<'_>) -> BaseField {
     let print = field.holds_reference().then(|| keys.key.of(&field.path, value));
     BaseField { print, ..text_of(field) }
-}
-
-/// The base of a field that was found equal: the older fingerprint stays where it still holds,
-/// so that a state in sync is not rewritten.
-fn agreed(
-    field: &DesiredField,
-    value: &Value,
-    older: Option<&BaseField>,
-    keys: Keys<'_>,
-) -> BaseField {
-    let older = older.and_then(|older| older.print.as_ref());
-    match older.filter(|_| field.holds_reference() && keys.is_known) {
-        Some(print) if keys.key.matches(print, &field.path, value) => {
-            BaseField { print: Some(print.clone()), ..text_of(field) }
-        }
-        _ => written(field, value, keys),
-    }
 }
 
 /// Whether live still holds what the base of a field says.

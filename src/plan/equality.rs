@@ -84,9 +84,11 @@ pub(crate) fn is_empty(value: &Value) -> bool {
 
 fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
     match (kind, desired, live) {
+        // Of whatever kind: what follows takes numbers and sets apart.
+        (_, desired, live) if desired == live => true,
         (Some(Kind::Integer { .. }), desired, live) => match (number(desired), number(live)) {
             (Some(desired), Some(live)) => desired == live,
-            _ => desired == live,
+            _ => false,
         },
         (Some(Kind::Choice(_)), Value::String(desired), Value::String(live)) => {
             same_choice(desired, live)
@@ -113,7 +115,7 @@ fn same(kind: Option<&Kind>, desired: &Value, live: &Value) -> bool {
         }
         (_, Value::Array(desired), Value::Array(live)) => same_list(None, desired, live),
         (_, Value::Number(_), Value::Number(_)) => number(desired) == number(live),
-        (_, desired, live) => desired == live,
+        _ => false,
     }
 }
 

@@ -2,6 +2,7 @@
 //! now. Pure; `reconcile::history` asks git (rule 3).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};
@@ -45,7 +46,7 @@ pub(crate) enum LastGood {
     /// has it, or the run reads a working tree.
     Missing,
     /// The connections that it declared.
-    Declared(BTreeMap<ConnectionName, DeclaredThen>),
+    Declared(Arc<BTreeMap<ConnectionName, DeclaredThen>>),
 }
 
 /// The consents of commits by the trailers `Allow-Deletes` and `Allow-Rule`.

@@ -1,6 +1,7 @@
 //! Which connections have to be read one by one: those of which the lists do not say enough, and
 //! those whose secrets are due to be read back.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ pub(crate) fn to_confirm(
     filter: &Filter,
     stateless: bool,
 ) -> BTreeSet<ConnectionName> {
-    let shown = ShownKeys::of(live);
+    let shown = LazyCell::new(|| ShownKeys::of(live));
+    let is_shown = |type_name: &str, path: &str| shown.has(type_name, path);
     let old_names: BTreeSet<&ConnectionName> =
         desired.values().filter_map(|d| d.options.renamed_from.as_ref()).collect();
     let mut names = BTreeSet::new();
@@ -56,8 +58,8 @@ pub(crate) fn to_confirm(
         let entry = live.connections.get(&connection.name);
         let entry = entry.or_else(|| old.and_then(|old| live.connections.get(old)));
         let Some(entry) = entry.filter(|entry| entry.type_name == type_name) else { continue };
-        let base = record.owned(&connection.name).map(|owned| &owned.base);
-        if lacks_a_declared_field(connection, entry, base, &shown) {
+        let base = record.owned(&connection.name).map(|owned| &*owned.base);
+        if lacks_a_declared_field(connection, entry, base, &is_shown) {
             names.insert(entry.name.clone());
         }
     }
@@ -68,7 +70,7 @@ fn lacks_a_declared_field(
     desired: &DesiredConnection,
     entry: &LiveConnection,
     base: Option<&Base>,
-    shown: &ShownKeys<'_>,
+    is_shown: &dyn Fn(&str, &str) -> bool,
 ) -> bool {
     let view = LiveView { entry, own: None };
     let lists = |path: &str| view.get(path).is_some();
@@ -83,16 +85,18 @@ fn lacks_a_declared_field(
         // A field that is absent and agrees with the default may still be hidden: but not where the
         // list shows the field of any other connection of the type.
         !equal_in(desired, field.field, Some(value), None)
-            || (!is_empty(value) && !shown.has(type_name, path))
+            || (!is_empty(value) && !is_shown(type_name, path))
     });
     let dropped = base.into_iter().flatten().any(|(path, older)| {
-        let is_secret = field_exactly_at(desired.connection_type, path)
-            .is_some_and(crate::catalog::Field::is_secret);
-        !is_secret
-            && desired.field(path).is_none()
+        let is_secret = || {
+            field_exactly_at(desired.connection_type, path)
+                .is_some_and(crate::catalog::Field::is_secret)
+        };
+        desired.field(path).is_none()
             && !is_empty(&older.declared)
             && !lists(path)
-            && !shown.has(type_name, path)
+            && !is_secret()
+            && !is_shown(type_name, path)
     });
     declared || dropped
 }

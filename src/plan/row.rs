@@ -136,7 +136,8 @@ pub(crate) fn join<'a>(
             claim: None,
         }
     };
-    declared.chain(known).map(|name| (name, row(name))).collect()
+    let names: BTreeSet<&ConnectionName> = declared.chain(known).collect();
+    names.into_iter().map(|name| (name, row(name))).collect()
 }
 
 impl<'a> Row<'a> {

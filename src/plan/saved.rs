@@ -244,7 +244,7 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
         return Value::from(live.type_name.as_str());
     };
     let mut body = live.body().clone();
-    let base = record.owned(&live.name).map(|owned| &owned.base);
+    let base = record.owned(&live.name).map(|owned| &*owned.base);
     body.retain(|key, _| {
         let path = format!("/{}", crate::pointer::escaped(key));
         let of_env = desired.is_some_and(|desired| {

@@ -1,5 +1,7 @@
 //! Settles creates and renames whose answer was never seen.
 
+use std::sync::Arc;
+
 use super::compare::Keys;
 use super::compare::LiveView;
 use super::row::Observed;
@@ -71,7 +73,7 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
     let owned = Owned {
         type_name,
         id: view.id().cloned(),
-        base,
+        base: Arc::new(base),
         protect,
         last_change: previous.as_ref().and_then(|owned| owned.last_change),
         last_commit: previous.and_then(|owned| owned.last_commit),

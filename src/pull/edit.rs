@@ -33,7 +33,7 @@ pub(super) fn set(
     let mark = if body.is_some() { "\u{feff}" } else { "" };
     let body = body.unwrap_or(text);
     let before = ParsedFile::parse(body.as_bytes().to_vec());
-    let fields = &before.documents.get(document)?.fields;
+    let fields = &before.documents.get(document)?.whole();
     let older = look_up(fields, pointer);
     let mut wanted = Value::Object(fields.clone());
     pointer::put(&mut wanted, pointer, value.cloned());
@@ -66,8 +66,8 @@ fn says_the_same_but(
     before.documents.len() == after.documents.len()
         && before.problems.len() == after.problems.len()
         && pairs.all(|(index, (before, after))| match index == document {
-            true => wanted.as_object() == Some(&after.fields),
-            false => before.fields == after.fields,
+            true => wanted.as_object() == Some(&after.whole()),
+            false => before.whole() == after.whole(),
         })
 }
 
@@ -411,7 +411,8 @@ mod tests {
             let text = format!("a: {text}");
             if let Some(edited) = set(&text, 0, &pointer, Some(&value)) {
                 let parsed = ParsedFile::parse(edited.into_bytes());
-                proptest::prop_assert_eq!(look_up(&parsed.documents[0].fields, &pointer), Some(&value));
+                let whole = parsed.documents[0].whole();
+                proptest::prop_assert_eq!(look_up(&whole, &pointer), Some(&value));
             }
             set(&text, 0, &pointer, None);
         }

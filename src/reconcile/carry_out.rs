@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use super::load::LoadedTarget;
-use super::pass::{Opened, blocking, compare_settings, judge_of};
-use super::{Engine, Options, Prepared, Ready, now};
+use super::pass::{Opened, compare_settings, judge_of};
+use super::{Engine, Options, Prepared, Ready, blocking, now};
 use crate::apply::{self, Job, ReadableNow, RunControl};
 use crate::config::Target;
 use crate::name::{self, CommitId, ConnectionName};
 use crate::plan::compare::Keys;
-use crate::plan::{Change, ChangeResult, TargetPlan};
+use crate::plan::{Change, ChangeResult, Entry, TargetPlan};
 use crate::record::{GoodCommit, LastCommit, Owned, Record};
 use crate::source::{Commit, Repository, Snapshot, SourceError};
 use crate::state::Ledger;
@@ -90,7 +90,7 @@ impl Calls<'_> {
         let lookalikes = name::lookalikes(observed.live.connections.keys().chain(desired.keys()));
         let readable_now = ReadableNow::default();
         let last_good = ready.opened.before.last_good.as_ref().map(|good| &good.commit);
-        let last_commits = blocking(|| last_commits_of(&ready.snapshot, loaded, last_good, plan));
+        let last_commits = last_commits_of(&ready.snapshot, loaded, last_good, plan);
         let job = Job {
             target,
             desired,
@@ -164,20 +164,24 @@ async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetP
 const MOST_LOOKS: usize = 2_000;
 
 /// The last commit of each connection that git changes in this plan. `last_good` and what came before it
-/// changed nothing. Blocks.
+/// changed nothing.
 fn last_commits_of(
     snapshot: &Snapshot,
     loaded: &LoadedTarget,
     last_good: Option<&CommitId>,
     plan: &TargetPlan,
 ) -> BTreeMap<ConnectionName, Arc<LastCommit>> {
-    let Snapshot::Commit { repository, commit: tip } = snapshot else { return BTreeMap::new() };
-    let mut files = loaded.files();
-    let mut looks = MOST_LOOKS;
     let changed = plan.entries.iter().filter(|entry| {
         entry.change.as_ref().is_some_and(|change| change.action.is_write() && change.is_of_git())
     });
-    let found = changed.map(|entry| {
+    let changed: Vec<&Entry> = changed.collect();
+    let Snapshot::Commit { repository, commit: tip } = snapshot else { return BTreeMap::new() };
+    if changed.is_empty() {
+        return BTreeMap::new();
+    }
+    let mut files = loaded.files();
+    let mut looks = MOST_LOOKS;
+    let found = changed.into_iter().map(|entry| {
         let files = files.remove(&entry.name).unwrap_or_default();
         let found = last_change(repository, &tip.id, last_good, &files, &mut looks);
         let found = found.unwrap_or_else(|error| {
@@ -187,7 +191,7 @@ fn last_commits_of(
         let Commit { id, author, time, .. } = found.unwrap_or_else(|| tip.clone());
         (entry.name.clone(), Arc::new(LastCommit { id, author, time }))
     });
-    found.collect()
+    blocking(|| found.collect())
 }
 
 /// Goes back from the tip to the commit that has the files otherwise than all that it was made from.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::Engine;
 use super::load::{LoadedTarget, declared_below, load_target};
+use super::{Engine, blocking};
 use crate::config::Target;
 use crate::document::{Document, OldDeclarations, Options};
 use crate::name::{CommitId, ConnectionName};
@@ -29,7 +29,7 @@ pub(super) struct GitHistory<'a> {
 }
 
 /// The valid documents of a commit: type, options and fields.
-type Declarations = BTreeMap<ConnectionName, (&'static str, Options, Map<String, Value>)>;
+type Declarations = BTreeMap<ConnectionName, (&'static str, Options, Arc<Map<String, Value>>)>;
 
 fn declarations_of(documents: &[Document]) -> Declarations {
     let declared = documents.iter().map(|document| {
@@ -93,7 +93,7 @@ impl GitHistory<'_> {
         good: &GoodCommit,
     ) -> Result<(LastGood, Option<BTreeMap<String, usize>>), SourceError> {
         if good.config == self.engine.config_digest(self.target) {
-            return Ok((LastGood::Declared(good.declared.clone()), None));
+            return Ok((LastGood::Declared(Arc::clone(&good.declared)), None));
         }
         let Snapshot::Commit { repository, .. } = self.snapshot else {
             return Ok((LastGood::Missing, None));
@@ -109,7 +109,7 @@ impl GitHistory<'_> {
             };
             (name.clone(), declared)
         });
-        Ok((LastGood::Declared(declared.collect()), Some(then.paths)))
+        Ok((LastGood::Declared(Arc::new(declared.collect())), Some(then.paths)))
     }
 
     /// Names that a path of the last good commit, or of one before it, still declares though today's
@@ -453,9 +453,19 @@ pub(super) fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record
     if good.commit == commit.id {
         return false;
     }
-    let fetched = engine.mirror.as_ref().and_then(|mirror| mirror.status().branch);
-    let branch = engine.config.source.branch.clone().or(fetched);
-    let is_newest = repository.head(branch.as_deref()).is_ok_and(|newest| newest.id == commit.id);
-    let has_it = !is_newest && repository.has_commit(&good.commit).unwrap_or(false);
-    has_it && repository.reaches(&good.commit, &commit.id).unwrap_or(false)
+    blocking(|| {
+        // The last good commit is an older one, as almost always. Whatever else it is, the branch tells,
+        // which opens the repository anew.
+        let comes_after = || repository.reaches(&good.commit, &commit.id);
+        let is_here = repository.has_commit(&good.commit).unwrap_or(false);
+        if is_here && comes_after().is_ok_and(|comes_after| !comes_after) {
+            return false;
+        }
+        let fetched = engine.mirror.as_ref().and_then(|mirror| mirror.status().branch);
+        let branch = engine.config.source.branch.clone().or(fetched);
+        let newest = repository.head(branch.as_deref());
+        let is_newest = newest.is_ok_and(|newest| newest.id == commit.id);
+        let has_it = !is_newest && repository.has_commit(&good.commit).unwrap_or(false);
+        has_it && comes_after().unwrap_or(false)
+    })
 }

@@ -2,8 +2,9 @@
 //! Apinizer's that they use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Engine;
+use super::{Engine, blocking};
 use crate::api::Client;
 use crate::config::Target;
 use crate::document::{self, Invalid, LoadRequest, Loaded, variables_of};
@@ -22,6 +23,8 @@ pub(crate) struct LoadedTarget {
     pub notices: Vec<String>,
     /// The files and folders that are not read and hold deletes, with their notes.
     pub unread: BTreeMap<String, String>,
+    /// The variables of Apinizer's that the documents use.
+    variables: BTreeSet<String>,
 }
 
 /// Reads and loads the documents of a snapshot for a target. Blocks on the repository.
@@ -42,8 +45,42 @@ pub(super) fn load_by_rules(
     engine: &Engine,
     target: &Target,
     snapshot: &Snapshot,
-) -> Result<LoadedTarget, SourceError> {
-    load_by(engine, target, snapshot, Some(&target.rules))
+) -> Result<Arc<LoadedTarget>, SourceError> {
+    let load = || load_by(engine, target, snapshot, Some(&target.rules)).map(Arc::new);
+    let Snapshot::Commit { repository, commit } = snapshot else { return blocking(load) };
+    let known = engine.loaded.of(target);
+    if let Some((_, known)) = known.as_ref().filter(|(then, _)| *then == commit.id) {
+        return Ok(Arc::clone(known));
+    }
+    let is_same =
+        |then: &CommitId| repository.is_same_at(then, &commit.id, &target.paths).unwrap_or(false);
+    let loaded = blocking(|| match known.filter(|(then, _)| is_same(then)) {
+        Some((_, known)) => Ok(known),
+        None => load(),
+    })?;
+    // A file that could not be read may be readable the next time.
+    if !loaded.loaded.has_errors() {
+        engine.loaded.keep(target, &commit.id, &loaded);
+    }
+    Ok(loaded)
+}
+
+/// The documents of the commit that each target loaded last without an error. A commit does not change,
+/// and neither does the config of an engine, so there is nothing to load until a commit changes
+/// something at the target's paths. Loading took 17% of the CPU of a resync of 300 targets with 100
+/// documents each.
+#[derive(Debug, Default)]
+pub(super) struct LastLoaded(Mutex<BTreeMap<String, (CommitId, Arc<LoadedTarget>)>>);
+
+impl LastLoaded {
+    fn of(&self, target: &Target) -> Option<(CommitId, Arc<LoadedTarget>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&target.name).cloned()
+    }
+
+    fn keep(&self, target: &Target, commit: &CommitId, loaded: &Arc<LoadedTarget>) {
+        let kept = (commit.clone(), Arc::clone(loaded));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(target.name.clone(), kept);
+    }
 }
 
 /// How the documents of a target are loaded: by the rules of the user too.
@@ -72,7 +109,8 @@ fn load_by(
     let request = LoadRequest { rules, ..load_request(target, &listing.folders, &known_targets) };
     let loaded = document::load(&request, &engine.cache, &snapshot.reader());
     let notices = listing.unread.values().cloned().chain(listing.skipped()).collect();
-    Ok(LoadedTarget { loaded, notices, unread: listing.unread })
+    let variables = variables_of(&loaded.documents, &target.vars);
+    Ok(LoadedTarget { loaded, notices, unread: listing.unread, variables })
 }
 
 /// The declarations of a snapshot below some paths, whatever else is wrong with it.
@@ -96,7 +134,7 @@ pub(super) async fn check_variables(
     client: &Client,
     plan: &mut TargetPlan,
 ) {
-    let used = variables_of(&loaded.loaded.documents, &target.vars);
+    let used = &loaded.variables;
     if used.is_empty() {
         return;
     }
@@ -152,7 +190,7 @@ impl LoadedTarget {
         GoodCommit {
             commit: commit.clone(),
             config,
-            declared: declared.collect(),
+            declared: Arc::new(declared.collect()),
             paths: self.counts(),
             unread_paths: BTreeMap::new(),
         }
@@ -184,7 +222,7 @@ impl LoadedTarget {
     ) -> Result<BTreeMap<ConnectionName, Invalid>, String> {
         let mut blocked = self.loaded.invalid.clone();
         for file in &self.loaded.unreadable {
-            let declared = good.into_iter().flat_map(|good| &good.declared);
+            let declared = good.into_iter().flat_map(|good| good.declared.iter());
             let of_file: BTreeSet<&ConnectionName> = declared
                 .filter(|(_, then)| then.files.iter().any(|f| **f == **file))
                 .map(|(name, _)| name)
@@ -211,7 +249,7 @@ impl LoadedTarget {
         let documents = self.loaded.documents.iter();
         let valid = documents.filter_map(|d| Some((&d.name, d.options.renamed_from.as_ref()?)));
         // A document that cannot be read now renames as the last good commit said.
-        let then = good.into_iter().flat_map(|good| &good.declared);
+        let then = good.into_iter().flat_map(|good| good.declared.iter());
         let then = then.filter_map(|(name, then)| Some((name, then.renamed_from.as_ref()?)));
         let mut renames: BTreeMap<ConnectionName, ConnectionName> = then
             .chain(valid)

@@ -2,16 +2,14 @@
 //! that writes, the state is locked, and raised protection and a state that was lost are noted in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
-
-use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument as _;
 
 use super::history::GitHistory;
 use super::load::{LoadedTarget, check_variables, load_by_rules};
 use super::{
-    Connection, Engine, Options, Prepared, ReadBackMode, Ready, Step, connect, isolates, now,
-    plan_of,
+    Connection, Engine, Options, Prepared, ReadBackMode, Ready, Step, blocking, connect, isolates,
+    now, plan_of,
 };
 use crate::api::{ENDING, before_the_end};
 use crate::audit::TrailerConsent;
@@ -69,7 +67,7 @@ pub(super) struct Pass<'a> {
 /// The things that a pass knows before it looks at live, and the record, which it then changes.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(super) loaded: LoadedTarget,
+    pub(super) loaded: Arc<LoadedTarget>,
     pub(crate) desired: Desired,
     pub(crate) connection: Connection,
     /// Whether the record's fingerprints were made under today's key.
@@ -143,17 +141,20 @@ impl Pass<'_> {
         prepared: &mut Prepared<'_>,
     ) -> Result<(History, Live), (Step, String)> {
         let Self { engine, target, snapshot, .. } = *self;
-        let lists = self.ask_lists(&opened.connection, &opened.record);
-        let history = blocking(|| {
-            let is_stateless = self.options.base.is_some();
-            let past =
-                GitHistory { engine, target, snapshot, loaded: &opened.loaded, is_stateless };
-            past.ask(&mut opened.record).map_err(|error| (Step::History, error.to_string()))
-        })?;
-        tell_missing_paths(&opened.loaded, &opened.record, self.options.base.is_some(), prepared)
-            .map_err(|problem| (Step::Load, problem))?;
-        let ended = |_| (Step::Observe, "the run ended before the answer".to_owned());
-        let live = lists.await.map_err(ended)?;
+        let is_stateless = self.options.base.is_some();
+        let Opened { connection, record, loaded, .. } = opened;
+        let owned_types = record.inventory().map(|(_, owned)| owned.type_name.clone()).collect();
+        let concurrency = target.manager.concurrency;
+        let lists = observe::lists(&connection.client, concurrency, owned_types);
+        let history = async {
+            let past = GitHistory { engine, target, snapshot, loaded, is_stateless };
+            let history = blocking(|| past.ask(record));
+            let history = history.map_err(|error| (Step::History, error.to_string()))?;
+            tell_missing_paths(loaded, record, is_stateless, prepared)
+                .map_err(|problem| (Step::Load, problem))?;
+            Ok(history)
+        };
+        let (live, history) = tokio::try_join!(async { Ok(lists.await) }, history)?;
         self.check_answers(&live, &opened.connection, prepared)
             .map_err(|problem| (Step::Observe, problem))?;
         let (loaded, client) = (&opened.loaded, &opened.connection.client);
@@ -223,9 +224,10 @@ impl Pass<'_> {
         let is_consented = options.requests.allow_deletes || history.consents.by_tip;
         let unread_paths = history.unread_paths();
         // A connection that is held for a path stays as the files of before declared it.
+        let declared = Arc::make_mut(&mut good.declared);
         for name in unread_paths.values().flatten().filter(|_| !is_consented) {
             let applied = opened.record.last_good.as_ref().and_then(|good| good.declared.get(name));
-            if let (Some(now), Some(applied)) = (good.declared.get_mut(name), applied) {
+            if let (Some(now), Some(applied)) = (declared.get_mut(name), applied) {
                 now.files.clone_from(&applied.files);
             }
         }
@@ -233,6 +235,13 @@ impl Pass<'_> {
         if is_consented {
             good.unread_paths.retain(|path, _| !good.paths.contains_key(path));
             good.unread_paths.values_mut().for_each(BTreeSet::clear);
+            return Some(good);
+        }
+        // A path that touched no name is lost as well, though no name says so.
+        for path in history.lost_paths.keys() {
+            let last_good = opened.record.last_good.as_ref();
+            let then = last_good.and_then(|good| good.paths.get(path)).copied();
+            good.paths.insert(path.clone(), then.unwrap_or_default().max(1));
         }
         Some(good)
     }
@@ -258,9 +267,9 @@ impl Pass<'_> {
     }
 
     /// Loads the documents; a commit with errors is refused, unless the target isolates them.
-    fn load(&self, prepared: &mut Prepared<'_>) -> Result<LoadedTarget, String> {
-        let load = || load_by_rules(self.engine, self.target, self.snapshot);
-        let loaded = blocking(load).map_err(|error| error.to_string())?;
+    fn load(&self, prepared: &mut Prepared<'_>) -> Result<Arc<LoadedTarget>, String> {
+        let loaded = load_by_rules(self.engine, self.target, self.snapshot);
+        let loaded = loaded.map_err(|error| error.to_string())?;
         // Those of no target are told with the first one.
         let first = self.engine.config.targets.first().map(|target| &target.name);
         let is_of_target =
@@ -305,14 +314,7 @@ impl Pass<'_> {
             prepared.plan.notices.push(notice);
         }
         let resolution = self.engine.resolution(self.target, self.options);
-        blocking(|| desired::resolve(documents.clone(), &resolution))
-    }
-
-    fn ask_lists(&self, connection: &Connection, record: &Record) -> AbortOnDropHandle<Live> {
-        let owned_types = record.inventory().map(|(_, owned)| owned.type_name.clone()).collect();
-        let concurrency = self.target.manager.concurrency;
-        let lists = observe::lists(connection.client.clone(), concurrency, owned_types);
-        AbortOnDropHandle::new(tokio::spawn(lists.in_current_span()))
+        blocking(|| desired::resolve(documents, &resolution))
     }
 
     /// Lists of which none could be read are an error of the whole target.
@@ -490,11 +492,6 @@ fn tell_missing_paths(
         prepared.plan.notices.push(text);
     }
     Ok(())
-}
-
-/// Runs work that blocks on git or the disk without holding up the tasks beside it.
-pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    tokio::task::block_in_place(work)
 }
 
 /// The trailers that a record remembers: the connection that each is about, the commit, its words.

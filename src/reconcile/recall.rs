@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::history::is_overtaken;
 use super::load::load_target;
-use super::pass::{Pass, blocking};
-use super::{Connection, Engine, Options, Prepared};
+use super::pass::Pass;
+use super::{Connection, Engine, Options, Prepared, blocking};
 use crate::api::ENDING;
 use crate::config::Target;
 use crate::desired;
@@ -49,8 +49,7 @@ impl Pass<'_> {
         if let Some(lost_at) = record.lost_at {
             self.tell_lost_state(lost_at, &record, prepared).map_err(|error| error.to_string())?;
         }
-        if options.writes && options.follows && blocking(|| is_overtaken(engine, snapshot, &record))
-        {
+        if options.writes && options.follows && is_overtaken(engine, snapshot, &record) {
             return Err("a newer commit was applied by another process while this one waited; an \
                         older one is not put in its place"
                 .to_owned());
@@ -129,11 +128,11 @@ fn record_of_base(
     }
     let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
     let good = then.as_good_commit(engine.config_digest(target), &commit);
-    let desired = desired::resolve(then.loaded.documents, &engine.resolution(target, options));
+    let desired = desired::resolve(&then.loaded.documents, &engine.resolution(target, options));
     let connections = desired.values().map(|connection| {
         let owned = Owned {
             type_name: connection.connection_type.name.to_owned(),
-            base: base_of(connection, keys, true),
+            base: Arc::new(base_of(connection, keys, true)),
             protect: connection.options.protect,
             ..Owned::default()
         };

@@ -1,6 +1,7 @@
 //! Reading a record as version 1 of the state kept it: five maps by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -153,7 +154,7 @@ impl Good {
             let renamed_from = renames.remove(&name);
             (name, DeclaredThen { type_name, files, renamed_from })
         });
-        let declared = declared.collect();
+        let declared = Arc::new(declared.collect());
         GoodCommit { commit, config, declared, paths, unread_paths: BTreeMap::new() }
     }
 }
@@ -163,7 +164,7 @@ impl From<OwnedThen> for Owned {
         Self {
             type_name: old.type_name,
             id: old.id,
-            base: old.base,
+            base: Arc::new(old.base),
             protect: old.protect,
             secrets_checked: old.secrets_checked,
             shown_secrets: BTreeMap::new(),

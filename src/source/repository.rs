@@ -1,5 +1,7 @@
 //! A repository on this machine, read only, and the documents below a path of a commit.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -138,17 +140,25 @@ impl Repository {
         other: &CommitId,
         paths: &[String],
     ) -> Result<bool, SourceError> {
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        Ok(self.differing_at(one, other, &paths)?.is_empty())
+    }
+
+    /// Those of the paths at which two commits differ.
+    ///
+    /// # Errors
+    /// One of them is missing or damaged.
+    pub fn differing_at<'p>(
+        &self,
+        one: &CommitId,
+        other: &CommitId,
+        paths: &[&'p str],
+    ) -> Result<BTreeSet<&'p str>, SourceError> {
         let objects = self.objects();
-        let (one, other) = (self.known(one)?, self.known(other)?);
-        objects.read(|repository| {
-            for path in paths {
-                let at = |commit| at(&objects, repository, commit, path);
-                if at(one)? != at(other)? {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        })
+        let entries_of = |id| entries_at(&objects, self.known(id)?, paths);
+        let (one, other) = (entries_of(one)?, entries_of(other)?);
+        let both = paths.iter().zip(one.iter().zip(&other));
+        Ok(both.filter(|(_, (one, other))| one != other).map(|(path, _)| *path).collect())
     }
 
     /// Reads a file of a commit; several threads may read at once.
@@ -312,6 +322,18 @@ fn commit(objects: &ObjectDatabase, id: Oid) -> Result<Commit, SourceError> {
 
 const LINK: i32 = 0o120_000;
 
+/// The entries that a commit has at each of the paths; `None`: nothing.
+fn entries_at(
+    objects: &ObjectDatabase,
+    commit: Oid,
+    paths: &[&str],
+) -> Result<Vec<Option<(Oid, ObjectType)>>, SourceError> {
+    objects.read(|repository| {
+        let mut folders = Folders::of(objects, repository, commit)?;
+        paths.iter().map(|path| folders.at(path)).collect()
+    })
+}
+
 /// The walk below one configured path.
 struct TreeWalk<'a> {
     repository: &'a git2::Repository,
@@ -325,7 +347,7 @@ impl<'a> TreeWalk<'a> {
     /// Walks to the path and lists what is below it; says whether the commit has it.
     fn path(&mut self, commit: Oid) -> Result<bool, SourceError> {
         let steps = normal(self.path);
-        match at(self.objects, self.repository, commit, self.path)? {
+        match Folders::of(self.objects, self.repository, commit)?.at(self.path)? {
             Some((tree, ObjectType::Tree)) => self.below(tree, steps).map(|()| true),
             Some((blob, ObjectType::Blob)) => {
                 let name = steps.rsplit('/').next().unwrap_or_default();
@@ -376,25 +398,47 @@ impl<'a> TreeWalk<'a> {
     }
 }
 
-/// The entry of a commit at a path; `None`: there is none, or it is a link.
-fn at(
-    objects: &ObjectDatabase,
-    repository: &git2::Repository,
-    commit: Oid,
-    path: &str,
-) -> Result<Option<(Oid, ObjectType)>, SourceError> {
-    let root = objects.known_commit(repository, commit)?.tree_id();
-    let mut at = Some((root, ObjectType::Tree));
-    let mut walked = String::new();
-    for step in normal(path).split('/').filter(|step| !step.is_empty()) {
-        let Some((tree, ObjectType::Tree)) = at else { return Ok(None) };
-        at = folder_of(objects, repository, tree, &walked)?.get_name(step).and_then(|entry| {
-            let is_link = entry.filemode() == LINK;
-            entry.kind().filter(|_| !is_link).map(|kind| (entry.id(), kind))
-        });
-        walked = joined(&walked, step);
+/// The folders of a commit on the ways to some paths, each read once.
+struct Folders<'a> {
+    objects: &'a ObjectDatabase,
+    repository: &'a git2::Repository,
+    root: Oid,
+    read: BTreeMap<Oid, git2::Tree<'a>>,
+}
+
+impl<'a> Folders<'a> {
+    fn of(
+        objects: &'a ObjectDatabase,
+        repository: &'a git2::Repository,
+        commit: Oid,
+    ) -> Result<Self, SourceError> {
+        let root = objects.known_commit(repository, commit)?.tree_id();
+        Ok(Self { objects, repository, root, read: BTreeMap::new() })
     }
-    Ok(at)
+
+    /// The entry at a path; `None`: there is none, or it is a link.
+    fn at(&mut self, path: &str) -> Result<Option<(Oid, ObjectType)>, SourceError> {
+        let mut at = Some((self.root, ObjectType::Tree));
+        let mut walked = String::new();
+        for step in normal(path).split('/').filter(|step| !step.is_empty()) {
+            let Some((tree, ObjectType::Tree)) = at else { return Ok(None) };
+            at = self.folder(tree, &walked)?.get_name(step).and_then(|entry| {
+                let is_link = entry.filemode() == LINK;
+                entry.kind().filter(|_| !is_link).map(|kind| (entry.id(), kind))
+            });
+            walked = joined(&walked, step);
+        }
+        Ok(at)
+    }
+
+    fn folder(&mut self, tree: Oid, path: &str) -> Result<&git2::Tree<'a>, SourceError> {
+        Ok(match self.read.entry(tree) {
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(folder_of(self.objects, self.repository, tree, path)?)
+            }
+        })
+    }
 }
 
 fn folder_of<'r>(

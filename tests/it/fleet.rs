@@ -21,7 +21,8 @@ pub(crate) fn fleet() -> World {
     let mut world = World::new();
     let names: Vec<String> = (0..TARGETS).map(project).collect();
     world.alter_projects(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut config = "source: {path: repo}\ntargets:\n".to_owned();
+    world.env.insert("ADMIN".to_owned(), "admin".to_owned());
+    let mut config = "source: {path: repo}\nserver: {token: '${env:ADMIN}'}\ntargets:\n".to_owned();
     for (number, project) in names.iter().enumerate() {
         writeln!(
             config,
@@ -53,11 +54,38 @@ fn a_fleet_shares_the_limit_of_its_host_and_a_commit_goes_to_its_target_first() 
     world.commit("change one file");
     eventually("written", || world.control().calls().iter().any(|call| call.method == "PUT"));
     // A few targets are reconciled at once, so that others may call before it.
-    let before: BTreeSet<String> = (world.control().calls().iter())
-        .map(|call| call.path.split('/').nth(3).unwrap_or_default().to_owned())
-        .take_while(|called| *called != last)
-        .collect();
+    let before = called_before(&world, &last, "GET");
     assert!(before.len() < TARGETS / 2, "{before:?}");
+}
+
+/// The targets that were called before one of them was called by a method.
+fn called_before(world: &World, last: &str, method: &str) -> BTreeSet<String> {
+    let calls = world.control().calls();
+    let project = |path: &str| path.split('/').nth(3).unwrap_or_default().to_owned();
+    let called = calls.into_iter().map(|call| (project(&call.path), call.method));
+    let before = called.take_while(|(called, by)| called != last || by != method);
+    before.map(|(called, _)| called).filter(|called| called != last).collect()
+}
+
+#[test]
+fn a_commit_waits_for_no_resyncs_of_other_targets() {
+    let world = fleet();
+    let daemon = Running::start(&world, &[]);
+    eventually("ready", || daemon.get(&world, "/readyz").0 == 200);
+    // Made aside, so that only its branch has to be moved.
+    let last = project(TARGETS - 1);
+    world.write(&format!("{last}/mails.yaml"), &email("mails", "port: 26\n"));
+    world.git(&["add", "-A"]);
+    let tree = world.git(&["write-tree"]);
+    let commit = world.git(&["commit-tree", "-p", "HEAD", "-m", "one file", tree.trim()]);
+    world.control().alter(|options| options.latency = Duration::from_millis(20));
+    world.forget_calls();
+    assert_eq!(daemon.send(&world, "POST", "/api/v1/reconcile", "admin"), 202);
+    eventually("the resyncs begin", || !world.control().calls().is_empty());
+    world.git(&["update-ref", "refs/heads/main", commit.trim()]);
+    eventually("written", || world.control().calls().iter().any(|call| call.method == "PUT"));
+    let before = called_before(&world, &last, "PUT");
+    assert!(before.len() < TARGETS - 1, "it came last");
 }
 
 #[test]

@@ -160,12 +160,18 @@ fn whole_number(text: &str) -> Option<i128> {
 }
 
 /// Makes numbers of the texts in the fields of a type that hold numbers: `'587'` is sent as 587.
-pub(crate) fn texts_to_numbers(connection_type: &ConnectionType, fields: &mut Map<String, Value>) {
-    for (key, value) in fields {
+/// `None`: there are none.
+pub(crate) fn texts_to_numbers(
+    connection_type: &ConnectionType,
+    fields: &Map<String, Value>,
+) -> Option<Map<String, Value>> {
+    let mut numbered = fields.clone();
+    for (key, value) in &mut numbered {
         if let Some(field) = connection_type.field(key) {
             text_to_number(&field.kind, value);
         }
     }
+    (numbered != *fields).then_some(numbered)
 }
 
 fn text_to_number(kind: &Kind, value: &mut Value) {

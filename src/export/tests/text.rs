@@ -1,5 +1,7 @@
 //! The text of documents, read as people will read it.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::desired;
@@ -74,7 +76,7 @@ fn fields_that_git_declares_with_a_reference_are_not_shown() {
     let base = [("/host", field("${env:SMTP}.internal")), ("/password", field("${env:MAILS}"))];
     let owned = Owned {
         type_name: "email".to_owned(),
-        base: base.map(|(path, field)| (path.to_owned(), field)).into(),
+        base: Arc::new(base.map(|(path, field)| (path.to_owned(), field)).into()),
         ..Owned::default()
     };
     record.edit(&ConnectionName::new("mails"), |memory| memory.owned = Some(owned));
@@ -99,7 +101,7 @@ fn declared_fields_of_the_server_stay() {
     let field = BaseField { declared: json!("k1"), print: None, unverified: false };
     let owned = Owned {
         type_name: "kafka".to_owned(),
-        base: [("/keyStoreId".to_owned(), field)].into(),
+        base: Arc::new([("/keyStoreId".to_owned(), field)].into()),
         ..Owned::default()
     };
     let mut record = Record::default();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::{
-    CompareSettings, Comparing, Difference, Keys, Subject, Treatment, agreed, field_exactly_at,
+    CompareSettings, Comparing, Difference, Keys, Subject, Treatment, field_exactly_at,
     matches_base, written,
 };
 use crate::plan::equality::{equal_in, is_empty};
@@ -18,7 +18,7 @@ use crate::secret::{SENSITIVE, same_in_constant_time};
 impl Comparing<'_> {
     /// Compares a field that git declares and that is no secret.
     pub(super) fn field(&mut self, field: &DesiredField) {
-        let Comparing { desired, live, settings, .. } = *self;
+        let Comparing { desired, live, .. } = *self;
         let path = &*field.path;
         let older = self.older(path);
         let Some(value) = field.value() else { return };
@@ -26,11 +26,10 @@ impl Comparing<'_> {
         let with_ignored = with_lives_ignored_parts(desired, path, value, live_value);
         let value = with_ignored.as_ref().unwrap_or(value);
         if equal_in(desired, field.field, Some(value), live_value) {
-            self.found.settled.push(path.to_owned());
-            self.found.base.insert(path.to_owned(), agreed(field, value, older, settings.keys));
+            self.settled(path);
+            self.agreed(field, value);
             return;
         }
-        self.keep_base(path);
         let origin = self.origin(field, value, live_value);
         let sensitive =
             field.is_sensitive() || older.is_some_and(|older| holds_env(&older.declared));
@@ -56,7 +55,6 @@ impl Comparing<'_> {
     /// has: what a commit changed in it is shown, a value that rotated is not seen.
     pub(super) fn by_text(&mut self, field: &DesiredField) {
         let path = &*field.path;
-        self.keep_base(path);
         // Of a connection that is adopted there is no text to compare with.
         if self.remembered.base.is_none() {
             return;
@@ -79,30 +77,34 @@ impl Comparing<'_> {
         self.push(change, treatment, subject);
     }
 
-    /// Compares a field that git used to declare. It goes back to its documented default; a secret
-    /// is never emptied that way, it is just no longer git's.
+    /// Compares a field of the base, if git no longer declares it. It goes back to its documented
+    /// default; a secret is never emptied that way, it is just no longer git's.
     pub(super) fn dropped(&mut self, path: &str, older: &BaseField) {
         let Comparing { desired, live, settings, .. } = *self;
+        if desired.field(path).is_some() {
+            return;
+        }
         let declared_otherwise =
             desired.fields.iter().any(|f| lies_in(path, &f.path) || lies_in(&f.path, path));
         if declared_otherwise {
+            self.forget(path);
             return;
         }
         if desired.ignores(path) {
-            self.keep_base(path);
             return;
         }
         let field = field_exactly_at(desired.connection_type, path);
         if field.is_some_and(Field::is_secret) {
+            self.forget(path);
             return;
         }
         let live_value = live.get(path);
         let default = field.and_then(|field| desired.defaults(field).default);
         if equal_in(desired, field, None, live_value) {
-            self.found.settled.push(path.to_owned());
+            self.settled(path);
+            self.forget(path);
             return;
         }
-        self.keep_base(path);
         let with_defaults = (field, field.map(|field| desired.defaults(field)));
         let live_moved = !matches_base(with_defaults, path, older, live_value, settings.keys);
         let origin = if live_moved { Origin::Both } else { Origin::Git };
@@ -246,20 +248,17 @@ impl Comparing<'_> {
             |unverified| BaseField { unverified, ..written(field, value, settings.keys) };
         match (reading, sent) {
             (SecretReading::Equal, _) => {
-                self.found.settled.push(path.to_owned());
-                self.found.base.insert(path.to_owned(), with_base(false));
+                self.settled(path);
+                self.remember(path, with_base(false));
             }
             (SecretReading::Other, LastSent::Other | LastSent::Never) if readable => {
-                self.keep_base(path);
                 let origin = if sent == LastSent::Other { Origin::Both } else { Origin::Git };
                 self.push_secret(field, value, origin, sent == LastSent::Never);
             }
             (SecretReading::Other, _) if readable => {
-                self.keep_base(path);
                 self.push_secret(field, value, Origin::Drift, true);
             }
             (_, LastSent::Other) => {
-                self.keep_base(path);
                 self.push_secret(field, value, Origin::Git, false);
             }
             (_, LastSent::Never) if !first_met => {
@@ -267,13 +266,14 @@ impl Comparing<'_> {
             }
             (_, LastSent::Never | LastSent::NotKnown) => {
                 self.found.unverified = true;
-                self.found.base.insert(path.to_owned(), with_base(true));
+                self.remember(path, with_base(true));
             }
             (_, LastSent::Same) => {
                 self.found.unverified |= older.is_some_and(|older| older.unverified);
-                let mut same = older.cloned().unwrap_or_else(|| with_base(true));
-                same.declared.clone_from(&field.declared);
-                self.found.base.insert(path.to_owned(), same);
+                if let Some(older) = older.filter(|older| older.declared != field.declared) {
+                    let declared = field.declared.clone();
+                    self.remember(path, BaseField { declared, ..older.clone() });
+                }
             }
         }
         let differs = self.found.differences.iter().any(|d| d.change.path == path);

@@ -1,5 +1,7 @@
 //! A connection that git declares: created, updated, replaced, adopted, blocked, or left as it is.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::config::Adopt;
@@ -148,7 +150,7 @@ fn present(
     decision.proven_readable.clone_from(&comparison.proven_readable);
     learn_what_settled(&mut decision, row, &comparison);
     remember_agreement(&mut decision, row, desired, view, ours, &comparison, settings);
-    let change = Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
+    let change = || Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     if comparison.writes() {
@@ -163,7 +165,7 @@ fn present(
         decision.entry.read_back =
             action == Action::Update && comparison.writes_what_was_read_back();
         decision.entry.change =
-            Some(Change { action, reason: decision.entry.reason.clone(), ..change });
+            Some(Change { action, reason: decision.entry.reason.clone(), ..change() });
     } else if let Some(degraded) = degraded {
         let is_due = settings.run.degraded_at_once || degraded.is_due(settings.judge.now);
         decision.entry.state = State::Degraded;
@@ -172,7 +174,7 @@ fn present(
             let reason = format!("saved but not deployed: {}", degraded.reason);
             decision.entry.reason = Some(reason);
             decision.entry.change =
-                Some(Change { reason: decision.entry.reason.clone(), ..change });
+                Some(Change { reason: decision.entry.reason.clone(), ..change() });
         }
     }
     decision.entry.adopted = adopts && decision.entry.change.is_none();
@@ -382,7 +384,7 @@ fn remember_agreement(
     let mut owned = ours.cloned().unwrap_or_else(first);
     owned.type_name.clone_from(&view.entry.type_name);
     owned.id = view.id().cloned().or(owned.id);
-    owned.base.clone_from(&comparison.base);
+    owned.base = Arc::clone(&comparison.base);
     if view.own.is_some() && desired.declares_secret() {
         owned.secrets_checked = Some(settings.judge.now);
     }
@@ -391,6 +393,10 @@ fn remember_agreement(
     let dropped = ours.into_iter().flat_map(Owned::verified_secrets);
     let dropped = dropped.filter(|(path, _)| !comparison.base.contains_key(*path));
     owned.shown_secrets.extend(dropped.map(|(path, print)| (path.clone(), print.clone())));
+    // In sync, as almost all are: their memories are not copied.
+    if ours == Some(&owned) {
+        return;
+    }
     let memory = decision.memory(row);
     match ours {
         Some(_) => memory.owned = Some(owned),
