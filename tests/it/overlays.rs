@@ -324,3 +324,31 @@ fn without_a_state_live_keeps_what_a_missing_path_may_have_declared() {
         assert_eq!((&live["port"], &live["description"]), (&json!(25), &json!("of the base")));
     }
 }
+
+/// The second overlay patches what is held for the first one, so no name of the state is known to be
+/// its own; that is no consent to its loss.
+#[test]
+fn an_overlay_that_gets_lost_holds_later_deletes_too_where_it_only_patched_what_was_held() {
+    let mut world = World::new();
+    world.target("paths: [base, over]\nmax_deletes: 20");
+    for name in ["a", "b", "c"] {
+        world.write(&format!("base/{name}.yaml"), &email(name, ""));
+    }
+    world.write("over/a.yaml", "name: a\nport: 2525\n");
+    world.write("other/a.yaml", "name: a\ndescription: d\n");
+    world.commit("a base and two overlays");
+    world.apply().code(0);
+    world.target("paths: [base, other]\nmax_deletes: 20");
+    world.apply().code(3).says("over");
+    for path in ["base", "over", "other"] {
+        world.remove(&format!("{path}/a.yaml"));
+    }
+    world.commit("without a");
+    world.apply().code(3).says("missing or empty");
+    world.remove("base/b.yaml");
+    world.commit("without b");
+    world.apply().code(3).says("missing or empty");
+    assert_eq!(world.names(), ["a", "b", "c"]);
+    world.run(&["apply", "--yes", "--allow-deletes"]).code(0);
+    assert_eq!(world.names(), ["c"]);
+}
