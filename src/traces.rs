@@ -67,7 +67,7 @@ fn endpoint(context: &Context) -> Option<String> {
 }
 
 fn provider(url: &str, runtime: &Runtime) -> Result<SdkTracerProvider, String> {
-    let http = reqwest::ExportClient::builder()
+    let http = reqwest::Client::builder()
         .timeout(DEADLINE)
         .redirect(reqwest::redirect::Policy::none())
         .build()
@@ -87,7 +87,7 @@ fn provider(url: &str, runtime: &Runtime) -> Result<SdkTracerProvider, String> {
 /// The client that everything else uses, on the runtime of the program.
 #[derive(Debug)]
 struct ExportClient {
-    http: reqwest::ExportClient,
+    http: reqwest::Client,
     runtime: Handle,
 }
 

@@ -111,7 +111,7 @@ pub(super) fn rich_target() -> TargetPlan {
         Change {
             held: true,
             reason: Some(
-                "held by max_deletes: 5 deletes due and 3 allowed (the inventory holds 6)"
+                "5 of 6 connections would be deleted, and max_deletes is 30% (at most 3)"
                     .to_owned(),
             ),
             advice: Some("`apinizer-gitops apply --allow-deletes`".to_owned()),

@@ -283,7 +283,7 @@ fn variables_are_known_by_target() {
     let problems = problems(&loaded);
     assert!(problems[0].starts_with("AG206 c/a.yaml:1:1 `username` is missing"), "{problems:?}");
     assert!(problems[1].starts_with("AG206 c/a.yaml:1:1 `password` is missing"), "{problems:?}");
-    assert_eq!(problems[2], "AG302 c/a.yaml:3:7 the target has no variable `hots`");
+    assert_eq!(problems[2], "AG302 c/a.yaml:3:7 the target has no var `hots`");
     assert!(
         problems[3].starts_with("AG306 c/a.yaml:4:7 `port` takes a whole number"),
         "{problems:?}"
