@@ -309,9 +309,13 @@ impl<'r> Loader<'r> {
             self.loaded.invalid.entry(name).or_insert_with(|| finding.message.clone().into());
             self.say(finding, None);
         }
-        let invalid = &self.loaded.invalid;
-        self.loaded.documents.retain(|document| !invalid.contains_key(&document.name));
-        self.loaded.documents.sort_by(|one, other| one.name.cmp(&other.name));
+        let Loaded { documents, invalid, renames_of_invalid, .. } = &mut self.loaded;
+        for document in documents.extract_if(.., |document| invalid.contains_key(&document.name)) {
+            if let Some(old) = document.options.renamed_from {
+                renames_of_invalid.insert(document.name, old);
+            }
+        }
+        documents.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     fn finish(mut self) -> Loaded {

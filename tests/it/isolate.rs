@@ -100,6 +100,19 @@ fn a_name_declared_twice_is_blocked_alone() {
 }
 
 #[test]
+fn the_old_name_that_two_documents_are_renamed_from_is_left_alone() {
+    let world = isolating("[connections]");
+    world.settle(&["a", "b"]);
+    world.write_email("a", "port: 77\n");
+    for new in ["c", "d"] {
+        world.write_email(new, "x-gitops: {renamedFrom: a}\n");
+    }
+    world.commit("c and d are both renamed from a, and another a comes");
+    world.apply().code(1).says("waits until `c`");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
 fn the_old_name_of_an_invalid_rename_is_left_alone() {
     let world = isolating("[connections]");
     world.settle(&["a", "b"]);
