@@ -57,6 +57,9 @@ impl History {
             // Where several rules hold a whole group, any of them may be told.
             let by_group = ["max_deletes", "all ", "missing or empty", "not read now"];
             let is_told = reason.contains(why)
+                // A path that the config has no more and that was empty for a while may be known or not.
+                || (why == "commit" && reason.contains("that is not read"))
+                || (why == "commit" && by_group.iter().any(|w| reason.contains(w)))
                 || (why == "changed its type" && reason.contains("no commit asked for a replace"))
                 || (by_group.contains(&why) && by_group.iter().any(|w| reason.contains(w)));
             if !is_told {

@@ -273,6 +273,12 @@ impl Tree {
         self.base.contains_key(name) && (self.links.contains(name) || is_behind_one)
     }
 
+    /// Whether a document of that name may lie behind the folder that is a link.
+    pub(crate) fn may_hide(&self, name: &str) -> bool {
+        let is_there = self.base.keys().any(|other| IN_FOLDER.contains(&other.as_str()));
+        self.folder_is_link && is_there && IN_FOLDER.contains(&name)
+    }
+
     /// Names whose patch in the first overlay is not read, since it is a link.
     pub(crate) fn linked_patches(&self) -> BTreeSet<String> {
         let linked = self.patches.keys().filter(|name| self.patch_links.contains(*name));

@@ -71,9 +71,8 @@ pub(crate) fn note(run: &mut Run<'_>) {
         }
     }
     if !run.lost_paths.is_empty() {
-        for (name, note) in &mut notes {
-            let asks = note.becomes.is_none() || replaced.contains_key(name);
-            note.emptied |= asks && !note.consent && !note.undue;
+        for note in notes.values_mut() {
+            note.emptied |= !note.consent && !note.undue;
         }
     }
     run.memory.notes = notes;
@@ -230,7 +229,7 @@ fn links(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
     let tree = &sight.commits.last().unwrap().tree;
     let patches = tree.linked_patches();
     let is_link = |name: &String| match path {
-        BASE => tree.is_link(name),
+        BASE => tree.is_link(name) || tree.may_hide(name),
         OVERLAY => patches.contains(name),
         _ => false,
     };

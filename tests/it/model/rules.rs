@@ -342,6 +342,13 @@ impl Run<'_> {
         tried.any(|(live, wanted)| self.sight.shows.of(kind, live.body.get(SECRET)) == Some(wanted))
     }
 
+    /// Whether the PUT's own GET may yet show the secret in clear: its type can be read, and the plan
+    /// did not see that this one is hidden, or unset, since it read no more than a list.
+    pub(crate) fn may_be_readable(&self, kind: Kind, live: &Live, is_only_listed: bool) -> bool {
+        let shown = self.sight.shows.of(kind, live.body.get(SECRET));
+        self.before.readable.contains(&kind) && (is_only_listed || shown.is_some())
+    }
+
     pub(crate) fn may_take_over(&self, fate: &Fate) -> bool {
         match self.sight.settings.adopt {
             Adopt::Always => true,
@@ -438,7 +445,8 @@ impl Run<'_> {
         if self.is_lost(name, document) {
             let again = fields::compare_again(self, document, live, ours.as_ref());
             let body = fields::put(self, document, live, &again, ours.as_ref());
-            let is_possible = body.is_some() || self.before.readable.contains(&document.kind);
+            let is_possible =
+                body.is_some() || self.may_be_readable(document.kind, live, !self.sight.summary);
             match fate.writes() {
                 true if is_possible => self.hold_for_lost_path("update", name),
                 // What nobody could write is blocked, whatever else holds it.
@@ -460,8 +468,9 @@ impl Run<'_> {
         if fate.writes() {
             let again = fields::compare_again(self, document, live, ours.as_ref());
             match fields::put(self, document, live, &again, ours.as_ref()) {
-                // Whether a secret that can be read is shown is known only from the PUT's own GET.
-                None if !self.before.readable.contains(&document.kind) => self.block(name),
+                None if !self.may_be_readable(document.kind, live, !self.sight.summary) => {
+                    self.block(name);
+                }
                 None => {
                     self.plan("update", name);
                     self.fails = true;
