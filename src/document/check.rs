@@ -235,11 +235,10 @@ impl Check<'_> {
                         Value::String(_) | Value::Number(_) | Value::Null => {
                             self.check_references(&pointer, value);
                         }
-                        _ => self.findings.extend(kind::wrong(
-                            &pointer,
-                            "holds base64 texts",
-                            "aGVsbG8=",
-                        )),
+                        _ => {
+                            let problem = "holds base64 texts";
+                            self.findings.push(kind::wrong(&pointer, problem, kind::AS_BASE64));
+                        }
                     }
                 }
             }

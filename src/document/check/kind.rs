@@ -10,8 +10,12 @@ use crate::diagnostic::{Finding, Severity, quoted};
 use crate::pointer::for_people;
 use crate::yaml::kind_of;
 
-pub(super) fn wrong(pointer: &str, problem: &str, example: &str) -> Option<Finding> {
-    bad(pointer, &code::WRONG_KIND, problem, format!("write for example `{example}`"))
+/// How to write a file.
+pub(super) const AS_BASE64: &str = "write for example `aGVsbG8=`";
+
+/// It is of another kind.
+pub(super) fn wrong(pointer: &str, problem: impl Display, help: impl Into<String>) -> Finding {
+    bad(pointer, &code::WRONG_KIND, problem, help)
 }
 
 fn bad(
@@ -19,9 +23,9 @@ fn bad(
     code: &'static Code,
     problem: impl Display,
     help: impl Into<String>,
-) -> Option<Finding> {
+) -> Finding {
     let message = format!("{} {problem}", quoted(&for_people(pointer)));
-    Some(Finding::error(code, pointer, message).help(help))
+    Finding::error(code, pointer, message).help(help)
 }
 
 /// It is sent as it is, with a warning.
@@ -30,8 +34,8 @@ fn doubtful(
     code: &'static Code,
     problem: impl Display,
     help: impl Into<String>,
-) -> Option<Finding> {
-    Some(Finding { severity: Severity::Warning, ..bad(pointer, code, problem, help)? })
+) -> Finding {
+    Finding { severity: Severity::Warning, ..bad(pointer, code, problem, help) }
 }
 
 /// Judges a value; `None`: it fits. Lists and maps are judged as a whole: their items are for the
@@ -42,58 +46,31 @@ pub(super) fn fit(
     default: Option<Default>,
     value: &Value,
 ) -> Option<Finding> {
-    match kind {
-        Kind::Any => None,
-        _ if value.is_null() => None,
-        Kind::Text => text(pointer, value),
-        Kind::Choice(choices) => choice(pointer, choices, value),
-        Kind::Integer { min, max } => integer(pointer, *min, *max, default, value),
-        Kind::Boolean => boolean(pointer, value),
-        Kind::Bytes => match value {
-            Value::String(_) | Value::Array(_) => None,
-            other => wrong(
-                pointer,
-                &format!("takes a file as base64 text, not {}", a(other)),
-                "aGVsbG8=",
-            ),
-        },
-        Kind::List(_) | Kind::Set(_) => match value {
-            Value::Array(_) => None,
-            other => bad(
-                pointer,
-                &code::WRONG_KIND,
-                format!("takes a list, not {}", a(other)),
-                "write every entry on a line of its own that begins with `- `",
-            ),
-        },
-        Kind::Object(_) | Kind::Map(_) => match value {
-            Value::Object(_) => None,
-            other => bad(
-                pointer,
-                &code::WRONG_KIND,
-                format!("takes a mapping, not {}", a(other)),
-                "write `key: value` pairs below it, indented",
-            ),
-        },
-    }
-}
-
-fn text(pointer: &str, value: &Value) -> Option<Finding> {
-    match value {
-        Value::String(_) => None,
-        Value::Number(_) | Value::Bool(_) => doubtful(
-            pointer,
-            &code::NOT_A_TEXT,
-            format!("holds text, and this is {}", a(value)),
-            "put it into quotes; it is sent as it is written",
-        ),
-        other => bad(
-            pointer,
-            &code::WRONG_KIND,
-            format!("takes a text, not {}", a(other)),
-            "write one text, in quotes if need be",
-        ),
-    }
+    let (takes, help) = match (kind, value) {
+        (Kind::Any, _)
+        | (_, Value::Null)
+        | (Kind::Text, Value::String(_))
+        | (Kind::Bytes, Value::String(_) | Value::Array(_))
+        | (Kind::List(_) | Kind::Set(_), Value::Array(_))
+        | (Kind::Object(_) | Kind::Map(_), Value::Object(_)) => return None,
+        (Kind::Choice(choices), _) => return choice(pointer, choices, value),
+        (Kind::Integer { min, max }, _) => return integer(pointer, *min, *max, default, value),
+        (Kind::Boolean, _) => return boolean(pointer, value),
+        (Kind::Text, Value::Number(_) | Value::Bool(_)) => {
+            let problem = format!("holds text, and this is {}", a(value));
+            let help = "put it into quotes; it is sent as it is written";
+            return Some(doubtful(pointer, &code::NOT_A_TEXT, problem, help));
+        }
+        (Kind::Text, _) => ("a text", "write one text, in quotes if need be"),
+        (Kind::Bytes, _) => ("a file as base64 text", AS_BASE64),
+        (Kind::List(_) | Kind::Set(_), _) => {
+            ("a list", "write every entry on a line of its own that begins with `- `")
+        }
+        (Kind::Object(_) | Kind::Map(_), _) => {
+            ("a mapping", "write `key: value` pairs below it, indented")
+        }
+    };
+    Some(wrong(pointer, format!("takes {takes}, not {}", a(value)), help))
 }
 
 fn boolean(pointer: &str, value: &Value) -> Option<Finding> {
@@ -106,7 +83,7 @@ fn boolean(pointer: &str, value: &Value) -> Option<Finding> {
         },
         _ => "write `true` or `false`",
     };
-    bad(pointer, &code::WRONG_KIND, format!("takes `true` or `false`, not {}", a(value)), help)
+    Some(wrong(pointer, format!("takes `true` or `false`, not {}", a(value)), help))
 }
 
 fn integer(
@@ -128,25 +105,24 @@ fn integer(
         _ => min.max(1).to_string(),
     };
     match number {
-        None => bad(
+        None => Some(wrong(
             pointer,
-            &code::WRONG_KIND,
             format!("takes a whole number, not {}", a(value)),
             format!("write a number without a fraction, such as `{example}`"),
-        ),
-        Some(number) if number < i128::from(min) || number > i128::from(max) => bad(
+        )),
+        Some(number) if number < i128::from(min) || number > i128::from(max) => Some(bad(
             pointer,
             &code::OUT_OF_RANGE,
             format!("is {number}, and it takes {min} to {max}"),
             format!("write a number between {min} and {max}, such as `{example}`"),
-        ),
+        )),
         Some(number) => match value {
-            Value::String(text) if *text != number.to_string() => doubtful(
+            Value::String(text) if *text != number.to_string() => Some(doubtful(
                 pointer,
                 &code::WRONG_KIND,
                 format!("is written with a leading zero and is sent as {number}"),
                 format!("write `{number}`"),
-            ),
+            )),
             _ => None,
         },
     }
@@ -202,24 +178,23 @@ fn choice(pointer: &str, choices: &Choices, value: &Value) -> Option<Finding> {
         words.join(", ")
     };
     let Value::String(text) = value else {
-        return bad(
+        return Some(wrong(
             pointer,
-            &code::WRONG_KIND,
             format!("takes one of a few words, not {}", a(value)),
             format!("use one of {}", words()),
-        );
+        ));
     };
     if text.is_empty() {
         return None;
     }
     match choices.verdict(text) {
         Verdict::Allowed => None,
-        Verdict::OnlyOneDocument => doubtful(
+        Verdict::OnlyOneDocument => Some(doubtful(
             pointer,
             &code::DISPUTED_VALUE,
             format!("is {}, which only one of the vendor's documents allows", quoted(text)),
             format!("all documented words are {}", words()),
-        ),
+        )),
         Verdict::Unknown { documents_agree } => {
             let problem = format!("cannot be {}", quoted(text));
             let help = match nearest_of(choices.words(), text, |word| word) {
@@ -227,10 +202,10 @@ fn choice(pointer: &str, choices: &Choices, value: &Value) -> Option<Finding> {
                 None => format!("use one of {}", words()),
             };
             if documents_agree {
-                bad(pointer, &code::NOT_ALLOWED, problem, help)
+                Some(bad(pointer, &code::NOT_ALLOWED, problem, help))
             } else {
                 let problem = format!("is {}, which neither document knows", quoted(text));
-                doubtful(pointer, &code::DISPUTED_VALUE, problem, help)
+                Some(doubtful(pointer, &code::DISPUTED_VALUE, problem, help))
             }
         }
     }
