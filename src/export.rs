@@ -135,7 +135,7 @@ impl Export {
                 export.passed_over.push(format!("{what} cannot be declared: its name {problem}"));
                 continue;
             }
-            match document::text(connection_type, live, known, &mut names, full) {
+            match document::write(connection_type, live, known, &mut names, full) {
                 Ok((text, left_out)) => {
                     let line = |LeftOut { field, why }: LeftOut| {
                         format!("`{}` of {what} is not written: {why}", field.escape_debug())

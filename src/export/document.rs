@@ -19,7 +19,7 @@ use crate::{document, reference};
 ///
 /// # Errors
 /// Why no document can declare it.
-pub(super) fn text(
+pub(super) fn write(
     connection_type: &'static ConnectionType,
     live: &LiveConnection,
     known: &KnownReferences,
@@ -47,7 +47,7 @@ pub(super) fn text(
             names.note(variable, &format!("{owner}: `{field}`, as git declares it"), false, None);
         }
     }
-    let mut left_out = what_no_reference_stands_for(connection_type, &mut fields);
+    let mut left_out = take_out_odd_secrets(connection_type, &mut fields);
     let is_hidden = |field: &&'static Field| field.is_secret() || hides_file(field, &whole);
     for field in connection_type.fields().filter(is_hidden) {
         fields.shift_remove(field.name);
@@ -60,7 +60,7 @@ pub(super) fn text(
             names.note(variable, &format!("{owner}: `{key}`, which shows it"), false, None);
         }
     }
-    left_out.extend(what_shows_secrets(&mut fields, known));
+    left_out.extend(take_out_shown_secrets(&mut fields, known));
     for (path, value) in &declared {
         put(&mut fields, path, Some(value.clone()));
     }
@@ -75,8 +75,8 @@ pub(super) fn text(
     };
     let open = connection_type.fields().filter(is_hidden).filter(is_open);
     let offers = add_hidden(open, &mut fields, connection_type, &whole, (name, &owner), names);
-    what_is_refused(connection_type, name, &mut fields, &mut left_out)?;
-    what_git_declares(known.declared(&live.name), &left_out)?;
+    take_out_refused(connection_type, name, &mut fields, &mut left_out)?;
+    refuse_left_out(known.declared(&live.name), &left_out)?;
     Ok((render(connection_type, name, fields, &offers, &left_out), left_out))
 }
 
@@ -204,7 +204,7 @@ fn render(
 
 /// The fields of a connection as they are compared: without its identity, the server's
 /// bookkeeping, what the server fills by itself, and what holds nothing.
-pub(super) fn normal(
+fn normal(
     connection_type: &'static ConnectionType,
     mut fields: Map<String, Value>,
 ) -> Map<String, Value> {
@@ -215,11 +215,11 @@ pub(super) fn normal(
             && !catalog::is_bookkeeping(connection_type, key)
             && !is_empty(value)
     });
-    object(connection_type.fields(), fields)
+    in_order(connection_type.fields(), fields)
 }
 
 /// Takes away what says no more than an undeclared field does, unless it is required.
-pub(super) fn without_defaults(
+fn without_defaults(
     fields: &Map<String, Value>,
     field_of: &dyn Fn(&str) -> Option<&'static Field>,
     stays: &dyn Fn(&str) -> bool,
@@ -259,7 +259,7 @@ pub(super) fn without_defaults(
 }
 
 /// An object's fields in the order of the catalog, then what the catalog does not have.
-fn object(
+fn in_order(
     known: impl Iterator<Item = &'static Field> + Clone,
     mut fields: Map<String, Value>,
 ) -> Map<String, Value> {
@@ -290,7 +290,7 @@ pub(crate) fn normal_value(kind: &'static Kind, value: Value) -> Value {
             items.sort_by_cached_key(Value::to_string);
             Value::Array(items)
         }
-        (Kind::Object(named), Value::Object(inner)) => Value::Object(object(named.iter(), inner)),
+        (Kind::Object(named), Value::Object(inner)) => Value::Object(in_order(named.iter(), inner)),
         (Kind::Map(item), Value::Object(mut map)) => {
             // An entry that is null cannot be told from one that is not there.
             map.retain(|_, value| !value.is_null());
@@ -329,7 +329,7 @@ pub(super) struct LeftOut {
 
 /// Takes out the secrets, and what holds them, that are no texts: a reference would stand for the
 /// text of them, which is another value.
-pub(super) fn what_no_reference_stands_for(
+fn take_out_odd_secrets(
     connection_type: &'static ConnectionType,
     fields: &mut Map<String, Value>,
 ) -> Vec<LeftOut> {
@@ -352,7 +352,7 @@ pub(super) fn what_no_reference_stands_for(
 
 /// Takes out what still shows a value of the environment after references took its place, as keys
 /// and encoded texts do.
-pub(super) fn what_shows_secrets(
+fn take_out_shown_secrets(
     fields: &mut Map<String, Value>,
     known: &KnownReferences,
 ) -> Vec<LeftOut> {
@@ -375,7 +375,7 @@ pub(super) fn what_shows_secrets(
 /// # Errors
 /// A field is missing that every connection of the type needs, and why it was taken out, where live
 /// has it.
-pub(super) fn what_is_refused(
+fn take_out_refused(
     connection_type: &'static ConnectionType,
     name: &str,
     fields: &mut Map<String, Value>,
@@ -412,7 +412,7 @@ pub(super) fn what_is_refused(
 ///
 /// # Errors
 /// A field was, and why.
-pub(super) fn what_git_declares<'p>(
+fn refuse_left_out<'p>(
     declared: impl Iterator<Item = &'p str>,
     left_out: &[LeftOut],
 ) -> Result<(), String> {
