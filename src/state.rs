@@ -24,7 +24,7 @@ pub(crate) use ledger::Ledger;
 /// The version of the format that this program writes.
 pub(crate) const VERSION: u32 = 2;
 
-/// Why the state cannot be used. None of these ends with the file overwritten.
+/// Why the state cannot be used. None of these ends with it overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The folder cannot be made or written.
@@ -35,51 +35,51 @@ pub enum StateError {
         /// The system's error.
         source: io::Error,
     },
-    /// The file cannot be read.
-    #[error("the state {path} cannot be read: {source}")]
+    /// It cannot be read.
+    #[error("the state {place} cannot be read: {source}")]
     Read {
-        /// The file.
-        path: PathBuf,
+        /// Where it is, in words.
+        place: String,
         /// The system's error.
         source: io::Error,
     },
-    /// The file is not a state.
+    /// What is there is no state.
     #[error(
-        "the state {path} is damaged ({problem}) and was left as it is: restore it from a backup, or \
+        "the state {place} is damaged ({problem}) and was left as it is: restore it from a backup, or \
          move it away; without it nothing is deleted and live connections are adopted again"
     )]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// Where it is, in words.
+        place: String,
         /// Where its JSON ends to make sense.
         problem: String,
     },
-    /// A newer program wrote the file.
+    /// A newer program wrote it.
     #[error(
-        "the state {path} has version {found}, and this program knows {VERSION}: use the newer \
+        "the state {place} has version {found}, and this program knows {VERSION}: use the newer \
          program that wrote it"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// Where it is, in words.
+        place: String,
         /// Its version.
         found: u32,
     },
-    /// The file belongs to another target.
-    #[error("the state {path} belongs to project {project} at {url}, and was left as it is")]
+    /// It belongs to another target.
+    #[error("the state {place} belongs to project {project} at {url}, and was left as it is")]
     Foreign {
-        /// The file.
-        path: PathBuf,
+        /// Where it is, in words.
+        place: String,
         /// The URL that it is of.
         url: String,
         /// The project that it is of.
         project: String,
     },
-    /// The file cannot be written.
-    #[error("the state {path} cannot be written: {source}")]
+    /// It cannot be written.
+    #[error("the state {place} cannot be written: {source}")]
     Write {
-        /// The file.
-        path: PathBuf,
+        /// Where it is, in words.
+        place: String,
         /// The system's error.
         source: io::Error,
     },
@@ -194,12 +194,9 @@ impl StateFile {
         self.path.exists()
     }
 
-    /// Where the record is, for messages.
-    fn shown(&self) -> PathBuf {
-        if let Some(store) = &self.store {
-            return PathBuf::from(store.shown());
-        }
-        self.path.clone()
+    /// Where the record is, in words.
+    fn place(&self) -> String {
+        self.store.as_ref().map_or_else(|| self.path.display().to_string(), |store| store.shown())
     }
 
     fn bytes(&self) -> io::Result<Option<Vec<u8>>> {
@@ -218,26 +215,23 @@ impl StateFile {
     /// # Errors
     /// The file cannot be read, is no state, is of a newer program or of another target.
     pub fn read(&self) -> Result<Record, StateError> {
-        let path = || self.shown();
-        let bytes = self.bytes().map_err(|source| StateError::Read { path: path(), source })?;
+        let place = || self.place();
+        let bytes = self.bytes().map_err(|source| StateError::Read { place: place(), source })?;
         let Some(bytes) = bytes else { return Ok(self.known.in_place_of(&self.path)) };
-        let damaged = |e: serde_json::Error| StateError::Damaged {
-            path: path(),
-            problem: format!("line {}, column {}", e.line(), e.column()),
-        };
-        let envelope: Envelope<'_> = serde_json::from_slice(&bytes).map_err(damaged)?;
-        if envelope.version > VERSION {
-            return Err(StateError::Newer { path: path(), found: envelope.version });
+        let damaged = |problem: String| StateError::Damaged { place: place(), problem };
+        // What serde says of another file may quote it.
+        let envelope: Envelope<'_> = serde_json::from_slice(&bytes)
+            .map_err(|e| damaged(format!("line {}, column {}", e.line(), e.column())))?;
+        let Envelope { version, url, project, record } = envelope;
+        if version > VERSION {
+            return Err(StateError::Newer { place: place(), found: version });
         }
-        if envelope.url != self.url || envelope.project != self.project {
-            return Err(StateError::Foreign {
-                path: path(),
-                url: envelope.url,
-                project: envelope.project,
-            });
+        if url != self.url || project != self.project {
+            return Err(StateError::Foreign { place: place(), url, project });
         }
-        let record = upgraded(envelope.record.map_or("null", RawValue::get), envelope.version)
-            .map_err(|e| StateError::Damaged { path: path(), problem: e.to_string() })?;
+        // The record is ours and holds no secret, so what serde says of it may be told.
+        let record = upgraded(record.map_or("null", RawValue::get), version)
+            .map_err(|error| damaged(error.to_string()))?;
         self.known.note(&self.path, &record);
         Ok(record)
     }
@@ -250,7 +244,7 @@ impl StateFile {
     /// The disk is full, the folder is gone or read-only.
     pub fn write(&self, record: &Record) -> Result<(), StateError> {
         if let Some(store) = &self.store {
-            let failed = |source| StateError::Write { path: self.shown(), source };
+            let failed = |source| StateError::Write { place: self.place(), source };
             let state = serde_json::to_vec(&self.written(record));
             let state = state.map_err(|error| failed(io::Error::from(error)))?;
             store.write(&state).map_err(failed)?;
@@ -324,7 +318,7 @@ impl StateFile {
         replace().map_err(|source| {
             // A full disk is not filled further.
             let _ = begins(Step::Remove).and_then(|()| fs::remove_file(&new));
-            StateError::Write { path: self.shown(), source }
+            StateError::Write { place: self.place(), source }
         })
     }
 }

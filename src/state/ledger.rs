@@ -1,7 +1,6 @@
 //! The record during a run: edited by many tasks, written by one.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,7 +97,7 @@ impl Ledger {
             record.clone()
         };
         let started = Instant::now();
-        let path = file.shown();
+        let place = file.place();
         let lock = self.inner.lock.clone();
         let write = move || {
             let written = file.write(&record);
@@ -109,7 +108,7 @@ impl Ledger {
         let written = tokio::task::spawn_blocking(write).await;
         last.took = started.elapsed();
         last.ended = Instant::now();
-        let result = written.unwrap_or_else(|_| Err(StateError::unfinished(path)));
+        let result = written.unwrap_or_else(|_| Err(StateError::unfinished(place)));
         if result.is_ok() {
             last.edits = edits;
         }
@@ -123,8 +122,8 @@ impl Ledger {
 
 impl StateError {
     /// A write whose outcome is not known: calls that rely on it must not start.
-    fn unfinished(path: PathBuf) -> Self {
-        Self::Write { path, source: io::Error::other("writing broke off") }
+    fn unfinished(place: String) -> Self {
+        Self::Write { place, source: io::Error::other("writing broke off") }
     }
 }
 
