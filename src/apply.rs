@@ -193,37 +193,45 @@ struct Run<'j, 'a> {
 }
 
 impl<'j> Run<'j, '_> {
-    /// Makes all changes in their order (rule 7).
+    /// Makes all changes in the order of their actions (rule 7).
     async fn all(mut self) -> Results {
         let mut results = Results::new();
-        let entries = self.entries;
-        let of = |action: Action| -> Numbered<'j> {
-            let changes = entries.iter().map(|entry| entry.change.as_ref()).enumerate();
-            let changes = changes.filter_map(|(index, change)| Some((index, change?)));
-            changes.filter(|(_, change)| change.action == action).collect()
-        };
-        // A chain of renames is walked from its free end, one after the other.
-        for (index, change) in of(Action::Rename) {
+        let mut by_action: BTreeMap<Action, Numbered<'j>> = BTreeMap::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            if let Some(change) = &entry.change {
+                by_action.entry(change.action).or_default().push((index, change));
+            }
+        }
+        for (action, changes) in by_action {
+            match action {
+                Action::Rename => self.renames(changes, &mut results).await,
+                Action::Create => self.creates(changes, &mut results).await,
+                Action::Update => self.updates(changes, &mut results).await,
+                _ => self.side_by_side(changes, &mut results).await,
+            }
+        }
+        results
+    }
+
+    /// A chain of renames is walked from its free end, one after the other.
+    async fn renames(&mut self, renames: Numbered<'_>, results: &mut Results) {
+        for (index, change) in renames {
             let result = self.carry_out_one(change).await;
             if !matches!(result, ChangeResult::Done | ChangeResult::Degraded(_)) {
                 self.not_done.extend(change.previous_name.clone());
             }
             results.insert(index, result);
         }
-        self.side_by_side(of(Action::Replace), &mut results).await;
-        // Names that a server may take for one are made one after the other.
-        let (alike, creates): (Numbered<'_>, Numbered<'_>) = of(Action::Create)
-            .into_iter()
-            .partition(|(_, c)| self.job.lookalikes.contains(&c.name));
-        self.side_by_side(creates, &mut results).await;
+    }
+
+    /// Names that a server may take for one are made one after the other.
+    async fn creates(&self, creates: Numbered<'_>, results: &mut Results) {
+        let (alike, others): (Numbered<'_>, Numbered<'_>) =
+            creates.into_iter().partition(|(_, c)| self.job.lookalikes.contains(&c.name));
+        self.side_by_side(others, results).await;
         for (index, change) in alike {
             results.insert(index, self.carry_out_one(change).await);
         }
-        self.updates(of(Action::Update), &mut results).await;
-        for action in [Action::Delete, Action::Blocked, Action::Drift] {
-            self.side_by_side(of(action), &mut results).await;
-        }
-        results
     }
 
     /// Where secrets of a type that were read back differ on several connections at once, one is

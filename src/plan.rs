@@ -26,7 +26,7 @@ mod state;
 
 pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
-pub(crate) use entry::{Decision, Entry, FieldChange, Origin, step, whole_digest};
+pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, step, whole_digest};
 pub(crate) use limits::{keep_protection, raise_protection};
 pub(crate) use row::{Judge, Observed, Rows, Settings, Tally, join};
 pub use run::{Filter, RunRequests};
@@ -229,7 +229,7 @@ impl TargetPlan {
     /// The changes in the order in which they are made (rule 7).
     pub fn changes(&self) -> Vec<&Change> {
         let mut changes: Vec<&Change> = self.entries.iter().flat_map(Entry::changes).collect();
-        changes.sort_by_key(|change| change.action.order());
+        changes.sort_by_key(|change| change.action);
         changes
     }
 
@@ -290,11 +290,9 @@ impl TargetPlan {
     pub fn hold_suspended(&mut self) {
         let target = for_the_shell(&self.name);
         for entry in &mut self.entries {
-            let is_written = |change: &&mut Change| change.action.is_write();
-            if let Some(change) = entry.change.as_mut().filter(is_written) {
-                change.reason = None;
+            if entry.change.as_ref().is_some_and(|change| change.action.is_write()) {
                 let advice = format!("run `apinizer-gitops resume --target {target}`");
-                entry.hold("held: the target is suspended".to_owned(), Some(advice));
+                entry.hold(Why::new("held: the target is suspended").advice(advice));
             }
         }
         self.notices.push("the target is suspended: nothing is written".to_owned());

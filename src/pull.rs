@@ -16,9 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::Kind;
 use crate::desired::{Desired, DesiredConnection, DesiredField, Resolution, resolve};
-use crate::document::{
-    DeclaredLayer, Document, LoadRequest, ParseCache, Severity, holds_reference, load,
-};
+use crate::document::{DeclaredLayer, Document, LoadRequest, ParseCache, holds_reference, load};
 use crate::export::normal_value;
 use crate::name::ConnectionName;
 use crate::plan::compare::{LiveView, with_lives_ignored_parts};
@@ -244,7 +242,7 @@ impl PullTarget<'_> {
             text.ok_or_else(|| "it was not read".to_owned())
         };
         let loaded = load(&request, &ParseCache::default(), &read);
-        if let Some(error) = loaded.diagnostics.iter().find(|d| d.severity == Severity::Error) {
+        if let Some(error) = loaded.errors().next() {
             return Err(format!("its file would be refused: {}", error.message));
         }
         let is_it = |document: &Document| document.name == drift.name;

@@ -27,7 +27,7 @@ use crate::leadership::{self, Leadership};
 use crate::links::Links;
 use crate::plan::saved::Digests;
 use crate::plan::{Observed, RunRequests, Tally, TargetPlan};
-use crate::record::GoodCommit;
+use crate::record::{GoodCommit, Record};
 use crate::secret::{FingerprintKey, Redactor, Sensitive};
 use crate::source::{self, Commit, Mirror, Repository, Snapshot, SourceError};
 use crate::state::{KnownStates, StateFile};
@@ -245,8 +245,10 @@ pub struct Prepared<'e> {
 /// The inputs of carrying a plan out.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    /// The things that were known before, with the record as the plan leaves it.
+    /// The things that were known before.
     pub(crate) opened: Opened,
+    /// The record as the plan leaves it.
+    pub(crate) record: Record,
     /// The answers that were read of live.
     pub(crate) observed: Observed,
     pub(crate) tally: Tally,

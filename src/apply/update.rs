@@ -93,8 +93,8 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
 /// what the server acknowledged counts, so that a process which is killed before its calls gives
 /// up nothing that was never sent.
 fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, put: &Put) {
-    let entry = job.observed.live.connections.get(&desired.name).unwrap_or(&put.fresh);
-    let before = LiveView { entry, own: Some(&put.fresh) };
+    let listed = job.observed.live.connections.get(&desired.name).unwrap_or(&put.fresh);
+    let before = LiveView { listed, own: Some(&put.fresh) };
     let key = job.settings.keys.key;
     let written = put.comparison.differences.iter().filter(|d| d.treatment == Treatment::Write);
     // Of a secret that was not read nothing can be seen not to stay.
@@ -175,9 +175,9 @@ pub(super) async fn ready_put(
         return Err(ChangeResult::Blocked(format!("the name `{}` is taken", desired.name)));
     }
     // If this run created it, the plan's view is of an older connection.
-    let entry = job.observed.live.connections.get(name).filter(|_| !again).unwrap_or(&fresh);
-    let planned = LiveView { entry, own: job.observed.singles.get(name).filter(|_| !again) };
-    let view = LiveView { entry, own: Some(&fresh) };
+    let listed = job.observed.live.connections.get(name).filter(|_| !again).unwrap_or(&fresh);
+    let planned = LiveView { listed, own: job.observed.singles.get(name).filter(|_| !again) };
+    let view = LiveView { listed, own: Some(&fresh) };
     let owned = job.ledger.read(|record| record.owned(name).cloned());
     let owned = owned.filter(|owned| view.is_the_connection_of(owned, &job.settings));
     if job.control.strict && !again && has_moved(desired, owned.as_ref(), &planned, &fresh) {

@@ -174,7 +174,7 @@ pub(crate) fn for_update(
 ) -> Result<SensitiveValue, NoBody> {
     let own_type = desired.connection_type;
     let mut body = Value::Object(lives_own(own_type, live));
-    body["type"] = live.entry.type_name.as_str().into();
+    body["type"] = live.listed.type_name.as_str().into();
     body["name"] = named.as_str().into();
     let kept: BTreeSet<&str> = comparison.kept().collect();
     for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
@@ -213,7 +213,7 @@ fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<Stri
     let mut body = live.body().clone();
     if live.own.is_some() {
         // A field that only the list shows (Kafka's `keyStoreName`) is live's all the same.
-        for (key, value) in live.entry.body() {
+        for (key, value) in live.listed.body() {
             if !value.is_null() && !body.contains_key(key) {
                 body.insert(key.clone(), value.clone());
             }

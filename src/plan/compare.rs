@@ -25,7 +25,7 @@ use crate::secret::{Fingerprint, FingerprintKey};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveView<'a> {
     /// The entry of the list, or the connection's own answer where no list shows it.
-    pub(crate) entry: &'a LiveConnection,
+    pub(crate) listed: &'a LiveConnection,
     /// The connection's own answer.
     pub(crate) own: Option<&'a LiveConnection>,
 }
@@ -33,12 +33,12 @@ pub(crate) struct LiveView<'a> {
 impl<'a> LiveView<'a> {
     /// Looks at the own answer of a connection alone.
     pub(crate) fn of(own: &'a LiveConnection) -> Self {
-        Self { entry: own, own: Some(own) }
+        Self { listed: own, own: Some(own) }
     }
 
     /// The value at a pointer.
     pub(crate) fn get(&self, path: &str) -> Option<&'a Value> {
-        self.shown_by_get(path).or_else(|| look_up(self.entry.body(), path))
+        self.shown_by_get(path).or_else(|| look_up(self.listed.body(), path))
     }
 
     /// The value at a pointer in the connection's own answer: lists never show secrets.
@@ -48,17 +48,17 @@ impl<'a> LiveView<'a> {
 
     /// The object that is believed first.
     pub(crate) fn body(&self) -> &'a Map<String, Value> {
-        self.own.unwrap_or(self.entry).body()
+        self.own.unwrap_or(self.listed).body()
     }
 
     /// The last edit that the server tells of.
     pub(crate) fn last_edit(&self) -> Option<LastEdit> {
-        self.own.and_then(LiveConnection::last_edit).or_else(|| self.entry.last_edit())
+        self.own.and_then(LiveConnection::last_edit).or_else(|| self.listed.last_edit())
     }
 
     /// The server's id, where it shows one.
     pub(crate) fn id(&self) -> Option<&'a String> {
-        self.own.and_then(|own| own.id.as_ref()).or(self.entry.id.as_ref())
+        self.own.and_then(|own| own.id.as_ref()).or(self.listed.id.as_ref())
     }
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct Comparison {
     /// Secret fields that `GET` showed as git has them, which proves that they can be read.
     pub(crate) proven_readable: Vec<String>,
     /// Fields that were written and may not stay, and agree now.
-    pub(crate) settled: Vec<String>,
+    pub(crate) stayed: Vec<String>,
 }
 
 /// One field that differs.
@@ -251,10 +251,10 @@ impl<'a> Comparing<'a> {
         Arc::make_mut(&mut self.found.base).remove(path);
     }
 
-    /// Notes that a field agrees.
-    fn settled(&mut self, path: &str) {
+    /// Notes that a field that may not stay agrees.
+    fn stays(&mut self, path: &str) {
         if self.remembered.unstable.is_some_and(|unstable| unstable.contains_key(path)) {
-            self.found.settled.push(path.to_owned());
+            self.found.stayed.push(path.to_owned());
         }
     }
 
@@ -316,7 +316,7 @@ impl LiveView<'_> {
         settings: &CompareSettings<'_>,
     ) -> bool {
         let id_is_enough = owned.id.is_some() || self.id().is_none() || settings.stateless;
-        owned.may_be(self.entry)
+        owned.may_be(self.listed)
             && self.own.is_none_or(|own| owned.may_be(own))
             && (id_is_enough
                 || (self.shows(&owned.type_name, &owned.base, settings.keys)
@@ -325,7 +325,7 @@ impl LiveView<'_> {
 
     /// Whether every field of the type that a base does not have says no more than its default.
     fn has_nothing_beside(&self, base: &Base) -> bool {
-        let Some(own_type) = catalog::find(&self.entry.type_name) else { return false };
+        let Some(own_type) = catalog::find(&self.listed.type_name) else { return false };
         own_type.fields().all(|field| {
             let path = format!("/{}", field.name);
             let is_told = !field.is_secret() && !field.is_file() && !field.filled_by_server;
@@ -338,7 +338,7 @@ impl LiveView<'_> {
     /// Whether live shows a connection as a base has it, in all that can be read.
     pub(crate) fn shows(&self, type_name: &str, base: &Base, keys: Keys<'_>) -> bool {
         let Some(own_type) = catalog::find(type_name) else { return false };
-        self.entry.type_name == type_name
+        self.listed.type_name == type_name
             && base.iter().all(|(path, older)| {
                 let field = field_exactly_at(own_type, path);
                 let shown = self.get(path);
@@ -427,7 +427,7 @@ pub(crate) fn has_moved<'p>(
     planned: &LiveView<'_>,
     now: &LiveConnection,
 ) -> bool {
-    planned.entry.type_name != now.type_name
+    planned.listed.type_name != now.type_name
         || paths.any(|path| {
             let field = field_exactly_at(own_type, path);
             match (planned.get(path), look_up(now.body(), path)) {

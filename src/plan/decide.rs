@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::compare::LiveView;
-use super::entry::Decision;
+use super::entry::{Decision, Why};
 use super::equality::equal;
 use super::row::{Claim, Declared, Row, Settings, Sight};
 use super::{Action, Change, FieldChange, Origin, State};
@@ -26,7 +26,7 @@ pub(crate) use renamed::decide_renames;
 pub(crate) fn decide(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
     let mut decision = match row.declared {
         Declared::Invalid(invalid) => {
-            let mut decision = Decision::blocked(row, invalid.reason.clone(), None);
+            let mut decision = Decision::blocked(row, Why::new(&invalid.reason));
             if let Some(change) = &mut decision.entry.change {
                 change.place.clone_from(&invalid.place);
                 change.rules.clone_from(&invalid.rules);
@@ -37,7 +37,6 @@ pub(crate) fn decide(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision>
         Declared::Absent => absent(row, settings)?,
     };
     tell_edit(&mut decision, row);
-    decision.settle_memory(row);
     Some(decision)
 }
 
@@ -79,9 +78,6 @@ fn absent(row: &Row<'_>, settings: &Settings<'_>) -> Option<Decision> {
     Some(decision)
 }
 
-/// Why something is held, and the way past it.
-type Hold = (String, Option<String>);
-
 fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Decision> {
     let view = match &row.live {
         Sight::Shown(view) => view,
@@ -92,17 +88,17 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
             return Some(decision);
         }
         Sight::Unlisted => return None,
-        Sight::Unread(problem) => return Some(Decision::blocked(row, problem.clone(), None)),
+        Sight::Unclear(problem) => return Some(Decision::blocked(row, Why::new(problem))),
     };
     if !settings.policy.prune {
         let mut decision = Decision::new(row, State::Unmanaged, None);
-        decision.entry.type_name.clone_from(&view.entry.type_name);
+        decision.entry.type_name.clone_from(&view.listed.type_name);
         *decision.memory(row) = Memory::default();
         return Some(decision);
     }
     let mut decision = delete(row, owned, view);
-    if let Some((reason, advice)) = hold(row, owned, view, None, settings) {
-        decision.entry.hold(reason, advice);
+    if let Some(why) = hold(row, owned, view, None, settings) {
+        decision.entry.hold(why);
     }
     // A create tells no id, so the first reading after it does.
     if owned.id.is_none() && view.is_the_connection_of(owned, &settings.compare) {
@@ -128,7 +124,7 @@ fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
         ..Change::of(row)
     };
     let mut decision = Decision::new(row, State::Pending, Some(reason));
-    decision.entry.type_name.clone_from(&view.entry.type_name);
+    decision.entry.type_name.clone_from(&view.listed.type_name);
     decision.with(change)
 }
 
@@ -136,7 +132,7 @@ fn delete(row: &Row<'_>, owned: &Owned, view: &LiveView<'_>) -> Decision {
 /// reference the text is shown, and of a secret nothing. A value that git did not declare, or
 /// ignored, may be one of the environment or a key that somebody uploaded: it is not shown.
 fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
-    let Some(own_type) = catalog::find(&view.entry.type_name) else { return Vec::new() };
+    let Some(own_type) = catalog::find(&view.listed.type_name) else { return Vec::new() };
     let is_shown = |key: &str| {
         let is_no_value = |field: &Field| field.is_secret() || field.filled_by_server;
         !["type", "name"].contains(&key)
@@ -166,14 +162,14 @@ fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
     shown.collect()
 }
 
-/// The first reason that holds the delete of one connection, or its replace by the type `by`.
+/// Why the delete of one connection is held, or its replace by the type `by`: the first reason.
 pub(super) fn hold(
     row: &Row<'_>,
     owned: &Owned,
     view: &LiveView<'_>,
     by: Option<&str>,
     settings: &Settings<'_>,
-) -> Option<Hold> {
+) -> Option<Why> {
     let protect = || owned.protect.then(|| protect_hold(owned, by));
     // A replace is told of `protect` first. For a delete it comes later: a missing commit or an unread
     // file points at a path to mend first.
@@ -185,9 +181,8 @@ pub(super) fn hold(
     let due = row.memory.and_then(|memory| memory.due.as_ref());
     let moved_to = due.and_then(|due| due.moved_to.as_ref());
     if let Some(new) = moved_to.filter(|new| row.claim == Some(Claim::Inert(new))) {
-        let reason = format!("held: `{new}` has it as `renamedFrom`, and both are live");
-        let advice = format!("take `renamedFrom` out of `{new}`, and it is deleted");
-        return Some((reason, Some(advice)));
+        let why = Why::new(format!("held: `{new}` has it as `renamedFrom`, and both are live"));
+        return Some(why.advice(format!("take `renamedFrom` out of `{new}`, and it is deleted")));
     }
     let is_allowed = settings.allows_delete_of(row.name);
     let is_asked_for = due.is_some_and(|due| due.is_asked_for() && due.replaces_by() == by);
@@ -198,33 +193,30 @@ pub(super) fn hold(
             let advice = format!("`{allow}` deletes it, `{forget}` leaves it alone");
             ("held: no commit removed it", advice)
         };
-        return Some((not_asked_for(row, due, no_commit, settings), Some(advice)));
+        return Some(Why::new(not_asked_for(row, due, no_commit, settings)).advice(advice));
     }
-    if let Some(not_read) = settings.not_read.first().filter(|_| by.is_none() && !is_allowed) {
-        let reason = format!("held: a file that is not read may declare it; {not_read}");
-        let advice = format!(
+    if let Some((_, note)) = settings.unread_files.first_key_value()
+        && by.is_none()
+        && !is_allowed
+    {
+        let why = Why::new(format!("held: a file that is not read may declare it; {note}"));
+        return Some(why.advice(format!(
             "make it a file that is read or move it elsewhere, or `{allow}` deletes the connection"
-        );
-        return Some((reason, Some(advice)));
+        )));
     }
-    if let Some(hold) = protect() {
-        return Some(hold);
+    if let Some(why) = protect() {
+        return Some(why);
     }
     let what = if by.is_some() { "replace" } else { "delete" };
-    let (reason, advice) = if settings.is_worktree() && !settings.allows_deletes() {
-        (
-            format!("held: a run on the working tree does not {what} without consent"),
-            "commit, or run `apinizer-gitops apply --worktree --allow-deletes`",
-        )
-    } else if by.is_some() && !settings.policy.prune {
-        (
-            "held: a replace deletes the old connection, and `prune` is off".to_owned(),
-            "set `prune: true`, or give it another name in git",
-        )
-    } else {
-        return None;
-    };
-    Some((reason, Some(advice.to_owned())))
+    if settings.is_worktree() && !settings.allows_deletes() {
+        let reason = format!("held: a run on the working tree does not {what} without consent");
+        let advice = "commit, or run `apinizer-gitops apply --worktree --allow-deletes`";
+        return Some(Why::new(reason).advice(advice));
+    }
+    (by.is_some() && !settings.policy.prune).then(|| {
+        Why::new("held: a replace deletes the old connection, and `prune` is off")
+            .advice("set `prune: true`, or give it another name in git")
+    })
 }
 
 /// The conditions without which it is not known that the connection is the one to delete.
@@ -233,39 +225,37 @@ fn not_known_hold(
     owned: &Owned,
     view: &LiveView<'_>,
     settings: &Settings<'_>,
-) -> Option<Hold> {
-    if let Some((type_name, problem)) = settings.live.incomplete.first_key_value() {
-        let reason = format!("held: the list of {type_name} is not complete ({problem})");
-        return Some((reason, None));
+) -> Option<Why> {
+    if let Some(problem) = settings.live.why_incomplete() {
+        return Some(Why::new(format!("held: {problem}")));
     }
     if !settings.loaded_whole {
-        return Some(("held: the commit did not load whole".to_owned(), None));
+        return Some(Why::new("held: the commit did not load whole"));
     }
     if !view.is_the_connection_of(owned, &settings.compare) {
         let reason =
             "held: the connection that is live under that name is not the one in the inventory";
         let advice = format!("`{}` takes it out of the inventory", forget_command(row.name));
-        return Some((reason.to_owned(), Some(advice)));
+        return Some(Why::new(reason).advice(advice));
     }
     // Without a state, a delete needs live to equal the declaration of the base revision.
     let is_as_declared = || view.shows(&owned.type_name, &owned.base, settings.compare.keys);
     (settings.compare.stateless && !is_as_declared()).then(|| {
-        let reason = "held: live is not what the base revision declared".to_owned();
-        (reason, Some("compare it in the console, then delete it there".to_owned()))
+        Why::new("held: live is not what the base revision declared")
+            .advice("compare it in the console, then delete it there")
     })
 }
 
 /// Who takes a document out does not lift `protect`; a commit of its own does.
-fn protect_hold(owned: &Owned, by: Option<&str>) -> Hold {
-    let (reason, advice) = if by.is_some() {
-        let declare = format!("declare the {} connection without it", owned.type_name);
-        let advice = format!("lift `protect` first: {declare} in a commit of its own");
-        ("held: it is protected", advice)
-    } else {
-        let advice = "declare it again without `protect`, apply that, then remove it".to_owned();
-        ("held: it is protected; removing its document does not lift `protect`", advice)
-    };
-    (reason.to_owned(), Some(advice))
+fn protect_hold(owned: &Owned, by: Option<&str>) -> Why {
+    if by.is_some() {
+        return Why::new("held: it is protected").advice(format!(
+            "lift `protect` first: declare the {} connection without it in a commit of its own",
+            owned.type_name
+        ));
+    }
+    Why::new("held: it is protected; removing its document does not lift `protect`")
+        .advice("declare it again without `protect`, apply that, then remove it")
 }
 
 /// Why a delete or replace is held that no commit is known to have asked for; `no_commit` is the

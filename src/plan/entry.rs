@@ -42,6 +42,23 @@ pub struct Entry {
     pub read_back: bool,
 }
 
+/// Why a connection is held or blocked, and the exact way past it, where there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Why {
+    pub(crate) reason: String,
+    pub(crate) advice: Option<String>,
+}
+
+impl Why {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), advice: None }
+    }
+
+    pub(crate) fn advice(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+}
+
 /// The decision of one pass about one connection: its entry, and what to remember.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
@@ -93,14 +110,12 @@ impl Entry {
         self.changes().find_map(|change| change.advice.as_deref())
     }
 
-    /// Holds its change, with the reason and the way past it.
-    pub(crate) fn hold(&mut self, reason: String, advice: Option<String>) {
+    /// Holds its change.
+    pub(crate) fn hold(&mut self, Why { reason, advice }: Why) {
         let Some(change) = &mut self.change else { return };
-        change.held = true;
-        change.advice = advice;
+        (change.held, change.advice) = (true, advice);
         change.reason = Some(reason.clone());
-        self.state = State::Held;
-        self.reason = Some(reason);
+        (self.state, self.reason) = (State::Held, Some(reason));
     }
 
     /// Whether its change deletes a connection.
@@ -139,7 +154,7 @@ impl Decision {
     pub(crate) fn new(row: &Row<'_>, state: State, reason: Option<String>) -> Self {
         let name = match row.wanted() {
             Some(desired) => desired.name.clone(),
-            None => row.view().map_or_else(|| row.name.clone(), |view| view.entry.name.clone()),
+            None => row.view().map_or_else(|| row.name.clone(), |view| view.listed.name.clone()),
         };
         Self {
             entry: Entry { reason, ..Entry::new(name, row.type_name().to_owned(), state) },
@@ -158,28 +173,15 @@ impl Decision {
     }
 
     /// A decision that blocks the connection.
-    pub(crate) fn blocked(row: &Row<'_>, reason: String, advice: Option<String>) -> Self {
-        let blocked = Change {
-            action: Action::Blocked,
-            reason: Some(reason.clone()),
-            advice,
-            ..Change::of(row)
-        };
+    pub(crate) fn blocked(row: &Row<'_>, Why { reason, advice }: Why) -> Self {
+        let (action, told) = (Action::Blocked, Some(reason.clone()));
+        let blocked = Change { action, reason: told, advice, ..Change::of(row) };
         Self::new(row, State::Blocked, Some(reason)).with(blocked)
     }
 
     /// The memory to be changed: the row's own if nothing changed it yet.
     pub(crate) fn memory(&mut self, row: &Row<'_>) -> &mut Memory {
         self.memory.get_or_insert_with(|| row.memory.cloned().unwrap_or_default())
-    }
-
-    /// Drops a change of memory that changes nothing.
-    pub(crate) fn settle_memory(&mut self, row: &Row<'_>) {
-        let is_same = |memory: &mut Memory| match row.memory {
-            Some(known) => memory == known,
-            None => memory.is_empty(),
-        };
-        self.memory.take_if(|memory| is_same(memory));
     }
 }
 
@@ -188,7 +190,7 @@ impl Change {
     pub(crate) fn of(row: &Row<'_>) -> Self {
         let desired = row.wanted();
         let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
-        let live = row.view().filter(|_| !is_freed).map(|view| &view.entry.name);
+        let live = row.view().filter(|_| !is_freed).map(|view| &view.listed.name);
         // Live's spelling stays.
         let name = live.or(desired.map(|d| &d.name)).unwrap_or(row.name).clone();
         let place = desired.map(|desired| desired.place.clone());
@@ -312,44 +314,31 @@ impl ChangeResult {
     }
 }
 
-/// The action on one connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The action on one connection, in the order in which changes are made and told (rule 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
+    /// PUT with another name.
+    Rename,
+    /// DELETE, then POST: another type under the same name.
+    Replace,
     /// POST.
     Create,
     /// PUT.
     Update,
-    /// DELETE, then POST: another type under the same name.
-    Replace,
-    /// PUT with another name.
-    Rename,
-    /// DELETE.
-    Delete,
-    /// Nothing, since something is wrong with this connection.
-    Blocked,
     /// Nothing, and live's value is kept: drift is only reported, a layer is not there, or the server
     /// rewrites the field.
     Drift,
+    /// Nothing, since something is wrong with this connection.
+    Blocked,
+    /// DELETE.
+    Delete,
 }
 
 impl Action {
     /// Whether a call makes it, unless something holds it.
     pub(crate) fn is_write(self) -> bool {
         !matches!(self, Self::Blocked | Self::Drift)
-    }
-
-    /// The order in which changes are made (rule 7); deletes come last.
-    pub(super) fn order(self) -> usize {
-        match self {
-            Self::Rename => 0,
-            Self::Replace => 1,
-            Self::Create => 2,
-            Self::Update => 3,
-            Self::Drift => 4,
-            Self::Blocked => 5,
-            Self::Delete => 6,
-        }
     }
 
     /// The word for it in JSON and logs.
@@ -428,21 +417,13 @@ impl Unstable {
     }
 }
 
-/// Why a lost path holds something, and the way past it.
-pub(crate) fn lost_path_in_words(path: &str) -> (String, String) {
+/// Why a lost path holds something.
+pub(crate) fn lost_path_in_words(path: &str) -> Why {
     let reason =
         format!("held: the path `{path}` declared connections before and is missing or empty now");
-    (reason, way_past())
+    Why::new(reason).advice(ALLOW_DELETES)
 }
 
-/// Why a layer that is not read holds an update, and the way past it.
-pub(crate) fn unread_layer_in_words(path: &str) -> (String, String) {
-    let reason = format!("held: `{path}` declared a part of it, and is there but not read now");
-    (reason, way_past())
-}
-
-/// The way past a limit or a lost path.
-pub(crate) fn way_past() -> String {
-    "run `apinizer-gitops apply --allow-deletes`, or commit with the trailer `Allow-Deletes: true`"
-        .to_owned()
-}
+/// The way past a limit, a lost path, or a layer that is not read.
+pub(crate) const ALLOW_DELETES: &str = "run `apinizer-gitops apply --allow-deletes`, or commit with \
+                                        the trailer `Allow-Deletes: true`";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::entry::Decision;
+use super::entry::{Decision, Why};
 use super::row::{Judge, Row, Settings};
 use super::{Action, Change, ChangeResult, Entry, FieldChange, Origin, State, TargetPlan};
 use crate::desired::DesiredConnection;
@@ -127,7 +127,6 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
     }
     if remembered.is_some() || !kept.is_empty() {
         decision.memory(row).allowed = kept;
-        decision.settle_memory(row);
     }
 }
 
@@ -153,7 +152,7 @@ impl Entry {
         });
         let advice = ways.collect::<Vec<_>>().join("; and ");
         if !change.held {
-            return self.hold(reason, Some(advice));
+            return self.hold(Why::new(reason).advice(advice));
         }
         // Another rule holds it already: each is consented to by itself.
         let join = |text: &mut Option<String>, with: &str, more: &str| {

@@ -2,7 +2,7 @@
 //! together, `max_deletes` and lost paths; and `protect` of `x-gitops`, which the inventory remembers as
 //! it was last declared and which outlives its document.
 
-use super::entry::{Decision, lost_path_in_words, way_past};
+use super::entry::{ALLOW_DELETES, Decision, Why, lost_path_in_words};
 use super::row::{Row, Rows, Settings};
 use crate::config::MaxDeletes;
 use crate::desired::{Desired, DesiredConnection};
@@ -49,12 +49,11 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
             due.was_held |= due.over_limit.is_some() || due.lost_path.is_some();
             (due.over_limit, due.lost_path) = (None, None);
         }
-        if let Some((reason, advice)) = in_words(&due, group.due) {
-            decision.entry.hold(reason, Some(advice));
+        if let Some(why) = in_words(&due, group.due) {
+            decision.entry.hold(why);
         }
         let is_worth_keeping = known.is_some() || due != Due::default();
         decision.memory(row).due = Some(due).filter(|_| is_worth_keeping);
-        decision.settle_memory(row);
     }
 }
 
@@ -94,9 +93,8 @@ impl Deletes {
     }
 }
 
-/// The reason that holds a due delete, where so many are due today: the rule with its numbers, and
-/// the exact way past it.
-fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
+/// Why a due delete is held, where so many are due today: the rule with its numbers.
+fn in_words(due: &Due, due_now: usize) -> Option<Why> {
     let Some(over_limit) = &due.over_limit else {
         return due.lost_path.as_deref().map(lost_path_in_words);
     };
@@ -104,7 +102,7 @@ fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
     if over_limit.is_whole() {
         let reason =
             format!("held: all {inventory} connections of the inventory would be deleted at once");
-        return Some((reason, way_past()));
+        return Some(Why::new(reason).advice(ALLOW_DELETES));
     }
     // A held delete stays held, also where others were taken back since.
     let reason = if *due == due_now {
@@ -120,7 +118,7 @@ fn in_words(due: &Due, due_now: usize) -> Option<(String, String)> {
             if *due == 1 { "delete was" } else { "deletes were" }
         )
     };
-    Some((reason, format!("{}, or raise max_deletes", way_past())))
+    Some(Why::new(reason).advice(format!("{ALLOW_DELETES}, or raise max_deletes")))
 }
 
 /// Raises `protect` where a document declares it, also of the old name of a rename that is not done:

@@ -30,7 +30,7 @@ pub(crate) fn to_confirm(
         desired.values().filter_map(|d| d.options.renamed_from.as_ref()).collect();
     let mut names = BTreeSet::new();
     for (name, memory) in &record.connections {
-        let entry = live.connections.get(name);
+        let is_listed = live.connections.contains_key(name);
         let declared = desired.get(name);
         if let Some(intent) = &memory.intent {
             names.insert(name.clone());
@@ -43,8 +43,8 @@ pub(crate) fn to_confirm(
         let type_name = declared.map_or(owned.type_name.as_str(), |d| d.connection_type.name);
         let is_wanted = declared.is_some() || old_names.contains(name);
         let is_looked_at = filter.admits(type_name, name) || old_names.contains(name);
-        if (entry.is_none() && is_looked_at && (is_wanted || live.is_complete()))
-            || (entry.is_some() && stateless && !is_kept)
+        if (!is_listed && is_looked_at && (is_wanted || live.is_complete()))
+            || (is_listed && stateless && !is_kept)
         {
             names.insert(name.clone());
         }
@@ -55,12 +55,12 @@ pub(crate) fn to_confirm(
             continue;
         }
         let old = connection.options.renamed_from.as_ref();
-        let entry = live.connections.get(&connection.name);
-        let entry = entry.or_else(|| old.and_then(|old| live.connections.get(old)));
-        let Some(entry) = entry.filter(|entry| entry.type_name == type_name) else { continue };
+        let listed = live.connections.get(&connection.name);
+        let listed = listed.or_else(|| live.connections.get(old?));
+        let Some(listed) = listed.filter(|listed| listed.type_name == type_name) else { continue };
         let base = record.owned(&connection.name).map(|owned| &*owned.base);
-        if lacks_a_declared_field(connection, entry, base, &is_shown) {
-            names.insert(entry.name.clone());
+        if lacks_a_declared_field(connection, listed, base, &is_shown) {
+            names.insert(listed.name.clone());
         }
     }
     names
@@ -68,11 +68,11 @@ pub(crate) fn to_confirm(
 
 fn lacks_a_declared_field(
     desired: &DesiredConnection,
-    entry: &LiveConnection,
+    listed: &LiveConnection,
     base: Option<&Base>,
     is_shown: &dyn Fn(&str, &str) -> bool,
 ) -> bool {
-    let view = LiveView { entry, own: None };
+    let view = LiveView { listed, own: None };
     let lists = |path: &str| view.get(path).is_some();
     let type_name = desired.connection_type.name;
     let declared = desired.fields.iter().any(|field| {
@@ -149,8 +149,8 @@ pub(crate) fn secrets_due(
     let mut again: Vec<(i64, &ConnectionName)> = Vec::new();
     for connection in desired.values() {
         let (name, type_name) = (&connection.name, connection.connection_type.name);
-        let entry = live.connections.get(name).filter(|entry| entry.type_name == type_name);
-        let is_read = entry.is_some()
+        let listed = live.connections.get(name);
+        let is_read = listed.is_some_and(|listed| listed.type_name == type_name)
             && !connection.options.suspend
             && filter.admits(type_name, name)
             && connection.declares_secret();

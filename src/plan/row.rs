@@ -54,8 +54,8 @@ pub(crate) enum Sight<'a> {
     Gone,
     /// A list failed, so whether it is there is not known.
     Unlisted,
-    /// It could not be read, or lists contradict each other about it.
-    Unread(String),
+    /// Its own answer could not be had, or lists contradict each other about it.
+    Unclear(String),
 }
 
 /// The effect on a name of a document that renames from it to its own.
@@ -77,7 +77,7 @@ pub(crate) struct Observed {
     /// The own answers of connections that were read one by one.
     pub(crate) singles: BTreeMap<ConnectionName, LiveConnection>,
     /// Why the own answer of a connection, which is needed, could not be had.
-    pub(crate) unread: BTreeMap<ConnectionName, String>,
+    pub(crate) failed: BTreeMap<ConnectionName, String>,
     /// The names that were read one by one since the lists do not say enough.
     pub(crate) confirmed: BTreeSet<ConnectionName>,
 }
@@ -85,8 +85,8 @@ pub(crate) struct Observed {
 impl Observed {
     /// The connection that lists show under a name, with its own answer where that was read.
     pub(crate) fn listed(&self, name: &ConnectionName) -> Option<LiveView<'_>> {
-        let entry = self.live.connections.get(name)?;
-        Some(LiveView { entry, own: self.singles.get(name) })
+        let listed = self.live.connections.get(name)?;
+        Some(LiveView { listed, own: self.singles.get(name) })
     }
 
     /// The connection of a name, also where only its own answer shows it.
@@ -96,11 +96,11 @@ impl Observed {
 
     /// Live's side of a name.
     pub(crate) fn sight(&self, name: &ConnectionName) -> Sight<'_> {
-        if let Some(problem) = self.unread.get(name) {
-            return Sight::Unread(format!("could not be read: {problem}"));
+        if let Some(problem) = self.failed.get(name) {
+            return Sight::Unclear(format!("could not be read: {problem}"));
         }
         if let Some(lists) = self.live.repeated.get(name) {
-            return Sight::Unread(format!("{lists}, and names are unique in a project"));
+            return Sight::Unclear(format!("{lists}, and names are unique in a project"));
         }
         match self.view(name) {
             Some(view) => Sight::Shown(view),
@@ -150,7 +150,7 @@ impl<'a> Row<'a> {
     pub(crate) fn view(&self) -> Option<LiveView<'a>> {
         match &self.live {
             Sight::Shown(view) => Some(*view),
-            Sight::Gone | Sight::Unlisted | Sight::Unread(_) => None,
+            Sight::Gone | Sight::Unlisted | Sight::Unclear(_) => None,
         }
     }
 
@@ -166,7 +166,7 @@ impl<'a> Row<'a> {
     /// first where git declares nothing.
     pub(crate) fn type_name(&self) -> &'a str {
         let owned = self.owned().map(|owned| owned.type_name.as_str());
-        let live = self.view().map(|view| view.entry.type_name.as_str());
+        let live = self.view().map(|view| view.listed.type_name.as_str());
         match self.declared {
             Declared::Wanted(desired) => desired.connection_type.name,
             Declared::Invalid(invalid) => live.or(owned).unwrap_or(&invalid.type_name),
@@ -187,9 +187,9 @@ pub(crate) struct Settings<'a> {
     pub(crate) live: &'a Live,
     /// Whether the commit loaded whole.
     pub(crate) loaded_whole: bool,
-    /// Files that were not read below the paths, and why: they may declare connections that seem
-    /// removed.
-    pub(crate) not_read: &'a [String],
+    /// The files and folders below the paths that are not read, and why: they may declare
+    /// connections that seem removed.
+    pub(crate) unread_files: &'a BTreeMap<String, String>,
     /// The declarations and consents of earlier commits.
     pub(crate) history: &'a History,
     /// Judges changes by the rules of the user.

@@ -20,8 +20,8 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) {
         intents.partition(|(_, intent)| intent.from.is_some());
     for (name, intent) in renames.into_iter().chain(creates) {
         // A list that shows a part of it proves nothing.
-        let is_unread = |name: &ConnectionName| observed.unread.contains_key(name);
-        if is_unread(&name) || intent.from.as_ref().is_some_and(is_unread) {
+        let has_failed = |name: &ConnectionName| observed.failed.contains_key(name);
+        if has_failed(&name) || intent.from.as_ref().is_some_and(has_failed) {
             continue;
         }
         match observed.view(&name) {

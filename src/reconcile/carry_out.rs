@@ -84,8 +84,8 @@ impl Calls<'_> {
         progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
     ) {
         let Self { engine, target, ready, ledger, options } = *self;
-        let Opened { loaded, desired, record, connection, key_is_known, .. } = &ready.opened;
-        let observed = &ready.observed;
+        let Opened { loaded, desired, connection, key_is_known, .. } = &ready.opened;
+        let Ready { observed, record, .. } = ready;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let lookalikes = name::lookalikes(observed.live.connections.keys().chain(desired.keys()));
         let readable_now = ReadableNow::default();
@@ -122,7 +122,7 @@ impl Calls<'_> {
 /// The record as the plan leaves it, with this commit as the last good one: the deletes that it asked
 /// for are noted in there too.
 fn with_commit(ready: &Ready) -> Record {
-    let mut record = ready.opened.record.clone();
+    let mut record = ready.record.clone();
     if let Some(good) = &ready.good {
         record.last_good = Some(good.clone());
     }

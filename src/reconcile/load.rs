@@ -152,7 +152,7 @@ pub(super) async fn check_variables(
         return;
     }
     let find = || unknown_variables(engine, target, snapshot, &known);
-    match tokio::task::block_in_place(find) {
+    match blocking(find) {
         Ok(found) => {
             plan.diagnostics.extend(found);
             plan.diagnostics

@@ -64,7 +64,7 @@ pub(super) struct Pass<'a> {
     pub(super) options: &'a Options,
 }
 
-/// The things that a pass knows before it looks at live, and the record, which it then changes.
+/// The things that a pass knows before it looks at live.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(super) loaded: Arc<LoadedTarget>,
@@ -72,7 +72,6 @@ pub(crate) struct Opened {
     pub(crate) connection: Connection,
     /// Whether the record's fingerprints were made under today's key.
     pub(super) key_is_known: bool,
-    pub(crate) record: Record,
     /// The record as it was read, with the protection that the commit raises.
     pub(super) before: Record,
     /// Held until the outcome of the plan is remembered.
@@ -82,14 +81,14 @@ pub(crate) struct Opened {
 impl Pass<'_> {
     /// Makes the plan; the error stops the target as a whole.
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
-        let mut opened = self.open(prepared).await?;
-        let (history, live) = self.ask(&mut opened, prepared).await?;
+        let (mut opened, mut record) = self.open(prepared).await?;
+        let (history, live) = self.ask(&opened, &mut record, prepared).await?;
         let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
-        keep_protection(&mut opened.desired, &opened.record, |connection| {
+        keep_protection(&mut opened.desired, &record, |connection| {
             !may_lift || history.lost_layer_of(&connection.name, Some(connection)).is_some()
         });
-        let mut observed = self.look_closer(live, &opened, prepared).await;
-        let mut planned = self.decide_rows(&mut opened, &history, &mut observed).await?;
+        let mut observed = self.look_closer(live, &opened, &record, prepared).await;
+        let mut planned = self.decide_rows(&opened, record, &history, &mut observed).await?;
         planned.hide(&self.engine.redactor);
         if self.engine.config.has_several_targets {
             planned.name_target(&self.target.name);
@@ -97,21 +96,15 @@ impl Pass<'_> {
         let Planned { plan, record, tally, .. } = planned;
         prepared.take(plan);
         let good = self.good_commit(&opened, &history);
-        opened.record = record;
-        let consents = self.trailer_consents(&opened.before, &opened.record);
-        prepared.ready = Some(Ready {
-            opened,
-            observed,
-            tally,
-            good,
-            consents,
-            snapshot: self.snapshot.clone(),
-        });
+        let consents = self.trailer_consents(&opened.before, &record);
+        let snapshot = self.snapshot.clone();
+        prepared.ready = Some(Ready { opened, record, observed, tally, good, consents, snapshot });
         Ok(())
     }
 
-    /// Reads documents, credentials and state, and resolves the documents.
-    async fn open(&self, prepared: &mut Prepared<'_>) -> Result<Opened, (Step, String)> {
+    /// Reads documents, credentials and state, and resolves the documents. The record is the one that
+    /// the pass changes.
+    async fn open(&self, prepared: &mut Prepared<'_>) -> Result<(Opened, Record), (Step, String)> {
         let loaded = self.load(prepared).map_err(|problem| (Step::Load, problem))?;
         let connection = connect(self.engine, self.target);
         let connection = connection.map_err(|error| (Step::Connect, error.to_string()))?;
@@ -130,19 +123,20 @@ impl Pass<'_> {
                 kept.map_err(|error| (Step::State, error.to_string()))?;
             }
         }
-        Ok(Opened { loaded, desired, connection, key_is_known, record, before, lock })
+        Ok((Opened { loaded, desired, connection, key_is_known, before, lock }, record))
     }
 
     /// Asks the API for the lists, and git for the history meanwhile. Both come after the state was
     /// locked: what another process changed before is in the lists and in the record.
     async fn ask(
         &self,
-        opened: &mut Opened,
+        opened: &Opened,
+        record: &mut Record,
         prepared: &mut Prepared<'_>,
     ) -> Result<(History, Live), (Step, String)> {
         let Self { engine, target, snapshot, .. } = *self;
         let is_stateless = self.options.base.is_some();
-        let Opened { connection, record, loaded, .. } = opened;
+        let Opened { connection, loaded, .. } = opened;
         let owned_types = record.inventory().map(|(_, owned)| owned.type_name.clone()).collect();
         let concurrency = target.manager.concurrency;
         let lists = observe::lists(&connection.client, concurrency, owned_types);
@@ -155,34 +149,34 @@ impl Pass<'_> {
             Ok(history)
         };
         let (live, history) = tokio::try_join!(async { Ok(lists.await) }, history)?;
-        self.check_answers(&live, &opened.connection, prepared)
+        self.check_answers(&live, connection, prepared)
             .map_err(|problem| (Step::Observe, problem))?;
-        let (loaded, client) = (&opened.loaded, &opened.connection.client);
-        check_variables(engine, (target, snapshot), loaded, client, &mut prepared.plan).await;
+        let (client, plan) = (&connection.client, &mut prepared.plan);
+        check_variables(engine, (target, snapshot), loaded, client, plan).await;
         Ok((history, live))
     }
 
     /// Settles what earlier runs left open, notes what is due, joins the rows and decides them.
     async fn decide_rows(
         &self,
-        opened: &mut Opened,
+        opened: &Opened,
+        mut record: Record,
         history: &History,
         observed: &mut Observed,
     ) -> Result<Planned, (Step, String)> {
-        let Opened { loaded, desired, connection, key_is_known, record, before, .. } = opened;
+        let Opened { loaded, desired, connection, key_is_known, before, .. } = opened;
         let keys = Keys { key: &connection.key, is_known: *key_is_known };
         let blocked = loaded.blocked(record.last_good.as_ref());
         let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
-        settle::settle(record, observed, keys);
-        let invalid = self.with_old_names(blocked, loaded, desired, record, &observed.live);
+        settle::settle(&mut record, observed, keys);
+        let invalid = self.with_old_names(blocked, loaded, desired, &record, &observed.live);
         let loaded_whole = !loaded.loaded.has_errors();
         let filter = &self.options.requests.filter;
         if loaded_whole {
             let live = &observed.live;
-            Noting { desired, invalid: &invalid, live, filter, history }.note(record);
+            Noting { desired, invalid: &invalid, live, filter, history }.note(&mut record);
         }
-        let not_read: Vec<String> = loaded.unread.values().cloned().collect();
-        let (record, tally) = (&*record, Tally::default());
+        let (record, tally) = (&record, Tally::default());
         let decide = |observed: &Observed, readable_now: &Readable| {
             let settings = Settings {
                 policy: &self.target.policy,
@@ -191,7 +185,7 @@ impl Pass<'_> {
                 readable_now,
                 live: &observed.live,
                 loaded_whole,
-                not_read: &not_read,
+                unread_files: &loaded.unread,
                 history,
                 judge: judge_of(self.target, self.options, &tally),
                 without_consents: false,
@@ -223,10 +217,11 @@ impl Pass<'_> {
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
         let is_consented = options.requests.allow_deletes || history.consents.by_tip;
         let unread_paths = history.unread_paths();
+        let last_good = opened.before.last_good.as_ref();
         // A connection that is held for a path stays as the files of before declared it.
         let declared = Arc::make_mut(&mut good.declared);
         for name in unread_paths.values().flatten().filter(|_| !is_consented) {
-            let applied = opened.record.last_good.as_ref().and_then(|good| good.declared.get(name));
+            let applied = last_good.and_then(|good| good.declared.get(name));
             if let (Some(now), Some(applied)) = (declared.get_mut(name), applied) {
                 now.files.clone_from(&applied.files);
             }
@@ -239,7 +234,6 @@ impl Pass<'_> {
         }
         // A path that touched no name is lost as well, though no name says so.
         for path in history.lost_paths.keys() {
-            let last_good = opened.record.last_good.as_ref();
             let then = last_good.and_then(|good| good.paths.get(path)).copied();
             good.paths.insert(path.clone(), then.unwrap_or_default().max(1));
         }
@@ -345,9 +339,10 @@ impl Pass<'_> {
         &self,
         mut live: Live,
         opened: &Opened,
+        record: &Record,
         prepared: &mut Prepared<'_>,
     ) -> Observed {
-        let Opened { desired, record, connection, .. } = opened;
+        let Opened { desired, connection, .. } = opened;
         let filter = &self.options.requests.filter;
         let stateless = self.options.base.is_some();
         let confirmed = reading::to_confirm(desired, &live, record, filter, stateless);
@@ -355,11 +350,11 @@ impl Pass<'_> {
         let wanted = confirmed.union(&due).cloned().collect();
         let read =
             observe::singles(&connection.client, wanted, self.target.manager.concurrency).await;
-        let mut unread = BTreeMap::new();
+        let mut failed = BTreeMap::new();
         let mut unverified = Vec::new();
         for (name, error) in read.failed {
             if confirmed.contains(&name) {
-                unread.insert(name, error.to_string());
+                failed.insert(name, error.to_string());
             } else {
                 tracing::debug!(connection = %name, "secrets could not be read back: {error}");
                 unverified.push(error);
@@ -380,7 +375,7 @@ impl Pass<'_> {
                 live.incomplete.entry(found.type_name.clone()).or_insert(problem);
             }
         }
-        Observed { live, singles: read.found, unread, confirmed }
+        Observed { live, singles: read.found, failed, confirmed }
     }
 
     /// Reads connections of which a plan has to know more.
@@ -398,7 +393,7 @@ impl Pass<'_> {
         observed.confirmed.extend(read.found.keys().cloned());
         observed.singles.extend(read.found);
         let failed = read.failed.into_iter().map(|(name, error)| (name, error.to_string()));
-        observed.unread.extend(failed);
+        observed.failed.extend(failed);
     }
 
     fn secrets_due(

@@ -10,7 +10,6 @@ use super::{Connection, Engine, Options, Prepared, blocking};
 use crate::api::ENDING;
 use crate::config::Target;
 use crate::desired;
-use crate::document::Severity;
 use crate::plan::compare::{Keys, base_of};
 use crate::record::{Memory, Owned, Record};
 use crate::source::Snapshot;
@@ -120,8 +119,8 @@ fn record_of_base(
 ) -> Result<Record, String> {
     let then = load_target(engine, target, base).map_err(|error| error.to_string())?;
     if then.loaded.has_errors() {
-        let errors = then.loaded.diagnostics.iter().filter(|d| d.severity == Severity::Error);
-        let first = errors.map(|d| format!(": {}", d.message)).next().unwrap_or_default();
+        let first = then.loaded.errors().next();
+        let first = first.map(|error| format!(": {}", error.message)).unwrap_or_default();
         return Err(format!(
             "the base revision does not load whole, so what it declared is not known{first}"
         ));

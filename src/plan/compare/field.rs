@@ -26,7 +26,7 @@ impl Comparing<'_> {
         let with_ignored = with_lives_ignored_parts(desired, path, value, live_value);
         let value = with_ignored.as_ref().unwrap_or(value);
         if equal_in(desired, field.field, Some(value), live_value) {
-            self.settled(path);
+            self.stays(path);
             self.agreed(field, value);
             return;
         }
@@ -101,7 +101,7 @@ impl Comparing<'_> {
         let live_value = live.get(path);
         let default = field.and_then(|field| desired.defaults(field).default);
         if equal_in(desired, field, None, live_value) {
-            self.settled(path);
+            self.stays(path);
             self.forget(path);
             return;
         }
@@ -248,7 +248,7 @@ impl Comparing<'_> {
             |unverified| BaseField { unverified, ..written(field, value, settings.keys) };
         match (reading, sent) {
             (SecretReading::Equal, _) => {
-                self.settled(path);
+                self.stays(path);
                 self.remember(path, with_base(false));
             }
             (SecretReading::Other, LastSent::Other | LastSent::Never) if readable => {

@@ -11,7 +11,7 @@ use crate::plan::compare::LiveView;
 use crate::plan::compare::{
     CompareSettings, Comparison, Remembered, Treatment, compare, moved_field, show_desired,
 };
-use crate::plan::entry::{Decision, lost_path_in_words, step, unread_layer_in_words};
+use crate::plan::entry::{ALLOW_DELETES, Decision, Why, lost_path_in_words, step};
 use crate::plan::limits;
 use crate::plan::row::Settings;
 use crate::plan::row::{Claim, Row, Sight};
@@ -41,17 +41,17 @@ fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, settings: &Settings
     }
     if let Some(Claim::Locks(new)) = row.claim {
         let reason = format!("waits until `{new}` has been renamed from it");
-        return Decision::blocked(row, reason, None);
+        return Decision::blocked(row, Why::new(reason));
     }
     if let Some(reason) = cannot_be_written(desired, settings) {
-        return Decision::blocked(row, reason, None);
+        return Decision::blocked(row, Why::new(reason));
     }
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
     match &row.live {
         _ if is_freed => create(row, desired, None, settings),
         Sight::Gone | Sight::Unlisted => create(row, desired, row.owned(), settings),
-        Sight::Unread(problem) => Decision::blocked(row, problem.clone(), None),
-        Sight::Shown(view) if view.entry.type_name == desired.connection_type.name => {
+        Sight::Unclear(problem) => Decision::blocked(row, Why::new(problem)),
+        Sight::Shown(view) if view.listed.type_name == desired.connection_type.name => {
             present(row, desired, view, settings)
         }
         Sight::Shown(view) => other_type(row, desired, view, settings),
@@ -89,17 +89,17 @@ fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settin
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
     if decision.entry.change.as_ref().is_some_and(is_sent) {
-        let (reason, advice) = lost_layer_in_words(path, settings);
-        decision.entry.hold(reason, Some(advice));
+        decision.entry.hold(lost_layer_in_words(path, settings));
     }
 }
 
-/// Why a lost path, or a layer that is not read, holds an update, and the way past it.
-pub(super) fn lost_layer_in_words(path: &str, settings: &Settings<'_>) -> (String, String) {
-    match settings.history.lost_paths.contains_key(path) {
-        true => lost_path_in_words(path),
-        false => unread_layer_in_words(path),
+/// Why a lost path, or a layer that is not read, holds an update.
+pub(super) fn lost_layer_in_words(path: &str, settings: &Settings<'_>) -> Why {
+    if settings.history.lost_paths.contains_key(path) {
+        return lost_path_in_words(path);
     }
+    let reason = format!("held: `{path}` declared a part of it, and is there but not read now");
+    Why::new(reason).advice(ALLOW_DELETES)
 }
 
 fn create(
@@ -110,11 +110,11 @@ fn create(
 ) -> Decision {
     if let Some(problem) = settings.live.why_incomplete() {
         let reason = format!("not created: whether it exists is not known, since {problem}");
-        return Decision::blocked(row, reason, None);
+        return Decision::blocked(row, Why::new(reason));
     }
     if came_to_nothing(row.memory, desired, step::CREATE, settings) {
-        let reason = "not converging: the server took it twice and does not list it".to_owned();
-        let mut decision = Decision::blocked(row, reason, None);
+        let why = Why::new("not converging: the server took it twice and does not list it");
+        let mut decision = Decision::blocked(row, why);
         decision.entry.state = State::NotConverging;
         return decision;
     }
@@ -148,7 +148,7 @@ fn present(
     let mut decision = Decision::new(row, State::InSync, None);
     decision.entry.unverified = comparison.unverified;
     decision.proven_readable.clone_from(&comparison.proven_readable);
-    learn_what_settled(&mut decision, row, &comparison);
+    learn_what_stays(&mut decision, row, &comparison);
     remember_agreement(&mut decision, row, desired, view, ours, &comparison, settings);
     let change = || Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
@@ -268,13 +268,13 @@ fn other_type(
     view: &LiveView<'_>,
     settings: &Settings<'_>,
 ) -> Decision {
-    let live_type = &view.entry.type_name;
+    let live_type = &view.listed.type_name;
     let wanted = desired.connection_type.name;
     let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &settings.compare));
     let Some(owned) = ours.filter(|owned| owned.type_name != wanted) else {
         let reason = format!("is of type {live_type} on the server, and git declares {wanted}");
-        let advice = "give it another name in git, or delete it in the console".to_owned();
-        return Decision::blocked(row, reason, Some(advice));
+        let advice = "give it another name in git, or delete it in the console";
+        return Decision::blocked(row, Why::new(reason).advice(advice));
     };
     let was_refused = came_to_nothing(row.memory, desired, step::REPLACE, settings);
     if was_refused && !settings.allows_delete_of(&desired.name) {
@@ -286,7 +286,7 @@ fn other_type(
             "change the document; where the server takes it now, `{}` tries it once more",
             allow_delete_command(&desired.name)
         );
-        return Decision::blocked(row, reason, Some(advice));
+        return Decision::blocked(row, Why::new(reason).advice(advice));
     }
     let type_change = FieldChange {
         path: "/type".to_owned(),
@@ -300,16 +300,18 @@ fn other_type(
     let fields = std::iter::once(type_change).chain(created).collect();
     let change = Change { action: Action::Replace, fields, ..Change::of(row) };
     let mut decision = Decision::new(row, State::Pending, None).with(change);
-    if let Some((reason, advice)) = hold(row, owned, view, Some(wanted), settings) {
-        decision.entry.hold(reason, advice);
+    if let Some(why) = hold(row, owned, view, Some(wanted), settings) {
+        decision.entry.hold(why);
         return decision;
     }
-    let old = view.own.unwrap_or(view.entry);
+    let old = view.own.unwrap_or(view.listed);
     let may_be_sent_back = may_be_sent_back(live_type, Some(owned), settings);
     let profile = desired.profile_of(live_type);
     let as_text = |declared: &Value| Ok(declared.clone());
     match body::way_back(old, &owned.base, profile, &may_be_sent_back, &as_text) {
-        Err(why) if view.own.is_some() => Decision::blocked(row, why, Some(TO_RESTORE.to_owned())),
+        Err(reason) if view.own.is_some() => {
+            Decision::blocked(row, Why::new(reason).advice(TO_RESTORE))
+        }
         // Lists show no secret.
         way_back => Decision { needs_reading: way_back.is_err(), ..decision },
     }
@@ -343,7 +345,7 @@ pub(super) fn not_adopted(
         Adopt::Never => ("`adopt` is `never`", "set `adopt: equal` or `adopt: always`"),
     };
     let reason = format!("not adopted: it was made outside git, and {why}");
-    let mut decision = Decision::blocked(row, reason, Some(advice.to_owned()));
+    let mut decision = Decision::blocked(row, Why::new(reason).advice(advice));
     if let Some(change) = &mut decision.entry.change {
         change.fields = comparison.differences.iter().map(|d| d.change.clone()).collect();
     }
@@ -351,13 +353,13 @@ pub(super) fn not_adopted(
     Some(decision)
 }
 
-fn learn_what_settled(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
+fn learn_what_stays(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
     if row.memory.is_none_or(|memory| memory.unstable.is_empty()) {
         return;
     }
     let unstable = &mut decision.memory(row).unstable;
     unstable.remove(step::CREATE);
-    for path in &comparison.settled {
+    for path in &comparison.stayed {
         // A field that agrees while another one is written may be displaced by that.
         match unstable.get_mut(path).filter(|_| comparison.writes()) {
             Some(known) => (known.puts, known.given_up) = (0, false),
@@ -382,7 +384,7 @@ fn remember_agreement(
     }
     let first = || Owned { protect: desired.options.protect, ..Owned::default() };
     let mut owned = ours.cloned().unwrap_or_else(first);
-    owned.type_name.clone_from(&view.entry.type_name);
+    owned.type_name.clone_from(&view.listed.type_name);
     owned.id = view.id().cloned().or(owned.id);
     owned.base = Arc::clone(&comparison.base);
     if view.own.is_some() && desired.declares_secret() {

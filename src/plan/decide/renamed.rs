@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::{Remembered, Treatment, compare};
-use crate::plan::entry::{Decision, step};
+use crate::plan::entry::{Decision, Why, step};
 use crate::plan::judge::judge;
 use crate::plan::row::Settings;
 use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
@@ -49,7 +49,7 @@ pub(crate) fn decide_renames<'a>(rows: &mut Rows<'a>, settings: &Settings<'_>) -
             let advice = format!(
                 "take `renamedFrom` out of `{new}`, or delete one of the two in the console"
             );
-            decisions.push(Decision::blocked(row, reason, Some(advice)));
+            decisions.push(Decision::blocked(row, Why::new(reason).advice(advice)));
         }
         claim(rows, old, Claim::Locks(new));
     }
@@ -114,7 +114,7 @@ fn arrange<'a>(rows: &Rows<'a>, settings: &Settings<'_>) -> Renames<'a> {
 
 /// Whether a connection is live under a name, also where it could not be read.
 fn is_there(rows: &Rows<'_>, name: &ConnectionName) -> bool {
-    rows.get(name).is_some_and(|row| matches!(row.live, Sight::Shown(_) | Sight::Unread(_)))
+    rows.get(name).is_some_and(|row| matches!(row.live, Sight::Shown(_) | Sight::Unclear(_)))
 }
 
 /// Whether a connection of ours has a name under which git declares no connection any more.
@@ -150,8 +150,8 @@ fn decide_rename(
     if desired.options.suspend {
         return Decision::new(row, State::Suspended, None);
     }
-    if let Some((reason, advice)) = why_not(row, old, desired, settings) {
-        return Decision::blocked(row, reason, advice);
+    if let Some(why) = why_not(row, old, desired, settings) {
+        return Decision::blocked(row, why);
     }
     // Blocked above where it is not shown.
     let Some(view) = old.view() else { return Decision::new(row, State::Blocked, None) };
@@ -165,11 +165,11 @@ fn decide_rename(
     }
     let wipes = would_wipe(desired, &view, ours, &comparison, settings);
     if let Wipes::Yes(reason) = wipes {
-        return Decision::blocked(row, reason, None);
+        return Decision::blocked(row, Why::new(reason));
     }
     let change = Change {
         action: Action::Rename,
-        previous_name: Some(view.entry.name.clone()),
+        previous_name: Some(view.listed.name.clone()),
         reason: ours.is_none().then(|| ADOPTED.to_owned()),
         fields: comparison.treated(Treatment::Write),
         ..Change::of(row)
@@ -182,51 +182,50 @@ fn decide_rename(
         decision.memory(row).owned = None;
     }
     if let Some(path) = row.lost_layer.filter(|_| !settings.consents_to_lost_layers()) {
-        let (reason, advice) = lost_layer_in_words(path, settings);
-        decision.entry.hold(reason, Some(advice));
+        decision.entry.hold(lost_layer_in_words(path, settings));
     }
     decision
 }
 
-/// Why a rename cannot be made now, and what would help.
+/// Why a rename cannot be made now.
 fn why_not(
     row: &Row<'_>,
     old: &Row<'_>,
     desired: &DesiredConnection,
     settings: &Settings<'_>,
-) -> Option<(String, Option<String>)> {
+) -> Option<Why> {
     let (new_name, old_name) = (row.name, old.name);
     let is_freed = matches!(row.claim, Some(Claim::Frees(_)));
     if matches!(row.claim, Some(Claim::Locks(_))) || (row.view().is_some() && !is_freed) {
-        return Some((format!("waits for the name `{new_name}`, which is not free"), None));
+        return Some(Why::new(format!("waits for the name `{new_name}`, which is not free")));
     }
     if old.wanted().is_some_and(|desired| desired.options.suspend) {
-        return Some((format!("waits until `{old_name}` is no longer suspended"), None));
+        return Some(Why::new(format!("waits until `{old_name}` is no longer suspended")));
     }
     if matches!(old.declared, Declared::Invalid(_)) {
         let reason = format!("waits for the document of `{old_name}`, which is not valid");
-        return Some((reason, None));
+        return Some(Why::new(reason));
     }
     if let Some(reason) = cannot_be_written(desired, settings) {
-        return Some((reason, None));
+        return Some(Why::new(reason));
     }
     let view = match (&row.live, &old.live) {
-        (Sight::Unread(problem), _) if !is_freed => return Some((problem.clone(), None)),
+        (Sight::Unclear(problem), _) if !is_freed => return Some(Why::new(problem)),
         (_, Sight::Shown(view)) => view,
-        (_, Sight::Unread(problem)) => return Some((problem.clone(), None)),
+        (_, Sight::Unclear(problem)) => return Some(Why::new(problem)),
         (_, Sight::Gone | Sight::Unlisted) => {
-            return Some((format!("`{old_name}` is not live any more"), None));
+            return Some(Why::new(format!("`{old_name}` is not live any more")));
         }
     };
-    if view.entry.type_name != desired.connection_type.name {
-        let (name, live_type) = (&view.entry.name, &view.entry.type_name);
+    if view.listed.type_name != desired.connection_type.name {
+        let (name, live_type) = (&view.listed.name, &view.listed.type_name);
         let reason = format!("cannot be renamed from `{name}`: that is of type {live_type}");
-        let advice = "rename it in one commit, and change its type in a later one".to_owned();
-        return Some((reason, Some(advice)));
+        let advice = "rename it in one commit, and change its type in a later one";
+        return Some(Why::new(reason).advice(advice));
     }
     if came_to_nothing(row.memory, desired, step::RENAME, settings) {
-        let name = &view.entry.name;
-        return Some((format!("not converging: the server keeps the name `{name}`"), None));
+        let name = &view.listed.name;
+        return Some(Why::new(format!("not converging: the server keeps the name `{name}`")));
     }
     None
 }
