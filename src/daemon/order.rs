@@ -115,7 +115,8 @@ fn choose(
 ) -> Result<Option<CommitId>, String> {
     let known = engine.state_file(target).read().map_err(|error| error.to_string())?;
     let good = known.last_good.map(|good| good.commit);
-    let reaches = |from: &CommitId, to: &CommitId| repository.reaches(from, to);
+    let reaches =
+        |from: &CommitId, to: &CommitId| Ok(repository.reaches(from, to)?.unwrap_or(false));
     let commit = newest_soaked(&first.soaks, after.soak, tip, good.as_ref(), &reaches);
     commit.map_err(|error| error.to_string())
 }

@@ -319,7 +319,7 @@ impl GitHistory<'_> {
             past: self,
             repository,
             tip: &commit.id,
-            reached: BTreeMap::new(),
+            contained: BTreeMap::new(),
             read: BTreeMap::new(),
         };
         let due = record.connections.iter().filter(|(_, memory)| memory.due.is_some());
@@ -351,7 +351,8 @@ struct Lineage<'a> {
     past: &'a GitHistory<'a>,
     repository: &'a Arc<Repository>,
     tip: &'a CommitId,
-    reached: BTreeMap<CommitId, bool>,
+    /// Whether the tip comes from each commit that was asked for.
+    contained: BTreeMap<CommitId, bool>,
     /// The declarations of the commits that were read.
     read: BTreeMap<CommitId, Option<OldDeclarations>>,
 }
@@ -376,11 +377,11 @@ impl Lineage<'_> {
             return Ok(false);
         };
         if let Some(by) = &due.consent
-            && !self.reaches(by)?
+            && !self.may_contain(by)?
         {
             due.consent = None;
         }
-        if self.reaches(&asked_by)? {
+        if self.may_contain(&asked_by)? {
             return Ok(false);
         }
         due.consent = None;
@@ -401,7 +402,7 @@ impl Lineage<'_> {
         for (name, memory) in of_rules.map(|(n, m)| (n.clone(), Arc::clone(m))).collect::<Vec<_>>()
         {
             for (rule, allowed) in &memory.allowed {
-                if !self.reaches(&allowed.by)? {
+                if !self.may_contain(&allowed.by)? {
                     record.edit(&name, |memory| memory.allowed.remove(rule));
                 }
             }
@@ -409,18 +410,15 @@ impl Lineage<'_> {
         Ok(())
     }
 
-    /// Whether the tip comes from a commit. Of one that is not here (a shallow clone) that cannot be
-    /// told, and what the state knows stands.
-    fn reaches(&mut self, id: &CommitId) -> Result<bool, SourceError> {
-        if let Some(known) = self.reached.get(id) {
+    /// Whether the tip comes from a commit. Where that cannot be told (a shallow clone), what the state
+    /// knows stands.
+    fn may_contain(&mut self, id: &CommitId) -> Result<bool, SourceError> {
+        if let Some(known) = self.contained.get(id) {
             return Ok(*known);
         }
-        let reaches = !self.repository.has_commit(id)? || {
-            let beyond = self.repository.commits_since(id, Some(self.tip))?;
-            beyond.commits.is_empty() || !beyond.complete
-        };
-        self.reached.insert(id.clone(), reaches);
-        Ok(reaches)
+        let may_contain = self.repository.reaches(self.tip, id)?.unwrap_or(true);
+        self.contained.insert(id.clone(), may_contain);
+        Ok(may_contain)
     }
 
     /// Whether the commit that declared the connection last still does, read with today's config.
@@ -443,8 +441,8 @@ impl Lineage<'_> {
     }
 }
 
-/// Whether another process applied a newer commit than this one. A commit to which the branch was
-/// moved back counts as the newest.
+/// Whether another process applied a newer commit than this one, or may have where a shallow clone
+/// does not tell. A commit to which the branch was moved back counts as the newest.
 pub(super) fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record) -> bool {
     let (Snapshot::Commit { repository, commit }, Some(good)) = (snapshot, &record.last_good)
     else {
@@ -454,11 +452,11 @@ pub(super) fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record
         return false;
     }
     blocking(|| {
-        // The last good commit is an older one, as almost always. Whatever else it is, the branch tells,
-        // which opens the repository anew.
         let comes_after = || repository.reaches(&good.commit, &commit.id);
         let is_here = repository.has_commit(&good.commit).unwrap_or(false);
-        if is_here && comes_after().is_ok_and(|comes_after| !comes_after) {
+        // The last good commit is an older one, as almost always. Whatever else it is, the branch tells,
+        // which opens the repository anew.
+        if is_here && comes_after().is_ok_and(|comes_after| comes_after == Some(false)) {
             return false;
         }
         let fetched = engine.mirror.as_ref().and_then(|mirror| mirror.status().branch);
@@ -466,6 +464,6 @@ pub(super) fn is_overtaken(engine: &Engine, snapshot: &Snapshot, record: &Record
         let newest = repository.head(branch.as_deref());
         let is_newest = newest.is_ok_and(|newest| newest.id == commit.id);
         let has_it = !is_newest && repository.has_commit(&good.commit).unwrap_or(false);
-        has_it && comes_after().unwrap_or(false)
+        has_it && comes_after().is_ok_and(|comes_after| comes_after != Some(false))
     })
 }

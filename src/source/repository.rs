@@ -202,17 +202,17 @@ impl Repository {
         history::since(&self.objects(), self.known(tip)?, known)
     }
 
-    /// Whether a commit comes from another one, or is it. Where the history between them is cut short
-    /// (a shallow clone), it does not.
+    /// Whether a commit comes from another one, or is it; `None`: the other one is not here, or the
+    /// history between them is cut short, as in a shallow clone.
     ///
     /// # Errors
     /// The first is not here, or the history between them is damaged.
-    pub fn reaches(&self, from: &CommitId, to: &CommitId) -> Result<bool, SourceError> {
+    pub fn reaches(&self, from: &CommitId, to: &CommitId) -> Result<Option<bool>, SourceError> {
         if !self.has_commit(to)? {
-            return Ok(false);
+            return Ok(None);
         }
         let beyond = self.commits_since(to, Some(from))?;
-        Ok(beyond.commits.is_empty() && beyond.complete)
+        Ok(beyond.complete.then_some(beyond.commits.is_empty()))
     }
 
     /// One commit with its consents; `None`: it is not here.
