@@ -43,7 +43,7 @@ pub enum StateError {
         /// The system's error.
         source: io::Error,
     },
-    /// What is there is no state.
+    /// It is no state.
     #[error(
         "the state {place} is damaged ({problem}) and was left as it is: restore it from a backup, or \
          move it away; without it nothing is deleted and live connections are adopted again"
@@ -219,7 +219,7 @@ impl StateFile {
         let bytes = self.bytes().map_err(|source| StateError::Read { place: place(), source })?;
         let Some(bytes) = bytes else { return Ok(self.known.in_place_of(&self.path)) };
         let damaged = |problem: String| StateError::Damaged { place: place(), problem };
-        // What serde says of another file may quote it.
+        // The words of serde may quote another file.
         let envelope: Envelope<'_> = serde_json::from_slice(&bytes)
             .map_err(|e| damaged(format!("line {}, column {}", e.line(), e.column())))?;
         let Envelope { version, url, project, record } = envelope;
@@ -229,7 +229,7 @@ impl StateFile {
         if url != self.url || project != self.project {
             return Err(StateError::Foreign { place: place(), url, project });
         }
-        // The record is ours and holds no secret, so what serde says of it may be told.
+        // The record is ours and holds no secret, so the words of serde may be told.
         let record = upgraded(record.map_or("null", RawValue::get), version)
             .map_err(|error| damaged(error.to_string()))?;
         self.known.note(&self.path, &record);
