@@ -4,8 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::FutureExt as _;
-
 use super::send::{Sent, ended, look_after, read, remember, send};
 use super::{ChangeResult, Job, update};
 use crate::api::{CallError, Deployment, ErrorKind, Listed};
@@ -71,14 +69,11 @@ pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
             return ChangeResult::Blocked(problem.to_string()).into();
         }
     };
-    let call = || job.client.create(&desired.name, &body).boxed();
+    let call = || job.client.create(&desired.name, &body);
     let is_proof = |kind| kind == ErrorKind::AlreadyExists;
-    let look = |error| {
-        let look = async {
-            let live = look_after(job, &desired.name).await?;
-            Ok(live.map(|live| (live, error)))
-        };
-        look.boxed()
+    let look = |error| async move {
+        let live = look_after(job, &desired.name).await?;
+        Ok(live.map(|live| (live, error)))
     };
     match send(job, call, is_proof, look).await {
         Sent::Acknowledged(deployment) => {

@@ -1,7 +1,5 @@
 //! GET, make sure that it is ours, DELETE.
 
-use futures_util::FutureExt as _;
-
 use super::send::{Sent, ended, is_made_anew, look_after, note_deployment, read, send};
 use super::{ChangeResult, Job};
 use crate::api::{Deployment, ErrorKind};
@@ -74,21 +72,15 @@ pub(super) fn not_ours(
 
 /// Sends the DELETE until it is known whether the connection is gone.
 pub(super) async fn send_delete(job: &Job<'_>, name: &ConnectionName, owned: &Owned) -> Sent<()> {
-    let call = || {
-        let call = async {
-            match job.client.delete(name).await {
-                Err(error) if error.kind == ErrorKind::NotFound => Ok(Deployment::Done),
-                answer => answer,
-            }
-        };
-        call.boxed()
+    let call = || async move {
+        match job.client.delete(name).await {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(Deployment::Done),
+            answer => answer,
+        }
     };
-    let look = |_| {
-        let look = async {
-            let Some(live) = look_after(job, name).await? else { return Ok(Some(())) };
-            not_ours(job, name, owned, &live).map_or(Ok(None), |why| Err(ChangeResult::Held(why)))
-        };
-        look.boxed()
+    let look = |_| async move {
+        let Some(live) = look_after(job, name).await? else { return Ok(Some(())) };
+        not_ours(job, name, owned, &live).map_or(Ok(None), |why| Err(ChangeResult::Held(why)))
     };
     send(job, call, |_| false, look).await
 }

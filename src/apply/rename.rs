@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-
 use super::create::{self, forget_intent};
 use super::send::{Sent, base_after_put, ended, look_after, remember, send};
 use super::update::{self, Purpose, Put, ready_put};
@@ -53,9 +51,9 @@ pub(super) fn intent(job: &Job<'_>, change: &Change, desired: &DesiredConnection
 
 async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeResult {
     let Put { fresh: old, body, .. } = ready;
-    let call = || job.client.update(&old.name, body).boxed();
+    let call = || job.client.update(&old.name, body);
     let is_proof = |kind| kind == ErrorKind::NotFound;
-    let look = |_| was_renamed(job, desired, old).boxed();
+    let look = |_| was_renamed(job, desired, old);
     match send(job, call, is_proof, look).await {
         Sent::Acknowledged(deployment) => after_answer(job, desired, ready, &deployment).await,
         Sent::Arrived(live) => {

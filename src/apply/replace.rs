@@ -1,6 +1,5 @@
 //! DELETE, then POST: another type under the same name, with a way back.
 
-use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +104,7 @@ async fn way_back(
     let unresolved = fields.filter(|field| {
         let declared = owned.base.get(&format!("/{}", field.name)).map(|base| &base.declared);
         let declared = declared.filter(|declared| !declared.is_null());
-        body::is_hidden(field, profile) && declared.is_none_or(|text| resolve(text).is_err())
+        body::may_be_masked(field, profile) && declared.is_none_or(|text| resolve(text).is_err())
     });
     let proof = ShownSecrets::of(job, &owned.type_name, unresolved, old, Some(owned)).await;
     let is_proven = |path: &str, value: &Value| proof.has(path, value);
@@ -167,11 +166,8 @@ async fn make_again(
     old: &LiveConnection,
     way_back: &SensitiveValue,
 ) -> Result<(), String> {
-    let call = || job.client.create(&old.name, way_back).boxed();
-    let look = |_| {
-        let look = async { Ok(look_after(job, &old.name).await.ok().flatten()) };
-        look.boxed()
-    };
+    let call = || job.client.create(&old.name, way_back);
+    let look = |_| async move { Ok(look_after(job, &old.name).await.ok().flatten()) };
     match send(job, call, |_| false, look).await {
         Sent::Acknowledged(_) | Sent::Arrived(_) => Ok(()),
         Sent::Failed { error, .. } => Err(error.to_string()),

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-
 use super::{ChangeResult, Job};
 use crate::api::{CallError, Deployment, ErrorKind, Tries};
 use crate::desired::DesiredConnection;
@@ -33,12 +31,16 @@ pub(super) enum Sent<T> {
 /// Sends a write until its outcome is known. After an answer was lost, `look` reads what became of it
 /// before anything is sent again: `Some` ends the loop. `is_proof` says which refusals of a later
 /// attempt may mean that an earlier one arrived.
-pub(super) async fn send<'s, T>(
+pub(super) async fn send<T, C, L>(
     job: &Job<'_>,
-    call: impl Fn() -> BoxFuture<'s, Result<Deployment, CallError>>,
+    call: impl Fn() -> C,
     is_proof: impl Fn(ErrorKind) -> bool,
-    look: impl Fn(CallError) -> BoxFuture<'s, Result<Option<T>, ChangeResult>>,
-) -> Sent<T> {
+    look: impl Fn(CallError) -> L,
+) -> Sent<T>
+where
+    C: Future<Output = Result<Deployment, CallError>>,
+    L: Future<Output = Result<Option<T>, ChangeResult>>,
+{
     let mut tries = Tries::default();
     loop {
         let error = match call().await {

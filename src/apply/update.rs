@@ -5,8 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::FutureExt as _;
-
 use serde_json::Value;
 
 use super::send::{
@@ -66,17 +64,14 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
     // Live that equals git proves that the PUT arrived only if it differed before, and if git declares
     // no secret, which may be masked.
     let equal_proves_it = comparison.writes() && !desired.declares_secret();
-    let call = || job.client.update(&fresh.name, body).boxed();
-    let look = |_| {
-        let look = async {
-            let Some(now) = look_after(job, &desired.name).await? else {
-                return Err(ChangeResult::Failed(DELETED.to_owned()));
-            };
-            let remembered = Remembered { base: Some(&comparison.base), unstable: None };
-            let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
-            Ok((equal_proves_it && is_equal()).then_some(now))
+    let call = || job.client.update(&fresh.name, body);
+    let look = |_| async move {
+        let Some(now) = look_after(job, &desired.name).await? else {
+            return Err(ChangeResult::Failed(DELETED.to_owned()));
         };
-        look.boxed()
+        let remembered = Remembered { base: Some(&comparison.base), unstable: None };
+        let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
+        Ok((equal_proves_it && is_equal()).then_some(now))
     };
     let base = || base_after_put(desired, comparison, &job.settings);
     match send(job, call, |_| false, look).await {
