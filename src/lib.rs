@@ -83,7 +83,9 @@ pub mod testing {
     }
     pub mod reconcile {
         pub use crate::audit::Asked;
-        pub use crate::reconcile::{Engine, Options, Prepared, ReadBackMode, carry_out, prepare};
+        pub use crate::reconcile::{
+            Engine, Prepared, ReadBackMode, RunOptions, carry_out, prepare,
+        };
     }
     pub mod reference {
         pub use crate::reference::{Segment, escape, parse};

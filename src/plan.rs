@@ -12,9 +12,9 @@ use crate::source::Commit;
 pub(crate) mod body;
 pub(crate) mod compare;
 mod decide;
+pub(crate) mod earlier_commits;
 mod entry;
 pub(crate) mod equality;
-pub(crate) mod history;
 mod judge;
 mod limits;
 pub(crate) mod reading;
@@ -169,7 +169,7 @@ impl Planned {
 
     /// Hides what live shows of secrets where none belong: somebody typed them there. Names that
     /// git declares are its own.
-    pub(crate) fn hide(&mut self, redactor: &Redactor) {
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
         for entry in &mut self.plan.entries {
             for change in entry.change.iter_mut().chain(&mut entry.kept) {
                 for field in &mut change.fields {

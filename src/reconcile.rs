@@ -3,7 +3,7 @@
 //! not.
 
 mod carry_out;
-mod history;
+mod earlier_commits;
 mod load;
 mod pass;
 mod recall;
@@ -152,7 +152,7 @@ impl Engine {
     pub(crate) fn resolution<'a>(
         &'a self,
         target: &'a Target,
-        options: &Options,
+        options: &RunOptions,
     ) -> Resolution<'a> {
         let environment = options.with_secrets.then_some(&self.environment);
         let profile = target.profile.as_ref();
@@ -167,7 +167,7 @@ impl Engine {
 
 /// The options of a run.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RunOptions {
     /// Whether anything is written, the state included.
     pub writes: bool,
     /// The requests of the run: its filter and its consents.
@@ -217,7 +217,7 @@ pub enum Step {
     /// Locking or reading the state.
     State,
     /// Comparing with what earlier commits declared.
-    History,
+    EarlierCommits,
     /// Asking the API for the lists.
     Observe,
 }
@@ -405,7 +405,7 @@ fn connect(engine: &Engine, target: &Target) -> Result<Connection, ConnectError>
 
 impl Connection {
     /// The same for one run, whose retries have a budget of their own.
-    fn with_retries(self, options: &Options) -> Self {
+    fn with_retries(self, options: &RunOptions) -> Self {
         let retries = Retries::new(options.retries, options.stop.child_token());
         let client = self.client.with_retries(retries.within(options.limit.clone()));
         Self { client, ..self }

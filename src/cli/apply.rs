@@ -15,7 +15,7 @@ use super::session::Session;
 use super::signals::{EndSignals, cancel_on};
 use crate::plan::saved::{SAVED_VERSION, SavedPlan, SavedTarget, ends_otherwise, keep_listed};
 use crate::plan::{Change, ChangeResult, Plan, TargetPlan};
-use crate::reconcile::{Options, Prepared, ReadBackMode, carry_out};
+use crate::reconcile::{Prepared, ReadBackMode, RunOptions, carry_out};
 use crate::report::exit::{DONE, FAILED, HELD, PENDING};
 use crate::report::{self, Style};
 use crate::source::Snapshot;
@@ -103,7 +103,7 @@ fn print(outcomes: &[TargetPlan], output: Output, context: &Context) {
 async fn ask(
     session: &Session,
     snapshot: &Snapshot,
-    options: &Options,
+    options: &RunOptions,
     context: &Context,
 ) -> Result<ControlFlow<u8, Vec<SavedTarget>>, CommandError> {
     let prepared = session.prepare(snapshot, options).await;
@@ -128,7 +128,7 @@ async fn carry_all_out(
     session: &Session,
     prepared: Vec<Prepared<'_>>,
     agreed: Option<&[SavedTarget]>,
-    options: &Options,
+    options: &RunOptions,
     context: &Context,
 ) -> Vec<TargetPlan> {
     let style = context.style();

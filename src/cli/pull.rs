@@ -16,7 +16,7 @@ use crate::export::{self, Export, KnownReferences, files};
 use crate::name::ConnectionName;
 use crate::plan::TargetPlan;
 use crate::pull::{NotWritten, Pull, PullTarget, Texts, drift_of};
-use crate::reconcile::{Options, Prepared, load_request, load_target};
+use crate::reconcile::{Prepared, RunOptions, load_request, load_target};
 use crate::report::pull::{self as report, FileChange};
 use crate::report::words::counted;
 use crate::source::{Repository, Snapshot};
@@ -112,7 +112,7 @@ fn tell(
 struct Pulled<'a> {
     session: &'a Session,
     snapshot: &'a Snapshot,
-    options: &'a Options,
+    options: &'a RunOptions,
     /// The folder that paths are relative to.
     root: PathBuf,
     pull: Pull,

@@ -15,7 +15,7 @@ use crate::catalog::{did_you_mean, did_you_mean_type};
 use crate::config::{Config, Location, Target};
 use crate::leadership::Term;
 use crate::plan::{Filter, Plan, RunRequests};
-use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode};
+use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions};
 use crate::rules::Effect;
 use crate::source::{Repository, Seen, Snapshot, Source, SourceError};
 
@@ -78,7 +78,7 @@ impl Session {
         narrow: &NarrowArgs,
         rules: Option<&WriteArgs>,
         base: Option<&str>,
-    ) -> Result<Options, CommandError> {
+    ) -> Result<RunOptions, CommandError> {
         known_types(&narrow.types)?;
         let rules = rules.cloned().unwrap_or_default();
         self.knows_rules(&rules.allow)?;
@@ -86,7 +86,7 @@ impl Session {
             Some(base) => Some(self.revision(base).await?),
             None => None,
         };
-        Ok(Options {
+        Ok(RunOptions {
             writes: false,
             requests: RunRequests {
                 filter: Filter::new(&narrow.names, &narrow.types),
@@ -195,7 +195,7 @@ impl Session {
     }
 
     /// Prepares every target.
-    pub async fn prepare(&self, snapshot: &Snapshot, options: &Options) -> Vec<Prepared<'_>> {
+    pub async fn prepare(&self, snapshot: &Snapshot, options: &RunOptions) -> Vec<Prepared<'_>> {
         let targets = self.engine.config.targets.iter();
         let prepare = |target| reconcile::prepare(&self.engine, target, snapshot, options);
         let mut prepared = futures_util::future::join_all(targets.map(prepare)).await;

@@ -15,7 +15,7 @@ use crate::audit::Asked;
 use crate::config::Target;
 use crate::leadership::{Alone, Leadership};
 use crate::plan::{Change, ChangeResult, RunRequests, State, TargetPlan};
-use crate::reconcile::{self, Engine, Options, Prepared, ReadBackMode, Step, carry_out};
+use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, carry_out};
 use crate::secret::Redactor;
 use crate::source::{Commit, Seen, Source, SourceError};
 
@@ -189,7 +189,7 @@ async fn newest_or_last_good(pass: TargetPass<'_>) -> PassResult {
     result
 }
 
-async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &Options) -> PassResult {
+async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &RunOptions) -> PassResult {
     let target = prepared.target;
     let suspended = prepared.is_suspended().unwrap_or_else(|| is_suspended(engine, target));
     let result = PassResult {
@@ -223,8 +223,8 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
     PassResult { plan, suspended, carried_out: true, ..PassResult::default() }
 }
 
-fn options(mode: Mode, asked: Asked, Ending { stop, limit }: Ending) -> Options {
-    Options {
+fn options(mode: Mode, asked: Asked, Ending { stop, limit }: Ending) -> RunOptions {
+    RunOptions {
         writes: mode.writes,
         requests: RunRequests { degraded_at_once: mode.once, ..RunRequests::default() },
         base: None,

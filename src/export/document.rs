@@ -48,8 +48,8 @@ pub(super) fn write(
         }
     }
     let mut left_out = take_out_odd_secrets(connection_type, &mut fields);
-    let is_hidden = |field: &&'static Field| field.is_secret() || hides_file(field, &whole);
-    for field in connection_type.fields().filter(is_hidden) {
+    let is_masked = |field: &&'static Field| field.is_secret() || may_mask_file(field, &whole);
+    for field in connection_type.fields().filter(is_masked) {
         fields.shift_remove(field.name);
     }
     let mut fields = extract(connection_type, &fields, name, &owner, names);
@@ -73,21 +73,21 @@ pub(super) fn write(
     let is_open = |field: &&'static Field| {
         !is_left_out(field) && (field.is_secret() || field.is_used(connection_type, &whole))
     };
-    let open = connection_type.fields().filter(is_hidden).filter(is_open);
-    let offers = add_hidden(open, &mut fields, connection_type, &whole, (name, &owner), names);
+    let open = connection_type.fields().filter(is_masked).filter(is_open);
+    let offers = add_masked(open, &mut fields, connection_type, &whole, (name, &owner), names);
     take_out_refused(connection_type, name, &mut fields, &mut left_out)?;
     refuse_left_out(known.declared(&live.name), &left_out)?;
     Ok((render(connection_type, name, fields, &offers, &left_out), left_out))
 }
 
-/// Whether live's answer may hide the file or certificate of a field.
-fn hides_file(field: &Field, live: &Map<String, Value>) -> bool {
+/// Whether live's answer may mask the file or certificate of a field.
+fn may_mask_file(field: &Field, live: &Map<String, Value>) -> bool {
     field.is_file() && !shows_file(live.get(field.name))
 }
 
-/// Adds a reference for each secret or hidden file that is set or has to be; gives those that are
+/// Adds a reference for each secret or masked file that is set or has to be; gives those that are
 /// only offered, in a comment.
-fn add_hidden(
+fn add_masked(
     open: impl Iterator<Item = &'static Field>,
     fields: &mut Map<String, Value>,
     connection_type: &'static ConnectionType,
@@ -130,12 +130,12 @@ fn take_known(
 ) -> Vec<(String, Value)> {
     let mut taken = Vec::new();
     for (path, declared) in known.references(&live.name) {
-        let is_hidden = |field: &Field| field.is_secret() || field.is_file();
-        let may_be_hidden = connection_type.field_at(path).is_some_and(is_hidden);
+        let is_masked = |field: &Field| field.is_secret() || field.is_file();
+        let may_be_masked = connection_type.field_at(path).is_some_and(is_masked);
         let there = look_up(fields, path).is_some();
         put(fields, path, None);
         // A field that live does not have stays away, but secrets and files are seldom shown.
-        if there || may_be_hidden {
+        if there || may_be_masked {
             taken.push((path.to_owned(), declared.clone()));
         }
     }

@@ -88,7 +88,7 @@ fn engine(sandbox: &Sandbox, folder: &Path, mut variables: BTreeMap<String, Stri
 }
 
 async fn reconcile(engine: &Engine, folder: &Path, applies: bool) -> (TargetPlan, bool) {
-    let options = reconcile::Options {
+    let options = reconcile::RunOptions {
         writes: applies,
         requests: RunRequests { degraded_at_once: true, ..RunRequests::default() },
         base: None,

@@ -74,21 +74,21 @@ pub(crate) fn way_back(
     };
     let mut body = old.body().clone();
     body.retain(|key, _| !is_bookkeeping(old_type, key));
-    for hidden in old_type.fields().filter(|field| is_hidden(field, profile)) {
-        let declared = base.get(&format!("/{}", hidden.name)).map(|base| &base.declared);
-        match old_value(hidden, old, declared, is_proven, resolve)? {
+    for masked in old_type.fields().filter(|field| may_be_masked(field, profile)) {
+        let declared = base.get(&format!("/{}", masked.name)).map(|base| &base.declared);
+        match old_value(masked, old, declared, is_proven, resolve)? {
             Some(value) => {
-                body.insert(hidden.name.to_owned(), value);
+                body.insert(masked.name.to_owned(), value);
             }
-            None if hidden.is_used(old_type, &body) && !declared.is_some_and(Value::is_null) => {
+            None if masked.is_used(old_type, &body) && !declared.is_some_and(Value::is_null) => {
                 return Err(format!(
                     "the old connection's `{}` can be neither resolved nor read, so it could not \
                      be restored if the new one were refused",
-                    hidden.name
+                    masked.name
                 ));
             }
             None => {
-                body.shift_remove(hidden.name);
+                body.shift_remove(masked.name);
             }
         }
     }
@@ -99,14 +99,14 @@ pub(crate) fn way_back(
 
 /// The value of a secret or file of the old connection, where it is known.
 fn old_value(
-    hidden: &Field,
+    masked: &Field,
     old: &LiveConnection,
     declared: Option<&Value>,
     is_proven: &IsProven<'_>,
     resolve: &dyn Fn(&Value) -> Result<Value, String>,
 ) -> Result<Option<Value>, String> {
-    let shown = old.body().get(hidden.name);
-    if hidden.is_file() && shows_file(shown) {
+    let shown = old.body().get(masked.name);
+    if masked.is_file() && shows_file(shown) {
         return Ok(shown.cloned());
     }
     let resolved = declared.filter(|declared| !declared.is_null()).map(resolve);
@@ -114,11 +114,11 @@ fn old_value(
         return Ok(Some(value));
     }
     let proven = shown_text(shown).map(Value::from);
-    if let Some(value) = proven.filter(|value| is_proven(&format!("/{}", hidden.name), value)) {
+    if let Some(value) = proven.filter(|value| is_proven(&format!("/{}", masked.name), value)) {
         return Ok(Some(value));
     }
     match resolved {
-        Some(Err(problem)) => Err(not_restored(hidden.name, &problem)),
+        Some(Err(problem)) => Err(not_restored(masked.name, &problem)),
         _ => Ok(None),
     }
 }
@@ -155,8 +155,8 @@ fn unmask(
     }
 }
 
-/// Whether a server may hide what a field holds.
-pub(crate) fn is_hidden(field: &Field, profile: Option<&TypeProfile>) -> bool {
+/// Whether `GET` may show something else in the place of a field.
+pub(crate) fn may_be_masked(field: &Field, profile: Option<&TypeProfile>) -> bool {
     field.is_secret() || field.is_file() || profile.is_some_and(|own| own.masks(field.name))
 }
 
@@ -197,11 +197,11 @@ pub(crate) fn for_update(
         }
     }
     let profile = desired.profile_of(own_type.name);
-    for hidden in own_type.fields().filter(|field| is_hidden(field, profile)) {
-        let path = format!("/{}", hidden.name);
+    for masked in own_type.fields().filter(|field| may_be_masked(field, profile)) {
+        let path = format!("/{}", masked.name);
         let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
         if !is_written {
-            keep_hidden(&mut body, hidden, desired, live, is_proven)?;
+            keep_masked(&mut body, masked, desired, live, is_proven)?;
         }
     }
     refuse_masked_text(&body, desired)?;
@@ -226,10 +226,10 @@ fn lives_own(own_type: &'static ConnectionType, live: &LiveView<'_>) -> Map<Stri
     body
 }
 
-/// Puts in a field that GET may hide and that git does not declare, or ignores: as live shows it where
+/// Puts in a field that GET may mask and that git does not declare, or ignores: as live shows it where
 /// that is proven to be its value, left out where it has no use or the server was seen to keep it;
 /// otherwise the PUT is refused.
-fn keep_hidden(
+fn keep_masked(
     body: &mut Value,
     field: &Field,
     desired: &DesiredConnection,

@@ -215,7 +215,7 @@ pub(crate) fn compare(
     for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
         if field.value().is_none() {
             comparing.by_text(field);
-        } else if field.is_secret() || comparing.masks(field) || comparing.hides_file(field) {
+        } else if field.is_secret() || comparing.masks(field) || comparing.may_mask_file(field) {
             comparing.secret(field);
         } else {
             comparing.field(field);
@@ -342,12 +342,12 @@ impl LiveView<'_> {
             && base.iter().all(|(path, older)| {
                 let field = field_exactly_at(own_type, path);
                 let shown = self.get(path);
-                let is_hidden = field.is_some_and(|field| {
+                let is_masked = field.is_some_and(|field| {
                     field.is_secret() || (field.is_file() && !shows_file(shown))
                 });
                 let not_looked_at = older.print.is_none() && holds_env(&older.declared);
                 let field = (field, field.map(Field::defaults));
-                is_hidden || not_looked_at || matches_base(field, path, older, shown, keys)
+                is_masked || not_looked_at || matches_base(field, path, older, shown, keys)
             })
     }
 }

@@ -266,8 +266,8 @@ fn not_asked_for(
     no_commit: &str,
     settings: &Settings<'_>,
 ) -> String {
-    let history = &settings.history;
-    if history.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
+    let earlier = &settings.earlier;
+    if earlier.is_last_good_missing() || due.is_some_and(|due| due.asked_by == AskedBy::NotKnown) {
         let why = match settings.is_worktree() {
             true => {
                 "held: the config has changed since the last good commit, which a run on the working \
@@ -277,7 +277,7 @@ fn not_asked_for(
         };
         return format!("{why}, so whether a commit asked for it is not known");
     }
-    if let Some(path) = history.still_declared.get(row.name) {
+    if let Some(path) = earlier.still_declared.get(row.name) {
         return format!(
             "{no_commit}: the path `{path}`, which the config no longer reads, still declares it"
         );

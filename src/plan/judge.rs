@@ -121,7 +121,7 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
             (None, None) => return,
         };
         let name = change.name.clone();
-        let given = |rule: &str| settings.history.consents.to_rule(rule, &name);
+        let given = |rule: &str| settings.earlier.consents.to_rule(rule, &name);
         (change.rules, kept) = settings.judge.judge(&connection, change, remembered, given);
         decision.entry.follow_rules();
     }

@@ -37,7 +37,7 @@ pub(crate) fn limit(decisions: &mut [Decision], rows: &Rows<'_>, settings: &Sett
         inventory: owned - gone,
         gone,
     };
-    let lost = settings.history.lost_paths.keys().next();
+    let lost = settings.earlier.lost_paths.keys().next();
     for decision in decisions.iter_mut().filter(|decision| is_due(&&**decision)) {
         let Some(row) = rows.get(&decision.entry.name) else { continue };
         let known = row.memory.and_then(|memory| memory.due.clone());

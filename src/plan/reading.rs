@@ -78,11 +78,11 @@ fn lacks_a_declared_field(
     let declared = desired.fields.iter().any(|field| {
         let path = &*field.path;
         let Some(value) = field.value() else { return false };
-        let is_hidden = field.is_secret() || field.field.is_some_and(|field| desired.masks(field));
-        if is_hidden || desired.ignores(path) || lists(path) {
+        let is_masked = field.is_secret() || field.field.is_some_and(|field| desired.masks(field));
+        if is_masked || desired.ignores(path) || lists(path) {
             return false;
         }
-        // A field that is absent and agrees with the default may still be hidden: but not where the
+        // A field that is absent and agrees with the default may still be there: but not where the
         // list shows the field of any other connection of the type.
         !equal_in(desired, field.field, Some(value), None)
             || (!is_empty(value) && !is_shown(type_name, path))

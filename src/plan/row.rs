@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{CompareSettings, LiveView};
-use super::history::History;
+use super::earlier_commits::EarlierCommits;
 use super::run::RunRequests;
 use crate::config::Policy;
 use crate::desired::{Desired, DesiredConnection};
@@ -115,7 +115,7 @@ impl Observed {
 pub(crate) fn join<'a>(
     desired: &'a Desired,
     invalid: &'a BTreeMap<ConnectionName, Invalid>,
-    history: &'a History,
+    earlier: &'a EarlierCommits,
     observed: &'a Observed,
     record: &'a Record,
 ) -> Rows<'a> {
@@ -132,7 +132,7 @@ pub(crate) fn join<'a>(
             declared,
             live: observed.sight(name),
             memory: record.memory(name),
-            lost_layer: history.lost_layer_of(name, desired.get(name)),
+            lost_layer: earlier.lost_layer_of(name, desired.get(name)),
             claim: None,
         }
     };
@@ -191,7 +191,7 @@ pub(crate) struct Settings<'a> {
     /// connections that seem removed.
     pub(crate) unread_files: &'a BTreeMap<String, String>,
     /// The declarations and consents of earlier commits.
-    pub(crate) history: &'a History,
+    pub(crate) earlier: &'a EarlierCommits,
     /// Judges changes by the rules of the user.
     pub(crate) judge: Judge<'a>,
     /// Whether all consents count as not given.
@@ -233,11 +233,11 @@ impl Settings<'_> {
 
     /// Whether the working tree is read, which is no decision to delete anything.
     pub(crate) fn is_worktree(&self) -> bool {
-        self.history.commit.is_none()
+        self.earlier.commit.is_none()
     }
 
     /// Whether the run or the tip consents to changes that a lost path holds.
     pub(crate) fn consents_to_lost_layers(&self) -> bool {
-        self.allows_deletes() || (!self.without_consents && self.history.consents.by_tip)
+        self.allows_deletes() || (!self.without_consents && self.earlier.consents.by_tip)
     }
 }

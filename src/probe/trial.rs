@@ -36,7 +36,7 @@ impl Trial<'_> {
     pub(super) async fn watch(&mut self, optional: Fields) -> Result<Fields, ProbeError> {
         let unset = self.read().await?;
         for name in optional.keys() {
-            if let Some(field) = self.own_type.field(name).filter(|field| !is_hidden(field)) {
+            if let Some(field) = self.own_type.field(name).filter(|field| !may_be_masked(field)) {
                 let reads = reading_of_unset(field, unset.get(name));
                 self.found.unset.entry(reads).or_default().insert(name.clone());
             }
@@ -45,7 +45,7 @@ impl Trial<'_> {
         let shown = self.read().await?;
         self.compare(&whole, &shown, &unset);
         self.look_at_list(&whole, &shown).await?;
-        self.hidden_fields(&whole, &shown).await?;
+        self.masked_fields(&whole, &shown).await?;
         self.unknown_field(&whole).await?;
         Ok(whole)
     }
@@ -87,7 +87,7 @@ impl Trial<'_> {
         };
         let entry = listed.iter().find(|entry| entry.name == self.name);
         let has = |name: &str| entry.is_some_and(|e| e.body().get(name).is_some_and(is_there));
-        for field in self.own_type.fields().filter(|field| !is_hidden(field)) {
+        for field in self.own_type.fields().filter(|field| !may_be_masked(field)) {
             let is_shown = sent.contains_key(field.name)
                 && shown.get(field.name).is_some_and(is_there)
                 && !self.found.masks(field.name);
@@ -99,12 +99,12 @@ impl Trial<'_> {
     }
 
     /// Writes `null` for the secrets and whatever else is masked, and then leaves them out.
-    async fn hidden_fields(&mut self, whole: &Fields, shown: &Fields) -> Result<(), ProbeError> {
-        let is_hidden = |field: &&'static Field| field.is_secret() || self.found.masks(field.name);
+    async fn masked_fields(&mut self, whole: &Fields, shown: &Fields) -> Result<(), ProbeError> {
+        let is_masked = |field: &&'static Field| field.is_secret() || self.found.masks(field.name);
         let names: Vec<&str> = self
             .own_type
             .fields()
-            .filter(is_hidden)
+            .filter(is_masked)
             .map(|field| field.name)
             .filter(|name| whole.contains_key(*name))
             .collect();
@@ -167,8 +167,8 @@ impl Trial<'_> {
     }
 }
 
-/// Whether servers are known to hide a field.
-fn is_hidden(field: &Field) -> bool {
+/// Whether servers are known to mask a field.
+fn may_be_masked(field: &Field) -> bool {
     field.is_secret() || field.is_file()
 }
 
@@ -196,10 +196,10 @@ fn written(field: &Field, sent: &Value, shown: Option<&Value>, before: Option<&V
         Some(Value::String(text)) if hidden::is_masked_text(text) => {
             Written::Masked(Mask::Asterisks)
         }
-        Some(_) if is_hidden(field) => Written::Masked(Mask::OtherText),
+        Some(_) if may_be_masked(field) => Written::Masked(Mask::OtherText),
         Some(shown) if before == Some(shown) => Written::Forgotten,
         Some(_) => Written::Rewritten,
-        None if is_hidden(field) => Written::Masked(Mask::Nothing),
+        None if may_be_masked(field) => Written::Masked(Mask::Nothing),
         None => Written::Forgotten,
     }
 }

@@ -7,7 +7,7 @@ use tracing::Instrument as _;
 
 use super::load::LoadedTarget;
 use super::pass::{Opened, compare_settings, judge_of};
-use super::{Engine, Options, Prepared, Ready, blocking, now};
+use super::{Engine, Prepared, Ready, RunOptions, blocking, now};
 use crate::apply::{self, Job, ReadableNow, RunControl};
 use crate::config::Target;
 use crate::name::{self, CommitId, ConnectionName};
@@ -21,7 +21,7 @@ use crate::state::Ledger;
 pub async fn carry_out(
     engine: &Engine,
     prepared: Prepared<'_>,
-    options: &Options,
+    options: &RunOptions,
     strict: bool,
     progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
 ) -> TargetPlan {
@@ -72,7 +72,7 @@ struct Calls<'a> {
     target: &'a Target,
     ready: &'a Ready,
     ledger: &'a Ledger,
-    options: &'a Options,
+    options: &'a RunOptions,
 }
 
 impl Calls<'_> {
@@ -136,7 +136,7 @@ async fn keep_last_good(
     engine: &Engine,
     target: &Target,
     ready: &Ready,
-    options: &Options,
+    options: &RunOptions,
 ) -> Option<String> {
     let (Some(mirror), Some(good), None) = (&engine.mirror, &ready.good, &options.base) else {
         return None;

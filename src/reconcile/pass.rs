@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::GitHistory;
+use super::earlier_commits::CommitReader;
 use super::load::{LoadedTarget, check_variables, load_by_rules};
 use super::{
-    Connection, Engine, Options, Prepared, ReadBackMode, Ready, Step, blocking, connect, isolates,
-    now, plan_of,
+    Connection, Engine, Prepared, ReadBackMode, Ready, RunOptions, Step, blocking, connect,
+    isolates, now, plan_of,
 };
 use crate::api::{ENDING, before_the_end};
 use crate::audit::TrailerConsent;
@@ -21,7 +21,7 @@ use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe;
 use crate::plan::compare::{CompareSettings, Keys};
-use crate::plan::history::{History, Noting, is_renamed, keep_due};
+use crate::plan::earlier_commits::{EarlierCommits, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
     Judge, Observed, Planned, Settings, Tally, join, keep_protection, plan, raise_protection,
@@ -36,7 +36,7 @@ pub async fn prepare<'e>(
     engine: &'e Engine,
     target: &'e Target,
     snapshot: &Snapshot,
-    options: &Options,
+    options: &RunOptions,
 ) -> Prepared<'e> {
     let mut prepared = Prepared {
         target,
@@ -61,7 +61,7 @@ pub(super) struct Pass<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) options: &'a Options,
+    pub(super) options: &'a RunOptions,
 }
 
 /// The things that a pass knows before it looks at live.
@@ -82,20 +82,20 @@ impl Pass<'_> {
     /// Makes the plan; the error stops the target as a whole.
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
         let (mut opened, mut record) = self.open(prepared).await?;
-        let (history, live) = self.ask(&opened, &mut record, prepared).await?;
+        let (earlier, live) = self.ask(&opened, &mut record, prepared).await?;
         let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
         keep_protection(&mut opened.desired, &record, |connection| {
-            !may_lift || history.lost_layer_of(&connection.name, Some(connection)).is_some()
+            !may_lift || earlier.lost_layer_of(&connection.name, Some(connection)).is_some()
         });
         let mut observed = self.look_closer(live, &opened, &record, prepared).await;
-        let mut planned = self.decide_rows(&opened, record, &history, &mut observed).await?;
-        planned.hide(&self.engine.redactor);
+        let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
+        planned.redact(&self.engine.redactor);
         if self.engine.config.has_several_targets {
             planned.name_target(&self.target.name);
         }
         let Planned { plan, record, tally, .. } = planned;
         prepared.take(plan);
-        let good = self.good_commit(&opened, &history);
+        let good = self.good_commit(&opened, &earlier);
         let consents = self.trailer_consents(&opened.before, &record);
         let snapshot = self.snapshot.clone();
         prepared.ready = Some(Ready { opened, record, observed, tally, good, consents, snapshot });
@@ -126,34 +126,34 @@ impl Pass<'_> {
         Ok((Opened { loaded, desired, connection, key_is_known, before, lock }, record))
     }
 
-    /// Asks the API for the lists, and git for the history meanwhile. Both come after the state was
+    /// Asks the API for the lists, and git for the earlier commits meanwhile. Both come after the state was
     /// locked: what another process changed before is in the lists and in the record.
     async fn ask(
         &self,
         opened: &Opened,
         record: &mut Record,
         prepared: &mut Prepared<'_>,
-    ) -> Result<(History, Live), (Step, String)> {
+    ) -> Result<(EarlierCommits, Live), (Step, String)> {
         let Self { engine, target, snapshot, .. } = *self;
         let is_stateless = self.options.base.is_some();
         let Opened { connection, loaded, .. } = opened;
         let owned_types = record.inventory().map(|(_, owned)| owned.type_name.clone()).collect();
         let concurrency = target.manager.concurrency;
         let lists = observe::lists(&connection.client, concurrency, owned_types);
-        let history = async {
-            let past = GitHistory { engine, target, snapshot, loaded, is_stateless };
-            let history = blocking(|| past.ask(record));
-            let history = history.map_err(|error| (Step::History, error.to_string()))?;
+        let earlier = async {
+            let reader = CommitReader { engine, target, snapshot, loaded, is_stateless };
+            let earlier = blocking(|| reader.ask(record));
+            let earlier = earlier.map_err(|error| (Step::EarlierCommits, error.to_string()))?;
             tell_missing_paths(loaded, record, is_stateless, prepared)
                 .map_err(|problem| (Step::Load, problem))?;
-            Ok(history)
+            Ok(earlier)
         };
-        let (live, history) = tokio::try_join!(async { Ok(lists.await) }, history)?;
+        let (live, earlier) = tokio::try_join!(async { Ok(lists.await) }, earlier)?;
         self.check_answers(&live, connection, prepared)
             .map_err(|problem| (Step::Observe, problem))?;
         let (client, plan) = (&connection.client, &mut prepared.plan);
         check_variables(engine, (target, snapshot), loaded, client, plan).await;
-        Ok((history, live))
+        Ok((earlier, live))
     }
 
     /// Settles what earlier runs left open, notes what is due, joins the rows and decides them.
@@ -161,7 +161,7 @@ impl Pass<'_> {
         &self,
         opened: &Opened,
         mut record: Record,
-        history: &History,
+        earlier: &EarlierCommits,
         observed: &mut Observed,
     ) -> Result<Planned, (Step, String)> {
         let Opened { loaded, desired, connection, key_is_known, before, .. } = opened;
@@ -174,7 +174,7 @@ impl Pass<'_> {
         let filter = &self.options.requests.filter;
         if loaded_whole {
             let live = &observed.live;
-            Noting { desired, invalid: &invalid, live, filter, history }.note(&mut record);
+            Noting { desired, invalid: &invalid, live, filter, earlier }.note(&mut record);
         }
         let (record, tally) = (&record, Tally::default());
         let decide = |observed: &Observed, readable_now: &Readable| {
@@ -186,11 +186,11 @@ impl Pass<'_> {
                 live: &observed.live,
                 loaded_whole,
                 unread_files: &loaded.unread,
-                history,
+                earlier,
                 judge: judge_of(self.target, self.options, &tally),
                 without_consents: false,
             };
-            let rows = join(desired, &invalid, history, observed, record);
+            let rows = join(desired, &invalid, earlier, observed, record);
             plan(rows, record, &settings)
         };
         let mut planned = decide(observed, &record.readable);
@@ -209,14 +209,14 @@ impl Pass<'_> {
     /// The commit as the state keeps it, if it loaded whole and the run is not narrowed. Lost paths
     /// and unread layers are kept with it until they are back or somebody consents; a path that
     /// today's config does not read may still declare something, whatever somebody consents to.
-    fn good_commit(&self, opened: &Opened, history: &History) -> Option<GoodCommit> {
+    fn good_commit(&self, opened: &Opened, earlier: &EarlierCommits) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;
         let whole = !opened.loaded.loaded.has_errors();
         let commit =
             self.snapshot.commit().filter(|_| whole && !options.requests.filter.is_narrow())?;
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
-        let is_consented = options.requests.allow_deletes || history.consents.by_tip;
-        let unread_paths = history.unread_paths();
+        let is_consented = options.requests.allow_deletes || earlier.consents.by_tip;
+        let unread_paths = earlier.unread_paths();
         let last_good = opened.before.last_good.as_ref();
         // A connection that is held for a path stays as the files of before declared it.
         let declared = Arc::make_mut(&mut good.declared);
@@ -233,7 +233,7 @@ impl Pass<'_> {
             return Some(good);
         }
         // A path that touched no name is lost as well, though no name says so.
-        for path in history.lost_paths.keys() {
+        for path in earlier.lost_paths.keys() {
             let then = last_good.and_then(|good| good.paths.get(path)).copied();
             good.paths.insert(path.clone(), then.unwrap_or_default().max(1));
         }
@@ -440,7 +440,7 @@ impl Pass<'_> {
 /// The judge of the changes of a run.
 pub(super) fn judge_of<'r>(
     target: &'r Target,
-    options: &'r Options,
+    options: &'r RunOptions,
     tally: &'r Tally,
 ) -> Judge<'r> {
     Judge { user: &target.rules, allow: &options.requests.allow, now: now(), tally }
@@ -449,7 +449,7 @@ pub(super) fn judge_of<'r>(
 /// The settings of the comparisons of a run.
 pub(super) fn compare_settings<'r>(
     target: &Target,
-    options: &Options,
+    options: &RunOptions,
     loaded: &LoadedTarget,
     keys: Keys<'r>,
     record: &'r Record,

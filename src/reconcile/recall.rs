@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::history::is_overtaken;
+use super::earlier_commits::is_overtaken;
 use super::load::load_target;
 use super::pass::Pass;
-use super::{Connection, Engine, Options, Prepared, blocking};
+use super::{Connection, Engine, Prepared, RunOptions, blocking};
 use crate::api::ENDING;
 use crate::config::Target;
 use crate::desired;
@@ -114,7 +114,7 @@ fn record_of_base(
     engine: &Engine,
     target: &Target,
     base: &Snapshot,
-    options: &Options,
+    options: &RunOptions,
     keys: Keys<'_>,
 ) -> Result<Record, String> {
     let then = load_target(engine, target, base).map_err(|error| error.to_string())?;

@@ -219,14 +219,14 @@ impl Comparing<'_> {
         field.field.is_some_and(|field| self.desired.masks(field))
     }
 
-    /// Whether live's answer for a file or certificate may hide it, as it hides a secret. It does not
+    /// Whether live's answer for a file or certificate may mask it, as it masks a secret. It does not
     /// where this server was seen to show secrets of the type.
-    pub(super) fn hides_file(&self, field: &DesiredField) -> bool {
+    pub(super) fn may_mask_file(&self, field: &DesiredField) -> bool {
         let own_type = self.desired.connection_type.name;
         let is_file = field.field.is_some_and(Field::is_file);
-        let is_hidden = is_file && !shows_file(self.live.get(&field.path));
+        let is_masked = is_file && !shows_file(self.live.get(&field.path));
         let shows = self.live.own.is_some() && self.settings.readable.has_type(own_type);
-        is_hidden && !shows
+        is_masked && !shows
     }
 
     /// Compares a secret that git declares.
@@ -368,7 +368,7 @@ impl SecretReading {
 }
 
 /// Whether an answer shows what a file or certificate holds: nothing, `null`, an empty value and asterisks
-/// may hide it.
+/// may mask it.
 pub(crate) fn shows_file(shown: Option<&Value>) -> bool {
     let is_masked = |value: &Value| value.as_str().is_some_and(hidden::is_masked_text);
     shown.is_some_and(|value| !is_empty(value) && !is_masked(value))
@@ -387,9 +387,9 @@ mod secret_tests {
     use super::*;
 
     #[test]
-    fn an_empty_or_masked_answer_may_hide_a_file() {
-        for hidden in [json!(null), json!(""), json!([]), json!({}), json!("****")] {
-            assert!(!shows_file(Some(&hidden)), "{hidden}");
+    fn an_empty_answer_or_asterisks_may_mask_a_file() {
+        for mask in [json!(null), json!(""), json!([]), json!({}), json!("****")] {
+            assert!(!shows_file(Some(&mask)), "{mask}");
         }
         assert!(!shows_file(None) && shows_file(Some(&json!("Y2VydA=="))));
     }

@@ -81,7 +81,7 @@ fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settin
     let is_replaced =
         decision.entry.change.as_ref().is_some_and(|change| change.action == Action::Replace);
     let is_allowed = is_replaced && settings.allows_delete_of(row.name);
-    if is_allowed && !settings.history.lost_paths.contains_key(path) {
+    if is_allowed && !settings.earlier.lost_paths.contains_key(path) {
         return;
     }
     // A replace that is held already waits for consent to its name.
@@ -95,7 +95,7 @@ fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settin
 
 /// Why a lost path, or a layer that is not read, holds an update.
 pub(super) fn lost_layer_in_words(path: &str, settings: &Settings<'_>) -> Why {
-    if settings.history.lost_paths.contains_key(path) {
+    if settings.earlier.lost_paths.contains_key(path) {
         return lost_path_in_words(path);
     }
     let reason = format!("held: `{path}` declared a part of it, and is there but not read now");

@@ -137,7 +137,7 @@ fn was_renamed_before(
     let is_another = known.zip(shown).is_some_and(|(known, shown)| known != shown);
     is_another
         && !is_to_be_renamed(rows, settings, old)
-        && settings.history.declared_rename(new, old)
+        && settings.earlier.declared_rename(new, old)
 }
 
 /// Decides one rename: `row` is the new name's, `old` the old one's.

@@ -12,7 +12,7 @@ use apinizer_gitops::testing::config::{Config, Resolve, Target};
 use apinizer_gitops::testing::environment::Environment;
 use apinizer_gitops::testing::plan::{Change, ChangeResult, Filter, Plan, RunRequests, TargetPlan};
 use apinizer_gitops::testing::reconcile::{
-    Engine, Options, Prepared, ReadBackMode, carry_out, prepare,
+    Engine, Prepared, ReadBackMode, RunOptions, carry_out, prepare,
 };
 use apinizer_gitops::testing::report;
 use apinizer_gitops::testing::sandbox::{self, Access, Ids};
@@ -52,7 +52,7 @@ async fn prepared<'e>(
     engine: &'e Engine,
     target: &'e Target,
     snapshot: &Snapshot,
-    options: &Options,
+    options: &RunOptions,
 ) -> Prepared<'e> {
     let mut prepared = prepare(engine, target, snapshot, options).await;
     if prepared.is_suspended() == Some(true) {
@@ -215,9 +215,9 @@ impl Ground {
         self.engine.as_ref().unwrap()
     }
 
-    fn options(&self, flags: &Flags, writes: bool) -> Options {
+    fn options(&self, flags: &Flags, writes: bool) -> RunOptions {
         let types: Vec<String> = flags.types.iter().map(|kind| kind.name().to_owned()).collect();
-        Options {
+        RunOptions {
             writes,
             requests: RunRequests {
                 filter: Filter::new(&flags.names, &types),

@@ -1,5 +1,5 @@
 //! Asking git what earlier commits declared and consented to. The answers are judged in
-//! [`crate::plan::history`], which is pure.
+//! [`crate::plan::earlier_commits`], which is pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use super::{Engine, blocking};
 use crate::config::Target;
 use crate::document::{Document, OldDeclarations, Options};
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::history::{
-    Consents, History, LastGood, NamesByPath, RuleConsent, is_below_any, lost_paths, touched,
+use crate::plan::earlier_commits::{
+    Consents, EarlierCommits, LastGood, NamesByPath, RuleConsent, is_below_any, lost_paths, touched,
 };
 use crate::record::{self, AskedBy, Due, GoodCommit, Record};
 use crate::source::{self, HistoryCommit, Repository, Snapshot, SourceError};
 
 /// Reads commits of the past for one target.
-pub(super) struct GitHistory<'a> {
+pub(super) struct CommitReader<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) snapshot: &'a Snapshot,
@@ -53,14 +53,19 @@ impl NamesOfCommit {
     }
 }
 
-impl GitHistory<'_> {
+impl CommitReader<'_> {
     /// Finds out all that deletes depend on. What is due by another branch is taken back in the record.
-    pub(super) fn ask(&self, record: &mut Record) -> Result<History, SourceError> {
+    pub(super) fn ask(&self, record: &mut Record) -> Result<EarlierCommits, SourceError> {
         let other_branch = self.take_back_other_branches(record)?;
         let commit = self.snapshot.commit().map(|commit| commit.id.clone());
         let consents = self.consents(record)?;
         let Some(good) = &record.last_good else {
-            return Ok(History { commit, consents, other_branch, ..History::default() });
+            return Ok(EarlierCommits {
+                commit,
+                consents,
+                other_branch,
+                ..EarlierCommits::default()
+            });
         };
         let counts = self.loaded.counts();
         let (last_good, then) = self.last_good(good)?;
@@ -75,7 +80,7 @@ impl GitHistory<'_> {
         let (still_declared, mut unread_layers) = self.still_declared(good, &counts)?;
         let not_read = self.loaded.unread.keys();
         unread_layers.extend(not_read.map(|place| (place.clone(), touched(good, place))));
-        Ok(History {
+        Ok(EarlierCommits {
             commit,
             last_good,
             consents,
@@ -316,7 +321,7 @@ impl GitHistory<'_> {
             return Ok(other_branch);
         };
         let mut lineage = Lineage {
-            past: self,
+            reader: self,
             repository,
             tip: &commit.id,
             contained: BTreeMap::new(),
@@ -348,7 +353,7 @@ impl GitHistory<'_> {
 
 /// Which commits the one that is looked at comes from.
 struct Lineage<'a> {
-    past: &'a GitHistory<'a>,
+    reader: &'a CommitReader<'a>,
     repository: &'a Arc<Repository>,
     tip: &'a CommitId,
     /// Whether the tip comes from each commit that was asked for.
@@ -430,7 +435,7 @@ impl Lineage<'_> {
     ) -> Result<bool, SourceError> {
         let Some(id) = &due.declared_in else { return Ok(false) };
         if !self.read.contains_key(id) {
-            let then = self.past.declared_by(self.repository, id)?;
+            let then = self.reader.declared_by(self.repository, id)?;
             self.read.insert(id.clone(), then);
         }
         let Some(Some(then)) = self.read.get(id) else { return Ok(false) };

@@ -1,5 +1,5 @@
 //! Which deletes and replaces commits asked for: from what earlier commits declared to what is due
-//! now. Pure; `reconcile::history` asks git (rule 3).
+//! now. Pure; `reconcile::earlier_commits` asks git (rule 3).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::record::{AskedBy, DeclaredThen, Due, DueStep, GoodCommit, Memory, Rec
 
 /// The declarations and consents of earlier commits.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct History {
+pub(crate) struct EarlierCommits {
     /// The commit that is looked at; `None`: the working tree.
     pub(crate) commit: Option<CommitId>,
     /// The last good commit, read with today's config.
@@ -83,7 +83,7 @@ impl Consents {
     }
 }
 
-impl History {
+impl EarlierCommits {
     /// Whether the last good commit cannot be read.
     pub(crate) fn is_last_good_missing(&self) -> bool {
         matches!(self.last_good, LastGood::Missing)
@@ -137,7 +137,7 @@ pub(crate) struct Noting<'a> {
     pub(crate) invalid: &'a BTreeMap<ConnectionName, Invalid>,
     pub(crate) live: &'a Live,
     pub(crate) filter: &'a Filter,
-    pub(crate) history: &'a History,
+    pub(crate) earlier: &'a EarlierCommits,
 }
 
 impl Noting<'_> {
@@ -154,10 +154,10 @@ impl Noting<'_> {
             let due = if self.desired.contains_key(&name) {
                 self.replace_of(&name, memory, declared_in.as_ref())
             } else if self.invalid.contains_key(&name) || is_renamed_from {
-                memory.due.clone().filter(|_| self.history.other_branch.contains(&name))
+                memory.due.clone().filter(|_| self.earlier.other_branch.contains(&name))
             } else {
                 let was_declared =
-                    self.history.declared_then(&name).is_some() || renamed_then.contains(&name);
+                    self.earlier.declared_then(&name).is_some() || renamed_then.contains(&name);
                 self.delete_of(&name, memory, was_declared, declared_in.as_ref())
             };
             let due = due.map(|due| self.with_consent(&name, memory, due));
@@ -166,7 +166,7 @@ impl Noting<'_> {
             }
         }
         if !self.filter.is_narrow() {
-            record.consented.extend(self.history.consents.commits.iter().cloned());
+            record.consented.extend(self.earlier.consents.commits.iter().cloned());
         }
     }
 
@@ -179,7 +179,7 @@ impl Noting<'_> {
 
     /// Old names of renames that the last good commit declared and that are not done.
     fn old_names_then(&self, record: &Record) -> BTreeSet<ConnectionName> {
-        let LastGood::Declared(declared) = &self.history.last_good else { return BTreeSet::new() };
+        let LastGood::Declared(declared) = &self.earlier.last_good else { return BTreeSet::new() };
         let pairs =
             declared.iter().filter_map(|(new, then)| Some((new, then.renamed_from.as_ref()?)));
         let open = pairs.filter(|(new, _)| !is_renamed(record, self.live, new));
@@ -199,14 +199,14 @@ impl Noting<'_> {
             return None;
         }
         let known = memory.due.clone();
-        if self.history.is_last_good_missing() {
+        if self.earlier.is_last_good_missing() {
             // To be asked again once the repository has it.
             return known.or_else(|| {
                 let (asked_by, declared_in) = (AskedBy::NotKnown, declared_in.cloned());
                 Some(Due { asked_by, declared_in, ..Due::default() })
             });
         }
-        let is_removed = was_declared && !self.history.still_declared.contains_key(name);
+        let is_removed = was_declared && !self.earlier.still_declared.contains_key(name);
         if !is_removed || known.as_ref().is_some_and(Due::asks_for_a_delete) {
             return known;
         }
@@ -214,7 +214,7 @@ impl Noting<'_> {
         let known = known.unwrap_or_default();
         Some(Due {
             to: DueStep::Delete,
-            asked_by: AskedBy::this(self.history.commit.as_ref()),
+            asked_by: AskedBy::this(self.earlier.commit.as_ref()),
             declared_in: declared_in.cloned(),
             consent: None,
             moved_to: self.moved_to(name),
@@ -226,7 +226,7 @@ impl Noting<'_> {
     fn moved_to(&self, old: &ConnectionName) -> Option<ConnectionName> {
         let renames = |d: &&DesiredConnection| d.options.renamed_from.as_ref() == Some(old);
         let new = &self.desired.values().find(renames)?.name;
-        let then = self.history.declared_then(new).and_then(|then| then.renamed_from.as_ref());
+        let then = self.earlier.declared_then(new).and_then(|then| then.renamed_from.as_ref());
         (then != Some(old)).then(|| new.clone())
     }
 
@@ -242,16 +242,16 @@ impl Noting<'_> {
     ) -> Option<Due> {
         let wanted = self.desired.get(name)?.connection_type.name;
         let known = memory.due.as_ref();
-        let elsewhere = || known.filter(|_| self.history.other_branch.contains(name)).cloned();
+        let elsewhere = || known.filter(|_| self.earlier.other_branch.contains(name)).cloned();
         let Some(owned) = memory.owned.as_ref().filter(|owned| owned.type_name != wanted) else {
             return elsewhere();
         };
         let was_asked_for =
             known.is_some_and(|due| due.replaces_by().is_some() && due.is_asked_for());
-        let is_new = self.history.declared_as(name, &owned.type_name)
+        let is_new = self.earlier.declared_as(name, &owned.type_name)
             || (was_asked_for
-                && self.history.declared_then(name).is_some()
-                && !self.history.declared_as(name, wanted));
+                && self.earlier.declared_then(name).is_some()
+                && !self.earlier.declared_as(name, wanted));
         let of_this = known.filter(|due| due.replaces_by() == Some(wanted));
         let is_asked_for = is_new || (was_asked_for && of_this.is_some());
         if let Some(known) = of_this.filter(|known| known.is_asked_for() == is_asked_for) {
@@ -260,13 +260,13 @@ impl Noting<'_> {
         let of_a_delete = known.filter(|due| due.replaces_by().is_none());
         let held = of_this.or(of_a_delete);
         let asked_by = if is_asked_for {
-            AskedBy::this(self.history.commit.as_ref())
+            AskedBy::this(self.earlier.commit.as_ref())
         } else if let Some(held) = held {
             match &held.asked_by {
                 AskedBy::Commit(commit) => AskedBy::RemovedBy(commit.clone()),
                 other => other.clone(),
             }
-        } else if self.history.is_last_good_missing() {
+        } else if self.earlier.is_last_good_missing() {
             AskedBy::NotKnown
         } else {
             // Another replace is due, which a mistyped path does not undo.
@@ -286,17 +286,17 @@ impl Noting<'_> {
     /// A due step with the consent of a commit or, without one, a lost path. The path is stored, since
     /// the next commit is compared with this one, which does not have it.
     fn with_consent(&self, name: &ConnectionName, memory: &Memory, mut due: Due) -> Due {
-        let consents = &self.history.consents;
+        let consents = &self.earlier.consents;
         if consents.ended.contains(name) {
             due.consent = None;
         }
-        if !due.is_asked_for() || self.history.other_branch.contains(name) {
+        if !due.is_asked_for() || self.earlier.other_branch.contains(name) {
             return due;
         }
         let type_name = memory.owned.as_ref().map_or("", |owned| &owned.type_name);
         let is_delete = due.to == DueStep::Delete;
         let of_tip = self
-            .history
+            .earlier
             .commit
             .as_ref()
             .filter(|_| consents.by_tip && (!is_delete || self.filter.admits(type_name, name)));
@@ -304,7 +304,7 @@ impl Noting<'_> {
             due.consent = Some(by.clone());
         }
         if due.consent.is_none() && due.lost_path.is_none() {
-            due.lost_path = self.history.lost_paths.keys().next().cloned();
+            due.lost_path = self.earlier.lost_paths.keys().next().cloned();
         }
         due
     }
