@@ -245,6 +245,24 @@ pub(crate) static IDENTITY: [Field; 2] = [
         .about("The name of the connection, unique in its project whatever its case."),
 ];
 
+/// The key of a document under which this tool's own options stand.
+pub(crate) const OPTIONS_KEY: &str = "x-gitops";
+
+/// The keys of a document that are no fields of a connection: what it is, and how it is treated.
+pub(crate) const HEAD: [&str; 3] = ["type", "name", OPTIONS_KEY];
+
+/// The options under `x-gitops`, which are never sent to the API and take no references.
+pub(crate) static OPTIONS: [Field; 5] = [
+    Field::flag("protect", false).about("Never delete or replace this connection."),
+    Field::text("renamedFrom").about("The name that this connection had before."),
+    Field::set("ignore", &Kind::Text).about(
+        "Fields that others may edit, by name or JSON pointer: sent on create, then left as live \
+         has them.",
+    ),
+    Field::flag("suspend", false).about("Leave this connection alone for now."),
+    Field::set("targets", &Kind::Text).about("Only on these targets."),
+];
+
 /// The fields that connections of every type have. `type` and `name` stand apart: they are no fields
 /// to compare but the identity of a connection.
 static COMMON: &[Field] = &[

@@ -34,7 +34,6 @@ pub use file::ParseCache;
 pub(crate) use file::ParsedFile;
 pub(crate) use load::{DeclaredLayer, OldDeclarations, declared_names, layers};
 pub use load::{Loaded, load};
-pub(crate) use options::holds_reference;
 
 /// A request to load documents.
 pub struct LoadRequest<'r> {

@@ -16,14 +16,14 @@ use serde_json::{Map, Value};
 
 use crate::catalog::Kind;
 use crate::desired::{Desired, DesiredConnection, DesiredField, Resolution, resolve};
-use crate::document::{DeclaredLayer, Document, LoadRequest, ParseCache, holds_reference, load};
+use crate::document::{DeclaredLayer, Document, LoadRequest, ParseCache, load};
 use crate::export::normal_value;
 use crate::name::ConnectionName;
 use crate::plan::compare::{LiveView, with_lives_ignored_parts};
 use crate::plan::equality::{equal, equal_as};
 use crate::plan::{ADOPTED, Action, Change, Entry, FieldChange, Origin};
 use crate::pointer::{child, for_people, look_up, with_texts};
-use crate::reference;
+use crate::reference::{self, holds_reference};
 use crate::source::{FileEntry, Folder};
 
 /// The texts of files, by path.

@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::Value;
+
+use crate::pointer::any_text;
+
 /// A piece of a declared text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment<'a> {
@@ -167,6 +171,14 @@ fn is_misnamed(inside: &str) -> bool {
 pub(crate) fn is_apinizers(text: &str) -> bool {
     parse(text).is_ok_and(|segments| {
         !segments.is_empty() && segments.iter().all(|s| matches!(s, Segment::Apinizer(_)))
+    })
+}
+
+/// Whether a value holds a reference, or something that tries to be one.
+pub(crate) fn holds_reference(value: &Value) -> bool {
+    any_text(value, &|text| {
+        let is_plain = |all: Vec<Segment<'_>>| all.iter().all(|s| matches!(s, Segment::Text(_)));
+        text.contains("${") && !parse(text).is_ok_and(is_plain)
     })
 }
 

@@ -8,7 +8,9 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-use super::{Choices, Condition, ConnectionType, Field, IDENTITY, Kind, Required, all};
+use super::{
+    Choices, Condition, ConnectionType, Field, IDENTITY, Kind, OPTIONS, OPTIONS_KEY, Required, all,
+};
 
 /// A name of a connection that could be a step of a URL's path.
 const NAME: &str = r"^[^\s/]([^/\u0000-\u001f]*[^\s/])?$";
@@ -24,13 +26,13 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// The schema of a document of one type.
 pub fn schema_for(connection_type: &ConnectionType) -> Value {
     let mut schema = document(json!({"$schema": DIALECT}), connection_type);
-    schema["$defs"] = json!({"x-gitops": options()});
+    schema["$defs"] = json!({OPTIONS_KEY: options()});
     schema
 }
 
 /// The schema of a document of any type: exactly the one that `type` names.
 pub fn schema_for_any() -> Value {
-    let mut definitions = json!({"x-gitops": options()});
+    let mut definitions = json!({OPTIONS_KEY: options()});
     let mut alternatives = Vec::new();
     for connection_type in all() {
         let name = connection_type.name;
@@ -72,7 +74,7 @@ fn document(mut schema: Value, connection_type: &ConnectionType) -> Value {
             conditions.push(json!({"if": holds, "then": {"required": [field.name]}}));
         }
     }
-    properties["x-gitops"] = json!({"$ref": "#/$defs/x-gitops"});
+    properties[OPTIONS_KEY] = json!({"$ref": "#/$defs/x-gitops"});
     schema["title"] = format!("Connection of type {}", connection_type.name).into();
     schema["description"] = connection_type.about.into();
     schema["type"] = "object".into();
@@ -166,32 +168,20 @@ fn object(fields: &[Field]) -> Value {
 }
 
 pub(crate) fn options() -> Value {
-    let texts = |about: &str| json!({"type": "array", "items": {"type": "string", "minLength": 1}, "description": about});
+    let schema_of = |option: &Field| {
+        let mut schema = match option.kind {
+            Kind::Boolean => json!({"type": "boolean", "default": false}),
+            Kind::Text => json!({"type": "string", "pattern": NAME}),
+            _ => json!({"type": "array", "items": {"type": "string", "minLength": 1}}),
+        };
+        schema["description"] = option.about.into();
+        (option.name.to_owned(), schema)
+    };
     json!({
         "description": "What apinizer-gitops does with this connection; never sent to the API.",
         "type": ["object", "null"],
         "additionalProperties": false,
-        "properties": {
-            "protect": {
-                "type": "boolean",
-                "default": false,
-                "description": "Never delete or replace this connection.",
-            },
-            "renamedFrom": {
-                "type": "string",
-                "pattern": NAME,
-                "description": "The name that this connection had before.",
-            },
-            "ignore": texts(
-                "Fields that others may edit, by name or JSON pointer: sent on create, then left as live has them.",
-            ),
-            "suspend": {
-                "type": "boolean",
-                "default": false,
-                "description": "Leave this connection alone for now.",
-            },
-            "targets": texts("Only on these targets."),
-        },
+        "properties": OPTIONS.iter().map(schema_of).collect::<Map<_, _>>(),
     })
 }
 

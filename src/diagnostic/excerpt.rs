@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use crate::catalog::{self, Field, HiddenPlace, Kind, Secrecy};
+use crate::catalog::{self, Field, HEAD, HiddenPlace, Kind, OPTIONS, Secrecy};
 use crate::diagnostic::{Chunk, FileText, Mark, Part};
 use crate::places::{Places, Shape, Span, to_u32};
 use crate::reference::{self, Segment};
@@ -407,10 +407,9 @@ pub(crate) fn is_field(key: &str) -> bool {
 /// Whether what stands under a key is no secret in any document, unless its text shows otherwise.
 /// `value` stands beside a name that decides it.
 fn is_harmless_field(key: &str) -> bool {
-    const OURS: &[&str] =
-        &["type", "name", "x-gitops", "protect", "renamedFrom", "ignore", "suspend", "targets"];
+    let is_ours = HEAD.contains(&key) || OPTIONS.iter().any(|option| option.name == key);
     let is_plain = NAMES.plain.contains(key) && !NAMES.hiding.contains(key) && key != "value";
-    is_plain || OURS.contains(&key)
+    is_plain || is_ours
 }
 
 /// Whether a text holds references to the environment or to Apinizer's variables, and nothing

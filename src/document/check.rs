@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::options::{holds_reference, no_reference};
+use super::options::no_reference;
 use crate::catalog::{
-    self, ConnectionType, Default, Field, Kind, Required, did_you_mean_type, is_bookkeeping,
-    nearest_of,
+    self, ConnectionType, Default, Field, Kind, OPTIONS_KEY, Required, did_you_mean_type,
+    is_bookkeeping, nearest_of,
 };
 use crate::diagnostic::code::{self, Code};
 use crate::diagnostic::{Finding, Part, Severity, is_secret_in_key, quoted};
-use crate::document::options::KEY;
 use crate::pointer::{child, for_people, item, steps};
+use crate::reference::holds_reference;
 use crate::secret::SENSITIVE;
 
 use secrets::variable;
@@ -182,7 +182,13 @@ impl Check<'_> {
         }
         let known = self.connection_type.fields().map(|field| field.name);
         let what = format!("a connection of type `{}`", self.connection_type.name);
-        self.findings.push(unknown(pointer, key, known.chain([KEY]), &what, self.findings.len()));
+        self.findings.push(unknown(
+            pointer,
+            key,
+            known.chain([OPTIONS_KEY]),
+            &what,
+            self.findings.len(),
+        ));
         self.check_references(pointer, value);
     }
 

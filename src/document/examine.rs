@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use super::check::{Check, connection_type, texts_to_numbers};
 use super::file::{Locator, ParseCache, Read};
 use super::gather::{assign, gather};
-use super::options::{self, KEY};
+use super::options;
 use super::{Document, Layer, LoadRequest, Merged, Options};
-use crate::catalog::{ConnectionType, did_you_mean, nearest_of};
+use crate::catalog::{ConnectionType, OPTIONS_KEY, did_you_mean, nearest_of};
 use crate::diagnostic::{At, Diagnostic, Finding, Part, code, quoted};
 use crate::name::ConnectionName;
 use crate::pointer::{child, each_text, item};
@@ -71,7 +71,7 @@ fn check(
         let head = [("type", connection_type.name.into()), ("name", name.into())];
         let head = head.into_iter().map(|(key, value)| (key.to_owned(), value));
         let fields = merged.fields.iter().map(|(key, value)| (key.clone(), value.clone()));
-        let options = (KEY.to_owned(), options.for_rules());
+        let options = (OPTIONS_KEY.to_owned(), options.for_rules());
         let connection = Value::Object(head.chain(fields).chain([options]).collect());
         findings.extend(rules.of_document(&connection).into_iter().map(|(rule, found)| {
             let declared = |field: &&String| merged.fields.contains_key(*field);
@@ -101,7 +101,7 @@ fn check_targets(
     let (Some(known), Some(targets)) = (request.known_targets, targets) else { return };
     for target in targets.iter().filter(|target| !known.contains(*target)) {
         let message = format!("no target is called {}", quoted(target));
-        let pointer = child(&child("", KEY), "targets");
+        let pointer = options::pointer_to("targets");
         let otherwise = "check the names of the targets in the config";
         let help = did_you_mean(known.iter().map(String::as_str), target, otherwise);
         findings.push(
@@ -129,7 +129,7 @@ fn warn_of_unknown_ignores(
             quoted(&top),
             connection_type.name
         );
-        let pointer = item(&child(&child("", KEY), "ignore"), 0);
+        let pointer = item(&options::pointer_to("ignore"), 0);
         let fields = connection_type.fields().map(|field| field.name);
         findings.push(
             Finding::warning(&code::UNKNOWN_FIELD, pointer, message)
@@ -214,7 +214,7 @@ fn problem(
 }
 
 fn pointer() -> String {
-    child(&child("", KEY), "renamedFrom")
+    options::pointer_to("renamedFrom")
 }
 
 // Apinizer's own variables, `${NAME}`: whether documents use any, and those that the project of a

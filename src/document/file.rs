@@ -10,14 +10,14 @@ use serde_json::{Map, Value};
 
 use super::Merged;
 use super::in_parallel;
-use super::options::{HEAD, name_of};
-use crate::catalog::{self, hidden};
+use crate::catalog::{self, HEAD, hidden};
 use crate::diagnostic::{
     At, Chunk, Diagnostic, Excerpt, FileText, Finding, Mark, Part, code, is_field, only_references,
     split,
 };
-use crate::name::ConnectionName;
+use crate::name::{self, ConnectionName};
 use crate::pointer::look_up;
+use crate::reference::holds_reference;
 use crate::source::FileEntry;
 use crate::yaml;
 
@@ -110,6 +110,13 @@ impl ParsedFile {
             Ok(other) => self.problems.push(not_a_mapping(&other, file, &chunk)),
         }
     }
+}
+
+/// The name of a document, where it has one that can be used.
+fn name_of(head: &Map<String, Value>) -> Option<&str> {
+    let value = head.get("name")?;
+    let name = value.as_str()?;
+    (!holds_reference(value) && name::problem_with(name).is_none()).then_some(name)
 }
 
 fn too_many(rest: &Chunk) -> Diagnostic {

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use super::Layer;
 use super::file::ParsedFile;
-use super::options::{holds_reference, no_reference};
+use super::options::no_reference;
 use crate::diagnostic::{At, Finding, Part, code, quoted};
 use crate::name::{self, ConnectionName};
+use crate::reference::holds_reference;
 use crate::source::{FileEntry, Folder};
 
 /// How many documents of one file are told to have no name.

@@ -19,10 +19,9 @@ use super::gather::{Gathered, assign, gather};
 use super::in_parallel;
 use super::options;
 use super::{Document, Invalid, Layer, LoadRequest, Merged, Place};
-use crate::catalog::ConnectionType;
+use crate::catalog::{self, ConnectionType};
 use crate::diagnostic::{At, Diagnostic, Finding, Part, Severity, code};
 use crate::name::ConnectionName;
-use crate::pointer::child;
 use crate::source::{FileEntry, Folder};
 
 /// How many problems of one file are told.
@@ -126,7 +125,8 @@ pub(crate) fn declared_names(
         if let Some(old) = options::old_name_of(&merged.head) {
             then.renames.insert(name.clone(), old);
         }
-        if let Some(known) = options::type_of(&merged.head) {
+        let type_name = merged.head.get("type").and_then(Value::as_str);
+        if let Some(known) = type_name.and_then(catalog::find) {
             then.types.insert(name.clone(), known.name);
         }
         then.names.insert(name);
@@ -295,7 +295,7 @@ impl<'r> Loader<'r> {
     fn renames(&mut self) {
         let renamed = std::mem::take(&mut self.renames);
         let documents = &self.loaded.documents;
-        let pointer = child(&child("", options::KEY), "renamedFrom");
+        let pointer = options::pointer_to("renamedFrom");
         let renames: Vec<Rename<'_>> = renamed
             .iter()
             .filter_map(|(index, merged)| {

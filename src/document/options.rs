@@ -5,19 +5,16 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::Options;
-use crate::catalog::{ConnectionType, did_you_mean};
+use crate::catalog::{OPTIONS, OPTIONS_KEY as KEY, did_you_mean};
 use crate::diagnostic::{Finding, Part, code, quoted};
 use crate::name::{self, ConnectionName};
-use crate::pointer::{any_text, child, item};
-use crate::reference::{self, Segment};
+use crate::pointer::{child, item};
+use crate::reference::holds_reference;
 
-/// The key itself.
-pub(crate) const KEY: &str = "x-gitops";
-
-/// The keys that are no fields of a connection: what it is, and how it is treated.
-pub(super) const HEAD: [&str; 3] = ["type", "name", KEY];
-
-const KEYS: &[&str] = &["protect", "renamedFrom", "ignore", "suspend", "targets"];
+/// The pointer to one of the options.
+pub(super) fn pointer_to(key: &str) -> String {
+    child(&child("", KEY), key)
+}
 
 /// Reads `x-gitops` of a document.
 pub(crate) fn read(head: &Map<String, Value>, findings: &mut Vec<Finding>) -> Options {
@@ -62,18 +59,6 @@ pub(super) fn are_for(targets: Option<&BTreeSet<String>>, target: Option<&str>) 
     }
 }
 
-/// The name of a document, where it has one that can be used.
-pub(super) fn name_of(head: &Map<String, Value>) -> Option<&str> {
-    let value = head.get("name")?;
-    let name = value.as_str()?;
-    (!holds_reference(value) && crate::name::problem_with(name).is_none()).then_some(name)
-}
-
-/// The type of a document, where it has one that is known.
-pub(super) fn type_of(head: &Map<String, Value>) -> Option<&'static ConnectionType> {
-    crate::catalog::find(head.get("type")?.as_str()?)
-}
-
 /// The name that a document renames from, whatever else is wrong with it.
 pub(crate) fn old_name_of(head: &Map<String, Value>) -> Option<ConnectionName> {
     Some(ConnectionName::new(head.get(KEY)?.get("renamedFrom")?.as_str()?))
@@ -87,14 +72,6 @@ pub(crate) fn no_reference(pointer: &str, what: &str) -> Finding {
         format!("{} takes no references", quoted(what)),
     )
     .help("write the value out")
-}
-
-/// Whether a value holds a reference, or something that tries to be one.
-pub(crate) fn holds_reference(value: &Value) -> bool {
-    any_text(value, &|text| {
-        let is_plain = |all: Vec<Segment<'_>>| all.iter().all(|s| matches!(s, Segment::Text(_)));
-        text.contains("${") && !reference::parse(text).is_ok_and(is_plain)
-    })
 }
 
 fn wrong(pointer: &str, what: &str, kind: &str, example: &str) -> Finding {
@@ -196,12 +173,13 @@ fn texts<'v>(
 }
 
 fn unknown(pointer: &str, key: &str) -> Finding {
-    let keys = "its keys are `protect`, `renamedFrom`, `ignore`, `suspend` and `targets`";
+    let keys = || OPTIONS.iter().map(|option| option.name);
+    let otherwise = format!("its keys are {}", keys().map(quoted).collect::<Vec<_>>().join(", "));
     let message = format!("`x-gitops` has no key {}", quoted(key));
     Finding::error(&code::UNKNOWN_OPTION, pointer, message).part(Part::Key).help(did_you_mean(
-        KEYS.iter().copied(),
+        keys(),
         key,
-        keys,
+        otherwise,
     ))
 }
 

@@ -208,10 +208,9 @@ fn normal(
     connection_type: &'static ConnectionType,
     mut fields: Map<String, Value>,
 ) -> Map<String, Value> {
-    // A live field of that name would be taken for our options.
-    const NOT_FIELDS: [&str; 3] = ["type", "name", "x-gitops"];
     fields.retain(|key, value| {
-        !NOT_FIELDS.contains(&key.as_str())
+        // A live field of the name `x-gitops` would be taken for our options.
+        !catalog::HEAD.contains(&key.as_str())
             && !catalog::is_bookkeeping(connection_type, key)
             && !is_empty(value)
     });

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::entry::{Decision, Why};
 use super::row::{Judge, Row, Settings};
 use super::{Action, Change, ChangeResult, Entry, FieldChange, Origin, State, TargetPlan};
+use crate::catalog::OPTIONS_KEY;
 use crate::desired::DesiredConnection;
 use crate::digest::sha256_hex;
 use crate::name::{CommitId, ConnectionName};
@@ -199,7 +200,7 @@ fn put_together<'f>(
     for (path, value) in fields {
         pointer::set(&mut connection, path, value.clone());
     }
-    pointer::set(&mut connection, "/x-gitops", options);
+    connection[OPTIONS_KEY] = options;
     connection
 }
 

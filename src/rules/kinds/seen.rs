@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::{Object, SEEN, ValueKind, Words};
-use crate::catalog::{self, ConnectionType, Field, IDENTITY};
+use crate::catalog::{self, ConnectionType, Field, IDENTITY, OPTIONS, OPTIONS_KEY};
 
 /// The values that a rule sees.
 pub(super) fn seen(targets: &[&Json]) -> Vec<(String, ValueKind)> {
@@ -23,18 +23,11 @@ fn connection() -> ValueKind {
     let fields = catalog::all().flat_map(ConnectionType::fields).chain(IDENTITY.iter());
     let mut connection = Object::open(fields);
     connection.refusal = Some("no type of connection has a field");
-    let text = || ValueKind::Text(None);
-    let texts = || ValueKind::List(Box::new(text()));
-    let mut options = Object::fixed([
-        ("protect", ValueKind::Boolean),
-        ("renamedFrom", text()),
-        ("ignore", texts()),
-        ("suspend", ValueKind::Boolean),
-        ("targets", texts()),
-    ]);
+    let options = OPTIONS.iter().map(|option| (option.name, ValueKind::of_field(&option.kind)));
+    let mut options = Object::fixed(options);
     options.refusal = Some("`x-gitops` has no key");
     let types = ValueKind::words(catalog::all().map(|known| known.name));
-    let members = [("type".to_owned(), types), ("x-gitops".to_owned(), options.into())];
+    let members = [("type".to_owned(), types), (OPTIONS_KEY.to_owned(), options.into())];
     connection.members.extend(members);
     connection.into()
 }
