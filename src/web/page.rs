@@ -214,6 +214,13 @@ fn moment(time: Timestamp) -> Markup {
     seconds(time.as_second())
 }
 
+/// A moment to come; `over` takes its place once it has passed.
+fn moment_to_come(time: Timestamp, over: &str) -> Markup {
+    html! {
+        time datetime=(time) data-over=(over) { @if time > Timestamp::now() { (time) } @else { (over) } }
+    }
+}
+
 fn seconds(seconds: i64) -> Markup {
     match Timestamp::from_second(seconds) {
         Ok(time) => html! { time datetime=(time) { (time) } },

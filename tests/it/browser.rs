@@ -228,6 +228,22 @@ fn drift_is_shown_field_by_field_and_no_secret_with_it() {
 }
 
 #[test]
+fn a_check_that_is_late_is_due() {
+    let world = world("resync: 3s");
+    world.commit_email("mails", "");
+    let daemon = Running::start(&world, &[]);
+    let Some(browser) = Browser::start(&world) else { return };
+    browser.open(&daemon.address);
+    browser.shows("Everything is in sync");
+    // A daemon that stands still makes no check, and the page tells time by itself.
+    daemon.signal("-STOP");
+    browser.shows("next check is due");
+    daemon.signal("-CONT");
+    browser.shows("next check in ");
+    browser.assert_clean();
+}
+
+#[test]
 fn the_buttons_ask_for_the_token_once() {
     let world = world("resync: 1h");
     world.commit_email("mails", "");

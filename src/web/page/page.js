@@ -12,8 +12,9 @@ function sayTimes() {
     const moment = new Date(time.dateTime);
     const away = (moment - Date.now()) / 1000;
     const [unit, size] = steps.find(([, size]) => Math.abs(away) >= size) ?? steps[3];
-    const text = Math.abs(away) > 30 * 86400
-      ? moment.toLocaleDateString() : relative.format(Math.round(away / size), unit);
+    const text = away <= 0 && time.dataset.over ? time.dataset.over
+      : Math.abs(away) > 30 * 86400 ? moment.toLocaleDateString()
+      : relative.format(Math.round(away / size), unit);
     if (time.textContent !== text) time.textContent = text;
     time.title = moment.toLocaleString();
   }

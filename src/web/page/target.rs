@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use url::form_urlencoded::Serializer;
 
-use super::{Shown, badge, commit_id, commit_line, connections, moment, words};
+use super::{Shown, badge, commit_id, commit_line, connections, moment, moment_to_come, words};
 use crate::audit::{PastReconcile, RecentEvent};
 use crate::daemon::status::{TargetState, TargetStatus};
 use crate::document::{Diagnostic, Severity};
@@ -30,12 +30,12 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
                     @if let Some(commit) = &target.commit_seen { dt { "Seen" } dd { (commit_line(commit, shown)) } }
                 }
                 @if let Some((wait, since)) = &target.trouble.wait {
-                    dt { "Waits" } dd { "for " (wait.after) ", since " (moment(*since)) @if let Some(until) = wait.until { ", until " (moment(until)) } }
+                    dt { "Waits" } dd { "for " (wait.after) ", since " (moment(*since)) @if let Some(until) = wait.until { ", until " (moment_to_come(until, "now")) } }
                 }
                 dt { "Last check" }
                 dd {
                     @if let Some(time) = target.last_reconcile { (moment(time)) } @else { "not yet" }
-                    ", next check " @if target.reconciling { "now" } @else if let Some(time) = target.next_reconcile { (moment(time)) } @else { "when something changes" }
+                    ", next check " @if target.reconciling { "now" } @else if let Some(time) = target.next_reconcile { (moment_to_come(time, "is due")) } @else { "when something changes" }
                 }
             }
             @if target.trouble.refused {

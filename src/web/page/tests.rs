@@ -49,6 +49,16 @@ fn the_search_finds_what_is_not_drawn() {
 }
 
 #[test]
+fn a_check_that_is_late_is_due() {
+    let mut status = with_connections(1);
+    let text = |status: &Status| content(status, &Shown::default(), true).into_string();
+    Arc::make_mut(&mut status.targets[0]).next_reconcile = Some(Timestamp::UNIX_EPOCH);
+    assert!(text(&status).contains("data-over=\"is due\">is due</time>"), "{}", text(&status));
+    Arc::make_mut(&mut status.targets[0]).next_reconcile = Some(Timestamp::MAX);
+    assert!(text(&status).contains(">9999-"), "{}", text(&status));
+}
+
+#[test]
 fn nothing_inline_that_the_policy_forbids() {
     for text in [content(&with_connections(3), &Shown::default(), true), filter(&Shown::default())]
     {
