@@ -301,7 +301,7 @@ impl<'j> Run<'j, '_> {
             ) => create::forget_intent(self.job, desired),
             _ => {}
         }
-        tell(change, &result);
+        tell(&self.job.target.name, change, &result);
         (self.job.control.progress)(change, &result);
         if self.job.ledger.save_if_due().await.is_err() {
             self.failed_to_save.cancel();
@@ -340,13 +340,15 @@ impl<'j> Run<'j, '_> {
     }
 }
 
-fn tell(change: &Change, result: &ChangeResult) {
+fn tell(target: &str, change: &Change, result: &ChangeResult) {
     let (action, connection) = (change.action.as_str(), change.name.as_str());
     match result {
         // The audit trail tells of each write, and the run at its end of what failed.
-        ChangeResult::Done => debug!(action, connection, "done"),
-        ChangeResult::Failed(why) => debug!(action, connection, "failed: {why}"),
-        ChangeResult::Degraded(why) => debug!(action, connection, "saved but not deployed: {why}"),
-        other => debug!(action, connection, result = ?other, "not made"),
+        ChangeResult::Done => debug!(target, action, connection, "done"),
+        ChangeResult::Failed(why) => debug!(target, action, connection, "failed: {why}"),
+        ChangeResult::Degraded(why) => {
+            debug!(target, action, connection, "saved but not deployed: {why}")
+        }
+        other => debug!(target, action, connection, result = ?other, "not made"),
     }
 }

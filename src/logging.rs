@@ -6,6 +6,7 @@ use apinizer_gitops::cli::Context;
 use apinizer_gitops::cli::args::LogFormat;
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
@@ -43,7 +44,10 @@ pub(crate) fn start(context: &Context, is_daemon: bool, runtime: &Runtime) -> Tr
     let logs = match global.log_format {
         LogFormat::Text => {
             let colors = context.style_stderr().color && std::io::stderr().is_terminal();
-            logs.with_writer(|| Lines(shorter)).with_ansi(colors).boxed()
+            // A line of text names its target and commit itself.
+            let is_event = filter_fn(|metadata| metadata.is_event());
+            let logs = logs.with_writer(|| Lines(shorter)).with_ansi(colors);
+            logs.with_filter(is_event).boxed()
         }
         LogFormat::Json => {
             let logs = logs.with_writer(|| Lines(shorter_json)).json();
