@@ -62,9 +62,13 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
         config,
     };
     if args.once {
-        let outcomes = daemon::once(&daemon).await.map_err(CommandError::failed)?;
-        context.print(&report::outcome::text(&outcomes, &context.style()));
-        return Ok(report::exit::of_outcomes(&outcomes));
+        let plan = daemon::once(&daemon).await.map_err(CommandError::failed)?;
+        if args.dry_run {
+            context.print(&report::plan::text(&plan, &context.style()));
+            return Ok(report::exit::of_plan(&plan));
+        }
+        context.print(&report::outcome::text(&plan.targets, &context.style()));
+        return Ok(report::exit::of_outcomes(&plan.targets));
     }
     serve(&listener, &daemon.config, context)?;
     reload_on_sighup(trigger, shutdown.clone());

@@ -1,7 +1,6 @@
 //! The log lines about a reconcile, and how often a failure is repeated in the log.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, btree_map};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::{State, TargetPlan, with_reason};
+use crate::plan::{Entry, State, TargetPlan, with_reason};
 use crate::reconcile::Step;
 
 /// How long a kind is remembered that does not come again.
@@ -56,6 +55,8 @@ pub(super) struct TargetLog<'a> {
     pub(super) waited_for: Option<&'a Wait>,
     /// The problems of its documents that were told already.
     pub(super) warned: &'a [Diagnostic],
+    /// How many changes were pending so far.
+    pub(super) pending: usize,
 }
 
 /// How many causes of failures are told in one sentence.
@@ -87,11 +88,22 @@ impl TargetLog<'_> {
         if let Some(wait) = result.wait.as_ref().filter(|wait| self.waits_anew(wait)) {
             info!(target, commit = wait.commit.short(), "{}", wait.reason);
         }
-        if !outcome.is_success() {
+        if !result.went_well(outcome) {
             return self.failures(result);
         }
         if self.throttle.is_over(now) {
             info!(target, commit, "recovered");
+        }
+        let pending = pending(&result.plan.entries);
+        if pending > self.pending {
+            let count = pending;
+            info!(
+                target,
+                event = "pending",
+                commit,
+                count,
+                "changes are pending: a dry run writes nothing"
+            );
         }
         if outcome == ReconcileOutcome::Applied {
             let Counts { done, adopted, .. } = Counts::of([&result.plan]);
@@ -140,10 +152,11 @@ impl TargetLog<'_> {
         for (state, words) in TROUBLE {
             self.connections(result, state, words);
         }
-        let gets_nothing_yet = result.wait.is_some() && result.commit.is_none();
         let (kind, text) = if !result.plan.errors.is_empty() {
             (FailureKind::of(result), result.plan.errors.join("; "))
-        } else if gets_nothing_yet || TROUBLE.iter().any(|(state, _)| result.plan.has(*state)) {
+        } else if result.gets_nothing_yet()
+            || TROUBLE.iter().any(|(state, _)| result.plan.has(*state))
+        {
             return;
         } else {
             let count = result.plan.changes().len();
@@ -202,6 +215,11 @@ impl TargetLog<'_> {
     }
 }
 
+/// How many connections wait for a change that a dry run does not make.
+pub(super) fn pending(entries: &[Entry]) -> usize {
+    entries.iter().filter(|entry| entry.state == State::Pending).count()
+}
+
 impl FailureKind {
     /// The kind of what is wrong with a target as a whole.
     fn of(result: &PassResult) -> Self {
@@ -251,12 +269,12 @@ impl<K: Ord> LogThrottle<K> {
     pub(crate) fn count(&self, kind: K, now: Instant) -> Option<u64> {
         let mut logged = self.logged();
         let (at, repeats) = match logged.by_kind.entry(kind) {
-            Entry::Vacant(entry) => {
+            btree_map::Entry::Vacant(entry) => {
                 entry.insert((now, 0));
                 logged.in_trouble = true;
                 return Some(0);
             }
-            Entry::Occupied(entry) => entry.into_mut(),
+            btree_map::Entry::Occupied(entry) => entry.into_mut(),
         };
         *repeats += 1;
         if now.duration_since(*at) < EVERY {
@@ -292,7 +310,6 @@ pub(super) fn more_than_0(count: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Entry, TargetPlan};
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
@@ -330,6 +347,7 @@ mod tests {
                 throttle: &throttle,
                 waited_for: None,
                 warned: &[],
+                pending: 0,
             };
             let made = lines.clone();
             let subscriber = tracing_subscriber::fmt().with_writer(move || made.clone()).finish();

@@ -114,7 +114,7 @@ impl ToldNews {
             }
             self.held = held;
         }
-        if was_in_trouble && outcome.is_success() && self.held.is_empty() {
+        if was_in_trouble && result.went_well(outcome) && self.held.is_empty() {
             news.events.push(NotifyEvent::Recovered);
         }
         news
@@ -303,6 +303,9 @@ mod tests {
         assert_eq!(told.of(&failing(), ReconcileOutcome::Failed, "b"), [NotifyEvent::Failed]);
         assert_eq!(told.of(&fine, ReconcileOutcome::InSync, "b"), [NotifyEvent::Recovered]);
         assert!(told.of(&fine, ReconcileOutcome::InSync, "b").is_empty());
+        // In a dry run the changes of a target that answers again stay pending.
+        let _ = told.of(&failing(), ReconcileOutcome::Failed, "b");
+        assert_eq!(told.of(&fine, ReconcileOutcome::Pending, "b"), [NotifyEvent::Recovered]);
     }
 
     #[test]

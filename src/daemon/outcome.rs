@@ -5,7 +5,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::audit::Asked;
-use crate::plan::{Counts, TargetPlan};
 
 /// How a reconcile ended: the label `outcome` of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,31 +34,6 @@ pub(crate) enum ReconcileOutcome {
 }
 
 impl ReconcileOutcome {
-    /// How carrying a plan out ended, the worst first. `interrupted`: somebody asked it to end.
-    #[must_use]
-    pub(crate) fn of(plan: &TargetPlan, interrupted: bool) -> Self {
-        let counts = Counts::of([plan]);
-        // A failure in a reconcile that had to end was perhaps only not tried again.
-        let is_cut_short = counts.not_started + counts.failed > 0 || !plan.errors.is_empty();
-        if interrupted && is_cut_short {
-            Self::Interrupted
-        } else if !plan.errors.is_empty() || counts.failed + counts.not_started > 0 {
-            Self::Failed
-        } else if counts.blocked > 0 {
-            Self::Blocked
-        } else if counts.degraded > 0 {
-            Self::Degraded
-        } else if counts.held > 0 {
-            Self::Held
-        } else if counts.drifted > 0 {
-            Self::Drifted
-        } else if counts.done + counts.adopted > 0 {
-            Self::Applied
-        } else {
-            Self::InSync
-        }
-    }
-
     /// The word for it in JSON, logs and metrics.
     #[must_use]
     pub(crate) fn as_str(self) -> &'static str {

@@ -14,7 +14,7 @@ use crate::api::{RetryPolicy, WriteLimit};
 use crate::audit::Asked;
 use crate::config::Target;
 use crate::leadership::{Alone, Leadership};
-use crate::plan::{Change, ChangeResult, RunRequests, State, TargetPlan};
+use crate::plan::{Change, ChangeResult, Counts, Plan, RunRequests, State, TargetPlan};
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, carry_out};
 use crate::secret::Redactor;
 use crate::source::{Commit, Seen, Source, SourceError};
@@ -49,7 +49,7 @@ pub(super) struct PassResult {
     pub(super) refused: Option<String>,
     pub(super) suspended: bool,
     /// Whether it was carried out, or the target could not be looked at, or has nothing to be given yet;
-    /// else the target was only looked at.
+    /// else the target was only looked at: in a dry run, or since it is suspended.
     pub(super) carried_out: bool,
     /// Whether the commit counts as applied.
     pub(super) applied: bool,
@@ -68,43 +68,52 @@ pub(super) struct PassResult {
 impl PassResult {
     /// Whether live could be looked at, so that the entries are those of now.
     pub(super) fn was_looked_at(&self) -> bool {
-        let gets_nothing_yet = self.wait.is_some() && self.commit.is_none();
-        !self.plan.entries.is_empty() || (self.plan.errors.is_empty() && !gets_nothing_yet)
+        !self.plan.entries.is_empty() || (self.plan.errors.is_empty() && !self.gets_nothing_yet())
     }
 
-    /// How the reconcile ended. `interrupted`: a shutdown or a newer commit asked it to end.
+    /// Whether the target waits for the one before it and has no commit to stay on.
+    pub(super) fn gets_nothing_yet(&self) -> bool {
+        self.wait.is_some() && self.commit.is_none()
+    }
+
+    /// How the reconcile ended, the worst first. `interrupted`: a shutdown or a newer commit asked it to
+    /// end.
     pub(super) fn ended_as(&self, interrupted: bool) -> ReconcileOutcome {
+        let Counts { done, adopted, failed, blocked, held, degraded, drifted, not_started, .. } =
+            Counts::of([&self.plan]);
+        let is_left = self.carried_out && not_started > 0;
         if self.refused.is_some() {
-            return ReconcileOutcome::Refused;
+            ReconcileOutcome::Refused
+        } else if failed > 0 || is_left || !self.plan.errors.is_empty() {
+            // A failure in a reconcile that had to end was perhaps only not tried again.
+            if interrupted { ReconcileOutcome::Interrupted } else { ReconcileOutcome::Failed }
+        } else if self.suspended && !self.carried_out {
+            ReconcileOutcome::Suspended
+        } else if blocked > 0 {
+            ReconcileOutcome::Blocked
+        } else if degraded > 0 {
+            ReconcileOutcome::Degraded
+        } else if held > 0 {
+            ReconcileOutcome::Held
+        } else if self.plan.has(State::Degraded) {
+            // A connection that waits for its next write is still not deployed, though this pass had
+            // nothing to do.
+            ReconcileOutcome::Degraded
+        } else if not_started > 0 || self.gets_nothing_yet() {
+            ReconcileOutcome::Pending
+        } else if drifted > 0 {
+            ReconcileOutcome::Drifted
+        } else if self.carried_out && done + adopted > 0 {
+            ReconcileOutcome::Applied
+        } else {
+            ReconcileOutcome::InSync
         }
-        if self.wait.is_some() && self.commit.is_none() && self.plan.errors.is_empty() {
-            return ReconcileOutcome::Pending;
-        }
-        if !self.carried_out {
-            return self.looked_at_only();
-        }
-        let outcome = ReconcileOutcome::of(&self.plan, interrupted);
-        // A connection that waits for its next write is still not deployed, though this pass had
-        // nothing to do.
-        let waits = self.plan.has(State::Degraded);
-        if waits && outcome.is_success() { ReconcileOutcome::Degraded } else { outcome }
     }
 
-    fn looked_at_only(&self) -> ReconcileOutcome {
-        let summary = self.plan.summary();
-        if !self.plan.errors.is_empty() {
-            ReconcileOutcome::Failed
-        } else if self.suspended {
-            ReconcileOutcome::Suspended
-        } else if summary.blocked > 0 {
-            ReconcileOutcome::Blocked
-        } else if summary.held > 0 {
-            ReconcileOutcome::Held
-        } else if self.plan.changes().is_empty() {
-            ReconcileOutcome::InSync
-        } else {
-            ReconcileOutcome::Pending
-        }
+    /// Whether the target was looked at and nothing went wrong. A dry run leaves changes pending; that is
+    /// no failure.
+    pub(super) fn went_well(&self, outcome: ReconcileOutcome) -> bool {
+        outcome.is_success() || (outcome == ReconcileOutcome::Pending && !self.gets_nothing_yet())
     }
 }
 
@@ -204,7 +213,7 @@ async fn finish(engine: &Engine, prepared: Prepared<'_>, options: &RunOptions) -
         let trail = trail.pass(commit, &options.asked);
         trail.found(&prepared.plan);
         trail.ended(&prepared.plan, &options.requests.filter, false);
-        return PassResult { plan: prepared.plan, ..result };
+        return PassResult { plan: prepared.plan.without_calls(), ..result };
     }
     let silent = |_: &Change, _: &ChangeResult| {};
     let plan = carry_out(engine, prepared, options, false, &silent).await;
@@ -257,11 +266,11 @@ pub(super) async fn set_suspended(
 /// How long a single reconcile waits for the right to act where replicas share the targets.
 const ELECTION: Duration = Duration::from_secs(30);
 
-/// Makes one reconcile of every target.
+/// Makes one reconcile of every target: the plan, with the results where it was carried out.
 ///
 /// # Errors
 /// The source cannot be read.
-pub(crate) async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError> {
+pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
     let EngineAndSource { engine, source } = daemon.open_first(&Redactor::default())?;
     if let Some(mirror) = source.mirror() {
         mirror.fetch(&daemon.shutdown).await?;
@@ -288,13 +297,18 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Vec<TargetPlan>, SourceError
         result
     });
     let results = futures_util::future::join_all(passes).await;
-    let ended = |mut result: super::pass::PassResult| {
+    let ended = |mut result: PassResult| {
         if result.suspended {
             result.plan.hold_suspended();
         }
         if result.carried_out { result.plan } else { result.plan.without_calls() }
     };
-    Ok(results.into_iter().map(ended).collect())
+    Ok(Plan {
+        commit: seen.snapshot.commit().cloned(),
+        source: engine.config.source.as_written.clone(),
+        targets: results.into_iter().map(ended).collect(),
+        links: engine.links(),
+    })
 }
 
 /// Waits until the calls in flight have had their time after the shutdown.

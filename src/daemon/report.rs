@@ -8,8 +8,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::event::Suspension;
-use super::log::{LogThrottle, more_than_0};
-use super::log::{TargetLog, TargetThrottle, retried};
+use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, pending, retried};
 use super::mailbox::Awaited;
 use super::news::{self, NewsMemory, PassNews};
 use super::outcome::Cause;
@@ -148,13 +147,21 @@ impl Reporter {
         let throttle = &self.throttle;
         let status = self.board.status();
         let before = status.target(name);
+        let was_pending = before.map_or(0, |before| pending(&before.connections));
         let waited_for = before.and_then(|before| before.trouble.wait.as_ref());
         let waited_for = waited_for.map(|(wait, _)| wait);
         let seen = ended.seen.snapshot.commit().map(|commit| &commit.id);
         let before = before.filter(|known| known.commit_seen.as_ref().map(|c| &c.id) == seen);
         let warned = before.map(|before| before.trouble.diagnostics.as_slice()).unwrap_or_default();
-        let log =
-            TargetLog { target: name, commit: id, asked: &asked, throttle, waited_for, warned };
+        let log = TargetLog {
+            target: name,
+            commit: id,
+            asked: &asked,
+            throttle,
+            waited_for,
+            warned,
+            pending: was_pending,
+        };
         match &ended.newer {
             Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {
                 log.cut_short(&result, newer);
@@ -287,7 +294,7 @@ pub(super) fn measure(
         .increment(u64::try_from(news.drifted.len()).unwrap_or(u64::MAX));
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
     let now = Timestamp::now().as_second() as f64;
-    if outcome.is_success() {
+    if result.went_well(outcome) {
         metrics::gauge!("apinizer_gitops_last_success_timestamp_seconds", &label()).set(now);
     }
     if let Some(committed) = committed.filter(|_| news.is_newly_applied) {

@@ -254,6 +254,8 @@ fn commit(notice: &Notice) -> &str {
 /// The status of a commit; `words` are those for good, bad and waiting.
 fn status(notice: &Notice, [good, bad, waiting]: [&str; 3], text: &str) -> Value {
     let state = match notice.event {
+        // A dry run leaves changes.
+        NotifyEvent::Recovered if notice.state == "pending" => waiting,
         NotifyEvent::Applied | NotifyEvent::Recovered | NotifyEvent::Drift => good,
         NotifyEvent::Failed | NotifyEvent::SourceFailed => bad,
         NotifyEvent::Held => waiting,

@@ -228,6 +228,19 @@ fn github_itself_has_its_api_elsewhere() {
     }
 }
 
+#[test]
+fn a_dry_run_that_recovered_is_no_success_of_its_commit() {
+    let url = crate::secret::Sensitive::new("https://git.example.com/team/config".to_owned());
+    let state = |state| {
+        let notice = Notice { state, ..notice(NotifyEvent::Recovered) };
+        let receiver = to(NotifyKind::Gitea);
+        let made = notice::request(&notice, &receiver, &url, None, &Redactor::default());
+        let body = made.unwrap_or_else(|problem| panic!("{problem}")).body;
+        serde_json::from_str::<Value>(&body).unwrap()["state"].clone()
+    };
+    assert_eq!([state("pending"), state("in_sync")], ["pending", "success"]);
+}
+
 #[tokio::test]
 async fn a_receiver_that_is_down_is_asked_again_and_one_that_refuses_is_not() {
     let receiver = Receiver::default();

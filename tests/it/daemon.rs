@@ -81,6 +81,42 @@ fn a_dry_run_never_writes() {
 }
 
 #[test]
+fn a_dry_run_tells_drift_as_drift_and_pending_changes_as_no_failure() {
+    let mut world = World::new();
+    world.target("resync: 1s");
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.edit("a", "port", json!(9));
+    world.commit_email("b", "");
+    let daemon = Running::start(&world, &["--dry-run"]);
+    let target = |world: &World, daemon: &Running| daemon.status(world)["targets"][0].clone();
+    let looks = || target(&world, &daemon)["history"].as_array().unwrap().len();
+    eventually("three looks", || looks() >= 3);
+    assert_eq!(target(&world, &daemon)["state"], json!("pending"));
+    let logs = daemon.logs();
+    for event in ["event=\"drift\"", "event=\"pending\""] {
+        assert_eq!(logs.matches(event).count(), 1, "{logs}");
+    }
+    assert!(!logs.contains("event=\"failed\"") && !logs.contains("WARN"), "{logs}");
+    assert_eq!(daemon.get(&world, "/readyz").0, 200);
+    let metrics = daemon.get(&world, "/metrics").1;
+    assert!(metrics.contains("outcome=\"pending\"") && !metrics.contains("outcome=\"failed\""));
+    assert!(metrics.contains("apinizer_gitops_drift_detected_total{target=\"default\"} 1\n"));
+    assert!(
+        metrics.contains("apinizer_gitops_last_success_timestamp_seconds{target=\"default\"} 1")
+    );
+    assert!(daemon.get(&world, "/").1.contains("default needs attention: 2 pending"));
+    drop(daemon);
+    world.run(&["run", "--once", "--dry-run"]).code(2).says("1 to create, 1 to update");
+    // Drift that the target only reports stays drift.
+    world.target("resync: 1s\ndrift: report");
+    world.commit_without(&["b"]);
+    let daemon = Running::start(&world, &["--dry-run"]);
+    eventually("drifted", || target(&world, &daemon)["state"] == json!("drifted"));
+    assert!(world.names() == ["a"] && world.live("a")["port"] == json!(9));
+}
+
+#[test]
 fn sigterm_finishes_the_call_in_flight_and_records_it() {
     use crate::faults::Moment;
     let world = World::new();
@@ -170,9 +206,15 @@ fn a_repository_that_comes_back_is_followed_again() {
 }
 
 #[test]
-fn json_logs_name_commit_target_and_connection() {
+fn logs_name_commit_target_and_connection() {
     let world = World::new();
     let commit = world.commit_email("a", "");
+    let ran = world.run(&["run", "--once", "-v"]).code(0);
+    let made = ran.stderr.lines().find(|line| line.contains("email `a` was created")).unwrap();
+    for once in ["target=\"default\"", &format!("commit=\"{}\"", &commit[..12])] {
+        assert!(made.matches(once).count() == 1 && !made.contains("apply{"), "{made}");
+    }
+    let commit = world.commit_email("a", "port: 1\n");
     let ran = world.run(&["run", "--once", "--log-format", "json", "-v"]).code(0);
     let lines: Vec<Value> =
         ran.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

@@ -158,7 +158,7 @@ pub struct RunArgs {
     /// Never write, neither to the API nor to the state; keep reporting.
     #[arg(long)]
     pub dry_run: bool,
-    /// Make one reconcile and exit as `apply` does.
+    /// Make one reconcile and exit as `apply` does; with `--dry-run`, as `plan` does.
     #[arg(long)]
     pub once: bool,
     /// Follow the files of the working tree instead of commits; deletes and replaces are held.
