@@ -7,12 +7,12 @@
 //! target that is down holds no other back, and an event only says that there is something to look
 //! at.
 
+mod after;
 mod event;
 mod fetch_loop;
 mod log;
 mod mailbox;
 mod news;
-mod order;
 mod outcome;
 mod pass;
 mod report;
@@ -40,7 +40,7 @@ use crate::state::KnownStates;
 use news::NewsMemory;
 use source_loop::SourceLoop;
 
-pub(crate) use event::{Events, OrderError, Trigger};
+pub(crate) use event::{Events, RequestError, Trigger};
 pub(crate) use log::LogThrottle;
 pub(crate) use outcome::Cause;
 pub(crate) use pass::once;

@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::{Board, OrderError, Trigger};
+use crate::daemon::{Board, RequestError, Trigger};
 
 use listen::MOST_CONNECTIONS;
 
@@ -123,7 +123,7 @@ async fn readyz(State(served): Shared) -> Response {
 }
 
 async fn status(State(served): Shared) -> Response {
-    Json(served.site.board.to_json()).into_response()
+    Json(&*served.site.board.status()).into_response()
 }
 
 async fn draw_metrics(State(served): Shared) -> Response {
@@ -173,10 +173,10 @@ async fn suspend(
     }
 }
 
-fn refused(error: &OrderError) -> Response {
+fn refused(error: &RequestError) -> Response {
     let status = match error {
-        OrderError::UnknownTarget(_) => StatusCode::NOT_FOUND,
-        OrderError::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        RequestError::UnknownTarget(_) => StatusCode::NOT_FOUND,
+        RequestError::Ending => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, format!("{error}\n")).into_response()
 }

@@ -29,7 +29,7 @@ pub(super) enum DaemonEvent {
     /// Targets are to be reconciled. The url of the source is fetched first.
     Reconcile { targets: Vec<String>, request: Request },
     /// Targets are to be suspended or resumed.
-    Suspend { targets: Vec<String>, order: Suspension },
+    Suspend { targets: Vec<String>, suspension: Suspension },
 }
 
 /// A request to reconcile.
@@ -41,18 +41,18 @@ pub(super) struct Request {
     pub(super) from: IpAddr,
 }
 
-/// An order to suspend or resume a target.
+/// A request to suspend or resume a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Suspension {
     /// Whether it is suspended from now on.
     pub(super) suspended: bool,
-    /// Where the request came from.
+    /// Where it came from.
     pub(super) from: IpAddr,
 }
 
-/// Why an order is not taken.
+/// Why a request is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OrderError {
+pub(crate) enum RequestError {
     /// The config has no target of that name.
     #[error("the config has no target `{0}`")]
     UnknownTarget(String),
@@ -108,9 +108,9 @@ impl Trigger {
         target: Option<&str>,
         suspended: bool,
         from: IpAddr,
-    ) -> Result<(), OrderError> {
-        let order = Suspension { suspended, from };
-        self.order(DaemonEvent::Suspend { targets: self.named(target)?, order })
+    ) -> Result<(), RequestError> {
+        let suspension = Suspension { suspended, from };
+        self.request(DaemonEvent::Suspend { targets: self.named(target)?, suspension })
     }
 
     /// Asks for a reconcile of a target, or of all of them, after a fetch; the moment by which its
@@ -118,22 +118,26 @@ impl Trigger {
     ///
     /// # Errors
     /// There is no such target.
-    pub(crate) fn reconcile(&self, target: Option<&str>, from: IpAddr) -> Result<i64, OrderError> {
+    pub(crate) fn reconcile(
+        &self,
+        target: Option<&str>,
+        from: IpAddr,
+    ) -> Result<i64, RequestError> {
         let asked = jiff::Timestamp::now().as_microsecond();
         let request = Request { asked, from };
-        self.order(DaemonEvent::Reconcile { targets: self.named(target)?, request })?;
+        self.request(DaemonEvent::Reconcile { targets: self.named(target)?, request })?;
         Ok(asked)
     }
 
-    fn order(&self, event: DaemonEvent) -> Result<(), OrderError> {
-        self.events.send(event).map_err(|_| OrderError::Ending)
+    fn request(&self, event: DaemonEvent) -> Result<(), RequestError> {
+        self.events.send(event).map_err(|_| RequestError::Ending)
     }
 
-    fn named(&self, target: Option<&str>) -> Result<Vec<String>, OrderError> {
+    fn named(&self, target: Option<&str>) -> Result<Vec<String>, RequestError> {
         let status = self.board.status();
         match target {
             Some(name) if status.target(name).is_none() => {
-                Err(OrderError::UnknownTarget(name.to_owned()))
+                Err(RequestError::UnknownTarget(name.to_owned()))
             }
             Some(name) => Ok(vec![name.to_owned()]),
             None => Ok(status.targets.iter().map(|target| target.key.name.clone()).collect()),
@@ -248,8 +252,8 @@ impl Batch {
                 self.fetch.insert(Cause::Request(request.from));
                 self.requests.extend(targets.into_iter().map(|name| (name, request)));
             }
-            DaemonEvent::Suspend { targets, order } => {
-                self.suspensions.extend(targets.into_iter().map(|name| (name, order)));
+            DaemonEvent::Suspend { targets, suspension } => {
+                self.suspensions.extend(targets.into_iter().map(|name| (name, suspension)));
             }
         }
     }
@@ -264,19 +268,19 @@ mod tests {
     fn unknown_targets_are_refused() {
         let (trigger, _events) = Trigger::channel(Board::default());
         let from = IpAddr::from([127, 0, 0, 1]);
-        let unknown = OrderError::UnknownTarget("x".to_owned());
+        let unknown = RequestError::UnknownTarget("x".to_owned());
         assert_eq!(trigger.suspend(Some("x"), true, from), Err(unknown.clone()));
         assert_eq!(trigger.reconcile(Some("x"), from), Err(unknown));
         assert_eq!(trigger.suspend(None, false, from), Ok(()));
     }
 
     #[test]
-    fn orders_that_come_too_late_are_refused_and_earlier_ones_are_there() {
+    fn requests_that_come_too_late_are_refused_and_earlier_ones_are_there() {
         let (trigger, mut events) = Trigger::channel(Board::default());
         let from = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(trigger.suspend(None, true, from), Ok(()));
         events.close();
-        assert_eq!(trigger.suspend(None, false, from), Err(OrderError::Ending));
+        assert_eq!(trigger.suspend(None, false, from), Err(RequestError::Ending));
         assert!(matches!(events.take(), Some(DaemonEvent::Suspend { .. })));
         assert_eq!(events.take(), None);
     }

@@ -14,6 +14,7 @@ use super::event::Trigger;
 use super::log::{LogThrottle, more_than_0};
 use super::news::NewsMemory;
 use super::outcome::Cause;
+use super::report::since_1970;
 use super::status::Board;
 use super::target_loop::spread;
 use crate::notify::{Notice, Notifier};
@@ -161,10 +162,8 @@ impl SourceReporter {
 }
 
 /// Notes that the source answered: a url to a fetch, a path to being read.
-pub(super) fn fetched_now() {
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-    let now = Timestamp::now().as_second() as f64;
-    last_fetch().set(now);
+fn fetched_now() {
+    last_fetch().set(since_1970(Timestamp::now()));
 }
 
 fn last_fetch() -> metrics::Gauge {
@@ -172,6 +171,6 @@ fn last_fetch() -> metrics::Gauge {
 }
 
 /// Counts fetches, or readings of a path, that failed.
-pub(super) fn count_failures(more: u64) {
+fn count_failures(more: u64) {
     metrics::counter!("apinizer_gitops_source_fetch_failures_total").increment(more);
 }

@@ -103,11 +103,11 @@ impl Mailbox {
         self.posted.notify_one();
     }
 
-    /// Orders that the target is suspended or resumed.
-    pub(super) fn suspend(&self, order: Suspension) {
+    /// Has the target suspended or resumed.
+    pub(super) fn suspend(&self, suspension: Suspension) {
         let mut inner = self.inner();
-        inner.suspensions.push_back(order);
-        inner.causes.insert(Cause::Suspension(order.from));
+        inner.suspensions.push_back(suspension);
+        inner.causes.insert(Cause::Suspension(suspension.from));
         drop(inner);
         self.posted.notify_one();
     }
@@ -124,27 +124,27 @@ impl Mailbox {
         }
     }
 
-    /// Waits until the target is to be suspended or resumed; other orders stay.
+    /// Waits until the target is to be suspended or resumed; orders stay.
     pub(super) async fn suspension_posted(&self) {
         while self.suspension().is_none() {
             self.posted().await;
         }
     }
 
-    /// The first order to suspend or resume the target.
+    /// The first request to suspend or resume the target.
     pub(super) fn suspension(&self) -> Option<Suspension> {
         self.inner().suspensions.front().copied()
     }
 
-    /// The state says that the target is suspended or resumed; newer orders for that stay.
-    pub(super) fn suspension_saved(&self, order: Suspension) {
+    /// The state says that the target is suspended or resumed; newer requests for that stay.
+    pub(super) fn suspension_saved(&self, suspension: Suspension) {
         let mut inner = self.inner();
-        if inner.suspensions.front() == Some(&order) {
+        if inner.suspensions.front() == Some(&suspension) {
             inner.suspensions.pop_front();
         }
     }
 
-    /// Takes the orders to suspend or resume the target.
+    /// Takes the requests to suspend or resume the target.
     pub(super) fn take_suspensions(&self) -> VecDeque<Suspension> {
         std::mem::take(&mut self.inner().suspensions)
     }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn each_order_about_a_suspension_is_saved_in_its_turn() {
+    fn each_suspension_is_saved_one_after_the_other() {
         let mailbox = Mailbox::default();
         let from = [127, 0, 0, 1].into();
         let order = |suspended| Suspension { suspended, from };

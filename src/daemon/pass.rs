@@ -7,13 +7,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::FINISHING;
-use super::order::{self, Given};
+use super::after::{self, Given};
 use super::status::{ReconcileOutcome, Wait};
 use super::{Daemon, EngineAndSource, LOCK_TIMEOUT};
-use crate::api::{RetryPolicy, WriteLimit};
+use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::Target;
-use crate::leadership::{Alone, Leadership};
+use crate::leadership::{Alone, Leadership, Term};
 use crate::plan::{Change, ChangeResult, Counts, Plan, RunRequests, State, TargetPlan};
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions, Step, carry_out};
 use crate::secret::Redactor;
@@ -22,24 +22,6 @@ use crate::source::{Commit, Seen, Source, SourceError};
 /// After this long without one success a reconcile ends and the target is shown as failing; the
 /// target loop tries again by itself.
 const GIVE_UP: Duration = Duration::from_secs(15);
-
-/// How a daemon reconciles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mode {
-    /// Whether anything is written.
-    pub(super) writes: bool,
-    /// Whether this is the only reconcile, so that nothing is put off.
-    pub(super) once: bool,
-}
-
-/// The signals that end a reconcile.
-#[derive(Clone, Debug)]
-pub(super) struct Ending {
-    /// No further call starts once it is cancelled.
-    pub(super) stop: CancellationToken,
-    /// By when every write has to be over.
-    pub(super) limit: WriteLimit,
-}
 
 /// The result of one reconcile.
 #[derive(Clone, Debug, Default)]
@@ -118,30 +100,27 @@ impl PassResult {
 }
 
 /// One reconcile that is to be made.
+#[derive(Clone, Copy)]
 pub(super) struct TargetPass<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) source: &'a Source,
     /// The newest of the source.
     pub(super) seen: &'a Seen,
-    pub(super) mode: Mode,
-    /// Why it is made, and who asked for it.
-    pub(super) asked: Asked,
-    pub(super) ending: Ending,
+    pub(super) options: &'a Options,
 }
 
 /// Makes one reconcile, up to what ends it.
 pub(super) async fn pass(pass: TargetPass<'_>) -> PassResult {
     let commit = pass.seen.snapshot.commit().map_or("worktree", |commit| commit.id.short());
     let span = tracing::debug_span!("reconcile", target_name = %pass.target.name, commit);
-    in_order(pass).instrument(span).await
+    given_commit(pass).instrument(span).await
 }
 
-/// Gives the target the commit that its place in the order of targets allows.
-async fn in_order(pass: TargetPass<'_>) -> PassResult {
-    let TargetPass { engine, source, target, mode, .. } = pass;
-    let stop = pass.ending.stop.clone();
-    let give = || order::give(engine, source, target, pass.seen);
+/// Reconciles with the commit that the target may be given: `after` may keep the newest one back.
+async fn given_commit(pass: TargetPass<'_>) -> PassResult {
+    let TargetPass { engine, target, source, options, .. } = pass;
+    let give = || after::give(engine, source, target, pass.seen);
     // Only a target that comes after another one reads anything here.
     let given = if target.after.is_some() { tokio::task::block_in_place(give) } else { give() };
     let Given { seen, wait, problem } = given;
@@ -152,9 +131,9 @@ async fn in_order(pass: TargetPass<'_>) -> PassResult {
     result.commit = seen.and_then(|seen| seen.snapshot.commit().cloned());
     result.plan.notices.extend(wait.iter().map(|wait| wait.reason.clone()));
     result.wait = wait;
-    if let Some(commit) = result.commit.as_ref().filter(|_| mode.writes) {
-        let outcome = result.ended_as(stop.is_cancelled());
-        match order::note(engine, target, &commit.id, outcome).await {
+    if let Some(commit) = result.commit.as_ref().filter(|_| options.writes) {
+        let outcome = result.ended_as(options.stop.is_cancelled());
+        match after::note(engine, target, &commit.id, outcome).await {
             Ok(is_news) => result.is_news = is_news,
             Err(error) => result.plan.notices.push(format!(
                 "later targets wait longer, since the state could not be saved: {error}"
@@ -165,27 +144,26 @@ async fn in_order(pass: TargetPass<'_>) -> PassResult {
 }
 
 async fn newest_or_last_good(pass: TargetPass<'_>) -> PassResult {
-    let TargetPass { engine, target, source, seen, mode, asked, ending } = pass;
-    let options = options(mode, asked, ending);
+    let TargetPass { engine, target, source, seen, options } = pass;
     let (reason, diagnostics) = match &seen.refused {
         Some(reason) => (reason.clone(), Vec::new()),
         None => {
-            let newest = reconcile::prepare(engine, target, &seen.snapshot, &options).await;
+            let newest = reconcile::prepare(engine, target, &seen.snapshot, options).await;
             if !newest.refused {
-                return finish(engine, newest, &options).await;
+                return finish(engine, newest, options).await;
             }
             (newest.plan.errors.join("; "), newest.plan.diagnostics)
         }
     };
     let refused = seen.snapshot.commit().map(|commit| &commit.id);
-    engine.trail(target, mode.writes).pass(refused, &options.asked).refused(&reason);
+    engine.trail(target, options.writes).pass(refused, &options.asked).refused(&reason);
     // The drift of the last good commit is still corrected.
     let good = engine.state_file(target).read().ok().and_then(|record| record.last_good);
     let older = good.map(|good| tokio::task::block_in_place(|| source.older(&good.commit)));
     let mut result = match older {
         Some(Ok(Some(snapshot))) => {
-            let prepared = reconcile::prepare(engine, target, &snapshot, &options).await;
-            finish(engine, prepared, &options).await
+            let prepared = reconcile::prepare(engine, target, &snapshot, options).await;
+            finish(engine, prepared, options).await
         }
         Some(Err(error)) => nothing(target, Some(error.to_string()), is_suspended(engine, target)),
         _ => nothing(target, None, is_suspended(engine, target)),
@@ -232,24 +210,21 @@ pub(super) fn nothing(target: &Target, error: Option<String>, suspended: bool) -
     PassResult { plan, suspended, carried_out: true, ..PassResult::default() }
 }
 
-fn options(mode: Mode, asked: Asked, Ending { stop, limit }: Ending) -> RunOptions {
+/// The options of a reconcile of the daemon, for as long as it has the right to act.
+pub(super) fn options(writes: bool, asked: Asked, term: &Term) -> RunOptions {
     RunOptions {
-        writes: mode.writes,
-        requests: RunRequests { degraded_at_once: mode.once, ..RunRequests::default() },
+        writes,
+        requests: RunRequests::default(),
         base: None,
         resend_secrets: false,
         with_secrets: true,
         follows: true,
-        read_back: if mode.once { ReadBackMode::Due } else { ReadBackMode::Spread },
+        read_back: ReadBackMode::Spread,
         lock_timeout: LOCK_TIMEOUT,
-        retries: if mode.once {
-            RetryPolicy::command()
-        } else {
-            RetryPolicy { give_up_after: GIVE_UP, ..RetryPolicy::daemon() }
-        },
+        retries: RetryPolicy { give_up_after: GIVE_UP, ..RetryPolicy::daemon() },
         asked,
-        stop,
-        limit,
+        stop: term.over().child_token(),
+        limit: term.limit().clone(),
     }
 }
 
@@ -276,7 +251,6 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
         mirror.fetch(&daemon.shutdown).await?;
     }
     let seen = tokio::task::block_in_place(|| source.look())?;
-    let (mode, asked) = (Mode { writes: daemon.writes, once: true }, &daemon.asked);
     let leadership: &dyn Leadership =
         if daemon.writes { engine.leadership.as_ref() } else { &Alone };
     let (engine, source, seen) = (&engine, &source, &seen);
@@ -285,9 +259,15 @@ pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
             Ok(term) => term,
             Err(problem) => return nothing(target, Some(problem), false),
         };
-        let ending = Ending { stop: term.over().child_token(), limit: term.limit().clone() };
+        // Nothing is put off to a later reconcile.
+        let options = &RunOptions {
+            requests: RunRequests { degraded_at_once: true, ..RunRequests::default() },
+            read_back: ReadBackMode::Due,
+            retries: RetryPolicy::command(),
+            ..options(daemon.writes, daemon.asked.clone(), &term)
+        };
         let result = tokio::select! {
-            result = pass(TargetPass { engine, target, source, seen, mode, asked: asked.clone(), ending }) => result,
+            result = pass(TargetPass { engine, target, source, seen, options }) => result,
             () = too_long_after(&daemon.shutdown) => {
                 let problem = format!("some calls did not end within {} s and are left", FINISHING.as_secs());
                 nothing(target, Some(problem), false)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -116,10 +116,10 @@ impl Reporter {
     }
 
     /// The target is suspended or resumed from now on.
-    pub(super) fn suspended(&self, order: &Suspension) {
-        let asked = Cause::Suspension(order.from).asked();
-        self.trail.pass(None, &asked).suspended(order.suspended);
-        measure_suspended(&self.key.name, order.suspended);
+    pub(super) fn suspended(&self, suspension: Suspension) {
+        let Suspension { suspended, from } = suspension;
+        self.trail.pass(None, &Cause::Suspension(from).asked()).suspended(suspended);
+        measure_suspended(&self.key.name, suspended);
         self.board.edit_target(&self.key, |status| self.trail.show(&mut status.past));
     }
 
@@ -217,7 +217,7 @@ fn show(status: &mut TargetStatus, result: PassResult, ended: &Ended<'_>) {
     if let Some(Awaited { request, unread }) = ended.answers.clone() {
         status.answered = Some(RequestAnswer { request, outcome: ended.outcome, unread });
     }
-    let after = jiff::SignedDuration::try_from(ended.next_in).ok();
+    let after = SignedDuration::try_from(ended.next_in).ok();
     status.next_reconcile = after.and_then(|after| now.checked_add(after).ok());
     let errors = &result.plan.errors;
     status.trouble.error = match &ended.newer {
@@ -292,14 +292,14 @@ pub(super) fn measure(
         .record(duration.as_secs_f64());
     metrics::counter!("apinizer_gitops_drift_detected_total", &label())
         .increment(u64::try_from(news.drifted.len()).unwrap_or(u64::MAX));
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-    let now = Timestamp::now().as_second() as f64;
+    let now = Timestamp::now();
     if result.went_well(outcome) {
-        metrics::gauge!("apinizer_gitops_last_success_timestamp_seconds", &label()).set(now);
+        metrics::gauge!("apinizer_gitops_last_success_timestamp_seconds", &label())
+            .set(since_1970(now));
     }
     if let Some(committed) = committed.filter(|_| news.is_newly_applied) {
-        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-        let seconds = (now - committed as f64).max(0.0);
+        let seconds = (now.as_second() - committed).max(0);
+        let seconds = SignedDuration::from_secs(seconds).as_secs_f64();
         metrics::histogram!("apinizer_gitops_commit_to_applied_seconds", &label()).record(seconds);
     }
     for ((rule, effect), count) in &result.plan.rule_matches {
@@ -342,9 +342,13 @@ pub(super) fn measure_suspended(target: &str, suspended: bool) {
 /// Shows since when a target waits for the one before it.
 pub(super) fn measure_wait(target: &str, since: Option<Timestamp>) {
     let label = [("target", target.to_owned())];
-    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-    let since = since.map_or(0.0, |since| since.as_second() as f64);
+    let since = since.map_or(0.0, since_1970);
     metrics::gauge!("apinizer_gitops_waits_since_timestamp_seconds", &label).set(since);
+}
+
+/// A moment as Prometheus has it.
+pub(super) fn since_1970(moment: Timestamp) -> f64 {
+    moment.as_duration().as_secs_f64()
 }
 
 fn set_counts(target: &str, count: impl Fn(State) -> f64) {

@@ -19,10 +19,9 @@ use super::fetch_loop::SourceReporter;
 use super::mailbox::{Awaited, Mailbox, Order};
 use super::news::NewsMemory;
 use super::outcome::Cause;
-use super::pass::Mode;
 use super::report::Reporter;
 use super::status::{Board, ReconcileOutcome, RequestAnswer, TargetState};
-use super::target_loop::{TargetLoop, Turns};
+use super::target_loop::{Slots, TargetLoop};
 use super::{Daemon, EngineAndSource};
 use crate::config::{Config, Target, TargetKey};
 use crate::leadership::{Alone, Leadership};
@@ -51,8 +50,8 @@ enum SourceChanges {
     Unwatched,
 }
 
-/// An order that changes no more targets than these is urgent for them. More would only wait for each
-/// other.
+/// An order that changes no more targets than these is urgent for them; more of them would only wait for
+/// each other.
 const FEW: usize = 16;
 
 /// One target, as orders are posted to it.
@@ -144,7 +143,7 @@ impl SourceLoop {
             if daemon.writes { Arc::clone(&engine.leadership) } else { Arc::new(Alone) };
         let mailboxes: Vec<(&Target, Arc<Mailbox>)> =
             engine.config.targets.iter().map(|target| (target, Arc::default())).collect();
-        let turns = Arc::new(Turns::default());
+        let slots = Arc::new(Slots::default());
         for (target, mailbox) in &mailboxes {
             let key = TargetKey::of(target);
             let leadership = Arc::clone(&leadership);
@@ -152,8 +151,8 @@ impl SourceLoop {
             let reporter =
                 Reporter::new(key.clone(), location, &self.board, memory, notifier, trail);
             // The older loop may end before it acts on a suspension that was accepted.
-            let orders = previous.map(|previous| previous.take_suspensions(&key));
-            orders.into_iter().flatten().for_each(|order| mailbox.suspend(order));
+            let suspensions = previous.map(|previous| previous.take_suspensions(&key));
+            suspensions.into_iter().flatten().for_each(|one| mailbox.suspend(one));
             let comes_after = |other: &Target| {
                 other.after.as_ref().is_some_and(|after| after.target == target.name)
             };
@@ -165,10 +164,10 @@ impl SourceLoop {
                 seen: self.seen.subscribe(),
                 mailbox: Arc::clone(mailbox),
                 followers: followers.map(|(_, mailbox)| Arc::clone(mailbox)).collect(),
-                turns: Arc::clone(&turns),
+                slots: Arc::clone(&slots),
                 watched: self.board.watchdog().watch(format!("target {}", target.name)),
                 reporter,
-                mode: Mode { writes: daemon.writes, once: false },
+                writes: daemon.writes,
                 leadership,
                 shutdown: self.ending.clone(),
             };
@@ -243,9 +242,9 @@ impl SourceLoop {
     }
 
     fn post_suspensions(&self, batch: &Batch) {
-        for (name, order) in &batch.suspensions {
+        for (name, suspension) in &batch.suspensions {
             for target in self.targets.iter().filter(|target| target.key.name == *name) {
-                target.mailbox.suspend(*order);
+                target.mailbox.suspend(*suspension);
             }
         }
     }

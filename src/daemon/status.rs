@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -202,12 +203,6 @@ impl Board {
         self.status.subscribe()
     }
 
-    /// The status as `/api/v1/status` has it.
-    #[must_use]
-    pub(crate) fn to_json(&self) -> impl serde::Serialize + use<> {
-        Body::of(self.status())
-    }
-
     /// Who watches over the tasks.
     #[must_use]
     pub(crate) fn watchdog(&self) -> &Watchdog {
@@ -276,26 +271,22 @@ impl TargetStatus {
 }
 
 /// The body of `/api/v1/status`.
-#[derive(Serialize)]
-pub(super) struct Body {
-    version: &'static str,
-    source: Value,
-    targets: Targets,
-}
-
-/// The targets, each made into a value when it is written: all of a fleet at once would be large.
-struct Targets(Arc<Status>);
-
-impl Serialize for Targets {
+impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.targets.iter().map(|one| target(one)))
+        let mut body = serializer.serialize_map(Some(3))?;
+        body.serialize_entry("version", env!("CARGO_PKG_VERSION"))?;
+        body.serialize_entry("source", &source(&self.source))?;
+        body.serialize_entry("targets", &Targets(&self.targets))?;
+        body.end()
     }
 }
 
-impl Body {
-    pub(super) fn of(status: Arc<Status>) -> Self {
-        let version = env!("CARGO_PKG_VERSION");
-        Self { version, source: source(&status.source), targets: Targets(status) }
+/// The targets, each made into a value when it is written: all of a fleet at once would be large.
+struct Targets<'s>(&'s [Arc<TargetStatus>]);
+
+impl Serialize for Targets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|one| target(one)))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The task of one target: it waits for an order or for the target's own next turn, and reconciles.
-//! When that turn is, is decided by `TurnFacts`, which is pure: chance and time are given.
+//! The task of one target: it waits for an order or until its next reconcile is due, and reconciles.
+//! When that is, is decided by `DueFacts`, which is pure: chance and time are given.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -15,20 +15,20 @@ use tracing::debug;
 use super::Watched;
 use super::mailbox::{Mailbox, Order};
 use super::outcome::{Asker, Cause};
-use super::pass::{Ending, Mode, PassResult, TargetPass, pass, set_suspended};
+use super::pass::{PassResult, TargetPass, options, pass, set_suspended};
 use super::report::{Ended, Reporter};
 use super::status::{ReconcileOutcome, Wait};
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
 use crate::plan::State;
-use crate::reconcile::Engine;
+use crate::reconcile::{Engine, Options};
 use crate::source::{Commit, Seen, Source};
 
 /// How long one reconcile may take before the probe calls it stuck.
 const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
 
-/// How long a reconcile keeps others waiting at most.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
+/// How long a reconcile keeps its slot at most, for which other targets wait.
+const LONGEST_SLOT: Duration = Duration::from_secs(1);
 
 /// The pause before a suspension that could not be saved is tried again.
 const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
@@ -37,38 +37,37 @@ const SUSPENSION_PAUSE: Duration = Duration::from_secs(1);
 /// hold that.
 const WAIT_PAUSE: Duration = Duration::from_secs(3);
 
-/// How many targets are reconciled at once, as long as that takes no longer than `LONGEST_TURN`: what
+/// How many targets are reconciled at once, as long as that takes no longer than `LONGEST_SLOT`: what
 /// each of them reads is in memory meanwhile.
 const AT_ONCE: usize = 4;
 
 /// How many more are reconciled beside them whose order is urgent.
 const URGENT_AT_ONCE: usize = 2;
 
-/// The places of the targets that are reconciled now. An urgent order has places of its own, so that
-/// it waits for no resyncs.
-pub(super) struct Turns {
+/// The slots of the targets that are reconciled now. An urgent order has slots of its own, so that it
+/// waits for no resyncs.
+pub(super) struct Slots {
     any: Arc<Semaphore>,
     urgent: Arc<Semaphore>,
 }
 
-impl Default for Turns {
+impl Default for Slots {
     fn default() -> Self {
-        let [any, urgent] =
-            [AT_ONCE, URGENT_AT_ONCE].map(|places| Arc::new(Semaphore::new(places)));
+        let [any, urgent] = [AT_ONCE, URGENT_AT_ONCE].map(|slots| Arc::new(Semaphore::new(slots)));
         Self { any, urgent }
     }
 }
 
-impl Turns {
-    /// Waits for a place for the target of a mailbox.
+impl Slots {
+    /// Waits for a slot for the target of a mailbox.
     async fn take(&self, mailbox: &Mailbox) -> Result<OwnedSemaphorePermit, AcquireError> {
         let urgent = async {
             mailbox.urgent().await;
             Arc::clone(&self.urgent).acquire_owned().await
         };
         tokio::select! {
-            turn = Arc::clone(&self.any).acquire_owned() => turn,
-            turn = urgent => turn,
+            slot = Arc::clone(&self.any).acquire_owned() => slot,
+            slot = urgent => slot,
         }
     }
 }
@@ -83,11 +82,12 @@ pub(super) struct TargetLoop {
     pub(super) mailbox: Arc<Mailbox>,
     /// The mailboxes of the targets that come after this one.
     pub(super) followers: Vec<Arc<Mailbox>>,
-    /// The places of the targets that are reconciled now.
-    pub(super) turns: Arc<Turns>,
+    /// The slots of all targets.
+    pub(super) slots: Arc<Slots>,
     pub(super) watched: Watched,
     pub(super) reporter: Reporter,
-    pub(super) mode: Mode,
+    /// Whether anything is written.
+    pub(super) writes: bool,
     /// Decides whether this process may act for the target.
     pub(super) leadership: Arc<dyn Leadership>,
     /// Ends the task.
@@ -132,63 +132,53 @@ impl TargetLoop {
 
     /// Acts for the target until the term is over.
     async fn act(&self, term: &Term) {
-        if let Ok(_turn) = self.turns.any.acquire().await {
+        if let Ok(_slot) = self.slots.any.acquire().await {
             self.show_last_applied();
         }
         let (mut failures, mut awaited, mut wait) = (0, None, None);
-        // A replica that takes its turn looks at once; else the start is an order.
+        // A replica that is elected looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
-        while let Some((causes, turn)) = self.next_turn(next.take(), wait.take(), term.over()).await
-        {
+        while let Some((causes, slot)) = self.due(next.take(), wait.take(), term.over()).await {
             awaited = awaited.max(self.mailbox.take_awaited());
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let (time, started) = (Timestamp::now(), Instant::now());
             self.watched.expect(LONGEST_PASS);
             self.reporter.begins();
-            let stop = term.over().child_token();
-            let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
-            self.mailbox.begin(commit, stop.clone());
-            let ending = Ending { stop: stop.clone(), limit: term.limit().clone() };
             let cause = Cause::of(&causes);
-            let result = self.pass(&seen, ending, cause, turn).await;
+            let options = options(self.writes, cause.asked(), term);
+            let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
+            self.mailbox.begin(commit, options.stop.clone());
+            let result = self.pass(&seen, &options, slot).await;
             let newer = self.mailbox.end();
             if result.is_news {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
                 self.followers.iter().for_each(|mailbox| mailbox.post(&order));
             }
-            let outcome = result.ended_as(stop.is_cancelled());
+            let outcome = result.ended_as(options.stop.is_cancelled());
             failures = failures_after(outcome, failures);
-            let turn = self.turn_facts(cause, failures, &result).next(fastrand::f64());
+            let due = self.due_facts(cause, failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
             let answers = if is_interrupted { None } else { awaited.take() };
             // Without replicas the target before this one wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
-            let next_in = turn.after;
+            let next_in = due.after;
             let ended =
                 Ended { seen: &seen, outcome, newer, cause, answers, time, duration, next_in };
             self.reporter.report(result, &ended);
-            next = Some((Instant::now() + turn.after, turn.cause));
-            self.watched.expect(turn.after);
+            next = Some((Instant::now() + due.after, due.cause));
+            self.watched.expect(due.after);
         }
     }
 
     /// Reconciles. One that takes long, since the server is slow or much is written, keeps no other
     /// target waiting.
-    async fn pass(
-        &self,
-        seen: &Seen,
-        ending: Ending,
-        cause: Cause,
-        turn: OwnedSemaphorePermit,
-    ) -> PassResult {
-        let Self { engine, target, source, mode, .. } = self;
-        let asked = cause.asked();
-        let pass = pass(TargetPass { engine, target, source, seen, mode: *mode, asked, ending });
-        let mut pass = std::pin::pin!(pass);
+    async fn pass(&self, seen: &Seen, options: &Options, slot: OwnedSemaphorePermit) -> PassResult {
+        let Self { engine, target, source, .. } = self;
+        let mut pass = std::pin::pin!(pass(TargetPass { engine, target, source, seen, options }));
         tokio::select! {
             result = &mut pass => return result,
-            () = tokio::time::sleep(LONGEST_TURN) => drop(turn),
+            () = tokio::time::sleep(LONGEST_SLOT) => drop(slot),
         }
         pass.await
     }
@@ -204,15 +194,15 @@ impl TargetLoop {
         self.reporter.applied_before(commit);
     }
 
-    /// Waits for an order, for the own next turn or for news of the target before this one; `None`: the
-    /// term is over.
-    async fn next_turn(
+    /// Waits until a reconcile is due and has a slot: for an order, for the time of the next one or for
+    /// news of the target before this one; `None`: the term is over.
+    async fn due(
         &self,
         next: Option<(Instant, Cause)>,
         wait: Option<Wait>,
         over: &CancellationToken,
     ) -> Option<(BTreeSet<Cause>, OwnedSemaphorePermit)> {
-        let own_turn = async {
+        let time_comes = async {
             match next {
                 Some((at, cause)) => {
                     tokio::time::sleep_until(at).await;
@@ -225,13 +215,13 @@ impl TargetLoop {
             biased;
             () = over.cancelled() => return None,
             () = self.mailbox.posted() => None,
-            cause = own_turn => Some(cause),
+            cause = time_comes => Some(cause),
             () = self.first_has_news(wait) => Some(Cause::After),
         };
-        let turn = tokio::select! {
+        let slot = tokio::select! {
             biased;
             () = over.cancelled() => return None,
-            turn = self.turns.take(&self.mailbox) => turn.ok()?,
+            slot = self.slots.take(&self.mailbox) => slot.ok()?,
         };
         let mut causes = self.mailbox.take();
         causes.extend(cause);
@@ -239,14 +229,14 @@ impl TargetLoop {
         tokio::select! {
             biased;
             () = over.cancelled() => None,
-            () = self.suspend_as_ordered() => Some((causes, turn)),
+            () = self.suspend_as_ordered() => Some((causes, slot)),
         }
     }
 
     /// Waits until the state of the target before this one says more than it did.
     async fn first_has_news(&self, wait: Option<Wait>) {
         let Some(wait) = wait else { return std::future::pending().await };
-        let has_news = || super::order::has_news(&self.engine, &self.target, &wait);
+        let has_news = || super::after::has_news(&self.engine, &self.target, &wait);
         loop {
             let until = wait.until.map(|until| until.duration_since(Timestamp::now()));
             let left = until.and_then(|left| Duration::try_from(left).ok()).unwrap_or(WAIT_PAUSE);
@@ -267,28 +257,29 @@ impl TargetLoop {
 
     /// Saves what is ordered about a suspension; `false`: the state could not be written.
     async fn save_suspension(&self) -> bool {
-        while let Some(order) = self.mailbox.suspension() {
-            if self.mode.writes
-                && let Err(error) = set_suspended(&self.engine, &self.target, order.suspended).await
+        while let Some(suspension) = self.mailbox.suspension() {
+            if self.writes
+                && let Err(error) =
+                    set_suspended(&self.engine, &self.target, suspension.suspended).await
             {
                 self.watched.expect(LONGEST_PASS);
                 self.reporter.suspension_not_saved(&error);
                 return false;
             }
-            self.reporter.suspended(&order);
-            self.mailbox.suspension_saved(order);
+            self.reporter.suspended(suspension);
+            self.mailbox.suspension_saved(suspension);
         }
         true
     }
 
-    fn turn_facts(&self, cause: Cause, failures: u32, result: &PassResult) -> TurnFacts {
+    fn due_facts(&self, cause: Cause, failures: u32, result: &PassResult) -> DueFacts {
         let refused = result.credentials_refused;
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
-        let due_in = || super::order::due_in(&self.engine, &self.target);
-        let soaked_in = if failures == 0 && self.mode.writes { due_in() } else { None };
+        let due_in = || super::after::due_in(&self.engine, &self.target);
+        let soaked_in = if failures == 0 && self.writes { due_in() } else { None };
         let after_resync = cause == Cause::Resync;
-        TurnFacts {
+        DueFacts {
             resync: self.target.resync,
             after_resync,
             failures,
@@ -305,7 +296,7 @@ impl TargetLoop {
         let record = tokio::task::block_in_place(|| file.read()).ok()?;
         let now = Timestamp::now().as_second();
         // One that is overdue after a reconcile could not be written by it (blocked, suspended, a
-        // dry run), so it waits for the next turn like everything else.
+        // dry run), so it waits for the next one like everything else.
         let due = record.next_degraded_write(now)?;
         Some(Duration::from_secs((due - now).unsigned_abs()))
     }
@@ -330,16 +321,16 @@ const FIRST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause after refused credentials, unless the resync is slower.
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(600);
 
-/// When a target's next turn is, if nothing happens before, and why.
+/// When a target's next reconcile is due, if nothing happens before, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct NextDue {
     pub(super) after: Duration,
     pub(super) cause: Cause,
 }
 
-/// The facts that the time of the next turn depends on.
+/// The facts that the time of the next reconcile depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TurnFacts {
+pub(super) struct DueFacts {
     /// How often live is compared.
     pub(super) resync: Duration,
     /// Whether the last reconcile was made since one was due.
@@ -356,32 +347,35 @@ pub(super) struct TurnFacts {
     pub(super) soaked_in: Option<Duration>,
 }
 
-impl TurnFacts {
-    /// The next turn; `chance` is between 0 and 1. After a start or a commit, which all targets
-    /// reconcile at once, their next turns are spread over half of the time, so that a server that serves
+impl DueFacts {
+    /// The next reconcile; `chance` is between 0 and 1. After a start or a commit, which all targets
+    /// reconcile at once, their next ones are spread over half of the time, so that a server that serves
     /// them all is not asked by all at once; later ones stay apart.
-    pub(super) fn next(&self, chance: f64) -> Turn {
+    pub(super) fn next(&self, chance: f64) -> NextDue {
         let cause = Cause::Retry(self.asker);
         if self.refused {
             let pause = FIRST_REFUSED_PAUSE
                 .saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)))
                 .min(self.resync.max(LONGEST_REFUSED_PAUSE));
-            return Turn { after: spread(pause, 0.1, chance), cause };
+            return NextDue { after: spread(pause, 0.1, chance), cause };
         }
         let share = if self.after_resync { 0.1 } else { 0.5 };
-        let resync = Turn { after: spread(self.resync, share, chance), cause: Cause::Resync };
-        let retry = (self.failures > 0)
-            .then(|| Turn { after: spread(pause(self.failures, self.resync), 0.5, chance), cause });
+        let resync = NextDue { after: spread(self.resync, share, chance), cause: Cause::Resync };
+        let retry = (self.failures > 0).then(|| NextDue {
+            after: spread(pause(self.failures, self.resync), 0.5, chance),
+            cause,
+        });
         let degraded = self
             .degraded_in
-            .map(|after| Turn { after: after.max(FIRST_PAUSE), cause: Cause::Degraded });
-        let soaked =
-            self.soaked_in.map(|after| Turn { after: after.max(FIRST_PAUSE), cause: Cause::After });
+            .map(|after| NextDue { after: after.max(FIRST_PAUSE), cause: Cause::Degraded });
+        let soaked = self
+            .soaked_in
+            .map(|after| NextDue { after: after.max(FIRST_PAUSE), cause: Cause::After });
         // Of two that are due together the resync is named: it looks at everything anyway.
         [Some(resync), retry, degraded, soaked]
             .into_iter()
             .flatten()
-            .fold(resync, |soonest, turn| if turn.after < soonest.after { turn } else { soonest })
+            .fold(resync, |soonest, due| if due.after < soonest.after { due } else { soonest })
     }
 }
 
@@ -413,7 +407,7 @@ mod tests {
 
     #[test]
     fn refused_credentials_are_tried_again_slowly() {
-        let facts = |failures, resync| TurnFacts {
+        let facts = |failures, resync| DueFacts {
             resync,
             after_resync: true,
             failures,
@@ -431,8 +425,8 @@ mod tests {
     }
 
     #[test]
-    fn the_soonest_turn_wins() {
-        let calm = TurnFacts {
+    fn the_soonest_due_one_wins() {
+        let calm = DueFacts {
             resync: 5 * MINUTE,
             after_resync: true,
             failures: 0,
@@ -441,22 +435,22 @@ mod tests {
             degraded_in: None,
             soaked_in: None,
         };
-        assert_eq!(calm.next(0.0), Turn { after: 5 * MINUTE, cause: Cause::Resync });
+        assert_eq!(calm.next(0.0), NextDue { after: 5 * MINUTE, cause: Cause::Resync });
         assert!(calm.next(1.0).after >= 4 * MINUTE);
-        let after_a_commit = TurnFacts { after_resync: false, ..calm };
+        let after_a_commit = DueFacts { after_resync: false, ..calm };
         assert_eq!(after_a_commit.next(0.0).after, 5 * MINUTE);
         assert_eq!(after_a_commit.next(1.0).after, 5 * MINUTE / 2);
-        let failing = TurnFacts { failures: 2, ..calm };
+        let failing = DueFacts { failures: 2, ..calm };
         assert_eq!(
             failing.next(0.0),
-            Turn { after: Duration::from_secs(2), cause: Cause::Retry(None) }
+            NextDue { after: Duration::from_secs(2), cause: Cause::Retry(None) }
         );
         assert!(failing.next(1.0).after >= Duration::from_secs(1));
-        let degraded = TurnFacts { degraded_in: Some(MINUTE), ..calm };
-        assert_eq!(degraded.next(0.5), Turn { after: MINUTE, cause: Cause::Degraded });
-        let soaked = TurnFacts { soaked_in: Some(MINUTE), ..calm };
-        assert_eq!(soaked.next(0.5), Turn { after: MINUTE, cause: Cause::After });
-        let overdue = TurnFacts { degraded_in: Some(Duration::ZERO), ..calm };
+        let degraded = DueFacts { degraded_in: Some(MINUTE), ..calm };
+        assert_eq!(degraded.next(0.5), NextDue { after: MINUTE, cause: Cause::Degraded });
+        let soaked = DueFacts { soaked_in: Some(MINUTE), ..calm };
+        assert_eq!(soaked.next(0.5), NextDue { after: MINUTE, cause: Cause::After });
+        let overdue = DueFacts { degraded_in: Some(Duration::ZERO), ..calm };
         assert_eq!(overdue.next(0.5).after, FIRST_PAUSE);
     }
 }

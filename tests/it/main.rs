@@ -10,6 +10,7 @@ mod running;
 mod tls;
 mod world;
 
+mod after;
 mod allow_delete;
 mod architecture;
 mod basics;
@@ -50,7 +51,6 @@ mod mirrors;
 mod model;
 mod notify;
 mod observed;
-mod order;
 mod overlays;
 mod ownership;
 mod probe;

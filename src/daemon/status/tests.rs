@@ -25,7 +25,7 @@ fn the_json_is_what_readers_rely_on() {
             ..TargetStatus::default()
         })];
     });
-    let json = serde_json::to_value(board.to_json()).unwrap();
+    let json = serde_json::to_value(&*board.status()).unwrap();
     assert_eq!(json["source"]["path"], "/srv/config");
     assert_eq!(json["source"]["time"], "1970-01-01T00:00:00Z");
     let target = &json["targets"][0];
@@ -85,7 +85,7 @@ fn every_field_is_where_readers_find_it() {
     board.status.send_modify(|status| {
         Arc::make_mut(status).targets = vec![Arc::new(target)];
     });
-    let text = serde_json::to_string(&board.to_json()).unwrap();
+    let text = serde_json::to_string(&*board.status()).unwrap();
     let expected = concat!(
         r#"{"version":""#,
         env!("CARGO_PKG_VERSION"),

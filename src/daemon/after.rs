@@ -1,4 +1,4 @@
-//! The order of targets (rule 11): a target with `after` gets a commit only once the target before it
+//! One target after another (rule 11): a target with `after` gets a commit only once the target before it
 //! has applied the commit whole for long enough. How long is kept in the first target's state: that
 //! outlives a restart, and another replica may act for that target.
 
@@ -234,7 +234,7 @@ pub(super) fn due_in(engine: &Engine, target: &Target) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    //! Random histories of two targets in an order, against what may be said of them from the outside.
+    //! Random histories of two targets, one after the other, against what may be said of them from the outside.
 
     use proptest::prelude::*;
 
