@@ -41,6 +41,7 @@ mod tests;
 
 pub(crate) use contents::Deployment;
 pub(crate) use error::{CallError, ENDING, ErrorKind, before_the_end};
+pub(crate) use exchange::retry_after;
 pub(crate) use http::{ClientError, ClientSettings, SharedClients, USER_AGENT};
 pub use retry::{LimitMover, RetryPolicy, WriteLimit};
 pub(crate) use retry::{Retries, Tries};

@@ -29,6 +29,7 @@ pub use crate::cli::args::Cli;
 pub use crate::cli::args::Command;
 pub use crate::cli::args::GlobalArgs;
 pub use crate::cli::context::Context;
+use crate::report::exit::DONE;
 use crate::report::{Style, wrapped};
 
 /// Reads a command line, the program's name first.
@@ -67,7 +68,7 @@ pub async fn run(command: &Command, context: &Context) -> Result<u8, CommandErro
 
 async fn perform(command: &Command, context: &Context) -> Result<u8, CommandError> {
     match command {
-        Command::Init { target } => init::run(target, context),
+        Command::Init { target } => init::run(target, context).map(|()| DONE),
         Command::Validate(args) => validate::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
@@ -75,18 +76,23 @@ async fn perform(command: &Command, context: &Context) -> Result<u8, CommandErro
         Command::Export(args) => export::run(args, context).await,
         Command::Probe(args) => probe::run(args, context).await,
         Command::Pull(args) => pull::run(args, context).await,
-        Command::Sandbox(args) => sandbox::run(args, context).await,
+        Command::Sandbox(args) => sandbox::run(args, context).await.map(|()| DONE),
         Command::Demo { dir, listen } => demo::run(dir.as_deref(), *listen, context).await,
-        Command::Explain { subject } => describe::explain(subject.as_deref(), context),
-        Command::Schema { subject } => describe::schema(subject.as_deref(), context),
+        Command::Explain { subject } => {
+            describe::explain(subject.as_deref(), context).map(|()| DONE)
+        }
+        Command::Schema { subject } => describe::schema(subject.as_deref(), context).map(|()| DONE),
         Command::Status(args) => server::status(args, context).await,
         Command::Reconcile(args) => server::reconcile(args, context).await,
-        Command::Suspend(args) => server::suspension("suspend", args, context).await,
-        Command::Resume(args) => server::suspension("resume", args, context).await,
-        Command::History(args) => history::run(args, context),
+        Command::Suspend(args) => server::suspension("suspend", args, context).await.map(|()| DONE),
+        Command::Resume(args) => server::suspension("resume", args, context).await.map(|()| DONE),
+        Command::History(args) => history::run(args, context).map(|()| DONE),
         Command::Forget(args) => forget::run(args, context).await,
-        Command::Completions { shell } => describe::completions(*shell, context),
-        Command::Man { dir } => describe::man(dir.as_deref(), context),
+        Command::Completions { shell } => {
+            describe::completions(*shell, context);
+            Ok(DONE)
+        }
+        Command::Man { dir } => describe::man(dir.as_deref(), context).map(|()| DONE),
     }
 }
 

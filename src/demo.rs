@@ -50,7 +50,9 @@ impl Stage {
     /// The folder, the repository or the sandbox cannot be had.
     pub(crate) async fn build(folder: &Path, listen: SocketAddr) -> Result<Self, String> {
         let secrets = make_up(EXAMPLES.iter().map(|(_, text)| *text))?;
-        let tokens = secrets.tokens();
+        // The tokens that the sandbox takes.
+        let tokens = secrets.iter().filter(|(name, _)| name.ends_with("APINIZER_TOKEN"));
+        let tokens: Vec<_> = tokens.map(|(_, token)| Sensitive::new(token.clone())).collect();
         let options = |listen| Options {
             listen,
             access: Access {
@@ -79,7 +81,7 @@ impl Stage {
             repository,
             state: folder.join("state"),
             listen,
-            environment: secrets.into_environment(),
+            environment: Environment::new(secrets),
         })
     }
 }
@@ -185,11 +187,8 @@ fn commit(folder: &Path) -> Result<(), git2::Error> {
 // Values for every secret that the examples refer to, made up at random for one run. They stay
 // in the memory of the process: nothing prints them and no file holds them.
 
-/// The secrets of one run, by variable.
-struct DemoSecrets(BTreeMap<String, String>);
-
 /// Makes up a value for every variable that the texts name.
-fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<DemoSecrets, String> {
+fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<BTreeMap<String, String>, String> {
     let mut secrets = BTreeMap::new();
     for name in texts.flat_map(names) {
         let mut bytes = [0; 16];
@@ -197,20 +196,7 @@ fn make_up<'t>(texts: impl Iterator<Item = &'t str>) -> Result<DemoSecrets, Stri
             .map_err(|_| "the system gives no random numbers for the demo's secrets")?;
         secrets.insert(name.to_owned(), hex(&bytes));
     }
-    Ok(DemoSecrets(secrets))
-}
-
-impl DemoSecrets {
-    /// The tokens that the sandbox takes.
-    fn tokens(&self) -> Vec<Sensitive> {
-        let tokens = self.0.iter().filter(|(name, _)| name.ends_with("APINIZER_TOKEN"));
-        tokens.map(|(_, token)| Sensitive::new(token.clone())).collect()
-    }
-
-    /// The environment of the demo: these secrets and nothing of the user's.
-    fn into_environment(self) -> Environment {
-        Environment::new(self.0)
-    }
+    Ok(secrets)
 }
 
 fn names(text: &str) -> impl Iterator<Item = &str> {
@@ -254,7 +240,6 @@ pub(crate) const EXAMPLES: &[(&str, &str)] = examples![
 mod tests {
     use super::*;
     use crate::config::{Config, Resolve};
-    use crate::environment::Environment;
 
     #[test]
     fn the_repository_holds_one_commit_and_a_config_that_loads() {
@@ -272,24 +257,14 @@ mod tests {
         let again = make_repository(&at, "http://x", ([127, 0, 0, 1], 1).into());
         assert!(again.unwrap_err().contains("is not empty"));
     }
-}
-
-#[cfg(test)]
-mod secrets_tests {
-    use super::*;
 
     #[test]
     fn every_name_gets_a_value_of_its_own() {
         let text = "a: ${env:A}\nb: x${env:B_2}${env:A} ${env:...} ${env:";
-        let secrets = make_up([text].into_iter()).unwrap().0;
+        let secrets = make_up([text].into_iter()).unwrap();
         assert_eq!(secrets.keys().collect::<Vec<_>>(), ["A", "B_2"]);
         assert_ne!(secrets["A"], secrets["B_2"]);
     }
-}
-
-#[cfg(test)]
-mod examples_tests {
-    use super::*;
 
     #[test]
     fn every_file_of_the_folder_is_built_in() {

@@ -1,6 +1,7 @@
-//! SHA-256, and hexadecimal digits.
+//! SHA-256, alone and with a key, and hexadecimal digits.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
 
 /// The SHA-256 of a text, in hexadecimal.
 pub(crate) fn sha256_hex(text: &str) -> String {
@@ -10,6 +11,11 @@ pub(crate) fn sha256_hex(text: &str) -> String {
 /// The SHA-256 of some bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
+}
+
+/// The HMAC-SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn hmac_sha256(key: &[u8], bytes: &[u8]) -> String {
+    hex(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), bytes).as_ref())
 }
 
 /// Lower-case hexadecimal.

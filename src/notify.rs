@@ -6,7 +6,7 @@
 //! Every text passes the redactor before it leaves.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::api::{Proxy, reason};
+use crate::api::{Proxy, reason, retry_after};
 use crate::config::{Notify, NotifyEvent, NotifyKind};
 use crate::environment::Environment;
 use crate::secret::{Redactor, Sensitive};
@@ -250,7 +250,7 @@ impl Delivery {
         if code.is_success() {
             return Ok(());
         }
-        let least = retry_after(&answer);
+        let least = retry_after(answer.headers(), SystemTime::now()).unwrap_or_default();
         let said = self.redactor.redact(&beginning(answer).await);
         let said: String = said.chars().filter(|c| !c.is_control()).take(REPEATED).collect();
         let problem = format!("{code} {said}");
@@ -275,11 +275,6 @@ async fn beginning(mut answer: reqwest::Response) -> String {
 fn pause(tried: u32) -> Duration {
     let whole = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(tried - 1));
     whole.min(LONGEST_PAUSE).mul_f64(1.0 - fastrand::f64() / 2.0)
-}
-
-fn retry_after(answer: &reqwest::Response) -> Duration {
-    let value = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
-    value.and_then(|text| text.trim().parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -292,7 +292,7 @@ impl PassTrail {
         for change in plan.entries.iter().flat_map(Entry::changes) {
             let fields: BTreeSet<&String> = change.drifted_fields().collect();
             if !fields.is_empty() {
-                let fields = some(fields.into_iter());
+                let fields = first(fields.into_iter());
                 let why = change.edited.as_ref().map(|edit| format!("last {edit}"));
                 self.tell(Event { fields, why, ..self.of_change(EventKind::Drift, change) });
             }
@@ -353,7 +353,7 @@ impl PassTrail {
         let corrects = change.drifted_fields().next().map(|_| "corrects drift".to_owned());
         let why = problem.cloned().or(old).or_else(|| change.reason.clone()).or(corrects);
         let moved = change.fields.iter().filter(|_| change.action != Action::Delete);
-        let fields = some(moved.map(|field| &field.path));
+        let fields = first(moved.map(|field| &field.path));
         let event = self.of_change(kind, change);
         let by = self.authors.get(&change.name).cloned().or(event.by.clone());
         self.tell(Event { result: Some(result), why, fields, by, ..event });
@@ -502,7 +502,7 @@ pub(crate) struct TrailerConsent {
 }
 
 /// The first of some fields.
-fn some<'p>(fields: impl Iterator<Item = &'p String>) -> Vec<String> {
+fn first<'p>(fields: impl Iterator<Item = &'p String>) -> Vec<String> {
     fields.take(MOST_FIELDS).cloned().collect()
 }
 

@@ -38,7 +38,7 @@ pub async fn run(args: &ApplyArgs, context: &Context) -> Result<u8, CommandError
     let base = args.read.base.as_deref();
     session.asked = base.is_none().then(|| context.asked("apply"));
     let mut options =
-        session.options(context, "apply", &args.narrow, Some(&args.rules), base).await?;
+        session.options(context, "apply", &args.narrow, Some(&args.writes), base).await?;
     options.read_back = ReadBackMode::Due;
     options.follows = args.read.rev.is_none();
     let mut snapshot = session.snapshot(&args.read).await?;
@@ -234,10 +234,10 @@ fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) -> Result<(), Command
     args.narrow.names.clone_from(&options.names);
     args.narrow.types.clone_from(&options.types);
     args.narrow.targets = targets;
-    args.rules.allow_deletes = options.allow_deletes;
-    args.rules.allow_delete.clone_from(&options.allow_delete);
-    args.rules.allow.clone_from(&options.allow);
-    args.rules.resend_secrets = options.resend_secrets;
+    args.writes.allow_deletes = options.allow_deletes;
+    args.writes.allow_delete.clone_from(&options.allow_delete);
+    args.writes.allow.clone_from(&options.allow);
+    args.writes.resend_secrets = options.resend_secrets;
     args.read.worktree = options.worktree;
     if args.read.base.is_none() {
         args.read.base.clone_from(&options.base);

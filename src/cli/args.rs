@@ -1,9 +1,10 @@
-//! Every command and flag. The doc comments are the help text.
+//! Every command, and the flags that all of them take; those of one command are in `verbs`. The doc
+//! comments are the help text.
 //!
 //! No flag takes a credential: what the tool proves itself with comes from the environment, since
 //! a command line is seen by every process of the machine and kept in shell histories.
 
-mod reconcile;
+mod verbs;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -11,12 +12,11 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use jiff::{SignedDuration, Timestamp};
 
-use crate::config::parse_duration;
-pub use reconcile::{
-    ApplyArgs, ExportArgs, ForgetArgs, NarrowArgs, Output, PlanArgs, ProbeArgs, PullArgs, ReadArgs,
-    RunArgs, SandboxArgs, ValidateArgs, ValidateOutput, WriteArgs,
+pub use verbs::{
+    ApplyArgs, DaemonArgs, ExportArgs, ForgetArgs, HistoryArgs, NarrowArgs, Output, PlanArgs,
+    ProbeArgs, PullArgs, ReadArgs, ReconcileArgs, RunArgs, SandboxArgs, StatusArgs, TextOrJson,
+    ValidateArgs, ValidateOutput, WriteArgs,
 };
 
 /// The text below the help of the program.
@@ -108,9 +108,9 @@ pub enum Command {
     /// Have a running daemon fetch and reconcile now; needs `server.token`.
     Reconcile(ReconcileArgs),
     /// Have a running daemon look at its targets and write nothing; needs `server.token`.
-    Suspend(OrderArgs),
+    Suspend(DaemonArgs),
     /// Have a running daemon write to suspended targets again; needs `server.token`.
-    Resume(OrderArgs),
+    Resume(DaemonArgs),
     /// Show what was written, found, held, consented to and asked for, from the history files.
     ///
     /// The events of each target are kept beside its state, the last 500 of them.
@@ -241,86 +241,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object for each event.
     Json,
-}
-
-// The arguments of the commands about a daemon: `status`, `history`, `reconcile`, `suspend`, `resume`.
-
-/// The arguments of `status`.
-#[derive(Args, Clone, Debug)]
-pub struct StatusArgs {
-    /// The daemon's URL [default: server.listen of the config].
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
-    /// Only ask whether the daemon makes progress, as the health check of a container does; needs
-    /// no token and prints nothing.
-    #[arg(long, conflicts_with = "watch")]
-    pub probe: bool,
-    /// Show it again whenever it changes, until Ctrl-C.
-    #[arg(long)]
-    pub watch: bool,
-    /// The form of the status.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub output: Output,
-}
-
-/// The arguments of `suspend` and `resume`.
-#[derive(Args, Clone, Debug)]
-pub struct OrderArgs {
-    /// The daemon's URL [default: server.listen of the config].
-    #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
-    /// Only this target of the daemon.
-    #[arg(long, value_name = "NAME")]
-    pub target: Option<String>,
-}
-
-/// The arguments of `reconcile`.
-#[derive(Args, Clone, Debug)]
-pub struct ReconcileArgs {
-    /// The daemon and the target.
-    #[command(flatten)]
-    pub order: OrderArgs,
-    /// Wait for the end of the reconcile, show its outcome, and end with 1 unless the newest commit
-    /// of the source is in force. Drift that a target only reports (`drift: report`) ends with 0,
-    /// as it does with `apply`.
-    #[arg(long)]
-    pub wait: bool,
-}
-
-/// The form of a result that has no use on a pull request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum TextOrJson {
-    /// For people at a terminal.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
-}
-
-/// The arguments of `history`.
-#[derive(Args, Clone, Debug)]
-pub struct HistoryArgs {
-    /// Only this target of the config (repeatable).
-    #[arg(long = "target", value_name = "NAME")]
-    pub targets: Vec<String>,
-    /// Only connections whose name matches, without regard to case (repeatable).
-    #[arg(long = "name", value_name = "GLOB")]
-    pub names: Vec<String>,
-    /// Only events since then: how long ago, as in `36h`, or a time, as in `2026-01-31T08:00:00Z`.
-    #[arg(long, value_name = "WHEN", value_parser = parse_since)]
-    pub since: Option<Timestamp>,
-    /// The form of the history.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-    pub output: TextOrJson,
-}
-
-fn parse_since(text: &str) -> Result<Timestamp, String> {
-    if let Ok(time) = text.parse() {
-        return Ok(time);
-    }
-    let ago = parse_duration(text).ok().and_then(|ago| SignedDuration::try_from(ago).ok());
-    let since = ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok());
-    since.ok_or_else(|| "it is neither a duration nor a time".to_owned())
 }
 
 // Flags of a command that stand before its name.

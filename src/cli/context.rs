@@ -51,7 +51,8 @@ impl Context {
     /// # Errors
     /// The problems of the file.
     pub fn config(&self) -> Result<Config, CommandError> {
-        let mut config = self.load_config().map_err(|problems| self.config_problems(&problems))?;
+        let mut config =
+            self.load_config(Resolve::All).map_err(|problems| self.config_problems(&problems))?;
         if !config.warnings.is_empty() && !self.global.quiet {
             self.say(&diagnostics::text(&config.warnings, &self.style_stderr()));
         }
@@ -65,9 +66,10 @@ impl Context {
         Ok(config)
     }
 
-    fn load_config(&self) -> Result<Config, Vec<Diagnostic>> {
+    /// Reads the config as it is, without the flags that overrule keys of it.
+    pub(super) fn load_config(&self, resolve: Resolve) -> Result<Config, Vec<Diagnostic>> {
         match self.config_path() {
-            Some(path) => Config::load(&path, &self.environment, Resolve::All),
+            Some(path) => Config::load(&path, &self.environment, resolve),
             None => Config::from_flags(&self.flags(), &self.environment),
         }
     }

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::signals::EndSignals;
 use crate::config::FILE_NAME;
 use crate::demo::{PROJECT, Stage};
+use crate::report::exit::DONE;
 
 /// Runs `demo` until it is told to end.
 ///
@@ -73,7 +74,7 @@ async fn play(
     context.print("\n$ apinizer-gitops plan --summary --target prod\n");
     tokio::select! {
         planned = perform(&["plan", "--summary", "--target", "prod"], &inside) => planned?,
-        () = told_to_end.cancelled() => return Ok(0),
+        () = told_to_end.cancelled() => return Ok(DONE),
     };
     context.print(&what_to_try(stage));
     context.print("\n$ apinizer-gitops run\n");

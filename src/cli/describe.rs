@@ -12,17 +12,17 @@ use crate::{catalog, config, report};
 ///
 /// # Errors
 /// There is no such type or field.
-pub fn explain(subject: Option<&str>, context: &Context) -> Result<u8, CommandError> {
+pub fn explain(subject: Option<&str>, context: &Context) -> Result<(), CommandError> {
     let text = report::explain::explain(subject, &context.style()).map_err(CommandError::Failed)?;
     context.print(&text);
-    Ok(0)
+    Ok(())
 }
 
 /// Runs `schema`.
 ///
 /// # Errors
 /// There is no such type.
-pub fn schema(subject: Option<&str>, context: &Context) -> Result<u8, CommandError> {
+pub fn schema(subject: Option<&str>, context: &Context) -> Result<(), CommandError> {
     let schema = match subject {
         None => catalog::schema::schema_for_any(),
         Some("config") => config::schema(),
@@ -37,34 +37,29 @@ pub fn schema(subject: Option<&str>, context: &Context) -> Result<u8, CommandErr
         },
     };
     context.print_json(&schema);
-    Ok(0)
+    Ok(())
 }
 
 /// Runs `completions`.
-///
-/// # Errors
-/// None.
-pub fn completions(shell: Shell, context: &Context) -> Result<u8, CommandError> {
+pub fn completions(shell: Shell, context: &Context) {
     let mut script = Vec::new();
     let mut command = super::command();
     let name = command.get_name().to_owned();
     clap_complete::generate(shell, &mut command, name, &mut script);
     context.print(&String::from_utf8_lossy(&script));
-    Ok(0)
 }
 
 /// Runs `man`: one page to stdout, or a page for each command into a folder.
 ///
 /// # Errors
 /// The folder cannot be written.
-pub fn man(folder: Option<&Path>, context: &Context) -> Result<u8, CommandError> {
+pub fn man(folder: Option<&Path>, context: &Context) -> Result<(), CommandError> {
     if let Some(folder) = folder {
         std::fs::create_dir_all(folder).map_err(CommandError::failed)?;
-        clap_mangen::generate_to(super::command(), folder).map_err(CommandError::failed)?;
-        return Ok(0);
+        return clap_mangen::generate_to(super::command(), folder).map_err(CommandError::failed);
     }
     let mut page = Vec::new();
     clap_mangen::Man::new(super::command()).render(&mut page).map_err(CommandError::failed)?;
     context.print(&String::from_utf8_lossy(&page));
-    Ok(0)
+    Ok(())
 }

@@ -15,6 +15,7 @@ use crate::export::{self, Export, KnownReferences, files, template};
 use crate::plan::Filter;
 use crate::reconcile::{Engine, client, load_target};
 use crate::report::diagnostics;
+use crate::report::exit::failed_if;
 use crate::report::words::counted;
 use crate::source::{Repository, Snapshot};
 
@@ -61,7 +62,7 @@ pub async fn run(args: &ExportArgs, context: &Context) -> Result<u8, CommandErro
         context.say(&diagnostics::text(&problems, &context.style_stderr()));
     }
     let is_error = problems.iter().any(|problem| problem.severity == Severity::Error);
-    Ok(u8::from(is_error || !export.passed_over.is_empty()))
+    Ok(failed_if(is_error || !export.passed_over.is_empty()))
 }
 
 /// Writes the files into a folder that declares none of their connections otherwise.

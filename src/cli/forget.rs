@@ -11,6 +11,7 @@ use super::session::Session;
 use crate::name::ConnectionName;
 use crate::reconcile::load_target;
 use crate::record::Record;
+use crate::report::exit::DONE;
 
 /// Runs `forget`; the exit code.
 ///
@@ -47,7 +48,7 @@ pub async fn run(args: &ForgetArgs, context: &Context) -> Result<u8, CommandErro
         trail.forgot(name);
     }
     if unknown.is_empty() {
-        return Ok(0);
+        return Ok(DONE);
     }
     let which = unknown.iter().map(ConnectionName::as_str).collect::<Vec<_>>().join(", ");
     Err(CommandError::Failed(format!("not in the inventory of `{}`: {which}", target.name)))

@@ -11,11 +11,11 @@ use crate::plan::Filter;
 use crate::report::{FORMAT_VERSION, escape, line};
 use crate::state::StateFile;
 
-/// Runs `history`; the exit code.
+/// Runs `history`.
 ///
 /// # Errors
 /// The config cannot be used, or a file cannot be read.
-pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
+pub fn run(args: &HistoryArgs, context: &Context) -> Result<(), CommandError> {
     let mut config = context.config()?;
     narrow(&mut config, &args.targets)?;
     let filter = Filter::new(&args.names, &[]);
@@ -43,7 +43,7 @@ pub fn run(args: &HistoryArgs, context: &Context) -> Result<u8, CommandError> {
         TextOrJson::Text => context.print(&text(&events)),
         TextOrJson::Json => context.print_json(&json(&events)),
     }
-    Ok(0)
+    Ok(())
 }
 
 // The history of targets: events of the audit trail.

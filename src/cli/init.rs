@@ -17,11 +17,11 @@ const EXAMPLE_PASSWORD: &str = "EXAMPLE_SMTP_PASSWORD";
 /// The folder of the documents where none is named.
 const FOLDER: &str = "connections";
 
-/// Runs `init`; the exit code.
+/// Runs `init`.
 ///
 /// # Errors
 /// Something is not known and nobody can be asked, a file exists, or an answer cannot be used.
-pub fn run(target: &str, context: &Context) -> Result<u8, CommandError> {
+pub fn run(target: &str, context: &Context) -> Result<(), CommandError> {
     let file = context.global.config.clone().unwrap_or_else(|| PathBuf::from(FILE_NAME));
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     if is_there(&file) {
@@ -56,7 +56,7 @@ pub fn run(target: &str, context: &Context) -> Result<u8, CommandError> {
         "Next: {begin}commit them, set APINIZER_TOKEN{more}, and run `apinizer-gitops plan`.\n\
          `apinizer-gitops export --dir` writes what is live.",
     ));
-    Ok(0)
+    Ok(())
 }
 
 /// Whether a folder, or one above it, is a git repository.

@@ -18,7 +18,7 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
     let mut session = Session::new(context, &args.narrow.targets)?;
     let base = args.read.base.as_deref();
     let mut options =
-        session.options(context, "plan", &args.narrow, Some(&args.rules), base).await?;
+        session.options(context, "plan", &args.narrow, Some(&args.writes), base).await?;
     options.with_secrets = !args.without_secrets;
     if args.verify_secrets {
         options.read_back = ReadBackMode::All;
@@ -39,10 +39,10 @@ pub async fn run(args: &PlanArgs, context: &Context) -> Result<u8, CommandError>
             names: args.narrow.names.clone(),
             types: args.narrow.types.clone(),
             base: options.base.as_ref().and_then(|b| Some(b.commit()?.id.0.clone())),
-            allow_deletes: args.rules.allow_deletes,
-            allow_delete: args.rules.allow_delete.clone(),
-            allow: args.rules.allow.clone(),
-            resend_secrets: args.rules.resend_secrets,
+            allow_deletes: args.writes.allow_deletes,
+            allow_delete: args.writes.allow_delete.clone(),
+            allow: args.writes.allow.clone(),
+            resend_secrets: args.writes.resend_secrets,
             worktree: args.read.worktree,
         };
         save(file, &plan, &prepared, options)?;

@@ -17,6 +17,7 @@ use crate::name::ConnectionName;
 use crate::plan::TargetPlan;
 use crate::pull::{NotWritten, Pull, PullTarget, Texts, drift_of};
 use crate::reconcile::{Prepared, RunOptions, load_request, load_target};
+use crate::report::exit::{DONE, PENDING};
 use crate::report::pull::{self as report, FileChange};
 use crate::report::words::counted;
 use crate::source::{Repository, Snapshot};
@@ -79,7 +80,7 @@ pub async fn run(args: &PullArgs, context: &Context) -> Result<u8, CommandError>
     if !context.global.quiet {
         tell(&changes, &paths, args.check, context);
     }
-    Ok(if changes.is_empty() { 0 } else { 2 })
+    Ok(if changes.is_empty() { DONE } else { PENDING })
 }
 
 /// Says how many files were changed, and which files several targets read.

@@ -12,6 +12,7 @@ use super::session::{config_in_repository, narrow};
 use super::signals::{EndSignals, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
+use crate::report::exit::DONE;
 use crate::report::{self, Style};
 use crate::state::KnownStates;
 use crate::web::{self, AccessKey, AccessKeys, Listener, Site};
@@ -77,7 +78,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
     shutdown.cancel();
     listener.ended().await;
     info!("stopped");
-    ended.map(|()| 0)
+    ended.map(|()| DONE)
 }
 
 fn config(args: &RunArgs, context: &Context) -> Result<Config, CommandError> {

@@ -13,13 +13,13 @@ use crate::secret::Sensitive;
 ///
 /// # Errors
 /// The address or the data file cannot be used.
-pub async fn run(args: &SandboxArgs, context: &Context) -> Result<u8, CommandError> {
+pub async fn run(args: &SandboxArgs, context: &Context) -> Result<(), CommandError> {
     let ended = super::signals::terminated();
     let running = Sandbox::start(options(args)?).await.map_err(CommandError::failed)?;
     context.print(&greeting(args, &running.url()));
     ended.await;
     running.stop().await;
-    Ok(0)
+    Ok(())
 }
 
 fn options(args: &SandboxArgs) -> Result<sandbox::Options, CommandError> {

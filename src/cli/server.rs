@@ -1,4 +1,4 @@
-//! `status`, `reconcile`, `suspend`, `resume`: what a running daemon says, and orders for it.
+//! `status`, `reconcile`, `suspend`, `resume`: what a running daemon says, and requests to it.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use crate::api::reason;
 use crate::cli::CommandError;
-use crate::cli::args::{OrderArgs, Output, ReconcileArgs, StatusArgs};
+use crate::cli::args::{DaemonArgs, Output, ReconcileArgs, StatusArgs};
 use crate::cli::context::Context;
 use crate::config::{Config, Resolve};
 use crate::report;
+use crate::report::exit::{DONE, failed_if};
 use crate::secret::Sensitive;
 
 /// How long an answer may take.
@@ -66,7 +67,7 @@ impl DaemonClient {
     async fn probe(&self) -> Result<u8, CommandError> {
         let answer = self.client.get(format!("{}/healthz", self.address)).send().await;
         let answer = answer.map_err(|error| self.unreachable(&error))?;
-        Ok(u8::from(!answer.status().is_success()))
+        Ok(failed_if(!answer.status().is_success()))
     }
 
     /// The status of the daemon.
@@ -75,8 +76,8 @@ impl DaemonClient {
         answer.json().await.map_err(|error| self.unreachable(&error))
     }
 
-    /// Gives an order about one target or all of them; the answer's body, if it has one.
-    async fn order(&self, verb: &str, target: Option<&str>) -> Result<Value, CommandError> {
+    /// Makes a call for one target or all of them; the answer's body, if it has one.
+    async fn post(&self, verb: &str, target: Option<&str>) -> Result<Value, CommandError> {
         let answer = self.call(Method::POST, verb, target).await?;
         let body = answer.text().await.map_err(|error| self.unreachable(&error))?;
         Ok(serde_json::from_str(&body).unwrap_or_default())
@@ -143,7 +144,7 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8, C
     }
     let status = server.status().await?;
     show(args, context, &status);
-    Ok(u8::from(!report::status::is_healthy(&status)))
+    Ok(failed_if(!report::status::is_healthy(&status)))
 }
 
 /// Shows the status whenever it changes, until somebody ends it. A daemon that does not answer is
@@ -159,7 +160,7 @@ async fn watch(
     let mut problem = None;
     loop {
         let asked = tokio::select! {
-            () = &mut terminated => return Ok(0),
+            () = &mut terminated => return Ok(DONE),
             asked = server.status() => asked,
         };
         match asked {
@@ -186,7 +187,7 @@ async fn watch(
             }
         }
         tokio::select! {
-            () = &mut terminated => return Ok(0),
+            () = &mut terminated => return Ok(DONE),
             () = tokio::time::sleep(WATCH_PAUSE) => {}
         }
     }
@@ -203,41 +204,41 @@ fn show(args: &StatusArgs, context: &Context, status: &serde_json::Value) {
 /// How often `--wait` asks for the outcome.
 const WAIT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Runs `suspend` or `resume`; the exit code.
+/// Runs `suspend` or `resume`.
 ///
 /// # Errors
-/// No daemon takes the order.
+/// No daemon takes the request.
 pub(super) async fn suspension(
     verb: &str,
-    args: &OrderArgs,
+    args: &DaemonArgs,
     context: &Context,
-) -> Result<u8, CommandError> {
+) -> Result<(), CommandError> {
     let server = DaemonClient::find(args.server.as_deref(), context)?;
-    server.order(verb, args.target.as_deref()).await?;
+    server.post(verb, args.target.as_deref()).await?;
     if !context.global.quiet {
         let which = args.target.as_deref().unwrap_or("every target");
         context.say(&format!("the daemon {verb}s {which}"));
     }
-    Ok(0)
+    Ok(())
 }
 
-/// Runs `reconcile`; 0 once it is ordered, with `--wait` once the newest commit is in force on
+/// Runs `reconcile`; 0 once it is asked for, with `--wait` once the newest commit is in force on
 /// each target.
 ///
 /// # Errors
-/// No daemon takes the order, or it ends before the reconcile.
+/// No daemon takes the request, or it ends before the reconcile.
 pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result<u8, CommandError> {
-    let OrderArgs { server, target } = &args.order;
+    let DaemonArgs { server, target } = &args.daemon;
     let server = DaemonClient::find(server.as_deref(), context)?;
-    let ordered = server.order("reconcile", target.as_deref()).await?;
+    let answer = server.post("reconcile", target.as_deref()).await?;
     if !args.wait {
         if !context.global.quiet {
             let which = target.as_deref().unwrap_or("every target");
             context.say(&format!("the daemon reconciles {which}"));
         }
-        return Ok(0);
+        return Ok(DONE);
     }
-    let Some(request) = ordered["request"].as_i64() else {
+    let Some(request) = answer["request"].as_i64() else {
         let problem =
             "the daemon does not say when a reconcile has ended: it is of another version";
         return Err(CommandError::Failed(problem.to_owned()));
@@ -254,7 +255,7 @@ pub(super) async fn reconcile(args: &ReconcileArgs, context: &Context) -> Result
         if let Some(outcomes) = outcomes.into_iter().collect::<Option<Vec<_>>>() {
             outcomes.iter().for_each(|(line, _)| context.print(line));
             let is_success = !outcomes.is_empty() && outcomes.iter().all(|(_, success)| *success);
-            return Ok(u8::from(!is_success));
+            return Ok(failed_if(!is_success));
         }
         tokio::time::sleep(WAIT_PAUSE).await;
     }

@@ -76,12 +76,12 @@ impl Session {
         context: &Context,
         verb: &str,
         narrow: &NarrowArgs,
-        rules: Option<&WriteArgs>,
+        writes: Option<&WriteArgs>,
         base: Option<&str>,
     ) -> Result<RunOptions, CommandError> {
         known_types(&narrow.types)?;
-        let rules = rules.cloned().unwrap_or_default();
-        self.knows_rules(&rules.allow)?;
+        let allowed = writes.cloned().unwrap_or_default();
+        self.knows_rules(&allowed.allow)?;
         let base = match base {
             Some(base) => Some(self.revision(base).await?),
             None => None,
@@ -90,17 +90,21 @@ impl Session {
             writes: false,
             requests: RunRequests {
                 filter: Filter::new(&narrow.names, &narrow.types),
-                allow_deletes: rules.allow_deletes,
-                allow_delete: rules.allow_delete.iter().map(|name| name.as_str().into()).collect(),
-                allow: rules.allow,
+                allow_deletes: allowed.allow_deletes,
+                allow_delete: allowed
+                    .allow_delete
+                    .iter()
+                    .map(|name| name.as_str().into())
+                    .collect(),
+                allow: allowed.allow,
                 degraded_at_once: true,
             },
             base,
-            resend_secrets: rules.resend_secrets,
+            resend_secrets: allowed.resend_secrets,
             with_secrets: true,
             follows: true,
             read_back: ReadBackMode::Nothing,
-            lock_timeout: rules.lock_timeout,
+            lock_timeout: allowed.lock_timeout,
             retries: context.retries(),
             asked: context.asked(verb),
             stop: CancellationToken::new(),

@@ -11,6 +11,7 @@ use crate::config::{Config, Location, Resolve};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
 use crate::reconcile::load_request;
 use crate::report::diagnostics;
+use crate::report::exit::{FAILED, failed_if};
 use crate::source::{FileEntry, Files, Folder, Listing, Repository, Snapshot, SourceError};
 
 /// Runs `validate`; the exit code.
@@ -22,7 +23,7 @@ pub async fn run(args: &ValidateArgs, context: &Context) -> Result<u8, CommandEr
         Ok(config) => config,
         Err(problems) => {
             show(args.output, &problems, &BTreeSet::new(), context);
-            return Ok(1);
+            return Ok(FAILED);
         }
     };
     let mut problems = config.as_mut().map(|c| std::mem::take(&mut c.warnings)).unwrap_or_default();
@@ -41,18 +42,15 @@ pub async fn run(args: &ValidateArgs, context: &Context) -> Result<u8, CommandEr
         problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);
     }
     show(args.output, &problems, &notes, context);
-    Ok(u8::from(problems.iter().any(|d| d.severity == Severity::Error)))
+    Ok(failed_if(problems.iter().any(|d| d.severity == Severity::Error)))
 }
 
 /// The config with its problems, if there is one. Secrets are not needed, so what refers to the
 /// environment is not looked up.
 fn config(context: &Context) -> Result<Option<Config>, Vec<Diagnostic>> {
     let has_target = context.global.url.is_some() || context.global.project.is_some();
-    match context.config_path() {
-        Some(path) => Config::load(&path, &context.environment, Resolve::Known).map(Some),
-        None if has_target => Config::from_flags(&context.flags(), &context.environment).map(Some),
-        None => Ok(None),
-    }
+    let has_config = has_target || context.config_path().is_some();
+    has_config.then(|| context.load_config(Resolve::Known)).transpose()
 }
 
 /// Checks files as they are on disk, for no target: nothing is known of targets and vars.

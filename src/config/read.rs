@@ -161,10 +161,10 @@ impl Reader<'_> {
     fn value(&mut self, key: &'static Key, node: &ConfigNode<'_>) -> Option<Typed> {
         let name = key.name;
         match &key.kind {
-            KeyKind::Text => text(self, name, node).map(Typed::Text),
-            KeyKind::Plain => plain(self, name, node).map(Typed::Text),
-            KeyKind::User => user(self, name, node).map(Typed::Secret),
-            KeyKind::Secret(example) => secret(self, name, example, node).map(Typed::Secret),
+            KeyKind::Text => self.text(name, node).map(Typed::Text),
+            KeyKind::Plain => self.plain(name, node).map(Typed::Text),
+            KeyKind::User => self.user(name, node).map(Typed::Secret),
+            KeyKind::Secret(example) => self.secret(name, example, node).map(Typed::Secret),
             KeyKind::Duration(least) => self.parsed(name, node, |text| {
                 let duration = parse_duration(text)?;
                 if duration < *least {
@@ -193,7 +193,7 @@ impl Reader<'_> {
                 self.parsed(name, node, |text| Ok(Typed::MaxDeletes(parse_max_deletes(text)?)))
             }
             KeyKind::Word(words) => {
-                let text = text(self, name, node)?;
+                let text = self.text(name, node)?;
                 self.word(name, words, &text, &node.pointer).map(Typed::Word)
             }
             KeyKind::Words(words) => {
@@ -222,7 +222,7 @@ impl Reader<'_> {
         node: &ConfigNode<'_>,
         parse: impl FnOnce(&str) -> Result<Typed, String>,
     ) -> Option<Typed> {
-        let text = text(self, name, node)?;
+        let text = self.text(name, node)?;
         if !text.resolved {
             return None;
         }
@@ -259,7 +259,7 @@ impl Reader<'_> {
     fn texts(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Vec<(Text, String)>> {
         let items = self.list(name, node)?;
         let texts = items.iter().filter_map(|item| {
-            let text = text(self, name, item)?;
+            let text = self.text(name, item)?;
             Some((text, item.pointer.clone()))
         });
         Some(texts.collect())
@@ -287,7 +287,7 @@ impl Reader<'_> {
                 let message = "a var's name has only letters, digits, `_`, `-` and `.`";
                 let problem = error(&code::CONFIG_BAD_NAME, message).part(Part::Key);
                 self.problems.add(&value.pointer, problem);
-            } else if let Some(value) = var(self, key, &value) {
+            } else if let Some(value) = self.var(key, &value) {
                 vars.insert(key.to_owned(), value);
             }
         }
@@ -345,158 +345,157 @@ fn shown_duration(duration: Duration) -> String {
     }
 }
 
-// Single values of a config: texts with references, secrets, vars.
+/// Advice on references.
+const HOW_TO_REFER: &str = "write `${env:NAME}`; `$${` stands for a literal `${`";
 
-/// Reads a text and resolves its references.
-fn text(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
-    let written = scalar(reader, name, node)?;
-    let segments = segments(reader, name, &written, &node.pointer)?;
-    let mut value = String::new();
-    let mut resolved = true;
-    for segment in segments {
-        match segment {
-            Segment::Text(text) => value.push_str(&text),
-            Segment::Env(variable) => match reader.environment.lookup(variable) {
-                Ok(found) => {
-                    value.push_str(found.expose());
-                    reader.resolved.push(found);
-                }
-                Err(unset) => {
-                    resolved = false;
-                    if reader.resolve == Resolve::All {
-                        let message = format!("`{name}` cannot be resolved: {unset}");
-                        reader.problems.add(&node.pointer, error(&code::CONFIG_UNSET, message));
+/// Single values of a config: texts with references, secrets, vars.
+impl Reader<'_> {
+    /// Reads a text and resolves its references.
+    fn text(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
+        let written = self.scalar(name, node)?;
+        let segments = self.segments(name, &written, &node.pointer)?;
+        let mut value = String::new();
+        let mut resolved = true;
+        for segment in segments {
+            match segment {
+                Segment::Text(text) => value.push_str(&text),
+                Segment::Env(variable) => match self.environment.lookup(variable) {
+                    Ok(found) => {
+                        value.push_str(found.expose());
+                        self.resolved.push(found);
                     }
+                    Err(unset) => {
+                        resolved = false;
+                        if self.resolve == Resolve::All {
+                            let message = format!("`{name}` cannot be resolved: {unset}");
+                            self.problems.add(&node.pointer, error(&code::CONFIG_UNSET, message));
+                        }
+                    }
+                },
+                Segment::Var(_) | Segment::Apinizer(_) => {
+                    self.foreign(name, &node.pointer);
+                    return None;
                 }
-            },
-            Segment::Var(_) | Segment::Apinizer(_) => {
-                foreign(reader, name, &node.pointer);
-                return None;
             }
         }
+        if value.is_empty() && resolved {
+            let message = format!("`{name}` is empty");
+            self.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
+            return None;
+        }
+        Some(Text { value, written: written.into_owned(), resolved })
     }
-    if value.is_empty() && resolved {
-        let message = format!("`{name}` is empty");
-        reader.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
-        return None;
-    }
-    Some(Text { value, written: written.into_owned(), resolved })
-}
 
-/// Reads a text as it is written.
-fn plain(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
-    let written = scalar(reader, name, node)?.trim().to_owned();
-    if written.is_empty() {
-        let message = format!("`{name}` is empty");
-        reader.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
-        return None;
+    /// Reads a text as it is written.
+    fn plain(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Text> {
+        let written = self.scalar(name, node)?.trim().to_owned();
+        if written.is_empty() {
+            let message = format!("`{name}` is empty");
+            self.problems.add(&node.pointer, error(&code::CONFIG_BAD_VALUE, message));
+            return None;
+        }
+        Some(Text { value: written.clone(), written, resolved: true })
     }
-    Some(Text { value: written.clone(), written, resolved: true })
-}
 
-/// Reads a user's name: text or references, kept as it is written.
-fn user(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'_>) -> Option<SecretText> {
-    let written = scalar(reader, name, node)?;
-    let segments = segments(reader, name, &written, &node.pointer)?;
-    if segments.iter().any(|segment| matches!(segment, Segment::Var(_) | Segment::Apinizer(_))) {
-        foreign(reader, name, &node.pointer);
-        return None;
+    /// Reads a user's name: text or references, kept as it is written.
+    fn user(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<SecretText> {
+        let written = self.scalar(name, node)?;
+        let segments = self.segments(name, &written, &node.pointer)?;
+        if segments.iter().any(|segment| matches!(segment, Segment::Var(_) | Segment::Apinizer(_)))
+        {
+            self.foreign(name, &node.pointer);
+            return None;
+        }
+        Some(SecretText(written.into_owned()))
     }
-    Some(SecretText(written.into_owned()))
-}
 
-/// Reads a secret: references and nothing else, kept as it is written.
-fn secret(
-    reader: &mut Reader<'_>,
-    name: &str,
-    example: &str,
-    node: &ConfigNode<'_>,
-) -> Option<SecretText> {
-    reader.hide_unless_reference(node);
-    let written = scalar(reader, name, node)?;
-    let text = SecretText(written.into_owned());
-    if text.is_reference() {
-        return Some(text);
+    /// Reads a secret: references and nothing else, kept as it is written.
+    fn secret(&mut self, name: &str, example: &str, node: &ConfigNode<'_>) -> Option<SecretText> {
+        self.hide_unless_reference(node);
+        let written = self.scalar(name, node)?;
+        let text = SecretText(written.into_owned());
+        if text.is_reference() {
+            return Some(text);
+        }
+        let message = format!("`{name}` is a secret and holds something else than `${{env:NAME}}`");
+        let problem = error(&code::CONFIG_LITERAL_SECRET, message).help(format!(
+            "put the value into the environment and write `{name}: ${{env:{example}}}`"
+        ));
+        self.problems.add(&node.pointer, problem);
+        None
     }
-    let message = format!("`{name}` is a secret and holds something else than `${{env:NAME}}`");
-    let problem = error(&code::CONFIG_LITERAL_SECRET, message)
-        .help(format!("put the value into the environment and write `{name}: ${{env:{example}}}`"));
-    reader.problems.add(&node.pointer, problem);
-    None
-}
 
-/// Reads a var: a text, a number or a boolean, shown like any other value.
-fn var(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'_>) -> Option<Value> {
-    let written = scalar(reader, name, node)?;
-    match node.value {
-        Value::Number(number) if number.to_string() != written => {
-            let message = format!(
-                "the var `{name}` is the number {number}, so a text with `${{var:{name}}}` in it \
+    /// Reads a var: a text, a number or a boolean, shown like any other value.
+    fn var(&mut self, name: &str, node: &ConfigNode<'_>) -> Option<Value> {
+        let written = self.scalar(name, node)?;
+        match node.value {
+            Value::Number(number) if number.to_string() != written => {
+                let message = format!(
+                    "the var `{name}` is the number {number}, so a text with `${{var:{name}}}` in it \
                  gets `{number}` and not `{written}`"
-            );
-            let problem = warning(&code::CONFIG_NUMBER_AS_WRITTEN, message)
-                .help(format!("write `'{written}'` if it is to stay as it is written"));
-            reader.problems.add(&node.pointer, problem);
-            return Some(node.value.clone());
+                );
+                let problem = warning(&code::CONFIG_NUMBER_AS_WRITTEN, message)
+                    .help(format!("write `'{written}'` if it is to stay as it is written"));
+                self.problems.add(&node.pointer, problem);
+                return Some(node.value.clone());
+            }
+            Value::Number(_) | Value::Bool(_) => return Some(node.value.clone()),
+            _ => {}
         }
-        Value::Number(_) | Value::Bool(_) => return Some(node.value.clone()),
-        _ => {}
+        let mut value = String::new();
+        for segment in self.segments(name, &written, &node.pointer)? {
+            match segment {
+                Segment::Text(text) => value.push_str(&text),
+                Segment::Apinizer(variable) => value.push_str(&format!("${{{variable}}}")),
+                Segment::Env(_) | Segment::Var(_) => {
+                    let message = format!("the var `{name}` holds a reference, and vars are plain");
+                    let problem = error(&code::CONFIG_BAD_REFERENCE, message)
+                        .help("vars are shown; write `${env:NAME}` in the document itself");
+                    self.problems.add(&node.pointer, problem);
+                    return None;
+                }
+            }
+        }
+        Some(Value::String(value))
     }
-    let mut value = String::new();
-    for segment in segments(reader, name, &written, &node.pointer)? {
-        match segment {
-            Segment::Text(text) => value.push_str(&text),
-            Segment::Apinizer(variable) => value.push_str(&format!("${{{variable}}}")),
-            Segment::Env(_) | Segment::Var(_) => {
-                let message = format!("the var `{name}` holds a reference, and vars are plain");
-                let problem = error(&code::CONFIG_BAD_REFERENCE, message)
-                    .help("vars are shown; write `${env:NAME}` in the document itself");
-                reader.problems.add(&node.pointer, problem);
-                return None;
+
+    fn scalar<'v>(&mut self, name: &str, node: &ConfigNode<'v>) -> Option<Cow<'v, str>> {
+        let written = self.written(node);
+        if node.value.is_null() {
+            let message = format!("`{name}` has no value");
+            self.problems.add(&node.pointer, error(&code::CONFIG_WRONG_KIND, message));
+        } else if written.is_none() {
+            self.wrong_kind(&format!("`{name}`"), "a single value", node);
+        }
+        written
+    }
+
+    fn segments<'n>(
+        &mut self,
+        name: &str,
+        written: &'n str,
+        pointer: &str,
+    ) -> Option<Vec<Segment<'n>>> {
+        match reference::parse(written) {
+            Ok(segments) => Some(segments),
+            Err(malformed) => {
+                // The word before the colon may be part of a value that only looks like a reference.
+                let message = match malformed {
+                    ReferenceError::UnknownScheme { .. } => {
+                        format!("`{name}` holds a reference of an unknown scheme")
+                    }
+                    other => format!("`{name}`: {other}"),
+                };
+                let problem = error(&code::CONFIG_BAD_REFERENCE, message).help(HOW_TO_REFER);
+                self.problems.add(pointer, problem);
+                None
             }
         }
     }
-    Some(Value::String(value))
-}
 
-fn scalar<'v>(reader: &mut Reader<'_>, name: &str, node: &ConfigNode<'v>) -> Option<Cow<'v, str>> {
-    let written = reader.written(node);
-    if node.value.is_null() {
-        let message = format!("`{name}` has no value");
-        reader.problems.add(&node.pointer, error(&code::CONFIG_WRONG_KIND, message));
-    } else if written.is_none() {
-        reader.wrong_kind(&format!("`{name}`"), "a single value", node);
+    fn foreign(&mut self, name: &str, pointer: &str) {
+        let message = format!("`{name}` holds a reference that has no meaning in a config");
+        let problem = error(&code::CONFIG_BAD_REFERENCE, message).help(HOW_TO_REFER);
+        self.problems.add(pointer, problem);
     }
-    written
-}
-
-fn segments<'n>(
-    reader: &mut Reader<'_>,
-    name: &str,
-    written: &'n str,
-    pointer: &str,
-) -> Option<Vec<Segment<'n>>> {
-    match reference::parse(written) {
-        Ok(segments) => Some(segments),
-        Err(malformed) => {
-            // The word before the colon may be part of a value that only looks like a reference.
-            let message = match malformed {
-                ReferenceError::UnknownScheme { .. } => {
-                    format!("`{name}` holds a reference of an unknown scheme")
-                }
-                other => format!("`{name}`: {other}"),
-            };
-            let problem = error(&code::CONFIG_BAD_REFERENCE, message)
-                .help("write `${env:NAME}`; `$${` stands for a literal `${`");
-            reader.problems.add(pointer, problem);
-            None
-        }
-    }
-}
-
-fn foreign(reader: &mut Reader<'_>, name: &str, pointer: &str) {
-    let message = format!("`{name}` holds a reference that has no meaning in a config");
-    let problem = error(&code::CONFIG_BAD_REFERENCE, message)
-        .help("write `${env:NAME}`; `$${` stands for a literal `${`");
-    reader.problems.add(pointer, problem);
 }

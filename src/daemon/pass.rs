@@ -107,7 +107,7 @@ pub(super) struct TargetPass<'a> {
     pub(super) source: &'a Source,
     /// The newest of the source.
     pub(super) seen: &'a Seen,
-    pub(super) options: &'a Options,
+    pub(super) options: &'a RunOptions,
 }
 
 /// Makes one reconcile, up to what ends it.

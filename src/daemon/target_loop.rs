@@ -21,7 +21,7 @@ use super::status::{ReconcileOutcome, Wait};
 use crate::config::Target;
 use crate::leadership::{Leadership, Standby, Term};
 use crate::plan::State;
-use crate::reconcile::{Engine, Options};
+use crate::reconcile::{Engine, RunOptions};
 use crate::source::{Commit, Seen, Source};
 
 /// How long one reconcile may take before the probe calls it stuck.
@@ -173,7 +173,12 @@ impl TargetLoop {
 
     /// Reconciles. One that takes long, since the server is slow or much is written, keeps no other
     /// target waiting.
-    async fn pass(&self, seen: &Seen, options: &Options, slot: OwnedSemaphorePermit) -> PassResult {
+    async fn pass(
+        &self,
+        seen: &Seen,
+        options: &RunOptions,
+        slot: OwnedSemaphorePermit,
+    ) -> PassResult {
         let Self { engine, target, source, .. } = self;
         let mut pass = std::pin::pin!(pass(TargetPass { engine, target, source, seen, options }));
         tokio::select! {

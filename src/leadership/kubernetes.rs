@@ -90,7 +90,7 @@ impl Replicas {
             target: target.name.clone(),
             lease,
             lasts: self.lasts,
-            modesty: election::modesty(self.lasts, self.targets),
+            wait_per_lease: election::wait_per_lease(self.lasts, self.targets),
             held: Arc::clone(&self.held),
             state: StateFile::of(&self.state_dir, &target.manager.url, &target.project)
                 .kept_in(self.state_store(target)),

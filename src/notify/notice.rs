@@ -1,15 +1,15 @@
 //! One piece of news about a target, its words, and its form for each kind of receiver.
 
-use aws_lc_rs::hmac;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::config::{Notify, NotifyEvent, NotifyKind, TargetKey};
-use crate::digest::hex;
+use crate::digest::hmac_sha256;
 use crate::name::ConnectionName;
 use crate::plan::with_reason;
+use crate::report::FORMAT_VERSION;
 use crate::secret::{Redactor, Sensitive};
 use crate::source::Commit;
 
@@ -86,7 +86,7 @@ impl Notice {
             })
         });
         json!({
-            "format_version": "1.0",
+            "format_version": FORMAT_VERSION,
             "event": self.event.as_str(),
             "time": moment(self.time.as_second()),
             "target": target,
@@ -232,8 +232,7 @@ pub(super) fn request(
 pub(super) const SIGNATURE: &str = "x-hub-signature-256";
 
 fn signature(secret: &Sensitive, body: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-    format!("sha256={}", hex(hmac::sign(&key, body.as_bytes()).as_ref()))
+    format!("sha256={}", hmac_sha256(secret.expose().as_bytes(), body.as_bytes()))
 }
 
 /// An address that something can be sent to.

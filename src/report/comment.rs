@@ -110,9 +110,11 @@ impl Comment {
         LONGEST.saturating_sub(RESERVE + self.text.len())
     }
 
-    /// The comment.
-    pub(super) fn finish(mut self, last: &str) -> String {
-        self.text.push_str(last);
+    /// The comment; its last words say how many had no room, and where all are shown.
+    pub(super) fn finish(mut self, left_out: usize, all: &str) -> String {
+        if left_out > 0 {
+            self.text.push_str(&format!("\n{left_out} more did not fit here{all}.\n"));
+        }
         self.text
     }
 }

@@ -248,7 +248,7 @@ pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String 
     if groups.is_empty() {
         comment.always("### No problems\n");
         comment.list("Notes", &notes);
-        return comment.finish("");
+        return comment.finish(0, "");
     }
     let (problems, files) = words(&groups);
     comment.always(&format!("### {problems} in {files}\n\n"));
@@ -265,13 +265,7 @@ pub fn markdown(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String 
         written += 1;
     }
     comment.list("Notes", &notes);
-    let last = match whole.len() - written {
-        0 => String::new(),
-        more => {
-            format!("\n{more} more did not fit here; `validate --output text` shows them all.\n")
-        }
-    };
-    comment.finish(&last)
+    comment.finish(whole.len() - written, "; `validate --output text` shows them all")
 }
 
 /// The warnings and the errors of some targets, a line for each that differs in more than its place.

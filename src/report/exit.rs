@@ -11,6 +11,11 @@ pub const PENDING: u8 = 2;
 /// A safety rule holds something back.
 pub const HELD: u8 = 3;
 
+/// The exit code of a command that either found all well or something wrong.
+pub(crate) fn failed_if(is_wrong: bool) -> u8 {
+    if is_wrong { FAILED } else { DONE }
+}
+
 /// The exit code of a plan: 1 wins over 3, and 3 over 2.
 pub fn of_plan(plan: &Plan) -> u8 {
     let changes = || plan.targets.iter().flat_map(TargetPlan::changes);

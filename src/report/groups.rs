@@ -58,13 +58,13 @@ pub(super) enum Named<'g, M> {
 /// Groups the changes of a plan: those that are held or blocked, and with `all` every change that
 /// has a reason.
 pub(super) fn of_plan(changes: Vec<&Change>, all: bool) -> Vec<Group<&Change>> {
-    let why = |change: &Change| {
+    let reason = |change: &Change| {
         let is_told = all || change.held || change.action == Action::Blocked;
         let reason = words::reason(change).filter(|_| is_told)?;
         let word = if change.action == Action::Blocked { "blocked: " } else { "" };
-        Some(Why { reason: format!("{word}{reason}"), advice: None })
+        Some(format!("{word}{reason}"))
     };
-    let mut groups = grouped(changes.into_iter().map(|change| (change, why(change))));
+    let mut groups = grouped(changes.into_iter().map(|change| (change, reason(change))));
     if !all {
         // A change that is alone with its reason is told as any other.
         for group in groups.iter_mut().filter(|group| group.members.len() == 1) {
@@ -74,14 +74,16 @@ pub(super) fn of_plan(changes: Vec<&Change>, all: bool) -> Vec<Group<&Change>> {
     groups
 }
 
-/// Groups members by why they are told together, each group in the place of its first member.
-pub(super) fn grouped<M: Member>(members: impl Iterator<Item = (M, Option<Why>)>) -> Vec<Group<M>> {
+/// Groups members by their reasons and the ways past, each group in the place of its first member.
+pub(super) fn grouped<M: Member>(
+    members: impl Iterator<Item = (M, Option<String>)>,
+) -> Vec<Group<M>> {
     let mut groups: Vec<Group<M>> = Vec::new();
     let mut places: HashMap<Why, usize> = HashMap::new();
-    for (member, why) in members {
+    for (member, reason) in members {
         let for_any = |advice| escape::plain(&for_any_name(advice, member.name()));
         let advice = member.advice().map(for_any);
-        let why = why.map(|why| Why { advice, ..why });
+        let why = reason.map(|reason| Why { reason, advice });
         let known = why.as_ref().and_then(|why| places.get(why));
         if let Some(group) = known.and_then(|place| groups.get_mut(*place)) {
             group.members.push(member);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::diagnostic::Severity;
 use crate::plan::{Change, ChangeResult, Counts, TargetPlan, with_reason};
 use crate::report::comment::Comment;
-use crate::report::groups::{self, Group, Why};
+use crate::report::groups::{self, Group};
 use crate::report::plan::{self, head, heads, told};
 use crate::report::style::sentence;
 use crate::report::style::{Role, Style};
@@ -46,7 +46,7 @@ fn not_made(outcome: &TargetPlan) -> Vec<Group<&Change>> {
             (word, Some(why)) => with_reason(word, &why),
             (word, None) => word.to_owned(),
         };
-        (change, Some(Why { reason, advice: None }))
+        (change, Some(reason))
     }))
 }
 
@@ -159,9 +159,7 @@ pub(crate) fn markdown(outcomes: &[TargetPlan]) -> String {
         let before = format!("\n<details><summary><b>{name}</b></summary>\n\n");
         left_out += pieces.len() - comment.block(&before, &pieces, "\n</details>\n");
     }
-    let last =
-        if left_out > 0 { format!("\n{left_out} more did not fit here.\n") } else { String::new() };
-    comment.finish(&last)
+    comment.finish(left_out, "")
 }
 
 fn named(change: &Change) -> String {

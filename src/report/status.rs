@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::plan::with_reason;
 use crate::report::comment::Comment;
-use crate::report::groups::{Group, Member, Named, Why};
+use crate::report::groups::{Group, Member, Named};
 use crate::report::style::{Role, Style, pieces, sentence};
 use crate::report::{escape, groups, line, words};
 
@@ -203,8 +203,8 @@ impl Member for Noted {
 /// The connections that are not simply in sync, those together that stand so for one reason.
 fn alike(target: &Value, unmanaged: bool) -> Vec<Group<Noted>> {
     groups::grouped(noted(target, unmanaged).into_iter().map(|one| {
-        let why = one.has_reason.then(|| Why { reason: one.state.clone(), advice: None });
-        (one, why)
+        let reason = one.has_reason.then(|| one.state.clone());
+        (one, reason)
     }))
 }
 
@@ -303,9 +303,7 @@ pub(crate) fn markdown(status: &Value) -> String {
     if in_sync > 0 {
         comment.line(&format!("\n{in_sync} targets are in sync."));
     }
-    let last =
-        if left_out > 0 { format!("\n{left_out} more did not fit here.\n") } else { String::new() };
-    comment.finish(&last)
+    comment.finish(left_out, "")
 }
 
 /// Connections that stand alike: one in a line, several below their reason.

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::hmac;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
@@ -16,6 +15,7 @@ use serde_json::Value;
 
 use super::{Peer, Served};
 use crate::daemon::Cause;
+use crate::digest::hmac_sha256;
 use crate::secret::Sensitive;
 
 /// The git hosts whose webhooks are known.
@@ -42,9 +42,8 @@ impl GitHost {
     fn is_proven(self, secret: &Sensitive, headers: &HeaderMap, body: &[u8]) -> bool {
         let header = |name| text(headers, name);
         let signed = |signature: Option<&str>| {
-            let tag = signature.and_then(from_hex);
-            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-            tag.is_some_and(|tag| hmac::verify(&key, body, &tag).is_ok())
+            let right = Sensitive::new(hmac_sha256(secret.expose().as_bytes(), body));
+            signature.is_some_and(|given| right.is(&given.to_ascii_lowercase()))
         };
         let prefixed = |name| header(name).and_then(|value| value.strip_prefix("sha256="));
         match self {
@@ -108,15 +107,6 @@ pub(super) async fn receive(
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    let byte = |pair: &[u32]| {
-        pair.iter().try_fold(0_u8, |byte, digit| Some(byte << 4 | u8::try_from(*digit).ok()?))
-    };
-    digits.chunks(2).map(byte).collect()
 }
 
 /// The largest body that is taken.

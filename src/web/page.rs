@@ -67,9 +67,7 @@ pub(super) async fn page(
     State(served): State<Arc<Served>>,
     Query(shown): Query<Shown>,
 ) -> Response {
-    let status = served.site.board.status();
-    let shown = Shown { links: status.source.links.clone(), ..shown };
-    let may_change = served.keys.token.is_some();
+    let (status, shown, may_change) = looked_at(&served, shown);
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -106,10 +104,15 @@ pub(super) async fn fragment(
     State(served): State<Arc<Served>>,
     Query(shown): Query<Shown>,
 ) -> Html<String> {
-    let may_change = served.keys.token.is_some();
+    let (status, shown, may_change) = looked_at(&served, shown);
+    Html(content(&status, &shown, may_change).into_string())
+}
+
+/// The status of this moment, the part of it that is shown, and whether buttons are.
+fn looked_at(served: &Served, shown: Shown) -> (Arc<Status>, Shown, bool) {
     let status = served.site.board.status();
     let shown = Shown { links: status.source.links.clone(), ..shown };
-    Html(content(&status, &shown, may_change).into_string())
+    (status, shown, served.keys.token.is_some())
 }
 
 /// Answers for the style sheet.

@@ -65,9 +65,9 @@ fn plan_and_apply_share_their_flags() {
     let Command::Apply(apply) = cli.command else { panic!() };
     assert_eq!(plan.narrow, apply.narrow);
     assert_eq!(plan.read, apply.read);
-    assert_eq!(plan.rules, apply.rules);
+    assert_eq!(plan.writes, apply.writes);
     assert_eq!(plan.narrow.targets, ["a", "b"]);
-    assert_eq!(plan.rules.lock_timeout, std::time::Duration::from_secs(90));
+    assert_eq!(plan.writes.lock_timeout, std::time::Duration::from_secs(90));
     assert_eq!(apply.plan_file.as_deref(), Some("saved".as_ref()));
 }
 

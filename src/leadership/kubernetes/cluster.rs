@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
-use crate::api::{USER_AGENT, reason};
+use crate::api::{USER_AGENT, reason, retry_after};
 use crate::config::Kubernetes;
 use crate::digest::sha256_hex;
 use crate::environment::Environment;
@@ -345,8 +344,7 @@ impl Cluster {
         call: &str,
     ) -> Result<(StatusCode, Vec<u8>), ClusterError> {
         let status = response.status();
-        let again_in = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let again_in = again_in.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let again_in = retry_after(response.headers(), SystemTime::now());
         let mut body = Vec::new();
         while let Some(chunk) =
             response.chunk().await.map_err(|error| self.no_answer(call, &error))?

@@ -39,7 +39,7 @@ const WATCH: u32 = 10;
 /// A replica waits before it takes a Lease that is free, the longer the more it holds already: one that
 /// holds fewer gets it. With all Leases but one it waits so long, so that many targets are handed over
 /// within seconds too.
-const LONGEST_MODESTY: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// But for each Lease that it holds it waits for no more than this share of the duration.
 const LARGEST_STEP: u32 = 30;
@@ -162,7 +162,7 @@ pub(super) struct Election {
     pub(super) lease: String,
     pub(super) lasts: Duration,
     // The wait for a free Lease for each that this process holds.
-    pub(super) modesty: Duration,
+    pub(super) wait_per_lease: Duration,
     // The state of the target tells whether a replica ever acted.
     pub(super) state: StateFile,
     // A conflict on the state: another replica may hold the Lease.
@@ -173,8 +173,8 @@ pub(super) struct Election {
 }
 
 /// How long a replica waits for a free Lease, for each that it holds already.
-pub(super) fn modesty(lasts: Duration, targets: u32) -> Duration {
-    (LONGEST_MODESTY / targets.max(1)).min(lasts / LARGEST_STEP)
+pub(super) fn wait_per_lease(lasts: Duration, targets: u32) -> Duration {
+    (LONGEST_WAIT / targets.max(1)).min(lasts / LARGEST_STEP)
 }
 
 impl Election {
@@ -242,8 +242,8 @@ impl Election {
             return Ok(Attempt::Conflict);
         }
         let mut held = self.held.lock().await;
-        let modesty = (self.modesty * *held).min(self.lasts);
-        let turn = observed.turn(found, &self.identity, modesty, Instant::now());
+        let wait = (self.wait_per_lease * *held).min(self.lasts);
+        let turn = observed.turn(found, &self.identity, wait, Instant::now());
         if let LeaseTurn::Wait { holder, until } = turn {
             return Ok(Attempt::Wait { holder, until });
         }

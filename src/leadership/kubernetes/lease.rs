@@ -55,12 +55,12 @@ impl ObservedLease {
     }
 
     /// Notes the Lease that was read, and says whose turn it is; `now` is after the answer came. A
-    /// Lease that is free is left to others for as long as `modesty` says.
+    /// Lease that is free is left to others for as long as `wait` says.
     pub(super) fn turn(
         &mut self,
         lease: Option<&Value>,
         own: &str,
-        modesty: Duration,
+        wait: Duration,
         now: Instant,
     ) -> LeaseTurn {
         let spec = lease.map_or(&Value::Null, |lease| &lease["spec"]);
@@ -76,7 +76,7 @@ impl ObservedLease {
                 LeaseTurn::Wait { holder: Some(holder.to_owned()), until }
             }
             _ => {
-                let until = *self.free_since.get_or_insert(now) + modesty;
+                let until = *self.free_since.get_or_insert(now) + wait;
                 if until > now { LeaseTurn::Wait { holder: None, until } } else { LeaseTurn::Claim }
             }
         }

@@ -45,12 +45,7 @@ pub(crate) fn markdown(plan: &Plan, style: &Style) -> String {
             left_out += unmanaged(&mut comment, target);
         }
     }
-    let last = if left_out > 0 {
-        format!("\n{left_out} more did not fit here; `plan --output text` shows them all.\n")
-    } else {
-        String::new()
-    };
-    comment.finish(&last)
+    comment.finish(left_out, "; `plan --output text` shows them all")
 }
 
 /// The changes of a target in two parts: those that git asks for, and drift that no commit made. An

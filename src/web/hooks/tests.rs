@@ -1,3 +1,4 @@
+use aws_lc_rs::hmac;
 use serde_json::json;
 use tokio::net::TcpListener;
 

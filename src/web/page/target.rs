@@ -91,32 +91,48 @@ fn problems(target: &TargetStatus, shown: &Shown) -> Markup {
     }
 }
 
-pub(super) fn reconciles(target: &TargetStatus, shown: &Shown) -> Markup {
-    html! {
-        @if !target.past.reconciles.is_empty() {
-            details data-key={ "history-" (target.key.name) } {
-                summary { "History" span.quiet { ", the last " (target.past.reconciles.len()) } }
-                table.reconciles {
-                    caption.hidden { "The last reconciles of " (target.key.name) }
-                    thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
-                    tbody { @for run in runs(&target.past.reconciles) { (reconcile_row(target, run, shown)) } }
-                }
+fn reconciles(target: &TargetStatus, shown: &Shown) -> Markup {
+    let past = &target.past.reconciles;
+    folded(
+        target,
+        "history",
+        "History",
+        past.len(),
+        html! {
+            table.reconciles {
+                caption.hidden { "The last reconciles of " (target.key.name) }
+                thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
+                tbody { @for run in runs(past) { (reconcile_row(target, run, shown)) } }
             }
-        }
-    }
+        },
+    )
 }
 
 /// The last events of the audit trail, which outlive the daemon.
-pub(super) fn events(target: &TargetStatus, shown: &Shown) -> Markup {
+fn events(target: &TargetStatus, shown: &Shown) -> Markup {
+    let events = &target.past.events;
+    folded(
+        target,
+        "events",
+        "Events",
+        events.len(),
+        html! {
+            table.events {
+                caption.hidden { "The last events of " (target.key.name) }
+                thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
+                tbody { @for event in events { (event_row(event, shown)) } }
+            }
+        },
+    )
+}
+
+/// A part of the past behind a click; nothing where it is empty.
+fn folded(target: &TargetStatus, key: &str, title: &str, count: usize, table: Markup) -> Markup {
     html! {
-        @if !target.past.events.is_empty() {
-            details data-key={ "events-" (target.key.name) } {
-                summary { "Events" span.quiet { ", the last " (target.past.events.len()) } }
-                table.events {
-                    caption.hidden { "The last events of " (target.key.name) }
-                    thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
-                    tbody { @for event in &target.past.events { (event_row(event, shown)) } }
-                }
+        @if count > 0 {
+            details data-key={ (key) "-" (target.key.name) } {
+                summary { (title) span.quiet { ", the last " (count) } }
+                (table)
             }
         }
     }

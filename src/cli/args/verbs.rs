@@ -1,13 +1,12 @@
-//! The arguments of the commands that bring live and git together: `plan`, `apply`, `run`,
-//! `forget`.
+//! The arguments of each command, and those that several commands share.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
 
-use crate::cli::args::TextOrJson;
 use crate::config::parse_duration;
 use crate::sandbox::{Dialect, Fault, SecretsOnGet};
 
@@ -21,6 +20,16 @@ pub enum Output {
     Json,
     /// For a comment on a pull request.
     Markdown,
+}
+
+/// The form of a result that has no use on a pull request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum TextOrJson {
+    /// For people at a terminal.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// The filter of a run. A narrowed run deletes nothing outside its filter.
@@ -83,7 +92,7 @@ pub struct PlanArgs {
     pub read: ReadArgs,
     /// The writes that are allowed.
     #[command(flatten)]
-    pub rules: WriteArgs,
+    pub writes: WriteArgs,
     /// Save the plan for `apply FILE`; there is no secret in it.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -119,7 +128,7 @@ pub struct ApplyArgs {
     pub read: ReadArgs,
     /// The writes that are allowed.
     #[command(flatten)]
-    pub rules: WriteArgs,
+    pub writes: WriteArgs,
     /// Do not ask; required where there is no terminal.
     #[arg(short, long)]
     pub yes: bool,
@@ -187,7 +196,73 @@ pub struct ForgetArgs {
     pub lock_timeout: Duration,
 }
 
-// The arguments of the commands about documents: `validate`, `export`.
+/// The arguments of `status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// The daemon's URL [default: server.listen of the config].
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Only ask whether the daemon makes progress, as the health check of a container does; needs
+    /// no token and prints nothing.
+    #[arg(long, conflicts_with = "watch")]
+    pub probe: bool,
+    /// Show it again whenever it changes, until Ctrl-C.
+    #[arg(long)]
+    pub watch: bool,
+    /// The form of the status.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The arguments of `suspend` and `resume`.
+#[derive(Args, Clone, Debug)]
+pub struct DaemonArgs {
+    /// The daemon's URL [default: server.listen of the config].
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Only this target of the daemon.
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+}
+
+/// The arguments of `reconcile`.
+#[derive(Args, Clone, Debug)]
+pub struct ReconcileArgs {
+    /// The daemon and the target.
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+    /// Wait for the end of the reconcile, show its outcome, and end with 1 unless the newest commit
+    /// of the source is in force. Drift that a target only reports (`drift: report`) ends with 0,
+    /// as it does with `apply`.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// The arguments of `history`.
+#[derive(Args, Clone, Debug)]
+pub struct HistoryArgs {
+    /// Only this target of the config (repeatable).
+    #[arg(long = "target", value_name = "NAME")]
+    pub targets: Vec<String>,
+    /// Only connections whose name matches, without regard to case (repeatable).
+    #[arg(long = "name", value_name = "GLOB")]
+    pub names: Vec<String>,
+    /// Only events since then: how long ago, as in `36h`, or a time, as in `2026-01-31T08:00:00Z`.
+    #[arg(long, value_name = "WHEN", value_parser = parse_since)]
+    pub since: Option<Timestamp>,
+    /// The form of the history.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub output: TextOrJson,
+}
+
+fn parse_since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago = parse_duration(text).ok().and_then(|ago| SignedDuration::try_from(ago).ok());
+    let since = ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok());
+    since.ok_or_else(|| "it is neither a duration nor a time".to_owned())
+}
 
 /// The form in which problems are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -250,9 +325,6 @@ pub struct ExportArgs {
     pub target: Option<String>,
 }
 
-// The arguments of `sandbox` and `probe`. The tokens here are made up for a server that holds
-// nothing real, which is why they may stand on a command line.
-
 /// The arguments of `sandbox`.
 #[derive(Args, Clone, Debug)]
 pub struct SandboxArgs {
@@ -289,7 +361,8 @@ pub struct SandboxArgs {
     pub latency: Duration,
 }
 
-/// Who may call a sandbox.
+/// Who may call a sandbox. The tokens are made up for a server that holds nothing real, so they may
+/// stand on a command line.
 #[derive(Args, Clone, Debug)]
 pub struct SandboxAccess {
     /// The bearer token that it asks for; without one and without --client-id it takes any.
