@@ -93,7 +93,7 @@ fn the_page_tells_who_edited_and_which_commit_changed_a_connection() {
     let of_b = daemon.status(&world)["targets"][0]["connections"][1]["last_commit"].clone();
     assert_eq!(of_b["author"], "Ada <ada@example.com>");
     assert!(of_b["time"].as_str().unwrap().ends_with('Z'), "{of_b}");
-    let said = format!("changed by commit <code title=\"{second}\">");
+    let said = format!("last changed by commit <code title=\"{second}\">");
     assert!(page().contains(&said) && page().contains("Ada</span>"), "{}", page());
 }
 

@@ -157,7 +157,7 @@ fn row(target: &TargetStatus, one: &Entry, is_open: bool, shown: &Shown) -> Mark
                 @if let (None, Some(reason)) = (one.changes().next(), &one.reason) { p { (reason) } }
                 @if let Some(place) = one.changes().find_map(|change| change.place.as_ref()) { p.quiet { (file(target, &place.file, place.line, shown)) } }
                 @if let Some(commit) = &one.last_commit {
-                    p.quiet { "changed by commit " (commit_id(&commit.id, shown)) " of " (author(&commit.author)) ", " (seconds(commit.time)) }
+                    p.quiet { "last changed by commit " (commit_id(&commit.id, shown)) " of " (author(&commit.author)) ", " (seconds(commit.time)) }
                 }
             }
             td data-label="Written" { @if let Some(time) = one.last_change { (seconds(time)) } @else { "never" } }
