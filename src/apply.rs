@@ -79,16 +79,15 @@ pub(crate) struct RunControl<'a> {
 pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), StateError> {
     note_before_the_calls(job, plan);
     job.ledger.save().await?;
-    // The first change of each type whose secrets are read back.
-    let mut read_back = BTreeMap::new();
+    let mut checked_first = BTreeMap::new();
     let entries = plan.entries.iter().filter(|entry| entry.read_back);
     for change in entries.filter_map(|entry| entry.change.as_ref()) {
-        read_back.entry(change.type_name.as_str()).or_insert(&change.name);
+        checked_first.entry(change.type_name.as_str()).or_insert(&change.name);
     }
     let run = Run {
         job,
         entries: &plan.entries,
-        read_back,
+        checked_first,
         failed_to_save: CancellationToken::new(),
         not_done: BTreeSet::new(),
     };
@@ -183,9 +182,9 @@ type Results = BTreeMap<usize, ChangeResult>;
 struct Run<'j, 'a> {
     job: &'j Job<'a>,
     entries: &'j [Entry],
-    /// By type, the first of the connections whose update writes a secret since another one was
-    /// read back.
-    read_back: BTreeMap<&'j str, &'j ConnectionName>,
+    /// By type, the first of the connections whose update writes a secret since another one was read
+    /// back: whether it arrived is checked before the others are written.
+    checked_first: BTreeMap<&'j str, &'j ConnectionName>,
     /// Cancelled once an acknowledged write could not be made durable: no further call starts.
     failed_to_save: CancellationToken,
     /// Names that a rename of this plan should have freed, and did not.
@@ -235,12 +234,11 @@ impl<'j> Run<'j, '_> {
     }
 
     /// Where secrets of a type that were read back differ on several connections at once, one is
-    /// written and read back before the others: perhaps the server hides them from now on. Where
-    /// that one was not written, the others wait.
+    /// written and checked before the others: perhaps the server masks them from now on. Where that
+    /// one was not written, the others wait.
     async fn updates(&self, updates: Numbered<'_>, results: &mut Results) {
-        let is_first = |change: &Change| self.is_read_back_first(change);
         let (first, others): (Numbered<'_>, Numbered<'_>) =
-            updates.into_iter().partition(|(_, change)| is_first(change));
+            updates.into_iter().partition(|(_, change)| self.is_checked_first(change));
         let numbers: Vec<(&str, usize)> =
             first.iter().map(|(index, change)| (change.type_name.as_str(), *index)).collect();
         self.side_by_side(first, results).await;
@@ -263,8 +261,8 @@ impl<'j> Run<'j, '_> {
         }
     }
 
-    fn is_read_back_first(&self, change: &Change) -> bool {
-        self.read_back.get(change.type_name.as_str()) == Some(&&change.name)
+    fn is_checked_first(&self, change: &Change) -> bool {
+        self.checked_first.get(change.type_name.as_str()) == Some(&&change.name)
     }
 
     /// Carries changes out at once, as many as the target allows.
@@ -335,7 +333,7 @@ impl<'j> Run<'j, '_> {
             Action::Rename => rename::rename(job, change, desired).await,
             Action::Replace => replace::replace(job, desired).await,
             Action::Create => create::create(job, desired).await,
-            _ => update::update(job, desired, self.is_read_back_first(change)).await,
+            _ => update::update(job, desired, self.is_checked_first(change)).await,
         }
     }
 }

@@ -97,11 +97,11 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         return Some(decision);
     }
     let mut decision = delete(row, owned, view);
-    if let Some(why) = hold(row, owned, view, None, settings) {
+    if let Some(why) = hold(row, owned, None, settings) {
         decision.entry.hold(why);
     }
     // A create tells no id, so the first reading after it does.
-    if owned.id.is_none() && view.is_the_connection_of(owned, &settings.compare) {
+    if owned.id.is_none() && row.ours(&settings.compare).is_some() {
         let id = view.id().cloned();
         let owned = &mut decision.memory(row).owned;
         owned.iter_mut().for_each(|owned| owned.id.clone_from(&id));
@@ -140,7 +140,7 @@ fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
             && !is_bookkeeping(own_type, key)
     };
     let shown = view.body().iter().filter(|(key, _)| is_shown(key)).filter_map(|(key, value)| {
-        let path = format!("/{}", pointer::escaped(key));
+        let path = pointer::child("", key);
         let base = || owned.base.iter().filter(|(known, _)| lies_in(known, &path));
         let reference = base().find(|(_, field)| holds_env(&field.declared));
         let (before, sensitive) = match reference {
@@ -166,14 +166,13 @@ fn values_that_go(view: &LiveView<'_>, owned: &Owned) -> Vec<FieldChange> {
 pub(super) fn hold(
     row: &Row<'_>,
     owned: &Owned,
-    view: &LiveView<'_>,
     by: Option<&str>,
     settings: &Settings<'_>,
 ) -> Option<Why> {
     let protect = || owned.protect.then(|| protect_hold(owned, by));
     // A replace is told of `protect` first. For a delete it comes later: a missing commit or an unread
     // file points at a path to mend first.
-    let first = by.and_then(|_| protect()).or_else(|| not_known_hold(row, owned, view, settings));
+    let first = by.and_then(|_| protect()).or_else(|| not_known_hold(row, owned, settings));
     if first.is_some() {
         return first;
     }
@@ -220,26 +219,23 @@ pub(super) fn hold(
 }
 
 /// The conditions without which it is not known that the connection is the one to delete.
-fn not_known_hold(
-    row: &Row<'_>,
-    owned: &Owned,
-    view: &LiveView<'_>,
-    settings: &Settings<'_>,
-) -> Option<Why> {
+fn not_known_hold(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Why> {
     if let Some(problem) = settings.live.why_incomplete() {
         return Some(Why::new(format!("held: {problem}")));
     }
     if !settings.loaded_whole {
         return Some(Why::new("held: the commit did not load whole"));
     }
-    if !view.is_the_connection_of(owned, &settings.compare) {
+    if row.ours(&settings.compare).is_none() {
         let reason =
             "held: the connection that is live under that name is not the one in the inventory";
         let advice = format!("`{}` takes it out of the inventory", forget_command(row.name));
         return Some(Why::new(reason).advice(advice));
     }
     // Without a state, a delete needs live to equal the declaration of the base revision.
-    let is_as_declared = || view.shows(&owned.type_name, &owned.base, settings.compare.keys);
+    let shows =
+        |view: LiveView<'_>| view.shows(&owned.type_name, &owned.base, settings.compare.keys);
+    let is_as_declared = || row.view().is_some_and(shows);
     (settings.compare.stateless && !is_as_declared()).then(|| {
         Why::new("held: live is not what the base revision declared")
             .advice("compare it in the console, then delete it there")

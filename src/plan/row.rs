@@ -30,7 +30,7 @@ pub(crate) struct Row<'a> {
     /// A path that declared a part of it in the last good commit and is missing, empty or not read
     /// now.
     pub(crate) lost_layer: Option<&'a str>,
-    /// Its part in the rename of a document that names it in `renamedFrom`.
+    /// Its part in a rename from it.
     pub(crate) claim: Option<Claim<'a>>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Sight<'a> {
     Unclear(String),
 }
 
-/// The effect on a name of a document that renames from it to its own.
+/// The part of an old name in the rename that a document declares from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim<'a> {
     /// A rename of this plan frees the name for another connection.
@@ -144,6 +144,12 @@ impl<'a> Row<'a> {
     /// Its entry in the inventory.
     pub(crate) fn owned(&self) -> Option<&'a Owned> {
         self.memory?.owned.as_ref()
+    }
+
+    /// Its entry in the inventory, where the connection that is live is the very one of it.
+    pub(crate) fn ours(&self, settings: &CompareSettings<'_>) -> Option<&'a Owned> {
+        let view = self.view()?;
+        self.owned().filter(|owned| view.is_the_connection_of(owned, settings))
     }
 
     /// The view of the live connection, where there is one.

@@ -52,7 +52,7 @@ fn decide_wanted(row: &Row<'_>, desired: &DesiredConnection, settings: &Settings
         Sight::Gone | Sight::Unlisted => create(row, desired, row.owned(), settings),
         Sight::Unclear(problem) => Decision::blocked(row, Why::new(problem)),
         Sight::Shown(view) if view.listed.type_name == desired.connection_type.name => {
-            present(row, desired, view, settings)
+            present(row, desired, *view, settings)
         }
         Sight::Shown(view) => other_type(row, desired, view, settings),
     }
@@ -135,27 +135,25 @@ fn create(
 fn present(
     row: &Row<'_>,
     desired: &DesiredConnection,
-    view: &LiveView<'_>,
+    view: LiveView<'_>,
     settings: &Settings<'_>,
 ) -> Decision {
-    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &settings.compare));
-    let remembered = Remembered::of(row.memory, ours.is_some());
-    let comparison = compare(desired, view, remembered, &settings.compare);
-    let adopts = ours.is_none();
-    if adopts && let Some(blocked) = not_adopted(row, &comparison, settings) {
+    let compared = Compared::of(row, view, desired, settings);
+    if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
     }
+    let Compared { ours, comparison, .. } = &compared;
     let mut decision = Decision::new(row, State::InSync, None);
     decision.entry.unverified = comparison.unverified;
     decision.proven_readable.clone_from(&comparison.proven_readable);
-    learn_what_stays(&mut decision, row, &comparison);
-    remember_agreement(&mut decision, row, desired, view, ours, &comparison, settings);
+    learn_what_stays(&mut decision, row, comparison);
+    compared.remember_agreement(&mut decision, row);
     let change = || Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
     if comparison.writes() {
-        let adopted = adopts.then(|| ADOPTED.to_owned());
-        let wipes = would_wipe(desired, view, ours, &comparison, settings);
+        let adopted = ours.is_none().then(|| ADOPTED.to_owned());
+        let wipes = compared.would_wipe();
         decision.needs_reading = matches!(wipes, Wipes::NotKnown);
         let (action, state, reason) = match wipes {
             Wipes::Yes(why) => (Action::Blocked, State::Blocked, Some(why)),
@@ -177,8 +175,8 @@ fn present(
                 Some(Change { reason: decision.entry.reason.clone(), ..change() });
         }
     }
-    decision.entry.adopted = adopts && decision.entry.change.is_none();
-    report_kept(&mut decision, row, &comparison);
+    decision.entry.adopted = ours.is_none() && decision.entry.change.is_none();
+    report_kept(&mut decision, row, comparison);
     decision
 }
 
@@ -220,6 +218,95 @@ fn report_kept(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) 
     }
 }
 
+/// A live connection, compared with the document that declares it.
+pub(super) struct Compared<'a> {
+    desired: &'a DesiredConnection,
+    view: LiveView<'a>,
+    settings: &'a Settings<'a>,
+    /// Its entry in the inventory; `None`: it would be adopted.
+    pub(super) ours: Option<&'a Owned>,
+    pub(super) comparison: Comparison,
+}
+
+impl<'a> Compared<'a> {
+    /// Compares the live connection of a row.
+    pub(super) fn of(
+        row: &Row<'a>,
+        view: LiveView<'a>,
+        desired: &'a DesiredConnection,
+        settings: &'a Settings<'a>,
+    ) -> Self {
+        let ours = row.ours(&settings.compare);
+        let remembered = Remembered::of(row.memory, ours.is_some());
+        let comparison = compare(desired, &view, remembered, &settings.compare);
+        Self { desired, view, settings, ours, comparison }
+    }
+
+    /// The decision about a connection that may not be adopted.
+    pub(super) fn not_adopted(&self, row: &Row<'_>) -> Option<Decision> {
+        let Self { comparison, .. } = self;
+        let (why, advice) = match self.settings.policy.adopt {
+            _ if self.ours.is_some() => return None,
+            Adopt::Always => return None,
+            Adopt::Equal if comparison.differences.is_empty() => return None,
+            Adopt::Equal => ("it differs from git", "make git equal to it, or set `adopt: always`"),
+            Adopt::Never => ("`adopt` is `never`", "set `adopt: equal` or `adopt: always`"),
+        };
+        let reason = format!("not adopted: it was made outside git, and {why}");
+        let mut decision = Decision::blocked(row, Why::new(reason).advice(advice));
+        if let Some(change) = &mut decision.entry.change {
+            change.fields = comparison.differences.iter().map(|d| d.change.clone()).collect();
+        }
+        decision.proven_readable.clone_from(&comparison.proven_readable);
+        Some(decision)
+    }
+
+    /// Whether the PUT would be refused: for a secret that git does not declare and that this server
+    /// was never seen to show, for a file that it answers `null` for, or for a mask that it showed.
+    pub(super) fn would_wipe(&self) -> Wipes {
+        let Self { desired, view, ours, comparison, settings } = self;
+        let may_be_sent_back = may_be_sent_back(desired.connection_type.name, *ours, settings);
+        let put = body::for_update(desired, view, comparison, &desired.name, &may_be_sent_back);
+        match put {
+            Ok(_) | Err(NoBody::Unresolved(_)) => Wipes::No,
+            Err(refused) if view.own.is_some() => Wipes::Yes(refused.to_string()),
+            Err(_) => Wipes::NotKnown,
+        }
+    }
+
+    /// Remembers the fields that agree now. A connection that is adopted enters the inventory here if
+    /// nothing has to be written for it; otherwise its write does that.
+    fn remember_agreement(&self, decision: &mut Decision, row: &Row<'_>) {
+        let Self { desired, view, comparison, settings, .. } = self;
+        let ours = self.ours;
+        if ours.is_none() && comparison.writes() {
+            return;
+        }
+        let first = || Owned { protect: desired.options.protect, ..Owned::default() };
+        let mut owned = ours.cloned().unwrap_or_else(first);
+        owned.type_name.clone_from(&view.listed.type_name);
+        owned.id = view.id().cloned().or(owned.id);
+        owned.base = Arc::clone(&comparison.base);
+        if view.own.is_some() && desired.declares_secret() {
+            owned.secrets_checked = Some(settings.judge.now);
+        }
+        // A secret that git no longer declares may be sent back while it equals the value that was
+        // last sent.
+        let dropped = ours.into_iter().flat_map(Owned::verified_secrets);
+        let dropped = dropped.filter(|(path, _)| !comparison.base.contains_key(*path));
+        owned.shown_secrets.extend(dropped.map(|(path, print)| (path.clone(), print.clone())));
+        // In sync, as almost all are: their memories are not copied.
+        if ours == Some(&owned) {
+            return;
+        }
+        let memory = decision.memory(row);
+        match ours {
+            Some(_) => memory.owned = Some(owned),
+            None => *memory = Memory { owned: Some(owned), ..Memory::default() },
+        }
+    }
+}
+
 /// Whether a PUT would be refused since it would wipe a secret or a file.
 pub(super) enum Wipes {
     /// Nothing is known that it would wipe.
@@ -228,25 +315,6 @@ pub(super) enum Wipes {
     NotKnown,
     /// It would, and why.
     Yes(String),
-}
-
-/// Whether the PUT would be refused: for a secret that git does not declare and that this server was
-/// never seen to show, for a file that it answers `null` for, or for a mask that it showed.
-pub(super) fn would_wipe(
-    desired: &DesiredConnection,
-    view: &LiveView<'_>,
-    ours: Option<&Owned>,
-    comparison: &Comparison,
-    settings: &Settings<'_>,
-) -> Wipes {
-    let own_type = desired.connection_type;
-    let may_be_sent_back = may_be_sent_back(own_type.name, ours, settings);
-    let put = body::for_update(desired, view, comparison, &desired.name, &may_be_sent_back);
-    match put {
-        Ok(_) | Err(NoBody::Unresolved(_)) => Wipes::No,
-        Err(refused) if view.own.is_some() => Wipes::Yes(refused.to_string()),
-        Err(_) => Wipes::NotKnown,
-    }
 }
 
 /// Tells of a secret that live shows whether it is proven to be shown in clear.
@@ -270,8 +338,7 @@ fn other_type(
 ) -> Decision {
     let live_type = &view.listed.type_name;
     let wanted = desired.connection_type.name;
-    let ours = row.owned().filter(|owned| view.is_the_connection_of(owned, &settings.compare));
-    let Some(owned) = ours.filter(|owned| owned.type_name != wanted) else {
+    let Some(owned) = row.ours(&settings.compare).filter(|owned| owned.type_name != wanted) else {
         let reason = format!("is of type {live_type} on the server, and git declares {wanted}");
         let advice = "give it another name in git, or delete it in the console";
         return Decision::blocked(row, Why::new(reason).advice(advice));
@@ -300,7 +367,7 @@ fn other_type(
     let fields = std::iter::once(type_change).chain(created).collect();
     let change = Change { action: Action::Replace, fields, ..Change::of(row) };
     let mut decision = Decision::new(row, State::Pending, None).with(change);
-    if let Some(why) = hold(row, owned, view, Some(wanted), settings) {
+    if let Some(why) = hold(row, owned, Some(wanted), settings) {
         decision.entry.hold(why);
         return decision;
     }
@@ -332,27 +399,6 @@ pub(super) fn came_to_nothing(
     tried.is_some_and(|tried| tried.came_to_nothing(step, desired, settings.compare.keys.key))
 }
 
-/// The entry of a connection that may not be adopted.
-pub(super) fn not_adopted(
-    row: &Row<'_>,
-    comparison: &Comparison,
-    settings: &Settings<'_>,
-) -> Option<Decision> {
-    let (why, advice) = match settings.policy.adopt {
-        Adopt::Always => return None,
-        Adopt::Equal if comparison.differences.is_empty() => return None,
-        Adopt::Equal => ("it differs from git", "make git equal to it, or set `adopt: always`"),
-        Adopt::Never => ("`adopt` is `never`", "set `adopt: equal` or `adopt: always`"),
-    };
-    let reason = format!("not adopted: it was made outside git, and {why}");
-    let mut decision = Decision::blocked(row, Why::new(reason).advice(advice));
-    if let Some(change) = &mut decision.entry.change {
-        change.fields = comparison.differences.iter().map(|d| d.change.clone()).collect();
-    }
-    decision.proven_readable.clone_from(&comparison.proven_readable);
-    Some(decision)
-}
-
 fn learn_what_stays(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
     if row.memory.is_none_or(|memory| memory.unstable.is_empty()) {
         return;
@@ -365,44 +411,6 @@ fn learn_what_stays(decision: &mut Decision, row: &Row<'_>, comparison: &Compari
             Some(known) => (known.puts, known.given_up) = (0, false),
             None => _ = unstable.remove(path),
         }
-    }
-}
-
-/// Remembers the fields that agree now. A connection that is adopted enters the inventory here if
-/// nothing has to be written for it; otherwise its write does that.
-fn remember_agreement(
-    decision: &mut Decision,
-    row: &Row<'_>,
-    desired: &DesiredConnection,
-    view: &LiveView<'_>,
-    ours: Option<&Owned>,
-    comparison: &Comparison,
-    settings: &Settings<'_>,
-) {
-    if ours.is_none() && comparison.writes() {
-        return;
-    }
-    let first = || Owned { protect: desired.options.protect, ..Owned::default() };
-    let mut owned = ours.cloned().unwrap_or_else(first);
-    owned.type_name.clone_from(&view.listed.type_name);
-    owned.id = view.id().cloned().or(owned.id);
-    owned.base = Arc::clone(&comparison.base);
-    if view.own.is_some() && desired.declares_secret() {
-        owned.secrets_checked = Some(settings.judge.now);
-    }
-    // A secret that git no longer declares may be sent back while it equals the value that was last
-    // sent.
-    let dropped = ours.into_iter().flat_map(Owned::verified_secrets);
-    let dropped = dropped.filter(|(path, _)| !comparison.base.contains_key(*path));
-    owned.shown_secrets.extend(dropped.map(|(path, print)| (path.clone(), print.clone())));
-    // In sync, as almost all are: their memories are not copied.
-    if ours == Some(&owned) {
-        return;
-    }
-    let memory = decision.memory(row);
-    match ours {
-        Some(_) => memory.owned = Some(owned),
-        None => *memory = Memory { owned: Some(owned), ..Memory::default() },
     }
 }
 

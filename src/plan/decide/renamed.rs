@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::{Remembered, Treatment, compare};
+use crate::plan::compare::Treatment;
 use crate::plan::entry::{Decision, Why, step};
 use crate::plan::judge::judge;
 use crate::plan::row::Settings;
@@ -12,8 +12,7 @@ use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
 use crate::plan::{Action, Change, State};
 
 use super::declared::{
-    ADOPTED, Wipes, came_to_nothing, cannot_be_written, lost_layer_in_words, not_adopted,
-    would_wipe,
+    ADOPTED, Compared, Wipes, came_to_nothing, cannot_be_written, lost_layer_in_words,
 };
 
 /// The pairs of new and old name that `renamedFrom` asks for.
@@ -120,8 +119,7 @@ fn is_there(rows: &Rows<'_>, name: &ConnectionName) -> bool {
 /// Whether a connection of ours has a name under which git declares no connection any more.
 fn is_to_be_renamed(rows: &Rows<'_>, settings: &Settings<'_>, name: &ConnectionName) -> bool {
     let row = rows.get(name).filter(|row| row.wanted().is_none());
-    let ours = row.and_then(|row| row.owned().zip(row.view()));
-    ours.is_some_and(|(owned, view)| view.is_the_connection_of(owned, &settings.compare))
+    row.is_some_and(|row| row.ours(&settings.compare).is_some())
 }
 
 /// Whether the rename was made before: an earlier commit declared it, and the new name is known as
@@ -155,15 +153,12 @@ fn decide_rename(
     }
     // Blocked above where it is not shown.
     let Some(view) = old.view() else { return Decision::new(row, State::Blocked, None) };
-    let ours = old.owned().filter(|owned| view.is_the_connection_of(owned, &settings.compare));
-    let comparison =
-        compare(desired, &view, Remembered::of(old.memory, ours.is_some()), &settings.compare);
-    if ours.is_none()
-        && let Some(blocked) = not_adopted(row, &comparison, settings)
-    {
+    let compared = Compared::of(old, view, desired, settings);
+    if let Some(blocked) = compared.not_adopted(row) {
         return blocked;
     }
-    let wipes = would_wipe(desired, &view, ours, &comparison, settings);
+    let wipes = compared.would_wipe();
+    let Compared { ours, comparison, .. } = compared;
     if let Wipes::Yes(reason) = wipes {
         return Decision::blocked(row, Why::new(reason));
     }
