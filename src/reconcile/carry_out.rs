@@ -6,12 +6,10 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use super::load::LoadedTarget;
-use super::pass::{Opened, compare_settings, judge_of};
+use super::pass::{Opened, Pass};
 use super::{Engine, Prepared, Ready, RunOptions, blocking, now};
 use crate::apply::{self, Job, ReadableNow, RunControl};
-use crate::config::Target;
 use crate::name::{self, CommitId, ConnectionName};
-use crate::plan::compare::Keys;
 use crate::plan::{Change, ChangeResult, Entry, TargetPlan};
 use crate::record::{GoodCommit, LastCommit, Owned, Record};
 use crate::source::{Commit, Repository, Snapshot, SourceError};
@@ -35,23 +33,23 @@ pub async fn carry_out(
         }
         return plan;
     };
+    let pass = Pass { engine, target, snapshot: &ready.snapshot, options };
     trail.consented_by_flags(&options.requests);
     ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
     trail.found(&plan);
     let file = options.base.is_none().then(|| engine.state_file(target));
     let Opened { before, lock, .. } = &ready.opened;
     let ledger = Ledger::new(before.clone(), file, lock.clone());
-    plan.notices.extend(keep_last_good(engine, target, &ready, options).await);
+    plan.notices.extend(pass.keep_last_good(ready.good.as_ref()).await);
     let record = with_commit(&ready);
     if record != *before {
         ledger.edit(|known| *known = record);
     }
-    let calls = Calls { engine, target, ready: &ready, ledger: &ledger, options };
     let progress = |change: &Change, result: &ChangeResult| {
         trail.wrote(change, result);
         progress(change, result);
     };
-    calls.make(&mut plan, strict, &progress).await;
+    pass.make_calls(&ready, &ledger, &mut plan, strict, &progress).await;
     trail.ended(&plan, &options.requests.filter, true);
     ledger.read(|record| {
         for entry in &mut plan.entries {
@@ -66,38 +64,30 @@ pub async fn carry_out(
     plan
 }
 
-/// The inputs of the calls of a plan.
-struct Calls<'a> {
-    engine: &'a Engine,
-    target: &'a Target,
-    ready: &'a Ready,
-    ledger: &'a Ledger,
-    options: &'a RunOptions,
-}
-
-impl Calls<'_> {
-    /// Makes the calls.
-    async fn make(
+impl Pass<'_> {
+    /// Makes the calls of a plan.
+    async fn make_calls(
         &self,
+        ready: &Ready,
+        ledger: &Ledger,
         plan: &mut TargetPlan,
         strict: bool,
         progress: &(dyn Fn(&Change, &ChangeResult) + Sync),
     ) {
-        let Self { engine, target, ready, ledger, options } = *self;
-        let Opened { loaded, desired, connection, key_is_known, .. } = &ready.opened;
-        let Ready { observed, record, .. } = ready;
-        let keys = Keys { key: &connection.key, is_known: *key_is_known };
+        let Self { engine, target, snapshot, options } = *self;
+        let Ready { opened, observed, record, .. } = ready;
+        let Opened { loaded, desired, connection, before, .. } = opened;
         let lookalikes = name::lookalikes(observed.live.connections.keys().chain(desired.keys()));
         let readable_now = ReadableNow::default();
-        let last_good = ready.opened.before.last_good.as_ref().map(|good| &good.commit);
-        let last_commits = last_commits_of(&ready.snapshot, loaded, last_good, plan);
+        let last_good = before.last_good.as_ref().map(|good| &good.commit);
+        let last_commits = last_commits_of(snapshot, loaded, last_good, plan);
         let job = Job {
             target,
             desired,
             observed,
             planned: record,
-            settings: compare_settings(target, options, loaded, keys, record),
-            judge: judge_of(target, options, &ready.tally),
+            settings: self.compare_settings(opened, record),
+            judge: self.judge(&ready.tally),
             resolution: engine.resolution(target, options),
             lookalikes: &lookalikes,
             readable_now: &readable_now,
@@ -111,11 +101,24 @@ impl Calls<'_> {
                 progress,
             },
         };
-        let commit = ready.snapshot.commit().map_or("worktree", |commit| commit.id.short());
+        let commit = snapshot.commit().map_or("worktree", |commit| commit.id.short());
         let span = tracing::info_span!("apply", target = %target.name, commit);
         if let Err(error) = apply::apply(&job, plan).instrument(span).await {
             plan.errors.push(error.to_string());
         }
+    }
+
+    /// Keeps the commit in the mirror from now on, so that neither a force-push nor `git gc` takes
+    /// away what deletes are decided by. Without it deletes are held, so that it is a notice and no
+    /// error.
+    async fn keep_last_good(&self, good: Option<&GoodCommit>) -> Option<String> {
+        let Self { engine, target, options, .. } = *self;
+        let (Some(mirror), Some(good), None) = (&engine.mirror, good, &options.base) else {
+            return None;
+        };
+        let key = format!("{} {}", target.manager.url, target.project);
+        let kept = mirror.keep(&key, &good.commit).await;
+        kept.err().map(|error| format!("the last good commit is not kept: {error}"))
     }
 }
 
@@ -127,23 +130,6 @@ fn with_commit(ready: &Ready) -> Record {
         record.last_good = Some(good.clone());
     }
     record
-}
-
-/// Keeps the commit in the mirror from now on, so that neither a force-push nor `git gc` takes
-/// away what deletes are decided by. Without it deletes are held, so that it is a notice and no
-/// error.
-async fn keep_last_good(
-    engine: &Engine,
-    target: &Target,
-    ready: &Ready,
-    options: &RunOptions,
-) -> Option<String> {
-    let (Some(mirror), Some(good), None) = (&engine.mirror, &ready.good, &options.base) else {
-        return None;
-    };
-    let key = format!("{} {}", target.manager.url, target.project);
-    let kept = mirror.keep(&key, &good.commit).await;
-    kept.err().map(|error| format!("the last good commit is not kept: {error}"))
 }
 
 async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetPlan) {
@@ -160,7 +146,8 @@ async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetP
     }
 }
 
-/// How many commits one pass looks at: past that the newest stands for the one that is looked for.
+/// How many commits one pass looks at to find the last one of each connection; of those that it has not
+/// found by then the tip is told.
 const MOST_LOOKS: usize = 2_000;
 
 /// The last commit of each connection that git changes in this plan. `last_good` and what came before it

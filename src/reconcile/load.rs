@@ -1,15 +1,12 @@
-//! The declarations of a snapshot for a target, and whether the project has the variables of
-//! Apinizer's that they use.
+//! The declarations of a snapshot for a target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Engine, blocking};
-use crate::api::Client;
 use crate::config::Target;
 use crate::document::{self, Invalid, LoadRequest, Loaded, variables_of};
 use crate::name::{CommitId, ConnectionName};
-use crate::plan::TargetPlan;
 use crate::record::{DeclaredThen, GoodCommit};
 use crate::rules::UserRules;
 use crate::source::{Folder, Snapshot, SourceError};
@@ -24,7 +21,7 @@ pub(crate) struct LoadedTarget {
     /// The files and folders that are not read and hold deletes, with their notes.
     pub unread: BTreeMap<String, String>,
     /// The variables of Apinizer's that the documents use.
-    variables: BTreeSet<String>,
+    pub variables: BTreeSet<String>,
 }
 
 /// Reads and loads the documents of a snapshot for a target. Blocks on the repository.
@@ -123,56 +120,6 @@ pub(super) fn declared_below(
     let folders = snapshot.folders(paths, engine.config_file.as_deref())?.folders;
     let reader = snapshot.reader();
     Ok(document::declared_names(&folders, Some(&target.name), &engine.cache, &reader))
-}
-
-/// Warns in the plan of variables that the project does not have. Documents that use none cause no
-/// call; a list that is refused, or a read that fails, is a note and nothing else.
-pub(super) async fn check_variables(
-    engine: &Engine,
-    (target, snapshot): (&Target, &Snapshot),
-    loaded: &LoadedTarget,
-    client: &Client,
-    plan: &mut TargetPlan,
-) {
-    let used = &loaded.variables;
-    if used.is_empty() {
-        return;
-    }
-    let note = |problem: &str| {
-        format!(
-            "Apinizer's variables in the documents were not checked, which takes the permission \
-             `GLOBAL_SETTINGS` with VIEW: {problem}"
-        )
-    };
-    let known = match client.variables().await {
-        Ok(known) => known,
-        Err(error) => return plan.notices.push(note(&error.cause())),
-    };
-    if used.is_subset(&known) {
-        return;
-    }
-    let find = || unknown_variables(engine, target, snapshot, &known);
-    match blocking(find) {
-        Ok(found) => {
-            plan.diagnostics.extend(found);
-            plan.diagnostics
-                .sort_by_cached_key(|d| (d.mark.file.clone(), d.mark.line, d.mark.column));
-        }
-        Err(error) => plan.notices.push(note(&error.to_string())),
-    }
-}
-
-/// Warnings of Apinizer's variables in the documents of a target that are not among these.
-fn unknown_variables(
-    engine: &Engine,
-    target: &Target,
-    snapshot: &Snapshot,
-    known: &BTreeSet<String>,
-) -> Result<Vec<document::Diagnostic>, SourceError> {
-    let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
-    let names = engine.target_names();
-    let request = load_request(target, &listing.folders, &names);
-    Ok(document::unknown_variables(&request, &engine.cache, &snapshot.reader(), known))
 }
 
 impl LoadedTarget {

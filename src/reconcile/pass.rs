@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::earlier_commits::CommitReader;
-use super::load::{LoadedTarget, check_variables, load_by_rules};
+use super::load::{LoadedTarget, load_by_rules, load_request};
 use super::{
     Connection, Engine, Prepared, ReadBackMode, Ready, RunOptions, Step, blocking, connect,
     isolates, now, plan_of,
 };
-use crate::api::{ENDING, before_the_end};
+use crate::api::{Client, ENDING, before_the_end};
 use crate::audit::TrailerConsent;
 use crate::config::{OnDrift, Target};
 use crate::desired::{self, Desired};
 use crate::diagnostic::Diagnostic;
-use crate::document::Invalid;
+use crate::document::{self, Invalid};
 use crate::live::Live;
 use crate::name::{CommitId, ConnectionName};
 use crate::observe;
@@ -24,11 +24,11 @@ use crate::plan::compare::{CompareSettings, Keys};
 use crate::plan::earlier_commits::{EarlierCommits, Noting, is_renamed, keep_due};
 use crate::plan::reading::{self, ReadBack};
 use crate::plan::{
-    Judge, Observed, Planned, Settings, Tally, join, keep_protection, plan, raise_protection,
-    settle,
+    Judge, Observed, Planned, Settings, Tally, TargetPlan, join, keep_protection, plan,
+    raise_protection, settle,
 };
 use crate::record::{GoodCommit, Readable, Record};
-use crate::source::Snapshot;
+use crate::source::{Snapshot, SourceError};
 use crate::state::Lock;
 
 /// Reads, loads, resolves, observes and plans one target. Problems are told in the plan.
@@ -151,9 +151,52 @@ impl Pass<'_> {
         let (live, earlier) = tokio::try_join!(async { Ok(lists.await) }, earlier)?;
         self.check_answers(&live, connection, prepared)
             .map_err(|problem| (Step::Observe, problem))?;
-        let (client, plan) = (&connection.client, &mut prepared.plan);
-        check_variables(engine, (target, snapshot), loaded, client, plan).await;
+        self.check_variables(loaded, &connection.client, &mut prepared.plan).await;
         Ok((earlier, live))
+    }
+
+    /// Warns in the plan of variables that the project does not have. Documents that use none cause no
+    /// call; a list that is refused, or a read that fails, is a note and nothing else.
+    pub(super) async fn check_variables(
+        &self,
+        loaded: &LoadedTarget,
+        client: &Client,
+        plan: &mut TargetPlan,
+    ) {
+        let used = &loaded.variables;
+        if used.is_empty() {
+            return;
+        }
+        let note = |problem: &str| {
+            format!(
+                "Apinizer's variables in the documents were not checked, which takes the permission \
+                 `GLOBAL_SETTINGS` with VIEW: {problem}"
+            )
+        };
+        let known = match client.variables().await {
+            Ok(known) => known,
+            Err(error) => return plan.notices.push(note(&error.cause())),
+        };
+        if used.is_subset(&known) {
+            return;
+        }
+        match blocking(|| self.unknown_variables(&known)) {
+            Ok(found) => {
+                plan.diagnostics.extend(found);
+                plan.diagnostics
+                    .sort_by_cached_key(|d| (d.mark.file.clone(), d.mark.line, d.mark.column));
+            }
+            Err(error) => plan.notices.push(note(&error.to_string())),
+        }
+    }
+
+    /// Warnings of Apinizer's variables in the documents that are not among these.
+    fn unknown_variables(&self, known: &BTreeSet<String>) -> Result<Vec<Diagnostic>, SourceError> {
+        let Self { engine, target, snapshot, .. } = *self;
+        let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
+        let names = engine.target_names();
+        let request = load_request(target, &listing.folders, &names);
+        Ok(document::unknown_variables(&request, &engine.cache, &snapshot.reader(), known))
     }
 
     /// Settles what earlier runs left open, notes what is due, joins the rows and decides them.
@@ -181,13 +224,13 @@ impl Pass<'_> {
             let settings = Settings {
                 policy: &self.target.policy,
                 run: &self.options.requests,
-                compare: compare_settings(self.target, self.options, loaded, keys, record),
+                compare: self.compare_settings(opened, record),
                 readable_now,
                 live: &observed.live,
                 loaded_whole,
                 unread_files: &loaded.unread,
                 earlier,
-                judge: judge_of(self.target, self.options, &tally),
+                judge: self.judge(&tally),
                 without_consents: false,
             };
             let rows = join(desired, &invalid, earlier, observed, record);
@@ -311,7 +354,7 @@ impl Pass<'_> {
         blocking(|| desired::resolve(documents, &resolution))
     }
 
-    /// Lists of which none could be read are an error of the whole target.
+    /// Makes an error of the whole target of lists of which none could be read.
     fn check_answers(
         &self,
         live: &Live,
@@ -435,34 +478,30 @@ impl Pass<'_> {
         }
         blocked
     }
-}
 
-/// The judge of the changes of a run.
-pub(super) fn judge_of<'r>(
-    target: &'r Target,
-    options: &'r RunOptions,
-    tally: &'r Tally,
-) -> Judge<'r> {
-    Judge { user: &target.rules, allow: &options.requests.allow, now: now(), tally }
-}
+    /// The judge of the changes.
+    pub(super) fn judge<'r>(&'r self, tally: &'r Tally) -> Judge<'r> {
+        let (user, allow) = (&self.target.rules, &self.options.requests.allow);
+        Judge { user, allow, now: now(), tally }
+    }
 
-/// The settings of the comparisons of a run.
-pub(super) fn compare_settings<'r>(
-    target: &Target,
-    options: &RunOptions,
-    loaded: &LoadedTarget,
-    keys: Keys<'r>,
-    record: &'r Record,
-) -> CompareSettings<'r> {
-    let stateless = options.base.is_some();
-    let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
-    CompareSettings {
-        keys,
-        readable: &record.readable,
-        stateless,
-        lacks_a_layer: stateless && !options.requests.allow_deletes && lacks_a_path(),
-        corrects_drift: target.policy.drift == OnDrift::Correct,
-        resend_secrets: options.resend_secrets,
+    /// The settings of the comparisons.
+    pub(super) fn compare_settings<'r>(
+        &self,
+        opened: &'r Opened,
+        record: &'r Record,
+    ) -> CompareSettings<'r> {
+        let Opened { loaded, connection, key_is_known, .. } = opened;
+        let stateless = self.options.base.is_some();
+        let lacks_a_path = || loaded.counts().into_values().any(|documents| documents == 0);
+        CompareSettings {
+            keys: Keys { key: &connection.key, is_known: *key_is_known },
+            readable: &record.readable,
+            stateless,
+            lacks_a_layer: stateless && !self.options.requests.allow_deletes && lacks_a_path(),
+            corrects_drift: self.target.policy.drift == OnDrift::Correct,
+            resend_secrets: self.options.resend_secrets,
+        }
     }
 }
 
