@@ -425,6 +425,11 @@ impl Field {
         matches!(self.secrecy, Secrecy::Secret { .. })
     }
 
+    /// The JSON pointer to it, as a field of its type.
+    pub(crate) fn pointer(&self) -> String {
+        crate::pointer::child("", self.name)
+    }
+
     /// Whether it holds a file or certificate that is no secret, for which some servers answer `null` as they do for a
     /// secret (graylog's `tlsTrustCertChainFile`).
     pub fn is_file(&self) -> bool {

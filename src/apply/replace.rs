@@ -102,7 +102,7 @@ async fn way_back(
     let profile = job.resolution.profile.and_then(|profile| profile.types.get(&old.type_name));
     let fields = catalog::find(&old.type_name).into_iter().flat_map(ConnectionType::fields);
     let unresolved = fields.filter(|field| {
-        let declared = owned.base.get(&format!("/{}", field.name)).map(|base| &base.declared);
+        let declared = owned.base.get(&field.pointer()).map(|base| &base.declared);
         let declared = declared.filter(|declared| !declared.is_null());
         body::may_be_masked(field, profile) && declared.is_none_or(|text| resolve(text).is_err())
     });

@@ -23,15 +23,15 @@ use crate::plan::{Action, body};
 use crate::record::{Memory, Owned};
 use crate::secret::{Fingerprint, FingerprintKey, SensitiveValue, same_in_constant_time};
 
-/// Makes one connection equal to git; with `reads_back` it looks whether its secrets arrived.
+/// Makes one connection equal to git; with `is_checked` it looks whether its secrets arrived.
 pub(super) async fn update(
     job: &Job<'_>,
     desired: &DesiredConnection,
-    reads_back: bool,
+    is_checked: bool,
 ) -> ChangeResult {
     let result = write(job, desired, Purpose::Update).await;
-    if reads_back && result == ChangeResult::Done {
-        return read_back(job, desired).await;
+    if is_checked && result == ChangeResult::Done {
+        return check_secrets(job, desired).await;
     }
     result
 }
@@ -103,9 +103,9 @@ fn count_puts(job: &Job<'_>, memory: &mut Memory, desired: &DesiredConnection, p
     }
 }
 
-/// Reads a secret back that was written since another one was shown: one that does not come back
-/// equal is not readable after all, and the difference was only apparent.
-async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
+/// Reads secrets that were written since others were shown: one that does not come back equal is not
+/// readable after all, and the difference was only apparent.
+async fn check_secrets(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     let fresh = match read(job, &desired.name).await {
         Ok(Some(fresh)) => fresh,
         Ok(None) => return ChangeResult::Failed(DELETED.to_owned()),
@@ -113,9 +113,9 @@ async fn read_back(job: &Job<'_>, desired: &DesiredConnection) -> ChangeResult {
     };
     let comparison = job.compare(desired, &LiveView::of(&fresh), Remembered::default());
     let secrets = desired.fields.iter().filter(|field| field.is_secret());
-    let hidden = secrets.filter(|field| !comparison.proven_readable.contains(&field.path));
+    let masked = secrets.filter(|field| !comparison.proven_readable.contains(&field.path));
     job.ledger.edit(|record| {
-        for field in hidden {
+        for field in masked {
             record.readable.remove(desired.connection_type.name, &field.path);
         }
     });
@@ -192,7 +192,7 @@ pub(super) async fn ready_put(
     }
     let own_type = desired.connection_type;
     let undeclared = own_type.secrets().filter(|secret| {
-        let path = format!("/{}", secret.name);
+        let path = secret.pointer();
         desired.field(&path).is_none() || desired.ignores(&path)
     });
     let proof = ShownSecrets::of(job, own_type.name, undeclared, &fresh, owned.as_ref()).await;
@@ -270,7 +270,7 @@ impl<'a> ShownSecrets<'a> {
         let known = owned.map(Owned::known_secrets).unwrap_or_default();
         let mut proof = Self { key: job.settings.keys.key, readable: BTreeSet::new(), known };
         for field in fields {
-            let path = format!("/{}", field.name);
+            let path = field.pointer();
             let shown = live.body().get(field.name);
             let is_open =
                 shown_text(shown).is_some() && !shown.is_some_and(|v| proof.has(&path, v));

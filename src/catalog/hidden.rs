@@ -262,7 +262,7 @@ pub fn extract(
     let fields = live
         .iter()
         .map(|(key, value)| {
-            let pointer = format!("/{}", crate::pointer::escaped(key));
+            let pointer = crate::pointer::child("", key);
             (key.clone(), extraction.value(&pointer, value))
         })
         .collect();

@@ -71,7 +71,7 @@ impl KnownReferences {
         lookup: &dyn Fn(&str) -> Option<&'static Field>,
     ) {
         for (key, declared) in fields {
-            let path = format!("{prefix}/{}", crate::pointer::escaped(key));
+            let path = crate::pointer::child(prefix, key);
             match (lookup(key).map(|field| &field.kind), declared) {
                 (Some(kind @ Kind::Object(_)), Value::Object(inner)) => {
                     self.add_fields(name, &path, inner, &|key| kind.field(key));

@@ -75,7 +75,7 @@ pub(crate) fn way_back(
     let mut body = old.body().clone();
     body.retain(|key, _| !is_bookkeeping(old_type, key));
     for masked in old_type.fields().filter(|field| may_be_masked(field, profile)) {
-        let declared = base.get(&format!("/{}", masked.name)).map(|base| &base.declared);
+        let declared = base.get(&masked.pointer()).map(|base| &base.declared);
         match old_value(masked, old, declared, is_proven, resolve)? {
             Some(value) => {
                 body.insert(masked.name.to_owned(), value);
@@ -114,7 +114,7 @@ fn old_value(
         return Ok(Some(value));
     }
     let proven = shown_text(shown).map(Value::from);
-    if let Some(value) = proven.filter(|value| is_proven(&format!("/{}", masked.name), value)) {
+    if let Some(value) = proven.filter(|value| is_proven(&masked.pointer(), value)) {
         return Ok(Some(value));
     }
     match resolved {
@@ -198,7 +198,7 @@ pub(crate) fn for_update(
     }
     let profile = desired.profile_of(own_type.name);
     for masked in own_type.fields().filter(|field| may_be_masked(field, profile)) {
-        let path = format!("/{}", masked.name);
+        let path = masked.pointer();
         let is_written = desired.field(&path).is_some() && !desired.ignores(&path);
         if !is_written {
             keep_masked(&mut body, masked, desired, live, is_proven)?;
@@ -237,7 +237,7 @@ fn keep_masked(
     is_proven: &IsProven<'_>,
 ) -> Result<(), NoBody> {
     let own_type = desired.connection_type;
-    let path = format!("/{}", field.name);
+    let path = field.pointer();
     let shown = live.shown_by_get(&path);
     let is_masked = desired.masks(field);
     if field.is_file() && !is_masked && shows_file(live.get(&path)) {
@@ -266,7 +266,7 @@ fn keep_masked(
 /// sending it would replace the secret by its mask.
 fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), NoBody> {
     for (key, value) in body.as_object().into_iter().flatten() {
-        let path = format!("/{}", pointer::escaped(key));
+        let path = pointer::child("", key);
         let written = |f: &DesiredField| lies_in(&f.path, &path) && !desired.ignores(&f.path);
         if !desired.fields.iter().any(written)
             && holds_masked_secret(desired.connection_type, key, value)

@@ -327,7 +327,7 @@ impl LiveView<'_> {
     fn has_nothing_beside(&self, base: &Base) -> bool {
         let Some(own_type) = catalog::find(&self.listed.type_name) else { return false };
         own_type.fields().all(|field| {
-            let path = format!("/{}", field.name);
+            let path = field.pointer();
             let is_told = !field.is_secret() && !field.is_file() && !field.filled_by_server;
             !is_told
                 || base.keys().any(|declared| lies_in(declared, &path))

@@ -246,7 +246,7 @@ fn of_live(live: &LiveConnection, desired: Option<&DesiredConnection>, record: &
     let mut body = live.body().clone();
     let base = record.owned(&live.name).map(|owned| &*owned.base);
     body.retain(|key, _| {
-        let path = format!("/{}", crate::pointer::escaped(key));
+        let path = crate::pointer::child("", key);
         let of_env = desired.is_some_and(|desired| {
             desired.fields.iter().any(|f| f.is_sensitive() && lies_in(&f.path, &path))
         }) || base

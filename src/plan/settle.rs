@@ -67,7 +67,7 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
     // Whether a masked secret arrived is not known, so it does not count as sent.
     if let Some(own_type) = crate::catalog::find(&type_name) {
         for secret in own_type.secrets() {
-            base.remove(&format!("/{}", secret.name));
+            base.remove(&secret.pointer());
         }
     }
     let owned = Owned {
