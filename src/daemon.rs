@@ -145,38 +145,35 @@ pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
 /// How long tasks may take to finish their calls once they are to end.
 const FINISHING: Duration = Duration::from_secs(20);
 
-/// The tokens that end with a task, by what it works on: a project at its URL, a mirror.
-type Over = BTreeMap<String, CancellationToken>;
+/// The tokens that are cancelled when a task has ended, by what it works on: a project at its URL, a
+/// mirror.
+type TaskEnds = BTreeMap<String, CancellationToken>;
 
 /// The tasks of one config.
 struct Tasks {
     running: JoinSet<()>,
-    over: Over,
+    ends: TaskEnds,
 }
 
 impl Tasks {
     /// None yet; those of the config before may still be finishing.
-    fn after(mut over: Over) -> Self {
-        over.retain(|_, task| !task.is_cancelled());
-        Self { running: JoinSet::new(), over }
+    fn after(mut ends: TaskEnds) -> Self {
+        ends.retain(|_, task| !task.is_cancelled());
+        Self { running: JoinSet::new(), ends }
     }
 
     /// Starts one once no earlier one works on the same thing any more.
     fn spawn(&mut self, works_on: String, task: impl Future<Output = ()> + Send + 'static) {
-        let over = CancellationToken::new();
-        let earlier = self.over.insert(works_on, over.clone());
+        let end = CancellationToken::new();
+        let earlier = self.ends.insert(works_on, end.clone());
         self.running.spawn(async move {
             // Also when it is aborted.
-            let _over = over.drop_guard();
+            let _end = end.drop_guard();
             if let Some(earlier) = earlier {
                 earlier.cancelled().await;
             }
             task.await;
         });
-    }
-
-    fn over(&self) -> Over {
-        self.over.clone()
     }
 
     /// Waits for those that were told to end, up to a deadline.
@@ -269,11 +266,11 @@ mod tests {
             let said = Arc::clone(&said);
             async move { said.lock().unwrap().push(word) }
         };
-        let mut first = Tasks::after(Over::default());
+        let mut first = Tasks::after(TaskEnds::default());
         first.spawn("a".into(), hangs.clone().cancelled_owned());
-        let over = first.over();
+        let ends = first.ends.clone();
         let left = tokio::spawn(first.end());
-        let mut second = Tasks::after(over);
+        let mut second = Tasks::after(ends);
         second.spawn("a".into(), says("a"));
         second.spawn("b".into(), says("b"));
         tokio::time::sleep(FINISHING / 2).await;

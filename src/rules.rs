@@ -140,7 +140,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// The key of the config for each.
+    /// All of them, as the config has their keys.
     pub(crate) const ALL: [Self; 3] = [Self::Deny, Self::Hold, Self::Warn];
 
     /// The word for it in configs, JSON and metrics.

@@ -321,20 +321,14 @@ impl fmt::Display for Condition {
         match self {
             Self::Is(name, value) => write!(f, "`{name}` is `{value}`"),
             Self::Present(name) => write!(f, "`{name}` is set"),
-            Self::Any(conditions) => write_joined(f, conditions, " or "),
-            Self::All(conditions) => write_joined(f, conditions, " and "),
+            Self::Any(conditions) => f.write_str(&joined(conditions, " or ")),
+            Self::All(conditions) => f.write_str(&joined(conditions, " and ")),
         }
     }
 }
 
-fn write_joined(f: &mut fmt::Formatter<'_>, all: &[Condition], word: &str) -> fmt::Result {
-    for (index, condition) in all.iter().enumerate() {
-        if index > 0 {
-            f.write_str(word)?;
-        }
-        write!(f, "{condition}")?;
-    }
-    Ok(())
+fn joined(all: &[Condition], word: &str) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(word)
 }
 
 // Settings that only Apinizer's console knows: neither of the vendor's documents has a field for

@@ -30,45 +30,43 @@ pub(super) struct Given {
 
 /// Finds out what a target may be given. Blocks.
 pub(super) fn give(engine: &Engine, source: &Source, target: &Target, seen: &Seen) -> Given {
-    let newest = |wait| Given { seen: Some(seen.clone()), wait, problem: None };
-    let (Some(after), None) = (&target.after, &seen.refused) else { return newest(None) };
-    let Snapshot::Commit { repository, commit: tip } = &seen.snapshot else {
-        return newest(None);
-    };
+    let newest = || Given { seen: Some(seen.clone()), wait: None, problem: None };
+    let (Some(after), None) = (&target.after, &seen.refused) else { return newest() };
+    let Snapshot::Commit { repository, commit: tip } = &seen.snapshot else { return newest() };
     let first = first_of(engine, target);
-    let found = first.as_ref().map_err(Clone::clone);
-    let found = found.and_then(|first| choose(engine, target, after, first, repository, &tip.id));
-    let until = first.as_ref().ok().and_then(|first| due_at(first, after, &tip.id));
+    let chosen = match &first {
+        Ok(first) => choose(engine, target, after, first, repository, &tip.id),
+        Err(problem) => Err(problem.clone()),
+    };
+    if matches!(&chosen, Ok(Some(id)) if *id == tip.id) {
+        return newest();
+    }
     let first = first.ok();
-    let wait = |reason| {
-        let first = first.as_ref().map(FirstState::of);
-        Wait { commit: tip.id.clone(), after: after.target.clone(), until, reason, first }
-    };
-    let (chosen, wait) = match found {
-        Ok(chosen) if chosen.as_ref() == Some(&tip.id) => return newest(None),
-        Ok(chosen) => {
+    let until = first.as_ref().and_then(|first| due_at(first, after, &tip.id));
+    let reason = match &chosen {
+        Ok(_) => {
             let is_suspended = first.as_ref().is_some_and(|first| first.suspended);
-            (chosen, wait(in_words(&tip.id, after, until, is_suspended)))
+            in_words(&tip.id, after, until, is_suspended)
         }
-        Err(problem) => {
-            let reason = format!(
-                "commit {} waits: whether `{}` has applied it is not known: {problem}",
-                tip.id.short(),
-                after.target
-            );
-            (last_good(engine, target), wait(reason))
-        }
+        Err(problem) => format!(
+            "commit {} waits: whether `{}` has applied it is not known: {problem}",
+            tip.id.short(),
+            after.target
+        ),
     };
+    let first = first.as_ref().map(FirstState::of);
+    let (commit, after) = (tip.id.clone(), after.target.clone());
+    let wait = Some(Wait { commit, after, until, reason, first });
     let older = |id: CommitId| match source.older(&id) {
         Ok(Some(snapshot)) => Ok(Seen { snapshot, ..seen.clone() }),
         Ok(None) => Err(format!("the repository no longer has commit {}", id.short())),
         Err(error) => Err(error.to_string()),
     };
-    let (seen, problem) = match chosen.map(older).transpose() {
-        Ok(seen) => (seen, None),
-        Err(problem) => (None, Some(problem)),
-    };
-    Given { seen, wait: Some(wait), problem }
+    let chosen = chosen.unwrap_or_else(|_| last_good(engine, target));
+    match chosen.map(older).transpose() {
+        Ok(seen) => Given { seen, wait, problem: None },
+        Err(problem) => Given { seen: None, wait, problem: Some(problem) },
+    }
 }
 
 fn last_good(engine: &Engine, target: &Target) -> Option<CommitId> {
@@ -101,7 +99,7 @@ fn first_of(engine: &Engine, target: &Target) -> Result<Record, String> {
 
 /// Whether the state of the target before this one is other than when a wait began.
 /// Another replica may hold that target, and tells nobody what it applied. Blocks.
-pub(super) fn has_news(engine: &Engine, target: &Target, wait: &Wait) -> bool {
+pub(super) fn has_changed(engine: &Engine, target: &Target, wait: &Wait) -> bool {
     first_of(engine, target).is_ok_and(|first| wait.first != Some(FirstState::of(&first)))
 }
 
@@ -151,9 +149,8 @@ fn newest_soaked(
     Ok(good.cloned())
 }
 
-/// Notes whether a target has applied a commit whole, if others come after it; `true`: that is news
-/// for them. If the newest commit is refused, the last good
-/// one no longer counts as applied whole.
+/// Notes whether a target has applied a commit whole, if others come after it; `true`: they have to look
+/// again. If the newest commit is refused, the last good one no longer counts as applied whole.
 ///
 /// # Errors
 /// The state cannot be read or written.
@@ -188,8 +185,8 @@ fn wanted_after(engine: &Engine, target: &Target) -> Vec<Duration> {
     all.filter(|after| after.target == target.name).map(|after| after.soak).collect()
 }
 
-/// Notes whether a commit stands applied whole now; `true`: a target that comes after may have to know.
-/// `wanted` are the times for which such targets want it to. Pure.
+/// Notes whether a commit stands applied whole now; `true`: targets that come after have to look again.
+/// `wanted` are the times for which they want it to stand. Pure.
 fn stand(
     soaks: &mut Vec<Soak>,
     commit: &CommitId,
@@ -202,11 +199,12 @@ fn stand(
         if is_whole && open.commit == *commit {
             let seen_now = Soak { seen: now, ..open.clone() };
             let is_enough = |wanted: &Duration| seen_now.lasted() >= *wanted;
-            let is_news = wanted.iter().any(|wanted| is_enough(wanted) && open.lasted() < *wanted);
-            if is_news {
+            let is_long_enough =
+                wanted.iter().any(|wanted| is_enough(wanted) && open.lasted() < *wanted);
+            if is_long_enough {
                 *open = seen_now;
             }
-            return is_news;
+            return is_long_enough;
         }
         open.is_over = true;
     } else if !is_whole {

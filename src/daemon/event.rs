@@ -36,7 +36,7 @@ pub(super) enum DaemonEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     /// When it came, in microseconds since 1970.
-    pub(super) asked: i64,
+    pub(super) at: i64,
     /// Where it came from.
     pub(super) from: IpAddr,
 }
@@ -123,10 +123,10 @@ impl Trigger {
         target: Option<&str>,
         from: IpAddr,
     ) -> Result<i64, RequestError> {
-        let asked = jiff::Timestamp::now().as_microsecond();
-        let request = Request { asked, from };
+        let at = jiff::Timestamp::now().as_microsecond();
+        let request = Request { at, from };
         self.request(DaemonEvent::Reconcile { targets: self.named(target)?, request })?;
-        Ok(asked)
+        Ok(at)
     }
 
     fn request(&self, event: DaemonEvent) -> Result<(), RequestError> {

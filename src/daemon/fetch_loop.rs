@@ -29,11 +29,11 @@ pub(super) struct FetchLoop {
     pub(super) wanted: UnboundedReceiver<Cause>,
     pub(super) trigger: Trigger,
     pub(super) board: Board,
-    pub(super) shutdown: CancellationToken,
+    pub(super) ending: CancellationToken,
 }
 
 impl FetchLoop {
-    /// Fetches until the shutdown.
+    /// Fetches until the task is to end.
     pub(super) async fn run(mut self) {
         let throttle = LogThrottle::default();
         let mut causes = BTreeSet::from([Cause::Fetch]);
@@ -41,9 +41,9 @@ impl FetchLoop {
             while let Ok(cause) = self.wanted.try_recv() {
                 causes.insert(cause);
             }
-            let fetching = self.mirror.fetch(&self.shutdown).instrument(debug_span!("git fetch"));
+            let fetching = self.mirror.fetch(&self.ending).instrument(debug_span!("git fetch"));
             let fetched = fetching.await;
-            if self.shutdown.is_cancelled() {
+            if self.ending.is_cancelled() {
                 break;
             }
             match &fetched {
@@ -59,7 +59,7 @@ impl FetchLoop {
             });
             self.trigger.fetched(std::mem::replace(&mut causes, [Cause::Fetch].into()));
             tokio::select! {
-                () = self.shutdown.cancelled() => break,
+                () = self.ending.cancelled() => break,
                 cause = self.wanted.recv() => match cause {
                     Some(cause) => causes.extend([cause]),
                     None => break,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::pass::PassResult;
-use super::status::{Counts, ReconcileOutcome, Wait};
+use super::status::{Counts, ReconcileOutcome, TargetStatus, Wait};
 use crate::api::before_the_end;
 use crate::audit::Asked;
 use crate::document::{Diagnostic, Severity};
@@ -51,12 +51,10 @@ pub(super) struct TargetLog<'a> {
     /// Why it was made, and who asked for it.
     pub(super) asked: &'a Asked,
     pub(super) throttle: &'a TargetThrottle,
-    /// The wait for the target before it, as it was so far.
-    pub(super) waited_for: Option<&'a Wait>,
-    /// The problems of its documents that were told already.
-    pub(super) warned: &'a [Diagnostic],
-    /// How many changes were pending so far.
-    pub(super) pending: usize,
+    /// The newest commit of the source.
+    pub(super) seen: Option<&'a CommitId>,
+    /// How the target stood before.
+    pub(super) before: Option<&'a TargetStatus>,
 }
 
 /// How many causes of failures are told in one sentence.
@@ -94,9 +92,8 @@ impl TargetLog<'_> {
         if self.throttle.is_over(now) {
             info!(target, commit, "recovered");
         }
-        let pending = pending(&result.plan.entries);
-        if pending > self.pending {
-            let count = pending;
+        let count = pending(&result.plan.entries);
+        if count > self.before.map_or(0, |before| pending(&before.connections)) {
             info!(
                 target,
                 event = "pending",
@@ -114,8 +111,12 @@ impl TargetLog<'_> {
     /// Logs the warnings about the documents of a commit once; `validate` shows all of them.
     fn warnings(&self, diagnostics: &[Diagnostic]) {
         let (target, commit, event) = (self.target, self.short(), "warning");
-        let is_new =
-            |one: &&Diagnostic| one.severity == Severity::Warning && !self.warned.contains(*one);
+        let of_same =
+            |before: &&TargetStatus| before.commit_seen.as_ref().map(|c| &c.id) == self.seen;
+        let told = self.before.filter(of_same).map(|before| &before.trouble.diagnostics);
+        let is_new = |one: &&Diagnostic| {
+            one.severity == Severity::Warning && !told.is_some_and(|told| told.contains(*one))
+        };
         let new: Vec<&Diagnostic> = diagnostics.iter().filter(is_new).collect();
         for Diagnostic { code, mark, message, .. } in new.iter().take(MOST_NAMED) {
             warn!(target, event, commit, code, "{mark}: {message}");
@@ -135,7 +136,8 @@ impl TargetLog<'_> {
 
     /// Whether this is the first reconcile that waits for the commit.
     fn waits_anew(&self, wait: &Wait) -> bool {
-        self.waited_for.is_none_or(|waited| waited.commit != wait.commit)
+        let waited_for = self.before.and_then(|before| before.trouble.wait.as_ref());
+        waited_for.is_none_or(|(waited, _)| waited.commit != wait.commit)
     }
 
     fn short(&self) -> &str {
@@ -216,7 +218,7 @@ impl TargetLog<'_> {
 }
 
 /// How many connections wait for a change that a dry run does not make.
-pub(super) fn pending(entries: &[Entry]) -> usize {
+fn pending(entries: &[Entry]) -> usize {
     entries.iter().filter(|entry| entry.state == State::Pending).count()
 }
 
@@ -345,9 +347,8 @@ mod tests {
                 commit: None,
                 asked: &asked,
                 throttle: &throttle,
-                waited_for: None,
-                warned: &[],
-                pending: 0,
+                seen: None,
+                before: None,
             };
             let made = lines.clone();
             let subscriber = tracing_subscriber::fmt().with_writer(move || made.clone()).finish();

@@ -43,8 +43,9 @@ pub(super) struct PassResult {
     pub(super) commit: Option<Commit>,
     /// The newer commit that the target waits to be given.
     pub(super) wait: Option<Wait>,
-    /// Whether the commit stands applied whole from now on, or no more, for the targets that come after.
-    pub(super) is_news: bool,
+    /// Whether the targets that come after have to look again: the commit stands applied whole from now on,
+    /// for long enough, or no more.
+    pub(super) wakes_followers: bool,
 }
 
 impl PassResult {
@@ -134,7 +135,7 @@ async fn given_commit(pass: TargetPass<'_>) -> PassResult {
     if let Some(commit) = result.commit.as_ref().filter(|_| options.writes) {
         let outcome = result.ended_as(options.stop.is_cancelled());
         match after::note(engine, target, &commit.id, outcome).await {
-            Ok(is_news) => result.is_news = is_news,
+            Ok(wakes_followers) => result.wakes_followers = wakes_followers,
             Err(error) => result.plan.notices.push(format!(
                 "later targets wait longer, since the state could not be saved: {error}"
             )),

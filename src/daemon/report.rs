@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::event::Suspension;
-use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, pending, retried};
+use super::log::{LogThrottle, TargetLog, TargetThrottle, more_than_0, retried};
 use super::mailbox::Awaited;
 use super::news::{self, NewsMemory, PassNews};
 use super::outcome::Cause;
@@ -144,23 +144,14 @@ impl Reporter {
         let id = commit.map(|commit| &commit.id);
         let name = &self.key.name;
         let asked = ended.cause.asked();
-        let throttle = &self.throttle;
         let status = self.board.status();
-        let before = status.target(name);
-        let was_pending = before.map_or(0, |before| pending(&before.connections));
-        let waited_for = before.and_then(|before| before.trouble.wait.as_ref());
-        let waited_for = waited_for.map(|(wait, _)| wait);
-        let seen = ended.seen.snapshot.commit().map(|commit| &commit.id);
-        let before = before.filter(|known| known.commit_seen.as_ref().map(|c| &c.id) == seen);
-        let warned = before.map(|before| before.trouble.diagnostics.as_slice()).unwrap_or_default();
         let log = TargetLog {
             target: name,
             commit: id,
             asked: &asked,
-            throttle,
-            waited_for,
-            warned,
-            pending: was_pending,
+            throttle: &self.throttle,
+            seen: ended.seen.snapshot.commit().map(|commit| &commit.id),
+            before: status.target(name),
         };
         match &ended.newer {
             Some(newer) if ended.outcome == ReconcileOutcome::Interrupted => {

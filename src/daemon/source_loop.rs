@@ -77,6 +77,7 @@ pub(super) struct SourceLoop {
     reporter: SourceReporter,
     tasks: Tasks,
     senders: Senders,
+    // The tasks of this config are to end.
     ending: CancellationToken,
 }
 
@@ -104,7 +105,7 @@ impl SourceLoop {
         });
         let (notifier, senders) =
             Notifier::start(&config.notify, &engine.environment, &engine.redactor);
-        let over = previous.map(|previous| previous.tasks.over());
+        let ends = previous.map(|previous| previous.tasks.ends.clone());
         let mut started = Self {
             seen: watch::Sender::new(None),
             targets: Vec::new(),
@@ -114,7 +115,7 @@ impl SourceLoop {
             began: Instant::now(),
             unreadable: false,
             reporter: SourceReporter::new(location, is_url, board, memory, &notifier),
-            tasks: Tasks::after(over.unwrap_or_default()),
+            tasks: Tasks::after(ends.unwrap_or_default()),
             senders,
             ending: CancellationToken::new(),
             source,
@@ -169,7 +170,7 @@ impl SourceLoop {
                 reporter,
                 writes: daemon.writes,
                 leadership,
-                shutdown: self.ending.clone(),
+                ending: self.ending.clone(),
             };
             let works_on = format!("{} at {}", target.project, target.manager.url);
             self.tasks.spawn(works_on, target_loop.run());
@@ -182,8 +183,8 @@ impl SourceLoop {
         let (fetches, wanted) = unbounded_channel();
         let (trigger, board) = (daemon.trigger.clone(), daemon.board.clone());
         let works_on = mirror.path().display().to_string();
-        let shutdown = self.ending.clone();
-        let fetch_loop = FetchLoop { mirror, poll, wanted, trigger, board, shutdown };
+        let ending = self.ending.clone();
+        let fetch_loop = FetchLoop { mirror, poll, wanted, trigger, board, ending };
         self.tasks.spawn(works_on, fetch_loop.run());
         self.changes = SourceChanges::Fetched(fetches);
     }
@@ -281,7 +282,7 @@ impl SourceLoop {
         // A fetch that began before a request may have missed the commit that it is about.
         let read_at = fetch.as_ref().map_or_else(|| Some(Timestamp::now()), |fetch| fetch.began);
         let is_read = |request: &Request| {
-            read_at.is_some_and(|read_at| request.asked <= read_at.as_microsecond())
+            read_at.is_some_and(|read_at| request.at <= read_at.as_microsecond())
         };
         let (requested, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.requested).into_iter().partition(|(_, one)| is_read(one));
@@ -354,7 +355,7 @@ impl SourceLoop {
         for (target, is_urgent) in first.chain(waiting.into_iter().map(|target| (target, false))) {
             let request = requested.get(&target.key.name);
             let awaited =
-                request.map(|request| Awaited { request: request.asked, unread: unread.cloned() });
+                request.map(|request| Awaited { request: request.at, unread: unread.cloned() });
             let mut order = Order { awaited, is_urgent, ..order.clone() };
             order.causes.extend(request.map(|request| Cause::Request(request.from)));
             target.mailbox.post(&order);
@@ -380,7 +381,7 @@ impl SourceLoop {
                 status.trouble.error = Some(problem.to_owned());
                 status.last_reconcile = Some(Timestamp::now());
                 let answer = |request: &Request| RequestAnswer {
-                    request: request.asked,
+                    request: request.at,
                     outcome: ReconcileOutcome::Failed,
                     unread: None,
                 };
@@ -425,7 +426,8 @@ fn watch_source(daemon: &Daemon, source: &Source, config: &Config) -> SourceChan
     match Watcher::start(source.path(), &Vec::from_iter(files), wake) {
         Ok(watcher) => SourceChanges::Watched(watcher),
         Err(error) => {
-            warn!("the source cannot be watched, and is checked every 30 s: {error}");
+            let seconds = LOOK_AGAIN.as_secs();
+            warn!("the source cannot be watched, and is checked every {seconds} s: {error}");
             SourceChanges::Unwatched
         }
     }

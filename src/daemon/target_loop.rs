@@ -90,12 +90,12 @@ pub(super) struct TargetLoop {
     pub(super) writes: bool,
     /// Decides whether this process may act for the target.
     pub(super) leadership: Arc<dyn Leadership>,
-    /// Ends the task.
-    pub(super) shutdown: CancellationToken,
+    /// The task is to end.
+    pub(super) ending: CancellationToken,
 }
 
 impl TargetLoop {
-    /// Reconciles until the shutdown, whenever this process may act for the target.
+    /// Reconciles until the task is to end, whenever this process may act for the target.
     pub(super) async fn run(self) {
         while let Some(term) = self.elected().await {
             self.act(&term).await;
@@ -118,7 +118,7 @@ impl TargetLoop {
         // Beside each other: a state that another process has locked holds up no election.
         tokio::select! {
             biased;
-            term = self.leadership.elected(&self.target, &self.shutdown, &stand_by) => term,
+            term = self.leadership.elected(&self.target, &self.ending, &stand_by) => term,
             never = self.save_suspensions() => match never {},
         }
     }
@@ -150,7 +150,7 @@ impl TargetLoop {
             self.mailbox.begin(commit, options.stop.clone());
             let result = self.pass(&seen, &options, slot).await;
             let newer = self.mailbox.end();
-            if result.is_news {
+            if result.wakes_followers {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };
                 self.followers.iter().for_each(|mailbox| mailbox.post(&order));
             }
@@ -200,7 +200,7 @@ impl TargetLoop {
     }
 
     /// Waits until a reconcile is due and has a slot: for an order, for the time of the next one or for
-    /// news of the target before this one; `None`: the term is over.
+    /// a change of the target before this one; `None`: the term is over.
     async fn due(
         &self,
         next: Option<(Instant, Cause)>,
@@ -221,7 +221,7 @@ impl TargetLoop {
             () = over.cancelled() => return None,
             () = self.mailbox.posted() => None,
             cause = time_comes => Some(cause),
-            () = self.first_has_news(wait) => Some(Cause::After),
+            () = self.first_has_changed(wait) => Some(Cause::After),
         };
         let slot = tokio::select! {
             biased;
@@ -239,15 +239,15 @@ impl TargetLoop {
     }
 
     /// Waits until the state of the target before this one says more than it did.
-    async fn first_has_news(&self, wait: Option<Wait>) {
+    async fn first_has_changed(&self, wait: Option<Wait>) {
         let Some(wait) = wait else { return std::future::pending().await };
-        let has_news = || super::after::has_news(&self.engine, &self.target, &wait);
+        let has_changed = || super::after::has_changed(&self.engine, &self.target, &wait);
         loop {
             let until = wait.until.map(|until| until.duration_since(Timestamp::now()));
             let left = until.and_then(|left| Duration::try_from(left).ok()).unwrap_or(WAIT_PAUSE);
             // It looks at itself a moment after the time is over.
             tokio::time::sleep((left + Duration::from_secs(1)).min(WAIT_PAUSE)).await;
-            if tokio::task::block_in_place(has_news) {
+            if tokio::task::block_in_place(has_changed) {
                 return;
             }
         }

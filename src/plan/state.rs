@@ -41,8 +41,8 @@ impl State {
         Self::Degraded,
         Self::NotConverging,
         Self::Suspended,
-        Self::Unmanaged,
         Self::Failed,
+        Self::Unmanaged,
     ];
 
     /// The word for it in JSON and metrics.

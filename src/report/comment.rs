@@ -120,9 +120,6 @@ impl Comment {
 }
 
 fn cut(line: &str) -> String {
-    if line.len() <= LONGEST_LINE {
-        return line.to_owned();
-    }
-    let end = (0..=LONGEST_LINE).rev().find(|at| line.is_char_boundary(*at)).unwrap_or_default();
-    format!("{} ... (cut)", line.get(..end).unwrap_or_default())
+    let kept = &line[..line.floor_char_boundary(LONGEST_LINE)];
+    if kept.len() == line.len() { line.to_owned() } else { format!("{kept} ... (cut)") }
 }

@@ -26,18 +26,10 @@ pub(crate) fn plain(text: &str) -> String {
 /// A text as a code span of markdown, in which nothing has a meaning.
 pub(super) fn code_span(text: &str) -> String {
     let text = clipped(&plain(text));
-    let mut longest = 0;
-    let mut run = 0;
-    for character in text.chars() {
-        run = if character == '`' { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    let fence = "`".repeat(longest + 1);
-    let pad = if text.is_empty() || text.starts_with(['`', ' ']) || text.ends_with(['`', ' ']) {
-        " "
-    } else {
-        ""
-    };
+    let longest = text.split(|character| character != '`').map(str::len).max();
+    let fence = "`".repeat(longest.unwrap_or_default() + 1);
+    let touches = |end: Option<char>| end.is_none_or(|end| matches!(end, '`' | ' '));
+    let pad = if touches(text.chars().next()) || touches(text.chars().last()) { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
@@ -62,7 +54,7 @@ const LONGEST: usize = 300;
 
 fn clipped(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
     }
 }

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::plan::with_reason;
+use crate::plan::{State, with_reason};
 use crate::report::comment::Comment;
 use crate::report::groups::{Group, Member, Named};
 use crate::report::style::{Role, Style, pieces, sentence};
-use crate::report::{escape, groups, line, words};
+use crate::report::words::{counted, listed};
+use crate::report::{escape, groups, line};
 
 // Reading the status without trusting its shape.
 
@@ -117,7 +118,7 @@ fn totals(status: &Value) -> Option<String> {
     let count: usize = states.values().sum();
     let states: Vec<String> = states.iter().map(|(state, n)| format!("{n} {state}")).collect();
     let connections = counts(targets(status));
-    let targets = words::counted(count, "target");
+    let targets = counted(count, "target");
     (count > 1 || (count == 1 && source_error(status).is_some())).then(|| {
         format!("{targets}: {}; connections: {connections}", states.join(", "))
             .trim_end_matches("; connections: ")
@@ -141,30 +142,20 @@ fn told_of(status: &Value, all: bool) -> (Vec<&Value>, usize) {
 /// How many connections of some targets are in which state, those in sync first.
 fn counts<'s>(targets: impl Iterator<Item = &'s Value>) -> String {
     let connections: Vec<&Value> = targets.flat_map(connections).collect();
-    let states = [
-        ("in_sync", "in sync"),
-        ("pending", "pending"),
-        ("blocked", "blocked"),
-        ("held", "held"),
-        ("drifted", "drifted"),
-        ("degraded", "degraded"),
-        ("not_converging", "not converging"),
-        ("suspended", "suspended"),
-        ("failed", "failed"),
-        ("unmanaged", "unmanaged"),
-    ];
     let count = |state: &str| {
-        connections
+        let in_state = connections
             .iter()
-            .filter(|one| one.get("state").and_then(Value::as_str) == Some(state))
-            .count()
+            .filter(|one| one.get("state").and_then(Value::as_str) == Some(state));
+        in_state.count()
     };
     let unverified =
         connections.iter().filter(|one| one.get("unverified") == Some(&Value::Bool(true))).count();
+    let words = State::ALL.map(|state| state.as_str().replace('_', " "));
+    let counts = State::ALL.iter().zip(&words);
     let mut counts: Vec<(usize, &str)> =
-        states.iter().map(|(state, words)| (count(state), *words)).collect();
+        counts.map(|(state, words)| (count(state.as_str()), words.as_str())).collect();
     counts.push((unverified, "unverified"));
-    words::listed(&counts)
+    listed(&counts)
 }
 
 /// One connection that is not simply in sync.
@@ -317,7 +308,7 @@ fn piece(group: &Group<Noted>) -> Vec<String> {
     let names = group.named(false).into_iter().map(|named| match named {
         Named::One(one) => format!("{} {} {}", sign(one), one.type_name, one.name),
         Named::Count(first, count) => {
-            format!("# {}: {}", first.type_name, words::counted(count, "name"))
+            format!("# {}: {}", first.type_name, counted(count, "name"))
         }
     });
     let reason = group.why.iter().map(|why| format!("# {}", why.reason));
@@ -416,7 +407,7 @@ fn together(out: &mut String, group: &Group<Noted>, (types, names): (usize, usiz
         let text = match named {
             Named::One(one) => format!("  {} {:<types$}  {}", one.sign, one.type_name, one.name),
             Named::Count(first, count) => {
-                format!("    {:<types$}  {}", first.type_name, words::counted(count, "name"))
+                format!("    {:<types$}  {}", first.type_name, counted(count, "name"))
             }
         };
         line(out, text);

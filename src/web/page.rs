@@ -38,7 +38,7 @@ pub(super) use own;
 /// More targets than these are rows of a table, and only one that is opened is drawn whole.
 const MANY_TARGETS: usize = 12;
 
-/// The part of the status that is shown.
+/// The part of the status that is shown, and how it is.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Shown {
     /// Part of a name, a type, a reason or the name of a target, in any case.
@@ -53,6 +53,9 @@ pub(super) struct Shown {
     /// Where commits and files are shown on the web.
     #[serde(skip)]
     links: Option<Links>,
+    /// Whether there is a token, so that something can be changed.
+    #[serde(skip)]
+    may_change: bool,
 }
 
 impl Shown {
@@ -67,7 +70,7 @@ pub(super) async fn page(
     State(served): State<Arc<Served>>,
     Query(shown): Query<Shown>,
 ) -> Response {
-    let (status, shown, may_change) = looked_at(&served, shown);
+    let (status, shown) = looked_at(&served, shown);
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -86,8 +89,8 @@ pub(super) async fn page(
                     h1 { "apinizer-gitops" }
                     p #link.link { noscript { "Reload to see what is new" } }
                 }
-                main #live tabindex="-1" { (content(&status, &shown, may_change)) }
-                @if may_change { (ask_for_token()) }
+                main #live tabindex="-1" { (content(&status, &shown)) }
+                @if shown.may_change { (ask_for_token()) }
                 p #answer.toast role="status" {}
                 footer {
                     "Version " (env!("CARGO_PKG_VERSION")) " · " a href="/api/v1/status" { "JSON" }
@@ -104,15 +107,15 @@ pub(super) async fn fragment(
     State(served): State<Arc<Served>>,
     Query(shown): Query<Shown>,
 ) -> Html<String> {
-    let (status, shown, may_change) = looked_at(&served, shown);
-    Html(content(&status, &shown, may_change).into_string())
+    let (status, shown) = looked_at(&served, shown);
+    Html(content(&status, &shown).into_string())
 }
 
-/// The status of this moment, the part of it that is shown, and whether buttons are.
-fn looked_at(served: &Served, shown: Shown) -> (Arc<Status>, Shown, bool) {
+/// The status of this moment, and the part of it that is shown.
+fn looked_at(served: &Served, shown: Shown) -> (Arc<Status>, Shown) {
     let status = served.site.board.status();
-    let shown = Shown { links: status.source.links.clone(), ..shown };
-    (status, shown, served.keys.token.is_some())
+    let (links, may_change) = (status.source.links.clone(), served.keys.token.is_some());
+    (status, Shown { links, may_change, ..shown })
 }
 
 /// Answers for the style sheet.
@@ -167,7 +170,7 @@ fn ask_for_token() -> Markup {
     }
 }
 
-fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
+fn content(status: &Status, shown: &Shown) -> Markup {
     let targets = verdict::by_urgency(status).into_iter();
     let mut found: Vec<(&TargetStatus, usize)> =
         targets.map(|target| (target, connections::matching(target, shown))).collect();
@@ -175,17 +178,17 @@ fn content(status: &Status, shown: &Shown, may_change: bool) -> Markup {
     let count: usize = found.iter().map(|(_, matching)| matching).sum();
     let are_many = found.len() > MANY_TARGETS;
     html! {
-        (verdict::banner(status, shown, may_change))
+        (verdict::banner(status, shown))
         @if (2..=MANY_TARGETS).contains(&found.len()) { (target::cards(&found)) }
         (filter(shown))
         @if shown.is_filter() {
             p.found role="status" { (count) @if count == 1 { " connection matches." } @else { " connections match." } }
         }
         @if are_many {
-            (target::table(&found, shown, may_change))
+            (target::table(&found, shown))
         } @else {
             div.targets data-key="targets" {
-                @for (target, _) in found { (target::section(target, shown, may_change)) }
+                @for (target, _) in found { (target::section(target, shown)) }
             }
         }
     }

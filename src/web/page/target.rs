@@ -11,7 +11,7 @@ use crate::document::{Diagnostic, Severity};
 /// How many problems of documents are drawn; `validate` shows all of them.
 const PROBLEMS: usize = 20;
 
-pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) -> Markup {
+pub(super) fn section(target: &TargetStatus, shown: &Shown) -> Markup {
     let id = format!("target-{}", target.key.name);
     html! {
         section.target id=(id) data-key=(id) aria-labelledby={ (id) "-name" } tabindex="-1" {
@@ -20,7 +20,7 @@ pub(super) fn section(target: &TargetStatus, shown: &Shown, may_change: bool) ->
                 (badge(target.state.as_str()))
                 @if target.suspended && target.state != TargetState::Suspended { (badge("suspended")) }
                 @if target.reconciling { span.badge.busy { "reconciling" } }
-                @if may_change { (buttons(target)) }
+                @if shown.may_change { (buttons(target)) }
             }
             p.where { "Project " strong { (target.key.project) } " at " (target.key.url) }
             dl {
@@ -197,7 +197,7 @@ fn reconcile_row(target: &TargetStatus, run: &[PastReconcile], shown: &Shown) ->
 const LONGEST_PROBLEM: usize = 200;
 
 /// The targets, each with how many of its connections match.
-pub(super) fn table(targets: &[(&TargetStatus, usize)], shown: &Shown, may_change: bool) -> Markup {
+pub(super) fn table(targets: &[(&TargetStatus, usize)], shown: &Shown) -> Markup {
     html! {
         table.fleet data-key="fleet" {
             caption.hidden { "Targets" }
@@ -207,7 +207,7 @@ pub(super) fn table(targets: &[(&TargetStatus, usize)], shown: &Shown, may_chang
                     (fleet_row(target, *matching, shown))
                     @if is_open(target, shown) {
                         tr.opened data-key={ "open-" (target.key.name) } {
-                            td colspan="5" { (section(target, shown, may_change)) }
+                            td colspan="5" { (section(target, shown)) }
                         }
                     }
                 }

@@ -112,7 +112,7 @@ pub(super) fn by_urgency(status: &Status) -> Vec<&TargetStatus> {
 }
 
 /// The verdict and the newest commit.
-pub(super) fn banner(status: &Status, shown: &Shown, may_change: bool) -> Markup {
+pub(super) fn banner(status: &Status, shown: &Shown) -> Markup {
     let (mood, text) = verdict(status);
     html! {
         section.banner.(mood.class()) aria-label="Verdict" {
@@ -121,7 +121,7 @@ pub(super) fn banner(status: &Status, shown: &Shown, may_change: bool) -> Markup
                 p #verdict.verdict role="status" { (text) }
                 p.totals { (totals(status)) }
             }
-            @if may_change {
+            @if shown.may_change {
                 p.buttons { button type="button" data-verb="reconcile" { "Reconcile now" } }
             }
         }
