@@ -1,8 +1,9 @@
 //! Connection types as data: what the vendor's guides and OpenAPI file say of every field.
 //!
 //! Validation, references, comparison, redaction, `explain`, `schema` and the sandbox all read
-//! these tables; adding a type is adding a file of data and naming it in this one. Where the guide and the OpenAPI file
-//! disagree, a field says so, and what only one of them allows is never more than a warning.
+//! these tables; adding a type is adding a file of data and naming it in this one. Where the guide and
+//! the OpenAPI file disagree, a field says so, and what only one of them allows is never more than a
+//! warning.
 
 mod active_mq;
 mod database;

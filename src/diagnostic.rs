@@ -13,7 +13,7 @@ use std::fmt;
 use code::Code;
 
 pub(crate) use excerpt::{Excerpt, hides_secret, is_field, is_secret_in_key, only_references};
-pub(crate) use text::{Chunk, FileText, split};
+pub(crate) use text::{Chunk, FileText, LARGEST_FILE, split};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,9 +2,9 @@
 //!
 //! A daemon that is alone acts for all of its targets, for as long as it runs. With the section
 //! `kubernetes` in the config, replicas share the targets: there is a Lease for each, and only its
-//! holder acts. Either way a [`Term`] is the
-//! right to act, with a token that ends when the right does and a limit for writes: none begins
-//! that might still be under way when another replica may begin its own.
+//! holder acts. Either way a [`Term`] is the right to act, with a token that is cancelled when the right
+//! is over and a limit for writes: none begins that might still be under way when another replica may
+//! begin its own.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

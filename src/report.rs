@@ -1,10 +1,9 @@
-//! Views of plans, outcomes, problems, status and explanations: text for a terminal, JSON for programs, markdown for a
-//! comment on a pull request.
+//! Views of plans, outcomes, problems, status and explanations: text for a terminal, JSON for programs,
+//! markdown for a comment on a pull request.
 //!
-//! Those of plans and outcomes are drawn from one model, the entries of a [`crate::plan::TargetPlan`], and show
-//! its differences in one order and one wording
-//! (`difference`), so that none can show what another hides. Values come redacted; what is
-//! left to do here is to make them harmless: an escape sequence in a name may not reach a
+//! Those of plans and outcomes are drawn from one model, the entries of a [`crate::plan::TargetPlan`], and
+//! show its differences in one order and one wording (`difference`), so that none can show what another
+//! hides. Values come redacted. Here they are made harmless: an escape sequence in a name may not reach a
 //! terminal, and a fence in a value may not end a block of markdown (`escape`).
 
 mod comment;

@@ -1,5 +1,5 @@
-//! The task that receives all events: it debounces them, reads the source, and
-//! posts orders to the loops of the targets.
+//! The task that receives all events: it debounces them, reads the source, and posts orders to the loops of
+//! the targets.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -279,15 +279,7 @@ impl SourceLoop {
         if causes.iter().any(is_request) {
             causes.insert(Cause::Look);
         }
-        // A fetch that began before a request may have missed the commit that it is about.
-        let read_at = fetch.as_ref().map_or_else(|| Some(Timestamp::now()), |fetch| fetch.began);
-        let is_read = |request: &Request| {
-            read_at.is_some_and(|read_at| request.at <= read_at.as_microsecond())
-        };
-        let (requested, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.requested).into_iter().partition(|(_, one)| is_read(one));
-        self.requested = later;
-        let requested = BTreeMap::from_iter(requested);
+        let requested = self.take_requests(fetch.as_ref());
         let mut unread = fetch.as_ref().and_then(|fetch| fetch.error.clone());
         let source = &self.source;
         let older = self.seen.borrow().as_ref().map(|seen| seen.snapshot.clone());
@@ -325,6 +317,16 @@ impl SourceLoop {
             is_watched: matches!(self.changes, SourceChanges::Watched(_)),
         };
         self.post(&order, &requested, unread.as_ref(), older.as_ref());
+    }
+
+    /// Takes the requests that are answered by what is read now. A fetch that began before a request may
+    /// have missed the commit that it is about: such a request waits for the next one.
+    fn take_requests(&mut self, fetch: Option<&FetchStatus>) -> BTreeMap<String, Request> {
+        let read_at = fetch.map_or_else(|| Some(Timestamp::now()), |fetch| fetch.began);
+        let is_read = |(_, request): &mut (String, Request)| {
+            read_at.is_some_and(|read_at| request.at <= read_at.as_microsecond())
+        };
+        self.requested.extract_if(.., is_read).collect()
     }
 
     /// Posts an order to all targets, first to those that are asked for or whose files changed: for a few

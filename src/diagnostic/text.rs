@@ -10,8 +10,8 @@ use super::code::{self, Code};
 use super::{Diagnostic, Mark};
 use crate::places::to_u32;
 
-/// The largest file that is read, in bytes.
-const LARGEST_FILE: usize = 4 * 1024 * 1024;
+/// The largest file that is read, in bytes: a certificate fits a hundred times over.
+pub(crate) const LARGEST_FILE: usize = 4 * 1024 * 1024;
 
 /// A file's content as text, without its byte-order mark.
 #[derive(Debug)]

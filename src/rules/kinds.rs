@@ -68,8 +68,8 @@ pub(super) struct RuleInputs {
     pub(super) fields: Vec<String>,
 }
 
-/// Checks an expression, and tells how deep it nests; `targets` are the values of `target` for those that its rule is for, none
-/// where they are not known.
+/// Checks an expression, and tells how deep it nests; `targets` are the values of `target` for those that
+/// its rule is for, none where they are not known.
 pub(super) fn check(root: &IdedExpr, targets: &[&Json]) -> Result<(RuleInputs, usize), Problem> {
     let variables = seen(targets);
     let mut check = KindCheck { variables, depth: 0, deepest: 0, asked: RuleInputs::default() };

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use git2::{ObjectType, Oid};
 
 use super::SourceError;
+use crate::diagnostic;
 
 /// Files below a folder, read as they are at that moment.
 #[derive(Clone, Debug)]
@@ -229,8 +230,8 @@ pub(crate) const CONFIG_FILE: &str = "apinizer-gitops.yaml";
 /// The most files that one listing may have.
 pub(super) const MOST_FILES: usize = 200_000;
 
-/// The largest file that is read, in bytes: a certificate fits a hundred times over.
-pub(super) const LARGEST_FILE: u64 = 4 * 1024 * 1024;
+/// The largest file that is read, in bytes.
+pub(super) const LARGEST_FILE: u64 = diagnostic::LARGEST_FILE as u64;
 
 /// How many files one note names.
 const MOST_NAMED: usize = 3;

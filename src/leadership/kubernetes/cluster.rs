@@ -1,8 +1,8 @@
 //! The Kubernetes cluster around the process: listing, watching, reading, making and replacing objects.
 //!
-//! Leases and Secrets need no more than GET, POST and PUT with the `resourceVersion` that was
-//! read, so that of two writers one is told of the conflict; a watch is a GET that goes on. Token, certificates and namespace
-//! are files of the service account; the token is read again for each call, since it rotates.
+//! Leases and Secrets need no more than GET, POST and PUT with the `resourceVersion` that was read, so that
+//! of two writers one is told of the conflict; a watch is a GET that goes on. Token, certificates and
+//! namespace are files of the service account; the token is read again for each call, since it rotates.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
