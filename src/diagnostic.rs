@@ -136,10 +136,10 @@ pub(crate) enum Part {
     Value,
     /// This text within the value, where it is found there; it is a reference, never a secret.
     Text(String),
-    /// The first key of the document.
-    Start,
+    /// The first line of the document that has content.
+    FirstLine,
     /// The first character of the value.
-    Begin,
+    FirstCharacter,
 }
 
 impl Finding {

@@ -117,7 +117,8 @@ impl Reader<'_> {
     /// Notes the keys that are missing, and those that exclude each other.
     fn complete(&mut self, section: &Section, entries: &[(&str, ConfigNode<'_>)], pointer: &str) {
         let here = |name: &str| entries.iter().find(|(key, _)| *key == name);
-        let missing = |message| error(&code::CONFIG_MISSING_KEY, message).part(Part::Begin);
+        let missing =
+            |message| error(&code::CONFIG_MISSING_KEY, message).part(Part::FirstCharacter);
         for key in section.keys.iter().filter(|key| key.required) {
             if here(key.name).is_none() {
                 let message = format!("{} has no `{}`", section.name, key.name);

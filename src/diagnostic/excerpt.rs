@@ -89,10 +89,10 @@ impl Excerpt {
     }
 
     fn span(&self, pointer: &str, part: &Part) -> Span {
-        let Some(places) = self.places.as_ref().filter(|_| *part != Part::Start) else {
+        let Some(places) = self.places.as_ref().filter(|_| *part != Part::FirstLine) else {
             return self.start();
         };
-        if *part == Part::Begin {
+        if *part == Part::FirstCharacter {
             return places
                 .value(pointer)
                 .map_or_else(|| self.start(), |span| Span::point((span.line, span.column)));

@@ -48,11 +48,11 @@ pub(crate) fn connection_type(
                  stand on its own"
                     .to_owned(),
             )
-            .part(Part::Start)
+            .part(Part::FirstLine)
             .help("correct the name, or add `type` and the required fields")
         } else {
             Finding::error(&code::TYPE_MISSING, "", "the document has no `type`".to_owned())
-                .part(Part::Start)
+                .part(Part::FirstLine)
                 .help(format!("add `type:` with one of {}", all_types()))
         });
         return None;
@@ -146,7 +146,7 @@ impl<'a> Check<'a> {
             let message = format!("the document has more than {MOST_FINDINGS} problems");
             self.findings.push(
                 Finding::warning(&code::TOO_MANY, "", message)
-                    .part(Part::Start)
+                    .part(Part::FirstLine)
                     .help("mend those that are listed and run again"),
             );
         }

@@ -89,7 +89,7 @@ fn finding_of(found: &Match, field: Option<&String>) -> Finding {
     } else {
         Finding::warning(&code::WARNED_BY_RULE, pointer, found.in_words())
     };
-    let part = if field.is_some() { Part::Value } else { Part::Start };
+    let part = if field.is_some() { Part::Value } else { Part::FirstLine };
     Finding { rule: Some(found.rule.clone()), ..finding.part(part).of_target() }
 }
 

@@ -127,7 +127,7 @@ fn unnamed(head: &Map<String, Value>) -> Finding {
     match head.get("name") {
         None | Some(Value::Null) => {
             Finding::error(&code::NAME_MISSING, "", "the document has no `name`".to_owned())
-                .part(Part::Start)
+                .part(Part::FirstLine)
                 .help("add `name:` with the name of the connection")
         }
         Some(value) if holds_reference(value) => no_reference(pointer, "name"),

@@ -322,7 +322,7 @@ impl<'r> Loader<'r> {
         for (file, severity) in std::mem::take(&mut self.rest) {
             let message = format!("the file has more than {MOST_OF_FILE} problems");
             let mut finding = Finding::error(&code::TOO_MANY, "", message)
-                .part(Part::Start)
+                .part(Part::FirstLine)
                 .help("mend those that are listed and run again")
                 .at(At { file, document: 0 });
             finding.severity = severity;
