@@ -23,7 +23,7 @@ use crate::profile::Profile;
 use crate::reference::{Segment, parse};
 use crate::rules::UserRules;
 use crate::secret::Sensitive;
-use crate::source::Verify;
+use crate::source::{Repository, Verify};
 
 mod fields;
 mod keys;
@@ -46,6 +46,8 @@ pub(crate) use target::config_digest;
 /// The whole configuration, checked; what may be secret is still a reference.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file that it was read from; `None`: flags.
+    pub file: Option<PathBuf>,
     /// Where the documents come from.
     pub source: SourceConfig,
     /// The targets, at least one, with names that differ.
@@ -67,6 +69,16 @@ pub struct Config {
     pub resolved: Vec<Sensitive>,
     /// Problems that do not refuse it; every report of a target shows them.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl Config {
+    /// Its file relative to the root of the repository, if it lies in it: it is no document.
+    pub(crate) fn file_in_repository(&self) -> Option<String> {
+        let Location::Path(repository) = &self.source.location else { return None };
+        let file = self.file.as_ref()?.canonicalize().ok()?;
+        let root = Repository::open(repository).ok()?.root()?.canonicalize().ok()?;
+        Some(file.strip_prefix(root).ok()?.to_str()?.to_owned())
+    }
 }
 
 /// Which references of plain keys are resolved.

@@ -48,9 +48,8 @@ pub(crate) use status::Board;
 /// How long another process on the same state is waited for.
 const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Reads the config again, and its file relative to the root of the repository, if it lies in it;
-/// `Err` holds what is wrong with it, in words.
-pub(crate) type Reload = Box<dyn Fn() -> Result<(Config, Option<String>), String> + Send + Sync>;
+/// Reads the config again; `Err` holds what is wrong with it, in words.
+pub(crate) type Reload = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
 
 /// The parts of a daemon.
 pub(crate) struct Daemon {
@@ -58,8 +57,6 @@ pub(crate) struct Daemon {
     pub config: Config,
     /// The environment.
     pub environment: Environment,
-    /// The config file relative to the root of the repository, if it lies in it.
-    pub config_file: Option<String>,
     /// Who started it.
     pub asked: Asked,
     /// Whether anything is written.
@@ -89,24 +86,14 @@ struct EngineAndSource {
 impl Daemon {
     /// Prepares what a config asks for. The redactor outlives a config: a server may repeat a
     /// secret of before a rotation.
-    fn open(
-        &self,
-        (config, config_file): (Config, Option<String>),
-        redactor: &Redactor,
-    ) -> Result<EngineAndSource, SourceError> {
+    fn open(&self, config: Config, redactor: &Redactor) -> Result<EngineAndSource, SourceError> {
         let engine = Engine::new(config, self.environment.clone());
         let mut engine = engine.with_redactor(redactor.clone());
         engine.states = self.states.clone();
-        engine.config_file = config_file;
         let mut source = engine.source()?;
         source.worktree = self.worktree;
         engine.mirror = source.mirror().cloned();
         Ok(EngineAndSource { engine, source })
-    }
-
-    /// Prepares what the config to start with asks for.
-    fn open_first(&self, redactor: &Redactor) -> Result<EngineAndSource, SourceError> {
-        self.open((self.config.clone(), self.config_file.clone()), redactor)
     }
 }
 
@@ -118,7 +105,7 @@ pub(crate) async fn run(mut daemon: Daemon) -> Result<(), SourceError> {
     let memory = NewsMemory::default();
     let redactor = Redactor::default();
     daemon.trigger.wake(Cause::Start);
-    let opened = daemon.open_first(&redactor)?;
+    let opened = daemon.open(daemon.config.clone(), &redactor)?;
     let mut current = SourceLoop::start(&daemon, opened, &memory, None);
     let mut leaving = JoinSet::new();
     while let Some(opened) = current.run(&mut daemon, &redactor).await {

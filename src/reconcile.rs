@@ -74,12 +74,12 @@ impl Engine {
         learn_what_was_resolved(&config, &redactor);
         Self {
             leadership: leadership::of(&config, &environment),
+            config_file: config.file_in_repository(),
             config,
             environment,
             redactor,
             cache: ParseCache::default(),
             loaded: LastLoaded::default(),
-            config_file: None,
             mirror: None,
             clients: Clients::default(),
             trails: Trails::default(),

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::CommandError;
 use super::args::RunArgs;
 use super::context::Context;
-use super::session::{config_in_repository, narrow};
+use super::session::narrow;
 use super::signals::{EndSignals, Meaning, Sighup, cancel_on};
 use crate::config::{Config, Location, SecretText, parse_listen};
 use crate::daemon::{self, Board, Daemon, Trigger};
@@ -43,7 +43,6 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
     let listener = Arc::new(Listener::new(site, shutdown.clone()));
     let (again, arguments, served) = (context.clone(), args.clone(), Arc::clone(&listener));
     let daemon = Daemon {
-        config_file: config_in_repository(context, &config),
         environment: context.environment.clone(),
         asked: context.asked("run --once"),
         writes: !args.dry_run,
@@ -55,8 +54,7 @@ pub async fn run(args: &RunArgs, context: &Context) -> Result<u8, CommandError> 
             let config =
                 self::config(&arguments, &again).map_err(|error| error.text(&Style::one_line()))?;
             serve(&served, &config, &again).map_err(|error| error.text(&Style::one_line()))?;
-            let config_file = config_in_repository(&again, &config);
-            Ok((config, config_file))
+            Ok(config)
         }),
         states: KnownStates::default(),
         shutdown: shutdown.clone(),

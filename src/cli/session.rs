@@ -1,7 +1,6 @@
 //! Shared by the commands that look at targets: the targets that they are about, and the snapshot that
 //! they read.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -17,7 +16,7 @@ use crate::leadership::Term;
 use crate::plan::{Filter, Plan, RunRequests};
 use crate::reconcile::{self, Engine, Prepared, ReadBackMode, RunOptions};
 use crate::rules::Effect;
-use crate::source::{Repository, Seen, Snapshot, Source, SourceError};
+use crate::source::{Seen, Snapshot, Source, SourceError};
 
 /// A command's engine, and where its documents come from.
 #[derive(Debug)]
@@ -48,8 +47,7 @@ impl Session {
         targets: &[String],
     ) -> Result<Self, CommandError> {
         narrow(&mut config, targets)?;
-        let mut engine = Engine::new(config, context.environment.clone());
-        engine.config_file = config_in_repository(context, &engine.config);
+        let engine = Engine::new(config, context.environment.clone());
         Ok(Self { engine, asked: None, source: None })
     }
 
@@ -265,14 +263,6 @@ pub(super) fn narrow(config: &mut Config, names: &[String]) -> Result<(), Comman
         config.targets.retain(|target| names.contains(&target.name));
     }
     Ok(())
-}
-
-/// The config file relative to the root of the repository, if it lies in it: it is no document.
-pub(super) fn config_in_repository(context: &Context, config: &Config) -> Option<String> {
-    let Location::Path(repository) = &config.source.location else { return None };
-    let file = context.config_path()?.canonicalize().ok()?;
-    let root: PathBuf = Repository::open(repository).ok()?.root()?.canonicalize().ok()?;
-    Some(file.strip_prefix(root).ok()?.to_str()?.to_owned())
 }
 
 /// Refuses a `--type` that is none.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::CommandError;
 use super::args::{ReadArgs, ValidateArgs, ValidateOutput};
 use super::context::Context;
-use super::session::{Session, config_in_repository};
+use super::session::Session;
 use crate::config::{Config, Location, Resolve};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
 use crate::reconcile::load_request;
@@ -130,7 +130,7 @@ async fn check_targets(
     notes: &mut BTreeSet<String>,
 ) -> Result<Vec<Diagnostic>, CommandError> {
     let on_disk = args.rev.is_none();
-    let config_file = config_in_repository(context, &config);
+    let config_file = config.file_in_repository();
     let snapshot = match (&config.source.location, on_disk) {
         (Location::Path(path), true) => Snapshot::Disk(files_of(path)?),
         _ => {

@@ -38,7 +38,8 @@ impl Config {
         std::fs::File::open(path)
             .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
             .map_err(|error| unreadable(path, format!("cannot be read: {error}")))?;
-        Self::parse(path, &bytes, environment, resolve)
+        let config = Self::parse(path, &bytes, environment, resolve)?;
+        Ok(Config { file: Some(path.to_owned()), ..config })
     }
 
     /// Reads the bytes of a config whose file stands, or would stand, at `path`.
@@ -133,6 +134,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
     target::add_order(reader, entries, &names, &mut targets);
     let kubernetes = kubernetes(reader, fields, &targets, folder);
     Config {
+        file: None,
         source,
         has_several_targets: entries.len() > 1,
         targets,

@@ -247,7 +247,8 @@ const ELECTION: Duration = Duration::from_secs(30);
 /// # Errors
 /// The source cannot be read.
 pub(crate) async fn once(daemon: &Daemon) -> Result<Plan, SourceError> {
-    let EngineAndSource { engine, source } = daemon.open_first(&Redactor::default())?;
+    let EngineAndSource { engine, source } =
+        daemon.open(daemon.config.clone(), &Redactor::default())?;
     if let Some(mirror) = source.mirror() {
         mirror.fetch(&daemon.shutdown).await?;
     }

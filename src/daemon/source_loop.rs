@@ -408,8 +408,7 @@ fn changed_paths<'p>(
 
 /// Reads the config again and prepares what it asks for.
 fn reload(daemon: &Daemon, redactor: &Redactor) -> Result<EngineAndSource, String> {
-    let reloaded = (daemon.reload)()?;
-    daemon.open(reloaded, redactor).map_err(|error: SourceError| error.to_string())
+    daemon.open((daemon.reload)()?, redactor).map_err(|error: SourceError| error.to_string())
 }
 
 /// Watches the repository, and the files of the working tree where they are followed.
