@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::SandboxError;
 use crate::catalog;
+use crate::digest::hex;
 use crate::name::ConnectionName;
 use crate::secret::Sensitive;
 
@@ -190,7 +191,7 @@ pub(super) fn store_name_of(field: &str) -> Option<String> {
 }
 
 pub(super) fn id_of_store(name: &str) -> String {
-    name.bytes().map(|byte| format!("{byte:02x}")).collect()
+    hex(name.as_bytes())
 }
 
 fn store_of_id(id: &str) -> Option<String> {

@@ -1,11 +1,11 @@
 //! A stored connection as the server shows it: never quite as it was written.
 
-use aws_lc_rs::hmac;
 use serde_json::{Map, Value};
 
 use super::options::{Ids, Mask, Options, Unset};
 use super::store::{Stored, id_of_store, store_name_of};
 use crate::catalog::{self, Default, Field, Kind};
+use crate::digest::hmac_sha256;
 use crate::profile::TypeProfile;
 
 /// Who is shown a connection.
@@ -122,10 +122,8 @@ fn masked(options: &Options, mask: Mask, value: &Value) -> Option<String> {
 }
 
 fn cipher_text(seed: u64, value: &Value) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &seed.to_be_bytes());
-    let tag = hmac::sign(&key, value.to_string().as_bytes());
-    let digits: String = tag.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("{{cipher}}{digits}")
+    let digits = hmac_sha256(&seed.to_be_bytes(), value.to_string().as_bytes());
+    format!("{{cipher}}{digits:.32}")
 }
 
 /// Fills a field that the server fills, and those inside it.
