@@ -4,12 +4,12 @@
 //! the program `git`, [`verify()`] has it check signatures, and [`Watcher`] tells when there may
 //! be something new. Reading a repository blocks; whatever needs the program `git` has a deadline.
 
+mod commits_since;
 mod error;
 mod files;
 #[cfg(test)]
 mod fixture;
 mod git;
-mod history;
 mod mirror;
 mod object_database;
 mod repository;
@@ -24,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::name::CommitId;
 
+pub(crate) use commits_since::{CommitWithConsents, CommitsSince};
 pub(crate) use error::SourceError;
 pub(crate) use files::Files;
 pub(crate) use files::{CONFIG_FILE, Listing};
 pub use files::{FileEntry, Folder};
-pub(crate) use history::{CommitsSince, HistoryCommit};
 pub(crate) use mirror::{FetchStatus, Mirror, problem_with_url};
 pub use repository::Repository;
 pub(crate) use verify::{Verify, verify};

@@ -193,7 +193,7 @@ fn last_change(
     let mut at = tip.clone();
     while last_good != Some(&at) && *looks > 0 {
         *looks -= 1;
-        let Some(commit) = repository.history_of(&at)? else { return Ok(None) };
+        let Some(commit) = repository.commit_with_consents(&at)? else { return Ok(None) };
         let mut same = None;
         for parent in commit.parents {
             if !repository.has_commit(&parent)? {

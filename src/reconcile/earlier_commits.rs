@@ -16,7 +16,7 @@ use crate::plan::earlier_commits::{
     Consents, EarlierCommits, LastGood, NamesByPath, RuleConsent, is_below_any, lost_paths, touched,
 };
 use crate::record::{self, AskedBy, Due, GoodCommit, Record};
-use crate::source::{self, HistoryCommit, Repository, Snapshot, SourceError};
+use crate::source::{self, CommitWithConsents, Repository, Snapshot, SourceError};
 
 /// Reads commits of the past for one target.
 pub(super) struct CommitReader<'a> {
@@ -182,7 +182,7 @@ impl CommitReader<'_> {
         };
         let commits = match &history {
             Some(history) => history.commits.clone(),
-            None => repository.history_of(&tip.id)?.into_iter().collect(),
+            None => repository.commit_with_consents(&tip.id)?.into_iter().collect(),
         };
         let holds = self.target.rules.holds();
         let mut to_deletes = Vec::new();
@@ -254,7 +254,7 @@ impl CommitReader<'_> {
     fn changed_by(
         &self,
         repository: &Arc<Repository>,
-        commit: &HistoryCommit,
+        commit: &CommitWithConsents,
     ) -> Result<BTreeSet<ConnectionName>, SourceError> {
         let today = declarations_of(&self.loaded.loaded.documents);
         let now = self.declarations(repository, &commit.id)?;
@@ -292,7 +292,7 @@ impl CommitReader<'_> {
     fn removed_by(
         &self,
         repository: &Arc<Repository>,
-        commit: &HistoryCommit,
+        commit: &CommitWithConsents,
     ) -> Result<BTreeSet<ConnectionName>, SourceError> {
         let mut removed: Option<BTreeSet<ConnectionName>> = None;
         for parent in &commit.parents {

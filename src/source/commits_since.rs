@@ -20,9 +20,9 @@ const CONSENT: &str = "Allow-Deletes";
 /// The trailer by which a commit consents to changes that a rule of the user holds.
 const RULE_CONSENT: &str = "Allow-Rule";
 
-/// One commit of the history.
+/// A commit with what it consents to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistoryCommit {
+pub struct CommitWithConsents {
     /// Its id.
     pub id: CommitId,
     /// The commits it was made from: none for the first, several for a merge.
@@ -39,7 +39,7 @@ pub struct HistoryCommit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitsSince {
     /// Newest first.
-    pub commits: Vec<HistoryCommit>,
+    pub commits: Vec<CommitWithConsents>,
     /// Whether these are all: not so where the clone is shallow or the history too long.
     pub complete: bool,
 }
@@ -48,7 +48,8 @@ impl CommitsSince {
     /// The commits that come after one: those that reach it.
     pub fn after<'h>(&'h self, id: &CommitId) -> HashSet<&'h CommitId> {
         let mut found: HashSet<&CommitId> = HashSet::new();
-        let mut open: Vec<&HistoryCommit> = self.commits.iter().filter(|c| c.id != *id).collect();
+        let mut open: Vec<&CommitWithConsents> =
+            self.commits.iter().filter(|c| c.id != *id).collect();
         loop {
             let before = open.len();
             let mut left = Vec::new();
@@ -76,7 +77,7 @@ pub(super) fn since(
     known: Option<Oid>,
 ) -> Result<CommitsSince, SourceError> {
     objects.read(|repository| {
-        let mut walk = HistoryWalk {
+        let mut walk = Walk {
             repository,
             objects,
             queue: BinaryHeap::new(),
@@ -94,12 +95,15 @@ pub(super) fn since(
 }
 
 /// One commit by itself; `None`: it is not there.
-pub(super) fn one(objects: &ObjectDatabase, id: Oid) -> Result<Option<HistoryCommit>, SourceError> {
+pub(super) fn one(
+    objects: &ObjectDatabase,
+    id: Oid,
+) -> Result<Option<CommitWithConsents>, SourceError> {
     objects.read(|repository| Ok(objects.commit(repository, id)?.as_ref().map(describe)))
 }
 
 /// Paints commits from both ends: good is what the last good commit reaches.
-struct HistoryWalk<'a> {
+struct Walk<'a> {
     repository: &'a git2::Repository,
     objects: &'a ObjectDatabase,
     // By time, so that both sides are met at the same pace.
@@ -110,7 +114,7 @@ struct HistoryWalk<'a> {
     complete: bool,
 }
 
-impl<'a> HistoryWalk<'a> {
+impl<'a> Walk<'a> {
     fn run(mut self) -> Result<CommitsSince, SourceError> {
         let mut found = Vec::new();
         let mut oldest = i64::MAX;
@@ -165,8 +169,8 @@ impl<'a> HistoryWalk<'a> {
     }
 }
 
-fn describe(commit: &git2::Commit<'_>) -> HistoryCommit {
-    HistoryCommit {
+fn describe(commit: &git2::Commit<'_>) -> CommitWithConsents {
+    CommitWithConsents {
         id: CommitId(commit.id().to_string()),
         parents: commit.parent_ids().map(|id| CommitId(id.to_string())).collect(),
         allow_deletes: consents(commit.message_raw_bytes()),

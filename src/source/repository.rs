@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use git2::{ObjectType, Oid};
 use tokio_util::sync::CancellationToken;
 
+use super::commits_since::{self, CommitWithConsents, CommitsSince};
 use super::files::{EntryKind, Files, MOST_FILES, is_document, joined, normal};
-use super::history::{self, CommitsSince, HistoryCommit};
 use super::object_database::Layout;
 use super::object_database::ObjectDatabase;
 use super::object_database::References;
@@ -199,7 +199,7 @@ impl Repository {
         known: Option<&CommitId>,
     ) -> Result<CommitsSince, SourceError> {
         let known = known.map(|id| self.known(id)).transpose()?;
-        history::since(&self.objects(), self.known(tip)?, known)
+        commits_since::since(&self.objects(), self.known(tip)?, known)
     }
 
     /// Whether a commit comes from another one, or is it; `None`: the other one is not here, or the
@@ -219,8 +219,11 @@ impl Repository {
     ///
     /// # Errors
     /// The commit is damaged.
-    pub fn history_of(&self, id: &CommitId) -> Result<Option<HistoryCommit>, SourceError> {
-        oid(id).map_or(Ok(None), |id| history::one(&self.objects(), id))
+    pub fn commit_with_consents(
+        &self,
+        id: &CommitId,
+    ) -> Result<Option<CommitWithConsents>, SourceError> {
+        oid(id).map_or(Ok(None), |id| commits_since::one(&self.objects(), id))
     }
 
     /// The checked-out files as they are.
