@@ -99,8 +99,7 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
             if has_rules && result.is_success() {
                 job.ledger.edit_memory(&entry.name, |memory| memory.allowed.clear());
             }
-            let is_made = matches!(result, ChangeResult::Done | ChangeResult::Degraded(_));
-            if is_made && entry.change.as_ref().is_some_and(Change::is_of_git) {
+            if result.is_written() && entry.change.as_ref().is_some_and(Change::is_of_git) {
                 job.ledger.edit_memory(&entry.name, |memory| {
                     if let Some(owned) = &mut memory.owned {
                         owned.last_commit = job.control.last_commits.get(&entry.name).cloned();
@@ -216,7 +215,7 @@ impl<'j> Run<'j, '_> {
     async fn renames(&mut self, renames: Numbered<'_>, results: &mut Results) {
         for (index, change) in renames {
             let result = self.carry_out_one(change).await;
-            if !matches!(result, ChangeResult::Done | ChangeResult::Degraded(_)) {
+            if !result.is_written() {
                 self.not_done.extend(change.previous_name.clone());
             }
             results.insert(index, result);

@@ -22,9 +22,9 @@ pub(crate) use version_1::Record as RecordOfVersion1;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Record {
-    /// The newest commit that loaded whole and that the tool began to apply.
+    /// The last commit that loaded whole and that the tool began to apply.
     pub last_good: Option<GoodCommit>,
-    /// The newest commit of which nothing failed and nothing was held.
+    /// The last commit of which nothing failed and nothing was held.
     pub last_applied: Option<CommitId>,
     /// Tells whether fingerprints were made under today's key.
     pub key_check: Option<String>,

@@ -24,7 +24,7 @@ pub(crate) use ledger::Ledger;
 /// The version of the format that this program writes.
 pub(crate) const VERSION: u32 = 2;
 
-/// Why the state cannot be used. None of these ends with it overwritten.
+/// Why the state cannot be used. None of these ends with a half-written state, or with somebody else's overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The folder cannot be made or written.

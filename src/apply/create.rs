@@ -60,7 +60,7 @@ impl From<ChangeResult> for Posted {
     }
 }
 
-/// Sends the POST, of a name that was just seen to be absent.
+/// Sends the POST of a name that complete lists, or a GET just now, do not show.
 pub(super) async fn post(job: &Job<'_>, desired: &DesiredConnection) -> Posted {
     let body = match body::for_create(desired) {
         Ok(body) => body,
@@ -128,6 +128,8 @@ pub(super) async fn learn_ids(job: &Job<'_>, entries: &[Entry]) {
     let changes = entries.iter().filter_map(|entry| entry.change.as_ref());
     let created: BTreeSet<&ConnectionName> = changes
         .filter(|change| matches!(change.action, Action::Create | Action::Replace))
+        // What a create that failed met under the name may be somebody else's.
+        .filter(|change| change.result.as_ref().is_some_and(ChangeResult::is_written))
         .map(|change| &change.name)
         .collect();
     let types: BTreeSet<String> = job.ledger.read(|record| {

@@ -8,6 +8,7 @@ use super::delete::{not_ours, send_delete};
 use super::send::{Sent, ended, look_after, read, send};
 use super::update::ShownSecrets;
 use super::{ChangeResult, Job, RunControl};
+use crate::api::ErrorKind;
 use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
@@ -130,7 +131,12 @@ async fn bring_back(
                 live.type_name
             ));
         }
-        Err(_) => return ChangeResult::Failed(why),
+        Err(_) => {
+            return ChangeResult::Failed(format!(
+                "{why}; the old connection is deleted and was not made again, since it is not known \
+                 what has its name now"
+            ));
+        }
     }
     let restored = make_again(job, &live, &way_back).await;
     job.ledger.edit_memory(&desired.name, |memory| {
@@ -167,8 +173,8 @@ async fn make_again(
     way_back: &SensitiveValue,
 ) -> Result<(), String> {
     let call = || job.client.create(&old.name, way_back);
-    let look = |_| async move { Ok(look_after(job, &old.name).await.ok().flatten()) };
-    match send(job, call, |_| false, look).await {
+    let look = |_| look_after(job, &old.name);
+    match send(job, call, |kind| kind == ErrorKind::AlreadyExists, look).await {
         Sent::Acknowledged(_) | Sent::Arrived(_) => Ok(()),
         Sent::Failed { error, .. } => Err(error.to_string()),
         Sent::Over(ChangeResult::Failed(why)) => Err(why),

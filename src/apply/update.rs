@@ -48,7 +48,7 @@ async fn write(job: &Job<'_>, desired: &DesiredConnection, purpose: Purpose) -> 
         Err(result) => return result,
     };
     let result = put(job, desired, &ready).await;
-    if matches!(result, ChangeResult::Done | ChangeResult::Degraded(_)) {
+    if result.is_written() {
         job.ledger.edit_memory(name, |memory| {
             if purpose == Purpose::Update {
                 count_puts(job, memory, desired, &ready);
@@ -69,6 +69,9 @@ async fn put(job: &Job<'_>, desired: &DesiredConnection, ready: &Put) -> ChangeR
         let Some(now) = look_after(job, &desired.name).await? else {
             return Err(ChangeResult::Failed(DELETED.to_owned()));
         };
+        if fresh.id.is_some() && now.id.is_some() && now.id != fresh.id {
+            return Err(ChangeResult::Failed(MADE_ANEW.to_owned()));
+        }
         let remembered = Remembered { base: Some(&comparison.base), unstable: None };
         let is_equal = || !job.compare(desired, &LiveView::of(&now), remembered).writes();
         Ok((equal_proves_it && is_equal()).then_some(now))

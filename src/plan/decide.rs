@@ -91,6 +91,13 @@ fn removed(row: &Row<'_>, owned: &Owned, settings: &Settings<'_>) -> Option<Deci
         Sight::Unclear(problem) => return Some(Decision::blocked(row, Why::new(problem))),
     };
     if !settings.policy.prune {
+        // A commit that did not load whole, a lost path and a working tree prove nothing: it stays known.
+        if !settings.loaded_whole
+            || settings.is_worktree()
+            || !settings.earlier.lost_paths.is_empty()
+        {
+            return None;
+        }
         let mut decision = Decision::new(row, State::Unmanaged, None);
         decision.entry.type_name.clone_from(&view.listed.type_name);
         *decision.memory(row) = Memory::default();

@@ -312,6 +312,11 @@ impl ChangeResult {
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Done | Self::NotNeeded | Self::Reported)
     }
+
+    /// Whether the server took it, deployed or not.
+    pub(crate) fn is_written(&self) -> bool {
+        matches!(self, Self::Done | Self::Degraded(_))
+    }
 }
 
 /// The action on one connection, in the order in which changes are made and told (rule 7).

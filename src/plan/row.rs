@@ -1,5 +1,5 @@
 //! Everything about one connection in one pass lies in one row: git's side, live's side and the
-//! memory. Beside the rows a plan is decided by its rules and nothing else.
+//! memory. Beside the rows, `Settings` is all that deciding looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
 

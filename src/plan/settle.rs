@@ -19,8 +19,10 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) {
     let (renames, creates): (Vec<_>, Vec<_>) =
         intents.partition(|(_, intent)| intent.from.is_some());
     for (name, intent) in renames.into_iter().chain(creates) {
-        // A list that shows a part of it proves nothing.
-        let has_failed = |name: &ConnectionName| observed.failed.contains_key(name);
+        // A list that shows a part of it, or the name twice, proves nothing.
+        let has_failed = |name: &ConnectionName| {
+            observed.failed.contains_key(name) || observed.live.repeated.contains_key(name)
+        };
         if has_failed(&name) || intent.from.as_ref().is_some_and(has_failed) {
             continue;
         }

@@ -10,7 +10,7 @@ use super::pass::{Opened, Pass};
 use super::{Engine, Prepared, Ready, RunOptions, blocking, now};
 use crate::apply::{self, Job, ReadableNow, RunControl};
 use crate::name::{self, CommitId, ConnectionName};
-use crate::plan::{Change, ChangeResult, Entry, TargetPlan};
+use crate::plan::{Action, Change, ChangeResult, Entry, TargetPlan};
 use crate::record::{GoodCommit, LastCommit, Owned, Record};
 use crate::source::{Commit, Repository, Snapshot, SourceError};
 use crate::state::Ledger;
@@ -159,7 +159,9 @@ fn last_commits_of(
     plan: &TargetPlan,
 ) -> BTreeMap<ConnectionName, Arc<LastCommit>> {
     let changed = plan.entries.iter().filter(|entry| {
-        entry.change.as_ref().is_some_and(|change| change.action.is_write() && change.is_of_git())
+        entry.change.as_ref().is_some_and(|change| {
+            change.action.is_write() && change.is_of_git() && change.action != Action::Delete
+        })
     });
     let changed: Vec<&Entry> = changed.collect();
     let Snapshot::Commit { repository, commit: tip } = snapshot else { return BTreeMap::new() };

@@ -73,7 +73,10 @@ impl Pass<'_> {
         if !options.writes {
             return Ok(());
         }
-        blocking(|| engine.state_file(target).write(record))?;
+        let file = engine.state_file(target);
+        if !file.exists() {
+            blocking(|| file.write(record))?;
+        }
         let commit = snapshot.commit().map(|commit| &commit.id);
         engine.trail(target, true).pass(commit, &options.asked).lost_state(time, LOST_STATE);
         Ok(())

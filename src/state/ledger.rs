@@ -13,7 +13,7 @@ use crate::record::{Memory, Record};
 const PAUSE_PER_WRITE: u32 = 19;
 
 /// The record of a target during a run. Edits are cheap; [`Ledger::save`] makes them durable.
-/// A ledger without a file (`--base`, `--dry-run`) keeps its edits to itself.
+/// A ledger without a file (`--base`) keeps its edits to itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     inner: Arc<Inner>,

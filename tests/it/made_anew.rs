@@ -28,6 +28,32 @@ fn the_ids_of_creates_are_read_at_the_end_of_the_run() {
 }
 
 #[test]
+fn the_id_of_what_a_failed_create_met_is_not_learned() {
+    let world = World::settled(&["b"]);
+    world.commit_email("a", "");
+    let gate = world.control().gate(Some(Method::POST), "/connections/a/", Moment::After);
+    let applying = Applying::until(&world, &gate);
+    world.control().fail_next(Some(Method::GET), "type=email", Fault::Forbidden, 1);
+    gate.open();
+    applying.ends().code(0);
+    // Of `a` no id is known. It is deleted by hand, and made anew before it is created again.
+    assert!(world.control().remove(PROJECT, "a"));
+    let of_the_plan = world.control().gate(Some(Method::GET), "/connections/a/", Moment::After);
+    let applying = Applying::until(&world, &of_the_plan);
+    let gate = world.control().gate(Some(Method::GET), "/connections/a/", Moment::Before);
+    of_the_plan.open();
+    let applying = applying.come_to(&gate);
+    let mut body = email_body("a");
+    body["description"] = json!("made by hand");
+    world.make(body);
+    gate.open();
+    applying.ends().code(1);
+    world.commit_without(&["a"]);
+    world.apply().code(3).says("not the one in the inventory");
+    assert_eq!(world.names(), ["a", "b"]);
+}
+
+#[test]
 fn ids_are_read_with_one_list_for_each_type_that_had_a_create() {
     let world = World::new();
     for name in ["a", "b", "c"] {

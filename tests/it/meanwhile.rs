@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 
-use crate::faults::Moment;
+use crate::faults::{Fault, Moment};
 use crate::running::Applying;
 use crate::world::{PROJECT, Ran, World, email_body};
 
@@ -95,6 +95,24 @@ fn a_connection_that_was_made_anew_is_not_adopted_unplanned() {
         world.apply().code(1).says("not adopted");
         assert_eq!(world.names(), ["a", "b"], "renames: {renames}");
     }
+}
+
+#[test]
+fn a_connection_that_was_made_anew_after_a_lost_answer_is_not_overwritten() {
+    let world = World::new();
+    world.commit_email("a", "port: 1\n");
+    world.apply().code(0);
+    world.commit_email("a", "port: 2\n");
+    world.control().fail_next(Some(Method::PUT), "/connections/a/", Fault::Reset, 1);
+    let gate = world.control().gate(Some(Method::PUT), "/connections/a/", Moment::Before);
+    let applying = Applying::until(&world, &gate);
+    assert!(world.control().remove(PROJECT, "a"));
+    let mut body = email_body("a");
+    body["description"] = json!("made by hand");
+    world.make(body);
+    gate.open();
+    applying.ends().code(1).says("another one made");
+    assert_eq!(world.live("a")["description"], json!("made by hand"));
 }
 
 #[test]

@@ -57,6 +57,18 @@ fn without_prune_a_removed_name_leaves_the_inventory() {
 }
 
 #[test]
+fn without_prune_a_lost_path_takes_nothing_out_of_the_inventory() {
+    let mut world = World::new();
+    world.target("prune: false");
+    world.settle(&["a", "b"]);
+    world.git(&["mv", "connections", "elsewhere"]);
+    world.commit("move them where no target looks");
+    world.apply();
+    let owned = world.remembered("owned");
+    assert!(owned.get("a").is_some() && owned.get("b").is_some(), "{owned}");
+}
+
+#[test]
 fn a_suspended_connection_is_neither_written_nor_deleted() {
     let world = World::settled(&["a", "b"]);
     world.commit_email("a", "port: 99\nx-gitops: {suspend: true}\n");

@@ -283,7 +283,8 @@ pub(crate) fn decide(run: &mut Run<'_>) {
             continue;
         };
         if !run.sight.settings.prune {
-            if admitted {
+            // What did not load whole, and a lost path, prove nothing.
+            if admitted && run.loaded.is_whole() && run.lost_paths.is_empty() {
                 forget(run, &name);
             }
             continue;
