@@ -185,7 +185,7 @@ pub struct Target {
 }
 
 /// The identity of a target: one that is pointed elsewhere is another one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TargetKey {
     /// Its name in the config.
     pub name: String,

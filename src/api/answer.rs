@@ -249,7 +249,7 @@ impl Failure {
             failure.retry_after = retry_after.max(in_body);
         }
         failure.message = match said {
-            _ if status == StatusCode::BAD_REQUEST && plain(body).contains("HTTPS") => {
+            None if status == StatusCode::BAD_REQUEST && plain(body).contains("HTTPS") => {
                 "the server answered 400: that port speaks TLS, should its URL be https?".to_owned()
             }
             _ if is_html => {

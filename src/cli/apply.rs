@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
-use super::args::{ApplyArgs, Output};
+use super::args::{ApplyArgs, Output, WriteArgs};
 use super::context::{Context, needs_terminal, says_yes};
 use super::plan::{leave_out_said, saved_target, show, show_errors};
 use super::session::Session;
@@ -229,6 +229,19 @@ fn repeat_options(saved: &SavedPlan, args: &mut ApplyArgs) -> Result<(), Command
         return Err(CommandError::WithHint(
             "a saved plan is carried out as it stands, and cannot be narrowed".to_owned(),
             "give `--name`, `--type` and `--target` to the `plan` that saves it".to_owned(),
+        ));
+    }
+    let WriteArgs { allow_deletes, allow_delete, allow, resend_secrets, .. } = &args.writes;
+    if *allow_deletes && !options.allow_deletes
+        || narrows(allow_delete, &options.allow_delete)
+        || narrows(allow, &options.allow)
+        || *resend_secrets && !options.resend_secrets
+        || args.read.worktree && !options.worktree
+    {
+        return Err(CommandError::WithHint(
+            "a saved plan is carried out as it stands".to_owned(),
+            "give consents, `--resend-secrets` and `--worktree` to the `plan` that saves it"
+                .to_owned(),
         ));
     }
     args.narrow.names.clone_from(&options.names);

@@ -266,7 +266,7 @@ fn refuse_uncommitted(
 ) -> Result<(), CommandError> {
     let paths: Vec<String> =
         session.engine.config.targets.iter().flat_map(|target| target.paths.clone()).collect();
-    let uncommitted = tokio::task::block_in_place(|| repository.uncommitted(&paths));
+    let uncommitted = tokio::task::block_in_place(|| repository.uncommitted(&paths, true));
     let Some(uncommitted) = uncommitted else {
         return Err(CommandError::WithHint(
             "git did not say which files have changes that are not committed".to_owned(),

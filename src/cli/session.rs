@@ -223,7 +223,7 @@ impl Session {
         };
         let find = || match repository.head(None) {
             Ok(head) if head.id == commit.id => {
-                repository.uncommitted(&target.paths).unwrap_or_default()
+                repository.uncommitted(&target.paths, false).unwrap_or_default()
             }
             _ => Vec::new(),
         };

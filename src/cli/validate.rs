@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::CommandError;
 use super::args::{ReadArgs, ValidateArgs, ValidateOutput};
 use super::context::Context;
-use super::session::Session;
+use super::session::{Session, narrow};
 use crate::config::{Config, Location, Resolve};
 use crate::document::{Diagnostic, LoadRequest, ParseCache, Severity, load};
 use crate::reconcile::load_request;
@@ -59,6 +59,9 @@ fn check_named_files(
     context: &Context,
     notes: &mut BTreeSet<String>,
 ) -> Result<Vec<Diagnostic>, CommandError> {
+    if args.rev.is_some() || !args.targets.is_empty() {
+        return Err(CommandError::Failed("`--rev` and `--target` need a config".to_owned()));
+    }
     let here = std::env::current_dir().map_err(CommandError::failed)?;
     let mut paths: Vec<String> = args.files.iter().map(|p| p.display().to_string()).collect();
     if paths.is_empty() {
@@ -126,26 +129,24 @@ fn notes_of(listing: &Listing) -> BTreeSet<String> {
 async fn check_targets(
     args: &ValidateArgs,
     context: &Context,
-    config: Config,
+    mut config: Config,
     notes: &mut BTreeSet<String>,
 ) -> Result<Vec<Diagnostic>, CommandError> {
+    let known: BTreeSet<String> = config.targets.iter().map(|t| t.name.clone()).collect();
+    narrow(&mut config, &args.targets)?;
     let on_disk = args.rev.is_none();
     let config_file = config.file_in_repository();
     let snapshot = match (&config.source.location, on_disk) {
         (Location::Path(path), true) => Snapshot::Disk(files_of(path)?),
         _ => {
-            let mut session = Session::with_config(context, config.clone(), &args.targets)?;
+            let mut session = Session::with_config(context, config.clone(), &[])?;
             let read = ReadArgs { rev: args.rev.clone(), ..ReadArgs::default() };
             session.snapshot(&read).await?
         }
     };
-    let known: BTreeSet<String> = config.targets.iter().map(|t| t.name.clone()).collect();
     let cache = ParseCache::default();
     let mut problems = Vec::new();
     for target in &config.targets {
-        if !args.targets.is_empty() && !args.targets.contains(&target.name) {
-            continue;
-        }
         let listing = snapshot
             .folders(&target.paths, config_file.as_deref())
             .map_err(CommandError::failed)?;

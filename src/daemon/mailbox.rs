@@ -28,7 +28,7 @@ pub(super) struct Mailbox {
 struct Inner {
     // Why a reconcile is due; empty: none is.
     causes: BTreeSet<Cause>,
-    // The last request for a reconcile.
+    // The last request for a reconcile, until it is answered.
     awaited: Option<Awaited>,
     // The reconcile waits for no resyncs of other targets.
     is_urgent: bool,
@@ -156,9 +156,20 @@ impl Mailbox {
         std::mem::take(&mut inner.causes)
     }
 
-    /// Takes the last request for a reconcile.
-    pub(super) fn take_awaited(&self) -> Option<Awaited> {
-        self.inner().awaited.take()
+    /// The last request for a reconcile that is not answered yet.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        self.inner().awaited.clone()
+    }
+
+    /// Sets the request that waits for an answer.
+    pub(super) fn set_awaited(&self, awaited: Option<Awaited>) {
+        self.inner().awaited = awaited;
+    }
+
+    /// A reconcile answers this request; a newer one still waits.
+    pub(super) fn answered(&self, answered: &Awaited) {
+        let mut inner = self.inner();
+        inner.awaited = inner.awaited.take().filter(|awaited| awaited > answered);
     }
 
     /// A reconcile looks at this commit from now on; a newer one ends it by `stop`.

@@ -19,7 +19,7 @@ use crate::source::Commit;
 /// again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NewsMemory {
-    targets: Arc<Mutex<BTreeMap<String, ToldNews>>>,
+    targets: Arc<Mutex<BTreeMap<TargetKey, ToldNews>>>,
     is_source_failing: Arc<AtomicBool>,
 }
 
@@ -48,22 +48,22 @@ pub(super) struct PassNews {
 
 impl NewsMemory {
     /// Remembers what a target's state says was applied, if nothing is remembered yet.
-    pub(super) fn begin(&self, target: &str, applied: Option<CommitId>) {
+    pub(super) fn begin(&self, target: &TargetKey, applied: Option<CommitId>) {
         let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || ToldNews { applied, ..ToldNews::default() };
-        memories.entry(target.to_owned()).or_insert_with(fresh);
+        memories.entry(target.clone()).or_insert_with(fresh);
     }
 
     /// Finds out what is new, and remembers it as told.
     pub(super) fn learn(
         &self,
-        target: &str,
+        target: &TargetKey,
         result: &PassResult,
         outcome: ReconcileOutcome,
         commit: Option<&CommitId>,
     ) -> PassNews {
         let mut memories = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.entry(target.to_owned()).or_default().learn(result, outcome, commit)
+        memories.entry(target.clone()).or_default().learn(result, outcome, commit)
     }
 
     /// The news in how the source stands, remembered as told.
@@ -285,10 +285,11 @@ mod tests {
         assert!(told.of(&applied, ReconcileOutcome::InSync, "a").is_empty());
         assert_eq!(told.of(&applied, ReconcileOutcome::InSync, "b"), [NotifyEvent::Applied]);
         let memories = NewsMemory::default();
-        memories.begin("prod", Some(commit("c")));
-        memories.begin("prod", Some(commit("d")));
+        let prod = TargetKey { name: "prod".to_owned(), ..TargetKey::default() };
+        memories.begin(&prod, Some(commit("c")));
+        memories.begin(&prod, Some(commit("d")));
         let after_a_restart =
-            memories.learn("prod", &applied, ReconcileOutcome::InSync, Some(&commit("c")));
+            memories.learn(&prod, &applied, ReconcileOutcome::InSync, Some(&commit("c")));
         assert!(after_a_restart.events.is_empty() && !after_a_restart.is_newly_applied);
     }
 

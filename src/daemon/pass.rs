@@ -46,6 +46,8 @@ pub(super) struct PassResult {
     /// Whether the targets that come after have to look again: the commit stands applied whole from now on,
     /// for long enough, or no more.
     pub(super) wakes_followers: bool,
+    /// Whether the state says for how long the commit has stood applied whole.
+    pub(super) is_noted: bool,
 }
 
 impl PassResult {
@@ -106,7 +108,7 @@ pub(super) struct TargetPass<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) source: &'a Source,
-    /// The newest of the source.
+    /// The newest of the source, or the older commit that `after` allows.
     pub(super) seen: &'a Seen,
     pub(super) options: &'a RunOptions,
 }
@@ -135,7 +137,9 @@ async fn given_commit(pass: TargetPass<'_>) -> PassResult {
     if let Some(commit) = result.commit.as_ref().filter(|_| options.writes) {
         let outcome = result.ended_as(options.stop.is_cancelled());
         match after::note(engine, target, &commit.id, outcome).await {
-            Ok(wakes_followers) => result.wakes_followers = wakes_followers,
+            Ok(wakes_followers) => {
+                (result.wakes_followers, result.is_noted) = (wakes_followers, true);
+            }
             Err(error) => result.plan.notices.push(format!(
                 "later targets wait longer, since the state could not be saved: {error}"
             )),

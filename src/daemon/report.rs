@@ -16,7 +16,7 @@ use super::pass::PassResult;
 use super::status::{
     Board, Counts, ReconcileOutcome, RequestAnswer, TargetState, TargetStatus, Trouble,
 };
-use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, Trail};
+use crate::audit::{MOST_CHANGES, PastReconcile, Reconciled, ShownPast, Trail};
 use crate::config::TargetKey;
 use crate::leadership::Standby;
 use crate::name::CommitId;
@@ -63,8 +63,7 @@ impl Reporter {
         notifier: &Notifier,
         trail: Arc<Trail>,
     ) -> Self {
-        board.edit_target(&key, |status| trail.show(&mut status.past));
-        Self {
+        let reporter = Self {
             key,
             source: source.to_owned(),
             board: board.clone(),
@@ -73,7 +72,20 @@ impl Reporter {
             trail,
             throttle: LogThrottle::default(),
             suspension_throttle: LogThrottle::default(),
-        }
+        };
+        reporter.show_past(|_| ());
+        reporter
+    }
+
+    /// Shows the past of the target with what the trail knows. The history file is read before the board is
+    /// locked: a disk that hangs holds up no other target.
+    fn show_past(&self, tell: impl FnOnce(&ShownPast)) {
+        let status = self.board.status();
+        let mut past =
+            status.target(&self.key.name).map(|known| known.past.clone()).unwrap_or_default();
+        tell(&past);
+        self.trail.show(&mut past);
+        self.board.edit_target(&self.key, |status| status.past = past);
     }
 
     /// A reconcile begins.
@@ -83,7 +95,7 @@ impl Reporter {
 
     /// An earlier run of the daemon applied this commit last.
     pub(super) fn applied_before(&self, commit: Commit) {
-        self.memory.begin(&self.key.name, Some(commit.id.clone()));
+        self.memory.begin(&self.key, Some(commit.id.clone()));
         self.board.edit_target(&self.key, |status| {
             status.commit_applied.get_or_insert(commit);
         });
@@ -120,7 +132,7 @@ impl Reporter {
         let Suspension { suspended, from } = suspension;
         self.trail.pass(None, &Cause::Suspension(from).asked()).suspended(suspended);
         measure_suspended(&self.key.name, suspended);
-        self.board.edit_target(&self.key, |status| self.trail.show(&mut status.past));
+        self.show_past(|_| ());
     }
 
     /// The state could not be written to suspend or resume the target.
@@ -163,7 +175,7 @@ impl Reporter {
         if !self.board.shows(&self.key) {
             return;
         }
-        let news = self.memory.learn(name, &result, ended.outcome, id);
+        let news = self.memory.learn(&self.key, &result, ended.outcome, id);
         let committed = commit.map(|commit| commit.time);
         measure(name, &result, ended.outcome, &news, ended.duration, committed);
         for event in &news.events {
@@ -172,10 +184,12 @@ impl Reporter {
         }
         self.board.edit_target(&self.key, |status| {
             show(status, result, ended);
-            if let Some(newest) = status.past.reconciles.first() {
-                self.trail.reconciled(&newest.ended);
-            }
-            self.trail.show(&mut status.past);
+        });
+        self.show_past(|past| {
+            past.reconciles
+                .first()
+                .into_iter()
+                .for_each(|newest| self.trail.reconciled(&newest.ended));
         });
         let status = self.board.status();
         let wait = status.target(name).and_then(|status| status.trouble.wait.as_ref());

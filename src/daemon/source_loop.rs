@@ -1,7 +1,7 @@
 //! The task that receives all events: it debounces them, reads the source, and posts orders to the loops of
 //! the targets.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug_span, warn};
 
 use super::Tasks;
-use super::event::{Batch, DaemonEvent, Debounce, Request, Suspension};
+use super::event::{Batch, DaemonEvent, Debounce, Request};
 use super::fetch_loop::FetchLoop;
 use super::fetch_loop::SourceReporter;
 use super::mailbox::{Awaited, Mailbox, Order};
@@ -151,9 +151,12 @@ impl SourceLoop {
             let trail = engine.trail(target, daemon.writes);
             let reporter =
                 Reporter::new(key.clone(), location, &self.board, memory, notifier, trail);
-            // The older loop may end before it acts on a suspension that was accepted.
-            let suspensions = previous.map(|previous| previous.take_suspensions(&key));
-            suspensions.into_iter().flatten().for_each(|one| mailbox.suspend(one));
+            // The older loop may end before it acts on a suspension that was accepted, or answers a
+            // request.
+            if let Some(previous) = previous.and_then(|previous| previous.mailbox_of(&key)) {
+                previous.take_suspensions().into_iter().for_each(|one| mailbox.suspend(one));
+                mailbox.set_awaited(previous.awaited());
+            }
             let comes_after = |other: &Target| {
                 other.after.as_ref().is_some_and(|after| after.target == target.name)
             };
@@ -189,9 +192,9 @@ impl SourceLoop {
         self.changes = SourceChanges::Fetched(fetches);
     }
 
-    fn take_suspensions(&self, key: &TargetKey) -> VecDeque<Suspension> {
+    fn mailbox_of(&self, key: &TargetKey) -> Option<&Mailbox> {
         let target = self.targets.iter().find(|target| target.key == *key);
-        target.map(|target| target.mailbox.take_suspensions()).unwrap_or_default()
+        target.map(|target| target.mailbox.as_ref())
     }
 
     /// Serves events until the shutdown (`None`) or until there is a new config.

@@ -135,11 +135,11 @@ impl TargetLoop {
         if let Ok(_slot) = self.slots.any.acquire().await {
             self.show_last_applied();
         }
-        let (mut failures, mut awaited, mut wait) = (0, None, None);
+        let (mut failures, mut wait) = (0, None);
         // A replica that is elected looks at once; else the start is an order.
         let mut next = (!term.is_for_good()).then(|| (Instant::now(), Cause::Start));
         while let Some((causes, slot)) = self.due(next.take(), wait.take(), term.over()).await {
-            awaited = awaited.max(self.mailbox.take_awaited());
+            let awaited = self.mailbox.awaited();
             let Some(seen) = self.seen.borrow().clone() else { continue };
             let (time, started) = (Timestamp::now(), Instant::now());
             self.watched.expect(LONGEST_PASS);
@@ -159,7 +159,8 @@ impl TargetLoop {
             let due = self.due_facts(cause, failures, &result).next(fastrand::f64());
             let duration = started.elapsed();
             let is_interrupted = outcome == ReconcileOutcome::Interrupted;
-            let answers = if is_interrupted { None } else { awaited.take() };
+            let answers = awaited.filter(|_| !is_interrupted);
+            answers.iter().for_each(|request| self.mailbox.answered(request));
             // Without replicas the target before this one wakes it, so nothing is polled.
             wait = result.wait.clone().filter(|_| !term.is_for_good());
             let next_in = due.after;
@@ -223,6 +224,8 @@ impl TargetLoop {
             cause = time_comes => Some(cause),
             () = self.first_has_changed(wait) => Some(Cause::After),
         };
+        // Waiting for others is no standstill.
+        self.watched.expect(LONGEST_PASS);
         let slot = tokio::select! {
             biased;
             () = over.cancelled() => return None,
@@ -282,7 +285,7 @@ impl TargetLoop {
         let waits = result.plan.has(State::Degraded);
         let degraded_in = if waits { self.degraded_in() } else { None };
         let due_in = || super::after::due_in(&self.engine, &self.target);
-        let soaked_in = if failures == 0 && self.writes { due_in() } else { None };
+        let soaked_in = if failures == 0 && result.is_noted { due_in() } else { None };
         let after_resync = cause == Cause::Resync;
         DueFacts {
             resync: self.target.resync,

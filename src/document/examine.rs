@@ -14,7 +14,7 @@ use super::{Document, Layer, LoadRequest, Merged, Options};
 use crate::catalog::{ConnectionType, OPTIONS_KEY, did_you_mean, nearest_of};
 use crate::diagnostic::{At, Diagnostic, Finding, Part, code, quoted};
 use crate::name::ConnectionName;
-use crate::pointer::{child, each_text, item};
+use crate::pointer::{child, each_text};
 use crate::reference::{self, Segment};
 use crate::rules::{Effect, Match};
 use crate::source::FileEntry;
@@ -129,7 +129,7 @@ fn warn_of_unknown_ignores(
             quoted(&top),
             connection_type.name
         );
-        let pointer = item(&options::pointer_to("ignore"), 0);
+        let pointer = options::pointer_to("ignore");
         let fields = connection_type.fields().map(|field| field.name);
         findings.push(
             Finding::warning(&code::UNKNOWN_FIELD, pointer, message)

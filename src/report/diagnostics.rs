@@ -124,7 +124,7 @@ pub fn github(diagnostics: &[Diagnostic], notes: &BTreeSet<String>) -> String {
 /// A message: only what would end it, or be read as an escape, is escaped.
 fn data(text: &str) -> String {
     let escaped = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    escaped.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+    escaped.chars().map(|c| if c != '\t' && steers_text(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A property: commas and colons separate, too.

@@ -170,11 +170,12 @@ impl Repository {
     }
 
     /// The documents below the paths whose files in the checkout are not as HEAD has them; `None` where
-    /// that cannot be known.
-    pub fn uncommitted(&self, paths: &[String]) -> Option<Vec<String>> {
+    /// that cannot be known. Those that git ignores are among them with `ignored_too`.
+    pub fn uncommitted(&self, paths: &[String], ignored_too: bool) -> Option<Vec<String>> {
         let repository = git2::Repository::open(self.root()?).ok()?;
         let mut options = git2::StatusOptions::new();
         options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
+        options.include_ignored(ignored_too).recurse_ignored_dirs(ignored_too);
         options.disable_pathspec_match(true);
         let paths: Vec<String> = paths.iter().map(|path| normal(path)).collect();
         if !paths.iter().any(String::is_empty) {
@@ -183,8 +184,7 @@ impl Repository {
             });
         }
         let statuses = repository.statuses(Some(&mut options)).ok()?;
-        let changed = statuses.iter().filter(|one| !one.status().is_ignored());
-        let changed = changed.filter_map(|one| one.path().ok().map(str::to_owned));
+        let changed = statuses.iter().filter_map(|one| one.path().ok().map(str::to_owned));
         let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
         Some(changed.filter(|path| is_document(&name(path))).collect())
     }

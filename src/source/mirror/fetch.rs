@@ -346,9 +346,9 @@ impl GitAccess {
             Err(Unset::Missing(_)) => return Ok(Self::AsConfigured),
             Err(problem @ Unset::File { .. }) => return Err(SourceError::Token(problem)),
         };
-        redactor.learn(password.expose());
+        redactor.learn_next("git token", password.expose());
         let username = environment.plain(USERNAME).unwrap_or(ANY_USER).to_owned();
-        redactor.learn(&encoded(&username, &password));
+        redactor.learn_next("git token as sent", &encoded(&username, &password));
         Ok(Self::Password { username, password })
     }
 
