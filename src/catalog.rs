@@ -437,13 +437,14 @@ impl Field {
         matches!(self.kind, Kind::Bytes) && !self.is_secret()
     }
 
-    /// Whether the server has a use for this secret or file in a connection with those fields.
+    /// Whether the server has, or may have, a use for this secret or file in a connection with those fields.
     pub fn is_used(&self, own_type: &ConnectionType, fields: &Map<String, Value>) -> bool {
         let used = match &self.secrecy {
             Secrecy::Secret { used } => used,
             _ => &self.used,
         };
-        used.as_ref().is_none_or(|condition| own_type.holds(condition, fields))
+        used.as_ref()
+            .is_none_or(|condition| condition.may_hold(&|name| own_type.field(name), fields))
     }
 
     /// Its documented defaults.

@@ -347,8 +347,17 @@ impl Said {
         let subject = ["the ", "requested ", "no "]
             .iter()
             .fold(text.as_str(), |text, article| text.strip_prefix(article).unwrap_or(text));
-        let code = self.code.to_lowercase();
-        if subject.starts_with("connection") || code.starts_with("connection") {
+        let code = self.code.to_lowercase().replace('_', " ");
+        // Of what a connection has or needs, and of one that somebody may not see, it says nothing.
+        let rest = subject.strip_prefix("connection").map(str::trim_start);
+        let is_its_own = |rest: &str| {
+            ["(", "not ", "was ", "is ", "with ", "named ", "'", "\"", "`", ":"]
+                .iter()
+                .any(|word| rest.starts_with(word))
+        };
+        if words.contains("privilege") || words.contains("permission") {
+            Some(ErrorKind::Forbidden)
+        } else if rest.is_some_and(is_its_own) || code.starts_with("connection not found") {
             Some(ErrorKind::NotFound)
         } else if words.contains("project") {
             Some(ErrorKind::NoProject)

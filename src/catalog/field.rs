@@ -269,11 +269,49 @@ impl Condition {
         }
     }
 
+    /// Whether it holds, or may hold: not known is a default that the documents dispute, and a choice that
+    /// no document has.
+    pub(crate) fn may_hold(
+        &self,
+        field: &dyn Fn(&str) -> Option<&'static Field>,
+        object: &Map<String, Value>,
+    ) -> bool {
+        match self {
+            Self::Is(name, _) => {
+                self.holds(field, object)
+                    || field(name).is_some_and(|found| match object.get(*name) {
+                        Some(Value::String(text)) if !text.is_empty() => found.is_no_choice(text),
+                        None | Some(Value::Null | Value::String(_)) => {
+                            found.other_defaults.iter().any(|default| {
+                                let with =
+                                    Map::from_iter([((*name).to_owned(), default.to_json())]);
+                                self.holds(field, &with)
+                            })
+                        }
+                        _ => false,
+                    })
+            }
+            Self::Present(_) => self.holds(field, object),
+            Self::Any(conditions) => conditions.iter().any(|c| c.may_hold(field, object)),
+            Self::All(conditions) => conditions.iter().all(|c| c.may_hold(field, object)),
+        }
+    }
+
     /// The fields that it looks at.
     pub fn fields(&self) -> Vec<&'static str> {
         match self {
             Self::Is(name, _) | Self::Present(name) => vec![name],
             Self::Any(all) | Self::All(all) => all.iter().flat_map(Self::fields).collect(),
+        }
+    }
+}
+
+impl Field {
+    /// Whether it is a choice, and no document has this word.
+    fn is_no_choice(&self, word: &str) -> bool {
+        match &self.kind {
+            Kind::Choice(choices) => matches!(choices.verdict(word), Verdict::Unknown { .. }),
+            _ => false,
         }
     }
 }

@@ -178,11 +178,8 @@ pub(crate) fn for_update(
     body["name"] = named.as_str().into();
     let kept: BTreeSet<&str> = comparison.kept().collect();
     for field in desired.fields.iter().filter(|field| !desired.ignores(&field.path)) {
-        // Where live shows a mask, or nothing in the place of a value of the environment, keeping that
-        // would send it.
-        let hides_value = field.is_sensitive() && live.get(&field.path).is_none_or(Value::is_null);
-        if kept.contains(&*field.path) && !hides_value && !shows_a_mask(desired, &field.path, &body)
-        {
+        let is_file = field.field.is_some_and(Field::is_file);
+        if kept.contains(&*field.path) && !is_file && !shows_a_mask(desired, &field.path, &body) {
             continue;
         }
         let value = value_of(desired, field)?;
@@ -262,12 +259,17 @@ fn keep_masked(
     }
 }
 
-/// No PUT sends asterisks back: where live masks a part of a field that git does not declare,
-/// sending it would replace the secret by its mask.
+/// No PUT sends a mask back: where live masks a part of a field that git does not declare or ignores, or
+/// shows nothing in the place of a secret inside it, sending that would wipe the secret.
 fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), NoBody> {
     for (key, value) in body.as_object().into_iter().flatten() {
         let path = pointer::child("", key);
-        let written = |f: &DesiredField| lies_in(&f.path, &path) && !desired.ignores(&f.path);
+        let written = |f: &DesiredField| {
+            let holds_lives = |ignored: &String| lies_in(ignored, &f.path);
+            lies_in(&f.path, &path)
+                && !desired.ignores(&f.path)
+                && !desired.options.ignore.iter().any(holds_lives)
+        };
         if !desired.fields.iter().any(written)
             && holds_masked_secret(desired.connection_type, key, value)
         {
@@ -294,6 +296,7 @@ fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Val
     if is_mask(value) {
         return true;
     }
+    let value = &with_nothing_masked(value);
     let alone = Map::from_iter([(key.to_owned(), value.clone())]);
     hidden::secret_parts(own_type, &alone).iter().any(|part| {
         let below = part.pointer.get(1 + pointer::escaped(key).len()..);
@@ -305,6 +308,31 @@ fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Val
         secret.is_some_and(hidden::is_masked_text)
     })
 }
+
+/// The same list or object with a mask where it has nothing: in the place of a secret `null`, an empty text
+/// and a value that is left out are what some servers show.
+fn with_nothing_masked(value: &Value) -> Value {
+    let of_part = |part: &Value| match part {
+        Value::Null => Value::from(MASK),
+        Value::String(text) if text.is_empty() => Value::from(MASK),
+        part => with_nothing_masked(part),
+    };
+    match value {
+        Value::Array(items) => items.iter().map(of_part).collect(),
+        Value::Object(object) => {
+            let mut parts: Map<_, _> =
+                object.iter().map(|(k, v)| (k.clone(), of_part(v))).collect();
+            if ["name", "key", "valueType"].iter().any(|key| object.contains_key(*key)) {
+                parts.entry("value").or_insert_with(|| MASK.into());
+            }
+            Value::Object(parts)
+        }
+        other => other.clone(),
+    }
+}
+
+/// What many servers show in the place of a secret.
+const MASK: &str = "***";
 
 /// Whether any text in a value is nothing but a mask. A server may mask a field as a whole, whatever
 /// the field is.

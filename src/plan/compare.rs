@@ -156,12 +156,12 @@ impl Comparison {
         self.differences.iter().any(|d| is_read_back(d) && d.treatment == Treatment::Write)
     }
 
-    /// The pointers of the fields in which a PUT keeps live's value. A secret that git declares is
-    /// never one of them: it is always sent as git's value.
+    /// The pointers of the fields in which a PUT keeps live's value. A field that holds a secret or a file
+    /// which git declares is never one of them: live may show a mask for it, so git's value is sent.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
         self.differences
             .iter()
-            .filter(|d| d.treatment != Treatment::Write && !d.is_secret())
+            .filter(|d| d.treatment != Treatment::Write && !d.is_secret() && !d.change.sensitive)
             .map(|d| d.change.path.as_str())
     }
 

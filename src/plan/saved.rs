@@ -1,7 +1,7 @@
 //! Saved plans: digests of the inputs of a plan, so that it is carried out as it stands or
 //! not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -79,6 +79,9 @@ pub(crate) struct SavedChange {
     pub name: ConnectionName,
     /// Whether a rule held it back.
     pub held: bool,
+    /// The fields that it writes and that may be shown.
+    #[serde(default)]
+    pub fields: BTreeSet<String>,
 }
 
 /// Digests of the inputs of a plan, connection by connection.
@@ -164,8 +167,14 @@ pub(crate) fn changes_of(plan: &TargetPlan) -> Vec<SavedChange> {
             action: change.action.as_str().to_owned(),
             name: change.name.clone(),
             held: change.held,
+            fields: shown_fields(change),
         })
         .collect()
+}
+
+fn shown_fields(change: &Change) -> BTreeSet<String> {
+    let shown = change.fields.iter().filter(|field| !field.sensitive);
+    shown.map(|field| field.path.clone()).collect()
 }
 
 /// Removes the changes from a plan that a saved one does not list: it is carried out and nothing
@@ -195,7 +204,14 @@ pub(crate) fn ends_otherwise(plan: &TargetPlan, listed: &[SavedChange]) -> Vec<S
             });
         };
         if change.action.as_str() == one.action && change.held == one.held {
-            return None;
+            let today = shown_fields(change);
+            let more = today.difference(&one.fields).next();
+            return more.map(|field| {
+                format!(
+                    "the {} of `{}` was not to write `{field}`, and today it is",
+                    one.action, one.name
+                )
+            });
         }
         let then = if one.held { "held" } else { "to be made" };
         let now = match (change.held, change.action) {

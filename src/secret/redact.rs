@@ -154,10 +154,20 @@ impl Redactor {
             }
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let built = AhoCorasick::new(known.all()).ok().map(Arc::new);
+        let built = AhoCorasick::new(known.all().flat_map(|secret| forms(secret))).ok().map(Arc::new);
         known.searcher.clone_from(&built);
         built
     }
+}
+
+/// A secret as it may stand in a text: whole, and line by line, since who repeats it may end or join lines
+/// otherwise.
+fn forms(secret: &str) -> impl Iterator<Item = &str> {
+    const SHORTEST_LINE: usize = 12;
+    let is_telling = |line: &&str| line.len() >= SHORTEST_LINE && !line.starts_with("-----");
+    let lines =
+        secret.contains(['\n', '\r']).then(|| secret.lines().map(str::trim).filter(is_telling));
+    std::iter::once(secret).chain(lines.into_iter().flatten())
 }
 
 /// Whether a secret stands in a text as a word of its own, or is too long to be there by chance.

@@ -25,6 +25,8 @@ pub(crate) struct Fate {
     pub(crate) read_equal: bool,
     /// The base of the secret is what was first seen.
     pub(crate) unverified: bool,
+    /// Fields that hold a value of the environment.
+    pub(crate) sensitive: BTreeSet<String>,
 }
 
 impl Fate {
@@ -36,9 +38,12 @@ impl Fate {
         self.differences.values().any(|t| *t == Treatment::Keep)
     }
 
-    /// Whether a PUT keeps live's value. A secret that git declares is always sent as git's value.
+    /// Whether a PUT keeps live's value. A secret that git declares, and what came from the environment, is
+    /// always sent as git's value.
     fn keep(&self, field: &str) -> bool {
-        field != SECRET && self.differences.get(field) == Some(&Treatment::Keep)
+        field != SECRET
+            && !self.sensitive.contains(field)
+            && self.differences.get(field) == Some(&Treatment::Keep)
     }
 }
 
@@ -110,6 +115,10 @@ fn compare_knowing(
     let mut fate = Fate { unverified, ..Fate::default() };
     for (field, declared) in &document.fields {
         let older = base.get(field);
+        let is_sensitive = |value: &Value| value.as_str().is_some_and(|t| t.contains("${env:"));
+        if is_sensitive(declared) || older.is_some_and(|older| is_sensitive(&older.declared)) {
+            fate.sensitive.insert(field.clone());
+        }
         if document.ignores(field) {
             keep_older(&mut fate, field, older);
         } else if field == SECRET {
