@@ -15,8 +15,7 @@ use crate::api::Client;
 use crate::config::Target;
 use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
-use crate::plan::compare::LiveView;
-use crate::plan::compare::{CompareSettings, Comparison, Remembered, compare};
+use crate::plan::compare::{CompareSettings, Comparison, LiveView, Remembered, compare};
 use crate::plan::{
     Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, step, whole_digest,
 };

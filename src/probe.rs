@@ -20,8 +20,7 @@ use crate::profile::{
 };
 use crate::secret::SensitiveValue;
 
-use trial::Bodies;
-use trial::Trial;
+use trial::{Bodies, Trial};
 
 /// The findings of a probe.
 #[derive(Debug)]

@@ -10,8 +10,7 @@ use crate::api::{CallError, Deployment, ErrorKind, Listed};
 use crate::desired::DesiredConnection;
 use crate::live::LiveConnection;
 use crate::name::ConnectionName;
-use crate::plan::compare::CompareSettings;
-use crate::plan::compare::LiveView;
+use crate::plan::compare::{CompareSettings, LiveView};
 use crate::plan::{Action, Entry, body};
 use crate::record::Intent;
 

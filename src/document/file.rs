@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 
-use super::Merged;
-use super::in_parallel;
+use super::{Merged, in_parallel};
 use crate::catalog::{self, HEAD, hidden};
 use crate::diagnostic::{
     At, Chunk, Diagnostic, Excerpt, FileText, Finding, Mark, Part, code, is_field, only_references,

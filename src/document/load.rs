@@ -10,15 +10,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::examine::{self, Rename};
-use super::examine::{Examined, examine};
-use super::file::Locator;
-use super::file::ParsedFile;
-use super::file::{ParseCache, Read};
+use super::examine::{self, Examined, Rename, examine};
+use super::file::{Locator, ParseCache, ParsedFile, Read};
 use super::gather::{Gathered, assign, gather};
-use super::in_parallel;
-use super::options;
-use super::{Document, Invalid, Layer, LoadRequest, Merged, Place};
+use super::{Document, Invalid, Layer, LoadRequest, Merged, Place, in_parallel, options};
 use crate::catalog::{self, ConnectionType};
 use crate::diagnostic::{At, Diagnostic, Finding, Part, Severity, code};
 use crate::name::ConnectionName;

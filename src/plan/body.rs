@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::compare::LiveView;
 use super::compare::{
-    Comparison, Subject, Treatment, shown_text, shows_file, with_lives_ignored_parts,
+    Comparison, LiveView, Subject, Treatment, shown_text, shows_file, with_lives_ignored_parts,
 };
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};

@@ -5,8 +5,7 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::compare::LiveView;
-use super::compare::field_exactly_at;
+use super::compare::{LiveView, field_exactly_at};
 use super::equality::{equal_in, is_empty};
 use super::run::Filter;
 use crate::desired::{Desired, DesiredConnection};

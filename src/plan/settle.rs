@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::compare::Keys;
-use super::compare::LiveView;
+use super::compare::{Keys, LiveView};
 use super::row::Observed;
 use crate::name::ConnectionName;
 use crate::record::{Base, Intent, Memory, Owned, Record};
@@ -26,14 +25,28 @@ pub(crate) fn settle(record: &mut Record, observed: &Observed, keys: Keys<'_>) {
         if has_failed(&name) || intent.from.as_ref().is_some_and(has_failed) {
             continue;
         }
-        match observed.view(&name) {
-            Some(view) if is_ours(record, observed, &intent, &view, keys) => {
-                own_it(record, &name, intent, &view);
-            }
-            Some(view) => disown(record, &name, &intent, &view, keys),
-            None if observed.live.is_complete() => nothing_came(record, &name, &intent),
-            None => {}
+        let view = observed.view(&name);
+        if let Some(view) = &view
+            && is_ours(record, observed, &intent, view, keys)
+        {
+            own_it(record, &name, intent, view);
+            continue;
         }
+        // Ours, which a replace may have deleted.
+        let replaced = record
+            .owned(&name)
+            .filter(|owned| intent.from.is_none() && owned.type_name != intent.type_name);
+        let is_gone = match &view {
+            // Not as it was sent: ours is gone where no ids are shown and it is not as ours was either.
+            Some(view) => replaced.is_some_and(|owned| {
+                let shows_ids = owned.id.is_some() && view.id().is_some();
+                !shows_ids && !view.shows(&owned.type_name, &owned.base, keys)
+            }),
+            // The POST never arrived. The name is forgotten, so that the create is not told as drift.
+            None if observed.live.is_complete() => replaced.is_some(),
+            None => continue,
+        };
+        drop_intent(record, &name, is_gone);
     }
 }
 
@@ -85,32 +98,6 @@ fn own_it(record: &mut Record, name: &ConnectionName, intent: Intent, view: &Liv
         memory.intent = None;
         memory.owned = Some(owned);
     });
-}
-
-/// The connection that is live is not what was sent. Where a replace may have deleted ours, no ids
-/// are shown, and the connection of that name is not as ours was, ours is forgotten.
-fn disown(
-    record: &mut Record,
-    name: &ConnectionName,
-    intent: &Intent,
-    view: &LiveView<'_>,
-    keys: Keys<'_>,
-) {
-    let is_gone = record.owned(name).is_some_and(|owned| {
-        let is_replace = intent.from.is_none() && owned.type_name != intent.type_name;
-        let shows_ids = owned.id.is_some() && view.id().is_some();
-        is_replace && !shows_ids && !view.shows(&owned.type_name, &owned.base, keys)
-    });
-    drop_intent(record, name, is_gone);
-}
-
-/// Nothing is live under the name. If our replace deleted the old connection and its POST never arrived,
-/// the name is forgotten, so that the create is not told as drift.
-fn nothing_came(record: &mut Record, name: &ConnectionName, intent: &Intent) {
-    let owned = record.owned(name);
-    let is_replace =
-        intent.from.is_none() && owned.is_some_and(|o| o.type_name != intent.type_name);
-    drop_intent(record, name, is_replace);
 }
 
 fn drop_intent(record: &mut Record, name: &ConnectionName, forgets: bool) {

@@ -7,15 +7,13 @@ use serde_json::Value;
 use crate::config::Adopt;
 use crate::desired::DesiredConnection;
 use crate::plan::body::{self, NoBody};
-use crate::plan::compare::LiveView;
 use crate::plan::compare::{
-    CompareSettings, Comparison, Remembered, Treatment, compare, moved_field, show_desired,
+    CompareSettings, Comparison, LiveView, Remembered, Treatment, compare, moved_field,
+    show_desired,
 };
 use crate::plan::entry::{ALLOW_DELETES, Decision, Why, lost_path_in_words, step};
-use crate::plan::limits;
-use crate::plan::row::Settings;
-use crate::plan::row::{Claim, Row, Sight};
-use crate::plan::{Action, Change, FieldChange, Origin, State};
+use crate::plan::row::{Claim, Row, Settings, Sight};
+use crate::plan::{Action, Change, FieldChange, Origin, State, limits};
 use crate::record::{Memory, Owned};
 
 use super::{allow_delete_command, hold};

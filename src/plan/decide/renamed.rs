@@ -7,8 +7,7 @@ use crate::name::ConnectionName;
 use crate::plan::compare::Treatment;
 use crate::plan::entry::{Decision, Why, step};
 use crate::plan::judge::judge;
-use crate::plan::row::Settings;
-use crate::plan::row::{Claim, Declared, Row, Rows, Sight};
+use crate::plan::row::{Claim, Declared, Row, Rows, Settings, Sight};
 use crate::plan::{Action, Change, State};
 
 use super::declared::{
