@@ -1,11 +1,11 @@
-//! One pass over one target: read the source, load, resolve, observe, plan; and, where
+//! One reconcile of one target: read the source, load, resolve, observe, plan; and, where
 //! asked for, apply. Commands and the daemon both call it, so none can do what another would
 //! not.
 
 mod carry_out;
 mod earlier_commits;
 mod load;
-mod pass;
+mod prepare;
 mod recall;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,12 +32,12 @@ use crate::secret::{FingerprintKey, Redactor, Sensitive};
 use crate::source::{self, Commit, Mirror, Repository, Snapshot, SourceError};
 use crate::state::{KnownStates, StateFile};
 
-use pass::Opened;
+use prepare::Opened;
 
 pub use carry_out::carry_out;
 use load::LastLoaded;
 pub(crate) use load::{load_request, load_target};
-pub use pass::prepare;
+pub use prepare::prepare;
 
 /// The values that live as long as the process: the configuration, the environment, parsed
 /// documents.
@@ -207,7 +207,7 @@ pub enum ReadBackMode {
     All,
 }
 
-/// A step of a pass that can fail for the target as a whole.
+/// A step of a reconcile that can fail for the target as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// Reading and loading the documents.

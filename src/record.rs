@@ -145,7 +145,7 @@ pub struct GoodCommit {
     pub commit: CommitId,
     /// The digest of the config that decided which files were read, and how.
     pub config: String,
-    /// Each declared connection; shared by the records of one pass.
+    /// Each declared connection; shared by the records of one reconcile.
     pub declared: Arc<BTreeMap<ConnectionName, DeclaredThen>>,
     /// How many documents each configured path held; of a lost one, how many before.
     pub paths: BTreeMap<String, usize>,

@@ -1,7 +1,7 @@
 //! GET, compare again, PUT (rule 5). An update and a rename make the PUT ready in one way: the body
 //! wipes no secret. A secret that git does not declare is sent back only if a secret of the type reads
-//! back equal in this pass, or if this one still equals what was kept when that was so: a server that
-//! once showed secrets in clear may show cipher text today.
+//! back equal in this reconcile, or if this one still equals what was kept when that was so: a server
+//! that once showed secrets in clear may show cipher text today.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -246,7 +246,7 @@ impl Put {
     }
 }
 
-/// The findings of this pass about secrets: by type and pointer, whether one that git
+/// The findings of this reconcile about secrets: by type and pointer, whether one that git
 /// declares reads back equal now.
 #[derive(Debug, Default)]
 pub(crate) struct ReadableNow(tokio::sync::Mutex<BTreeMap<(String, String), bool>>);

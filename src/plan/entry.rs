@@ -1,4 +1,4 @@
-//! The decision of one pass about one connection, with its change and the change's result.
+//! The decision of one reconcile about one connection, with its change and the change's result.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl Why {
     }
 }
 
-/// The decision of one pass about one connection: its entry, and what to remember.
+/// The decision of one reconcile about one connection: its entry, and what to remember.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     pub(crate) entry: Entry,

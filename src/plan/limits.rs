@@ -122,7 +122,7 @@ fn in_words(due: &Due, due_now: usize) -> Option<Why> {
 }
 
 /// Raises `protect` where a document declares it, also of the old name of a rename that is not done:
-/// it counts from the first pass that saw it, whatever its lists gave. Says whether any was raised.
+/// it counts from the first reconcile that saw it, whatever its lists gave. Says whether any was raised.
 pub(crate) fn raise_protection(record: &mut Record, desired: &Desired) -> bool {
     let mut is_raised = false;
     for connection in desired.values().filter(|connection| connection.options.protect) {

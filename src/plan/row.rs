@@ -1,4 +1,4 @@
-//! Everything about one connection in one pass lies in one row: git's side, live's side and the
+//! Everything about one connection in one reconcile lies in one row: git's side, live's side and the
 //! memory. Beside the rows, `Settings` is all that deciding looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::rules::UserRules;
 /// The rows of one target, by name.
 pub(crate) type Rows<'a> = BTreeMap<&'a ConnectionName, Row<'a>>;
 
-/// One connection in one pass.
+/// One connection in one reconcile.
 #[derive(Clone, Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) name: &'a ConnectionName,
@@ -188,7 +188,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) run: &'a RunRequests,
     pub(crate) compare: CompareSettings<'a>,
     /// The secret fields that may be sent back as `GET` shows them: those that were known to be readable
-    /// before, and those that this pass has seen to be.
+    /// before, and those that this reconcile has seen to be.
     pub(crate) readable_now: &'a Readable,
     pub(crate) live: &'a Live,
     /// Whether the commit loaded whole.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use super::load::LoadedTarget;
-use super::pass::{Opened, Pass};
+use super::prepare::{Opened, Reconcile};
 use super::{Engine, Prepared, Ready, RunOptions, blocking, now};
 use crate::apply::{self, Job, ReadableNow, RunControl};
 use crate::name::{self, CommitId, ConnectionName};
@@ -33,14 +33,14 @@ pub async fn carry_out(
         }
         return plan;
     };
-    let pass = Pass { engine, target, snapshot: &ready.snapshot, options };
+    let reconcile = Reconcile { engine, target, snapshot: &ready.snapshot, options };
     trail.consented_by_flags(&options.requests);
     ready.consents.iter().for_each(|consent| trail.consented_by_trailer(consent));
     trail.found(&plan);
     let file = options.base.is_none().then(|| engine.state_file(target));
     let Opened { before, lock, .. } = &ready.opened;
     let ledger = Ledger::new(before.clone(), file, lock.clone());
-    plan.notices.extend(pass.keep_last_good(ready.good.as_ref()).await);
+    plan.notices.extend(reconcile.keep_last_good(ready.good.as_ref()).await);
     let record = with_commit(&ready);
     if record != *before {
         ledger.edit(|known| *known = record);
@@ -49,7 +49,7 @@ pub async fn carry_out(
         trail.wrote(change, result);
         progress(change, result);
     };
-    pass.make_calls(&ready, &ledger, &mut plan, strict, &progress).await;
+    reconcile.make_calls(&ready, &ledger, &mut plan, strict, &progress).await;
     trail.ended(&plan, &options.requests.filter, true);
     ledger.read(|record| {
         for entry in &mut plan.entries {
@@ -64,7 +64,7 @@ pub async fn carry_out(
     plan
 }
 
-impl Pass<'_> {
+impl Reconcile<'_> {
     /// Makes the calls of a plan.
     async fn make_calls(
         &self,
@@ -146,8 +146,8 @@ async fn remember_applied(ledger: &Ledger, commit: &CommitId, plan: &mut TargetP
     }
 }
 
-/// How many commits one pass looks at to find the last one of each connection; of those that it has not
-/// found by then the tip is told.
+/// How many commits one reconcile looks at to find the last one of each connection; of those that it has
+/// not found by then the tip is told.
 const MOST_LOOKS: usize = 2_000;
 
 /// The last commit of each connection that git changes in this plan. `last_good` and what came before it

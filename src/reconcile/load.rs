@@ -161,8 +161,8 @@ impl LoadedTarget {
     }
 
     /// The names that a commit which did not load whole blocks, with why: those whose documents are
-    /// not valid, and those that files declared which cannot be read now. `Pass::with_old_names` adds
-    /// the old names of their renames.
+    /// not valid, and those that files declared which cannot be read now. `Reconcile::with_old_names`
+    /// adds the old names of their renames.
     pub(super) fn blocked(
         &self,
         good: Option<&GoodCommit>,

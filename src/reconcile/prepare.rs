@@ -47,8 +47,8 @@ pub async fn prepare<'e>(
         failed_step: None,
         ready: None,
     };
-    let pass = Pass { engine, target, snapshot, options };
-    if let Err((step, problem)) = pass.fill(&mut prepared).await {
+    let reconcile = Reconcile { engine, target, snapshot, options };
+    if let Err((step, problem)) = reconcile.fill(&mut prepared).await {
         prepared.failed_step = Some(step);
         prepared.plan.errors.push(problem);
     }
@@ -56,15 +56,15 @@ pub async fn prepare<'e>(
     prepared
 }
 
-/// One pass over one target.
-pub(super) struct Pass<'a> {
+/// One reconcile of one target.
+pub(super) struct Reconcile<'a> {
     pub(super) engine: &'a Engine,
     pub(super) target: &'a Target,
     pub(super) snapshot: &'a Snapshot,
     pub(super) options: &'a RunOptions,
 }
 
-/// The things that a pass knows before it looks at live.
+/// The things that a reconcile knows before it looks at live.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(super) loaded: Arc<LoadedTarget>,
@@ -78,7 +78,7 @@ pub(crate) struct Opened {
     pub(super) lock: Option<Lock>,
 }
 
-impl Pass<'_> {
+impl Reconcile<'_> {
     /// Makes the plan; the error stops the target as a whole.
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
         let (mut opened, mut record) = self.open(prepared).await?;
@@ -103,7 +103,7 @@ impl Pass<'_> {
     }
 
     /// Reads documents, credentials and state, and resolves the documents. The record is the one that
-    /// the pass changes.
+    /// the reconcile changes.
     async fn open(&self, prepared: &mut Prepared<'_>) -> Result<(Opened, Record), (Step, String)> {
         let loaded = self.load(prepared).map_err(|problem| (Step::Load, problem))?;
         let connection = connect(self.engine, self.target);
@@ -126,8 +126,8 @@ impl Pass<'_> {
         Ok((Opened { loaded, desired, connection, key_is_known, before, lock }, record))
     }
 
-    /// Asks the API for the lists, and git for the earlier commits meanwhile. Both come after the state was
-    /// locked: what another process changed before is in the lists and in the record.
+    /// Asks the API for the lists, and git for the earlier commits meanwhile. Both come after the state
+    /// was locked: what another process changed before is in the lists and in the record.
     async fn ask(
         &self,
         opened: &Opened,
@@ -241,7 +241,7 @@ impl Pass<'_> {
             self.read_more(observed, &planned.to_read, connection).await;
             planned = decide(observed, &planned.record.readable);
         }
-        // A secret that this pass proved to be readable lets others of its type be sent back.
+        // A secret that this reconcile proved to be readable lets others of its type be sent back.
         if planned.record.readable != record.readable {
             planned = decide(observed, &planned.record.readable);
         }
@@ -283,7 +283,7 @@ impl Pass<'_> {
         Some(good)
     }
 
-    /// The consents of trailers, for the audit trail; those are new that this pass is the first to know.
+    /// The consents of trailers, for the audit trail; those are new that the record did not have before.
     fn trailer_consents(&self, before: &Record, record: &Record) -> Vec<TrailerConsent> {
         let Snapshot::Commit { repository, .. } = self.snapshot else { return Vec::new() };
         let known = trailers_of(before);

@@ -1,11 +1,11 @@
-//! The record that a pass goes by: read from the state file of the target under the lock, or the
+//! The record that a reconcile goes by: read from the state file of the target under the lock, or the
 //! one that `--base REV` stands for.
 
 use std::sync::Arc;
 
 use super::earlier_commits::is_overtaken;
 use super::load::load_target;
-use super::pass::Pass;
+use super::prepare::Reconcile;
 use super::{Connection, Engine, Prepared, RunOptions, blocking};
 use crate::api::ENDING;
 use crate::config::Target;
@@ -19,7 +19,7 @@ use crate::state::{Lock, StateError, StateFile};
 const LOST_STATE: &str = "what git declares is adopted again, nothing is deleted, and consents, holds \
                           and protection are forgotten";
 
-impl Pass<'_> {
+impl Reconcile<'_> {
     /// Reads the state, under its lock where it will be written, or what the base revision stands
     /// for.
     pub(super) async fn recall(
