@@ -343,7 +343,7 @@ fn tell(target: &str, change: &Change, result: &ChangeResult) {
         ChangeResult::Done => debug!(target, action, connection, "done"),
         ChangeResult::Failed(why) => debug!(target, action, connection, "failed: {why}"),
         ChangeResult::Degraded(why) => {
-            debug!(target, action, connection, "saved but not deployed: {why}")
+            debug!(target, action, connection, "saved but not deployed: {why}");
         }
         other => debug!(target, action, connection, result = ?other, "not made"),
     }

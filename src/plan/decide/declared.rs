@@ -149,6 +149,7 @@ fn present(
     let change = || Change { fields: comparison.treated(Treatment::Write), ..Change::of(row) };
     let degraded = row.memory.and_then(|memory| memory.degraded.as_ref());
     let degraded = degraded.filter(|degraded| degraded.deleted.is_none());
+    let entry = &mut decision.entry;
     if comparison.writes() {
         let adopted = ours.is_none().then(|| ADOPTED.to_owned());
         let wipes = compared.would_wipe();
@@ -157,23 +158,18 @@ fn present(
             Wipes::Yes(why) => (Action::Blocked, State::Blocked, Some(why)),
             Wipes::No | Wipes::NotKnown => (Action::Update, State::Pending, adopted),
         };
-        (decision.entry.state, decision.entry.reason) = (state, reason);
-        decision.entry.read_back =
-            action == Action::Update && comparison.writes_what_was_read_back();
-        decision.entry.change =
-            Some(Change { action, reason: decision.entry.reason.clone(), ..change() });
+        entry.read_back = action == Action::Update && comparison.writes_what_was_read_back();
+        entry.change = Some(Change { action, reason: reason.clone(), ..change() });
+        (entry.state, entry.reason) = (state, reason);
     } else if let Some(degraded) = degraded {
-        let is_due = settings.run.degraded_at_once || degraded.is_due(settings.judge.now);
-        decision.entry.state = State::Degraded;
-        decision.entry.reason = Some(degraded.reason.clone());
-        if is_due {
-            let reason = format!("saved but not deployed: {}", degraded.reason);
-            decision.entry.reason = Some(reason);
-            decision.entry.change =
-                Some(Change { reason: decision.entry.reason.clone(), ..change() });
+        let mut reason = degraded.reason.clone();
+        if settings.run.degraded_at_once || degraded.is_due(settings.judge.now) {
+            reason = format!("saved but not deployed: {reason}");
+            entry.change = Some(Change { reason: Some(reason.clone()), ..change() });
         }
+        (entry.state, entry.reason) = (State::Degraded, Some(reason));
     }
-    decision.entry.adopted = ours.is_none() && decision.entry.change.is_none();
+    entry.adopted = ours.is_none() && entry.change.is_none();
     report_kept(&mut decision, row, comparison);
     decision
 }
