@@ -67,7 +67,7 @@ impl FetchLoop {
                 () = tokio::time::sleep(spread(self.poll, 0.2, fastrand::f64())) => {}
             }
         }
-        tracing::debug!("fetching ends with the daemon");
+        tracing::debug!("fetching ends");
     }
 }
 

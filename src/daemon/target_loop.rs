@@ -106,7 +106,7 @@ impl TargetLoop {
         }
         // A suspension that was accepted outlives the end.
         self.save_suspension().await;
-        debug!(target = %self.target.name, "the loop of the target ends with the daemon");
+        debug!(target = %self.target.name, "the loop of the target ends");
     }
 
     /// Waits until this process may act. A suspension is saved meanwhile.
@@ -380,10 +380,8 @@ impl DueFacts {
             .soaked_in
             .map(|after| NextDue { after: after.max(FIRST_PAUSE), cause: Cause::After });
         // Of two that are due together the resync is named: it looks at everything anyway.
-        [Some(resync), retry, degraded, soaked]
-            .into_iter()
-            .flatten()
-            .fold(resync, |soonest, due| if due.after < soonest.after { due } else { soonest })
+        let others = [retry, degraded, soaked].into_iter().flatten();
+        std::iter::once(resync).chain(others).min_by_key(|due| due.after).unwrap_or(resync)
     }
 }
 
