@@ -131,7 +131,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
     let mut targets = target::build_all(reader, entries, folder);
     let list = fields.list("rules").map_or(&[][..], Vec::as_slice);
     rules::add_all(reader, list, &names, &mut targets);
-    target::add_order(reader, entries, &names, &mut targets);
+    target::add_after(reader, entries, &names, &mut targets);
     let kubernetes = kubernetes(reader, fields, &targets, folder);
     Config {
         file: None,

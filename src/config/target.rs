@@ -233,7 +233,7 @@ pub(crate) fn config_digest(target: &Target) -> String {
 }
 
 /// Adds to each target the one that it comes after; `names` are those of all targets.
-pub(super) fn add_order(
+pub(super) fn add_after(
     reader: &mut Reader<'_>,
     list: &[Fields],
     names: &[&str],

@@ -8,8 +8,7 @@ use crate::catalog::{
     self, Choices, ConnectionType, Fact, Field, HiddenPlace, IDENTITY, Kind, Required, Secrecy,
     SecretsOnGet, all, nearest_of,
 };
-use crate::report::style::wrapped;
-use crate::report::style::{Role, Style, Table};
+use crate::report::style::{Role, Style, Table, wrapped};
 use crate::{config, diagnostic, rules};
 
 /// The nearest name to one that is not there, or how to list those that are.

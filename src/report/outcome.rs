@@ -7,8 +7,7 @@ use crate::plan::{Change, ChangeResult, Counts, TargetPlan, with_reason};
 use crate::report::comment::Comment;
 use crate::report::groups::{self, Group};
 use crate::report::plan::{self, head, heads, told};
-use crate::report::style::sentence;
-use crate::report::style::{Role, Style};
+use crate::report::style::{Role, Style, sentence};
 use crate::report::{FORMAT_VERSION, diagnostics, escape, exit, line, words};
 
 /// The one line that says what came of it.
