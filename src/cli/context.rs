@@ -10,8 +10,7 @@ use crate::audit::Asked;
 use crate::config::{Config, FILE_NAME, FlagSource, Location, Resolve};
 use crate::document::Diagnostic;
 use crate::environment::Environment;
-use crate::report::Style;
-use crate::report::diagnostics;
+use crate::report::{Style, diagnostics};
 
 /// The context of every verb.
 #[derive(Clone, Debug)]

@@ -15,8 +15,7 @@ use crate::config::problems::{Problems, error, related, warning};
 use crate::config::{
     Resolve, SecretText, parse_duration, parse_listen, parse_max_deletes, parse_size,
 };
-use crate::diagnostic::Part;
-use crate::diagnostic::code;
+use crate::diagnostic::{Part, code};
 use crate::environment::Environment;
 use crate::pointer::{child, item};
 use crate::reference::{self, ReferenceError, Segment};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::diagnostic::Part;
+use crate::diagnostic::{Part, code};
 use crate::rules::{Effect, Expression, Problem, Rule};
 
 use super::Target;
@@ -12,7 +12,6 @@ use super::fields::Fields;
 use super::problems::error;
 use super::read::Reader;
 use super::target::is_target;
-use crate::diagnostic::code;
 
 /// Compiles the rules and adds each to the targets that it is for; `names` are those of all targets.
 pub(super) fn add_all(

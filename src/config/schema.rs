@@ -8,8 +8,7 @@ use crate::config::keys::{Key, KeyKind, OneOf, ROOT, Section};
 use crate::config::load::from_value;
 use crate::config::problems::{Problems, error};
 use crate::config::{Config, FILE_NAME, Resolve};
-use crate::diagnostic::Diagnostic;
-use crate::diagnostic::code;
+use crate::diagnostic::{Diagnostic, code};
 use crate::environment::Environment;
 
 /// A text with at least one `${env:NAME}` in it.

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::FINISHING;
 use super::after::{self, Given};
 use super::status::{ReconcileOutcome, Wait};
-use super::{Daemon, EngineAndSource, LOCK_TIMEOUT};
+use super::{Daemon, EngineAndSource, FINISHING, LOCK_TIMEOUT};
 use crate::api::RetryPolicy;
 use crate::audit::Asked;
 use crate::config::Target;

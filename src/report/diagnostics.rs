@@ -16,11 +16,9 @@ use crate::diagnostic::steers_text;
 use crate::document::{Diagnostic, Mark, Severity};
 use crate::plan::TargetPlan;
 use crate::report::comment::Comment;
-use crate::report::escape;
-use crate::report::style::Role;
-use crate::report::style::{sentence, wrapped};
+use crate::report::style::{Role, sentence, wrapped};
 use crate::report::words::counted;
-use crate::report::{self, FORMAT_VERSION};
+use crate::report::{self, FORMAT_VERSION, escape};
 
 /// The most other places of one problem that are listed; more are counted.
 const MOST_PLACES: usize = 50;

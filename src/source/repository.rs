@@ -11,9 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::commits_since::{self, CommitWithConsents, CommitsSince};
 use super::files::{EntryKind, Files, MOST_FILES, is_document, joined, normal};
-use super::object_database::Layout;
-use super::object_database::ObjectDatabase;
-use super::object_database::References;
+use super::object_database::{Layout, ObjectDatabase, References};
 use super::{Commit, FileEntry, Listing, SourceError};
 use crate::name::CommitId;
 
