@@ -154,7 +154,8 @@ impl Redactor {
             }
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let built = AhoCorasick::new(known.all().flat_map(|secret| forms(secret))).ok().map(Arc::new);
+        let built =
+            AhoCorasick::new(known.all().flat_map(|secret| forms(secret))).ok().map(Arc::new);
         known.searcher.clone_from(&built);
         built
     }
