@@ -355,7 +355,7 @@ impl Said {
                 .iter()
                 .any(|word| rest.starts_with(word))
         };
-        if words.contains("privilege") || words.contains("permission") {
+        if rest.is_some() && (words.contains("privilege") || words.contains("permission")) {
             Some(ErrorKind::Forbidden)
         } else if rest.is_some_and(is_its_own) || code.starts_with("connection not found") {
             Some(ErrorKind::NotFound)

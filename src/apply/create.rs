@@ -127,7 +127,7 @@ pub(super) async fn learn_ids(job: &Job<'_>, entries: &[Entry]) {
     let changes = entries.iter().filter_map(|entry| entry.change.as_ref());
     let created: BTreeSet<&ConnectionName> = changes
         .filter(|change| matches!(change.action, Action::Create | Action::Replace))
-        // What a create that failed met under the name may be somebody else's.
+        // A create that failed may have met somebody else's connection under the name.
         .filter(|change| change.result.as_ref().is_some_and(ChangeResult::is_written))
         .map(|change| &change.name)
         .collect();

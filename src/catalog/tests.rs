@@ -170,3 +170,17 @@ fn bookkeeping_is_never_a_field_of_the_type() {
         assert!(!is_bookkeeping(snmp, key), "{key}");
     }
 }
+
+#[test]
+fn a_secret_whose_use_is_not_known_may_be_in_use() {
+    let is_used = |name: &str, field: &str, body: Value| {
+        let own_type = find(name).unwrap();
+        own_type.field(field).unwrap().is_used(own_type, &object(body))
+    };
+    assert!(is_used("elasticsearch", "elasticPassword", json!({"authenticate": null})));
+    assert!(!is_used("elasticsearch", "elasticPassword", json!({"authenticate": false})));
+    let phrase = |level: &str| {
+        is_used("snmp", "authPassphrase", json!({"version": "V3", "securityLevel": level}))
+    };
+    assert!(phrase("authPriv") && phrase("AUTH_PRIV") && !phrase("NOAUTH_NOPRIV"));
+}

@@ -330,7 +330,7 @@ fn with_nothing_masked(value: &Value) -> Value {
     }
 }
 
-/// What many servers show in the place of a secret.
+/// As many servers show it in the place of a secret.
 const MASK: &str = "***";
 
 /// Whether any text in a value is nothing but a mask. A server may mask a field as a whole, whatever
@@ -357,15 +357,22 @@ mod tests {
 
     #[test]
     fn a_mask_that_no_reference_fills_leaves_no_way_back() {
-        let headers = |value: &str| json!([{"name": "Authorization", "value": value}]);
-        let old = json!({"type": "webhook", "name": "a", "fullUrl": "https://h", "headerList": headers("****")});
+        let headers = |value: Value| json!([{"name": "Authorization", "value": value}]);
+        for shown in [json!("****"), json!(""), json!(null)] {
+            leaves_no_way_back(&headers(shown), &headers("Bearer ${env:TOKEN}".into()));
+        }
+        leaves_no_way_back(&json!([{"name": "Authorization"}]), &headers("${env:TOKEN}".into()));
+    }
+
+    fn leaves_no_way_back(shown: &Value, declared: &Value) {
+        let old =
+            json!({"type": "webhook", "name": "a", "fullUrl": "https://h", "headerList": shown});
         let old = LiveConnection::from_entry(old.as_object().cloned().unwrap()).unwrap();
         let as_text = |declared: &Value| Ok(declared.clone());
         let made = |base: &Base| way_back(&old, base, None, &|_, _| false, &as_text);
         assert!(made(&Base::new()).unwrap_err().contains("masks a secret"));
-        let declared = headers("Bearer ${env:TOKEN}");
         let known = BaseField { declared: declared.clone(), print: None, unverified: false };
         let body = made(&Base::from([("/headerList".to_owned(), known)])).unwrap();
-        assert_eq!(body.expose()["headerList"], declared);
+        assert_eq!(body.expose()["headerList"], *declared);
     }
 }

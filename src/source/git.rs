@@ -275,7 +275,7 @@ fn end(child: &mut Child) {
     let asked = Instant::now();
     while asked.elapsed() < GRACE {
         if !matches!(child.try_wait(), Ok(None)) {
-            // What it started may go on.
+            // Its children may go on.
             break;
         }
         thread::sleep(Duration::from_millis(5));

@@ -260,6 +260,21 @@ fn a_saved_plan_is_not_carried_out_without_its_deletes() {
 }
 
 #[test]
+fn a_saved_plan_writes_no_field_that_it_did_not_list() {
+    let mut world = World::new();
+    world.target("drift: report");
+    world.settle(&["a"]);
+    world.edit("a", "host", json!("typed.in.the.console"));
+    world.commit_email("a", "port: 26\n");
+    let file = world.path("plan.json").display().to_string();
+    world.run(&["plan", "--out", &file]).code(2);
+    world.target("drift: correct");
+    world.forget_calls();
+    world.run(&["apply", &file, "--yes"]).code(3).says("was not to write `/host`");
+    assert!(world.writes().is_empty());
+}
+
+#[test]
 fn a_list_that_fails_is_no_stale_plan() {
     let world = World::settled(&["a", "b"]);
     world.commit_without(&["a"]);

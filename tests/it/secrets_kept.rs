@@ -313,6 +313,53 @@ fn the_way_back_of_a_replace_stores_no_mask_of_a_whole_field() {
     assert_eq!(live["jdbcUrl"], json!("jdbc:postgresql://h/db?password=s3cret-in-the-url"));
 }
 
+const WEBHOOK: &str = "type: webhook\nname: hook\nfullUrl: 'https://h.example.com/x'\n";
+
+fn header(value: &Value) -> Value {
+    json!([{"name": "Authorization", "value": value}])
+}
+
+/// Some servers show nothing in the place of a secret inside a list.
+#[test]
+fn a_header_of_which_live_shows_nothing_is_not_wiped() {
+    for shown in [json!(null), json!(""), json!("*****")] {
+        let world = World::new();
+        let url = "https://h.example.com/x";
+        world.make(json!({
+            "type": "webhook", "name": "hook", "fullUrl": url, "headerList": header(&shown)
+        }));
+        let of_live = "x-gitops: {ignore: [/headerList/0/value]}\n";
+        let header = "headerList: [{name: Authorization, value: '${env:SMTP_PASSWORD}'}]\n";
+        for document in [WEBHOOK.to_owned(), format!("{WEBHOOK}{header}{of_live}")] {
+            world.write("connections/hook.yaml", &document);
+            world.commit("declare it");
+            world.apply();
+            world.write("connections/hook.yaml", &format!("{document}description: another\n"));
+            world.commit("another description");
+            world.apply().code(1).says("headerList");
+        }
+        assert_eq!(world.live("hook")["headerList"][0]["value"], shown);
+    }
+}
+
+#[test]
+fn a_declared_header_of_which_live_shows_nothing_is_sent_as_git_has_it() {
+    for shown in [json!(null), json!(""), json!("some cipher text")] {
+        let mut world = World::new();
+        world.target("drift: report");
+        let document = format!(
+            "{WEBHOOK}headerList: [{{name: Authorization, value: '${{env:SMTP_PASSWORD}}'}}]\n"
+        );
+        world.write("connections/hook.yaml", &document);
+        world.settle(&["keep"]);
+        world.edit("hook", "headerList", header(&shown));
+        world.write("connections/hook.yaml", &format!("{document}description: another\n"));
+        world.commit("another description");
+        world.apply().code(0);
+        assert_eq!(world.live("hook")["headerList"], header(&json!(CANARY)));
+    }
+}
+
 #[test]
 fn a_certificate_is_left_out_where_the_server_was_seen_to_keep_what_is_left_out() {
     for (mask, says, code) in

@@ -151,6 +151,11 @@ async fn only_words_about_the_connection_prove_that_it_is_absent() {
             400,
             json!({"status": "FAILURE", "resultMessage": "Key store of connection x was not found"}),
         ),
+        (
+            400,
+            json!({"status": "FAILURE", "resultMessage": "Connection to the worker was not found: w1"}),
+        ),
+        (200, json!({"status": "FAILURE", "resultMessage": "Connection pool x not found"})),
         (404, json!("not found")),
     ] {
         let (server, client) = saying(status, &answer).await;
@@ -179,6 +184,13 @@ async fn refusals_keep_their_class_and_words() {
         ),
         (400, json!({"status": "FAILURE", "resultMessage": "no"}), Refused, "answered 400: no"),
         (403, json!({"status": "FAILURE", "resultMessage": "no"}), Forbidden, "answered 403: no"),
+        (
+            404,
+            json!({"error": "not_found", "error_description":
+            "Connection (name: a) was not found or user does not have privilege on it"}),
+            Forbidden,
+            "Connection (name: a) was not found or user does not have privilege on it (not_found)",
+        ),
         (200, json!({"success": false, "error": "x"}), Refused, "a failure: x"),
         (200, json!({"success": true, "status": "FAILURE"}), Refused, "does not say why"),
         (

@@ -345,7 +345,12 @@ impl Tree {
                 let read = base.filter(|(name, _)| !self.is_link(name));
                 read.map(|(name, _)| name.clone()).collect()
             }
-            _ => self.patches_of(path).into_keys().cloned().collect(),
+            _ => {
+                // What a document for other targets is patched with is not for this one.
+                let is_elsewhere = |name: &String| self.base.get(name).is_some_and(|d| d.elsewhere);
+                let names = self.patches_of(path).into_keys();
+                names.filter(|name| !is_elsewhere(name)).cloned().collect()
+            }
         }
     }
 

@@ -165,7 +165,9 @@ pub(crate) fn lost_paths(
     let declared_something = good.touched.iter().filter(|(_, names)| !names.is_empty());
     let is_empty = |count: &Option<usize>| count.unwrap_or(0) == 0;
     let is_mistyped = loaded.counts.iter().any(|(path, count)| {
-        is_empty(count) && !declared_something.clone().any(|(known, _)| known == path)
+        let had_documents = good.loaded.counts.get(path).is_some_and(|then| !is_empty(then));
+        let is_known = declared_something.clone().any(|(known, _)| known == path);
+        is_empty(count) && !had_documents && !is_known
     });
     let is_lost = |path: &&'static str| match loaded.counts.get(path) {
         Some(count) => is_empty(count),
