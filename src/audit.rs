@@ -209,7 +209,9 @@ impl fmt::Display for Event {
             _ if self.event == EventKind::Warned => f.write_str("a document")?,
             _ if self.event == EventKind::Consent => match self.rule() {
                 Some(rule) => write!(f, "whatever the rule `{rule}` holds")?,
-                None => f.write_str("every delete and replace that is due")?,
+                None => {
+                    f.write_str("every delete and replace that the limit or a lost path holds")?
+                }
             },
             _ => f.write_str("the target")?,
         }

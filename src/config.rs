@@ -9,7 +9,7 @@
 //! Elsewhere it is resolved at load; what may be shown of it is the reference, which is why some
 //! values have a twin `.._as_written`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// The targets, at least one, with names that differ.
     pub targets: Vec<Target>,
-    /// The file has several, whichever of them a run is about.
-    pub has_several_targets: bool,
+    /// The names of all targets of the file, also of those that a run leaves out.
+    pub target_names: BTreeSet<String>,
     /// The daemon's HTTP listener.
     pub server: ServerConfig,
     /// Whom to tell.

@@ -57,7 +57,7 @@ pub(crate) struct Daemon {
     pub config: Config,
     /// The environment.
     pub environment: Environment,
-    /// Who started it.
+    /// Who asked for the one reconcile of `run --once`.
     pub asked: Asked,
     /// Whether anything is written.
     pub writes: bool,

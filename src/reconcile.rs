@@ -8,7 +8,7 @@ mod load;
 mod prepare;
 mod recall;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -157,11 +157,6 @@ impl Engine {
         let environment = options.with_secrets.then_some(&self.environment);
         let profile = target.profile.as_ref();
         Resolution { vars: &target.vars, environment, redactor: &self.redactor, profile }
-    }
-
-    /// The names of all targets.
-    pub fn target_names(&self) -> BTreeSet<String> {
-        self.config.targets.iter().map(|target| target.name.clone()).collect()
     }
 }
 

@@ -265,8 +265,7 @@ pub struct Due {
     /// The limit that held it, kept so that a later, larger inventory does not free it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_limit: Option<OverLimit>,
-    /// A path that was missing or empty when this became due. The last good commit moves on, so it is
-    /// kept here.
+    /// A path that was missing or empty when this became due; kept although the path may be back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_path: Option<String>,
     /// The name that was to be renamed from this one by the same commit: while that rename is

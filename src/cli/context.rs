@@ -44,7 +44,7 @@ impl Context {
         Ok(Self::with_environment(global, environment))
     }
 
-    /// Reads the config: the file that is named, else the flags of the single target, else the
+    /// Reads the config: the flags of the single target, else the file that is named, else the
     /// file of the current folder. Its warnings go to stderr.
     ///
     /// # Errors

@@ -153,8 +153,8 @@ impl Pulled<'_> {
             self.before.entry(Arc::clone(&entry.path)).or_insert_with(|| text.clone());
             self.pull.texts.entry(Arc::clone(&entry.path)).or_insert(text);
         }
-        let known_targets = engine.target_names();
-        let request = load_request(target, &listing.folders, &known_targets);
+        let known_targets = &engine.config.target_names;
+        let request = load_request(target, &listing.folders, known_targets);
         let resolution = engine.resolution(target, self.options);
         let pull_target = PullTarget { request, name: &target.name, resolution, layers };
         for drift in &drift {

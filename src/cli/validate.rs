@@ -132,7 +132,6 @@ async fn check_targets(
     mut config: Config,
     notes: &mut BTreeSet<String>,
 ) -> Result<Vec<Diagnostic>, CommandError> {
-    let known: BTreeSet<String> = config.targets.iter().map(|t| t.name.clone()).collect();
     narrow(&mut config, &args.targets)?;
     let on_disk = args.rev.is_none();
     let config_file = config.file_in_repository();
@@ -157,7 +156,7 @@ async fn check_targets(
             )));
         }
         notes.extend(notes_of(&listing));
-        let request = load_request(target, &listing.folders, &known);
+        let request = load_request(target, &listing.folders, &config.target_names);
         problems.extend(load(&request, &cache, &snapshot.reader()).diagnostics);
     }
     Ok(problems)

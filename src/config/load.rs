@@ -136,7 +136,7 @@ fn build(reader: &mut Reader<'_>, fields: &Fields, folder: &Path) -> Config {
     Config {
         file: None,
         source,
-        has_several_targets: entries.len() > 1,
+        target_names: names.iter().map(|name| (*name).to_owned()).collect(),
         targets,
         server: ServerConfig {
             listen: served.listen("listen").copied().flatten(),

@@ -29,7 +29,7 @@ pub(crate) enum ReconcileOutcome {
     Refused,
     /// The target is suspended; it was only looked at.
     Suspended,
-    /// A shutdown or a newer commit ended it.
+    /// A shutdown, a lost Lease or a newer commit ended it.
     Interrupted,
 }
 
@@ -76,7 +76,7 @@ pub(crate) enum TargetState {
     Degraded,
     /// Drift is there and only reported.
     Drifted,
-    /// Something differs, and the daemon does not write.
+    /// Something differs and is not written, or the target has not been given a commit yet.
     Pending,
     /// The target is suspended.
     Suspended,

@@ -67,7 +67,7 @@ pub(crate) struct TargetStatus {
     pub reconciling: bool,
     /// Whether somebody suspended it.
     pub suspended: bool,
-    /// The newest commit that a reconcile looked at.
+    /// The newest commit of the source at the last reconcile, whether or not the target was given it.
     pub commit_seen: Option<Commit>,
     /// The newest commit of which nothing failed and nothing was held.
     pub commit_applied: Option<Commit>,

@@ -341,7 +341,7 @@ pub(super) struct NextDue {
 pub(super) struct DueFacts {
     /// How often live is compared.
     pub(super) resync: Duration,
-    /// Whether the last reconcile was made since one was due.
+    /// Whether the last reconcile was a resync.
     pub(super) after_resync: bool,
     /// How many reconciles in a row failed.
     pub(super) failures: u32,

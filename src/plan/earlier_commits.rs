@@ -28,8 +28,8 @@ pub(crate) struct EarlierCommits {
     /// Paths that declared something in the last good commit and are missing or empty now. While there
     /// is one, all deletes are held.
     pub(crate) lost_paths: NamesByPath,
-    /// Files and paths that declared a part of connections and are still there, but are not read any
-    /// more: a file that became a link, a path that the config no longer names.
+    /// Files and paths that declared a part of connections, or of none, and are still there, but are not
+    /// read any more: a file that became a link, a path that the config no longer names.
     pub(crate) unread_layers: NamesByPath,
 }
 

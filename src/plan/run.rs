@@ -10,9 +10,9 @@ use crate::name::ConnectionName;
 pub struct RunRequests {
     /// `--name` and `--type`.
     pub filter: Filter,
-    /// `--allow-deletes`: consent to changes that a limit or a lost path holds.
+    /// `--allow-deletes`: consent to changes that a limit, a lost path or the working tree holds.
     pub allow_deletes: bool,
-    /// `--allow-delete NAME`: consent to the delete of these names, which no commit asked for.
+    /// `--allow-delete NAME`: consent to the delete or replace of these names, which no commit asked for.
     pub allow_delete: Vec<ConnectionName>,
     /// `--allow RULE`: consent to changes that these rules of the user hold.
     pub allow: Vec<String>,

@@ -102,8 +102,8 @@ fn load_by(
     rules: Option<&UserRules>,
 ) -> Result<LoadedTarget, SourceError> {
     let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
-    let known_targets = engine.target_names();
-    let request = LoadRequest { rules, ..load_request(target, &listing.folders, &known_targets) };
+    let known_targets = &engine.config.target_names;
+    let request = LoadRequest { rules, ..load_request(target, &listing.folders, known_targets) };
     let loaded = document::load(&request, &engine.cache, &snapshot.reader());
     let notices = listing.unread.values().cloned().chain(listing.skipped()).collect();
     let variables = variables_of(&loaded.documents, &target.vars);

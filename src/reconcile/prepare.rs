@@ -90,7 +90,7 @@ impl Reconcile<'_> {
         let mut observed = self.look_closer(live, &opened, &record, prepared).await;
         let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
         planned.redact(&self.engine.redactor);
-        if self.engine.config.has_several_targets {
+        if self.engine.config.target_names.len() > 1 {
             planned.name_target(&self.target.name);
         }
         let Planned { plan, record, tally, .. } = planned;
@@ -194,8 +194,8 @@ impl Reconcile<'_> {
     fn unknown_variables(&self, known: &BTreeSet<String>) -> Result<Vec<Diagnostic>, SourceError> {
         let Self { engine, target, snapshot, .. } = *self;
         let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
-        let names = engine.target_names();
-        let request = load_request(target, &listing.folders, &names);
+        let names = &engine.config.target_names;
+        let request = load_request(target, &listing.folders, names);
         Ok(document::unknown_variables(&request, &engine.cache, &snapshot.reader(), known))
     }
 

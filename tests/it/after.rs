@@ -258,6 +258,14 @@ fn commands_are_not_bound_by_the_order_and_say_so() {
 }
 
 #[test]
+fn a_run_of_one_target_knows_the_names_of_the_others() {
+    let two = Two::new("0s");
+    two.staging.commit_email("a", "x-gitops: {targets: [staging, prod]}\n");
+    let plan = two.staging.run(&["plan", "--target", "staging"]).code(2);
+    assert!(!(plan.stdout.clone() + &plan.stderr).contains("AG110"), "{}", plan.stdout);
+}
+
+#[test]
 fn an_order_that_cannot_be_is_an_error_of_the_config() {
     let mut two = Two::new("1h");
     two.staging.commit_email("a", "port: 25\n");

@@ -229,12 +229,13 @@ fn drift_is_shown_field_by_field_and_no_secret_with_it() {
 
 #[test]
 fn a_check_that_is_late_is_due() {
-    let world = world("resync: 3s");
+    let world = world("resync: 10s");
     world.commit_email("mails", "");
     let daemon = Running::start(&world, &[]);
     let Some(browser) = Browser::start(&world) else { return };
     browser.open(&daemon.address);
     browser.shows("Everything is in sync");
+    browser.shows("next check in ");
     // A daemon that stands still makes no check, and the page tells time by itself.
     daemon.signal("-STOP");
     browser.shows("next check is due");
