@@ -29,7 +29,7 @@ pub(crate) enum ReconcileOutcome {
     Refused,
     /// The target is suspended; it was only looked at.
     Suspended,
-    /// A shutdown, a lost Lease or a newer commit ended it.
+    /// A shutdown, the loss of the right to act, or a newer commit ended it.
     Interrupted,
 }
 
