@@ -210,7 +210,7 @@ impl fmt::Display for Event {
             _ if self.event == EventKind::Consent => match self.rule() {
                 Some(rule) => write!(f, "whatever the rule `{rule}` holds")?,
                 None => {
-                    f.write_str("every delete and replace that the limit or a lost path holds")?
+                    f.write_str("every delete and replace that the limit or a lost path holds")?;
                 }
             },
             _ => f.write_str("the target")?,

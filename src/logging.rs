@@ -45,6 +45,10 @@ pub(crate) fn start(context: &Context, is_daemon: bool, runtime: &Runtime) -> Tr
         LogFormat::Text => {
             let colors = context.style_stderr().color && std::io::stderr().is_terminal();
             // A line of text names its target and commit itself.
+            #[expect(
+                clippy::redundant_closure_for_method_calls,
+                reason = "a method is no filter for every lifetime"
+            )]
             let is_event = filter_fn(|metadata| metadata.is_event());
             let logs = logs.with_writer(|| Lines(shorter)).with_ansi(colors);
             logs.with_filter(is_event).boxed()

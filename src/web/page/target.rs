@@ -98,7 +98,7 @@ fn reconciles(target: &TargetStatus, shown: &Shown) -> Markup {
         "history",
         "History",
         past.len(),
-        html! {
+        &html! {
             table.reconciles {
                 caption.hidden { "The last reconciles of " (target.key.name) }
                 thead { tr { th scope="col" { "Began" } th scope="col" { "Cause" } th scope="col" { "Commit" } th scope="col" { "Outcome" } th scope="col" { "Took" } } }
@@ -116,7 +116,7 @@ fn events(target: &TargetStatus, shown: &Shown) -> Markup {
         "events",
         "Events",
         events.len(),
-        html! {
+        &html! {
             table.events {
                 caption.hidden { "The last events of " (target.key.name) }
                 thead { tr { th scope="col" { "When" } th scope="col" { "Event" } th scope="col" { "Commit" } th scope="col" { "Cause" } } }
@@ -127,7 +127,7 @@ fn events(target: &TargetStatus, shown: &Shown) -> Markup {
 }
 
 /// A part of the past behind a click; nothing where it is empty.
-fn folded(target: &TargetStatus, key: &str, title: &str, count: usize, table: Markup) -> Markup {
+fn folded(target: &TargetStatus, key: &str, title: &str, count: usize, table: &Markup) -> Markup {
     html! {
         @if count > 0 {
             details data-key={ (key) "-" (target.key.name) } {
