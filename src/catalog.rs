@@ -443,8 +443,10 @@ impl Field {
             Secrecy::Secret { used } => used,
             _ => &self.used,
         };
-        used.as_ref()
-            .is_none_or(|condition| condition.may_hold(&|name| own_type.field(name), fields))
+        used.as_ref().is_none_or(|condition| {
+            let is_hinted_at = |name: &str| own_type.hints_at(name, fields);
+            condition.may_hold(&|name| own_type.field(name), fields, &is_hinted_at)
+        })
     }
 
     /// Its documented defaults.

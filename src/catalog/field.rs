@@ -269,19 +269,20 @@ impl Condition {
         }
     }
 
-    /// Whether it holds, or may hold: not known is a default that the documents dispute, and a choice that
-    /// no document has.
+    /// Whether it holds, or may hold: not known is a choice that no document has, and a default that the
+    /// documents dispute, where the rest of the object hints at it.
     pub(crate) fn may_hold(
         &self,
         field: &dyn Fn(&str) -> Option<&'static Field>,
         object: &Map<String, Value>,
+        is_hinted_at: &dyn Fn(&str) -> bool,
     ) -> bool {
         match self {
             Self::Is(name, _) => {
                 self.holds(field, object)
                     || field(name).is_some_and(|found| match object.get(*name) {
                         Some(Value::String(text)) if !text.is_empty() => found.is_no_choice(text),
-                        None | Some(Value::Null | Value::String(_)) => {
+                        None | Some(Value::Null | Value::String(_)) if is_hinted_at(name) => {
                             found.other_defaults.iter().any(|default| {
                                 let with =
                                     Map::from_iter([((*name).to_owned(), default.to_json())]);
@@ -292,8 +293,12 @@ impl Condition {
                     })
             }
             Self::Present(_) => self.holds(field, object),
-            Self::Any(conditions) => conditions.iter().any(|c| c.may_hold(field, object)),
-            Self::All(conditions) => conditions.iter().all(|c| c.may_hold(field, object)),
+            Self::Any(conditions) => {
+                conditions.iter().any(|c| c.may_hold(field, object, is_hinted_at))
+            }
+            Self::All(conditions) => {
+                conditions.iter().all(|c| c.may_hold(field, object, is_hinted_at))
+            }
         }
     }
 
@@ -332,6 +337,19 @@ impl Required {
 }
 
 impl ConnectionType {
+    /// Whether a connection has a field, and no secret, that only serves where this one is set: a user's name
+    /// where it may authenticate.
+    pub(crate) fn hints_at(&self, name: &str, fields: &Map<String, Value>) -> bool {
+        let serves = |field: &&Field| match &field.required {
+            Required::When(condition) => condition.fields().contains(&name),
+            _ => false,
+        };
+        let mut plain = self.fields().filter(serves).filter(|f| !f.is_secret() && !f.is_file());
+        plain.any(|field| {
+            fields.get(field.name).and_then(Value::as_str).is_some_and(|t| !t.is_empty())
+        })
+    }
+
     /// Whether a condition over top-level fields holds in a connection.
     pub fn holds(&self, condition: &Condition, fields: &Map<String, Value>) -> bool {
         condition.holds(&|name| self.field(name), fields)

@@ -177,7 +177,9 @@ fn a_secret_whose_use_is_not_known_may_be_in_use() {
         let own_type = find(name).unwrap();
         own_type.field(field).unwrap().is_used(own_type, &object(body))
     };
-    assert!(is_used("elasticsearch", "elasticPassword", json!({"authenticate": null})));
+    let user = json!({"authenticate": null, "elasticUsername": "u"});
+    assert!(is_used("elasticsearch", "elasticPassword", user));
+    assert!(!is_used("elasticsearch", "elasticPassword", json!({"authenticate": null})));
     assert!(!is_used("elasticsearch", "elasticPassword", json!({"authenticate": false})));
     let phrase = |level: &str| {
         is_used("snmp", "authPassphrase", json!({"version": "V3", "securityLevel": level}))
