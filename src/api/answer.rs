@@ -351,11 +351,14 @@ impl Said {
         // Of what a connection has or needs, and of one that somebody may not see, it says nothing.
         let rest = subject.strip_prefix("connection").map(str::trim_start);
         let is_its_own = |rest: &str| {
-            ["(", "not ", "was ", "is ", "with ", "named ", "'", "\"", "`", ":"]
+            ["(", "not ", "was ", "is ", "with name", "named ", "'", "\"", "`", ":"]
                 .iter()
                 .any(|word| rest.starts_with(word))
         };
-        if rest.is_some() && (words.contains("privilege") || words.contains("permission")) {
+        // The name in the brackets may be any word.
+        let is_forbidden =
+            ["not have privilege", "not have permission"].iter().any(|w| words.contains(w));
+        if rest.is_some() && is_forbidden {
             Some(ErrorKind::Forbidden)
         } else if rest.is_some_and(is_its_own) || code.starts_with("connection not found") {
             Some(ErrorKind::NotFound)

@@ -1,7 +1,7 @@
 //! GET, compare again, PUT (rule 5). An update and a rename make the PUT ready in one way: the body
 //! wipes no secret. A secret that git does not declare is sent back only if the same field of a connection
-//! of the type reads back equal in this reconcile, or if this one still equals what was kept when that was so: a server
-//! that once showed secrets in clear may show cipher text today.
+//! of the type reads back equal in this reconcile, or if this one still equals what was kept when that was
+//! so: a server that once showed secrets in clear may show cipher text today.
 
 use std::collections::{BTreeMap, BTreeSet};
 

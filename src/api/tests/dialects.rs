@@ -136,6 +136,10 @@ async fn only_words_about_the_connection_prove_that_it_is_absent() {
         (404, json!({"error": "not_found", "error_description": text})),
         (400, json!({"status": "FAILURE", "resultMessage": text})),
         (404, json!({"error": "not_found", "error_description": "The connection is not found"})),
+        (
+            400,
+            json!({"status": "FAILURE", "resultMessage": "Connection (permission-db) was not found!"}),
+        ),
         (200, json!({"status": "FAILURE", "resultMessage": text})),
     ] {
         let (_server, client) = saying(status, &answer).await;
