@@ -72,7 +72,9 @@ pub(crate) fn plan(rows: Rows<'_>, record: &Record, settings: &Settings<'_>) -> 
         to_read: BTreeSet::new(),
         tally: tally.clone(),
     };
-    for decision in decide_all(rows, settings) {
+    let decisions = decide_all(rows, settings);
+    planned.plan.entries.reserve_exact(decisions.len());
+    for decision in decisions {
         planned.take(decision, record);
     }
     planned.tell(settings);

@@ -273,12 +273,18 @@ impl<'de> Visitor<'de> for Node<'_> {
                 self.budget.passed_through(error, "<<")
             })?;
         }
-        Ok(Value::Object(entries))
+        Ok(Value::Object(exact(entries)))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
         Err(self.budget.fail(Cause::Tag))
     }
+}
+
+/// The same map with room for its entries alone. A map keeps room for four entries at least, and doubles it; a
+/// daemon keeps the documents of its targets, and holds a fifth less of them so.
+pub(crate) fn exact(entries: Map<String, Value>) -> Map<String, Value> {
+    entries.into_iter().collect()
 }
 
 /// Adds the entries of `<<` that the mapping does not have itself; earlier sources win.

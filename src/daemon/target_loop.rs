@@ -148,7 +148,8 @@ impl TargetLoop {
             let options = options(self.writes, cause.asked(), term);
             let commit = seen.snapshot.commit().map(|commit| commit.id.clone());
             self.mailbox.begin(commit, options.stop.clone());
-            let result = self.pass(&seen, &options, slot).await;
+            // On the heap while it lasts: a task at rest would keep its room, some 40 KiB a target.
+            let result = Box::pin(self.pass(&seen, &options, slot)).await;
             let newer = self.mailbox.end();
             if result.wakes_followers {
                 let order = Order { causes: BTreeSet::from([Cause::After]), ..Order::default() };

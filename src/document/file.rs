@@ -72,6 +72,8 @@ impl ParsedFile {
             }
             Err(problem) => parsed.problems.push(*problem),
         }
+        // Most files hold one document, and a list has room for four.
+        parsed.documents.shrink_to_fit();
         parsed
     }
 
@@ -102,8 +104,7 @@ impl ParsedFile {
                 let head = HEAD.iter().filter_map(|key| fields.shift_remove_entry(*key));
                 let head: Map<String, Value> = head.collect();
                 let name = name_of(&head).map(ConnectionName::new);
-                // Put into a map of just their number: it is kept for as long as the process lives.
-                let fields = Arc::new(fields.into_iter().collect());
+                let (head, fields) = (yaml::exact(head), Arc::new(yaml::exact(fields)));
                 self.documents.push(RawDocument { name, head, fields, chunk, line });
             }
             Ok(other) => self.problems.push(not_a_mapping(&other, file, &chunk)),
