@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::text::{TextShape, is_key};
-use super::url::{says_secret, speaks_of_secret, variable};
+use super::text::TextShape;
+use super::url::{is_key, says_secret, speaks_of_secret, variable};
 use super::{Certainty, SecretPart};
 use crate::catalog::{ConnectionType, Field, HiddenPlace, Kind, Secrecy, same_choice};
 use crate::pointer::{self, child, steps};

@@ -67,6 +67,9 @@ fn urls_show_everything_but_the_secret() {
             "https://h/?access_token=(sensitive)&sig=(sensitive)&pass%77ord=(sensitive)",
         ),
         ("https://u:a${env:P}@h", "https://u:(sensitive)${env:P}@h"),
+        ("https://hush@h/p", "https://(sensitive)@h/p"),
+        ("amqp://k3y0fSomeQueue9Zxy81@h/v", "amqp://(sensitive)@h/v"),
+        ("jdbc:sqlite:a.db?PassPhrase=p&x=1", "jdbc:sqlite:a.db?PassPhrase=(sensitive)&x=1"),
     ] {
         assert_eq!(shown_url(url), shown);
         assert_eq!(shown_url(shown), shown, "masked twice");
@@ -78,7 +81,8 @@ fn urls_without_a_secret_are_left_alone() {
     for url in [
         "",
         "https://h/path:x@y?q=a@b",
-        "https://user@h/",
+        "https://${env:TOKEN}@h/",
+        "amqp://user@h/",
         "https://h:8080/a@b",
         "https://${HOST}:${PORT}/a@b",
         "https://${env:U}:${env:P}@h/",

@@ -61,7 +61,7 @@ impl TextShape {
         match self {
             Self::Prose => in_prose(&skeleton, &mut found),
             Self::Url => {
-                url::user_info(&skeleton, &mut found);
+                url::user_info(&skeleton, true, &mut found);
                 url::parameters(&skeleton, &mut found);
             }
             Self::Whole if is_boolean(text) => {}
@@ -96,7 +96,7 @@ fn in_prose(skeleton: &str, found: &mut Vec<NamedRange>) {
             continue;
         }
         let mut inside = Vec::new();
-        url::user_info(word, &mut inside);
+        url::user_info(word, false, &mut inside);
         found.extend(
             inside.into_iter().map(|(range, name)| (start + range.start..start + range.end, name)),
         );
@@ -178,27 +178,6 @@ fn quoted_length(value: &str, quote: char) -> usize {
         escaped = c == '\\' && !escaped;
     }
     value.len()
-}
-
-/// Whether a host name plainly is a key: a UUID, or a long run of letters and digits without
-/// the dots of a host or the hyphens of a pod.
-pub(super) fn is_key(text: &str) -> bool {
-    if is_uuid(text) {
-        return true;
-    }
-    const SHORTEST: usize = 20;
-    let has = |test: fn(&char) -> bool| text.chars().any(|c| test(&c));
-    let letters_and_digits = has(char::is_ascii_alphabetic) && has(char::is_ascii_digit);
-    let mixed_case = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
-    text.len() >= SHORTEST
-        && letters_and_digits
-        && (mixed_case || !text.contains('-'))
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-:".contains(&b))
-}
-
-fn is_uuid(text: &str) -> bool {
-    let lengths = text.split('-').map(str::len);
-    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 /// The longest reference that is known as one, in bytes.

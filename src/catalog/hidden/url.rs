@@ -11,17 +11,31 @@ pub(super) const FILLER: u8 = 1;
 /// A secret that was found in a text, with the name that it has there.
 pub(super) type NamedRange = (Range<usize>, String);
 
-/// The passwords in the user info of all URLs in a skeleton.
-pub(super) fn user_info(skeleton: &str, found: &mut Vec<NamedRange>) {
+/// The secrets in the user info of all URLs in a skeleton; `is_url`: the text is one, and no prose.
+pub(super) fn user_info(skeleton: &str, is_url: bool, found: &mut Vec<NamedRange>) {
     for (at, separator) in skeleton.match_indices("://") {
-        let start = at + separator.len();
-        if let Some(range) = password_of_authority(&skeleton[start..]) {
-            found.push((start + range.start..start + range.end, "password".to_owned()));
+        let (start, scheme) = (at + separator.len(), skeleton[..at].to_ascii_lowercase());
+        let rest = &skeleton[start..];
+        let is_http = is_url && (scheme.ends_with("http") || scheme.ends_with("https"));
+        let password = password_of_authority(rest).map(|range| (range, "password"));
+        let token = || Some((token_of_authority(rest, is_http)?, "token"));
+        if let Some((range, name)) = password.or_else(token) {
+            found.push((start + range.start..start + range.end, name.to_owned()));
         }
     }
     if let Some(range) = password_of_oracle(skeleton) {
         found.push((range, "password".to_owned()));
     }
+}
+
+/// The token in `token@host...`. Over HTTP nobody names a user without a password; elsewhere it is a token
+/// where it plainly is a key.
+fn token_of_authority(rest: &str, is_http: bool) -> Option<Range<usize>> {
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let user_info = &authority[..authority.rfind('@')?];
+    let is_token =
+        !user_info.is_empty() && !user_info.contains(':') && (is_http || is_key(user_info));
+    is_token.then_some(0..user_info.len())
 }
 
 /// The password in `user:password@host...`, which may hold characters that a standard URL
@@ -187,6 +201,8 @@ pub(super) fn says_secret(name: &str) -> bool {
     }
     let Some(last) = words.pop() else { return false };
     let last = last.trim_end_matches(|c: char| c.is_ascii_digit());
+    // `PassPhrase` and `pass_word` are two words of one.
+    let joined = words.last().map_or_else(String::new, |before| format!("{before}{last}"));
     const ENDINGS: &[&str] = &[
         "password",
         "passwd",
@@ -226,7 +242,7 @@ pub(super) fn says_secret(name: &str) -> bool {
     match last {
         "pass" | "sig" => true,
         "key" | "keys" => words.last().is_none_or(|w| !HARMLESS_KEYS.contains(&w.as_str())),
-        _ => ENDINGS.iter().any(|ending| last.ends_with(ending)),
+        _ => ENDINGS.iter().any(|ending| last.ends_with(ending) || joined.ends_with(ending)),
     }
 }
 
@@ -239,6 +255,27 @@ pub(super) fn speaks_of_secret(name: &str) -> bool {
         .iter()
         .any(|word| folded.contains(word))
         || says_secret(name)
+}
+
+/// Whether a host or user name plainly is a key: a UUID, or a long run of letters and digits without
+/// the dots of a host or the hyphens of a pod.
+pub(super) fn is_key(text: &str) -> bool {
+    if is_uuid(text) {
+        return true;
+    }
+    const SHORTEST: usize = 20;
+    let has = |test: fn(&char) -> bool| text.chars().any(|c| test(&c));
+    let letters_and_digits = has(char::is_ascii_alphabetic) && has(char::is_ascii_digit);
+    let mixed_case = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
+    text.len() >= SHORTEST
+        && letters_and_digits
+        && (mixed_case || !text.contains('-'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-:".contains(&b))
+}
+
+fn is_uuid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 /// A name for a variable: the words in upper case, joined by `_`.
@@ -303,6 +340,9 @@ mod tests {
             "mail.smtp.password",
             "tokenValue",
             "pwd",
+            "PassPhrase",
+            "ssl_pass_phrase",
+            "Pass-Code",
         ] {
             assert!(says_secret(name), "{name}");
         }
