@@ -5,6 +5,7 @@
 //! a literal in a document ([`literal_secrets`]), showing a connection without them ([`mask()`]),
 //! and exporting them as references ([`extract()`]). So what one of them knows, all know.
 
+mod masked;
 mod scan;
 mod text;
 mod url;
@@ -24,6 +25,8 @@ use crate::secret::{SENSITIVE, Sensitive};
 
 use scan::hidden_parts;
 
+pub use masked::is_masked_text;
+pub(crate) use masked::{MASK, is_mask, masked_parts};
 pub use scan::secret_parts;
 pub(crate) use url::variable;
 
@@ -125,11 +128,6 @@ fn step_into(place: &mut Value, step: String) -> Option<&mut Value> {
         (Value::Object(map), _) => Some(map.entry(step).or_insert(Value::Null)),
         _ => None,
     }
-}
-
-/// Whether a text is what a server or a console shows in the place of a secret.
-pub fn is_masked_text(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| matches!(c, '*' | '•' | '●' | '∙' | '·'))
 }
 
 fn masked(value: &Value, part: &SecretPart) -> Value {

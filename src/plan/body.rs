@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::compare::{
-    Comparison, LiveView, Subject, Treatment, shown_text, shows_file, with_lives_ignored_parts,
+    Comparison, LiveView, Subject, Treatment, shown_text, shows_file, value_to_send,
+    with_lives_ignored_parts,
 };
 use crate::catalog::{self, ConnectionType, Field, hidden, is_bookkeeping};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
@@ -181,9 +182,11 @@ pub(crate) fn for_update(
         if kept.contains(&*field.path) && !is_file && !shows_a_mask(desired, &field.path, &body) {
             continue;
         }
-        let value = value_of(desired, field)?;
-        let patched = with_lives_ignored_parts(desired, &field.path, value, live.get(&field.path));
-        pointer::set(&mut body, &field.path, patched.unwrap_or_else(|| value.clone()));
+        let (value, shown) = (value_of(desired, field)?, live.get(&field.path));
+        let with_ignored = with_lives_ignored_parts(desired, &field.path, value, shown);
+        let value = with_ignored.as_ref().unwrap_or(value);
+        let sent = value_to_send(field, value, comparison.base.get(&field.path), shown);
+        pointer::set(&mut body, &field.path, sent.into_owned());
     }
     let dropped = comparison.differences.iter().filter(|d| d.subject == Subject::Dropped);
     for dropped in dropped.filter(|d| d.treatment == Treatment::Write) {
@@ -258,20 +261,22 @@ fn keep_masked(
     }
 }
 
-/// No PUT sends a mask back: where live masks a part of a field that git does not declare or ignores, or
-/// shows nothing in the place of a secret inside it, sending that would wipe the secret.
+/// No PUT sends a mask back: where live masks a part that git does not declare or ignores, or shows
+/// nothing in the place of a secret in it, sending that would wipe the secret.
 fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), NoBody> {
+    let own_type = desired.connection_type;
+    let holds_lives = |field: &DesiredField| {
+        let ignored = &desired.options.ignore;
+        desired.ignores(&field.path) || ignored.iter().any(|part| lies_in(part, &field.path))
+    };
+    let mut declared = Value::Object(Map::new());
+    for field in desired.fields.iter().filter(|field| !holds_lives(field)) {
+        pointer::set(&mut declared, &field.path, field.value().cloned().unwrap_or_default());
+    }
     for (key, value) in body.as_object().into_iter().flatten() {
-        let path = pointer::child("", key);
-        let written = |f: &DesiredField| {
-            let holds_lives = |ignored: &String| lies_in(ignored, &f.path);
-            lies_in(&f.path, &path)
-                && !desired.ignores(&f.path)
-                && !desired.options.ignore.iter().any(holds_lives)
-        };
-        if !desired.fields.iter().any(written)
-            && holds_masked_secret(desired.connection_type, key, value)
-        {
+        let own = declared.get(key).map(|own| hidden::masked_parts(own_type, key, own, false));
+        let own = own.unwrap_or_default();
+        if hidden::masked_parts(own_type, key, value, true).iter().any(|part| !own.contains(part)) {
             return Err(NoBody::WouldWipe(key.clone()));
         }
     }
@@ -280,65 +285,17 @@ fn refuse_masked_text(body: &Value, desired: &DesiredConnection) -> Result<(), N
 
 fn shows_a_mask(desired: &DesiredConnection, path: &str, body: &Value) -> bool {
     let key = pointer::steps(path).next().unwrap_or_default();
-    body.get(key.as_ref())
-        .is_some_and(|value| holds_masked_secret(desired.connection_type, &key, value))
+    body.get(key.as_ref()).is_some_and(|value| {
+        !hidden::masked_parts(desired.connection_type, &key, value, true).is_empty()
+    })
 }
 
 /// The fields of a body in which a secret is masked.
 fn masked_fields(own_type: &'static ConnectionType, body: &Value) -> BTreeSet<String> {
     let fields = body.as_object().into_iter().flatten();
-    let masked = fields.filter(|(key, value)| holds_masked_secret(own_type, key, value));
+    let masked =
+        fields.filter(|(key, value)| !hidden::masked_parts(own_type, key, value, true).is_empty());
     masked.map(|(key, _)| key.clone()).collect()
-}
-
-fn holds_masked_secret(own_type: &'static ConnectionType, key: &str, value: &Value) -> bool {
-    if is_mask(value) {
-        return true;
-    }
-    let value = &with_nothing_masked(value);
-    let alone = Map::from_iter([(key.to_owned(), value.clone())]);
-    hidden::secret_parts(own_type, &alone).iter().any(|part| {
-        let below = part.pointer.get(1 + pointer::escaped(key).len()..);
-        let text = below.and_then(|below| value.pointer(below)?.as_str());
-        let secret = match (text, &part.range) {
-            (Some(text), Some(range)) => text.get(range.clone()),
-            (text, _) => text,
-        };
-        secret.is_some_and(hidden::is_masked_text)
-    })
-}
-
-/// The same list or object with a mask where it has nothing: in the place of a secret `null`, an empty text
-/// and a value that is left out are what some servers show.
-fn with_nothing_masked(value: &Value) -> Value {
-    let of_part = |part: &Value| match part {
-        Value::Null => Value::from(MASK),
-        Value::String(text) if text.is_empty() => Value::from(MASK),
-        part => with_nothing_masked(part),
-    };
-    match value {
-        Value::Array(items) => items.iter().map(of_part).collect(),
-        Value::Object(object) => {
-            let mut parts: Map<_, _> =
-                object.iter().map(|(k, v)| (k.clone(), of_part(v))).collect();
-            if ["name", "key", "valueType"].iter().any(|key| object.contains_key(*key)) {
-                parts.entry("value").or_insert_with(|| MASK.into());
-            }
-            Value::Object(parts)
-        }
-        other => other.clone(),
-    }
-}
-
-/// As many servers show it in the place of a secret.
-const MASK: &str = "***";
-
-/// Whether any text in a value is nothing but a mask. A server may mask a field as a whole, whatever
-/// the field is.
-fn is_mask(value: &Value) -> bool {
-    const SHORTEST: usize = 3;
-    let is_mask = |text: &str| hidden::is_masked_text(text) && text.chars().count() >= SHORTEST;
-    pointer::any_text(value, &is_mask)
 }
 
 fn value_of<'a>(desired: &DesiredConnection, field: &'a DesiredField) -> Result<&'a Value, NoBody> {

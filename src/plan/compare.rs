@@ -7,9 +7,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 mod field;
+mod sent;
 
 pub(super) use field::{moved_field, show_desired};
 pub(crate) use field::{shown_text, shows_file, with_lives_ignored_parts};
+pub(crate) use sent::{is_as_sent, value_to_send};
 
 use super::equality::{equal, equal_with, other_spellings};
 use super::{FieldChange, Origin};

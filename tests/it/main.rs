@@ -32,6 +32,7 @@ mod disk;
 mod docs;
 mod documents;
 mod edits;
+mod elements;
 mod exports;
 mod first_process;
 mod flags;

@@ -381,3 +381,19 @@ fn a_certificate_is_left_out_where_the_server_was_seen_to_keep_what_is_left_out(
         assert_eq!(world.live("a").get("port") == Some(&json!(12202)), code == 0, "{says}");
     }
 }
+
+/// What the server has under a name that says secret may be masked like any secret.
+#[test]
+fn an_unknown_secret_of_which_live_shows_nothing_is_not_wiped() {
+    for shown in [json!(null), json!(""), json!("**")] {
+        let world = World::settled(&["a"]);
+        world.edit("a", "relayToken", shown.clone());
+        world.commit_email("a", "port: 2525\n");
+        world.plan().code(1).says("relayToken");
+        world.apply().code(1).says("would wipe it");
+        assert_eq!(world.live("a")["relayToken"], shown);
+        world.commit_email("a", "port: 2525\nrelayToken: null\n");
+        world.apply().code(0);
+        assert_eq!(world.live("a")["port"], json!(2525));
+    }
+}

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::catalog::{Field, hidden};
 use crate::desired::{DesiredConnection, DesiredField, holds_env, lies_in};
 use crate::plan::compare::{
-    CompareSettings, Comparing, Difference, Keys, Subject, Treatment, field_exactly_at,
-    matches_base, written,
+    CompareSettings, Comparing, Difference, Keys, Subject, Treatment, field_exactly_at, is_as_sent,
+    matches_base, value_to_send, written,
 };
 use crate::plan::equality::{equal_in, is_empty};
 use crate::plan::{FieldChange, Origin};
@@ -25,7 +25,8 @@ impl Comparing<'_> {
         let live_value = live.get(path);
         let with_ignored = with_lives_ignored_parts(desired, path, value, live_value);
         let value = with_ignored.as_ref().unwrap_or(value);
-        if equal_in(desired, field.field, Some(value), live_value) {
+        let sent = value_to_send(field, value, older, live_value);
+        if is_as_sent(desired, field.field, Some(&sent), live_value) {
             self.stays(path);
             self.agreed(field, value);
             return;
@@ -42,12 +43,12 @@ impl Comparing<'_> {
         let change = FieldChange {
             path: path.to_owned(),
             before,
-            after: Some(show_desired(desired, field, value)),
+            after: Some(show_desired(desired, field, &sent)),
             base: declared_then.filter(|_| origin == Origin::Both).cloned(),
             sensitive,
             origin,
         };
-        let treatment = self.treatment(path, Some(value), live_value, origin);
+        let treatment = self.treatment(path, field.value(), live_value, origin);
         self.push(change, treatment, Subject::Plain);
     }
 
@@ -167,7 +168,7 @@ pub(in crate::plan) fn moved_field(
         // Another spelling of a value that comes from no reference moved nothing.
         return older.print.is_some()
             || field.holds_reference()
-            || !equal_in(desired, field.field, value, Some(&older.declared));
+            || !is_as_sent(desired, field.field, value, Some(&older.declared));
     }
     // Without a fingerprint that can be checked, what overwrites less: drift.
     let print = older.print.as_ref().filter(|_| keys.is_known);
