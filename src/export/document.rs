@@ -40,6 +40,7 @@ pub(super) fn write(
         }
     }
     let whole = fields.clone();
+    let masked = mark_masked(connection_type, body, &mut fields);
     let declared = take_known(&mut fields, connection_type, live, known);
     for (path, value) in &declared {
         for variable in env_names(value) {
@@ -47,12 +48,19 @@ pub(super) fn write(
             names.note(variable, &format!("{owner}: `{field}`, as git declares it"), false, None);
         }
     }
+    let is_needed = |key: &String| {
+        let field = connection_type.field(key);
+        let is_declared = |path| pointer::steps(path).next().as_deref() == Some(&**key);
+        field.is_some_and(|field| field.required.holds(&|key| connection_type.field(key), &whole))
+            || known.declared(&live.name).any(is_declared)
+    };
+    let offered: BTreeSet<String> = masked.iter().filter(|key| !is_needed(key)).cloned().collect();
     let mut left_out = take_out_odd_secrets(connection_type, &mut fields);
     let is_masked = |field: &&'static Field| field.is_secret() || may_mask_file(field, &whole);
     for field in connection_type.fields().filter(is_masked) {
         fields.shift_remove(field.name);
     }
-    let mut fields = extract(connection_type, &fields, name, &owner, names);
+    let mut fields = extract(connection_type, &fields, (name, &owner), &offered, names);
     for (key, value) in &mut fields {
         let mut used = BTreeSet::new();
         *value = known.referring(value, &mut used);
@@ -74,15 +82,48 @@ pub(super) fn write(
         !is_left_out(field) && (field.is_secret() || field.is_used(connection_type, &whole))
     };
     let open = connection_type.fields().filter(is_masked).filter(is_open);
-    let offers = add_masked(open, &mut fields, connection_type, &whole, (name, &owner), names);
+    let mut offers = add_masked(open, &mut fields, connection_type, &whole, (name, &owner), names);
     take_out_refused(connection_type, name, &mut fields, &mut left_out)?;
     refuse_left_out(known.declared(&live.name), &left_out)?;
-    Ok((render(connection_type, name, fields, &offers, &left_out), left_out))
+    offers.extend(offered.into_iter().filter_map(|key| fields.shift_remove_entry(&key)));
+    Ok((render(connection_type, name, fields, offers, &left_out), left_out))
 }
 
 /// Whether live's answer may mask the file or certificate of a field.
 fn may_mask_file(field: &Field, live: &Map<String, Value>) -> bool {
     field.is_file() && !shows_file(live.get(field.name))
+}
+
+/// Puts a mask where live shows nothing of a secret inside a field; gives the names of the fields that
+/// hold a mask.
+fn mark_masked(
+    connection_type: &'static ConnectionType,
+    live: &Map<String, Value>,
+    fields: &mut Map<String, Value>,
+) -> BTreeSet<String> {
+    let has_own_place = |key: &str| {
+        catalog::HEAD.contains(&key)
+            || is_bookkeeping(connection_type, key)
+            || connection_type.field(key).is_some_and(|f| f.is_secret() || f.is_file())
+    };
+    let is_written = |pointer: &String| {
+        !connection_type.field_at(pointer).is_some_and(|field| field.filled_by_server)
+    };
+    let mut marked = BTreeSet::new();
+    let mut body = Value::Object(std::mem::take(fields));
+    for (key, value) in live.iter().filter(|(key, _)| !has_own_place(key)) {
+        let parts = hidden::masked_parts(connection_type, key, value, true);
+        for part in parts.into_iter().filter(is_written) {
+            if body.pointer(&part).is_none_or(is_empty) {
+                pointer::put(&mut body, &part, Some(Value::from(hidden::MASK)));
+            }
+            marked.insert(key.clone());
+        }
+    }
+    if let Value::Object(body) = body {
+        *fields = body;
+    }
+    marked
 }
 
 /// Adds a reference for each secret or masked file that is set or has to be; gives those that are
@@ -94,7 +135,7 @@ fn add_masked(
     whole: &Map<String, Value>,
     (name, owner): (&str, &str),
     names: &mut VariableNames,
-) -> BTreeMap<&'static str, String> {
+) -> BTreeMap<String, Value> {
     let mut offers = BTreeMap::new();
     for field in open {
         if fields.contains_key(field.name) {
@@ -109,13 +150,13 @@ fn add_masked(
         let is_required = field.required.holds(&|key| connection_type.field(key), whole);
         let offered = shown.is_none() && !is_required;
         let variable = names.invent(name, field.name);
-        let reference = format!("${{env:{variable}}}");
+        let reference = Value::from(format!("${{env:{variable}}}"));
         let value = shown.map(|text| Sensitive::new(text.to_owned()));
         names.note(variable, &format!("{owner}: `{}`", field.name), offered, value);
         if offered {
-            offers.insert(field.name, reference);
+            offers.insert(field.name.to_owned(), reference);
         } else {
-            fields.insert(field.name.to_owned(), Value::from(reference));
+            fields.insert(field.name.to_owned(), reference);
         }
     }
     offers
@@ -154,21 +195,34 @@ fn put(fields: &mut Map<String, Value>, path: &str, value: Option<Value>) {
     }
 }
 
-/// Puts references in the place of hidden secrets.
+/// Puts references in the place of hidden secrets, and of texts that are nothing but a mask.
 fn extract(
     connection_type: &'static ConnectionType,
     fields: &Map<String, Value>,
-    name: &str,
-    owner: &str,
+    (name, owner): (&str, &str),
+    offered: &BTreeSet<String>,
     names: &mut VariableNames,
 ) -> Map<String, Value> {
-    let mut abouts = Vec::new();
-    let (fields, variables) = hidden::extract(connection_type, fields, &mut |part| {
-        abouts.push(format!("{owner}: {}", part.what));
+    let mut notes = Vec::new();
+    let (mut fields, variables) = hidden::extract(connection_type, fields, &mut |part| {
+        let field = pointer::steps(&part.pointer).next().unwrap_or_default();
+        notes.push((format!("{owner}: {}", part.what), offered.contains(&*field)));
         names.invent(name, &part.label)
     });
-    for ((variable, value), about) in variables.into_iter().zip(abouts) {
-        names.note(variable, &about, false, Some(value));
+    for ((variable, value), (about, is_offered)) in variables.into_iter().zip(notes) {
+        let value = Some(value).filter(|value| !hidden::is_masked_text(value.expose()));
+        names.note(variable, &about, is_offered, value);
+    }
+    for (key, value) in &mut fields {
+        *value = pointer::with_texts(value, &mut |text| {
+            if !hidden::is_mask(text) {
+                return Value::from(text);
+            }
+            let variable = names.invent(name, key);
+            let reference = format!("${{env:{variable}}}");
+            names.note(variable, &format!("{owner}: `{key}`"), offered.contains(key), None);
+            Value::from(reference)
+        });
     }
     fields
 }
@@ -177,7 +231,7 @@ fn render(
     connection_type: &'static ConnectionType,
     name: &str,
     mut fields: Map<String, Value>,
-    offers: &BTreeMap<&str, String>,
+    mut offers: BTreeMap<String, Value>,
     left_out: &[LeftOut],
 ) -> String {
     let mut text = String::new();
@@ -186,13 +240,15 @@ fn render(
     for field in connection_type.fields() {
         if let Some(value) = fields.shift_remove(field.name) {
             yaml::entry(&mut text, field.name, &value);
-        } else if let Some(reference) = offers.get(field.name) {
-            let why = "# or null; the API does not show whether one is set";
-            yaml::comment(&mut text, field.name, &format!("{reference} {why}"));
+        } else if let Some(value) = offers.remove(field.name) {
+            yaml::offer(&mut text, field.name, &value);
         }
     }
     for (key, value) in &fields {
         yaml::entry(&mut text, key, value);
+    }
+    for (key, value) in &offers {
+        yaml::offer(&mut text, key, value);
     }
     for LeftOut { field, why } in left_out {
         yaml::comment(&mut text, field, &format!("not written: {why}"));

@@ -48,6 +48,16 @@ pub(super) fn comment(text: &mut String, key: &str, words: &str) {
     text.push_str(&format!("# {}: {words}\n", inline(key)));
 }
 
+/// Writes a field as a comment, for a person to take it or leave it.
+pub(super) fn offer(text: &mut String, key: &str, value: &Value) {
+    let mut field = String::new();
+    entry(&mut field, key, value);
+    let mut why = " # or null; the API does not show whether one is set";
+    for line in field.lines() {
+        text.push_str(&format!("# {line}{}\n", std::mem::take(&mut why)));
+    }
+}
+
 fn pair(text: &mut String, indent: usize, key: &str, value: &Value) {
     text.push_str(&inline(key));
     text.push(':');

@@ -228,3 +228,33 @@ fn a_certificate_that_the_server_hides_is_offered_or_declared() {
     assert!(written.contains("\ncaInPemFile: ${env:"), "{written}");
     assert!(!written.contains("Y2VydGlmaWNhdGVz"), "{written}");
 }
+
+/// A document that declared the list without the secret would take it away with the next PUT.
+#[test]
+fn a_list_in_which_the_server_hides_a_secret_is_offered_or_declared() {
+    for shown in [json!("*****"), json!(""), json!(null)] {
+        let mut world = World::new();
+        let headers = json!([
+            {"name": "Accept", "value": "text/plain"}, {"name": "Authorization", "value": shown},
+        ]);
+        world.make(json!({
+            "type": "webhook", "name": "hook", "fullUrl": "http://h/", "headerList": headers,
+            "relayToken": shown,
+        }));
+        let (_, written) = valid_export(&mut world);
+        let offered = "# headerList: # or null; the API does not show whether one is set\n\
+            #   - name: Accept\n#     value: text/plain\n#   - name: Authorization\n\
+            #     value: ${env:DEMO_HOOK_AUTHORIZATION}\n";
+        assert!(written.contains(offered), "{written}");
+        assert!(
+            written.contains("\n# relayToken: ${env:DEMO_HOOK_RELAY_TOKEN} # or null"),
+            "{written}"
+        );
+        let properties = json!({"ssl.key.password": {"value": shown, "valueType": "STRING"}});
+        world.make(json!({
+            "type": "kafka", "name": "topic", "topicName": "t", "propertiesMap": properties,
+        }));
+        let required = "    value: ${env:DEMO_TOPIC_SSL_KEY_PASSWORD}\n";
+        world.run(&["export", "--name", "topic"]).code(0).says(required);
+    }
+}
