@@ -215,7 +215,8 @@ pub(crate) async fn live_connections(
     Ok((read_each(client, listed.into_values(), concurrency).await?, twice))
 }
 
-/// Reads connections of lists one by one; one that vanished since is passed over.
+/// Reads connections of lists one by one; one that vanished since is passed over. One whose name no
+/// document can declare stays as its list shows it: a URL may not be able to hold the name.
 ///
 /// # Errors
 /// A connection cannot be read.
@@ -226,6 +227,9 @@ pub(crate) async fn read_each(
 ) -> Result<Vec<LiveConnection>, CallError> {
     let mut singles = stream::iter(listed)
         .map(|entry| async move {
+            if problem_with(entry.name.as_str()).is_some() {
+                return Ok(Some(entry));
+            }
             let single = client.get(&entry.name).await?;
             Ok(single.and_then(|single| whole(&single, &entry)))
         })

@@ -229,6 +229,17 @@ fn a_certificate_that_the_server_hides_is_offered_or_declared() {
     assert!(!written.contains("Y2VydGlmaWNhdGVz"), "{written}");
 }
 
+#[test]
+fn a_name_that_no_url_can_hold_is_left_out_alone() {
+    let world = World::settled(&["a"]);
+    for name in [".", "..", "b/c"] {
+        world.make(email_body(name));
+    }
+    let ran = world.run(&["export"]).code(1);
+    let ran = ran.says("\"..\" cannot be declared").says("\"b/c\" cannot be declared");
+    assert!(ran.stdout.contains("name: a\n") && !ran.stdout.contains("name: b"), "{}", ran.stdout);
+}
+
 /// A document that declared the list without the secret would take it away with the next PUT.
 #[test]
 fn a_list_in_which_the_server_hides_a_secret_is_offered_or_declared() {
