@@ -90,14 +90,14 @@ impl Redactor {
     pub fn redact(&self, text: &str) -> String {
         let Some(searcher) = self.searcher() else { return text.to_owned() };
         let mut found: Vec<Range<usize>> = Vec::new();
-        for reading in readings(text) {
+        each_reading(text, &mut |reading| {
             let length = reading.bytes.len();
             for secret in searcher.find_overlapping_iter(&reading.bytes) {
                 if !reading.is_packed || secret.len() >= SHORTEST_PACKED || secret.len() == length {
                     found.push(reading.place(secret.range()));
                 }
             }
-        }
+        });
         found.sort_by_key(|range| range.start);
         let mut redacted = String::with_capacity(text.len());
         let mut shown_to = 0;
@@ -125,8 +125,11 @@ impl Redactor {
 
     fn is_shown(&self, text: &str, shortest_word: usize) -> bool {
         let Some(searcher) = self.searcher() else { return false };
-        let shows = |reading: &Reading| shows(&searcher, &reading.bytes, shortest_word);
-        readings(text).iter().any(shows)
+        let mut is_shown = false;
+        each_reading(text, &mut |reading| {
+            is_shown = is_shown || shows(&searcher, &reading.bytes, shortest_word);
+        });
+        is_shown
     }
 
     /// The same of all texts and keys in a value, and of numbers that are not short.
@@ -192,21 +195,34 @@ impl std::fmt::Debug for Redactor {
 }
 
 /// A text as a program understands it.
-pub(super) struct Reading {
-    pub(super) bytes: Vec<u8>,
+struct Reading {
+    bytes: Vec<u8>,
     /// The place of each byte in the text as it is written; `None`: each stands where it is.
     places: Option<Vec<Range<usize>>>,
     /// Whether it was read out of base64 or hexadecimal digits, which any word may be taken for.
-    pub(super) is_packed: bool,
+    is_packed: bool,
 }
 
 impl Reading {
     /// Where in the text as it is written some of the bytes stand.
-    pub(super) fn place(&self, bytes: Range<usize>) -> Range<usize> {
+    fn place(&self, bytes: Range<usize>) -> Range<usize> {
         let Some(places) = &self.places else { return bytes };
         let start = places.get(bytes.start).map_or(0, |place| place.start);
         let last = bytes.end.checked_sub(1).and_then(|last| places.get(last));
         start..last.map_or(start, |place| place.end)
+    }
+
+    /// Shows itself, the packed texts in it, and as often as that what it is without one kind of escape.
+    fn show(&self, escapes: u8, look: &mut dyn FnMut(&Self)) {
+        look(self);
+        self.unpack(look);
+        for (_, escape) in ESCAPES.iter().filter(|(mark, _)| self.bytes.contains(mark)) {
+            if escapes > 0
+                && let Some(further) = self.without(*escape)
+            {
+                further.show(escapes - 1, look);
+            }
+        }
     }
 
     /// Takes one kind of escape out; `None` where there is none.
@@ -242,7 +258,7 @@ impl Reading {
 
     /// Reads its runs of base64 and of hexadecimal digits. A word before them may have been
     /// taken for a part of them, so each is read from several digits on.
-    fn unpack(&self, readings: &mut Vec<Self>) {
+    fn unpack(&self, look: &mut dyn FnMut(&Self)) {
         for run in runs(&self.bytes, |b| b.is_ascii_alphanumeric() || b"+/-_".contains(&b)) {
             let digits: Vec<u8> = self.bytes[run.clone()]
                 .iter()
@@ -257,7 +273,7 @@ impl Reading {
                 // A single digit too many is no group.
                 let whole = rest.len() - usize::from(rest.len() % 4 == 1);
                 if let Ok(bytes) = UNPADDED.decode(&rest[..whole]) {
-                    readings.push(self.unpacked(bytes, run.start + skipped, 6));
+                    look(&self.unpacked(bytes, run.start + skipped, 6));
                 }
             }
         }
@@ -265,31 +281,17 @@ impl Reading {
             for skipped in 0..2 {
                 let digits = self.bytes.get(run.start + skipped..run.end).unwrap_or_default();
                 let bytes = digits.chunks_exact(2).filter_map(hex_byte).collect();
-                readings.push(self.unpacked(bytes, run.start + skipped, 4));
+                look(&self.unpacked(bytes, run.start + skipped, 4));
             }
         }
     }
 }
 
-/// All readings of a text; the first is the text itself.
-pub(super) fn readings(text: &str) -> Vec<Reading> {
+/// Looks at all readings of a text, one by one: all at once are a hundred times as large.
+fn each_reading(text: &str, look: &mut dyn FnMut(&Reading)) {
     let bytes = text.as_bytes().to_vec();
-    let mut readings = vec![Reading { bytes, places: None, is_packed: false }];
     // Text that is quoted in a text that is quoted needs it twice.
-    let mut begin = 0;
-    for _ in 0..2 {
-        let end = readings.len();
-        for at in begin..end {
-            let further = ESCAPES.iter().filter_map(|escape| readings[at].without(*escape));
-            let further: Vec<Reading> = further.collect();
-            readings.extend(further);
-        }
-        begin = end;
-    }
-    let mut packed = Vec::new();
-    readings.iter().for_each(|reading| reading.unpack(&mut packed));
-    readings.extend(packed);
-    readings
+    Reading { bytes, places: None, is_packed: false }.show(2, look);
 }
 
 /// Fewer digits hold nothing that could be told from a word.
@@ -321,7 +323,8 @@ const UNPADDED: GeneralPurpose = GeneralPurpose::new(
 /// there is none.
 type Escape = fn(&[u8], &mut Vec<u8>) -> usize;
 
-const ESCAPES: [Escape; 4] = [json, html, percent, form];
+/// Each with a byte without which there is none, or no other than of an earlier kind.
+const ESCAPES: [(u8, Escape); 4] = [(b'\\', json), (b'&', html), (b'%', percent), (b'+', form)];
 
 fn percent(text: &[u8], out: &mut Vec<u8>) -> usize {
     let byte = text.strip_prefix(b"%").and_then(|digits| hex_byte(digits.get(..2)?));
