@@ -189,7 +189,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) compare: CompareSettings<'a>,
     /// The secret fields that may be sent back as `GET` shows them: those that were known to be readable
     /// before, and those that this reconcile has seen to be.
-    pub(crate) readable_now: &'a Readable,
+    pub(crate) seen_readable: &'a Readable,
     pub(crate) live: &'a Live,
     /// Whether the commit loaded whole.
     pub(crate) loaded_whole: bool,

@@ -220,12 +220,12 @@ impl Reconcile<'_> {
             Noting { desired, invalid: &invalid, live, filter, earlier }.note(&mut record);
         }
         let (record, tally) = (&record, Tally::default());
-        let decide = |observed: &Observed, readable_now: &Readable| {
+        let decide = |observed: &Observed, seen_readable: &Readable| {
             let settings = Settings {
                 policy: &self.target.policy,
                 run: &self.options.requests,
                 compare: self.compare_settings(opened, record),
-                readable_now,
+                seen_readable,
                 live: &observed.live,
                 loaded_whole,
                 unread_files: &loaded.unread,

@@ -320,7 +320,7 @@ fn may_be_sent_back<'a>(
     move |path, value| {
         let is_known =
             || ours.is_some_and(|ours| ours.knows_secret(path, value, settings.compare.keys.key));
-        settings.readable_now.has(type_name, path) || is_known()
+        settings.seen_readable.has(type_name, path) || is_known()
     }
 }
 
