@@ -149,10 +149,9 @@ pub struct GoodCommit {
     pub declared: Arc<BTreeMap<ConnectionName, DeclaredThen>>,
     /// How many documents each configured path held; of a lost one, how many before.
     pub paths: BTreeMap<String, usize>,
-    /// Paths of earlier good commits that are not read any more though the tree or the config may
-    /// still mean them, with the names that they touched.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unread_paths: BTreeMap<String, BTreeSet<ConnectionName>>,
+    /// Paths of earlier good commits that are lost or unread, with the names that they touched.
+    #[serde(rename = "unread_paths", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub absent_paths: BTreeMap<String, BTreeSet<ConnectionName>>,
 }
 
 /// A connection that a commit declared.

@@ -84,7 +84,7 @@ pub(crate) struct CompareSettings<'a> {
     pub(crate) corrects_drift: bool,
     /// With `--base` only: a path of the config is missing or empty, and no state remembers what it
     /// declared, so a value of live that is not the base's may be of its layer.
-    pub(crate) lacks_a_layer: bool,
+    pub(crate) has_absent_layer: bool,
     /// Whether every declared secret is sent again.
     pub(crate) resend_secrets: bool,
 }
@@ -198,8 +198,8 @@ impl CompareSettings<'_> {
     pub(crate) fn keeps(&self, origin: Origin) -> bool {
         match origin {
             Origin::Git => false,
-            Origin::Drift => !self.corrects_drift || self.lacks_a_layer,
-            Origin::Both => self.lacks_a_layer,
+            Origin::Drift => !self.corrects_drift || self.has_absent_layer,
+            Origin::Both => self.has_absent_layer,
         }
     }
 }

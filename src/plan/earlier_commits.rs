@@ -26,11 +26,11 @@ pub(crate) struct EarlierCommits {
     /// Names that a path still declares which today's config does not read.
     pub(crate) still_declared: BTreeMap<ConnectionName, String>,
     /// Paths that declared something in the last good commit and are missing or empty now. While there
-    /// is one, all deletes are held.
+    /// is one, all deletes are held. A path that is lost or unread is absent.
     pub(crate) lost_paths: NamesByPath,
     /// Files and paths that declared a part of connections, or of none, and are still there, but are not
     /// read any more: a file that became a link, a path that the config no longer names.
-    pub(crate) unread_layers: NamesByPath,
+    pub(crate) unread_paths: NamesByPath,
 }
 
 /// Paths with the names that files below them had a say in.
@@ -95,9 +95,8 @@ impl EarlierCommits {
         self.is_last_good_missing() || self.declared_then(new).is_some_and(renamed_from)
     }
 
-    /// The lost path, or the layer that is not read, that declared a part of a connection, or of the one
-    /// that it is to be renamed from.
-    pub(crate) fn lost_layer_of(
+    /// The absent path that declared a part of a connection, or of the one that it is to be renamed from.
+    pub(crate) fn absent_layer_of(
         &self,
         name: &ConnectionName,
         desired: Option<&DesiredConnection>,
@@ -106,13 +105,13 @@ impl EarlierCommits {
         let is_about = |names: &BTreeSet<ConnectionName>| {
             names.contains(name) || old.is_some_and(|old| names.contains(old))
         };
-        let mut paths = self.lost_paths.iter().rev().chain(&self.unread_layers);
+        let mut paths = self.lost_paths.iter().rev().chain(&self.unread_paths);
         paths.find(|(_, names)| is_about(names)).map(|(path, _)| path.as_str())
     }
 
-    /// The paths and files that are not read any more, which are to be kept with the commit.
-    pub(crate) fn unread_paths(&self) -> NamesByPath {
-        self.unread_layers.clone().into_iter().chain(self.lost_paths.clone()).collect()
+    /// The paths that are absent, lost or unread, which are to be kept with the commit.
+    pub(crate) fn absent_paths(&self) -> NamesByPath {
+        self.unread_paths.clone().into_iter().chain(self.lost_paths.clone()).collect()
     }
 
     fn declared_then(&self, name: &ConnectionName) -> Option<&DeclaredThen> {
@@ -368,16 +367,16 @@ pub(crate) fn lost_paths(
     counts: &BTreeMap<String, usize>,
 ) -> NamesByPath {
     // Of one whose names were consented to nothing is lost any more.
-    let unread = good.unread_paths.iter().filter(|(_, names)| !names.is_empty());
-    let unread = unread.map(|(path, _)| path);
+    let absent = good.absent_paths.iter().filter(|(_, names)| !names.is_empty());
+    let absent = absent.map(|(path, _)| path);
     let declared_then = |path: &str| {
         let recorded = good.paths.get(path).or_else(|| then?.get(path));
-        recorded.is_some_and(|count| *count > 0) || unread.clone().any(|unread| unread == path)
+        recorded.is_some_and(|count| *count > 0) || absent.clone().any(|absent| absent == path)
     };
     let is_mistyped = counts.iter().any(|(path, count)| *count == 0 && !declared_then(path));
     let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
     let read_anew = then.into_iter().flatten().filter(|(_, n)| **n > 0).map(|(path, _)| path);
-    let all = recorded.chain(read_anew).chain(unread.clone());
+    let all = recorded.chain(read_anew).chain(absent.clone());
     let is_lost = |path: &&String| match counts.get(*path) {
         Some(count) => *count == 0,
         None => is_mistyped && !is_below_any(path, counts),
@@ -399,6 +398,6 @@ fn is_at_or_below(file: &str, path: &str) -> bool {
 pub(crate) fn touched(good: &GoodCommit, path: &str) -> BTreeSet<ConnectionName> {
     let had_a_say = |then: &DeclaredThen| then.files.iter().any(|file| is_at_or_below(file, path));
     let declared = good.declared.iter().filter(|(_, then)| had_a_say(then));
-    let unread = good.unread_paths.get(path).into_iter().flatten();
-    declared.map(|(name, _)| name).chain(unread).cloned().collect()
+    let absent = good.absent_paths.get(path).into_iter().flatten();
+    declared.map(|(name, _)| name).chain(absent).cloned().collect()
 }

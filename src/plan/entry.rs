@@ -429,6 +429,6 @@ pub(crate) fn lost_path_in_words(path: &str) -> Why {
     Why::new(reason).advice(ALLOW_DELETES)
 }
 
-/// The way past a limit, a lost path, or a layer that is not read.
+/// The way past a limit and an absent path.
 pub(crate) const ALLOW_DELETES: &str = "run `apinizer-gitops apply --allow-deletes`, or commit with \
                                         the trailer `Allow-Deletes: true`";

@@ -168,7 +168,7 @@ pub(super) fn follow_protection(
     settings: &Settings<'_>,
 ) {
     let protect = desired.options.protect;
-    let may_lift = settings.loaded_whole && row.lost_layer.is_none() && !settings.is_worktree();
+    let may_lift = settings.loaded_whole && row.absent_layer.is_none() && !settings.is_worktree();
     let memory = decision.memory.as_ref().or(row.memory);
     let changes = memory.and_then(|memory| memory.owned.as_ref()).is_some_and(|owned| {
         let is_of_type = owned.type_name == desired.connection_type.name;

@@ -29,7 +29,7 @@ pub(crate) struct Row<'a> {
     pub(crate) memory: Option<&'a Memory>,
     /// A path that declared a part of it in the last good commit and is missing, empty or not read
     /// now.
-    pub(crate) lost_layer: Option<&'a str>,
+    pub(crate) absent_layer: Option<&'a str>,
     /// Its part in a rename from it.
     pub(crate) claim: Option<Claim<'a>>,
 }
@@ -132,7 +132,7 @@ pub(crate) fn join<'a>(
             declared,
             live: observed.sight(name),
             memory: record.memory(name),
-            lost_layer: earlier.lost_layer_of(name, desired.get(name)),
+            absent_layer: earlier.absent_layer_of(name, desired.get(name)),
             claim: None,
         }
     };
@@ -243,7 +243,7 @@ impl Settings<'_> {
     }
 
     /// Whether the run or the tip consents to changes that a lost path holds.
-    pub(crate) fn consents_to_lost_layers(&self) -> bool {
+    pub(crate) fn consents_to_absent_layers(&self) -> bool {
         self.allows_deletes() || (!self.without_consents && self.earlier.consents.by_tip)
     }
 }

@@ -77,9 +77,9 @@ impl CommitReader<'_> {
                 lost_paths.entry(path.clone()).or_default();
             }
         }
-        let (still_declared, mut unread_layers) = self.still_declared(good, &counts)?;
+        let (still_declared, mut unread_paths) = self.still_declared(good, &counts)?;
         let not_read = self.loaded.unread.keys();
-        unread_layers.extend(not_read.map(|place| (place.clone(), touched(good, place))));
+        unread_paths.extend(not_read.map(|place| (place.clone(), touched(good, place))));
         Ok(EarlierCommits {
             commit,
             last_good,
@@ -87,7 +87,7 @@ impl CommitReader<'_> {
             other_branch,
             still_declared,
             lost_paths,
-            unread_layers,
+            unread_paths,
         })
     }
 
@@ -125,7 +125,7 @@ impl CommitReader<'_> {
         counts: &BTreeMap<String, usize>,
     ) -> Result<(BTreeMap<ConnectionName, String>, NamesByPath), SourceError> {
         let recorded = good.paths.iter().filter(|(_, count)| **count > 0).map(|(path, _)| path);
-        let unread = recorded.chain(good.unread_paths.keys()).filter(|p| !is_below_any(p, counts));
+        let unread = recorded.chain(good.absent_paths.keys()).filter(|p| !is_below_any(p, counts));
         let (mut names, mut paths) = (BTreeMap::new(), BTreeMap::new());
         for path in unread.cloned().collect::<BTreeSet<String>>() {
             let below = std::slice::from_ref(&path);

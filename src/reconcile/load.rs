@@ -139,7 +139,7 @@ impl LoadedTarget {
             config,
             declared: Arc::new(declared.collect()),
             paths: self.counts(),
-            unread_paths: BTreeMap::new(),
+            absent_paths: BTreeMap::new(),
         }
     }
 

@@ -85,7 +85,7 @@ impl Reconcile<'_> {
         let (earlier, live) = self.ask(&opened, &mut record, prepared).await?;
         let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
         keep_protection(&mut opened.desired, &record, |connection| {
-            !may_lift || earlier.lost_layer_of(&connection.name, Some(connection)).is_some()
+            !may_lift || earlier.absent_layer_of(&connection.name, Some(connection)).is_some()
         });
         let mut observed = self.look_closer(live, &opened, &record, prepared).await;
         let mut planned = self.decide_rows(&opened, record, &earlier, &mut observed).await?;
@@ -259,20 +259,20 @@ impl Reconcile<'_> {
             self.snapshot.commit().filter(|_| whole && !options.requests.filter.is_narrow())?;
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
         let is_consented = options.requests.allow_deletes || earlier.consents.by_tip;
-        let unread_paths = earlier.unread_paths();
+        let absent_paths = earlier.absent_paths();
         let last_good = opened.before.last_good.as_ref();
         // A connection that is held for a path stays as the files of before declared it.
         let declared = Arc::make_mut(&mut good.declared);
-        for name in unread_paths.values().flatten().filter(|_| !is_consented) {
+        for name in absent_paths.values().flatten().filter(|_| !is_consented) {
             let applied = last_good.and_then(|good| good.declared.get(name));
             if let (Some(now), Some(applied)) = (declared.get_mut(name), applied) {
                 now.files.clone_from(&applied.files);
             }
         }
-        good.unread_paths = unread_paths;
+        good.absent_paths = absent_paths;
         if is_consented {
-            good.unread_paths.retain(|path, _| !good.paths.contains_key(path));
-            good.unread_paths.values_mut().for_each(BTreeSet::clear);
+            good.absent_paths.retain(|path, _| !good.paths.contains_key(path));
+            good.absent_paths.values_mut().for_each(BTreeSet::clear);
             return Some(good);
         }
         // A path that touched no name is lost as well, though no name says so.
@@ -498,7 +498,7 @@ impl Reconcile<'_> {
             keys: Keys { key: &connection.key, is_known: *key_is_known },
             readable: &record.readable,
             stateless,
-            lacks_a_layer: stateless && !self.options.requests.allow_deletes && lacks_a_path(),
+            has_absent_layer: stateless && !self.options.requests.allow_deletes && lacks_a_path(),
             corrects_drift: self.target.policy.drift == OnDrift::Correct,
             resend_secrets: self.options.resend_secrets,
         }

@@ -155,7 +155,7 @@ impl Good {
             (name, DeclaredThen { type_name, files, renamed_from })
         });
         let declared = Arc::new(declared.collect());
-        GoodCommit { commit, config, declared, paths, unread_paths: BTreeMap::new() }
+        GoodCommit { commit, config, declared, paths, absent_paths: BTreeMap::new() }
     }
 }
 

@@ -138,7 +138,7 @@ impl Comparing<'_> {
 
     fn origin(&self, field: &DesiredField, value: &Value, live: Option<&Value>) -> Origin {
         let Some(older) = self.older(&field.path) else {
-            let is_of_a_layer = self.settings.lacks_a_layer
+            let is_of_a_layer = self.settings.has_absent_layer
                 && self.remembered.base.is_some()
                 && !equal_in(self.desired, field.field, None, live);
             return if is_of_a_layer { Origin::Both } else { Origin::Git };

@@ -29,7 +29,7 @@ pub(super) fn decide_declared(
 ) -> Decision {
     let mut decision = decide_wanted(row, desired, settings);
     limits::follow_protection(&mut decision, row, desired, settings);
-    hold_for_lost_layer(&mut decision, row, settings);
+    hold_for_absent_layer(&mut decision, row, settings);
     decision
 }
 
@@ -74,8 +74,10 @@ pub(super) fn cannot_be_written(
 
 /// A path that declared a part of this connection is missing or empty now: what is left of the
 /// document is not written.
-fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
-    let Some(path) = row.lost_layer.filter(|_| !settings.consents_to_lost_layers()) else { return };
+fn hold_for_absent_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
+    let Some(path) = row.absent_layer.filter(|_| !settings.consents_to_absent_layers()) else {
+        return;
+    };
     let is_replaced =
         decision.entry.change.as_ref().is_some_and(|change| change.action == Action::Replace);
     let is_allowed = is_replaced && settings.allows_delete_of(row.name);
@@ -87,12 +89,12 @@ fn hold_for_lost_layer(decision: &mut Decision, row: &Row<'_>, settings: &Settin
     // The rest of the document is not remembered as agreed either.
     (decision.memory, decision.entry.adopted) = (None, false);
     if decision.entry.change.as_ref().is_some_and(is_sent) {
-        decision.entry.hold(lost_layer_in_words(path, settings));
+        decision.entry.hold(absent_layer_in_words(path, settings));
     }
 }
 
-/// Why a lost path, or a layer that is not read, holds an update.
-pub(super) fn lost_layer_in_words(path: &str, settings: &Settings<'_>) -> Why {
+/// Why an absent path holds an update: a lost one, or one that is not read.
+pub(super) fn absent_layer_in_words(path: &str, settings: &Settings<'_>) -> Why {
     if settings.earlier.lost_paths.contains_key(path) {
         return lost_path_in_words(path);
     }

@@ -11,7 +11,7 @@ use crate::plan::row::{Claim, Declared, Row, Rows, Settings, Sight};
 use crate::plan::{Action, Change, State};
 
 use super::declared::{
-    ADOPTED, Compared, Wipes, came_to_nothing, cannot_be_written, lost_layer_in_words,
+    ADOPTED, Compared, Wipes, absent_layer_in_words, came_to_nothing, cannot_be_written,
 };
 
 /// The pairs of new and old name that `renamedFrom` asks for.
@@ -175,8 +175,8 @@ fn decide_rename(
         // The connection that had the new name before is gone: what comes is another one.
         decision.memory(row).owned = None;
     }
-    if let Some(path) = row.lost_layer.filter(|_| !settings.consents_to_lost_layers()) {
-        decision.entry.hold(lost_layer_in_words(path, settings));
+    if let Some(path) = row.absent_layer.filter(|_| !settings.consents_to_absent_layers()) {
+        decision.entry.hold(absent_layer_in_words(path, settings));
     }
     decision
 }

@@ -133,7 +133,7 @@ fn compare_knowing(
             }
             let was = older.map(|older| kind.plain(field, Some(&older.value)));
             let git_moved = was.as_ref().is_none_or(|was| *was != wanted);
-            let was_declared = run.lacks_a_layer() && ours.is_some() && has.is_some();
+            let was_declared = run.has_absent_layer() && ours.is_some() && has.is_some();
             let live_moved = was.as_ref().map_or(was_declared, |was| *was != has);
             keep_older(&mut fate, field, older);
             differ(run, &mut fate, field, git_moved, live_moved);
@@ -161,7 +161,7 @@ fn keep_older(fate: &mut Fate, field: &str, older: Option<&Agreed>) {
 
 fn differ(run: &Run<'_>, fate: &mut Fate, field: &str, git_moved: bool, live_moved: bool) {
     let is_drift = live_moved && !git_moved;
-    let keeps = (is_drift && run.sight.settings.report) || (live_moved && run.lacks_a_layer());
+    let keeps = (is_drift && run.sight.settings.report) || (live_moved && run.has_absent_layer());
     let treatment = if keeps { Treatment::Keep } else { Treatment::Write };
     fate.differences.insert(field.to_owned(), treatment);
 }

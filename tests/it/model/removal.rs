@@ -242,7 +242,7 @@ fn links(path: &str, sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
 
 /// The names that were touched by paths which today's config does not read though they still declare
 /// something, and by files that are links.
-pub(crate) fn unread_layers(sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
+pub(crate) fn unread_paths(sight: Sight<'_>, before: &Memory) -> BTreeSet<String> {
     let tree = &sight.commits.last().unwrap().tree;
     let touched = before.good.iter().flat_map(|good| &good.touched);
     let unread = touched.filter(|(path, _)| {

@@ -116,7 +116,7 @@ fn expect_knowing(sight: Sight<'_>, before: &Memory, readable: &BTreeSet<Kind>) 
     let touched = before.good.as_ref().map(|good| &good.touched);
     let lost = touched.into_iter().flatten().filter(|(path, _)| lost_paths.contains(*path));
     let by_path: BTreeSet<String> = lost.flat_map(|(_, names)| names.clone()).collect();
-    let unread = removal::unread_layers(sight, before);
+    let unread = removal::unread_paths(sight, before);
     let partial: BTreeSet<String> = by_path.union(&unread).cloned().collect();
     let is_consented = removal::consents_to_lost_paths(sight, before);
     let mut run = Run {
@@ -261,7 +261,7 @@ impl Run<'_> {
     }
 
     /// Whether nobody remembers what a path declared that is missing or empty.
-    pub(crate) fn lacks_a_layer(&self) -> bool {
+    pub(crate) fn has_absent_layer(&self) -> bool {
         let is_empty = |count: &Option<usize>| count.unwrap_or(0) == 0;
         self.before.stateless
             && !self.sight.flags.allow_deletes
@@ -402,7 +402,7 @@ impl Run<'_> {
     fn absent(&mut self, name: &str, document: &Document) {
         let owned = self.before.owned.get(name).filter(|_| !self.freed.contains(name));
         if let Some(owned) = owned
-            && (self.lacks_a_layer()
+            && (self.has_absent_layer()
                 || (self.sight.settings.report && !fields::git_moved(self.sight, document, owned)))
         {
             self.plan("drift", name);
