@@ -17,7 +17,7 @@ use crate::desired::{Desired, DesiredConnection, Resolution};
 use crate::name::ConnectionName;
 use crate::plan::compare::{CompareSettings, Comparison, LiveView, Remembered, compare};
 use crate::plan::{
-    Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, step, whole_digest,
+    Action, Change, ChangeResult, Entry, Judge, Observed, TargetPlan, all_declared, attempt,
 };
 use crate::record::{LastCommit, Owned, Record};
 use crate::state::{Ledger, StateError};
@@ -162,11 +162,16 @@ impl Job<'_> {
         Remembered { base: owned.map(|owned| &owned.base), unstable }
     }
 
-    /// Counts a step that is not tried for ever where nothing comes of it.
-    fn count_step(&self, desired: &DesiredConnection, step: &str, wanted: &serde_json::Value) {
+    /// Counts an attempt that is not made for ever where nothing comes of it.
+    fn count_attempt(
+        &self,
+        desired: &DesiredConnection,
+        attempt: &str,
+        wanted: &serde_json::Value,
+    ) {
         let key = self.settings.keys.key;
         self.ledger.edit_memory(&desired.name, |memory| {
-            memory.count(step, wanted, &serde_json::Value::Null, key);
+            memory.count(attempt, wanted, &serde_json::Value::Null, key);
         });
     }
 }
@@ -288,7 +293,7 @@ impl<'j> Run<'j, '_> {
             (ChangeResult::Done | ChangeResult::Degraded(_), Action::Create, Some(desired))
                 if was_owned =>
             {
-                self.job.count_step(desired, step::CREATE, &whole_digest(desired));
+                self.job.count_attempt(desired, attempt::CREATE, &all_declared(desired));
             }
             (
                 ChangeResult::NotStarted,

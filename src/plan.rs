@@ -26,7 +26,7 @@ mod state;
 
 pub(crate) use decide::{ADOPTED, for_the_shell, forget_command};
 pub use entry::{Action, Change, ChangeResult};
-pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, step, whole_digest};
+pub(crate) use entry::{Decision, Entry, FieldChange, Origin, Why, all_declared, attempt};
 pub(crate) use limits::{keep_protection, raise_protection};
 pub(crate) use row::{Judge, Observed, Rows, Settings, Tally, join};
 pub use run::{Filter, RunRequests};

@@ -115,8 +115,8 @@ pub struct Memory {
     /// It was saved but not deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded: Option<Degraded>,
-    /// Fields that were written and may not stay, by pointer, and steps of which nothing came (see
-    /// `plan::step`).
+    /// Fields that were written and may not stay, by pointer, and attempts of which nothing came (see
+    /// `plan::attempt`).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unstable: BTreeMap<String, Unstable>,
     /// The consents of commits to the change that is due, by the rule of the user that holds it.
@@ -392,7 +392,7 @@ const PUTS_IN_A_ROW: u32 = 8;
 pub struct Unstable {
     /// The fingerprint of the value that was written.
     pub print: Fingerprint,
-    /// The value that live showed before the last PUT; a step without a value of its own shows
+    /// The value that live showed before the last PUT; an attempt without a value of its own shows
     /// `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<Fingerprint>,

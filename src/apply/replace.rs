@@ -12,7 +12,7 @@ use crate::api::ErrorKind;
 use crate::catalog::{self, ConnectionType};
 use crate::desired::{DesiredConnection, resolve_one};
 use crate::live::LiveConnection;
-use crate::plan::{body, step, whole_digest};
+use crate::plan::{all_declared, attempt, body};
 use crate::record::Owned;
 use crate::secret::SensitiveValue;
 
@@ -86,7 +86,7 @@ async fn make_new(job: &Job<'_>, desired: &DesiredConnection, old: Old) -> Chang
         done => {
             job.ledger.edit_memory(name, |memory| {
                 memory.due = None;
-                memory.unstable.remove(step::REPLACE);
+                memory.unstable.remove(attempt::REPLACE);
             });
             done
         }
@@ -148,10 +148,10 @@ async fn bring_back(
             memory.intent = Some(create::intent(desired, &job.settings));
         }
     });
-    job.count_step(desired, step::REPLACE, &whole_digest(desired));
+    job.count_attempt(desired, attempt::REPLACE, &all_declared(desired));
     if is_refused {
         job.ledger.edit_memory(&desired.name, |memory| {
-            memory.unstable.get_mut(step::REPLACE).into_iter().for_each(|k| k.given_up = true);
+            memory.unstable.get_mut(attempt::REPLACE).into_iter().for_each(|k| k.given_up = true);
         });
     }
     match restored {

@@ -389,8 +389,8 @@ pub enum Origin {
     Both,
 }
 
-/// The steps that are counted where nothing comes of them, by the pointer that they are kept under.
-pub(crate) mod step {
+/// The attempts that are counted where nothing comes of them, by the pointer that they are kept under.
+pub(crate) mod attempt {
     /// Creates of a connection that never shows up.
     pub(crate) const CREATE: &str = "";
     /// A replace that the server refused.
@@ -399,9 +399,9 @@ pub(crate) mod step {
     pub(crate) const RENAME: &str = "/name";
 }
 
-/// The digest that decides whether a step that came to nothing is tried again: all that is
-/// declared, with the values of its references.
-pub(crate) fn whole_digest(desired: &DesiredConnection) -> serde_json::Value {
+/// All that is declared, with the values of its references: what came to nothing with it is tried again
+/// with something else.
+pub(crate) fn all_declared(desired: &DesiredConnection) -> serde_json::Value {
     let fields = desired.fields.iter().map(|field| {
         let value = field.value().unwrap_or(&field.declared);
         (field.path.clone(), value.clone())
@@ -411,14 +411,15 @@ pub(crate) fn whole_digest(desired: &DesiredConnection) -> serde_json::Value {
 }
 
 impl Unstable {
-    /// Whether a step came to nothing often enough for what is declared today.
+    /// Whether an attempt came to nothing often enough for what is declared today.
     pub(crate) fn came_to_nothing(
         &self,
-        step: &str,
+        attempt: &str,
         desired: &DesiredConnection,
         key: &crate::secret::FingerprintKey,
     ) -> bool {
-        self.is_given_up(key, step, None) && key.matches(&self.print, step, &whole_digest(desired))
+        self.is_given_up(key, attempt, None)
+            && key.matches(&self.print, attempt, &all_declared(desired))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::plan::compare::{
     CompareSettings, Comparison, LiveView, Remembered, Treatment, compare, moved_field,
     show_desired,
 };
-use crate::plan::entry::{ALLOW_DELETES, Decision, Why, lost_path_in_words, step};
+use crate::plan::entry::{ALLOW_DELETES, Decision, Why, attempt, lost_path_in_words};
 use crate::plan::row::{Claim, Row, Settings, Sight};
 use crate::plan::{Action, Change, FieldChange, Origin, State, limits};
 use crate::record::{Memory, Owned};
@@ -112,7 +112,7 @@ fn create(
         let reason = format!("not created: whether it exists is not known, since {problem}");
         return Decision::blocked(row, Why::new(reason));
     }
-    if came_to_nothing(row.memory, desired, step::CREATE, settings) {
+    if came_to_nothing(row.memory, desired, attempt::CREATE, settings) {
         let why = Why::new("not converging: the server took it twice and does not list it");
         let mut decision = Decision::blocked(row, why);
         decision.entry.state = State::NotConverging;
@@ -339,7 +339,7 @@ fn other_type(
         let advice = "give it another name in git, or delete it in the console";
         return Decision::blocked(row, Why::new(reason).advice(advice));
     };
-    let was_refused = came_to_nothing(row.memory, desired, step::REPLACE, settings);
+    let was_refused = came_to_nothing(row.memory, desired, attempt::REPLACE, settings);
     if was_refused && !settings.allows_delete_of(&desired.name) {
         let reason = format!(
             "the server did not take a {wanted} connection in the place of the {live_type} one, and \
@@ -384,15 +384,15 @@ fn other_type(
 const TO_RESTORE: &str = "declare it first, with the type that the connection has, or delete the \
                           connection in the console";
 
-/// Whether a step was tried often enough for what is declared today.
+/// Whether something was tried often enough for what is declared today.
 pub(super) fn came_to_nothing(
     memory: Option<&Memory>,
     desired: &DesiredConnection,
-    step: &str,
+    attempt: &str,
     settings: &Settings<'_>,
 ) -> bool {
-    let tried = memory.and_then(|memory| memory.unstable.get(step));
-    tried.is_some_and(|tried| tried.came_to_nothing(step, desired, settings.compare.keys.key))
+    let tried = memory.and_then(|memory| memory.unstable.get(attempt));
+    tried.is_some_and(|tried| tried.came_to_nothing(attempt, desired, settings.compare.keys.key))
 }
 
 fn learn_what_stays(decision: &mut Decision, row: &Row<'_>, comparison: &Comparison) {
@@ -400,7 +400,7 @@ fn learn_what_stays(decision: &mut Decision, row: &Row<'_>, comparison: &Compari
         return;
     }
     let unstable = &mut decision.memory(row).unstable;
-    unstable.remove(step::CREATE);
+    unstable.remove(attempt::CREATE);
     for path in &comparison.stayed {
         // A field that agrees while another one is written may be displaced by that.
         match unstable.get_mut(path).filter(|_| comparison.writes()) {

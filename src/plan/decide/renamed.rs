@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::desired::DesiredConnection;
 use crate::name::ConnectionName;
 use crate::plan::compare::Treatment;
-use crate::plan::entry::{Decision, Why, step};
+use crate::plan::entry::{Decision, Why, attempt};
 use crate::plan::judge::judge;
 use crate::plan::row::{Claim, Declared, Row, Rows, Settings, Sight};
 use crate::plan::{Action, Change, State};
@@ -217,7 +217,7 @@ fn why_not(
         let advice = "rename it in one commit, and change its type in a later one";
         return Some(Why::new(reason).advice(advice));
     }
-    if came_to_nothing(row.memory, desired, step::RENAME, settings) {
+    if came_to_nothing(row.memory, desired, attempt::RENAME, settings) {
         let name = &view.listed.name;
         return Some(Why::new(format!("not converging: the server keeps the name `{name}`")));
     }
