@@ -136,7 +136,7 @@ fn known_references(
             load_target(engine, target, &Snapshot::Commit { repository, commit })
         };
         match tokio::task::block_in_place(load) {
-            Ok(loaded) => documents = loaded.loaded.documents,
+            Ok(loaded) => documents = loaded.contents.documents,
             Err(error) if context.global.verbose > 0 => {
                 context.say(&format!("the documents in git cannot be read: {error}"));
             }

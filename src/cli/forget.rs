@@ -63,7 +63,7 @@ async fn declared_now(session: &mut Session) -> BTreeSet<ConnectionName> {
     let Ok(target) = session.single_target() else { return BTreeSet::new() };
     let load = || load_target(&session.engine, target, &snapshot);
     let loaded = tokio::task::block_in_place(load);
-    let documents = loaded.map(|loaded| loaded.loaded.documents).unwrap_or_default();
+    let documents = loaded.map(|loaded| loaded.contents.documents).unwrap_or_default();
     let names = documents.into_iter().flat_map(|d| [Some(d.name), d.options.renamed_from]);
     names.flatten().collect()
 }

@@ -194,7 +194,7 @@ impl Pulled<'_> {
         let live = export::read_each(client, fresh, target.manager.concurrency).await;
         let live = live.map_err(CommandError::failed)?;
         let loaded = load_target(engine, target, self.snapshot).map_err(CommandError::failed)?;
-        let (record, documents) = (&ready.record, &loaded.loaded.documents);
+        let (record, documents) = (&ready.record, &loaded.contents.documents);
         let known = KnownReferences::of(record, documents, &engine.environment);
         let mut export = Export::of(&live, &known, prefix(target), false);
         export.leave_out_known(&engine.redactor);

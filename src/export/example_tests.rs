@@ -25,7 +25,7 @@ fn they_load_without_errors_or_warnings_and_show_every_type() {
     let snapshot = Snapshot::Disk(Files::of_worktree(examples().to_path_buf()));
     let mut shown = BTreeSet::new();
     for target in &engine.config.targets {
-        let loaded = load_target(&engine, target, &snapshot).unwrap().loaded;
+        let loaded = load_target(&engine, target, &snapshot).unwrap().contents;
         let problems: Vec<_> = loaded
             .diagnostics
             .iter()

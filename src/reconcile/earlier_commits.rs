@@ -256,7 +256,7 @@ impl CommitReader<'_> {
         repository: &Arc<Repository>,
         commit: &CommitWithConsents,
     ) -> Result<BTreeSet<ConnectionName>, SourceError> {
-        let today = declarations_of(&self.loaded.loaded.documents);
+        let today = declarations_of(&self.loaded.contents.documents);
         let now = self.declarations(repository, &commit.id)?;
         let mut names: BTreeSet<ConnectionName> = now.keys().chain(today.keys()).cloned().collect();
         for parent in &commit.parents {
@@ -276,7 +276,7 @@ impl CommitReader<'_> {
         let Some(commit) = repository.commit(id)? else { return Ok(BTreeMap::new()) };
         let then = Snapshot::Commit { repository: Arc::clone(repository), commit };
         let loaded = load_target(self.engine, self.target, &then)?;
-        Ok(declarations_of(&loaded.loaded.documents))
+        Ok(declarations_of(&loaded.contents.documents))
     }
 
     /// Where only signed commits are applied, only signed ones consent.
@@ -345,7 +345,7 @@ impl CommitReader<'_> {
     }
 
     fn declared_type(&self, name: &ConnectionName) -> Option<&'static str> {
-        let documents = &self.loaded.loaded.documents;
+        let documents = &self.loaded.contents.documents;
         let at = documents.binary_search_by_key(&name, |document| &document.name).ok()?;
         documents.get(at).map(|document| document.connection_type.name)
     }

@@ -15,7 +15,7 @@ use crate::source::{Folder, Snapshot, SourceError};
 #[derive(Debug)]
 pub(crate) struct LoadedTarget {
     /// The documents and their problems.
-    pub loaded: Loaded,
+    pub contents: Loaded,
     /// The notes about files that are not read.
     pub notices: Vec<String>,
     /// The files and folders that are not read and hold deletes, with their notes.
@@ -56,7 +56,7 @@ pub(super) fn load_by_rules(
         None => load(),
     })?;
     // A file that could not be read may be readable the next time.
-    if !loaded.loaded.has_errors() {
+    if !loaded.contents.has_errors() {
         engine.loaded.keep(target, &commit.id, &loaded);
     }
     Ok(loaded)
@@ -104,10 +104,10 @@ fn load_by(
     let listing = snapshot.folders(&target.paths, engine.config_file.as_deref())?;
     let known_targets = &engine.config.target_names;
     let request = LoadRequest { rules, ..load_request(target, &listing.folders, known_targets) };
-    let loaded = document::load(&request, &engine.cache, &snapshot.reader());
+    let contents = document::load(&request, &engine.cache, &snapshot.reader());
     let notices = listing.unread.values().cloned().chain(listing.skipped()).collect();
-    let variables = variables_of(&loaded.documents, &target.vars);
-    Ok(LoadedTarget { loaded, notices, unread: listing.unread, variables })
+    let variables = variables_of(&contents.documents, &target.vars);
+    Ok(LoadedTarget { contents, notices, unread: listing.unread, variables })
 }
 
 /// The declarations of a snapshot below some paths, whatever else is wrong with it.
@@ -126,7 +126,7 @@ impl LoadedTarget {
     /// The part of a commit that loaded whole that the state keeps.
     pub(super) fn as_good_commit(&self, config: String, commit: &CommitId) -> GoodCommit {
         let mut files = self.files();
-        let declared = self.loaded.documents.iter().map(|document| {
+        let declared = self.contents.documents.iter().map(|document| {
             let then = DeclaredThen {
                 type_name: document.connection_type.name.to_owned(),
                 files: files.remove(&document.name).unwrap_or_default(),
@@ -146,7 +146,7 @@ impl LoadedTarget {
     /// The files that declare a part of each name.
     pub(super) fn files(&self) -> BTreeMap<&ConnectionName, Vec<String>> {
         let mut files: BTreeMap<&ConnectionName, Vec<String>> = BTreeMap::new();
-        for (file, names) in &self.loaded.names_by_file {
+        for (file, names) in &self.contents.names_by_file {
             for name in names {
                 files.entry(name).or_default().push(file.to_string());
             }
@@ -156,7 +156,7 @@ impl LoadedTarget {
 
     /// How many documents each configured path holds.
     pub(super) fn counts(&self) -> BTreeMap<String, usize> {
-        let folders = self.loaded.folders.iter();
+        let folders = self.contents.folders.iter();
         folders.map(|(path, _, documents)| (path.to_string(), *documents)).collect()
     }
 
@@ -167,8 +167,8 @@ impl LoadedTarget {
         &self,
         good: Option<&GoodCommit>,
     ) -> Result<BTreeMap<ConnectionName, Invalid>, String> {
-        let mut blocked = self.loaded.invalid.clone();
-        for file in &self.loaded.unreadable {
+        let mut blocked = self.contents.invalid.clone();
+        for file in &self.contents.unreadable {
             let declared = good.into_iter().flat_map(|good| good.declared.iter());
             let of_file: BTreeSet<&ConnectionName> = declared
                 .filter(|(_, then)| then.files.iter().any(|f| **f == **file))
@@ -193,7 +193,7 @@ impl LoadedTarget {
         blocked: &BTreeMap<ConnectionName, Invalid>,
         good: Option<&GoodCommit>,
     ) -> BTreeMap<ConnectionName, ConnectionName> {
-        let documents = self.loaded.documents.iter();
+        let documents = self.contents.documents.iter();
         let valid = documents.filter_map(|d| Some((&d.name, d.options.renamed_from.as_ref()?)));
         // A document that cannot be read now renames as the last good commit said.
         let then = good.into_iter().flat_map(|good| good.declared.iter());
@@ -203,7 +203,7 @@ impl LoadedTarget {
             .filter(|(new, _)| blocked.contains_key(*new))
             .map(|(new, old)| (new.clone(), old.clone()))
             .collect();
-        renames.extend(self.loaded.renames_of_invalid.clone());
+        renames.extend(self.contents.renames_of_invalid.clone());
         renames
     }
 }

@@ -83,7 +83,7 @@ impl Reconcile<'_> {
     async fn fill(&self, prepared: &mut Prepared<'_>) -> Result<(), (Step, String)> {
         let (mut opened, mut record) = self.open(prepared).await?;
         let (earlier, live) = self.ask(&opened, &mut record, prepared).await?;
-        let may_lift = self.snapshot.commit().is_some() && !opened.loaded.loaded.has_errors();
+        let may_lift = self.snapshot.commit().is_some() && !opened.loaded.contents.has_errors();
         keep_protection(&mut opened.desired, &record, |connection| {
             !may_lift || earlier.absent_layer_of(&connection.name, Some(connection)).is_some()
         });
@@ -213,7 +213,7 @@ impl Reconcile<'_> {
         let blocked = blocked.map_err(|problem| (Step::Load, problem))?;
         settle::settle(&mut record, observed, keys);
         let invalid = self.with_old_names(blocked, loaded, desired, &record, &observed.live);
-        let loaded_whole = !loaded.loaded.has_errors();
+        let loaded_whole = !loaded.contents.has_errors();
         let filter = &self.options.requests.filter;
         if loaded_whole {
             let live = &observed.live;
@@ -254,7 +254,7 @@ impl Reconcile<'_> {
     /// today's config does not read may still declare something, whatever somebody consents to.
     fn good_commit(&self, opened: &Opened, earlier: &EarlierCommits) -> Option<GoodCommit> {
         let Self { engine, target, options, .. } = *self;
-        let whole = !opened.loaded.loaded.has_errors();
+        let whole = !opened.loaded.contents.has_errors();
         let commit =
             self.snapshot.commit().filter(|_| whole && !options.requests.filter.is_narrow())?;
         let mut good = opened.loaded.as_good_commit(engine.config_digest(target), &commit.id);
@@ -312,10 +312,10 @@ impl Reconcile<'_> {
         let is_of_target =
             |warning: &&Diagnostic| warning.target.as_ref().or(first) == Some(&self.target.name);
         let of_config = self.engine.config.warnings.iter().filter(is_of_target);
-        let problems = of_config.chain(&loaded.loaded.diagnostics);
+        let problems = of_config.chain(&loaded.contents.diagnostics);
         prepared.plan.diagnostics = problems.cloned().collect();
         prepared.plan.notices.extend(loaded.notices.iter().cloned());
-        if !loaded.loaded.has_errors() || isolates(self.target) {
+        if !loaded.contents.has_errors() || isolates(self.target) {
             return Ok(loaded);
         }
         prepared.refused = true;
@@ -323,7 +323,7 @@ impl Reconcile<'_> {
             Some(commit) => format!("commit {}", commit.id.short()),
             None => "the working tree".to_owned(),
         };
-        let errors: Vec<_> = loaded.loaded.errors().collect();
+        let errors: Vec<_> = loaded.contents.errors().collect();
         let first = errors.first().map(|first| first.mark.to_string()).unwrap_or_default();
         let rules: BTreeSet<String> =
             errors.iter().filter_map(|d| Some(format!("`{}`", d.rule.as_ref()?))).collect();
@@ -340,7 +340,7 @@ impl Reconcile<'_> {
     /// Resolves all references before the first call: an answer may repeat a value, and its text is
     /// cleaned when it comes.
     fn resolve(&self, loaded: &LoadedTarget, prepared: &mut Prepared<'_>) -> Desired {
-        let documents = &loaded.loaded.documents;
+        let documents = &loaded.contents.documents;
         if !self.options.with_secrets {
             let names: Vec<String> = desired::env_names_of(documents).into_iter().collect();
             let names = match &names[..] {
@@ -512,7 +512,7 @@ fn tell_missing_paths(
     stateless: bool,
     prepared: &mut Prepared<'_>,
 ) -> Result<(), String> {
-    let lacking = loaded.loaded.folders.iter().filter(|(_, _, documents)| *documents == 0);
+    let lacking = loaded.contents.folders.iter().filter(|(_, _, documents)| *documents == 0);
     for (path, exists, _) in lacking.filter(|(_, exists, _)| stateless || !exists) {
         let lacks = if *exists { "is empty" } else { "does not exist" };
         let mut text = format!("the path `{path}` {lacks} in this revision");

@@ -121,8 +121,8 @@ fn record_of_base(
     keys: Keys<'_>,
 ) -> Result<Record, String> {
     let then = load_target(engine, target, base).map_err(|error| error.to_string())?;
-    if then.loaded.has_errors() {
-        let first = then.loaded.errors().next();
+    if then.contents.has_errors() {
+        let first = then.contents.errors().next();
         let first = first.map(|error| format!(": {}", error.message)).unwrap_or_default();
         return Err(format!(
             "the base revision does not load whole, so what it declared is not known{first}"
@@ -130,7 +130,7 @@ fn record_of_base(
     }
     let commit = base.commit().map(|commit| commit.id.clone()).unwrap_or_default();
     let good = then.as_good_commit(engine.config_digest(target), &commit);
-    let desired = desired::resolve(&then.loaded.documents, &engine.resolution(target, options));
+    let desired = desired::resolve(&then.contents.documents, &engine.resolution(target, options));
     let connections = desired.values().map(|connection| {
         let owned = Owned {
             type_name: connection.connection_type.name.to_owned(),
