@@ -96,7 +96,7 @@ pub(crate) async fn apply(job: &Job<'_>, plan: &mut TargetPlan) -> Result<(), St
             // A consent is for one change; the next one needs its own, even if it is the same.
             let has_rules = entry.change.as_ref().is_some_and(|change| !change.rules.is_empty());
             if has_rules && result.is_success() {
-                job.ledger.edit_memory(&entry.name, |memory| memory.allowed.clear());
+                job.ledger.edit_memory(&entry.name, |memory| memory.consents.clear());
             }
             if result.is_written() && entry.change.as_ref().is_some_and(Change::is_of_git) {
                 job.ledger.edit_memory(&entry.name, |memory| {

@@ -120,14 +120,14 @@ pub struct Memory {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unstable: BTreeMap<String, Unstable>,
     /// The consents of commits to the change that is due, by the rule of the user that holds it.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub allowed: BTreeMap<String, Allowed>,
+    #[serde(rename = "allowed", skip_serializing_if = "BTreeMap::is_empty")]
+    pub consents: BTreeMap<String, Consent>,
 }
 
 /// The consent of a commit to one change that a rule of the user holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Allowed {
+pub struct Consent {
     /// The commit whose trailer consented.
     pub by: CommitId,
     /// The digest of the change: another one has to be consented to by itself.

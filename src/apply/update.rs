@@ -188,9 +188,9 @@ pub(super) async fn ready_put(
         return Err(ChangeResult::NotNeeded);
     }
     let written = comparison.treated(Treatment::Write);
-    let allowed = job.planned.memory(&desired.name).map(|memory| &memory.allowed);
+    let consents = job.planned.memory(&desired.name).map(|memory| &memory.consents);
     let action = if is_rename { Action::Rename } else { Action::Update };
-    if !again && let Some(stopped) = job.judge.stops(desired, action, written, allowed) {
+    if !again && let Some(stopped) = job.judge.stops(desired, action, written, consents) {
         return Err(stopped);
     }
     let own_type = desired.connection_type;

@@ -13,7 +13,7 @@ use crate::desired::DesiredConnection;
 use crate::digest::sha256_hex;
 use crate::name::{CommitId, ConnectionName};
 use crate::pointer;
-use crate::record::{Allowed, Memory, Owned, Record};
+use crate::record::{Consent, Memory, Owned, Record};
 use crate::rules::{Effect, Match};
 use crate::secret::canonical;
 
@@ -24,19 +24,19 @@ impl Judge<'_> {
         &self,
         connection: &Value,
         change: &Change,
-        remembered: Option<&BTreeMap<String, Allowed>>,
+        remembered: Option<&BTreeMap<String, Consent>>,
         given: impl Fn(&str) -> Option<CommitId>,
-    ) -> (Vec<Match>, BTreeMap<String, Allowed>) {
+    ) -> (Vec<Match>, BTreeMap<String, Consent>) {
         let digest = sha256_hex(&canonical(&json!([change.action, connection])));
         let mut found = self.user.of_change(connection, &self.for_rules(change), self.now);
         let mut kept = BTreeMap::new();
         for hold in found.iter_mut().filter(|found| found.effect == Effect::Hold) {
             let remembered = remembered.and_then(|all| all.get(&hold.rule));
-            let remembered = remembered.filter(|allowed| allowed.change == digest[..32]);
+            let remembered = remembered.filter(|consent| consent.change == digest[..32]);
             let by = given(&hold.rule).or_else(|| Some(remembered?.by.clone()));
             if let Some(by) = &by {
-                let allowed = Allowed { by: by.clone(), change: digest[..32].to_owned() };
-                kept.insert(hold.rule.clone(), allowed);
+                let consent = Consent { by: by.clone(), change: digest[..32].to_owned() };
+                kept.insert(hold.rule.clone(), consent);
             }
             hold.consent = if self.allow.contains(&hold.rule) {
                 Some(format!("--allow {}", hold.rule))
@@ -54,7 +54,7 @@ impl Judge<'_> {
         desired: &DesiredConnection,
         action: Action,
         fields: Vec<FieldChange>,
-        remembered: Option<&BTreeMap<String, Allowed>>,
+        remembered: Option<&BTreeMap<String, Consent>>,
     ) -> Option<ChangeResult> {
         if self.user.is_empty() {
             return None;
@@ -109,7 +109,7 @@ pub(super) fn held(decisions: &[Decision], record: &Record) -> BTreeSet<Connecti
 
 /// Judges one decision by the rules of the user.
 pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<'_>) {
-    let remembered = row.memory.map(|memory| &memory.allowed).filter(|all| !all.is_empty());
+    let remembered = row.memory.map(|memory| &memory.consents).filter(|all| !all.is_empty());
     if settings.judge.user.is_empty() && remembered.is_none() {
         return;
     }
@@ -127,7 +127,7 @@ pub(super) fn judge(decision: &mut Decision, row: &Row<'_>, settings: &Settings<
         decision.entry.follow_rules();
     }
     if remembered.is_some() || !kept.is_empty() {
-        decision.memory(row).allowed = kept;
+        decision.memory(row).consents = kept;
     }
 }
 

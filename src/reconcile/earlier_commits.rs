@@ -403,12 +403,12 @@ impl Lineage<'_> {
 
     /// Takes back consents to rules of commits from which this one does not come.
     fn take_back_consents_to_rules(&mut self, record: &mut Record) -> Result<(), SourceError> {
-        let of_rules = record.connections.iter().filter(|(_, memory)| !memory.allowed.is_empty());
+        let of_rules = record.connections.iter().filter(|(_, memory)| !memory.consents.is_empty());
         for (name, memory) in of_rules.map(|(n, m)| (n.clone(), Arc::clone(m))).collect::<Vec<_>>()
         {
-            for (rule, allowed) in &memory.allowed {
-                if !self.may_contain(&allowed.by)? {
-                    record.edit(&name, |memory| memory.allowed.remove(rule));
+            for (rule, consent) in &memory.consents {
+                if !self.may_contain(&consent.by)? {
+                    record.edit(&name, |memory| memory.consents.remove(rule));
                 }
             }
         }

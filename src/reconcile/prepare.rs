@@ -535,8 +535,8 @@ fn trailers_of(record: &Record) -> BTreeSet<(&ConnectionName, &CommitId, String)
         if let Some(commit) = memory.due.as_ref().and_then(|due| due.consent.as_ref()) {
             trailers.insert((name, commit, "Allow-Deletes".to_owned()));
         }
-        for (rule, allowed) in &memory.allowed {
-            trailers.insert((name, &allowed.by, format!("Allow-Rule: {rule}")));
+        for (rule, consent) in &memory.consents {
+            trailers.insert((name, &consent.by, format!("Allow-Rule: {rule}")));
         }
     }
     trailers
